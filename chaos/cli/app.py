@@ -1,0 +1,45 @@
+"""The application: one command a function, each in the module named after what it does."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from chaos.cli import cluster, mutants, run, saved
+from invariants.verdict import EXIT_HARNESS, EXIT_USAGE
+
+app = typer.Typer(
+    name="raft-chaos",
+    help="Breaks a real Raft cluster on purpose, judges Raft's safety properties while it happens, "
+    "and hands every failure back from its seed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("run")(run.run)
+app.command("check")(saved.check)
+app.command("report")(saved.report)
+app.command("mutants")(mutants.mutants)
+app.command("cluster")(cluster.cluster)
+app.command("node")(cluster.node)
+
+
+def main() -> None:
+    """The console command. Exit codes: 0 valid, 1 violated, 2 unknown, 254 bad arguments, 255 the harness failed."""
+    try:
+        status = app(standalone_mode=False)
+    except (typer.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        status = 130
+    except typer.TyperException as error:
+        error.show()
+        status = EXIT_USAGE
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        print("raft-chaos itself failed; this says nothing about the system under test", file=sys.stderr)
+        status = EXIT_HARNESS
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,52 @@
+"""What the commands share: how arguments are written, and how a mistake in them is told."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import NoReturn
+
+import typer
+
+from invariants.verdict import EXIT_USAGE
+
+
+def fail(message: str) -> NoReturn:
+    """Ends with exit code 254: what was wrong, where, what to do."""
+    say(f"raft-chaos: {message}")
+    raise typer.Exit(EXIT_USAGE)
+
+
+def say(text: str) -> None:
+    """A line for a person. stdout belongs to the one document or table that was asked for."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def parse_range_ms(text: str, option: str) -> tuple[int, int]:
+    """ "150-300" as microseconds (150000, 300000)."""
+    match = re.fullmatch(r"(\d+)(?:-|\.\.)(\d+)", text.strip())
+    if match is None or not 0 < int(match[1]) <= int(match[2]):
+        fail(f"{option}: expected two numbers of milliseconds in order, such as 150-300, got {text!r}")
+    return int(match[1]) * 1000, int(match[2]) * 1000
+
+
+def parse_seeds(text: str) -> list[int]:
+    """ "7", "1..20" (both ends included), or several of these with commas."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:\.\.(\d+))?\s*", part)
+        if match is None:
+            fail(f"--seeds: expected a seed or a range such as 1..20, got {part!r}")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            fail(f"--seeds: the range {part.strip()} is empty; its first seed must not be larger than its last")
+        seeds.extend(range(first, last + 1))
+    return seeds
+
+
+def parse_address(text: str, option: str) -> tuple[str, int]:
+    """ "host:port"."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        fail(f"{option}: expected host:port, got {text!r}")
+    return host.strip("[]"), int(port)

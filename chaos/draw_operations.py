@@ -1,0 +1,84 @@
+"""The client operations of a schedule: what each client asks for, and when.
+
+Three families of keys, each made to show something else:
+
+    reg/<client>/0..1    written by one client alone with ever new values, read by anyone: stale and lost writes
+    list/<k>             appended to by all, every token once: lost, doubled and reordered writes, whole order visible
+    mix/<k>              put, cas, delete and get by all: everything else a linearizable register can do
+
+Lists and mixed keys are used for ten seconds and then give way to new ones: a read then stays short, and a key's
+history small enough to be judged. Every client draws from a stream of its own and looks only at what clients before it
+write, so one client more shifts nothing of the others.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from chaos.schedule import Operation
+from chaos.streams import stream
+from invariants.history import OpFunction
+
+FIRST_US = 300_000
+"""Before this the cluster has hardly had time to elect anyone."""
+
+KEY_LIFE_US = 10_000_000
+LISTS, MIXED, REGISTERS = 3, 2, 2
+
+Written = dict[str, list[tuple[int, str]]]
+"""For each mixed key what was written to it so far: (time in µs, value)."""
+
+
+def draw_operations(seed: int, clients: list[str], ops_per_second: float, until_us: int) -> list[Operation]:
+    """The operations of all clients in the order of time, with exponential gaps, up to `until_us`."""
+    operations: list[Operation] = []
+    written: Written = {}
+    for number, client in enumerate(clients):
+        rng = stream(seed, f"workload/{client}")
+        operations += _of_client(rng, client, clients[: number + 1], ops_per_second / len(clients), until_us, written)
+    return sorted(operations, key=lambda operation: operation.at_us)
+
+
+def _of_client(
+    rng: Random, client: str, known: list[str], rate: float, until_us: int, written: Written
+) -> list[Operation]:
+    operations: list[Operation] = []
+    at_us = FIRST_US
+    while rate > 0 and (at_us := at_us + int(rng.expovariate(rate) * 1e6)) < until_us:
+        operations.append(_operation(rng, client, len(operations), known, at_us, written))
+    return operations
+
+
+def _operation(rng: Random, client: str, number: int, known: list[str], at_us: int, written: Written) -> Operation:
+    """45 % writes to registers and lists, 40 % reads of them, 15 % on mixed keys."""
+    name, value = f"{client}/{number}", f"{client}-{number}"
+    age = at_us // KEY_LIFE_US
+    list_key = f"list/{LISTS * age + rng.randrange(LISTS)}"
+
+    def of(f: OpFunction, key: str, value: str | None = None, expected: str | None = None) -> Operation:
+        return Operation(id=name, client=client, at_us=at_us, f=f, key=key, value=value, expected=expected)
+
+    match rng.choices(("put", "append", "get", "mixed"), weights=(25, 20, 40, 15))[0]:
+        case "put":
+            return of("put", f"reg/{client}/{rng.randrange(REGISTERS)}", value)
+        case "append":
+            return of("append", list_key, value)
+        case "get":
+            register = f"reg/{rng.choice(known)}/{rng.randrange(REGISTERS)}"
+            return of("get", register if rng.random() < 0.6 else list_key)
+    key = f"mix/{MIXED * age + rng.randrange(MIXED)}"
+    f = rng.choices(("put", "cas", "delete", "get"), weights=(35, 35, 10, 20))[0]
+    expected = _plausible(rng, written, key, at_us) if f == "cas" else None
+    if f in ("put", "cas"):
+        written.setdefault(key, []).append((at_us, value))
+        # A cas with nothing to expect yet expects the key to be absent.
+        return of("cas" if f == "cas" else "put", key, value, expected)
+    return of("delete" if f == "delete" else "get", key)
+
+
+def _plausible(rng: Random, written: Written, key: str, at_us: int) -> str | None:
+    """What the key may well hold at that time: mostly the last value written before it, else one of the last few."""
+    earlier = sorted(item for item in written.get(key, []) if item[0] < at_us)[-4:]
+    if not earlier:
+        return None
+    return earlier[-1][1] if rng.random() < 0.7 else rng.choice(earlier)[1]

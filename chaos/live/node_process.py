@@ -1,0 +1,66 @@
+"""What runs in the process of one of our own nodes: the node, and the controller's pipe beside it.
+
+The pipe carries the node's addresses out and the strength of its disk faults in. When it closes, the node ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from multiprocessing.connection import Connection
+from typing import Any
+
+import msgspec
+
+from chaos.mutants import parts_of
+from raft.disk import FaultDisk, FolderInUseError
+from raft.node import EXIT_REFUSED, Node, NodeConfig, run_event_loop
+from raft.wal import CorruptLogError
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The node listens and answers."""
+
+    raft_port: int
+    http_url: str
+
+
+def node_main(config: NodeConfig, mutant: str | None, control: Connection) -> None:
+    """Runs a node until it is told to stop (SIGTERM) or its controller is gone."""
+    logging.basicConfig(
+        level=logging.INFO, format=f"%(asctime)s {config.node} #{config.incarnation} %(levelname)s %(message)s"
+    )
+    run_event_loop(_run(config, mutant, control))
+
+
+async def _run(config: NodeConfig, mutant: str | None, control: Connection) -> None:
+    node = Node(config, parts_of(mutant))
+    try:
+        await node.start()
+    except (CorruptLogError, FolderInUseError, OSError) as error:
+        print(f"{config.node}: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        sys.exit(EXIT_REFUSED)
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    loop.add_reader(control.fileno(), _obey, control, node)
+    control.send(Ready(node.raft_port, node.http_url))
+    await stopped.wait()
+    await node.stop()
+
+
+def _obey(control: Connection, node: Node) -> None:
+    try:
+        what, value = control.recv()
+    except (EOFError, OSError):
+        os._exit(0)  # the controller is gone; a killed node loses no more than this
+    _set(node, what, value)
+
+
+def _set(node: Node, what: str, value: Any) -> None:
+    if what == "slow_sync" and isinstance(node.disk, FaultDisk):
+        node.disk.slow_sync_us = value

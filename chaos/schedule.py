@@ -1,0 +1,320 @@
+"""What is to happen in a run, as data: faults, client operations, and when.
+
+A schedule is made by a pure function of seed and configuration (`chaos.generate`), saved as JSON lines, and obeyed as
+saved. Entries stand for themselves: removing one shifts no other. The first line is the header.
+
+When a fault fires is either a time (`at_us`, counted from the start of the run) or an anchor in the protocol
+(`on`, `nth`, then `after_us`): "50 ms after the 2nd leader was elected". Each fault knows how long it lasts and heals.
+Nodes are named by id, or by what they are when the fault fires: "leader", "others" (in a grudge: all nodes but the
+leader) and "voter" (in a fault anchored to "vote_granted": the node that granted this vote).
+
+`save` writes a schedule; `load` reads one back and refuses, with file and line, what cannot be obeyed: schedules are
+also written and shortened by hand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from invariants.history import OpFunction, Value
+
+SCHEDULE_SCHEMA = 1
+
+Grudge: TypeAlias = dict[str, list[str]]
+"""Who does not hear whom: receiver -> the senders whose frames it is denied. May name "leader" and "others"."""
+
+Shape: TypeAlias = Literal["halves", "one", "majority", "majorities_ring", "bridge", "isolate_leader", "one_way"]
+AnchorEvent: TypeAlias = Literal["leader_elected", "vote_granted"]
+Promise: TypeAlias = Literal["leader_killed", "leader_isolated"]
+
+LEADER = "leader"
+OTHERS = "others"
+VOTER = "voter"
+PLACEHOLDERS = (LEADER, OTHERS, VOTER)
+
+
+class When(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A time, or an anchor: `on` this event for the `nth` time (from 1, since the run began), then `after_us` later."""
+
+    at_us: int | None = None
+    on: AnchorEvent | None = None
+    nth: int = 1
+    after_us: int = 0
+
+
+class Kill(msgspec.Struct, frozen=True, tag="kill", tag_field="type", forbid_unknown_fields=True):
+    """SIGKILL to all of `nodes` at once; node i of them starts again `restart_after_us[i]` later.
+
+    "leader" may turn out to be a node that is also named by its id: the first mention counts (see `restarts`).
+    """
+
+    nodes: list[str]
+    restart_after_us: list[int]
+
+
+class Pause(msgspec.Struct, frozen=True, tag="pause", tag_field="type", forbid_unknown_fields=True):
+    """SIGSTOP to `nodes`, SIGCONT when the fault ends."""
+
+    nodes: list[str]
+
+
+class SlowSync(msgspec.Struct, frozen=True, tag="slow_sync", tag_field="type", forbid_unknown_fields=True):
+    """Each sync of `nodes` takes `min_us` to `max_us` longer (drawn by the node from its own stream)."""
+
+    nodes: list[str]
+    min_us: int
+    max_us: int
+
+
+class Partition(msgspec.Struct, frozen=True, tag="partition", tag_field="type", forbid_unknown_fields=True):
+    """Frames are held back along `grudge`, for good. `shape` says what it was drawn as."""
+
+    shape: Shape
+    grudge: Grudge
+
+
+class Network(msgspec.Struct, frozen=True, tag="network", tag_field="type", forbid_unknown_fields=True):
+    """Frames on the directed links into and out of `nodes` suffer: probabilities 0 to 1, delays in µs (uniform)."""
+
+    nodes: list[str]
+    delay_min_us: int = 0
+    delay_max_us: int = 0
+    loss: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+
+
+Action: TypeAlias = Kill | Pause | SlowSync | Partition | Network
+
+
+class Header(msgspec.Struct, frozen=True, tag="schedule", tag_field="kind", kw_only=True, forbid_unknown_fields=True):
+    """The first line. Times of the phases are in µs since the run began; liveness has no end of its own."""
+
+    schema: int = SCHEDULE_SCHEMA
+    seed: int
+    nodes: list[str]
+    clients: list[str]
+    safety_from_us: int
+    safety_until_us: int
+    liveness_for_us: int
+    promises: list[Promise] = []
+    """What a run of it must show, or it is vacuous: "leader_killed", "leader_isolated"."""
+
+
+class Fault(msgspec.Struct, frozen=True, tag="fault", tag_field="kind", kw_only=True, forbid_unknown_fields=True):
+    """One fault: when it fires, what it does, and how long (µs) until it is healed (for a kill: the restarts)."""
+
+    id: str
+    when: When
+    action: Action
+    duration_us: int
+
+
+class Operation(
+    msgspec.Struct,
+    frozen=True,
+    tag="op",
+    tag_field="kind",
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+):
+    """One client operation, invoked at `at_us` or once its client's previous one has ended. `id`: "client/number"."""
+
+    id: str
+    client: str
+    at_us: int
+    f: OpFunction
+    key: str
+    value: Value = None
+    expected: Value = None
+
+
+Entry: TypeAlias = Header | Fault | Operation
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """A whole schedule. Faults in the order of their ids; operations in the order of time."""
+
+    header: Header
+    faults: list[Fault]
+    operations: list[Operation]
+
+
+class ScheduleError(Exception):
+    """A saved schedule cannot be used: the message says which file and line, what is wrong, what was expected."""
+
+
+def restarts(kill: Kill, leader: str | None, voter: str | None) -> dict[str, int]:
+    """Whom `kill` hits, with "leader" and "voter" replaced, and after how many µs each starts again, in that order.
+
+    A node mentioned twice counts where it is mentioned first. Empty while a node that is needed is not known.
+    """
+    hit: dict[str, int] = {}
+    for name, after_us in zip(kill.nodes, kill.restart_after_us, strict=True):
+        node = {LEADER: leader, VOTER: voter}.get(name, name)
+        if node is None:
+            return {}
+        hit.setdefault(node, after_us)
+    return hit
+
+
+# ---- files -------------------------------------------------------------------------------------------------------
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
+
+
+class _FirstLine(msgspec.Struct):
+    """What every version's header has: enough to refuse a newer one before its other fields are looked at."""
+
+    kind: str = ""
+    schema: int = 0
+
+
+def save(schedule: Schedule, file: Path) -> None:
+    """Writes the schedule as JSON lines: header, faults, operations."""
+    lines: Iterable[Entry] = [schedule.header, *schedule.faults, *schedule.operations]
+    file.write_bytes(b"".join(_encoder.encode(line) + b"\n" for line in lines))
+
+
+def load(file: Path) -> Schedule:
+    """The schedule of a file: faults in the order of their ids, operations in the order of time.
+
+    Raises ScheduleError for a file that cannot be read and for the first line that cannot be obeyed.
+    """
+    try:
+        lines = file.read_bytes().splitlines()
+    except OSError as error:
+        raise ScheduleError(f"{file}: cannot be read ({error.strerror}); expected a schedule as JSON lines") from None
+    header: Header | None = None
+    faults: dict[str, Fault] = {}
+    operations: dict[str, Operation] = {}
+    for number, line in enumerate(lines or [b""], 1):
+        try:
+            if header is None:
+                header = _header(line)
+            else:
+                _add_entry(line, header, faults, operations)
+        except (ScheduleError, msgspec.MsgspecError) as error:
+            raise ScheduleError(f"{file}:{number}: {error}") from None
+    assert header is not None
+    return Schedule(
+        header=header,
+        faults=sorted(faults.values(), key=lambda fault: fault.id),
+        operations=sorted(operations.values(), key=lambda operation: operation.at_us),
+    )
+
+
+def _add_entry(line: bytes, header: Header, faults: dict[str, Fault], operations: dict[str, Operation]) -> None:
+    entry = _decoder.decode(line)
+    if isinstance(entry, Header):
+        raise ScheduleError("a second header; expected faults and operations after the first line")
+    if entry.id in faults or entry.id in operations:
+        raise ScheduleError(f"id {entry.id!r} is taken by an earlier line; expected one of its own")
+    if isinstance(entry, Fault):
+        _check_fault(entry, header)
+        faults[entry.id] = entry
+    else:
+        _check_operation(entry, header)
+        operations[entry.id] = entry
+
+
+def _header(line: bytes) -> Header:
+    first = msgspec.json.decode(line, type=_FirstLine) if line else _FirstLine()
+    if first.kind != "schedule":
+        raise ScheduleError('no header; expected the first line to be an object with "kind": "schedule"')
+    if first.schema > SCHEDULE_SCHEMA:
+        raise ScheduleError(
+            f"schema {first.schema} is newer than {SCHEDULE_SCHEMA}, the newest that this version reads"
+        )
+    header = msgspec.json.decode(line, type=Header)
+    for field, names in (("nodes", header.nodes), ("clients", header.clients)):
+        if not names or len(set(names)) != len(names):
+            raise ScheduleError(f"{field}: expected at least one name, each only once, got {names}")
+    if reserved := [name for name in header.nodes if name in PLACEHOLDERS]:
+        raise ScheduleError(f"nodes: {reserved[0]!r} stands for whoever has that part, and cannot be a node's name")
+    if not 0 <= header.safety_from_us <= header.safety_until_us or header.liveness_for_us < 0:
+        raise ScheduleError(
+            "expected 0 <= safety_from_us <= safety_until_us and 0 <= liveness_for_us, "
+            f"got {header.safety_from_us}, {header.safety_until_us} and {header.liveness_for_us}"
+        )
+    return header
+
+
+# ---- what an entry must be, beyond its types ---------------------------------------------------------------------
+
+
+def _check_fault(fault: Fault, header: Header) -> None:
+    when, action = fault.when, fault.action
+    if (when.at_us is None) == (when.on is None):
+        raise ScheduleError("when: expected either at_us or on")
+    if when.nth < 1:
+        raise ScheduleError(f"when.nth: expected 1 or more, got {when.nth}")
+    for field, value in (
+        ("when.at_us", when.at_us or 0),
+        ("when.after_us", when.after_us),
+        ("duration_us", fault.duration_us),
+    ):
+        _check_not_negative(field, value)
+    if not isinstance(action, Partition):
+        _check_nodes("action.nodes", action.nodes, header, [LEADER, VOTER] if when.on == "vote_granted" else [LEADER])
+    match action:
+        case Kill(nodes, restart_after_us):
+            if len(restart_after_us) != len(nodes):
+                raise ScheduleError(
+                    f"action.restart_after_us: expected {len(nodes)} numbers, one a node, got {len(restart_after_us)}"
+                )
+            for value in restart_after_us:
+                _check_not_negative("action.restart_after_us", value)
+        case SlowSync(_, min_us, max_us):
+            _check_range("action.min_us and max_us", min_us, max_us)
+        case Network():
+            _check_range("action.delay_min_us and delay_max_us", action.delay_min_us, action.delay_max_us)
+            for field in ("loss", "duplicate", "reorder"):
+                if not 0 <= (probability := getattr(action, field)) <= 1:
+                    raise ScheduleError(f"action.{field}: expected a probability from 0 to 1, got {probability}")
+        case Partition(_, grudge):
+            _check_nodes("action.grudge", list(grudge), header, [LEADER, OTHERS])
+            for receiver, senders in grudge.items():
+                _check_nodes(f"action.grudge.{receiver}", senders, header, [LEADER, OTHERS])
+
+
+def _check_operation(operation: Operation, header: Header) -> None:
+    if operation.client not in header.clients:
+        raise ScheduleError(f"client: {operation.client!r} is unknown; expected one of {', '.join(header.clients)}")
+    if not re.fullmatch(re.escape(operation.client) + r"/\d+", operation.id):
+        raise ScheduleError(f"id: expected {operation.client}/ and a number, got {operation.id!r}")
+    _check_not_negative("at_us", operation.at_us)
+    if not operation.key:
+        raise ScheduleError("key: expected at least one character")
+    writes = operation.f in ("put", "append", "cas")
+    if isinstance(operation.value, str) != writes or isinstance(operation.value, list):
+        raise ScheduleError(
+            f"value: expected {'a string' if writes else 'none'} for {operation.f}, got {operation.value!r}"
+        )
+    if isinstance(operation.expected, list) or (operation.expected is not None and operation.f != "cas"):
+        raise ScheduleError(f"expected: a string or nothing for cas, nothing for others, got {operation.expected!r}")
+
+
+def _check_nodes(field: str, names: list[str], header: Header, placeholders: list[str]) -> None:
+    allowed = [*header.nodes, *placeholders]
+    if unknown := [name for name in names if name not in allowed]:
+        raise ScheduleError(f"{field}: {unknown[0]!r} is unknown; expected some of {', '.join(allowed)}")
+    if not names or len(set(names)) != len(names):
+        raise ScheduleError(f"{field}: expected at least one node, each only once, got {names}")
+
+
+def _check_range(field: str, low: int, high: int) -> None:
+    if not 0 <= low <= high:
+        raise ScheduleError(f"{field}: expected 0 <= min <= max, got {low} and {high}")
+
+
+def _check_not_negative(field: str, value: int) -> None:
+    if value < 0:
+        raise ScheduleError(f"{field}: expected 0 or more µs, got {value}")

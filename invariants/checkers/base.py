@@ -1,0 +1,63 @@
+"""What a checker is: handlers by event type, a count of what was judged, and the violations found so far.
+
+A checker is told of events one by one, each node's in that node's own order, nodes interleaved in any way; whatever it
+concludes must not depend on the interleaving. It does so by remembering the first event of each kind of fact ("who
+led term 3") and comparing every later one with it: if any two differ, one of them differs from the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeAlias
+
+from invariants.events import Event
+from invariants.verdict import Outcome, Verdict, Violation
+
+KEPT_VIOLATIONS = 5
+"""How many violations of one invariant are kept with their witness; all are counted."""
+
+Handlers: TypeAlias = dict[type[Event], Callable[[Any], None]]
+"""What is called for which type of event. Anything else is none of the checker's business."""
+
+
+class Checker:
+    """One invariant: its name, the paper's rule in one sentence, and what is said when nothing could be judged."""
+
+    invariant: ClassVar[str]
+    rule: ClassVar[str]
+    nothing_judged: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.judged = 0
+        self.violations: list[Violation] = []
+        self.violation_count = 0
+
+    def handlers(self) -> Handlers:
+        """The methods to call, by type of event."""
+        return {}
+
+    def violate(self, message: str, *witness: Any, rule: str | None = None) -> None:
+        """Counts a violation, and keeps it if it is one of the first."""
+        self.violation_count += 1
+        if len(self.violations) < KEPT_VIOLATIONS:
+            self.violations.append(Violation(self.invariant, message, rule or self.rule, witness))
+
+    def note(self) -> str:
+        """What the reader of any verdict should know, or ""."""
+        return ""
+
+    def verdict(self) -> Verdict:
+        """The judgement of all that was observed so far."""
+        if self.violation_count:
+            return self.conclude("violated", self.note())
+        if not self.judged:
+            return self.conclude("unknown", "; ".join(filter(None, (self.nothing_judged, self.note()))))
+        return self.conclude("valid", self.note())
+
+    def conclude(self, outcome: Outcome, reason: str) -> Verdict:
+        return Verdict(self.invariant, outcome, self.judged, reason, tuple(self.violations), self.violation_count)
+
+
+def who(event: Event) -> str:
+    """The reporter of an event, for a message."""
+    return f"{event.node} (incarnation {event.inc})"

@@ -1,0 +1,180 @@
+"""Leader Completeness and State Machine Safety (§5.4).
+
+Both go by what nodes report as committed. The digest of a committed entry is the one in the committing node's own log
+at that point of its own order; a commit beyond that log has none, and is left to `monotonicity`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from invariants.checkers.base import Checker, Handlers, who
+from invariants.checkers.node_logs import ReportedLog, first_difference
+from invariants.events import CommitAdvanced, EntryAppended, EntryApplied, RoleChanged
+
+
+class CommittedLog:
+    """The one log that all nodes commit, as far as any got, with the event that committed each entry first."""
+
+    def __init__(self) -> None:
+        self.entries: ReportedLog = []
+        self.commits: list[CommitAdvanced] = []
+
+    def add(self, commit: CommitAdvanced, log: ReportedLog) -> int:
+        """Takes in that `log` is committed up to `commit.index`, which it must have.
+
+        Returns 0, or the lowest index at which `log` contradicts what was committed before (and takes in nothing).
+        """
+        known = len(self.entries)
+        common = min(known, commit.index)
+        if common > 0 and log[common - 1].digest != self.entries[common - 1].digest:
+            return first_difference(log, self.entries, common)
+        if commit.index > known:
+            self.entries.extend(log[known : commit.index])
+            self.commits.extend([commit] * (commit.index - known))
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit, and the entry at its index in the committing node's log."""
+
+    event: CommitAdvanced
+    entry: EntryAppended
+
+
+@dataclass(slots=True)
+class Leader:
+    """A leader, and its log when it was elected. A copy: commits of earlier terms may be observed much later."""
+
+    event: RoleChanged
+    log: ReportedLog
+    convicted: bool = False
+
+
+class LeaderCompleteness(Checker):
+    """What was committed in term c is in the log of the leader of each term above c, when it is elected.
+
+    The term is that in which a node reported the commit, never the entry's own: an entry of term 2 that is only
+    committed in term 4 may well be missing at the leader of term 3 (Fig. 8). Since digests are chained, the highest
+    commit of a term speaks for the lower ones, as long as they are of one log. Commits that contradict it are
+    kept one by one, so that every pair of commit and leader is compared, in whatever order they are observed.
+    """
+
+    invariant = "leader_completeness"
+    rule = "An entry committed in a term is in the logs of the leaders of all higher terms (Figure 3, §5.4.3)."
+    nothing_judged = "no leader was elected after a commit of an earlier term"
+
+    def __init__(self, logs: Mapping[str, ReportedLog]) -> None:
+        super().__init__()
+        self._logs = logs
+        self._committed = CommittedLog()
+        self._highest_commit: dict[int, Commit] = {}  # by the term it was reported in
+        self._contradicting: list[Commit] = []
+        self._leaders: dict[tuple[str, int, int], Leader] = {}
+        self._highest_leader_term = 0
+
+    def handlers(self) -> Handlers:
+        return {CommitAdvanced: self._on_commit, RoleChanged: self._on_role}
+
+    def _on_commit(self, event: CommitAdvanced) -> None:
+        log = self._logs[event.node]
+        if not 1 <= event.index <= len(log):
+            return
+        commit = Commit(event, log[event.index - 1])
+        if self._committed.add(event, log):
+            self._contradicting.append(commit)
+        else:
+            highest = self._highest_commit.get(event.term)
+            if highest is not None and highest.event.index >= event.index:
+                return
+            self._highest_commit[event.term] = commit
+        if event.term < self._highest_leader_term:
+            for leader in self._leaders.values():
+                self._compare(commit, leader)
+
+    def _on_role(self, event: RoleChanged) -> None:
+        elected = (event.node, event.inc, event.term)
+        if event.role != "leader" or elected in self._leaders:
+            return
+        leader = Leader(event, self._logs[event.node].copy())
+        self._leaders[elected] = leader
+        self._highest_leader_term = max(self._highest_leader_term, event.term)
+        for commit in self._highest_commit.values():
+            self._compare(commit, leader)
+        for commit in self._contradicting:
+            self._compare(commit, leader)
+
+    def _compare(self, commit: Commit, leader: Leader) -> None:
+        committed, log = commit.entry, leader.log
+        if commit.event.term >= leader.event.term:
+            return
+        self.judged += 1
+        held = log[committed.index - 1] if committed.index <= len(log) else None
+        if leader.convicted or (held is not None and held.digest == committed.digest):
+            return
+        leader.convicted = True
+        what = "lacks" if held is None else "holds something else than"
+        witness = (committed, commit.event, *([held] if held else []), leader.event)
+        self.violate(
+            f"{who(leader.event)}, elected leader of term {leader.event.term}, {what} entry {committed.index}, "
+            f"which {who(commit.event)} reported committed in term {commit.event.term}",
+            *witness,
+        )
+
+
+class StateMachineSafety(Checker):
+    """One entry is committed and applied at each index, over all nodes, and it leaves one state behind."""
+
+    invariant = "state_machine_safety"
+    rule = "If a server applied an entry at an index, no other server applies a different one there (Figure 3, §5.4.3)."
+    committed_once = "A committed entry is never replaced: all servers commit the same log (§5.3, §5.4)."
+    deterministic = "Servers that applied the same entries are in the same state (§2)."
+    nothing_judged = "nothing was committed or applied"
+
+    def __init__(self, logs: Mapping[str, ReportedLog]) -> None:
+        super().__init__()
+        self._logs = logs
+        self._committed = CommittedLog()
+        self._applied: dict[int, EntryApplied] = {}
+
+    def handlers(self) -> Handlers:
+        return {CommitAdvanced: self._on_commit, EntryApplied: self._on_applied}
+
+    def _on_commit(self, event: CommitAdvanced) -> None:
+        log = self._logs[event.node]
+        if not 1 <= event.index <= len(log):
+            return
+        self.judged += 1
+        index = self._committed.add(event, log)
+        if index:
+            known, first = self._committed.entries[index - 1], self._committed.commits[index - 1]
+            self.violate(
+                f"{who(first)} and {who(event)} committed different logs from entry {index} on "
+                f"(terms {known.term} and {log[index - 1].term})",
+                known,
+                first,
+                log[index - 1],
+                event,
+                rule=self.committed_once,
+            )
+
+    def _on_applied(self, event: EntryApplied) -> None:
+        self.judged += 1
+        first = self._applied.setdefault(event.index, event)
+        if first.term != event.term:
+            self.violate(
+                f"{who(first)} applied an entry of term {first.term} at index {event.index}, "
+                f"{who(event)} one of term {event.term}",
+                first,
+                event,
+            )
+        elif first.digest != event.digest:
+            self.violate(
+                f"{who(first)} and {who(event)} applied entry {event.index} of term {event.term} "
+                "and are in different states",
+                first,
+                event,
+                rule=self.deterministic,
+            )

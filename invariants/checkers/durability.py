@@ -1,0 +1,67 @@
+"""Durability: what a node reported as durable is there again after a restart (Figure 2, persistent state).
+
+At `started` the node owes the log that it reported last, less what it announced to delete. The disk may be ahead of
+the events, so it may recover more than that, never less. The recovered entries follow one by one and are
+compared with what is owed. An incarnation that dies before it told all of them leaves nothing to judge about
+the rest, but the rest is still owed: the next one owes what was told again, and behind it the earlier log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from invariants.checkers.base import Checker, Handlers, who
+from invariants.checkers.node_logs import ReportedLog
+from invariants.events import EntryAppended, Started
+
+
+class Durability(Checker):
+    """Votes and terms, the other half of the persistent state, are judged by `elections` and `monotonicity`."""
+
+    invariant = "durability"
+    rule = "The log is on stable storage before a server answers for it, so it survives restarts (Figure 2, §5)."
+    nothing_judged = "no node restarted with a log that it had reported"
+
+    def __init__(self, logs: Mapping[str, ReportedLog]) -> None:
+        super().__init__()
+        self._logs = logs
+        self._started: dict[str, Started] = {}
+        self._owed: dict[str, ReportedLog] = {}  # only of nodes that are telling their recovered log
+
+    def handlers(self) -> Handlers:
+        return {Started: self._on_started, EntryAppended: self._on_appended}
+
+    def _on_started(self, event: Started) -> None:
+        reported = self._logs[event.node]  # still that of the earlier incarnation
+        owed = reported + self._owed.pop(event.node, [])[len(reported) :]
+        if not owed:
+            return
+        self.judged += 1
+        if event.last_index < len(owed):
+            self.violate(
+                f"{who(event)} recovered {event.last_index} entries; entry {len(owed)}, reported durable in "
+                f"incarnation {owed[-1].inc}, is gone",
+                owed[-1],
+                event,
+            )
+            owed = owed[: max(event.last_index, 0)]
+        if owed:
+            self._started[event.node] = event
+            self._owed[event.node] = owed
+
+    def _on_appended(self, event: EntryAppended) -> None:
+        owed = self._owed.get(event.node)
+        if owed is None:
+            return
+        position = event.index - 1
+        differs = 0 <= position < len(owed) and owed[position].digest != event.digest
+        if differs:
+            self.violate(
+                f"{who(event)} recovered another entry {event.index} than was reported durable in "
+                f"incarnation {owed[position].inc} (terms {event.term} and {owed[position].term})",
+                owed[position],
+                self._started[event.node],
+                event,
+            )
+        if differs or event.index >= len(owed):
+            del self._owed[event.node]  # digests are chained: all that follows would differ, or is owed no more

@@ -1,0 +1,25 @@
+"""unexpected_exit: a node that ends by itself is a violation, never a quiet restart."""
+
+from __future__ import annotations
+
+from invariants.checkers.base import Checker, Handlers
+from invariants.events import NodeExited, NodeLaunched
+
+
+class UnexpectedExit(Checker):
+    """Every node lives until the harness kills it. Judged from the harness's events alone, so for any system."""
+
+    invariant = "unexpected_exit"
+    rule = "A server fails only by stopping when it is made to; a correct one does not end by itself (§2)."
+    nothing_judged = "no node was launched"
+
+    def handlers(self) -> Handlers:
+        return {NodeLaunched: self._on_launched, NodeExited: self._on_exited}
+
+    def _on_launched(self, event: NodeLaunched) -> None:
+        self.judged += 1
+
+    def _on_exited(self, event: NodeExited) -> None:
+        ended = f"by signal {-event.exit_code}" if event.exit_code < 0 else f"with exit code {event.exit_code}"
+        said = f"; its last words: {event.log_tail.strip()}" if event.log_tail.strip() else ""
+        self.violate(f"{event.subject} (incarnation {event.subject_inc}) ended by itself {ended}{said}", event)

@@ -1,0 +1,107 @@
+"""Leader Append-Only and Log Matching (§5.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from invariants.checkers.base import Checker, Handlers, who
+from invariants.checkers.node_logs import ReportedLog
+from invariants.events import EntryAppended, LogTruncated, RoleChanged, Started
+
+
+class LeaderAppendOnly(Checker):
+    """A leader's own log only grows while it leads, judged in that node's own order."""
+
+    invariant = "leader_append_only"
+    rule = "A leader never overwrites or deletes entries in its own log, it only appends new ones (Figure 3, §5.3)."
+    nothing_judged = "no leader appended an entry"
+
+    def __init__(self, logs: Mapping[str, ReportedLog]) -> None:
+        super().__init__()
+        self._logs = logs
+        self._leading: dict[str, RoleChanged] = {}
+
+    def handlers(self) -> Handlers:
+        return {
+            RoleChanged: self._on_role,
+            Started: self._on_started,
+            EntryAppended: self._on_appended,
+            LogTruncated: self._on_truncated,
+        }
+
+    def _on_role(self, event: RoleChanged) -> None:
+        if event.role == "leader":
+            self._leading[event.node] = event
+        else:
+            self._leading.pop(event.node, None)
+
+    def _on_started(self, event: Started) -> None:
+        self._leading.pop(event.node, None)  # all servers start as followers (§5.2)
+
+    def _on_appended(self, event: EntryAppended) -> None:
+        elected = self._leading.get(event.node)
+        if elected is None:
+            return
+        self.judged += 1
+        log = self._logs[event.node]
+        if 1 <= event.index <= len(log):
+            self.violate(
+                f"{who(event)}, leader of term {elected.term}, overwrote entry {event.index} of its own log",
+                log[event.index - 1],
+                elected,
+                event,
+            )
+
+    def _on_truncated(self, event: LogTruncated) -> None:
+        elected = self._leading.get(event.node)
+        if elected is None:
+            return
+        self.judged += 1
+        log = self._logs[event.node]
+        if 1 <= event.from_index <= len(log):
+            self.violate(
+                f"{who(event)}, leader of term {elected.term}, deleted entries {event.from_index} to {len(log)} "
+                "of its own log",
+                log[event.from_index - 1],
+                elected,
+                event,
+            )
+
+
+class LogMatching(Checker):
+    """One log up to each (index, term), for ever, over all nodes; and no node's log has a hole.
+
+    A digest covers the whole prefix, so one comparison an entry says all that the property says.
+    """
+
+    invariant = "log_matching"
+    rule = "If two logs hold an entry with the same index and term, they are identical up to that index (Figure 3, §5.3)."
+    contiguous = "A log grows at its end: entries are appended after the last one, or replace what was deleted (§5.3)."
+    nothing_judged = "no entry was appended"
+
+    def __init__(self, logs: Mapping[str, ReportedLog]) -> None:
+        super().__init__()
+        self._logs = logs
+        self._first: dict[tuple[int, int], EntryAppended] = {}
+
+    def handlers(self) -> Handlers:
+        return {EntryAppended: self._on_appended}
+
+    def _on_appended(self, event: EntryAppended) -> None:
+        self.judged += 1
+        first = self._first.setdefault((event.index, event.term), event)
+        if first.digest != event.digest:
+            self.violate(
+                f"{who(first)} and {who(event)} both hold an entry {event.index} of term {event.term}, "
+                "but their logs up to it differ",
+                first,
+                event,
+            )
+        log = self._logs[event.node]
+        if event.index != len(log) + 1:
+            self.violate(
+                f"{who(event)} appended entry {event.index} to a log that ended at {len(log)}",
+                *log[-1:],
+                event,
+                rule=self.contiguous,
+            )

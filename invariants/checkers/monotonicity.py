@@ -1,0 +1,126 @@
+"""What only grows: the term for ever; commit_index and last_applied within an incarnation (Figure 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from invariants.checkers.base import Checker, Handlers, who
+from invariants.checkers.node_logs import ReportedLog
+from invariants.events import CommitAdvanced, EntryAppended, EntryApplied, RoleChanged, Started, VoteGranted
+
+Termed = Started | RoleChanged | VoteGranted | EntryAppended | CommitAdvanced
+
+
+class _Node:
+    """A node's highest term, and how far its current incarnation is: each as the event that said so."""
+
+    __slots__ = ("applied", "commit", "term")
+
+    def __init__(self) -> None:
+        self.term: Termed | None = None
+        self.commit: CommitAdvanced | None = None
+        self.applied: EntryApplied | None = None
+
+
+class Monotonicity(Checker):
+    """Terms, commit_index and last_applied move one way, and last_applied <= commit_index <= last log index.
+
+    commit_index and last_applied are volatile: after a restart they begin at 0 again.
+    """
+
+    invariant = "monotonicity"
+    rule = "A server's current term never decreases, not even across restarts (Figure 2, §5.1)."
+    commit_grows = "commit_index only increases while a server runs (Figure 2)."
+    commit_in_log = "A server commits only entries that its log holds (Figure 2, AppendEntries step 5)."
+    applied_in_order = "Committed entries are applied one by one, in the order of the log (Figure 2, §5.3)."
+    applied_committed = "Only committed entries are applied (Figure 2, §5.3)."
+    nothing_judged = "no term, commit or applied entry was reported"
+
+    def __init__(self, logs: Mapping[str, ReportedLog]) -> None:
+        super().__init__()
+        self._logs = logs
+        self._nodes: dict[str, _Node] = {}
+
+    def handlers(self) -> Handlers:
+        return {
+            Started: self._on_started,
+            RoleChanged: self._on_term,
+            VoteGranted: self._on_term,
+            EntryAppended: self._on_appended,
+            CommitAdvanced: self._on_commit,
+            EntryApplied: self._on_applied,
+        }
+
+    def _node(self, name: str) -> _Node:
+        node = self._nodes.get(name)
+        if node is None:
+            node = self._nodes[name] = _Node()
+        return node
+
+    def _on_started(self, event: Started) -> None:
+        node = self._node(event.node)
+        node.commit = None
+        node.applied = None
+        self._on_term(event)
+
+    def _on_term(self, event: Started | RoleChanged | VoteGranted | CommitAdvanced) -> None:
+        self.judged += 1
+        node = self._node(event.node)
+        earlier = node.term
+        if earlier is not None and event.term < earlier.term:
+            self.violate(
+                f"{event.node} went back from term {earlier.term} (incarnation {earlier.inc}) "
+                f"to term {event.term} (incarnation {event.inc})",
+                earlier,
+                event,
+            )
+        node.term = event
+
+    def _on_appended(self, event: EntryAppended) -> None:
+        # The entry's term, which is often below the current one; but it was current once, so it is a lower bound.
+        node = self._node(event.node)
+        if node.term is None or event.term > node.term.term:
+            node.term = event
+
+    def _on_commit(self, event: CommitAdvanced) -> None:
+        self._on_term(event)
+        node = self._node(event.node)
+        earlier = node.commit
+        if earlier is not None and event.index <= earlier.index:
+            self.violate(
+                f"{who(event)} set commit_index to {event.index} after {earlier.index}",
+                earlier,
+                event,
+                rule=self.commit_grows,
+            )
+        log = self._logs[event.node]
+        if event.index > len(log):
+            self.violate(
+                f"{who(event)} committed entry {event.index}, but its log ends at {len(log)}",
+                *log[-1:],
+                event,
+                rule=self.commit_in_log,
+            )
+        node.commit = event
+
+    def _on_applied(self, event: EntryApplied) -> None:
+        self.judged += 1
+        node = self._node(event.node)
+        earlier, commit = node.applied, node.commit
+        last_applied = earlier.index if earlier is not None else 0
+        if event.index != last_applied + 1:
+            self.violate(
+                f"{who(event)} applied entry {event.index} after {last_applied}",
+                *([earlier] if earlier is not None else []),
+                event,
+                rule=self.applied_in_order,
+            )
+        commit_index = commit.index if commit is not None else 0
+        if event.index > commit_index:
+            self.violate(
+                f"{who(event)} applied entry {event.index} with commit_index at {commit_index}",
+                *([commit] if commit is not None else []),
+                event,
+                rule=self.applied_committed,
+            )
+        node.applied = event

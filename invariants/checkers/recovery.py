@@ -1,0 +1,120 @@
+"""recovery: once all faults are healed, the cluster commits again and the nodes that were hurt catch up.
+
+Raft promises progress only while timing holds (§5.6), and a slow machine breaks no promise. So a shortfall counts as a
+violation only if progress had stopped for the whole bound when the run ended, while the harness's own sentinel timer
+was on time; otherwise the run says nothing about it.
+
+What counts is known at the end alone (the harness's events may be observed before or after the nodes'), so here
+the last commit and the last applied entry of each incarnation are kept, and judged by `verdict`. Within an incarnation
+both the index and the time only grow, so the last one speaks for all before it.
+"""
+
+from __future__ import annotations
+
+from invariants.checkers.base import Checker, Handlers
+from invariants.events import CommitAdvanced, EntryApplied, PhaseStarted, RunEnded, Started
+from invariants.verdict import Verdict
+
+LATE_SHARE = 10
+"""The harness was on time if its sentinel was never later than a tenth of the bound."""
+
+
+class Recovery(Checker):
+    """Each owed node applies up to `commit_target`, and a new entry is committed, in the liveness phase."""
+
+    invariant = "recovery"
+    rule = "While a majority is up and timing holds, a leader is elected, entries commit and followers catch up (§5.5, §5.6)."
+    nothing_judged = "the run had no liveness phase"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._phase: PhaseStarted | None = None
+        self._ended: RunEnded | None = None
+        self._current_inc: dict[str, int] = {}
+        self._committed: dict[tuple[str, int], CommitAdvanced] = {}
+        self._applied: dict[tuple[str, int], EntryApplied] = {}
+
+    def handlers(self) -> Handlers:
+        return {
+            PhaseStarted: self._on_phase,
+            RunEnded: self._on_ended,
+            Started: self._on_started,
+            CommitAdvanced: self._on_commit,
+            EntryApplied: self._on_applied,
+        }
+
+    def _on_phase(self, event: PhaseStarted) -> None:
+        if event.phase == "liveness":
+            self._phase = event
+
+    def _on_ended(self, event: RunEnded) -> None:
+        self._ended = event
+
+    def _on_started(self, event: Started) -> None:
+        self._current_inc[event.node] = event.inc
+
+    def _on_commit(self, event: CommitAdvanced) -> None:
+        self._committed[event.node, event.inc] = event
+
+    def _on_applied(self, event: EntryApplied) -> None:
+        self._applied[event.node, event.inc] = event
+
+    def verdict(self) -> Verdict:
+        """Judges anew each time; a violation is found only here, since it takes the end of the run."""
+        self.judged, self.violations, self.violation_count = 0, [], 0
+        phase, ended = self._phase, self._ended
+        if phase is None:
+            return self.conclude("unknown", self.nothing_judged)
+        if ended is None:
+            return self.conclude("unknown", "the run did not end on its own terms")
+        undecided: list[str] = []
+        self._judge_commit(phase, ended, undecided)
+        for node in phase.owed:
+            self._judge_node(node, phase, ended, undecided)
+        if self.violation_count or not undecided:
+            return super().verdict()
+        return self.conclude("unknown", "; ".join(undecided))
+
+    def _judge_commit(self, phase: PhaseStarted, ended: RunEnded, undecided: list[str]) -> None:
+        self.judged += 1
+        commits = self._committed.values()
+        if any(c.index > phase.commit_target and c.t_us > phase.t_us for c in commits):
+            return
+        last = max(commits, key=lambda c: (c.t_us, c.index), default=None)
+        self._judge_stop(f"nothing was committed beyond index {phase.commit_target}", last, phase, ended, undecided)
+
+    def _judge_node(self, node: str, phase: PhaseStarted, ended: RunEnded, undecided: list[str]) -> None:
+        self.judged += 1
+        applied = [event for (name, _), event in self._applied.items() if name == node]
+        current_inc = self._current_inc.get(node)
+        if phase.commit_target == 0 or any(
+            a.index >= phase.commit_target and (a.t_us >= phase.t_us or a.inc == current_inc) for a in applied
+        ):
+            return
+        last = max(applied, key=lambda a: a.inc, default=None)
+        missed = f"{node} did not catch up to index {phase.commit_target}"
+        self._judge_stop(missed, last, phase, ended, undecided)
+
+    def _judge_stop(
+        self,
+        missed: str,
+        last: CommitAdvanced | EntryApplied | None,
+        phase: PhaseStarted,
+        ended: RunEnded,
+        undecided: list[str],
+    ) -> None:
+        """Something was missed: did it stop for the whole bound, and was the harness on time to say so?"""
+        since_us = max(last.t_us, phase.t_us) if last is not None else phase.t_us
+        stopped_us = ended.t_us - since_us
+        reached = f"it had stopped at index {last.index}" if last is not None else "it never began"
+        if stopped_us < phase.bound_us:
+            undecided.append(f"{missed}, but the run ended {stopped_us} µs after the last progress, before the bound")
+        elif ended.max_late_us * LATE_SHARE > phase.bound_us:
+            undecided.append(f"{missed}, but the harness itself was up to {ended.max_late_us} µs late")
+        else:
+            self.violate(
+                f"{missed}: {reached}, and made no progress for {stopped_us} µs (bound {phase.bound_us} µs)",
+                phase,
+                *([last] if last is not None else []),
+                ended,
+            )

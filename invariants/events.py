@@ -1,0 +1,248 @@
+"""What a node must report to be judged, and what the harness reports of itself.
+
+An event is one JSON object on one line; `kind` names its type and the other keys are the fields below.
+Any system in any language may write these lines. The rules that a reporter must keep:
+
+1. One file for each incarnation of a node, written in the order in which things happened there. The position of a
+   line is the event's number, so an event's id is (node, inc, line number).
+2. Terms, votes and appended entries are reported once they are durable, and before any message that depends on
+   them leaves the node. A truncation is reported before it is done.
+3. An incarnation opens with `started`, followed by one `entry_appended` for each recovered entry, from index 1 on.
+   The disk may be ahead of the events that were written before a crash, never behind them.
+4. The events of one incarnation are never shared between files; only a torn last line is forgiven.
+
+Times are integer microseconds since the run began. Digests are hexadecimal strings, and are only compared.
+An entry's digest is chained over its whole prefix (equal digests at an index mean equal logs up to it); a state
+digest is of the state machine's state itself, not of the commands that led to it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+Role: TypeAlias = Literal["follower", "candidate", "leader"]
+Phase: TypeAlias = Literal["warmup", "safety", "liveness"]
+
+HARNESS = "harness"
+"""The `node` of every event that the harness reports."""
+
+
+class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """What all events have: who reports it, in which incarnation (from 1), and when (µs)."""
+
+    node: str
+    inc: int
+    t_us: int
+
+
+# ---- reported by a node ------------------------------------------------------------------------------------------
+
+
+class Started(Event, frozen=True, gc=False, kw_only=True, tag="started"):
+    """The node recovered from its disk: its hard state, and the index and digest of its last entry ("" if none)."""
+
+    term: int
+    voted_for: str | None
+    last_index: int
+    digest: str
+
+
+class RoleChanged(Event, frozen=True, gc=False, kw_only=True, tag="role_changed"):
+    """Role, term or known leader changed (§5.1, §5.2). `term` is durable when this is reported."""
+
+    role: Role
+    term: int
+    leader: str | None
+
+
+class VoteGranted(Event, frozen=True, gc=False, kw_only=True, tag="vote_granted"):
+    """The node's vote of `term` went to `candidate` (itself included) and is durable (§5.2)."""
+
+    term: int
+    candidate: str
+
+
+class EntryAppended(Event, frozen=True, gc=False, kw_only=True, tag="entry_appended"):
+    """The entry (index, term) is durable in this node's log; `digest` covers entries 1 to `index`."""
+
+    index: int
+    term: int
+    digest: str
+
+
+class LogTruncated(Event, frozen=True, gc=False, kw_only=True, tag="log_truncated"):
+    """Entries `from_index` and later are about to be deleted (§5.3)."""
+
+    from_index: int
+
+
+class CommitAdvanced(Event, frozen=True, gc=False, kw_only=True, tag="commit_advanced"):
+    """commit_index became `index` while the node was in `term` (its current term, not the entry's)."""
+
+    index: int
+    term: int
+
+
+class EntryApplied(Event, frozen=True, gc=False, kw_only=True, tag="entry_applied"):
+    """The entry (index, term) was applied; `digest` is of the state machine's state afterwards."""
+
+    index: int
+    term: int
+    digest: str
+
+
+class MessageSent(Event, frozen=True, gc=False, kw_only=True, tag="message_sent"):
+    """A message left for `to`. Its id is (node, inc, number); `type` is the message's name."""
+
+    to: str
+    number: int
+    type: str
+
+
+class MessageReceived(Event, frozen=True, gc=False, kw_only=True, tag="message_received"):
+    """The message (sender, sender_inc, number) arrived and is about to be handled."""
+
+    sender: str
+    sender_inc: int
+    number: int
+    type: str
+
+
+# ---- reported by the harness (node is HARNESS; `subject` names the node meant) ------------------------------------
+
+
+class NodeLaunched(Event, frozen=True, gc=False, kw_only=True, tag="node_launched"):
+    """Incarnation `subject_inc` of `subject` is running and answers."""
+
+    subject: str
+    subject_inc: int
+
+
+class NodeKilled(Event, frozen=True, gc=False, kw_only=True, tag="node_killed"):
+    """The harness killed that incarnation (SIGKILL to its process group) and saw it gone."""
+
+    subject: str
+    subject_inc: int
+
+
+class NodePaused(Event, frozen=True, gc=False, kw_only=True, tag="node_paused"):
+    """The harness stopped that incarnation (SIGSTOP) and saw it in the stopped state."""
+
+    subject: str
+    subject_inc: int
+
+
+class NodeResumed(Event, frozen=True, gc=False, kw_only=True, tag="node_resumed"):
+    """The harness let that incarnation go on (SIGCONT)."""
+
+    subject: str
+    subject_inc: int
+
+
+class NodeExited(Event, frozen=True, gc=False, kw_only=True, tag="node_exited"):
+    """That incarnation ended although nobody asked it to; `exit_code` is negative for a signal.
+
+    `log_tail` holds the last lines that it wrote to stderr.
+    """
+
+    subject: str
+    subject_inc: int
+    exit_code: int
+    log_tail: str = ""
+
+
+class NodeSampled(Event, frozen=True, gc=False, kw_only=True, tag="node_sampled"):
+    """Resources of that incarnation: CPU (percent of one core since the last sample), RSS (bytes), open files, threads."""
+
+    subject: str
+    subject_inc: int
+    cpu_percent: float
+    rss_bytes: int
+    open_files: int
+    threads: int
+
+
+class FaultInjected(Event, frozen=True, gc=False, kw_only=True, tag="fault_injected"):
+    """A fault of the schedule took effect. `type` is its kind, `targets` the nodes that it hit, `detail` for a person.
+
+    `leader` is the node that was leader when it fired, if one was known.
+    """
+
+    fault: str
+    type: str
+    targets: tuple[str, ...]
+    detail: str = ""
+    leader: str | None = None
+
+
+class FaultHealed(Event, frozen=True, gc=False, kw_only=True, tag="fault_healed"):
+    """The fault is over. `effective` says whether its effect was seen, `effect` what was seen."""
+
+    fault: str
+    type: str
+    effective: bool
+    effect: str = ""
+
+
+class PhaseStarted(Event, frozen=True, gc=False, kw_only=True, tag="phase_started"):
+    """A phase of the run began.
+
+    For `liveness` everything has been healed: `commit_target` is the highest commit index seen by then, `owed` the
+    nodes that must reach it (each was killed, paused or cut off), `bound_us` the time without any progress after
+    which catching up counts as failed.
+    """
+
+    phase: Phase
+    commit_target: int = 0
+    owed: tuple[str, ...] = ()
+    bound_us: int = 0
+
+
+class RunEnded(Event, frozen=True, gc=False, kw_only=True, tag="run_ended"):
+    """The harness stopped on its own terms. `max_late_us` is how late its sentinel timer ever was in the liveness phase."""
+
+    reason: str
+    max_late_us: int = 0
+
+
+NodeEvent: TypeAlias = (
+    Started
+    | RoleChanged
+    | VoteGranted
+    | EntryAppended
+    | LogTruncated
+    | CommitAdvanced
+    | EntryApplied
+    | MessageSent
+    | MessageReceived
+)
+HarnessEvent: TypeAlias = (
+    NodeLaunched
+    | NodeKilled
+    | NodePaused
+    | NodeResumed
+    | NodeExited
+    | NodeSampled
+    | FaultInjected
+    | FaultHealed
+    | PhaseStarted
+    | RunEnded
+)
+AnyEvent: TypeAlias = NodeEvent | HarnessEvent
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+
+
+def encode(event: Event) -> bytes:
+    """One event as one JSON line, newline included."""
+    return _encoder.encode(event) + b"\n"
+
+
+def decode(line: bytes) -> AnyEvent:
+    """The event of one line. Raises `msgspec.ValidationError` or `msgspec.DecodeError` with what is wrong in it."""
+    return _decoder.decode(line)

@@ -1,0 +1,53 @@
+"""Client histories in Jepsen's form: every operation is invoked, and ends as ok, fail or info.
+
+`ok` happened, `fail` certainly did not happen, `info` may have happened or may yet happen, for ever. A logical process
+has at most one operation open; after `info` its client goes on under a new process number.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+OpType: TypeAlias = Literal["invoke", "ok", "fail", "info"]
+OpFunction: TypeAlias = Literal["get", "put", "append", "cas", "delete"]
+Value: TypeAlias = str | list[str] | None
+
+
+class Op(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """One line of `history.jsonl`.
+
+    `op` is the operation's name in the schedule ("c0/17", client and number). `value` is what is written or appended
+    (invoke) or what was read (ok of a get: a string, a list of tokens, or None for an absent key). A `cas` also
+    has `expected`; its ok means that it took effect, and its fail carries the current value in `value`.
+    `index` and `term` name the log entry, where the system reports one. `final` marks the reads at the end of the run.
+    """
+
+    type: OpType
+    process: int
+    client: str
+    op: str
+    f: OpFunction
+    key: str
+    t_us: int
+    value: Value = None
+    expected: Value = None
+    index: int | None = None
+    term: int | None = None
+    error: str | None = None
+    final: bool = False
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Op)
+
+
+def encode(op: Op) -> bytes:
+    """One operation as one JSON line, newline included."""
+    return _encoder.encode(op) + b"\n"
+
+
+def decode(line: bytes) -> Op:
+    """The operation of one line. Raises `msgspec.ValidationError` or `msgspec.DecodeError`."""
+    return _decoder.decode(line)

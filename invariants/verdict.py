@@ -1,0 +1,65 @@
+"""What a judge says: valid, violated (with a witness), or unknown (with the reason).
+
+Overall, violated outranks unknown and unknown outranks valid. A checker that had nothing to judge says unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal, Protocol, TypeAlias
+
+import msgspec
+
+from invariants.events import AnyEvent
+
+Outcome: TypeAlias = Literal["valid", "violated", "unknown"]
+
+EXIT_VALID, EXIT_VIOLATED, EXIT_UNKNOWN, EXIT_USAGE, EXIT_HARNESS = 0, 1, 2, 254, 255
+EXIT_CODE: dict[Outcome, int] = {"valid": EXIT_VALID, "violated": EXIT_VIOLATED, "unknown": EXIT_UNKNOWN}
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """One broken promise: a sentence for a person, the rule of the paper, and the smallest set of events that show it.
+
+    `witness` holds the events (or client operations) as they stand in the run's files, in causal order.
+    """
+
+    invariant: str
+    message: str
+    rule: str
+    witness: tuple[Any, ...] = ()
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The judgement of one invariant. `judged` counts the events (or operations) that it was decided on.
+
+    `violations` is the first few, earliest first; `violation_count` is how many there were.
+    """
+
+    invariant: str
+    outcome: Outcome
+    judged: int
+    reason: str = ""
+    violations: tuple[Violation, ...] = ()
+    violation_count: int = 0
+
+
+class Checker(Protocol):
+    """One safety property, judged incrementally. Pure: no input, output, clock or sleep, and it never raises.
+
+    Events of one node arrive in that node's own order; between nodes any order must give the same verdict.
+    """
+
+    invariant: str
+
+    def observe(self, event: AnyEvent) -> None: ...
+
+    def verdict(self) -> Verdict: ...
+
+
+def overall(outcomes: Iterable[Outcome]) -> Outcome:
+    """The worst of them: violated before unknown before valid; unknown when there are none."""
+    seen = list(outcomes)
+    if "violated" in seen:
+        return "violated"
+    return "valid" if seen and "unknown" not in seen else "unknown"

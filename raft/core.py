@@ -1,0 +1,572 @@
+"""The Raft algorithm (Figure 2, §5), and nothing else: no socket, file, clock, thread, or randomness of its own.
+
+Inputs are method calls, each with the time: `receive`, `tick`, `propose`, `persisted`. Afterwards the host takes one
+`Ready` and does what it says, in this order:
+
+    1. report   write `events` where they are collected
+    2. send     give `messages` to the network, which may lose, repeat and reorder them
+    3. persist  start writing `write` to the log; when it is durable, call `persisted(write.lsn)`
+    4. apply    hand `committed` entries to the state machine
+    5. wait     for the next input, and call `tick` when `deadline_us` comes
+
+Durability is an input like any other. Whatever must not be said before something is on disk is held here under the
+number (lsn) of the record that it waits for; one write is under way at a time, and all that arrives meanwhile goes
+into the next one (group commit). A leader's own entries are no exception to be waited for: its followers write in
+parallel, and it counts itself only once its own write is durable (Ongaro's thesis, §10.2.1).
+
+Time is integer microseconds. A node's name is a string; `peers` are the other voters.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Protocol
+
+import msgspec
+
+from invariants.events import (
+    CommitAdvanced,
+    EntryAppended,
+    Event,
+    LogTruncated,
+    Role,
+    RoleChanged,
+    Started,
+    VoteGranted,
+)
+from raft.log import Log
+from raft.messages import (
+    Append,
+    AppendEntries,
+    AppendEntriesReply,
+    Entry,
+    HardState,
+    Message,
+    Record,
+    Recovered,
+    RequestVote,
+    RequestVoteReply,
+    Truncate,
+)
+
+NO_OP = b""
+
+
+class Random(Protocol):
+    """The one thing that the core needs of a `random.Random`."""
+
+    def randint(self, a: int, b: int, /) -> int: ...
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """When a node acts, in µs, and how much it sends at once. Election timeouts are drawn anew each time (§5.2)."""
+
+    election_timeout_min_us: int = 1_500_000
+    election_timeout_max_us: int = 3_000_000
+    heartbeat_us: int = 300_000
+    max_entries_per_message: int = 2_000
+    max_bytes_per_message: int = 1_000_000
+    max_entries_in_flight: int = 20_000
+
+    def __post_init__(self) -> None:
+        if not 0 < self.election_timeout_min_us <= self.election_timeout_max_us:
+            raise ValueError(
+                "election timeouts must be positive and in order: "
+                f"got {self.election_timeout_min_us} to {self.election_timeout_max_us} µs"
+            )
+        if not 0 < self.heartbeat_us < self.election_timeout_min_us:
+            raise ValueError(
+                f"the heartbeat interval ({self.heartbeat_us} µs) must be positive and "
+                f"shorter than the least election timeout ({self.election_timeout_min_us} µs)"
+            )
+
+
+class Write(msgspec.Struct, frozen=True):
+    """Records to make durable as one unit; `lsn` is the number of the last of them."""
+
+    lsn: int
+    records: list[Record]
+
+
+class Ready(msgspec.Struct):
+    """What the host must do now; see the module's header. `committed` are (index, entry) in order."""
+
+    events: list[Event]
+    messages: list[tuple[str, Message]]
+    write: Write | None
+    committed: list[tuple[int, Entry]]
+    deadline_us: int
+
+
+class Progress(msgspec.Struct):
+    """What a leader knows of one follower (Figure 2, volatile state on leaders).
+
+    Invariant: `match_index < next_index`. While `probing`, one message is in flight at a time, since next_index is a
+    guess; afterwards messages follow each other without waiting for replies (pipelining), and next_index runs ahead.
+    """
+
+    next_index: int
+    match_index: int = 0
+    probing: bool = True
+    probe_sent: bool = False
+
+
+class Core:
+    """One Raft node without its surroundings. Roles, terms and indices are named as in the paper."""
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        peers: Sequence[str],
+        incarnation: int,
+        timing: Timing,
+        random: Random,
+        recovered: Recovered,
+        now_us: int,
+    ) -> None:
+        self.node = node
+        self.peers = tuple(peers)
+        self.incarnation = incarnation
+        self.timing = timing
+        self.random = random
+        self.now_us = now_us
+
+        # Persistent state (Figure 2).
+        self.current_term = recovered.hard_state.term
+        self.voted_for = recovered.hard_state.voted_for
+        self.log = Log()
+
+        # Volatile state.
+        self.role: Role = "follower"
+        self.leader: str | None = None
+        self.commit_index = 0
+        self.last_applied = 0
+        self.progress: dict[str, Progress] = {}
+        self._votes: set[str] = set()  # asked for membership and size only, never iterated
+        self._election_deadline_us = 0
+        self._heartbeat_deadline_us = 0
+
+        # Records and what waits for them. lsn 0 is durable from the start.
+        self._last_lsn = 0
+        self._durable_lsn = 0
+        self._hard_state_lsn = 0
+        self._unwritten: list[tuple[int, Record]] = []
+        self._write_under_way = False
+        self._held: list[tuple[int, int, Callable[[], None]]] = []
+        self._held_count = count()
+
+        # What the next Ready will hold.
+        self._events: list[Event] = []
+        self._messages: list[tuple[str, Message]] = []
+        self._apply_limit = 0
+        self._replicate = False
+
+        self._recover(recovered)
+        self._reset_election_timer()
+
+    # ---- inputs ---------------------------------------------------------------------------------------------------
+
+    def receive(self, source: str, message: Message, now_us: int) -> None:
+        """A message from `source` arrived, perhaps late, perhaps again."""
+        self.now_us = now_us
+        if message.term > self.current_term:
+            # §5.1: a larger term always wins, whatever carries it.
+            self._become_follower(message.term, leader=None)
+        if isinstance(message, AppendEntries):
+            self._on_append_entries(source, message)
+        elif isinstance(message, AppendEntriesReply):
+            self._on_append_entries_reply(source, message)
+        elif isinstance(message, RequestVote):
+            self._on_request_vote(source, message)
+        else:
+            self._on_request_vote_reply(source, message)
+
+    def tick(self, now_us: int) -> None:
+        """Time passed. Harmless when called early."""
+        self.now_us = now_us
+        if self.role == "leader":
+            if now_us >= self._heartbeat_deadline_us:
+                self._broadcast_heartbeat()
+        elif now_us >= self._election_deadline_us:
+            self._start_election()
+
+    def propose(self, command: bytes, now_us: int) -> tuple[int, int] | None:
+        """A client's command. Returns the (index, term) at which it may commit, or None if this is not the leader."""
+        self.now_us = now_us
+        if self.role != "leader":
+            return None
+        index = self._append(Entry(self.current_term, command))
+        self._replicate = True
+        return index, self.current_term
+
+    def persisted(self, lsn: int, now_us: int) -> None:
+        """The write that ended with record `lsn` is durable."""
+        self.now_us = now_us
+        self._write_under_way = False
+        self._durable_lsn = lsn
+        self.log.mark_durable(lsn)
+        if self.role == "leader":
+            self._advance_commit()
+        self._release_held()
+
+    # ---- output ---------------------------------------------------------------------------------------------------
+
+    def take_ready(self) -> Ready:
+        """What has become due since the last call. The host must carry out all of it."""
+        if self._replicate:
+            self._replicate = False
+            for peer in self.progress:
+                self._send_entries(peer)
+        ready = Ready(self._events, self._messages, self._next_write(), self._take_committed(), self.deadline_us)
+        self._events, self._messages = [], []
+        return ready
+
+    @property
+    def deadline_us(self) -> int:
+        """When `tick` is due next."""
+        return self._heartbeat_deadline_us if self.role == "leader" else self._election_deadline_us
+
+    # ---- elections (§5.2) -----------------------------------------------------------------------------------------
+
+    def _reset_election_timer(self) -> None:
+        timing = self.timing
+        timeout_us = self.random.randint(timing.election_timeout_min_us, timing.election_timeout_max_us)
+        self._election_deadline_us = self.now_us + timeout_us
+
+    def _start_election(self) -> None:
+        self.role = "candidate"
+        self.leader = None
+        self.current_term += 1
+        self.voted_for = self.node
+        self._votes = set()
+        self._persist_hard_state()
+        self._report_role()
+        self._report_vote()
+        self._reset_election_timer()
+        request = RequestVote(self.current_term, self.log.last_index, self.log.last_term)
+        for peer in self.peers:
+            self._send(peer, request)
+        term = self.current_term
+        # Its own vote counts like any other: once it is durable.
+        self._hold(self._hard_state_lsn, lambda: self._count_vote(self.node, term))
+
+    def _on_request_vote(self, source: str, m: RequestVote) -> None:
+        grant = m.term == self.current_term and self._may_vote_for(source) and self._is_up_to_date(m)
+        if grant:
+            if self.voted_for is None:
+                self.voted_for = source
+                self._persist_hard_state()
+                self._report_vote()
+            # Without this, voters would stand against the candidate whom they just elected.
+            self._reset_election_timer()
+        self._send(source, RequestVoteReply(self.current_term, grant))
+
+    def _may_vote_for(self, candidate: str) -> bool:
+        """One vote a term, first come first served; the same answer again when asked again."""
+        return self.voted_for is None or self.voted_for == candidate
+
+    def _is_up_to_date(self, m: RequestVote) -> bool:
+        """§5.4.1: the candidate's log is at least as up to date as ours."""
+        return (m.last_log_term, m.last_log_index) >= (self.log.last_term, self.log.last_index)
+
+    def _on_request_vote_reply(self, source: str, m: RequestVoteReply) -> None:
+        if m.vote_granted:
+            self._count_vote(source, m.term)
+
+    def _count_vote(self, voter: str, term: int) -> None:
+        # A vote of an earlier candidacy says nothing about this one.
+        if self.role != "candidate" or term != self.current_term:
+            return
+        self._votes.add(voter)
+        if len(self._votes) >= self._majority():
+            self._become_leader()
+
+    def _majority(self) -> int:
+        return (len(self.peers) + 1) // 2 + 1
+
+    def _become_leader(self) -> None:
+        self.role = "leader"
+        self.leader = self.node
+        self.progress = {peer: Progress(next_index=self.log.last_index + 1) for peer in self.peers}
+        self._report_role()
+        self._heartbeat_deadline_us = self.now_us + self.timing.heartbeat_us
+        # §8, §5.4.2: entries of earlier terms commit only behind one of this term, so it makes one at once.
+        self._append(Entry(self.current_term, NO_OP))
+        self._replicate = True
+
+    def _become_follower(self, term: int, leader: str | None) -> None:
+        """Follower in `term`. In the same term voted_for stays: a vote is not taken back (§5.2)."""
+        was_leader = self.role == "leader"
+        changed = self.role != "follower" or self.leader != leader or term > self.current_term
+        self.role = "follower"
+        self.leader = leader
+        if term > self.current_term:
+            self.current_term = term
+            self.voted_for = None
+            self._persist_hard_state()
+        if was_leader:
+            self.progress = {}
+            self._reset_election_timer()  # a leader has none running
+        if changed:
+            self._report_role()
+
+    # ---- replication: the follower's side (§5.3) ------------------------------------------------------------------
+
+    def _on_append_entries(self, source: str, m: AppendEntries) -> None:
+        if m.term < self.current_term:
+            self._send(source, AppendEntriesReply(self.current_term, False, 0))
+            return
+        if self.role == "leader":
+            return  # Election Safety excludes another leader in this term; were there one, the judges would say so
+        if self.role == "candidate" or self.leader != source:
+            self._become_follower(m.term, leader=source)
+        self._reset_election_timer()
+
+        if not self._matches(m.prev_log_index, m.prev_log_term):
+            self._send(source, self._rejection(m.prev_log_index))
+            return
+        last_new_index = self._store_entries(m.prev_log_index, m.entries)
+        self._follow_commit(m.leader_commit, last_new_index)
+        ack = AppendEntriesReply(self.current_term, True, last_new_index)
+        self._send(source, ack, after_lsn=self._ack_needs_lsn(last_new_index))
+
+    def _matches(self, prev_log_index: int, prev_log_term: int) -> bool:
+        """The consistency check: our log holds the entry that precedes the new ones."""
+        return prev_log_index <= self.log.last_index and self.log.term_at(prev_log_index) == prev_log_term
+
+    def _rejection(self, prev_log_index: int) -> AppendEntriesReply:
+        log = self.log
+        if prev_log_index > log.last_index:
+            return AppendEntriesReply(self.current_term, False, 0, prev_log_index, log.last_index + 1, 0)
+        first = log.first_index_of_term_at(prev_log_index)
+        return AppendEntriesReply(self.current_term, False, 0, prev_log_index, first, log.term_at(prev_log_index))
+
+    def _store_entries(self, prev_log_index: int, entries: Sequence[Entry]) -> int:
+        """Stores what is new; returns the index of the last entry that the message speaks of.
+
+        Only a real conflict truncates (Figure 2, step 3): a delayed, shorter AppendEntries must not cut off entries
+        that a later one brought, since the leader may have counted them.
+        """
+        index = prev_log_index
+        for entry in entries:
+            index += 1
+            if index <= self.log.last_index:
+                if self.log.term_at(index) == entry.term:
+                    continue
+                self._truncate(index)
+            self._append(entry)
+        return index
+
+    def _follow_commit(self, leader_commit: int, last_new_index: int) -> None:
+        """Figure 2, step 5: never past the last entry known to match the leader's (§5.3)."""
+        self._set_commit_index(min(leader_commit, last_new_index))
+
+    def _ack_needs_lsn(self, match_index: int) -> int:
+        """The leader counts this acknowledgement towards commitment, so the entries must be durable first."""
+        return self.log.lsn(match_index)
+
+    # ---- replication: the leader's side (§5.3) --------------------------------------------------------------------
+
+    def _broadcast_heartbeat(self) -> None:
+        self._heartbeat_deadline_us = self.now_us + self.timing.heartbeat_us
+        for peer, progress in self.progress.items():
+            # A probe that was not answered by now is lost: the heartbeat takes its place.
+            progress.probe_sent = True
+            self._send_append(peer, progress.next_index, [])
+
+    def _send_entries(self, peer: str) -> None:
+        """Sends what the follower lacks, as much as may be in flight."""
+        progress, log, timing = self.progress[peer], self.log, self.timing
+        while progress.next_index <= log.last_index:
+            in_flight = progress.next_index - 1 - progress.match_index
+            if progress.probe_sent if progress.probing else in_flight >= timing.max_entries_in_flight:
+                return
+            entries = log.slice(progress.next_index, timing.max_entries_per_message, timing.max_bytes_per_message)
+            self._send_append(peer, progress.next_index, entries)
+            if progress.probing:
+                progress.probe_sent = True
+            else:
+                progress.next_index += len(entries)
+
+    def _send_append(self, peer: str, next_index: int, entries: list[Entry]) -> None:
+        prev = next_index - 1
+        message = AppendEntries(self.current_term, prev, self.log.term_at(prev), self.commit_index, entries)
+        self._send(peer, message)
+
+    def _on_append_entries_reply(self, source: str, m: AppendEntriesReply) -> None:
+        if self.role != "leader" or m.term < self.current_term:
+            return
+        progress = self.progress[source]
+        if m.success:
+            self._on_ack(progress, m.match_index)
+        elif not self._on_rejection(progress, m):
+            return
+        self._send_entries(source)
+
+    def _on_ack(self, progress: Progress, match_index: int) -> None:
+        # Replies overtake each other: what is known to match never shrinks.
+        progress.match_index = max(progress.match_index, match_index)
+        progress.next_index = max(progress.next_index, progress.match_index + 1)
+        progress.probing = False
+        self._advance_commit()
+
+    def _on_rejection(self, progress: Progress, m: AppendEntriesReply) -> bool:
+        """Goes back to where the logs may agree (§5.3). Returns False for a rejection that is out of date."""
+        stale = m.rejected_index <= progress.match_index or m.rejected_index >= progress.next_index
+        if stale or (progress.probing and m.rejected_index != progress.next_index - 1):
+            return False
+        hint = m.conflict_index
+        if m.conflict_term and (same := self.log.last_index_of_term(m.conflict_term, m.rejected_index)):
+            hint = same + 1
+        # The hint names a place to try, not a place that matches; progress is made in any case.
+        progress.next_index = max(progress.match_index + 1, min(hint, m.rejected_index))
+        progress.probing = True
+        progress.probe_sent = False
+        return True
+
+    # ---- commitment (§5.3, §5.4) ----------------------------------------------------------------------------------
+
+    def _advance_commit(self) -> None:
+        """The largest index that a majority has durably, if its entry is of this term."""
+        held = [progress.match_index for progress in self.progress.values()]
+        held.append(self.log.durable_index)
+        held.sort()
+        index = held[len(held) - self._majority()]
+        if index > self.commit_index and self._may_commit(index):
+            self._set_commit_index(index)
+
+    def _may_commit(self, index: int) -> bool:
+        """§5.4.2, Fig. 8: entries of earlier terms are never committed by counting replicas."""
+        return self.log.term_at(index) == self.current_term
+
+    def _set_commit_index(self, index: int) -> None:
+        if index <= self.commit_index:
+            return
+        self.commit_index = index
+        event = CommitAdvanced(
+            node=self.node, inc=self.incarnation, t_us=self.now_us, index=index, term=self.current_term
+        )
+
+        def release() -> None:
+            # Only what is durable here is applied, so a client's answer never outlives the entry it speaks of.
+            self._events.append(event)
+            self._apply_limit = index
+
+        self._hold(max(self._hard_state_lsn, self.log.lsn(index)), release)
+
+    def _take_committed(self) -> list[tuple[int, Entry]]:
+        limit = min(self._apply_limit, self.log.durable_index)
+        committed = [(index, self.log.entry(index)) for index in range(self.last_applied + 1, limit + 1)]
+        self.last_applied = max(self.last_applied, limit)
+        return committed
+
+    # ---- the log, records, and what waits for them ----------------------------------------------------------------
+
+    def _append(self, entry: Entry) -> int:
+        lsn = self._record(Append(self.log.last_index + 1, entry))
+        index = self.log.append(entry, lsn)
+        self._report_appended(index, lsn)
+        return index
+
+    def _truncate(self, from_index: int) -> None:
+        event = LogTruncated(node=self.node, inc=self.incarnation, t_us=self.now_us, from_index=from_index)
+        # Announced before it is done, and after the appends that it undoes: `_next_write` starts a write with it.
+        self._hold(self._last_lsn, lambda: self._events.append(event))
+        self._record(Truncate(from_index))
+        self.log.truncate(from_index)
+
+    def _record(self, record: Record) -> int:
+        self._last_lsn += 1
+        self._unwritten.append((self._last_lsn, record))
+        return self._last_lsn
+
+    def _persist_hard_state(self) -> None:
+        self._hard_state_lsn = self._record(self._hard_state())
+
+    def _hard_state(self) -> HardState:
+        """Term and vote go to disk together: a vote without its term, or the reverse, is a vote to give again."""
+        return HardState(self.current_term, self.voted_for)
+
+    def _next_write(self) -> Write | None:
+        """All records that wait, up to the next truncation; none while a write is under way."""
+        if self._write_under_way or not self._unwritten:
+            return None
+        end = 1
+        while end < len(self._unwritten) and type(self._unwritten[end][1]) is not Truncate:
+            end += 1
+        batch, self._unwritten = self._unwritten[:end], self._unwritten[end:]
+        self._write_under_way = True
+        return Write(batch[-1][0], [record for _, record in batch])
+
+    def _hold(self, lsn: int, release: Callable[[], None]) -> None:
+        """Does `release` once the record `lsn` is durable, in the order of lsn, then of these calls."""
+        if lsn <= self._durable_lsn:
+            release()
+        else:
+            heapq.heappush(self._held, (lsn, next(self._held_count), release))
+
+    def _release_held(self) -> None:
+        while self._held and self._held[0][0] <= self._durable_lsn:
+            heapq.heappop(self._held)[2]()
+
+    def _send(self, to: str, message: Message, after_lsn: int = 0) -> None:
+        """Sends once the term and vote that the message rests on are durable (Figure 2: before responding)."""
+        self._hold(max(self._hard_state_lsn, after_lsn), lambda: self._messages.append((to, message)))
+
+    # ---- events ---------------------------------------------------------------------------------------------------
+
+    def _recover(self, recovered: Recovered) -> None:
+        """Takes over what was on disk, and reports all of it."""
+        for entry in recovered.entries:
+            self.log.append(entry, 0)
+        log = self.log
+        log.mark_durable(0)
+        self._events.append(
+            Started(
+                node=self.node,
+                inc=self.incarnation,
+                t_us=self.now_us,
+                term=self.current_term,
+                voted_for=self.voted_for,
+                last_index=log.last_index,
+                digest=log.digest(log.last_index),
+            )
+        )
+        for index in range(1, log.last_index + 1):
+            self._report_appended(index, 0)
+
+    def _report_role(self) -> None:
+        event = RoleChanged(
+            node=self.node,
+            inc=self.incarnation,
+            t_us=self.now_us,
+            role=self.role,
+            term=self.current_term,
+            leader=self.leader,
+        )
+        self._hold(self._hard_state_lsn, lambda: self._events.append(event))
+
+    def _report_vote(self) -> None:
+        assert self.voted_for is not None
+        event = VoteGranted(
+            node=self.node,
+            inc=self.incarnation,
+            t_us=self.now_us,
+            term=self.current_term,
+            candidate=self.voted_for,
+        )
+        self._hold(self._hard_state_lsn, lambda: self._events.append(event))
+
+    def _report_appended(self, index: int, lsn: int) -> None:
+        event = EntryAppended(
+            node=self.node,
+            inc=self.incarnation,
+            t_us=self.now_us,
+            index=index,
+            term=self.log.term_at(index),
+            digest=self.log.digest(index),
+        )
+        self._hold(lsn, lambda: self._events.append(event))

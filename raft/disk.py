@@ -1,0 +1,195 @@
+"""Files as a node sees them, and a fault layer that can lose what was not synced.
+
+`Disk` is one folder. Two implementations: the operating system's (`OsDisk`) and memory (`MemoryDisk`); `FaultDisk`
+goes over either. It keeps unsynced writes in the process, so that SIGKILL loses just what a power cut would have
+lost: the operating system alone would keep them, and a missing sync would never be noticed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Protocol
+
+
+class Disk(Protocol):
+    """One folder of files. `append` and `truncate` are durable after `sync` of that file; creating, renaming and
+    removing after `sync_folder`. `append` creates the file if need be. Raises OSError."""
+
+    def list(self) -> list[str]: ...
+    def read(self, name: str) -> bytes: ...
+    def append(self, name: str, data: bytes) -> None: ...
+    def truncate(self, name: str, size: int) -> None: ...
+    def sync(self, name: str) -> None: ...
+    def rename(self, name: str, new_name: str) -> None: ...
+    def remove(self, name: str) -> None: ...
+    def sync_folder(self) -> None: ...
+    def describe(self, name: str) -> str:
+        """The file's name as a person should read it in a message."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class FolderInUseError(Exception):
+    """Another process works in this folder."""
+
+
+class OsDisk:
+    """A real folder. Locked while open: two nodes in one folder would tear each other's log apart."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        self._files: dict[str, int] = {}
+        try:
+            fcntl.flock(self._folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._folder_fd)
+            raise FolderInUseError(
+                f"{folder}: another process uses this data folder; end it, or choose another"
+            ) from None
+
+    def list(self) -> list[str]:
+        return sorted(os.listdir(self.folder))
+
+    def read(self, name: str) -> bytes:
+        return (self.folder / name).read_bytes()
+
+    def append(self, name: str, data: bytes) -> None:
+        view, fd = memoryview(data), self._open(name)
+        while view:
+            view = view[os.write(fd, view) :]
+
+    def truncate(self, name: str, size: int) -> None:
+        os.ftruncate(self._open(name), size)
+
+    def sync(self, name: str) -> None:
+        os.fdatasync(self._open(name))
+
+    def rename(self, name: str, new_name: str) -> None:
+        self._forget(name)
+        self._forget(new_name)
+        os.rename(self.folder / name, self.folder / new_name)
+
+    def remove(self, name: str) -> None:
+        self._forget(name)
+        os.remove(self.folder / name)
+
+    def sync_folder(self) -> None:
+        os.fsync(self._folder_fd)
+
+    def describe(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def close(self) -> None:
+        for name in list(self._files):
+            self._forget(name)
+        os.close(self._folder_fd)
+
+    def _open(self, name: str) -> int:
+        if name not in self._files:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            self._files[name] = os.open(self.folder / name, flags, 0o644)
+        return self._files[name]
+
+    def _forget(self, name: str) -> None:
+        if name in self._files:
+            os.close(self._files.pop(name))
+
+
+class MemoryDisk:
+    """A folder in memory; for tests and simulation."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytearray] = {}
+
+    def list(self) -> list[str]:
+        return sorted(self.files)
+
+    def read(self, name: str) -> bytes:
+        if name not in self.files:
+            raise FileNotFoundError(name)
+        return bytes(self.files[name])
+
+    def append(self, name: str, data: bytes) -> None:
+        self.files.setdefault(name, bytearray()).extend(data)
+
+    def truncate(self, name: str, size: int) -> None:
+        del self.files[name][size:]
+
+    def sync(self, name: str) -> None:
+        pass
+
+    def rename(self, name: str, new_name: str) -> None:
+        self.files[new_name] = self.files.pop(name)
+
+    def remove(self, name: str) -> None:
+        del self.files[name]
+
+    def sync_folder(self) -> None:
+        pass
+
+    def describe(self, name: str) -> str:
+        return name
+
+    def close(self) -> None:
+        pass
+
+
+class FaultDisk:
+    """Keeps appended bytes in this process until they are synced; a kill forgets them.
+
+    `slow_sync_us` is the range from which the host draws how much longer each sync takes (0, 0: none).
+    """
+
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+        self.slow_sync_us = (0, 0)
+        self._unsynced: dict[str, list[bytes]] = {}
+
+    def list(self) -> list[str]:
+        return sorted({*self.disk.list(), *self._unsynced})
+
+    def read(self, name: str) -> bytes:
+        pending = self._unsynced.get(name, [])
+        if pending and name not in self.disk.list():
+            return b"".join(pending)
+        return self.disk.read(name) + b"".join(pending)
+
+    def append(self, name: str, data: bytes) -> None:
+        self._unsynced.setdefault(name, []).append(data)
+
+    def truncate(self, name: str, size: int) -> None:
+        self._flush(name)
+        self.disk.truncate(name, size)
+
+    def sync(self, name: str) -> None:
+        self._flush(name)
+        self.disk.sync(name)
+
+    def rename(self, name: str, new_name: str) -> None:
+        self._flush(name)
+        self._unsynced.pop(new_name, None)
+        self.disk.rename(name, new_name)
+
+    def remove(self, name: str) -> None:
+        self._flush(name)
+        self.disk.remove(name)
+
+    def sync_folder(self) -> None:
+        self.disk.sync_folder()
+
+    def describe(self, name: str) -> str:
+        return self.disk.describe(name)
+
+    def close(self) -> None:
+        """Forgets what was not synced, as a power cut would."""
+        self._unsynced.clear()
+        self.disk.close()
+
+    def _flush(self, name: str) -> None:
+        if pending := self._unsynced.pop(name, None):
+            self.disk.append(name, b"".join(pending))

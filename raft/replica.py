@@ -1,0 +1,97 @@
+"""One node without its host: the core and the state machine in step, and who waits for which answer.
+
+Like the core it does no input or output. A host feeds it inputs, then calls `advance` and carries out the `Output`
+in the order of its fields. The live host and the simulator run this same code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from invariants.events import EntryApplied, Event
+from raft.core import Core, Write
+from raft.machine import Machine, Result
+from raft.messages import Entry, Message
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The end of one submission. `result` None: leadership was lost first, so the outcome is unknown."""
+
+    token: Any
+    index: int
+    term: int
+    result: Result | None
+
+
+class Output(msgspec.Struct):
+    """What the host must do, in this order: report, send, start writing, answer clients, wait until the deadline."""
+
+    events: list[Event]
+    messages: list[tuple[str, Message]]
+    write: Write | None
+    replies: list[Reply]
+    deadline_us: int
+
+
+class Replica:
+    """A Raft node as a pure object: messages, time, submissions and completed writes in; `Output` out."""
+
+    def __init__(self, core: Core, machine: Machine) -> None:
+        self.core = core
+        self.machine = machine
+        self._waiting: dict[int, tuple[int, Any]] = {}  # log index -> (term, token)
+
+    @property
+    def waiting(self) -> int:
+        """How many submissions have no answer yet."""
+        return len(self._waiting)
+
+    def receive(self, source: str, message: Message, now_us: int) -> None:
+        self.core.receive(source, message, now_us)
+
+    def tick(self, now_us: int) -> None:
+        self.core.tick(now_us)
+
+    def persisted(self, lsn: int, now_us: int) -> None:
+        self.core.persisted(lsn, now_us)
+
+    def submit(self, token: Any, command: bytes, now_us: int) -> bool:
+        """A client's command; its `Reply` will carry `token`. False: this node is not the leader, nothing was done."""
+        position = self.core.propose(command, now_us)
+        if position is None:
+            return False
+        index, term = position
+        self._waiting[index] = (term, token)
+        return True
+
+    def advance(self) -> Output:
+        """Everything that has become due since the last call."""
+        ready = self.core.take_ready()
+        replies: list[Reply] = []
+        for index, entry in ready.committed:
+            self._apply(index, entry, ready.events, replies)
+        if self._waiting and self.core.role != "leader":
+            replies.extend(Reply(token, index, term, None) for index, (term, token) in self._waiting.items())
+            self._waiting = {}
+        return Output(ready.events, ready.messages, ready.write, replies, ready.deadline_us)
+
+    def _apply(self, index: int, entry: Entry, events: list[Event], replies: list[Reply]) -> None:
+        result = self.machine.apply(entry.command)
+        core = self.core
+        events.append(
+            EntryApplied(
+                node=core.node,
+                inc=core.incarnation,
+                t_us=core.now_us,
+                index=index,
+                term=entry.term,
+                digest=self.machine.digest,
+            )
+        )
+        waiting = self._waiting.pop(index, None)
+        if waiting is not None:
+            term, token = waiting
+            # Another term's entry at this index means that ours was overwritten.
+            replies.append(Reply(token, index, term, result if term == entry.term else None))

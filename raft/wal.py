@@ -1,0 +1,182 @@
+"""The write-ahead log: term, vote, entries and truncations in one file, in the order in which they happened.
+
+    file    = magic (8 bytes), then records
+    record  = length (4 bytes), CRC-32 of the body (4 bytes), body; numbers are big-endian
+    body    = a msgpack array of everything that one write made durable together (`raft.messages.Record`)
+
+A record is written and synced as a whole before the next one is begun. So a damaged record with nothing behind it is
+a torn tail: its write never completed, nobody was told of it, and it is cut off. A damaged record with an intact one
+behind it had been synced: that is corruption, and the node must not start, since what it has forgotten may have
+been a vote or an acknowledged entry.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import msgspec
+
+from raft.disk import Disk
+from raft.messages import Entry, HardState, Record, Recovered, Truncate
+
+MAGIC = b"RCWAL\x00\x00\x01"
+FILE = "raft.wal"
+IDENTITY = "identity.json"
+MAX_BODY = 1 << 30
+
+_HEADER = 8
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[Record])
+
+
+class CorruptLogError(Exception):
+    """The log, or the data folder, is not what a node left there: says file, offset, what is wrong, what to do."""
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Whose data folder this is. Written once the log exists, so its presence means that a log is owed."""
+
+    cluster: str
+    node: str
+
+
+def encode_record(records: Sequence[Record]) -> bytes:
+    """One write's worth of records, framed."""
+    body = _encoder.encode(records)
+    return len(body).to_bytes(4, "big") + zlib.crc32(body).to_bytes(4, "big") + body
+
+
+def decode_records(data: bytes, name: str = FILE) -> tuple[list[list[Record]], int]:
+    """All records of a log file's content, and the offset at which a torn tail begins (its length if there is none).
+
+    Raises CorruptLogError.
+    """
+    if data[: len(MAGIC)] != MAGIC:
+        raise CorruptLogError(
+            f"{name}, offset 0: not a write-ahead log of this version (expected {MAGIC!r}). {_ADVICE}"
+        )
+    batches: list[list[Record]] = []
+    offset = len(MAGIC)
+    while offset < len(data):
+        found = _record_at(data, offset)
+        if found is None:
+            later = _next_record(data, offset + 1)
+            if later is None:
+                return batches, offset
+            raise CorruptLogError(
+                f"{name}, offset {offset}: the record is damaged, and an intact one follows at offset {later}, "
+                f"so this is no torn tail. {_ADVICE}"
+            )
+        batch, offset = found
+        batches.append(batch)
+    return batches, offset
+
+
+_ADVICE = (
+    "Refusing to start: this node may have forgotten a vote or an acknowledged entry. "
+    "Restore the data folder, or remove this server from the cluster and add it again under a new name."
+)
+
+
+def _record_at(data: bytes, offset: int) -> tuple[list[Record], int] | None:
+    """The record at `offset` and where it ends; None if there is no intact one."""
+    length = int.from_bytes(data[offset : offset + 4], "big")
+    end = offset + _HEADER + length
+    if not 0 < length <= MAX_BODY or end > len(data):
+        return None
+    body = data[offset + _HEADER : end]
+    if zlib.crc32(body) != int.from_bytes(data[offset + 4 : offset + _HEADER], "big"):
+        return None
+    try:
+        return _decoder.decode(body), end
+    except msgspec.MsgspecError:
+        return None
+
+
+def _next_record(data: bytes, offset: int) -> int | None:
+    """Where the next intact record begins, at any byte: the damaged length cannot be trusted to lead there."""
+    for candidate in range(offset, len(data) - _HEADER):
+        # A body is a msgpack array that is not empty; this looks at one byte before it computes a checksum.
+        first = data[candidate + _HEADER]
+        if (0x91 <= first <= 0x9F or first in (0xDC, 0xDD)) and _record_at(data, candidate) is not None:
+            return candidate
+    return None
+
+
+def fold(batches: Sequence[Sequence[Record]], name: str = FILE) -> Recovered:
+    """What the records add up to: the last hard state, and the entries that no later truncation deleted."""
+    hard_state = HardState(0, None)
+    entries: list[Entry] = []
+    for record in (record for batch in batches for record in batch):
+        if isinstance(record, HardState):
+            hard_state = record
+        elif isinstance(record, Truncate):
+            del entries[record.from_index - 1 :]
+        elif record.index == len(entries) + 1:
+            entries.append(record.entry)
+        else:
+            raise CorruptLogError(f"{name}: entry {record.index} follows entry {len(entries)}. {_ADVICE}")
+    return Recovered(hard_state, entries)
+
+
+class WriteAheadLog:
+    """The log file of one node on a disk. `append` then `sync` make a write durable; nothing else is promised."""
+
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+
+    def recover(self, identity: Identity) -> Recovered:
+        """Opens the log, creating it in an unused folder. Raises CorruptLogError."""
+        disk = self.disk
+        files = disk.list()
+        if IDENTITY in files:
+            self._check_identity(identity)
+            if FILE not in files:
+                raise CorruptLogError(
+                    f"{disk.describe(FILE)}: the log is missing from a data folder that was in use. {_ADVICE}"
+                )
+            data = disk.read(FILE)
+            batches, good = decode_records(data, disk.describe(FILE))
+            recovered = fold(batches, disk.describe(FILE))
+            if good < len(data):
+                disk.truncate(FILE, good)
+            return recovered
+        self._create(identity, files)
+        return Recovered()
+
+    def _create(self, identity: Identity, files: list[str]) -> None:
+        # A log without identity: a first start that crashed half-way. Nothing was promised from it.
+        disk = self.disk
+        if FILE in files:
+            data = disk.read(FILE)
+            if data[: len(MAGIC)] == MAGIC and len(data) > len(MAGIC):
+                raise CorruptLogError(f"{disk.describe(IDENTITY)}: missing beside a log that holds records. {_ADVICE}")
+            disk.truncate(FILE, 0)
+        disk.append(FILE, MAGIC)
+        disk.sync(FILE)
+        staged = IDENTITY + ".new"
+        if staged in files:
+            disk.remove(staged)
+        disk.append(staged, msgspec.json.encode(identity) + b"\n")
+        disk.sync(staged)
+        disk.rename(staged, IDENTITY)
+        disk.sync_folder()
+
+    def _check_identity(self, identity: Identity) -> None:
+        name = self.disk.describe(IDENTITY)
+        try:
+            found = msgspec.json.decode(self.disk.read(IDENTITY), type=Identity)
+        except msgspec.MsgspecError as error:
+            raise CorruptLogError(f"{name}, offset 0: {error}. {_ADVICE}") from None
+        if found != identity:
+            raise CorruptLogError(
+                f"{name}: this folder belongs to node {found.node!r} of cluster {found.cluster!r}, "
+                f"not to node {identity.node!r} of cluster {identity.cluster!r}. Give each node a folder of its own."
+            )
+
+    def append(self, records: Sequence[Record]) -> None:
+        self.disk.append(FILE, encode_record(records))
+
+    def sync(self) -> None:
+        self.disk.sync(FILE)
