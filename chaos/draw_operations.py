@@ -7,8 +7,9 @@ Three families of keys, each made to show something else:
     mix/<k>              put, cas, delete and get by all: everything else a linearizable register can do
 
 Lists and mixed keys are used for ten seconds and then give way to new ones: a read then stays short, and a key's
-history small enough to be judged. Every client draws from a stream of its own and looks only at what clients before it
-write, so one client more shifts nothing of the others.
+history small enough to be judged. Every client draws from a stream of its own, equally often however many clients there
+are, and looks only at what clients before it write: one client more changes nothing of the others but, perhaps, whose
+register they read.
 """
 
 from __future__ import annotations
@@ -33,23 +34,23 @@ def draw_operations(seed: int, clients: list[str], ops_per_second: float, until_
     """The operations of all clients in the order of time, with exponential gaps, up to `until_us`."""
     operations: list[Operation] = []
     written: Written = {}
-    for number, client in enumerate(clients):
+    for client in clients:
         rng = stream(seed, f"workload/{client}")
-        operations += _of_client(rng, client, clients[: number + 1], ops_per_second / len(clients), until_us, written)
+        operations += _of_client(rng, client, clients, ops_per_second / len(clients), until_us, written)
     return sorted(operations, key=lambda operation: operation.at_us)
 
 
 def _of_client(
-    rng: Random, client: str, known: list[str], rate: float, until_us: int, written: Written
+    rng: Random, client: str, clients: list[str], rate: float, until_us: int, written: Written
 ) -> list[Operation]:
     operations: list[Operation] = []
     at_us = FIRST_US
     while rate > 0 and (at_us := at_us + int(rng.expovariate(rate) * 1e6)) < until_us:
-        operations.append(_operation(rng, client, len(operations), known, at_us, written))
+        operations.append(_operation(rng, client, len(operations), clients, at_us, written))
     return operations
 
 
-def _operation(rng: Random, client: str, number: int, known: list[str], at_us: int, written: Written) -> Operation:
+def _operation(rng: Random, client: str, number: int, clients: list[str], at_us: int, written: Written) -> Operation:
     """45 % writes to registers and lists, 40 % reads of them, 15 % on mixed keys."""
     name, value = f"{client}/{number}", f"{client}-{number}"
     age = at_us // KEY_LIFE_US
@@ -64,7 +65,8 @@ def _operation(rng: Random, client: str, number: int, known: list[str], at_us: i
         case "append":
             return of("append", list_key, value)
         case "get":
-            register = f"reg/{rng.choice(known)}/{rng.randrange(REGISTERS)}"
+            owner = clients[int(rng.random() * len(clients))]
+            register = f"reg/{owner}/{rng.randrange(REGISTERS)}"
             return of("get", register if rng.random() < 0.6 else list_key)
     key = f"mix/{MIXED * age + rng.randrange(MIXED)}"
     f = rng.choices(("put", "cas", "delete", "get"), weights=(35, 35, 10, 20))[0]

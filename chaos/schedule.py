@@ -150,6 +150,11 @@ class ScheduleError(Exception):
     """A saved schedule cannot be used: the message says which file and line, what is wrong, what was expected."""
 
 
+def kind_of(action: Action) -> str:
+    """The action's kind, as it stands in the file: "kill", "partition"."""
+    return str(type(action).__struct_config__.tag)
+
+
 def restarts(kill: Kill, leader: str | None, voter: str | None) -> dict[str, int]:
     """Whom `kill` hits, with "leader" and "voter" replaced, and after how many µs each starts again, in that order.
 

@@ -180,12 +180,16 @@ class FaultInjected(Event, frozen=True, gc=False, kw_only=True, tag="fault_injec
 
 
 class FaultHealed(Event, frozen=True, gc=False, kw_only=True, tag="fault_healed"):
-    """The fault is over. `effective` says whether its effect was seen, `effect` what was seen."""
+    """The fault is over. `effective` says whether its effect was seen, `effect` what was seen.
+
+    `moot` names the other fault that left this one nothing to do (a link cut to a node that was down, say).
+    """
 
     fault: str
     type: str
     effective: bool
     effect: str = ""
+    moot: str = ""
 
 
 class PhaseStarted(Event, frozen=True, gc=False, kw_only=True, tag="phase_started"):

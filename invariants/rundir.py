@@ -30,7 +30,7 @@ RUN_SCHEMA = 1
 
 
 class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
-    """run.json. `state` is "running" until the controller finished its analysis ("finished").
+    """run.json. `reports_events`: the target's nodes write event files. `state` is "running" until the controller finished its analysis ("finished").
 
     `config` is the full configuration of the run as plain JSON, `stats` its numbers, `vacuous` what was missing for
     the run to mean anything, `repro` the command that repeats it. `verdict` is None while the run goes on.
@@ -40,6 +40,7 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
     seed: int
     world: str = "live"
     target: str = "raft"
+    reports_events: bool = True
     mutant: str | None = None
     state: str = "running"
     started_at: str = ""
@@ -101,13 +102,17 @@ class RunDir:
         try:
             raw = self.run_json.read_bytes()
         except OSError as error:
-            raise RunDirError(f"{self.path} is not a run directory: cannot read {self.run_json.name} ({error.strerror})") from None
+            raise RunDirError(
+                f"{self.path} is not a run directory: cannot read {self.run_json.name} ({error.strerror})"
+            ) from None
         try:
             info = msgspec.json.decode(raw, type=RunInfo)
         except msgspec.MsgspecError as error:
             raise RunDirError(f"{self.run_json}: {error}") from None
         if info.schema > RUN_SCHEMA:
-            raise RunDirError(f"{self.run_json}: schema {info.schema} is newer than {RUN_SCHEMA}, the newest that this version reads")
+            raise RunDirError(
+                f"{self.run_json}: schema {info.schema} is newer than {RUN_SCHEMA}, the newest that this version reads"
+            )
         return info
 
     def node_streams(self) -> list[list[AnyEvent]]:
@@ -127,6 +132,13 @@ class RunDir:
 
     def operations(self) -> list[Op]:
         return list(_lines(self.history, history.decode))
+
+    def schedule_lines(self) -> list[dict[str, Any]]:
+        """The schedule as plain JSON objects: its types belong to `chaos`, which this package does not know."""
+        return list(_lines(self.schedule, _json_object.decode))
+
+
+_json_object = msgspec.json.Decoder(dict[str, Any])
 
 
 def _lines(file: Path, decode: Any) -> Iterator[Any]:

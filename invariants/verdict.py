@@ -6,11 +6,9 @@ Overall, violated outranks unknown and unknown outranks valid. A checker that ha
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
-
-from invariants.events import AnyEvent
 
 Outcome: TypeAlias = Literal["valid", "violated", "unknown"]
 
@@ -42,19 +40,6 @@ class Verdict(msgspec.Struct, frozen=True):
     reason: str = ""
     violations: tuple[Violation, ...] = ()
     violation_count: int = 0
-
-
-class Checker(Protocol):
-    """One safety property, judged incrementally. Pure: no input, output, clock or sleep, and it never raises.
-
-    Events of one node arrive in that node's own order; between nodes any order must give the same verdict.
-    """
-
-    invariant: str
-
-    def observe(self, event: AnyEvent) -> None: ...
-
-    def verdict(self) -> Verdict: ...
 
 
 def overall(outcomes: Iterable[Outcome]) -> Outcome:

@@ -208,9 +208,10 @@ class Core:
         self._write_under_way = False
         self._durable_lsn = lsn
         self.log.mark_durable(lsn)
+        # First the events of what has become durable: a commit of these entries is reported behind them.
+        self._release_held()
         if self.role == "leader":
             self._advance_commit()
-        self._release_held()
 
     # ---- output ---------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,8 @@ from typing import Protocol
 
 class Disk(Protocol):
     """One folder of files. `append` and `truncate` are durable after `sync` of that file; creating, renaming and
-    removing after `sync_folder`. `append` creates the file if need be. Raises OSError."""
+    removing after `sync_folder`. `append` creates the file if need be; everything else raises FileNotFoundError
+    where there is none. Any failure is an OSError."""
 
     def list(self) -> list[str]: ...
     def read(self, name: str) -> bytes: ...
@@ -59,7 +60,7 @@ class OsDisk:
         return (self.folder / name).read_bytes()
 
     def append(self, name: str, data: bytes) -> None:
-        view, fd = memoryview(data), self._open(name)
+        view, fd = memoryview(data), self._open(name, os.O_CREAT)
         while view:
             view = view[os.write(fd, view) :]
 
@@ -89,9 +90,9 @@ class OsDisk:
             self._forget(name)
         os.close(self._folder_fd)
 
-    def _open(self, name: str) -> int:
+    def _open(self, name: str, create: int = 0) -> int:
         if name not in self._files:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | create
             self._files[name] = os.open(self.folder / name, flags, 0o644)
         return self._files[name]
 
@@ -110,23 +111,23 @@ class MemoryDisk:
         return sorted(self.files)
 
     def read(self, name: str) -> bytes:
-        if name not in self.files:
-            raise FileNotFoundError(name)
-        return bytes(self.files[name])
+        return bytes(self._file(name))
 
     def append(self, name: str, data: bytes) -> None:
         self.files.setdefault(name, bytearray()).extend(data)
 
     def truncate(self, name: str, size: int) -> None:
-        del self.files[name][size:]
+        del self._file(name)[size:]
 
     def sync(self, name: str) -> None:
-        pass
+        self._file(name)
 
     def rename(self, name: str, new_name: str) -> None:
-        self.files[new_name] = self.files.pop(name)
+        self.files[new_name] = self._file(name)
+        del self.files[name]
 
     def remove(self, name: str) -> None:
+        self._file(name)
         del self.files[name]
 
     def sync_folder(self) -> None:
@@ -138,16 +139,23 @@ class MemoryDisk:
     def close(self) -> None:
         pass
 
+    def _file(self, name: str) -> bytearray:
+        if name not in self.files:
+            raise FileNotFoundError(name)
+        return self.files[name]
+
 
 class FaultDisk:
     """Keeps appended bytes in this process until they are synced; a kill forgets them.
 
-    `slow_sync_us` is the range from which the host draws how much longer each sync takes (0, 0: none).
+    `slow_sync_us` is the range from which the host draws how much longer each sync takes (0, 0: none);
+    `slowed_syncs` counts the syncs that it delayed.
     """
 
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
         self.slow_sync_us = (0, 0)
+        self.slowed_syncs = 0
         self._unsynced: dict[str, list[bytes]] = {}
 
     def list(self) -> list[str]:

@@ -189,7 +189,10 @@ class LiveHost:
 
     def _sync_delay_us(self) -> int:
         disk = self.wal.disk
-        return self._random.randint(*disk.slow_sync_us) if isinstance(disk, FaultDisk) else 0
+        if not isinstance(disk, FaultDisk) or disk.slow_sync_us == (0, 0):
+            return 0
+        disk.slowed_syncs += 1
+        return self._random.randint(*disk.slow_sync_us)
 
     def _sync(self, lsn: int) -> None:
         if not self._closed:

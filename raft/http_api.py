@@ -69,8 +69,10 @@ class HttpApi:
         """The token is checked first, and every refusal has a JSON body that says what to do."""
         if self._token is not None:
             given = request.headers.get("Authorization", "")
-            if not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
-                return _refusal(401, "send the header 'Authorization: Bearer <token>' with this cluster's token")
+            # aiohttp hands on bytes that are no UTF-8 as surrogates.
+            if not hmac.compare_digest(given.encode(errors="surrogateescape"), f"Bearer {self._token}".encode()):
+                error = "send the header 'Authorization: Bearer <token>' with this cluster's token"
+                return _refusal(401, error, {"WWW-Authenticate": "Bearer"})
         try:
             return await handler(request)
         except web.HTTPRequestEntityTooLarge:
@@ -78,9 +80,8 @@ class HttpApi:
         except web.HTTPNotFound:
             return _refusal(404, f"no such path: {request.path}; there are POST /executeCommand, GET /status, GET /log")
         except web.HTTPMethodNotAllowed as error:
-            return _refusal(
-                405, f"{request.method} is not allowed here; use {', '.join(sorted(error.allowed_methods))}"
-            )
+            allowed = ", ".join(sorted(error.allowed_methods))
+            return _refusal(405, f"{request.method} is not allowed here; use {allowed}", {"Allow": allowed})
 
     # ---- POST /executeCommand -------------------------------------------------------------------------------------
 
@@ -168,7 +169,7 @@ def parse_request(body: bytes) -> Command:
     """The body of POST /executeCommand as a command. Raises ValueError naming the field that is wrong, and why."""
     try:
         raw = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"body: not JSON ({error})") from None
     if not isinstance(raw, dict):
         raise ValueError(f'body: expected an object such as {{"command": "put x 1"}}, got {type(raw).__name__}')
@@ -192,7 +193,8 @@ def _query_int(request: web.Request, name: str, *, default: int, least: int, mos
     raw = request.query.get(name)
     if raw is None:
         return default
-    if not raw.isascii() or not raw.isdigit() or int(raw) < least or (most is not None and int(raw) > most):
+    is_number = raw.isascii() and raw.isdigit() and len(raw) <= 18
+    if not is_number or int(raw) < least or (most is not None and int(raw) > most):
         upper = f" to {most}" if most is not None else " on"
         raise ValueError(f"{name}: expected a number from {least}{upper}, got {raw!r}")
     return int(raw)
@@ -212,8 +214,8 @@ def _json(status: int, body: Any, headers: Mapping[str, str] | None = None) -> w
     )
 
 
-def _refusal(status: int, error: str) -> web.Response:
-    return _json(status, {"ok": False, "error": error})
+def _refusal(status: int, error: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    return _json(status, {"ok": False, "error": error}, headers)
 
 
 def _try_again(error: str) -> web.Response:

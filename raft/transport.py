@@ -168,10 +168,13 @@ class _Link:
     @property
     def is_up(self) -> bool:
         connection = self._connection
-        return connection is not None and connection.get_write_buffer_size() < MAX_UNSENT_BYTES
+        if connection is None or connection.is_closing():
+            return False
+        return connection.get_write_buffer_size() < MAX_UNSENT_BYTES
 
     def send(self, frame: bytes) -> None:
-        if self._connection is not None:
+        # It may have broken since the message was numbered; then the message is lost, as on any network.
+        if self._connection is not None and not self._connection.is_closing():
             self._connection.write(frame)
 
     def start(self) -> None:

@@ -141,6 +141,9 @@ class WriteAheadLog:
             recovered = fold(batches, disk.describe(FILE))
             if good < len(data):
                 disk.truncate(FILE, good)
+            # A kill between append and sync leaves records that only the page cache holds. From now on this node
+            # answers for them.
+            disk.sync(FILE)
             return recovered
         self._create(identity, files)
         return Recovered()
@@ -149,9 +152,8 @@ class WriteAheadLog:
         # A log without identity: a first start that crashed half-way. Nothing was promised from it.
         disk = self.disk
         if FILE in files:
-            data = disk.read(FILE)
-            if data[: len(MAGIC)] == MAGIC and len(data) > len(MAGIC):
-                raise CorruptLogError(f"{disk.describe(IDENTITY)}: missing beside a log that holds records. {_ADVICE}")
+            if len(disk.read(FILE)) > len(MAGIC):
+                raise CorruptLogError(f"{disk.describe(IDENTITY)}: missing beside a log that was in use. {_ADVICE}")
             disk.truncate(FILE, 0)
         disk.append(FILE, MAGIC)
         disk.sync(FILE)

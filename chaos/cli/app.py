@@ -34,7 +34,7 @@ def main() -> None:
         print("interrupted", file=sys.stderr)
         status = 130
     except typer.TyperException as error:
-        error.show()
+        print(f"raft-chaos: {error}", file=sys.stderr)
         status = EXIT_USAGE
     except Exception:
         import traceback

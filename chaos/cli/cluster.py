@@ -84,7 +84,7 @@ def cluster(
             say(f"{one.config.node}  {one.http_url}  (pid {one.child.pid})")
         auth = " -H 'Authorization: Bearer <token>'" if token else ""
         url = running[0].http_url
-        say(f"\ntry:  curl -L{auth} {url}/executeCommand -d '{{\"command\": \"put x 1\"}}'")
+        say(f'\ntry:  curl -L{auth} {url}/executeCommand -d \'{{"command": "put x 1"}}\'')
         say(f"      curl{auth} {url}/status\n\nA node that you kill is started again. Ctrl-C ends the cluster.")
         while not stop.wait(0.2):
             for one in running:
@@ -173,11 +173,11 @@ def node(
     run_event_loop(_run_node(config))
 
 
-def make_timing(election_timeout: str, heartbeat_ms: int | None) -> Timing:
+def make_timing(election_timeout: str, heartbeat_ms: int | None, heartbeats_per_timeout: int = 10) -> Timing:
     """Timing from the options; ends with exit code 254 where they do not fit together."""
     least, most = parse_range_ms(election_timeout, "--election-timeout")
     try:
-        return Timing(least, most, least // 10 if heartbeat_ms is None else heartbeat_ms * 1000)
+        return Timing(least, most, least // heartbeats_per_timeout if heartbeat_ms is None else heartbeat_ms * 1000)
     except ValueError as error:
         fail(str(error))
 

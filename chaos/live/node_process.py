@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 from multiprocessing.connection import Connection
-from typing import Any
 
 import msgspec
 
@@ -54,13 +53,12 @@ async def _run(config: NodeConfig, mutant: str | None, control: Connection) -> N
 
 
 def _obey(control: Connection, node: Node) -> None:
+    """("slow_sync", (min_us, max_us)): answered with how many syncs were slowed since the last time."""
     try:
         what, value = control.recv()
     except (EOFError, OSError):
-        os._exit(0)  # the controller is gone; a killed node loses no more than this
-    _set(node, what, value)
-
-
-def _set(node: Node, what: str, value: Any) -> None:
+        os._exit(0)  # the controller is gone; a node that is killed loses no more than this
     if what == "slow_sync" and isinstance(node.disk, FaultDisk):
+        slowed, node.disk.slowed_syncs = node.disk.slowed_syncs, 0
         node.disk.slow_sync_us = value
+        control.send(slowed)

@@ -58,9 +58,13 @@ class Child:
         """For sampling CPU, memory, files and threads."""
         return self._info
 
+    def strike(self) -> None:
+        """SIGKILL to the whole group, without waiting; `kill` must follow."""
+        self._signal(signal.SIGKILL)
+
     def kill(self) -> None:
         """SIGKILL to the whole group, and waits until none of it is left. Raises ProcessError if it stays."""
-        self._signal(signal.SIGKILL)
+        self.strike()
         self._process.join(GONE_TIMEOUT_S)
         _wait(lambda: not _group_lives(self.pid), f"{self.name}: the process group {self.pid} survives SIGKILL")
         self._forget(self.pid)
@@ -144,8 +148,11 @@ class Supervisor:
         return child
 
     def close(self) -> None:
-        """Kills whatever still runs, and waits for it."""
-        for child in list(self._children.values()):
+        """Kills whatever still runs, all at once, and waits for it."""
+        children = list(self._children.values())
+        for child in children:
+            child.strike()
+        for child in children:
             child.kill()
         if not self._reaper.closed:
             self._reaper.send(("done", 0))
@@ -179,7 +186,7 @@ def _enter(gate: Connection, stderr: Path | None, target: Callable[..., None], a
 
 
 def _reap(pipe: Connection, temp_dir: str) -> None:
-    """The reaper: keeps the list of groups, and ends them when the controller is gone without saying that it is done."""
+    """The reaper: keeps the list of groups, and ends them if the controller goes without saying that it is done."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

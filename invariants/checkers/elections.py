@@ -35,7 +35,9 @@ class OneVotePerTerm(Checker):
     """A node votes for one candidate a term, and remembers for whom when it restarts within the term."""
 
     invariant = "one_vote_per_term"
-    rule = "A server votes for at most one candidate in a term, and its term and vote survive restarts (Figure 2, §5.2)."
+    rule = (
+        "A server votes for at most one candidate in a term, and its term and vote survive restarts (Figure 2, §5.2)."
+    )
     nothing_judged = "no vote was reported"
 
     def __init__(self) -> None:

@@ -75,7 +75,9 @@ class LogMatching(Checker):
     """
 
     invariant = "log_matching"
-    rule = "If two logs hold an entry with the same index and term, they are identical up to that index (Figure 3, §5.3)."
+    rule = (
+        "If two logs hold an entry with the same index and term, they are identical up to that index (Figure 3, §5.3)."
+    )
     contiguous = "A log grows at its end: entries are appended after the last one, or replace what was deleted (§5.3)."
     nothing_judged = "no entry was appended"
 

@@ -23,7 +23,7 @@ class Recovery(Checker):
     """Each owed node applies up to `commit_target`, and a new entry is committed, in the liveness phase."""
 
     invariant = "recovery"
-    rule = "While a majority is up and timing holds, a leader is elected, entries commit and followers catch up (§5.5, §5.6)."
+    rule = "While a majority is up and timing holds, entries commit and followers catch up (§5.5, §5.6)."
     nothing_judged = "the run had no liveness phase"
 
     def __init__(self) -> None:

@@ -1,0 +1,40 @@
+# The two commands that set everything up by themselves: `make chaos` and `make test`.
+# .venv/ready is newer than pyproject.toml once the environment is complete, so a second call installs nothing.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SEED ?= 1
+SEEDS ?= 1..200
+
+.PHONY: chaos test check soak bench clean
+
+chaos: .venv/ready
+	$(BIN)/raft-chaos run --seed $(SEED)
+
+test: check
+	$(BIN)/python -m pytest
+
+check: .venv/ready
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+soak: .venv/ready
+	$(BIN)/raft-chaos run --seeds $(SEEDS) --duration 8 --warmup 1 --liveness 1.5 --quiet
+
+bench: .venv/bench
+	$(BIN)/python -m bench
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "raft-chaos needs Python 3.11 or later; set PYTHON=")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,speed]'
+	touch $@
+
+.venv/bench: .venv/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

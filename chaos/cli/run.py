@@ -1,0 +1,169 @@
+"""`raft-chaos run`: breaks a cluster from one seed, from each of several, or from a saved schedule."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chaos.cli.cluster import ElectionTimeout, make_timing
+from chaos.cli.common import fail, parse_seeds, say
+from chaos.cli.view import View
+from chaos.generate import FAULT_KINDS, ScheduleConfig, drawn
+from chaos.live.run import run_live
+from chaos.mutants import MUTANTS
+from chaos.schedule import Schedule, ScheduleError, load
+from chaos.settings import Settings, describe, new_run_dir
+from invariants.rundir import RunDir, RunInfo
+from invariants.verdict import EXIT_CODE, overall
+from reports.github import publish
+from reports.model import build
+from reports.write import render, render_campaign, write_reports
+
+GIVEN_IN_REPRO = ("--json", "--quiet", "--fail-fast", "--repeat", "--out", "--seed", "--seeds", "--schedule")
+
+
+def run(
+    context: typer.Context,
+    seed: Annotated[int | None, typer.Option(min=0, help="Everything follows from it. Drawn if not given.")] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="A..B", help="A campaign: one run for each seed.")] = None,
+    schedule: Annotated[Path | None, typer.Option(help="Obey this saved schedule.jsonl instead.")] = None,
+    repeat: Annotated[int, typer.Option(min=1, help="Run each seed or schedule this many times.")] = 1,
+    nodes: Annotated[int, typer.Option(help="How many nodes, 3 or more.")] = 5,
+    clients: Annotated[int, typer.Option(help="How many concurrent clients.")] = 5,
+    rate: Annotated[float, typer.Option(help="Client operations a second, all clients together.")] = 100.0,
+    duration: Annotated[float, typer.Option(help="Seconds until all is healed, warmup included.")] = 15.0,
+    warmup: Annotated[float, typer.Option(help="Seconds without faults at the beginning.")] = 1.5,
+    liveness: Annotated[float, typer.Option(help="Seconds of client operations after healing.")] = 3.0,
+    faults: Annotated[str, typer.Option(help="Kinds of faults, with commas.")] = ",".join(FAULT_KINDS),
+    fault_interval: Annotated[float, typer.Option(help="Mean seconds between faults.")] = 1.2,
+    election_timeout: ElectionTimeout = "150-300",
+    heartbeat: Annotated[
+        int | None, typer.Option(metavar="MS", help="A third of the least timeout by default.")
+    ] = None,
+    mutant: Annotated[
+        str | None, typer.Option(metavar="ID", help="Put this mistake in; see `raft-chaos mutants`.")
+    ] = None,
+    target_command: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            help="Break this server instead of our Raft: {node} {http_port} {raft_port} {peers} {data} are filled in.",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where run directories are made.")] = Path("runs"),
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End at the first violation.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Breaks a cluster on purpose, judges it, and reports.
+
+    Exit codes: 0 valid, 1 violated, 2 unknown, 254 bad arguments, 255 the harness itself failed.
+    """
+    if mutant is not None and mutant not in MUTANTS:
+        fail(f"--mutant: there is no {mutant!r}; there are {', '.join(MUTANTS)}")
+    if mutant is not None and target_command is not None:
+        fail("--mutant and --target-command exclude each other: a mutant is our own Raft")
+    if sum(given is not None for given in (seed, seeds, schedule)) > 1 and (seeds is not None):
+        fail("--seeds cannot be combined with --seed or --schedule")
+    timing = make_timing(election_timeout, heartbeat, heartbeats_per_timeout=3)
+    kinds = [kind.strip() for kind in faults.split(",") if kind.strip()]
+    if target_command is not None:
+        kinds = [kind for kind in kinds if kind != "slow_sync"]  # it cannot be asked to
+    try:
+        config = ScheduleConfig(
+            nodes=nodes,
+            clients=clients,
+            warmup_s=warmup,
+            duration_s=duration,
+            liveness_s=liveness,
+            ops_per_second=rate,
+            faults=tuple(kinds),  # type: ignore[arg-type]
+            fault_interval_s=fault_interval,
+            election_timeout_us_max=timing.election_timeout_max_us,
+        )
+        saved = load(schedule) if schedule is not None else None
+    except ScheduleError as error:
+        fail(str(error))
+    settings = Settings(
+        schedule=config,
+        timing=timing,
+        mutant=mutant,
+        command=target_command,
+        schedule_file=str(schedule) if schedule else None,
+        options=_given(context),
+    )
+    if seeds is not None:
+        chosen = parse_seeds(seeds)
+    else:
+        chosen = [seed if seed is not None else saved.header.seed if saved else secrets.randbelow(1_000_000)]
+    done: list[RunDir] = []
+    infos: list[RunInfo] = []
+    for one in [one for one in chosen for _ in range(repeat)]:
+        plan = saved or settings.make_schedule(one)
+        directory, info = _run_one(settings, one, plan, out, fail_fast=fail_fast, quiet=quiet)
+        done.append(directory)
+        infos.append(info)
+        if len(chosen) * repeat > 1:
+            say(_one_line(info, directory))
+        if any(reason.startswith("the run was cut short: interrupted") for reason in info.vacuous):
+            break
+    _show(done, infos, as_json=as_json)
+    raise typer.Exit(EXIT_CODE[overall(info.verdict or "unknown" for info in infos)])
+
+
+def _run_one(
+    settings: Settings, seed: int, plan: Schedule, out: Path, *, fail_fast: bool, quiet: bool
+) -> tuple[RunDir, RunInfo]:
+    directory = new_run_dir(out, seed)
+    info = describe(settings, seed, plan, directory)
+    if not quiet:
+        header = plan.header
+        say(f"seed {seed}  {len(header.nodes)} nodes  target {settings.mutant or info.target}  {directory.path}")
+        for line in drawn(plan):
+            say(f"  {line}")
+    with View(quiet=quiet) as view:
+        info = run_live(plan, settings.target(), directory, info, fail_fast=fail_fast, watch=view.watch)
+    write_reports(directory)
+    return directory, info
+
+
+def _show(done: list[RunDir], infos: list[RunInfo], *, as_json: bool) -> None:
+    """The document or the report on stdout; in GitHub Actions also the job's summary and annotations."""
+    campaign = len(done) > 1
+    shape = "json" if as_json else "text"
+    print(render_campaign(done, shape) if campaign else render(done[0], shape), end="")  # type: ignore[arg-type]
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        markdown = render_campaign(done, "markdown") if campaign else render(done[0], "markdown")
+        for line in publish([build(run) for run in done], markdown):
+            print(line, file=sys.stderr if as_json else sys.stdout)
+    failed = next((info for info in infos if info.verdict == "violated"), None)
+    if as_json and failed is not None:
+        say(failed.repro)
+
+
+def _one_line(info: RunInfo, directory: RunDir) -> str:
+    stats = info.stats
+    broken = ", ".join(verdict.invariant for verdict in info.invariants if verdict.outcome == "violated")
+    why = broken or "; ".join(info.vacuous) or ", ".join(v.invariant for v in info.invariants if v.outcome == "unknown")
+    return (
+        f"seed {info.seed}: {info.verdict}{f' ({why})' if info.verdict != 'valid' else ''}  "
+        f"{stats['ops_ok']} ops ok, {stats['elections']} elections, {stats['restarts']} restarts, "
+        f"{stats['wall_s']:.1f} s  {directory.path}"
+    )
+
+
+def _given(context: typer.Context) -> list[str]:
+    """The options that were given and that decide what a run is, as words of a command line."""
+    words: list[str] = []
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        option = parameter.opts[0]
+        if source is None or source.name != "COMMANDLINE" or option in GIVEN_IN_REPRO:
+            continue
+        words += [option, str(context.params[parameter.name or ""])]
+    return words

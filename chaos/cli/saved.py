@@ -1,0 +1,69 @@
+"""`raft-chaos check` and `raft-chaos report`: what a saved run says, finished or cut short."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import typer
+from tabulate import tabulate
+
+from chaos.analysis import Analysis, analyse
+from chaos.cli.common import fail
+from chaos.schedule import ScheduleError
+from invariants.rundir import RunDir, RunDirError
+from invariants.verdict import EXIT_CODE, Verdict
+from reports.write import render
+
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+Format = Literal["text", "markdown", "json", "junit"]
+
+
+def check(
+    run: RunPath, as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False
+) -> None:
+    """Judges a saved run again, from its events and history. Exit codes as of the run itself."""
+    try:
+        analysis = analyse(RunDir(run))
+    except (RunDirError, ScheduleError) as error:
+        fail(str(error))
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(_document(run, analysis))).decode())
+    else:
+        rows = [[v.invariant, v.outcome, v.judged, _why(v)] for v in analysis.invariants]
+        print(
+            tabulate(
+                rows, ["invariant", "verdict", "judged", ""], tablefmt="simple", maxcolwidths=[None, None, None, 60]
+            )
+        )
+        for reason in analysis.vacuous:
+            print(f"missing: {reason}")
+        print(f"{analysis.verdict}: {run}")
+    raise typer.Exit(EXIT_CODE[analysis.verdict])
+
+
+def report(
+    run: RunPath,
+    shape: Annotated[Format, typer.Option("--format", help="What to print.")] = "text",
+) -> None:
+    """Prints the report of a saved run."""
+    try:
+        print(render(RunDir(run), shape), end="")
+    except RunDirError as error:
+        fail(str(error))
+
+
+def _why(verdict: Verdict) -> str:
+    return verdict.violations[0].message if verdict.violations else verdict.reason
+
+
+def _document(run: Path, analysis: Analysis) -> dict[str, object]:
+    return {
+        "verdict": analysis.verdict,
+        "run_dir": str(run),
+        "invariants": {verdict.invariant: verdict.outcome for verdict in analysis.invariants},
+        "vacuous": analysis.vacuous,
+        "stats": analysis.stats,
+        "violations": [violation for verdict in analysis.invariants for violation in verdict.violations],
+    }

@@ -1,0 +1,97 @@
+"""What a run is asked to be: everything that, beside the seed, decides its schedule and its target."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+from chaos.generate import generate
+from chaos.schedule import Schedule
+from chaos.schedule_config import ScheduleConfig
+from chaos.target import CommandTarget, RaftTarget, Target
+from invariants.rundir import RunDir, RunInfo
+from raft.core import Timing
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of `raft-chaos run`. `options` are those of the command line that were given, as text, for the
+    command that repeats a run; `schedule_file` replaces the schedule that the seed would give."""
+
+    schedule: ScheduleConfig
+    timing: Timing
+    mutant: str | None = None
+    command: str | None = None
+    schedule_file: str | None = None
+    options: list[str] = []
+
+    def target(self) -> Target:
+        return CommandTarget(self.command) if self.command else RaftTarget(self.timing, self.mutant)
+
+    def make_schedule(self, seed: int) -> Schedule:
+        """What the seed gives. The drawing is pure; a saved schedule is loaded by the command line instead."""
+        return generate(seed, self.schedule)
+
+
+def new_run_dir(out: Path, seed: int) -> RunDir:
+    """A directory that does not exist yet: the time, then the seed."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    path = out / f"{stamp}-{seed}"
+    number = 1
+    while path.exists():
+        number += 1
+        path = out / f"{stamp}-{seed}-{number}"
+    return RunDir(path)
+
+
+def describe(settings: Settings, seed: int, schedule: Schedule, run: RunDir) -> RunInfo:
+    """run.json as it stands when a run begins."""
+    target = settings.target()
+    return RunInfo(
+        seed=seed,
+        target=target.name,
+        reports_events=target.reports_events,
+        mutant=settings.mutant,
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=_commit(),
+        versions=_versions(),
+        nodes=schedule.header.nodes,
+        config=msgspec.to_builtins(settings),
+        repro=repro(settings, seed, run),
+    )
+
+
+def repro(settings: Settings, seed: int, run: RunDir) -> str:
+    """The command that repeats the run: from its seed alone, or from the schedule that was saved with it."""
+    words = ["raft-chaos", "run", "--seed", str(seed), *settings.options]
+    if settings.schedule_file is not None:
+        words += ["--schedule", str(run.schedule)]
+    return shlex.join(words)
+
+
+def _commit() -> str | None:
+    """The commit of the tree that this runs from, where it is one."""
+    here = Path(__file__).parent
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() or None
+
+
+def _versions() -> dict[str, str]:
+    names = ("raft-chaos", "msgspec", "aiohttp", "psutil")
+    found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.release()}"}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue  # run from a tree that is not installed
+    return found

@@ -1,0 +1,152 @@
+"""All checkers over one stream: what the controller asks during a run, and what a saved run is judged by.
+
+    judge = Judge()
+    judge.observe(event)       each node's events in that node's own order; nodes interleaved in any way
+    judge.observe_op(op)       client operations in the order in which the clients saw them
+    judge.new_violations()     after each batch: what was found since the last call
+    judge.verdicts()           at any time; at the end of the run they are final
+
+An event goes only to the checkers that have a handler for its type, and last to the shared view of the nodes' logs.
+A checker that fails is told nothing more; its invariant is unknown from then on, unless it was found violated before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from heapq import merge
+from operator import attrgetter
+from typing import Any, TypeAlias
+
+from invariants.checkers.base import Checker, Handlers
+from invariants.checkers.client_history import AcknowledgedWrites, HistoryChecker, MonotonicReads
+from invariants.checkers.client_keys import ClientKeys
+from invariants.checkers.commitment import LeaderCompleteness, StateMachineSafety
+from invariants.checkers.durability import Durability
+from invariants.checkers.elections import ElectionSafety, OneVotePerTerm
+from invariants.checkers.exits import UnexpectedExit
+from invariants.checkers.logs import LeaderAppendOnly, LogMatching
+from invariants.checkers.monotonicity import Monotonicity
+from invariants.checkers.node_logs import NodeLogs
+from invariants.checkers.recovery import Recovery
+from invariants.events import Event
+from invariants.history import Op
+from invariants.rundir import RunDir
+from invariants.verdict import Outcome, Verdict, Violation, overall
+
+_Route: TypeAlias = tuple[tuple[Checker, ...], Callable[[Any], None]]
+"""Whose verdict is lost if the handler fails (a checker's own; all that rely on a view), and the handler."""
+
+
+class Judge:
+    """Owns the checkers of a run. Never raises, whatever it observes.
+
+    `events_expected` is False for a system whose nodes report no events: then the invariants that need them are left
+    out, and only `acknowledged_writes`, `monotonic_reads` and `unexpected_exit` are judged.
+    """
+
+    def __init__(self, *, events_expected: bool = True) -> None:
+        self._logs = NodeLogs()
+        self._keys = ClientKeys()
+        logs = self._logs.of
+        event_checkers: Sequence[Checker] = [
+            ElectionSafety(),
+            OneVotePerTerm(),
+            LeaderAppendOnly(logs),
+            LogMatching(logs),
+            LeaderCompleteness(logs),
+            StateMachineSafety(logs),
+            Monotonicity(logs),
+            Durability(logs),
+            Recovery(),
+        ]
+        self._by_events = event_checkers if events_expected else []
+        self._by_history: Sequence[HistoryChecker] = [AcknowledgedWrites(self._keys), MonotonicReads(self._keys)]
+        self._checkers: Sequence[Checker] = [*self._by_events, *self._by_history, UnexpectedExit()]
+        self._polled = [0] * len(self._checkers)
+        self._failures: dict[str, str] = {}  # by invariant: what its checker raised
+
+        self._routes: dict[type[Event], list[_Route]] = {}
+        for checker in self._checkers:
+            self._route((checker,), checker.handlers())
+        self._route(tuple(self._by_events), self._logs.handlers())
+
+    def _route(self, concerned: tuple[Checker, ...], handlers: Handlers) -> None:
+        for kind, handler in handlers.items():
+            self._routes.setdefault(kind, []).append((concerned, handler))
+
+    def observe(self, event: Event) -> None:
+        """One event of a node or of the harness."""
+        for concerned, handler in self._routes.get(type(event), ()):
+            try:
+                handler(event)
+            except Exception as error:
+                self._failed(concerned, error)
+
+    def observe_op(self, op: Op) -> None:
+        """One line of the clients' history."""
+        try:
+            ended = self._keys.observe(op)
+        except Exception as error:
+            self._failed(self._by_history, error)
+            return
+        for checker in self._by_history:
+            if checker.invariant in self._failures:
+                continue
+            try:
+                checker.observe_op(op, ended)
+            except Exception as error:
+                self._failed((checker,), error)
+
+    def _failed(self, concerned: Sequence[Checker], error: Exception) -> None:
+        """Jepsen's check-safe: a checker that fails could not judge. It hears no more, and the others go on."""
+        for checker in concerned:
+            self._failures.setdefault(checker.invariant, f"the checker itself failed: {type(error).__name__}: {error}")
+        # New lists: one of the old ones is being walked through.
+        self._routes = {
+            kind: [route for route in routes if any(c.invariant not in self._failures for c in route[0])]
+            for kind, routes in self._routes.items()
+        }
+
+    def new_violations(self) -> list[Violation]:
+        """The violations found since the last call, in the order of the invariants; of each at most the first few.
+
+        Violations of `recovery` are found by `verdicts` alone, once the run has ended.
+        """
+        found: list[Violation] = []
+        for position, checker in enumerate(self._checkers):
+            if len(checker.violations) > self._polled[position]:
+                found += checker.violations[self._polled[position] :]
+                self._polled[position] = len(checker.violations)
+        return found
+
+    def verdicts(self) -> list[Verdict]:
+        """One verdict for each invariant, in the order of the paper: elections, log, commitment, the rest."""
+        return [self._verdict(checker) for checker in self._checkers]
+
+    def _verdict(self, checker: Checker) -> Verdict:
+        if checker in self._by_events and not self._logs.of and not checker.violations:
+            return checker.conclude("unknown", "no events reported")
+        if checker.invariant not in self._failures:
+            try:
+                return checker.verdict()
+            except Exception as error:
+                self._failed((checker,), error)
+        return checker.conclude("violated" if checker.violations else "unknown", self._failures[checker.invariant])
+
+    def overall(self) -> Outcome:
+        """The worst of the verdicts."""
+        return overall(verdict.outcome for verdict in self.verdicts())
+
+
+def judge_run(run: RunDir) -> list[Verdict]:
+    """Judges a saved run, finished or not. Raises `RunDirError` where it cannot be read.
+
+    The streams are merged by time, so that the first violations come first; each keeps its own order whatever its
+    times say, and the verdicts rest on nothing else.
+    """
+    judge = Judge(events_expected=run.load_info().reports_events)
+    for event in merge(run.harness_events(), *run.node_streams(), key=attrgetter("t_us")):
+        judge.observe(event)
+    for op in run.operations():
+        judge.observe_op(op)
+    return judge.verdicts()

@@ -1,0 +1,71 @@
+"""Who stood, who voted and who won, term by term (§5.2).
+
+Only what nodes reported counts: a vote is a durable vote, and a term without a leader is a split vote, or an election
+that a fault cut short.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from invariants.events import AnyEvent, RoleChanged, VoteGranted
+
+
+class ElectionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One term in which a node stood or led.
+
+    `votes` counts the nodes that voted for each candidate, themselves included. `leaders` has one node at most, or
+    Election Safety (Fig. 3) is broken. `at_us` is when the first of them reported to lead, or, with no leader, when
+    the first candidate stood (µs since the run began); `took_us` is from the first candidacy to there.
+    """
+
+    term: int
+    candidates: list[str]
+    votes: dict[str, int]
+    leaders: list[str]
+    at_us: int
+    took_us: int | None
+
+
+class _Term:
+    """What has been seen of one term so far; dicts, since they keep the order of insertion and a set does not."""
+
+    def __init__(self) -> None:
+        self.stood_us: dict[str, int] = {}
+        self.led_us: dict[str, int] = {}
+        self.voters: dict[str, dict[str, None]] = {}
+
+
+def election_rows(streams: list[list[AnyEvent]]) -> list[ElectionRow]:
+    """The elections in the order of their terms, from each node's own events."""
+    terms: dict[int, _Term] = {}
+    for stream in streams:
+        for event in stream:
+            if isinstance(event, RoleChanged) and event.role != "follower":
+                term = terms.setdefault(event.term, _Term())
+                since_us = term.stood_us if event.role == "candidate" else term.led_us
+                since_us.setdefault(event.node, event.t_us)
+            elif isinstance(event, VoteGranted):
+                voters = terms.setdefault(event.term, _Term()).voters
+                voters.setdefault(event.candidate, {})[event.node] = None
+    return [_row(number, terms[number]) for number in sorted(terms) if terms[number].stood_us or terms[number].led_us]
+
+
+def _row(number: int, term: _Term) -> ElectionRow:
+    candidates, leaders = _by_time(term.stood_us), _by_time(term.led_us)
+    stood_us = term.stood_us[candidates[0]] if candidates else None
+    led_us = term.led_us[leaders[0]] if leaders else None
+    at_us = led_us if led_us is not None else stood_us
+    assert at_us is not None, "a term has a row only if a node stood or led in it"
+    return ElectionRow(
+        term=number,
+        candidates=candidates,
+        votes={candidate: len(term.voters[candidate]) for candidate in sorted(term.voters)},
+        leaders=leaders,
+        at_us=at_us,
+        took_us=None if led_us is None or stood_us is None else led_us - stood_us,
+    )
+
+
+def _by_time(since_us: dict[str, int]) -> list[str]:
+    return sorted(since_us, key=lambda node: (since_us[node], node))

@@ -1,0 +1,83 @@
+"""What was broken: one row for each fault that fired, and one for each that the schedule planned and that never did.
+
+A fault is effective when its effect was seen (a kill: a new incarnation; a pause: the stopped state; a cut: frames
+held back). A report that hides ineffective faults would call a calm run a test, so these stand out as "NO".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from invariants.events import AnyEvent, FaultHealed, FaultInjected
+from reports.text import milliseconds, seconds
+
+
+class FaultRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One fault. Times are µs since the run began; None where that never happened.
+
+    `effective` is None while nobody has said: the fault never fired, or the run ended before it was healed.
+    `seen` is what its effect was, or why it has none. `leader` led the cluster when it fired. `moot` names the other
+    fault that left this one nothing to do, which is no fault of the run.
+    """
+
+    id: str
+    kind: str
+    targets: list[str]
+    leader: str | None = None
+    injected_us: int | None = None
+    healed_us: int | None = None
+    effective: bool | None = None
+    seen: str = ""
+    moot: str = ""
+
+
+def fault_rows(harness: list[AnyEvent], schedule: list[dict[str, Any]]) -> list[FaultRow]:
+    """The faults in the order in which they fired, then those that never did, in the schedule's order."""
+    fired: dict[str, FaultRow] = {}
+    for event in harness:
+        if isinstance(event, FaultInjected):
+            fired[event.fault] = FaultRow(
+                id=event.fault,
+                kind=event.type,
+                targets=list(event.targets),
+                leader=event.leader,
+                injected_us=event.t_us,
+                seen=event.detail,
+            )
+        elif isinstance(event, FaultHealed):
+            row = fired.get(event.fault) or FaultRow(id=event.fault, kind=event.type, targets=[])
+            seen = f"{event.effect or row.seen}{f' (moot: {event.moot})' if event.moot else ''}"
+            fired[event.fault] = msgspec.structs.replace(
+                row, healed_us=event.t_us, effective=event.effective, seen=seen, moot=event.moot
+            )
+    planned = (line for line in schedule if line.get("kind") == "fault")
+    return [*fired.values(), *(_never_fired(line) for line in planned if line.get("id") not in fired)]
+
+
+def _never_fired(line: dict[str, Any]) -> FaultRow:
+    """The row of a planned fault, from its line in the schedule (the form is `chaos.schedule.Fault`)."""
+    action = _object(line, "action")
+    nodes = action.get("nodes")
+    targets = [str(node) for node in nodes] if isinstance(nodes, list) else [str(action.get("shape", ""))]
+    return FaultRow(
+        id=str(line.get("id")),
+        kind=str(action.get("type", "")),
+        targets=targets,
+        seen=f"never fired: due at {_when(_object(line, 'when'))}",
+    )
+
+
+def _when(when: dict[str, Any]) -> str:
+    """ "1.500 s", or the anchor: "leader_elected #2 + 50.0 ms"."""
+    if (at_us := when.get("at_us")) is not None:
+        return f"{seconds(at_us)} s"
+    after_us = when.get("after_us", 0)
+    later = f" + {milliseconds(after_us)} ms" if after_us else ""
+    return f"{when.get('on', 'any time')} #{when.get('nth', 1)}{later}"
+
+
+def _object(line: dict[str, Any], key: str) -> dict[str, Any]:
+    value = line.get(key)
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,149 @@
+"""What each node went through: the roles it had, what was done to it, how it caught up, and what it used."""
+
+from __future__ import annotations
+
+import msgspec
+
+from invariants.events import (
+    AnyEvent,
+    CommitAdvanced,
+    EntryAppended,
+    LogTruncated,
+    NodeExited,
+    NodeKilled,
+    NodeLaunched,
+    NodePaused,
+    NodeSampled,
+    PhaseStarted,
+    RoleChanged,
+    Started,
+    VoteGranted,
+)
+
+RESTART = "/"
+"""Stands between the roles of two incarnations."""
+
+_LETTER = {"follower": "F", "candidate": "C", "leader": "L"}
+
+
+class Resources(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node used, over all its samples. CPU in percent of one core, RSS in bytes; files and threads at most."""
+
+    samples: int
+    cpu_mean: float
+    cpu_max: float
+    rss_max_bytes: int
+    open_files: int
+    threads: int
+
+
+class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One node.
+
+    `roles` is one letter (F, C, L) for each change of role, "/" for a restart. `term` and `commit_index` are the last
+    reported, None for a node that never reported. Catching up counts from the start of the liveness phase, or from
+    the node's last restart if that was later: `behind` is how many entries up to the commit target its log lacked
+    then, `catch_up_us` how long until its commit index was there; both None where the phase never began, the latter
+    also where the node never got there.
+    """
+
+    node: str
+    roles: list[str]
+    kills: int
+    restarts: int
+    pauses: int
+    exits: int
+    term: int | None
+    commit_index: int | None
+    behind: int | None
+    catch_up_us: int | None
+    resources: Resources | None
+
+
+def node_rows(nodes: list[str], streams: list[list[AnyEvent]], harness: list[AnyEvent]) -> list[NodeRow]:
+    """A row for each node of run.json, in its order, then for any other that reported something."""
+    by_node = {stream[0].node: stream for stream in streams}
+    names = dict.fromkeys([*nodes, *by_node])
+    liveness = next((e for e in harness if isinstance(e, PhaseStarted) and e.phase == "liveness"), None)
+    return [_row(name, by_node.get(name, []), harness, liveness) for name in names]
+
+
+def _row(name: str, stream: list[AnyEvent], harness: list[AnyEvent], liveness: PhaseStarted | None) -> NodeRow:
+    term, commit_index = _last_reported(stream)
+    behind, catch_up_us = _catch_up(stream, liveness) if liveness and stream else (None, None)
+    return NodeRow(
+        node=name,
+        roles=_roles(stream),
+        kills=sum(isinstance(e, NodeKilled) and e.subject == name for e in harness),
+        restarts=sum(isinstance(e, NodeLaunched) and e.subject == name and e.subject_inc > 1 for e in harness),
+        pauses=sum(isinstance(e, NodePaused) and e.subject == name for e in harness),
+        exits=sum(isinstance(e, NodeExited) and e.subject == name for e in harness),
+        term=term,
+        commit_index=commit_index,
+        behind=behind,
+        catch_up_us=catch_up_us,
+        resources=_resources([e for e in harness if isinstance(e, NodeSampled) and e.subject == name]),
+    )
+
+
+def _roles(stream: list[AnyEvent]) -> list[str]:
+    """Each change of role; a change of term or leader alone is none. Every incarnation starts as follower (§5.2)."""
+    roles: list[str] = []
+    for event in stream:
+        if isinstance(event, Started):
+            roles += [RESTART, "F"] if roles else ["F"]
+        elif isinstance(event, RoleChanged) and roles[-1:] != [_LETTER[event.role]]:
+            roles.append(_LETTER[event.role])
+    return roles
+
+
+def _last_reported(stream: list[AnyEvent]) -> tuple[int | None, int | None]:
+    """The last term and commit index. The commit index is volatile (Fig. 2), so a restart takes it back to 0."""
+    term: int | None = None
+    commit_index: int | None = None
+    for event in stream:
+        if isinstance(event, Started | RoleChanged | VoteGranted | CommitAdvanced):
+            term = event.term
+        if isinstance(event, Started):
+            commit_index = 0
+        elif isinstance(event, CommitAdvanced):
+            commit_index = event.index
+    return term, commit_index
+
+
+def _catch_up(stream: list[AnyEvent], liveness: PhaseStarted) -> tuple[int, int | None]:
+    """How many entries up to the commit target the log lacked, and how many µs until they were known as committed."""
+    restarts_us = [event.t_us for event in stream if isinstance(event, Started)]
+    since_us = max([liveness.t_us, *restarts_us[-1:]])
+    last_index = commit_index = behind_at_since = 0
+    reached_us: int | None = None
+    for event in stream:
+        if isinstance(event, Started):
+            last_index, commit_index, reached_us = event.last_index, 0, None
+        elif isinstance(event, EntryAppended):
+            # Recovered entries are reported again from index 1 on; the log is as long as `started` said all along.
+            last_index = max(last_index, event.index)
+        elif isinstance(event, LogTruncated):
+            last_index = event.from_index - 1
+        elif isinstance(event, CommitAdvanced):
+            commit_index = event.index
+        if event.t_us <= since_us:
+            behind_at_since = max(0, liveness.commit_target - last_index)
+        if reached_us is None and commit_index >= liveness.commit_target:
+            reached_us = event.t_us
+    if reached_us is None:
+        return behind_at_since, None
+    return behind_at_since, max(0, reached_us - since_us)
+
+
+def _resources(samples: list[NodeSampled]) -> Resources | None:
+    if not samples:
+        return None
+    return Resources(
+        samples=len(samples),
+        cpu_mean=sum(sample.cpu_percent for sample in samples) / len(samples),
+        cpu_max=max(sample.cpu_percent for sample in samples),
+        rss_max_bytes=max(sample.rss_bytes for sample in samples),
+        open_files=max(sample.open_files for sample in samples),
+        threads=max(sample.threads for sample in samples),
+    )

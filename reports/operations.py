@@ -1,0 +1,76 @@
+"""What clients saw: how their operations ended, and how long those that succeeded took."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from invariants.history import Op
+
+
+class OperationRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The operations of one function ("put"), or of all.
+
+    `ok`, `fail` and `info` are how they ended; `open` have no end in the history. Latencies are µs from invocation to
+    ok, by nearest rank; None where none was ok.
+    """
+
+    function: str
+    invoked: int
+    ok: int
+    fail: int
+    info: int
+    open: int
+    p50_us: int | None
+    p99_us: int | None
+    max_us: int | None
+
+
+ALL = "all"
+"""The `function` of the row that sums up the others."""
+
+
+class _Tally:
+    def __init__(self) -> None:
+        self.ends = {"invoke": 0, "ok": 0, "fail": 0, "info": 0}
+        self.latencies_us: list[int] = []
+
+
+def operation_rows(history: list[Op]) -> list[OperationRow]:
+    """A row for each function in alphabetical order, then one for all; no rows for an empty history."""
+    tallies: dict[str, _Tally] = {}
+    invoked_us: dict[int, int] = {}
+    for op in history:
+        both = [tallies.setdefault(op.f, _Tally()), tallies.setdefault(ALL, _Tally())]
+        for tally in both:
+            tally.ends[op.type] += 1
+        if op.type == "invoke":
+            invoked_us[op.process] = op.t_us
+        elif op.type == "ok" and op.process in invoked_us:
+            # A process has one operation open at most, so its number is enough to find the invocation.
+            for tally in both:
+                tally.latencies_us.append(op.t_us - invoked_us[op.process])
+    functions = sorted(name for name in tallies if name != ALL)
+    return [_row(name, tallies[name]) for name in [*functions, ALL] if name in tallies]
+
+
+def _row(name: str, tally: _Tally) -> OperationRow:
+    ok, fail, info = tally.ends["ok"], tally.ends["fail"], tally.ends["info"]
+    latencies_us = sorted(tally.latencies_us)
+    return OperationRow(
+        function=name,
+        invoked=tally.ends["invoke"],
+        ok=ok,
+        fail=fail,
+        info=info,
+        open=max(0, tally.ends["invoke"] - ok - fail - info),
+        p50_us=_nearest_rank(latencies_us, 0.50),
+        p99_us=_nearest_rank(latencies_us, 0.99),
+        max_us=latencies_us[-1] if latencies_us else None,
+    )
+
+
+def _nearest_rank(ascending: list[int], quantile: float) -> int | None:
+    """The smallest value that at least this share of the values does not exceed."""
+    return ascending[math.ceil(quantile * len(ascending)) - 1] if ascending else None

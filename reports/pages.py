@@ -1,0 +1,66 @@
+"""A run's whole report: what is broken comes first, and the last line of a failure is the command that repeats it."""
+
+from __future__ import annotations
+
+import textwrap
+
+from reports.layout import headline, remarks, tables
+from reports.model import RunReport
+from reports.tables import markdown_table, text_table
+from reports.text import fenced, markdown, visible
+from reports.violations import ViolationRow
+
+WIDTH = 80
+
+
+def text_page(report: RunReport, width: int = WIDTH) -> str:
+    """The report for a terminal of `width` columns. Witnesses and commands are never wrapped: they are to be copied."""
+    lines = textwrap.wrap(headline(report), width, subsequent_indent="  ")
+    lines += [line for remark in remarks(report) for line in textwrap.wrap(remark, width, subsequent_indent="  ")]
+    if report.violations:
+        lines += ["", *_title("Violations")]
+        for number, violation in enumerate(report.violations, 1):
+            lines += _violation(number, violation, width)
+    for table in tables(report):
+        lines += ["", *_title(table.title), *text_table(table, width)]
+    if command := repro(report):
+        lines += ["", "Reproduce:", command]
+    return "\n".join(lines) + "\n"
+
+
+def markdown_page(report: RunReport) -> str:
+    """The report for GitHub."""
+    lines = [f"# {markdown(headline(report))}", ""]
+    lines += [line for remark in remarks(report) for line in (f"> {markdown(remark)}", "")]
+    for violation in report.violations:
+        lines += [f"## Violated: {markdown(violation.invariant)}", "", markdown(violation.message), ""]
+        lines += [f"Rule: {markdown(violation.rule)}", ""] if violation.rule else []
+        lines += [*fenced(violation.witness), ""] if violation.witness else []
+        lines += [f"{_unshown(violation)}.", ""] if violation.unshown else []
+    for table in tables(report):
+        lines += [f"## {table.title}", "", *markdown_table(table), ""]
+    if command := repro(report):
+        lines += ["Reproduce:", "", *fenced([command], "sh")]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def repro(report: RunReport) -> str:
+    """The command that repeats a run that is not valid, on one line; "" where there is none, or nothing to repeat."""
+    return "" if report.verdict == "valid" else visible(report.info.repro).strip()
+
+
+def _title(title: str) -> list[str]:
+    return [title, "=" * len(title)]
+
+
+def _violation(number: int, violation: ViolationRow, width: int) -> list[str]:
+    message = f"{number}. {violation.invariant}: {violation.message}"
+    lines = textwrap.wrap(message, width, subsequent_indent="   ")
+    if violation.rule:
+        lines += textwrap.wrap(violation.rule, width, initial_indent="   rule: ", subsequent_indent="         ")
+    lines += [f"   {line}" for line in violation.witness]
+    return [*lines, f"   {_unshown(violation)}"] if violation.unshown else lines
+
+
+def _unshown(violation: ViolationRow) -> str:
+    return f"... and {violation.unshown} more of {violation.invariant}"

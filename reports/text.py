@@ -1,0 +1,67 @@
+"""What may be shown: every text that comes from a run passes through here before it is printed.
+
+A message may hold anything that a node wrote to stderr or a client wrote as a value. `visible` leaves nothing in it
+that could move the cursor, reverse the line, split a table's row or break an XML document (all of these are
+characters that Unicode calls not printable), and shows what it replaced.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+US_PER_S = 1_000_000
+US_PER_MS = 1_000
+
+
+def visible(text: str) -> str:
+    """The text on one line, each character that is not printable as its backslash escape; a line end is a blank."""
+    joined = " ".join(text.splitlines())
+    if joined.isprintable():
+        return joined
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in joined)
+
+
+def visible_lines(text: str) -> list[str]:
+    """The lines of a text, each made visible; blanks at the end of a line and empty lines are left out."""
+    lines = (visible(line).rstrip() for line in text.splitlines())
+    return [line for line in lines if line]
+
+
+def json_value(value: object) -> str:
+    """A JSON value, compact and on one line."""
+    return visible(msgspec.json.encode(value).decode())
+
+
+def seconds(t_us: int | None) -> str:
+    """A time in µs as seconds, to the millisecond: "12.345"; "" for None."""
+    return "" if t_us is None else f"{t_us / US_PER_S:.3f}"
+
+
+def milliseconds(duration_us: int | None) -> str:
+    """A duration in µs as milliseconds: one decimal below 100 ("4.2"), none above ("1250"); "" for None."""
+    if duration_us is None:
+        return ""
+    ms = duration_us / US_PER_MS
+    return f"{ms:.1f}" if ms < 100 else f"{ms:.0f}"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """ "1 node", "5 nodes"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
+
+
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|~&#$]|^[-+=]|(?<!\w)_|_(?!\w)")
+
+
+def markdown(text: str) -> str:
+    """The text on one line, so that GitHub shows it as it stands. An underscore inside a word needs no escape there."""
+    return _MARKDOWN.sub(lambda match: "\\" + match[0], visible(text))
+
+
+def fenced(lines: list[str], language: str = "text") -> list[str]:
+    """The lines as a Markdown code block, fenced by more backticks than any of them holds."""
+    longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"{fence}{language}", *lines, fence]

@@ -1,0 +1,64 @@
+"""The way in: writes or renders the reports of saved runs. Each function reads its run directories anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+from invariants.rundir import RunDir
+from reports.campaign import campaign_markdown, campaign_text
+from reports.json_report import campaign_document, dumps, run_document
+from reports.junit import junit_xml
+from reports.model import RunReport, build
+from reports.pages import markdown_page, text_page
+
+Format: TypeAlias = Literal["text", "markdown", "json", "junit"]
+
+FILE_OF: dict[Format, str] = {
+    "text": "report.txt",
+    "markdown": "report.md",
+    "json": "report.json",
+    "junit": "junit.xml",
+}
+
+
+def write_reports(run: RunDir) -> None:
+    """Writes report.txt, report.md, report.json and junit.xml into the run directory, over older ones.
+
+    Raises RunDirError for a directory that cannot be read as a run, OSError if it cannot be written.
+    """
+    report = build(run)
+    for fmt, name in FILE_OF.items():
+        (run.path / name).write_text(render_report(report, fmt), encoding="utf-8")
+
+
+def render(run: RunDir, fmt: Format) -> str:
+    """The report of one run. Raises RunDirError for a directory that cannot be read as a run."""
+    return render_report(build(run), fmt)
+
+
+def render_campaign(runs: Sequence[RunDir], fmt: Format) -> str:
+    """The report of several runs. Raises RunDirError for the first that cannot be read."""
+    reports = [build(run) for run in runs]
+    match fmt:
+        case "text":
+            return campaign_text(reports)
+        case "markdown":
+            return campaign_markdown(reports)
+        case "json":
+            return dumps(campaign_document(reports))
+        case "junit":
+            return junit_xml(reports)
+
+
+def render_report(report: RunReport, fmt: Format) -> str:
+    """The report of a run that was read already (`reports.model.build`)."""
+    match fmt:
+        case "text":
+            return text_page(report)
+        case "markdown":
+            return markdown_page(report)
+        case "json":
+            return dumps(run_document(report))
+        case "junit":
+            return junit_xml([report])

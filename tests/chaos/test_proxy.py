@@ -1,0 +1,360 @@
+"""The fault proxy as it runs in production: in a process of its own, with real sockets on either side."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
+
+import pytest
+
+from chaos.live.proxy import LinkCounters, LinkRule, ProxyClient, ProxyError, proxy_main
+from chaos.streams import stream
+
+PATIENCE_S = 10.0
+"""Only a hung proxy reaches it."""
+
+SPAWN = multiprocessing.get_context("spawn")
+MAX_FRAME = 1_000_000
+
+
+def frame(payload: bytes) -> bytes:
+    return struct.pack(">I", len(payload)) + payload
+
+
+def numbered(count: int, first: int = 1) -> list[bytes]:
+    return [f"message {number}".encode() for number in range(first, first + count)]
+
+
+def exactly(connection: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        piece = connection.recv(size - len(data))
+        assert piece, f"the connection ended after {len(data)} of {size} bytes"
+        data += piece
+    return data
+
+
+class Proxy:
+    def __init__(self, seed: int) -> None:
+        ours, theirs = SPAWN.Pipe()
+        self.connection = ours
+        self.process: BaseProcess = SPAWN.Process(target=proxy_main, args=(theirs, ["a", "b", "c"], seed, MAX_FRAME))
+        self.process.start()
+        theirs.close()
+        self.client = ProxyClient(ours)
+        self.ports = self.client.addresses()
+
+    def stop(self) -> None:
+        self.client.close()
+        self.process.join(PATIENCE_S)
+        assert self.process.exitcode == 0
+
+
+class Receiver:
+    """A node's listening socket, and the frames that arrive on the connection accepted last."""
+
+    def __init__(self) -> None:
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.listening.settimeout(PATIENCE_S)
+        self.port: int = self.listening.getsockname()[1]
+        self.connection: socket.socket | None = None
+
+    def accept(self) -> None:
+        self.close_connection()
+        self.connection, _ = self.listening.accept()
+        self.connection.settimeout(PATIENCE_S)
+
+    def read(self, count: int) -> list[bytes]:
+        return [self._exactly(struct.unpack(">I", self._exactly(4))[0]) for _ in range(count)]
+
+    def _exactly(self, size: int) -> bytes:
+        assert self.connection is not None
+        return exactly(self.connection, size)
+
+    def close_connection(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+
+    def close(self) -> None:
+        self.close_connection()
+        self.listening.close()
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[Proxy]:
+    running = Proxy(seed=7)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    node = Receiver()
+    yield node
+    node.close()
+
+
+@pytest.fixture
+def sender(proxy: Proxy, receiver: Receiver) -> Iterator[socket.socket]:
+    """A connection on a>b that has said hello, with no rule in force."""
+    proxy.client.set_rules({})
+    proxy.client.set_target("b", receiver.port)
+    with connect(proxy) as connection:
+        greet(connection, receiver)
+        yield connection
+
+
+def connect(proxy: Proxy) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", proxy.ports["a", "b"]), timeout=PATIENCE_S)
+
+
+def greet(connection: socket.socket, receiver: Receiver) -> None:
+    connection.sendall(frame(b"hello"))
+    receiver.accept()
+    assert receiver.read(1) == [b"hello"]
+
+
+def send(connection: socket.socket, payloads: list[bytes]) -> None:
+    connection.sendall(b"".join(frame(payload) for payload in payloads))
+
+
+def counted(proxy: Proxy, before: LinkCounters, field: str, least: int) -> LinkCounters:
+    """The counters of a>b once `field` has grown by `least`."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        now = proxy.client.counters()["a", "b"]
+        if getattr(now, field) - getattr(before, field) >= least:
+            return now
+    raise AssertionError(f"{field} did not grow by {least}: {now}")
+
+
+def test_every_directed_link_has_a_port_of_its_own(proxy: Proxy) -> None:
+    links = {(a, b) for a in "abc" for b in "abc" if a != b}
+    assert set(proxy.ports) == links and len(set(proxy.ports.values())) == len(links)
+
+
+def test_without_a_rule_frames_pass_in_order_however_they_are_cut_up(
+    proxy: Proxy, sender: socket.socket, receiver: Receiver
+) -> None:
+    before = proxy.client.counters()["a", "b"]
+    payloads = [*numbered(50), b"", b"x" * 300_000, *numbered(50)]
+    data = b"".join(frame(payload) for payload in payloads)
+    for start in range(0, 600, 3):
+        sender.sendall(data[start : start + 3])
+    sender.sendall(data[600:])
+    assert receiver.read(len(payloads)) == payloads
+    assert counted(proxy, before, "forwarded", len(payloads)).forwarded - before.forwarded == len(payloads)
+
+
+def test_bytes_from_the_receiver_pass_back(sender: socket.socket, receiver: Receiver) -> None:
+    assert receiver.connection is not None
+    receiver.connection.sendall(b"no frame at all")
+    assert exactly(sender, 15) == b"no frame at all"
+
+
+def test_a_cut_lets_handshakes_pass_and_holds_back_messages_for_good(
+    proxy: Proxy, sender: socket.socket, receiver: Receiver
+) -> None:
+    before = proxy.client.counters()["a", "b"]
+    proxy.client.set_rules({("a", "b"): LinkRule(cut=True)})
+    send(sender, numbered(3))
+    assert counted(proxy, before, "cut", 3).forwarded == before.forwarded
+    with connect(proxy) as second:
+        greet(second, receiver)
+        send(second, [b"held back"])
+        counted(proxy, before, "cut", 4)
+        proxy.client.set_rules({})
+        send(second, [b"after the cut"])
+        assert receiver.read(1) == [b"after the cut"]
+
+
+def test_a_cut_of_one_direction_leaves_the_other_and_other_links_alone(proxy: Proxy, receiver: Receiver) -> None:
+    proxy.client.set_target("b", receiver.port)
+    proxy.client.set_rules({("b", "a"): LinkRule(cut=True), ("a", "c"): LinkRule(cut=True)})
+    with connect(proxy) as connection:
+        greet(connection, receiver)
+        send(connection, numbered(2))
+        assert receiver.read(2) == numbered(2)
+
+
+def test_a_frame_that_has_begun_to_pass_passes_whole_when_a_cut_begins(
+    proxy: Proxy, sender: socket.socket, receiver: Receiver
+) -> None:
+    before = proxy.client.counters()["a", "b"]
+    data = frame(b"first half, second half")
+    sender.sendall(data[:14])
+    assert receiver.connection is not None
+    assert exactly(receiver.connection, 14) == data[:14]
+    proxy.client.set_rules({("a", "b"): LinkRule(cut=True)})
+    sender.sendall(data[14:] + frame(b"held back"))
+    assert exactly(receiver.connection, len(data) - 14) == data[14:]
+    counted(proxy, before, "cut", 1)
+
+
+def test_a_delay_keeps_the_order_also_when_it_ends(proxy: Proxy, sender: socket.socket, receiver: Receiver) -> None:
+    before = proxy.client.counters()["a", "b"]
+    proxy.client.set_rules({("a", "b"): LinkRule(delay_min_us=1_000, delay_max_us=60_000)})
+    send(sender, numbered(40))
+    counted(proxy, before, "delayed", 40)
+    proxy.client.set_rules({})
+    send(sender, numbered(10, first=41))
+    assert receiver.read(50) == numbered(50)
+
+
+def test_what_is_due_during_a_cut_is_held_back(proxy: Proxy, sender: socket.socket, receiver: Receiver) -> None:
+    """A machine too busy to cut the link before the delay is over gets another try with a longer one."""
+    for delay_us in (60_000, 600_000, 6_000_000):
+        before = proxy.client.counters()["a", "b"]
+        proxy.client.set_rules({("a", "b"): LinkRule(delay_min_us=delay_us, delay_max_us=delay_us)})
+        send(sender, [b"delayed"])
+        counted(proxy, before, "delayed", 1)
+        proxy.client.set_rules({("a", "b"): LinkRule(cut=True)})
+        if proxy.client.counters()["a", "b"].forwarded == before.forwarded:
+            break
+        assert receiver.read(1) == [b"delayed"]
+    counted(proxy, before, "cut", 1)
+    proxy.client.set_rules({})
+    send(sender, [b"after the cut"])
+    assert receiver.read(1) == [b"after the cut"]
+
+
+def test_reordered_frames_are_overtaken_and_none_is_lost(
+    proxy: Proxy, sender: socket.socket, receiver: Receiver
+) -> None:
+    before = proxy.client.counters()["a", "b"]
+    proxy.client.set_rules({("a", "b"): LinkRule(reorder=0.3)})
+    send(sender, numbered(60))
+    arrived = receiver.read(60)
+    assert sorted(arrived) == sorted(numbered(60)) and arrived != numbered(60)
+    assert 0 < counted(proxy, before, "forwarded", 60).reordered - before.reordered < 60
+
+
+def test_a_duplicate_comes_once_more_and_later(proxy: Proxy, sender: socket.socket, receiver: Receiver) -> None:
+    before = proxy.client.counters()["a", "b"]
+    proxy.client.set_rules({("a", "b"): LinkRule(duplicate=1.0)})
+    send(sender, numbered(20))
+    arrived = receiver.read(40)
+    assert sorted(arrived) == sorted(2 * numbered(20))
+    assert list(dict.fromkeys(arrived)) == numbered(20), "the originals keep their order"
+    assert counted(proxy, before, "forwarded", 40).duplicated - before.duplicated == 20
+
+
+def test_who_is_lost_depends_on_seed_link_and_number_alone() -> None:
+    """A proxy of its own: message numbers begin with 1. Two connections and a late rule change nothing."""
+    proxy, receiver = Proxy(seed=812), Receiver()
+    try:
+        proxy.client.set_target("b", receiver.port)
+        with connect(proxy) as first:
+            greet(first, receiver)
+            send(first, numbered(30))
+            assert receiver.read(30) == numbered(30)
+        with connect(proxy) as second:
+            greet(second, receiver)
+            proxy.client.set_rules({("a", "b"): LinkRule(loss=0.5)})
+            send(second, numbered(70, first=31))
+            lost = [stream(812, f"network/a>b/{number}").random() < 0.5 for number in range(31, 101)]
+            expected = [payload for payload, gone in zip(numbered(70, first=31), lost, strict=True) if not gone]
+            assert 0 < len(expected) < 70
+            assert receiver.read(len(expected)) == expected
+            assert proxy.client.counters()["a", "b"].lost == sum(lost)
+    finally:
+        receiver.close()
+        proxy.stop()
+
+
+def test_a_connection_to_a_node_without_target_ends_at_once(proxy: Proxy) -> None:
+    proxy.client.set_target("b", None)
+    with connect(proxy) as connection:
+        assert ended(connection)
+
+
+def test_a_connection_ends_when_its_receiver_cannot_be_reached(proxy: Proxy) -> None:
+    gone = Receiver()
+    gone.close()
+    proxy.client.set_target("b", gone.port)
+    with connect(proxy) as connection:
+        assert ended(connection)
+
+
+def test_when_the_receiver_ends_so_does_the_sender_and_the_next_connection_goes_to_the_new_target(
+    proxy: Proxy, sender: socket.socket, receiver: Receiver
+) -> None:
+    restarted = Receiver()
+    try:
+        proxy.client.set_target("b", restarted.port)
+        receiver.close_connection()
+        assert ended(sender)
+        with connect(proxy) as connection:
+            greet(connection, restarted)
+    finally:
+        restarted.close()
+
+
+def test_when_the_sender_ends_what_it_sent_arrives_and_then_the_end(
+    proxy: Proxy, sender: socket.socket, receiver: Receiver
+) -> None:
+    send(sender, numbered(3))
+    sender.close()
+    assert receiver.read(3) == numbered(3)
+    assert receiver.connection is not None and ended(receiver.connection)
+
+
+def test_a_length_beyond_belief_ends_the_connection(sender: socket.socket, receiver: Receiver) -> None:
+    sender.sendall(struct.pack(">I", MAX_FRAME + 1))
+    assert ended(sender)
+
+
+@pytest.mark.parametrize(
+    "rules", [{}, {("a", "b"): LinkRule(delay_min_us=60_000_000, delay_max_us=60_000_000)}], ids=["unread", "delayed"]
+)
+def test_a_sender_is_made_to_wait_instead_of_buffering_without_bound(
+    proxy: Proxy, sender: socket.socket, receiver: Receiver, rules: dict[tuple[str, str], LinkRule]
+) -> None:
+    """Nothing is read at the other end: what the sender gets rid of is what the buffers on the way hold."""
+    proxy.client.set_rules(rules)
+    limit, sent = 400 * 1024 * 1024, 0
+    sender.settimeout(0.5)
+    piece = frame(b"x" * 65_532) * 16
+    with pytest.raises(TimeoutError):
+        while sent < limit:
+            sent += sender.send(piece)
+    assert sent < limit
+    proxy.client.set_rules({})
+
+
+def ended(connection: socket.socket) -> bool:
+    """Reads up to the end of the connection; a reset is an end too."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_refuses_unknown_names(proxy: Proxy) -> None:
+    with pytest.raises(ProxyError, match="set_target: node 'z' is unknown"):
+        proxy.client.set_target("z", 1)
+    with pytest.raises(ProxyError, match=r"set_rules: link \('a', 'z'\) is unknown"):
+        proxy.client.set_rules({("a", "z"): LinkRule(cut=True)})
+
+
+def test_ignores_ctrl_c_and_ends_with_its_controller() -> None:
+    proxy = Proxy(seed=1)
+    assert proxy.process.pid is not None
+    os.kill(proxy.process.pid, signal.SIGINT)
+    assert proxy.client.addresses() == proxy.ports
+    proxy.stop()
+
+
+def test_says_so_when_the_proxy_is_gone() -> None:
+    proxy = Proxy(seed=1)
+    proxy.process.kill()
+    proxy.process.join(PATIENCE_S)
+    with pytest.raises(ProxyError, match="counters: the proxy process is gone"):
+        proxy.client.counters()
+    proxy.connection.close()

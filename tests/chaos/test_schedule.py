@@ -1,0 +1,163 @@
+"""Saved schedules: what is written is read back, and what cannot be obeyed is refused where it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chaos.schedule import (
+    Action,
+    Fault,
+    Header,
+    Kill,
+    Network,
+    Operation,
+    Partition,
+    Pause,
+    Schedule,
+    ScheduleError,
+    SlowSync,
+    When,
+    load,
+    restarts,
+    save,
+)
+
+HEADER = (
+    '{"kind":"schedule","schema":1,"seed":7,"nodes":["n1","n2","n3"],"clients":["c0"],'
+    '"safety_from_us":1,"safety_until_us":2,"liveness_for_us":3}'
+)
+
+
+def fault(action: str, when: str = '{"at_us":5}', duration_us: int = 10, name: str = "f01") -> str:
+    return f'{{"kind":"fault","id":"{name}","when":{when},"action":{action},"duration_us":{duration_us}}}'
+
+
+def operation(rest: str, name: str = "c0/0", client: str = "c0", at_us: int = 5) -> str:
+    return f'{{"kind":"op","id":"{name}","client":"{client}","at_us":{at_us},{rest}}}'
+
+
+KILL = '{"type":"kill","nodes":["n1"],"restart_after_us":[0]}'
+GET = operation('"f":"get","key":"x"')
+
+
+def written(tmp_path: Path, *lines: str) -> Path:
+    file = tmp_path / "schedule.jsonl"
+    file.write_text("".join(line + "\n" for line in lines))
+    return file
+
+
+def test_every_kind_of_entry_survives_being_saved_and_loaded(tmp_path: Path) -> None:
+    actions: list[Action] = [
+        Kill(["leader", "n1"], [5, 0]),
+        Pause(["n2"]),
+        SlowSync(["n1", "n2"], 10, 20),
+        Partition("isolate_leader", {"leader": ["others"], "others": ["leader"]}),
+        Network(["n3"], delay_min_us=1, delay_max_us=2, loss=0.5, duplicate=0.25, reorder=1.0),
+    ]
+    faults = [
+        Fault(id=f"f{place}", when=When(at_us=place), action=action, duration_us=9)
+        for place, action in enumerate(actions)
+    ]
+    when = When(on="vote_granted", nth=3, after_us=4)
+    faults.append(Fault(id="f9", when=when, action=Kill(["voter"], [0]), duration_us=0))
+    operations = [
+        Operation(id="c0/0", client="c0", at_us=1, f="put", key="k", value="v"),
+        Operation(id="c0/1", client="c0", at_us=2, f="cas", key="k", value="w", expected="v"),
+        Operation(id="c0/2", client="c0", at_us=3, f="cas", key="k", value="w"),
+        Operation(id="c0/3", client="c0", at_us=3, f="delete", key="k"),
+    ]
+    header = Header(
+        seed=1,
+        nodes=["n1", "n2", "n3"],
+        clients=["c0"],
+        safety_from_us=1,
+        safety_until_us=2,
+        liveness_for_us=3,
+        promises=["leader_killed"],
+    )
+    schedule = Schedule(header, faults, operations)
+    file = tmp_path / "schedule.jsonl"
+    save(schedule, file)
+    assert load(file) == schedule
+
+
+def test_entries_may_stand_in_any_order_and_be_left_out(tmp_path: Path) -> None:
+    late, early = operation('"f":"get","key":"x"', "c0/9", at_us=9), operation('"f":"get","key":"x"', "c0/3", at_us=3)
+    schedule = load(written(tmp_path, HEADER, late, fault(KILL, name="f02"), early, fault(KILL, name="f01")))
+    assert [one.id for one in schedule.faults] == ["f01", "f02"]
+    assert [one.id for one in schedule.operations] == ["c0/3", "c0/9"]
+
+
+PARTITION = '{"type":"partition","shape":"one","grudge":%s}'
+REFUSED = {
+    "an empty file": ([], 1, "no header"),
+    "no header": ([GET], 1, "no header"),
+    "a newer schema": ([HEADER.replace('"schema":1', '"schema":2,"new":0')], 1, "schema 2 is newer than 1"),
+    "no nodes": ([HEADER.replace('"n1","n2","n3"', "")], 1, "nodes: expected at least one name"),
+    "a node twice": ([HEADER.replace('"n3"', '"n1"')], 1, "nodes: expected at least one name, each only once"),
+    "a node named leader": ([HEADER.replace('"n3"', '"leader"')], 1, "'leader' stands for whoever"),
+    "phases backwards": ([HEADER.replace('"safety_from_us":1', '"safety_from_us":3')], 1, "got 3, 2 and 3"),
+    "an unknown promise": ([HEADER[:-1] + ',"promises":["luck"]}'], 1, "Invalid enum value 'luck'"),
+    "two headers": ([HEADER, HEADER], 2, "a second header"),
+    "no JSON": ([HEADER, GET, "{"], 3, "truncated"),
+    "an unknown field": ([HEADER, fault(KILL.replace("restart_after_us", "restart_us"))], 2, "restart"),
+    "a fault's id twice": ([HEADER, fault(KILL), fault(KILL)], 3, "id 'f01' is taken"),
+    "an operation's id twice": ([HEADER, GET, GET], 3, "id 'c0/0' is taken"),
+    "neither time nor anchor": ([HEADER, fault(KILL, "{}")], 2, "when: expected either at_us or on"),
+    "time and anchor": ([HEADER, fault(KILL, '{"at_us":1,"on":"vote_granted"}')], 2, "expected either"),
+    "a time before the run": ([HEADER, fault(KILL, '{"at_us":-1}')], 2, "when.at_us: expected 0 or more"),
+    "the zeroth leader": ([HEADER, fault(KILL, '{"on":"leader_elected","nth":0}')], 2, "when.nth: expected 1"),
+    "before the anchor": ([HEADER, fault(KILL, '{"on":"leader_elected","after_us":-1}')], 2, "when.after_us"),
+    "a negative duration": ([HEADER, fault(KILL, duration_us=-1)], 2, "duration_us: expected 0 or more µs, got -1"),
+    "an unknown node": ([HEADER, fault(KILL.replace("n1", "n4"))], 2, "'n4' is unknown; expected some of n1, n2, n3"),
+    "a voter without a vote": ([HEADER, fault(KILL.replace("n1", "voter"))], 2, "'voter' is unknown"),
+    "nobody": ([HEADER, fault('{"type":"pause","nodes":[]}')], 2, "action.nodes: expected at least one node"),
+    "a restart too many": ([HEADER, fault(KILL.replace("[0]", "[0,0]"))], 2, "expected 1 numbers, one a node, got 2"),
+    "a restart before the kill": ([HEADER, fault(KILL.replace("[0]", "[-5]"))], 2, "restart_after_us: expected 0"),
+    "a sync range backwards": (
+        [HEADER, fault('{"type":"slow_sync","nodes":["n1"],"min_us":2,"max_us":1}')],
+        2,
+        "min_us and max_us: expected 0 <= min <= max, got 2 and 1",
+    ),
+    "a bad probability": ([HEADER, fault('{"type":"network","nodes":["n1"],"loss":12}')], 2, "action.loss: .*got 12"),
+    "a delay backwards": ([HEADER, fault('{"type":"network","nodes":["n1"],"delay_min_us":3}')], 2, "got 3 and 0"),
+    "an unknown receiver": ([HEADER, fault(PARTITION % '{"n9":["n1"]}')], 2, "action.grudge: 'n9' is unknown"),
+    "an unknown sender": ([HEADER, fault(PARTITION % '{"n1":["n9"]}')], 2, "action.grudge.n1: 'n9' is unknown"),
+    "an empty grudge": ([HEADER, fault(PARTITION % "{}")], 2, "action.grudge: expected at least one node"),
+    "an unknown client": ([HEADER, operation('"f":"get","key":"x"', "c1/0", "c1")], 2, "client: 'c1' is unknown"),
+    "an id of another client": ([HEADER, operation('"f":"get","key":"x"', "c1/0")], 2, "id: expected c0/ and a number"),
+    "an operation too early": ([HEADER, operation('"f":"get","key":"x"', at_us=-1)], 2, "at_us: expected 0"),
+    "a put without value": (
+        [HEADER, operation('"f":"put","key":"x"')],
+        2,
+        "value: expected a string for put, got None",
+    ),
+    "a list as value": ([HEADER, operation('"f":"put","key":"x","value":["a"]')], 2, "expected a string for put"),
+    "a get with a value": ([HEADER, operation('"f":"get","key":"x","value":"v"')], 2, "value: expected none for get"),
+    "a get that expects": ([HEADER, operation('"f":"get","key":"x","expected":"v"')], 2, "expected: a string or"),
+    "an empty key": ([HEADER, operation('"f":"get","key":""')], 2, "key: expected at least one character"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refuses_with_file_and_line(name: str, tmp_path: Path) -> None:
+    lines, number, reason = REFUSED[name]
+    file = written(tmp_path, *lines)
+    with pytest.raises(ScheduleError, match=reason) as refused:
+        load(file)
+    assert str(refused.value).startswith(f"{file}:{number}: ")
+
+
+def test_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ScheduleError, match=r"none\.jsonl: cannot be read \(No such file or directory\)"):
+        load(tmp_path / "none.jsonl")
+
+
+def test_who_is_killed_and_when_it_returns() -> None:
+    kill = Kill(["leader", "n1", "n2"], [900, 0, 0])
+    assert restarts(kill, "n2", None) == {"n2": 900, "n1": 0}, "the first mention counts"
+    assert restarts(kill, "n3", None) == {"n3": 900, "n1": 0, "n2": 0}
+    assert restarts(kill, None, None) == {}, "the leader is not known yet"
+    assert restarts(Kill(["voter"], [0]), None, "n3") == {"n3": 0}

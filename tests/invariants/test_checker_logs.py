@@ -1,0 +1,118 @@
+"""leader_append_only, log_matching and durability: each way to break them, beside its honest twin."""
+
+from __future__ import annotations
+
+import pytest
+from event_scripts import appends, follows, judged, leads, started, truncates, violated
+
+from invariants.events import EntryAppended, Event
+
+
+def test_a_leader_deletes_its_own_entries() -> None:
+    cut = truncates("n1", 2)
+    verdict = judged(started("n1"), leads("n1", 1), appends("n1", "1a 1b"), cut)["leader_append_only"]
+    assert verdict.outcome == "violated"
+    assert verdict.violations[0].witness == (*appends("n1", "1b", after="1a"), leads("n1", 1), cut)
+
+
+def test_a_leader_overwrites_its_own_entry() -> None:
+    script = [started("n1"), *appends("n1", "1a 1b"), leads("n1", 2), *appends("n1", "2c", after="1a")]
+    assert "leader_append_only" in violated(judged(script))
+
+
+def test_a_deposed_leader_may_truncate_and_a_leader_elected_anew_may_append() -> None:
+    script = [started("n1"), leads("n1", 1), *appends("n1", "1a 1b"), follows("n1", 2), truncates("n1", 2)]
+    script += [*appends("n1", "2c", after="1a"), leads("n1", 3), *appends("n1", "3d", after="1a 2c")]
+    verdicts = judged(script)
+    assert violated(verdicts) == []
+    assert verdicts["leader_append_only"].outcome == "valid"
+
+
+def test_a_restarted_leader_is_a_follower() -> None:
+    script = [started("n1"), leads("n1", 1), *appends("n1", "1a 1b"), started("n1", 2, 1, "n1", "1a 1b")]
+    assert violated(judged(script, appends("n1", "1a 1b", inc=2), truncates("n1", 2, inc=2))) == []
+
+
+def test_without_an_append_by_a_leader_nothing_is_known() -> None:
+    verdicts = judged(started("n1"), appends("n1", "1a"), truncates("n1", 1))
+    assert verdicts["leader_append_only"].outcome == "unknown"
+
+
+def test_one_index_and_term_with_different_logs_before_it() -> None:
+    verdict = judged(started("n1"), started("n2"), appends("n1", "1a 3c"), appends("n2", "2b 3c"))["log_matching"]
+    assert verdict.outcome == "violated"
+    assert verdict.violations[0].witness == (*appends("n1", "3c", after="1a"), *appends("n2", "3c", after="2b"))
+
+
+def test_one_index_and_term_twice_in_one_node() -> None:
+    script = [started("n1"), *appends("n1", "1a 2b"), truncates("n1", 2), *appends("n1", "2c", after="1a")]
+    assert violated(judged(script)) == ["log_matching"]
+
+
+def test_an_announced_truncation_explains_another_entry() -> None:
+    script = [started("n1"), *appends("n1", "1a 2b 2c"), truncates("n1", 2), *appends("n1", "3d", after="1a")]
+    verdicts = judged(script, started("n2"), appends("n2", "1a 3d"))
+    assert violated(verdicts) == []
+    assert verdicts["log_matching"].outcome == "valid"
+
+
+@pytest.mark.parametrize("after", ["1a 1b 1c", ""], ids=["hole", "overwrite"])
+def test_a_log_grows_only_at_its_end(after: str) -> None:
+    verdict = judged(started("n1"), appends("n1", "1a 1b"), appends("n1", "2x", after=after))["log_matching"]
+    assert verdict.outcome == "violated"
+    assert verdict.violations[0].witness[-1] == appends("n1", "2x", after=after)[0]
+
+
+# ---- durability ----
+
+
+def restart(log: str, inc: int = 2, told: int | None = None) -> list[Event]:
+    """n1 recovers `log` in that incarnation, and tells of the first `told` entries of it."""
+    return [started("n1", inc=inc, term=9, log=log), *appends("n1", log, inc=inc)[:told]]
+
+
+def test_an_entry_is_gone_after_a_restart() -> None:
+    verdict = judged(started("n1"), appends("n1", "1a 1b"), restart("1a"))["durability"]
+    assert verdict.outcome == "violated"
+    assert verdict.violations[0].witness == (*appends("n1", "1b", after="1a"), started("n1", 2, 9, log="1a"))
+
+
+def test_an_entry_is_another_one_after_a_restart() -> None:
+    verdict = judged(started("n1"), appends("n1", "1a 1b 1c"), restart("1a 2b 2c 2d"))["durability"]
+    assert verdict.outcome == "violated"
+    assert verdict.violation_count == 1
+    lost, _, found = verdict.violations[0].witness
+    assert isinstance(lost, EntryAppended) and isinstance(found, EntryAppended)
+    assert (lost.digest, found.digest) == ("1a 1b", "1a 2b")
+
+
+def test_all_entries_are_there_and_the_disk_may_be_ahead() -> None:
+    verdicts = judged(started("n1"), appends("n1", "1a 1b"), restart("1a 1b 2c"))
+    assert violated(verdicts) == []
+    assert verdicts["durability"].outcome == "valid"
+
+
+@pytest.mark.parametrize("recovered", ["1a", "1a 1b 1c", "1a 2d"], ids=["done", "not done", "and replaced"])
+def test_an_announced_truncation_may_have_been_done_or_not(recovered: str) -> None:
+    script = [started("n1"), *appends("n1", "1a 1b 1c"), truncates("n1", 2)]
+    verdicts = judged(script, restart(recovered))
+    assert violated(verdicts) == []
+    assert verdicts["durability"].outcome == "valid"
+
+
+def test_a_torn_report_of_the_recovery_leaves_the_rest_owed() -> None:
+    script = [started("n1"), *appends("n1", "1a 1b 1c"), *restart("1a 1b 1c", inc=2, told=1)]
+    assert violated(judged(script)) == []
+    assert violated(judged(script, restart("1a 1b 1c", inc=3))) == []
+    assert violated(judged(script, restart("1a 1b", inc=3))) == ["durability"]
+    assert violated(judged(script, restart("1a 1b 2c", inc=3))) == ["durability"]
+
+
+def test_what_was_appended_after_a_recovery_is_owed_by_the_next_one() -> None:
+    script = [started("n1"), *appends("n1", "1a"), *restart("1a", inc=2), *appends("n1", "1b", after="1a", inc=2)]
+    assert violated(judged(script, restart("1a 1b", inc=3))) == []
+    assert violated(judged(script, restart("1a", inc=3))) == ["durability"]
+
+
+def test_without_a_restart_nothing_is_known() -> None:
+    assert judged(started("n1"), appends("n1", "1a"))["durability"].outcome == "unknown"

@@ -1,0 +1,116 @@
+"""recovery and unexpected_exit, judged from the harness's events and the nodes' progress."""
+
+from __future__ import annotations
+
+from event_scripts import appends, applies, commits, judged, started
+
+from invariants.events import HARNESS, Event, NodeExited, NodeLaunched, PhaseStarted, RunEnded
+from invariants.verdict import Verdict
+
+START_US, BOUND_US, END_US = 1_000, 500, 2_000
+NODES = [started("n1"), started("n2"), *appends("n1", "1a 1b 1c"), *appends("n2", "1a 1b 1c")]
+
+
+def liveness(*owed: str, target: int = 2) -> PhaseStarted:
+    return PhaseStarted(
+        node=HARNESS, inc=1, t_us=START_US, phase="liveness", commit_target=target, owed=owed, bound_us=BOUND_US
+    )
+
+
+def ended(t_us: int = END_US, late_us: int = 0) -> RunEnded:
+    return RunEnded(node=HARNESS, inc=1, t_us=t_us, reason="done", max_late_us=late_us)
+
+
+def recovery(*script: Event) -> Verdict:
+    return judged(NODES, *script)["recovery"]
+
+
+NEW_COMMIT = commits("n1", 3, 1, t_us=1_100)
+
+
+def test_owed_nodes_catch_up_and_the_cluster_commits() -> None:
+    script = [liveness("n2"), NEW_COMMIT, applies("n2", 1, 1, t_us=1_150), applies("n2", 2, 1, t_us=1_200), ended()]
+    assert recovery(*script).outcome == "valid"
+    assert recovery(*reversed(script[:2]), *script[2:]).outcome == "valid"
+
+
+def test_a_node_that_was_already_there_owes_nothing() -> None:
+    assert recovery(applies("n2", 2, 1, t_us=900), liveness("n2"), NEW_COMMIT, ended()).outcome == "valid"
+
+
+def test_being_there_in_an_earlier_incarnation_does_not_count() -> None:
+    script = [applies("n2", 2, 1, t_us=900), started("n2", 2), liveness("n2"), NEW_COMMIT, ended()]
+    verdict = recovery(*script)
+    assert verdict.outcome == "violated"
+    assert "n2 did not catch up to index 2" in verdict.violations[0].message
+
+
+def test_a_node_that_stopped_for_the_whole_bound() -> None:
+    stuck = applies("n2", 1, 1, t_us=1_500)
+    verdict = recovery(liveness("n2"), NEW_COMMIT, stuck, ended())
+    assert verdict.outcome == "violated"
+    assert verdict.violations[0].witness == (liveness("n2"), stuck, ended())
+
+
+def test_a_node_that_was_still_progressing_is_unknown() -> None:
+    verdict = recovery(liveness("n2"), NEW_COMMIT, applies("n2", 1, 1, t_us=1_501), ended())
+    assert verdict.outcome == "unknown"
+    assert "n2 did not catch up" in verdict.reason
+
+
+def test_a_late_harness_proves_nothing() -> None:
+    assert recovery(liveness("n2"), NEW_COMMIT, ended(late_us=BOUND_US // 10)).outcome == "violated"
+    assert recovery(liveness("n2"), NEW_COMMIT, ended(late_us=BOUND_US // 10 + 1)).outcome == "unknown"
+
+
+def test_no_new_commit_though_nobody_is_owed() -> None:
+    old = commits("n1", 3, 1, t_us=900)
+    verdict = recovery(old, liveness(target=3), ended())
+    assert verdict.outcome == "violated"
+    assert verdict.violations[0].witness == (liveness(target=3), old, ended())
+    assert recovery(commits("n1", 2, 1, t_us=900), liveness(), NEW_COMMIT, ended()).outcome == "valid"
+
+
+def test_a_commit_before_the_phase_is_not_a_new_one() -> None:
+    assert recovery(commits("n1", 3, 1, t_us=900), liveness(target=2), ended()).outcome == "violated"
+
+
+def test_the_bound_is_counted_from_the_start_of_the_phase() -> None:
+    script = [commits("n1", 2, 1, t_us=10), applies("n2", 1, 1, t_us=20), liveness("n2")]
+    assert recovery(*script, ended(START_US + BOUND_US - 1)).outcome == "unknown"
+    assert recovery(*script, ended(START_US + BOUND_US)).outcome == "violated"
+
+
+def test_a_commit_up_to_the_target_is_not_a_new_one() -> None:
+    assert recovery(liveness(), commits("n1", 2, 1, t_us=1_100), ended()).outcome == "violated"
+
+
+def test_without_a_liveness_phase_or_an_end_nothing_is_known() -> None:
+    assert recovery(ended()).outcome == "unknown"
+    assert recovery(liveness("n2")).outcome == "unknown"
+    safety = PhaseStarted(node=HARNESS, inc=1, t_us=0, phase="safety")
+    assert recovery(safety, ended()).outcome == "unknown"
+
+
+def test_asking_twice_gives_the_same_verdict() -> None:
+    verdict = recovery(liveness("n2"), ended())
+    assert verdict.violation_count == 2  # the node, and the commit
+    assert verdict == recovery(liveness("n2"), ended())
+
+
+# ---- unexpected_exit ----
+
+LAUNCHED = NodeLaunched(node=HARNESS, inc=1, t_us=0, subject="n1", subject_inc=1)
+
+
+def test_a_node_ends_by_itself() -> None:
+    exited = NodeExited(node=HARNESS, inc=1, t_us=9, subject="n1", subject_inc=1, exit_code=-6, log_tail="assert\n")
+    verdict = judged(LAUNCHED, exited)["unexpected_exit"]
+    assert verdict.outcome == "violated"
+    assert verdict.violations[0].witness == (exited,)
+    assert "signal 6" in verdict.violations[0].message and "assert" in verdict.violations[0].message
+
+
+def test_launched_nodes_that_stay_up() -> None:
+    assert judged(LAUNCHED)["unexpected_exit"].outcome == "valid"
+    assert judged()["unexpected_exit"].outcome == "unknown"

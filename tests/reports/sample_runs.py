@@ -1,0 +1,217 @@
+"""Run directories as a controller leaves them, small enough to read: real files, real events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from invariants import events, history
+from invariants.events import (
+    HARNESS,
+    CommitAdvanced,
+    EntryAppended,
+    Event,
+    FaultHealed,
+    FaultInjected,
+    NodeKilled,
+    NodeLaunched,
+    NodePaused,
+    NodeResumed,
+    NodeSampled,
+    PhaseStarted,
+    RoleChanged,
+    RunEnded,
+    Started,
+    VoteGranted,
+)
+from invariants.history import Op
+from invariants.rundir import RunDir, RunInfo
+from invariants.verdict import Verdict, Violation
+
+NODES = ["n1", "n2", "n3", "n4", "n5"]
+REPRO = "raft-chaos run --seed 42 --world live --nodes 5"
+MS = 1_000
+
+
+def save(
+    path: Path,
+    info: RunInfo,
+    *,
+    harness: Sequence[Event] = (),
+    nodes: Sequence[Event] = (),
+    ops: Sequence[Op] = (),
+    schedule: Sequence[dict[str, Any]] = (),
+) -> RunDir:
+    """Writes a run directory. `nodes` holds the events of all nodes, in any interleaving."""
+    run = RunDir(path)
+    path.mkdir(parents=True, exist_ok=True)
+    run.save_info(info)
+    run.harness.write_bytes(b"".join(map(events.encode, harness)))
+    run.history.write_bytes(b"".join(map(history.encode, ops)))
+    run.schedule.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in schedule))
+    for event in nodes:
+        file = run.node_events(event.node, event.inc)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("ab") as lines:
+            lines.write(events.encode(event))
+    return run
+
+
+def info(**changes: Any) -> RunInfo:
+    """The run.json of a finished, valid run of seed 42, with these changes."""
+    fields: dict[str, Any] = {
+        "seed": 42,
+        "state": "finished",
+        "started_at": "2025-03-01T12:00:00+00:00",
+        "commit": "3f9c2ab",
+        "versions": {"python": "3.11.7", "raft-chaos": "0.1.0"},
+        "nodes": NODES,
+        "verdict": "valid",
+        "invariants": [
+            Verdict("election_safety", "valid", 14),
+            Verdict("log_matching", "valid", 2210),
+            Verdict("linearizability", "valid", 961),
+        ],
+        "repro": REPRO,
+    }
+    return RunInfo(**{**fields, **changes})
+
+
+def violated_info(**changes: Any) -> RunInfo:
+    """Two leaders in term 2, and a linearizability checker that ran out of time."""
+    witness = (
+        RoleChanged(node="n1", inc=1, t_us=8_412_031, role="leader", term=2, leader="n1"),
+        RoleChanged(node="n3", inc=1, t_us=8_590_977, role="leader", term=2, leader="n3"),
+    )
+    split = Violation("election_safety", "n1 and n3 both led term 2", "§5.2: at most one leader a term", witness)
+    return info(
+        verdict="violated",
+        mutant="double_vote",
+        invariants=[
+            Verdict("log_matching", "valid", 2210),
+            Verdict("linearizability", "unknown", 961, "the search took longer than 60 s"),
+            Verdict("election_safety", "violated", 14, "", (split,), 3),
+        ],
+        **changes,
+    )
+
+
+SCHEDULE: list[dict[str, Any]] = [
+    {"kind": "schedule", "schema": 1, "seed": 42, "nodes": NODES, "clients": ["c0"]},
+    {"kind": "fault", "id": "f1", "when": {"on": "leader_elected"}, "action": {"type": "kill", "nodes": ["leader"]}},
+    {"kind": "fault", "id": "f2", "when": {"at_us": 9_000_000}, "action": {"type": "partition", "shape": "halves"}},
+    {"kind": "fault", "id": "f3", "when": {"at_us": 12_000_000}, "action": {"type": "pause", "nodes": ["n5"]}},
+    {
+        "kind": "fault",
+        "id": "f4",
+        "when": {"on": "leader_elected", "nth": 9, "after_us": 50_000},
+        "action": {"type": "partition", "shape": "isolate_leader"},
+    },
+    {"kind": "op", "id": "c0/0", "client": "c0", "at_us": 0, "f": "put", "key": "k1", "value": "a"},
+]
+
+
+def _harness(t_us: int) -> dict[str, Any]:
+    return {"node": HARNESS, "inc": 1, "t_us": t_us}
+
+
+def _samples(node: str, number: int) -> list[Event]:
+    cpus = (3.0, 4.5 + number)
+    return [
+        NodeSampled(
+            **_harness(5_000_000 * turn),
+            subject=node,
+            subject_inc=1,
+            cpu_percent=cpu,
+            rss_bytes=(30 + number) << 20,
+            open_files=12,
+            threads=2,
+        )
+        for turn, cpu in enumerate(cpus, 1)
+    ]
+
+
+HARNESS_EVENTS: list[Event] = [
+    *(NodeLaunched(**_harness(100_000 + i), subject=node, subject_inc=1) for i, node in enumerate(NODES)),
+    *(sample for i, node in enumerate(NODES) for sample in _samples(node, i)),
+    FaultInjected(**_harness(1_300_000), fault="f1", type="kill", targets=("n1",), detail="SIGKILL", leader="n1"),
+    NodeKilled(**_harness(1_301_000), subject="n1", subject_inc=1),
+    NodeLaunched(**_harness(3_000_000), subject="n1", subject_inc=2),
+    FaultHealed(**_harness(3_000_500), fault="f1", type="kill", effective=True, effect="n1 runs as incarnation 2"),
+    FaultInjected(
+        **_harness(9_000_000), fault="f2", type="partition", targets=("n1", "n2", "n3"), detail="halves", leader="n2"
+    ),
+    FaultHealed(
+        **_harness(11_500_000), fault="f2", type="partition", effective=True, effect="214 frames held back in 12 cuts"
+    ),
+    FaultInjected(**_harness(12_000_000), fault="f3", type="pause", targets=("n5",), detail="SIGSTOP", leader="n2"),
+    NodePaused(**_harness(12_000_400), subject="n5", subject_inc=1),
+    NodeResumed(**_harness(14_000_000), subject="n5", subject_inc=1),
+    FaultHealed(
+        **_harness(14_000_100), fault="f3", type="pause", effective=False, effect="the stopped state was not seen"
+    ),
+    PhaseStarted(**_harness(20_000_000), phase="liveness", commit_target=3, owed=("n1", "n5"), bound_us=5_000_000),
+    RunEnded(**_harness(24_700_000), reason="done"),
+]
+
+
+def _started(node: str, inc: int, t_us: int, last_index: int = 0, term: int = 0) -> Event:
+    return Started(node=node, inc=inc, t_us=t_us, term=term, voted_for=None, last_index=last_index, digest="")
+
+
+def _role(node: str, inc: int, t_us: int, role: events.Role, term: int, leader: str | None = None) -> Event:
+    return RoleChanged(node=node, inc=inc, t_us=t_us, role=role, term=term, leader=leader)
+
+
+def _entries(node: str, inc: int, t_us: int, *indexes: int) -> list[Event]:
+    return [EntryAppended(node=node, inc=inc, t_us=t_us, index=i, term=1, digest=f"d{i}") for i in indexes]
+
+
+def _commit(node: str, inc: int, t_us: int, index: int, term: int) -> Event:
+    return CommitAdvanced(node=node, inc=inc, t_us=t_us, index=index, term=term)
+
+
+NODE_EVENTS: list[Event] = [
+    *(_started(node, 1, 90_000) for node in NODES),
+    # Term 1: n1 is elected by three, then killed. It comes back with one of three entries.
+    _role("n1", 1, 260_000, "candidate", 1),
+    *(VoteGranted(node=node, inc=1, t_us=270_000, term=1, candidate="n1") for node in ("n1", "n2", "n3")),
+    _role("n1", 1, 276_400, "leader", 1, "n1"),
+    *_entries("n1", 1, 300_000, 1),
+    _commit("n1", 1, 310_000, 1, 1),
+    _started("n1", 2, 2_990_000, last_index=1, term=1),
+    *_entries("n1", 2, 2_991_000, 1),
+    # Term 2: a split vote between n2 and n4. Term 3: n2 wins.
+    *(_role(node, 1, 1_600_000, "candidate", 2) for node in ("n4", "n2")),
+    *(VoteGranted(node=n, inc=1, t_us=1_610_000, term=2, candidate=c) for n, c in (("n2", "n2"), ("n4", "n4"))),
+    *(VoteGranted(node=n, inc=1, t_us=1_612_000, term=2, candidate=c) for n, c in (("n3", "n2"), ("n5", "n4"))),
+    _role("n2", 1, 1_900_000, "candidate", 3),
+    *(VoteGranted(node=node, inc=1, t_us=1_905_000, term=3, candidate="n2") for node in ("n2", "n3", "n4")),
+    _role("n2", 1, 1_912_000, "leader", 3, "n2"),
+    _role("n4", 1, 1_913_000, "follower", 3, "n2"),
+    *(entry for node in ("n2", "n3", "n4", "n5") for entry in _entries(node, 1, 4_000_000, 1, 2, 3)),
+    *(_commit(node, 1, 4_010_000, 3, 3) for node in ("n2", "n3", "n4")),
+    # The liveness phase began at 20 s: n1 gets two entries within 41.5 ms, n5 never learns what is committed.
+    *_entries("n1", 2, 20_030_000, 2, 3),
+    _commit("n1", 2, 20_041_500, 3, 3),
+]
+
+
+def operations() -> list[Op]:
+    """50 puts of 1 to 50 ms that are ok, one that failed, one unknown, and a get still open."""
+    ops: list[Op] = []
+    ends: list[tuple[history.OpType, int]] = [("ok", ms * MS) for ms in range(1, 51)]
+    for number, (end, latency_us) in enumerate([*ends, ("fail", 7 * MS), ("info", 900 * MS)]):
+        fields: dict[str, Any] = {"process": number, "client": "c0", "op": f"c0/{number}", "f": "put", "key": "k1"}
+        ops.append(Op(type="invoke", t_us=number * 1000 * MS, value="a", **fields))
+        ops.append(Op(type=end, t_us=number * 1000 * MS + latency_us, value="a", **fields))
+    ops.append(Op(type="invoke", process=99, client="c1", op="c1/0", f="get", key="k1", t_us=60_000 * MS))
+    return ops
+
+
+def five_nodes(path: Path, run_info: RunInfo) -> RunDir:
+    """A run of 24.7 s: a kill, a partition, a pause without effect, and a fault that never fired."""
+    return save(path, run_info, harness=HARNESS_EVENTS, nodes=NODE_EVENTS, ops=operations(), schedule=SCHEDULE)
