@@ -165,5 +165,6 @@ def _given(context: typer.Context) -> list[str]:
         option = parameter.opts[0]
         if source is None or source.name != "COMMANDLINE" or option in GIVEN_IN_REPRO:
             continue
-        words += [option, str(context.params[parameter.name or ""])]
+        value = context.params[parameter.name or ""]
+        words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
     return words

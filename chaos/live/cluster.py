@@ -102,6 +102,8 @@ class LiveCluster:
             try:
                 one.running = await asyncio.to_thread(self.target.start, self._supervisor, launch)
             except TargetError as error:
+                if self._supervisor.is_closed:
+                    return False  # killed by the end of the run, which says nothing about it
                 self._exited(one, exit_code=1, log_tail=str(error))
                 return False
             one.state = "up"

@@ -16,6 +16,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing import util
@@ -105,6 +106,8 @@ class Supervisor:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(PRELOAD)
         self._children: dict[int, Child] = {}
+        self._lock = threading.Lock()
+        self._closed = False
         self._reaper: Connection
         ours, theirs = self._context.Pipe()
         self._reaper = ours
@@ -120,6 +123,11 @@ class Supervisor:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether everything has been, or is being, killed."""
+        return self._closed
+
     def pipe(self) -> tuple[Connection, Connection]:
         """Two ends of a two-way pipe, one of which may be given to a child."""
         ours, theirs = self._context.Pipe()
@@ -133,23 +141,29 @@ class Supervisor:
     def start(self, name: str, target: Callable[..., None], *args: Any, stderr: Path | None = None) -> Child:
         """Runs `target(*args)` in a process of its own; its stdout and stderr are appended to `stderr`."""
         gate, their_gate = self._context.Pipe()
-        process = self._context.Process(target=_enter, args=(their_gate, stderr, target, args), name=name)
-        process.start()
-        their_gate.close()
-        try:
-            gate.recv_bytes()  # it leads its session now
-        except EOFError:
-            raise ProcessError(f"{name}: the process ended before it began (exit code {process.exitcode})") from None
-        child = Child(name, process, self._forget)
-        self._children[child.pid] = child
-        self._reaper.send(("add", child.pid))
-        gate.send_bytes(b"go")
-        gate.close()
-        return child
+        # Starts happen in threads. One that begins after `close` must not leave a child behind.
+        with self._lock:
+            if self._closed:
+                raise ProcessError(f"{name}: not started, since the run is ending")
+            process = self._context.Process(target=_enter, args=(their_gate, stderr, target, args), name=name)
+            process.start()
+            their_gate.close()
+            try:
+                gate.recv_bytes()  # it leads its session now
+            except EOFError:
+                raise ProcessError(f"{name}: the process ended before it began ({process.exitcode})") from None
+            child = Child(name, process, self._forget)
+            self._children[child.pid] = child
+            self._reaper.send(("add", child.pid))
+            gate.send_bytes(b"go")
+            gate.close()
+            return child
 
     def close(self) -> None:
         """Kills whatever still runs, all at once, and waits for it."""
-        children = list(self._children.values())
+        with self._lock:
+            self._closed = True
+            children = list(self._children.values())
         for child in children:
             child.strike()
         for child in children:
@@ -160,8 +174,9 @@ class Supervisor:
             self._reaper_process.join(GONE_TIMEOUT_S)
 
     def _forget(self, pid: int) -> None:
-        if self._children.pop(pid, None) is not None:
-            self._reaper.send(("remove", pid))
+        with self._lock:
+            if self._children.pop(pid, None) is not None:
+                self._reaper.send(("remove", pid))
 
 
 def _enter(gate: Connection, stderr: Path | None, target: Callable[..., None], args: tuple[Any, ...]) -> None:

@@ -47,7 +47,7 @@ class Server:
         peers: Sequence[str] = ("n2", "n3"),
         *,
         log: Sequence[Entry] = (),
-        term: int | None = None,
+        term: int = 0,
         voted_for: str | None = None,
         seed: int = 0,
         timing: Timing = TIMING,
@@ -58,7 +58,7 @@ class Server:
         self.now_us = now_us
         self.inc = 0
         last_term = log[-1].term if log else 0
-        self.disk: list[list[Record]] = [[HardState(last_term if term is None else term, voted_for)]]
+        self.disk: list[list[Record]] = [[HardState(max(term, last_term), voted_for)]]
         self.disk += [[Append(index, entry)] for index, entry in enumerate(log, 1)]
         self.replica: Replica | None = None
         self.under_way: Write | None = None
@@ -179,6 +179,7 @@ class Cluster:
         *,
         seed: int = 0,
         logs: dict[str, list[Entry]] | None = None,
+        term: int = 0,
         timing: Timing = TIMING,
         core: type[Core] = Core,
     ) -> None:
@@ -188,6 +189,7 @@ class Cluster:
                 name,
                 [peer for peer in names if peer != name],
                 log=(logs or {}).get(name, ()),
+                term=term,
                 seed=seed,
                 timing=timing,
                 core=core,
