@@ -9,32 +9,32 @@ SEEDS ?= 1..200
 .PHONY: chaos test check soak bench clean
 
 chaos: .venv/ready
-	$(BIN)/raft-chaos run --seed $(SEED)
+	@$(BIN)/raft-chaos run --seed $(SEED)
 
 test: check
-	$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest
 
 check: .venv/ready
-	$(BIN)/ruff format --check --quiet .
-	$(BIN)/ruff check --quiet .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
 
 soak: .venv/ready
-	$(BIN)/raft-chaos run --seeds $(SEEDS) --duration 8 --warmup 1 --liveness 1.5 --quiet
+	@$(BIN)/raft-chaos run --seeds $(SEEDS) --duration 8 --warmup 1 --liveness 1.5 --quiet
 
 bench: .venv/bench
-	$(BIN)/python -m bench
+	@$(BIN)/python -m bench
 
 .venv/ready: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "raft-chaos needs Python 3.11 or later; set PYTHON=")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,speed]'
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "raft-chaos needs Python 3.11 or later; set PYTHON=")'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,speed]'
+	@touch $@
 
 .venv/bench: .venv/ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
-	touch $@
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	@touch $@
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

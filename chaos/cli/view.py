@@ -87,7 +87,8 @@ def _line(now: Snapshot) -> str:
     commit = max((n.commit_index for n in now.nodes), default=0)
     return (
         f"{now.elapsed_s:5.1f} s  {now.phase:<8}  {up}/{len(now.nodes)} up  "
-        f"leader {leader} term {term} commit {commit}  ops {_ops(now)}  faults {len(now.faults)}  violations {len(now.violations)}"
+        f"leader {leader} term {term} commit {commit}  "
+        f"ops {_ops(now)}  faults {len(now.faults)}  violations {len(now.violations)}"
     )
 
 

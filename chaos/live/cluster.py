@@ -119,11 +119,11 @@ class LiveCluster:
         hit = [self._nodes[node] for node in nodes if self._nodes[node].state in ("up", "paused")]
         for one in hit:
             one.state = "down"
+            self._watcher.gone(one.name)  # at once: nobody may take it for the leader while it dies
             self._child(one).strike()
         for one in hit:
             async with one.lock:
                 await asyncio.to_thread(self._child(one).kill)
-                self._watcher.gone(one.name)
                 self._proxy.set_target(one.name, None)
                 self._report(self._event(NodeKilled, one))
         return [one.name for one in hit]

@@ -116,9 +116,14 @@ class Nemesis:
             await asyncio.sleep(when.after_us / 1e6)
         else:
             await asyncio.sleep(max(0, self._zero_us + (when.at_us or 0) - self._now_us()) / 1e6)
-        while self._watcher.leader is None and self._needs_leader(fault):  # noqa: ASYNC110 - roles change with every event read
+        while self._leader() is None and self._needs_leader(fault):  # noqa: ASYNC110 - roles change with each event read
             await asyncio.sleep(LEADER_POLL_S)
-        return self._watcher.leader, voter
+        return self._leader(), voter
+
+    def _leader(self) -> str | None:
+        """The leader, if there is one that runs: one that is paused cannot be hit by anything more."""
+        leader = self._watcher.leader
+        return leader if leader is not None and self._cluster.state(leader) == "up" else None
 
     def _needs_leader(self, fault: Fault) -> bool:
         action = fault.action
@@ -144,10 +149,9 @@ class Nemesis:
 
     async def _kill(self, fault: Fault, action: Kill, leader: str | None, voter: str | None) -> None:
         after_us = restarts(action, leader, voter)
+        span = self._begin(fault, list(after_us))
         hit = await self._cluster.kill(list(after_us))
-        span = self._injected(fault, hit, leader, f"kill {' '.join(after_us)}")
-        if missed := [node for node in after_us if node not in hit]:
-            span.nodes |= frozenset(missed)
+        self._injected(fault, hit, leader, f"kill {' '.join(after_us)}")
         before = {node: self._cluster.incarnation(node) for node in hit}
 
         async def start_later(node: str) -> bool:
@@ -161,8 +165,9 @@ class Nemesis:
 
     async def _pause(self, fault: Fault, action: Pause, leader: str | None) -> None:
         nodes = self._named(action.nodes, leader)
+        span = self._begin(fault, nodes)
         stopped = [node for node in nodes if await self._cluster.pause(node)]
-        span = self._injected(fault, nodes, leader, f"pause {' '.join(nodes)}")
+        self._injected(fault, nodes, leader, f"pause {' '.join(nodes)}")
         await self._hold(fault.duration_us)
         for node in stopped:
             await self._cluster.resume(node)
@@ -170,10 +175,11 @@ class Nemesis:
 
     async def _slow_sync(self, fault: Fault, action: SlowSync, leader: str | None) -> None:
         nodes = self._named(action.nodes, leader)
+        span = self._begin(fault, nodes)
         for node in nodes:
             await self._cluster.slow_sync(node, action.min_us, action.max_us)
         detail = f"syncs of {' '.join(nodes)} take {action.min_us / 1000:g} to {action.max_us / 1000:g} ms longer"
-        span = self._injected(fault, nodes, leader, detail, touches=False)
+        self._injected(fault, nodes, leader, detail, touches=False)
         await self._hold(fault.duration_us)
         slowed = sum([await self._cluster.slow_sync(node, 0, 0) for node in nodes])
         self._healed(fault, span, Seen(slowed > 0, f"{slowed} syncs slowed"))
@@ -181,11 +187,12 @@ class Nemesis:
     async def _partition(self, fault: Fault, action: Partition, leader: str | None) -> None:
         grudge = resolve(action.grudge, self._nodes, leader)
         links = cut_links(grudge)
+        nodes = sorted({node for link in links for node in link})
+        span = self._begin(fault, nodes)
         before = self._links.counters()
         self._links.cut(fault.id, links)
-        nodes = sorted({node for link in links for node in link})
         detail = f"{action.shape}: " + ", ".join(f"{node} hears not {' '.join(grudge[node])}" for node in grudge)
-        span = self._injected(fault, nodes, leader, detail)
+        self._injected(fault, nodes, leader, detail)
         await self._hold(fault.duration_us)
         self._links.heal(fault.id)
         after = self._links.counters()
@@ -200,13 +207,14 @@ class Nemesis:
 
     async def _network(self, fault: Fault, action: Network, leader: str | None) -> None:
         nodes = self._named(action.nodes, leader)
+        span = self._begin(fault, nodes)
         before = self._links.counters()
         links = self._links.degrade(fault.id, nodes, action)
         detail = (
             f"{' '.join(nodes)}: delay {action.delay_min_us / 1000:g} to {action.delay_max_us / 1000:g} ms, "
             f"loss {action.loss:.0%}, duplicate {action.duplicate:.0%}, reorder {action.reorder:.0%}"
         )
-        span = self._injected(fault, nodes, leader, detail, touches=False)
+        self._injected(fault, nodes, leader, detail, touches=False)
         await self._hold(fault.duration_us)
         self._links.heal(fault.id)
         after = self._links.counters()
@@ -223,12 +231,14 @@ class Nemesis:
 
     # ---- what is told of it ---------------------------------------------------------------------------------------
 
+    def _begin(self, fault: Fault, nodes: list[str]) -> _Span:
+        span = _Span(fault.id, frozenset(nodes), self._now_us())
+        self._spans.append(span)
+        return span
+
     def _injected(
         self, fault: Fault, nodes: list[str], leader: str | None, detail: str, *, touches: bool = True
-    ) -> _Span:
-        now_us = self._now_us()
-        span = _Span(fault.id, frozenset(nodes), now_us)
-        self._spans.append(span)
+    ) -> None:
         if touches:
             self.touched.update(nodes)
         self.current[fault.id] = detail
@@ -236,7 +246,7 @@ class Nemesis:
             FaultInjected(
                 node=HARNESS,
                 inc=1,
-                t_us=now_us,
+                t_us=self._now_us(),
                 fault=fault.id,
                 type=kind_of(fault.action),
                 targets=tuple(nodes),
@@ -244,7 +254,6 @@ class Nemesis:
                 leader=leader,
             )
         )
-        return span
 
     def _healed(self, fault: Fault, span: _Span, seen: Seen) -> None:
         span.to_us = self._now_us()

@@ -91,6 +91,7 @@ class RandomSchedule:
         self.cluster = Cluster(size, seed=seed, timing=timing, core=core)
         self.safety = Safety(self.cluster)
         self.commands = 0
+        self._last_moved = self.cluster["n1"]
         # Swarm testing: a schedule that has everything in equal measure seldom gets deep into anything.
         self._weights = {
             self._deliver: 100,
@@ -105,7 +106,7 @@ class RandomSchedule:
             self._reboot: random.choice([0, 2, 5]),
             self._restart: 3,
             self._cut: random.choice([0, 1, 2]),
-            self._heal: 2,
+            self._heal: 4,
         }
         self._reorder = random.choice([0.0, 0.1, 1.0])
 
@@ -115,6 +116,7 @@ class RandomSchedule:
         for move in self.random.choices(moves, weights, k=steps):
             server = move()
             if server is not None:
+                self._last_moved = server
                 self.safety.check(server)
 
     def recover(self, rounds: int = 40) -> None:
@@ -203,9 +205,10 @@ class RandomSchedule:
     def _crash(self) -> Server | None:
         if not self.cluster.live():
             return None
-        # A server with a write under way has more to lose.
-        writing = [server for server in self.cluster.live() if server.under_way is not None]
-        server = self.random.choice(writing if writing and self.random.random() < 0.5 else self.cluster.live())
+        # One that has just promised something has more to lose.
+        server = self._last_moved
+        if server.replica is None or self.random.random() < 0.5:
+            server = self.random.choice(self.cluster.live())
         self.cluster.crash(server.name, write_survives=self.random.random() < 0.5)
         return server
 

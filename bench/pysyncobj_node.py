@@ -1,0 +1,106 @@
+"""One node of the other system: PySyncObj behind a thin aiohttp front end, so that both are asked in the same way.
+
+    POST /executeCommand   a put, answered after it was committed and applied; 503 unless this node leads
+    GET  /status           role, last applied index
+
+PySyncObj works in a thread of its own; a command's callback comes from there and is handed to the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from pysyncobj import SyncObj, SyncObjConf, replicated  # type: ignore[import-untyped]
+
+from raft.node import run_event_loop
+
+
+class PySyncObjConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Addresses are "host:port". `batch` is PySyncObj's appendEntriesUseBatch."""
+
+    node: str
+    address: str
+    peers: list[str]
+    data_dir: str
+    http_port: int
+    batch: bool
+
+
+class Store(SyncObj):  # type: ignore[misc]
+    """A replicated dictionary, with the timing that our own nodes are given."""
+
+    def __init__(self, config: PySyncObjConfig) -> None:
+        self.items: dict[str, str] = {}
+        settings = SyncObjConf(
+            journalFile=str(Path(config.data_dir) / "journal"),
+            appendEntriesUseBatch=config.batch,
+            raftMinTimeout=0.15,
+            raftMaxTimeout=0.3,
+            # It demands less than a third of the least timeout.
+            appendEntriesPeriod=0.049,
+            # Its default of 5 s would be most of a restarted node's catch-up; ours tries again after 0.5 s at most.
+            connectionRetryTime=0.1,
+            # Ours does not compact, and a journal compacted without a dump file could not be recovered.
+            logCompactionMinEntries=1 << 40,
+            logCompactionMinTime=1 << 30,
+        )
+        super().__init__(config.address, config.peers, settings)
+
+    @replicated  # type: ignore[untyped-decorator]
+    def put(self, key: str, value: str) -> None:
+        self.items[key] = value
+
+
+def pysyncobj_main(config: PySyncObjConfig, control: Connection) -> None:
+    """Runs a node until its controller is gone."""
+    run_event_loop(_serve(config, control))
+
+
+async def _serve(config: PySyncObjConfig, control: Connection) -> None:
+    Path(config.data_dir).mkdir(parents=True, exist_ok=True)
+    loop = asyncio.get_running_loop()
+    store = Store(config)
+
+    async def execute_command(request: web.Request) -> web.Response:
+        command = msgspec.json.decode(await request.read())["command"]
+        if not store._isLeader():
+            return _json(503, {"ok": False, "error": "this node is not the leader"})
+        applied: asyncio.Future[int] = loop.create_future()
+        store.put(command["key"], command["value"], callback=_handed_to(loop, applied))
+        error = await applied
+        return _json(200, {"ok": True}) if error == 0 else _json(504, {"ok": False, "error": error})
+
+    async def status(request: web.Request) -> web.Response:
+        role = "leader" if store._isLeader() else "follower"
+        return _json(200, {"node": config.node, "role": role, "last_applied": store.raftLastApplied})
+
+    app = web.Application()
+    app.router.add_post("/executeCommand", execute_command)
+    app.router.add_get("/status", status)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", config.http_port).start()
+    loop.add_reader(control.fileno(), os._exit, 0)  # nothing is ever sent: readable means that the controller is gone
+    control.send("ready")
+    await asyncio.Event().wait()
+
+
+def _handed_to(loop: asyncio.AbstractEventLoop, future: asyncio.Future[int]) -> Callable[[Any, int], None]:
+    """A callback for PySyncObj's thread that settles the future in the loop's."""
+
+    def settle(error: int) -> None:
+        if not future.done():
+            future.set_result(error)
+
+    return lambda _, error: loop.call_soon_threadsafe(settle, error)  # type: ignore[return-value]
+
+
+def _json(status: int, body: Any) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(body) + b"\n", content_type="application/json")

@@ -1,0 +1,191 @@
+"""The two systems, each as a cluster of three real processes that can be killed and started again."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, NamedTuple
+
+from bench.http import HOST, get_status
+from bench.pysyncobj_node import PySyncObjConfig, pysyncobj_main
+from chaos.live.node_process import node_main
+from chaos.live.processes import Child, Supervisor
+from raft.core import Timing
+from raft.node import NodeConfig
+
+NODES = ("n1", "n2", "n3")
+START_TIMEOUT_S = 20.0
+SETTLE_TIMEOUT_S = 60.0
+POLL_S = 0.01
+TIMING = Timing(election_timeout_min_us=150_000, election_timeout_max_us=300_000, heartbeat_us=50_000)
+
+
+class BenchError(Exception):
+    """A cluster did not do what a measurement needs: says what was expected, and what was seen."""
+
+
+class Place(NamedTuple):
+    """Where one node of a cluster lives. `raft_ports` has all nodes."""
+
+    node: str
+    folder: Path
+    raft_ports: dict[str, int]
+    http_port: int
+    incarnation: int
+
+
+class System(NamedTuple):
+    """How a node of a system is run: `main(*arguments(place), pipe)` in a process, which sends something once ready."""
+
+    name: str
+    main: Callable[..., None]
+    arguments: Callable[[Place], tuple[Any, ...]]
+
+
+def _raft_arguments(place: Place) -> tuple[Any, ...]:
+    config = NodeConfig(
+        cluster="bench",
+        node=place.node,
+        peers={peer: (HOST, port) for peer, port in place.raft_ports.items() if peer != place.node},
+        data_dir=str(place.folder),
+        raft_port=place.raft_ports[place.node],
+        http_port=place.http_port,
+        timing=TIMING,
+        seed=hash_free_seed(place),
+        incarnation=place.incarnation,
+    )
+    return config, None
+
+
+def hash_free_seed(place: Place) -> int:
+    """Another election timer for each node of each cluster."""
+    return place.raft_ports[place.node] * 1000 + place.incarnation
+
+
+def _pysyncobj_arguments(place: Place, batch: bool) -> tuple[Any, ...]:
+    config = PySyncObjConfig(
+        node=place.node,
+        address=f"{HOST}:{place.raft_ports[place.node]}",
+        peers=[f"{HOST}:{port}" for peer, port in place.raft_ports.items() if peer != place.node],
+        data_dir=str(place.folder),
+        http_port=place.http_port,
+        batch=batch,
+    )
+    return (config,)
+
+
+RAFT = System("raft-chaos", node_main, _raft_arguments)
+PYSYNCOBJ = System("PySyncObj", pysyncobj_main, lambda place: _pysyncobj_arguments(place, False))
+PYSYNCOBJ_BATCH = System("PySyncObj, batch", pysyncobj_main, lambda place: _pysyncobj_arguments(place, True))
+
+
+class _Node:
+    def __init__(self, http_port: int) -> None:
+        self.http_port = http_port
+        self.incarnation = 0
+        self.child: Child | None = None
+        self.control: Connection | None = None
+
+
+class Cluster:
+    """Three nodes of one system with their data below `folder`. A context manager: leaving it kills all."""
+
+    def __init__(self, system: System, supervisor: Supervisor, folder: Path) -> None:
+        self.system = system
+        self._supervisor = supervisor
+        self._folder = folder
+        folder.mkdir()
+        ports = free_ports(2 * len(NODES))
+        self._raft_ports = dict(zip(NODES, ports, strict=False))
+        self._nodes = {name: _Node(port) for name, port in zip(NODES, ports[len(NODES) :], strict=True)}
+
+    def __enter__(self) -> Cluster:
+        for name in NODES:
+            self.start(name)
+        self.wait_until_level()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in NODES:
+            self.kill(name)
+
+    def http_port(self, name: str) -> int:
+        return self._nodes[name].http_port
+
+    def start(self, name: str) -> None:
+        """Returns once the node says that it listens."""
+        node = self._nodes[name]
+        node.incarnation += 1
+        place = Place(name, self._folder / name, self._raft_ports, node.http_port, node.incarnation)
+        node.control, theirs = self._supervisor.pipe()
+        arguments = self.system.arguments(place)
+        log = self._folder / f"{name}.log"
+        node.child = self._supervisor.start(name, self.system.main, *arguments, theirs, stderr=log)
+        theirs.close()
+        if not node.control.poll(START_TIMEOUT_S):
+            raise BenchError(f"{self.system.name}, {name}: not ready after {START_TIMEOUT_S:g} s; see {log}")
+        try:
+            node.control.recv()
+        except EOFError:
+            raise BenchError(f"{self.system.name}, {name}: ended at its start:\n{log.read_text()}") from None
+
+    def strike(self, name: str) -> None:
+        """SIGKILL, without waiting."""
+        child = self._nodes[name].child
+        assert child is not None
+        child.strike()
+
+    def kill(self, name: str) -> None:
+        """SIGKILL, and waits until the node is gone. Harmless if it is not running."""
+        node = self._nodes[name]
+        if node.child is not None and node.control is not None:
+            node.child.kill()
+            node.control.close()
+        node.child = node.control = None
+
+    # ---- what the nodes say -----------------------------------------------------------------------------------------
+
+    def statuses(self) -> dict[str, dict[str, Any]]:
+        """`GET /status` of all nodes that answer."""
+        running = [name for name, node in self._nodes.items() if node.child is not None]
+        return {name: status for name in running if (status := get_status(self.http_port(name))) is not None}
+
+    def leader(self) -> str:
+        """The node that leads. Raises BenchError if there is none for long."""
+        deadline = monotonic() + SETTLE_TIMEOUT_S
+        while monotonic() < deadline:
+            leaders = [name for name, status in self.statuses().items() if status["role"] == "leader"]
+            if len(leaders) == 1:
+                return leaders[0]
+            sleep(POLL_S)
+        raise BenchError(f"{self.system.name}: no leader within {SETTLE_TIMEOUT_S:g} s: {self.statuses()}")
+
+    def last_applied(self, name: str) -> int:
+        status = get_status(self.http_port(name))
+        return -1 if status is None else int(status["last_applied"])
+
+    def wait_until_applied(self, name: str, index: int, timeout_s: float = SETTLE_TIMEOUT_S) -> None:
+        """Raises BenchError if the node has not applied the entry at `index` within `timeout_s`."""
+        deadline = monotonic() + timeout_s
+        while (applied := self.last_applied(name)) < index:
+            if monotonic() > deadline:
+                raise BenchError(f"{self.system.name}, {name}: applied {applied} of {index} within {timeout_s:g} s")
+            sleep(POLL_S)
+
+    def wait_until_level(self) -> None:
+        """Until one node leads and all have applied what it had applied."""
+        applied = self.last_applied(self.leader())
+        for name in NODES:
+            self.wait_until_applied(name, applied)
+
+
+def free_ports(number: int) -> list[int]:
+    """Ports that are free now. All are held at once, so that they differ."""
+    sockets = [socket.create_server((HOST, 0)) for _ in range(number)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
