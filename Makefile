@@ -21,7 +21,7 @@ check: .venv/ready
 	@$(BIN)/lint-imports
 
 soak: .venv/ready
-	@$(BIN)/raft-chaos run --seeds $(SEEDS) --duration 8 --warmup 1 --liveness 1.5 --quiet
+	@$(BIN)/raft-chaos run --seeds $(SEEDS) --duration 6.5 --warmup 1 --liveness 1
 
 bench: .venv/bench
 	@$(BIN)/python -m bench

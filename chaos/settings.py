@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import platform
 import shlex
+import shutil
 import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -68,7 +70,9 @@ def describe(settings: Settings, seed: int, schedule: Schedule, run: RunDir) -> 
 
 def repro(settings: Settings, seed: int, run: RunDir) -> str:
     """The command that repeats the run: from its seed alone, or from the schedule that was saved with it."""
-    words = ["raft-chaos", "run", "--seed", str(seed), *settings.options]
+    # As it was called here, unless the shell finds it anyway: the line is to be copied and run.
+    program = "raft-chaos" if shutil.which("raft-chaos") or not sys.argv[0].endswith("raft-chaos") else sys.argv[0]
+    words = [program, "run", "--seed", str(seed), *settings.options]
     if settings.schedule_file is not None:
         words += ["--schedule", str(run.schedule)]
     return shlex.join(words)

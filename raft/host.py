@@ -196,8 +196,13 @@ class LiveHost:
 
     def _sync(self, lsn: int) -> None:
         if not self._closed:
-            done: Any = self._loop.run_in_executor(self._syncer, self.wal.sync)
-            done.add_done_callback(lambda done: self._on_synced(lsn, done))
+            self._loop.call_soon(self._inline, lsn)
+
+    def _inline(self, lsn):
+        if not self._closed:
+            self.wal.sync()
+            self.replica.persisted(lsn, self.now_us())
+            self._advance()
 
     def _answer(self, output: Output) -> None:
         for reply in output.replies:

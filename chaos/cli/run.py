@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from chaos.cli.cluster import ElectionTimeout, make_timing
@@ -22,7 +23,7 @@ from invariants.rundir import RunDir, RunInfo
 from invariants.verdict import EXIT_CODE, overall
 from reports.github import publish
 from reports.model import build
-from reports.write import render, render_campaign, write_reports
+from reports.write import Format, render, render_campaign, write_reports
 
 GIVEN_IN_REPRO = ("--json", "--quiet", "--fail-fast", "--repeat", "--out", "--seed", "--seeds", "--schedule")
 
@@ -101,49 +102,73 @@ def run(
         chosen = parse_seeds(seeds)
     else:
         chosen = [seed if seed is not None else saved.header.seed if saved else secrets.randbelow(1_000_000)]
-    done: list[RunDir] = []
-    infos: list[RunInfo] = []
-    for one in [one for one in chosen for _ in range(repeat)]:
-        plan = saved or settings.make_schedule(one)
-        directory, info = _run_one(settings, one, plan, out, fail_fast=fail_fast, quiet=quiet)
-        done.append(directory)
-        infos.append(info)
-        if len(chosen) * repeat > 1:
-            say(_one_line(info, directory))
-        if any(reason.startswith("the run was cut short: interrupted") for reason in info.vacuous):
-            break
-    _show(done, infos, as_json=as_json)
-    raise typer.Exit(EXIT_CODE[overall(info.verdict or "unknown" for info in infos)])
+    plans = [(one, _plan(settings, one, saved)) for one in chosen for _ in range(repeat)]
+    done, interrupted = _run_all(settings, plans, out, fail_fast=fail_fast, quiet=quiet)
+    outcomes = [info.verdict or "unknown" for _, info in done]
+    if done:
+        _show(done, as_json=as_json)
+    if interrupted:
+        say(f"interrupted: {len(done)} of {len(plans)} runs were made")
+        outcomes.append("unknown")
+    raise typer.Exit(EXIT_CODE[overall(outcomes)])
 
 
-def _run_one(
-    settings: Settings, seed: int, plan: Schedule, out: Path, *, fail_fast: bool, quiet: bool
-) -> tuple[RunDir, RunInfo]:
-    directory = new_run_dir(out, seed)
-    info = describe(settings, seed, plan, directory)
-    if not quiet:
-        header = plan.header
-        say(f"seed {seed}  {len(header.nodes)} nodes  target {settings.mutant or info.target}  {directory.path}")
-        for line in drawn(plan):
-            say(f"  {line}")
-    with View(quiet=quiet) as view:
-        info = run_live(plan, settings.target(), directory, info, fail_fast=fail_fast, watch=view.watch)
-    write_reports(directory)
-    return directory, info
+def _plan(settings: Settings, seed: int, saved: Schedule | None) -> Schedule:
+    """The saved schedule under this seed, from which the nodes' timers and the links are drawn, or the seed's own."""
+    if saved is None:
+        return settings.make_schedule(seed)
+    return msgspec.structs.replace(saved, header=msgspec.structs.replace(saved.header, seed=seed))
 
 
-def _show(done: list[RunDir], infos: list[RunInfo], *, as_json: bool) -> None:
-    """The document or the report on stdout; in GitHub Actions also the job's summary and annotations."""
-    campaign = len(done) > 1
-    shape = "json" if as_json else "text"
-    print(render_campaign(done, shape) if campaign else render(done[0], shape), end="")  # type: ignore[arg-type]
+def _run_all(
+    settings: Settings, plans: list[tuple[int, Schedule]], out: Path, *, fail_fast: bool, quiet: bool
+) -> tuple[list[tuple[RunDir, RunInfo]], bool]:
+    """One run after the other; the second value says whether somebody wanted no more."""
+    done: list[tuple[RunDir, RunInfo]] = []
+    campaign = len(plans) > 1
+    try:
+        for seed, plan in plans:
+            directory = new_run_dir(out, seed)
+            info = describe(settings, seed, plan, directory)
+            if not quiet and not campaign:
+                _announce(info, plan, directory)
+            # A campaign says one line a run; what goes on inside each is for a terminal, where it leaves no trace.
+            with View(quiet=quiet or (campaign and not sys.stderr.isatty())) as view:
+                info = run_live(plan, settings.target(), directory, info, fail_fast=fail_fast, watch=view.watch)
+            write_reports(directory)
+            done.append((directory, info))
+            if campaign and not quiet:
+                say(_one_line(info, directory))
+            if any("interrupted by" in reason for reason in info.vacuous):
+                return done, True
+    except KeyboardInterrupt:
+        return done, True
+    return done, False
+
+
+def _announce(info: RunInfo, plan: Schedule, directory: RunDir) -> None:
+    """The seed and everything that was drawn from it, before anything happens."""
+    say(f"seed {info.seed}  {len(info.nodes)} nodes  target {info.mutant or info.target}  {directory.path}")
+    for line in drawn(plan):
+        say(f"  {line}")
+
+
+def _show(done: list[tuple[RunDir, RunInfo]], *, as_json: bool) -> None:
+    """The document or the report on stdout, the seed or the command that repeats a failure in its last line."""
+    runs = [directory for directory, _ in done]
+    campaign = len(runs) > 1
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        markdown = render_campaign(done, "markdown") if campaign else render(done[0], "markdown")
-        for line in publish([build(run) for run in done], markdown):
+        markdown = render_campaign(runs, "markdown") if campaign else render(runs[0], "markdown")
+        for line in publish([build(run) for run in runs], markdown):
             print(line, file=sys.stderr if as_json else sys.stdout)
-    failed = next((info for info in infos if info.verdict == "violated"), None)
+    shape: Format = "json" if as_json else "text"
+    print(render_campaign(runs, shape) if campaign else render(runs[0], shape), end="")
+    failed = next((info for _, info in done if info.verdict == "violated"), None)
     if as_json and failed is not None:
         say(failed.repro)
+    elif not as_json and all(info.verdict == "valid" for _, info in done):
+        seeds = f"seed {done[0][1].seed}" if not campaign else f"seeds {done[0][1].seed} to {done[-1][1].seed}"
+        print(f"\n{seeds}: valid; everything is saved in {runs[0].path if not campaign else runs[0].path.parent}")
 
 
 def _one_line(info: RunInfo, directory: RunDir) -> str:

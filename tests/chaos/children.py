@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from multiprocessing.connection import Connection
 
 
@@ -27,8 +26,6 @@ def has_a_stubborn_child(pipe: Connection) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         pipe.send(os.getpid())
-        while True:
-            time.sleep(3600)
     sleeps()
 
 

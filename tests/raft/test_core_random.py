@@ -11,7 +11,7 @@ from invariants.judge import Judge
 from raft.core import Core
 from raft.messages import HardState, RequestVote
 
-STEPS = 400
+STEPS = 2_000
 
 
 def judged(schedule: RandomSchedule) -> list[str]:
@@ -22,7 +22,7 @@ def judged(schedule: RandomSchedule) -> list[str]:
     return [verdict.invariant for verdict in judge.verdicts() if verdict.outcome == "violated"]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 2**32))
 def test_a_correct_core_keeps_all_properties_and_recovers(seed: int) -> None:
     schedule = RandomSchedule(seed)
@@ -93,10 +93,13 @@ class CommitsPastWhatMatches(Core):
     ],
 )
 def test_a_core_with_a_mistake_is_convicted(core: type[Core]) -> None:
-    """Otherwise the schedules above would prove nothing."""
-    for seed in range(400):
+    """Otherwise the schedules above would prove nothing. Figure 8 is the rarest: about one seed in 400."""
+    for seed in range(4_000):
+        schedule = RandomSchedule(seed, core=core)
         try:
-            RandomSchedule(seed, core=core).run(STEPS)
+            schedule.run(STEPS)
         except AssertionError:
+            return
+        if judged(schedule):
             return
     pytest.fail(f"{core.__name__} went unnoticed")
