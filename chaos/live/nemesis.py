@@ -75,6 +75,7 @@ class Nemesis:
         self._report = report
         self._ending = asyncio.Event()
         self._spans: list[_Span] = []
+        self._cut_off: dict[str, str] = {}  # fault id -> the leader that it isolates
         self.current: dict[str, str] = {}  # fault id -> what it does, for the live view
         self.touched: set[str] = set()  # nodes killed, paused or cut off; asked for membership only
 
@@ -121,9 +122,14 @@ class Nemesis:
         return self._leader(), voter
 
     def _leader(self) -> str | None:
-        """The leader, if there is one that runs: one that is paused cannot be hit by anything more."""
+        """The leader, if there is one that runs and reaches others.
+
+        One that is paused or cut off already leads nobody; the next fault on "the leader" is meant for its successor.
+        """
         leader = self._watcher.leader
-        return leader if leader is not None and self._cluster.state(leader) == "up" else None
+        if leader is None or self._cluster.state(leader) != "up" or leader in self._cut_off.values():
+            return None
+        return leader
 
     def _needs_leader(self, fault: Fault) -> bool:
         action = fault.action
@@ -191,10 +197,13 @@ class Nemesis:
         span = self._begin(fault, nodes)
         before = self._links.counters()
         self._links.cut(fault.id, links)
+        if action.shape == "isolate_leader" and leader is not None:
+            self._cut_off[fault.id] = leader
         detail = f"{action.shape}: " + ", ".join(f"{node} hears not {' '.join(grudge[node])}" for node in grudge)
         self._injected(fault, nodes, leader, detail)
         await self._hold(fault.duration_us)
         self._links.heal(fault.id)
+        self._cut_off.pop(fault.id, None)
         after = self._links.counters()
         held = {link: after[link].cut - before[link].cut for link in links}
         silent = [
