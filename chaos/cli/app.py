@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import traceback
+from typing import NoReturn
 
 import typer
 
@@ -26,19 +29,29 @@ app.command("cluster")(cluster.cluster)
 app.command("node")(cluster.node)
 
 
+def _interrupt(number: int, frame: object) -> NoReturn:
+    """SIGTERM ends the command as Ctrl-C does: with everything cleaned up."""
+    raise KeyboardInterrupt
+
+
+def _told(error: typer.TyperException) -> str:
+    """What is wrong with the arguments, and with which of them."""
+    tell = getattr(error, "format_message", None)
+    return tell() if tell is not None else str(error)
+
+
 def main() -> None:
     """The console command. Exit codes: 0 valid, 1 violated, 2 unknown, 254 bad arguments, 255 the harness failed."""
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         status = app(standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         status = 130
     except typer.TyperException as error:
-        print(f"raft-chaos: {error}", file=sys.stderr)
+        print(f"raft-chaos: {_told(error)}", file=sys.stderr)
         status = EXIT_USAGE
     except Exception:
-        import traceback
-
         traceback.print_exc()
         print("raft-chaos itself failed; this says nothing about the system under test", file=sys.stderr)
         status = EXIT_HARNESS

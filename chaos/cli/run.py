@@ -90,6 +90,10 @@ def run(
         saved = load(schedule) if schedule is not None else None
     except ScheduleError as error:
         fail(str(error))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"--out: cannot make run directories in {out} ({error.strerror})")
     settings = Settings(
         schedule=config,
         timing=timing,

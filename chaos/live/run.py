@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 
 import aiohttp
 
@@ -151,7 +152,7 @@ class _LiveRun:
             now_us=self.now_us,
             report=self.report,
         )
-        reason = COMPLETED
+        reason = "the harness failed"
         started = time.monotonic()
         try:
             reason = await self._until_signalled(self._phases())
@@ -188,7 +189,8 @@ class _LiveRun:
             task.cancel()
 
         self._stop = stop
-        for number in (signal.SIGINT, signal.SIGTERM):
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in before:
             loop.add_signal_handler(number, stop, f"interrupted by {number.name}")
         watching = asyncio.ensure_future(self._watch())
         watching.add_done_callback(lambda w: None if w.cancelled() or not w.exception() else stop("the watcher failed"))
@@ -200,8 +202,9 @@ class _LiveRun:
                 raise
             return self._stop_reason
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number, handler in before.items():
                 loop.remove_signal_handler(number)
+                signal.signal(number, handler)  # asyncio would leave the default, which cleans nothing up
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
@@ -221,8 +224,9 @@ class _LiveRun:
             until_us = header.safety_until_us + header.liveness_for_us
             working = [group.create_task(c.run(self._operations_of(c.name), self.zero_us, until_us)) for c in clients]
             nemesis = await self._safety_phase(group)
-            await self._liveness_phase(nemesis, working)
-            await self._final_reads(self._client(session, "final", len(header.clients)))
+            final = self._client(session, "final", len(header.clients))
+            await self._liveness_phase(nemesis, working, final)
+            await self._final_reads(final)
             for task in background:
                 task.cancel()
 
@@ -245,14 +249,14 @@ class _LiveRun:
         await faults
         return nemesis
 
-    async def _liveness_phase(self, nemesis: Nemesis, working: list[asyncio.Task[None]]) -> None:
+    async def _liveness_phase(self, nemesis: Nemesis, working: list[asyncio.Task[None]], final: Client) -> None:
         """All is healed: wait for the clients, and until all have caught up or nothing has moved for the bound."""
         header, watcher = self.schedule.header, self.watcher
         watcher.read()
         target, began_us = watcher.highest_commit, self.now_us()
         owed = [node for node in header.nodes if node in nemesis.touched]
         self._enter("liveness", target, owed)
-        sentinel = asyncio.ensure_future(self._sentinel())
+        sentinel, probes = asyncio.ensure_future(self._sentinel()), count()
         try:
             await asyncio.gather(*working)
             while self.target.reports_events and not self._recovered(target, owed):
@@ -261,6 +265,10 @@ class _LiveRun:
                     return
                 if self.now_us() - began_us > 3 * RECOVERY_BOUND_US + 10 * header.liveness_for_us:
                     return
+                # The workload may be over by now, and a cluster that is asked for nothing has nothing to commit.
+                await final.perform(
+                    Operation(id=f"probe/{next(probes)}", client="final", at_us=0, f="get", key="probe")
+                )
                 await asyncio.sleep(WATCH_S)
         finally:
             sentinel.cancel()
