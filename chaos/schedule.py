@@ -268,7 +268,7 @@ def _check_fault(fault: Fault, header: Header) -> None:
     ):
         _check_not_negative(field, value)
     if not isinstance(action, Partition):
-        _check_nodes("action.nodes", action.nodes, header, [LEADER, VOTER] if when.on == "vote_granted" else [LEADER])
+        _check_nodes("action.nodes", action.nodes, header, _placeholders(action, when))
     match action:
         case Kill(nodes, restart_after_us):
             if len(restart_after_us) != len(nodes):
@@ -305,6 +305,13 @@ def _check_operation(operation: Operation, header: Header) -> None:
         )
     if isinstance(operation.expected, list) or (operation.expected is not None and operation.f != "cas"):
         raise ScheduleError(f"expected: a string or nothing for cas, nothing for others, got {operation.expected!r}")
+
+
+def _placeholders(action: Action, when: When) -> list[str]:
+    """What may stand for a node. A kill says for each node when it starts again, so it cannot take "others"."""
+    if not isinstance(action, Kill):
+        return [LEADER, OTHERS]
+    return [LEADER, VOTER] if when.on == "vote_granted" else [LEADER]
 
 
 def _check_nodes(field: str, names: list[str], header: Header, placeholders: list[str]) -> None:

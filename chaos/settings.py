@@ -33,7 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     options: list[str] = []
 
     def target(self) -> Target:
-        return CommandTarget(self.command) if self.command else RaftTarget(self.timing, self.mutant)
+        return CommandTarget(self.command) if self.command is not None else RaftTarget(self.timing, self.mutant)
 
     def make_schedule(self, seed: int) -> Schedule:
         """What the seed gives. The drawing is pure; a saved schedule is loaded by the command line instead."""

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import socket
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -122,7 +124,10 @@ class RaftTarget:
 @dataclass(frozen=True)
 class CommandTarget:
     """Any server started by a command line, in which these are filled in: {node} {http_port} {raft_port} {data}
-    {peers} (name=host:port of the other nodes, with commas) and {incarnation}."""
+    {peers} (name=host:port of the other nodes, with commas) and {incarnation}.
+
+    Raises TargetError for a command line that cannot be filled in, or whose program does not exist.
+    """
 
     command: str
 
@@ -130,6 +135,22 @@ class CommandTarget:
     reports_events: ClassVar[bool] = False
     can_slow_sync: ClassVar[bool] = False
     knows_repeated_commands: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        fields = ("node", "incarnation", "http_port", "raft_port", "data", "peers")
+        try:
+            argv = self._argv(dict.fromkeys(fields, ""))
+        except (ValueError, LookupError, AttributeError) as error:
+            raise TargetError(
+                f"{self.command!r} cannot be filled in ({error}); there are {{{'} {'.join(fields)}}}"
+            ) from None
+        if not argv:
+            raise TargetError("expected a command line, got nothing")
+        if shutil.which(argv[0]) is None:
+            raise TargetError(f"there is no program {argv[0]!r} that could be run")
+
+    def _argv(self, fields: Mapping[str, object]) -> list[str]:
+        return [word.format_map(fields) for word in shlex.split(self.command)]
 
     def start(self, supervisor: Supervisor, launch: Launch) -> Running:
         folder = launch.run.node(launch.node)
@@ -144,8 +165,7 @@ class CommandTarget:
             "data": data,
             "peers": ",".join(f"{peer}={host}:{port}" for peer, (host, port) in launch.peers.items()),
         }
-        argv = [word.format_map(fields) for word in shlex.split(self.command)]
-        child = supervisor.start(launch.node, execute, argv, stderr=folder / "stderr.log")
+        child = supervisor.start(launch.node, execute, self._argv(fields), stderr=folder / "stderr.log")
         url = f"http://127.0.0.1:{http_port}"
         if not _answers(url, child):
             child.kill()

@@ -179,7 +179,7 @@ def make_timing(election_timeout: str, heartbeat_ms: int | None, heartbeats_per_
     try:
         return Timing(least, most, least // heartbeats_per_timeout if heartbeat_ms is None else heartbeat_ms * 1000)
     except ValueError as error:
-        fail(str(error))
+        fail(f"--heartbeat: {error}")
 
 
 async def _run_node(config: NodeConfig) -> None:

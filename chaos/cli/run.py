@@ -19,6 +19,7 @@ from chaos.live.run import run_live
 from chaos.mutants import MUTANTS
 from chaos.schedule import Schedule, ScheduleError, load
 from chaos.settings import Settings, describe, new_run_dir
+from chaos.target import CommandTarget, TargetError
 from invariants.rundir import RunDir, RunInfo
 from invariants.verdict import EXIT_CODE, overall
 from reports.github import publish
@@ -26,6 +27,16 @@ from reports.model import build
 from reports.write import Format, render, render_campaign, write_reports
 
 GIVEN_IN_REPRO = ("--json", "--quiet", "--fail-fast", "--repeat", "--out", "--seed", "--seeds", "--schedule")
+
+OPTION_OF = {
+    "warmup_s": "--warmup",
+    "duration_s": "--duration",
+    "liveness_s": "--liveness",
+    "ops_per_second": "--rate",
+    "fault_interval_s": "--fault-interval",
+    "election_timeout_us_max": "--election-timeout",
+}
+"""What the fields of a ScheduleConfig are called on the command line, where that is not just --field."""
 
 
 def run(
@@ -87,9 +98,18 @@ def run(
             fault_interval_s=fault_interval,
             election_timeout_us_max=timing.election_timeout_max_us,
         )
+    except ScheduleError as error:
+        field, _, wrong = str(error).partition(":")
+        fail(f"{OPTION_OF.get(field, f'--{field}')}:{wrong}")
+    try:
         saved = load(schedule) if schedule is not None else None
     except ScheduleError as error:
-        fail(str(error))
+        fail(f"--schedule: {error}")
+    try:
+        if target_command is not None:
+            CommandTarget(target_command)
+    except TargetError as error:
+        fail(f"--target-command: {error}")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

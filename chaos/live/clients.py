@@ -137,8 +137,10 @@ class Client:
         deadline = asyncio.get_running_loop().time() + OPERATION_TIMEOUT_S
         may_have_happened, error = False, "no node took it"
         while (left_s := deadline - asyncio.get_running_loop().time()) > 0:
+            self._believed = self._believed or self._next_url("")
             if not self._believed:
-                self._believed = self._next_url("")
+                await asyncio.sleep(RETRY_S)
+                continue
             reply = await self._ask(self._believed, body, left_s)
             if isinstance(reply, Outcome):
                 return reply
@@ -158,7 +160,9 @@ class Client:
         return msgspec.json.encode({"command": command, "client": session, "serial": next(self._serials)})
 
     def _next_url(self, after: str) -> str:
-        urls = self._urls()
+        """The node after that one; "" while none has ever run."""
+        if not (urls := self._urls()):
+            return ""
         return urls[(urls.index(after) + 1) % len(urls)] if after in urls else urls[self.process % len(urls)]
 
     async def _ask(self, url: str, body: bytes, left_s: float) -> Outcome | _NoAnswer:

@@ -20,6 +20,7 @@ from chaos.live.links import LinkFaults
 from chaos.live.watcher import Watcher
 from chaos.schedule import (
     LEADER,
+    OTHERS,
     Fault,
     Kill,
     Network,
@@ -135,7 +136,7 @@ class Nemesis:
         action = fault.action
         if isinstance(action, Partition):
             return not resolve(action.grudge, self._nodes, None)
-        return LEADER in action.nodes
+        return LEADER in action.nodes or OTHERS in action.nodes
 
     async def _unless_ending(self, waiting: Coroutine[Any, Any, Any]) -> Any:
         """The result of `waiting`, or None if the safety phase ends first."""
@@ -235,7 +236,13 @@ class Nemesis:
         self._healed(fault, span, Seen(any(counts.values()), f"frames: {effect}"))
 
     def _named(self, names: Sequence[str], leader: str | None) -> list[str]:
-        nodes = [leader if name == LEADER and leader else name for name in names]
+        """The nodes that are meant; each once, in the order in which they are first named."""
+        nodes: list[str] = []
+        for name in names:
+            if name == OTHERS:
+                nodes += [node for node in self._nodes if node != leader]
+            else:
+                nodes.append(leader if name == LEADER and leader is not None else name)
         return list(dict.fromkeys(nodes))
 
     # ---- what is told of it ---------------------------------------------------------------------------------------

@@ -26,7 +26,9 @@ from typing import Any
 
 import psutil
 
-PRELOAD = ["__main__", "chaos.live.node_process", "chaos.live.proxy"]
+# The fork server loads these once. A child loads the program that started it again, so that is among them: Python 3.11
+# does not do this for "__main__" although it says so. A name that cannot be imported is skipped.
+PRELOAD = ["chaos.cli.app", "chaos.live.node_process", "chaos.live.proxy", "uvloop"]
 GONE_TIMEOUT_S = 5.0
 
 

@@ -28,7 +28,7 @@ from chaos.live.cluster import LiveCluster
 from chaos.live.links import LinkFaults
 from chaos.live.nemesis import Nemesis
 from chaos.live.processes import Supervisor
-from chaos.live.proxy import ProxyClient, proxy_main
+from chaos.live.proxy import ProxyClient, ProxyError, proxy_main
 from chaos.live.status import poll_status
 from chaos.live.watcher import Watcher
 from chaos.schedule import Operation, Schedule, save
@@ -137,7 +137,7 @@ class _LiveRun:
         self.watcher = Watcher(header.nodes, self.judge.observe)
         control, theirs = self.supervisor.pipe()
         log = self.run_dir.path / "proxy.log"
-        self.supervisor.start("proxy", proxy_main, theirs, header.nodes, header.seed, stderr=log)
+        self.proxy_process = self.supervisor.start("proxy", proxy_main, theirs, header.nodes, header.seed, stderr=log)
         theirs.close()
         self.proxy = ProxyClient(control)
         self.cluster = LiveCluster(
@@ -211,8 +211,7 @@ class _LiveRun:
 
     async def _phases(self) -> None:
         header = self.schedule.header
-        for node in header.nodes:
-            await self.cluster.start(node)
+        await asyncio.gather(*(self.cluster.start(node) for node in header.nodes))
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
             background = [group.create_task(self.watcher.run()), group.create_task(self._sample())]
@@ -265,10 +264,10 @@ class _LiveRun:
                     return
                 if self.now_us() - began_us > 3 * RECOVERY_BOUND_US + 10 * header.liveness_for_us:
                     return
-                # The workload may be over by now, and a cluster that is asked for nothing has nothing to commit.
-                await final.perform(
-                    Operation(id=f"probe/{next(probes)}", client="final", at_us=0, f="get", key="probe")
-                )
+                if watcher.highest_commit <= target:
+                    # The workload may be over by now, and a cluster that is asked for nothing has nothing to commit.
+                    probe = Operation(id=f"probe/{next(probes)}", client="final", at_us=0, f="get", key="probe")
+                    await final.perform(probe)
                 await asyncio.sleep(WATCH_S)
         finally:
             sentinel.cancel()
@@ -334,6 +333,9 @@ class _LiveRun:
         """Finds dead nodes and new violations, and tells whoever watches."""
         told = 0.0
         while True:
+            if not self.proxy_process.is_alive:
+                # Nodes that cannot hear each other would be blamed for it.
+                raise ProxyError(f"the proxy ended by itself with exit code {self.proxy_process.exit_code}")
             self.cluster.find_exits()
             for violation in self.judge.new_violations():
                 self.violations.append(violation)
