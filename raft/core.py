@@ -10,18 +10,15 @@ Inputs are method calls, each with the time: `receive`, `tick`, `propose`, `pers
     5. wait     for the next input, and call `tick` when `deadline_us` comes
 
 Durability is an input like any other. Whatever must not be said before something is on disk is held here under the
-number (lsn) of the record that it waits for; one write is under way at a time, and all that arrives meanwhile goes
-into the next one (group commit). A leader's own entries are no exception to be waited for: its followers write in
-parallel, and it counts itself only once its own write is durable (Ongaro's thesis, §10.2.1).
+number (lsn) of the record that it waits for (`pending`). A leader sends its entries without waiting for its own disk:
+its followers write in parallel, and it counts itself only once its own write is durable (Ongaro's thesis, §10.2.1).
 
 Time is integer microseconds. A node's name is a string; `peers` are the other voters.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Sequence
-from itertools import count
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -44,12 +41,12 @@ from raft.messages import (
     Entry,
     HardState,
     Message,
-    Record,
     Recovered,
     RequestVote,
     RequestVoteReply,
     Truncate,
 )
+from raft.pending import Pending, Write
 
 NO_OP = b""
 
@@ -81,13 +78,6 @@ class Timing(msgspec.Struct, frozen=True):
                 f"the heartbeat interval ({self.heartbeat_us} µs) must be positive and "
                 f"shorter than the least election timeout ({self.election_timeout_min_us} µs)"
             )
-
-
-class Write(msgspec.Struct, frozen=True):
-    """Records to make durable as one unit; `lsn` is the number of the last of them."""
-
-    lsn: int
-    records: list[Record]
 
 
 class Ready(msgspec.Struct):
@@ -149,14 +139,9 @@ class Core:
         self._election_deadline_us = 0
         self._heartbeat_deadline_us = 0
 
-        # Records and what waits for them. lsn 0 is durable from the start.
-        self._last_lsn = 0
-        self._durable_lsn = 0
+        # What must be durable first is held back; `_hard_state_lsn` is the record with the current term and vote.
+        self._pending = Pending()
         self._hard_state_lsn = 0
-        self._unwritten: list[tuple[int, Record]] = []
-        self._write_under_way = False
-        self._held: list[tuple[int, int, Callable[[], None]]] = []
-        self._held_count = count()
 
         # What the next Ready will hold.
         self._events: list[Event] = []
@@ -205,11 +190,9 @@ class Core:
     def persisted(self, lsn: int, now_us: int) -> None:
         """The write that ended with record `lsn` is durable."""
         self.now_us = now_us
-        self._write_under_way = False
-        self._durable_lsn = lsn
         self.log.mark_durable(lsn)
         # First the events of what has become durable: a commit of these entries is reported behind them.
-        self._release_held()
+        self._pending.written(lsn)
         if self.role == "leader":
             self._advance_commit()
 
@@ -221,7 +204,9 @@ class Core:
             self._replicate = False
             for peer in self.progress:
                 self._send_entries(peer)
-        ready = Ready(self._events, self._messages, self._next_write(), self._take_committed(), self.deadline_us)
+        ready = Ready(
+            self._events, self._messages, self._pending.next_write(), self._take_committed(), self.deadline_us
+        )
         self._events, self._messages = [], []
         return ready
 
@@ -252,7 +237,7 @@ class Core:
             self._send(peer, request)
         term = self.current_term
         # Its own vote counts like any other: once it is durable.
-        self._hold(self._hard_state_lsn, lambda: self._count_vote(self.node, term))
+        self._pending.hold(self._hard_state_lsn, lambda: self._count_vote(self.node, term))
 
     def _on_request_vote(self, source: str, m: RequestVote) -> None:
         grant = m.term == self.current_term and self._may_vote_for(source) and self._is_up_to_date(m)
@@ -456,7 +441,7 @@ class Core:
             self._events.append(event)
             self._apply_limit = index
 
-        self._hold(max(self._hard_state_lsn, self.log.lsn(index)), release)
+        self._pending.hold(max(self._hard_state_lsn, self.log.lsn(index)), release)
 
     def _take_committed(self) -> list[tuple[int, Entry]]:
         limit = min(self._apply_limit, self.log.durable_index)
@@ -467,55 +452,28 @@ class Core:
     # ---- the log, records, and what waits for them ----------------------------------------------------------------
 
     def _append(self, entry: Entry) -> int:
-        lsn = self._record(Append(self.log.last_index + 1, entry))
+        lsn = self._pending.record(Append(self.log.last_index + 1, entry))
         index = self.log.append(entry, lsn)
         self._report_appended(index, lsn)
         return index
 
     def _truncate(self, from_index: int) -> None:
         event = LogTruncated(node=self.node, inc=self.incarnation, t_us=self.now_us, from_index=from_index)
-        # Announced before it is done, and after the appends that it undoes: `_next_write` starts a write with it.
-        self._hold(self._last_lsn, lambda: self._events.append(event))
-        self._record(Truncate(from_index))
+        # Announced before it is done, and after the appends that it undoes: see `Pending.next_write`.
+        self._pending.hold(self._pending.last_lsn, lambda: self._events.append(event))
+        self._pending.record(Truncate(from_index))
         self.log.truncate(from_index)
 
-    def _record(self, record: Record) -> int:
-        self._last_lsn += 1
-        self._unwritten.append((self._last_lsn, record))
-        return self._last_lsn
-
     def _persist_hard_state(self) -> None:
-        self._hard_state_lsn = self._record(self._hard_state())
+        self._hard_state_lsn = self._pending.record(self._hard_state())
 
     def _hard_state(self) -> HardState:
         """Term and vote go to disk together: a vote without its term, or the reverse, is a vote to give again."""
         return HardState(self.current_term, self.voted_for)
 
-    def _next_write(self) -> Write | None:
-        """All records that wait, up to the next truncation; none while a write is under way."""
-        if self._write_under_way or not self._unwritten:
-            return None
-        end = 1
-        while end < len(self._unwritten) and type(self._unwritten[end][1]) is not Truncate:
-            end += 1
-        batch, self._unwritten = self._unwritten[:end], self._unwritten[end:]
-        self._write_under_way = True
-        return Write(batch[-1][0], [record for _, record in batch])
-
-    def _hold(self, lsn: int, release: Callable[[], None]) -> None:
-        """Does `release` once the record `lsn` is durable, in the order of lsn, then of these calls."""
-        if lsn <= self._durable_lsn:
-            release()
-        else:
-            heapq.heappush(self._held, (lsn, next(self._held_count), release))
-
-    def _release_held(self) -> None:
-        while self._held and self._held[0][0] <= self._durable_lsn:
-            heapq.heappop(self._held)[2]()
-
     def _send(self, to: str, message: Message, after_lsn: int = 0) -> None:
         """Sends once the term and vote that the message rests on are durable (Figure 2: before responding)."""
-        self._hold(max(self._hard_state_lsn, after_lsn), lambda: self._messages.append((to, message)))
+        self._pending.hold(max(self._hard_state_lsn, after_lsn), lambda: self._messages.append((to, message)))
 
     # ---- events ---------------------------------------------------------------------------------------------------
 
@@ -548,7 +506,7 @@ class Core:
             term=self.current_term,
             leader=self.leader,
         )
-        self._hold(self._hard_state_lsn, lambda: self._events.append(event))
+        self._pending.hold(self._hard_state_lsn, lambda: self._events.append(event))
 
     def _report_vote(self) -> None:
         assert self.voted_for is not None
@@ -559,7 +517,7 @@ class Core:
             term=self.current_term,
             candidate=self.voted_for,
         )
-        self._hold(self._hard_state_lsn, lambda: self._events.append(event))
+        self._pending.hold(self._hard_state_lsn, lambda: self._events.append(event))
 
     def _report_appended(self, index: int, lsn: int) -> None:
         event = EntryAppended(
@@ -570,4 +528,4 @@ class Core:
             term=self.log.term_at(index),
             digest=self.log.digest(index),
         )
-        self._hold(lsn, lambda: self._events.append(event))
+        self._pending.hold(lsn, lambda: self._events.append(event))

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from invariants.events import EntryApplied, Event
-from raft.core import Core, Write
+from raft.core import Core
 from raft.machine import Machine, Result
 from raft.messages import Entry, Message
+from raft.pending import Write
 
 
 class Reply(msgspec.Struct, frozen=True):
