@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import monotonic, sleep
@@ -46,40 +49,46 @@ class System(NamedTuple):
 
 
 def _raft_arguments(place: Place) -> tuple[Any, ...]:
+    raft_port = place.raft_ports[place.node]
     config = NodeConfig(
         cluster="bench",
         node=place.node,
         peers={peer: (HOST, port) for peer, port in place.raft_ports.items() if peer != place.node},
         data_dir=str(place.folder),
-        raft_port=place.raft_ports[place.node],
+        raft_port=raft_port,
         http_port=place.http_port,
         timing=TIMING,
-        seed=hash_free_seed(place),
+        seed=raft_port * 1000 + place.incarnation,  # another election timer for each node of each cluster
         incarnation=place.incarnation,
     )
     return config, None
 
 
-def hash_free_seed(place: Place) -> int:
-    """Another election timer for each node of each cluster."""
-    return place.raft_ports[place.node] * 1000 + place.incarnation
-
-
-def _pysyncobj_arguments(place: Place, batch: bool) -> tuple[Any, ...]:
+def _pysyncobj_arguments(place: Place, flush: bool = False) -> tuple[Any, ...]:
     config = PySyncObjConfig(
         node=place.node,
         address=f"{HOST}:{place.raft_ports[place.node]}",
         peers=[f"{HOST}:{port}" for peer, port in place.raft_ports.items() if peer != place.node],
         data_dir=str(place.folder),
         http_port=place.http_port,
-        batch=batch,
+        flush=flush,
     )
     return (config,)
 
 
+def _unsynced_main(config: NodeConfig, mutant: str | None, control: Connection) -> None:
+    os.fdatasync = _no_sync
+    node_main(config, mutant, control)
+
+
+def _no_sync(fd: object) -> None:
+    """Leaves the bytes to the page cache, as PySyncObj does."""
+
+
 RAFT = System("raft-chaos", node_main, _raft_arguments)
-PYSYNCOBJ = System("PySyncObj", pysyncobj_main, lambda place: _pysyncobj_arguments(place, False))
-PYSYNCOBJ_BATCH = System("PySyncObj, batch", pysyncobj_main, lambda place: _pysyncobj_arguments(place, True))
+RAFT_UNSYNCED = System("raft-chaos, not synced", _unsynced_main, _raft_arguments)
+PYSYNCOBJ = System("PySyncObj", pysyncobj_main, _pysyncobj_arguments)
+PYSYNCOBJ_FLUSHED = System("PySyncObj, flushed", pysyncobj_main, partial(_pysyncobj_arguments, flush=True))
 
 
 class _Node:
@@ -91,7 +100,7 @@ class _Node:
 
 
 class Cluster:
-    """Three nodes of one system with their data below `folder`. A context manager: leaving it kills all."""
+    """Three nodes of one system with their data below `folder`. A context manager: leaving it leaves nothing."""
 
     def __init__(self, system: System, supervisor: Supervisor, folder: Path) -> None:
         self.system = system
@@ -103,14 +112,19 @@ class Cluster:
         self._nodes = {name: _Node(port) for name, port in zip(NODES, ports[len(NODES) :], strict=True)}
 
     def __enter__(self) -> Cluster:
-        for name in NODES:
-            self.start(name)
-        self.wait_until_level()
+        try:
+            for name in NODES:
+                self.start(name)
+            self.wait_until_level()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         for name in NODES:
             self.kill(name)
+        shutil.rmtree(self._folder)
 
     def http_port(self, name: str) -> int:
         return self._nodes[name].http_port

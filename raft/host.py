@@ -17,13 +17,16 @@ from random import Random
 from typing import Any
 
 from invariants.events import MessageReceived, MessageSent, encode
-from raft.core import Write
 from raft.disk import FaultDisk
 from raft.machine import Result
 from raft.messages import Message
+from raft.pending import Write
 from raft.replica import Output, Replica
 from raft.transport import Transport
 from raft.wal import WriteAheadLog
+
+IN_PLACE_SYNC_US = 10_000
+"""A sync is done in the event loop as long as the one before it took no longer than this."""
 
 
 class NotLeaderError(Exception):
@@ -78,6 +81,7 @@ class LiveHost:
         self._advance_is_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_us = 0
+        self._last_sync_us = 0
         self._closed = False
 
     def now_us(self) -> int:
@@ -135,11 +139,14 @@ class LiveHost:
             self.replica.tick(self.now_us())
             self._advance()
 
-    def _on_synced(self, lsn: int, done: asyncio.Future[None]) -> None:
-        done.result()  # a failed sync must end the node: what is on disk now is unknown
+    def _on_synced(self, lsn: int) -> None:
         if not self._closed:
             self.replica.persisted(lsn, self.now_us())
             self._advance()
+
+    def _on_synced_by_thread(self, lsn: int, done: asyncio.Future[None]) -> None:
+        done.result()  # a failed sync must end the node: what is on disk now is unknown
+        self._on_synced(lsn)
 
     # ---- outputs --------------------------------------------------------------------------------------------------
 
@@ -181,11 +188,9 @@ class LiveHost:
 
     def _persist(self, write: Write) -> None:
         self.wal.append(write.records)
-        delay_us = self._sync_delay_us()
-        if delay_us:
-            self._loop.call_later(delay_us / 1e6, self._sync, write.lsn)
-        else:
-            self._sync(write.lsn)
+        # Not before the next turn of the loop, even without a delay: the messages of this one leave at its end, and
+        # the followers write while this node does (thesis, §10.2.1).
+        self._loop.call_later(self._sync_delay_us() / 1e6, self._sync, write.lsn)
 
     def _sync_delay_us(self) -> int:
         disk = self.wal.disk
@@ -195,14 +200,23 @@ class LiveHost:
         return self._random.randint(*disk.slow_sync_us)
 
     def _sync(self, lsn: int) -> None:
-        if not self._closed:
-            self._loop.call_soon(self._inline, lsn)
+        """In place while the disk is quick, in a thread while it is slow: then heartbeats must go out meanwhile.
 
-    def _inline(self, lsn):
-        if not self._closed:
-            self.wal.sync()
-            self.replica.persisted(lsn, self.now_us())
-            self._advance()
+        The thread is no gain on a quick disk: its news waits for the interpreter's lock, 5 ms where the loop is busy.
+        """
+        if self._closed:
+            return
+        if self._last_sync_us <= IN_PLACE_SYNC_US:
+            self._timed_sync()
+            self._on_synced(lsn)
+        else:
+            done: Any = self._loop.run_in_executor(self._syncer, self._timed_sync)
+            done.add_done_callback(lambda done: self._on_synced_by_thread(lsn, done))
+
+    def _timed_sync(self) -> None:
+        began_us = monotonic_us()
+        self.wal.sync()
+        self._last_sync_us = monotonic_us() - began_us
 
     def _answer(self, output: Output) -> None:
         for reply in output.replies:

@@ -101,6 +101,10 @@ class Transport:
         if theirs.node not in self._links:
             raise FrameError(f"node {theirs.node!r} is not one of this node's peers, {', '.join(self._links)}")
 
+    def greeted_by(self, theirs: Hello) -> None:
+        self.peer_urls[theirs.node] = theirs.http_url
+        self._links[theirs.node].try_now()
+
     def opened(self, incoming: _Incoming) -> None:
         self._incoming.add(incoming)
 
@@ -138,7 +142,7 @@ class _Incoming(asyncio.Protocol):
             hello = decode_hello(payload)
             self._owner.check_hello(hello)
             self._peer = hello
-            self._owner.peer_urls[hello.node] = hello.http_url
+            self._owner.greeted_by(hello)
             return
         envelope = decode_envelope(payload)
         self._owner.receive(self._peer.node, self._peer.incarnation, envelope.number, envelope.message)
@@ -162,6 +166,7 @@ class _Link:
         self._make_hello = make_hello
         self._connection: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
+        self._try_now = asyncio.Event()
         # Jitter only spreads reconnects over time; nothing that is judged depends on it.
         self._jitter = random.Random(peer)
 
@@ -180,6 +185,10 @@ class _Link:
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._keep_up())
 
+    def try_now(self) -> None:
+        """The peer has just called, so it is there: a node that comes back need not wait for the delay to end."""
+        self._try_now.set()
+
     async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
@@ -192,6 +201,7 @@ class _Link:
         backoff_s = BACKOFF_MIN_S
         while True:
             started = loop.time()
+            self._try_now.clear()
             gone: asyncio.Future[None] = loop.create_future()
             try:
                 connection, _ = await loop.create_connection(lambda gone=gone: _Outgoing(gone), *self._address)  # type: ignore[misc]
@@ -204,7 +214,11 @@ class _Link:
                 self._connection = None
                 if loop.time() - started > BACKOFF_MAX_S:
                     backoff_s = BACKOFF_MIN_S
-            await asyncio.sleep(backoff_s * self._jitter.uniform(0.5, 1.0))
+            try:
+                async with asyncio.timeout(backoff_s * self._jitter.uniform(0.5, 1.0)):
+                    await self._try_now.wait()
+            except TimeoutError:
+                pass  # it has not called
             backoff_s = min(2 * backoff_s, BACKOFF_MAX_S)
 
 

@@ -110,10 +110,6 @@ def run(
             CommandTarget(target_command)
     except TargetError as error:
         fail(f"--target-command: {error}")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        fail(f"--out: cannot make run directories in {out} ({error.strerror})")
     settings = Settings(
         schedule=config,
         timing=timing,
@@ -126,6 +122,10 @@ def run(
         chosen = parse_seeds(seeds)
     else:
         chosen = [seed if seed is not None else saved.header.seed if saved else secrets.randbelow(1_000_000)]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"--out: cannot make run directories in {out} ({error.strerror})")
     plans = [(one, _plan(settings, one, saved)) for one in chosen for _ in range(repeat)]
     done, interrupted = _run_all(settings, plans, out, fail_fast=fail_fast, quiet=quiet)
     outcomes = [info.verdict or "unknown" for _, info in done]

@@ -15,7 +15,7 @@ def sleeps() -> None:
 
 
 def exits(code: int) -> None:
-    print("last words", flush=True)
+    os.write(1, b"last words\n")
     sys.exit(code)
 
 

@@ -61,7 +61,9 @@ def operations(clients: Sequence[str], until_us: int, every_us: int) -> list[Ope
             name, value = f"{client}/{number}", f"{client}-{number}"
             match number % 4:
                 case 0:
-                    made.append(Operation(id=name, client=client, at_us=at_us, f="put", key=f"reg/{client}", value=value))
+                    made.append(
+                        Operation(id=name, client=client, at_us=at_us, f="put", key=f"reg/{client}", value=value)
+                    )
                 case 1:
                     made.append(Operation(id=name, client=client, at_us=at_us, f="append", key="list", value=value))
                 case 2:
@@ -157,14 +159,7 @@ class Background:
 
     def listening(self) -> list[int]:
         """The TCP ports on which the family listens."""
-        ports = []
-        for process in self.family():
-            try:
-                connections = process.net_connections(kind="tcp")
-            except psutil.NoSuchProcess:
-                continue
-            ports += [c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN]
-        return ports
+        return [port for process in self.family() for port in listening(process)]
 
     def interrupt(self) -> int:
         """Ctrl-C: SIGINT to the whole foreground group. Returns the exit code."""
@@ -195,6 +190,15 @@ def lives(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def listening(process: psutil.Process) -> list[int]:
+    """The TCP ports on which a process listens."""
+    try:
+        connections = process.net_connections(kind="tcp")
+    except psutil.NoSuchProcess:
+        return []
+    return [connection.laddr.port for connection in connections if connection.status == psutil.CONN_LISTEN]
 
 
 @contextmanager

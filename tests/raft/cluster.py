@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from invariants.events import Event
 from raft.core import Core, Timing, Write
@@ -24,6 +24,8 @@ from raft.machine import Command, Machine, encode_command
 from raft.messages import Append, Entry, HardState, Message, Record, Recovered
 from raft.replica import Output, Replica, Reply
 from raft.wal import fold
+
+SomeEvent = TypeVar("SomeEvent", bound=Event)
 
 TIMING = Timing(election_timeout_min_us=100_000, election_timeout_max_us=200_000, heartbeat_us=20_000)
 
@@ -158,7 +160,10 @@ class Server:
         """The messages of one type that lie in the outbox."""
         return [message for _, message in self.outbox if isinstance(message, kind)]
 
-    def reported(self, kind: type[Event]) -> list[Event]:
+    def leads(self) -> bool:
+        return self.core.role == "leader"
+
+    def reported(self, kind: type[SomeEvent]) -> list[SomeEvent]:
         return [event for event in self.events if isinstance(event, kind)]
 
 
@@ -208,7 +213,7 @@ class Cluster:
         return [server for server in self.servers.values() if server.replica is not None]
 
     def leaders(self) -> list[Server]:
-        return [server for server in self.live() if server.core.role == "leader"]
+        return [server for server in self.live() if server.leads()]
 
     # ---- steps ----------------------------------------------------------------------------------------------------
 
@@ -263,7 +268,7 @@ class Cluster:
     def elect(self, name: str) -> Server:
         """`name` stands for election, again if need be, until it leads."""
         for _ in range(10):
-            if self[name].core.role == "leader":
+            if self[name].leads():
                 return self[name]
             self.tick(name)
             self.settle()

@@ -57,10 +57,10 @@ def test_followers_alone_may_commit_but_the_leader_applies_only_what_it_has_itse
     for peer in server.peers:
         server.receive(peer, AppendEntriesReply(1, True, 2))
     assert server.core.commit_index == 2
-    assert [e.index for e in server.reported(EntryApplied)] == [1]  # type: ignore[attr-defined]
+    assert [e.index for e in server.reported(EntryApplied)] == [1]
     assert server.replies == []
     server.persist()
-    assert [e.index for e in server.reported(EntryApplied)] == [1, 2]  # type: ignore[attr-defined]
+    assert [e.index for e in server.reported(EntryApplied)] == [1, 2]
     assert [(reply.token, reply.index, reply.result) for reply in server.replies] == [(A, 2, Result(True))]
 
 
@@ -84,7 +84,7 @@ def test_entries_apply_once_each_and_in_order() -> None:
     cluster.settle()
     cluster.heartbeat("n1")
     for server in cluster.servers.values():
-        assert [e.index for e in server.reported(EntryApplied)] == [1, 2, 3, 4, 5]  # type: ignore[attr-defined]
+        assert [e.index for e in server.reported(EntryApplied)] == [1, 2, 3, 4, 5]
 
 
 def test_a_command_that_another_leader_overwrote_is_never_answered_as_done() -> None:
@@ -204,4 +204,4 @@ def test_commits_are_reported_with_the_term_of_the_node_not_of_the_entry() -> No
     cluster.elect("n1")
     cluster.heartbeat("n1")
     for server in cluster.servers.values():
-        assert [(e.index, e.term) for e in server.reported(CommitAdvanced)][-1] == (3, 5)  # type: ignore[attr-defined]
+        assert [(e.index, e.term) for e in server.reported(CommitAdvanced)][-1] == (3, 5)

@@ -141,9 +141,10 @@ def test_an_incarnation_opens_with_started_and_all_recovered_entries() -> None:
     log = entries(1, 1, 3)
     server = Server(log=log, term=4, voted_for="n2")
     digest = server.core.log.digest(3)
-    started, *appended = server.events
+    started, appended = server.events[0], server.reported(EntryAppended)
     assert started == Started(node="n1", inc=1, t_us=0, term=4, voted_for="n2", last_index=3, digest=digest)
-    assert [(e.index, e.term, e.digest) for e in appended] == [  # type: ignore[attr-defined]
+    assert server.events[1:] == appended
+    assert [(e.index, e.term, e.digest) for e in appended] == [
         (index, entry.term, server.core.log.digest(index)) for index, entry in enumerate(log, 1)
     ]
 
@@ -165,7 +166,7 @@ def test_a_truncation_is_announced_before_its_write_begins_and_after_what_it_und
     # The new term is written first: a batch ends before a truncation.
     assert server.under_way is not None
     assert server.under_way.records == [HardState(2, None)]
-    assert [e.index for e in server.reported(EntryAppended)] == [1, 2]  # type: ignore[attr-defined]
+    assert [e.index for e in server.reported(EntryAppended)] == [1, 2]
     assert server.reported(LogTruncated) == []
     server.persist()
     assert server.under_way.records == [Truncate(2), Append(2, Entry(2, B))]
@@ -207,7 +208,7 @@ def test_terms_only_grow_in_the_order_of_events() -> None:
     server.persist_all()
     told = [e for e in server.events if isinstance(e, RoleChanged | VoteGranted)]
     assert [e.term for e in told] == sorted(e.term for e in told)
-    assert [e.candidate for e in server.reported(VoteGranted)] == ["n1", "n2", "n3"]  # type: ignore[attr-defined]
+    assert [e.candidate for e in server.reported(VoteGranted)] == ["n1", "n2", "n3"]
 
 
 # ---- group commit ----------------------------------------------------------------------------------------------------

@@ -199,6 +199,29 @@ def test_backtracking_skips_a_term_a_round(follower: Terms, rounds: int) -> None
 
 
 @pytest.mark.parametrize(
+    ("conflict_index", "conflict_term", "next_index"),
+    [
+        (8, 0, 8),  # the follower's log ends at 7
+        (4, 4, 6),  # it has term 4 from index 4 on; so does the leader, up to 5
+        (4, 2, 4),  # it has term 2 from index 4 on; the leader does not
+        (50, 0, 10),  # whatever the hint, the leader goes back by one at least
+        (0, 0, 1),
+    ],
+)
+def test_a_rejection_says_where_the_logs_may_agree(conflict_index: int, conflict_term: int, next_index: int) -> None:
+    server = leader((1, 1, 1, 4, 4, 5, 5, 6, 6, 6))
+    server.receive("n2", AppendEntriesReply(7, False, 0, 10, conflict_index, conflict_term))
+    assert server.core.progress["n2"].next_index == next_index
+    assert [m.prev_log_index for m in to(server, "n2")] == [next_index - 1]
+
+
+def test_a_probing_leader_hears_only_the_answer_to_its_last_probe() -> None:
+    server = leader((1, 1, 1, 1, 1))
+    server.receive("n2", AppendEntriesReply(2, False, 0, 3, 1, 0))
+    assert server.core.progress["n2"].next_index == 6
+
+
+@pytest.mark.parametrize(
     "late",
     [
         AppendEntriesReply(2, False, 0, 1, 1, 0),  # at or before what is known to match

@@ -1,0 +1,158 @@
+"""Runs the parts that are asked for and prints a table for each, with what has to be known to read it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import NamedTuple
+
+from tabulate import tabulate
+
+from bench.measures import FULL, QUICK, Bench, Row
+from bench.systems import PYSYNCOBJ, PYSYNCOBJ_FLUSHED, RAFT, RAFT_UNSYNCED, BenchError, System
+from chaos.live import processes
+from chaos.live.processes import Supervisor
+
+EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
+CLIENTS = (1, 64)
+FSYNCS = 200
+
+
+class Part(NamedTuple):
+    """A table: what stands above it, and what measures its rows."""
+
+    title: str
+    measure: Callable[[Bench], list[Row]]
+
+
+def _throughput(ours: System, theirs: System, bench: Bench) -> list[Row]:
+    rows: list[Row] = []
+    for clients in CLIENTS:
+        rows += bench.rounds(partial(bench.throughput, clients=clients), ours, theirs)
+    return rows
+
+
+def _failover(bench: Bench) -> list[Row]:
+    return bench.rounds(bench.failover, RAFT, PYSYNCOBJ)
+
+
+def _catch_up(bench: Bench) -> list[Row]:
+    rows: list[Row] = []
+    for entries in bench.sizes.entries:
+        rows += bench.rounds(partial(bench.catch_up, entries=entries), RAFT, PYSYNCOBJ)
+    return rows
+
+
+PARTS = {
+    "throughput": Part(
+        "As shipped: raft-chaos has every answered command on a majority's disks, PySyncObj on none (it never flushes)",
+        partial(_throughput, RAFT, PYSYNCOBJ),
+    ),
+    "durable": Part(
+        "Both durable: PySyncObj made to flush its journal after each entry",
+        partial(_throughput, RAFT, PYSYNCOBJ_FLUSHED),
+    ),
+    "unsynced": Part(
+        "Neither durable: raft-chaos made to skip fdatasync",
+        partial(_throughput, RAFT_UNSYNCED, PYSYNCOBJ),
+    ),
+    "failover": Part("SIGKILL to the leader, as shipped", _failover),
+    "catch_up": Part("A node that was down comes back, as shipped (neither compacts its log)", _catch_up),
+}
+
+
+def main() -> None:
+    """Exit codes: 0 all was measured, 1 some of it could not be, 130 interrupted."""
+    arguments = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # The fork server loads both systems, so that neither's start pays for its imports.
+    processes.PRELOAD += ["bench.systems", "bench.load"]
+    failed = False
+    try:
+        with tempfile.TemporaryDirectory(prefix="raft-bench-", dir=arguments.dir) as folder, Supervisor() as supervisor:
+            supervisor.remove_when_orphaned(Path(folder))
+            print(machine(Path(folder)), flush=True)
+            bench = Bench(supervisor, Path(folder), QUICK if arguments.quick else FULL)
+            for name in arguments.only:
+                failed |= not _run_part(PARTS[name], bench)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+    sys.exit(EXIT_FAILED if failed else 0)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="raft-chaos beside PySyncObj.")
+    parser.add_argument("--only", type=_names, default=list(PARTS), metavar="PART,...", help=", ".join(PARTS))
+    parser.add_argument("--quick", action="store_true", help="small sizes, one round: whether it works, not how fast")
+    parser.add_argument("--dir", type=Path, help="where the nodes' data is written; a folder on the disk to measure")
+    return parser.parse_args()
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    for name in names:
+        if name not in PARTS:
+            raise argparse.ArgumentTypeError(f"no part {name!r}; there are {', '.join(PARTS)}")
+    return names
+
+
+def _run_part(part: Part, bench: Bench) -> bool:
+    """Prints the part's table; False if it could not be measured."""
+    print(f"\n{part.title}", flush=True)
+    try:
+        rows = part.measure(bench)
+    except BenchError as error:
+        print(f"not measured: {error}", flush=True)
+        return False
+    print(table(rows), flush=True)
+    return True
+
+
+def table(rows: list[Row]) -> str:
+    """Medians over the rounds; the ratio is the median of the rounds' ratios, more than 1 where ours is better."""
+    return tabulate(
+        [[row.name, _figure(median(row.ours)), _figure(median(row.theirs)), *_ratio(row.ratios)] for row in rows],
+        headers=["", "raft-chaos", "PySyncObj", "better by", "of the rounds"],
+        colalign=["left", "right", "right", "right", "right"],
+        disable_numparse=True,
+    )
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+
+def _ratio(ratios: list[float]) -> tuple[str, str]:
+    return f"x {median(ratios):.2f}", f"{min(ratios):.2f} to {max(ratios):.2f}"
+
+
+def machine(folder: Path) -> str:
+    """What the figures were taken on: processor, interpreter, and what an fdatasync costs in `folder`."""
+    times_us = _fsync_times_us(folder)
+    load = os.getloadavg()[0]
+    return (
+        f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, {platform.python_implementation()} "
+        f"{platform.python_version()}, load average {load:.1f} before the start; "
+        f"append and fdatasync: p50 {median(times_us):.0f} µs, p99 {times_us[FSYNCS * 99 // 100]:.0f} µs"
+    )
+
+
+def _fsync_times_us(folder: Path) -> list[float]:
+    times_us = []
+    with (folder / "fsync").open("wb", buffering=0) as file:
+        for _ in range(FSYNCS):
+            began = perf_counter()
+            file.write(bytes(100))
+            os.fdatasync(file.fileno())
+            times_us.append((perf_counter() - began) * 1e6)
+    return sorted(times_us)

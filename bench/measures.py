@@ -1,0 +1,200 @@
+"""What is measured: commands a second and their latency, the time without a leader, and catching up.
+
+Each function runs one fresh cluster of one system and returns its figures; `rounds` runs two systems in turn, so that
+whatever else the machine does meets both, and a ratio is always of two figures from the same round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable
+from itertools import count
+from pathlib import Path
+from statistics import median
+from time import monotonic
+from typing import NamedTuple, TypeAlias
+
+from bench.http import HOST, Connection, put_request
+from bench.load import Load, LoadResult, load_main
+from bench.systems import NODES, SETTLE_TIMEOUT_S, BenchError, Cluster, System
+from chaos.live.processes import Supervisor
+
+ATTEMPTS = 3
+FILL_CLIENTS = 64
+FILL_LIMIT_S = 180.0
+CATCH_UP_LIMIT_S = 120.0
+RETRY_S = 0.002
+
+Figures: TypeAlias = dict[str, float]
+"""Figures by the name of their row."""
+
+
+class Sizes(NamedTuple):
+    """How much is measured. Times are in seconds; `kills` and `entries` are for each round."""
+
+    rounds: int
+    warmup_s: float
+    duration_s: float
+    kills: int
+    entries: tuple[int, ...]
+
+
+FULL = Sizes(rounds=5, warmup_s=0.5, duration_s=3.0, kills=4, entries=(10_000, 100_000))
+QUICK = Sizes(rounds=1, warmup_s=0.3, duration_s=1.0, kills=3, entries=(2_000,))
+
+
+class Row(NamedTuple):
+    """One line of a table: the figures of both systems, round by round. `more_is_better` turns the ratio round."""
+
+    name: str
+    ours: list[float]
+    theirs: list[float]
+    more_is_better: bool
+
+    @property
+    def ratios(self) -> list[float]:
+        """How many times better ours was, round by round."""
+        pairs = zip(self.ours, self.theirs, strict=True)
+        return [ours / theirs if self.more_is_better else theirs / ours for ours, theirs in pairs]
+
+
+class Bench:
+    """Where the clusters of one benchmark run."""
+
+    def __init__(self, supervisor: Supervisor, folder: Path, sizes: Sizes) -> None:
+        self.sizes = sizes
+        self._supervisor = supervisor
+        self._folder = folder
+        self._numbers = count(1)
+
+    def rounds(self, measure: Callable[[System], Figures], ours: System, theirs: System) -> list[Row]:
+        """Measures both systems in turn; the first of a round is the second of the next."""
+        figures: dict[str, list[Figures]] = {ours.name: [], theirs.name: []}
+        for number in range(self.sizes.rounds):
+            for system in (ours, theirs) if number % 2 == 0 else (theirs, ours):
+                figures[system.name].append(self._measured(measure, system))
+        names = figures[ours.name][0]
+        return [
+            Row(
+                name,
+                [one[name] for one in figures[ours.name]],
+                [one[name] for one in figures[theirs.name]],
+                more_is_better="commands/s" in name,
+            )
+            for name in names
+        ]
+
+    def _measured(self, measure: Callable[[System], Figures], system: System) -> Figures:
+        """Another attempt, with a fresh cluster, where a busy machine cost the leader its place half-way."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return measure(system)
+            except BenchError as error:
+                if attempt == ATTEMPTS:
+                    raise
+                print(f"measured again: {error}", file=sys.stderr, flush=True)
+        raise AssertionError("unreachable")
+
+    def cluster(self, system: System) -> Cluster:
+        return Cluster(system, self._supervisor, self._folder / f"cluster-{next(self._numbers)}")
+
+    def load(self, cluster: Cluster, load: Load) -> LoadResult:
+        """Runs the load in a process of its own. Raises BenchError where a command was refused."""
+        answer, theirs = self._supervisor.pipe()
+        child = self._supervisor.start("load", load_main, load, theirs)
+        theirs.close()
+        try:
+            result: LoadResult = answer.recv()
+        except EOFError:
+            raise BenchError("the load generator ended without a result") from None
+        finally:
+            child.kill()
+            answer.close()
+        if result.refused or not result.committed:
+            raise BenchError(f"{cluster.system.name}: {result.refused or 'no command was answered'}")
+        return result
+
+    # ---- commands a second, and how long one takes ----------------------------------------------------------------
+
+    def throughput(self, system: System, clients: int) -> Figures:
+        sizes = self.sizes
+        with self.cluster(system) as cluster:
+            port = cluster.http_port(cluster.leader())
+            load = Load(port=port, clients=clients, warmup_s=sizes.warmup_s, duration_s=sizes.duration_s)
+            result = self.load(cluster, load)
+        name = f"{clients} client{'s' if clients > 1 else ''}"
+        return {
+            f"{name}: commands/s": result.per_second,
+            f"{name}: p50, ms": result.percentile_ms(50),
+            f"{name}: p99, ms": result.percentile_ms(99),
+        }
+
+    # ---- from SIGKILL of the leader to the first commit under the next ---------------------------------------------
+
+    def failover(self, system: System) -> Figures:
+        with self.cluster(system) as cluster:
+            times_s = [self._kill_leader(cluster) for _ in range(self.sizes.kills)]
+        return {"leader killed, until the next commit, ms": median(times_s) * 1e3}
+
+    def _kill_leader(self, cluster: Cluster) -> float:
+        leader = cluster.leader()
+        ports = [cluster.http_port(name) for name in NODES if name != leader]
+        began = monotonic()
+        cluster.strike(leader)
+        took_s = asyncio.run(_first_commit(ports)) - began
+        cluster.kill(leader)
+        cluster.start(leader)
+        cluster.wait_until_level()
+        return took_s
+
+    # ---- catching up ----------------------------------------------------------------------------------------------
+
+    def catch_up(self, system: System, entries: int) -> Figures:
+        """From the launch of a node that missed `entries` entries until it has applied them all."""
+        with self.cluster(system) as cluster:
+            leader = cluster.leader()
+            absent = next(name for name in NODES if name != leader)
+            cluster.kill(absent)
+            port = cluster.http_port(leader)
+            load = Load(port=port, clients=FILL_CLIENTS, duration_s=FILL_LIMIT_S, commands=entries)
+            committed = self.load(cluster, load).committed
+            if committed < entries:
+                raise BenchError(f"{system.name}: took more than {FILL_LIMIT_S:g} s to commit {entries} entries")
+            target = cluster.last_applied(cluster.leader())
+            began = monotonic()
+            cluster.start(absent)
+            cluster.wait_until_applied(absent, target, CATCH_UP_LIMIT_S)
+            took_s = monotonic() - began
+        return {f"a node catches up {entries} entries, s": took_s}
+
+
+async def _first_commit(ports: Iterable[int]) -> float:
+    """Asks all of them again and again to take a command. The monotonic time of the first one's answer."""
+    loop = asyncio.get_running_loop()
+    committed: asyncio.Future[float] = loop.create_future()
+    connections = [await _insistent(loop, port, committed) for port in ports]
+    try:
+        async with asyncio.timeout(SETTLE_TIMEOUT_S):
+            return await committed
+    except TimeoutError:
+        raise BenchError(f"nothing was committed within {SETTLE_TIMEOUT_S:g} s of the leader's end") from None
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+async def _insistent(loop: asyncio.AbstractEventLoop, port: int, committed: asyncio.Future[float]) -> Connection:
+    request = put_request("first", "commit")
+
+    def answered(status: int, body: bytes) -> None:
+        if committed.done():
+            return
+        if status == 200:
+            committed.set_result(monotonic())
+        else:
+            loop.call_later(RETRY_S, connection.send, request)
+
+    _, connection = await loop.create_connection(lambda: Connection(answered, lambda: None), HOST, port)
+    connection.send(request)
+    return connection

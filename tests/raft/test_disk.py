@@ -1,0 +1,93 @@
+"""Disks: memory and the operating system's behave alike, and the fault layer loses what was not synced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raft.disk import Disk, FaultDisk, MemoryDisk, OsDisk
+
+
+@pytest.fixture(params=["memory", "os", "fault over memory", "fault over os"])
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
+    base: Disk = OsDisk(tmp_path) if "os" in request.param else MemoryDisk()
+    disk = FaultDisk(base) if "fault" in request.param else base
+    yield disk
+    disk.close()
+
+
+def test_all_disks_behave_alike(disk: Disk) -> None:
+    assert disk.list() == []
+    disk.append("b", b"one")
+    disk.append("b", b"two")
+    disk.append("a", b"")
+    assert disk.list() == ["a", "b"]
+    assert (disk.read("a"), disk.read("b")) == (b"", b"onetwo")
+    disk.truncate("b", 4)
+    assert disk.read("b") == b"onet"
+    disk.append("b", b"!")
+    disk.sync("b")
+    assert disk.read("b") == b"onet!"
+    disk.rename("b", "a")
+    disk.sync_folder()
+    assert disk.list() == ["a"]
+    assert disk.read("a") == b"onet!"
+    disk.append("a", b"?")
+    disk.append("b", b"a new b")
+    assert (disk.read("a"), disk.read("b")) == (b"onet!?", b"a new b")
+    disk.remove("a")
+    assert disk.list() == ["b"]
+    assert disk.describe("b").endswith("b")
+
+
+def test_what_is_not_there_is_not_found(disk: Disk) -> None:
+    disk.append("other", b"x")
+    for act in (
+        disk.read,
+        disk.sync,
+        disk.remove,
+        lambda name: disk.truncate(name, 0),
+        lambda name: disk.rename(name, "x"),
+    ):
+        with pytest.raises(FileNotFoundError):
+            act("missing")
+    assert disk.list() == ["other"]
+
+
+@pytest.fixture(params=["memory", "os"])
+def base(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
+    disk: Disk = OsDisk(tmp_path) if request.param == "os" else MemoryDisk()
+    yield disk
+    disk.close()
+
+
+def test_unsynced_bytes_are_seen_by_the_process_and_not_by_the_disk(base: Disk) -> None:
+    disk = FaultDisk(base)
+    disk.append("a", b"synced ")
+    disk.sync("a")
+    disk.append("a", b"not synced")
+    disk.append("b", b"new")
+    assert (disk.read("a"), disk.read("b"), disk.list()) == (b"synced not synced", b"new", ["a", "b"])
+    # What a kill of the process would leave.
+    assert (base.read("a"), base.list()) == (b"synced ", ["a"])
+
+
+def test_closing_forgets_what_was_not_synced(tmp_path: Path) -> None:
+    disk = FaultDisk(OsDisk(tmp_path))
+    disk.append("a", b"synced ")
+    disk.sync("a")
+    disk.append("a", b"not synced")
+    disk.close()
+    again = OsDisk(tmp_path)
+    assert again.read("a") == b"synced "
+    again.close()
+
+
+def test_syncing_one_file_leaves_the_other_unsynced(base: Disk) -> None:
+    disk = FaultDisk(base)
+    disk.append("a", b"1")
+    disk.append("b", b"2")
+    disk.sync("a")
+    assert base.list() == ["a"]

@@ -1,0 +1,192 @@
+"""Links over real sockets: who is turned away harms nobody else, and links come back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from raft.codec import LENGTH_BYTES, MAX_FRAME, PROTOCOL_VERSION, Envelope, Hello, encode_frame
+from raft.messages import Message, RequestVote
+from raft.node import run_event_loop
+from raft.transport import Transport
+
+Arrived = tuple[str, int, int, Message]
+HOST = "127.0.0.1"
+WAIT_S = 20.0  # how long a test that fails hangs; one that passes never waits for it
+
+
+class Ends:
+    """A transport and what arrives at it."""
+
+    def __init__(
+        self, node: str, peers: dict[str, tuple[str, int]], *, cluster: str = "c", incarnation: int = 1
+    ) -> None:
+        self.arrived: asyncio.Queue[Arrived] = asyncio.Queue()
+        hello = Hello(PROTOCOL_VERSION, cluster, node, incarnation, "")
+        self.transport = Transport(hello, peers, lambda *arrived: self.arrived.put_nowait(arrived))
+
+    async def next(self) -> Arrived:
+        return await asyncio.wait_for(self.arrived.get(), WAIT_S)
+
+    async def send_until_arrived(self, to: str, message: Message, other: Ends) -> Arrived:
+        """Links come up in their own time, and what is sent before is lost by design."""
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                self.transport.send(self.transport.number([(to, message)]))
+                try:
+                    return await asyncio.wait_for(other.arrived.get(), 0.02)
+                except TimeoutError:
+                    continue
+
+
+def run(main: Callable[[], Awaitable[None]]) -> None:
+    run_event_loop(main())
+
+
+async def listening(node: str, *peers: str) -> Ends:
+    """A transport that listens, and whose peers are not there."""
+    ends = Ends(node, dict.fromkeys(peers, (HOST, 1)))
+    await ends.transport.listen(HOST, 0)
+    return ends
+
+
+def test_messages_arrive_in_order_with_sender_incarnation_and_number() -> None:
+    async def main() -> None:
+        n1 = await listening("n1", "n2")
+        n2 = Ends("n2", {"n1": (HOST, n1.transport.port)}, incarnation=3)
+        n2.transport.connect("http://there:1")
+        first = await n2.send_until_arrived("n1", RequestVote(0, 0, 0), n1)
+        assert first[:2] == ("n2", 3)
+        sent = n2.transport.number([("n1", RequestVote(term, 0, 0)) for term in range(1, 100)])
+        n2.transport.send(sent)
+        assert [number for _, number, _ in sent] == list(range(sent[0][1], sent[0][1] + 99))
+        arrived = [await n1.next() for _ in sent]
+        assert arrived == [("n2", 3, number, message) for _, number, message in sent]
+        assert n1.transport.peer_urls == {"n2": "http://there:1"}
+        await n2.transport.close()
+        await n1.transport.close()
+
+    run(main)
+
+
+def test_a_link_that_is_down_drops_what_it_is_given() -> None:
+    async def main() -> None:
+        n1 = await listening("n1", "n2")
+        assert n1.transport.number([("n2", RequestVote(1, 0, 0))]) == []
+        await n1.transport.close()
+
+    run(main)
+
+
+def test_a_link_comes_back_after_the_other_side_has_restarted() -> None:
+    async def main() -> None:
+        n1 = await listening("n1", "n2")
+        port = n1.transport.port
+        n2 = Ends("n2", {"n1": (HOST, port)})
+        n2.transport.connect("")
+        await n2.send_until_arrived("n1", RequestVote(1, 0, 0), n1)
+        await n1.transport.close()
+        again = Ends("n1", {"n2": (HOST, 1)})
+        await again.transport.listen(HOST, port)
+        source, _, _, message = await n2.send_until_arrived("n1", RequestVote(2, 0, 0), again)
+        assert (source, message) == ("n2", RequestVote(2, 0, 0))
+        await n2.transport.close()
+        await again.transport.close()
+
+    run(main)
+
+
+HELLO = encode_frame(Hello(PROTOCOL_VERSION, "c", "n3", 1, ""))
+UNWELCOME = {
+    "another cluster": (
+        encode_frame(Hello(PROTOCOL_VERSION, "other", "n3", 1, "")),
+        "unknown caller: cluster 'other'; this node belongs to 'c'",
+    ),
+    "unknown node": (
+        encode_frame(Hello(PROTOCOL_VERSION, "c", "n9", 1, "")),
+        "unknown caller: node 'n9' is not one of this node's peers, n2, n3",
+    ),
+    "itself": (encode_frame(Hello(PROTOCOL_VERSION, "c", "n1", 1, "")), "node 'n1' is not one of"),
+    "another version": (encode_frame(Hello(9, "c", "n3", 1, "")), "protocol version 9; this node speaks 1"),
+    "no handshake": (encode_frame(Envelope(1, RequestVote(1, 0, 0))), "the handshake is malformed"),
+    "HTTP": (b"GET / HTTP/1.1\r\n\r\n", "bytes was announced"),
+    "oversized frame": (
+        HELLO + (MAX_FRAME + 1).to_bytes(LENGTH_BYTES, "big"),
+        f"from n3: a frame of {MAX_FRAME + 1} bytes was announced",
+    ),
+    "malformed message": (HELLO + b"\0\0\0\x03abc", "from n3: a message is malformed"),
+    "malformed message, then good ones": (
+        HELLO + b"\0\0\0\x03abc" + encode_frame(Envelope(1, RequestVote(1, 0, 0))),
+        "from n3: a message is malformed",
+    ),
+    "nested without end": (
+        HELLO + (50_010).to_bytes(4, "big") + b"\x92\x01\x95\xa3rvr\x01\xc3\x01" + b"\x91" * 50_000,
+        "from n3: a message is malformed",
+    ),
+    "handshake twice": (HELLO + HELLO, "from n3: a message is malformed"),
+}
+
+
+@pytest.mark.parametrize(("sent", "said"), UNWELCOME.values(), ids=UNWELCOME)
+def test_an_unwelcome_caller_is_cut_off_with_one_line_and_harms_nobody(
+    sent: bytes, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        n1 = await listening("n1", "n2", "n3")
+        n2 = Ends("n2", {"n1": (HOST, n1.transport.port)})
+        n2.transport.connect("")
+        await n2.send_until_arrived("n1", RequestVote(1, 0, 0), n1)
+
+        reader, writer = await asyncio.open_connection(HOST, n1.transport.port)
+        writer.write(sent)
+        try:
+            assert await asyncio.wait_for(reader.read(), WAIT_S) == b""
+        except ConnectionError:
+            pass  # a reset is as good an end
+        writer.close()
+
+        while not n1.arrived.empty():
+            assert n1.arrived.get_nowait()[0] == "n2"
+        n2.transport.send(n2.transport.number([("n1", RequestVote(2, 0, 0))]))
+        while (await n1.next())[3] != RequestVote(2, 0, 0):
+            pass  # earlier ones that were sent until the link was up
+        await n2.transport.close()
+        await n1.transport.close()
+
+    with caplog.at_level(logging.INFO):
+        run(main)
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("closed the connection from ")
+    assert said in lines[0]
+
+
+def test_a_caller_that_leaves_in_the_middle_of_a_frame_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        n1 = await listening("n1", "n2")
+        _, writer = await asyncio.open_connection(HOST, n1.transport.port)
+        writer.write(encode_frame(Hello(PROTOCOL_VERSION, "c", "n2", 1, "")) + b"\0\0\0\x10half")
+        await writer.drain()
+        writer.close()
+        n2 = Ends("n2", {"n1": (HOST, n1.transport.port)})
+        n2.transport.connect("")
+        await n2.send_until_arrived("n1", RequestVote(1, 0, 0), n1)
+        await n2.transport.close()
+        await n1.transport.close()
+
+    with caplog.at_level(logging.INFO):
+        run(main)
+    assert caplog.records == []
+
+
+def test_an_occupied_port_is_an_os_error() -> None:
+    async def main() -> None:
+        n1 = await listening("n1")
+        with pytest.raises(OSError):
+            await Ends("n2", {}).transport.listen(HOST, n1.transport.port)
+        await n1.transport.close()
+
+    run(main)
