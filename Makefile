@@ -23,17 +23,13 @@ check: .venv/ready
 soak: .venv/ready
 	@$(BIN)/raft-chaos run --seeds $(SEEDS) --duration 6.5 --warmup 1 --liveness 1
 
-bench: .venv/bench
+bench: .venv/ready
 	@$(BIN)/python -m bench
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "raft-chaos needs Python 3.11 or later; set PYTHON=")'
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,speed]'
-	@touch $@
-
-.venv/bench: .venv/ready
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@touch $@
 
 clean:

@@ -156,7 +156,7 @@ class NodeExited(Event, frozen=True, gc=False, kw_only=True, tag="node_exited"):
 
 
 class NodeSampled(Event, frozen=True, gc=False, kw_only=True, tag="node_sampled"):
-    """Resources of that incarnation: CPU (percent of one core since the last sample), RSS (bytes), open files, threads."""
+    """What that incarnation uses: CPU (percent of a core since the last sample), RSS (bytes), open files, threads."""
 
     subject: str
     subject_inc: int
@@ -207,7 +207,7 @@ class PhaseStarted(Event, frozen=True, gc=False, kw_only=True, tag="phase_starte
 
 
 class RunEnded(Event, frozen=True, gc=False, kw_only=True, tag="run_ended"):
-    """The harness stopped on its own terms. `max_late_us` is how late its sentinel timer ever was in the liveness phase."""
+    """The harness stopped on its own terms. `max_late_us`: how late its sentinel ever was in the liveness phase."""
 
     reason: str
     max_late_us: int = 0

@@ -30,7 +30,9 @@ RUN_SCHEMA = 1
 
 
 class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
-    """run.json. `reports_events`: the target's nodes write event files. `state` is "running" until the controller finished its analysis ("finished").
+    """run.json. `state` is "running" until the controller finished its analysis ("finished").
+
+    `reports_events`: the target's nodes write event files.
 
     `config` is the full configuration of the run as plain JSON, `stats` its numbers, `vacuous` what was missing for
     the run to mean anything, `repro` the command that repeats it. `verdict` is None while the run goes on.

@@ -116,6 +116,7 @@ class LiveCluster:
 
     async def kill(self, nodes: Sequence[str]) -> list[str]:
         """SIGKILL to all of them at once; returns those that were running, now seen gone."""
+        self.find_exits()  # one that has just ended by itself must not pass for killed
         hit = [self._nodes[node] for node in nodes if self._nodes[node].state in ("up", "paused")]
         for one in hit:
             one.state = "down"

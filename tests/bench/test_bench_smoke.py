@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("pysyncobj", reason="the benchmark's peer comes with the extra 'bench'")
-
 ROOT = Path(__file__).parents[2]
 
 

@@ -19,9 +19,10 @@ from random import Random
 from typing import NamedTuple, TypeVar
 
 from invariants.events import Event
-from raft.core import Core, Timing, Write
+from raft.core import Core, Timing
 from raft.machine import Command, Machine, encode_command
 from raft.messages import Append, Entry, HardState, Message, Record, Recovered
+from raft.pending import Write
 from raft.replica import Output, Replica, Reply
 from raft.wal import fold
 

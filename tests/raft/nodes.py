@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,8 @@ class Nodes:
                     if (await self.execute(name, "get leader"))[0] == 200:
                         return name
 
-    async def until(self, name: str, field: str, value: Any) -> None:
-        """Waits until a field of the node's status has this value."""
+    async def until(self, name: str, holds: Callable[[Any], bool]) -> None:
+        """Waits until the node's status is as it should be."""
         async with asyncio.timeout(WAIT_S):
-            while (await self.get(name, "/status"))[field] != value:
+            while not holds(await self.get(name, "/status")):
                 pass

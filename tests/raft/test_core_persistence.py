@@ -134,6 +134,15 @@ def test_a_commit_in_a_new_term_waits_for_that_term() -> None:
     assert kinds(server)[3:] == ["RoleChanged", "RoleChanged", "CommitAdvanced", "EntryApplied", "EntryApplied"]
 
 
+def test_an_entry_does_not_inherit_the_durability_of_the_one_that_it_replaces() -> None:
+    server = Server(log=entries(1, 1, 1), term=1)
+    assert server.core.log.durable_index == 3
+    server.receive("n2", AppendEntries(2, 1, 1, 0, [Entry(2, A), Entry(2, B)]))
+    assert server.core.log.durable_index == 1
+    server.persist_all()
+    assert server.core.log.durable_index == 3
+
+
 # ---- the order of events ---------------------------------------------------------------------------------------------
 
 

@@ -203,7 +203,7 @@ def test_backtracking_skips_a_term_a_round(follower: Terms, rounds: int) -> None
     [
         (8, 0, 8),  # the follower's log ends at 7
         (4, 4, 6),  # it has term 4 from index 4 on; so does the leader, up to 5
-        (4, 2, 4),  # it has term 2 from index 4 on; the leader does not
+        (2, 2, 2),  # it has term 2 from index 2 on; the leader does not
         (50, 0, 10),  # whatever the hint, the leader goes back by one at least
         (0, 0, 1),
     ],

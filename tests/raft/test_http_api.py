@@ -72,7 +72,7 @@ def test_status_and_log(tmp_path: Path) -> None:
     async def main() -> None:
         async with Nodes(tmp_path, timing=QUICK) as nodes:
             await nodes.start("n1")
-            await nodes.until("n1", "commit_index", 1)
+            await nodes.until("n1", lambda status: status["commit_index"] == 1)
             for value in ("1", "2", "3"):
                 await nodes.execute("n1", f"put x {value}", client="c", serial=int(value))
             status = await nodes.get("n1", "/status")
@@ -201,7 +201,7 @@ def test_followers_redirect_to_the_leader_and_the_redirect_can_be_followed(tmp_p
             assert await nodes.leader() == "n1"
             url = nodes.running["n1"].http_url + "/executeCommand?a=b"
             for follower in ("n2", "n3"):
-                await nodes.until(follower, "leader", "n1")
+                await nodes.until(follower, lambda status: status["leader"] == "n1")
                 path = "/executeCommand?a=b"
                 status, headers, body = await nodes.request(follower, "POST", path, json={"command": "get x"})
                 assert (status, headers["Location"]) == (307, url)
@@ -260,7 +260,7 @@ def test_a_leader_that_is_deposed_tells_its_clients_that_the_outcome_is_unknown(
             await nodes.stop("n2")
             last_index = (await nodes.get("n1", "/status"))["last_index"]
             waiting = asyncio.ensure_future(nodes.execute("n1", "put x 1"))
-            await nodes.until("n1", "last_index", last_index + 1)
+            await nodes.until("n1", lambda status: status["last_index"] > last_index)
 
             # n3 comes back with a newer term.
             hello = Hello(PROTOCOL_VERSION, "c", "n3", 1, "")

@@ -64,7 +64,9 @@ def test_three_nodes_report_events_that_the_judges_accept(tmp_path: Path) -> Non
             await nodes.start(*nodes.ports)
             leader = await nodes.leader()
             answers = await asyncio.gather(*(nodes.execute(leader, f"append x {i}") for i in range(50)))
-            assert sum(status == 200 for status, _ in answers) > 0
+            assert {status for status, _ in answers} <= {200, 307, 503, 504}  # a slow machine may change leaders
+            for name in nodes.ports:
+                await nodes.until(name, lambda status: status["last_applied"] > 0)
 
     run(main)
     judge = Judge()

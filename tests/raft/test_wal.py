@@ -223,6 +223,7 @@ def test_a_first_start_that_crashed_at_any_point_is_begun_again() -> None:
         assert WriteAheadLog(disk).recover(US) == Recovered()
         assert disk.list() == [IDENTITY, FILE]
         assert disk.read(FILE) == MAGIC
+        assert WriteAheadLog(disk).recover(US) == Recovered()
 
 
 def test_a_folder_has_one_node_at_a_time(tmp_path: Path) -> None:

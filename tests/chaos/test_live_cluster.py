@@ -1,0 +1,93 @@
+"""The nodes of a live run, with a real server for each: what is reported of them is what was seen."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from short_runs import eventually
+
+from chaos.live.cluster import LiveCluster
+from chaos.live.processes import Supervisor
+from chaos.live.proxy import ProxyClient, proxy_main
+from chaos.live.watcher import Watcher
+from chaos.target import CommandTarget
+from invariants.events import HarnessEvent, NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
+from invariants.rundir import RunDir
+from raft.host import monotonic_us
+
+pytestmark = pytest.mark.live
+
+SERVER = [sys.executable, str(Path(__file__).with_name("wrong_server.py")), "--port", "{http_port}"]
+
+
+class Cluster(LiveCluster):
+    """Three of the servers, and everything that was reported of them."""
+
+    def __init__(self, supervisor: Supervisor, folder: Path) -> None:
+        nodes = ["n1", "n2", "n3"]
+        control, theirs = supervisor.pipe()
+        supervisor.start("proxy", proxy_main, theirs, nodes, 1)
+        theirs.close()
+        epoch_us = monotonic_us()
+        self.reported: list[HarnessEvent] = []
+        super().__init__(
+            supervisor=supervisor,
+            target=CommandTarget(shlex.join([*SERVER, "--mode", "memory", "--data", "{data}"])),
+            proxy=ProxyClient(control),
+            watcher=Watcher(nodes, lambda event: None),
+            run=RunDir(folder),
+            nodes=nodes,
+            seed=1,
+            epoch_us=epoch_us,
+            now_us=lambda: monotonic_us() - epoch_us,
+            report=self.reported.append,
+        )
+
+    def kinds(self) -> list[type[HarnessEvent]]:
+        return [type(event) for event in self.reported]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    with Supervisor() as supervisor:
+        yield Cluster(supervisor, tmp_path)
+
+
+def test_a_node_goes_through_its_states_and_each_is_reported(cluster: Cluster) -> None:
+    async def scenario() -> None:
+        assert (cluster.state("n1"), cluster.url("n1")) == ("down", None)
+        assert await cluster.start("n1") and cluster.state("n1") == "up"
+        assert await cluster.pause("n1") and cluster.state("n1") == "paused"
+        assert not await cluster.pause("n1")
+        await cluster.resume("n1")
+        assert cluster.state("n1") == "up"
+        assert await cluster.kill(["n1", "n2"]) == ["n1"]
+        assert cluster.state("n1") == "down"
+        assert await cluster.start("n1")
+
+    asyncio.run(scenario())
+    assert cluster.kinds() == [NodeLaunched, NodePaused, NodeResumed, NodeKilled, NodeLaunched]
+    assert [getattr(event, "subject_inc", None) for event in cluster.reported] == [1, 1, 1, 1, 2]
+
+
+def test_a_node_that_ended_by_itself_does_not_pass_for_killed_and_is_not_started_again(cluster: Cluster) -> None:
+    async def scenario() -> None:
+        await cluster.start("n1")
+        child = cluster._child(cluster._nodes["n1"])
+        os.kill(child.pid, signal.SIGKILL)  # by somebody else
+        eventually("n1 has ended", lambda: not child.is_alive)
+        assert await cluster.kill(["n1"]) == []
+        assert cluster.state("n1") == "exited"
+        assert not await cluster.start("n1")
+
+    asyncio.run(scenario())
+    assert cluster.kinds() == [NodeLaunched, NodeExited]
+    exited = cluster.reported[-1]
+    assert isinstance(exited, NodeExited) and exited.exit_code == -signal.SIGKILL
