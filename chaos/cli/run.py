@@ -6,7 +6,7 @@ import os
 import secrets
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -76,40 +76,22 @@ def run(
 
     Exit codes: 0 valid, 1 violated, 2 unknown, 254 bad arguments, 255 the harness itself failed.
     """
-    if mutant is not None and mutant not in MUTANTS:
-        fail(f"--mutant: there is no {mutant!r}; there are {', '.join(MUTANTS)}")
-    if mutant is not None and target_command is not None:
-        fail("--mutant and --target-command exclude each other: a mutant is our own Raft")
-    if sum(given is not None for given in (seed, seeds, schedule)) > 1 and (seeds is not None):
+    if seeds is not None and (seed is not None or schedule is not None):
         fail("--seeds cannot be combined with --seed or --schedule")
+    _check_target(mutant, target_command)
     timing = make_timing(election_timeout, heartbeat, heartbeats_per_timeout=3)
-    kinds = [kind.strip() for kind in faults.split(",") if kind.strip()]
-    if target_command is not None:
-        kinds = [kind for kind in kinds if kind != "slow_sync"]  # it cannot be asked to
-    try:
-        config = ScheduleConfig(
-            nodes=nodes,
-            clients=clients,
-            warmup_s=warmup,
-            duration_s=duration,
-            liveness_s=liveness,
-            ops_per_second=rate,
-            faults=tuple(kinds),  # type: ignore[arg-type]
-            fault_interval_s=fault_interval,
-            election_timeout_us_max=timing.election_timeout_max_us,
-        )
-    except ScheduleError as error:
-        field, _, wrong = str(error).partition(":")
-        fail(f"{OPTION_OF.get(field, f'--{field}')}:{wrong}")
-    try:
-        saved = load(schedule) if schedule is not None else None
-    except ScheduleError as error:
-        fail(f"--schedule: {error}")
-    try:
-        if target_command is not None:
-            CommandTarget(target_command)
-    except TargetError as error:
-        fail(f"--target-command: {error}")
+    config = _config(
+        nodes=nodes,
+        clients=clients,
+        warmup_s=warmup,
+        duration_s=duration,
+        liveness_s=liveness,
+        ops_per_second=rate,
+        faults=_kinds(faults, target_command),
+        fault_interval_s=fault_interval,
+        election_timeout_us_max=timing.election_timeout_max_us,
+    )
+    saved = _saved(schedule)
     settings = Settings(
         schedule=config,
         timing=timing,
@@ -122,10 +104,7 @@ def run(
         chosen = parse_seeds(seeds)
     else:
         chosen = [seed if seed is not None else saved.header.seed if saved else secrets.randbelow(1_000_000)]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        fail(f"--out: cannot make run directories in {out} ({error.strerror})")
+    _make(out)
     plans = [(one, _plan(settings, one, saved)) for one in chosen for _ in range(repeat)]
     done, interrupted = _run_all(settings, plans, out, fail_fast=fail_fast, quiet=quiet)
     outcomes = [info.verdict or "unknown" for _, info in done]
@@ -135,6 +114,51 @@ def run(
         say(f"interrupted: {len(done)} of {len(plans)} runs were made")
         outcomes.append("unknown")
     raise typer.Exit(EXIT_CODE[overall(outcomes)])
+
+
+# ---- arguments: each check ends with exit code 254 and names the option ------------------------------------------
+
+
+def _check_target(mutant: str | None, command: str | None) -> None:
+    if mutant is not None and mutant not in MUTANTS:
+        fail(f"--mutant: there is no {mutant!r}; there are {', '.join(MUTANTS)}")
+    if mutant is not None and command is not None:
+        fail("--mutant and --target-command exclude each other: a mutant is our own Raft")
+    if command is not None:
+        try:
+            CommandTarget(command)
+        except TargetError as error:
+            fail(f"--target-command: {error}")
+
+
+def _kinds(faults: str, command: str | None) -> tuple[str, ...]:
+    kinds = [kind.strip() for kind in faults.split(",") if kind.strip()]
+    return tuple(kind for kind in kinds if command is None or kind != "slow_sync")  # a command cannot be asked to
+
+
+def _config(**fields: Any) -> ScheduleConfig:
+    try:
+        return ScheduleConfig(**fields)
+    except ScheduleError as error:
+        field, _, wrong = str(error).partition(":")
+        fail(f"{OPTION_OF.get(field, f'--{field}')}:{wrong}")
+
+
+def _saved(schedule: Path | None) -> Schedule | None:
+    try:
+        return load(schedule) if schedule is not None else None
+    except ScheduleError as error:
+        fail(f"--schedule: {error}")
+
+
+def _make(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"--out: cannot make run directories in {out} ({error.strerror})")
+
+
+# ---- runs --------------------------------------------------------------------------------------------------------
 
 
 def _plan(settings: Settings, seed: int, saved: Schedule | None) -> Schedule:

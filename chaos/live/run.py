@@ -34,8 +34,7 @@ from chaos.live.watcher import Watcher
 from chaos.schedule import Operation, Schedule, save
 from chaos.target import Target
 from chaos.vacuity import COMPLETED
-from invariants.events import HARNESS, AnyEvent, HarnessEvent, Phase, PhaseStarted, RunEnded, encode
-from invariants.history import Op
+from invariants.events import HARNESS, HarnessEvent, Phase, PhaseStarted, RunEnded, encode
 from invariants.judge import Judge
 from invariants.rundir import RunDir, RunInfo
 from invariants.verdict import Violation
@@ -121,8 +120,8 @@ class _LiveRun:
     epoch_us: int = field(default_factory=monotonic_us)
     phase: str = "start"
     zero_us: int = 0
+    nemesis: Nemesis | None = None
     violations: list[Violation] = field(default_factory=list)
-    harness_events: list[AnyEvent] = field(default_factory=list)
     max_late_us: int = 0
 
     def now_us(self) -> int:
@@ -132,8 +131,7 @@ class _LiveRun:
         header = self.schedule.header
         self.judge = Judge(events_expected=self.target.reports_events)
         self._harness_fd = os.open(self.run_dir.harness, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        self.ops: list[Op] = []
-        self.history = History(self.run_dir.history, self._observe_op)
+        self.history = History(self.run_dir.history, self.judge.observe_op)
         self.watcher = Watcher(header.nodes, self.judge.observe)
         control, theirs = self.supervisor.pipe()
         log = self.run_dir.path / "proxy.log"
@@ -167,14 +165,9 @@ class _LiveRun:
         return self._finish(time.monotonic() - started)
 
     def report(self, event: HarnessEvent) -> None:
-        """A harness event: to its file, to the judge, and kept for the analysis."""
+        """A harness event: to its file, and to the judge."""
         os.write(self._harness_fd, encode(event))
-        self.harness_events.append(event)
         self.judge.observe(event)
-
-    def _observe_op(self, op: Op) -> None:
-        self.ops.append(op)
-        self.judge.observe_op(op)
 
     # ---- the phases -----------------------------------------------------------------------------------------------
 
@@ -363,7 +356,7 @@ class _LiveRun:
             )
             for name, view in self.watcher.nodes.items()
         ]
-        faults = list(self.nemesis.current.values()) if hasattr(self, "nemesis") else []
+        faults = list(self.nemesis.current.values()) if self.nemesis is not None else []
         left_s = max(0, total_us - elapsed_us) / 1e6
         ops = {str(kind): number for kind, number in self.history.counts.items()}
         events = self.watcher.events
