@@ -78,6 +78,9 @@ class Timing(msgspec.Struct, frozen=True):
                 f"the heartbeat interval ({self.heartbeat_us} µs) must be positive and "
                 f"shorter than the least election timeout ({self.election_timeout_min_us} µs)"
             )
+        for limit in ("max_entries_per_message", "max_bytes_per_message", "max_entries_in_flight"):
+            if getattr(self, limit) < 1:
+                raise ValueError(f"{limit} must be at least 1, or nothing is ever sent: got {getattr(self, limit)}")
 
 
 class Ready(msgspec.Struct):
@@ -307,7 +310,7 @@ class Core:
             return
         if self.role == "leader":
             return  # Election Safety excludes another leader in this term; were there one, the judges would say so
-        if self.role == "candidate" or self.leader != source:
+        if self.leader != source:  # true of every candidate
             self._become_follower(m.term, leader=source)
         self._reset_election_timer()
 

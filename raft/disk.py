@@ -179,8 +179,12 @@ class FaultDisk:
         self.disk.sync(name)
 
     def rename(self, name: str, new_name: str) -> None:
-        self._flush(name)
+        # A rename makes no bytes durable: what was not synced can still be lost, under the new name.
+        pending = self._unsynced.pop(name, None)
         self._unsynced.pop(new_name, None)
+        if pending is not None:
+            self.disk.append(name, b"")  # the file itself, which may exist nowhere yet
+            self._unsynced[new_name] = pending
         self.disk.rename(name, new_name)
 
     def remove(self, name: str) -> None:

@@ -82,7 +82,8 @@ def cluster(
         for one in running:
             one.wait_until_ready()
             say(f"{one.config.node}  {one.http_url}  (pid {one.child.pid})")
-        auth = " -H 'Authorization: Bearer <token>'" if token else ""
+        # curl sends the header on to another port only if it is told to trust it.
+        auth = " --location-trusted -H 'Authorization: Bearer <token>'" if token else ""
         url = running[0].http_url
         say(f'\ntry:  curl -L{auth} {url}/executeCommand -d \'{{"command": "put x 1"}}\'')
         say(f"      curl{auth} {url}/status\n\nA node that you kill is started again. Ctrl-C ends the cluster.")

@@ -91,3 +91,14 @@ def test_syncing_one_file_leaves_the_other_unsynced(base: Disk) -> None:
     disk.append("b", b"2")
     disk.sync("a")
     assert base.list() == ["a"]
+
+
+def test_a_rename_makes_nothing_durable() -> None:
+    memory = MemoryDisk()
+    disk = FaultDisk(memory)
+    disk.append("staged", b"not synced")
+    disk.rename("staged", "final")
+    assert disk.read("final") == b"not synced"
+    assert memory.read("final") == b""
+    disk.sync("final")
+    assert memory.read("final") == b"not synced"

@@ -233,6 +233,8 @@ def test_an_outcome_that_is_unknown_is_told_so_and_a_retry_is_applied_once(
             status, body = await nodes.execute("n1", **again)
             assert (status, body["outcome"]) == (504, "unknown")
             assert body["error"] == "not committed within 0.1 s"
+            log = await nodes.get("n1", "/log")
+            assert [entry["committed"] for entry in log["entries"]][-2:] == [True, False]
 
             with monkeypatch.context() as patched:
                 patched.setattr(http_api, "MAX_WAITING", 1)

@@ -21,7 +21,7 @@ from invariants.events import (
 )
 from invariants.judge import Judge
 from raft.core import Timing
-from raft.disk import FolderInUseError
+from raft.disk import FaultDisk, FolderInUseError
 from raft.node import Node, Parts, run_event_loop
 from raft.wal import CorruptLogError
 
@@ -41,6 +41,7 @@ def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path, fault_di
     async def main() -> None:
         async with Nodes(tmp_path, timing=QUICK, fault_disk=fault_disk) as nodes:
             await nodes.start("n1")
+            assert isinstance(nodes.running["n1"].disk, FaultDisk) is fault_disk
             await nodes.leader()
             await nodes.execute("n1", "put x 1", client="c", serial=1)
             term = (await nodes.get("n1", "/status"))["term"]

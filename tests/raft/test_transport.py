@@ -89,6 +89,9 @@ def test_a_link_comes_back_after_the_other_side_has_restarted() -> None:
         n2.transport.connect("")
         await n2.send_until_arrived("n1", RequestVote(1, 0, 0), n1)
         await n1.transport.close()
+        async with asyncio.timeout(WAIT_S):
+            while n2.transport.number([("n1", RequestVote(1, 0, 0))]):  # noqa: ASYNC110 - the link tells nobody
+                await asyncio.sleep(0)
         again = Ends("n1", {"n2": (HOST, 1)})
         await again.transport.listen(HOST, port)
         source, _, _, message = await n2.send_until_arrived("n1", RequestVote(2, 0, 0), again)
