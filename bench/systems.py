@@ -16,8 +16,8 @@ from bench.http import HOST, get_status
 from bench.pysyncobj_node import PySyncObjConfig, pysyncobj_main
 from chaos.live.node_process import node_main
 from chaos.live.processes import Child, Supervisor
-from raft.core import Timing
 from raft.node import NodeConfig
+from raft.timing import Timing
 
 NODES = ("n1", "n2", "n3")
 START_TIMEOUT_S = 20.0

@@ -18,7 +18,7 @@ from chaos.schedule import Schedule
 from chaos.schedule_config import ScheduleConfig
 from chaos.target import CommandTarget, RaftTarget, Target
 from invariants.rundir import RunDir, RunInfo
-from raft.core import Timing
+from raft.timing import Timing
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,8 +26,8 @@ from chaos.live.node_process import Ready, node_main
 from chaos.live.processes import Child, Supervisor
 from chaos.streams import stream_seed
 from invariants.rundir import RunDir
-from raft.core import Timing
 from raft.node import NodeConfig
+from raft.timing import Timing
 
 START_TIMEOUT_S = 30.0
 

@@ -5,6 +5,7 @@ Read in this order, each file leaning only on those before it:
     messages    what nodes say to each other, log entries, what is written to the log
     log         the log in memory, and which of it is durable
     pending     records on their way to the disk, and what waits for them
+    timing, reporter    when the core acts, and how it says what it did
     core        Figure 2: election, replication, commitment; no input or output of any kind
     machine     the replicated state machine: a key-value store with client sessions
     replica     one node without its host: core, write-ahead log format and state machine in step

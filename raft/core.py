@@ -23,16 +23,7 @@ from typing import Protocol
 
 import msgspec
 
-from invariants.events import (
-    CommitAdvanced,
-    EntryAppended,
-    Event,
-    LogTruncated,
-    Role,
-    RoleChanged,
-    Started,
-    VoteGranted,
-)
+from invariants.events import Event, Role
 from raft.log import Log
 from raft.messages import (
     Append,
@@ -47,6 +38,8 @@ from raft.messages import (
     Truncate,
 )
 from raft.pending import Pending, Write
+from raft.reporter import Reporter
+from raft.timing import Timing
 
 NO_OP = b""
 
@@ -55,32 +48,6 @@ class Random(Protocol):
     """The one thing that the core needs of a `random.Random`."""
 
     def randint(self, a: int, b: int, /) -> int: ...
-
-
-class Timing(msgspec.Struct, frozen=True):
-    """When a node acts, in µs, and how much it sends at once. Election timeouts are drawn anew each time (§5.2)."""
-
-    election_timeout_min_us: int = 1_500_000
-    election_timeout_max_us: int = 3_000_000
-    heartbeat_us: int = 300_000
-    max_entries_per_message: int = 2_000
-    max_bytes_per_message: int = 1_000_000
-    max_entries_in_flight: int = 20_000
-
-    def __post_init__(self) -> None:
-        if not 0 < self.election_timeout_min_us <= self.election_timeout_max_us:
-            raise ValueError(
-                "election timeouts must be positive and in order: "
-                f"got {self.election_timeout_min_us} to {self.election_timeout_max_us} µs"
-            )
-        if not 0 < self.heartbeat_us < self.election_timeout_min_us:
-            raise ValueError(
-                f"the heartbeat interval ({self.heartbeat_us} µs) must be positive and "
-                f"shorter than the least election timeout ({self.election_timeout_min_us} µs)"
-            )
-        for limit in ("max_entries_per_message", "max_bytes_per_message", "max_entries_in_flight"):
-            if getattr(self, limit) < 1:
-                raise ValueError(f"{limit} must be at least 1, or nothing is ever sent: got {getattr(self, limit)}")
 
 
 class Ready(msgspec.Struct):
@@ -147,6 +114,7 @@ class Core:
         self._hard_state_lsn = 0
 
         # What the next Ready will hold.
+        self._reporter = Reporter(node, incarnation)
         self._events: list[Event] = []
         self._messages: list[tuple[str, Message]] = []
         self._apply_limit = 0
@@ -435,14 +403,12 @@ class Core:
         if index <= self.commit_index:
             return
         self.commit_index = index
-        event = CommitAdvanced(
-            node=self.node, inc=self.incarnation, t_us=self.now_us, index=index, term=self.current_term
-        )
+        event = self._reporter.commit_advanced(self.now_us, index, self.current_term)
 
         def release() -> None:
             # Only what is durable here is applied, so a client's answer never outlives the entry it speaks of.
             self._events.append(event)
-            self._apply_limit = index
+            self._apply_limit = max(self._apply_limit, index)
 
         self._pending.hold(max(self._hard_state_lsn, self.log.lsn(index)), release)
 
@@ -461,9 +427,8 @@ class Core:
         return index
 
     def _truncate(self, from_index: int) -> None:
-        event = LogTruncated(node=self.node, inc=self.incarnation, t_us=self.now_us, from_index=from_index)
         # Announced before it is done, and after the appends that it undoes: see `Pending.next_write`.
-        self._pending.hold(self._pending.last_lsn, lambda: self._events.append(event))
+        self._report(self._reporter.log_truncated(self.now_us, from_index), self._pending.last_lsn)
         self._pending.record(Truncate(from_index))
         self.log.truncate(from_index)
 
@@ -478,57 +443,28 @@ class Core:
         """Sends once the term and vote that the message rests on are durable (Figure 2: before responding)."""
         self._pending.hold(max(self._hard_state_lsn, after_lsn), lambda: self._messages.append((to, message)))
 
-    # ---- events ---------------------------------------------------------------------------------------------------
+    # ---- reports --------------------------------------------------------------------------------------------------
 
     def _recover(self, recovered: Recovered) -> None:
         """Takes over what was on disk, and reports all of it."""
         for entry in recovered.entries:
             self.log.append(entry, 0)
-        log = self.log
-        log.mark_durable(0)
-        self._events.append(
-            Started(
-                node=self.node,
-                inc=self.incarnation,
-                t_us=self.now_us,
-                term=self.current_term,
-                voted_for=self.voted_for,
-                last_index=log.last_index,
-                digest=log.digest(log.last_index),
-            )
-        )
-        for index in range(1, log.last_index + 1):
+        self.log.mark_durable(0)
+        self._events.append(self._reporter.started(self.now_us, self.current_term, self.voted_for, self.log))
+        for index in range(1, self.log.last_index + 1):
             self._report_appended(index, 0)
 
     def _report_role(self) -> None:
-        event = RoleChanged(
-            node=self.node,
-            inc=self.incarnation,
-            t_us=self.now_us,
-            role=self.role,
-            term=self.current_term,
-            leader=self.leader,
-        )
-        self._pending.hold(self._hard_state_lsn, lambda: self._events.append(event))
+        event = self._reporter.role_changed(self.now_us, self.role, self.current_term, self.leader)
+        self._report(event, self._hard_state_lsn)
 
     def _report_vote(self) -> None:
         assert self.voted_for is not None
-        event = VoteGranted(
-            node=self.node,
-            inc=self.incarnation,
-            t_us=self.now_us,
-            term=self.current_term,
-            candidate=self.voted_for,
-        )
-        self._pending.hold(self._hard_state_lsn, lambda: self._events.append(event))
+        self._report(self._reporter.vote_granted(self.now_us, self.current_term, self.voted_for), self._hard_state_lsn)
 
     def _report_appended(self, index: int, lsn: int) -> None:
-        event = EntryAppended(
-            node=self.node,
-            inc=self.incarnation,
-            t_us=self.now_us,
-            index=index,
-            term=self.log.term_at(index),
-            digest=self.log.digest(index),
-        )
-        self._pending.hold(lsn, lambda: self._events.append(event))
+        self._report(self._reporter.entry_appended(self.now_us, index, self.log), lsn)
+
+    def _report(self, event: Event, after_lsn: int) -> None:
+        """Events are claims of what is durable, so they wait like messages."""
+        self._pending.hold(after_lsn, lambda: self._events.append(event))

@@ -18,12 +18,13 @@ from typing import Any
 import msgspec
 
 from raft.codec import PROTOCOL_VERSION, Hello
-from raft.core import Core, Timing
+from raft.core import Core
 from raft.disk import Disk, FaultDisk, OsDisk
 from raft.host import EventFile, LiveHost
 from raft.http_api import HttpApi
 from raft.machine import Machine
 from raft.replica import Replica
+from raft.timing import Timing
 from raft.transport import Transport
 from raft.wal import Identity, WriteAheadLog
 

@@ -18,10 +18,10 @@ from chaos.cli.common import fail, parse_address, parse_range_ms, say
 from chaos.live.node_process import node_main
 from chaos.live.processes import Supervisor
 from invariants.verdict import EXIT_HARNESS
-from raft.core import Timing
 from raft.disk import FolderInUseError
 from raft.host import monotonic_us
 from raft.node import EXIT_REFUSED, Node, NodeConfig, Parts, run_event_loop
+from raft.timing import Timing
 from raft.wal import CorruptLogError
 
 START_TIMEOUT_S = 20.0

@@ -19,7 +19,7 @@ from invariants.events import NodeKilled, NodeLaunched, PhaseStarted, RunEnded
 from invariants.judge import Judge
 from invariants.rundir import RunDir, RunInfo
 from invariants.verdict import Outcome, Verdict
-from raft.core import Timing
+from raft.timing import Timing
 from reports.write import render
 
 pytestmark = pytest.mark.live

@@ -19,11 +19,12 @@ from random import Random
 from typing import NamedTuple, TypeVar
 
 from invariants.events import Event
-from raft.core import Core, Timing
+from raft.core import Core
 from raft.machine import Command, Machine, encode_command
 from raft.messages import Append, Entry, HardState, Message, Record, Recovered
 from raft.pending import Write
 from raft.replica import Output, Replica, Reply
+from raft.timing import Timing
 from raft.wal import fold
 
 SomeEvent = TypeVar("SomeEvent", bound=Event)

@@ -11,7 +11,8 @@ from random import Random
 from cluster import Cluster, Packet, Server, command
 
 from invariants.events import EntryApplied, Event
-from raft.core import Core, Timing
+from raft.core import Core
+from raft.timing import Timing
 
 
 class Safety:

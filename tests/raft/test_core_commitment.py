@@ -6,9 +6,10 @@ import pytest
 from cluster import Cluster, Server, command, entries
 
 from invariants.events import CommitAdvanced, EntryApplied
-from raft.core import Core, Timing
+from raft.core import Core
 from raft.machine import Result
 from raft.messages import AppendEntries, AppendEntriesReply, RequestVoteReply
+from raft.timing import Timing
 
 A, B = command("a"), command("b")
 

@@ -8,8 +8,8 @@ import pytest
 from cluster import TIMING, Cluster, Server, command, entries
 
 from invariants.events import RoleChanged, VoteGranted
-from raft.core import Timing
 from raft.messages import AppendEntries, AppendEntriesReply, Entry, HardState, Message, RequestVote, RequestVoteReply
+from raft.timing import Timing
 
 
 def candidate(*, log: Sequence[Entry] = (), peers: Sequence[str] = ("n2", "n3")) -> Server:

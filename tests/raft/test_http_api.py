@@ -13,10 +13,10 @@ from nodes import HOST, TIMING, WAIT_S, Nodes
 
 from raft import http_api
 from raft.codec import PROTOCOL_VERSION, Hello
-from raft.core import Timing
 from raft.http_api import parse_request
 from raft.messages import RequestVote
 from raft.node import run_event_loop
+from raft.timing import Timing
 from raft.transport import Transport
 
 QUICK = Timing(20_000, 40_000, 5_000)

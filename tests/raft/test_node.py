@@ -20,9 +20,9 @@ from invariants.events import (
     decode,
 )
 from invariants.judge import Judge
-from raft.core import Timing
 from raft.disk import FaultDisk, FolderInUseError
 from raft.node import Node, Parts, run_event_loop
+from raft.timing import Timing
 from raft.wal import CorruptLogError
 
 QUICK = Timing(20_000, 40_000, 5_000)
