@@ -19,8 +19,7 @@ from tabulate import tabulate
 
 from bench.measures import FULL, QUICK, Bench, Row
 from bench.systems import PYSYNCOBJ, PYSYNCOBJ_FLUSHED, RAFT, RAFT_UNSYNCED, BenchError, System
-from chaos.live import processes
-from chaos.live.processes import Supervisor
+from chaos.live.processes import PRELOAD, Supervisor
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 CLIENTS = (1, 64)
@@ -75,10 +74,13 @@ def main() -> None:
     arguments = _arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # The fork server loads both systems, so that neither's start pays for its imports.
-    processes.PRELOAD += ["bench.systems", "bench.load"]
+    preload = [*PRELOAD, "bench.systems", "bench.load"]
     failed = False
     try:
-        with tempfile.TemporaryDirectory(prefix="raft-bench-", dir=arguments.dir) as folder, Supervisor() as supervisor:
+        with (
+            tempfile.TemporaryDirectory(prefix="raft-bench-", dir=arguments.dir) as folder,
+            Supervisor(preload) as supervisor,
+        ):
             supervisor.remove_when_orphaned(Path(folder))
             print(machine(Path(folder)), flush=True)
             bench = Bench(supervisor, Path(folder), QUICK if arguments.quick else FULL)

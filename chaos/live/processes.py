@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing import util
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -28,7 +28,7 @@ import psutil
 
 # The fork server loads these once. A child loads the program that started it again, so that is among them: Python 3.11
 # does not do this for "__main__" although it says so. A name that cannot be imported is skipped.
-PRELOAD = ["chaos.cli.app", "chaos.live.node_process", "chaos.live.proxy", "uvloop"]
+PRELOAD = ("chaos.cli.app", "chaos.live.node_process", "chaos.live.proxy", "uvloop")
 GONE_TIMEOUT_S = 5.0
 
 
@@ -102,11 +102,14 @@ class Child:
 
 
 class Supervisor:
-    """Starts children and ends them all. Use as a context manager, one for each run."""
+    """Starts children and ends them all. Use as a context manager, one for each run.
 
-    def __init__(self) -> None:
+    `preload` are the modules that the fork server loads; the first supervisor of a process decides.
+    """
+
+    def __init__(self, preload: Sequence[str] = PRELOAD) -> None:
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(PRELOAD)
+        self._context.set_forkserver_preload(list(preload))
         self._children: dict[int, Child] = {}
         self._lock = threading.Lock()
         self._closed = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -191,5 +192,30 @@ def test_an_occupied_port_is_an_os_error() -> None:
         with pytest.raises(OSError):
             await Ends("n2", {}).transport.listen(HOST, n1.transport.port)
         await n1.transport.close()
+
+    run(main)
+
+
+def test_a_peer_that_calls_ends_the_wait_before_it_is_called_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a delay of hours, only the handshake of the peer that has come back can bring the link up."""
+    monkeypatch.setattr("raft.transport.BACKOFF_MIN_S", 10_000.0)
+    monkeypatch.setattr("raft.transport.BACKOFF_MAX_S", 10_000.0)
+
+    async def main() -> None:
+        with socket.create_server((HOST, 0)) as reserved:
+            port = reserved.getsockname()[1]
+        n1 = Ends("n1", {"n2": (HOST, port)})
+        await n1.transport.listen(HOST, 0)
+        refused = asyncio.get_running_loop().create_connection(asyncio.Protocol, HOST, port)
+        n1.transport.connect("http://n1")
+        with pytest.raises(OSError):  # asked after the link did: by now it has been refused as well, and waits
+            await refused
+        n2 = Ends("n2", {"n1": (HOST, n1.transport.port)})
+        await n2.transport.listen(HOST, port)
+        n2.transport.connect("http://n2")
+        arrived = await n1.send_until_arrived("n2", RequestVote(1, 0, 0), n2)
+        assert arrived[0] == "n1"
+        await n1.transport.close()
+        await n2.transport.close()
 
     run(main)
