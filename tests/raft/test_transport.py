@@ -91,7 +91,7 @@ def test_a_link_comes_back_after_the_other_side_has_restarted() -> None:
         await n2.send_until_arrived("n1", RequestVote(1, 0, 0), n1)
         await n1.transport.close()
         async with asyncio.timeout(WAIT_S):
-            while n2.transport.number([("n1", RequestVote(1, 0, 0))]):  # noqa: ASYNC110 - the link tells nobody
+            while n2.transport.number([("n1", RequestVote(1, 0, 0))]):
                 await asyncio.sleep(0)
         again = Ends("n1", {"n2": (HOST, 1)})
         await again.transport.listen(HOST, port)
