@@ -254,7 +254,7 @@ def _singles(rng: Random, config: ScheduleConfig, swarm: Swarm, nodes: list[str]
             for draft in timed + singles
             if draft.after_us < at_us + duration_us + unit and at_us < draft.end_us + unit
         ]
-        action = _single(rng, rng.choice(swarm.kinds), swarm, nodes, others, duration_us)
+        action = _single(rng, config, rng.choice(swarm.kinds), swarm, nodes, others, duration_us)
         if action is None:
             continue
         lasts_us = max(action.restart_after_us) if isinstance(action, Kill) else duration_us
@@ -263,7 +263,13 @@ def _singles(rng: Random, config: ScheduleConfig, swarm: Swarm, nodes: list[str]
 
 
 def _single(
-    rng: Random, kind: FaultKind, swarm: Swarm, nodes: list[str], others: list[Draft], most_us: int
+    rng: Random,
+    config: ScheduleConfig,
+    kind: FaultKind,
+    swarm: Swarm,
+    nodes: list[str],
+    others: list[Draft],
+    most_us: int,
 ) -> Action | None:
     """One fault, or None where `others`, those at the same time, leave no room for one of that kind."""
     room = len(nodes) - grudge.majority_of(len(nodes)) - sum(_disturbed(draft.action, len(nodes)) for draft in others)
@@ -278,6 +284,8 @@ def _single(
         case "pause":
             return Pause([LEADER if rng.random() < 0.5 else rng.choice(up)])
         case "partition":
+            if most_us < 3 * config.election_timeout_us_max:
+                return None  # too short for those who are cut off to notice: some links would carry nothing
             shape = rng.choice(swarm.shapes)
             partition = Partition(shape, grudge.make(shape, nodes, rng))
             return partition if _disturbed(partition, len(nodes)) <= room else None

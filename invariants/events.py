@@ -182,7 +182,8 @@ class FaultInjected(Event, frozen=True, gc=False, kw_only=True, tag="fault_injec
 class FaultHealed(Event, frozen=True, gc=False, kw_only=True, tag="fault_healed"):
     """The fault is over. `effective` says whether its effect was seen, `effect` what was seen.
 
-    `moot` names the other fault that left this one nothing to do (a link cut to a node that was down, say).
+    `moot` names what left this one nothing to do: other faults (a link cut to a node that was down, say), or the end of
+    the safety phase.
     """
 
     fault: str

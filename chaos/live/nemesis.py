@@ -4,7 +4,8 @@ Each fault is a task of its own: wait for its moment, inject, hold, heal. When t
 wait never fire, and those in force are healed at once.
 
 A fault whose effect was not seen makes a run vacuous, unless another fault left it nothing to do: a link cut to a node
-that is down carries no frame to hold back. Such a fault is reported as moot, with the name of the other.
+that is down carries no frame to hold back. Such a fault is reported as moot, with the name of the other; so is one that
+the end of the safety phase cut short.
 """
 
 from __future__ import annotations
@@ -283,9 +284,14 @@ class Nemesis:
                 type=kind_of(fault.action),
                 effective=seen.effective,
                 effect=seen.effect,
-                moot="" if seen.effective else self._others(span),
+                moot="" if seen.effective else self._others(span) or self._cut_short(fault, span),
             )
         )
+
+    def _cut_short(self, fault: Fault, span: _Span) -> str:
+        """An anchored fault may fire so late that it is healed before anybody can have noticed it."""
+        assert span.to_us is not None
+        return "end of the safety phase" if span.to_us - span.from_us < fault.duration_us else ""
 
     def _others(self, span: _Span) -> str:
         """The faults that touched one of its nodes at the same time."""
