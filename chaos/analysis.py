@@ -15,7 +15,7 @@ from chaos.vacuity import clean_operations, vacuity
 from invariants.events import AnyEvent, CommitAdvanced, FaultHealed, FaultInjected, NodeLaunched, RoleChanged
 from invariants.history import Op
 from invariants.judge import judge_run
-from invariants.rundir import RunDir
+from invariants.rundir import RunDir, RunInfo
 from invariants.verdict import Outcome, Verdict, overall
 
 
@@ -36,10 +36,23 @@ def analyse(run: RunDir) -> Analysis:
     harness, history = run.harness_events(), run.operations()
     node_events = [event for stream in run.node_streams() for event in stream]
     missing = vacuity(schedule, harness, node_events if info.reports_events else None, history)
+    stats = _stats(schedule, harness, node_events, history)
+    missing += _changed(info, stats)
     outcomes: list[Outcome] = [verdict.outcome for verdict in verdicts]
     if missing:
         outcomes.append("unknown")
-    return Analysis(overall(outcomes), verdicts, missing, _stats(schedule, harness, node_events, history))
+    return Analysis(overall(outcomes), verdicts, missing, stats)
+
+
+def _changed(info: RunInfo, stats: dict[str, float | int | str]) -> list[str]:
+    """Whether a finished run's files still hold what they held when it ended; if not, what is judged is another run."""
+    if info.state != "finished":
+        return []
+    return [
+        f"the files have changed since the run ended: {stats[name]} {what}, there were {info.stats[name]}"
+        for name, what in (("events", "events of nodes"), ("ops", "client operations"))
+        if name in info.stats and info.stats[name] != stats[name]
+    ]
 
 
 def _stats(

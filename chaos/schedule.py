@@ -242,6 +242,9 @@ def _header(line: bytes) -> Header:
     for field, names in (("nodes", header.nodes), ("clients", header.clients)):
         if not names or len(set(names)) != len(names):
             raise ScheduleError(f"{field}: expected at least one name, each only once, got {names}")
+        if odd := [name for name in names if not re.fullmatch(r"[A-Za-z0-9_-]+", name)]:
+            # A node's name is also that of its folder.
+            raise ScheduleError(f"{field}: {odd[0]!r} is no name; expected letters, digits, - and _")
     if reserved := [name for name in header.nodes if name in PLACEHOLDERS]:
         raise ScheduleError(f"nodes: {reserved[0]!r} stands for whoever has that part, and cannot be a node's name")
     if not 0 <= header.safety_from_us <= header.safety_until_us or header.liveness_for_us < 0:

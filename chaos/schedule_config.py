@@ -15,6 +15,10 @@ LEAST_TIMEOUTS = 8
 """The safety phase lasts at least this many election timeouts: room for a leader kill and a leader isolation."""
 
 
+MOST = 10_000_000
+MOST_NODES = 25
+
+
 class ScheduleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The size of a run. Nodes are named n1, n2, ..., clients c0, c1, ...
 
@@ -48,9 +52,15 @@ class ScheduleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         ):
             if not (value := getattr(self, field)) >= least:
                 raise ScheduleError(f"{field}: expected at least {least} ({why}), got {value}")
+            if value > MOST:
+                raise ScheduleError(f"{field}: expected at most {MOST}, got {value}")
+        if self.nodes > MOST_NODES:
+            raise ScheduleError(f"nodes: expected at most {MOST_NODES} on one machine, got {self.nodes}")
         if unknown := [kind for kind in self.faults if kind not in FAULT_KINDS]:
             raise ScheduleError(f"faults: {unknown[0]!r} is unknown; expected some of {', '.join(FAULT_KINDS)}")
         least_s = self.warmup_s + LEAST_TIMEOUTS * self.election_timeout_us_max / 1e6
+        if self.duration_s > MOST:
+            raise ScheduleError(f"duration_s: expected at most {MOST}, got {self.duration_s}")
         if not self.duration_s >= least_s:
             raise ScheduleError(
                 f"duration_s: expected at least {least_s:g} (warmup_s, then {LEAST_TIMEOUTS} of the longest election "

@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from chaos.schedule import Partition, Schedule
-from invariants.events import AnyEvent, FaultHealed, FaultInjected, PhaseStarted, RoleChanged, RunEnded
+from invariants.events import (
+    AnyEvent,
+    FaultHealed,
+    FaultInjected,
+    NodeLaunched,
+    PhaseStarted,
+    RoleChanged,
+    RunEnded,
+    Started,
+)
 from invariants.history import Op
 
 COMPLETED = "completed"
@@ -24,7 +33,8 @@ def vacuity(
     """
     missing = [*_ended(harness), *_effects(harness), *_promises(schedule, harness)]
     if node_events is not None:
-        missing += _term_changes(node_events)
+        events = list(node_events)
+        missing += _term_changes(events) + _unreported(harness, events)
     return missing + _clean_operations(schedule, harness, history)
 
 
@@ -48,11 +58,18 @@ def _ended(harness: Sequence[AnyEvent]) -> list[str]:
 
 
 def _effects(harness: Sequence[AnyEvent]) -> list[str]:
-    return [
+    idle = [
         f"fault {event.fault} ({event.type}) had no effect: {event.effect}"
         for event in harness
         if isinstance(event, FaultHealed) and not event.effective and not event.moot
     ]
+    healed = {event.fault for event in harness if isinstance(event, FaultHealed)}
+    unhealed = [
+        f"fault {event.fault} ({event.type}) was never healed"
+        for event in harness
+        if isinstance(event, FaultInjected) and event.fault not in healed
+    ]
+    return idle + unhealed
 
 
 def _promises(schedule: Schedule, harness: Sequence[AnyEvent]) -> list[str]:
@@ -71,6 +88,16 @@ def _promises(schedule: Schedule, harness: Sequence[AnyEvent]) -> list[str]:
     said = {"leader_killed": "no leader was killed", "leader_isolated": "no leader was cut off"}
     return [
         f"{said[promise]}, which the schedule promised" for promise in schedule.header.promises if not kept[promise]
+    ]
+
+
+def _unreported(harness: Sequence[AnyEvent], node_events: Sequence[AnyEvent]) -> list[str]:
+    """Incarnations that the harness saw running, and of whose beginning there is no event."""
+    told = {(event.node, event.inc) for event in node_events if isinstance(event, Started)}
+    return [
+        f"no events of {event.subject}, incarnation {event.subject_inc}, which was running"
+        for event in harness
+        if isinstance(event, NodeLaunched) and (event.subject, event.subject_inc) not in told
     ]
 
 

@@ -118,13 +118,16 @@ class RunDir:
         return info
 
     def node_streams(self) -> list[list[AnyEvent]]:
-        """For each node its events, its incarnations one after the other, in that node's own order."""
+        """For each node its events, its incarnations one after the other, in that node's own order.
+
+        Raises RunDirError for a file that cannot be read, and for a line that is another node's or incarnation's.
+        """
         streams: list[list[AnyEvent]] = []
-        for folder in sorted((self.path / "nodes").glob("*")):
+        for folder in sorted(path for path in (self.path / "nodes").glob("*") if path.is_dir()):
             files = [(int(m[1]), f) for f in folder.iterdir() if (m := re.fullmatch(r"events-(\d+)\.jsonl", f.name))]
             stream: list[AnyEvent] = []
-            for _, file in sorted(files):
-                stream.extend(_lines(file, events.decode))
+            for inc, file in sorted(files):
+                stream.extend(_own_lines(file, folder.name, inc))
             if stream:
                 streams.append(stream)
         return streams
@@ -143,11 +146,24 @@ class RunDir:
 _json_object = msgspec.json.Decoder(dict[str, Any])
 
 
+def _own_lines(file: Path, node: str, inc: int) -> Iterator[AnyEvent]:
+    for number, event in enumerate(_lines(file, events.decode), 1):
+        if (event.node, event.inc) != (node, inc):
+            raise RunDirError(
+                f"{file}:{number}: an event of {event.node}, incarnation {event.inc}; "
+                f"this file is that of {node}, incarnation {inc}"
+            )
+        yield event
+
+
 def _lines(file: Path, decode: Any) -> Iterator[Any]:
     """The decoded lines of a file. A last line without its newline was torn by a kill and is forgiven; no other is."""
     if not file.exists():
         return
-    raw = file.read_bytes()
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        raise RunDirError(f"{file}: cannot be read ({error.strerror})") from None
     whole = raw[: raw.rfind(b"\n") + 1]
     for number, line in enumerate(whole.splitlines(), 1):
         try:

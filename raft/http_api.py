@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from raft.host import LeadershipLostError, LiveHost, NotLeaderError
 from raft.machine import Command, decode_command, encode_command, parse_command
@@ -82,12 +83,16 @@ class HttpApi:
         except web.HTTPMethodNotAllowed as error:
             allowed = ", ".join(sorted(error.allowed_methods))
             return _refusal(405, f"{request.method} is not allowed here; use {allowed}", {"Allow": allowed})
+        except web.HTTPException as error:
+            return _refusal(error.status, error.reason)
 
     # ---- POST /executeCommand -------------------------------------------------------------------------------------
 
     async def _execute_command(self, request: web.Request) -> web.Response:
         try:
             command = parse_request(await request.read())
+        except (web.RequestPayloadError, HttpProcessingError) as error:
+            return _refusal(400, f"body: cannot be read as its headers say ({error})")
         except ValueError as error:
             return _refusal(400, str(error))
         if self._host.replica.waiting >= MAX_WAITING:

@@ -12,6 +12,7 @@ been a vote or an acknowledged entry.
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Sequence
 
@@ -24,6 +25,8 @@ MAGIC = b"RCWAL\x00\x00\x01"
 FILE = "raft.wal"
 IDENTITY = "identity.json"
 MAX_BODY = 1 << 30
+
+log = logging.getLogger("raft.wal")
 
 _HEADER = 8
 _encoder = msgspec.msgpack.Encoder()
@@ -140,6 +143,8 @@ class WriteAheadLog:
             batches, good = decode_records(data, disk.describe(FILE))
             recovered = fold(batches, disk.describe(FILE))
             if good < len(data):
+                name, lost = disk.describe(FILE), len(data) - good
+                log.warning("%s: cut %d bytes at offset %d, a write that was never completed", name, lost, good)
                 disk.truncate(FILE, good)
             # A kill between append and sync leaves records that only the page cache holds. From now on this node
             # answers for them.

@@ -40,6 +40,8 @@ def check(
         for reason in analysis.vacuous:
             print(f"missing: {reason}")
         print(f"{analysis.verdict}: {run}")
+        if analysis.verdict == "violated":
+            print(f"The witnesses: raft-chaos check --json. To reproduce:\n{RunDir(run).load_info().repro}")
     raise typer.Exit(EXIT_CODE[analysis.verdict])
 
 

@@ -97,7 +97,7 @@ class Client:
         """Carries out the operations; times count from `zero_us`. Begins none after `until_us`: a client that has
         waited for answers in vain for long leaves the rest undone."""
         for operation in operations:
-            if self._now_us() > zero_us + until_us:
+            if max(self._now_us() - zero_us, operation.at_us) > until_us:
                 return
             await asyncio.sleep(max(0, zero_us + operation.at_us - self._now_us()) / 1e6)
             await self.perform(operation)

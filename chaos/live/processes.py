@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from multiprocessing import util
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -113,14 +114,7 @@ class Supervisor:
         self._children: dict[int, Child] = {}
         self._lock = threading.Lock()
         self._closed = False
-        self._reaper: Connection
-        ours, theirs = self._context.Pipe()
-        self._reaper = ours
-        self._reaper_process = self._context.Process(target=_reap, args=(theirs, util.get_temp_dir()), name="reaper")
-        self._reaper_process.start()
-        theirs.close()
-        # From here on a death of this process is noticed: the reaper has its end.
-        self._reaper.recv_bytes()
+        self._reaper = _the_reaper()
 
     def __enter__(self) -> Supervisor:
         return self
@@ -173,15 +167,30 @@ class Supervisor:
             child.strike()
         for child in children:
             child.kill()
-        if not self._reaper.closed:
-            self._reaper.send(("done", 0))
-            self._reaper.close()
-            self._reaper_process.join(GONE_TIMEOUT_S)
 
     def _forget(self, pid: int) -> None:
         with self._lock:
             if self._children.pop(pid, None) is not None:
                 self._reaper.send(("remove", pid))
+
+
+@cache
+def _the_reaper() -> Connection:
+    """The pipe to this process's reaper, started at the first call. It lives as long as this process does, since the
+    fork server's folder does, and so must be there for that too when no supervisor is at work."""
+    context = multiprocessing.get_context("forkserver")
+    ours, theirs = context.Pipe()
+    context.Process(target=_reap, args=(theirs, util.get_temp_dir()), name="reaper").start()
+    theirs.close()
+    ours.recv_bytes()  # from here on a death of this process is noticed
+    # At a normal exit it must end before multiprocessing waits for it, and leave the folder to its owner.
+    util.Finalize(None, _dismiss, args=(ours,), exitpriority=100)
+    return ours
+
+
+def _dismiss(reaper: Connection) -> None:
+    reaper.send(("done", 0))
+    reaper.close()
 
 
 def _enter(gate: Connection, stderr: Path | None, target: Callable[..., None], args: tuple[Any, ...]) -> None:
@@ -206,7 +215,7 @@ def _enter(gate: Connection, stderr: Path | None, target: Callable[..., None], a
 
 
 def _reap(pipe: Connection, temp_dir: str) -> None:
-    """The reaper: keeps the list of groups, and ends them if the controller goes without saying that it is done."""
+    """The reaper: keeps the list of groups, and ends those that are left when the controller is gone."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

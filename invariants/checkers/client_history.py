@@ -13,6 +13,7 @@ from invariants.checkers.base import Checker, Handlers, who
 from invariants.checkers.client_keys import ClientKeys, Read, Write
 from invariants.events import EntryApplied
 from invariants.history import Op
+from invariants.verdict import Verdict
 
 
 class HistoryChecker(Checker):
@@ -31,7 +32,9 @@ class HistoryChecker(Checker):
     def note(self) -> str:
         mixed = self._keys.mixed()
         return (
-            f"{mixed} keys with cas, delete or several writers are left to a linearizability checker" if mixed else ""
+            f"not judged: {mixed} keys with cas, delete or several writers, which need a linearizability checker"
+            if mixed
+            else ""
         )
 
 
@@ -54,6 +57,14 @@ class AcknowledgedWrites(HistoryChecker):
         self._applied_at: dict[int, EntryApplied] = {}
         self._other_applied: list[EntryApplied] = []
 
+    def verdict(self) -> Verdict:
+        """Where entries were applied at all, an acknowledged one that nobody reports to have applied is a riddle."""
+        unseen = sorted(index for index in self._acked_at if index not in self._applied_at)
+        if unseen and self._applied_at and not self.violation_count:
+            ack = self._acked_at[unseen[0]]
+            return self.conclude("unknown", f"no node reports to have applied entry {unseen[0]}, the write of {ack.op}")
+        return super().verdict()
+
     # ---- against the nodes' events ----
 
     def handlers(self) -> Handlers:
@@ -71,7 +82,7 @@ class AcknowledgedWrites(HistoryChecker):
 
     def _on_acked_at(self, ack: Op, index: int) -> None:
         first = self._acked_at.setdefault(index, ack)
-        if first.term != ack.term:
+        if first is not ack:
             self.violate(
                 f"{first.op} and {ack.op} were both acknowledged at index {index}, "
                 f"in terms {first.term} and {ack.term}",
