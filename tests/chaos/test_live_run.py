@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -17,7 +19,7 @@ from chaos.settings import Settings, describe
 from chaos.target import RaftTarget
 from invariants.events import NodeKilled, NodeLaunched, PhaseStarted, RunEnded
 from invariants.judge import Judge
-from invariants.rundir import RunDir, RunInfo
+from invariants.rundir import RunDir, RunDirError, RunInfo
 from invariants.verdict import Outcome, Verdict
 from raft.timing import Timing
 from reports.write import render
@@ -138,3 +140,21 @@ def test_a_torn_last_line_is_forgiven_and_says_the_same(run_dir: RunDir) -> None
         assert analyse(run_dir) == expected
     finally:
         run_dir.history.write_bytes(whole)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5], ids=["emptied", "cut in half"])
+def test_a_run_that_has_lost_events_is_never_valid(run_dir: RunDir, tmp_path: Path, keep: float) -> None:
+    copy = RunDir(Path(shutil.copytree(run_dir.path, tmp_path / "copy")))
+    file = copy.node_events("n1", 1)
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[: int(keep * len(lines))]))
+    analysis = analyse(copy)
+    assert analysis.verdict != "valid"
+    assert any("the files have changed since the run ended" in reason for reason in analysis.vacuous)
+
+
+def test_the_events_of_another_node_in_a_file_are_refused(run_dir: RunDir, tmp_path: Path) -> None:
+    copy = RunDir(Path(shutil.copytree(run_dir.path, tmp_path / "copy")))
+    shutil.copy(copy.node_events("n1", 1), copy.node_events("n2", 99))
+    with pytest.raises(RunDirError, match=r"events-0099\.jsonl:1: an event of n1, incarnation 1"):
+        analyse(copy)

@@ -336,7 +336,8 @@ def test_an_acknowledgement_is_compared_with_all_that_was_applied_at_its_index()
         assert judged(both, ops=acked_at(1, term).ops)["acknowledged_writes"].outcome == "violated"
 
 
-def test_two_writes_acknowledged_at_one_index_in_different_terms() -> None:
+@pytest.mark.parametrize("term", [1, 2])
+def test_two_writes_acknowledged_at_one_index(term: int) -> None:
     history = acked_at(1, 1)
-    history.ok(history.invoke("c1", "delete", key="other"), index=1, term=2)
+    history.ok(history.invoke("c1", "delete", key="other"), index=1, term=term)
     assert judged(ops=history.ops)["acknowledged_writes"].outcome == "violated"

@@ -133,6 +133,10 @@ def test_refusals_say_in_json_what_is_wrong(tmp_path: Path) -> None:
             too_large = b'{"command": "put x ' + b"1" * http_api.MAX_BODY_BYTES + b'"}'
             status, _, body = await nodes.request("n1", "POST", "/executeCommand", data=io.BytesIO(too_large))
             assert (status, "larger than 1048576 bytes" in body["error"]) == (413, True)
+            status, _, body = await nodes.request(
+                "n1", "POST", "/executeCommand", data=b"no gzip", headers={"Content-Encoding": "gzip"}
+            )
+            assert (status, body["error"].startswith("body: cannot be read as its headers say")) == (400, True)
             status, _, body = await nodes.request("n1", "GET", "/nowhere")
             assert (status, "there are POST /executeCommand" in body["error"]) == (404, True)
             status, headers, body = await nodes.request("n1", "GET", "/executeCommand")
