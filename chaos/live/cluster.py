@@ -148,6 +148,9 @@ class LiveCluster:
             if one.state == "paused":
                 self._child(one).resume()
                 one.state = "up"
+                if one.running is not None:
+                    # What its disk was told meanwhile, it could not hear.
+                    await asyncio.to_thread(one.running.slow_sync, *one.slow_sync_us)
                 self._report(self._event(NodeResumed, one))
 
     async def slow_sync(self, node: str, min_us: int, max_us: int) -> int:

@@ -7,6 +7,8 @@ import os
 import shlex
 import signal
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,10 +19,11 @@ from chaos.live.cluster import LiveCluster
 from chaos.live.processes import Supervisor
 from chaos.live.proxy import ProxyClient, proxy_main
 from chaos.live.watcher import Watcher
-from chaos.target import CommandTarget
+from chaos.target import CommandTarget, RaftTarget, Target
 from invariants.events import HarnessEvent, NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
 from invariants.rundir import RunDir
 from raft.host import monotonic_us
+from raft.timing import Timing
 
 pytestmark = pytest.mark.live
 
@@ -28,18 +31,18 @@ SERVER = [sys.executable, str(Path(__file__).with_name("wrong_server.py")), "--p
 
 
 class Cluster(LiveCluster):
-    """Three of the servers, and everything that was reported of them."""
+    """Nodes of a target, three of the servers if not said otherwise, and everything that was reported of them."""
 
-    def __init__(self, supervisor: Supervisor, folder: Path) -> None:
-        nodes = ["n1", "n2", "n3"]
+    def __init__(self, supervisor: Supervisor, folder: Path, size: int = 3, target: Target | None = None) -> None:
+        nodes = [f"n{number}" for number in range(1, size + 1)]
         control, theirs = supervisor.pipe()
-        supervisor.start("proxy", proxy_main, theirs, nodes, 1)
+        supervisor.start("proxy", proxy_main, theirs, ["n1", "n2", "n3"], 1)
         theirs.close()
         epoch_us = monotonic_us()
         self.reported: list[HarnessEvent] = []
         super().__init__(
             supervisor=supervisor,
-            target=CommandTarget(shlex.join([*SERVER, "--mode", "memory", "--data", "{data}"])),
+            target=target or CommandTarget(shlex.join([*SERVER, "--mode", "memory", "--data", "{data}"])),
             proxy=ProxyClient(control),
             watcher=Watcher(nodes, lambda event: None),
             run=RunDir(folder),
@@ -91,3 +94,28 @@ def test_a_node_that_ended_by_itself_does_not_pass_for_killed_and_is_not_started
     assert cluster.kinds() == [NodeLaunched, NodeExited]
     exited = cluster.reported[-1]
     assert isinstance(exited, NodeExited) and exited.exit_code == -signal.SIGKILL
+
+
+def test_a_disk_that_was_healed_while_its_node_was_paused_is_healed_when_the_node_goes_on(tmp_path: Path) -> None:
+    def written(url: str) -> bool:
+        request = urllib.request.Request(f"{url}/executeCommand", b'{"command": "put x 1"}')
+        try:
+            with urllib.request.urlopen(request, timeout=10.0):
+                return True
+        except urllib.error.HTTPError as error:
+            assert error.code == 503  # it has not elected itself yet
+            return False
+
+    async def scenario(cluster: Cluster) -> int:
+        await cluster.start("n1")
+        await cluster.slow_sync("n1", 30_000, 30_000)
+        await cluster.pause("n1")
+        await cluster.slow_sync("n1", 0, 0)
+        await cluster.resume("n1")
+        await asyncio.to_thread(eventually, "n1 has written", lambda: written(cluster.url("n1") or ""))
+        return await cluster.slow_sync("n1", 0, 0)
+
+    (tmp_path / "nodes" / "n1").mkdir(parents=True)
+    with Supervisor() as supervisor:
+        cluster = Cluster(supervisor, tmp_path, 1, RaftTarget(Timing(150_000, 300_000, 50_000)))
+        assert asyncio.run(scenario(cluster)) == 0
