@@ -34,7 +34,7 @@ def campaign_text(reports: Sequence[RunReport], width: int = WIDTH) -> str:
     if reports:
         lines += ["", *text_table(_table(reports), width)]
     if (failure := _first_failure(reports)) and (command := repro(failure)):
-        lines += ["", _where(failure), "Reproduce:", command]
+        lines += ["", _where(failure), "Reproduce (this repeats the schedule, not the interleaving):", command]
     return "\n".join(lines) + "\n"
 
 

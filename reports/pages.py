@@ -24,7 +24,7 @@ def text_page(report: RunReport, width: int = WIDTH) -> str:
     for table in tables(report):
         lines += ["", *_title(table.title), *text_table(table, width)]
     if command := repro(report):
-        lines += ["", "Reproduce:", command]
+        lines += ["", "Reproduce (this repeats the schedule, not the interleaving):", command]
     return "\n".join(lines) + "\n"
 
 

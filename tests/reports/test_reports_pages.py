@@ -63,7 +63,7 @@ def test_a_failing_report_starts_with_the_violation_and_ends_with_the_command(vi
         "==========",
         "invariant        verdict   judged  finding",
     ]
-    assert lines[-2:] == ["Reproduce:", sample.REPRO]
+    assert lines[-2:] == ["Reproduce (this repeats the schedule, not the interleaving):", sample.REPRO]
     assert max(map(len, lines)) <= 80 or max(lines, key=len).startswith("directory")
 
 
