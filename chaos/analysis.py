@@ -1,22 +1,31 @@
-"""The analysis of a run from its directory: verdicts, vacuity and numbers. The same at the end of a run and ever after.
+"""The analysis of a run: verdicts, vacuity and numbers. `conclude` makes one of what was judged and counted.
 
-Overall, violated comes before unknown before valid, and a vacuous run is unknown.
+A world that keeps its events in memory judges and tallies them as they happen; `analyse` does the same from a run
+directory, at the end of a run and ever after. Overall, violated comes before unknown before valid, and a vacuous run
+is unknown.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import msgspec
 
 from chaos.schedule import Schedule, load
+from chaos.tally import Tally
 from chaos.vacuity import clean_operations, vacuity
-from invariants.events import AnyEvent, CommitAdvanced, FaultHealed, FaultInjected, NodeLaunched, RoleChanged
+from invariants.events import AnyEvent, FaultHealed, FaultInjected, NodeLaunched
 from invariants.history import Op
 from invariants.judge import judge_run
 from invariants.rundir import RunDir, RunInfo
+from invariants.trace import trace_sha256
 from invariants.verdict import Outcome, Verdict, overall
+
+__all__ = ["Stats", "Analysis", "Tally", "conclude", "analyse"]
+
+Stats: TypeAlias = dict[str, float | int | str]
 
 
 class Analysis(msgspec.Struct, frozen=True):
@@ -25,7 +34,30 @@ class Analysis(msgspec.Struct, frozen=True):
     verdict: Outcome
     invariants: list[Verdict]
     vacuous: list[str]
-    stats: dict[str, float | int | str]
+    stats: Stats
+
+
+def conclude(
+    schedule: Schedule,
+    verdicts: Sequence[Verdict],
+    harness: Sequence[AnyEvent],
+    tally: Tally | None,
+    history: Sequence[Op],
+    *,
+    extra_stats: Mapping[str, float | int | str] | None = None,
+    also_missing: Sequence[str] = (),
+) -> Analysis:
+    """The analysis of a run that was judged and counted.
+
+    `tally` is None for a target that reports no events; its counts are then 0. `extra_stats` are numbers of one world
+    alone, `also_missing` sentences of what else the run lacks.
+    """
+    missing = [*vacuity(schedule, harness, tally, history), *also_missing]
+    outcomes: list[Outcome] = [verdict.outcome for verdict in verdicts]
+    if missing:
+        outcomes.append("unknown")
+    stats = {**_stats(schedule, harness, tally or Tally(), history), **(extra_stats or {})}
+    return Analysis(overall(outcomes), list(verdicts), missing, stats)
 
 
 def analyse(run: RunDir) -> Analysis:
@@ -34,31 +66,36 @@ def analyse(run: RunDir) -> Analysis:
     schedule = load(run.schedule)
     verdicts = judge_run(run)
     harness, history = run.harness_events(), run.operations()
-    node_events = [event for stream in run.node_streams() for event in stream]
-    missing = vacuity(schedule, harness, node_events if info.reports_events else None, history)
-    stats = _stats(schedule, harness, node_events, history)
-    missing += _changed(info, stats)
-    outcomes: list[Outcome] = [verdict.outcome for verdict in verdicts]
-    if missing:
-        outcomes.append("unknown")
-    return Analysis(overall(outcomes), verdicts, missing, stats)
+    tally = Tally()
+    for stream in run.node_streams():
+        for event in stream:
+            tally.observe(event)
+    return conclude(
+        schedule,
+        verdicts,
+        harness,
+        tally if info.reports_events else None,
+        history,
+        also_missing=_changed(run, info, tally, history),
+    )
 
 
-def _changed(info: RunInfo, stats: dict[str, float | int | str]) -> list[str]:
+def _changed(run: RunDir, info: RunInfo, tally: Tally, history: Sequence[Op]) -> list[str]:
     """Whether a finished run's files still hold what they held when it ended; if not, what is judged is another run."""
     if info.state != "finished":
         return []
-    return [
-        f"the files have changed since the run ended: {stats[name]} {what}, there were {info.stats[name]}"
-        for name, what in (("events", "events of nodes"), ("ops", "client operations"))
-        if name in info.stats and info.stats[name] != stats[name]
+    invoked = sum(op.type == "invoke" for op in history)
+    changed = [
+        f"the files have changed since the run ended: {there} {what}, there were {info.stats[name]}"
+        for name, what, there in (("events", "events of nodes", tally.events), ("ops", "client operations", invoked))
+        if name in info.stats and info.stats[name] != there
     ]
+    if not changed and info.trace_sha256 and info.trace_sha256 != (now := trace_sha256(run)):
+        changed.append(f"the files have changed since the run ended: their trace is {now}, it was {info.trace_sha256}")
+    return changed
 
 
-def _stats(
-    schedule: Schedule, harness: Sequence[AnyEvent], node_events: Sequence[AnyEvent], history: Sequence[Op]
-) -> dict[str, float | int | str]:
-    leading = [event.term for event in node_events if isinstance(event, RoleChanged) and event.role == "leader"]
+def _stats(schedule: Schedule, harness: Sequence[AnyEvent], tally: Tally, history: Sequence[Op]) -> Stats:
     ends = Counter(op.type for op in history)
     planned, served = clean_operations(schedule, history)
     return {
@@ -66,10 +103,13 @@ def _stats(
         "faults_fired": sum(isinstance(event, FaultInjected) for event in harness),
         "faults_effective": sum(isinstance(event, FaultHealed) and event.effective for event in harness),
         "restarts": sum(isinstance(event, NodeLaunched) and event.subject_inc > 1 for event in harness),
-        "elections": len(set(leading)),
-        "max_term": max(leading, default=0),
-        "committed": max((event.index for event in node_events if isinstance(event, CommitAdvanced)), default=0),
-        "events": len(node_events),
+        "elections": len(tally.leader_terms),
+        "max_term": max(tally.leader_terms, default=0),
+        "committed": tally.highest_commit,
+        "truncations": tally.truncations,
+        "messages_sent": tally.messages_sent,
+        "messages_received": tally.messages_received,
+        "events": tally.events,
         "ops": ends["invoke"],
         "ops_ok": ends["ok"],
         "ops_fail": ends["fail"],

@@ -14,6 +14,8 @@ register they read.
 
 from __future__ import annotations
 
+from bisect import bisect
+from operator import attrgetter
 from random import Random
 
 from chaos.schedule import Operation
@@ -30,6 +32,12 @@ Written = dict[str, list[tuple[int, str]]]
 """For each mixed key what was written to it so far: (time in µs, value)."""
 
 
+_FAMILIES = (25, 45, 85, 100)
+"""45 % writes to registers (25) and lists (20), 40 % reads of them, 15 % on mixed keys: cumulative, in percent."""
+_MIXED_SHARES = (35, 70, 80, 100)
+_MIXED_FUNCTIONS: tuple[OpFunction, ...] = ("put", "cas", "delete", "get")
+
+
 def draw_operations(seed: int, clients: list[str], ops_per_second: float, until_us: int) -> list[Operation]:
     """The operations of all clients in the order of time, with exponential gaps, up to `until_us`."""
     operations: list[Operation] = []
@@ -37,7 +45,7 @@ def draw_operations(seed: int, clients: list[str], ops_per_second: float, until_
     for client in clients:
         rng = stream(seed, f"workload/{client}")
         operations += _of_client(rng, client, clients, ops_per_second / len(clients), until_us, written)
-    return sorted(operations, key=lambda operation: operation.at_us)
+    return sorted(operations, key=attrgetter("at_us"))
 
 
 def _of_client(
@@ -51,31 +59,36 @@ def _of_client(
 
 
 def _operation(rng: Random, client: str, number: int, clients: list[str], at_us: int, written: Written) -> Operation:
-    """45 % writes to registers and lists, 40 % reads of them, 15 % on mixed keys."""
     name, value = f"{client}/{number}", f"{client}-{number}"
     age = at_us // KEY_LIFE_US
-    list_key = f"list/{LISTS * age + rng.randrange(LISTS)}"
-
-    def of(f: OpFunction, key: str, value: str | None = None, expected: str | None = None) -> Operation:
-        return Operation(id=name, client=client, at_us=at_us, f=f, key=key, value=value, expected=expected)
-
-    match rng.choices(("put", "append", "get", "mixed"), weights=(25, 20, 40, 15))[0]:
-        case "put":
-            return of("put", f"reg/{client}/{rng.randrange(REGISTERS)}", value)
-        case "append":
-            return of("append", list_key, value)
-        case "get":
-            owner = clients[int(rng.random() * len(clients))]
-            register = f"reg/{owner}/{rng.randrange(REGISTERS)}"
-            return of("get", register if rng.random() < 0.6 else list_key)
-    key = f"mix/{MIXED * age + rng.randrange(MIXED)}"
-    f = rng.choices(("put", "cas", "delete", "get"), weights=(35, 35, 10, 20))[0]
+    list_number = LISTS * age + _below(rng, LISTS)
+    family = bisect(_FAMILIES, rng.random() * 100)
+    if family == 0:
+        key = f"reg/{client}/{_below(rng, REGISTERS)}"
+        return Operation(id=name, client=client, at_us=at_us, f="put", key=key, value=value)
+    if family == 1:
+        return Operation(id=name, client=client, at_us=at_us, f="append", key=f"list/{list_number}", value=value)
+    if family == 2:
+        owner = clients[int(rng.random() * len(clients))]
+        register = _below(rng, REGISTERS)
+        key = f"reg/{owner}/{register}" if rng.random() < 0.6 else f"list/{list_number}"
+        return Operation(id=name, client=client, at_us=at_us, f="get", key=key)
+    key = f"mix/{MIXED * age + _below(rng, MIXED)}"
+    f = _MIXED_FUNCTIONS[bisect(_MIXED_SHARES, rng.random() * 100)]
+    if f in ("delete", "get"):
+        return Operation(id=name, client=client, at_us=at_us, f=f, key=key)
+    # A cas with nothing to expect yet expects the key to be absent.
     expected = _plausible(rng, written, key, at_us) if f == "cas" else None
-    if f in ("put", "cas"):
-        written.setdefault(key, []).append((at_us, value))
-        # A cas with nothing to expect yet expects the key to be absent.
-        return of("cas" if f == "cas" else "put", key, value, expected)
-    return of("delete" if f == "delete" else "get", key)
+    written.setdefault(key, []).append((at_us, value))
+    return Operation(id=name, client=client, at_us=at_us, f=f, key=key, value=value, expected=expected)
+
+
+def _below(rng: Random, count: int) -> int:
+    """0 to count - 1, what `rng.randrange` gives, without its checks: this is most of the time of a schedule."""
+    bits = count.bit_length()
+    while (drawn := rng.getrandbits(bits)) >= count:
+        pass
+    return drawn
 
 
 def _plausible(rng: Random, written: Written, key: str, at_us: int) -> str | None:

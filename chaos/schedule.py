@@ -5,8 +5,7 @@ saved. Entries stand for themselves: removing one shifts no other. The first lin
 
 When a fault fires is either a time (`at_us`, counted from the start of the run) or an anchor in the protocol
 (`on`, `nth`, then `after_us`): "50 ms after the 2nd leader was elected". Each fault knows how long it lasts and heals.
-Nodes are named by id, or by what they are when the fault fires: "leader", "others" (in a grudge: all nodes but the
-leader) and "voter" (in a fault anchored to "vote_granted": the node that granted this vote).
+What a fault does stands in `chaos.actions`, and is to be had from here too.
 
 `save` writes a schedule; `load` reads one back and refuses, with file and line, what cannot be obeyed: schedules are
 also written and shortened by hand.
@@ -21,21 +20,72 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from chaos.actions import (
+    LEADER,
+    OTHERS,
+    PLACEHOLDERS,
+    VOTER,
+    WHOLE_PERMILLE,
+    Action,
+    Clock,
+    Clog,
+    Failpoint,
+    Grudge,
+    Kill,
+    Network,
+    Partition,
+    Pause,
+    Reset,
+    Shape,
+    SlowSync,
+    keeps,
+    kind_of,
+    restarts,
+)
 from invariants.history import OpFunction, Value
+
+__all__ = [
+    "LEADER",
+    "OTHERS",
+    "PLACEHOLDERS",
+    "VOTER",
+    "Action",
+    "Clock",
+    "Clog",
+    "Failpoint",
+    "Grudge",
+    "Kill",
+    "Network",
+    "Partition",
+    "Pause",
+    "Reset",
+    "Shape",
+    "SlowSync",
+    "keeps",
+    "kind_of",
+    "restarts",
+    "AnchorEvent",
+    "Promise",
+    "When",
+    "Model",
+    "Header",
+    "Fault",
+    "Operation",
+    "Entry",
+    "Schedule",
+    "ScheduleError",
+    "save",
+    "load",
+]
 
 SCHEDULE_SCHEMA = 1
 
-Grudge: TypeAlias = dict[str, list[str]]
-"""Who does not hear whom: receiver -> the senders whose frames it is denied. May name "leader" and "others"."""
-
-Shape: TypeAlias = Literal["halves", "one", "majority", "majorities_ring", "bridge", "isolate_leader", "one_way"]
 AnchorEvent: TypeAlias = Literal["leader_elected", "vote_granted"]
 Promise: TypeAlias = Literal["leader_killed", "leader_isolated"]
 
-LEADER = "leader"
-OTHERS = "others"
-VOTER = "voter"
-PLACEHOLDERS = (LEADER, OTHERS, VOTER)
+RATE_PPM = (-500_000, 1_000_000)
+"""How far a clock's rate may be off: from half the true speed to twice that."""
+JUMP_US_MAX = 60_000_000
 
 
 class When(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -47,49 +97,13 @@ class When(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     after_us: int = 0
 
 
-class Kill(msgspec.Struct, frozen=True, tag="kill", tag_field="type", forbid_unknown_fields=True):
-    """SIGKILL to all of `nodes` at once; node i of them starts again `restart_after_us[i]` later.
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the simulated network and disk are like without faults: µs that a frame and a sync take (uniform)."""
 
-    "leader" may turn out to be a node that is also named by its id: the first mention counts (see `restarts`).
-    """
-
-    nodes: list[str]
-    restart_after_us: list[int]
-
-
-class Pause(msgspec.Struct, frozen=True, tag="pause", tag_field="type", forbid_unknown_fields=True):
-    """SIGSTOP to `nodes`, SIGCONT when the fault ends."""
-
-    nodes: list[str]
-
-
-class SlowSync(msgspec.Struct, frozen=True, tag="slow_sync", tag_field="type", forbid_unknown_fields=True):
-    """Each sync of `nodes` takes `min_us` to `max_us` longer (drawn by the node from its own stream)."""
-
-    nodes: list[str]
-    min_us: int
-    max_us: int
-
-
-class Partition(msgspec.Struct, frozen=True, tag="partition", tag_field="type", forbid_unknown_fields=True):
-    """Frames are held back along `grudge`, for good. `shape` says what it was drawn as."""
-
-    shape: Shape
-    grudge: Grudge
-
-
-class Network(msgspec.Struct, frozen=True, tag="network", tag_field="type", forbid_unknown_fields=True):
-    """Frames on the directed links into and out of `nodes` suffer: probabilities 0 to 1, delays in µs (uniform)."""
-
-    nodes: list[str]
-    delay_min_us: int = 0
-    delay_max_us: int = 0
-    loss: float = 0.0
-    duplicate: float = 0.0
-    reorder: float = 0.0
-
-
-Action: TypeAlias = Kill | Pause | SlowSync | Partition | Network
+    latency_min_us: int = 100
+    latency_max_us: int = 1_000
+    sync_min_us: int = 50
+    sync_max_us: int = 2_000
 
 
 class Header(msgspec.Struct, frozen=True, tag="schedule", tag_field="kind", kw_only=True, forbid_unknown_fields=True):
@@ -104,6 +118,10 @@ class Header(msgspec.Struct, frozen=True, tag="schedule", tag_field="kind", kw_o
     liveness_for_us: int
     promises: list[Promise] = []
     """What a run of it must show, or it is vacuous: "leader_killed", "leader_isolated"."""
+    model: Model = Model()
+    """For worlds with virtual time; elsewhere network and disk are what they are."""
+    swarm: dict[str, float | int | str] = {}
+    """The options that the seed drew (`chaos.swarm`), for a person; nothing obeys them."""
 
 
 class Fault(msgspec.Struct, frozen=True, tag="fault", tag_field="kind", kw_only=True, forbid_unknown_fields=True):
@@ -148,25 +166,6 @@ class Schedule(msgspec.Struct, frozen=True):
 
 class ScheduleError(Exception):
     """A saved schedule cannot be used: the message says which file and line, what is wrong, what was expected."""
-
-
-def kind_of(action: Action) -> str:
-    """The action's kind, as it stands in the file: "kill", "partition"."""
-    return str(type(action).__struct_config__.tag)
-
-
-def restarts(kill: Kill, leader: str | None, voter: str | None) -> dict[str, int]:
-    """Whom `kill` hits, with "leader" and "voter" replaced, and after how many µs each starts again, in that order.
-
-    A node mentioned twice counts where it is mentioned first. Empty while a node that is needed is not known.
-    """
-    hit: dict[str, int] = {}
-    for name, after_us in zip(kill.nodes, kill.restart_after_us, strict=True):
-        node = {LEADER: leader, VOTER: voter}.get(name, name)
-        if node is None:
-            return {}
-        hit.setdefault(node, after_us)
-    return hit
 
 
 # ---- files -------------------------------------------------------------------------------------------------------
@@ -252,6 +251,9 @@ def _header(line: bytes) -> Header:
             "expected 0 <= safety_from_us <= safety_until_us and 0 <= liveness_for_us, "
             f"got {header.safety_from_us}, {header.safety_until_us} and {header.liveness_for_us}"
         )
+    model = header.model
+    _check_range("model.latency_min_us and model.latency_max_us", model.latency_min_us, model.latency_max_us)
+    _check_range("model.sync_min_us and model.sync_max_us", model.sync_min_us, model.sync_max_us)
     return header
 
 
@@ -270,27 +272,45 @@ def _check_fault(fault: Fault, header: Header) -> None:
         ("duration_us", fault.duration_us),
     ):
         _check_not_negative(field, value)
-    if not isinstance(action, Partition):
+    if isinstance(action, Partition | Clog):
+        _check_nodes("action.grudge", list(action.grudge), header, [LEADER, OTHERS])
+        for receiver, senders in action.grudge.items():
+            _check_nodes(f"action.grudge.{receiver}", senders, header, [LEADER, OTHERS])
+    else:
         _check_nodes("action.nodes", action.nodes, header, _placeholders(action, when))
     match action:
-        case Kill(nodes, restart_after_us):
-            if len(restart_after_us) != len(nodes):
-                raise ScheduleError(
-                    f"action.restart_after_us: expected {len(nodes)} numbers, one a node, got {len(restart_after_us)}"
-                )
-            for value in restart_after_us:
-                _check_not_negative("action.restart_after_us", value)
+        case Kill():
+            _check_kill(action)
         case SlowSync(_, min_us, max_us):
             _check_range("action.min_us and max_us", min_us, max_us)
         case Network():
             _check_range("action.delay_min_us and delay_max_us", action.delay_min_us, action.delay_max_us)
+            _check_not_negative("action.delay_mean_us", action.delay_mean_us)
             for field in ("loss", "duplicate", "reorder"):
-                if not 0 <= (probability := getattr(action, field)) <= 1:
-                    raise ScheduleError(f"action.{field}: expected a probability from 0 to 1, got {probability}")
-        case Partition(_, grudge):
-            _check_nodes("action.grudge", list(grudge), header, [LEADER, OTHERS])
-            for receiver, senders in grudge.items():
-                _check_nodes(f"action.grudge.{receiver}", senders, header, [LEADER, OTHERS])
+                _check_probability(f"action.{field}", getattr(action, field))
+        case Reset(_, delivered):
+            _check_probability("action.delivered", delivered)
+            if fault.duration_us:
+                raise ScheduleError(f"duration_us: expected 0, a reset is over at once, got {fault.duration_us}")
+        case Clock(_, rate_ppm, jump_us):
+            _check_within("action.rate_ppm", rate_ppm, *RATE_PPM)
+            _check_within("action.jump_us", jump_us, 0, JUMP_US_MAX)
+
+
+def _check_kill(kill: Kill) -> None:
+    count = len(kill.nodes)
+    if len(kill.restart_after_us) != count:
+        raise ScheduleError(
+            f"action.restart_after_us: expected {count} numbers, one a node, got {len(kill.restart_after_us)}"
+        )
+    for value in kill.restart_after_us:
+        _check_not_negative("action.restart_after_us", value)
+    if len(kill.keep_permille) not in (0, count):
+        raise ScheduleError(
+            f"action.keep_permille: expected {count} numbers, one a node, or none, got {len(kill.keep_permille)}"
+        )
+    for value in kill.keep_permille:
+        _check_within("action.keep_permille", value, 0, WHOLE_PERMILLE)
 
 
 def _check_operation(operation: Operation, header: Header) -> None:
@@ -328,6 +348,16 @@ def _check_nodes(field: str, names: list[str], header: Header, placeholders: lis
 def _check_range(field: str, low: int, high: int) -> None:
     if not 0 <= low <= high:
         raise ScheduleError(f"{field}: expected 0 <= min <= max, got {low} and {high}")
+
+
+def _check_within(field: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise ScheduleError(f"{field}: expected {least} to {most}, got {value}")
+
+
+def _check_probability(field: str, probability: float) -> None:
+    if not 0 <= probability <= 1:
+        raise ScheduleError(f"{field}: expected a probability from 0 to 1, got {probability}")
 
 
 def _check_not_negative(field: str, value: int) -> None:

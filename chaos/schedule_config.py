@@ -8,12 +8,14 @@ import msgspec
 
 from chaos.schedule import ScheduleError
 
-FaultKind: TypeAlias = Literal["kill", "pause", "slow_sync", "partition", "network"]
+FaultKind: TypeAlias = Literal["kill", "pause", "slow_sync", "partition", "network", "clog", "reset", "clock"]
 FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
+
+LIVE_KINDS: tuple[FaultKind, ...] = ("kill", "pause", "slow_sync", "partition", "network")
+"""What real processes with real clocks, behind a proxy, can be made to suffer."""
 
 LEAST_TIMEOUTS = 8
 """The safety phase lasts at least this many election timeouts: room for a leader kill and a leader isolation."""
-
 
 MOST = 10_000_000
 MOST_NODES = 25
@@ -26,6 +28,7 @@ class ScheduleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     healed, and client operations go on for `liveness_s`. `ops_per_second` is of all clients together.
     `fault_interval_s` is the mean gap between the faults drawn at random times; promised, grouped and anchored ones
     come on top. `election_timeout_us_max` is the unit of all lengths of faults: an isolation lasts 3 to 10 of them.
+    With `swarm` each seed draws from the wide range of `chaos.swarm`, and 0 `nodes` means as many as the seed draws.
 
     Raises ScheduleError for values out of range, and for a `duration_s` too short for what a schedule promises.
     """
@@ -36,13 +39,16 @@ class ScheduleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     duration_s: float = 20.0
     liveness_s: float = 5.0
     ops_per_second: float = 100.0
-    faults: tuple[FaultKind, ...] = FAULT_KINDS
+    faults: tuple[FaultKind, ...] = LIVE_KINDS
     fault_interval_s: float = 1.2
     election_timeout_us_max: int = 300_000
+    swarm: bool = False
 
     def __post_init__(self) -> None:
+        if not (self.swarm and self.nodes == 0) and self.nodes < 3:
+            drawn = "0 for as many as the seed draws" if self.swarm else "0 only with swarm"
+            raise ScheduleError(f"nodes: expected at least 3 (fewer tolerate no failure), {drawn}; got {self.nodes}")
         for field, least, why in (
-            ("nodes", 3, "fewer tolerate no failure"),
             ("clients", 1, "somebody must write"),
             ("warmup_s", 0, "seconds"),
             ("liveness_s", 0, "seconds"),

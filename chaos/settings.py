@@ -10,6 +10,7 @@ import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -20,11 +21,15 @@ from chaos.target import CommandTarget, RaftTarget, Target
 from invariants.rundir import RunDir, RunInfo
 from raft.timing import Timing
 
+World: TypeAlias = Literal["sim", "lockstep", "live"]
+WORLDS: tuple[World, ...] = get_args(World)
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The options of `raft-chaos run`. `options` are those of the command line that were given, as text, for the
     command that repeats a run; `schedule_file` replaces the schedule that the seed would give."""
 
+    world: World = "live"
     schedule: ScheduleConfig
     timing: Timing
     mutant: str | None = None
@@ -56,6 +61,7 @@ def describe(settings: Settings, seed: int, schedule: Schedule, run: RunDir) -> 
     target = settings.target()
     return RunInfo(
         seed=seed,
+        world=settings.world,
         target=target.name,
         reports_events=target.reports_events,
         mutant=settings.mutant,

@@ -1,40 +1,30 @@
 """What a run lacks to mean anything. A run that is vacuous is unknown, never valid.
 
-A pure function of what the run directory holds, so that a saved run is judged as it was when it ended.
+A pure function of what a run directory holds, so that a saved run is judged as it was when it ended. The nodes' events
+come as a tally, the harness's own one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from chaos.schedule import Partition, Schedule
-from invariants.events import (
-    AnyEvent,
-    FaultHealed,
-    FaultInjected,
-    NodeLaunched,
-    PhaseStarted,
-    RoleChanged,
-    RunEnded,
-    Started,
-)
+from chaos.tally import Tally
+from invariants.events import AnyEvent, FaultHealed, FaultInjected, NodeLaunched, PhaseStarted, RunEnded
 from invariants.history import Op
 
 COMPLETED = "completed"
 """The reason of a `RunEnded` that ended as it should."""
 
 
-def vacuity(
-    schedule: Schedule, harness: Sequence[AnyEvent], node_events: Iterable[AnyEvent] | None, history: Sequence[Op]
-) -> list[str]:
+def vacuity(schedule: Schedule, harness: Sequence[AnyEvent], tally: Tally | None, history: Sequence[Op]) -> list[str]:
     """Everything that was missing, a sentence each; empty for a run that means something.
 
-    `node_events` is None for a target that reports none: then terms are not asked for.
+    `tally` is None for a target that reports no events: then terms are not asked for.
     """
     missing = [*_ended(harness), *_effects(harness), *_promises(schedule, harness)]
-    if node_events is not None:
-        events = list(node_events)
-        missing += _term_changes(events) + _unreported(harness, events)
+    if tally is not None:
+        missing += _term_changes(tally) + _unreported(harness, tally)
     return missing + _clean_operations(schedule, harness, history)
 
 
@@ -91,19 +81,18 @@ def _promises(schedule: Schedule, harness: Sequence[AnyEvent]) -> list[str]:
     ]
 
 
-def _unreported(harness: Sequence[AnyEvent], node_events: Sequence[AnyEvent]) -> list[str]:
+def _unreported(harness: Sequence[AnyEvent], tally: Tally) -> list[str]:
     """Incarnations that the harness saw running, and of whose beginning there is no event."""
-    told = {(event.node, event.inc) for event in node_events if isinstance(event, Started)}
     return [
         f"no events of {event.subject}, incarnation {event.subject_inc}, which was running"
         for event in harness
-        if isinstance(event, NodeLaunched) and (event.subject, event.subject_inc) not in told
+        if isinstance(event, NodeLaunched) and (event.subject, event.subject_inc) not in tally.started
     ]
 
 
-def _term_changes(node_events: Iterable[AnyEvent]) -> list[str]:
-    terms = {event.term for event in node_events if isinstance(event, RoleChanged) and event.role == "leader"}
-    return [] if len(terms) > 1 else [f"no change of leader: leaders were elected in {len(terms)} terms"]
+def _term_changes(tally: Tally) -> list[str]:
+    terms = len(tally.leader_terms)
+    return [] if terms > 1 else [f"no change of leader: leaders were elected in {terms} terms"]
 
 
 def _clean_operations(schedule: Schedule, harness: Sequence[AnyEvent], history: Sequence[Op]) -> list[str]:

@@ -199,12 +199,16 @@ class PhaseStarted(Event, frozen=True, gc=False, kw_only=True, tag="phase_starte
     For `liveness` everything has been healed: `commit_target` is the highest commit index seen by then, `owed` the
     nodes that must reach it (each was killed, paused or cut off), `bound_us` the time without any progress after
     which catching up counts as failed.
+
+    `within_us` is for a world with virtual time, 0 elsewhere: everything owed is owed within this time of the phase's
+    beginning, exactly, and `bound_us` does not count. A run that is still owed something ends then, and no earlier.
     """
 
     phase: Phase
     commit_target: int = 0
     owed: tuple[str, ...] = ()
     bound_us: int = 0
+    within_us: int = 0
 
 
 class RunEnded(Event, frozen=True, gc=False, kw_only=True, tag="run_ended"):

@@ -7,17 +7,25 @@
     nodes/<id>/events-<inc>.jsonl   that incarnation's events, in its own order
     nodes/<id>/stderr.log           what the node said on stderr, all incarnations
     nodes/<id>/data/                the node's data folder
+    order                 where one scheduler made all lines (sim, lockstep): in which order it made them
 
 The directory is written before and during the run, so that what a killed controller leaves can still be judged.
+
+A stream is what one file of events or operations holds: `harness`, `history`, or `n1/2` for the second incarnation of
+n1. The lines of all streams in one order are the run's trace. A line of `order` says that the trace goes on with so
+many lines of a stream ("n1/2 3"); without that file, the streams are merged by time.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from heapq import merge
+from io import BytesIO
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -36,6 +44,7 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
 
     `config` is the full configuration of the run as plain JSON, `stats` its numbers, `vacuous` what was missing for
     the run to mean anything, `repro` the command that repeats it. `verdict` is None while the run goes on.
+    `trace_sha256` is that of the trace's lines (hexadecimal), where the run made them in one order; otherwise "".
     """
 
     schema: int = RUN_SCHEMA
@@ -55,10 +64,19 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
     vacuous: list[str] = []
     stats: dict[str, float | int | str] = {}
     repro: str = ""
+    trace_sha256: str = ""
 
 
 class RunDirError(Exception):
     """The directory cannot be read as a run: the message says which file, where in it, and what was expected."""
+
+
+class TraceItem(NamedTuple):
+    """One line of a trace: its stream, what it says, and its bytes as they stand in the file, newline included."""
+
+    stream: str
+    event: AnyEvent | Op
+    line: bytes
 
 
 @dataclass(frozen=True)
@@ -82,6 +100,10 @@ class RunDir:
     @property
     def harness(self) -> Path:
         return self.path / "harness.jsonl"
+
+    @property
+    def order(self) -> Path:
+        return self.path / "order"
 
     def node(self, node: str) -> Path:
         return self.path / "nodes" / node
@@ -123,50 +145,132 @@ class RunDir:
         Raises RunDirError for a file that cannot be read, and for a line that is another node's or incarnation's.
         """
         streams: list[list[AnyEvent]] = []
-        for folder in sorted(path for path in (self.path / "nodes").glob("*") if path.is_dir()):
-            files = [(int(m[1]), f) for f in folder.iterdir() if (m := re.fullmatch(r"events-(\d+)\.jsonl", f.name))]
-            stream: list[AnyEvent] = []
-            for inc, file in sorted(files):
-                stream.extend(_own_lines(file, folder.name, inc))
+        for node, files in self._incarnations():
+            stream = [event for inc, file in files for event in _decoded(file, _own(node, inc))]
             if stream:
                 streams.append(stream)
         return streams
 
     def harness_events(self) -> list[AnyEvent]:
-        return list(_lines(self.harness, events.decode))
+        return list(_decoded(self.harness, events.decode))
 
     def operations(self) -> list[Op]:
-        return list(_lines(self.history, history.decode))
+        return list(_decoded(self.history, history.decode))
 
     def schedule_lines(self) -> list[dict[str, Any]]:
         """The schedule as plain JSON objects: its types belong to `chaos`, which this package does not know."""
-        return list(_lines(self.schedule, _json_object.decode))
+        return list(_decoded(self.schedule, _json_object.decode))
+
+    def trace(self) -> Iterator[TraceItem]:
+        """All lines of the run, in the order in which the scheduler made them, or by time if it left no order.
+
+        By time, each node's own order is kept whatever its times say, and so is the clients'. What a killed controller
+        wrote but did not put into its order comes last. Raises RunDirError, while it is read, for a file that cannot
+        be read and for an order that does not fit the files.
+        """
+        groups = [
+            [_Stream("harness", self.harness, events.decode)],
+            *(
+                [_Stream(f"{node}/{inc}", file, _own(node, inc)) for inc, file in files]
+                for node, files in self._incarnations()
+            ),
+            [_Stream("history", self.history, history.decode)],
+        ]
+        streams = {stream.name: stream for group in groups for stream in group}
+        for place, name, count in _order_lines(self.order):
+            if name not in streams:
+                raise RunDirError(f"{place}: names the stream {name}; there are {', '.join(streams)}")
+            yield from streams[name].take(count, place)
+        rest = [chain.from_iterable(stream.rest() for stream in group) for group in groups]
+        yield from merge(*rest, key=lambda item: item.event.t_us)
+
+    def _incarnations(self) -> list[tuple[str, list[tuple[int, Path]]]]:
+        """For each node, its incarnations and their files."""
+        return [
+            (folder.name, sorted((int(m[1]), f) for f in folder.iterdir() if (m := _EVENTS_FILE.fullmatch(f.name))))
+            for folder in sorted(path for path in (self.path / "nodes").glob("*") if path.is_dir())
+        ]
 
 
+_T = TypeVar("_T")
+_Decode: TypeAlias = Callable[[bytes], _T]
+
+_EVENTS_FILE = re.compile(r"events-(\d+)\.jsonl")
+_ORDER_LINE = re.compile(r"(\S+) ([1-9]\d{0,17})\n", re.ASCII)
 _json_object = msgspec.json.Decoder(dict[str, Any])
 
 
-def _own_lines(file: Path, node: str, inc: int) -> Iterator[AnyEvent]:
-    for number, event in enumerate(_lines(file, events.decode), 1):
+class _Stream:
+    """The lines of one file, each of which is taken once. A file that does not exist has none."""
+
+    def __init__(self, name: str, file: Path, decode: _Decode[AnyEvent] | _Decode[Op]) -> None:
+        self.name = name
+        self._file = file
+        self._decode = decode
+        self._lines = _numbered_lines(file)
+
+    def take(self, count: int, place: str) -> Iterator[TraceItem]:
+        """The next `count` lines, as the order says at `place`. Raises RunDirError if there are not as many."""
+        lines = list(islice(self._lines, count))
+        if len(lines) < count:
+            raise RunDirError(f"{place}: takes {count} from {self.name}, but {self._file} has only {len(lines)} left")
+        return self._items(lines)
+
+    def rest(self) -> Iterator[TraceItem]:
+        """The lines that nobody took."""
+        return self._items(self._lines)
+
+    def _items(self, lines: Iterable[tuple[int, bytes]]) -> Iterator[TraceItem]:
+        for number, line in lines:
+            if line.endswith(b"\n"):
+                yield TraceItem(self.name, _decode_line(self._file, number, line, self._decode), line)
+
+
+def _order_lines(file: Path) -> Iterator[tuple[str, str, int]]:
+    """For each line of the order: where it stands, the stream, and how many lines of it come next."""
+    for number, line in _numbered_lines(file):
+        if not line.endswith(b"\n"):
+            return
+        match = _ORDER_LINE.fullmatch(text := line.decode(errors="replace"))
+        if match is None:
+            raise RunDirError(f"{file}:{number}: expected a stream and a count, such as n1/2 3, got {text.rstrip()!r}")
+        yield f"{file}:{number}", match[1], int(match[2])
+
+
+def _own(node: str, inc: int) -> _Decode[AnyEvent]:
+    """Decodes the lines of that incarnation's file, in which no other's may be."""
+
+    def decode(line: bytes) -> AnyEvent:
+        event = events.decode(line)
         if (event.node, event.inc) != (node, inc):
-            raise RunDirError(
-                f"{file}:{number}: an event of {event.node}, incarnation {event.inc}; "
-                f"this file is that of {node}, incarnation {inc}"
+            raise msgspec.ValidationError(
+                f"an event of {event.node}, incarnation {event.inc}; this file is that of {node}, incarnation {inc}"
             )
-        yield event
+        return event
+
+    return decode
 
 
-def _lines(file: Path, decode: Any) -> Iterator[Any]:
+def _decoded(file: Path, decode: _Decode[_T]) -> Iterator[_T]:
     """The decoded lines of a file. A last line without its newline was torn by a kill and is forgiven; no other is."""
+    for number, line in _numbered_lines(file):
+        if line.endswith(b"\n"):
+            yield _decode_line(file, number, line, decode)
+
+
+def _decode_line(file: Path, number: int, line: bytes, decode: _Decode[_T]) -> _T:
+    try:
+        return decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise RunDirError(f"{file}:{number}: {error}") from None
+
+
+def _numbered_lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file from number 1 on, each with its newline, which only a torn last one lacks."""
     if not file.exists():
         return
     try:
         raw = file.read_bytes()
     except OSError as error:
         raise RunDirError(f"{file}: cannot be read ({error.strerror})") from None
-    whole = raw[: raw.rfind(b"\n") + 1]
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            yield decode(line)
-        except msgspec.MsgspecError as error:
-            raise RunDirError(f"{file}:{number}: {error}") from None
+    yield from enumerate(BytesIO(raw), 1)

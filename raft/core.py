@@ -104,7 +104,7 @@ class Core:
         self.leader: str | None = None
         self.commit_index = 0
         self.last_applied = 0
-        self.progress: dict[str, Progress] = {}
+        self.progress: dict[str, Progress] = {}  # means something only while this node leads
         self._votes: set[str] = set()  # asked for membership and size only, never iterated
         self._election_deadline_us = 0
         self._heartbeat_deadline_us = 0
@@ -196,10 +196,8 @@ class Core:
     def _start_election(self) -> None:
         self.role = "candidate"
         self.leader = None
-        self.current_term += 1
-        self.voted_for = self.node
         self._votes = set()
-        self._persist_hard_state()
+        self._enter_term(self.current_term + 1, self.node)
         self._report_role()
         self._report_vote()
         self._reset_election_timer()
@@ -213,13 +211,16 @@ class Core:
     def _on_request_vote(self, source: str, m: RequestVote) -> None:
         grant = m.term == self.current_term and self._may_vote_for(source) and self._is_up_to_date(m)
         if grant:
-            if self.voted_for is None:
-                self.voted_for = source
-                self._persist_hard_state()
-                self._report_vote()
-            # Without this, voters would stand against the candidate whom they just elected.
-            self._reset_election_timer()
+            self._grant_vote(source)
         self._send(source, RequestVoteReply(self.current_term, grant))
+
+    def _grant_vote(self, candidate: str) -> None:
+        if self.voted_for is None:
+            self.voted_for = candidate
+            self._persist_hard_state()
+            self._report_vote()
+        # Without this, voters would stand against the candidate whom they just elected.
+        self._reset_election_timer()
 
     def _may_vote_for(self, candidate: str) -> bool:
         """One vote a term, first come first served; the same answer again when asked again."""
@@ -247,12 +248,16 @@ class Core:
     def _become_leader(self) -> None:
         self.role = "leader"
         self.leader = self.node
-        self.progress = {peer: Progress(next_index=self.log.last_index + 1) for peer in self.peers}
+        self._reset_progress()
         self._report_role()
         self._heartbeat_deadline_us = self.now_us + self.timing.heartbeat_us
         # §8, §5.4.2: entries of earlier terms commit only behind one of this term, so it makes one at once.
         self._append(Entry(self.current_term, NO_OP))
         self._replicate = True
+
+    def _reset_progress(self) -> None:
+        """Reinitialized after election (Figure 2): what an earlier leadership knew need not be true any more."""
+        self.progress = {peer: Progress(next_index=self.log.last_index + 1) for peer in self.peers}
 
     def _become_follower(self, term: int, leader: str | None) -> None:
         """Follower in `term`. In the same term voted_for stays: a vote is not taken back (§5.2)."""
@@ -261,14 +266,17 @@ class Core:
         self.role = "follower"
         self.leader = leader
         if term > self.current_term:
-            self.current_term = term
-            self.voted_for = None
-            self._persist_hard_state()
+            self._enter_term(term, None)
         if was_leader:
-            self.progress = {}
+            self._replicate = False
             self._reset_election_timer()  # a leader has none running
         if changed:
             self._report_role()
+
+    def _enter_term(self, term: int, voted_for: str | None) -> None:
+        self.current_term = term
+        self.voted_for = voted_for
+        self._persist_hard_state()
 
     # ---- replication: the follower's side (§5.3) ------------------------------------------------------------------
 
@@ -319,7 +327,9 @@ class Core:
 
     def _follow_commit(self, leader_commit: int, last_new_index: int) -> None:
         """Figure 2, step 5: never past the last entry known to match the leader's (§5.3)."""
-        self._set_commit_index(min(leader_commit, last_new_index))
+        index = min(leader_commit, last_new_index)
+        if index > self.commit_index:  # a new leader may know of fewer commits than we do
+            self._set_commit_index(index)
 
     def _ack_needs_lsn(self, match_index: int) -> int:
         """The leader counts this acknowledgement towards commitment, so the entries must be durable first."""
@@ -400,8 +410,6 @@ class Core:
         return self.log.term_at(index) == self.current_term
 
     def _set_commit_index(self, index: int) -> None:
-        if index <= self.commit_index:
-            return
         self.commit_index = index
         event = self._reporter.commit_advanced(self.now_us, index, self.current_term)
 

@@ -199,8 +199,23 @@ class FaultDisk:
 
     def close(self) -> None:
         """Forgets what was not synced, as a power cut would."""
-        self._unsynced.clear()
+        self.forget()
         self.disk.close()
+
+    # ---- what a crash does ----
+
+    def unsynced_bytes(self, name: str) -> int:
+        """How many appended bytes of the file a power cut would lose."""
+        return sum(map(len, self._unsynced.get(name, ())))
+
+    def let_through(self, name: str, size: int) -> None:
+        """The first `size` unsynced bytes reach the disk, although nobody asked for it: a write torn at any byte."""
+        if pending := self._unsynced.pop(name, None):
+            self.disk.append(name, b"".join(pending)[:size])
+
+    def forget(self) -> None:
+        """What was not synced is lost."""
+        self._unsynced.clear()
 
     def _flush(self, name: str) -> None:
         if pending := self._unsynced.pop(name, None):

@@ -127,7 +127,7 @@ class HttpApi:
     async def _status(self, request: web.Request) -> web.Response:
         core = self._host.replica.core
         peers = {peer: {"url": self._peer_urls.get(peer)} for peer in core.peers}
-        for peer, progress in core.progress.items():
+        for peer, progress in core.progress.items() if core.role == "leader" else ():
             peers[peer] |= {"match_index": progress.match_index, "next_index": progress.next_index}  # type: ignore[dict-item]
         return _json(
             200,

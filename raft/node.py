@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -23,6 +24,7 @@ from raft.disk import Disk, FaultDisk, OsDisk
 from raft.host import EventFile, LiveHost
 from raft.http_api import HttpApi
 from raft.machine import Machine
+from raft.messages import Recovered
 from raft.replica import Replica
 from raft.timing import Timing
 from raft.transport import Transport
@@ -66,6 +68,30 @@ class Parts:
     machine: type[Machine] = Machine
 
 
+def make_replica(
+    parts: Parts,
+    *,
+    node: str,
+    peers: Sequence[str],
+    incarnation: int,
+    timing: Timing,
+    seed: int,
+    recovered: Recovered,
+    now_us: int,
+) -> Replica:
+    """One incarnation's replica, in whatever world it runs; `seed` feeds its election timer."""
+    core = parts.core(
+        node=node,
+        peers=peers,
+        incarnation=incarnation,
+        timing=timing,
+        random=Random(f"{seed}/timer"),
+        recovered=recovered,
+        now_us=now_us,
+    )
+    return Replica(core, parts.machine())
+
+
 class Node:
     """A running node. `start` returns once it listens and answers."""
 
@@ -88,20 +114,20 @@ class Node:
         wal = parts.wal(self.disk)
         recovered = wal.recover(Identity(config.cluster, config.node))
 
-        def make_replica(now_us: int) -> Replica:
-            core = parts.core(
+        def make(now_us: int) -> Replica:
+            return make_replica(
+                parts,
                 node=config.node,
                 peers=sorted(config.peers),
                 incarnation=config.incarnation,
                 timing=config.timing,
-                random=Random(f"{config.seed}/timer"),
+                seed=config.seed,
                 recovered=recovered,
                 now_us=now_us,
             )
-            return Replica(core, parts.machine())
 
         self._host = host = LiveHost(
-            make_replica=make_replica,
+            make_replica=make,
             wal=wal,
             epoch_us=config.epoch_us,
             random=Random(f"{config.seed}/disk"),

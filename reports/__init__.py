@@ -11,5 +11,6 @@ Read in this order:
     pages        a run's whole report for the terminal and for GitHub
     campaign     the same for many runs: a row for each seed
     json_report, junit, github      for scripts and CI servers
+    transcript   a trace as lines to be read, one an event
     write        the way in: `write_reports`, `render`, `render_campaign`
 """

@@ -14,11 +14,12 @@ import typer
 from chaos.cli.cluster import ElectionTimeout, make_timing
 from chaos.cli.common import fail, parse_seeds, say
 from chaos.cli.view import View
-from chaos.generate import FAULT_KINDS, ScheduleConfig, drawn
-from chaos.live.run import run_live
+from chaos.generate import FAULT_KINDS, LIVE_KINDS, ScheduleConfig, drawn
+from chaos.live.run import Watch, run_live
 from chaos.mutants import MUTANTS
-from chaos.schedule import Schedule, ScheduleError, load
-from chaos.settings import Settings, describe, new_run_dir
+from chaos.schedule import Schedule, ScheduleError, kind_of, load
+from chaos.settings import WORLDS, Settings, World, describe, new_run_dir
+from chaos.sim.world import run_sim
 from chaos.target import CommandTarget, TargetError
 from invariants.rundir import RunDir, RunInfo
 from invariants.verdict import EXIT_CODE, overall
@@ -26,7 +27,18 @@ from reports.github import publish
 from reports.model import build
 from reports.write import Format, render, render_campaign, write_reports
 
-GIVEN_IN_REPRO = ("--json", "--quiet", "--fail-fast", "--repeat", "--out", "--seed", "--seeds", "--schedule")
+DECIDES_NOTHING = ("--jobs", "--max-failures", "--time-limit")
+GIVEN_IN_REPRO = (
+    *DECIDES_NOTHING,
+    "--json",
+    "--quiet",
+    "--fail-fast",
+    "--repeat",
+    "--out",
+    "--seed",
+    "--seeds",
+    "--schedule",
+)
 
 OPTION_OF = {
     "warmup_s": "--warmup",
@@ -45,13 +57,24 @@ def run(
     seeds: Annotated[str | None, typer.Option(metavar="A..B", help="A campaign: one run for each seed.")] = None,
     schedule: Annotated[Path | None, typer.Option(help="Obey this saved schedule.jsonl instead.")] = None,
     repeat: Annotated[int, typer.Option(min=1, help="Run each seed or schedule this many times.")] = 1,
-    nodes: Annotated[int, typer.Option(help="How many nodes, 3 or more.")] = 5,
+    world: Annotated[
+        str, typer.Option(help="live: real time. sim: virtual time, in one process. lockstep: both.")
+    ] = "live",
+    swarm: Annotated[
+        bool | None,
+        typer.Option("--swarm/--no-swarm", help="Each seed draws how much of which fault there is. Not in live."),
+    ] = None,
+    nodes: Annotated[
+        int | None, typer.Option(help="How many nodes, 3 or more. 5 by default; with --swarm 3, 5 or 7.")
+    ] = None,
     clients: Annotated[int, typer.Option(help="How many concurrent clients.")] = 5,
     rate: Annotated[float, typer.Option(help="Client operations a second, all clients together.")] = 100.0,
     duration: Annotated[float, typer.Option(help="Seconds until all is healed, warmup included.")] = 15.0,
     warmup: Annotated[float, typer.Option(help="Seconds without faults at the beginning.")] = 1.5,
     liveness: Annotated[float, typer.Option(help="Seconds of client operations after healing.")] = 3.0,
-    faults: Annotated[str, typer.Option(help="Kinds of faults, with commas.")] = ",".join(FAULT_KINDS),
+    faults: Annotated[
+        str | None, typer.Option(help="Kinds of faults, with commas. By default all that the world can do.")
+    ] = None,
     fault_interval: Annotated[float, typer.Option(help="Mean seconds between faults.")] = 1.2,
     election_timeout: ElectionTimeout = "150-300",
     heartbeat: Annotated[
@@ -67,6 +90,11 @@ def run(
             help="Break this server instead of our Raft: {node} {http_port} {raft_port} {peers} {data} are filled in.",
         ),
     ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes of a campaign in sim; as many as cores.")] = None,
+    max_failures: Annotated[int | None, typer.Option(min=1, help="End a campaign in sim at so many.")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(min=0, help="End a campaign in sim after so many seconds.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where run directories are made.")] = Path("runs"),
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End at the first violation.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
@@ -78,21 +106,26 @@ def run(
     """
     if seeds is not None and (seed is not None or schedule is not None):
         fail("--seeds cannot be combined with --seed or --schedule")
+    chosen_world = _world(world)
     _check_target(mutant, target_command)
+    _check_world(chosen_world, target_command, swarm)
+    swarm = chosen_world != "live" if swarm is None else swarm
     timing = make_timing(election_timeout, heartbeat, heartbeats_per_timeout=3)
     config = _config(
-        nodes=nodes,
+        nodes=nodes if nodes is not None else 0 if swarm else 5,
         clients=clients,
         warmup_s=warmup,
         duration_s=duration,
         liveness_s=liveness,
         ops_per_second=rate,
-        faults=_kinds(faults, target_command),
+        faults=_kinds(faults, chosen_world, target_command),
         fault_interval_s=fault_interval,
         election_timeout_us_max=timing.election_timeout_max_us,
+        swarm=swarm,
     )
-    saved = _saved(schedule)
+    saved = _saved(schedule, chosen_world)
     settings = Settings(
+        world=chosen_world,
         schedule=config,
         timing=timing,
         mutant=mutant,
@@ -105,6 +138,23 @@ def run(
     else:
         chosen = [seed if seed is not None else saved.header.seed if saved else secrets.randbelow(1_000_000)]
     _make(out)
+    if seeds is not None and chosen_world == "sim" and repeat == 1:
+        from chaos.cli.campaign import run_campaign
+
+        raise typer.Exit(
+            run_campaign(
+                settings,
+                chosen,
+                jobs=jobs,
+                out=out,
+                max_failures=max_failures,
+                time_limit_s=time_limit,
+                quiet=quiet,
+                as_json=as_json,
+            )
+        )
+    if jobs is not None or max_failures is not None or time_limit is not None:
+        fail("--jobs, --max-failures and --time-limit are for campaigns in sim: --world sim --seeds A..B")
     plans = [(one, _plan(settings, one, saved)) for one in chosen for _ in range(repeat)]
     done, interrupted = _run_all(settings, plans, out, fail_fast=fail_fast, quiet=quiet)
     outcomes = [info.verdict or "unknown" for _, info in done]
@@ -131,8 +181,29 @@ def _check_target(mutant: str | None, command: str | None) -> None:
             fail(f"--target-command: {error}")
 
 
-def _kinds(faults: str, command: str | None) -> tuple[str, ...]:
-    kinds = [kind.strip() for kind in faults.split(",") if kind.strip()]
+def _world(world: str) -> World:
+    for known in WORLDS:
+        if world == known:
+            return known
+    fail(f"--world: there is no {world!r}; there are {', '.join(WORLDS)}")
+
+
+def _check_world(world: World, command: str | None, swarm: bool | None) -> None:
+    if world != "live" and command is not None:
+        fail(f"--target-command: only our own Raft runs in virtual time; leave out --world {world}")
+    if world == "live" and swarm:
+        fail("--swarm draws faults that only virtual time has; give --world sim or --world lockstep with it")
+
+
+def _kinds(faults: str | None, world: World, command: str | None) -> tuple[str, ...]:
+    possible = LIVE_KINDS if world == "live" else FAULT_KINDS
+    if faults is None:
+        kinds: list[str] = list(possible)
+    else:
+        kinds = [kind.strip() for kind in faults.split(",") if kind.strip()]
+        for kind in kinds:
+            if kind not in possible:
+                fail(f"--faults: {kind!r} is unknown in the world {world}; expected some of {', '.join(possible)}")
     return tuple(kind for kind in kinds if command is None or kind != "slow_sync")  # a command cannot be asked to
 
 
@@ -144,11 +215,21 @@ def _config(**fields: Any) -> ScheduleConfig:
         fail(f"{OPTION_OF.get(field, f'--{field}')}:{wrong}")
 
 
-def _saved(schedule: Path | None) -> Schedule | None:
+def _saved(schedule: Path | None, world: World) -> Schedule | None:
+    if schedule is None:
+        return None
     try:
-        return load(schedule) if schedule is not None else None
+        saved = load(schedule)
     except ScheduleError as error:
         fail(f"--schedule: {error}")
+    if world == "live":
+        for fault in saved.faults:
+            if kind_of(fault.action) not in LIVE_KINDS:
+                fail(
+                    f"--schedule: {schedule}: fault {fault.id} is a {kind_of(fault.action)}, which the world live "
+                    "does not have; give --world sim or --world lockstep"
+                )
+    return saved
 
 
 def _make(out: Path) -> None:
@@ -182,7 +263,7 @@ def _run_all(
                 _announce(info, plan, directory)
             # A campaign says one line a run; what goes on inside each is for a terminal, where it leaves no trace.
             with View(quiet=quiet or (campaign and not sys.stderr.isatty())) as view:
-                info = run_live(plan, settings.target(), directory, info, fail_fast=fail_fast, watch=view.watch)
+                info = _run_one(settings, plan, directory, info, fail_fast=fail_fast, watch=view.watch)
             write_reports(directory)
             done.append((directory, info))
             if campaign and not quiet:
@@ -194,9 +275,23 @@ def _run_all(
     return done, False
 
 
+def _run_one(
+    settings: Settings, plan: Schedule, directory: RunDir, info: RunInfo, *, fail_fast: bool, watch: Watch
+) -> RunInfo:
+    """One run in the world that was asked for."""
+    if settings.world == "sim":
+        return run_sim(plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast)
+    if settings.world == "lockstep":
+        from chaos.lockstep.run import run_lockstep
+
+        return run_lockstep(plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast)
+    return run_live(plan, settings.target(), directory, info, fail_fast=fail_fast, watch=watch)
+
+
 def _announce(info: RunInfo, plan: Schedule, directory: RunDir) -> None:
     """The seed and everything that was drawn from it, before anything happens."""
-    say(f"seed {info.seed}  {len(info.nodes)} nodes  target {info.mutant or info.target}  {directory.path}")
+    target = info.mutant or info.target
+    say(f"seed {info.seed}  world {info.world}  {len(info.nodes)} nodes  target {target}  {directory.path}")
     for line in drawn(plan):
         say(f"  {line}")
 

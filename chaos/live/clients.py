@@ -3,8 +3,7 @@
 A client carries out its operations one after the other, each not before its time. It asks whom it believes to lead,
 follows redirects, and asks the next node when nobody took the command; none of that can have had an effect. Once a
 node may have taken it, only an answer makes the outcome known: where the target recognises a repeated command (client
-and serial, §8) it is sent again until the operation's time is up, and then it is `info`, and the client goes on under
-a new process number and a new session.
+and serial, §8) it is sent again until the operation's time is up, and then it is `info`.
 """
 
 from __future__ import annotations
@@ -13,17 +12,14 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 import aiohttp
 import msgspec
 
+from chaos.client_records import OPERATION_TIMEOUT_S, RETRY_S, ClientRecord, History, Outcome
 from chaos.schedule import Operation
 from invariants.history import Op, OpType, Value, encode
-
-OPERATION_TIMEOUT_S = 2.0
-RETRY_S = 0.05
 
 
 class _Answer(msgspec.Struct):
@@ -39,36 +35,23 @@ class _Answer(msgspec.Struct):
 _answers = msgspec.json.Decoder(_Answer)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How an operation ended."""
-
-    type: OpType
-    value: Value = None
-    index: int | None = None
-    term: int | None = None
-    error: str | None = None
-
-
-class History:
-    """history.jsonl, appended to as things happen; each operation is also handed to `observe`."""
+class HistoryFile(History):
+    """history.jsonl, appended to as things happen; each operation is then counted, and handed to `observe`."""
 
     def __init__(self, file: Path, observe: Callable[[Op], None]) -> None:
+        super().__init__(observe)
         self._fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        self._observe = observe
-        self.counts: dict[OpType, int] = {"invoke": 0, "ok": 0, "fail": 0, "info": 0}
 
     def write(self, op: Op) -> None:
         os.write(self._fd, encode(op))
-        self.counts[op.type] += 1
-        self._observe(op)
+        super().write(op)
 
     def close(self) -> None:
         os.close(self._fd)
 
 
 class Client:
-    """One client of the workload. `process` numbers are its place among the clients, then that plus their number."""
+    """One client of the workload: the one at `place` among `clients`."""
 
     def __init__(
         self,
@@ -83,14 +66,11 @@ class Client:
         repeats: bool,
     ) -> None:
         self.name = name
-        self.process = place
-        self._clients = clients
+        self._record = ClientRecord(name=name, place=place, clients=clients, history=history, now_us=now_us)
         self._session = session
         self._urls = urls
-        self._history = history
         self._now_us = now_us
         self._repeats = repeats
-        self._serials = count(1)
         self._believed = ""
 
     async def run(self, operations: list[Operation], zero_us: int, until_us: int) -> None:
@@ -104,33 +84,10 @@ class Client:
 
     async def perform(self, operation: Operation, *, final: bool = False) -> Outcome:
         """One operation, from its invocation to whatever is known of its end."""
-        self._record(operation, Outcome("invoke", operation.value), final)
+        self._record.invoked(operation, final=final)
         outcome = await self._outcome(operation)
-        self._record(operation, outcome, final)
-        if outcome.type == "info":
-            # A process has one operation open at a time, and this one stays open for ever.
-            self.process += self._clients
-            self._serials = count(1)
+        self._record.ended(operation, outcome, final=final)
         return outcome
-
-    def _record(self, operation: Operation, outcome: Outcome, final: bool) -> None:
-        self._history.write(
-            Op(
-                type=outcome.type,
-                process=self.process,
-                client=self.name,
-                op=operation.id,
-                f=operation.f,
-                key=operation.key,
-                t_us=self._now_us(),
-                value=outcome.value,
-                expected=operation.expected,
-                index=outcome.index,
-                term=outcome.term,
-                error=outcome.error,
-                final=final,
-            )
-        )
 
     async def _outcome(self, operation: Operation) -> Outcome:
         body = self._body(operation)
@@ -156,14 +113,14 @@ class Client:
     def _body(self, operation: Operation) -> bytes:
         command = {"op": operation.f, "key": operation.key, "value": operation.value, "expected": operation.expected}
         command = {name: value for name, value in command.items() if value is not None}
-        session = f"{self.name}.{self.process}"
-        return msgspec.json.encode({"command": command, "client": session, "serial": next(self._serials)})
+        client, serial = self._record.session, self._record.next_serial()
+        return msgspec.json.encode({"command": command, "client": client, "serial": serial})
 
     def _next_url(self, after: str) -> str:
         """The node after that one; "" while none has ever run."""
         if not (urls := self._urls()):
             return ""
-        return urls[(urls.index(after) + 1) % len(urls)] if after in urls else urls[self.process % len(urls)]
+        return urls[(urls.index(after) + 1) % len(urls)] if after in urls else urls[self._record.process % len(urls)]
 
     async def _ask(self, url: str, body: bytes, left_s: float) -> Outcome | _NoAnswer:
         try:

@@ -23,7 +23,7 @@ from itertools import count
 import aiohttp
 
 from chaos.analysis import analyse
-from chaos.live.clients import Client, History
+from chaos.live.clients import Client, HistoryFile
 from chaos.live.cluster import LiveCluster
 from chaos.live.links import LinkFaults
 from chaos.live.nemesis import Nemesis
@@ -131,7 +131,7 @@ class _LiveRun:
         header = self.schedule.header
         self.judge = Judge(events_expected=self.target.reports_events)
         self._harness_fd = os.open(self.run_dir.harness, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        self.history = History(self.run_dir.history, self.judge.observe_op)
+        self.history = HistoryFile(self.run_dir.history, self.judge.observe_op)
         self.watcher = Watcher(header.nodes, self.judge.observe)
         control, theirs = self.supervisor.pipe()
         log = self.run_dir.path / "proxy.log"
@@ -245,19 +245,20 @@ class _LiveRun:
         """All is healed: wait for the clients, and until all have caught up or nothing has moved for the bound."""
         header, watcher = self.schedule.header, self.watcher
         watcher.read()
-        target, began_us = watcher.highest_commit, self.now_us()
-        owed = [node for node in header.nodes if node in nemesis.touched]
+        target, began_us = watcher.view.highest_commit, self.now_us()
+        owed = nemesis.book.touched
         self._enter("liveness", target, owed)
         sentinel, probes = asyncio.ensure_future(self._sentinel()), count()
         try:
             await asyncio.gather(*working)
             while self.target.reports_events and not self._recovered(target, owed):
-                moved_us = max(began_us, watcher.new_commit_at_us, *(v.applied_at_us for v in watcher.nodes.values()))
+                applied_us = [view.applied_at_us for view in watcher.nodes.values()]
+                moved_us = max(began_us, watcher.view.new_commit_at_us, *applied_us)
                 if self.now_us() - max(moved_us, began_us) > RECOVERY_BOUND_US + RECOVERY_BOUND_US // 10:
                     return
                 if self.now_us() - began_us > 3 * RECOVERY_BOUND_US + 10 * header.liveness_for_us:
                     return
-                if watcher.highest_commit <= target:
+                if watcher.view.highest_commit <= target:
                     # The workload may be over by now, and a cluster that is asked for nothing has nothing to commit.
                     probe = Operation(id=f"probe/{next(probes)}", client="final", at_us=0, f="get", key="probe")
                     await final.perform(probe)
@@ -267,7 +268,7 @@ class _LiveRun:
 
     def _recovered(self, target: int, owed: list[str]) -> bool:
         views = self.watcher.nodes
-        return self.watcher.highest_commit > target and all(views[node].applied_index >= target for node in owed)
+        return self.watcher.view.highest_commit > target and all(views[node].applied_index >= target for node in owed)
 
     async def _final_reads(self, client: Client) -> None:
         """Every key once more: what was acknowledged must still be there."""
@@ -356,7 +357,7 @@ class _LiveRun:
             )
             for name, view in self.watcher.nodes.items()
         ]
-        faults = list(self.nemesis.current.values()) if self.nemesis is not None else []
+        faults = list(self.nemesis.book.current.values()) if self.nemesis is not None else []
         left_s = max(0, total_us - elapsed_us) / 1e6
         ops = {str(kind): number for kind, number in self.history.counts.items()}
         events = self.watcher.events

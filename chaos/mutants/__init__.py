@@ -5,7 +5,8 @@ A mutant is how the judges are judged: it must be convicted, by the invariant th
 
 from __future__ import annotations
 
-from chaos.mutants.catalogue import MUTANTS, Mutant
+from chaos.mutants.catalogue import MUTANTS
+from chaos.mutants.mutant import Mutant
 from raft.node import Parts
 
 __all__ = ["MUTANTS", "Mutant", "parts_of"]

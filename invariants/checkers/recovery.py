@@ -2,7 +2,8 @@
 
 Raft promises progress only while timing holds (§5.6), and a slow machine breaks no promise. So a shortfall counts as a
 violation only if progress had stopped for the whole bound when the run ended, while the harness's own sentinel timer
-was on time; otherwise the run says nothing about it.
+was on time; otherwise the run says nothing about it. In a world with virtual time no machine is slow: there everything
+is owed within a given time (`within_us`), and what is missing after it is a violation, whatever progress there was.
 
 What counts is known at the end alone (the harness's events may be observed before or after the nodes'), so here
 the last commit and the last applied entry of each incarnation are kept, and judged by `verdict`. Within an incarnation
@@ -81,7 +82,9 @@ class Recovery(Checker):
         if any(c.index > phase.commit_target and c.t_us > phase.t_us for c in commits):
             return
         last = max(commits, key=lambda c: (c.t_us, c.index), default=None)
-        self._judge_stop(f"nothing was committed beyond index {phase.commit_target}", last, phase, ended, undecided)
+        self._judge_shortfall(
+            f"nothing was committed beyond index {phase.commit_target}", last, phase, ended, undecided
+        )
 
     def _judge_node(self, node: str, phase: PhaseStarted, ended: RunEnded, undecided: list[str]) -> None:
         self.judged += 1
@@ -93,9 +96,9 @@ class Recovery(Checker):
             return
         last = max(applied, key=lambda a: a.inc, default=None)
         missed = f"{node} did not catch up to index {phase.commit_target}"
-        self._judge_stop(missed, last, phase, ended, undecided)
+        self._judge_shortfall(missed, last, phase, ended, undecided)
 
-    def _judge_stop(
+    def _judge_shortfall(
         self,
         missed: str,
         last: CommitAdvanced | EntryApplied | None,
@@ -103,18 +106,31 @@ class Recovery(Checker):
         ended: RunEnded,
         undecided: list[str],
     ) -> None:
-        """Something was missed: did it stop for the whole bound, and was the harness on time to say so?"""
-        since_us = max(last.t_us, phase.t_us) if last is not None else phase.t_us
-        stopped_us = ended.t_us - since_us
-        reached = f"it had stopped at index {last.index}" if last is not None else "it never began"
-        if stopped_us < phase.bound_us:
-            undecided.append(f"{missed}, but the run ended {stopped_us} µs after the last progress, before the bound")
-        elif ended.max_late_us * LATE_SHARE > phase.bound_us:
-            undecided.append(f"{missed}, but the harness itself was up to {ended.max_late_us} µs late")
+        """Something was missed: does that prove anything?"""
+        judge = _by_deadline if phase.within_us else _by_standstill
+        excuse, proof = judge(last, phase, ended)
+        if excuse:
+            undecided.append(f"{missed}, but {excuse}")
         else:
-            self.violate(
-                f"{missed}: {reached}, and made no progress for {stopped_us} µs (bound {phase.bound_us} µs)",
-                phase,
-                *([last] if last is not None else []),
-                ended,
-            )
+            self.violate(f"{missed}: {proof}", phase, *([last] if last is not None else []), ended)
+
+
+def _by_standstill(last: CommitAdvanced | EntryApplied | None, phase: PhaseStarted, ended: RunEnded) -> tuple[str, str]:
+    """(excuse, proof), of which one is empty. It stopped for the whole bound, and the harness was on time to say so."""
+    since_us = max(last.t_us, phase.t_us) if last is not None else phase.t_us
+    stopped_us = ended.t_us - since_us
+    if stopped_us < phase.bound_us:
+        return f"the run ended {stopped_us} µs after the last progress, before the bound", ""
+    if ended.max_late_us * LATE_SHARE > phase.bound_us:
+        return f"the harness itself was up to {ended.max_late_us} µs late", ""
+    reached = f"it had stopped at index {last.index}" if last is not None else "it never began"
+    return "", f"{reached}, and made no progress for {stopped_us} µs (bound {phase.bound_us} µs)"
+
+
+def _by_deadline(last: CommitAdvanced | EntryApplied | None, phase: PhaseStarted, ended: RunEnded) -> tuple[str, str]:
+    """(excuse, proof), of which one is empty. In virtual time it only counts whether the time given was over."""
+    lasted_us = ended.t_us - phase.t_us
+    if lasted_us < phase.within_us:
+        return f"the run ended {lasted_us} µs into the phase, before all was owed", ""
+    reached = f"it was at index {last.index}" if last is not None else "it never began"
+    return "", f"{reached} {lasted_us} µs into the phase (owed within {phase.within_us} µs)"

@@ -66,7 +66,22 @@ def called(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
         ),
         (
             ["--faults", "kill,flood"],
-            "--faults: 'flood' is unknown; expected some of kill, pause, slow_sync, partition, network",
+            "--faults: 'flood' is unknown in the world live; "
+            "expected some of kill, pause, slow_sync, partition, network",
+        ),
+        (
+            ["--faults", "kill,clock"],
+            "--faults: 'clock' is unknown in the world live; "
+            "expected some of kill, pause, slow_sync, partition, network",
+        ),
+        (["--world", "flat"], "--world: there is no 'flat'; there are sim, lockstep, live"),
+        (
+            ["--swarm"],
+            "--swarm draws faults that only virtual time has; give --world sim or --world lockstep with it",
+        ),
+        (
+            ["--world", "sim", "--target-command", "true"],
+            "--target-command: only our own Raft runs in virtual time; leave out --world sim",
         ),
         (
             ["--schedule", "none.jsonl"],
@@ -77,7 +92,7 @@ def called(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
             "--duration: expected at least 3.9 (warmup_s, then 8 of the longest election timeout for a leader kill "
             "and a leader isolation), got 1",
         ),
-        (["--nodes", "2"], "--nodes: expected at least 3 (fewer tolerate no failure), got 2"),
+        (["--nodes", "2"], "--nodes: expected at least 3 (fewer tolerate no failure), 0 only with swarm; got 2"),
         (["--clients", "0"], "--clients: expected at least 1 (somebody must write), got 0"),
         (["--rate", "-1"], "--rate: expected at least 0 (operations of all clients together), got -1.0"),
         (["--fault-interval", "0"], "--fault-interval: expected at least 0.01 (seconds), got 0.0"),

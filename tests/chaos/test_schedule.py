@@ -8,17 +8,22 @@ import pytest
 
 from chaos.schedule import (
     Action,
+    Clock,
+    Clog,
     Fault,
     Header,
     Kill,
+    Model,
     Network,
     Operation,
     Partition,
     Pause,
+    Reset,
     Schedule,
     ScheduleError,
     SlowSync,
     When,
+    keeps,
     load,
     restarts,
     save,
@@ -54,14 +59,18 @@ def test_every_kind_of_entry_survives_being_saved_and_loaded(tmp_path: Path) -> 
         Pause(["n2"]),
         SlowSync(["n1", "n2"], 10, 20),
         Partition("isolate_leader", {"leader": ["others"], "others": ["leader"]}),
-        Network(["n3"], delay_min_us=1, delay_max_us=2, loss=0.5, duplicate=0.25, reorder=1.0),
+        Network(["n3"], delay_min_us=1, delay_max_us=2, loss=0.5, duplicate=0.25, reorder=1.0, delay_mean_us=30),
+        Kill(["n1", "n2"], [5, 0], keep_permille=[0, 1000], failpoint="mid_send"),
+        Clog({"n1": ["leader"], "others": ["n2"]}),
+        Reset(["others"], 0.5),
+        Clock(["leader", "n1"], rate_ppm=-500_000, jump_us=60_000_000),
     ]
     faults = [
-        Fault(id=f"f{place}", when=When(at_us=place), action=action, duration_us=9)
+        Fault(id=f"f{place}", when=When(at_us=place), action=action, duration_us=0 if isinstance(action, Reset) else 9)
         for place, action in enumerate(actions)
     ]
     when = When(on="vote_granted", nth=3, after_us=4)
-    faults.append(Fault(id="f9", when=when, action=Kill(["voter"], [0]), duration_us=0))
+    faults.append(Fault(id="f99", when=when, action=Kill(["voter"], [0]), duration_us=0))
     operations = [
         Operation(id="c0/0", client="c0", at_us=1, f="put", key="k", value="v"),
         Operation(id="c0/1", client="c0", at_us=2, f="cas", key="k", value="w", expected="v"),
@@ -76,11 +85,21 @@ def test_every_kind_of_entry_survives_being_saved_and_loaded(tmp_path: Path) -> 
         safety_until_us=2,
         liveness_for_us=3,
         promises=["leader_killed"],
+        model=Model(latency_min_us=1, latency_max_us=2, sync_min_us=3, sync_max_us=4),
+        swarm={"loss": 0.0, "delay_mean_us": 0, "kinds": "kill clog"},
     )
     schedule = Schedule(header, faults, operations)
     file = tmp_path / "schedule.jsonl"
     save(schedule, file)
     assert load(file) == schedule
+
+
+def test_a_kill_says_what_survives_and_where_it_comes_only_if_there_is_something_to_say(tmp_path: Path) -> None:
+    header = Header(seed=1, nodes=["n1"], clients=["c0"], safety_from_us=1, safety_until_us=2, liveness_for_us=3)
+    plain = Fault(id="f1", when=When(at_us=1), action=Kill(["n1"], [0]), duration_us=0)
+    file = tmp_path / "schedule.jsonl"
+    save(Schedule(header, [plain], []), file)
+    assert '"action":{"type":"kill","nodes":["n1"],"restart_after_us":[0]}' in file.read_text()
 
 
 def test_entries_may_stand_in_any_order_and_be_left_out(tmp_path: Path) -> None:
@@ -90,6 +109,8 @@ def test_entries_may_stand_in_any_order_and_be_left_out(tmp_path: Path) -> None:
     assert [one.id for one in schedule.operations] == ["c0/3", "c0/9"]
 
 
+RESET = '{"type":"reset","nodes":["n1"],"delivered":%s}'
+CLOCK = '{"type":"clock","nodes":["n1"],"rate_ppm":%d,"jump_us":%d}'
 PARTITION = '{"type":"partition","shape":"one","grudge":%s}'
 REFUSED = {
     "an empty file": ([], 1, "no header"),
@@ -126,6 +147,57 @@ REFUSED = {
     "a delay backwards": ([HEADER, fault('{"type":"network","nodes":["n1"],"delay_min_us":3}')], 2, "got 3 and 0"),
     "an unknown receiver": ([HEADER, fault(PARTITION % '{"n9":["n1"]}')], 2, "action.grudge: 'n9' is unknown"),
     "an unknown sender": ([HEADER, fault(PARTITION % '{"n1":["n9"]}')], 2, "action.grudge.n1: 'n9' is unknown"),
+    "a negative mean delay": (
+        [HEADER, fault('{"type":"network","nodes":["n1"],"delay_mean_us":-1}')],
+        2,
+        "action.delay_mean_us: expected 0 or more µs, got -1",
+    ),
+    "survivors of somebody else": (
+        [HEADER, fault(KILL[:-1] + ',"keep_permille":[0,0]}')],
+        2,
+        "action.keep_permille: expected 1 numbers, one a node, or none, got 2",
+    ),
+    "more bytes than there are": (
+        [HEADER, fault(KILL[:-1] + ',"keep_permille":[1001]}')],
+        2,
+        "action.keep_permille: expected 0 to 1000, got 1001",
+    ),
+    "an unknown failpoint": (
+        [HEADER, fault(KILL[:-1] + ',"failpoint":"before_lunch"}')],
+        2,
+        "Invalid enum value 'before_lunch' - at `[$]\\.action\\.failpoint`",
+    ),
+    "a clog of an unknown receiver": (
+        [HEADER, fault('{"type":"clog","grudge":{"n9":["n1"]}}')],
+        2,
+        "action.grudge: 'n9' is unknown; expected some of n1, n2, n3, leader, others",
+    ),
+    "a clog of nobody": ([HEADER, fault('{"type":"clog","grudge":{"n1":[]}}')], 2, "action.grudge.n1: expected at"),
+    "a reset that lasts": (
+        [HEADER, fault(RESET % "0.5", duration_us=10)],
+        2,
+        "duration_us: expected 0, a reset is over at once, got 10",
+    ),
+    "a reset that delivers too much": (
+        [HEADER, fault(RESET % "1.5", duration_us=0)],
+        2,
+        "action.delivered: expected a probability from 0 to 1, got 1.5",
+    ),
+    "a clock that stands": (
+        [HEADER, fault(CLOCK % (-1_000_000, 0))],
+        2,
+        "action.rate_ppm: expected -500000 to 1000000, got -1000000",
+    ),
+    "a clock too fast": ([HEADER, fault(CLOCK % (1_000_001, 0))], 2, "action.rate_ppm: expected .* got 1000001"),
+    "a clock that jumps back": ([HEADER, fault(CLOCK % (0, -1))], 2, "action.jump_us: expected 0 to 60000000, got -1"),
+    "a clock that jumps too far": ([HEADER, fault(CLOCK % (0, 60_000_001))], 2, "action.jump_us: .*got 60000001"),
+    "a clock of a voter": ([HEADER, fault((CLOCK % (1, 0)).replace("n1", "voter"))], 2, "'voter' is unknown"),
+    "a model backwards": (
+        [HEADER[:-1] + ',"model":{"latency_min_us":2000}}'],
+        1,
+        "model.latency_min_us and model.latency_max_us: expected 0 <= min <= max, got 2000 and 1000",
+    ),
+    "a sync before it began": ([HEADER[:-1] + ',"model":{"sync_min_us":-1}}'], 1, "model.sync_min_us and"),
     "an empty grudge": ([HEADER, fault(PARTITION % "{}")], 2, "action.grudge: expected at least one node"),
     "an unknown client": ([HEADER, operation('"f":"get","key":"x"', "c1/0", "c1")], 2, "client: 'c1' is unknown"),
     "an id of another client": ([HEADER, operation('"f":"get","key":"x"', "c1/0")], 2, "id: expected c0/ and a number"),
@@ -162,3 +234,10 @@ def test_who_is_killed_and_when_it_returns() -> None:
     assert restarts(kill, "n3", None) == {"n3": 900, "n1": 0, "n2": 0}
     assert restarts(kill, None, None) == {}, "the leader is not known yet"
     assert restarts(Kill(["voter"], [0]), None, "n3") == {"n3": 0}
+
+
+def test_what_of_its_unsynced_bytes_each_keeps() -> None:
+    kill = Kill(["leader", "n1", "n2"], [900, 0, 0], keep_permille=[7, 500, 1000])
+    assert keeps(kill, "n2", None) == {"n2": 7, "n1": 500}, "the first mention counts"
+    assert keeps(kill, None, None) == {}, "the leader is not known yet"
+    assert keeps(Kill(["voter", "n1"], [0, 0]), None, "n3") == {"n3": 0, "n1": 0}

@@ -11,15 +11,18 @@ import pytest
 from short_runs import only_run, raft_chaos, saved, schedule
 
 from chaos.schedule import Fault, Kill, Operation, Partition, Promise, Schedule, When
+from chaos.tally import Tally
 from chaos.vacuity import COMPLETED, clean_operations, vacuity
 from invariants.events import (
     HARNESS,
     AnyEvent,
     FaultHealed,
     FaultInjected,
+    NodeLaunched,
     PhaseStarted,
     RoleChanged,
     RunEnded,
+    Started,
 )
 from invariants.history import Op, OpFunction, OpType
 
@@ -79,7 +82,14 @@ def missing(
     history: Sequence[Op] = SERVED,
     plan: Schedule | None = None,
 ) -> list[str]:
-    return vacuity(plan or planned(), harness, node_events, history)
+    return vacuity(plan or planned(), harness, None if node_events is None else tallied(node_events), history)
+
+
+def tallied(events: Sequence[AnyEvent]) -> Tally:
+    tally = Tally()
+    for event in events:
+        tally.observe(event)
+    return tally
 
 
 def test_a_run_that_has_shown_everything_lacks_nothing() -> None:
@@ -145,6 +155,15 @@ def test_a_leader_in_one_term_only_is_no_change() -> None:
 
 def test_a_target_without_events_is_not_asked_for_terms() -> None:
     assert missing(node_events=None) == []
+
+
+def test_an_incarnation_that_ran_and_reported_nothing_is_named() -> None:
+    launched = [NodeLaunched(node=HARNESS, inc=1, t_us=1, subject="n1", subject_inc=inc) for inc in (1, 2)]
+    harness = [PHASE, *launched, *KILLED, *ISOLATED, END]
+    began = [Started(node="n1", inc=inc, t_us=0, term=0, voted_for=None, last_index=0, digest="") for inc in (1, 2)]
+    assert missing(harness, node_events=[*TWO_TERMS, *began]) == []
+    assert missing(harness, node_events=[*TWO_TERMS, began[0]]) == ["no events of n1, incarnation 2, which was running"]
+    assert missing(harness, node_events=None) == []
 
 
 def test_less_than_half_of_the_operations_without_faults_is_too_few() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 from event_scripts import appends, applies, commits, judged, started
 
-from invariants.events import HARNESS, Event, NodeExited, NodeLaunched, PhaseStarted, RunEnded
+from invariants.events import HARNESS, Event, NodeExited, NodeLaunched, PhaseStarted, RunEnded, decode, encode
 from invariants.verdict import Verdict
 
 START_US, BOUND_US, END_US = 1_000, 500, 2_000
@@ -96,6 +97,59 @@ def test_asking_twice_gives_the_same_verdict() -> None:
     verdict = recovery(liveness("n2"), ended())
     assert verdict.violation_count == 2  # the node, and the commit
     assert verdict == recovery(liveness("n2"), ended())
+
+
+# ---- recovery in virtual time, where the bound is exact ----
+
+WITHIN_US = 800
+
+
+def exact(*owed: str, target: int = 2) -> PhaseStarted:
+    return msgspec.structs.replace(liveness(*owed, target=target), within_us=WITHIN_US)
+
+
+def test_what_is_owed_within_a_time_and_missing_after_it_is_a_violation() -> None:
+    before, due = ended(START_US + WITHIN_US - 1), ended(START_US + WITHIN_US)
+    assert recovery(exact("n2"), NEW_COMMIT, before).outcome == "unknown"
+    verdict = recovery(exact("n2"), NEW_COMMIT, due)
+    assert (verdict.outcome, verdict.violation_count) == ("violated", 1)
+    assert verdict.violations[0].witness == (exact("n2"), due)
+    assert verdict.violations[0].message == (
+        "n2 did not catch up to index 2: it never began 800 µs into the phase (owed within 800 µs)"
+    )
+
+
+def test_progress_up_to_the_end_is_no_excuse_where_the_bound_is_exact() -> None:
+    nearly, due = applies("n2", 1, 1, t_us=START_US + WITHIN_US - 1), ended(START_US + WITHIN_US)
+    assert recovery(liveness("n2"), NEW_COMMIT, nearly, due).outcome == "unknown"
+    verdict = recovery(exact("n2"), NEW_COMMIT, nearly, due)
+    assert verdict.outcome == "violated"
+    assert verdict.violations[0].witness == (exact("n2"), nearly, due)
+
+
+def test_a_new_commit_is_owed_within_the_time_as_well() -> None:
+    old = commits("n1", 2, 1, t_us=START_US + 1)
+    assert recovery(exact(), old, ended(START_US + WITHIN_US - 1)).outcome == "unknown"
+    verdict = recovery(exact(), old, ended(START_US + WITHIN_US))
+    assert verdict.outcome == "violated"
+    assert "nothing was committed beyond index 2: it was at index 2" in verdict.violations[0].message
+
+
+def test_neither_a_standstill_nor_lateness_counts_where_the_bound_is_exact() -> None:
+    """`bound_us` has long passed without progress, but the time that was given has not; and lateness needs a clock."""
+    assert START_US + BOUND_US < START_US + WITHIN_US - 1
+    assert recovery(exact("n2"), ended(START_US + WITHIN_US - 1)).outcome == "unknown"
+    assert recovery(exact("n2"), ended(START_US + WITHIN_US, late_us=BOUND_US)).outcome == "violated"
+
+
+def test_catching_up_within_the_time() -> None:
+    caught_up = [applies("n2", 1, 1, t_us=1_150), applies("n2", 2, 1, t_us=1_200)]
+    assert recovery(exact("n2"), NEW_COMMIT, *caught_up, ended(1_200)).outcome == "valid"
+
+
+def test_a_phase_without_an_exact_bound_is_written_as_ever() -> None:
+    assert b"within_us" not in encode(liveness("n2"))
+    assert decode(encode(exact("n2"))) == exact("n2")
 
 
 # ---- unexpected_exit ----

@@ -21,7 +21,18 @@ from typing import NamedTuple, TypeVar
 from invariants.events import Event
 from raft.core import Core
 from raft.machine import Command, Machine, encode_command
-from raft.messages import Append, Entry, HardState, Message, Record, Recovered
+from raft.messages import (
+    Append,
+    AppendEntries,
+    AppendEntriesReply,
+    Entry,
+    HardState,
+    Message,
+    Record,
+    Recovered,
+    RequestVote,
+    RequestVoteReply,
+)
 from raft.pending import Write
 from raft.replica import Output, Replica, Reply
 from raft.timing import Timing
@@ -56,9 +67,11 @@ class Server:
         seed: int = 0,
         timing: Timing = TIMING,
         core: type[Core] = Core,
+        machine: type[Machine] = Machine,
         now_us: int = 0,
     ) -> None:
-        self.name, self.peers, self.seed, self.timing, self.core_type = name, peers, seed, timing, core
+        self.name, self.peers, self.seed, self.timing = name, peers, seed, timing
+        self.core_type, self.machine_type = core, machine
         self.now_us = now_us
         self.inc = 0
         last_term = log[-1].term if log else 0
@@ -87,7 +100,7 @@ class Server:
             recovered=self.recovered(),
             now_us=self.now_us,
         )
-        self.replica = Replica(core, Machine())
+        self.replica = Replica(core, self.machine_type())
         self._advance()
 
     def recovered(self) -> Recovered:
@@ -169,6 +182,9 @@ class Server:
         return [event for event in self.events if isinstance(event, kind)]
 
 
+ANY = (AppendEntries, AppendEntriesReply, RequestVote, RequestVoteReply)
+
+
 class Packet(NamedTuple):
     """A message in the network."""
 
@@ -189,6 +205,7 @@ class Cluster:
         term: int = 0,
         timing: Timing = TIMING,
         core: type[Core] = Core,
+        machine: type[Machine] = Machine,
     ) -> None:
         names = [f"n{number}" for number in range(1, size + 1)]
         self.servers = {
@@ -200,6 +217,7 @@ class Cluster:
                 seed=seed,
                 timing=timing,
                 core=core,
+                machine=machine,
             )
             for name in names
         }
@@ -245,6 +263,13 @@ class Cluster:
         server = self[packet.to]
         if server.replica is not None and (packet.source in self.cut_off) == (packet.to in self.cut_off):
             self.step(server, lambda: server.receive(packet.source, packet.message))
+
+    def deliver_from(self, source: str, *to: str, kind: type[Message] | tuple[type[Message], ...] = ANY) -> None:
+        """All that `source` has sent to these servers by now arrives, in order; `kind` alone, where it is given."""
+        for packet in list(self.network):
+            if packet.source == source and packet.to in to and isinstance(packet.message, kind):
+                self.network.remove(packet)
+                self.deliver(packet)
 
     def drop(self) -> None:
         """All that is in the network is lost."""

@@ -76,7 +76,9 @@ class AcknowledgesBeforeSync(Core):
 
 class CommitsPastWhatMatches(Core):
     def _follow_commit(self, leader_commit: int, last_new_index: int) -> None:
-        self._set_commit_index(min(leader_commit, self.log.last_index))
+        index = min(leader_commit, self.log.last_index)
+        if index > self.commit_index:
+            self._set_commit_index(index)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,77 @@
+"""Mistakes about what is committed, and how often it is applied (§5.3, §5.4, §8)."""
+
+from __future__ import annotations
+
+from chaos.mutants.mutant import Mutant
+from raft.core import Core
+from raft.machine import Machine, Result
+from raft.node import Parts
+
+
+class OldTermCommit(Core):
+    def _may_commit(self, index: int) -> bool:
+        return True
+
+
+class CommitLoopBreak(Core):
+    def _may_commit(self, index: int) -> bool:
+        # Terms never decrease along a log, so a loop that stops at the first entry of an older term stops right here.
+        return self.log.term_at(self.commit_index + 1) == self.current_term
+
+
+class CommitPastMatch(Core):
+    def _follow_commit(self, leader_commit: int, last_new_index: int) -> None:
+        index = min(leader_commit, self.log.last_index)
+        if index > self.commit_index:
+            self._set_commit_index(index)
+
+
+class FollowerCommitRegress(Core):
+    def _follow_commit(self, leader_commit: int, last_new_index: int) -> None:
+        index = min(leader_commit, last_new_index)
+        if index != self.commit_index:
+            self._set_commit_index(index)
+
+
+class NoClientDedup(Machine):
+    def _remember(self, client: str, serial: int, result: Result) -> None:
+        pass
+
+
+COMMITMENT = (
+    Mutant(
+        "old_term_commit",
+        "entries of an earlier term are committed by counting replicas (Fig. 8)",
+        "PySyncObj #169",
+        ("leader_completeness", "state_machine_safety", "acknowledged_writes"),
+        Parts(core=OldTermCommit),
+    ),
+    Mutant(
+        "commit_loop_break",
+        "commitment stops at the first entry of an earlier term, instead of passing over it",
+        "RaftOS #30",
+        ("recovery",),
+        Parts(core=CommitLoopBreak),
+    ),
+    Mutant(
+        "commit_past_match",
+        "a follower commits up to its last entry, instead of up to the last one that matches the leader's",
+        "copycat #265, ScyllaDB #9965",
+        ("state_machine_safety", "leader_completeness", "acknowledged_writes"),
+        Parts(core=CommitPastMatch),
+    ),
+    Mutant(
+        "follower_commit_regress",
+        "a follower's commit index goes back to that of a new leader which knows of fewer commits",
+        "PySyncObj #166",
+        ("monotonicity",),
+        Parts(core=FollowerCommitRegress),
+    ),
+    Mutant(
+        "no_client_dedup",
+        "a command that a client sent again is applied a second time",
+        "akka-raft #64",
+        ("acknowledged_writes",),
+        Parts(machine=NoClientDedup),
+    ),
+)

@@ -1,0 +1,118 @@
+"""Mistakes about terms, votes and who may be elected (§5.1, §5.2, §5.4.1)."""
+
+from __future__ import annotations
+
+from chaos.mutants.mutant import Mutant
+from raft.core import Core
+from raft.messages import HardState, Message, RequestVote, RequestVoteReply, Truncate
+from raft.node import Parts
+
+
+class VoteNotPersisted(Core):
+    def _hard_state(self) -> HardState:
+        return HardState(self.current_term, None)
+
+
+class TermNotPersisted(Core):
+    def _hard_state(self) -> HardState:
+        return HardState(0, self.voted_for)
+
+
+class TermThenVote(Core):
+    def _enter_term(self, term: int, voted_for: str | None) -> None:
+        self.voted_for = voted_for
+        self._persist_hard_state()
+        # Deletes nothing. But a truncation begins a write of its own, so there is a moment between the two.
+        self._pending.record(Truncate(self.log.last_index + 1))
+        self.current_term = term
+        self._persist_hard_state()
+
+
+class SendBeforePersist(Core):
+    def _send(self, to: str, message: Message, after_lsn: int = 0) -> None:
+        self._pending.hold(after_lsn, lambda: self._messages.append((to, message)))
+
+
+class VoteClearedSameTerm(Core):
+    def _become_follower(self, term: int, leader: str | None) -> None:
+        super()._become_follower(term, leader)
+        self.voted_for = None
+
+
+class StaleVoteCounted(Core):
+    def _on_request_vote_reply(self, source: str, m: RequestVoteReply) -> None:
+        if m.vote_granted:
+            self._count_vote(source, self.current_term)
+
+
+class NoUpToDateCheck(Core):
+    def _is_up_to_date(self, m: RequestVote) -> bool:
+        return True
+
+
+class TimerNotReset(Core):
+    def _grant_vote(self, candidate: str) -> None:
+        if self.voted_for is None:
+            self.voted_for = candidate
+            self._persist_hard_state()
+            self._report_vote()
+
+
+ELECTIONS = (
+    Mutant(
+        "vote_not_persisted",
+        "voted_for is not written to disk: a restarted voter may vote again in the same term",
+        "PySyncObj #84",
+        ("one_vote_per_term", "election_safety"),
+        Parts(core=VoteNotPersisted),
+    ),
+    Mutant(
+        "term_not_persisted",
+        "current_term is not written to disk: restarted nodes begin again at term 0 and commit in old terms",
+        "PySyncObj #202",
+        ("monotonicity", "state_machine_safety", "leader_completeness"),
+        Parts(core=TermNotPersisted),
+    ),
+    Mutant(
+        "term_then_vote",
+        "the vote and the new term go to disk in two steps: a crash between them forgets the vote of the old term",
+        "sofa-jraft #1241",
+        ("one_vote_per_term", "election_safety"),
+        Parts(core=TermThenVote),
+    ),
+    Mutant(
+        "send_before_persist",
+        "vote requests and votes are sent before the term and the vote are durable",
+        "sofa-jraft",
+        ("election_safety",),
+        Parts(core=SendBeforePersist),
+    ),
+    Mutant(
+        "vote_cleared_same_term",
+        "voted_for is cleared by stepping down in the same term, so a second candidate of it gets a vote too",
+        "Zeebe #5356, CCF #8094",
+        ("one_vote_per_term", "election_safety"),
+        Parts(core=VoteClearedSameTerm),
+    ),
+    Mutant(
+        "stale_vote_counted",
+        "a vote that was granted for an earlier term is counted in the current one",
+        "Xraft #33, akka-raft #47",
+        ("election_safety",),
+        Parts(core=StaleVoteCounted),
+    ),
+    Mutant(
+        "no_up_to_date_check",
+        "votes are granted to candidates whose log is behind the voter's",
+        "a classic omission of §5.4.1",
+        ("leader_completeness", "state_machine_safety", "acknowledged_writes"),
+        Parts(core=NoUpToDateCheck),
+    ),
+    Mutant(
+        "timer_not_reset",
+        "the election timer goes on after a vote was granted: voters stand against whom they just elected",
+        "braft #465",
+        ("recovery",),
+        Parts(core=TimerNotReset),
+    ),
+)

@@ -1,0 +1,122 @@
+"""Mistakes about the log: what a follower keeps and acknowledges, and what a leader knows of it (§5.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chaos.mutants.mutant import Mutant
+from raft.core import Core, Progress
+from raft.messages import AppendEntriesReply, Entry
+from raft.node import Parts
+
+# ---- the follower's side --------------------------------------------------------------------------------------------
+
+
+class AckBeforeSync(Core):
+    def _ack_needs_lsn(self, match_index: int) -> int:
+        return 0
+
+
+class TruncateOnStaleAppend(Core):
+    def _store_entries(self, prev_log_index: int, entries: Sequence[Entry]) -> int:
+        last_new_index = super()._store_entries(prev_log_index, entries)
+        if last_new_index < self.log.last_index:
+            self._truncate(last_new_index + 1)
+        return last_new_index
+
+
+class ConflictCutTooFar(Core):
+    def _rejection(self, prev_log_index: int) -> AppendEntriesReply:
+        conflict = prev_log_index <= self.log.last_index
+        if conflict and self.commit_index < self.log.last_index:
+            self._truncate(self.commit_index + 1)
+        return super()._rejection(prev_log_index)
+
+
+class RollbackCommitted(Core):
+    def _become_follower(self, term: int, leader: str | None) -> None:
+        stepping_down = self.role != "follower"
+        super()._become_follower(term, leader)
+        # What is committed reaches further than what this node knows to be.
+        if stepping_down and self.commit_index < self.log.last_index:
+            self._truncate(self.commit_index + 1)
+
+
+# ---- the leader's side ----------------------------------------------------------------------------------------------
+
+
+class HintAsMatch(Core):
+    def _on_rejection(self, progress: Progress, m: AppendEntriesReply) -> bool:
+        if not super()._on_rejection(progress, m):
+            return False
+        progress.match_index = progress.next_index - 1
+        return True
+
+
+class MatchStartsValid(Core):
+    def _reset_progress(self) -> None:
+        first = self.log.last_index + 1
+        self.progress = {peer: Progress(next_index=first, match_index=first) for peer in self.peers}
+
+
+class StaleProgressKept(Core):
+    def _reset_progress(self) -> None:
+        earlier = self.progress
+        super()._reset_progress()
+        for peer, known in earlier.items():
+            # Bounded by the entry that this leader is about to append: its log may have been cut meanwhile, and an
+            # index beyond its end would be a crash, not this mistake.
+            self.progress[peer].match_index = min(known.match_index, self.log.last_index + 1)
+
+
+REPLICATION = (
+    Mutant(
+        "ack_before_sync",
+        "an AppendEntries is acknowledged before its entries are durable",
+        "PySyncObj #84",
+        ("leader_completeness", "state_machine_safety", "acknowledged_writes"),
+        Parts(core=AckBeforeSync),
+    ),
+    Mutant(
+        "truncate_on_stale_append",
+        "the log is cut to the length of a delayed, shorter AppendEntries",
+        "akka-raft #66, RaftOS #26",
+        ("leader_completeness", "state_machine_safety", "acknowledged_writes"),
+        Parts(core=TruncateOnStaleAppend),
+    ),
+    Mutant(
+        "conflict_cut_too_far",
+        "a conflict cuts the log back to the commit index, whatever matched before the conflict",
+        "nebula #2483",
+        ("leader_completeness", "state_machine_safety", "acknowledged_writes"),
+        Parts(core=ConflictCutTooFar),
+    ),
+    Mutant(
+        "rollback_committed",
+        "stepping down drops all entries that the node does not know to be committed",
+        "CCF #5674",
+        ("leader_completeness", "state_machine_safety", "acknowledged_writes"),
+        Parts(core=RollbackCommitted),
+    ),
+    Mutant(
+        "hint_as_match",
+        "the hint in a rejection, where the logs may agree, is counted as where they do",
+        "CCF #5325",
+        ("leader_completeness", "state_machine_safety", "acknowledged_writes"),
+        Parts(core=HintAsMatch),
+    ),
+    Mutant(
+        "match_starts_valid",
+        "match_index starts at a valid index, that of the new leader's first entry, which so commits itself",
+        "RATIS-1767",
+        ("leader_completeness", "state_machine_safety", "acknowledged_writes"),
+        Parts(core=MatchStartsValid),
+    ),
+    Mutant(
+        "stale_progress_kept",
+        "match_index is kept from an earlier leadership, although followers lost these entries since",
+        "akka-raft #58, copycat #29",
+        ("leader_completeness", "state_machine_safety", "acknowledged_writes"),
+        Parts(core=StaleProgressKept),
+    ),
+)

@@ -1,0 +1,6 @@
+"""The world `sim`: the same nodes, faults, workload and checkers as `live`, in one process and in virtual time.
+
+Read in this order: `node_clock` and `stepped_node` (one node that moves only when told), `draws` and `network` (what
+becomes of a frame), `scheduler` (virtual time), `cluster` (which incarnation is up), `nemesis` and `clients` (what the
+schedule asks for), `trace` (everything that happened, in one order), `run` (from an empty cluster to a verdict).
+"""

@@ -1,0 +1,47 @@
+"""A node's own clock in virtual time: it may run fast or slow, and jump forward.
+
+The scheduler has the run's time; a node lives by its own. Its clock is a chain of linear segments: (run_us, local_us,
+rate_ppm) says that from `run_us` on it showed `local_us` and gained `rate_ppm` millionths. It never goes
+backwards, like the monotonic clock that real nodes use. Integers only, so that every machine computes the same.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TypeAlias
+
+Segment: TypeAlias = tuple[int, int, int]
+
+MILLION = 1_000_000
+
+
+class NodeClock:
+    """Converts between the run's time and the node's. A new one is right; `change` bends it from a moment on."""
+
+    __slots__ = ("segments",)
+
+    def __init__(self, segments: list[Segment] | None = None) -> None:
+        self.segments: list[Segment] = segments if segments is not None else [(0, 0, 0)]
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it has always shown the run's time."""
+        return len(self.segments) == 1
+
+    def change(self, run_us: int, rate_ppm: int, jump_us: int) -> None:
+        """From `run_us` on it gains `rate_ppm`, after jumping forward by `jump_us`."""
+        self.segments.append((run_us, self.local(run_us) + jump_us, rate_ppm))
+
+    def local(self, run_us: int) -> int:
+        """What the clock shows at `run_us`, which is not before its last change."""
+        from_us, shown_us, rate_ppm = self.segments[-1]
+        return shown_us + (run_us - from_us) * (MILLION + rate_ppm) // MILLION
+
+    def run(self, local_us: int) -> int:
+        """The first moment of the run at which the clock shows at least `local_us`."""
+        place = max(0, bisect_right(self.segments, local_us, key=lambda segment: segment[1]) - 1)
+        from_us, shown_us, rate_ppm = self.segments[place]
+        run_us = from_us - (-(local_us - shown_us) * MILLION // (MILLION + rate_ppm))
+        if place + 1 < len(self.segments):
+            return min(run_us, self.segments[place + 1][0])  # the clock jumped over it
+        return run_us

@@ -1,0 +1,47 @@
+"""Virtual time: what is due, in one order.
+
+Everything that will happen stands in one heap, by time and then by the order in which it was asked for. Time is an
+integer of microseconds, and only goes on when the next thing is taken out; nothing waits for anything real.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+Action: TypeAlias = Callable[[Any], None]
+Due: TypeAlias = tuple[int, int, Action, Any]
+
+
+class Scheduler:
+    """The heap and the clock. An action may ask for more, at its own moment or later."""
+
+    __slots__ = ("_number", "heap", "now_us", "stopped")
+
+    def __init__(self) -> None:
+        self.now_us = 0
+        self.heap: list[Due] = []
+        self.stopped = False
+        self._number = 0
+
+    def at(self, at_us: int, action: Action, argument: Any = None) -> None:
+        """`action(argument)` at `at_us`, or now if that is past; after all that was asked for that moment before."""
+        self._number += 1
+        heapq.heappush(self.heap, (at_us if at_us > self.now_us else self.now_us, self._number, action, argument))
+
+    def after(self, delay_us: int, action: Action, argument: Any = None) -> None:
+        self.at(self.now_us + delay_us, action, argument)
+
+    def run_until(self, until_us: int) -> None:
+        """Does all that is due by `until_us`, and stands there then; ends early where somebody sets `stopped`."""
+        heap, pop = self.heap, heapq.heappop
+        while heap and heap[0][0] <= until_us and not self.stopped:
+            self.now_us, _, action, argument = pop(heap)
+            action(argument)
+        if not self.stopped:
+            self.now_us = max(self.now_us, until_us)
+
+    def stop(self) -> None:
+        """The action that asked for this is the last."""
+        self.stopped = True

@@ -1,0 +1,216 @@
+"""One node that moves only when told: each input is one step, and each step says all that came of it.
+
+The node is the live one's replica, log and recovery over the same disk layer. What the live host takes from the clock,
+the sockets and the disk's own pace comes here from the scheduler, as inputs: a frame, a timer, a client's command,
+"your write is durable". Between steps nothing happens, so there are unsynced bytes between steps, and they can be lost.
+
+A step carries out the outputs in the host's order (report, send, write, apply and answer). A failpoint ends it between
+two of these: what came before is done and reported, what follows is not, and the node is only good to be killed.
+
+Times in here are the run's, except inside the replica, which lives by the node's own clock.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from chaos.schedule import Failpoint
+from chaos.sim.node_clock import NodeClock
+from invariants.events import EntryApplied, Event, MessageReceived, MessageSent
+from raft.disk import Disk, FaultDisk
+from raft.messages import Message
+from raft.node import Parts, make_replica
+from raft.replica import Output, Reply
+from raft.timing import Timing
+from raft.wal import FILE, Identity
+
+
+class StepReport(msgspec.Struct):
+    """What one step did: events in order, messages as (to, number, message), the number of the write that began (0:
+    none), answers to clients, and when the node wants its timer (µs of the run).
+
+    `leader` answers a submission that was refused: whom the node believes to lead. `stopped` says that the step ended
+    at its failpoint.
+    """
+
+    events: list[Event]
+    sends: list[tuple[str, int, Message]]
+    write_lsn: int
+    replies: list[Reply]
+    deadline_us: int
+    accepted: bool = True
+    leader: str | None = None
+    stopped: bool = False
+
+
+class StepConfig(msgspec.Struct, frozen=True):
+    """All that an incarnation needs to know. `seed` feeds its election timer; `clock` are the segments of its clock."""
+
+    cluster: str
+    node: str
+    peers: list[str]
+    incarnation: int
+    timing: Timing
+    seed: int
+    clock: list[tuple[int, int, int]]
+
+
+class SteppedNode:
+    """One incarnation of a node, recovered from `disk` at `now_us`. `first` is the report of its start.
+
+    Raises CorruptLogError, or whatever the node itself dies of; so does every step.
+    """
+
+    def __init__(self, config: StepConfig, parts: Parts, disk: Disk, now_us: int) -> None:
+        self.name = config.node
+        self.incarnation = config.incarnation
+        self.clock = NodeClock(list(config.clock))
+        self.disk = FaultDisk(disk)
+        self.wal = parts.wal(self.disk)
+        self._number = 0
+        recovered = self.wal.recover(Identity(config.cluster, config.node))
+        self.replica = make_replica(
+            parts,
+            node=config.node,
+            peers=config.peers,
+            incarnation=config.incarnation,
+            timing=config.timing,
+            seed=config.seed,
+            recovered=recovered,
+            now_us=self._local(now_us),
+        )
+        self.first = self._advance([], now_us, None)
+
+    # ---- inputs ---------------------------------------------------------------------------------------------------
+
+    def receive(
+        self, sender: str, sender_inc: int, number: int, message: Message, now_us: int, failpoint: Failpoint | None
+    ) -> StepReport:
+        """A frame arrived."""
+        events: list[Event] = [
+            MessageReceived(
+                node=self.name,
+                inc=self.incarnation,
+                t_us=now_us,
+                sender=sender,
+                sender_inc=sender_inc,
+                number=number,
+                type=message.__class__.__name__,
+            )
+        ]
+        self.replica.receive(sender, message, self._local(now_us))
+        return self._advance(events, now_us, failpoint)
+
+    def tick(self, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        """Its timer is due."""
+        self.replica.tick(self._local(now_us))
+        return self._advance([], now_us, failpoint)
+
+    def persisted(self, lsn: int, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        """The write that ended with record `lsn` has had its time: it is synced now."""
+        self.wal.sync()
+        if failpoint == "after_sync":
+            return StepReport([], [], 0, [], 0, stopped=True)
+        self.replica.persisted(lsn, self._local(now_us))
+        return self._advance([], now_us, failpoint)
+
+    def submit(self, token: Any, command: bytes, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        """A client's command. Its answer will carry `token`, now or in a later step."""
+        accepted = self.replica.submit(token, command, self._local(now_us))
+        report = self._advance([], now_us, failpoint)
+        if not accepted:
+            report.accepted, report.leader = False, self.replica.core.leader
+        return report
+
+    def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
+        """Bends its clock from now on; returns when its timer is due after that."""
+        self.clock.change(now_us, rate_ppm, jump_us)
+        return self._deadline(self.replica.core.deadline_us)
+
+    def crash(self, keep_permille: int) -> tuple[int, int]:
+        """The power fails: so many thousandths of the unsynced bytes reach the disk. Returns (kept, lost)."""
+        unsynced = self.disk.unsynced_bytes(FILE)
+        kept = unsynced * keep_permille // 1000
+        self.disk.let_through(FILE, kept)
+        self.disk.forget()
+        return kept, unsynced - kept
+
+    # ---- the step -------------------------------------------------------------------------------------------------
+
+    def _advance(self, events: list[Event], now_us: int, failpoint: Failpoint | None) -> StepReport:
+        output = self.replica.advance()
+        if not self.clock.is_right:
+            self._stamp_with_run_time(output)
+        if failpoint is not None and self._reached(failpoint, output):
+            return self._stop_at(failpoint, output, events, now_us)
+        if output.events:
+            events += output.events
+        sends = self._send(output.messages, events, now_us) if output.messages else []
+        write_lsn = 0
+        if output.write is not None:
+            write_lsn = output.write.lsn
+            self.wal.append(output.write.records)
+        return StepReport(events, sends, write_lsn, output.replies, self._deadline(output.deadline_us))
+
+    def _send(
+        self, messages: list[tuple[str, Message]], events: list[Event], now_us: int
+    ) -> list[tuple[str, int, Message]]:
+        """Numbers the messages and reports them, before they leave."""
+        name, incarnation, number = self.name, self.incarnation, self._number
+        sends = []
+        for to, message in messages:
+            number += 1
+            sends.append((to, number, message))
+            kind = message.__class__.__name__
+            events.append(MessageSent(node=name, inc=incarnation, t_us=now_us, to=to, number=number, type=kind))
+        self._number = number
+        return sends
+
+    # ---- failpoints -----------------------------------------------------------------------------------------------
+
+    def _reached(self, failpoint: Failpoint, output: Output) -> bool:
+        """Whether this step gets to that point: one at which there is something to be cut off from."""
+        match failpoint:
+            case "before_report":
+                return bool(output.events)
+            case "before_send":
+                return bool(output.messages)
+            case "mid_send":
+                return len(output.messages) > 1
+            case "before_write":
+                return output.write is not None
+            case "before_apply":
+                return any(type(event) is EntryApplied for event in output.events)
+            case "before_answer":
+                return bool(output.replies)
+            case "after_sync":
+                return False  # in `persisted`
+
+    def _stop_at(self, failpoint: Failpoint, output: Output, events: list[Event], now_us: int) -> StepReport:
+        """Does what comes before the failpoint, and no more."""
+        sends: list[tuple[str, int, Message]] = []
+        if failpoint != "before_report":
+            # Applying is in memory alone: not to have applied is not to have said so.
+            applying = failpoint == "before_answer"
+            events += [event for event in output.events if applying or type(event) is not EntryApplied]
+            if failpoint != "before_send":
+                messages = output.messages[: len(output.messages) // 2] if failpoint == "mid_send" else output.messages
+                sends = self._send(messages, events, now_us)
+            if failpoint in ("before_apply", "before_answer") and output.write is not None:
+                self.wal.append(output.write.records)
+        return StepReport(events, sends, 0, [], 0, stopped=True)
+
+    # ---- time -----------------------------------------------------------------------------------------------------
+
+    def _local(self, run_us: int) -> int:
+        return run_us if self.clock.is_right else self.clock.local(run_us)
+
+    def _deadline(self, local_us: int) -> int:
+        return local_us if self.clock.is_right else self.clock.run(local_us)
+
+    def _stamp_with_run_time(self, output: Output) -> None:
+        """Events count from the beginning of the run, whatever the node's clock shows."""
+        run = self.clock.run
+        output.events = [msgspec.structs.replace(event, t_us=run(event.t_us)) for event in output.events]

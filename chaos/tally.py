@@ -1,0 +1,69 @@
+"""The tally: what has to be counted of the nodes' events, for vacuity and statistics, without keeping the events.
+
+A simulated run reports hundreds of thousands of events a second of real time, so an event is counted by its type, and
+only the few types of which more is asked have a handler.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from invariants.events import CommitAdvanced, Event, LogTruncated, MessageReceived, MessageSent, RoleChanged, Started
+
+
+class Tally:
+    """Counts of one run's node events, observed one at a time, in any order."""
+
+    __slots__ = ("_counts", "_handlers", "highest_commit", "leader_terms", "started")
+
+    def __init__(self) -> None:
+        self._counts: defaultdict[type[Event], int] = defaultdict(int)
+        self._handlers: dict[type[Event], Callable[[Any], None]] = {
+            Started: self._on_started,
+            RoleChanged: self._on_role,
+            CommitAdvanced: self._on_commit,
+        }
+        self.started: set[tuple[str, int]] = set()
+        """The incarnations (node, inc) that reported `started`; asked for membership only."""
+        self.leader_terms: set[int] = set()
+        """The terms in which some node reported to lead; asked for their number and the highest."""
+        self.highest_commit = 0
+
+    def observe(self, event: Event) -> None:
+        """One event of a node."""
+        kind = type(event)
+        self._counts[kind] += 1
+        if kind in self._handlers:
+            self._handlers[kind](event)
+
+    @property
+    def events(self) -> int:
+        return sum(self._counts.values())
+
+    @property
+    def truncations(self) -> int:
+        """How often a log lost entries to a conflict (§5.3)."""
+        return self._counts.get(LogTruncated, 0)
+
+    @property
+    def messages_sent(self) -> int:
+        return self._counts.get(MessageSent, 0)
+
+    @property
+    def messages_received(self) -> int:
+        return self._counts.get(MessageReceived, 0)
+
+    # ---- the types of which more is asked -------------------------------------------------------------------------
+
+    def _on_started(self, event: Started) -> None:
+        self.started.add((event.node, event.inc))
+
+    def _on_role(self, event: RoleChanged) -> None:
+        if event.role == "leader":
+            self.leader_terms.add(event.term)
+
+    def _on_commit(self, event: CommitAdvanced) -> None:
+        if event.index > self.highest_commit:
+            self.highest_commit = event.index

@@ -1,0 +1,203 @@
+"""A trace to be read: one line an event, in the order in which things happened.
+
+      1.204317  n2#1         became candidate in term 3
+      1.204317  n2#1 > n3    RequestVote #17
+      1.205102  n3#1 < n2#1  RequestVote #17
+      1.301000  harness      fault f1 kill: kill n2 (leader n2)
+      1.310422  c2           invoke c2/17 put reg/c2/0 = c2-17
+
+First the time in seconds, then who: node#incarnation (with the other end of a message), the harness, or a client.
+Of a digest the first digits are shown. Nothing that a node or a client wrote can move the cursor or break the line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import assert_never
+
+from invariants.events import (
+    HARNESS,
+    AnyEvent,
+    CommitAdvanced,
+    EntryAppended,
+    EntryApplied,
+    FaultHealed,
+    FaultInjected,
+    LogTruncated,
+    MessageReceived,
+    MessageSent,
+    NodeExited,
+    NodeKilled,
+    NodeLaunched,
+    NodePaused,
+    NodeResumed,
+    NodeSampled,
+    PhaseStarted,
+    RoleChanged,
+    RunEnded,
+    Started,
+    VoteGranted,
+)
+from invariants.history import Op, Value
+from reports.text import US_PER_S, json_value, milliseconds, visible
+
+SHOWN_DIGITS = 8
+_WHO_WIDTH = len("n3#1 < n2#1")
+_PLAIN = re.compile(r"[\w./:-]+", re.ASCII)
+_MB = 1_000_000
+
+
+def transcript(items: Iterable[AnyEvent | Op]) -> Iterator[str]:
+    """One line for each, without line ends."""
+    return map(line, items)
+
+
+def line(event: AnyEvent | Op) -> str:
+    """One event or client operation as one line, without its line end."""
+    who, what = (event.client, _operation(event)) if isinstance(event, Op) else (_who(event), _what(event))
+    return visible(f"{event.t_us / US_PER_S:10.6f}  {who:<{_WHO_WIDTH}}  {what}")
+
+
+def _who(event: AnyEvent) -> str:
+    if event.node == HARNESS:
+        return HARNESS
+    reporter = f"{event.node}#{event.inc}"
+    match event:
+        case MessageSent():
+            return f"{reporter} > {event.to}"
+        case MessageReceived():
+            return f"{reporter} < {event.sender}#{event.sender_inc}"
+        case _:
+            return reporter
+
+
+def _what(event: AnyEvent) -> str:
+    match event:
+        case Started():
+            return _started(event)
+        case RoleChanged():
+            return _role_changed(event)
+        case VoteGranted():
+            return f"voted for {event.candidate} in term {event.term}"
+        case EntryAppended():
+            return f"appended {event.index} (term {event.term}) {_digits(event.digest)}"
+        case LogTruncated():
+            return f"truncates its log from {event.from_index} on"
+        case CommitAdvanced():
+            return f"committed up to {event.index} in term {event.term}"
+        case EntryApplied():
+            return f"applied {event.index} (term {event.term}), state {_digits(event.digest)}"
+        case MessageSent() | MessageReceived():
+            return f"{event.type} #{event.number}"
+        case NodeLaunched():
+            return f"launched {event.subject}#{event.subject_inc}"
+        case NodeKilled():
+            return f"killed {event.subject}#{event.subject_inc}"
+        case NodePaused():
+            return f"paused {event.subject}#{event.subject_inc}"
+        case NodeResumed():
+            return f"resumed {event.subject}#{event.subject_inc}"
+        case NodeExited():
+            tail = f": {event.log_tail.strip()}" if event.log_tail.strip() else ""
+            return f"{event.subject}#{event.subject_inc} ended by itself with exit code {event.exit_code}{tail}"
+        case NodeSampled():
+            return _sampled(event)
+        case FaultInjected():
+            return _injected(event)
+        case FaultHealed():
+            return _healed(event)
+        case PhaseStarted():
+            return _phase(event)
+        case RunEnded():
+            late = f", up to {milliseconds(event.max_late_us)} ms late" if event.max_late_us else ""
+            return f"the run ended: {event.reason}{late}"
+        case _:
+            assert_never(event)
+
+
+# ---- events of several parts -------------------------------------------------------------------------------------
+
+
+def _started(event: Started) -> str:
+    vote = f"voted for {event.voted_for}" if event.voted_for is not None else "no vote"
+    log = f"log up to {event.last_index} {_digits(event.digest)}".rstrip() if event.last_index else "log empty"
+    return f"started in term {event.term}, {vote}, {log}"
+
+
+def _role_changed(event: RoleChanged) -> str:
+    became = f"became {event.role} in term {event.term}"
+    if event.leader is not None and event.leader != event.node:
+        return f"{became}, leader {event.leader}"
+    return f"{became}, leader unknown" if event.role == "follower" else became
+
+
+def _sampled(event: NodeSampled) -> str:
+    return (
+        f"{event.subject}#{event.subject_inc} uses {event.cpu_percent:.1f} % CPU, {event.rss_bytes / _MB:.1f} MB, "
+        f"{event.open_files} files, {event.threads} threads"
+    )
+
+
+def _injected(event: FaultInjected) -> str:
+    # The harness's own words name the nodes already.
+    detail = event.detail or ", ".join(event.targets)
+    leader = f" (leader {event.leader})" if event.leader is not None else ""
+    return f"fault {event.fault} {event.type}{f': {detail}' if detail else ''}{leader}"
+
+
+def _healed(event: FaultHealed) -> str:
+    parts = [
+        f"healed {event.fault} {event.type}" + (f": {event.effect}" if event.effect else ""),
+        "" if event.effective else "without effect",
+        f"moot: {event.moot}" if event.moot else "",
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def _phase(event: PhaseStarted) -> str:
+    parts = [
+        f"phase {event.phase} begins",
+        f"commit target {event.commit_target}" if event.commit_target else "",
+        f"owed by {', '.join(event.owed)}" if event.owed else "",
+        f"bound {event.bound_us / US_PER_S:g} s" if event.bound_us else "",
+        f"owed within {event.within_us / US_PER_S:g} s" if event.within_us else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+# ---- client operations -------------------------------------------------------------------------------------------
+
+
+def _operation(op: Op) -> str:
+    if op.type == "invoke":
+        return f"invoke {op.op} {op.f} {_value(op.key)}{_written(op)}{' (final read)' if op.final else ''}"
+    # A read that was answered says what it read, even if that is nothing.
+    answered = op.value is not None or (op.type == "ok" and op.f == "get")
+    read = f" = {_value(op.value)}" if answered else ""
+    entry = f" at {op.index}" if op.index is not None else ""
+    term = f" (term {op.term})" if op.term is not None else ""
+    return f"{op.type} {op.op}{read}{entry}{term}{f': {op.error}' if op.error else ''}"
+
+
+def _written(op: Op) -> str:
+    match op.f:
+        case "put":
+            return f" = {_value(op.value)}"
+        case "append":
+            return f" + {_value(op.value)}"
+        case "cas":
+            return f" = {_value(op.value)} if {_value(op.expected)}"
+        case "get" | "delete":
+            return ""
+
+
+def _value(value: Value) -> str:
+    """A plain word as it is, "absent" for no value, and all that could be misread (blanks, quotes, lists) as JSON."""
+    if value is None:
+        return "absent"
+    return value if isinstance(value, str) and value != "absent" and _PLAIN.fullmatch(value) else json_value(value)
+
+
+def _digits(digest: str) -> str:
+    return digest[:SHOWN_DIGITS]
