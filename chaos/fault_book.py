@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from chaos.grudge import resolve
+from chaos.grudge import cut_links, resolve
 from chaos.schedule import (
     LEADER,
     OTHERS,
@@ -141,11 +141,18 @@ class FaultBook:
         """Whether a fault in force isolates the node as the leader: it then leads nobody, whatever it reports."""
         return node in self._isolated.values()
 
-    def needs_leader(self, action: Action) -> bool:
-        """Whether the action cannot fire while no leader is known."""
-        if isinstance(action, Partition | Clog):
+    def must_wait(self, action: Action, leader: str | None) -> bool:
+        """Whether the action cannot fire while this node leads, or nobody does.
+
+        It may need a leader. And a cut that leaves all links of the leader alone would hold nothing back, since
+        followers have nothing to say to each other: it waits for an election.
+        """
+        if not isinstance(action, Partition | Clog):
+            return leader is None and (LEADER in action.nodes or OTHERS in action.nodes)
+        if leader is None:
             return not resolve(action.grudge, self._nodes, None)
-        return LEADER in action.nodes or OTHERS in action.nodes
+        links = cut_links(resolve(action.grudge, self._nodes, leader))
+        return not any(leader in link for link in links)
 
     def named(self, names: Sequence[str], leader: str | None) -> list[str]:
         """The nodes that are meant; each once, in the order in which they are first named."""

@@ -66,7 +66,7 @@ def describe(settings: Settings, seed: int, schedule: Schedule, run: RunDir) -> 
         reports_events=target.reports_events,
         mutant=settings.mutant,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        commit=_commit(),
+        commit=commit(),
         versions=_versions(),
         nodes=schedule.header.nodes,
         config=msgspec.to_builtins(settings),
@@ -84,7 +84,7 @@ def repro(settings: Settings, seed: int, run: RunDir) -> str:
     return shlex.join(words)
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """The commit of the tree that this runs from, where it is one."""
     here = Path(__file__).parent
     try:

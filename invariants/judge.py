@@ -74,6 +74,10 @@ class Judge:
         for kind, handler in handlers.items():
             self._routes.setdefault(kind, []).append((concerned, handler))
 
+    def hears(self, kind: type[Event]) -> bool:
+        """Whether any checker wants events of that type; others need not be observed."""
+        return kind in self._routes
+
     def observe(self, event: Event) -> None:
         """One event of a node or of the harness."""
         for concerned, handler in self._routes.get(type(event), ()):

@@ -39,15 +39,19 @@ class Result(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     error: str | None = None
 
 
-class _List(msgspec.Struct):
-    """A list value with the chained digest of its tokens, so that appending costs the same at any length."""
+class _Item(msgspec.Struct):
+    """A value, and what it adds to the digest. A list also has the chained digest of its tokens (`chain`), so that
+    appending costs the same at any length."""
 
-    tokens: list[str]
-    digest: bytes
+    value: str | list[str]
+    chain: bytes
+    share: int
 
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Command)
+_encode_result = msgspec.msgpack.Encoder().encode
+_from_bytes = int.from_bytes
 
 
 def encode_command(command: Command) -> bytes:
@@ -63,8 +67,8 @@ class Machine:
 
     def __init__(self, max_sessions: int = 100_000) -> None:
         self.max_sessions = max_sessions
-        self._items: dict[str, str | _List] = {}
-        self._sessions: dict[str, tuple[int, Result]] = {}  # oldest use first
+        self._items: dict[str, _Item] = {}
+        self._sessions: dict[str, tuple[int, Result, int]] = {}  # serial, answer, share of the digest; oldest use first
         self._sum = 0
 
     @property
@@ -88,93 +92,67 @@ class Machine:
 
     # ---- sessions (§8) --------------------------------------------------------------------------------------------
 
-    def _answer_again(self, serial: int, session: tuple[int, Result]) -> Result:
-        last_serial, answer = session
+    def _answer_again(self, serial: int, session: tuple[int, Result, int]) -> Result:
+        last_serial, answer, _ = session
         if serial == last_serial:
             return answer
         return Result(False, error=f"serial {serial} is older than this client's latest, {last_serial}")
 
     def _remember(self, client: str, serial: int, result: Result) -> None:
         old = self._sessions.pop(client, None)
-        if old is not None:
-            self._subtract(b"s", client, _session_digest(old))
-        self._sessions[client] = (serial, result)
-        self._add(b"s", client, _session_digest((serial, result)))
+        share = _share(b"s", client, b"%d:" % serial + _encode_result(result))
+        self._sum = (self._sum + share - (old[2] if old is not None else 0)) % _MODULUS
+        self._sessions[client] = (serial, result, share)
         if len(self._sessions) > self.max_sessions:
             oldest = next(iter(self._sessions))  # the same on every node: it follows from the log's order
-            self._subtract(b"s", oldest, _session_digest(self._sessions.pop(oldest)))
+            self._sum = (self._sum - self._sessions.pop(oldest)[2]) % _MODULUS
 
     # ---- operations -----------------------------------------------------------------------------------------------
 
     def _execute(self, asked: Command) -> Result:
-        key, current = asked.key, self._items.get(asked.key)
+        key = asked.key
+        item = self._items.get(key)
+        current = item.value if item is not None else None
         match asked.op:
             case "get":
-                return Result(True, value=_plain(current))
+                return Result(True, value=list(current) if isinstance(current, list) else current)
             case "put":
-                self._set(key, asked.value or "")
+                self._set(key, asked.value or "", (asked.value or "").encode())
                 return Result(True)
             case "append":
-                return self._append(key, current, asked.value or "")
+                return self._append(key, item, asked.value or "")
             case "cas":
-                if isinstance(current, _List) or current != asked.expected:
-                    return Result(False, value=_plain(current), error="cas: the current value is another")
-                self._set(key, asked.value or "")
+                if isinstance(current, list) or current != asked.expected:
+                    value = list(current) if isinstance(current, list) else current
+                    return Result(False, value=value, error="cas: the current value is another")
+                self._set(key, asked.value or "", (asked.value or "").encode())
                 return Result(True)
             case "delete":
-                self._set(key, None)
+                old = self._items.pop(key, None)
+                self._sum = (self._sum - (old.share if old is not None else 0)) % _MODULUS
                 return Result(True)
 
-    def _append(self, key: str, current: str | _List | None, token: str) -> Result:
-        if isinstance(current, str):
-            return Result(False, value=current, error="append: the value is a string, not a list")
-        chain = current if current is not None else _List([], b"")
-        if current is not None:
-            self._subtract(b"l", key, chain.digest)
-        chain.tokens.append(token)
-        chain.digest = _hash(chain.digest, token.encode())
-        self._items[key] = chain
-        self._add(b"l", key, chain.digest)
+    def _append(self, key: str, item: _Item | None, token: str) -> Result:
+        if item is not None and isinstance(item.value, str):
+            return Result(False, value=item.value, error="append: the value is a string, not a list")
+        tokens, chain = (item.value, item.chain) if item is not None else ([], b"")
+        assert isinstance(tokens, list)
+        tokens.append(token)
+        self._set(key, tokens, blake2b(chain + token.encode(), digest_size=8).digest())
         return Result(True)
 
-    def _set(self, key: str, value: str | None) -> None:
+    def _set(self, key: str, value: str | list[str], content: bytes) -> None:
+        """`content` stands for the value: a string's own bytes, or the chained digest of a list's tokens."""
         old = self._items.pop(key, None)
-        if isinstance(old, _List):
-            self._subtract(b"l", key, old.digest)
-        elif old is not None:
-            self._subtract(b"v", key, old.encode())
-        if value is not None:
-            self._items[key] = value
-            self._add(b"v", key, value.encode())
-
-    # ---- the state digest -----------------------------------------------------------------------------------------
-
-    def _add(self, kind: bytes, name: str, content: bytes) -> None:
-        self._sum = (self._sum + _item(kind, name, content)) % _MODULUS
-
-    def _subtract(self, kind: bytes, name: str, content: bytes) -> None:
-        self._sum = (self._sum - _item(kind, name, content)) % _MODULUS
+        share = _share(b"v" if isinstance(value, str) else b"l", key, content)
+        self._sum = (self._sum + share - (old.share if old is not None else 0)) % _MODULUS
+        self._items[key] = _Item(value, content, share)
 
 
-def _plain(value: str | _List | None) -> str | list[str] | None:
-    return list(value.tokens) if isinstance(value, _List) else value
-
-
-def _hash(*parts: bytes) -> bytes:
-    digest = blake2b(digest_size=8)
-    for part in parts:
-        digest.update(b"%d:" % len(part))
-        digest.update(part)
-    return digest.digest()
-
-
-def _item(kind: bytes, name: str, content: bytes) -> int:
-    return int.from_bytes(_hash(kind, name.encode(), content), "big")
-
-
-def _session_digest(session: tuple[int, Result]) -> bytes:
-    serial, result = session
-    return b"%d:" % serial + msgspec.json.encode(result)
+def _share(kind: bytes, name: str, content: bytes) -> int:
+    """What one item or session adds to the state's digest; the name's length keeps name and content apart."""
+    encoded = name.encode()
+    return _from_bytes(blake2b(b"%b%d:%b%b" % (kind, len(encoded), encoded, content), digest_size=8).digest(), "big")
 
 
 def parse_command(raw: Any) -> Command:

@@ -66,6 +66,8 @@ class Parts:
     core: type[Core] = Core
     wal: type[WriteAheadLog] = WriteAheadLog
     machine: type[Machine] = Machine
+    disk: type[FaultDisk] = FaultDisk
+    transport: type[Transport] = Transport
 
 
 def make_replica(
@@ -108,9 +110,9 @@ class Node:
     async def start(self) -> None:
         """Raises CorruptLogError, FolderInUseError or OSError where the node must not or cannot start."""
         config, parts = self.config, self.parts
-        _crash_on_any_error(asyncio.get_running_loop())
+        crash_on_any_error(asyncio.get_running_loop())
         disk: Disk = OsDisk(Path(config.data_dir))
-        self.disk = FaultDisk(disk) if config.fault_disk else disk
+        self.disk = parts.disk(disk) if config.fault_disk else disk
         wal = parts.wal(self.disk)
         recovered = wal.recover(Identity(config.cluster, config.node))
 
@@ -134,7 +136,7 @@ class Node:
             events=EventFile(Path(config.events_file)) if config.events_file else None,
         )
         hello = Hello(PROTOCOL_VERSION, config.cluster, config.node, config.incarnation, "")
-        self._transport = Transport(hello, config.peers, host.on_message)
+        self._transport = parts.transport(hello, config.peers, host.on_message)
         await self._transport.listen(config.host, config.raft_port)
         self.raft_port = self._transport.port
         urls = self._transport.peer_urls
@@ -155,7 +157,7 @@ class Node:
             self.disk.close()
 
 
-def _crash_on_any_error(loop: asyncio.AbstractEventLoop) -> None:
+def crash_on_any_error(loop: asyncio.AbstractEventLoop) -> None:
     """A node that has met an error it does not know must not go on: its state may be half of a step."""
 
     def crash(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

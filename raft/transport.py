@@ -67,6 +67,11 @@ class Transport:
         for link in self._links.values():
             link.start()
 
+    async def connected(self) -> None:
+        """Returns once every link has been up, for a host that must not lose its first messages."""
+        for link in self._links.values():
+            await link.has_been_up.wait()
+
     def number(self, messages: Iterable[tuple[str, Message]]) -> list[Numbered]:
         """Numbers the messages whose link is up, so that they can be reported before they leave; the rest is lost."""
         numbered: list[Numbered] = []
@@ -167,6 +172,7 @@ class _Link:
         self._connection: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
         self._try_now = asyncio.Event()
+        self.has_been_up = asyncio.Event()
         # Jitter only spreads reconnects over time; nothing that is judged depends on it.
         self._jitter = random.Random(peer)
 
@@ -210,6 +216,7 @@ class _Link:
             else:
                 connection.write(self._make_hello())
                 self._connection = connection
+                self.has_been_up.set()
                 await gone
                 self._connection = None
                 if loop.time() - started > BACKOFF_MAX_S:

@@ -6,49 +6,34 @@ import os
 import secrets
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
 
+from chaos.cli.arguments import (
+    check_target,
+    check_world,
+    fault_kinds,
+    given_options,
+    known_world,
+    make_folder,
+    saved_schedule,
+    schedule_config,
+)
 from chaos.cli.cluster import ElectionTimeout, make_timing
 from chaos.cli.common import fail, parse_seeds, say
 from chaos.cli.view import View
-from chaos.generate import FAULT_KINDS, LIVE_KINDS, ScheduleConfig, drawn
+from chaos.generate import drawn
 from chaos.live.run import Watch, run_live
-from chaos.mutants import MUTANTS
-from chaos.schedule import Schedule, ScheduleError, kind_of, load
-from chaos.settings import WORLDS, Settings, World, describe, new_run_dir
+from chaos.schedule import Schedule
+from chaos.settings import Settings, describe, new_run_dir
 from chaos.sim.world import run_sim
-from chaos.target import CommandTarget, TargetError
 from invariants.rundir import RunDir, RunInfo
 from invariants.verdict import EXIT_CODE, overall
 from reports.github import publish
 from reports.model import build
 from reports.write import Format, render, render_campaign, write_reports
-
-DECIDES_NOTHING = ("--jobs", "--max-failures", "--time-limit")
-GIVEN_IN_REPRO = (
-    *DECIDES_NOTHING,
-    "--json",
-    "--quiet",
-    "--fail-fast",
-    "--repeat",
-    "--out",
-    "--seed",
-    "--seeds",
-    "--schedule",
-)
-
-OPTION_OF = {
-    "warmup_s": "--warmup",
-    "duration_s": "--duration",
-    "liveness_s": "--liveness",
-    "ops_per_second": "--rate",
-    "fault_interval_s": "--fault-interval",
-    "election_timeout_us_max": "--election-timeout",
-}
-"""What the fields of a ScheduleConfig are called on the command line, where that is not just --field."""
 
 
 def run(
@@ -106,24 +91,24 @@ def run(
     """
     if seeds is not None and (seed is not None or schedule is not None):
         fail("--seeds cannot be combined with --seed or --schedule")
-    chosen_world = _world(world)
-    _check_target(mutant, target_command)
-    _check_world(chosen_world, target_command, swarm)
+    chosen_world = known_world(world)
+    check_target(mutant, target_command)
+    check_world(chosen_world, target_command, swarm)
     swarm = chosen_world != "live" if swarm is None else swarm
     timing = make_timing(election_timeout, heartbeat, heartbeats_per_timeout=3)
-    config = _config(
+    config = schedule_config(
         nodes=nodes if nodes is not None else 0 if swarm else 5,
         clients=clients,
         warmup_s=warmup,
         duration_s=duration,
         liveness_s=liveness,
         ops_per_second=rate,
-        faults=_kinds(faults, chosen_world, target_command),
+        faults=fault_kinds(faults, chosen_world, target_command),
         fault_interval_s=fault_interval,
         election_timeout_us_max=timing.election_timeout_max_us,
         swarm=swarm,
     )
-    saved = _saved(schedule, chosen_world)
+    saved = saved_schedule(schedule, chosen_world)
     settings = Settings(
         world=chosen_world,
         schedule=config,
@@ -131,13 +116,13 @@ def run(
         mutant=mutant,
         command=target_command,
         schedule_file=str(schedule) if schedule else None,
-        options=_given(context),
+        options=given_options(context),
     )
     if seeds is not None:
         chosen = parse_seeds(seeds)
     else:
         chosen = [seed if seed is not None else saved.header.seed if saved else secrets.randbelow(1_000_000)]
-    _make(out)
+    make_folder(out)
     if seeds is not None and chosen_world == "sim" and repeat == 1:
         from chaos.cli.campaign import run_campaign
 
@@ -164,79 +149,6 @@ def run(
         say(f"interrupted: {len(done)} of {len(plans)} runs were made")
         outcomes.append("unknown")
     raise typer.Exit(EXIT_CODE[overall(outcomes)])
-
-
-# ---- arguments: each check ends with exit code 254 and names the option ------------------------------------------
-
-
-def _check_target(mutant: str | None, command: str | None) -> None:
-    if mutant is not None and mutant not in MUTANTS:
-        fail(f"--mutant: there is no {mutant!r}; there are {', '.join(MUTANTS)}")
-    if mutant is not None and command is not None:
-        fail("--mutant and --target-command exclude each other: a mutant is our own Raft")
-    if command is not None:
-        try:
-            CommandTarget(command)
-        except TargetError as error:
-            fail(f"--target-command: {error}")
-
-
-def _world(world: str) -> World:
-    for known in WORLDS:
-        if world == known:
-            return known
-    fail(f"--world: there is no {world!r}; there are {', '.join(WORLDS)}")
-
-
-def _check_world(world: World, command: str | None, swarm: bool | None) -> None:
-    if world != "live" and command is not None:
-        fail(f"--target-command: only our own Raft runs in virtual time; leave out --world {world}")
-    if world == "live" and swarm:
-        fail("--swarm draws faults that only virtual time has; give --world sim or --world lockstep with it")
-
-
-def _kinds(faults: str | None, world: World, command: str | None) -> tuple[str, ...]:
-    possible = LIVE_KINDS if world == "live" else FAULT_KINDS
-    if faults is None:
-        kinds: list[str] = list(possible)
-    else:
-        kinds = [kind.strip() for kind in faults.split(",") if kind.strip()]
-        for kind in kinds:
-            if kind not in possible:
-                fail(f"--faults: {kind!r} is unknown in the world {world}; expected some of {', '.join(possible)}")
-    return tuple(kind for kind in kinds if command is None or kind != "slow_sync")  # a command cannot be asked to
-
-
-def _config(**fields: Any) -> ScheduleConfig:
-    try:
-        return ScheduleConfig(**fields)
-    except ScheduleError as error:
-        field, _, wrong = str(error).partition(":")
-        fail(f"{OPTION_OF.get(field, f'--{field}')}:{wrong}")
-
-
-def _saved(schedule: Path | None, world: World) -> Schedule | None:
-    if schedule is None:
-        return None
-    try:
-        saved = load(schedule)
-    except ScheduleError as error:
-        fail(f"--schedule: {error}")
-    if world == "live":
-        for fault in saved.faults:
-            if kind_of(fault.action) not in LIVE_KINDS:
-                fail(
-                    f"--schedule: {schedule}: fault {fault.id} is a {kind_of(fault.action)}, which the world live "
-                    "does not have; give --world sim or --world lockstep"
-                )
-    return saved
-
-
-def _make(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        fail(f"--out: cannot make run directories in {out} ({error.strerror})")
 
 
 # ---- runs --------------------------------------------------------------------------------------------------------
@@ -323,16 +235,3 @@ def _one_line(info: RunInfo, directory: RunDir) -> str:
         f"{stats['ops_ok']} ops ok, {stats['elections']} elections, {stats['restarts']} restarts, "
         f"{stats['wall_s']:.1f} s  {directory.path}"
     )
-
-
-def _given(context: typer.Context) -> list[str]:
-    """The options that were given and that decide what a run is, as words of a command line."""
-    words: list[str] = []
-    for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        option = parameter.opts[0]
-        if source is None or source.name != "COMMANDLINE" or option in GIVEN_IN_REPRO:
-            continue
-        value = context.params[parameter.name or ""]
-        words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
-    return words

@@ -74,7 +74,7 @@ def diff(
             raise typer.Exit(EXIT_EQUAL)
     except RunDirError as error:
         fail(str(error))
-    _print_lines(_difference(found, left, right))
+    _print_lines(describe_difference(found, str(left), str(right)))
     raise typer.Exit(EXIT_DIFFERENT)
 
 
@@ -104,13 +104,14 @@ def _nodes(run: RunDir, wanted: list[str] | None) -> set[str] | None:
 # ---- what is printed ---------------------------------------------------------------------------------------------
 
 
-def _difference(found: Difference, left: Path, right: Path) -> Iterator[str]:
+def describe_difference(found: Difference, left: str, right: str) -> Iterator[str]:
+    """Where two runs, named `left` and `right`, part, and what led to it; a line each."""
     yield f"{count(found.common, 'event')} equal, then the runs differ."
     if found.before:
         yield "Before that (* the same node or client, < what happened before it elsewhere):"
     yield from (f"{_MARK[relation]} {line(item.event)}" for relation, item in found.before)
     for path, item in ((left, found.left), (right, found.right)):
-        yield f"{visible(str(path))}:"
+        yield f"{visible(path)}:"
         yield f"  {line(item.event)}" if item is not None else "  nothing more"
     if found.fields:
         yield "They differ in:"

@@ -86,7 +86,7 @@ class Nemesis:
             await asyncio.sleep(when.after_us / 1e6)
         else:
             await asyncio.sleep(max(0, self._zero_us + (when.at_us or 0) - self._now_us()) / 1e6)
-        while self._leader() is None and self.book.needs_leader(fault.action):  # noqa: ASYNC110 - roles change with each event read
+        while self.book.must_wait(fault.action, self._leader()):  # noqa: ASYNC110 - roles change with each event read
             await asyncio.sleep(LEADER_POLL_S)
         return self._leader(), voter
 

@@ -29,7 +29,7 @@ import psutil
 
 # The fork server loads these once. A child loads the program that started it again, so that is among them: Python 3.11
 # does not do this for "__main__" although it says so. A name that cannot be imported is skipped.
-PRELOAD = ("chaos.cli.app", "chaos.live.node_process", "chaos.live.proxy", "uvloop")
+PRELOAD = ("chaos.cli.app", "chaos.live.node_process", "chaos.live.proxy", "chaos.lockstep.node_process", "uvloop")
 GONE_TIMEOUT_S = 5.0
 
 
@@ -72,6 +72,11 @@ class Child:
         self._process.join(GONE_TIMEOUT_S)
         _wait(lambda: not _group_lives(self.pid), f"{self.name}: the process group {self.pid} survives SIGKILL")
         self._forget(self.pid)
+
+    def wait(self, patience_s: float) -> None:
+        """Lets it end by itself, and kills what is left after `patience_s`."""
+        self._process.join(patience_s)
+        self.kill()
 
     def terminate(self, patience_s: float) -> None:
         """SIGTERM, then SIGKILL to what is left after `patience_s`."""

@@ -70,7 +70,7 @@ ELECTIONS = (
         "term_not_persisted",
         "current_term is not written to disk: restarted nodes begin again at term 0 and commit in old terms",
         "PySyncObj #202",
-        ("monotonicity", "state_machine_safety", "leader_completeness"),
+        ("state_machine_safety", "leader_completeness", "monotonicity", "one_vote_per_term"),
         Parts(core=TermNotPersisted),
     ),
     Mutant(

@@ -262,8 +262,8 @@ class VirtualCluster:
 
     def _on_timer(self, due: tuple[_Node, int]) -> None:
         node, incarnation = due
-        if node.incarnation != incarnation:
-            return
+        if node.incarnation != incarnation or node.timer_at_us != self._scheduler.now_us:
+            return  # of an earlier incarnation, or one in whose place an earlier one was set
         node.timer_at_us = None
         if node.state != "up":
             return  # one that is paused looks at its timer when it goes on

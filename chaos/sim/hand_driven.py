@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from typing import Any
 
 import msgspec
 
@@ -57,7 +59,8 @@ class Step(msgspec.Struct):
     """One input to one node and what came of it.
 
     `received` is the frame that came in, or `input` says in words what did. `written` are the records of the write that
-    began; `lost` are the frames that this step sent into a cut. `report` None: the node is down; `end` says why.
+    began; `lost` are the frames that it sent into a cut, or that found it down. `report` None: the node is down, and
+    `end` says why.
     """
 
     node: str
@@ -118,13 +121,12 @@ class HandDrivenCluster:
 
     def crash(self, name: str, keep_permille: int) -> Step:
         """The power of the node fails; of its unsynced bytes so many thousandths reach the disk."""
-        node = self._up(name)
-        unsynced = node.unsynced_bytes
-        node.crash(keep_permille)
+        kept, lost = self._up(name).crash(keep_permille)
         self._down(name)
         self._observe([NodeKilled(**self._subject(name))])
-        kept = unsynced * keep_permille // 1000
-        end = f"{kept} of its {unsynced} unsynced bytes reached the disk" if unsynced else "all it wrote was synced"
+        end = (
+            f"{kept} of its {kept + lost} unsynced bytes reached the disk" if kept + lost else "all it wrote is synced"
+        )
         return Step(name, self.now_us, "crashes", end=end)
 
     def tick(self, name: str) -> Step:
@@ -154,10 +156,14 @@ class HandDrivenCluster:
         step = Step(frame.to, self.now_us, received=frame)
         node = self.nodes.get(frame.to)
         if node is None:
-            step.end = "is down"
+            step.lost, step.end = [frame], "is down"
             return step
         sender, inc, number, message = frame.sender, frame.sender_inc, frame.number, frame.message
         return self._step(step, lambda: node.receive(sender, inc, number, message, self.now_us, None))
+
+    def names_by_deadline(self) -> list[str]:
+        """The nodes that are up, the one whose timer is due first before the others."""
+        return sorted(self.nodes, key=lambda name: (self._deadlines[name], name))
 
     # ---- the network ----------------------------------------------------------------------------------------------
 
@@ -171,7 +177,7 @@ class HandDrivenCluster:
 
     def duplicate(self, frame: Frame) -> None:
         """The network has the frame twice; the copy follows all others."""
-        self.frames.append(frame)
+        self.frames.append(copy(frame))
 
     def delay(self, frame: Frame) -> None:
         """All other frames overtake this one."""
@@ -269,7 +275,7 @@ class HandDrivenCluster:
         for event in events:
             self.judge.observe(event)
 
-    def _subject(self, name: str) -> dict[str, object]:
+    def _subject(self, name: str) -> dict[str, Any]:
         return {
             "node": HARNESS,
             "inc": 1,

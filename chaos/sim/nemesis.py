@@ -78,7 +78,7 @@ class VirtualNemesis:
         if self._ended:
             return
         leader = self._leader()
-        if leader is None and self.book.needs_leader(fault.action):
+        if self.book.must_wait(fault.action, leader):
             self._scheduler.after(LEADER_POLL_US, self._moment, due)
             return
         match fault.action:
@@ -188,8 +188,6 @@ class VirtualNemesis:
     def _clog(self, fault: Fault, action: Clog, leader: str | None) -> None:
         grudge = resolve(action.grudge, self._nodes, leader)
         links = cut_links(grudge)
-        if not links:
-            return  # the leader's link to a node that has turned out to be the leader
         span = self.book.begin(fault, sorted({node for link in links for node in link}), leader)
         before = self._network.counters()
         self._network.clog(fault.id, links)
@@ -286,12 +284,11 @@ class _Killing:
             self._end()
 
     def _end(self) -> None:
-        """All are back, or the safety phase is over: who waits for a failpoint is let off, and who is down starts."""
+        """All are back, or the safety phase is over: who waits for a failpoint is killed, and who is down starts."""
         if self._nemesis._healing.pop(self._span.fault.id, None) is None:
             return
-        for node in self._waiting:
-            self._cluster.disarm(node)
-        self._waiting = []
+        for node in list(self._waiting):
+            self._strike(node)
         for node in self._hit:
             self._restart(node)
         hit = [node for node in self._span.nodes if node in self._hit]

@@ -7,11 +7,16 @@ own they write their events themselves, and only the order is written for them h
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from invariants.rundir import RunDir
 
 FLUSHED_AT_ONCE = 1000
+
+Stream: TypeAlias = tuple[str, int]
+"""A node and its incarnation, or one of these:"""
+HARNESS_STREAM: Stream = ("harness", 0)
+HISTORY_STREAM: Stream = ("history", 0)
 
 
 class Recorder:
@@ -21,18 +26,16 @@ class Recorder:
         self._run = run
         self._nodes_write = nodes_write
         self._files: dict[Path, BinaryIO] = {}
-        self._last = ("", 0)
+        self._stream: Stream = HARNESS_STREAM
+        self._count = 0
         self._order: list[str] = []
 
-    def write(self, stream: str, lines: bytes, count: int) -> None:
-        """`count` lines of the stream "harness", "history", or a node and its incarnation such as "n1/2"."""
-        if not count:
-            return
-        name, before = self._last
-        if stream != name:
+    def write(self, stream: Stream, lines: bytes, count: int) -> None:
+        """`count` lines of a stream."""
+        if stream != self._stream:
             self._note()
-            before = 0
-        self._last = (stream, before + count)
+            self._stream, self._count = stream, 0
+        self._count += count
         file = self._file_of(stream)
         if file is not None:
             self._open(file).write(lines)
@@ -44,9 +47,9 @@ class Recorder:
             file.close()
 
     def _note(self) -> None:
-        stream, count = self._last
-        if count:
-            self._order.append(f"{stream} {count}\n")
+        name, incarnation = self._stream
+        if self._count:
+            self._order.append(f"{name}/{incarnation} {self._count}\n" if incarnation else f"{name} {self._count}\n")
         if len(self._order) >= FLUSHED_AT_ONCE:
             self._flush()
 
@@ -58,15 +61,12 @@ class Recorder:
             order.writelines(self._order)
         self._order = []
 
-    def _file_of(self, stream: str) -> Path | None:
-        if stream == "harness":
+    def _file_of(self, stream: Stream) -> Path | None:
+        if stream == HARNESS_STREAM:
             return self._run.harness
-        if stream == "history":
+        if stream == HISTORY_STREAM:
             return self._run.history
-        if self._nodes_write:
-            return None
-        node, _, incarnation = stream.partition("/")
-        return self._run.node_events(node, int(incarnation))
+        return None if self._nodes_write else self._run.node_events(*stream)
 
     def _open(self, path: Path) -> BinaryIO:
         if path not in self._files:

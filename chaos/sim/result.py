@@ -7,7 +7,7 @@ import msgspec
 from invariants.verdict import Outcome
 
 
-class SeedResult(msgspec.Struct, kw_only=True):
+class SeedResult(msgspec.Struct, kw_only=True, tag_field="kind", tag="seed"):
     """One seed. `violated` and `unknown` name invariants, `vacuous` says what was missing, a sentence each.
 
     `run` is the run directory, which only a seed leaves that was not valid; `repro` the command that repeats it.

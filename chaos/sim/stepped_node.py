@@ -15,11 +15,12 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from chaos.schedule import Failpoint
 from chaos.sim.node_clock import NodeClock
 from invariants.events import EntryApplied, Event, MessageReceived, MessageSent
-from raft.disk import Disk, FaultDisk
+from raft.disk import Disk
 from raft.messages import Message
 from raft.node import Parts, make_replica
 from raft.replica import Output, Reply
@@ -36,7 +37,7 @@ class StepReport(msgspec.Struct):
     """
 
     events: list[Event]
-    sends: list[tuple[str, int, Message]]
+    sends: list[tuple[str, int, Any]]
     write_lsn: int
     replies: list[Reply]
     deadline_us: int
@@ -67,7 +68,7 @@ class SteppedNode:
         self.name = config.node
         self.incarnation = config.incarnation
         self.clock = NodeClock(list(config.clock))
-        self.disk = FaultDisk(disk)
+        self.disk = parts.disk(disk)
         self.wal = parts.wal(self.disk)
         self._number = 0
         recovered = self.wal.recover(Identity(config.cluster, config.node))
@@ -142,7 +143,7 @@ class SteppedNode:
     def _advance(self, events: list[Event], now_us: int, failpoint: Failpoint | None) -> StepReport:
         output = self.replica.advance()
         if not self.clock.is_right:
-            self._stamp_with_run_time(output)
+            self._stamp_with_run_time(output, now_us)
         if failpoint is not None and self._reached(failpoint, output):
             return self._stop_at(failpoint, output, events, now_us)
         if output.events:
@@ -210,7 +211,10 @@ class SteppedNode:
     def _deadline(self, local_us: int) -> int:
         return local_us if self.clock.is_right else self.clock.run(local_us)
 
-    def _stamp_with_run_time(self, output: Output) -> None:
+    def _stamp_with_run_time(self, output: Output, now_us: int) -> None:
         """Events count from the beginning of the run, whatever the node's clock shows."""
-        run = self.clock.run
-        output.events = [msgspec.structs.replace(event, t_us=run(event.t_us)) for event in output.events]
+        # Nearly all are of this moment; some were held back until a write was durable.
+        run, local_us = self.clock.run, self.replica.core.now_us
+        output.events = [
+            replace(event, t_us=now_us if event.t_us == local_us else run(event.t_us)) for event in output.events
+        ]

@@ -7,25 +7,27 @@ also goes to the judge, the tally and the cluster's view, and, where the run is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 
 from chaos.cluster_view import ClusterView
-from chaos.sim.recorder import Recorder
+from chaos.sim.recorder import HARNESS_STREAM, HISTORY_STREAM, Recorder, Stream
 from chaos.tally import Tally
 from invariants.events import AnyEvent, Event, HarnessEvent
 from invariants.history import Op, OpType
 from invariants.judge import Judge
 
-HASHED_AT_ONCE = 1 << 16
+HASHED_AT_ONCE = 500
+"""Steps; each call of the hash costs as much as some hundred bytes."""
 
-_encode_into = msgspec.json.Encoder().encode_into
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class Trace:
-    """Takes events in the order of the run. `harness` and `operations` are kept; the nodes' events are only counted."""
+    """Takes events in the order of the run. `harness_events` and `operations` are kept, nodes' events only counted."""
 
     def __init__(self, judge: Judge, tally: Tally, view: ClusterView, recorder: Recorder | None) -> None:
         self.judge = judge
@@ -36,44 +38,53 @@ class Trace:
         self._view = view
         self._recorder = recorder
         self._sha = sha256()
-        self._buffer = bytearray()
+        self._unhashed: list[bytes] = []
+        self._hearers: dict[type[Event], tuple[Callable[[Any], None], ...]] = {}  # by type, who is told of it
 
     def node(self, name: str, incarnation: int, reported: list[Event]) -> None:
         """What one step of one incarnation reported."""
-        self.write(f"{name}/{incarnation}", reported)
-        judge, tally, view = self.judge.observe, self.tally.observe, self._view.observe
+        self._write((name, incarnation), reported)
+        hearers = self._hearers
         for event in reported:
-            judge(event)
-            tally(event)
-            view(event)  # type: ignore[arg-type]
+            kind = event.__class__
+            for hear in hearers.get(kind) or self._who_hears(kind):
+                hear(event)
 
     def harness(self, event: HarnessEvent) -> None:
         """An event of the harness itself."""
-        self.write("harness", [event])
+        self._write(HARNESS_STREAM, [event])
         self.harness_events.append(event)
         self.judge.observe(event)
 
     def operation(self, op: Op) -> None:
         """A client invoked an operation, or saw its end."""
-        self.write("history", [op])
+        self._write(HISTORY_STREAM, [op])
         self.operations.append(op)
         self.counts[op.type] += 1
         self.judge.observe_op(op)
 
-    def write(self, stream: str, items: list[Any]) -> None:
-        buffer = self._buffer
-        began = len(buffer)
-        for item in items:
-            _encode_into(item, buffer, -1)
-            buffer += b"\n"
-        if self._recorder is not None:
-            self._recorder.write(stream, bytes(buffer[began:]), len(items))
-        if len(buffer) > HASHED_AT_ONCE:
-            self._sha.update(buffer)
-            buffer.clear()
-
     def digest(self) -> str:
         """The SHA-256 of everything so far, hexadecimal."""
-        self._sha.update(self._buffer)
-        self._buffer.clear()
+        self._hash()
         return self._sha.hexdigest()
+
+    def _write(self, stream: Stream, items: list[Any]) -> None:
+        lines = _encode_lines(items)
+        self._unhashed.append(lines)
+        if len(self._unhashed) >= HASHED_AT_ONCE:
+            self._hash()
+        if self._recorder is not None:
+            self._recorder.write(stream, lines, len(items))
+
+    def _hash(self) -> None:
+        self._sha.update(b"".join(self._unhashed))
+        self._unhashed.clear()
+
+    def _who_hears(self, kind: type[Event]) -> tuple[Callable[[Any], None], ...]:
+        hears: list[Callable[[Any], None]] = [self.tally.observe]
+        if self.judge.hears(kind):
+            hears.append(self.judge.observe)
+        if kind in self._view.handlers:
+            hears.append(self._view.handlers[kind])
+        self._hearers[kind] = tuple(hears)
+        return self._hearers[kind]

@@ -162,7 +162,7 @@ def test_what_the_command_line_does_not_know_is_refused_in_one_line(arguments: l
 def test_the_installed_command_ends_with_the_same_code() -> None:
     done = raft_chaos("run", "--nodes", "2")
     assert (done.returncode, done.stdout) == (254, "")
-    assert done.stderr == "raft-chaos: --nodes: expected at least 3 (fewer tolerate no failure), got 2\n"
+    assert done.stderr == "raft-chaos: --nodes: expected at least 3 (fewer tolerate no failure), 0 only with swarm; got 2\n"
 
 
 def test_help_is_no_error(called: Called) -> None:

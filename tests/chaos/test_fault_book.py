@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from chaos import fault_book
 from chaos.fault_book import FaultBook, Seen, Span
-from chaos.schedule import Action, Fault, Grudge, Kill, Network, Partition, Pause, SlowSync, When
+from chaos.schedule import Action, Clock, Clog, Fault, Grudge, Kill, Network, Partition, Pause, SlowSync, When
 from invariants.events import HARNESS, FaultHealed, FaultInjected, HarnessEvent
 
 NODES = ["n1", "n2", "n3"]
@@ -212,7 +214,15 @@ def test_names_stand_for_nodes_each_only_once(world: World) -> None:
     ],
 )
 def test_a_fault_waits_for_a_leader_only_if_it_names_one(world: World, action: Action, needs: bool) -> None:
-    assert world.book.needs_leader(action) is needs
+    assert world.book.must_wait(action, None) is needs
+
+
+@pytest.mark.parametrize("make", [lambda grudge: Partition("bridge", grudge), Clog])
+def test_a_cut_waits_while_it_leaves_the_leader_s_links_alone(world: World, make: Callable[..., Action]) -> None:
+    action = make({"n2": ["n3"], "n3": ["n2"]})
+    assert world.book.must_wait(action, "n1")
+    assert not world.book.must_wait(action, "n2")
+    assert not world.book.must_wait(action, None)
 
 
 # ---- the words ----------------------------------------------------------------------------------------------------
@@ -266,3 +276,26 @@ def test_the_words_for_a_bad_network() -> None:
         True, "frames: 0 delayed, 2 lost, 0 duplicated, 1 reordered"
     )
     assert not fault_book.degraded(delayed=0, lost=0, duplicated=0, reordered=0).effective
+
+
+def test_the_words_for_a_kill_at_a_failpoint() -> None:
+    assert fault_book.killing(["n2"], "mid_send") == "kill n2, mid_send"
+
+
+def test_the_words_for_a_clog() -> None:
+    assert fault_book.clogging({"n1": ["n2", "n3"]}) == "clog: n1 waits for n2 n3"
+    assert fault_book.clogged(3) == Seen(True, "3 frames held and let go at once")
+    assert not fault_book.clogged(0).effective
+
+
+def test_the_words_for_a_reset() -> None:
+    assert fault_book.resetting(["n1", "n2"]) == "reset the connections of n1 n2"
+    assert fault_book.reset(1, 2) == Seen(True, "frames in flight: 1 delivered, 2 lost")
+    assert not fault_book.reset(0, 0).effective
+
+
+def test_the_words_for_a_clock() -> None:
+    bent = fault_book.bending(["n1"], Clock(["n1"], rate_ppm=-50_000, jump_us=2_500))
+    assert bent == "clocks of n1 jump by 2.5 ms and gain -5 %"
+    assert fault_book.bent(-1_500) == Seen(True, "gained -1.5 ms")
+    assert not fault_book.bent(0).effective

@@ -21,18 +21,7 @@ from typing import NamedTuple, TypeVar
 from invariants.events import Event
 from raft.core import Core
 from raft.machine import Command, Machine, encode_command
-from raft.messages import (
-    Append,
-    AppendEntries,
-    AppendEntriesReply,
-    Entry,
-    HardState,
-    Message,
-    Record,
-    Recovered,
-    RequestVote,
-    RequestVoteReply,
-)
+from raft.messages import Append, Entry, HardState, Message, Record, Recovered
 from raft.pending import Write
 from raft.replica import Output, Replica, Reply
 from raft.timing import Timing
@@ -182,9 +171,6 @@ class Server:
         return [event for event in self.events if isinstance(event, kind)]
 
 
-ANY = (AppendEntries, AppendEntriesReply, RequestVote, RequestVoteReply)
-
-
 class Packet(NamedTuple):
     """A message in the network."""
 
@@ -258,16 +244,19 @@ class Cluster:
     def persist(self, name: str) -> None:
         self.step(self[name], self[name].persist)
 
+    def persist_all(self, name: str) -> None:
+        self.step(self[name], self[name].persist_all)
+
     def deliver(self, packet: Packet) -> None:
         """Hands over a message. Nothing arrives at a server that is down, or crosses the cut around `cut_off`."""
         server = self[packet.to]
         if server.replica is not None and (packet.source in self.cut_off) == (packet.to in self.cut_off):
             self.step(server, lambda: server.receive(packet.source, packet.message))
 
-    def deliver_from(self, source: str, *to: str, kind: type[Message] | tuple[type[Message], ...] = ANY) -> None:
-        """All that `source` has sent to these servers by now arrives, in order; `kind` alone, where it is given."""
+    def deliver_from(self, source: str, *to: str) -> None:
+        """All that `source` has sent to these servers by now arrives, in order."""
         for packet in list(self.network):
-            if packet.source == source and packet.to in to and isinstance(packet.message, kind):
+            if packet.source == source and packet.to in to:
                 self.network.remove(packet)
                 self.deliver(packet)
 

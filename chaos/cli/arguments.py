@@ -1,0 +1,121 @@
+"""The arguments that say what a run is to be: each check ends with exit code 254 and names the option."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from chaos.cli.common import fail
+from chaos.generate import FAULT_KINDS, LIVE_KINDS, ScheduleConfig
+from chaos.mutants import MUTANTS
+from chaos.schedule import Schedule, ScheduleError, kind_of, load
+from chaos.settings import WORLDS, World
+from chaos.target import CommandTarget, TargetError
+
+DECIDES_NOTHING = ("--jobs", "--max-failures", "--time-limit")
+GIVEN_IN_REPRO = (
+    *DECIDES_NOTHING,
+    "--json",
+    "--quiet",
+    "--fail-fast",
+    "--repeat",
+    "--out",
+    "--seed",
+    "--seeds",
+    "--schedule",
+)
+
+OPTION_OF = {
+    "warmup_s": "--warmup",
+    "duration_s": "--duration",
+    "liveness_s": "--liveness",
+    "ops_per_second": "--rate",
+    "fault_interval_s": "--fault-interval",
+    "election_timeout_us_max": "--election-timeout",
+}
+"""What the fields of a ScheduleConfig are called on the command line, where that is not just --field."""
+
+
+def check_target(mutant: str | None, command: str | None) -> None:
+    if mutant is not None and mutant not in MUTANTS:
+        fail(f"--mutant: there is no {mutant!r}; there are {', '.join(MUTANTS)}")
+    if mutant is not None and command is not None:
+        fail("--mutant and --target-command exclude each other: a mutant is our own Raft")
+    if command is not None:
+        try:
+            CommandTarget(command)
+        except TargetError as error:
+            fail(f"--target-command: {error}")
+
+
+def known_world(world: str) -> World:
+    for known in WORLDS:
+        if world == known:
+            return known
+    fail(f"--world: there is no {world!r}; there are {', '.join(WORLDS)}")
+
+
+def check_world(world: World, command: str | None, swarm: bool | None) -> None:
+    if world != "live" and command is not None:
+        fail(f"--target-command: only our own Raft runs in virtual time; leave out --world {world}")
+    if world == "live" and swarm:
+        fail("--swarm draws faults that only virtual time has; give --world sim or --world lockstep with it")
+
+
+def fault_kinds(faults: str | None, world: World, command: str | None) -> tuple[str, ...]:
+    possible = LIVE_KINDS if world == "live" else FAULT_KINDS
+    if faults is None:
+        chosen: list[str] = list(possible)
+    else:
+        chosen = [kind.strip() for kind in faults.split(",") if kind.strip()]
+        for kind in chosen:
+            if kind not in possible:
+                fail(f"--faults: {kind!r} is unknown in the world {world}; expected some of {', '.join(possible)}")
+    return tuple(kind for kind in chosen if command is None or kind != "slow_sync")  # a command cannot be asked to
+
+
+def schedule_config(**fields: Any) -> ScheduleConfig:
+    try:
+        return ScheduleConfig(**fields)
+    except ScheduleError as error:
+        field, _, wrong = str(error).partition(":")
+        fail(f"{OPTION_OF.get(field, f'--{field}')}:{wrong}")
+
+
+def saved_schedule(schedule: Path | None, world: World) -> Schedule | None:
+    if schedule is None:
+        return None
+    try:
+        saved = load(schedule)
+    except ScheduleError as error:
+        fail(f"--schedule: {error}")
+    if world == "live":
+        for fault in saved.faults:
+            if kind_of(fault.action) not in LIVE_KINDS:
+                fail(
+                    f"--schedule: {schedule}: fault {fault.id} is a {kind_of(fault.action)}, which the world live "
+                    "does not have; give --world sim or --world lockstep"
+                )
+    return saved
+
+
+def make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"--out: cannot make run directories in {out} ({error.strerror})")
+
+
+def given_options(context: typer.Context) -> list[str]:
+    """The options that were given and that decide what a run is, as words of a command line."""
+    words: list[str] = []
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        option = parameter.opts[0]
+        if source is None or source.name != "COMMANDLINE" or option in GIVEN_IN_REPRO:
+            continue
+        value = context.params[parameter.name or ""]
+        words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
+    return words

@@ -1,0 +1,30 @@
+"""One run in the world `lockstep`: the run of `chaos.sim`, with each node in a process of its own."""
+
+from __future__ import annotations
+
+from chaos.live.processes import Supervisor
+from chaos.lockstep.driver import LockstepDriver
+from chaos.schedule import Schedule
+from chaos.sim.recorder import Recorder
+from chaos.sim.run import VirtualRun
+from chaos.sim.world import finish, prepare
+from invariants.rundir import RunDir, RunInfo
+from raft.timing import Timing
+
+
+def run_lockstep(
+    schedule: Schedule, timing: Timing, mutant: str | None, run: RunDir, info: RunInfo, *, fail_fast: bool = False
+) -> RunInfo:
+    """Carries out the schedule with real processes in a new run directory; returns the finished run.json.
+
+    Raises DivergenceError where a process does what the simulator cannot explain, and DriverError if the harness itself
+    fails. No process is left then either, and the directory holds what happened by then.
+    """
+    prepare(schedule, run, info)
+    recorder = Recorder(run, nodes_write=True)
+    try:
+        with Supervisor() as supervisor, LockstepDriver(run, mutant, supervisor) as driver:
+            simulated = VirtualRun(schedule, timing=timing, driver=driver, recorder=recorder, fail_fast=fail_fast).go()
+    finally:
+        recorder.close()
+    return finish(simulated, run, info)

@@ -1,0 +1,63 @@
+"""A pool of worker processes that never outlives its owner, and that can be given up at once.
+
+Every worker holds the reading end of one pipe, its lifeline, of which only the owner holds the other end. A thread in
+the worker waits for the pipe to close, and then ends the process, whatever it is busy with. So there is one mechanism
+for both: an owner that was killed with SIGKILL, and one that wants no more and closes the pipe itself.
+
+Workers are spawned. A fork server would start them sooner, but leaves its folder behind where its owner is killed, and
+a campaign starts its workers only once.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing.connection import Connection
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class WorkerPool(ProcessPoolExecutor):
+    """`jobs` processes, started as they are needed. Ctrl-C is for the owner alone: no worker ever sees it."""
+
+    def __init__(self, jobs: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._lifeline, self._owners_end = context.Pipe(duplex=False)
+        super().__init__(jobs, mp_context=context, initializer=_hold, initargs=(self._lifeline,))
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """As its base class does; raises BrokenProcessPool once a worker has died."""
+        # This is where workers start, and they inherit what is blocked: one that is still starting when Ctrl-C comes
+        # would say so with a traceback.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Returns once every worker has ended. Without `wait` what they are doing is given up."""
+        if not wait:
+            self._owners_end.close()
+        super().shutdown(wait=True, cancel_futures=cancel_futures or not wait)
+        self._owners_end.close()
+        self._lifeline.close()
+
+
+def _hold(lifeline: Connection) -> None:
+    """A worker's first step."""
+    threading.Thread(target=_end_with, args=(lifeline,), name="lifeline", daemon=True).start()
+
+
+def _end_with(lifeline: Connection) -> None:
+    try:
+        lifeline.recv_bytes()
+    except (EOFError, OSError):
+        pass
+    os._exit(1)

@@ -1,0 +1,109 @@
+"""Short runs for both worlds of virtual time: schedules full of faults, and one node driven by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from chaos.generate import FAULT_KINDS, ScheduleConfig, generate
+from chaos.grudge import isolate
+from chaos.lockstep.run import run_lockstep
+from chaos.mutants import parts_of
+from chaos.schedule import Clock, Clog, Fault, Kill, Network, Reset, Schedule, When
+from chaos.sim.cluster import Driver, obituary
+from chaos.sim.memory_driver import MemoryDriver
+from chaos.sim.run import Simulated, VirtualRun
+from chaos.sim.stepped_node import StepConfig
+from invariants.rundir import RunDir, RunInfo
+from raft.timing import Timing
+
+TIMING = Timing(30_000, 60_000, 10_000)
+NODES = ["n1", "n2", "n3"]
+
+
+def stormy(seed: int) -> Schedule:
+    """About a second of virtual time: what the seed draws, and on top of it at least one fault of each kind."""
+    config = ScheduleConfig(
+        swarm=True,
+        nodes=len(NODES),
+        clients=3,
+        faults=FAULT_KINDS,
+        warmup_s=0.2,
+        duration_s=0.8,
+        liveness_s=0.1,
+        fault_interval_s=0.1,
+        election_timeout_us_max=60_000,
+    )
+    drawn = generate(seed, config)
+    added = [
+        (250_000, Network(NODES, delay_max_us=3_000, loss=0.05, duplicate=0.3, reorder=0.2), 300_000),
+        (300_000, Clog(isolate("n2", NODES)), 40_000),
+        (380_000, Reset(["n1"], delivered=0.5), 0),
+        (400_000, Clock(["n3"], rate_ppm=-200_000, jump_us=20_000), 200_000),
+        (450_000, Kill(["leader"], [60_000], keep_permille=[600], failpoint="mid_send"), 0),
+        (560_000, Kill(["n1"], [40_000], keep_permille=[300], failpoint="before_answer"), 0),
+        (650_000, Kill(["leader", "n2"], [30_000, 50_000], keep_permille=[500, 900]), 0),
+    ]
+    faults = [
+        Fault(id=f"storm/{number}", when=When(at_us=at_us), action=action, duration_us=duration_us)
+        for number, (at_us, action, duration_us) in enumerate(added)
+    ]
+    return Schedule(drawn.header, [*drawn.faults, *faults], drawn.operations)
+
+
+def in_sim(schedule: Schedule, mutant: str | None = None) -> Simulated:
+    return VirtualRun(schedule, timing=TIMING, driver=MemoryDriver(parts_of(mutant))).go()
+
+
+def in_lockstep(schedule: Schedule, folder: Path, mutant: str | None = None) -> RunInfo:
+    return run_lockstep(schedule, TIMING, mutant, RunDir(folder / "run"), RunInfo(seed=schedule.header.seed))
+
+
+# ---- one node by hand ----------------------------------------------------------------------------------------------
+
+
+def config(node: str = "n1", peers: tuple[str, ...] = (), incarnation: int = 1) -> StepConfig:
+    return StepConfig(
+        cluster="by-hand",
+        node=node,
+        peers=list(peers),
+        incarnation=incarnation,
+        timing=TIMING,
+        seed=incarnation,
+        clock=[(0, 0, 0)],
+    )
+
+
+def last_words(step: Callable[[], object]) -> tuple[int, str]:
+    """What the node dies of in that step."""
+    try:
+        step()
+    except Exception as error:
+        return obituary(error)
+    raise AssertionError("the node lives")
+
+
+def torn_and_damaged(driver: Driver, damage: Callable[[], None]) -> list[object]:
+    """A cluster of one node: it is elected, killed in the middle of a write, dies of a command that is none, and then
+    of a damaged log. Returns all that was seen of it."""
+    seen: list[object] = []
+    node = driver.start(config(), 0)
+    seen.append(node.first)
+    now_us = node.first.deadline_us
+    for _ in range(2):  # the vote, then the no-op of its term
+        seen.append(report := node.tick(now_us, None) if len(seen) == 1 else node.persisted(lsn, now_us, None))
+        lsn = report.write_lsn
+    seen.append(node.persisted(lsn, now_us, None))
+    seen.append(node.submit(7, b"no command", now_us, None))
+    seen.append(node.crash(500))
+    again = driver.start(config(incarnation=2), now_us)
+    seen.append(again.first)
+    seen.append(again.change_clock(now_us, 100_000, 5_000))
+    seen.append(report := again.tick(now_us + 100_000, None))
+    seen.append(report := again.persisted(report.write_lsn, now_us + 100_000, None))
+    seen.append(again.submit(8, b"no command", now_us + 100_000, None))
+    seen.append(report := again.persisted(report.write_lsn, now_us + 100_000, None))
+    seen.append(last_words(lambda: again.persisted(report.write_lsn, now_us + 100_000, None)))
+    damage()
+    seen.append(last_words(lambda: driver.start(config(incarnation=3), now_us + 200_000)))
+    return seen

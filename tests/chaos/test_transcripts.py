@@ -1,0 +1,23 @@
+"""Transcripts say what the cluster says now; `pytest tests/chaos/test_transcripts.py --rewrite` writes them anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chaos.sim.script import check
+
+TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
+
+
+def test_there_are_transcripts_of_every_part_of_section_5() -> None:
+    names = [path.name for path in TRANSCRIPTS]
+    for section in ("5_1", "5_2", "5_3", "5_3_figure_7", "5_4_1", "5_4_2_figure_8", "5_5", "5_6"):
+        assert any(name.startswith(section) for name in names), section
+
+
+@pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
+def test_the_cluster_says_what_the_transcript_says(path: Path, request: pytest.FixtureRequest) -> None:
+    wrong = check(path, rewrite=request.config.getoption("--rewrite", default=False))
+    assert not wrong, "\n".join(["the transcript and the cluster differ; --rewrite accepts what comes now:", *wrong])
