@@ -163,7 +163,7 @@ class Campaign:
 
     def _stop_if_enough(self) -> bool:
         if self._max_failures is not None and self._violated >= self._max_failures:
-            self.stopped = f"{self._violated} violated seeds were found, which is as many as were asked for"
+            self.stopped = f"{self._violated} violated, as many as were asked for"
         elif self._failed >= MOST_FAILED:
             self.stopped = f"the harness failed on {self._failed} seeds"
         return bool(self.stopped)

@@ -30,7 +30,13 @@ class ClusterView:
     def __init__(self, nodes: list[str], happened: Callable[[AnchorEvent, int, str], None]) -> None:
         self.nodes = {node: NodeView() for node in nodes}
         self.leaders: dict[int, str] = {}  # term -> who was first reported to lead it
-        self.seen: dict[AnchorEvent, list[str]] = {"leader_elected": [], "vote_granted": []}
+        self.seen: dict[AnchorEvent, dict[int, str]] = {
+            "leader_elected": {},
+            "leader_committed": {},
+            "vote_granted": {},
+        }
+        """For each anchor event, its numbers so far and who reported each."""
+        self._uncommitted: dict[int, int] = {}  # term -> which leader it has, while that one has not committed yet
         self.new_commit_at_us = 0
         self.highest_commit = 0
         self.handlers: dict[type[Event], Callable[[Any], None]] = {
@@ -70,7 +76,8 @@ class ClusterView:
         view.role, view.term = (None if node in self._down else role), term
         if role == "leader" and term not in self.leaders:
             self.leaders[term] = node
-            self._anchor("leader_elected", node)
+            number = self._uncommitted[term] = len(self.leaders)
+            self._anchor("leader_elected", number, node)
 
     def _applied(self, event: EntryApplied) -> None:
         view = self.nodes[event.node]
@@ -80,17 +87,18 @@ class ClusterView:
         self.nodes[event.node].commit_index = event.index
         if event.index > self.highest_commit:
             self.highest_commit, self.new_commit_at_us = event.index, event.t_us
+        if event.term in self._uncommitted and self.leaders[event.term] == event.node:
+            self._anchor("leader_committed", self._uncommitted.pop(event.term), event.node)
 
     def _role_changed(self, event: RoleChanged) -> None:
         self.status(event.node, event.role, event.term)
 
     def _vote_granted(self, event: VoteGranted) -> None:
-        self._anchor("vote_granted", event.node)
+        self._anchor("vote_granted", len(self.seen["vote_granted"]) + 1, event.node)
 
     def _started(self, event: Started) -> None:
         self.nodes[event.node] = NodeView("follower", event.term)
 
-    def _anchor(self, event: AnchorEvent, reporter: str) -> None:
-        seen = self.seen[event]
-        seen.append(reporter)
-        self._happened(event, len(seen), reporter)
+    def _anchor(self, event: AnchorEvent, number: int, reporter: str) -> None:
+        self.seen[event][number] = reporter
+        self._happened(event, number, reporter)

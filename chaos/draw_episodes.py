@@ -2,21 +2,27 @@
 
 `at_times` places one round of them at random times: what every schedule promises (a leader killed, a leader isolated),
 a power loss before a sync, a log gone stale. `anchored` ties a round of them to the protocol itself: to a fresh leader,
-to a granted vote. Those hit the narrow windows that a random time misses, and hit them again when the schedule is
-repeated.
+to a granted vote; `churn` and `divided` to many leaders in a row. Those hit the narrow windows that a random time
+misses, and hit them again when the schedule is repeated.
 
 The unit of time is the longest election timeout.
 """
 
 from __future__ import annotations
 
+from math import exp, log
 from random import Random
 from typing import NamedTuple, TypeAlias
 
 from chaos import grudge
 from chaos.schedule import LEADER, OTHERS, VOTER, Action, AnchorEvent, Kill, Partition, Pause, Shape, SlowSync, When
 from chaos.schedule_config import ScheduleConfig
-from chaos.swarm import some
+from chaos.swarm import Swarm, some
+
+FIRST_STRUCK = 4
+"""The leader with which a churn begins, counted from the beginning of the run."""
+SOONEST_US = 200
+FIRST_DIVIDED = 4
 
 
 class Draft(NamedTuple):
@@ -151,6 +157,51 @@ def anchored(rng: Random, config: ScheduleConfig, nodes: list[str], number: int)
     for event, nth, episode in placed:
         for draft in episode:
             planned.append((When(on=event, nth=nth, after_us=draft.after_us), draft))
+    return planned
+
+
+def churn(rng: Random, config: ScheduleConfig, swarm: Swarm) -> list[tuple[When, Draft]]:
+    """Leaders in a row, each killed or cut off so soon after its election that little of its term gets around.
+
+    Each leaves entries of its own term on few nodes, and the next ones carry on with what they find: the ground on
+    which an entry of an older term can be held by a majority and still be lost (Fig. 8).
+    """
+    unit = config.election_timeout_us_max
+    planned: list[tuple[When, Draft]] = []
+    for nth in range(FIRST_STRUCK, FIRST_STRUCK + swarm.churn):
+        soon_us = round(exp(rng.uniform(log(SOONEST_US), log(unit / 2))))
+        event: AnchorEvent = rng.choice(("leader_elected", "leader_committed"))
+        away_us = rng.randint(unit, 5 * unit)
+        if rng.random() < 0.5:
+            draft = _kill([LEADER], [away_us])
+        else:
+            draft = Draft(0, Partition("isolate_leader", grudge.isolate_leader([], rng)), away_us)
+        planned.append((When(on=event, nth=nth, after_us=soon_us), draft))
+    return planned
+
+
+def divided(rng: Random, config: ScheduleConfig, swarm: Swarm, nodes: list[str]) -> list[tuple[When, Draft]]:
+    """An entry that a leader left on a minority, and two more elections at the worst moments (Fig. 8).
+
+    For three leaders in a row: the first is heard by a minority alone, and dies before the others miss it; the second
+    is cut off as soon as it leads, with an entry of its own that nobody else has; the third finds the old entry, gets
+    it around, and is struck down as soon as it commits anything.
+    """
+    unit, trip_us = config.election_timeout_us_max, swarm.latency_min_us
+    planned: list[tuple[When, Draft]] = []
+    for nth in range(FIRST_DIVIDED, FIRST_DIVIDED + 3 * swarm.divided, 3):
+        settled_us, alone_us = rng.randint(unit // 2, unit), rng.randint(unit // 5, unit // 3)
+        near = rng.sample(nodes, grudge.majority_of(len(nodes)) - 2)
+        unheard = Partition("one_way", {node: [LEADER, *near] for node in nodes if node not in near})
+        leader_dies = _kill([LEADER], [rng.randint(unit, 3 * unit)])
+        second = Draft(0, Partition("isolate_leader", grudge.isolate_leader([], rng)), rng.randint(unit, 3 * unit))
+        third = rng.choice((second, _kill([LEADER], [rng.randint(2 * unit, 5 * unit)])))
+        planned += [
+            (When(on="leader_elected", nth=nth, after_us=settled_us), Draft(0, unheard, alone_us + trip_us)),
+            (When(on="leader_elected", nth=nth, after_us=settled_us + alone_us), leader_dies),
+            (When(on="leader_elected", nth=nth + 1, after_us=rng.randint(0, trip_us)), second),
+            (When(on="leader_committed", nth=nth + 2, after_us=rng.randint(0, trip_us)), third),
+        ]
     return planned
 
 

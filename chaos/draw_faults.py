@@ -23,7 +23,7 @@ from random import Random
 import msgspec
 
 from chaos import grudge
-from chaos.draw_episodes import Draft, anchored, at_times
+from chaos.draw_episodes import Draft, anchored, at_times, churn, divided
 from chaos.schedule import (
     LEADER,
     OTHERS,
@@ -68,6 +68,8 @@ def draw_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str
         rng = stream(seed, f"faults/episodes/{number}")
         timed += at_times(rng, config, nodes, from_us + number * round_us, round_us)
         at_events += anchored(stream(seed, f"faults/anchored/{number}"), config, nodes, number)
+    at_events += churn(stream(seed, "faults/churn"), config, swarm)
+    at_events += divided(stream(seed, "faults/divided"), config, swarm, nodes)
     singles = _singles(stream(seed, "faults/singles"), config, swarm, nodes, timed)
     # What was promised must happen, and a point within a step may never be reached: these kills have none.
     timed = _crashes(seed, "episodes", timed, msgspec.structs.replace(swarm, failpoint=0.0))

@@ -80,7 +80,7 @@ __all__ = [
 
 SCHEDULE_SCHEMA = 1
 
-AnchorEvent: TypeAlias = Literal["leader_elected", "vote_granted"]
+AnchorEvent: TypeAlias = Literal["leader_elected", "leader_committed", "vote_granted"]
 Promise: TypeAlias = Literal["leader_killed", "leader_isolated"]
 
 RATE_PPM = (-500_000, 1_000_000)
@@ -98,12 +98,17 @@ class When(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the simulated network and disk are like without faults: µs that a frame and a sync take (uniform)."""
+    """What the simulated network and disk are like without faults: µs that a frame and a sync take (uniform).
+
+    A message holds at most `entries_per_message` log entries; 0 leaves that to the node. Few of them make windows that
+    large messages never open, such as an old entry replicated and the term's own not yet (Fig. 8).
+    """
 
     latency_min_us: int = 100
     latency_max_us: int = 1_000
     sync_min_us: int = 50
     sync_max_us: int = 2_000
+    entries_per_message: int = 0
 
 
 class Header(msgspec.Struct, frozen=True, tag="schedule", tag_field="kind", kw_only=True, forbid_unknown_fields=True):

@@ -41,7 +41,9 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     are probabilities, `delay_us` the longest uniform delay and `delay_mean_us` the mean of the exponential one: each
     the worst that any network fault gets. Of what is killed, a node keeps all unsynced bytes with probability
     `keep_all`, a part of them with probability `torn`; a kill waits for one of `failpoints` with probability
-    `failpoint`. `clock_ppm` and `clock_jump_us` bound how far a clock's rate is off and how far it jumps.
+    `failpoint`. `churn` leaders in a row are struck down right after their election, and `divided` is how often an
+    entry is left behind on a minority for later leaders to find. `clock_ppm` and `clock_jump_us` bound how far a
+    clock's rate is off and how far it jumps. A message holds at most `entries_per_message` entries.
     """
 
     nodes: int
@@ -64,11 +66,16 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     latency_max_us: int = Model().latency_max_us
     sync_min_us: int = Model().sync_min_us
     sync_max_us: int = Model().sync_max_us
+    entries_per_message: int = 0
+    churn: int = 0
+    divided: int = 0
 
     @property
     def model(self) -> Model:
         """The simulated network and disk without faults."""
-        return Model(self.latency_min_us, self.latency_max_us, self.sync_min_us, self.sync_max_us)
+        return Model(
+            self.latency_min_us, self.latency_max_us, self.sync_min_us, self.sync_max_us, self.entries_per_message
+        )
 
     def flat(self) -> dict[str, float | int | str]:
         """The options by name, for the header of a schedule; several names as one text."""
@@ -129,8 +136,8 @@ def _moderate(rng: Random, config: ScheduleConfig) -> Swarm:
 # ---- the wide range ----------------------------------------------------------------------------------------------
 
 _OPTIONS_OF: dict[FaultKind, tuple[str, ...]] = {
-    "kill": ("keep_all", "torn", "failpoint", "failpoints"),
-    "partition": ("shapes",),
+    "kill": ("keep_all", "torn", "failpoint", "failpoints", "churn", "divided"),
+    "partition": ("shapes", "churn", "divided"),
     "network": ("loss", "duplicate", "reorder", "delay_mean_us"),
     "clog": ("clog_us",),
     "clock": ("clock_ppm", "clock_jump_us"),
@@ -161,6 +168,8 @@ def _wide(rng: Random, config: ScheduleConfig) -> Swarm:
     plain = Model()
     latency_us = _between(rng, plain.latency_min_us, plain.latency_max_us, unit // 30)
     sync_us = _between(rng, plain.sync_min_us, plain.sync_max_us, unit // 15)
+    churn, divided = rng.choice(((0, 0), (4, 0), (8, 0), (0, 2), (0, 3)))
+    entries_per_message = rng.choice((0, 1, 1, 2) if divided else (0, 0, 1, 2, 5))
     swarm = Swarm(
         nodes=config.nodes or nodes,
         kinds=tuple(kind for kind, times in often.items() for _ in range(times) if kind in config.faults),
@@ -181,6 +190,9 @@ def _wide(rng: Random, config: ScheduleConfig) -> Swarm:
         latency_max_us=latency_us[1],
         sync_min_us=sync_us[0],
         sync_max_us=sync_us[1],
+        entries_per_message=entries_per_message,
+        churn=churn,
+        divided=divided,
     )
     off = [field for kind, fields in _OPTIONS_OF.items() if kind not in config.faults for field in fields]
     return msgspec.structs.replace(swarm, **{field: type(getattr(swarm, field))() for field in off})

@@ -16,11 +16,11 @@ from invariants.events import CommitAdvanced, Event, LogTruncated, MessageReceiv
 class Tally:
     """Counts of one run's node events, observed one at a time, in any order."""
 
-    __slots__ = ("_counts", "_handlers", "highest_commit", "leader_terms", "started")
+    __slots__ = ("counts", "handlers", "highest_commit", "leader_terms", "started")
 
     def __init__(self) -> None:
-        self._counts: defaultdict[type[Event], int] = defaultdict(int)
-        self._handlers: dict[type[Event], Callable[[Any], None]] = {
+        self.counts: defaultdict[type[Event], int] = defaultdict(int)
+        self.handlers: dict[type[Event], Callable[[Any], None]] = {
             Started: self._on_started,
             RoleChanged: self._on_role,
             CommitAdvanced: self._on_commit,
@@ -32,28 +32,28 @@ class Tally:
         self.highest_commit = 0
 
     def observe(self, event: Event) -> None:
-        """One event of a node."""
+        """One event of a node. Who has handlers of their own by type may as well add to `counts` and ask `handlers`."""
         kind = type(event)
-        self._counts[kind] += 1
-        if kind in self._handlers:
-            self._handlers[kind](event)
+        self.counts[kind] += 1
+        if kind in self.handlers:
+            self.handlers[kind](event)
 
     @property
     def events(self) -> int:
-        return sum(self._counts.values())
+        return sum(self.counts.values())
 
     @property
     def truncations(self) -> int:
         """How often a log lost entries to a conflict (§5.3)."""
-        return self._counts.get(LogTruncated, 0)
+        return self.counts.get(LogTruncated, 0)
 
     @property
     def messages_sent(self) -> int:
-        return self._counts.get(MessageSent, 0)
+        return self.counts.get(MessageSent, 0)
 
     @property
     def messages_received(self) -> int:
-        return self._counts.get(MessageReceived, 0)
+        return self.counts.get(MessageReceived, 0)
 
     # ---- the types of which more is asked -------------------------------------------------------------------------
 

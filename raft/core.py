@@ -47,7 +47,7 @@ NO_OP = b""
 class Random(Protocol):
     """The one thing that the core needs of a `random.Random`."""
 
-    def randint(self, a: int, b: int, /) -> int: ...
+    def getrandbits(self, k: int, /) -> int: ...
 
 
 class Ready(msgspec.Struct):
@@ -175,9 +175,10 @@ class Core:
             self._replicate = False
             for peer in self.progress:
                 self._send_entries(peer)
-        ready = Ready(
-            self._events, self._messages, self._pending.next_write(), self._take_committed(), self.deadline_us
-        )
+        # Most steps have nothing to write and nothing to apply, and it costs less to see that here.
+        write = self._pending.next_write() if self._pending.unwritten else None
+        committed = self._take_committed() if self._apply_limit > self.last_applied else []
+        ready = Ready(self._events, self._messages, write, committed, self.deadline_us)
         self._events, self._messages = [], []
         return ready
 
@@ -189,9 +190,14 @@ class Core:
     # ---- elections (§5.2) -----------------------------------------------------------------------------------------
 
     def _reset_election_timer(self) -> None:
-        timing = self.timing
-        timeout_us = self.random.randint(timing.election_timeout_min_us, timing.election_timeout_max_us)
-        self._election_deadline_us = self.now_us + timeout_us
+        # Every heartbeat draws a timeout, so this is what `randint` does, without the three calls that it takes.
+        timing, draw = self.timing, self.random.getrandbits
+        timeouts = timing.election_timeout_max_us - timing.election_timeout_min_us + 1
+        bits = timeouts.bit_length()
+        drawn = draw(bits)
+        while drawn >= timeouts:
+            drawn = draw(bits)
+        self._election_deadline_us = self.now_us + timing.election_timeout_min_us + drawn
 
     def _start_election(self) -> None:
         self.role = "candidate"
@@ -327,7 +333,7 @@ class Core:
 
     def _follow_commit(self, leader_commit: int, last_new_index: int) -> None:
         """Figure 2, step 5: never past the last entry known to match the leader's (§5.3)."""
-        index = min(leader_commit, last_new_index)
+        index = leader_commit if leader_commit < last_new_index else last_new_index
         if index > self.commit_index:  # a new leader may know of fewer commits than we do
             self._set_commit_index(index)
 
@@ -375,10 +381,13 @@ class Core:
 
     def _on_ack(self, progress: Progress, match_index: int) -> None:
         # Replies overtake each other: what is known to match never shrinks.
-        progress.match_index = max(progress.match_index, match_index)
-        progress.next_index = max(progress.next_index, progress.match_index + 1)
+        if match_index > progress.match_index:
+            progress.match_index = match_index
+        if progress.next_index <= progress.match_index:
+            progress.next_index = progress.match_index + 1
         progress.probing = False
-        self._advance_commit()
+        if progress.match_index > self.commit_index:  # if not, it adds nothing to any majority
+            self._advance_commit()
 
     def _on_rejection(self, progress: Progress, m: AppendEntriesReply) -> bool:
         """Goes back to where the logs may agree (§5.3). Returns False for a rejection that is out of date."""
@@ -449,7 +458,11 @@ class Core:
 
     def _send(self, to: str, message: Message, after_lsn: int = 0) -> None:
         """Sends once the term and vote that the message rests on are durable (Figure 2: before responding)."""
-        self._pending.hold(max(self._hard_state_lsn, after_lsn), lambda: self._messages.append((to, message)))
+        lsn = after_lsn if after_lsn > self._hard_state_lsn else self._hard_state_lsn
+        if lsn <= self._pending.durable_lsn:
+            self._messages.append((to, message))  # as most do; `hold` would do the same, at the price of a closure
+        else:
+            self._pending.hold(lsn, lambda: self._messages.append((to, message)))
 
     # ---- reports --------------------------------------------------------------------------------------------------
 
@@ -459,8 +472,9 @@ class Core:
             self.log.append(entry, 0)
         self.log.mark_durable(0)
         self._events.append(self._reporter.started(self.now_us, self.current_term, self.voted_for, self.log))
-        for index in range(1, self.log.last_index + 1):
-            self._report_appended(index, 0)
+        # At once: what was on disk is durable.
+        appended = self._reporter.entry_appended
+        self._events += [appended(self.now_us, index, self.log) for index in range(1, self.log.last_index + 1)]
 
     def _report_role(self) -> None:
         event = self._reporter.role_changed(self.now_us, self.role, self.current_term, self.leader)
@@ -475,4 +489,7 @@ class Core:
 
     def _report(self, event: Event, after_lsn: int) -> None:
         """Events are claims of what is durable, so they wait like messages."""
-        self._pending.hold(after_lsn, lambda: self._events.append(event))
+        if after_lsn <= self._pending.durable_lsn:
+            self._events.append(event)
+        else:
+            self._pending.hold(after_lsn, lambda: self._events.append(event))

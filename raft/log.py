@@ -19,17 +19,14 @@ _term = attrgetter("term")
 class Log:
     """Invariant: `durable_index <= last_index`; lsns grow with the index."""
 
-    __slots__ = ("_digests", "_entries", "_lsns", "durable_index")
+    __slots__ = ("_digests", "_entries", "_lsns", "durable_index", "last_index")
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
         self._digests: list[bytes] = []
         self._lsns: list[int] = []
         self.durable_index = 0
-
-    @property
-    def last_index(self) -> int:
-        return len(self._entries)
+        self.last_index = 0  # no property: every message asks for it several times
 
     @property
     def last_term(self) -> int:
@@ -63,19 +60,19 @@ class Log:
     def append(self, entry: Entry, lsn: int) -> int:
         """Adds an entry at the end; returns its index."""
         previous = self._digests[-1] if self._digests else _NO_DIGEST
-        digest = blake2b(previous, digest_size=8)
-        digest.update(b"%d:" % entry.term)
-        digest.update(entry.command)
+        digest = blake2b(b"%b%d:%b" % (previous, entry.term, entry.command), digest_size=8)
         self._entries.append(entry)
         self._digests.append(digest.digest())
         self._lsns.append(lsn)
-        return len(self._entries)
+        self.last_index += 1
+        return self.last_index
 
     def truncate(self, from_index: int) -> None:
         """Deletes the entry at `from_index` and all that follow it (§5.3)."""
         del self._entries[from_index - 1 :]
         del self._digests[from_index - 1 :]
         del self._lsns[from_index - 1 :]
+        self.last_index = len(self._entries)
         self.durable_index = min(self.durable_index, from_index - 1)
 
     def mark_durable(self, lsn: int) -> None:

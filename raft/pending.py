@@ -26,12 +26,12 @@ class Write(msgspec.Struct, frozen=True):
 class Pending:
     """Records in order, and actions that wait for them. lsn 0 is durable from the start."""
 
-    __slots__ = ("_count", "_held", "_unwritten", "_write_under_way", "durable_lsn", "last_lsn")
+    __slots__ = ("_count", "_held", "_write_under_way", "durable_lsn", "last_lsn", "unwritten")
 
     def __init__(self) -> None:
         self.last_lsn = 0
         self.durable_lsn = 0
-        self._unwritten: list[tuple[int, Record]] = []
+        self.unwritten: list[tuple[int, Record]] = []
         self._write_under_way = False
         self._held: list[tuple[int, int, Callable[[], None]]] = []  # a heap: lsn, order of the calls, action
         self._count = count()
@@ -39,7 +39,7 @@ class Pending:
     def record(self, record: Record) -> int:
         """Numbers a record; `next_write` will hand it out."""
         self.last_lsn += 1
-        self._unwritten.append((self.last_lsn, record))
+        self.unwritten.append((self.last_lsn, record))
         return self.last_lsn
 
     def hold(self, lsn: int, action: Callable[[], None]) -> None:
@@ -55,12 +55,12 @@ class Pending:
         A truncation begins a write of its own, so that by then everything it undoes has been reported durable, and
         the truncation itself has been announced.
         """
-        if self._write_under_way or not self._unwritten:
+        if self._write_under_way or not self.unwritten:
             return None
         end = 1
-        while end < len(self._unwritten) and type(self._unwritten[end][1]) is not Truncate:
+        while end < len(self.unwritten) and type(self.unwritten[end][1]) is not Truncate:
             end += 1
-        batch, self._unwritten = self._unwritten[:end], self._unwritten[end:]
+        batch, self.unwritten = self.unwritten[:end], self.unwritten[end:]
         self._write_under_way = True
         return Write(batch[-1][0], [record for _, record in batch])
 

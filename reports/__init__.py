@@ -10,6 +10,7 @@ Read in this order:
     layout       which tables a run's report has, and in which words
     pages        a run's whole report for the terminal and for GitHub
     campaign     the same for many runs: a row for each seed
+    seeds        the page of a campaign of so many seeds that only sums of them are kept
     json_report, junit, github      for scripts and CI servers
     transcript   a trace as lines to be read, one an event
     write        the way in: `write_reports`, `render`, `render_campaign`

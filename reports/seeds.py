@@ -200,7 +200,9 @@ def seeds_document(totals: SeedTotals) -> dict[str, Any]:
         "done": totals.done,
         "complete": totals.complete,
         "stopped": totals.stopped,
-        **totals.outcomes,
+        "violated": totals.outcomes["violated"],
+        "unknown": totals.outcomes["unknown"],
+        "valid": totals.outcomes["valid"],
         "stats": {
             name: {"total": None if name in HIGHEST else amount.total, "most": amount.most, "seeds": amount.seeds}
             for name, amount in totals.amounts.items()
@@ -233,7 +235,7 @@ def _remarks(totals: SeedTotals) -> list[str]:
         why = f": {totals.stopped}" if totals.stopped else ""
         lines.append(f"STOPPED{visible(why)}. The same command goes on with the seeds that have no result.")
     if totals.failed:
-        lines.append("HARNESS FAILED: this says nothing about the system under test. The campaign's file says where it arose.")
+        lines.append("HARNESS FAILED: this says nothing about the system under test. Where, the campaign's file says.")
     return lines
 
 

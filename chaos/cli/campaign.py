@@ -177,10 +177,10 @@ class Progress:
         return words
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """One line, as wide as the terminal at most: the words that fit beside a bar."""
+        """One line, as wide as the terminal at most. Two words come before the bar, the others only beside it."""
         room = options.max_width - NARROWEST_BAR - 2
         words = self.words()
-        while len(words) > 1 and len("  ".join(words)) > room:
+        while len(words) > 2 and len("  ".join(words)) > room:
             words.pop()
         text = "  ".join(words)
         if len(text) > room:

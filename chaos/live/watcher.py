@@ -66,13 +66,13 @@ class Watcher:
         return self.view.leader
 
     async def anchor(self, event: AnchorEvent, nth: int) -> str:
-        """Waits until that event has happened `nth` times since the run began; returns who reported it then.
+        """Waits for that event with that number (`chaos.schedule.When`); returns who reported it.
 
         That is the new leader, or the node that gave its vote.
         """
         seen = self.view.seen[event]
-        if len(seen) >= nth:
-            return seen[nth - 1]
+        if nth in seen:
+            return seen[nth]
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiting.append((event, nth, future))
         return await future

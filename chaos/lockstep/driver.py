@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from chaos.live.processes import Child, ProcessError, Supervisor
+from chaos.live.processes import Child, Supervisor
 from chaos.lockstep.control import (
     ChangeClock,
     Channel,
@@ -69,12 +69,14 @@ class LockstepDriver:
             if kind is None:
                 self.finish()
         finally:
+            for node in self.living.values():
+                node.let_go()
             self.gate.close()
 
     def start(self, config: StepConfig, now_us: int) -> LockstepNode:
         """Raises NodeDiedError if the node dies before it is up, otherwise DriverError."""
         folder = self._run.node(config.node)
-        try:
+        with _no_fault_of(config.node):
             setup = NodeSetup(
                 config=config,
                 links=self.gate.addresses(config.node, config.peers),
@@ -85,11 +87,9 @@ class LockstepDriver:
             )
             folder.mkdir(parents=True, exist_ok=True)
             ours, theirs = self._supervisor.pipe()
-            child = self._supervisor.start(config.node, node_main, setup, theirs, stderr=folder / "stderr.log")
-            theirs.close()
-        except (OSError, ProcessError) as error:
-            raise DriverError(f"{config.node}: cannot be started: {error}") from error
-        return LockstepNode(self, config, child, Channel(ours, PATIENCE_S))
+            with ours, theirs:
+                child = self._supervisor.start(config.node, node_main, setup, theirs, stderr=folder / "stderr.log")
+                return LockstepNode(self, config, child, Channel(ours, PATIENCE_S))
 
     def finish(self) -> None:
         """Ends all nodes, and reads every link to its end. Raises DivergenceError for what was not announced."""
@@ -110,11 +110,10 @@ class LockstepNode:
         self._child = child
         self._control = control
         self._is_up = False
-        answer = self._answer(Up)
-        with _no_fault_of(self.name):
-            self._gate.came_up(self.name, self.incarnation, self._peers, answer.raft_port)
-        self._is_up = True
         driver.living[self.name] = self
+        answer = self._answer(Up)
+        self._gate.came_up(self.name, self.incarnation, self._peers, answer.raft_port)
+        self._is_up = True
         self.first = self._took(answer.report)
 
     # ---- inputs ---------------------------------------------------------------------------------------------------
@@ -123,13 +122,12 @@ class LockstepNode:
         self, sender: str, sender_inc: int, number: int, message: Any, now_us: int, failpoint: Failpoint | None
     ) -> StepReport:
         """The frame is at the gate; `message` is None."""
-        try:
-            self._gate.deliver(sender, sender_inc, number, self.name)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it has ended by itself; the answer will tell
-        except OSError as error:
-            raise DriverError(f"{self.name}: frame {number} of {sender} cannot be delivered: {error}") from error
-        return self._step(Receive(sender, sender_inc, number, now_us, failpoint))
+        with _no_fault_of(self.name):
+            try:
+                self._gate.deliver(sender, sender_inc, number, self.name)
+            except ConnectionError:
+                pass  # it has ended by itself; the answer will tell
+            return self._took(self._ask(Receive(sender, sender_inc, number, now_us, failpoint), Report))
 
     def tick(self, now_us: int, failpoint: Failpoint | None) -> StepReport:
         return self._step(Tick(now_us, failpoint))
@@ -141,31 +139,32 @@ class LockstepNode:
         return self._step(Submit(token, command, now_us, failpoint))
 
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
-        self._order(ChangeClock(now_us, rate_ppm, jump_us))
-        return self._answer(ClockChanged).deadline_us
+        with _no_fault_of(self.name):
+            return self._tell(ChangeClock(now_us, rate_ppm, jump_us), ClockChanged).deadline_us
 
     def crash(self, keep_permille: int) -> tuple[int, int]:
-        self._order(Crash(keep_permille))
-        crashed = self._answer(Crashed)
-        self.end()
-        return crashed.kept, crashed.lost
+        with _no_fault_of(self.name):
+            crashed = self._tell(Crash(keep_permille), Crashed)
+            self.end()
+            return crashed.kept, crashed.lost
 
     def end(self) -> None:
         """Kills it once all that it has announced has left it."""
-        self._driver.living.pop(self.name, None)
-        with _no_fault_of(self.name):
-            if self._is_up:
-                self._gate.drain(self.name, self.incarnation, self._peers)
-            self._control.close()
-            self._child.kill()
-            if self._is_up:
-                self._gate.went_down(self.name, self.incarnation, self._peers)
+        self._gate.drain(self.name, self.incarnation, self._peers)
+        self._control.close()
+        self._child.kill()
+        self._gate.went_down(self.name, self.incarnation, self._peers)
+        del self._driver.living[self.name]
+
+    def let_go(self) -> None:
+        """Closes its control; without it the process ends by itself."""
+        self._control.close()
 
     # ---- orders and answers ---------------------------------------------------------------------------------------
 
     def _step(self, order: Order) -> StepReport:
-        self._order(order)
-        return self._took(self._answer(Report))
+        with _no_fault_of(self.name):
+            return self._took(self._ask(order, Report))
 
     def _took(self, report: Report) -> StepReport:
         for to, number in report.sends:
@@ -181,19 +180,26 @@ class LockstepNode:
             report.stopped,
         )
 
-    def _order(self, order: Order) -> None:
+    def _ask(self, order: Order, kind: type[_A]) -> _A:
         try:
             self._control.send(order)
-        except BrokenPipeError:
+        except ConnectionError:
             pass  # it has ended by itself; the answer will tell
-        except OSError as error:
-            raise DriverError(f"{self.name}: cannot be told {order}: {error}") from error
+        return self._answer(kind)
+
+    def _tell(self, order: Order, kind: type[_A]) -> _A:
+        """An order of which no simulated node can die."""
+        try:
+            return self._ask(order, kind)
+        except NodeDiedError as error:
+            raise DivergenceError(f"{error}, with exit code {error.exit_code}") from error
 
     def _answer(self, kind: type[_A]) -> _A:
+        """The next answer, which must be of this kind. Raises NodeDiedError."""
         try:
             payload = self._control.receive()
         except TimeoutError:
-            raise DriverError(f"{self.name}: no answer within {PATIENCE_S:g} s; see its stderr.log") from None
+            raise DriverError(f"no answer within {PATIENCE_S:g} s; see its stderr.log") from None
         if payload is None:
             raise self._ended_by_itself(None)
         answer = decode_answer(payload)
@@ -202,31 +208,34 @@ class LockstepNode:
         if isinstance(answer, Died):
             raise self._ended_by_itself(answer)
         if isinstance(answer, Diverged):
-            raise DivergenceError(f"{self.name}/{self.incarnation}: {answer.what}")
-        raise DriverError(f"{self.name}: expected {kind.__name__} as an answer, got {answer}")
+            raise DivergenceError(answer.what)
+        raise DriverError(f"expected {kind.__name__} as an answer, got {answer}")
 
     def _ended_by_itself(self, died: Died | None) -> NodeDiedError:
         """Waits until it is gone. Closing the control lets one that has said its last words go."""
-        self._driver.living.pop(self.name, None)
-        with _no_fault_of(self.name):
-            if died is not None and self._is_up:
-                self._gate.drain(self.name, self.incarnation, self._peers)
-            self._control.close()
-            self._child.wait(PATIENCE_S)
-            if self._is_up:
-                self._gate.went_down(self.name, self.incarnation, self._peers)
+        if died is not None and self._is_up:
+            self._gate.drain(self.name, self.incarnation, self._peers)
+        self._control.close()
+        self._child.wait(PATIENCE_S)
+        if self._is_up:
+            self._gate.went_down(self.name, self.incarnation, self._peers)
+        del self._driver.living[self.name]
         code = self._child.exit_code
         if died is None:
             return NodeDiedError(EXIT_CRASHED if code is None else code, "the process ended without a word")
         if code != died.exit_code:
-            raise DivergenceError(f"{self.name}: said that it ends with code {died.exit_code}, ended with {code}")
+            raise DivergenceError(f"said that it ends with code {died.exit_code}, ended with {code}")
         return NodeDiedError(died.exit_code, died.said)
 
 
 @contextmanager
 def _no_fault_of(node: str) -> Iterator[None]:
-    """Errors of the machine and of the harness must not pass for the node's own."""
+    """Whatever else fails here must not pass for the node's death; it says whose step it was."""
     try:
         yield
-    except (OSError, ProcessError) as error:
-        raise DriverError(f"{node}: {error}") from error
+    except NodeDiedError:
+        raise
+    except DriverError as error:
+        raise type(error)(f"{node}: {error}") from error
+    except Exception as error:
+        raise DriverError(f"{node}: {type(error).__name__}: {error}") from error

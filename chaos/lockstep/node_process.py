@@ -97,6 +97,7 @@ class SteppedHost:
         self._exit_code = 0
         self._ordered: Receive | None = None
         self._arrived: tuple[str, int, int, Message] | None = None
+        self._diverged = ""
 
     async def start(self) -> None:
         """Opens all links, so that no step finds one down, and answers that it is up."""
@@ -114,6 +115,9 @@ class SteppedHost:
         payload = self._control.receive()
         if payload is None:
             os._exit(self._exit_code)  # the controller is gone, or has heard the last words
+        if self._diverged:
+            self._control.send(Diverged(self._diverged))
+            return
         node = self._node
         match decode_order(payload):
             case Receive() as order:
@@ -133,7 +137,8 @@ class SteppedHost:
 
     def _on_frame(self, source: str, incarnation: int, number: int, message: Message) -> None:
         if self._arrived is not None:
-            self._control.send(Diverged(f"frame {number} of {source}/{incarnation} came before its turn"))
+            # No order waits for an answer now, so the next one gets it.
+            self._diverged = f"frame {number} of {source}/{incarnation} came before its turn"
             return
         self._arrived = (source, incarnation, number, message)
         self._receive_if_complete()

@@ -330,8 +330,9 @@ class VirtualCluster:
     def _set_timer(self, node: _Node) -> None:
         # A timer that fires early is looked at again, so one is set anew only when it would fire too late.
         if node.timer_at_us is None or node.timer_at_us > node.deadline_us:
-            node.timer_at_us = node.deadline_us
-            self._scheduler.at(node.deadline_us, self._on_timer, (node, node.incarnation))
+            # One that is overdue, on a clock that has jumped or after a pause, is due now.
+            node.timer_at_us = max(node.deadline_us, self._scheduler.now_us)
+            self._scheduler.at(node.timer_at_us, self._on_timer, (node, node.incarnation))
 
     def _sync_us(self, node: _Node) -> int:
         """How long this write of the node takes to be durable."""

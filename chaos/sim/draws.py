@@ -27,19 +27,18 @@ class Draws:
 
     def of(self, number: int) -> list[float]:
         """The `width` numbers of draw `number`."""
-        block, place = divmod(number, BLOCK)
-        if block != self._block:
-            draw = Random(stream_seed(self._seed, f"{self._name}/{block}")).random
-            self._values = [draw() for _ in range(BLOCK * self._width)]
-            self._block = block
-        at = place * self._width
+        if number // BLOCK != self._block:
+            self._fill(number // BLOCK)
+        at = number % BLOCK * self._width
         return self._values[at : at + self._width]
 
     def one(self, number: int) -> float:
         """The number of draw `number`, where the width is 1."""
-        block, place = divmod(number, BLOCK)
-        if block != self._block:
-            draw = Random(stream_seed(self._seed, f"{self._name}/{block}")).random
-            self._values = [draw() for _ in range(BLOCK)]
-            self._block = block
-        return self._values[place]
+        if number // BLOCK != self._block:
+            self._fill(number // BLOCK)
+        return self._values[number % BLOCK]
+
+    def _fill(self, block: int) -> None:
+        draw = Random(stream_seed(self._seed, f"{self._name}/{block}")).random
+        self._values = [draw() for _ in range(BLOCK * self._width)]
+        self._block = block

@@ -51,8 +51,8 @@ class VirtualNemesis:
                 self._scheduler.at(when.at_us or 0, self._moment, (fault, None))
                 continue
             seen = self._view.seen[when.on]
-            if len(seen) >= when.nth:
-                self._anchor_passed(fault, seen[when.nth - 1])
+            if when.nth in seen:
+                self._anchor_passed(fault, seen[when.nth])
             else:
                 self._anchored.setdefault((when.on, when.nth), []).append(fault)
 

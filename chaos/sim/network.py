@@ -52,18 +52,25 @@ class Counters(msgspec.Struct):
 
 
 class Link:
-    """One directed link: what is in force on it, and how many frames it has seen."""
+    """One directed link: what is in force on it, and how many frames it has seen.
+
+    Draws are numbered by frame: one of `latencies`, uniform in [0, 1), and seven of `fates`, which are for loss, delay,
+    mean delay, copy, its lateness, reorder, its lateness.
+    """
 
     __slots__ = (
-        "_fates",
-        "_latencies",
         "clog",
         "counters",
         "cut",
+        "duplicate",
+        "fates",
         "frames",
         "held",
         "in_order_until_us",
+        "latencies",
+        "loss",
         "name",
+        "reorder",
         "rules",
     )
 
@@ -73,19 +80,19 @@ class Link:
         self.cut = False
         self.clog = False
         self.rules: list[Network] = []
+        self.loss = self.duplicate = self.reorder = 0.0  # the largest of the rules'
         self.held: list[Frame] = []
         self.counters = Counters()
         self.in_order_until_us = 0
-        self._latencies = Draws(seed, f"network/{sender}>{receiver}/latency", 1)
-        self._fates = Draws(seed, f"network/{sender}>{receiver}/fate", 7)
+        self.latencies = Draws(seed, f"network/{sender}>{receiver}/latency", 1)
+        self.fates = Draws(seed, f"network/{sender}>{receiver}/fate", 7)
 
-    def latency(self) -> float:
-        """Of the latest frame, uniform in [0, 1)."""
-        return self._latencies.one(self.frames)
-
-    def fate(self) -> list[float]:
-        """The seven draws of the latest frame: loss, delay, mean delay, copy, its lateness, reorder, its lateness."""
-        return self._fates.of(self.frames)
+    def put_in_force(self, rules: list[Network]) -> None:
+        """Of what several faults do, delays add up, and of probabilities the largest counts."""
+        self.rules = rules
+        self.loss = max((rule.loss for rule in rules), default=0.0)
+        self.duplicate = max((rule.duplicate for rule in rules), default=0.0)
+        self.reorder = max((rule.reorder for rule in rules), default=0.0)
 
 
 class SimNetwork:
@@ -102,7 +109,11 @@ class SimNetwork:
         self._latency_spread_us = model.latency_max_us - model.latency_min_us
         self._faults: dict[str, tuple[list[Link], Network | str]] = {}
         self._resets = 0
-        self.arrivals = 0
+
+    @property
+    def arrivals(self) -> int:
+        """How many frames have reached their receiver's machine."""
+        return sum(link.counters.forwarded for link in self.links.values())
 
     # ---- frames ---------------------------------------------------------------------------------------------------
 
@@ -114,7 +125,8 @@ class SimNetwork:
             link.counters.cut += 1
             return
         frame = Frame(sender, sender_inc, number, to, payload, link)
-        due_us = self._scheduler.now_us + self._latency_us + int(self._latency_spread_us * link.latency())
+        latency_us = self._latency_us + int(self._latency_spread_us * link.latencies.one(link.frames))
+        due_us = self._scheduler.now_us + latency_us
         if link.rules:
             self._suffer(frame, link, due_us)
             return
@@ -125,25 +137,25 @@ class SimNetwork:
 
     def _suffer(self, frame: Frame, link: Link, due_us: int) -> None:
         """The fate of a frame under the rules in force: lost, late, out of order, doubled."""
-        loss, delay, mean, copy, copy_late, reorder, reorder_late = link.fate()
-        rules, counters = link.rules, link.counters
-        if loss < max(rule.loss for rule in rules):
+        loss, delay, mean, copy, copy_late, reorder, reorder_late = link.fates.of(link.frames)
+        counters = link.counters
+        if loss < link.loss:
             counters.lost += 1
             return
         delay_us = 0
-        for rule in rules:
+        for rule in link.rules:
             delay_us += rule.delay_min_us + int((rule.delay_max_us - rule.delay_min_us) * delay)
             if rule.delay_mean_us:
                 delay_us += int(-rule.delay_mean_us * log(1.0 - mean))
         counters.delayed += delay_us > 0
         due_us += delay_us
-        if reorder < max(rule.reorder for rule in rules):
+        if reorder < link.reorder:
             counters.reordered += 1
             due_us += _late_us(reorder_late)
         else:
             due_us = link.in_order_until_us = max(due_us, link.in_order_until_us)
         self._scheduler.at(due_us, self._arrive, frame)
-        if copy < max(rule.duplicate for rule in rules):
+        if copy < link.duplicate:
             counters.duplicated += 1
             again = Frame(frame.sender, frame.sender_inc, frame.number, frame.to, frame.payload, link)
             self._scheduler.at(due_us + _late_us(copy_late), self._arrive, again)
@@ -159,7 +171,6 @@ class SimNetwork:
             link.held.append(frame)
         else:
             link.counters.forwarded += 1
-            self.arrivals += 1
             self._deliver(frame)
 
     # ---- faults ---------------------------------------------------------------------------------------------------
@@ -218,7 +229,7 @@ class SimNetwork:
         for link in links:
             mine = [what for hit, what in self._faults.values() if link in hit]
             link.cut = "cut" in mine
-            link.rules = [what for what in mine if not isinstance(what, str)]
+            link.put_in_force([what for what in mine if not isinstance(what, str)])
             was_clogged, link.clog = link.clog, "clog" in mine
             if was_clogged and not link.clog:
                 for frame in link.held:

@@ -18,19 +18,17 @@ MILLION = 1_000_000
 class NodeClock:
     """Converts between the run's time and the node's. A new one is right; `change` bends it from a moment on."""
 
-    __slots__ = ("segments",)
+    __slots__ = ("is_right", "segments")
 
     def __init__(self, segments: list[Segment] | None = None) -> None:
         self.segments: list[Segment] = segments if segments is not None else [(0, 0, 0)]
-
-    @property
-    def is_right(self) -> bool:
-        """Whether it has always shown the run's time."""
-        return len(self.segments) == 1
+        self.is_right = len(self.segments) == 1
+        """Whether it has always shown the run's time; asked several times a step, so no property."""
 
     def change(self, run_us: int, rate_ppm: int, jump_us: int) -> None:
         """From `run_us` on it gains `rate_ppm`, after jumping forward by `jump_us`."""
         self.segments.append((run_us, self.local(run_us) + jump_us, rate_ppm))
+        self.is_right = False
 
     def local(self, run_us: int) -> int:
         """What the clock shows at `run_us`, which is not before its last change."""
@@ -39,9 +37,10 @@ class NodeClock:
 
     def run(self, local_us: int) -> int:
         """The first moment of the run at which the clock shows at least `local_us`."""
-        place = max(0, bisect_right(self.segments, local_us, key=lambda segment: segment[1]) - 1)
+        from_us, shown_us, rate_ppm = self.segments[-1]
+        if local_us >= shown_us:  # as nearly always: a moment since the last change, or a deadline
+            return from_us - (-(local_us - shown_us) * MILLION // (MILLION + rate_ppm))
+        place = bisect_right(self.segments, local_us, key=lambda segment: segment[1]) - 1
         from_us, shown_us, rate_ppm = self.segments[place]
         run_us = from_us - (-(local_us - shown_us) * MILLION // (MILLION + rate_ppm))
-        if place + 1 < len(self.segments):
-            return min(run_us, self.segments[place + 1][0])  # the clock jumped over it
-        return run_us
+        return min(run_us, self.segments[place + 1][0])  # the clock may have jumped over it

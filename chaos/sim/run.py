@@ -61,6 +61,8 @@ class VirtualRun:
         fail_fast: bool = False,
     ) -> None:
         header = schedule.header
+        if header.model.entries_per_message:
+            timing = msgspec.structs.replace(timing, max_entries_per_message=header.model.entries_per_message)
         self.schedule = schedule
         self.scheduler = Scheduler()
         self.judge = Judge()

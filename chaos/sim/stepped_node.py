@@ -101,7 +101,7 @@ class SteppedNode:
                 type=message.__class__.__name__,
             )
         ]
-        self.replica.receive(sender, message, self._local(now_us))
+        self.replica.receive(sender, message, now_us if self.clock.is_right else self.clock.local(now_us))
         return self._advance(events, now_us, failpoint)
 
     def tick(self, now_us: int, failpoint: Failpoint | None) -> StepReport:
@@ -128,7 +128,7 @@ class SteppedNode:
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
         """Bends its clock from now on; returns when its timer is due after that."""
         self.clock.change(now_us, rate_ppm, jump_us)
-        return self._deadline(self.replica.core.deadline_us)
+        return self.clock.run(self.replica.core.deadline_us)
 
     def crash(self, keep_permille: int) -> tuple[int, int]:
         """The power fails: so many thousandths of the unsynced bytes reach the disk. Returns (kept, lost)."""
@@ -142,7 +142,9 @@ class SteppedNode:
 
     def _advance(self, events: list[Event], now_us: int, failpoint: Failpoint | None) -> StepReport:
         output = self.replica.advance()
+        deadline_us = output.deadline_us
         if not self.clock.is_right:
+            deadline_us = self.clock.run(deadline_us)
             self._stamp_with_run_time(output, now_us)
         if failpoint is not None and self._reached(failpoint, output):
             return self._stop_at(failpoint, output, events, now_us)
@@ -153,7 +155,7 @@ class SteppedNode:
         if output.write is not None:
             write_lsn = output.write.lsn
             self.wal.append(output.write.records)
-        return StepReport(events, sends, write_lsn, output.replies, self._deadline(output.deadline_us))
+        return StepReport(events, sends, write_lsn, output.replies, deadline_us)
 
     def _send(
         self, messages: list[tuple[str, Message]], events: list[Event], now_us: int
@@ -208,11 +210,10 @@ class SteppedNode:
     def _local(self, run_us: int) -> int:
         return run_us if self.clock.is_right else self.clock.local(run_us)
 
-    def _deadline(self, local_us: int) -> int:
-        return local_us if self.clock.is_right else self.clock.run(local_us)
-
     def _stamp_with_run_time(self, output: Output, now_us: int) -> None:
         """Events count from the beginning of the run, whatever the node's clock shows."""
+        if not output.events:
+            return
         # Nearly all are of this moment; some were held back until a write was durable.
         run, local_us = self.clock.run, self.replica.core.now_us
         output.events = [

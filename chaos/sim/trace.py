@@ -21,7 +21,7 @@ from invariants.history import Op, OpType
 from invariants.judge import Judge
 
 HASHED_AT_ONCE = 500
-"""Steps; each call of the hash costs as much as some hundred bytes."""
+"""Events and operations, which never change once they are made: one call for many costs less than many calls."""
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 
@@ -38,16 +38,17 @@ class Trace:
         self._view = view
         self._recorder = recorder
         self._sha = sha256()
-        self._unhashed: list[bytes] = []
+        self._unhashed: list[Any] = []
         self._hearers: dict[type[Event], tuple[Callable[[Any], None], ...]] = {}  # by type, who is told of it
 
     def node(self, name: str, incarnation: int, reported: list[Event]) -> None:
         """What one step of one incarnation reported."""
         self._write((name, incarnation), reported)
-        hearers = self._hearers
+        counts, hearers = self.tally.counts, self._hearers
         for event in reported:
             kind = event.__class__
-            for hear in hearers.get(kind) or self._who_hears(kind):
+            counts[kind] += 1
+            for hear in hearers[kind] if kind in hearers else self._who_hears(kind):
                 hear(event)
 
     def harness(self, event: HarnessEvent) -> None:
@@ -69,19 +70,20 @@ class Trace:
         return self._sha.hexdigest()
 
     def _write(self, stream: Stream, items: list[Any]) -> None:
-        lines = _encode_lines(items)
-        self._unhashed.append(lines)
+        self._unhashed += items
         if len(self._unhashed) >= HASHED_AT_ONCE:
             self._hash()
         if self._recorder is not None:
-            self._recorder.write(stream, lines, len(items))
+            self._recorder.write(stream, _encode_lines(items), len(items))
 
     def _hash(self) -> None:
-        self._sha.update(b"".join(self._unhashed))
+        self._sha.update(_encode_lines(self._unhashed))
         self._unhashed.clear()
 
     def _who_hears(self, kind: type[Event]) -> tuple[Callable[[Any], None], ...]:
-        hears: list[Callable[[Any], None]] = [self.tally.observe]
+        hears: list[Callable[[Any], None]] = []
+        if kind in self.tally.handlers:
+            hears.append(self.tally.handlers[kind])
         if self.judge.hears(kind):
             hears.append(self.judge.observe)
         if kind in self._view.handlers:

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from chaos.generate import FAULT_KINDS, ScheduleConfig, generate
-from chaos.grudge import isolate
 from chaos.lockstep.run import run_lockstep
 from chaos.mutants import parts_of
-from chaos.schedule import Clock, Clog, Fault, Kill, Network, Reset, Schedule, When
+from chaos.schedule import Clock, Clog, Fault, Kill, Network, Reset, Schedule, SlowSync, When
 from chaos.sim.cluster import Driver, obituary
 from chaos.sim.memory_driver import MemoryDriver
 from chaos.sim.run import Simulated, VirtualRun
@@ -37,9 +36,10 @@ def stormy(seed: int) -> Schedule:
     drawn = generate(seed, config)
     added = [
         (250_000, Network(NODES, delay_max_us=3_000, loss=0.05, duplicate=0.3, reorder=0.2), 300_000),
-        (300_000, Clog(isolate("n2", NODES)), 40_000),
+        (300_000, Clog({"n2": ["n1", "n3"], "n1": ["n2"]}), 40_000),
         (380_000, Reset(["n1"], delivered=0.5), 0),
         (400_000, Clock(["n3"], rate_ppm=-200_000, jump_us=20_000), 200_000),
+        (430_000, SlowSync(NODES, 4_000, 12_000), 250_000),
         (450_000, Kill(["leader"], [60_000], keep_permille=[600], failpoint="mid_send"), 0),
         (560_000, Kill(["n1"], [40_000], keep_permille=[300], failpoint="before_answer"), 0),
         (650_000, Kill(["leader", "n2"], [30_000, 50_000], keep_permille=[500, 900]), 0),
@@ -86,24 +86,22 @@ def last_words(step: Callable[[], object]) -> tuple[int, str]:
 def torn_and_damaged(driver: Driver, damage: Callable[[], None]) -> list[object]:
     """A cluster of one node: it is elected, killed in the middle of a write, dies of a command that is none, and then
     of a damaged log. Returns all that was seen of it."""
-    seen: list[object] = []
     node = driver.start(config(), 0)
-    seen.append(node.first)
     now_us = node.first.deadline_us
-    for _ in range(2):  # the vote, then the no-op of its term
-        seen.append(report := node.tick(now_us, None) if len(seen) == 1 else node.persisted(lsn, now_us, None))
-        lsn = report.write_lsn
-    seen.append(node.persisted(lsn, now_us, None))
-    seen.append(node.submit(7, b"no command", now_us, None))
-    seen.append(node.crash(500))
+    vote = node.tick(now_us, None)
+    no_op = node.persisted(vote.write_lsn, now_us, None)
+    elected = node.persisted(no_op.write_lsn, now_us, None)
+    seen = [node.first, vote, no_op, elected, node.submit(7, b"no command", now_us, None), node.crash(500)]
+
     again = driver.start(config(incarnation=2), now_us)
-    seen.append(again.first)
-    seen.append(again.change_clock(now_us, 100_000, 5_000))
-    seen.append(report := again.tick(now_us + 100_000, None))
-    seen.append(report := again.persisted(report.write_lsn, now_us + 100_000, None))
-    seen.append(again.submit(8, b"no command", now_us + 100_000, None))
-    seen.append(report := again.persisted(report.write_lsn, now_us + 100_000, None))
-    seen.append(last_words(lambda: again.persisted(report.write_lsn, now_us + 100_000, None)))
+    due_us = again.change_clock(now_us, 100_000, 5_000)
+    vote = again.tick(due_us, None)
+    no_op = again.persisted(vote.write_lsn, due_us, None)
+    submitted = again.submit(8, b"no command", due_us, None)
+    written = again.persisted(no_op.write_lsn, due_us, None)
+    seen += [again.first, due_us, vote, no_op, submitted, written]
+    seen.append(last_words(lambda: again.persisted(written.write_lsn, due_us, None)))
+
     damage()
-    seen.append(last_words(lambda: driver.start(config(incarnation=3), now_us + 200_000)))
+    seen.append(last_words(lambda: driver.start(config(incarnation=3), due_us)))
     return seen

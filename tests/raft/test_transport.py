@@ -82,6 +82,20 @@ def test_a_link_that_is_down_drops_what_it_is_given() -> None:
     run(main)
 
 
+def test_nothing_is_lost_that_is_sent_once_all_links_are_up() -> None:
+    async def main() -> None:
+        n1 = await listening("n1", "n2")
+        n2 = Ends("n2", {"n1": (HOST, n1.transport.port)})
+        n2.transport.connect("")
+        await asyncio.wait_for(n2.transport.connected(), WAIT_S)
+        n2.transport.send([("n1", 17, RequestVote(1, 0, 0))])
+        assert await n1.next() == ("n2", 1, 17, RequestVote(1, 0, 0))
+        await n2.transport.close()
+        await n1.transport.close()
+
+    run(main)
+
+
 def test_a_link_comes_back_after_the_other_side_has_restarted() -> None:
     async def main() -> None:
         n1 = await listening("n1", "n2")
