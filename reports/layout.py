@@ -85,11 +85,18 @@ def _run(report: RunReport) -> Table:
         "client ops": ops,
         "faults": faults,
         "elections": elections,
+        "trace": _trace(report),
         "commit": info.commit or "",
         "versions": versions,
         "directory": str(report.path),
     }
     return Table("Run", [Column("what"), Column("value", wraps=True)], [[k, v] for k, v in facts.items() if v])
+
+
+def _trace(report: RunReport) -> str:
+    """What a run in virtual time can be recognised by."""
+    sha256, stats = report.info.trace_sha256, report.info.stats
+    return f"SHA-256 {sha256} over {stats.get('deliveries', 0)} deliveries" if sha256 else ""
 
 
 def _faults(faults: list[FaultRow]) -> Table:

@@ -21,11 +21,13 @@ from chaos.cli.arguments import (
     saved_schedule,
     schedule_config,
 )
+from chaos.cli.campaign import run_campaign
 from chaos.cli.cluster import ElectionTimeout, make_timing
 from chaos.cli.common import fail, parse_seeds, say
 from chaos.cli.view import View
 from chaos.generate import drawn
 from chaos.live.run import Watch, run_live
+from chaos.lockstep.run import run_lockstep
 from chaos.schedule import Schedule
 from chaos.settings import Settings, describe, new_run_dir
 from chaos.sim.world import run_sim
@@ -124,8 +126,6 @@ def run(
         chosen = [seed if seed is not None else saved.header.seed if saved else secrets.randbelow(1_000_000)]
     make_folder(out)
     if seeds is not None and chosen_world == "sim" and repeat == 1:
-        from chaos.cli.campaign import run_campaign
-
         raise typer.Exit(
             run_campaign(
                 settings,
@@ -194,8 +194,6 @@ def _run_one(
     if settings.world == "sim":
         return run_sim(plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast)
     if settings.world == "lockstep":
-        from chaos.lockstep.run import run_lockstep
-
         return run_lockstep(plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast)
     return run_live(plan, settings.target(), directory, info, fail_fast=fail_fast, watch=watch)
 
