@@ -3,197 +3,194 @@
 The processes differ in what must not matter: they hash strings differently (PYTHONHASHSEED), and their clocks, process
 numbers and unseeded generators are their own. With lockstep, one more runs the seed with real node processes.
 
-Where two traces differ, both are run again and recorded, and the first event in which they part is looked for. A
-trace that differs from itself in a way that the second run does not repeat is reported all the same.
+Only digests are compared. Where two of them differ, runs in `sim` are made again and recorded, one in `lockstep` is
+recorded as it was: what is wrong there may not come twice. Records are made in a temporary folder and moved when they
+are complete, so that whatever ends this early leaves nothing half done.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Future
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Literal
 
 import msgspec
 
+from chaos.campaign_file import seed_ranges
+from chaos.selfcheck_worker import Answer, run_side
 from chaos.settings import Settings, World
+from chaos.worker_pool import WorkerPool
 from invariants.rundir import RunDir
 from invariants.trace import Difference, first_difference
 
 SIM_SIDES: tuple[tuple[World, int], ...] = (("sim", 1), ("sim", 2))
 LOCKSTEP_SIDE: tuple[World, int] = ("lockstep", 3)
-"""Which world a process runs, and its PYTHONHASHSEED."""
+"""The world that a process runs, and its PYTHONHASHSEED."""
+
+WINDOW_PER_JOB = 2
+"""So many seeds a process are handed out at once: none waits for work while one is compared."""
+
+MOST_UNEQUAL = 20
+"""Where so many seeds are not equal, the rest would tell nothing new."""
 
 
-class Job(msgspec.Struct, frozen=True):
-    """What a worker is asked for: one seed in one world, recorded in the new directory `run` if there is one."""
-
-    seed: int
-    world: World
-    run: str | None
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What came of it. `failed` says why there is no digest: the world diverged by itself, or the harness failed."""
-
-    seed: int
-    trace_sha256: str = ""
-    stats: dict[str, float | int | str] = {}
-    diverged: str = ""
-    failed: str = ""
-
-
-class Side(msgspec.Struct, frozen=True):
-    """One of the processes that are compared, and what it answered."""
-
-    name: str
-    answer: Answer
-    run: str | None = None
+class SelfcheckError(Exception):
+    """The comparison cannot go on: says at which seeds, and why."""
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """One seed. `sides` are all that were run; `parted` the two that are not the same, recorded where possible."""
+    """One seed: the answers of all sides, and those of the first two that differ, recorded, where no side failed."""
 
     seed: int
-    sides: list[Side]
-    parted: tuple[Side, Side] | None = None
+    answers: list[Answer]
+    parted: tuple[Answer, Answer] | None = None
 
     @property
-    def is_same(self) -> bool:
-        return self.parted is None
+    def every(self) -> list[Answer]:
+        return [*self.answers, *(self.parted or ())]
+
+    @property
+    def outcome(self) -> Literal["equal", "different", "failed"]:
+        if any(answer.failed for answer in self.every):
+            return "failed"
+        return "equal" if self.parted is None else "different"
 
     def difference(self) -> Difference | None:
-        """Where the recorded runs part; None if they did not part again."""
+        """Where the recorded runs part; None if they did not part again. Raises RunDirError."""
         assert self.parted is not None
-        left, right = (side.run for side in self.parted)
-        if left is None or right is None:
-            return None
-        return first_difference(RunDir(Path(left)).trace(), RunDir(Path(right)).trace())
+        left, right = (RunDir(Path(answer.run or "")) for answer in self.parted)
+        return first_difference(left.trace(), right.trace())
 
 
-class Worker:
-    """A process of its own that runs seeds one after the other."""
+class _Side(WorkerPool):
+    """Processes that run one world, and that hash strings in one way. As a context manager it waits for them at a
+    normal end, and otherwise gives up whatever they do."""
 
-    def __init__(self, settings: Settings, world: World, hash_seed: int) -> None:
+    def __init__(self, world: World, hash_seed: int, jobs: int, temp: Path) -> None:
+        super().__init__(jobs, temp)
         self.world = world
-        self.name = f"{world}, PYTHONHASHSEED={hash_seed}"
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "chaos.selfcheck_worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONHASHSEED": str(hash_seed)},
-            start_new_session=True,  # Ctrl-C is for the controller, which closes the pipe
-        )
-        self._send(msgspec.json.encode(settings))
+        self.name = f"{world}-{hash_seed}"
+        self._temp = temp
+        # What a killed process leaves in its temporary folder is removed with ours.
+        self._environment = {"PYTHONHASHSEED": str(hash_seed), "TMPDIR": str(temp)}
 
-    def ask(self, seed: int, run: Path | None) -> None:
-        self._send(msgspec.json.encode(Job(seed, self.world, str(run) if run is not None else None)))
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.shutdown(wait=kind is None)
 
-    def answer(self) -> Answer:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            return Answer(-1, failed=f"the process of {self.name} ended with code {self._process.wait()}")
-        return msgspec.json.decode(line, type=Answer)
+    def begin(self, settings: Settings, seed: int, *, recorded: bool) -> Future[Answer]:
+        """Raises BrokenExecutor if a process of this side has died."""
+        run = self._temp / f"{seed}-{self.name}" if recorded or self.world == "lockstep" else None
+        # The command that repeats this run alone.
+        options = ["--world", self.world, *settings.options]
+        settings = msgspec.structs.replace(settings, world=self.world, options=options)
+        with _environment(self._environment):  # of the processes that this call starts
+            return self.submit(run_side, self.name, settings, seed, run, self._temp)
 
-    def close(self) -> None:
-        """Ends the process: it does so by itself when its pipe is closed, even in the middle of a run."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+
+class Selfcheck:
+    """The processes in which seeds are compared, `jobs` of each side. A context manager: at its end none is left."""
+
+    def __init__(self, *, lockstep: bool, jobs: int) -> None:
+        self._worlds = (*SIM_SIDES, LOCKSTEP_SIDE) if lockstep else SIM_SIDES
+        self._jobs = jobs
+        self._sides: list[_Side] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Selfcheck:
+        with ExitStack() as stack:
+            folder = TemporaryDirectory(prefix="raft-chaos-", ignore_cleanup_errors=True)
+            temp = Path(stack.enter_context(folder))
+            self._sides = [stack.enter_context(_Side(*world, self._jobs, temp)) for world in self._worlds]
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def check(self, settings: Settings, seeds: Sequence[int], out: Path) -> Iterator[Checked]:
+        """Compares each seed once, in the order given; ends early if too many are not equal.
+
+        `out` gets a folder with the recorded runs of seeds that differ, and no folder if none does. Raises
+        SelfcheckError if a process dies, and if a record cannot be saved.
+        """
+        records = out / f"selfcheck-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
+        waiting = iter(dict.fromkeys(seeds))
+        under_way: deque[tuple[int, list[Future[Answer]]]] = deque()
+        unequal = 0
         try:
-            self._process.stdin.close()
-        except BrokenPipeError:
-            pass  # it has ended already
-        self._process.stdout.close()
-        self._process.wait()
+            while True:
+                while unequal < MOST_UNEQUAL and len(under_way) < WINDOW_PER_JOB * self._jobs:
+                    if (seed := next(waiting, None)) is None:
+                        break
+                    under_way.append((seed, [side.begin(settings, seed, recorded=False) for side in self._sides]))
+                if not under_way:
+                    return
+                seed, futures = under_way[0]
+                checked = self._compare(settings, seed, [future.result() for future in futures], records)
+                under_way.popleft()
+                unequal += checked.outcome != "equal"
+                yield checked
+        except BrokenExecutor:
+            lost = seed_ranges([seed for seed, _ in under_way])
+            raise SelfcheckError(f"a worker process died while these seeds were under way: {lost}") from None
 
-    def _send(self, line: bytes) -> None:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(line + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has ended, which its answer will tell
-
-
-class Group:
-    """One worker for each side. They work on the same seed at the same time."""
-
-    def __init__(self, settings: Settings, *, lockstep: bool, out: Path) -> None:
-        sides = (*SIM_SIDES, LOCKSTEP_SIDE) if lockstep else SIM_SIDES
-        self._out = out
-        self._workers = [Worker(settings, world, hash_seed) for world, hash_seed in sides]
-
-    def check(self, seed: int) -> Checked:
-        """Runs one seed on all sides; where two differ, these again, recorded."""
-        sides = self._run(seed, self._workers, recorded=False)
-        first = sides[0]
-        for place, side in enumerate(sides[1:], 1):
-            if _parted(first.answer, side.answer):
-                again = self._run(seed, [self._workers[0], self._workers[place]], recorded=True)
-                return Checked(seed, sides, (again[0], again[1]))
-            if side.run is not None:
-                shutil.rmtree(side.run, ignore_errors=True)
-        return Checked(seed, sides)
-
-    def close(self) -> None:
-        for worker in self._workers:
-            worker.close()
-
-    def _run(self, seed: int, workers: list[Worker], *, recorded: bool) -> list[Side]:
-        runs: list[Path | None] = []
-        for place, worker in enumerate(workers):
-            # Real processes need a place for their files in any case.
-            run = self._out / f"{seed}-{worker.world}-{place}" if recorded or worker.world == "lockstep" else None
-            if run is not None and run.exists():
-                shutil.rmtree(run)
-            runs.append(run)
-            worker.ask(seed, run)
-        answers = [worker.answer() for worker in workers]
-        return [
-            Side(worker.name, answer, str(run) if run is not None and run.exists() else None)
-            for worker, answer, run in zip(workers, answers, runs, strict=True)
+    def _compare(self, settings: Settings, seed: int, answers: list[Answer], records: Path) -> Checked:
+        """Also records what differs."""
+        first = answers[0]
+        others = [place for place, answer in enumerate(answers) if answer.trace_sha256 != first.trace_sha256]
+        if not others and not first.failed:
+            for answer in answers:
+                if answer.run is not None:
+                    shutil.rmtree(answer.run)
+            return Checked(seed, answers)
+        answers = [_kept(answer, seed, records) for answer in answers]
+        if any(answer.failed for answer in answers):
+            return Checked(seed, answers)
+        again = {
+            place: self._sides[place].begin(settings, seed, recorded=True)
+            for place in (0, others[0])
+            if answers[place].run is None
+        }
+        recorded = [
+            _kept(again[place].result(), seed, records) if place in again else answers[place]
+            for place in (0, others[0])
         ]
+        return Checked(seed, answers, (recorded[0], recorded[1]))
 
 
-def _parted(left: Answer, right: Answer) -> bool:
-    return bool(left.failed or right.failed or right.diverged) or left.trace_sha256 != right.trace_sha256
+def _kept(answer: Answer, seed: int, records: Path) -> Answer:
+    """The answer with its run directory moved to where it stays, if it has one."""
+    if answer.run is None or not Path(answer.run).exists():
+        return msgspec.structs.replace(answer, run=None)
+    kept = records / Path(answer.run).name
+    try:
+        records.mkdir(parents=True, exist_ok=True)
+        shutil.move(answer.run, kept)
+    except OSError as error:
+        raise SelfcheckError(f"seed {seed} is not equal, and its runs cannot be saved in {records}: {error}") from error
+    return msgspec.structs.replace(answer, run=str(kept))
 
 
-def selfcheck(
-    settings: Settings,
-    seeds: Iterable[int],
-    *,
-    lockstep: bool,
-    jobs: int,
-    out: Path,
-    tell: Callable[[Checked], None],
-) -> list[Checked]:
-    """Checks all seeds, `jobs` processes at a time; `tell` is called with each one, in the order of the seeds.
-
-    Recorded runs of seeds that part are left in `out`.
-    """
-    groups = max(1, jobs // (3 if lockstep else 2))
-    out.mkdir(parents=True, exist_ok=True)
-    done: list[Checked] = []
-    with ExitStack() as stack:
-        idle = [Group(settings, lockstep=lockstep, out=out) for _ in range(groups)]
-        for group in idle:
-            stack.callback(group.close)
-
-        def check(seed: int) -> Checked:
-            group = idle.pop()
-            try:
-                return group.check(seed)
-            finally:
-                idle.append(group)
-
-        pool = stack.enter_context(ThreadPoolExecutor(groups))
-        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        for checked in pool.map(check, seeds):
-            tell(checked)
-            done.append(checked)
-    return done
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """These variables are set meanwhile."""
+    before = {name: os.environ.get(name) for name in variables}
+    try:
+        os.environ.update(variables)
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

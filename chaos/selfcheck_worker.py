@@ -1,23 +1,16 @@
-"""A process of `chaos.selfcheck`: reads settings, then jobs, from its standard input, and answers each with a line.
-
-It ends when its standard input does, in the middle of a run if need be: whoever asked is gone, or wants no more.
-"""
+"""One side of `chaos.selfcheck`: one seed in one world, in a worker process. Whatever goes wrong becomes an answer."""
 
 from __future__ import annotations
 
-import os
-import queue
-import sys
-import threading
 from pathlib import Path
 
 import msgspec
 
 from chaos.analysis import Stats
+from chaos.live.processes import Supervisor
 from chaos.lockstep.gate import DivergenceError
 from chaos.lockstep.run import run_lockstep
 from chaos.mutants import parts_of
-from chaos.selfcheck import Answer, Job
 from chaos.settings import Settings, describe
 from chaos.sim.memory_driver import MemoryDriver
 from chaos.sim.run import VirtualRun
@@ -25,47 +18,49 @@ from chaos.sim.world import run_sim
 from invariants.rundir import RunDir
 
 
-def main() -> None:
-    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(lines,), daemon=True).start()
-    settings = msgspec.json.decode(lines.get(), type=Settings)
-    while True:
-        answer = _answer(settings, msgspec.json.decode(lines.get(), type=Job))
-        sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
-        sys.stdout.buffer.flush()
+class Answer(msgspec.Struct, frozen=True):
+    """What came of a seed. `run` is its run directory, if it was recorded.
+
+    Without a digest there is a reason: the world diverged by itself, or the harness failed.
+    """
+
+    side: str
+    trace_sha256: str = ""
+    stats: Stats = {}
+    diverged: str = ""
+    failed: str = ""
+    run: str | None = None
 
 
-def _read(lines: queue.SimpleQueue[bytes]) -> None:
-    for line in sys.stdin.buffer:
-        lines.put(line)
-    os._exit(0)  # nodes in processes of their own are ended by their reaper
+def run_side(side: str, settings: Settings, seed: int, run: Path | None, temp: Path) -> Answer:
+    """Runs the seed in the world of `settings`, recorded in the new directory `run` if there is one.
 
-
-def _answer(settings: Settings, job: Job) -> Answer:
+    Real processes need such a directory in any case. If this process is killed meanwhile, `temp` is removed once all
+    processes are gone that it has started.
+    """
+    recorded = str(run) if run is not None else None
     try:
-        trace_sha256, stats = _run(settings, job)
+        trace_sha256, stats = _go(settings, seed, run, temp)
     except DivergenceError as error:
-        return Answer(job.seed, diverged=str(error))
+        return Answer(side, diverged=str(error), run=recorded)
     except Exception as error:
-        return Answer(job.seed, failed=f"{type(error).__name__}: {error}")
-    return Answer(job.seed, trace_sha256, stats)
+        return Answer(side, failed=f"{type(error).__name__}: {error}", run=recorded)
+    return Answer(side, trace_sha256, stats, run=recorded)
 
 
-def _run(settings: Settings, job: Job) -> tuple[str, Stats]:
-    """The digest and the numbers of one run."""
-    schedule = settings.make_schedule(job.seed)
-    if job.run is None:
+def _go(settings: Settings, seed: int, run: Path | None, temp: Path) -> tuple[str, Stats]:
+    """The digest and the numbers of the run."""
+    schedule = settings.make_schedule(seed)
+    if run is None:
         driver = MemoryDriver(parts_of(settings.mutant))
         unrecorded = VirtualRun(schedule, timing=settings.timing, driver=driver).go()
         return unrecorded.trace_sha256, unrecorded.analysis.stats
-    run = RunDir(Path(job.run))
-    info = describe(msgspec.structs.replace(settings, world=job.world), job.seed, schedule, run)
-    if job.world == "lockstep":
-        info = run_lockstep(schedule, settings.timing, settings.mutant, run, info)
+    directory = RunDir(run)
+    info = describe(settings, seed, schedule, directory)
+    if settings.world == "lockstep":
+        with Supervisor() as supervisor:
+            supervisor.remove_when_orphaned(temp)
+        info = run_lockstep(schedule, settings.timing, settings.mutant, directory, info)
     else:
-        info = run_sim(schedule, settings.timing, settings.mutant, run, info)
+        info = run_sim(schedule, settings.timing, settings.mutant, directory, info)
     return info.trace_sha256, info.stats
-
-
-if __name__ == "__main__":
-    main()

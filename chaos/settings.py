@@ -76,12 +76,15 @@ def describe(settings: Settings, seed: int, schedule: Schedule, run: RunDir) -> 
 
 def repro(settings: Settings, seed: int, run: RunDir) -> str:
     """The command that repeats the run: from its seed alone, or from the schedule that was saved with it."""
-    # As it was called here, unless the shell finds it anyway: the line is to be copied and run.
-    program = "raft-chaos" if shutil.which("raft-chaos") or not sys.argv[0].endswith("raft-chaos") else sys.argv[0]
-    words = [program, "run", "--seed", str(seed), *settings.options]
+    words = [program(), "run", "--seed", str(seed), *settings.options]
     if settings.schedule_file is not None:
         words += ["--schedule", str(run.schedule)]
     return shlex.join(words)
+
+
+def program() -> str:
+    """As it was called here, unless the shell finds it anyway: a command that is printed is to be copied and run."""
+    return "raft-chaos" if shutil.which("raft-chaos") or not sys.argv[0].endswith("raft-chaos") else sys.argv[0]
 
 
 def commit() -> str | None:

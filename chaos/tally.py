@@ -6,20 +6,33 @@ only the few types of which more is asked have a handler.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, get_args
 
-from invariants.events import CommitAdvanced, Event, LogTruncated, MessageReceived, MessageSent, RoleChanged, Started
+from invariants.events import (
+    CommitAdvanced,
+    Event,
+    LogTruncated,
+    MessageReceived,
+    MessageSent,
+    NodeEvent,
+    RoleChanged,
+    Started,
+)
 
 
 class Tally:
-    """Counts of one run's node events, observed one at a time, in any order."""
+    """Counts of one run's node events, in any order.
 
-    __slots__ = ("counts", "handlers", "highest_commit", "leader_terms", "started")
+    They are observed one at a time. Who calls `handlers` by itself, where an event's type has one, may leave the
+    counting for later and `count` many at once.
+    """
+
+    __slots__ = ("_counts", "handlers", "highest_commit", "leader_terms", "started")
 
     def __init__(self) -> None:
-        self.counts: defaultdict[type[Event], int] = defaultdict(int)
+        self._counts: Counter[type[Any]] = Counter()
         self.handlers: dict[type[Event], Callable[[Any], None]] = {
             Started: self._on_started,
             RoleChanged: self._on_role,
@@ -32,28 +45,32 @@ class Tally:
         self.highest_commit = 0
 
     def observe(self, event: Event) -> None:
-        """One event of a node. Who has handlers of their own by type may as well add to `counts` and ask `handlers`."""
+        """One event of a node."""
         kind = type(event)
-        self.counts[kind] += 1
+        self._counts[kind] += 1
         if kind in self.handlers:
             self.handlers[kind](event)
 
+    def count(self, happened: Iterable[object]) -> None:
+        """Counts events, and nothing more; whatever is no node's event may be among them."""
+        self._counts.update(map(type, happened))
+
     @property
     def events(self) -> int:
-        return sum(self.counts.values())
+        return sum(self._counts[kind] for kind in get_args(NodeEvent))
 
     @property
     def truncations(self) -> int:
         """How often a log lost entries to a conflict (§5.3)."""
-        return self.counts.get(LogTruncated, 0)
+        return self._counts[LogTruncated]
 
     @property
     def messages_sent(self) -> int:
-        return self.counts.get(MessageSent, 0)
+        return self._counts[MessageSent]
 
     @property
     def messages_received(self) -> int:
-        return self.counts.get(MessageReceived, 0)
+        return self._counts[MessageReceived]
 
     # ---- the types of which more is asked -------------------------------------------------------------------------
 

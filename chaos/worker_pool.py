@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -24,12 +26,15 @@ T = TypeVar("T")
 
 
 class WorkerPool(ProcessPoolExecutor):
-    """`jobs` processes, started as they are needed. Ctrl-C is for the owner alone: no worker ever sees it."""
+    """`jobs` processes, started as they are needed. Ctrl-C is for the owner alone: no worker ever sees it.
 
-    def __init__(self, jobs: int) -> None:
+    Workers that are ended before their work is done remove the folder `temp`, which their owner may be unable to.
+    """
+
+    def __init__(self, jobs: int, temp: Path | None = None) -> None:
         context = multiprocessing.get_context("spawn")
         self._lifeline, self._owners_end = context.Pipe(duplex=False)
-        super().__init__(jobs, mp_context=context, initializer=_hold, initargs=(self._lifeline,))
+        super().__init__(jobs, mp_context=context, initializer=_hold, initargs=(self._lifeline, temp))
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """As its base class does; raises BrokenProcessPool once a worker has died."""
@@ -50,14 +55,16 @@ class WorkerPool(ProcessPoolExecutor):
         self._lifeline.close()
 
 
-def _hold(lifeline: Connection) -> None:
+def _hold(lifeline: Connection, temp: Path | None) -> None:
     """A worker's first step."""
-    threading.Thread(target=_end_with, args=(lifeline,), name="lifeline", daemon=True).start()
+    threading.Thread(target=_end_with, args=(lifeline, temp), name="lifeline", daemon=True).start()
 
 
-def _end_with(lifeline: Connection) -> None:
+def _end_with(lifeline: Connection, temp: Path | None) -> None:
     try:
         lifeline.recv_bytes()
     except (EOFError, OSError):
         pass
+    if temp is not None:
+        shutil.rmtree(temp, ignore_errors=True)
     os._exit(1)

@@ -12,7 +12,7 @@ A checker that fails is told nothing more; its invariant is unknown from then on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from heapq import merge
 from operator import attrgetter
 from typing import Any, TypeAlias
@@ -33,8 +33,8 @@ from invariants.history import Op
 from invariants.rundir import RunDir
 from invariants.verdict import Outcome, Verdict, Violation, overall
 
-_Route: TypeAlias = tuple[tuple[Checker, ...], Callable[[Any], None]]
-"""Whose verdict is lost if the handler fails (a checker's own; all that rely on a view), and the handler."""
+_Routes: TypeAlias = dict[Callable[[Any], None], tuple[Checker, ...]]
+"""Handlers, and whose verdict is lost if one fails (a checker's own; all that rely on a view)."""
 
 
 class Judge:
@@ -65,26 +65,31 @@ class Judge:
         self._polled = [0] * len(self._checkers)
         self._failures: dict[str, str] = {}  # by invariant: what its checker raised
 
-        self._routes: dict[type[Event], list[_Route]] = {}
+        self._routes: dict[type[Event], _Routes] = {}
         for checker in self._checkers:
             self._route((checker,), checker.handlers())
         self._route(tuple(self._by_events), self._logs.handlers())
 
     def _route(self, concerned: tuple[Checker, ...], handlers: Handlers) -> None:
         for kind, handler in handlers.items():
-            self._routes.setdefault(kind, []).append((concerned, handler))
+            self._routes.setdefault(kind, {})[handler] = concerned
 
-    def hears(self, kind: type[Event]) -> bool:
-        """Whether any checker wants events of that type; others need not be observed."""
-        return kind in self._routes
+    @property
+    def hears(self) -> Collection[type[Event]]:
+        """The types of events that some checker wants; others need not be observed."""
+        return self._routes.keys()
 
     def observe(self, event: Event) -> None:
         """One event of a node or of the harness."""
-        for concerned, handler in self._routes.get(type(event), ()):
+        routes = self._routes.get(type(event), {})
+        handlers = iter(routes)
+        while True:
             try:
-                handler(event)
+                for handler in handlers:
+                    handler(event)
+                return
             except Exception as error:
-                self._failed(concerned, error)
+                self._failed(routes[handler], error)  # and on with the next
 
     def observe_op(self, op: Op) -> None:
         """One line of the clients' history."""
@@ -105,9 +110,13 @@ class Judge:
         """Jepsen's check-safe: a checker that fails could not judge. It hears no more, and the others go on."""
         for checker in concerned:
             self._failures.setdefault(checker.invariant, f"the checker itself failed: {type(error).__name__}: {error}")
-        # New lists: one of the old ones is being walked through.
+        # New ones: one of the old is being walked through.
         self._routes = {
-            kind: [route for route in routes if any(c.invariant not in self._failures for c in route[0])]
+            kind: {
+                handler: relying
+                for handler, relying in routes.items()
+                if any(c.invariant not in self._failures for c in relying)
+            }
             for kind, routes in self._routes.items()
         }
 

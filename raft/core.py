@@ -108,6 +108,8 @@ class Core:
         self._votes: set[str] = set()  # asked for membership and size only, never iterated
         self._election_deadline_us = 0
         self._heartbeat_deadline_us = 0
+        self._timeouts = timing.election_timeout_max_us - timing.election_timeout_min_us + 1  # to draw from
+        self._timeout_bits = self._timeouts.bit_length()
 
         # What must be durable first is held back; `_hard_state_lsn` is the record with the current term and vote.
         self._pending = Pending()
@@ -191,13 +193,11 @@ class Core:
 
     def _reset_election_timer(self) -> None:
         # Every heartbeat draws a timeout, so this is what `randint` does, without the three calls that it takes.
-        timing, draw = self.timing, self.random.getrandbits
-        timeouts = timing.election_timeout_max_us - timing.election_timeout_min_us + 1
-        bits = timeouts.bit_length()
+        draw, bits = self.random.getrandbits, self._timeout_bits
         drawn = draw(bits)
-        while drawn >= timeouts:
+        while drawn >= self._timeouts:
             drawn = draw(bits)
-        self._election_deadline_us = self.now_us + timing.election_timeout_min_us + drawn
+        self._election_deadline_us = self.now_us + self.timing.election_timeout_min_us + drawn
 
     def _start_election(self) -> None:
         self.role = "candidate"

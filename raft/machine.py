@@ -49,7 +49,7 @@ class _Item(msgspec.Struct):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Command)
+_decode = msgspec.msgpack.Decoder(Command).decode
 _encode_result = msgspec.msgpack.Encoder().encode
 _from_bytes = int.from_bytes
 
@@ -59,7 +59,7 @@ def encode_command(command: Command) -> bytes:
 
 
 def decode_command(data: bytes) -> Command:
-    return _decoder.decode(data)
+    return _decode(data)
 
 
 class Machine:
@@ -80,7 +80,7 @@ class Machine:
         """Applies one log entry's command; None for a no-op."""
         if not command:
             return None
-        asked = decode_command(command)
+        asked = _decode(command)
         if asked.client is None:
             return self._execute(asked)
         session = self._sessions.get(asked.client)

@@ -13,8 +13,10 @@ been a vote or an acknowledged entry.
 from __future__ import annotations
 
 import logging
+import struct
 import zlib
 from collections.abc import Sequence
+from itertools import chain
 
 import msgspec
 
@@ -29,6 +31,7 @@ MAX_BODY = 1 << 30
 log = logging.getLogger("raft.wal")
 
 _HEADER = 8
+_unpack_header = struct.Struct(">II").unpack_from
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Record])
 
@@ -84,12 +87,15 @@ _ADVICE = (
 
 def _record_at(data: bytes, offset: int) -> tuple[list[Record], int] | None:
     """The record at `offset` and where it ends; None if there is no intact one."""
-    length = int.from_bytes(data[offset : offset + 4], "big")
-    end = offset + _HEADER + length
+    begin = offset + _HEADER
+    if begin > len(data):
+        return None
+    length, checksum = _unpack_header(data, offset)
+    end = begin + length
     if not 0 < length <= MAX_BODY or end > len(data):
         return None
-    body = data[offset + _HEADER : end]
-    if zlib.crc32(body) != int.from_bytes(data[offset + 4 : offset + _HEADER], "big"):
+    body = data[begin:end]
+    if zlib.crc32(body) != checksum:
         return None
     try:
         return _decoder.decode(body), end
@@ -111,7 +117,7 @@ def fold(batches: Sequence[Sequence[Record]], name: str = FILE) -> Recovered:
     """What the records add up to: the last hard state, and the entries that no later truncation deleted."""
     hard_state = HardState(0, None)
     entries: list[Entry] = []
-    for record in (record for batch in batches for record in batch):
+    for record in chain.from_iterable(batches):
         if isinstance(record, HardState):
             hard_state = record
         elif isinstance(record, Truncate):

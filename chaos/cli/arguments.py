@@ -117,5 +117,8 @@ def given_options(context: typer.Context) -> list[str]:
         if source is None or source.name != "COMMANDLINE" or option in GIVEN_IN_REPRO:
             continue
         value = context.params[parameter.name or ""]
-        words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
+        if isinstance(value, bool):
+            words.append(option if value else parameter.secondary_opts[0])
+        else:
+            words += [option, repr(value).removesuffix(".0") if isinstance(value, float) else str(value)]
     return words

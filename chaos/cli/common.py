@@ -30,16 +30,21 @@ def parse_range_ms(text: str, option: str) -> tuple[int, int]:
     return int(match[1]) * 1000, int(match[2]) * 1000
 
 
+MOST_SEEDS = 10_000_000
+
+
 def parse_seeds(text: str) -> list[int]:
     """ "7", "1..20" (both ends included), or several of these with commas."""
     seeds: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:\.\.(\d+))?\s*", part)
+        match = re.fullmatch(r"\s*(\d{1,18})(?:\.\.(\d{1,18}))?\s*", part)
         if match is None:
             fail(f"--seeds: expected a seed or a range such as 1..20, got {part!r}")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
             fail(f"--seeds: the range {part.strip()} is empty; its first seed must not be larger than its last")
+        if len(seeds) + last - first >= MOST_SEEDS:
+            fail(f"--seeds: expected at most {MOST_SEEDS} seeds at once, got {text!r}")
         seeds.extend(range(first, last + 1))
     return seeds
 

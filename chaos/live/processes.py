@@ -224,7 +224,10 @@ def _reap(pipe: Connection, temp_dir: str) -> None:
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    pipe.send_bytes(b"ready")
+    try:
+        pipe.send_bytes(b"ready")
+    except OSError:
+        pass  # the controller is gone already, as the first read will tell
     groups: dict[int, psutil.Process] = {}
     folders = [temp_dir]  # the fork server's socket is in there, which its owner can no longer remove
     while True:

@@ -86,6 +86,11 @@ class _Node:
     waiting: list[Callable[[], None]] = field(default_factory=list)  # inputs that came while it was paused
     armed: tuple[Failpoint, Callable[[], None]] | None = None
 
+    @property
+    def failpoint(self) -> Failpoint | None:
+        """Where its steps stop."""
+        return self.armed[0] if self.armed is not None else None
+
 
 class VirtualCluster:
     """All nodes of a run. `answer(node, reply)` gets clients' answers, `broke(node)` is told when a node goes down."""
@@ -235,19 +240,14 @@ class VirtualCluster:
     # ---- inputs ---------------------------------------------------------------------------------------------------
 
     def _deliver(self, frame: Frame) -> None:
-        node = self._nodes[frame.to]
+        to, message = frame.to, frame.payload
+        node = self._nodes[to]
         if node.state == "up":
-            driven, armed = node.driven, node.armed
-            if frame.payload is not None and frame.payload.term < self._view.nodes[frame.to].term:
+            if message is not None and message.term < self._view.nodes[to].term:
                 self.stale += 1
             try:
-                report = driven.receive(  # type: ignore[union-attr]
-                    frame.sender,
-                    frame.sender_inc,
-                    frame.number,
-                    frame.payload,
-                    self._scheduler.now_us,
-                    armed[0] if armed is not None else None,
+                report = node.driven.receive(  # type: ignore[union-attr]
+                    frame.sender, frame.sender_inc, frame.number, message, self._scheduler.now_us, node.failpoint
                 )
             except DriverError:
                 raise
@@ -291,9 +291,8 @@ class VirtualCluster:
 
     def _step(self, node: _Node, what: str, *given: Any) -> StepReport | None:
         """One step; None if the node died of it."""
-        failpoint = node.armed[0] if node.armed is not None else None
         try:
-            report: StepReport = getattr(node.driven, what)(*given, self._scheduler.now_us, failpoint)
+            report: StepReport = getattr(node.driven, what)(*given, self._scheduler.now_us, node.failpoint)
         except DriverError:
             raise
         except Exception as error:
@@ -306,13 +305,10 @@ class VirtualCluster:
 
     def _took(self, node: _Node, report: StepReport) -> None:
         """Carries out what a step asks for."""
-        name, incarnation = node.name, node.incarnation
         if report.events:
-            self._trace.node(name, incarnation, report.events)
-        if report.sends:
-            send = self.network.send
-            for to, number, message in report.sends:
-                send(name, incarnation, to, number, message)
+            self._trace.node(node.name, node.incarnation, report.events)
+        for to, number, message in report.sends:
+            self.network.send(node.name, node.incarnation, to, number, message)
         if report.stopped:
             assert node.armed is not None
             _, reached = node.armed
@@ -320,9 +316,9 @@ class VirtualCluster:
             reached()
             return
         if report.write_lsn:
-            self._scheduler.after(self._sync_us(node), self._on_synced, (node, incarnation, report.write_lsn))
+            self._scheduler.after(self._sync_us(node), self._on_synced, (node, node.incarnation, report.write_lsn))
         for reply in report.replies:
-            self._answer(name, reply)
+            self._answer(node.name, reply)
         node.deadline_us = report.deadline_us
         if node.timer_at_us is None or node.timer_at_us > report.deadline_us:
             self._set_timer(node)

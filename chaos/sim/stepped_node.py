@@ -142,20 +142,17 @@ class SteppedNode:
 
     def _advance(self, events: list[Event], now_us: int, failpoint: Failpoint | None) -> StepReport:
         output = self.replica.advance()
-        deadline_us = output.deadline_us
         if not self.clock.is_right:
-            deadline_us = self.clock.run(deadline_us)
-            self._stamp_with_run_time(output, now_us)
+            self._to_run_time(output, now_us)
         if failpoint is not None and self._reached(failpoint, output):
             return self._stop_at(failpoint, output, events, now_us)
-        if output.events:
-            events += output.events
+        events += output.events
         sends = self._send(output.messages, events, now_us) if output.messages else []
         write_lsn = 0
         if output.write is not None:
             write_lsn = output.write.lsn
             self.wal.append(output.write.records)
-        return StepReport(events, sends, write_lsn, output.replies, deadline_us)
+        return StepReport(events, sends, write_lsn, output.replies, output.deadline_us)
 
     def _send(
         self, messages: list[tuple[str, Message]], events: list[Event], now_us: int
@@ -210,12 +207,12 @@ class SteppedNode:
     def _local(self, run_us: int) -> int:
         return run_us if self.clock.is_right else self.clock.local(run_us)
 
-    def _stamp_with_run_time(self, output: Output, now_us: int) -> None:
-        """Events count from the beginning of the run, whatever the node's clock shows."""
-        if not output.events:
-            return
-        # Nearly all are of this moment; some were held back until a write was durable.
+    def _to_run_time(self, output: Output, now_us: int) -> None:
+        """Events count from the beginning of the run, and so does the deadline, whatever the node's clock shows."""
         run, local_us = self.clock.run, self.replica.core.now_us
-        output.events = [
-            replace(event, t_us=now_us if event.t_us == local_us else run(event.t_us)) for event in output.events
-        ]
+        output.deadline_us = run(output.deadline_us)
+        if output.events:
+            # Nearly all are of this moment; some were held back until a write was durable.
+            output.events = [
+                replace(event, t_us=now_us if event.t_us == local_us else run(event.t_us)) for event in output.events
+            ]

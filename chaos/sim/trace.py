@@ -3,6 +3,9 @@
 Each event and each client operation is a JSON line, the same bytes as in the run directory's files; the trace's digest
 is the SHA-256 of all of them. Two runs are the same run exactly if their digests are equal. What passes through here
 also goes to the judge, the tally and the cluster's view, and, where the run is recorded, to its files.
+
+Each of these is told at once, but of the events that nobody has a handler for, which are most, nobody is told: they
+are only counted and hashed, many at a time.
 """
 
 from __future__ import annotations
@@ -20,14 +23,17 @@ from invariants.events import AnyEvent, Event, HarnessEvent
 from invariants.history import Op, OpType
 from invariants.judge import Judge
 
-HASHED_AT_ONCE = 500
+HASHED_AT_ONCE = 2_000
 """Events and operations, which never change once they are made: one call for many costs less than many calls."""
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class Trace:
-    """Takes events in the order of the run. `harness_events` and `operations` are kept, nodes' events only counted."""
+    """Takes events in the order of the run. `harness_events` and `operations` are kept, nodes' events only counted.
+
+    The tally is complete after `digest`.
+    """
 
     def __init__(self, judge: Judge, tally: Tally, view: ClusterView, recorder: Recorder | None) -> None:
         self.judge = judge
@@ -39,17 +45,16 @@ class Trace:
         self._recorder = recorder
         self._sha = sha256()
         self._unhashed: list[Any] = []
-        self._hearers: dict[type[Event], tuple[Callable[[Any], None], ...]] = {}  # by type, who is told of it
+        self._hearers = self._who_hears()
 
     def node(self, name: str, incarnation: int, reported: list[Event]) -> None:
         """What one step of one incarnation reported."""
         self._write((name, incarnation), reported)
-        counts, hearers = self.tally.counts, self._hearers
+        hearers = self._hearers
         for event in reported:
-            kind = event.__class__
-            counts[kind] += 1
-            for hear in hearers[kind] if kind in hearers else self._who_hears(kind):
-                hear(event)
+            if event.__class__ in hearers:
+                for hear in hearers[event.__class__]:
+                    hear(event)
 
     def harness(self, event: HarnessEvent) -> None:
         """An event of the harness itself."""
@@ -78,15 +83,13 @@ class Trace:
 
     def _hash(self) -> None:
         self._sha.update(_encode_lines(self._unhashed))
+        self.tally.count(self._unhashed)
         self._unhashed.clear()
 
-    def _who_hears(self, kind: type[Event]) -> tuple[Callable[[Any], None], ...]:
-        hears: list[Callable[[Any], None]] = []
-        if kind in self.tally.handlers:
-            hears.append(self.tally.handlers[kind])
-        if self.judge.hears(kind):
-            hears.append(self.judge.observe)
-        if kind in self._view.handlers:
-            hears.append(self._view.handlers[kind])
-        self._hearers[kind] = tuple(hears)
-        return self._hearers[kind]
+    def _who_hears(self) -> dict[type[Event], list[Callable[[Any], None]]]:
+        """By type of event, who is told of it."""
+        hearers: dict[type[Event], list[Callable[[Any], None]]] = {}
+        for handlers in (self.tally.handlers, dict.fromkeys(self.judge.hears, self.judge.observe), self._view.handlers):
+            for kind, handler in handlers.items():
+                hearers.setdefault(kind, []).append(handler)
+        return hearers

@@ -36,7 +36,7 @@ class CommittedLog:
         return 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Commit:
     """A commit, and the entry at its index in the committing node's log."""
 
@@ -82,13 +82,14 @@ class LeaderCompleteness(Checker):
         log = self._logs[event.node]
         if not 1 <= event.index <= len(log):
             return
+        contradicts = self._committed.add(event, log)
+        highest = self._highest_commit.get(event.term)
+        if not contradicts and highest is not None and highest.event.index >= event.index:
+            return  # as nearly always: another node has reported as much
         commit = Commit(event, log[event.index - 1])
-        if self._committed.add(event, log):
+        if contradicts:
             self._contradicting.append(commit)
         else:
-            highest = self._highest_commit.get(event.term)
-            if highest is not None and highest.event.index >= event.index:
-                return
             self._highest_commit[event.term] = commit
         if event.term < self._highest_leader_term:
             for leader in self._leaders.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 from invariants.checkers.base import Checker, Handlers, who
@@ -39,7 +40,7 @@ class Monotonicity(Checker):
     def __init__(self, logs: Mapping[str, ReportedLog]) -> None:
         super().__init__()
         self._logs = logs
-        self._nodes: dict[str, _Node] = {}
+        self._nodes: defaultdict[str, _Node] = defaultdict(_Node)
 
     def handlers(self) -> Handlers:
         return {
@@ -51,21 +52,15 @@ class Monotonicity(Checker):
             EntryApplied: self._on_applied,
         }
 
-    def _node(self, name: str) -> _Node:
-        node = self._nodes.get(name)
-        if node is None:
-            node = self._nodes[name] = _Node()
-        return node
-
     def _on_started(self, event: Started) -> None:
-        node = self._node(event.node)
+        node = self._nodes[event.node]
         node.commit = None
         node.applied = None
         self._on_term(event)
 
     def _on_term(self, event: Started | RoleChanged | VoteGranted | CommitAdvanced) -> None:
         self.judged += 1
-        node = self._node(event.node)
+        node = self._nodes[event.node]
         earlier = node.term
         if earlier is not None and event.term < earlier.term:
             self.violate(
@@ -78,13 +73,13 @@ class Monotonicity(Checker):
 
     def _on_appended(self, event: EntryAppended) -> None:
         # The entry's term, which is often below the current one; but it was current once, so it is a lower bound.
-        node = self._node(event.node)
+        node = self._nodes[event.node]
         if node.term is None or event.term > node.term.term:
             node.term = event
 
     def _on_commit(self, event: CommitAdvanced) -> None:
         self._on_term(event)
-        node = self._node(event.node)
+        node = self._nodes[event.node]
         earlier = node.commit
         if earlier is not None and event.index <= earlier.index:
             self.violate(
@@ -105,7 +100,7 @@ class Monotonicity(Checker):
 
     def _on_applied(self, event: EntryApplied) -> None:
         self.judged += 1
-        node = self._node(event.node)
+        node = self._nodes[event.node]
         earlier, commit = node.applied, node.commit
         last_applied = earlier.index if earlier is not None else 0
         if event.index != last_applied + 1:

@@ -1,0 +1,85 @@
+"""Mutants are convicted in `sim`, and the seed that convicts one makes the same trace with real processes.
+
+The seeds are what a search found (`python -m bench.convictions` measures how long one takes). Where the drawing of
+schedules changes, they must be searched for again: a conviction is owed, not one by these seeds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chaos.generate import FAULT_KINDS, ScheduleConfig
+from chaos.lockstep.run import run_lockstep
+from chaos.mutants import MUTANTS
+from chaos.settings import Settings, describe
+from chaos.sim.world import run_sim
+from invariants.rundir import RunDir, RunInfo
+from invariants.trace import first_difference
+from raft.timing import Timing
+
+TIMING = Timing(150_000, 300_000, 50_000)
+
+SEEDS = {
+    "vote_not_persisted": (1, 8, 20),
+    "term_not_persisted": (2, 8, 20),
+    "term_then_vote": (17, 8, 20),
+    "send_before_persist": (200, 8, 20),
+    "vote_cleared_same_term": (21, 8, 20),
+    "stale_vote_counted": (250, 8, 20),
+    "no_up_to_date_check": (3, 8, 20),
+    "ack_before_sync": (6, 8, 20),
+    "truncate_on_stale_append": (2, 8, 20),
+    "conflict_cut_too_far": (157, 8, 20),
+    "rollback_committed": (11, 8, 20),
+    "hint_as_match": (6, 12, 40),
+    "match_starts_valid": (3, 8, 20),
+    "old_term_commit": (350, 10, 20),
+    "commit_loop_break": (3, 8, 20),
+    "commit_past_match": (10, 8, 20),
+    "follower_commit_regress": (3, 8, 20),
+    "no_client_dedup": (16, 8, 20),
+}
+"""For each mutant a seed, and the seconds and the operations a second with which it convicts."""
+
+
+def run(world: str, mutant: str | None, of: str, path: Path) -> RunInfo:
+    seed, duration_s, rate = SEEDS[of]
+    config = ScheduleConfig(
+        nodes=0,
+        clients=3,
+        swarm=True,
+        faults=FAULT_KINDS,
+        warmup_s=1,
+        duration_s=duration_s,
+        liveness_s=1,
+        ops_per_second=rate,
+    )
+    settings = Settings(world="lockstep" if world == "lockstep" else "sim", schedule=config, timing=TIMING)
+    schedule, directory = settings.make_schedule(seed), RunDir(path)
+    info = describe(settings, seed, schedule, directory)
+    carry_out = run_lockstep if world == "lockstep" else run_sim
+    return carry_out(schedule, TIMING, mutant, directory, info, fail_fast=True)
+
+
+@pytest.mark.parametrize("mutant", SEEDS)
+def test_a_mutant_is_convicted_in_sim_and_the_right_core_is_not(mutant: str, tmp_path: Path) -> None:
+    info = run("sim", mutant, mutant, tmp_path / "mutant")
+    violated = {verdict.invariant for verdict in info.invariants if verdict.outcome == "violated"}
+    assert violated & set(MUTANTS[mutant].invariants), (
+        f"{mutant}: search for another seed; this one violates {violated}"
+    )
+    right = run("sim", None, mutant, tmp_path / "right")
+    assert not [verdict for verdict in right.invariants if verdict.outcome == "violated"]
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("mutant", [name for name in SEEDS if name != "commit_loop_break"])
+def test_the_seed_that_convicts_makes_the_same_trace_with_real_processes(mutant: str, tmp_path: Path) -> None:
+    """All but the one that is convicted by waiting for long."""
+    simulated = run("sim", mutant, mutant, tmp_path / "sim")
+    real = run("lockstep", mutant, mutant, tmp_path / "lockstep")
+    found = first_difference(RunDir(tmp_path / "sim").trace(), RunDir(tmp_path / "lockstep").trace())
+    assert found is None
+    assert (real.trace_sha256, real.verdict) == (simulated.trace_sha256, "violated")
