@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
+from bench import sim
 from bench.measures import FULL, QUICK, Bench, Row
 from bench.systems import PYSYNCOBJ, PYSYNCOBJ_FLUSHED, RAFT, RAFT_UNSYNCED, BenchError, System
 from chaos.live.processes import PRELOAD, Supervisor
@@ -27,10 +28,11 @@ FSYNCS = 200
 
 
 class Part(NamedTuple):
-    """A table: what stands above it, and what measures its rows."""
+    """A table: what stands above it, what measures its rows, and what stands beside what."""
 
     title: str
     measure: Callable[[Bench], list[Row]]
+    sides: tuple[str, str] = ("raft-chaos", "PySyncObj")
 
 
 def _throughput(ours: System, theirs: System, bench: Bench) -> list[Row]:
@@ -66,6 +68,11 @@ PARTS = {
     ),
     "failover": Part("SIGKILL to the leader, as shipped", _failover),
     "catch_up": Part("A node that was down comes back, as shipped (neither compacts its log)", _catch_up),
+    "sim": Part(
+        "The simulator, all checkers and the digest on, beside a loop that only delivers (CPU time of one core)",
+        lambda bench: sim.measure(bench.sizes),
+        ("simulator", "bare loop"),
+    ),
 }
 
 
@@ -116,25 +123,30 @@ def _run_part(part: Part, bench: Bench) -> bool:
     except BenchError as error:
         print(f"not measured: {error}", flush=True)
         return False
-    print(table(rows), flush=True)
+    print(table(rows, part.sides), flush=True)
     return True
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: list[Row], sides: tuple[str, str]) -> str:
     """Medians over the rounds; the ratio is the median of the rounds' ratios, more than 1 where ours is better."""
     return tabulate(
-        [[row.name, _figure(median(row.ours)), _figure(median(row.theirs)), *_ratio(row.ratios)] for row in rows],
-        headers=["", "raft-chaos", "PySyncObj", "better by", "of the rounds"],
+        [[row.name, _figure(row.ours), _figure(row.theirs), *_ratio(row.ratios)] for row in rows],
+        headers=["", *sides, "better by", "of the rounds"],
         colalign=["left", "right", "right", "right", "right"],
         disable_numparse=True,
     )
 
 
-def _figure(value: float) -> str:
+def _figure(rounds: list[float]) -> str:
+    if not rounds:
+        return ""
+    value = median(rounds)
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
 def _ratio(ratios: list[float]) -> tuple[str, str]:
+    if not ratios:
+        return "", ""
     return f"x {median(ratios):.2f}", f"{min(ratios):.2f} to {max(ratios):.2f}"
 
 

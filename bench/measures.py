@@ -31,21 +31,25 @@ Figures: TypeAlias = dict[str, float]
 
 
 class Sizes(NamedTuple):
-    """How much is measured. Times are in seconds; `kills` and `entries` are for each round."""
+    """How much is measured. Times are in seconds; `kills`, `entries` and `simulated_s` are for each round."""
 
     rounds: int
     warmup_s: float
     duration_s: float
     kills: int
     entries: tuple[int, ...]
+    simulated_s: float
 
 
-FULL = Sizes(rounds=5, warmup_s=0.5, duration_s=3.0, kills=4, entries=(10_000, 100_000))
-QUICK = Sizes(rounds=1, warmup_s=0.3, duration_s=1.0, kills=3, entries=(2_000,))
+FULL = Sizes(rounds=5, warmup_s=0.5, duration_s=3.0, kills=4, entries=(10_000, 100_000), simulated_s=60.0)
+QUICK = Sizes(rounds=1, warmup_s=0.3, duration_s=1.0, kills=3, entries=(2_000,), simulated_s=10.0)
 
 
 class Row(NamedTuple):
-    """One line of a table: the figures of both systems, round by round. `more_is_better` turns the ratio round."""
+    """One line of a table: the figures of both systems, round by round. `more_is_better` turns the ratio round.
+
+    `theirs` is empty for a figure that has nothing to stand beside.
+    """
 
     name: str
     ours: list[float]
@@ -55,7 +59,7 @@ class Row(NamedTuple):
     @property
     def ratios(self) -> list[float]:
         """How many times better ours was, round by round."""
-        pairs = zip(self.ours, self.theirs, strict=True)
+        pairs = zip(self.ours, self.theirs, strict=True) if self.theirs else ()
         return [ours / theirs if self.more_is_better else theirs / ours for ours, theirs in pairs]
 
 

@@ -39,10 +39,14 @@ _TOUCHING = (Kill, Pause, Partition)
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of a fault: its effect in words, and whether all that it was to do was done."""
+    """What was seen of a fault: its effect in words, and whether all that it was to do was done.
+
+    `excuse` says what there was not, where a world knows that there was nothing for the fault to act on.
+    """
 
     effective: bool
     effect: str
+    excuse: str = ""
 
 
 @dataclass
@@ -122,7 +126,7 @@ class FaultBook:
                 type=kind_of(fault.action),
                 effective=seen.effective,
                 effect=seen.effect,
-                moot="" if seen.effective else self._others(span) or _cut_short(span),
+                moot="" if seen.effective else seen.excuse or self._others(span) or _cut_short(span),
             )
         )
 
@@ -196,8 +200,9 @@ def slowing(nodes: Sequence[str], action: SlowSync) -> str:
     return f"syncs of {' '.join(nodes)} take {action.min_us / 1000:g} to {action.max_us / 1000:g} ms longer"
 
 
-def slowed(syncs: int) -> Seen:
-    return Seen(syncs > 0, f"{syncs} syncs slowed")
+def slowed(syncs: int, writes: int | None = None) -> Seen:
+    """How many syncs were slowed, of how many writes if that is known."""
+    return Seen(syncs > 0, f"{syncs} syncs slowed", "nothing was written" if writes == 0 else "")
 
 
 def cutting(shape: Shape, grudge: Mapping[str, Sequence[str]]) -> str:
@@ -234,7 +239,7 @@ def clogging(grudge: Mapping[str, Sequence[str]]) -> str:
 
 
 def clogged(frames: int) -> Seen:
-    return Seen(frames > 0, f"{frames} frames held and let go at once")
+    return Seen(frames > 0, f"{frames} frames held and let go at once", "" if frames else "nothing was sent")
 
 
 def resetting(nodes: Sequence[str]) -> str:
@@ -243,7 +248,8 @@ def resetting(nodes: Sequence[str]) -> str:
 
 def reset(arrived: int, lost: int) -> Seen:
     """What became of the frames in flight."""
-    return Seen(arrived + lost > 0, f"frames in flight: {arrived} delivered, {lost} lost")
+    seen = arrived + lost > 0
+    return Seen(seen, f"frames in flight: {arrived} delivered, {lost} lost", "" if seen else "nothing was sent")
 
 
 def bending(nodes: Sequence[str], action: Clock) -> str:

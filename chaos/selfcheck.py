@@ -132,7 +132,8 @@ class Selfcheck:
                 while unequal < MOST_UNEQUAL and len(under_way) < WINDOW_PER_JOB * self._jobs:
                     if (seed := next(waiting, None)) is None:
                         break
-                    under_way.append((seed, [side.begin(settings, seed, recorded=False) for side in self._sides]))
+                    under_way.append((seed, []))
+                    under_way[-1][1].extend(side.begin(settings, seed, recorded=False) for side in self._sides)
                 if not under_way:
                     return
                 seed, futures = under_way[0]

@@ -19,7 +19,7 @@ Time is integer microseconds. A node's name is a string; `peers` are the other v
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -51,13 +51,17 @@ class Random(Protocol):
 
 
 class Ready(msgspec.Struct):
-    """What the host must do now; see the module's header. `committed` are (index, entry) in order."""
+    """What the host must do now; see the module's header. `committed` are (index, entry) in order.
+
+    `replies` stays empty here: what a client is answered follows from applying, which is the replica's.
+    """
 
     events: list[Event]
     messages: list[tuple[str, Message]]
     write: Write | None
     committed: list[tuple[int, Entry]]
     deadline_us: int
+    replies: list[Any] = []
 
 
 class Progress(msgspec.Struct):

@@ -1,20 +1,19 @@
 """One node without its host: the core and the state machine in step, and who waits for which answer.
 
-Like the core it does no input or output. A host feeds it inputs, then calls `advance` and carries out the `Output`
-in the order of its fields. The live host and the simulator run this same code.
+Like the core it does no input or output. A host feeds it inputs, then calls `advance` and carries out the `Output`.
+The live host and the simulator run this same code.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
-from invariants.events import EntryApplied, Event
-from raft.core import Core
+from invariants.events import EntryApplied
+from raft.core import Core, Ready
 from raft.machine import Machine, Result
-from raft.messages import Entry, Message
-from raft.pending import Write
+from raft.messages import Entry
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -26,14 +25,11 @@ class Reply(msgspec.Struct, frozen=True):
     result: Result | None
 
 
-class Output(msgspec.Struct):
-    """What the host must do, in this order: report, send, start writing, answer clients, wait until the deadline."""
+Output: TypeAlias = Ready
+"""What the host must do, in this order: report, send, start writing, answer clients, wait until the deadline.
 
-    events: list[Event]
-    messages: list[tuple[str, Message]]
-    write: Write | None
-    replies: list[Reply]
-    deadline_us: int
+It is what the core made ready, with `committed` applied: the events say so, and `replies` are a list of `Reply`.
+"""
 
 
 class Replica:
@@ -64,19 +60,18 @@ class Replica:
 
     def advance(self) -> Output:
         """Everything that has become due since the last call."""
-        ready = self.core.take_ready()
-        replies: list[Reply] = []
-        for index, entry in ready.committed:
-            self._apply(index, entry, ready.events, replies)
+        output = self.core.take_ready()
+        for index, entry in output.committed:
+            self._apply(index, entry, output)
         if self._waiting and self.core.role != "leader":
-            replies.extend(Reply(token, index, term, None) for index, (term, token) in self._waiting.items())
+            output.replies += [Reply(token, index, term, None) for index, (term, token) in self._waiting.items()]
             self._waiting = {}
-        return Output(ready.events, ready.messages, ready.write, replies, ready.deadline_us)
+        return output
 
-    def _apply(self, index: int, entry: Entry, events: list[Event], replies: list[Reply]) -> None:
+    def _apply(self, index: int, entry: Entry, output: Output) -> None:
         result = self.machine.apply(entry.command)
         core = self.core
-        events.append(
+        output.events.append(
             EntryApplied(
                 node=core.node,
                 inc=core.incarnation,
@@ -90,4 +85,4 @@ class Replica:
         if waiting is not None:
             term, token = waiting
             # Another term's entry at this index means that ours was overwritten.
-            replies.append(Reply(token, index, term, result if term == entry.term else None))
+            output.replies.append(Reply(token, index, term, result if term == entry.term else None))

@@ -71,7 +71,7 @@ def command(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Seeds at once, each in two processes (three with --lockstep); all cores by default."),
+        typer.Option(min=1, help="Seeds at once, each in two or three processes; by default what fits the cores."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Where the runs that differ are recorded.")] = Path("runs"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
@@ -224,7 +224,9 @@ def _text(totals: Totals) -> str:
     for checked in different[:1]:
         lines += ["", f"seed {checked.seed}: different", *(f"  {text}" for text in _parting(checked)), ""]
     for checked in failed:
-        lines += [f"HARNESS FAILED on seed {checked.seed}, {side}: {why}" for side, why in _failures(checked)]
+        for answer in _failures(checked):
+            lines.append(f"HARNESS FAILED on seed {checked.seed}, {answer.side}: {visible(answer.failed)}")
+            lines += [f"  {answer.run}"] if answer.run is not None else []
     if totals.stopped:
         lines.append(f"STOPPED: {visible(totals.stopped)}")
     all_of_them = f" ({totals.total} were asked for)" if totals.done < totals.total else ""
@@ -236,9 +238,9 @@ def _text(totals: Totals) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _failures(checked: Checked) -> list[tuple[str, str]]:
-    """The sides on which the harness failed, and why."""
-    return [(answer.side, visible(answer.failed)) for answer in checked.every if answer.failed]
+def _failures(checked: Checked) -> list[Answer]:
+    """Of the sides on which the harness failed."""
+    return [answer for answer in checked.every if answer.failed]
 
 
 def _parting(checked: Checked) -> list[str]:
@@ -278,9 +280,9 @@ def _document(totals: Totals) -> dict[str, Any]:
         "equal": totals.done - len(totals.unequal),
         "different": [_different_document(checked) for checked in totals.of("different")],
         "failed": [
-            {"seed": checked.seed, "side": side, "error": why}
+            {"seed": checked.seed, "side": answer.side, "error": answer.failed, "run": answer.run}
             for checked in totals.of("failed")
-            for side, why in _failures(checked)
+            for answer in _failures(checked)
         ],
         "stopped": totals.stopped,
         "sums": totals.sums,

@@ -86,11 +86,6 @@ class _Node:
     waiting: list[Callable[[], None]] = field(default_factory=list)  # inputs that came while it was paused
     armed: tuple[Failpoint, Callable[[], None]] | None = None
 
-    @property
-    def failpoint(self) -> Failpoint | None:
-        """Where its steps stop."""
-        return self.armed[0] if self.armed is not None else None
-
 
 class VirtualCluster:
     """All nodes of a run. `answer(node, reply)` gets clients' answers, `broke(node)` is told when a node goes down."""
@@ -135,6 +130,10 @@ class VirtualCluster:
 
     def incarnation(self, node: str) -> int:
         return self._nodes[node].incarnation
+
+    def writes(self, node: str) -> int:
+        """How many writes it has begun, in all its incarnations."""
+        return self._nodes[node].writes
 
     # ---- what is done to nodes ------------------------------------------------------------------------------------
 
@@ -243,11 +242,12 @@ class VirtualCluster:
         to, message = frame.to, frame.payload
         node = self._nodes[to]
         if node.state == "up":
+            failpoint = node.armed[0] if node.armed is not None else None
             if message is not None and message.term < self._view.nodes[to].term:
                 self.stale += 1
             try:
                 report = node.driven.receive(  # type: ignore[union-attr]
-                    frame.sender, frame.sender_inc, frame.number, message, self._scheduler.now_us, node.failpoint
+                    frame.sender, frame.sender_inc, frame.number, message, self._scheduler.now_us, failpoint
                 )
             except DriverError:
                 raise
@@ -291,8 +291,9 @@ class VirtualCluster:
 
     def _step(self, node: _Node, what: str, *given: Any) -> StepReport | None:
         """One step; None if the node died of it."""
+        failpoint = node.armed[0] if node.armed is not None else None
         try:
-            report: StepReport = getattr(node.driven, what)(*given, self._scheduler.now_us, node.failpoint)
+            report: StepReport = getattr(node.driven, what)(*given, self._scheduler.now_us, failpoint)
         except DriverError:
             raise
         except Exception as error:

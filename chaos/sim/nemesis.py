@@ -138,10 +138,11 @@ class VirtualNemesis:
         for node in nodes:
             self._cluster.slow_sync(node, action.min_us, action.max_us)
         self.book.injected(span, fault_book.slowing(nodes, action))
+        before = sum(map(self._cluster.writes, nodes))
 
         def heal() -> None:
             slowed = sum([self._cluster.slow_sync(node, 0, 0) for node in nodes])
-            self.book.healed(span, fault_book.slowed(slowed))
+            self.book.healed(span, fault_book.slowed(slowed, sum(map(self._cluster.writes, nodes)) - before))
 
         self.hold(fault, fault.duration_us, heal)
 

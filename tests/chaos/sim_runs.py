@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +10,7 @@ from short_runs import schedule
 
 from chaos.cluster_view import ClusterView
 from chaos.mutants import parts_of
-from chaos.schedule import Action, AnchorEvent, Fault, Model, Schedule, When
+from chaos.schedule import Action, AnchorEvent, Fault, Kill, Model, Partition, Schedule, When
 from chaos.sim.cluster import VirtualCluster
 from chaos.sim.memory_driver import MemoryDriver
 from chaos.sim.network import Counters, Frame, SimNetwork
@@ -76,22 +74,16 @@ def harness_of(plan: Schedule) -> list[AnyEvent]:
     return run.trace.harness_events
 
 
+ISOLATED = {"leader": ["others"], "others": ["leader"]}
+TWO_LEADERS = (
+    fault("f1", 400_000, Kill(["leader"], [150_000]), 150_000),
+    fault("f2", 600_000, Partition("isolate_leader", ISOLATED), 180_000),
+)
+"""What makes a run of `short` mean something: it has a change of leader."""
+
+
 def of(kind: type[T], events: Sequence[AnyEvent | Op | Event]) -> list[T]:
     return [event for event in events if isinstance(event, kind)]
-
-
-def printed_by(code: str, hash_seed: int) -> str:
-    """What that code prints in a process of its own, in which sets have that order."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=Path(__file__).parent,
-        env={"PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": ":".join(path for path in sys.path if path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return done.stdout.strip()
 
 
 # ---- the network alone -------------------------------------------------------------------------------------------

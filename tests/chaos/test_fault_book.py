@@ -285,13 +285,13 @@ def test_the_words_for_a_kill_at_a_failpoint() -> None:
 def test_the_words_for_a_clog() -> None:
     assert fault_book.clogging({"n1": ["n2", "n3"]}) == "clog: n1 waits for n2 n3"
     assert fault_book.clogged(3) == Seen(True, "3 frames held and let go at once")
-    assert not fault_book.clogged(0).effective
+    assert fault_book.clogged(0).excuse == "nothing was sent"
 
 
 def test_the_words_for_a_reset() -> None:
     assert fault_book.resetting(["n1", "n2"]) == "reset the connections of n1 n2"
     assert fault_book.reset(1, 2) == Seen(True, "frames in flight: 1 delivered, 2 lost")
-    assert not fault_book.reset(0, 0).effective
+    assert fault_book.reset(0, 0).excuse == "nothing was sent"
 
 
 def test_the_words_for_a_clock() -> None:

@@ -173,7 +173,7 @@ def test_a_command_without_a_majority_is_unknown() -> None:
     work.perform(work.leader)
     end = work.until_ended()
     assert (end.type, end.error) == ("info", "no answer in time")
-    assert (end.index, end.term, end.value) == (None, None, "v")
+    assert (end.index, end.term, end.value) == (None, None, None)
 
 
 def test_a_leader_that_loses_its_office_does_not_know() -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from sim_runs import LONGEST_US, NODES, SAFETY_US, fault, harness_of, of, short, virtual
+from sim_runs import ISOLATED, LONGEST_US, NODES, SAFETY_US, fault, harness_of, of, short, virtual
 
 from chaos.schedule import (
     Action,
@@ -37,7 +37,6 @@ from invariants.events import (
 
 FROM_US, UNTIL_US = SAFETY_US
 AT_US = 400_000
-ISOLATED = {"leader": ["others"], "others": ["leader"]}
 Look = Callable[[VirtualRun], object]
 
 
