@@ -97,7 +97,7 @@ def lockstep(folder: Path) -> float:
             began = began if steps > len(schedule.header.nodes) else time.perf_counter()  # their first reports
             took(*step)
 
-        virtual.cluster._took = counted  # type: ignore[method-assign]
+        virtual.cluster._took = counted  # type: ignore[assignment,method-assign]
         virtual.go()
         took_s = time.perf_counter() - began
     recorder.close()

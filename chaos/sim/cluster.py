@@ -131,9 +131,9 @@ class VirtualCluster:
     def incarnation(self, node: str) -> int:
         return self._nodes[node].incarnation
 
-    def writes(self, node: str) -> int:
-        """How many writes it has begun, in all its incarnations."""
-        return self._nodes[node].writes
+    def syncs(self, node: str) -> tuple[int, int]:
+        """How many writes it has begun, in all its incarnations, and how many of their syncs were slowed."""
+        return self._nodes[node].writes, self._nodes[node].slowed_syncs
 
     # ---- what is done to nodes ------------------------------------------------------------------------------------
 
@@ -212,12 +212,9 @@ class VirtualCluster:
         if self.state(name) == "up":
             self._set_timer(node)
 
-    def slow_sync(self, name: str, min_us: int, max_us: int) -> int:
-        """Syncs that begin from now on take longer; returns how many were slowed since the last call."""
-        node = self._nodes[name]
-        node.slow_sync_us = (min_us, max_us)
-        slowed, node.slowed_syncs = node.slowed_syncs, 0
-        return slowed
+    def slow_sync(self, name: str, min_us: int, max_us: int) -> None:
+        """Syncs that begin from now on take so much longer; 0, 0: no more."""
+        self._nodes[name].slow_sync_us = (min_us, max_us)
 
     def change_clock(self, name: str, rate_ppm: int, jump_us: int) -> None:
         """The clock of the node's machine bends; it stays so over restarts."""

@@ -13,7 +13,7 @@ from functools import partial
 from chaos import fault_book
 from chaos.actions import Clock, Clog, Kill, Network, Partition, Pause, Reset, SlowSync, keeps, restarts
 from chaos.cluster_view import ClusterView
-from chaos.fault_book import FaultBook, Span
+from chaos.fault_book import FaultBook
 from chaos.grudge import cut_links, resolve
 from chaos.schedule import AnchorEvent, Fault
 from chaos.sim.cluster import VirtualCluster
@@ -41,7 +41,10 @@ class VirtualNemesis:
         self._scheduler = scheduler
         self._ended = False
         self._anchored: dict[tuple[AnchorEvent, int], list[Fault]] = {}
-        self._healing: dict[str, Callable[[], None]] = {}  # of the faults in force, in the order in which they set in
+        # Of the faults in force, in the order in which they set in:
+        self._healing: dict[str, Callable[[], None]] = {}
+        self._slowing: dict[str, tuple[list[str], SlowSync]] = {}
+        self._bending: dict[str, tuple[list[str], Clock]] = {}
 
     def start(self, faults: Sequence[Fault]) -> None:
         """The safety phase begins. Anchors that have been passed by now count as passed at this moment."""
@@ -96,7 +99,7 @@ class VirtualNemesis:
                 self._clog(fault, fault.action, leader)
             case Reset():
                 nodes = self.book.named(fault.action.nodes, leader)
-                self._reset((fault, fault.action, self.book.begin(fault, nodes, leader)))
+                self._reset((fault, fault.action, nodes, leader, self._scheduler.now_us))
             case Clock():
                 self._clock(fault, fault.action, leader)
 
@@ -135,16 +138,28 @@ class VirtualNemesis:
     def _slow_sync(self, fault: Fault, action: SlowSync, leader: str | None) -> None:
         nodes = self.book.named(action.nodes, leader)
         span = self.book.begin(fault, nodes, leader)
-        for node in nodes:
-            self._cluster.slow_sync(node, action.min_us, action.max_us)
+        self._slowing[fault.id] = (nodes, action)
+        self._put_slow_syncs_in_force(nodes)
         self.book.injected(span, fault_book.slowing(nodes, action))
-        before = sum(map(self._cluster.writes, nodes))
+        before = [self._cluster.syncs(node) for node in nodes]
 
         def heal() -> None:
-            slowed = sum([self._cluster.slow_sync(node, 0, 0) for node in nodes])
-            self.book.healed(span, fault_book.slowed(slowed, sum(map(self._cluster.writes, nodes)) - before))
+            del self._slowing[fault.id]
+            self._put_slow_syncs_in_force(nodes)
+            after = [self._cluster.syncs(node) for node in nodes]
+            writes, slowed = (
+                sum(late[what] - early[what] for early, late in zip(before, after, strict=True)) for what in (0, 1)
+            )
+            self.book.healed(span, fault_book.slowed(slowed, writes))
 
         self.hold(fault, fault.duration_us, heal)
+
+    def _put_slow_syncs_in_force(self, nodes: list[str]) -> None:
+        """Of several on a node the latest counts."""
+        for node in nodes:
+            on_it = [action for hit, action in self._slowing.values() if node in hit]
+            least_us, most_us = (on_it[-1].min_us, on_it[-1].max_us) if on_it else (0, 0)
+            self._cluster.slow_sync(node, least_us, most_us)
 
     def _partition(self, fault: Fault, action: Partition, leader: str | None) -> None:
         grudge = resolve(action.grudge, self._nodes, leader)
@@ -202,27 +217,32 @@ class VirtualNemesis:
 
         self.hold(fault, fault.duration_us, heal)
 
-    def _reset(self, due: tuple[Fault, Reset, Span]) -> None:
-        _, action, span = due
-        arrived, lost = self._network.reset(list(span.nodes), action.delivered)
-        waited_us = self._scheduler.now_us - span.from_us
-        if not arrived + lost and waited_us < TRAFFIC_PATIENCE_US and not self._ended:
+    def _reset(self, due: tuple[Fault, Reset, list[str], str | None, int]) -> None:
+        fault, action, nodes, leader, since_us = due
+        if self._ended:
+            return
+        arrived, lost = self._network.reset(nodes, action.delivered)
+        if not arrived + lost and self._scheduler.now_us - since_us < TRAFFIC_PATIENCE_US:
             self._scheduler.after(TRAFFIC_POLL_US, self._reset, due)
             return
-        self.book.injected(span, fault_book.resetting(span.nodes))
+        span = self.book.begin(fault, nodes, leader)
+        self.book.injected(span, fault_book.resetting(nodes))
         self.book.healed(span, fault_book.reset(arrived, lost))
 
     def _clock(self, fault: Fault, action: Clock, leader: str | None) -> None:
         nodes = self.book.named(action.nodes, leader)
         span = self.book.begin(fault, nodes, leader)
         began_us = self._scheduler.now_us
+        self._bending[fault.id] = (nodes, action)
         for node in nodes:
             self._cluster.change_clock(node, action.rate_ppm, action.jump_us)
         self.book.injected(span, fault_book.bending(nodes, action))
 
         def heal() -> None:
+            del self._bending[fault.id]
             for node in nodes:
-                self._cluster.change_clock(node, 0, 0)
+                on_it = [other.rate_ppm for hit, other in self._bending.values() if node in hit]
+                self._cluster.change_clock(node, on_it[-1] if on_it else 0, 0)
             gained_us = action.jump_us + (self._scheduler.now_us - began_us) * action.rate_ppm // 1_000_000
             self.book.healed(span, fault_book.bent(gained_us))
 

@@ -47,9 +47,7 @@ def short(
     *faults: Fault, safety_us: tuple[int, int] = SAFETY_US, every_us: int = 30_000, clients: int = 2, seed: int = 1
 ) -> Schedule:
     """About a second of virtual time and two dozen operations."""
-    return schedule(
-        faults, safety_us=safety_us, liveness_us=100_000, every_us=every_us, clients=clients, seed=seed
-    )
+    return schedule(faults, safety_us=safety_us, liveness_us=100_000, every_us=every_us, clients=clients, seed=seed)
 
 
 def virtual(plan: Schedule, parts: Parts | None = None, *, fail_fast: bool = False) -> VirtualRun:

@@ -162,7 +162,10 @@ def test_what_the_command_line_does_not_know_is_refused_in_one_line(arguments: l
 def test_the_installed_command_ends_with_the_same_code() -> None:
     done = raft_chaos("run", "--nodes", "2")
     assert (done.returncode, done.stdout) == (254, "")
-    assert done.stderr == "raft-chaos: --nodes: expected at least 3 (fewer tolerate no failure), 0 only with swarm; got 2\n"
+    assert (
+        done.stderr
+        == "raft-chaos: --nodes: expected at least 3 (fewer tolerate no failure), 0 only with swarm; got 2\n"
+    )
 
 
 def test_help_is_no_error(called: Called) -> None:
@@ -191,7 +194,7 @@ def test_without_a_terminal_progress_is_plain_lines_on_stderr_and_the_report_alo
     assert done.stdout.startswith("VALID (seed 7, ")
     assert "\x1b" not in done.stdout + done.stderr and "\r" not in done.stderr
     announced, *rest = done.stderr.splitlines()
-    assert announced == f"seed 7  3 nodes  target raft  {only_run(tmp_path / 'out').path}"
+    assert announced == f"seed 7  world live  3 nodes  target raft  {only_run(tmp_path / 'out').path}"
     progress = [line for line in rest if re.match(r" +\d+\.\d s  ", line)]
     assert len(progress) >= 3
     for phase in ("warmup", "safety", "liveness"):

@@ -57,7 +57,9 @@ class Workload:
     def now_us(self) -> int:
         return self.nodes.scheduler.now_us
 
-    def perform(self, node: str, f: OpFunction = "append", value: str = "v", key: str = "k", client: int = 0) -> Operation:
+    def perform(
+        self, node: str, f: OpFunction = "append", value: str = "v", key: str = "k", client: int = 0
+    ) -> Operation:
         """The operation begins, with a client that believes in that node."""
         one = self.clients[client]
         one._believed = node

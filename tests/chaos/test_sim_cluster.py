@@ -113,7 +113,9 @@ def test_a_paused_node_says_nothing_and_gets_everything_in_order_when_it_goes_on
     nodes.submit(paused, "refuse me", put("x"))
     assert nodes.cluster.state(paused) == "paused" and len(reported_by(nodes, paused)) == said
     assert len(nodes.replies) == 5, "a majority goes on"
-    sent = [e.number for e in nodes.reports(MessageSent, leader) if e.to == paused and e.t_us < nodes.scheduler.now_us - 500]
+    sent = [
+        e.number for e in nodes.reports(MessageSent, leader) if e.to == paused and e.t_us < nodes.scheduler.now_us - 500
+    ]
 
     nodes.cluster.resume(paused)
     resumed_us = nodes.scheduler.now_us

@@ -255,7 +255,9 @@ def test_an_anchor_is_passed_when_the_event_comes_for_that_time(event: AnchorEve
     assert isinstance(before, int) and isinstance(after, int) and after > before
     # That number of the event comes in the safety phase; the run is the same up to then.
     passed: list[int] = []
-    run = virtual(short(first_leader_dies(), fault("f1", When(on=event, nth=before + 1, after_us=300), Pause(["n1"]), 9)))
+    run = virtual(
+        short(first_leader_dies(), fault("f1", When(on=event, nth=before + 1, after_us=300), Pause(["n1"]), 9))
+    )
     happened = run.nemesis.happened
 
     def watched(what: AnchorEvent, number: int, reporter: str) -> None:
@@ -301,7 +303,9 @@ def test_a_cut_that_leaves_the_links_of_the_leader_alone_waits() -> None:
     for node in NODES:
         others = [other for other in NODES if other != node]
         between = Partition("halves", {others[0]: [others[1]], others[1]: [others[0]]})
-        plan = short(fault("f1", AT_US, between, 100_000), fault("f2", AT_US + 50_000, Kill([node], [150_000]), 150_000))
+        plan = short(
+            fault("f1", AT_US, between, 100_000), fault("f2", AT_US + 50_000, Kill([node], [150_000]), 150_000)
+        )
         run = virtual(plan)
         (led,) = seen_at(run, [AT_US - 1], leader)
         events = run.trace.harness_events
@@ -322,7 +326,9 @@ def test_a_reset_waits_for_traffic_and_tells_what_became_of_it() -> None:
         assert injected(events).t_us == end.t_us
 
 
-@pytest.mark.parametrize(("delivered", "effect"), [(0.0, r"0 delivered, [1-9]\d* lost"), (1.0, r"[1-9]\d* delivered, 0 lost")])
+@pytest.mark.parametrize(
+    ("delivered", "effect"), [(0.0, r"0 delivered, [1-9]\d* lost"), (1.0, r"[1-9]\d* delivered, 0 lost")]
+)
 def test_a_reset_delivers_or_loses(delivered: float, effect: str) -> None:
     assert re.search(effect, healed(harness_of(short(fault("f1", AT_US, Reset(NODES, delivered))))).effect)
 

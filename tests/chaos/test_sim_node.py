@@ -99,7 +99,9 @@ def test_a_step_reports_sends_writes_and_answers() -> None:
 
 def test_numbers_of_messages_go_on_from_step_to_step() -> None:
     candidate = Candidate()
-    numbers = [number for _, number in sent(candidate.requests)] + [number for _, number in sent(candidate.elected(None))]
+    numbers = [number for _, number in sent(candidate.requests)] + [
+        number for _, number in sent(candidate.elected(None))
+    ]
     assert numbers == list(range(1, 9))
 
 

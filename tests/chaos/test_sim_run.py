@@ -25,6 +25,7 @@ from raft.node import Parts
 FROM_US, UNTIL_US = SAFETY_US
 BOUND_US = RECOVERY_TIMEOUTS * LONGEST_US
 
+
 class Deaf(Core):
     """Commits what it has committed by the end of the safety phase, and no more."""
 

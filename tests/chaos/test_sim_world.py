@@ -80,7 +80,9 @@ def test_two_runs_of_a_seed_are_two_directories(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sabotage", ["global_random", "wall_clock"])
 def test_a_seed_that_is_another_run_when_it_is_recorded_says_so(sabotage: str, tmp_path: Path) -> None:
     assert sabotage in SABOTAGES
-    with pytest.raises(NotDeterministicError, match=r"seed 1 had the trace [0-9a-f]{64} and then [0-9a-f]{64}") as raised:
+    with pytest.raises(
+        NotDeterministicError, match=r"seed 1 had the trace [0-9a-f]{64} and then [0-9a-f]{64}"
+    ) as raised:
         run_seed(idle(sabotage), 1, tmp_path)
     run = only_run(tmp_path)
     assert str(run.path) in str(raised.value), "what was recorded stays, and is named"
