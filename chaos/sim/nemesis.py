@@ -221,7 +221,7 @@ class VirtualNemesis:
         fault, action, nodes, leader, since_us = due
         if self._ended:
             return
-        arrived, lost = self._network.reset(nodes, action.delivered)
+        arrived, lost = self._network.reset(fault.id, nodes, action.delivered)
         if not arrived + lost and self._scheduler.now_us - since_us < TRAFFIC_PATIENCE_US:
             self._scheduler.after(TRAFFIC_POLL_US, self._reset, due)
             return

@@ -108,7 +108,6 @@ class SimNetwork:
         self._latency_us = model.latency_min_us
         self._latency_spread_us = model.latency_max_us - model.latency_min_us
         self._faults: dict[str, tuple[list[Link], Network | str]] = {}
-        self._resets = 0
 
     @property
     def arrivals(self) -> int:
@@ -166,7 +165,7 @@ class SimNetwork:
             return
         if link.cut:
             link.counters.cut += 1
-        elif link.clog:
+        elif link.clog or link.held:  # or behind frames that are about to be let go
             link.counters.clogged += 1
             link.held.append(frame)
         else:
@@ -193,15 +192,14 @@ class SimNetwork:
         links, _ = self._faults.pop(fault)
         self._put_in_force(links)
 
-    def reset(self, nodes: list[str], delivered: float) -> tuple[int, int]:
+    def reset(self, fault: str, nodes: list[str], delivered: float) -> tuple[int, int]:
         """The connections of `nodes` break: each frame in flight arrives now with probability `delivered`, or never.
 
         Returns how many did and did not.
         """
-        self._resets += 1
         in_flight = [due for due in self._scheduler.heap if due[2] == self._arrive and _touches(due[3], nodes)]
         in_flight.sort()
-        draws = Draws(self._seed, f"network/reset/{self._resets}", 1)
+        draws = Draws(self._seed, f"network/reset/{fault}", 1)
         arrived = 0
         for place, (_, _, _, frame) in enumerate(in_flight):
             frame.void = True
@@ -232,9 +230,12 @@ class SimNetwork:
             link.put_in_force([what for what in mine if not isinstance(what, str)])
             was_clogged, link.clog = link.clog, "clog" in mine
             if was_clogged and not link.clog:
-                for frame in link.held:
-                    self._scheduler.at(self._scheduler.now_us, self._arrive, frame)
-                link.held = []
+                self._scheduler.at(self._scheduler.now_us, self._let_go, link)
+
+    def _let_go(self, link: Link) -> None:
+        held, link.held = link.held, []
+        for frame in held:
+            self._arrive(frame)
 
 
 def _touches(frame: Frame, nodes: list[str]) -> bool:

@@ -31,6 +31,7 @@ TIMING = Timing(30_000, 60_000, 10_000)
 LONGEST_US = TIMING.election_timeout_max_us
 NODES = ["n1", "n2", "n3"]
 SAFETY_US = (320_000, 800_000)
+LIVENESS_US = 103_007
 
 T = TypeVar("T")
 
@@ -44,10 +45,15 @@ def fault(name: str, when: When | int, action: Action, duration_us: int = 0) -> 
 
 
 def short(
-    *faults: Fault, safety_us: tuple[int, int] = SAFETY_US, every_us: int = 30_000, clients: int = 2, seed: int = 1
+    *faults: Fault,
+    safety_us: tuple[int, int] = SAFETY_US,
+    liveness_us: int = LIVENESS_US,
+    every_us: int = 30_000,
+    clients: int = 2,
+    seed: int = 1,
 ) -> Schedule:
-    """About a second of virtual time and two dozen operations."""
-    return schedule(faults, safety_us=safety_us, liveness_us=100_000, every_us=every_us, clients=clients, seed=seed)
+    """About a second of virtual time and five dozen operations."""
+    return schedule(faults, safety_us=safety_us, liveness_us=liveness_us, every_us=every_us, clients=clients, seed=seed)
 
 
 def virtual(plan: Schedule, parts: Parts | None = None, *, fail_fast: bool = False) -> VirtualRun:

@@ -27,7 +27,7 @@ SEEDS = {
     "term_then_vote": (17, 8, 20),
     "send_before_persist": (200, 8, 20),
     "vote_cleared_same_term": (21, 8, 20),
-    "stale_vote_counted": (250, 8, 20),
+    "stale_vote_counted": (1337, 8, 20),
     "no_up_to_date_check": (3, 8, 20),
     "ack_before_sync": (6, 8, 20),
     "truncate_on_stale_append": (2, 8, 20),

@@ -158,6 +158,28 @@ def test_what_certainly_did_not_happen_failed() -> None:
     assert work.ops[-1].process == 0, "the client goes on as the same process"
 
 
+def test_a_request_whose_time_is_up_on_its_way_never_arrives() -> None:
+    """It is reported as certainly not done, so it must not be done."""
+    work = Workload()
+    operation = work.perform(work.leader)
+    work.clients[0]._time_is_up(operation)
+    assert [op.type for op in work.ends()] == ["fail"]
+    work.nodes.go(OPERATION_TIMEOUT_US)
+    assert work.commands == [] and len(work.ends()) == 1
+
+
+def test_what_is_unknown_of_one_operation_says_nothing_of_the_next() -> None:
+    work = Workload()
+    for node in (work.other, work.follower):
+        work.nodes.cluster.kill(node, 0)
+    work.perform(work.leader)
+    work.nodes.go(ROUND_TRIP_US)
+    work.nodes.cluster.kill(work.leader, 0)
+    assert work.until_ended().type == "info"
+    work.perform(work.leader)
+    assert work.until_ended(2).type == "fail"
+
+
 def test_a_paused_node_says_nothing_until_the_time_is_up() -> None:
     work = Workload()
     work.nodes.cluster.pause(work.leader)

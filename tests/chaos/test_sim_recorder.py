@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -79,7 +80,7 @@ def test_the_order_of_a_killed_controller_names_no_line_that_is_not_there(tmp_pa
     """Nothing is closed: what has been flushed by then is all there is."""
     run = empty(tmp_path)
     recorder = Recorder(run)
-    written = 3 * FLUSHED_AT_ONCE // 2
+    written = FLUSHED_AT_ONCE + 1  # the last of them ends the one before, which is then the last to be ordered
     for number in range(written):
         stream, line = (("n1", 1), heard("n1", number)) if number % 2 else (HARNESS_STREAM, launched(number))
         recorder.write(stream, line, 1)
@@ -104,7 +105,7 @@ def test_a_run_directory_holds_the_whole_trace(tmp_path: Path) -> None:
     )
     ordered = [line.split() for line in run.order.read_text().splitlines()]
     assert sum(int(count) for _, count in ordered) == len(trace)
-    assert all(one[0] != other[0] for one, other in zip(ordered, ordered[1:], strict=False)), "runs of lines are joined"
+    assert all(one[0] != other[0] for one, other in pairwise(ordered)), "runs of lines are joined"
     digest = sha256(b"".join(item.line for item in trace)).hexdigest()
     assert digest == trace_sha256(run) == run.load_info().trace_sha256
     assert {item.stream for item in trace} >= {"harness", "history", "n1/1", "n1/2"}

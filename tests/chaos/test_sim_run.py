@@ -8,7 +8,19 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
-from sim_runs import LONGEST_US, SAFETY_US, TIMING, TWO_LEADERS, fault, in_sim, of, recorded, short, virtual
+from sim_runs import (
+    LIVENESS_US,
+    LONGEST_US,
+    SAFETY_US,
+    TIMING,
+    TWO_LEADERS,
+    fault,
+    in_sim,
+    of,
+    recorded,
+    short,
+    virtual,
+)
 from stepped_runs import stormy
 
 from chaos.analysis import analyse
@@ -140,17 +152,20 @@ def test_no_operation_begins_after_its_phase() -> None:
     run, _ = ran(short())
     asked = [op for op in run.trace.operations if op.type == "invoke" and op.client != "final"]
     assert len(asked) == len(run.schedule.operations)
-    assert max(op.t_us for op in asked) <= UNTIL_US + 100_000
+    assert max(op.t_us for op in asked) <= UNTIL_US + LIVENESS_US
 
 
 # ---- liveness: an exact time -------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("liveness_us", [0, LIVENESS_US, 2 * BOUND_US])
 @pytest.mark.parametrize("core", [Deaf, parts_of("commit_loop_break").core])
-def test_a_cluster_that_never_commits_again_is_violated_at_the_very_end_of_its_time(core: type[Core]) -> None:
+def test_a_cluster_that_never_commits_again_is_violated_at_the_very_end_of_its_time(
+    core: type[Core], liveness_us: int
+) -> None:
     """commit_loop_break stops at the first entry that an earlier leader left uncommitted."""
     stop = fault("f0", 390_000, Partition("one", {"leader": ["others"]}), 100_000)
-    run, recovery = ran(short(stop, *TWO_LEADERS), Parts(core=core))
+    run, recovery = ran(short(stop, *TWO_LEADERS, liveness_us=liveness_us), Parts(core=core))
     assert recovery.outcome == "violated"
     assert ended(run).t_us == UNTIL_US + BOUND_US
     assert ended(run).reason == COMPLETED
@@ -182,7 +197,7 @@ def test_a_cluster_that_nobody_asks_for_anything_is_asked_by_the_run_itself() ->
 def test_the_run_ends_when_nothing_is_owed_and_no_client_is_at_work() -> None:
     run, _ = ran(short())
     last_planned_us = max(operation.at_us for operation in run.schedule.operations)
-    assert last_planned_us < ended(run).t_us < UNTIL_US + 100_000 + 10 * WATCH_US
+    assert last_planned_us < ended(run).t_us < UNTIL_US + LIVENESS_US + 10 * WATCH_US
 
 
 def test_clocks_do_not_change_the_bound() -> None:
