@@ -10,8 +10,10 @@ durable, in the one way that needs no change inside: each entry is flushed as it
 
 from __future__ import annotations
 
+import _socket
 import asyncio
 import os
+import socket
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,6 +25,9 @@ from pysyncobj import SyncObj, SyncObjConf, replicated, syncobj  # type: ignore[
 from pysyncobj.journal import FileJournal  # type: ignore[import-untyped]
 
 from raft.node import run_event_loop
+
+# PySyncObj puts one for Windows in its place, in whatever process imports it.
+socket.inet_ntop = _socket.inet_ntop
 
 
 class PySyncObjConfig(msgspec.Struct, frozen=True, kw_only=True):
