@@ -169,7 +169,8 @@ def nodes_at_work(command: Background) -> bool:
 
 @pytest.mark.parametrize("how", ["killed", "interrupted"])
 def test_a_selfcheck_that_is_ended_in_lockstep_leaves_nothing(how: str, tmp_path: Path) -> None:
-    words = ["--seeds", MANY, "--lockstep", "--nodes", "3", "--duration", "60", "--rate", "20", "--out", str(tmp_path / "out")]
+    size = ["--nodes", "3", "--duration", "60", "--rate", "20"]
+    words = ["--seeds", MANY, "--lockstep", *size, "--out", str(tmp_path / "out")]
     with background(RAFT_CHAOS, "selfcheck", *words) as command:
         eventually("the nodes are at work", lambda: nodes_at_work(command))
         assert len(command.family()) >= 1 + 3 + 3, "the controller, three workers, three nodes"
