@@ -167,22 +167,13 @@ def nodes_at_work(command: Background) -> bool:
     return len(files) == 3 and all(file.stat().st_size > 5_000 for file in files)
 
 
-@pytest.mark.parametrize("how", ["killed", "interrupted"])
-def test_a_selfcheck_that_is_ended_in_lockstep_leaves_nothing(how: str, tmp_path: Path) -> None:
+def test_a_selfcheck_that_is_killed_in_lockstep_leaves_nothing(tmp_path: Path) -> None:
     size = ["--nodes", "3", "--duration", "60", "--rate", "20"]
     words = ["--seeds", MANY, "--lockstep", *size, "--out", str(tmp_path / "out")]
     with background(RAFT_CHAOS, "selfcheck", *words) as command:
         eventually("the nodes are at work", lambda: nodes_at_work(command))
         assert len(command.family()) >= 1 + 3 + 3, "the controller, three workers, three nodes"
-        if how == "killed":
-            command.sigkill()
-        else:
-            assert command.interrupt() == 2, command.stderr
-            assert command.stdout.splitlines()[-2:] == [
-                "STOPPED: interrupted",
-                f"seeds {MANY}: 0 of 0 equal (1000000 were asked for)",
-            ]
-            assert command.stderr.count("\n") == 1, "nobody complains, no worker either"
+        command.sigkill()
         eventually("every process is gone", command.all_gone)
         eventually("every temporary folder is gone", lambda: not list(command.temp.iterdir()))
     assert not (tmp_path / "out").exists()

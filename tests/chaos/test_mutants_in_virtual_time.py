@@ -64,12 +64,16 @@ def run(world: str, mutant: str | None, of: str, path: Path) -> RunInfo:
 
 
 @pytest.mark.parametrize("mutant", SEEDS)
-def test_a_mutant_is_convicted_in_sim_and_the_right_core_is_not(mutant: str, tmp_path: Path) -> None:
+def test_a_mutant_is_convicted_in_sim(mutant: str, tmp_path: Path) -> None:
     info = run("sim", mutant, mutant, tmp_path / "mutant")
     violated = {verdict.invariant for verdict in info.invariants if verdict.outcome == "violated"}
     assert violated & set(MUTANTS[mutant].invariants), (
         f"{mutant}: search for another seed; this one violates {violated}"
     )
+
+
+@pytest.mark.parametrize("mutant", ["old_term_commit", "send_before_persist", "hint_as_match"])
+def test_the_right_core_is_not_convicted_by_the_same_seed(mutant: str, tmp_path: Path) -> None:
     right = run("sim", None, mutant, tmp_path / "right")
     assert not [verdict for verdict in right.invariants if verdict.outcome == "violated"]
 

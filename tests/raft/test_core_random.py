@@ -22,7 +22,7 @@ def judged(schedule: RandomSchedule) -> list[str]:
     return [verdict.invariant for verdict in judge.verdicts() if verdict.outcome == "violated"]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 2**32))
 def test_a_correct_core_keeps_all_properties_and_recovers(seed: int) -> None:
     schedule = RandomSchedule(seed)
