@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from invariants.verdict import Outcome, overall
 from reports.model import RunReport, Stats, worst_first
-from reports.pages import WIDTH, repro
+from reports.pages import WIDTH, repro, reproduces
 from reports.tables import Column, Table, markdown_table, text_table
 from reports.text import count, fenced, markdown, visible
 
@@ -34,7 +34,7 @@ def campaign_text(reports: Sequence[RunReport], width: int = WIDTH) -> str:
     if reports:
         lines += ["", *text_table(_table(reports), width)]
     if (failure := _first_failure(reports)) and (command := repro(failure)):
-        lines += ["", _where(failure), "Reproduce (this repeats the schedule, not the interleaving):", command]
+        lines += ["", _where(failure), reproduces(failure), command]
     return "\n".join(lines) + "\n"
 
 

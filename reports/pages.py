@@ -24,7 +24,7 @@ def text_page(report: RunReport, width: int = WIDTH) -> str:
     for table in tables(report):
         lines += ["", *_title(table.title), *text_table(table, width)]
     if command := repro(report):
-        lines += ["", "Reproduce (this repeats the schedule, not the interleaving):", command]
+        lines += ["", reproduces(report), command]
     return "\n".join(lines) + "\n"
 
 
@@ -47,6 +47,12 @@ def markdown_page(report: RunReport) -> str:
 def repro(report: RunReport) -> str:
     """The command that repeats a run that is not valid, on one line; "" where there is none, or nothing to repeat."""
     return "" if report.verdict == "valid" else visible(report.info.repro).strip()
+
+
+def reproduces(report: RunReport) -> str:
+    """What that command promises, to stand above it: in virtual time everything is repeated, in real time not."""
+    live = report.info.world == "live"
+    return "Reproduce (this repeats the schedule, not the interleaving):" if live else "Reproduce, event for event:"
 
 
 def _title(title: str) -> list[str]:

@@ -45,6 +45,16 @@ def interrupted(tmp_path: Path) -> RunDir:
 # ---- text ----
 
 
+@pytest.mark.parametrize("world", ["sim", "lockstep"])
+def test_in_virtual_time_the_command_repeats_every_event(violated: RunDir, world: str) -> None:
+    info = violated.load_info()
+    info.world, info.trace_sha256, info.stats["deliveries"] = world, "ab" * 32, 17
+    violated.save_info(info)
+    text = render(violated, "text")
+    assert text.splitlines()[-2:] == ["Reproduce, event for event:", sample.REPRO]
+    assert "SHA-256" in text and "ab" * 32 in text and "over 17 deliveries" in text
+
+
 def test_a_failing_report_starts_with_the_violation_and_ends_with_the_command(violated: RunDir) -> None:
     lines = render(violated, "text").splitlines()
     assert lines[:14] == [
