@@ -8,6 +8,7 @@ end needs more than a blocking read. The frames between nodes do not pass here, 
 from __future__ import annotations
 
 import os
+import select
 import socket
 from multiprocessing.connection import Connection
 from typing import TypeAlias
@@ -149,7 +150,12 @@ class Channel:
 
     def send(self, message: Order | Answer) -> None:
         payload = encode(message)
-        self._socket.sendall(len(payload).to_bytes(LENGTH_BYTES, "big") + payload)
+        rest = memoryview(len(payload).to_bytes(LENGTH_BYTES, "big") + payload)
+        while rest:
+            try:
+                rest = rest[self._socket.send(rest) :]
+            except BlockingIOError:
+                self._wait(select.POLLOUT)
 
     def receive(self) -> bytes | None:
         """The next message's payload; None if the other end is gone."""
@@ -167,10 +173,19 @@ class Channel:
         self._socket.close()
 
     def _read(self) -> bytes | None:
-        try:
-            return self._socket.recv(READ_AT_ONCE) or None
-        except ConnectionResetError:
-            return None
+        while True:
+            try:
+                return self._socket.recv(READ_AT_ONCE) or None
+            except BlockingIOError:
+                self._wait(select.POLLIN)
+            except ConnectionResetError:
+                return None
+
+    def _wait(self, event: int) -> None:
+        """An event loop that watches the socket makes it non-blocking, but a message is one piece here in any case."""
+        poll = select.poll()
+        poll.register(self._socket, event)
+        poll.poll()
 
     def _more(self, data: bytes, size: int) -> bytes | None:
         parts, length = [data], len(data)
