@@ -31,14 +31,15 @@ class Recorder:
         self._order: list[str] = []
 
     def write(self, stream: Stream, lines: bytes, count: int) -> None:
-        """`count` lines of a stream."""
-        if stream != self._stream:
-            self._note()
-            self._stream, self._count = stream, 0
-        self._count += count
+        """`count` lines of a stream. They are written before they are counted, and no count is noted twice: Ctrl-C may
+        come between any two lines of this, and the order must never name what is not there."""
         file = self._file_of(stream)
         if file is not None:
             self._open(file).write(lines)
+        if stream != self._stream:
+            self._note()
+            self._stream = stream
+        self._count += count
 
     def close(self) -> None:
         self._note()
@@ -47,19 +48,19 @@ class Recorder:
             file.close()
 
     def _note(self) -> None:
-        name, incarnation = self._stream
-        if self._count:
-            self._order.append(f"{name}/{incarnation} {self._count}\n" if incarnation else f"{name} {self._count}\n")
+        (name, incarnation), count, self._count = self._stream, self._count, 0
+        if count:
+            self._order.append(f"{name}/{incarnation} {count}\n" if incarnation else f"{name} {count}\n")
         if len(self._order) >= FLUSHED_AT_ONCE:
             self._flush()
 
     def _flush(self) -> None:
-        """The lines before their order: a killed controller's order must not name lines that are not there."""
+        """The lines before their order."""
         for file in self._files.values():
             file.flush()
+        noted, self._order = self._order, []
         with self._run.order.open("a") as order:
-            order.writelines(self._order)
-        self._order = []
+            order.writelines(noted)
 
     def _file_of(self, stream: Stream) -> Path | None:
         if stream == HARNESS_STREAM:
