@@ -238,18 +238,20 @@ def clogging(grudge: Mapping[str, Sequence[str]]) -> str:
     return "clog: " + ", ".join(f"{node} waits for {' '.join(grudge[node])}" for node in grudge)
 
 
-def clogged(frames: int) -> Seen:
-    return Seen(frames > 0, f"{frames} frames held and let go at once", "" if frames else "nothing was sent")
+def clogged(held: int, passed: int) -> Seen:
+    """How many frames were held, and how many went by all the same."""
+    excuse = "nothing was sent" if held + passed == 0 else ""
+    return Seen(held > 0, f"{held} frames held and let go at once", excuse)
 
 
 def resetting(nodes: Sequence[str]) -> str:
     return f"reset the connections of {' '.join(nodes)}"
 
 
-def reset(arrived: int, lost: int) -> Seen:
-    """What became of the frames in flight."""
-    seen = arrived + lost > 0
-    return Seen(seen, f"frames in flight: {arrived} delivered, {lost} lost", "" if seen else "nothing was sent")
+def reset(arrived: int, lost: int, passed: int) -> Seen:
+    """What became of the frames in flight; `passed` went by while it waited for some."""
+    excuse = "nothing was sent" if arrived + lost + passed == 0 else ""
+    return Seen(arrived + lost > 0, f"frames in flight: {arrived} delivered, {lost} lost", excuse)
 
 
 def bending(nodes: Sequence[str], action: Clock) -> str:

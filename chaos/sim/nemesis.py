@@ -43,6 +43,7 @@ class VirtualNemesis:
         self._anchored: dict[tuple[AnchorEvent, int], list[Fault]] = {}
         # Of the faults in force, in the order in which they set in:
         self._healing: dict[str, Callable[[], None]] = {}
+        self._pausing: dict[str, list[str]] = {}
         self._slowing: dict[str, tuple[list[str], SlowSync]] = {}
         self._bending: dict[str, tuple[list[str], Clock]] = {}
 
@@ -99,7 +100,7 @@ class VirtualNemesis:
                 self._clog(fault, fault.action, leader)
             case Reset():
                 nodes = self.book.named(fault.action.nodes, leader)
-                self._reset((fault, fault.action, nodes, leader, self._scheduler.now_us))
+                self._reset((fault, fault.action, nodes, leader, self._scheduler.now_us, self._network.arrivals))
             case Clock():
                 self._clock(fault, fault.action, leader)
 
@@ -126,11 +127,14 @@ class VirtualNemesis:
         nodes = self.book.named(action.nodes, leader)
         span = self.book.begin(fault, nodes, leader)
         stopped = [node for node in nodes if self._cluster.pause(node)]
+        self._pausing[fault.id] = nodes
         self.book.injected(span, fault_book.pausing(nodes))
 
         def heal() -> None:
-            for node in stopped:
-                self._cluster.resume(node)
+            del self._pausing[fault.id]
+            for node in nodes:
+                if not any(node in held for held in self._pausing.values()):
+                    self._cluster.resume(node)
             self.book.healed(span, fault_book.paused(nodes, stopped))
 
         self.hold(fault, fault.duration_us, heal)
@@ -212,13 +216,16 @@ class VirtualNemesis:
         def heal() -> None:
             self._network.heal(fault.id)
             after = self._network.counters()
-            held = sum(after[link].clogged - before[link].clogged for link in links)
-            self.book.healed(span, fault_book.clogged(held))
+            held, passed = (
+                sum(getattr(after[link], what) - getattr(before[link], what) for link in links)
+                for what in ("clogged", "forwarded")
+            )
+            self.book.healed(span, fault_book.clogged(held, passed))
 
         self.hold(fault, fault.duration_us, heal)
 
-    def _reset(self, due: tuple[Fault, Reset, list[str], str | None, int]) -> None:
-        fault, action, nodes, leader, since_us = due
+    def _reset(self, due: tuple[Fault, Reset, list[str], str | None, int, int]) -> None:
+        fault, action, nodes, leader, since_us, arrivals = due
         if self._ended:
             return
         arrived, lost = self._network.reset(fault.id, nodes, action.delivered)
@@ -227,7 +234,7 @@ class VirtualNemesis:
             return
         span = self.book.begin(fault, nodes, leader)
         self.book.injected(span, fault_book.resetting(nodes))
-        self.book.healed(span, fault_book.reset(arrived, lost))
+        self.book.healed(span, fault_book.reset(arrived, lost, self._network.arrivals - arrivals))
 
     def _clock(self, fault: Fault, action: Clock, leader: str | None) -> None:
         nodes = self.book.named(action.nodes, leader)

@@ -284,14 +284,16 @@ def test_the_words_for_a_kill_at_a_failpoint() -> None:
 
 def test_the_words_for_a_clog() -> None:
     assert fault_book.clogging({"n1": ["n2", "n3"]}) == "clog: n1 waits for n2 n3"
-    assert fault_book.clogged(3) == Seen(True, "3 frames held and let go at once")
-    assert fault_book.clogged(0).excuse == "nothing was sent"
+    assert fault_book.clogged(3, 0) == Seen(True, "3 frames held and let go at once")
+    assert fault_book.clogged(0, 0).excuse == "nothing was sent"
+    assert fault_book.clogged(0, 4) == Seen(False, "0 frames held and let go at once"), "it let everything pass"
 
 
 def test_the_words_for_a_reset() -> None:
     assert fault_book.resetting(["n1", "n2"]) == "reset the connections of n1 n2"
-    assert fault_book.reset(1, 2) == Seen(True, "frames in flight: 1 delivered, 2 lost")
-    assert fault_book.reset(0, 0).excuse == "nothing was sent"
+    assert fault_book.reset(1, 2, 5) == Seen(True, "frames in flight: 1 delivered, 2 lost")
+    assert fault_book.reset(0, 0, 0).excuse == "nothing was sent"
+    assert fault_book.reset(0, 0, 5) == Seen(False, "frames in flight: 0 delivered, 0 lost"), "it missed them"
 
 
 def test_the_words_for_a_clock() -> None:

@@ -176,6 +176,15 @@ def test_of_two_slow_syncs_on_a_node_the_later_goes_on_when_the_earlier_ends() -
     assert healed(run.trace.harness_events, "f1").effective and healed(run.trace.harness_events, "f2").effective
 
 
+def test_of_two_pauses_of_a_node_it_goes_on_when_both_have_ended() -> None:
+    one = fault("f1", AT_US, Pause(["n1", "n2"]), 100_000)
+    other = fault("f2", AT_US + 50_000, Pause(["n2"]), 100_000)
+    run = virtual(short(one, other))
+    moments = [AT_US + 10_000, AT_US + 60_000, AT_US + 110_000, AT_US + 160_000]
+    states = seen_at(run, moments, lambda r: [r.cluster.state(node) for node in ("n1", "n2")])
+    assert states == [["paused", "paused"], ["paused", "paused"], ["up", "paused"], ["up", "up"]]
+
+
 def test_a_fault_that_another_left_nothing_to_do_says_which() -> None:
     down = fault("f1", AT_US, Kill(["n1"], [100_000]), 100_000)
     again = fault("f2", AT_US + 10_000, Kill(["n1"], [0]))
