@@ -96,6 +96,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True, tag="report"):
     accepted: bool
     leader: str | None
     stopped: bool
+    stale: bool
 
 
 class Up(msgspec.Struct, frozen=True, array_like=True, tag="up"):

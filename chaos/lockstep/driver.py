@@ -178,6 +178,7 @@ class LockstepNode:
             report.accepted,
             report.leader,
             report.stopped,
+            report.stale,
         )
 
     def _ask(self, order: Order, kind: type[_A]) -> _A:

@@ -180,4 +180,5 @@ class SteppedHost:
             report.accepted,
             report.leader,
             report.stopped,
+            report.stale,
         )

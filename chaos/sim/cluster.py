@@ -106,7 +106,7 @@ class VirtualCluster:
     ) -> None:
         self.network = SimNetwork(nodes, seed, model, scheduler, self._deliver)
         self.lost_to_the_dead = 0  # frames
-        self.stale = 0  # frames of an earlier term than their receiver's, where the content is at hand
+        self.stale = 0  # frames of an earlier term than their receiver's
         self.lost_writes = 0  # crashes that lost unsynced bytes
         self.torn_writes = 0  # those of them that left a part of a record behind
         self._nodes = {
@@ -236,21 +236,20 @@ class VirtualCluster:
     # ---- inputs ---------------------------------------------------------------------------------------------------
 
     def _deliver(self, frame: Frame) -> None:
-        to, message = frame.to, frame.payload
-        node = self._nodes[to]
+        node = self._nodes[frame.to]
         if node.state == "up":
             failpoint = node.armed[0] if node.armed is not None else None
-            if message is not None and message.term < self._view.nodes[to].term:
-                self.stale += 1
             try:
                 report = node.driven.receive(  # type: ignore[union-attr]
-                    frame.sender, frame.sender_inc, frame.number, message, self._scheduler.now_us, failpoint
+                    frame.sender, frame.sender_inc, frame.number, frame.payload, self._scheduler.now_us, failpoint
                 )
             except DriverError:
                 raise
             except Exception as error:
                 self._died(node, error)
                 return
+            if report.stale:
+                self.stale += 1
             self._took(node, report)
         elif node.state == "paused":
             node.waiting.append(partial(self._deliver, frame))

@@ -33,7 +33,7 @@ class StepReport(msgspec.Struct):
     none), answers to clients, and when the node wants its timer (µs of the run).
 
     `leader` answers a submission that was refused: whom the node believes to lead. `stopped` says that the step ended
-    at its failpoint.
+    at its failpoint, `stale` that the message it received was of an earlier term than the node's.
     """
 
     events: list[Event]
@@ -44,6 +44,7 @@ class StepReport(msgspec.Struct):
     accepted: bool = True
     leader: str | None = None
     stopped: bool = False
+    stale: bool = False
 
 
 class StepConfig(msgspec.Struct, frozen=True):
@@ -101,8 +102,12 @@ class SteppedNode:
                 type=message.__class__.__name__,
             )
         ]
+        stale = message.term < self.replica.core.current_term
         self.replica.receive(sender, message, now_us if self.clock.is_right else self.clock.local(now_us))
-        return self._advance(events, now_us, failpoint)
+        report = self._advance(events, now_us, failpoint)
+        if stale:
+            report.stale = True
+        return report
 
     def tick(self, now_us: int, failpoint: Failpoint | None) -> StepReport:
         """Its timer is due."""

@@ -53,6 +53,7 @@ def test_the_same_seed_makes_the_same_trace_in_sim_and_in_lockstep(seed: int, tm
     simulated = in_sim(stormy(seed))
     info = in_lockstep(stormy(seed), tmp_path)
     assert info.trace_sha256 == simulated.trace_sha256
+    assert {**info.stats, "wall_s": 0} == {**simulated.analysis.stats, "wall_s": 0}, "stale frames are counted too"
     assert (info.verdict, info.vacuous) == (simulated.analysis.verdict, simulated.analysis.vacuous)
     # The digest is of what the scheduler was told; the nodes have written the same into their own files.
     lines = sha256()

@@ -15,7 +15,7 @@ LARGE = 8 << 20
 
 
 def report(size: int) -> Report:
-    return Report(b"x" * size, [("n2", 1)], 0, [], 17, True, None, False)
+    return Report(b"x" * size, [("n2", 1)], 0, [], 17, True, None, False, False)
 
 
 @pytest.mark.parametrize("size", [0, 100, LARGE])
