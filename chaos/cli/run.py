@@ -126,29 +126,12 @@ def run(
         chosen = [seed if seed is not None else saved.header.seed if saved else secrets.randbelow(1_000_000)]
     make_folder(out)
     if seeds is not None and chosen_world == "sim" and repeat == 1:
-        raise typer.Exit(
-            run_campaign(
-                settings,
-                chosen,
-                jobs=jobs,
-                out=out,
-                max_failures=max_failures,
-                time_limit_s=time_limit,
-                quiet=quiet,
-                as_json=as_json,
-            )
-        )
+        raise typer.Exit(run_campaign(settings, chosen, jobs, out, max_failures, time_limit, quiet, as_json))
     if jobs is not None or max_failures is not None or time_limit is not None:
         fail("--jobs, --max-failures and --time-limit are for campaigns in sim: --world sim --seeds A..B")
     plans = [(one, _plan(settings, one, saved)) for one in chosen for _ in range(repeat)]
     done, interrupted = _run_all(settings, plans, out, fail_fast=fail_fast, quiet=quiet)
-    outcomes = [info.verdict or "unknown" for _, info in done]
-    if done:
-        _show(done, as_json=as_json)
-    if interrupted:
-        say(f"interrupted: {len(done)} of {len(plans)} runs were made")
-        outcomes.append("unknown")
-    raise typer.Exit(EXIT_CODE[overall(outcomes)])
+    raise typer.Exit(_conclude(done, len(plans), interrupted=interrupted, as_json=as_json))
 
 
 # ---- runs --------------------------------------------------------------------------------------------------------
@@ -196,6 +179,17 @@ def _run_one(
     if settings.world == "lockstep":
         return run_lockstep(plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast)
     return run_live(plan, settings.target(), directory, info, fail_fast=fail_fast, watch=watch)
+
+
+def _conclude(done: list[tuple[RunDir, RunInfo]], planned: int, *, interrupted: bool, as_json: bool) -> int:
+    """Shows what was done; returns the exit code."""
+    outcomes = [info.verdict or "unknown" for _, info in done]
+    if done:
+        _show(done, as_json=as_json)
+    if interrupted:
+        say(f"interrupted: {len(done)} of {planned} runs were made")
+        outcomes.append("unknown")
+    return EXIT_CODE[overall(outcomes)]
 
 
 def _announce(info: RunInfo, plan: Schedule, directory: RunDir) -> None:
