@@ -9,6 +9,7 @@ Read in this order, each file leaning only on those before it:
     core        Figure 2: election, replication, commitment; no input or output of any kind
     machine     the replicated state machine: a key-value store with client sessions
     replica     one node without its host: core, write-ahead log format and state machine in step
+    inputs      what a replica is told, as data
     disk, wal   files that can lose what was not synced; the write-ahead log in them
     codec, transport   frames over TCP, and the links between nodes
     host        the live host: real clock, real sockets, real disk around a replica

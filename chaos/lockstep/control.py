@@ -74,9 +74,10 @@ class ChangeClock(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="c
 
 
 class Crash(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="crash"):
-    """So many thousandths of the unsynced bytes go to the file; the process is killed when it has said so."""
+    """What is to go of the unsynced bytes to the file, as in `SteppedNode`; then the process is killed."""
 
     keep_permille: int
+    keep_bytes: int | None
 
 
 Order: TypeAlias = Receive | Tick | Persisted | Submit | ChangeClock | Crash

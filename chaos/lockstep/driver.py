@@ -142,9 +142,9 @@ class LockstepNode:
         with _no_fault_of(self.name):
             return self._tell(ChangeClock(now_us, rate_ppm, jump_us), ClockChanged).deadline_us
 
-    def crash(self, keep_permille: int) -> tuple[int, int]:
+    def crash(self, keep_permille: int, keep_bytes: int | None = None) -> tuple[int, int]:
         with _no_fault_of(self.name):
-            crashed = self._tell(Crash(keep_permille), Crashed)
+            crashed = self._tell(Crash(keep_permille, keep_bytes), Crashed)
             self.end()
             return crashed.kept, crashed.lost
 

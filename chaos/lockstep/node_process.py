@@ -131,8 +131,8 @@ class SteppedHost:
                 self._step(lambda: node.submit(token, command, now_us, failpoint))
             case ChangeClock(now_us, rate_ppm, jump_us):
                 self._control.send(ClockChanged(node.change_clock(now_us, rate_ppm, jump_us)))
-            case Crash(keep_permille):
-                kept, lost = node.crash(keep_permille)
+            case Crash(keep_permille, keep_bytes):
+                kept, lost = node.crash(keep_permille, keep_bytes)
                 self._control.send(Crashed(kept, lost))
 
     def _on_frame(self, source: str, incarnation: int, number: int, message: Message) -> None:

@@ -56,8 +56,11 @@ class DrivenNode(Protocol):
     def persisted(self, lsn: int, now_us: int, failpoint: Failpoint | None) -> StepReport: ...
     def submit(self, token: Any, command: bytes, now_us: int, failpoint: Failpoint | None) -> StepReport: ...
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int: ...
-    def crash(self, keep_permille: int) -> tuple[int, int]:
-        """The incarnation is gone; of its unsynced bytes so many reached the disk, and so many did not."""
+    def crash(self, keep_permille: int, keep_bytes: int | None = None) -> tuple[int, int]:
+        """The incarnation is gone; of its unsynced bytes so many reached the disk, and so many did not.
+
+        How many are to: a share, or where `keep_bytes` is given a number.
+        """
         ...
 
 

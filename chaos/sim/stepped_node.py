@@ -12,6 +12,7 @@ Times in here are the run's, except inside the replica, which lives by the node'
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from chaos.schedule import Failpoint
 from chaos.sim.node_clock import NodeClock
 from invariants.events import EntryApplied, Event, MessageReceived, MessageSent
 from raft.disk import Disk
+from raft.inputs import Input, Persisted, Received, apply
 from raft.messages import Message
 from raft.node import Parts, make_replica
 from raft.replica import Output, Reply
@@ -91,17 +93,7 @@ class SteppedNode:
         self, sender: str, sender_inc: int, number: int, message: Message, now_us: int, failpoint: Failpoint | None
     ) -> StepReport:
         """A frame arrived."""
-        events: list[Event] = [
-            MessageReceived(
-                node=self.name,
-                inc=self.incarnation,
-                t_us=now_us,
-                sender=sender,
-                sender_inc=sender_inc,
-                number=number,
-                type=message.__class__.__name__,
-            )
-        ]
+        events: list[Event] = [self._received(sender, sender_inc, number, message, now_us)]
         stale = message.term < self.replica.core.current_term
         self.replica.receive(sender, message, now_us if self.clock.is_right else self.clock.local(now_us))
         report = self._advance(events, now_us, failpoint)
@@ -130,20 +122,52 @@ class SteppedNode:
             report.accepted, report.leader = False, self.replica.core.leader
         return report
 
+    def turn(self, inputs: Sequence[tuple[Input, Any]], now_us: int, failpoint: Failpoint | None = None) -> StepReport:
+        """Several inputs, each with the token of a command, before it acts once, as the live host takes them.
+
+        `now_us` is the time of the acting. Its clock must be right: inputs carry times of the node's own clock.
+        """
+        events: list[Event] = []
+        refused = False
+        for given, token in inputs:
+            if isinstance(given, Received):
+                events.append(self._received(given.sender, given.sender_inc, given.number, given.message, given.now_us))
+            elif isinstance(given, Persisted):
+                self.wal.sync()
+            refused |= not apply(self.replica, given, token)
+        report = self._advance(events, now_us, failpoint)
+        if refused:
+            report.accepted, report.leader = False, self.replica.core.leader
+        return report
+
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
         """Bends its clock from now on; returns when its timer is due after that."""
         self.clock.change(now_us, rate_ppm, jump_us)
         return self.clock.run(self.replica.core.deadline_us)
 
-    def crash(self, keep_permille: int) -> tuple[int, int]:
-        """The power fails: so many thousandths of the unsynced bytes reach the disk. Returns (kept, lost)."""
+    def crash(self, keep_permille: int, keep_bytes: int | None = None) -> tuple[int, int]:
+        """The power fails: so many thousandths of the unsynced bytes reach the disk, or so many bytes of them.
+
+        Returns (kept, lost), in bytes.
+        """
         unsynced = self.disk.unsynced_bytes(FILE)
-        kept = unsynced * keep_permille // 1000
+        kept = unsynced * keep_permille // 1000 if keep_bytes is None else min(keep_bytes, unsynced)
         self.disk.let_through(FILE, kept)
         self.disk.forget()
         return kept, unsynced - kept
 
     # ---- the step -------------------------------------------------------------------------------------------------
+
+    def _received(self, sender: str, sender_inc: int, number: int, message: Message, now_us: int) -> MessageReceived:
+        return MessageReceived(
+            node=self.name,
+            inc=self.incarnation,
+            t_us=now_us,
+            sender=sender,
+            sender_inc=sender_inc,
+            number=number,
+            type=message.__class__.__name__,
+        )
 
     def _advance(self, events: list[Event], now_us: int, failpoint: Failpoint | None) -> StepReport:
         output = self.replica.advance()
