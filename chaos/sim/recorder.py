@@ -7,7 +7,7 @@ own they write their events themselves, and only the order is written for them h
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, Protocol, TypeAlias
 
 from invariants.rundir import RunDir
 
@@ -17,6 +17,12 @@ Stream: TypeAlias = tuple[str, int]
 """A node and its incarnation, or one of these:"""
 HARNESS_STREAM: Stream = ("harness", 0)
 HISTORY_STREAM: Stream = ("history", 0)
+
+
+class LineSink(Protocol):
+    """Takes a run's lines as they come, `count` of them at a time."""
+
+    def write(self, stream: Stream, lines: bytes, count: int) -> None: ...
 
 
 class Recorder:

@@ -23,7 +23,7 @@ from chaos.schedule import AnchorEvent, Operation, Schedule
 from chaos.sim.clients import Requests, VirtualClient
 from chaos.sim.cluster import Driver, VirtualCluster
 from chaos.sim.nemesis import VirtualNemesis
-from chaos.sim.recorder import Recorder
+from chaos.sim.recorder import LineSink
 from chaos.sim.scheduler import Scheduler
 from chaos.sim.trace import Trace
 from chaos.tally import Tally
@@ -57,13 +57,15 @@ class VirtualRun:
         *,
         timing: Timing,
         driver: Driver,
-        recorder: Recorder | None = None,
+        recorder: LineSink | None = None,
         fail_fast: bool = False,
     ) -> None:
         header = schedule.header
         if header.model.entries_per_message:
             timing = msgspec.structs.replace(timing, max_entries_per_message=header.model.entries_per_message)
         self.schedule = schedule
+        self.timing = timing
+        """The nodes'; the schedule may know it better than who asked for the run."""
         self.scheduler = Scheduler()
         self.judge = Judge()
         self.tally = Tally()

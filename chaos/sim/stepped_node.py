@@ -35,7 +35,8 @@ class StepReport(msgspec.Struct):
     none), answers to clients, and when the node wants its timer (µs of the run).
 
     `leader` answers a submission that was refused: whom the node believes to lead. `stopped` says that the step ended
-    at its failpoint, `stale` that the message it received was of an earlier term than the node's.
+    at its failpoint, `stale` that the message it received was of an earlier term than the node's. Where there were
+    several submissions, `refused` has the tokens of those that were.
     """
 
     events: list[Event]
@@ -47,6 +48,7 @@ class StepReport(msgspec.Struct):
     leader: str | None = None
     stopped: bool = False
     stale: bool = False
+    refused: list[Any] = []
 
 
 class StepConfig(msgspec.Struct, frozen=True):
@@ -128,16 +130,16 @@ class SteppedNode:
         `now_us` is the time of the acting. Its clock must be right: inputs carry times of the node's own clock.
         """
         events: list[Event] = []
-        refused = False
+        refused: list[Any] = []
         for given, token in inputs:
             if isinstance(given, Received):
                 events.append(self._received(given.sender, given.sender_inc, given.number, given.message, given.now_us))
             elif isinstance(given, Persisted):
                 self.wal.sync()
-            refused |= not apply(self.replica, given, token)
+            if not apply(self.replica, given, token):
+                refused.append(token)
         report = self._advance(events, now_us, failpoint)
-        if refused:
-            report.accepted, report.leader = False, self.replica.core.leader
+        report.refused = refused
         return report
 
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:

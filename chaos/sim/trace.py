@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from chaos.cluster_view import ClusterView
-from chaos.sim.recorder import HARNESS_STREAM, HISTORY_STREAM, Recorder, Stream
+from chaos.sim.recorder import HARNESS_STREAM, HISTORY_STREAM, LineSink, Stream
 from chaos.tally import Tally
 from invariants.events import AnyEvent, Event, HarnessEvent
 from invariants.history import Op, OpType
@@ -35,7 +35,7 @@ class Trace:
     The tally is complete after `digest`.
     """
 
-    def __init__(self, judge: Judge, tally: Tally, view: ClusterView, recorder: Recorder | None) -> None:
+    def __init__(self, judge: Judge, tally: Tally, view: ClusterView, recorder: LineSink | None) -> None:
         self.judge = judge
         self.tally = tally
         self.harness_events: list[AnyEvent] = []

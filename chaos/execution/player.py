@@ -1,0 +1,367 @@
+"""Plays an execution: each step is done to its node over a driver, and everything reported is judged.
+
+The nodes are those of every run in virtual time (`SteppedNode`), in this process or each in one of its own. There is no
+network, clock or disk with a will of its own: a message lies where its step left it until a step delivers it.
+
+A strict play refuses an execution with a step that cannot be done, such as a message that was never sent: the file
+was edited, or the core is another. A lenient one passes over it; what it did do is an execution that can be played
+strictly. That is how executions are made smaller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from chaos.client_records import Outcome
+from chaos.cluster_view import ClusterView
+from chaos.execution.steps import (
+    Call,
+    Crash,
+    Deliver,
+    Execution,
+    ExecutionError,
+    Input,
+    Invoke,
+    Note,
+    Persist,
+    Return,
+    Start,
+    Step,
+    Submit,
+    Timeout,
+)
+from chaos.sim.cluster import DrivenNode, Driver, DriverError, obituary
+from chaos.sim.recorder import LineSink
+from chaos.sim.stepped_node import StepConfig, SteppedNode, StepReport
+from chaos.sim.trace import Trace
+from chaos.streams import stream_seed
+from chaos.tally import Tally
+from invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched
+from invariants.history import Op
+from invariants.judge import Judge
+from invariants.verdict import Verdict
+from raft.inputs import Input as NodeInput
+from raft.inputs import Persisted, Received, Submitted, Ticked
+from raft.replica import Reply
+
+STEP_US = 100
+"""How much later than the one before it a step without a time happens."""
+
+
+class NotPlayableError(Exception):
+    """This driver cannot play this execution, which says nothing about either; says why."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a play came to: `done` are the numbers of the steps that were done, in order.
+
+    `verdicts` are of all of them. Where the play was to end at a violation, its last step is the one that showed it.
+    `idle` are the inputs that made their node do nothing at all.
+    """
+
+    verdicts: list[Verdict]
+    done: list[int]
+    idle: frozenset[int]
+    trace_sha256: str
+
+    def violates(self, invariant: str) -> bool:
+        return any(v.invariant == invariant and v.outcome == "violated" for v in self.verdicts)
+
+
+@dataclass
+class _Node:
+    name: str
+    peers: list[str]
+    state: str = "down"
+    incarnation: int = 0
+    driven: DrivenNode | None = None
+    deadline_us: int = 0
+    write_lsn: int = 0
+    gathered: list[tuple[NodeInput, Any]] = field(default_factory=list)  # taken, and not acted on yet
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A message where its step left it."""
+
+    sender: str
+    sender_inc: int
+    number: int
+    to: str
+    payload: Any
+
+
+class Player:
+    """Plays one execution, once. `strict`: see the module's header. `acted(step, report)` is told of each turn."""
+
+    def __init__(
+        self,
+        execution: Execution,
+        driver: Driver,
+        *,
+        strict: bool = True,
+        recorder: LineSink | None = None,
+        acted: Callable[[int, StepReport], None] = lambda number, report: None,
+    ) -> None:
+        self.execution = execution
+        self.nodes = {name: _Node(name, [peer for peer in execution.nodes if peer != name]) for name in execution.nodes}
+        self.judge = Judge()
+        self.trace = Trace(
+            self.judge, Tally(), ClusterView(execution.nodes, lambda event, number, reporter: None), recorder
+        )
+        self.now_us = 0
+        self._driver = driver
+        self._strict = strict
+        self._acted = acted
+        self._calls = {call.id: call for call in execution.calls}
+        self._open: set[str] = set()  # calls that were invoked and have not returned; asked for membership only
+        self._invoked: set[str] = set()  # likewise
+        self._submitted: dict[int, str] = {}  # step -> its call, of those that were not refused
+        self._sent: dict[int, list[_Sent]] = {}
+        self._answers: dict[int, Reply] = {}
+        self._idle: set[int] = set()
+        self._doing: dict[type[Step], Callable[[int, Any], str]] = {
+            Start: self._start,
+            Crash: self._crash,
+            Deliver: self._deliver,
+            Timeout: self._timeout,
+            Persist: self._persist,
+            Submit: self._submit,
+            Invoke: self._invoke,
+            Return: self._return,
+            Note: self._note,
+        }
+
+    def play(self, until: str | None = None) -> Played:
+        """Does all steps, or those up to the first violation of the invariant `until`.
+
+        Raises ExecutionError where a strict play cannot do a step, NotPlayableError, DriverError.
+        """
+        done: list[int] = []
+        for number, step in enumerate(self.execution.steps):
+            impossible = self.do(number, step)
+            if not impossible:
+                done.append(number)
+            elif self._strict:
+                raise ExecutionError(f"step {number} ({step.__struct_config__.tag}): {impossible}")
+            if until is not None and any(v.invariant == until for v in self.judge.new_violations()):
+                break
+        return Played(self.judge.verdicts(), done, frozenset(self._idle), self.trace.digest())
+
+    def do(self, number: int, step: Step) -> str:
+        """Does one step, by whose number later ones will refer to it; returns why it cannot be done, or ""."""
+        return self._doing[step.__class__](number, step)
+
+    # ---- starts and crashes ---------------------------------------------------------------------------------------
+
+    def _start(self, number: int, step: Start) -> str:
+        node = self.nodes[step.node]
+        if node.state != "down":
+            return f"{step.node} is {node.state}, and cannot start"
+        node.incarnation += 1
+        self._goes_on(step.at_us)
+        seed = self.execution.seed
+        config = StepConfig(
+            cluster=f"run-{seed}",
+            node=node.name,
+            peers=node.peers,
+            incarnation=node.incarnation,
+            timing=self.execution.timing,
+            seed=stream_seed(seed, f"timer/{node.name}/{node.incarnation}"),
+            clock=[(0, 0, 0)],
+        )
+        try:
+            node.driven = self._driver.start(config, self.now_us)
+        except DriverError:
+            raise
+        except Exception as error:
+            self._died(node, error)
+            return ""
+        node.state = "up"
+        self.trace.harness(NodeLaunched(**self._subject(node)))
+        self._took(number, node, node.driven.first)
+        return ""
+
+    def _crash(self, number: int, step: Crash) -> str:
+        node = self.nodes[step.node]
+        if node.driven is None:
+            return f"{step.node} is not running, and cannot crash"
+        self._goes_on(step.at_us)
+        node.driven.crash(0, step.keep_bytes)
+        self._down(node, "down")
+        self.trace.harness(NodeKilled(**self._subject(node)))
+        return ""
+
+    def _died(self, node: _Node, error: Exception) -> None:
+        self._down(node, "exited")
+        code, said = obituary(error)
+        self.trace.harness(NodeExited(**self._subject(node), exit_code=code, log_tail=said))
+
+    def _down(self, node: _Node, state: str) -> None:
+        node.state, node.driven, node.write_lsn, node.gathered = state, None, 0, []
+
+    # ---- inputs ---------------------------------------------------------------------------------------------------
+
+    def _deliver(self, number: int, step: Deliver) -> str:
+        there = [sent for sent in self._sent.get(step.sent_by, ()) if sent.to == step.node]
+        if step.nth >= len(there):
+            return f"step {step.sent_by} sent {len(there)} messages to {step.node}, so message {step.nth} is none"
+        sent = there[step.nth]
+        return self._input(
+            number,
+            step,
+            lambda now_us: Received(sent.sender, sent.sender_inc, sent.number, sent.payload, now_us),
+            lambda driven, now_us: driven.receive(
+                sent.sender, sent.sender_inc, sent.number, sent.payload, now_us, step.stop
+            ),
+        )
+
+    def _timeout(self, number: int, step: Timeout) -> str:
+        if step.at_us is None:
+            self.now_us = max(self.now_us, self.nodes[step.node].deadline_us - STEP_US)
+        return self._input(number, step, Ticked, lambda driven, now_us: driven.tick(now_us, step.stop))
+
+    def _persist(self, number: int, step: Persist) -> str:
+        node = self.nodes[step.node]
+        if not node.write_lsn:
+            return f"{step.node} has no write under way"
+        lsn, node.write_lsn = node.write_lsn, 0
+        return self._input(
+            number,
+            step,
+            lambda now_us: Persisted(lsn, now_us),
+            lambda driven, now_us: driven.persisted(lsn, now_us, step.stop),
+        )
+
+    def _submit(self, number: int, step: Submit) -> str:
+        command = self._calls[step.call].command()
+        return self._input(
+            number,
+            step,
+            lambda now_us: Submitted(command, now_us),
+            lambda driven, now_us: driven.submit(number, command, now_us, step.stop),
+        )
+
+    def _input(
+        self,
+        number: int,
+        step: Input,
+        given: Callable[[int], NodeInput],
+        give: Callable[[DrivenNode, int], StepReport],
+    ) -> str:
+        """One input: the node acts on it, unless it is to take more first."""
+        node = self.nodes[step.node]
+        if node.driven is None:
+            return f"{step.node} is not running, and takes no input"
+        self._goes_on(step.at_us)
+        if isinstance(step, Submit):
+            self._submitted[number] = step.call
+        try:
+            if step.more or node.gathered:
+                if not isinstance(node.driven, SteppedNode):
+                    raise NotPlayableError(f"step {number}: only `sim` can give a node several inputs at once")
+                node.gathered.append((given(self.now_us), number))
+                if step.more:
+                    return ""
+                inputs, node.gathered = node.gathered, []
+                report = node.driven.turn(inputs, self.now_us, step.stop)
+            else:
+                report = give(node.driven, self.now_us)
+        except (DriverError, NotPlayableError):
+            raise
+        except Exception as error:
+            self._died(node, error)
+            return ""
+        self._took(number, node, report)
+        return ""
+
+    def _took(self, number: int, node: _Node, report: StepReport) -> None:
+        """Keeps what a turn did where later steps find it."""
+        if report.events:
+            self.trace.node(node.name, node.incarnation, report.events)
+        if report.sends:
+            self._sent[number] = [
+                _Sent(node.name, node.incarnation, sent, to, message) for to, sent, message in report.sends
+            ]
+        if report.write_lsn:
+            node.write_lsn = report.write_lsn
+        for reply in report.replies:
+            self._answers[reply.token] = reply
+        for refused in report.refused if report.accepted else [number]:
+            del self._submitted[refused]
+        if len(report.events) <= 1 and not (report.sends or report.write_lsn or report.replies):
+            # The one event is that a message arrived.
+            self._idle.add(number)
+        node.deadline_us = report.deadline_us
+        self._acted(number, report)
+
+    # ---- clients and notes ----------------------------------------------------------------------------------------
+
+    def _invoke(self, number: int, step: Invoke) -> str:
+        if step.call in self._invoked:
+            return f"{step.call} was invoked before"
+        self._goes_on(step.at_us)
+        self._invoked.add(step.call)
+        self._open.add(step.call)
+        call = self._calls[step.call]
+        self._operation(call, Outcome("invoke", call.value))
+        return ""
+
+    def _return(self, number: int, step: Return) -> str:
+        if step.call not in self._open:
+            return f"{step.call} is not open"
+        if step.answer is None:
+            if step.type == "fail" and step.call in self._submitted.values():
+                return f"{step.call} was submitted, so it may have happened"
+            outcome = Outcome("fail" if step.type == "fail" else "info", error=step.error)
+        else:
+            reply = self._answers.get(step.answer)
+            if reply is None or reply.result is None:
+                return f"step {step.answer} has no answer"
+            result = reply.result
+            outcome = Outcome("ok" if result.ok else "fail", result.value, reply.index, reply.term, result.error)
+        self._goes_on(step.at_us)
+        self._open.remove(step.call)
+        self._operation(self._calls[step.call], outcome)
+        return ""
+
+    def _operation(self, call: Call, outcome: Outcome) -> None:
+        self.trace.operation(
+            Op(
+                type=outcome.type,
+                process=call.process,
+                client=call.client,
+                op=call.id,
+                f=call.f,
+                key=call.key,
+                t_us=self.now_us,
+                value=outcome.value,
+                expected=call.expected,
+                index=outcome.index,
+                term=outcome.term,
+                error=outcome.error,
+                final=call.final,
+            )
+        )
+
+    def _note(self, number: int, step: Note) -> str:
+        self.now_us = step.event.t_us
+        self.trace.harness(step.event)
+        return ""
+
+    # ---- time -----------------------------------------------------------------------------------------------------
+
+    def _goes_on(self, at_us: int | None) -> None:
+        self.now_us = self.now_us + STEP_US if at_us is None else at_us
+
+    def _subject(self, node: _Node) -> dict[str, Any]:
+        return {
+            "node": HARNESS,
+            "inc": 1,
+            "t_us": self.now_us,
+            "subject": node.name,
+            "subject_inc": node.incarnation,
+        }

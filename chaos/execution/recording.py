@@ -1,0 +1,205 @@
+"""The execution of a run in virtual time, written down while the run is made.
+
+A driver around the real one sees every input of every node in the one order in which they happen, and the run's
+recorder sees what clients and the harness had to say in between. Together they are the execution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from chaos.execution.steps import (
+    Call,
+    Crash,
+    Deliver,
+    Execution,
+    Invoke,
+    Note,
+    Persist,
+    Return,
+    Start,
+    Step,
+    Submit,
+    Timeout,
+)
+from chaos.schedule import Failpoint, Schedule
+from chaos.sim.cluster import DrivenNode
+from chaos.sim.memory_driver import MemoryDriver
+from chaos.sim.recorder import HARNESS_STREAM, HISTORY_STREAM, Stream
+from chaos.sim.run import Simulated, VirtualRun
+from chaos.sim.stepped_node import StepConfig, SteppedNode, StepReport
+from invariants import events, history
+from invariants.events import NodeExited, NodeKilled, NodeLaunched
+from invariants.history import Op
+from raft.machine import decode_command
+from raft.node import Parts
+from raft.replica import Reply
+from raft.timing import Timing
+
+_OF_NODES = (NodeLaunched, NodeKilled, NodeExited)
+"""What the steps themselves bring about."""
+
+
+def record(schedule: Schedule, timing: Timing, parts: Parts, *, fail_fast: bool = False) -> tuple[Simulated, Execution]:
+    """Makes the run of a schedule in `sim`; returns what it came to, and its execution."""
+    recording = Recording()
+    driver = _RecordingDriver(MemoryDriver(parts), recording)
+    run = VirtualRun(schedule, timing=timing, driver=driver, recorder=recording, fail_fast=fail_fast)
+    simulated = run.go()
+    return simulated, recording.execution(schedule.header.seed, schedule.header.nodes, run.timing)
+
+
+@dataclass
+class Calls:
+    """The clients' operations by the command that carries them: the nth one of a process has serial n (§8)."""
+
+    by_id: dict[str, Call] = field(default_factory=dict)
+    by_command: dict[tuple[str, int], Call] = field(default_factory=dict)
+    _serials: dict[str, Iterator[int]] = field(default_factory=dict)
+
+    def invoked(self, op: Op) -> Call:
+        """A client's line that begins an operation, in the order of its history."""
+        session = f"{op.client}.{op.process}"
+        call = Call(
+            id=op.op,
+            client=op.client,
+            process=op.process,
+            f=op.f,
+            key=op.key,
+            session=session,
+            serial=next(self._serials.setdefault(session, count(1))),
+            value=op.value,
+            expected=op.expected,
+            final=op.final,
+        )
+        self.by_id[call.id] = self.by_command[session, call.serial] = call
+        return call
+
+    def of_command(self, command: bytes) -> Call | None:
+        """Whose command it is; None for one that no client of the run sent."""
+        decoded = decode_command(command)
+        return self.by_command.get((decoded.client or "", decoded.serial))
+
+
+class Recording:
+    """Steps in their order. Stands in for a run's recorder, too: it takes the harness's lines and the clients'."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.calls = Calls()
+        self._sent: dict[
+            tuple[str, int, int], tuple[int, int]
+        ] = {}  # message -> (step, which of those to the receiver)
+        self._answers: dict[tuple[int, int], int] = {}  # (index, term) of an answer -> the step that submitted it
+
+    def execution(self, seed: int, nodes: list[str], timing: Timing) -> Execution:
+        return Execution(
+            seed=seed, nodes=nodes, timing=timing, calls=list(self.calls.by_id.values()), steps=list(self.steps)
+        )
+
+    def add(self, step: Step) -> int:
+        """Returns the step's number."""
+        self.steps.append(step)
+        return len(self.steps) - 1
+
+    def acted(self, number: int, node: str, incarnation: int, report: StepReport) -> None:
+        """What a step came to: later ones refer to it."""
+        to_each: dict[str, int] = {}
+        for to, message, _ in report.sends:
+            nth = to_each[to] = to_each.get(to, -1) + 1
+            self._sent[node, incarnation, message] = (number, nth)
+
+    def answered(self, step: int, reply: Reply) -> None:
+        """A client got this answer, or might have."""
+        if reply.result is not None:
+            self._answers[reply.index, reply.term] = step
+
+    def message(self, sender: str, sender_inc: int, number: int) -> tuple[int, int]:
+        """The step that sent the message, and which of those to its receiver it is. Raises KeyError."""
+        return self._sent[sender, sender_inc, number]
+
+    # ---- as a run's recorder --------------------------------------------------------------------------------------
+
+    def write(self, stream: Stream, lines: bytes, count: int) -> None:
+        if stream == HARNESS_STREAM:
+            for line in lines.splitlines():
+                event = events.decode(line)
+                if not isinstance(event, _OF_NODES):
+                    self.add(Note(event))  # type: ignore[arg-type]  # only the harness writes to its stream
+        elif stream == HISTORY_STREAM:
+            for line in lines.splitlines():
+                self.operation(history.decode(line))
+
+    def operation(self, op: Op) -> None:
+        """A client's line."""
+        if op.type == "invoke":
+            self.calls.invoked(op)
+            self.add(Invoke(op.op, op.t_us))
+        elif op.index is not None and op.term is not None and (op.index, op.term) in self._answers:
+            self.add(Return(op.op, answer=self._answers[op.index, op.term], at_us=op.t_us))
+        else:
+            self.add(Return(op.op, type=op.type, error=op.error, at_us=op.t_us))
+
+
+class _RecordingDriver:
+    """A driver in this process whose nodes write down what is done to them."""
+
+    def __init__(self, driver: MemoryDriver, recording: Recording) -> None:
+        self._driver = driver
+        self._recording = recording
+
+    def start(self, config: StepConfig, now_us: int) -> DrivenNode:
+        number = self._recording.add(Start(config.node, now_us))
+        return _RecordedNode(self._driver.start(config, now_us), self._recording, number)
+
+
+class _RecordedNode:
+    """One incarnation. Times are written down as the node's own clock shows them."""
+
+    def __init__(self, node: SteppedNode, recording: Recording, number: int) -> None:
+        self._node = node
+        self._recording = recording
+        self._submitted: dict[Any, int] = {}  # token -> step
+        self.first = self._took(number, node.first)
+
+    def receive(
+        self, sender: str, sender_inc: int, number: int, message: Any, now_us: int, failpoint: Failpoint | None
+    ) -> StepReport:
+        sent_by, nth = self._recording.message(sender, sender_inc, number)
+        step = self._recording.add(Deliver(sent_by, self._node.name, nth, self._local(now_us), stop=failpoint))
+        return self._took(step, self._node.receive(sender, sender_inc, number, message, now_us, failpoint))
+
+    def tick(self, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        step = self._recording.add(Timeout(self._node.name, self._local(now_us), stop=failpoint))
+        return self._took(step, self._node.tick(now_us, failpoint))
+
+    def persisted(self, lsn: int, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        step = self._recording.add(Persist(self._node.name, self._local(now_us), stop=failpoint))
+        return self._took(step, self._node.persisted(lsn, now_us, failpoint))
+
+    def submit(self, token: Any, command: bytes, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        call = self._recording.calls.of_command(command)
+        assert call is not None, "the command of a client that never invoked it"
+        step = self._recording.add(Submit(self._node.name, call.id, self._local(now_us), stop=failpoint))
+        self._submitted[token] = step
+        return self._took(step, self._node.submit(token, command, now_us, failpoint))
+
+    def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
+        return self._node.change_clock(now_us, rate_ppm, jump_us)
+
+    def crash(self, keep_permille: int, keep_bytes: int | None = None) -> tuple[int, int]:
+        kept, lost = self._node.crash(keep_permille, keep_bytes)
+        self._recording.add(Crash(self._node.name, kept))
+        return kept, lost
+
+    def _took(self, number: int, report: StepReport) -> StepReport:
+        self._recording.acted(number, self._node.name, self._node.incarnation, report)
+        for reply in report.replies:
+            self._recording.answered(self._submitted[reply.token], reply)
+        return report
+
+    def _local(self, now_us: int) -> int:
+        return self._node.clock.local(now_us)

@@ -1,0 +1,218 @@
+"""The data of an execution: the cluster, its clients' operations, and the steps in their one order.
+
+A step refers to an earlier one by its number, which is its place in the list, from 0. A message is named by the step
+that sent it: "what step 12 sent to n3". So it keeps its name when other steps are taken out, whatever it then says.
+
+Times are µs of the node's own clock. A step without one happens a moment after the step before it, and a timeout
+without one happens when it is due: such an execution depends on no time at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import msgspec
+from msgspec.structs import replace
+
+from chaos.actions import Failpoint
+from invariants.events import HarnessEvent, NodeExited, NodeKilled, NodeLaunched
+from invariants.history import OpFunction, Value
+from raft.machine import Command, encode_command
+from raft.timing import Timing
+
+
+class Call(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A client operation. `process` is its client's at the time; its command carries `session` and `serial` (§8)."""
+
+    id: str
+    client: str
+    process: int
+    f: OpFunction
+    key: str
+    session: str
+    serial: int
+    value: Value = None
+    expected: Value = None
+    final: bool = False
+
+    def command(self) -> bytes:
+        value = self.value if isinstance(self.value, str) else None
+        expected = self.expected if isinstance(self.expected, str) else None
+        return encode_command(Command(self.f, self.key, value, expected, self.session, self.serial))
+
+
+# ---- what happens to a node ----------------------------------------------------------------------------------------
+
+
+class _Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="do"):
+    """What all steps have; `at_us` None: see the module's header."""
+
+
+class Start(_Step, frozen=True, tag="start"):
+    """The next incarnation of a node that is down starts."""
+
+    node: str
+    at_us: int | None = None
+
+
+class Crash(_Step, frozen=True, tag="crash"):
+    """The power of a node fails. The first `keep_bytes` of its unsynced bytes reach the disk."""
+
+    node: str
+    keep_bytes: int = 0
+    at_us: int | None = None
+
+
+class Deliver(_Step, frozen=True, tag="deliver"):
+    """The `nth` message (from 0) that step `sent_by` sent to the node arrives; it may do so again in another step.
+
+    `more`: the node does not act on it yet, but only after its next input. `stop`: its step ends at that failpoint.
+    """
+
+    sent_by: int
+    node: str
+    nth: int = 0
+    at_us: int | None = None
+    more: bool = False
+    stop: Failpoint | None = None
+
+
+class Timeout(_Step, frozen=True, tag="timeout"):
+    """The node's timer fires: an election timeout, or a leader's heartbeat."""
+
+    node: str
+    at_us: int | None = None
+    more: bool = False
+    stop: Failpoint | None = None
+
+
+class Persist(_Step, frozen=True, tag="persist"):
+    """The node's write under way is durable."""
+
+    node: str
+    at_us: int | None = None
+    more: bool = False
+    stop: Failpoint | None = None
+
+
+class Submit(_Step, frozen=True, tag="submit"):
+    """The command of `call` arrives at the node, for the first time or again."""
+
+    node: str
+    call: str
+    at_us: int | None = None
+    more: bool = False
+    stop: Failpoint | None = None
+
+
+# ---- what a client sees, and what the harness noted ----------------------------------------------------------------
+
+
+class Invoke(_Step, frozen=True, tag="invoke"):
+    """The client begins the operation."""
+
+    call: str
+    at_us: int | None = None
+
+
+class Return(_Step, frozen=True, tag="return"):
+    """The client sees the operation's end: the answer to the command that step `answer` submitted.
+
+    Without `answer` nobody answered: "info" (it may have happened) or "fail" (it certainly did not), and why.
+    """
+
+    call: str
+    answer: int | None = None
+    type: str = "info"
+    error: str | None = None
+    at_us: int | None = None
+
+
+class Note(_Step, frozen=True, tag="note"):
+    """What the harness reported at this place; `recovery` is judged by its phases.
+
+    What becomes of nodes is not noted, since it follows from the steps.
+    """
+
+    event: HarnessEvent
+
+
+NodeStep: TypeAlias = Start | Crash | Deliver | Timeout | Persist | Submit
+Input: TypeAlias = Deliver | Timeout | Persist | Submit
+Step: TypeAlias = NodeStep | Invoke | Return | Note
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A cluster that is empty at first, and what happens to it. `seed` feeds the nodes' election timers."""
+
+    seed: int
+    nodes: list[str]
+    timing: Timing
+    calls: list[Call]
+    steps: list[Step]
+
+
+def without_times(step: Step) -> Step:
+    """The step at whatever time it comes to its turn; notes, which are of a time, stay as they are."""
+    return step if isinstance(step, Note) else replace(step, at_us=None)
+
+
+def keep(execution: Execution, kept: Sequence[int]) -> Execution:
+    """The execution of the steps with these numbers, in order, which then have new ones.
+
+    A step that refers to one that is not kept goes too: what was never sent cannot arrive. Calls that no step names
+    are left out.
+    """
+    number: dict[int, int] = {}
+    steps: list[Step] = []
+    for old in kept:
+        step = _renumbered(execution.steps[old], number)
+        if step is not None:
+            number[old] = len(steps)
+            steps.append(step)
+    named = {step.call for step in steps if isinstance(step, Submit | Invoke | Return)}
+    return replace(execution, steps=steps, calls=[call for call in execution.calls if call.id in named])
+
+
+def _renumbered(step: Step, number: Mapping[int, int]) -> Step | None:
+    """The step with its reference as it is now; None if what it refers to is gone."""
+    match step:
+        case Deliver():
+            sent_by = number.get(step.sent_by)
+            return None if sent_by is None else step if sent_by == step.sent_by else replace(step, sent_by=sent_by)
+        case Return(_, int(answer)):
+            return replace(step, answer=number[answer]) if answer in number else None
+        case _:
+            return step
+
+
+class ExecutionError(Exception):
+    """An execution is not one: says which step, what is wrong, and what was expected."""
+
+
+def check(execution: Execution) -> None:
+    """Raises ExecutionError for what no player could make sense of: unknown names, references to what comes later."""
+    nodes, calls = set(execution.nodes), {call.id for call in execution.calls}
+    if not nodes or len(nodes) != len(execution.nodes):
+        raise ExecutionError(f"nodes: expected at least one name, each only once, got {execution.nodes}")
+    if len(calls) != len(execution.calls):
+        raise ExecutionError("calls: expected each id only once")
+    for number, step in enumerate(execution.steps):
+        wrong = ""
+        if isinstance(step, NodeStep) and step.node not in nodes:
+            wrong = f"node {step.node!r} is unknown; expected one of {', '.join(execution.nodes)}"
+        elif isinstance(step, Submit | Invoke | Return) and step.call not in calls:
+            wrong = f"call {step.call!r} is unknown"
+        elif isinstance(step, Crash) and step.keep_bytes < 0:
+            wrong = f"keep_bytes: expected 0 or more, got {step.keep_bytes}"
+        elif isinstance(step, Deliver) and not (0 <= step.sent_by < number and step.nth >= 0):
+            wrong = f"expected a message of an earlier step, got message {step.nth} of step {step.sent_by}"
+        elif isinstance(step, Return) and step.answer is not None and not 0 <= step.answer < number:
+            wrong = f"expected the answer to an earlier step, got {step.answer}"
+        elif isinstance(step, Return) and step.type not in ("info", "fail"):
+            wrong = f'type: expected "info" or "fail", got {step.type!r}'
+        elif isinstance(step, Note) and isinstance(step.event, NodeExited | NodeKilled | NodeLaunched):
+            wrong = "event: that a node starts, is killed or ends cannot be noted, only done"
+        if wrong:
+            raise ExecutionError(f"step {number} ({type(step).__struct_config__.tag}): {wrong}")
