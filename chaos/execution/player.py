@@ -4,15 +4,18 @@ The nodes are those of every run in virtual time (`SteppedNode`), in this proces
 network, clock or disk with a will of its own: a message lies where its step left it until a step delivers it.
 
 A strict play refuses an execution with a step that cannot be done, such as a message that was never sent: the file
-was edited, or the core is another. A lenient one passes over it; what it did do is an execution that can be played
-strictly. That is how executions are made smaller.
+was edited, or the core is another. A lenient one passes over it; a `helpful` one first looks, where a step did not
+send what is to arrive, for what its node sent in another step nearby. What they did do is an execution that can be
+played strictly. That is how executions are made smaller.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
+
+from msgspec.structs import replace
 
 from chaos.client_records import Outcome
 from chaos.cluster_view import ClusterView
@@ -46,6 +49,8 @@ from raft.inputs import Input as NodeInput
 from raft.inputs import Persisted, Received, Submitted, Ticked
 from raft.replica import Reply
 
+Manner: TypeAlias = Literal["strict", "lenient", "helpful"]
+
 STEP_US = 100
 """How much later than the one before it a step without a time happens."""
 
@@ -56,15 +61,15 @@ class NotPlayableError(Exception):
 
 @dataclass(frozen=True)
 class Played:
-    """What a play came to: `done` are the numbers of the steps that were done, in order.
+    """What a play came to: `done` are the numbers of the steps that were done, in order, and `verdicts` of all of them.
 
-    `verdicts` are of all of them. Where the play was to end at a violation, its last step is the one that showed it.
-    `idle` are the inputs that made their node do nothing at all.
+    Where the play was to end at a violation, its last step is the one that showed it. `instead` are deliveries that
+    took another message than the one that was asked for.
     """
 
     verdicts: list[Verdict]
     done: list[int]
-    idle: frozenset[int]
+    instead: dict[int, Deliver]
     trace_sha256: str
 
     def violates(self, invariant: str) -> bool:
@@ -90,19 +95,18 @@ class _Sent:
     sender: str
     sender_inc: int
     number: int
-    to: str
     payload: Any
 
 
 class Player:
-    """Plays one execution, once. `strict`: see the module's header. `acted(step, report)` is told of each turn."""
+    """Plays one execution, once. `manner`: see the module's header. `acted(step, report)` is told of each turn."""
 
     def __init__(
         self,
         execution: Execution,
         driver: Driver,
         *,
-        strict: bool = True,
+        manner: Manner = "strict",
         recorder: LineSink | None = None,
         acted: Callable[[int, StepReport], None] = lambda number, report: None,
     ) -> None:
@@ -114,15 +118,16 @@ class Player:
         )
         self.now_us = 0
         self._driver = driver
-        self._strict = strict
+        self._manner = manner
         self._acted = acted
         self._calls = {call.id: call for call in execution.calls}
         self._open: set[str] = set()  # calls that were invoked and have not returned; asked for membership only
         self._invoked: set[str] = set()  # likewise
         self._submitted: dict[int, str] = {}  # step -> its call, of those that were not refused
-        self._sent: dict[int, list[_Sent]] = {}
+        self._sent: dict[tuple[int, str], list[_Sent]] = {}  # (step, receiver)
         self._answers: dict[int, Reply] = {}
-        self._idle: set[int] = set()
+        self._delivered: set[tuple[int, str, int]] = set()  # (step, receiver, nth); asked for membership only
+        self._instead: dict[int, Deliver] = {}
         self._doing: dict[type[Step], Callable[[int, Any], str]] = {
             Start: self._start,
             Crash: self._crash,
@@ -145,11 +150,11 @@ class Player:
             impossible = self.do(number, step)
             if not impossible:
                 done.append(number)
-            elif self._strict:
+            elif self._manner == "strict":
                 raise ExecutionError(f"step {number} ({step.__struct_config__.tag}): {impossible}")
             if until is not None and any(v.invariant == until for v in self.judge.new_violations()):
                 break
-        return Played(self.judge.verdicts(), done, frozenset(self._idle), self.trace.digest())
+        return Played(self.judge.verdicts(), done, self._instead, self.trace.digest())
 
     def do(self, number: int, step: Step) -> str:
         """Does one step, by whose number later ones will refer to it; returns why it cannot be done, or ""."""
@@ -206,9 +211,14 @@ class Player:
     # ---- inputs ---------------------------------------------------------------------------------------------------
 
     def _deliver(self, number: int, step: Deliver) -> str:
-        there = [sent for sent in self._sent.get(step.sent_by, ()) if sent.to == step.node]
+        there = self._sent.get((step.sent_by, step.node), ())
         if step.nth >= len(there):
-            return f"step {step.sent_by} sent {len(there)} messages to {step.node}, so message {step.nth} is none"
+            nearby = self._nearby(step) if self._manner == "helpful" else None
+            if nearby is None:
+                return f"step {step.sent_by} sent {len(there)} messages to {step.node}, so message {step.nth} is none"
+            self._instead[number] = step = nearby
+            there = self._sent[step.sent_by, step.node]
+        self._delivered.add((step.sent_by, step.node, step.nth))
         sent = there[step.nth]
         return self._input(
             number,
@@ -218,6 +228,21 @@ class Player:
                 sent.sender, sent.sender_inc, sent.number, sent.payload, now_us, step.stop
             ),
         )
+
+    def _nearby(self, step: Deliver) -> Deliver | None:
+        """What the same sender sent to the same receiver and did not arrive yet, in the step nearest to that one."""
+        sender = getattr(self.execution.steps[step.sent_by], "node", "")
+        lying = [
+            (abs(by - step.sent_by), by, nth)
+            for (by, to), messages in self._sent.items()
+            if to == step.node and messages[0].sender == sender
+            for nth in range(len(messages))
+            if (by, to, nth) not in self._delivered
+        ]
+        if not lying:
+            return None
+        _, by, nth = min(lying)
+        return replace(step, sent_by=by, nth=nth)
 
     def _timeout(self, number: int, step: Timeout) -> str:
         if step.at_us is None:
@@ -282,19 +307,14 @@ class Player:
         """Keeps what a turn did where later steps find it."""
         if report.events:
             self.trace.node(node.name, node.incarnation, report.events)
-        if report.sends:
-            self._sent[number] = [
-                _Sent(node.name, node.incarnation, sent, to, message) for to, sent, message in report.sends
-            ]
+        for to, sent, message in report.sends:
+            self._sent.setdefault((number, to), []).append(_Sent(node.name, node.incarnation, sent, message))
         if report.write_lsn:
             node.write_lsn = report.write_lsn
         for reply in report.replies:
             self._answers[reply.token] = reply
         for refused in report.refused if report.accepted else [number]:
             del self._submitted[refused]
-        if len(report.events) <= 1 and not (report.sends or report.write_lsn or report.replies):
-            # The one event is that a message arrived.
-            self._idle.add(number)
         node.deadline_us = report.deadline_us
         self._acted(number, report)
 

@@ -158,16 +158,17 @@ def without_times(step: Step) -> Step:
     return step if isinstance(step, Note) else replace(step, at_us=None)
 
 
-def keep(execution: Execution, kept: Sequence[int]) -> Execution:
+def keep(execution: Execution, kept: Sequence[int], *, redirect: bool = False) -> Execution:
     """The execution of the steps with these numbers, in order, which then have new ones.
 
-    A step that refers to one that is not kept goes too: what was never sent cannot arrive. Calls that no step names
-    are left out.
+    A step that refers to one that is not kept goes too: what was never sent cannot arrive. With `redirect` a delivery
+    refers to the step before that one of the same node instead. Calls that no step names are left out.
     """
     number: dict[int, int] = {}
+    stand_in = _stand_ins(execution, kept) if redirect else {}
     steps: list[Step] = []
     for old in kept:
-        step = _renumbered(execution.steps[old], number)
+        step = _renumbered(execution.steps[old], number, stand_in)
         if step is not None:
             number[old] = len(steps)
             steps.append(step)
@@ -175,11 +176,23 @@ def keep(execution: Execution, kept: Sequence[int]) -> Execution:
     return replace(execution, steps=steps, calls=[call for call in execution.calls if call.id in named])
 
 
-def _renumbered(step: Step, number: Mapping[int, int]) -> Step | None:
+def _stand_ins(execution: Execution, kept: Sequence[int]) -> dict[int, int]:
+    """For each step that goes, the last one before it of the same node that stays."""
+    staying, last, stand_in = set(kept), dict[str, int](), dict[int, int]()
+    for number, step in enumerate(execution.steps):
+        if isinstance(step, NodeStep):
+            if number in staying:
+                last[step.node] = number
+            elif step.node in last:
+                stand_in[number] = last[step.node]
+    return stand_in
+
+
+def _renumbered(step: Step, number: Mapping[int, int], stand_in: Mapping[int, int]) -> Step | None:
     """The step with its reference as it is now; None if what it refers to is gone."""
     match step:
         case Deliver():
-            sent_by = number.get(step.sent_by)
+            sent_by = number.get(stand_in.get(step.sent_by, step.sent_by))
             return None if sent_by is None else step if sent_by == step.sent_by else replace(step, sent_by=sent_by)
         case Return(_, int(answer)):
             return replace(step, answer=number[answer]) if answer in number else None

@@ -1,0 +1,183 @@
+"""Makes an execution smaller while the same invariant still breaks.
+
+A candidate is played leniently: what cannot be done in it is passed over. What was done, up to the violation, is the
+next state; it can be played strictly. In order:
+
+1. what comes after the violation, times, notes of the harness, and turns of several inputs go;
+2. nodes go, and with them the size of a majority;
+3. steps go, until no single one and no two can be taken out: operations, crashes, elections, deliveries alike. A
+   message that is delivered no more is one that was lost;
+4. what is left becomes simpler: nothing unsynced survives a crash, no failpoints.
+
+2 and 3 are repeated for as long as something goes. Terms and indexes count anew by themselves, since fewer elections
+and entries are left. Where a node is gone a majority is reached sooner, so that messages leave in another step than
+before: then the play is a helpful one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import combinations
+
+import msgspec
+from msgspec.structs import replace
+
+from chaos.execution.player import Manner, Player
+from chaos.execution.steps import Crash, Execution, Input, Note, Return, Step, keep, without_times
+from chaos.mutants import parts_of
+from chaos.shrink.search import BudgetEndedError, Search, reduce
+from chaos.sim.memory_driver import MemoryDriver
+
+FEWEST_NODES = 3
+"""Fewer tolerate no failure, so nobody would run them."""
+MOST_PAIRED = 150
+"""Of more steps not all pairs are tried."""
+MANNERS: tuple[Manner, ...] = ("lenient", "helpful")
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """An execution that may still break the invariant, over the right core or a mutant."""
+
+    execution: Execution
+    mutant: str | None
+    invariant: str
+    manner: Manner = "lenient"
+
+
+def attempt(candidate: Candidate) -> Execution | None:
+    """Plays it up to the violation; returns what was done, or None if the invariant holds."""
+    execution = candidate.execution
+    played = Player(execution, MemoryDriver(parts_of(candidate.mutant)), manner=candidate.manner).play(
+        candidate.invariant
+    )
+    if not played.violates(candidate.invariant):
+        return None
+    steps = [played.instead.get(number, step) for number, step in enumerate(execution.steps)]
+    return keep(replace(execution, steps=steps), played.done)
+
+
+class ExecutionShrinker:
+    """Shrinks one execution that breaks the invariant; `run` returns whether no single step or node can go any more."""
+
+    def __init__(
+        self,
+        execution: Execution,
+        mutant: str | None,
+        invariant: str,
+        *,
+        budget_s: float,
+        jobs: int,
+        progress: Callable[[Search[Candidate, Execution]], None] = lambda search: None,
+    ) -> None:
+        self._mutant = mutant
+        self._invariant = invariant
+        self.search: Search[Candidate, Execution] = Search(execution, attempt, budget_s, jobs, progress)
+
+    @property
+    def execution(self) -> Execution:
+        """The smallest so far."""
+        return self.search.state
+
+    def run(self) -> bool:
+        try:
+            with self.search:
+                self._bare()
+                while True:
+                    self._fewer_nodes()
+                    for manner in MANNERS:
+                        reduce(self.search, lambda execution: len(execution.steps), partial(self._without, manner))
+                    if not self._pairs():
+                        break
+                self._simpler()
+            return True
+        except BudgetEndedError:
+            return False
+
+    # ---- what goes ------------------------------------------------------------------------------------------------
+
+    def _bare(self) -> None:
+        """All that only a recorded run has; one after the other where not all can go at once."""
+        self._try(self.execution)
+        if not self._try(_each(self.execution, lambda step: _alone(without_times(step)), _is_no_note)):
+            self._try(_each(self.execution, without_times, _is_no_note))
+            self._try(_each(self.execution, _alone, lambda step: True))
+
+    def _fewer_nodes(self) -> None:
+        """As many at once as can be spared; two in one go keep the size of the cluster odd."""
+        while True:
+            names = self.execution.nodes
+            most = len(names) - FEWEST_NODES
+            if (
+                self.search.first(
+                    self._candidate(_without_nodes(self.execution, gone), "helpful")
+                    for many in range(most, 0, -1)
+                    for gone in combinations(names, many)
+                )
+                is None
+            ):
+                return
+
+    def _without(self, manner: Manner, execution: Execution, first: int, end: int) -> Candidate:
+        left = [*range(first), *range(end, len(execution.steps))]
+        return self._candidate(keep(execution, left, redirect=manner == "helpful"), manner)
+
+    def _simpler(self) -> None:
+        """Step by step: the plainest form of each that still does it."""
+        number = 0
+        while number < len(self.execution.steps):
+            steps = self.execution.steps
+            plain = _plain(steps[number])
+            if plain != steps[number]:
+                self._try(replace(self.execution, steps=[*steps[:number], plain, *steps[number + 1 :]]))
+            number += 1
+
+    def _try(self, execution: Execution) -> bool:
+        return self.search.first([self._candidate(execution)]) is not None
+
+    def _pairs(self) -> bool:
+        """Any two steps at once: an election, and the one that had to outbid it."""
+        numbers = range(len(self.execution.steps))
+        if len(numbers) > MOST_PAIRED:
+            return False
+        return (
+            self.search.first(
+                self._candidate(keep(self.execution, [n for n in numbers if n not in pair]))
+                for pair in combinations(numbers, 2)
+            )
+            is not None
+        )
+
+    def _candidate(self, execution: Execution, manner: Manner = "lenient") -> Candidate:
+        return Candidate(execution, self._mutant, self._invariant, manner)
+
+
+def _each(execution: Execution, change: Callable[[Step], Step], kept: Callable[[Step], bool]) -> Execution:
+    numbers = [number for number, step in enumerate(execution.steps) if kept(step)]
+    return keep(replace(execution, steps=[change(step) for step in execution.steps]), numbers)
+
+
+def _is_no_note(step: Step) -> bool:
+    return not isinstance(step, Note)
+
+
+def _alone(step: Step) -> Step:
+    """Acted on at once."""
+    return replace(step, more=False) if isinstance(step, Input) and step.more else step
+
+
+def _plain(step: Step) -> Step:
+    if isinstance(step, Crash):
+        return replace(step, keep_bytes=0)
+    if isinstance(step, Input):
+        return replace(step, stop=None, more=False)
+    if isinstance(step, Return):
+        return replace(step, error=None)
+    return step
+
+
+def _without_nodes(execution: Execution, gone: tuple[str, ...]) -> Execution:
+    """The cluster without these, and without all that happened to them."""
+    left = [name for name in execution.nodes if name not in gone]
+    kept = [number for number, step in enumerate(execution.steps) if getattr(step, "node", "") not in gone]
+    return replace(keep(execution, kept), nodes=left)
