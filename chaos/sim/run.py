@@ -49,7 +49,10 @@ class Simulated(msgspec.Struct, frozen=True):
 
 
 class VirtualRun:
-    """One run of a schedule. `go` carries it out; the driver and the recorder are the caller's to close."""
+    """One run of a schedule. `go` carries it out; the driver and the recorder are the caller's to close.
+
+    It ends at the first violation with `fail_fast`, or at the first one of the invariant `until`.
+    """
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class VirtualRun:
         driver: Driver,
         recorder: LineSink | None = None,
         fail_fast: bool = False,
+        until: str | None = None,
     ) -> None:
         header = schedule.header
         if header.model.entries_per_message:
@@ -90,7 +94,8 @@ class VirtualRun:
             cluster=self.cluster, view=self.view, book=self.book, nodes=header.nodes, scheduler=self.scheduler
         )
         self._within_us = RECOVERY_TIMEOUTS * timing.election_timeout_max_us
-        self._fail_fast = fail_fast
+        self._watched = fail_fast or until is not None
+        self._until = until
         self._working = 0
         self._probes = count()
 
@@ -174,12 +179,14 @@ class VirtualRun:
 
     def _run_until(self, at_us: int) -> str:
         """Goes on to that time; returns why the run ends there, or ""."""
-        if not self._fail_fast:
+        if not self._watched:
             self.scheduler.run_until(at_us)
             return ""
         while self.scheduler.now_us < at_us:
             self.scheduler.run_until(min(at_us, self.scheduler.now_us + WATCH_US))
             for violation in self.judge.new_violations():
+                if self._until not in (None, violation.invariant):
+                    continue
                 return f"ended at the first violation, of {violation.invariant}"
         return ""
 

@@ -1,0 +1,186 @@
+"""Makes a schedule smaller while a run of it in `sim` still breaks the same invariant.
+
+Taking something out of a schedule moves what comes after it by a little, and a violation that hangs on a coincidence is
+then lost, although the schedule still brings it about. So a candidate may be tried under several seeds, the present one
+first, and the one that fails is kept with it. A run ends at the violation: what did not come to pass by then goes, too.
+
+In order, and again for as long as something goes: clients, nodes, faults, operations; then what is left of the faults
+does less, for a shorter time and sooner, and the whole begins earlier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+from msgspec.structs import replace
+
+from chaos.mutants import parts_of
+from chaos.schedule import Fault, Schedule
+from chaos.shrink.search import BudgetEndedError, Search, reduce
+from chaos.shrink.simpler import earlier, fewer_clients, fewer_nodes, simpler_faults, simpler_headers, sooner
+from chaos.sim.memory_driver import MemoryDriver
+from chaos.sim.run import VirtualRun
+from chaos.streams import stream_seed
+from invariants.events import FaultInjected
+from raft.timing import Timing
+
+FIRST_SEEDS = 40
+"""Under so many seeds a schedule is tried at first: that of a live run never said what its network did."""
+SEEDS = 4
+SEED_LIMIT = 1_000_000
+
+
+class ScheduleCandidate(msgspec.Struct, frozen=True):
+    """A schedule that may still break the invariant in one of `seeds` runs, over the right core or a mutant."""
+
+    schedule: Schedule
+    timing: Timing
+    mutant: str | None
+    invariant: str
+    seeds: int = SEEDS
+
+
+def attempt(candidate: ScheduleCandidate) -> Schedule | None:
+    """Runs it until the violation; returns what came to pass, under the seed that did it, or None."""
+    for number in range(candidate.seeds):
+        schedule = under_seed(candidate.schedule, number)
+        run = VirtualRun(
+            schedule,
+            timing=candidate.timing,
+            driver=MemoryDriver(parts_of(candidate.mutant)),
+            until=candidate.invariant,
+        )
+        verdicts = run.go().analysis.invariants
+        if any(v.invariant == candidate.invariant and v.outcome == "violated" for v in verdicts):
+            return _came_to_pass(schedule, run)
+    return None
+
+
+def under_seed(schedule: Schedule, number: int) -> Schedule:
+    """The schedule under the `number`th seed that follows from its own, which is number 0."""
+    seed = schedule.header.seed
+    if not number:
+        return schedule
+    return replace(schedule, header=replace(schedule.header, seed=stream_seed(seed, f"shrink/{number}") % SEED_LIMIT))
+
+
+def _came_to_pass(schedule: Schedule, run: VirtualRun) -> Schedule:
+    """Without the faults that did not fire by then and the operations that nobody began: the run is the same."""
+    fired = {event.fault for event in run.trace.harness_events if isinstance(event, FaultInjected)}
+    begun = {op.op for op in run.trace.operations}
+    return replace(
+        schedule,
+        faults=[fault for fault in schedule.faults if fault.id in fired],
+        operations=[operation for operation in schedule.operations if operation.id in begun],
+    )
+
+
+class ScheduleShrinker:
+    """Shrinks one schedule; `run` returns whether no single fault, operation, client or node can go any more.
+
+    Raises NotReproducedError where no run of the schedule in `sim` breaks the invariant.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        timing: Timing,
+        mutant: str | None,
+        invariant: str,
+        *,
+        budget_s: float,
+        jobs: int,
+        progress: Callable[[Search[ScheduleCandidate, Schedule]], None] = lambda search: None,
+    ) -> None:
+        self._timing = timing
+        self._mutant = mutant
+        self._invariant = invariant
+        self.search: Search[ScheduleCandidate, Schedule] = Search(schedule, attempt, budget_s, jobs, progress)
+
+    @property
+    def schedule(self) -> Schedule:
+        """The smallest so far."""
+        return self.search.state
+
+    def run(self) -> bool:
+        found = False
+        try:
+            with self.search:
+                found = self._first(
+                    self._candidate(under_seed(self.schedule, number), 1) for number in range(FIRST_SEEDS)
+                )
+                if not found:
+                    raise NotReproducedError(
+                        f"no run of this schedule in sim broke {self._invariant}, under {FIRST_SEEDS} seeds"
+                    )
+                self._try_each(simpler_headers(self.schedule))
+                size = None
+                while size != (size := self._size()):
+                    self._reduce()
+                    self._simplify()
+            return True
+        except BudgetEndedError:
+            if not found:
+                raise NotReproducedError(f"the time ended before a run in sim broke {self._invariant}") from None
+            return False
+
+    def _reduce(self) -> None:
+        while self._try_each(fewer_clients(self.schedule)) or self._try_each(fewer_nodes(self.schedule)):
+            pass
+        reduce(self.search, lambda schedule: len(schedule.faults), self._without_faults)
+        reduce(self.search, lambda schedule: len(schedule.operations), self._without_operations)
+
+    def _simplify(self) -> None:
+        for fault in self.schedule.faults:
+            while self._try_each(self._with(fault.id, simpler_faults)):
+                pass
+            while self._try_each(self._with(fault.id, _sooner)):
+                pass
+        by_us = self.schedule.header.safety_from_us
+        while by_us > 10_000:
+            moved = earlier(self.schedule, by_us)
+            if moved is None or not self._try_each([moved]):
+                by_us //= 2
+
+    def _size(self) -> tuple[int, int, int, int]:
+        schedule = self.schedule
+        return (
+            len(schedule.header.nodes),
+            len(schedule.header.clients),
+            len(schedule.faults),
+            len(schedule.operations),
+        )
+
+    # ---- candidates -----------------------------------------------------------------------------------------------
+
+    def _with(self, name: str, change: Callable[[Fault], Iterable[Fault]]) -> Iterator[Schedule]:
+        """The schedule with each changed form of the fault of that name, if it is still there."""
+        faults = self.schedule.faults
+        for place, fault in enumerate(faults):
+            if fault.id == name:
+                for changed in change(fault):
+                    yield replace(self.schedule, faults=[*faults[:place], changed, *faults[place + 1 :]])
+
+    def _without_faults(self, schedule: Schedule, first: int, end: int) -> ScheduleCandidate:
+        return self._candidate(replace(schedule, faults=[*schedule.faults[:first], *schedule.faults[end:]]))
+
+    def _without_operations(self, schedule: Schedule, first: int, end: int) -> ScheduleCandidate:
+        return self._candidate(replace(schedule, operations=[*schedule.operations[:first], *schedule.operations[end:]]))
+
+    def _try_each(self, schedules: Iterable[Schedule]) -> bool:
+        return self._first(self._candidate(schedule) for schedule in schedules)
+
+    def _first(self, candidates: Iterable[ScheduleCandidate]) -> bool:
+        return self.search.first(candidates) is not None
+
+    def _candidate(self, schedule: Schedule, seeds: int = SEEDS) -> ScheduleCandidate:
+        return ScheduleCandidate(schedule, self._timing, self._mutant, self._invariant, seeds)
+
+
+class NotReproducedError(Exception):
+    """Nothing that was tried broke the invariant; says what."""
+
+
+def _sooner(fault: Fault) -> Iterator[Fault]:
+    return (replace(fault, when=when) for when in sooner(fault.when))
