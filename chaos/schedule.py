@@ -76,6 +76,7 @@ __all__ = [
     "ScheduleError",
     "save",
     "load",
+    "check_schedule",
 ]
 
 SCHEDULE_SCHEMA = 1
@@ -243,6 +244,32 @@ def _header(line: bytes) -> Header:
             f"schema {first.schema} is newer than {SCHEDULE_SCHEMA}, the newest that this version reads"
         )
     header = msgspec.json.decode(line, type=Header)
+    _check_header(header)
+    return header
+
+
+def check_schedule(schedule: Schedule) -> None:
+    """Raises ScheduleError for a schedule that was not read by `load` and cannot be obeyed."""
+    _check_header(schedule.header)
+    entries: list[Fault | Operation] = [*schedule.faults, *schedule.operations]
+    taken: set[str] = set()
+    for entry in entries:
+        try:
+            if entry.id in taken:
+                raise ScheduleError("is taken by an earlier entry; expected an id of its own")
+            taken.add(entry.id)
+            if isinstance(entry, Fault):
+                _check_fault(entry, schedule.header)
+            else:
+                _check_operation(entry, schedule.header)
+        except ScheduleError as error:
+            raise ScheduleError(f"{entry.id}: {error}") from None
+
+
+# ---- what an entry must be, beyond its types ---------------------------------------------------------------------
+
+
+def _check_header(header: Header) -> None:
     for field, names in (("nodes", header.nodes), ("clients", header.clients)):
         if not names or len(set(names)) != len(names):
             raise ScheduleError(f"{field}: expected at least one name, each only once, got {names}")
@@ -259,10 +286,6 @@ def _header(line: bytes) -> Header:
     model = header.model
     _check_range("model.latency_min_us and model.latency_max_us", model.latency_min_us, model.latency_max_us)
     _check_range("model.sync_min_us and model.sync_max_us", model.sync_min_us, model.sync_max_us)
-    return header
-
-
-# ---- what an entry must be, beyond its types ---------------------------------------------------------------------
 
 
 def _check_fault(fault: Fault, header: Header) -> None:

@@ -1,0 +1,78 @@
+"""Runs a reproduction in a world of virtual time: once is enough there, since it always comes out the same.
+
+The execution is played leniently. Over another core than the one that it was found on, some of its steps may not be
+possible any more (the vote that should arrive was not given), and that is just what a mended core should do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from chaos.execution.player import Player
+from chaos.execution.steps import Execution
+from chaos.mutants import parts_of
+from chaos.reproduction.file import Reproduction, Scenario
+from chaos.sim.cluster import Driver
+from chaos.sim.memory_driver import MemoryDriver
+from chaos.sim.recorder import LineSink
+from chaos.sim.run import VirtualRun
+from invariants.verdict import Verdict, Violation
+
+Outcome: TypeAlias = Literal["reproduced", "violated", "holds"]
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """What came of it: the expected violation, only others, or none.
+
+    `skipped` are the numbers of the steps that could not be done, which is none on the core that it was made with.
+    """
+
+    outcome: Outcome
+    verdicts: list[Verdict]
+    violations: list[Violation]
+    trace_sha256: str
+    same_trace: bool
+    skipped: list[int]
+
+
+def reproduce(reproduction: Reproduction, mutant: str | None) -> Reproduced:
+    """In this process, over the right core (None) or a mutant."""
+    return reproduce_with(reproduction, MemoryDriver(parts_of(mutant)))
+
+
+def reproduce_with(reproduction: Reproduction, driver: Driver, sink: LineSink | None = None) -> Reproduced:
+    """With any driver of nodes; all lines of the run go to `sink`. Raises NotPlayableError, DriverError."""
+    skipped: list[int] = []
+    if reproduction.execution is not None:
+        verdicts, digest, skipped = _play(reproduction.execution, driver, sink)
+    else:
+        assert reproduction.scenario is not None
+        verdicts, digest = run_scenario(reproduction.scenario, reproduction.expected.invariant, driver, sink)
+    violated = {verdict.invariant for verdict in verdicts if verdict.outcome == "violated"}
+    outcome: Outcome = "violated" if violated else "holds"
+    if reproduction.expected.invariant in violated:
+        outcome = "reproduced"
+    return Reproduced(
+        outcome,
+        verdicts,
+        [violation for verdict in verdicts for violation in verdict.violations],
+        digest,
+        digest == reproduction.expected.trace_sha256,
+        skipped,
+    )
+
+
+def _play(execution: Execution, driver: Driver, sink: LineSink | None) -> tuple[list[Verdict], str, list[int]]:
+    played = Player(execution, driver, manner="lenient", recorder=sink).play()
+    done = set(played.done)
+    return played.verdicts, played.trace_sha256, [n for n in range(len(execution.steps)) if n not in done]
+
+
+def run_scenario(
+    scenario: Scenario, until: str, driver: Driver, sink: LineSink | None = None
+) -> tuple[list[Verdict], str]:
+    """(verdicts, digest of the trace) of a run that ends at the first violation of `until`."""
+    run = VirtualRun(scenario.schedule, timing=scenario.timing, driver=driver, recorder=sink, until=until).go()
+    return run.analysis.invariants, run.trace_sha256
