@@ -71,6 +71,16 @@ class Search(Generic[C, S]):
                     return place
         return None
 
+    def all(self, candidates: Iterable[C]) -> list[bool]:
+        """For each candidate whether it fails; the state stays. Raises BudgetEndedError."""
+        failing: list[bool] = []
+        with closing(self._tried(iter(candidates))) as outcomes:
+            for state in outcomes:
+                self.replays += 1
+                failing.append(state is not None)
+                self.progress(self)
+        return failing
+
     def _tried(self, candidates: Iterator[C]) -> Generator[S | None, None, None]:
         """The outcome of each, in order."""
         waiting: deque[Future[S | None]] = deque()

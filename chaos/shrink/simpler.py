@@ -47,7 +47,7 @@ def fewer_clients(schedule: Schedule) -> Iterator[Schedule]:
 def simpler_faults(fault: Fault) -> Iterator[Fault]:
     """The same fault doing less, for a shorter time, or sooner."""
     for action in _simpler_actions(fault.action):
-        yield replace(fault, action=action)
+        yield replace(fault, action=action, duration_us=_lasts_us(action, fault.duration_us))
     if isinstance(fault.action, Kill):
         return
     for part in (4, 2):
@@ -85,6 +85,10 @@ def earlier(schedule: Schedule, by_us: int) -> Schedule | None:
         [fault(one) for one in schedule.faults],
         [operation(one) for one in schedule.operations],
     )
+
+
+def _lasts_us(action: Action, duration_us: int) -> int:
+    return max(action.restart_after_us) if isinstance(action, Kill) else duration_us
 
 
 # ---- one action --------------------------------------------------------------------------------------------------
