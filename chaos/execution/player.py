@@ -113,9 +113,8 @@ class Player:
         self.execution = execution
         self.nodes = {name: _Node(name, [peer for peer in execution.nodes if peer != name]) for name in execution.nodes}
         self.judge = Judge()
-        self.trace = Trace(
-            self.judge, Tally(), ClusterView(execution.nodes, lambda event, number, reporter: None), recorder
-        )
+        self.view = ClusterView(execution.nodes, lambda event, number, reporter: None)
+        self.trace = Trace(self.judge, Tally(), self.view, recorder)
         self.now_us = 0
         self._driver = driver
         self._manner = manner

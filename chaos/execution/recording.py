@@ -43,11 +43,13 @@ _OF_NODES = (NodeLaunched, NodeKilled, NodeExited)
 """What the steps themselves bring about."""
 
 
-def record(schedule: Schedule, timing: Timing, parts: Parts, *, fail_fast: bool = False) -> tuple[Simulated, Execution]:
-    """Makes the run of a schedule in `sim`; returns what it came to, and its execution."""
+def record(
+    schedule: Schedule, timing: Timing, parts: Parts, *, until: str | None = None
+) -> tuple[Simulated, Execution]:
+    """Makes the run of a schedule in `sim`, up to the first violation of `until`; returns also its execution."""
     recording = Recording()
     driver = _RecordingDriver(MemoryDriver(parts), recording)
-    run = VirtualRun(schedule, timing=timing, driver=driver, recorder=recording, fail_fast=fail_fast)
+    run = VirtualRun(schedule, timing=timing, driver=driver, recorder=recording, until=until)
     simulated = run.go()
     return simulated, recording.execution(schedule.header.seed, schedule.header.nodes, run.timing)
 

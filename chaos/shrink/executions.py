@@ -26,7 +26,7 @@ from msgspec.structs import replace
 from chaos.execution.player import Manner, Player
 from chaos.execution.steps import Crash, Execution, Input, Note, Return, Step, keep, without_times
 from chaos.mutants import parts_of
-from chaos.shrink.search import BudgetEndedError, Search, reduce
+from chaos.shrink.search import BudgetEndedError, NotReproducedError, Search, reduce
 from chaos.sim.memory_driver import MemoryDriver
 
 FEWEST_NODES = 3
@@ -58,7 +58,10 @@ def attempt(candidate: Candidate) -> Execution | None:
 
 
 class ExecutionShrinker:
-    """Shrinks one execution that breaks the invariant; `run` returns whether no single step or node can go any more."""
+    """Shrinks one execution that breaks the invariant; `run` returns whether no single step or node can go any more.
+
+    Raises NotReproducedError where the execution does not break it.
+    """
 
     def __init__(
         self,
@@ -98,7 +101,8 @@ class ExecutionShrinker:
 
     def _bare(self) -> None:
         """All that only a recorded run has; one after the other where not all can go at once."""
-        self._try(self.execution)
+        if not self._try(self.execution):
+            raise NotReproducedError(f"playing the execution did not break {self._invariant}")
         if not self._try(_each(self.execution, lambda step: _alone(without_times(step)), _is_no_note)):
             self._try(_each(self.execution, without_times, _is_no_note))
             self._try(_each(self.execution, _alone, lambda step: True))

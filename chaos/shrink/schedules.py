@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from chaos.mutants import parts_of
 from chaos.schedule import Fault, Schedule
-from chaos.shrink.search import BudgetEndedError, Search, reduce
+from chaos.shrink.search import BudgetEndedError, NotReproducedError, Search, reduce
 from chaos.shrink.simpler import earlier, fewer_clients, fewer_nodes, simpler_faults, simpler_headers, sooner
 from chaos.sim.memory_driver import MemoryDriver
 from chaos.sim.run import VirtualRun
@@ -190,10 +190,6 @@ class ScheduleShrinker:
 
     def _candidate(self, schedule: Schedule, seeds: int = 0) -> ScheduleCandidate:
         return ScheduleCandidate(schedule, self._timing, self._mutant, self._invariant, seeds or self._seeds)
-
-
-class NotReproducedError(Exception):
-    """Nothing that was tried broke the invariant; says what."""
 
 
 def _sooner(fault: Fault) -> Iterator[Fault]:

@@ -33,6 +33,10 @@ class BudgetEndedError(Exception):
     """The time for the search is over."""
 
 
+class NotReproducedError(Exception):
+    """What was to be made smaller did not fail; says what was tried."""
+
+
 @dataclass
 class Search(Generic[C, S]):
     """`attempt(candidate)` returns the state that it comes to if it fails, else None; it must be importable by name.

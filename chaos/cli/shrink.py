@@ -1,0 +1,145 @@
+"""`raft-chaos shrink`: the smallest schedule and execution that still break the same invariant, as one file."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.status import Status
+from tabulate import tabulate
+
+from chaos.cli.common import fail, say
+from chaos.cli.saved import RunPath
+from chaos.reproduction.file import save
+from chaos.schedule import ScheduleError
+from chaos.settings import program
+from chaos.shrink.anchors import SEEDS
+from chaos.shrink.failure import Shrinker, Shrunk
+from chaos.shrink.saved import NothingToShrinkError, failure_in
+from chaos.shrink.search import NotReproducedError
+from invariants.rundir import RunDir, RunDirError
+from invariants.verdict import EXIT_UNKNOWN
+from reports.text import visible
+
+DEFAULT_NAME = "reproduction.json"
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|min)?")
+_SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0}
+
+
+def shrink(
+    run: RunPath,
+    budget: Annotated[str, typer.Option(metavar="TIME", help="How long it may take: 60s, 5m.")] = "60s",
+    invariant: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The one that is to break.", show_default="the first that did")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file to write.", show_default=f"RUN/{DEFAULT_NAME}")
+    ] = None,
+    anchors: Annotated[
+        bool, typer.Option("--anchors/--no-anchors", help="Tie faults to the protocol where that helps.")
+    ] = True,
+    jobs: Annotated[int | None, typer.Option(min=1, help="How many processes.", show_default="all cores")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Makes a failure smaller while the same invariant still breaks, and writes its reproduction file.
+
+    Exit codes: 0 written, 2 nothing to shrink or not reproducible, 254 bad arguments, 255 the harness itself failed.
+    """
+    budget_s = _seconds(budget)
+    file = out if out is not None else run / DEFAULT_NAME
+    try:
+        failure = failure_in(RunDir(run), invariant)
+    except (RunDirError, ScheduleError) as error:
+        fail(str(error))
+    except NothingToShrinkError as error:
+        say(f"raft-chaos: {error}")
+        raise typer.Exit(EXIT_UNKNOWN) from None
+    with _Progress(quiet=quiet) as progress:
+        shrinker = Shrinker(failure, budget_s, jobs or os.cpu_count() or 1, anchors=anchors, progress=progress.tell)
+        try:
+            shrunk = shrinker.run()
+        except NotReproducedError as error:
+            say(f"raft-chaos: {run}: not reproduced: {error}")
+            raise typer.Exit(EXIT_UNKNOWN) from None
+    try:
+        save(shrunk.reproduction, file)
+    except OSError as error:
+        fail(f"--out: cannot write {file} ({error.strerror})")
+    print(
+        msgspec.json.format(msgspec.json.encode(_document(shrunk, file))).decode() if as_json else _told(shrunk, file)
+    )
+
+
+def _seconds(text: str) -> float:
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        fail(f"--budget: expected a time such as 60s or 5m, got {text!r}")
+    return float(match[1]) * _SECONDS[match[2] or "s"]
+
+
+class _Progress:
+    """On a terminal one line that changes, elsewhere nothing: it takes no longer than was asked for."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        console = Console(stderr=True)
+        self._status = None if quiet or not console.is_terminal else Status("shrinking", console=console)
+
+    def __enter__(self) -> _Progress:
+        if self._status is not None:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def tell(self, what: str, replays: int, left: str) -> None:
+        if self._status is not None:
+            self._status.update(f"shrinking the {what}: {left} left, {replays} replays")
+
+
+def _document(shrunk: Shrunk, file: Path) -> dict[str, object]:
+    document: dict[str, object] = {
+        "invariant": shrunk.reproduction.expected.invariant,
+        "mutant": shrunk.reproduction.mutant,
+        "before": shrunk.before,
+        "after": shrunk.after,
+        "replays": shrunk.replays,
+        "minimal": shrunk.minimal,
+        "file": str(file),
+        "has": [part for part in ("execution", "scenario") if getattr(shrunk.reproduction, part) is not None],
+        "remarks": shrunk.remarks,
+    }
+    if shrunk.anchored is not None:
+        document["anchors"] = {"seeds": SEEDS, "before": shrunk.anchored.before, "after": shrunk.anchored.after}
+    return document
+
+
+def _told(shrunk: Shrunk, file: Path) -> str:
+    expected = shrunk.reproduction.expected
+    rows = [
+        [name, getattr(shrunk.before, name), getattr(shrunk.after, name)] for name in shrunk.before.__struct_fields__
+    ]
+    lines = [
+        f"{expected.invariant}: {visible(expected.violation.message)}",
+        "",
+        tabulate(rows, ["", "before", "after"], tablefmt="simple"),
+        "",
+        f"{shrunk.replays} replays; "
+        + ("minimal: nothing single can be taken out" if shrunk.minimal else "the budget ended first, so more may go"),
+    ]
+    if shrunk.anchored is not None:
+        anchored = shrunk.anchored
+        lines.append(
+            f"The schedule fails under {anchored.before} of {SEEDS} other seeds in sim, "
+            f"{anchored.after} with its faults anchored."
+        )
+    lines += [f"Note: {remark}" for remark in shrunk.remarks]
+    lines += [f"Written to {file}. To run it again:", f"{program()} repro {file}"]
+    return "\n".join(lines)

@@ -1,0 +1,236 @@
+"""From a failure to its reproduction file: the schedule first, then the execution, then the anchors.
+
+The two say different things. The schedule is what can be run in real time: it brings the failure about, with luck. The
+execution is the failure: what each node was told, in which order. That of a live run comes from its journals; that of a
+run in virtual time is recorded from the schedule once this is small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from chaos.execution.player import Player
+from chaos.execution.recording import record
+from chaos.execution.steps import Crash, Execution
+from chaos.mutants import parts_of
+from chaos.reproduction.file import Expected, Origin, Reproduction, Scenario
+from chaos.reproduction.reproduce import run_scenario
+from chaos.schedule import Schedule
+from chaos.shrink.anchors import Anchored, anchor
+from chaos.shrink.executions import ExecutionShrinker
+from chaos.shrink.schedules import ScheduleCandidate, ScheduleShrinker
+from chaos.shrink.schedules import attempt as attempt_schedule
+from chaos.shrink.search import NotReproducedError, Search
+from chaos.sim.memory_driver import MemoryDriver
+from invariants.verdict import Verdict, Violation
+from raft.timing import Timing
+
+ONLY_OF_RUNS = ("recovery",)
+"""Invariants that are judged when a run is over: no step breaks them, so an execution cannot be cut down to it."""
+
+SHARE_OF_SCHEDULE = 0.5
+SHARE_OF_ANCHORS = 0.15
+"""Of the budget."""
+SEEDS_TO_KEEP = 20
+"""One of so many must still fail, or an anchored schedule is given up."""
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How large a failure is. `terms` is the highest term, `steps` those of its execution (0 where there is none)."""
+
+    faults: int
+    operations: int
+    clients: int
+    nodes: int
+    terms: int
+    steps: int
+
+
+@dataclass
+class Failure:
+    """What is to be made small: a run's schedule, and for a live run the execution from its journals."""
+
+    invariant: str
+    mutant: str | None
+    timing: Timing
+    schedule: Schedule
+    origin: Origin
+    execution: Execution | None = None
+
+
+@dataclass
+class Shrunk:
+    """What became of it. `minimal`: nothing single can go any more, from the schedule or from the execution."""
+
+    reproduction: Reproduction
+    before: Counts
+    after: Counts
+    replays: int
+    minimal: bool
+    anchored: Anchored | None
+    remarks: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Shrinker:
+    """Shrinks one failure within `budget_s`. `progress(what, replays, counts)` is told how far it got."""
+
+    failure: Failure
+    budget_s: float
+    jobs: int
+    anchors: bool = True
+    progress: Callable[[str, int, str], None] = lambda what, replays, left: None
+
+    def run(self) -> Shrunk:
+        """Raises NotReproducedError if nothing breaks the invariant in `sim`."""
+        self._began_s = monotonic()
+        self._replays, self._minimal = 0, True
+        self._remarks: list[str] = []
+        failure = self.failure
+        before = self._before()
+        schedule, anchored = self._small_schedule()
+        execution = None if failure.invariant in ONLY_OF_RUNS else self._small_execution(schedule)
+        if schedule is None and execution is None:
+            raise NotReproducedError("; ".join(self._remarks))
+        reproduction = self._reproduction(schedule, execution)
+        after = self._after(schedule, execution)
+        return Shrunk(reproduction, before, after, self._replays, self._minimal, anchored, self._remarks)
+
+    # ---- the schedule ---------------------------------------------------------------------------------------------
+
+    def _small_schedule(self) -> tuple[Schedule | None, Anchored | None]:
+        failure = self.failure
+        shrinker = ScheduleShrinker(
+            failure.schedule,
+            failure.timing,
+            failure.mutant,
+            failure.invariant,
+            budget_s=self._left_s() * SHARE_OF_SCHEDULE,
+            jobs=self.jobs,
+            progress=lambda search: self._tell("schedule", search, _size_of_schedule(search.state)),
+        )
+        try:
+            self._minimal &= shrinker.run()
+        except NotReproducedError as error:
+            self._remarks.append(str(error))
+            return None, None
+        finally:
+            self._replays += shrinker.search.replays
+        schedule = shrinker.schedule
+        return (schedule, None) if not self.anchors else self._anchored(schedule)
+
+    def _anchored(self, schedule: Schedule) -> tuple[Schedule, Anchored]:
+        failure = self.failure
+        search: Search[ScheduleCandidate, Schedule] = Search(
+            schedule,
+            attempt_schedule,
+            self._left_s() * SHARE_OF_ANCHORS,
+            self.jobs,
+            lambda search: self._tell("anchors", search, _size_of_schedule(schedule)),
+        )
+        candidate = ScheduleCandidate(schedule, failure.timing, failure.mutant, failure.invariant, 1)
+        with search:
+            anchored = anchor(candidate, search)
+        self._replays += search.replays
+        # Under its own seed it must fail, whatever it does under others.
+        for number in range(SEEDS_TO_KEEP):
+            kept = attempt_schedule(replace(candidate, schedule=anchored.schedule, seeds=number + 1))
+            if kept is not None:
+                return kept, anchored
+        return schedule, Anchored(schedule, anchored.before, anchored.before)
+
+    # ---- the execution --------------------------------------------------------------------------------------------
+
+    def _small_execution(self, schedule: Schedule | None) -> Execution | None:
+        failure, execution = self.failure, self.failure.execution
+        if execution is None:
+            if schedule is None:
+                return None
+            execution = self._recorded(schedule)
+        shrinker = ExecutionShrinker(
+            execution,
+            failure.mutant,
+            failure.invariant,
+            budget_s=self._left_s(),
+            jobs=self.jobs,
+            progress=lambda search: self._tell("execution", search, f"{len(search.state.steps)} steps"),
+        )
+        try:
+            self._minimal &= shrinker.run()
+        except NotReproducedError as error:
+            self._remarks.append(str(error))
+            return None
+        finally:
+            self._replays += shrinker.search.replays
+        return shrinker.execution
+
+    def _recorded(self, schedule: Schedule) -> Execution:
+        failure = self.failure
+        _, execution = record(schedule, failure.timing, parts_of(failure.mutant), until=failure.invariant)
+        return execution
+
+    # ---- what came of it ------------------------------------------------------------------------------------------
+
+    def _reproduction(self, schedule: Schedule | None, execution: Execution | None) -> Reproduction:
+        failure = self.failure
+        scenario = Scenario(timing=failure.timing, schedule=schedule) if schedule is not None else None
+        if execution is not None:
+            verdicts, digest, _ = _play(execution, failure.mutant)
+        else:
+            assert scenario is not None
+            verdicts, digest = run_scenario(scenario, failure.invariant, MemoryDriver(parts_of(failure.mutant)))
+        return Reproduction(
+            expected=Expected(violation=_of(failure.invariant, verdicts)[0], trace_sha256=digest),
+            mutant=failure.mutant,
+            origin=failure.origin,
+            execution=execution,
+            scenario=scenario,
+        )
+
+    def _before(self) -> Counts:
+        schedule, execution = self.failure.schedule, self.failure.execution
+        if execution is None:
+            execution = self._recorded(schedule)
+        return self._after(schedule, execution)
+
+    def _after(self, schedule: Schedule | None, execution: Execution | None) -> Counts:
+        """Where there are both: faults, operations and clients of the schedule, all else of the execution."""
+        terms = _play(execution, self.failure.mutant)[2] if execution is not None else 0
+        crashes = sum(isinstance(step, Crash) for step in execution.steps) if execution is not None else 0
+        calls = execution.calls if execution is not None else []
+        header = schedule.header if schedule is not None else None
+        return Counts(
+            faults=len(schedule.faults) if schedule is not None else crashes,
+            operations=len(schedule.operations) if schedule is not None else len(calls),
+            clients=len({one.client for one in (schedule.operations if schedule is not None else calls)}),
+            nodes=len(execution.nodes) if execution is not None else len(header.nodes) if header else 0,
+            terms=terms,
+            steps=len(execution.steps) if execution is not None else 0,
+        )
+
+    def _tell(self, what: str, search: Search[Any, Any], left: str) -> None:
+        self.progress(what, self._replays + search.replays, left)
+
+    def _left_s(self) -> float:
+        return max(0.0, self.budget_s - (monotonic() - self._began_s))
+
+
+def _play(execution: Execution, mutant: str | None) -> tuple[list[Verdict], str, int]:
+    """(verdicts, digest of the trace, highest term)."""
+    player = Player(execution, MemoryDriver(parts_of(mutant)))
+    played = player.play()
+    return played.verdicts, played.trace_sha256, max(view.term for view in player.view.nodes.values())
+
+
+def _of(invariant: str, verdicts: list[Verdict]) -> list[Violation]:
+    return [violation for verdict in verdicts if verdict.invariant == invariant for violation in verdict.violations]
+
+
+def _size_of_schedule(schedule: Schedule) -> str:
+    return f"{len(schedule.faults)} faults, {len(schedule.operations)} operations, {len(schedule.header.nodes)} nodes"
