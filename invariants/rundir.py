@@ -150,7 +150,7 @@ class RunDir:
         Raises RunDirError for a file that cannot be read, and for a line that is another node's or incarnation's.
         """
         streams: list[list[AnyEvent]] = []
-        for node, files in self._incarnations(_EVENTS_FILE):
+        for node, files in self.event_files().items():
             stream = [event for inc, file in files for event in _decoded(file, _own(node, inc))]
             if stream:
                 streams.append(stream)
@@ -177,7 +177,7 @@ class RunDir:
             [_Stream("harness", self.harness, events.decode)],
             *(
                 [_Stream(f"{node}/{inc}", file, _own(node, inc)) for inc, file in files]
-                for node, files in self._incarnations(_EVENTS_FILE)
+                for node, files in self.event_files().items()
             ),
             [_Stream("history", self.history, history.decode)],
         ]
@@ -188,6 +188,10 @@ class RunDir:
             yield from streams[name].take(count, place)
         rest = [chain.from_iterable(stream.rest() for stream in group) for group in groups]
         yield from merge(*rest, key=lambda item: item.event.t_us)
+
+    def event_files(self) -> dict[str, list[tuple[int, Path]]]:
+        """For each node, its incarnations and their events."""
+        return dict(self._incarnations(_EVENTS_FILE))
 
     def journals(self) -> dict[str, list[tuple[int, Path]]]:
         """For each node that kept journals, its incarnations and their journals."""
