@@ -24,7 +24,7 @@ from invariants.trace import differing
 from raft.disk import MemoryDisk
 from raft.framing import DamagedRecordError, unframe
 from raft.inputs import Input, Received
-from raft.journal import ClockChanged, Start, Turn, digest_of, read_journal
+from raft.journal import ClockChanged, JournalError, Start, Turn, digest_of, read_journal
 from raft.messages import Record
 from raft.node import Parts
 from raft.replica import Output
@@ -81,7 +81,7 @@ class _Witness:
 
 
 class Incarnation:
-    """`turns` lives it. Raises ReplayError or JournalError where a file cannot be used."""
+    """`turns` lives it. Raises ReplayError where a file cannot be used."""
 
     def __init__(self, recorded: Recorded, parts: Parts) -> None:
         self.recorded = recorded
@@ -118,16 +118,19 @@ class Incarnation:
 
     def _records(self) -> Iterator[Turn]:
         """Its turns; changes of its clock are made in between."""
-        for record in read_journal(self.recorded.journal):
-            match record:
-                case Start():
-                    self._check_start(record)
-                    self.start = record
-                case Turn():
-                    yield record
-                case ClockChanged(now_us, rate_ppm, jump_us):
-                    if self.node is not None:
-                        self.node.change_clock(now_us, rate_ppm, jump_us)
+        try:
+            for record in read_journal(self.recorded.journal):
+                match record:
+                    case Start():
+                        self._check_start(record)
+                        self.start = record
+                    case Turn():
+                        yield record
+                    case ClockChanged(now_us, rate_ppm, jump_us):
+                        if self.node is not None:
+                            self.node.change_clock(now_us, rate_ppm, jump_us)
+        except JournalError as error:
+            raise ReplayError(str(error)) from None
 
     def _check_start(self, start: Start) -> None:
         """Raises ReplayError if this is another's journal, or if the log does not hold what was recovered from it."""

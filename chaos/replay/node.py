@@ -32,12 +32,9 @@ def replay_node(run: RunDir, node: str, parts: Parts) -> NodeReplay:
     for recorded, end in zip(incarnations, ends, strict=True):
         one = Incarnation(recorded, parts)
         last = None
-        try:
-            for turn in one.turns():
-                last = turn
-                turns += 1
-        except JournalError as error:
-            raise ReplayError(str(error)) from None
+        for turn in one.turns():
+            last = turn
+            turns += 1
         events += one.events
         if last is not None and last.error is not None:
             deaths.append(f"incarnation {recorded.incarnation}: {type(last.error).__name__}: {last.error}")

@@ -27,7 +27,7 @@ from chaos.sim.recorder import Recorder
 from chaos.sim.scheduler import Scheduler
 from chaos.sim.trace import Trace
 from chaos.tally import Tally
-from chaos.vacuity import COMPLETED
+from chaos.vacuity import COMPLETED, FAILED_FAST
 from invariants.events import HARNESS, Phase, PhaseStarted, RunEnded
 from invariants.judge import Judge
 from raft.timing import Timing
@@ -178,7 +178,7 @@ class VirtualRun:
         while self.scheduler.now_us < at_us:
             self.scheduler.run_until(min(at_us, self.scheduler.now_us + WATCH_US))
             for violation in self.judge.new_violations():
-                return f"ended at the first violation, of {violation.invariant}"
+                return f"{FAILED_FAST}, of {violation.invariant}"
         return ""
 
     # ---- helpers --------------------------------------------------------------------------------------------------
