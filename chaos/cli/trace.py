@@ -45,7 +45,7 @@ def trace(
     if not from_s <= until_s:
         fail(f"--until: expected a time that is not before --from ({from_s:g} s), got {until_s:g}")
     try:
-        nodes = set(known_nodes(RunDir(run), node)) if node else None
+        nodes = set(known_nodes(RunDir(run), node or [])) or None
         items = (
             item.event
             for item in RunDir(run).trace()

@@ -88,7 +88,6 @@ class Incarnation:
         self.node: SteppedNode | None = None
         self.difference: Difference | None = None
         self.start: Start | None = None
-        self.events = 0
         self._parts = parts
         self._witness = _Witness()
         self._file = recorded.events.read_bytes() if recorded.events.exists() else b""
@@ -103,12 +102,16 @@ class Incarnation:
             self.difference = self._compare(turn)
             if self.difference is not None:
                 return
-            self.events += len(turn.lines)
             yield turn
             if turn.error is not None:
                 break  # nothing can follow
         if self._compared < len(self._file):
             self.difference = self.differs(turn, "the recorded node reported more", recorded=self._line())
+
+    @property
+    def events(self) -> int:
+        """How many of its events were found equal."""
+        return self._file.count(b"\n", 0, self._compared)
 
     def written(self) -> bytes:
         """Its log as it wrote it, synced or not."""
