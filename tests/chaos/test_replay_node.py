@@ -21,11 +21,13 @@ from chaos.replay.incarnation import Incarnation
 from chaos.replay.node import recorded_incarnations, replay_node, replay_run
 from chaos.replay.result import ReplayError
 from chaos.replay.simulated import replay_sim
+from chaos.replay.violation import Reached, Reported, live_until
 from chaos.schedule import Fault, Kill, Network, Pause, When
 from chaos.sim.world import run_sim
 from chaos.target import RaftTarget
 from invariants.events import NodeLaunched
 from invariants.rundir import RunDir, RunInfo
+from invariants.verdict import Violation
 from raft.inputs import Received
 from raft.journal import ClockChanged, JournalRecord, Start, Turn, read_journal
 from raft.messages import AppendEntries
@@ -151,6 +153,9 @@ def test_a_node_that_died_of_an_error_dies_of_it_again(tmp_path: Path) -> None:
     done = replay_node(run, "n1", Parts())
     assert (done.differences, done.turns) == ([], 6)
     assert done.deaths == [f"incarnation 1: {died[1]}"] and died[1].startswith("ValidationError: ")
+    reached = live_until(run, Reported(Violation("unexpected_exit", "", ""), "n1", 1, None), Parts())
+    assert isinstance(reached, Reached), "a node that ended is lived to its end"
+    assert (reached.turn.number, f"ValidationError: {reached.turn.error}") == (6, died[1])
 
 
 # ---- other code ------------------------------------------------------------------------------------------------------
