@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pdb
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
 from chaos.cli import replay_text
+from chaos.cli.as_sim import replay_as_sim
 from chaos.cli.common import fail, say
 from chaos.cli.saved import RunPath, known_nodes
 from chaos.cli.trace import describe_difference, print_lines
@@ -37,14 +39,28 @@ def replay(
         str | None,
         typer.Option(metavar="violation", help="Up to the turn that reported the first violation, and its state then."),
     ] = None,
+    as_world: Annotated[
+        str | None,
+        typer.Option("--as", metavar="sim", help="The whole cluster in one process: the same invariant breaks."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="With --as sim: keep a run directory here.")] = None,
     debug: Annotated[bool, typer.Option("--debug", help="With --until: open a debugger there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Lives the nodes of a saved run again, from their journals, and compares every output and every event.
 
-    Exit codes: 0 exact, 1 different, 2 no violation to go to, 254 bad arguments or a file that cannot be used.
+    Exit codes: 0 exact, 1 different, 2 no violation to go to, 254 bad arguments or a file that cannot be used; with
+    --as sim those of a run.
     """
     run = RunDir(path)
+    if as_world is not None:
+        if as_world != "sim":
+            fail(f"--as: expected sim, got {as_world!r}")
+        if node or mutant is not None or until is not None:
+            fail("--as sim re-executes the whole cluster as it was; leave out --node, --mutant and --until")
+        raise typer.Exit(replay_as_sim(run, out, as_json=as_json))
+    if out is not None:
+        fail("--out: only --as sim makes a run directory")
     if until not in (None, "violation"):
         fail(f"--until: expected violation, got {until!r}")
     if debug and (until is None or as_json):

@@ -46,12 +46,12 @@ OF_NODES = (NodeLaunched, NodeKilled, NodeExited)
 
 
 def record(
-    schedule: Schedule, timing: Timing, parts: Parts, *, until: str | None = None
+    schedule: Schedule, timing: Timing, parts: Parts, *, fail_fast: bool = False, until: str | None = None
 ) -> tuple[Simulated, Execution]:
-    """Makes the run of a schedule in `sim`, up to the first violation of `until`; returns also its execution."""
+    """Makes the run of a schedule in `sim`, up to its first violation or that of `until`; returns also its execution."""
     recording = Recording()
     driver = _RecordingDriver(MemoryDriver(parts), recording)
-    run = VirtualRun(schedule, timing=timing, driver=driver, recorder=recording, until=until)
+    run = VirtualRun(schedule, timing=timing, driver=driver, recorder=recording, fail_fast=fail_fast, until=until)
     simulated = run.go()
     return simulated, recording.execution(schedule.header.seed, schedule.header.nodes, run.timing)
 

@@ -27,14 +27,19 @@ class SimReplay(msgspec.Struct, frozen=True):
 def replay_sim(run: RunDir, mutant: str | None) -> SimReplay:
     """Makes the run again, in a temporary folder. Raises RunDirError or ScheduleError where a file cannot be used."""
     info, schedule = run.load_info(), load(run.schedule)
-    ends = [event.reason for event in run.harness_events() if isinstance(event, RunEnded)]
-    fail_fast = any(reason.startswith(FAILED_FAST) for reason in ends)
+    fail_fast = failed_fast(run)
     with tempfile.TemporaryDirectory(prefix="raft-chaos-replay-") as folder:
         again = RunDir(Path(folder) / "run")
         run_sim(schedule, _timing(run, info), mutant, again, RunInfo(seed=info.seed, world="sim"), fail_fast=fail_fast)
         difference = first_difference(run.trace(), again.trace())
     sha256, events = digest(run.trace())
     return SimReplay(events, sha256, difference)
+
+
+def failed_fast(run: RunDir) -> bool:
+    """Whether the run was to end at its first violation, and did."""
+    ends = [event.reason for event in run.harness_events() if isinstance(event, RunEnded)]
+    return any(reason.startswith(FAILED_FAST) for reason in ends)
 
 
 def _timing(run: RunDir, info: RunInfo) -> Timing:
