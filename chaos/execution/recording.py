@@ -48,7 +48,7 @@ OF_NODES = (NodeLaunched, NodeKilled, NodeExited)
 def record(
     schedule: Schedule, timing: Timing, parts: Parts, *, fail_fast: bool = False, until: str | None = None
 ) -> tuple[Simulated, Execution]:
-    """Makes the run of a schedule in `sim`, up to its first violation or that of `until`; returns also its execution."""
+    """Makes the run of a schedule in `sim`, up to its first violation or that of `until`; returns its execution too."""
     recording = Recording()
     driver = _RecordingDriver(MemoryDriver(parts), recording)
     run = VirtualRun(schedule, timing=timing, driver=driver, recorder=recording, fail_fast=fail_fast, until=until)
