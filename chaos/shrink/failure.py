@@ -143,7 +143,7 @@ class Shrinker:
             kept = attempt_schedule(replace(candidate, schedule=anchored.schedule, seeds=number + 1))
             if kept is not None:
                 return kept, anchored
-        return schedule, Anchored(schedule, anchored.before, anchored.before)
+        return schedule, Anchored(schedule, schedule, anchored.before, anchored.before)
 
     # ---- the execution --------------------------------------------------------------------------------------------
 
