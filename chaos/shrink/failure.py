@@ -120,8 +120,12 @@ class Shrinker:
         try:
             self._minimal &= shrinker.run()
         except NotReproducedError as error:
-            self._remarks.append(str(error))
-            return None, None
+            self._minimal = False
+            if failure.execution is None:
+                self._remarks.append(str(error))
+                return None, None
+            self._remarks.append(f"{error}, so the schedule is the whole run's")
+            return failure.schedule, None
         finally:
             self._replays += shrinker.search.replays
         schedule = shrinker.schedule
