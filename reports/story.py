@@ -1,0 +1,292 @@
+"""A failure as a short story: the events before it that matter, one a line, in an order that respects what led to what.
+
+    story = tell(items, violation)     items: the whole trace, `item.event` of each item of `RunDir.trace()`
+    text(story)                        its lines for a terminal
+    document(story)                    the same for a script; `reports.mermaid` draws it
+
+A message is one line, where it arrived, with the line of its sender that it came from; a line of its own for sending
+it has only what never arrived. Of the last entry of a node's log, index and term are told where they decide: at
+candidates, votes and acknowledgements.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from invariants.events import (
+    AnyEvent,
+    CommitAdvanced,
+    EntryAppended,
+    EntryApplied,
+    LogTruncated,
+    MessageReceived,
+    MessageSent,
+    RoleChanged,
+    VoteGranted,
+)
+from invariants.history import Op
+from invariants.trace import kind_of
+from invariants.verdict import Violation
+from reports.past import Item, Past, causal_past, message_id
+from reports.relevance import APPEND_REPLY, CONTEXT, ESSENTIAL, Chosen, choose
+from reports.text import US_PER_S, count, milliseconds, visible
+from reports.transcript import line as transcript_line
+
+ENOUGH_LINES = 30
+"""So many lines are filled with what helps; what is essential may be more, up to `MOST_LINES`."""
+
+MOST_LINES = 60
+"""No story is longer, however long the run was."""
+
+FEW_LINES = 40
+"""A past of so few lines is told as a whole."""
+
+LATE_US = 50_000
+"""A message that took longer says how long."""
+
+MOST_ROWS = 3
+"""So many rows of the terminal a line may take; the rest of an endless value is left out."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One event of a story. `number` counts from 1; `came_from` is the line after which an arrived message was sent.
+
+    `why` it is here: witness, candidate, vote, leader, entry, commit, message, restart, fault, and the like. `note` is
+    what the event itself does not say.
+    """
+
+    number: int
+    event: Item
+    why: str
+    witness: bool
+    came_from: int | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Story:
+    """A violation and what led to it. `nodes` are the cluster's, in its order.
+
+    `past_events` is how many events happened before, of which `left_out` are not told, by kind. `cut` counts those of
+    them that would matter, but for the limit.
+    """
+
+    violation: Violation
+    lines: tuple[Line, ...]
+    nodes: tuple[str, ...]
+    past_events: int
+    left_out: dict[str, int]
+    cut: int
+
+
+def tell(items: Sequence[Item], violation: Violation) -> Story:
+    """The story of a violation. A witness that `items` do not hold is told at the end of them."""
+    at, missing = _find(items, _witness(violation))
+    at += range(len(items), len(items) + len(missing))
+    items = [*items, *missing]
+    past, where = causal_past(items, at)
+    marked = sorted(where[place] for place in at)
+    chosen = _chosen(past, marked)
+    shown = _limited(chosen)
+    told = tuple(_lines(past, shown, {place: chosen[place] for place in shown}, frozenset(marked)))
+    left_out = Counter(map(kind_of, past.items))
+    left_out.subtract(kind_of(line.event) for line in told)
+    return Story(
+        violation=violation,
+        lines=told,
+        nodes=tuple(past.nodes),
+        past_events=len(past.items),
+        left_out={kind: number for kind, number in left_out.most_common() if number},
+        cut=len(chosen) - len(shown),
+    )
+
+
+def _witness(violation: Violation) -> list[Item]:
+    """The events of the witness, which is plain data where the violation was read from a file."""
+    return [
+        msgspec.convert(event, AnyEvent if "kind" in event else Op) if isinstance(event, dict) else event
+        for event in violation.witness
+    ]
+
+
+def _find(items: Sequence[Item], witness: Sequence[Item]) -> tuple[list[int], list[Item]]:
+    """Where the events of the witness stand, and those that stand nowhere. Equal ones are different places."""
+    times = {event.t_us for event in witness}  # asked for membership only; a read of a list has no hash
+    missing, places = list(witness), []
+    for place, item in enumerate(items):
+        if item.t_us in times and item in missing:
+            missing.remove(item)
+            places.append(place)
+    return places, missing
+
+
+# ---- what is told ------------------------------------------------------------------------------------------------
+
+
+def _chosen(past: Past, witness: Sequence[int]) -> dict[int, Chosen]:
+    """What may be told: all that matters, and everything if that is little."""
+    chosen = choose(past, witness)
+    everything = [place for place, item in enumerate(past.items) if not _told_by_another(past, place, item)]
+    if len(everything) <= FEW_LINES:
+        for place in everything:
+            chosen.setdefault(place, Chosen("past", CONTEXT))
+    return chosen
+
+
+def _told_by_another(past: Past, place: int, item: Item) -> bool:
+    """A message is told where it arrives, a recovered entry by the restart."""
+    return place in past.recovered or (isinstance(item, MessageSent) and message_id(item) in past.arrived)
+
+
+def _limited(chosen: dict[int, Chosen]) -> list[int]:
+    """As many places as a story may have, the most important ones, and of these the last."""
+    by_rank = sorted(chosen, key=lambda place: (chosen[place].rank, -place))
+    essential = sum(one.rank <= ESSENTIAL for one in chosen.values())
+    few = FEW_LINES if any(one.why == "past" for one in chosen.values()) else ENOUGH_LINES
+    return sorted(by_rank[: min(max(few, essential), MOST_LINES)])
+
+
+def _lines(past: Past, shown: Sequence[int], chosen: dict[int, Chosen], witness: frozenset[int]) -> list[Line]:
+    about_logs = any(isinstance(past.items[place], (EntryAppended, LogTruncated, CommitAdvanced)) for place in shown)
+    last_line: dict[str, list[tuple[int, int]]] = {}
+    lines = []
+    for number, place in enumerate(shown, 1):
+        item = past.items[place]
+        sent = past.sending(place) if isinstance(item, MessageReceived) else None
+        came_from = None
+        if isinstance(item, MessageReceived):
+            before = [n for at, n in last_line.get(item.sender, []) if sent is None or at <= sent]
+            came_from = before[-1] if before else None
+        notes = [_log_end(past, place, item, sent) if about_logs else "", _took(past, place, item, sent)]
+        note = "; ".join(filter(None, notes))
+        lines.append(Line(number, item, chosen[place].why, place in witness, came_from, note))
+        last_line.setdefault(item.client if isinstance(item, Op) else item.node, []).append((place, number))
+    return lines
+
+
+def _log_end(past: Past, place: int, item: Item, sent: int | None) -> str:
+    """Where the log ends that a vote was asked, given or counted for."""
+    match item:
+        case RoleChanged(role="candidate") | VoteGranted():
+            end, whose = past.log_end(item.node, place), "log"
+        case MessageReceived() if item.type == APPEND_REPLY and sent is not None:
+            end, whose = past.log_end(item.sender, sent), f"{item.sender}'s log"
+        case _:
+            return ""
+    if end is None:
+        return ""
+    return f"{whose} ends at {end[0]} (term {end[1]})" if end[0] else f"{whose} is empty"
+
+
+def _took(past: Past, place: int, item: Item, sent: int | None) -> str:
+    """How long a late message took; of one that was sent, that it never arrived."""
+    if isinstance(item, MessageSent):
+        if message_id(item) in past.arrived:
+            return ""
+        return "arrives later" if message_id(item) in past.delivered else "never arrives"
+    if sent is None:
+        return ""
+    took_us = item.t_us - past.items[sent].t_us
+    return f"took {milliseconds(took_us)} ms" if took_us > LATE_US else ""
+
+
+# ---- its text ----------------------------------------------------------------------------------------------------
+
+
+def title(violation: Violation) -> str:
+    """ "Election Safety: At most one server is ever elected leader in a given term (Figure 3, §5.2)." """
+    return visible(f"{violation.invariant.replace('_', ' ').title()}: {violation.rule}")
+
+
+def text(story: Story, width: int = 100) -> list[str]:
+    """The story in rows of at most `width` columns (40 at least). `*` marks the witness."""
+    width = max(width, 40)
+    rows = [
+        *_wrapped(f"VIOLATED {story.violation.message}", "", width),
+        *_wrapped(title(story.violation), "", width),
+        "",
+    ]
+    for one in story.lines:
+        mark = "*" if one.witness else " "
+        notes = [part for part in (f"from line {one.came_from}" if one.came_from else "", one.note) if part]
+        note = f"  ({'; '.join(notes)})" if notes else ""
+        # Of the 10 columns of the time, a run of less than 1000 s needs no more than 8.
+        told = transcript_line(one.event).removeprefix("  ") + visible(note)
+        rows += _wrapped(f"{mark}{one.number:>3} {told}", " " * 27, width, MOST_ROWS)
+    return [*rows, "", *_wrapped(left_out(story), "", width)]
+
+
+def left_out(story: Story) -> str:
+    """What is not told, in a sentence."""
+    parts = _left_out_by_group(story)
+    if not parts:
+        return f"Nothing that happened before is left out; * marks the {count(len(story.violation.witness), 'witness')}."
+    cut = f" {count(story.cut, 'event')} of these would matter too." if story.cut else ""
+    total = sum(story.left_out.values())
+    listed = ", ".join(f"{number} {what}" for what, number in parts)
+    return f"* the witness. Left out are {total} of {count(story.past_events, 'event')} before it: {listed}.{cut}"
+
+
+_GROUPS = {
+    MessageSent: "messages sent",
+    MessageReceived: "messages received",
+    EntryAppended: "entries appended",
+    EntryApplied: "entries applied",
+    CommitAdvanced: "commits",
+    Op: "client operations' lines",
+}
+
+
+def _left_out_by_group(story: Story) -> list[tuple[str, int]]:
+    names = {(kind.__struct_config__.tag if kind is not Op else "op"): name for kind, name in _GROUPS.items()}
+    groups: Counter[str] = Counter()
+    for kind, number in story.left_out.items():
+        groups[names.get(kind, "others")] += number
+    return [(name, groups[name]) for name in (*_GROUPS.values(), "others") if groups[name]]
+
+
+def _wrapped(text: str, indent: str, width: int, most_rows: int | None = None) -> list[str]:
+    indent = indent if len(indent) < width // 2 else "    "
+    return textwrap.wrap(
+        visible(text),
+        width,
+        subsequent_indent=indent,
+        max_lines=most_rows,
+        placeholder=" ...",
+        drop_whitespace=True,
+        break_on_hyphens=False,
+    )
+
+
+# ---- for scripts -------------------------------------------------------------------------------------------------
+
+
+def document(story: Story) -> dict[str, object]:
+    """The story as plain JSON data; times in seconds stand in the events as microseconds, `t_us`."""
+    return {
+        "invariant": story.violation.invariant,
+        "message": story.violation.message,
+        "rule": story.violation.rule,
+        "lines": [
+            {
+                "line": one.number,
+                "t_s": one.event.t_us / US_PER_S,
+                "why": one.why,
+                "witness": one.witness,
+                "from_line": one.came_from,
+                "note": one.note,
+                "text": transcript_line(one.event).split(maxsplit=1)[1],
+                "event": one.event,
+            }
+            for one in story.lines
+        ],
+        "events_before": story.past_events,
+        "left_out": story.left_out,
+        "cut": story.cut,
+    }
