@@ -196,6 +196,10 @@ class Past:
             now = then
         return changes
 
+    def entry_at(self, node: str, index: int, before: int) -> EntryAppended | None:
+        """The entry at this index of the node's log, as it was before a place."""
+        return next((entry for at, entry in reversed(self.held(node, index)) if at < before), None)
+
 
 # ---- from a whole trace ------------------------------------------------------------------------------------------
 

@@ -13,14 +13,16 @@ The nearest causes are essential, what led to these helps, the rest is context. 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from invariants.events import (
     HARNESS,
     CommitAdvanced,
     EntryAppended,
     EntryApplied,
+    Event,
     FaultHealed,
     FaultInjected,
     LogTruncated,
@@ -31,7 +33,6 @@ from invariants.events import (
     NodeLaunched,
     PhaseStarted,
     RoleChanged,
-    RunEnded,
     Started,
     VoteGranted,
 )
@@ -45,11 +46,14 @@ WITNESS, ESSENTIAL, HELPFUL, CONTEXT = range(4)
 REQUEST_VOTE, VOTE_REPLY = "RequestVote", "RequestVoteReply"
 APPEND, APPEND_REPLY = "AppendEntries", "AppendEntriesReply"
 
+SEVERING = ("partition", "clog", "pause")
+"""Faults that decide who hears whom; the others are weather."""
+
 LAST_WORDS = 8
 """So many of its last events are shown of a node that ended by itself."""
 
-ELECTIONS_SHOWN = 3
-"""So many of a node's last elections are shown of a phase without progress."""
+ELECTIONS_SHOWN = 8
+"""So many of the last candidacies are shown of a phase without progress."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,10 @@ class _Chooser:
     def choose(self) -> dict[int, Chosen]:
         for place in self.witness:
             self._add(place, "witness", WITNESS)
+        begun = next((p for p in self.witness if isinstance(self.items[p], PhaseStarted)), None)
+        if begun is not None:
+            self._no_progress(begun, max(self.witness))
+            return self.chosen
         for place in self.witness:
             self._explain(place)
         self._fates()
@@ -85,7 +93,7 @@ class _Chooser:
 
     def _add(self, place: int, why: str, rank: int) -> None:
         known = self.chosen.get(place)
-        if known is None or rank < known.rank:
+        if rank <= CONTEXT and (known is None or rank < known.rank):
             self.chosen[place] = Chosen(why, rank)
 
     def _new(self, what: str, place: int) -> bool:
@@ -108,7 +116,7 @@ class _Chooser:
             case EntryAppended():
                 self._entry(place, ESSENTIAL)
             case CommitAdvanced():
-                self._commit(place, ESSENTIAL)
+                self._commit(place, HELPFUL if self._about_terms() else ESSENTIAL)
             case EntryApplied():
                 self._applied(place)
             case LogTruncated():
@@ -117,10 +125,12 @@ class _Chooser:
                 self._restart(place, ESSENTIAL)
             case NodeExited() as event:
                 self._last_words(place, event)
-            case PhaseStarted():
-                self._no_progress(place, max(self.witness))
             case Op() as op:
                 self._client(place, op)
+
+    def _about_terms(self) -> bool:
+        """Whether a commit is in the witness only because it was the last to name the node's term."""
+        return any(isinstance(self.items[place], Started | VoteGranted) for place in self.witness)
 
     # ---- messages ---------------------------------------------------------------------------------------------
 
@@ -294,7 +304,8 @@ class _Chooser:
         assert isinstance(message, MessageReceived)
         known = self._first_commit(message.sender, event.index, arrival if sent is None else sent)
         if known is not None:
-            self._commit(known, rank)
+            self._commit(known, rank + 1)
+            self._add(known, "commit", rank)
 
     def _first_commit(self, node: str, index: int, before: int) -> int | None:
         """Where the incarnation that spoke committed up to the index, or as far as it got."""
@@ -311,7 +322,7 @@ class _Chooser:
 
     def _acknowledged(self, place: int, event: CommitAdvanced, led: int, rank: int) -> None:
         """The replies with which a majority held the entry; where there are too few, all that can have been counted."""
-        entry = next((entry for at, entry in reversed(self.past.held(event.node, event.index)) if at < place), None)
+        entry = self.past.entry_at(event.node, event.index, place)
         own = self._add_own_entry(event.node, entry, place, rank) if entry is not None else None
         replies = self.past.arrivals(event.node, APPEND_REPLY, led, place)
         counted: dict[str, int] = {}
@@ -368,26 +379,29 @@ class _Chooser:
         for place in self.witness:
             event = self.items[place]
             if isinstance(event, (EntryApplied, CommitAdvanced)):
-                held = [entry for at, entry in self.past.held(event.node, event.index) if at < place]
-                if held and held[-1] is not None:
-                    entries.setdefault(held[-1].digest, held[-1])
+                held = self.past.entry_at(event.node, event.index, place)
+                if held is not None:
+                    entries.setdefault(held.digest, held)
         players = self._players()
         for entry in entries.values():
             for node in players:
                 self._fate(node, entry)
 
-    def _fate(self, node: str, entry: EntryAppended) -> None:
+    def _fate(self, node: str, entry: EntryAppended, holds: int = HELPFUL) -> None:
+        """Where the node got the entry, which ranks as `holds`, and where it lost it."""
         held = False
         for place, now in self.past.held(node, entry.index):
             if held and (now is None or now.digest != entry.digest):
                 self._lost(place, ESSENTIAL)
             held = now is not None and now.digest == entry.digest
             if held:
-                self._add(place, "entry", HELPFUL)
+                self._add(place, "entry", holds)
 
     def _players(self) -> list[str]:
         """The nodes whose own lines matter so far, in the cluster's order."""
-        seen = {name for place, c in self.chosen.items() if c.rank <= ESSENTIAL for name in concerned(self.items[place])}
+        seen = {
+            name for place, c in self.chosen.items() if c.rank <= ESSENTIAL for name in concerned(self.items[place])
+        }
         return [node for node in self.past.nodes if node in seen]
 
     def _restart(self, place: int, rank: int) -> None:
@@ -405,7 +419,7 @@ class _Chooser:
         """What lies between two lines of a node: a restart, or a change of its role within the term of its votes."""
         for node in self._players():
             lines = sorted(p for p in self.past.own(node) if p in self.chosen)
-            for earlier, later in zip(lines, lines[1:], strict=False):
+            for earlier, later in pairwise(lines):
                 before, after = self.items[earlier], self.items[later]
                 assert not isinstance(before, Op) and not isinstance(after, Op)
                 if before.inc != after.inc:
@@ -434,8 +448,8 @@ class _Chooser:
             until = healed.get(fault.fault, len(self.items))
             under = lines[bisect_left(lines, (place, "")) : bisect_left(lines, (until, ""))]
             if any(name in fault.targets for _, name in under):
-                self._add(place, "fault", CONTEXT if fault.type == "kill" else HELPFUL)
-                if until in range(len(self.items)):
+                self._add(place, "fault", HELPFUL if fault.type in SEVERING else CONTEXT)
+                if fault.type in SEVERING and until < len(self.items):
                     self._add(until, "fault", CONTEXT)
 
     # ---- the harness and the clients --------------------------------------------------------------------------
@@ -446,81 +460,81 @@ class _Chooser:
             self._add(own, "last words", HELPFUL if isinstance(self.items[own], MessageSent) else ESSENTIAL)
         self._add_last(Started, event.subject, place, HELPFUL)
 
-    def _add_last(self, kind: type, node: str, before: int, rank: int) -> None:
+    def _add_last(self, kind: type[Event], node: str, before: int, rank: int) -> None:
         found = self.past.last(kind, node, before)
         if found is not None:
             self._add(found[0], "last of its node", rank)
 
     def _no_progress(self, begun: int, ended: int) -> None:
-        """How far each node got, who led, and who stood in vain in the liveness phase."""
+        """How far each node got; who led, or stood in vain, in the liveness phase; what reached those behind last."""
         phase = self.items[begun]
         assert isinstance(phase, PhaseStarted)
-        behind = {e.node for p in self.witness for e in [self.items[p]] if isinstance(e, EntryApplied)}
         for node in self.past.nodes:
-            stuck = node in behind
+            applied = self.past.last(EntryApplied, node, ended)
+            behind = node in phase.owed and (applied is None or applied[1].index < phase.commit_target)
             self._add_last(EntryApplied, node, ended, ESSENTIAL)
-            self._add_last(CommitAdvanced, node, ended, ESSENTIAL if stuck else HELPFUL)
-            self._add_last(EntryAppended, node, ended, ESSENTIAL)
-            self._add_last(RoleChanged, node, ended, ESSENTIAL)
-            if stuck:
+            for kind in (EntryAppended, RoleChanged, CommitAdvanced):
+                self._add_last(kind, node, ended, ESSENTIAL if behind else CONTEXT)
+            if behind:
                 self._last_exchange(node, ended)
-            stood = [p for p, e in self.past.of(RoleChanged) if e.node == node and e.role != "follower" and p > begun]
-            for place in stood[-ELECTIONS_SHOWN:]:
-                self._add(place, "election", HELPFUL)
+        roles = [(place, role) for place, role in self.past.of(RoleChanged) if role.role != "follower"]
+        for place, role in [one for one in roles if one[1].role == "leader"][-1:]:
+            self._led(place, ESSENTIAL)
+            if any(isinstance(self.items[place], CommitAdvanced) for place in self.witness):
+                self._last_acknowledgements(place, role.node, ended)
+        for place in [place for place, _ in roles if place > begun][-ELECTIONS_SHOWN:]:
+            self._add(place, "election", HELPFUL)
+
+    def _last_acknowledgements(self, led: int, leader: str, ended: int) -> None:
+        """What the leader, which commits nothing new, had last and was last told that others have."""
+        self._add_last(EntryAppended, leader, ended, ESSENTIAL)
+        replies = self.past.arrivals(leader, APPEND_REPLY, led, ended)
+        for arrival in {reply.sender: arrival for arrival, reply in replies}.values():
+            self._add(arrival, "acknowledgement", ESSENTIAL)
 
     def _last_exchange(self, node: str, ended: int) -> None:
         """The last message that reached a node which is behind, and what came back."""
-        heard = next(
-            (p for p in reversed(self.past.own(node, until=ended)) if isinstance(self.items[p], MessageReceived)), None
-        )
+        heard = self.past.last(MessageReceived, node, ended)
         if heard is None:
             return
-        event = self.items[heard]
-        assert isinstance(event, MessageReceived)
-        self._add(heard, "message", ESSENTIAL)
-        self._sender_led(heard, ESSENTIAL)
-        for place, reply in reversed(self.past.arrivals(event.sender, APPEND_REPLY, -1, ended)):
+        self._add(heard[0], "message", ESSENTIAL)
+        self._sender_led(heard[0], ESSENTIAL)
+        for place, reply in reversed(self.past.arrivals(heard[1].sender, APPEND_REPLY, heard[0], ended)):
             if reply.sender == node:
                 self._add(place, "message", ESSENTIAL)
                 return
 
     def _client(self, place: int, op: Op) -> None:
-        """The whole operation, the entry that an answer names, and other operations of its key."""
+        """The whole operation, the entries that its answers name, and other operations of its key."""
+        first, last = min(self.witness), max(self.witness)
         for other in self.past.own(op.client):
             line = self.items[other]
             if isinstance(line, Op) and line.op == op.op:
                 self._add(other, "client", ESSENTIAL)
-        first, last = min(self.witness), max(self.witness)
+                if line.type == "ok" and line.index is not None and line.term is not None:
+                    self._entry_of(other, line.index, line.term)
         for other, line in self.past.of(Op):
             if first < other < last and line.key == op.key:
                 self._add(other, "client", CONTEXT)
-        for leader, role in self.past.of(RoleChanged):
-            if role.role == "leader" and first < leader < last:
-                self._add(leader, "leader", HELPFUL)
-        if op.index is not None and op.term is not None and op.type == "ok":
-            self._entry_of(place, op.index, op.term)
+        elected = [leader for leader, role in self.past.of(RoleChanged) if role.role == "leader" and leader < last]
+        earlier = [leader for leader in elected if leader < first]
+        for leader in elected[max(len(earlier) - 1, 0) :]:
+            self._led(leader, HELPFUL)
 
-    def _entry_of(self, place: int, index: int, term: int) -> None:
-        """The entry behind an answer: where it was committed and applied before that, and where it was lost."""
-        entry = self._first(EntryAppended, self.past.appended[index], term)
-        if entry is not None:
-            event = self.items[entry]
-            assert isinstance(event, EntryAppended)
-            self._entry(entry, ESSENTIAL)
-            for node in self.past.nodes:
-                self._fate(node, event)
-        applied = [p for p, e in self.past.of(EntryApplied) if e.index == index and e.term == term and p < place]
-        if applied:
-            self._add(applied[0], "entry", ESSENTIAL)
-            event_applied = self.items[applied[0]]
-            assert isinstance(event_applied, EntryApplied)
-            commit = self._first_commit(event_applied.node, index, applied[0])
-            if commit is not None:
-                self._add(commit, "commit", ESSENTIAL)
-
-    def _first(self, kind: type, places: Iterable[int], term: int) -> int | None:
-        for place in places:
+    def _entry_of(self, answer: int, index: int, term: int) -> None:
+        """The entry behind an answer: appended, committed and applied before it, and where it was lost."""
+        for place in self.past.appended[index]:
             event = self.items[place]
-            if isinstance(event, kind) and getattr(event, "term", None) == term:
-                return place
-        return None
+            assert isinstance(event, EntryAppended)
+            if event.term == term:
+                self._origin(place, HELPFUL)
+                for node in self.past.nodes:
+                    self._fate(node, event, CONTEXT)
+                break
+        for place, applied in self.past.of(EntryApplied):
+            if (applied.index, applied.term) == (index, term) and place < answer:
+                self._add(place, "entry", ESSENTIAL)
+                commit = self._first_commit(applied.node, index, place)
+                if commit is not None:
+                    self._add(commit, "commit", HELPFUL)
+                return

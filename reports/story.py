@@ -26,19 +26,21 @@ from invariants.events import (
     LogTruncated,
     MessageReceived,
     MessageSent,
-    RoleChanged,
-    VoteGranted,
 )
 from invariants.history import Op
 from invariants.trace import kind_of
 from invariants.verdict import Violation
 from reports.past import Item, Past, causal_past, message_id
-from reports.relevance import APPEND_REPLY, CONTEXT, ESSENTIAL, Chosen, choose
-from reports.text import US_PER_S, count, milliseconds, visible
+from reports.relevance import CONTEXT, HELPFUL, Chosen, choose
+from reports.remarks import remarks
+from reports.text import US_PER_S, count, visible
 from reports.transcript import line as transcript_line
 
+SHORT_LINES = 20
+"""So many lines are filled with what is only context."""
+
 ENOUGH_LINES = 30
-"""So many lines are filled with what helps; what is essential may be more, up to `MOST_LINES`."""
+"""So many lines are filled with what helps. What is essential may be more, up to `MOST_LINES`."""
 
 MOST_LINES = 60
 """No story is longer, however long the run was."""
@@ -46,10 +48,7 @@ MOST_LINES = 60
 FEW_LINES = 40
 """A past of so few lines is told as a whole."""
 
-LATE_US = 50_000
-"""A message that took longer says how long."""
-
-MOST_ROWS = 3
+MOST_ROWS, MOST_WITNESS_ROWS = 2, 4
 """So many rows of the terminal a line may take; the rest of an endless value is left out."""
 
 
@@ -58,7 +57,7 @@ class Line:
     """One event of a story. `number` counts from 1; `came_from` is the line after which an arrived message was sent.
 
     `why` it is here: witness, candidate, vote, leader, entry, commit, message, restart, fault, and the like. `note` is
-    what the event itself does not say.
+    what the event itself does not say. `lost`: a message that never arrived, not even later.
     """
 
     number: int
@@ -67,6 +66,7 @@ class Line:
     witness: bool
     came_from: int | None
     note: str
+    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,58 +145,49 @@ def _told_by_another(past: Past, place: int, item: Item) -> bool:
 
 
 def _limited(chosen: dict[int, Chosen]) -> list[int]:
-    """As many places as a story may have, the most important ones, and of these the last."""
+    """As many places as a story may have: the most important ones, and of equal ones the last."""
     by_rank = sorted(chosen, key=lambda place: (chosen[place].rank, -place))
-    essential = sum(one.rank <= ESSENTIAL for one in chosen.values())
-    few = FEW_LINES if any(one.why == "past" for one in chosen.values()) else ENOUGH_LINES
-    return sorted(by_rank[: min(max(few, essential), MOST_LINES)])
+    everything = any(one.why == "past" for one in chosen.values())
+    filled = {HELPFUL: ENOUGH_LINES, CONTEXT: SHORT_LINES}
+    for rank, lines in () if everything else filled.items():
+        lower = sum(one.rank < rank for one in chosen.values())
+        upto = sum(one.rank <= rank for one in chosen.values())
+        if upto > lines:
+            return sorted(by_rank[: min(max(lower, lines), MOST_LINES)])
+    return sorted(by_rank[:MOST_LINES])
 
 
 def _lines(past: Past, shown: Sequence[int], chosen: dict[int, Chosen], witness: frozenset[int]) -> list[Line]:
     about_logs = any(isinstance(past.items[place], (EntryAppended, LogTruncated, CommitAdvanced)) for place in shown)
-    last_line: dict[str, list[tuple[int, int]]] = {}
+    told: list[tuple[int, Item]] = []
     lines = []
     for number, place in enumerate(shown, 1):
         item = past.items[place]
-        sent = past.sending(place) if isinstance(item, MessageReceived) else None
-        came_from = None
-        if isinstance(item, MessageReceived):
-            before = [n for at, n in last_line.get(item.sender, []) if sent is None or at <= sent]
-            came_from = before[-1] if before else None
-        notes = [_log_end(past, place, item, sent) if about_logs else "", _took(past, place, item, sent)]
-        note = "; ".join(filter(None, notes))
-        lines.append(Line(number, item, chosen[place].why, place in witness, came_from, note))
-        last_line.setdefault(item.client if isinstance(item, Op) else item.node, []).append((place, number))
+        came_from = _came_from(past, place, item, told) if isinstance(item, MessageReceived) else None
+        note = "; ".join(remarks(past, place, about_logs))
+        lost = isinstance(item, MessageSent) and message_id(item) not in past.delivered
+        lines.append(Line(number, item, chosen[place].why, place in witness, came_from, note, lost))
+        told.append((place, item))
     return lines
 
 
-def _log_end(past: Past, place: int, item: Item, sent: int | None) -> str:
-    """Where the log ends that a vote was asked, given or counted for."""
-    match item:
-        case RoleChanged(role="candidate") | VoteGranted():
-            end, whose = past.log_end(item.node, place), "log"
-        case MessageReceived() if item.type == APPEND_REPLY and sent is not None:
-            end, whose = past.log_end(item.sender, sent), f"{item.sender}'s log"
-        case _:
-            return ""
-    if end is None:
-        return ""
-    return f"{whose} ends at {end[0]} (term {end[1]})" if end[0] else f"{whose} is empty"
-
-
-def _took(past: Past, place: int, item: Item, sent: int | None) -> str:
-    """How long a late message took; of one that was sent, that it never arrived."""
-    if isinstance(item, MessageSent):
-        if message_id(item) in past.arrived:
-            return ""
-        return "arrives later" if message_id(item) in past.delivered else "never arrives"
+def _came_from(past: Past, place: int, arrival: MessageReceived, told: Sequence[tuple[int, Item]]) -> int | None:
+    """The sender's last line by then. That something else arrived there from a third node says nothing of it."""
+    sent = past.sending(place)
     if sent is None:
-        return ""
-    took_us = item.t_us - past.items[sent].t_us
-    return f"took {milliseconds(took_us)} ms" if took_us > LATE_US else ""
+        return None
+    for number in range(len(told), 0, -1):
+        at, item = told[number - 1]
+        third = isinstance(item, MessageReceived) and item.sender != arrival.node
+        if at <= sent and not isinstance(item, Op) and item.node == arrival.sender and not third:
+            return number
+    return None
 
 
 # ---- its text ----------------------------------------------------------------------------------------------------
+
+
+_WHAT_COLUMN = len("* 17" + "  1.204317  " + "n3#1 < n2#1  ")
 
 
 def title(violation: Violation) -> str:
@@ -216,9 +207,8 @@ def text(story: Story, width: int = 100) -> list[str]:
         mark = "*" if one.witness else " "
         notes = [part for part in (f"from line {one.came_from}" if one.came_from else "", one.note) if part]
         note = f"  ({'; '.join(notes)})" if notes else ""
-        # Of the 10 columns of the time, a run of less than 1000 s needs no more than 8.
-        told = transcript_line(one.event).removeprefix("  ") + visible(note)
-        rows += _wrapped(f"{mark}{one.number:>3} {told}", " " * 27, width, MOST_ROWS)
+        told = f"{mark}{one.number:>3}{transcript_line(one.event)}{visible(note)}"
+        rows += _wrapped(told, " " * _WHAT_COLUMN, width, MOST_WITNESS_ROWS if one.witness else MOST_ROWS)
     return [*rows, "", *_wrapped(left_out(story), "", width)]
 
 
@@ -226,7 +216,7 @@ def left_out(story: Story) -> str:
     """What is not told, in a sentence."""
     parts = _left_out_by_group(story)
     if not parts:
-        return f"Nothing that happened before is left out; * marks the {count(len(story.violation.witness), 'witness')}."
+        return "* the witness. Nothing that happened before it is left out."
     cut = f" {count(story.cut, 'event')} of these would matter too." if story.cut else ""
     total = sum(story.left_out.values())
     listed = ", ".join(f"{number} {what}" for what, number in parts)
