@@ -4,7 +4,8 @@
 
 Before an event come its node's own earlier ones, across restarts (what is on disk carries over), the sending of every
 message that had arrived by then, and what the harness did to the node. Nobody traces HTTP, and the harness watches all
-nodes: before a client's line, a phase and the end of a run comes all that stands above it.
+nodes: before a client's line, a phase and the end of a run comes all that stands above it. So it is with every event of
+a system that reports no messages.
 
 Events do not say what a message held, nor which message an event is due to. An event carries the time of the step that
 made it, even where it was reported later, once it was durable. So what brought it is the last message of the right kind
@@ -80,6 +81,10 @@ class Past:
                     self.appended[item.index].append(place)
             elif isinstance(item, LogTruncated):
                 recovering.pop(item.node, None)
+
+    @property
+    def traces_messages(self) -> bool:
+        return bool(self.delivered)
 
     @property
     def majority(self) -> int:
@@ -222,7 +227,7 @@ def causal_past(items: Sequence[Item], ends: Iterable[int]) -> tuple[Past, dict[
         for name in () if isinstance(item, Op) else concerned(item):
             if name != HARNESS:
                 nodes[name] = None
-    reached = _reached(items, streams, sent, ends)
+    reached = _reached(items, streams, sent, ends, traced=bool(delivered))
     places = _in_order(items, sorted(reached), sent)
     past = Past([items[place] for place in places], sorted(nodes, key=_by_number), delivered)
     return past, {place: position for position, place in enumerate(places)}
@@ -239,16 +244,21 @@ def _by_number(node: str) -> tuple[str, int, str]:
 
 
 def _reached(
-    items: Sequence[Item], streams: dict[str, list[int]], sent: dict[MessageId, int], ends: Iterable[int]
+    items: Sequence[Item],
+    streams: dict[str, list[int]],
+    sent: dict[MessageId, int],
+    ends: Iterable[int],
+    *,
+    traced: bool,
 ) -> set[int]:
-    """The places of all that happened before the ends, and of the ends themselves."""
+    """The places of all that happened before the ends, and of the ends themselves. `traced`: messages are."""
     reached: set[int] = set()  # sorted before anybody iterates it
     known: dict[str, int] = {}  # of each stream, how many of its lines
     todo = []
     for end in ends:
         item = items[end]
         reached.add(end)
-        if isinstance(item, (Op, PhaseStarted, RunEnded)):
+        if isinstance(item, (Op, PhaseStarted, RunEnded)) or not traced:
             todo += [(name, end) for name in streams]
         else:
             todo += [(name, end) for name in concerned(item) if name != HARNESS]

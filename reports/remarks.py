@@ -1,6 +1,7 @@
 """What an event of a story does not say itself, but the events before it do: a word on logs, votes and messages.
 
-All of it goes by what was reported: "2 of 7 nodes had voted" means that no more of them are known to have.
+All of it goes by what was reported: "2 of 7 nodes had voted" means that of no more it can have been known by then. That
+takes a system that reports its messages.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from invariants.events import CommitAdvanced, MessageReceived, MessageSent, PhaseStarted, RoleChanged, VoteGranted
+from reports.causes import APPEND_REPLY, VOTE_REPLY
 from reports.past import Past, message_id
-from reports.relevance import APPEND_REPLY
 from reports.text import count, milliseconds
 
 LATE_US = 50_000
@@ -21,12 +22,14 @@ def remarks(past: Past, place: int, about_logs: bool) -> Iterator[str]:
     match past.items[place]:
         case RoleChanged(role="candidate") | VoteGranted() as event if about_logs:
             yield from _log_end(past, event.node, place, "log")
-        case RoleChanged(role="leader") as event:
+        case RoleChanged(role="leader") as event if past.traces_messages:
             yield from _too_few_votes(past, place, event)
-        case CommitAdvanced() as event:
+        case CommitAdvanced() as event if past.traces_messages:
             yield from _too_few_copies(past, place, event)
         case MessageReceived() as event:
             yield from _arrival(past, place, event)
+            if event.type == VOTE_REPLY:
+                yield from _no_vote(past, place, event)
             if event.type == APPEND_REPLY and about_logs and (sent := past.sending(place)) is not None:
                 yield from _log_end(past, event.sender, sent, f"{event.sender}'s log")
         case MessageSent() as event if message_id(event) not in past.arrived:
@@ -49,6 +52,16 @@ def _too_few_votes(past: Past, place: int, event: RoleChanged) -> Iterator[str]:
     voters = {vote.node for vote in votes if vote.candidate == event.node}
     if len(voters) < past.majority:
         yield f"only {len(voters)} of {count(len(past.nodes), 'node')} had voted for it in this term"
+
+
+def _no_vote(past: Past, place: int, reply: MessageReceived) -> Iterator[str]:
+    """A reply to a candidate from one that had not reported to have voted for it, in that term."""
+    stood, sent = past.role(reply.node, place), past.sending(place)
+    if stood is None or stood[1].role != "candidate" or sent is None:
+        return
+    vote = past.last(VoteGranted, reply.sender, sent)
+    if vote is None or (vote[1].candidate, vote[1].term) != (reply.node, stood[1].term):
+        yield f"{reply.sender} had reported no vote for it in term {stood[1].term}"
 
 
 def _too_few_copies(past: Past, place: int, event: CommitAdvanced) -> Iterator[str]:

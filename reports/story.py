@@ -30,8 +30,9 @@ from invariants.events import (
 from invariants.history import Op
 from invariants.trace import kind_of
 from invariants.verdict import Violation
+from reports.causes import CONTEXT, HELPFUL, Chosen
 from reports.past import Item, Past, causal_past, message_id
-from reports.relevance import CONTEXT, HELPFUL, Chosen, choose
+from reports.relevance import choose
 from reports.remarks import remarks
 from reports.text import US_PER_S, count, visible
 from reports.transcript import line as transcript_line
@@ -179,7 +180,8 @@ def _came_from(past: Past, place: int, arrival: MessageReceived, told: Sequence[
     for number in range(len(told), 0, -1):
         at, item = told[number - 1]
         third = isinstance(item, MessageReceived) and item.sender != arrival.node
-        if at <= sent and not isinstance(item, Op) and item.node == arrival.sender and not third:
+        own = not isinstance(item, Op) and (item.node, item.inc) == (arrival.sender, arrival.sender_inc)
+        if at <= sent and own and not third:
             return number
     return None
 
@@ -199,8 +201,8 @@ def text(story: Story, width: int = 100) -> list[str]:
     """The story in rows of at most `width` columns (40 at least). `*` marks the witness."""
     width = max(width, 40)
     rows = [
-        *_wrapped(f"VIOLATED {story.violation.message}", "", width),
-        *_wrapped(title(story.violation), "", width),
+        *wrapped(f"VIOLATED {story.violation.message}", "", width),
+        *wrapped(title(story.violation), "", width),
         "",
     ]
     for one in story.lines:
@@ -208,8 +210,8 @@ def text(story: Story, width: int = 100) -> list[str]:
         notes = [part for part in (f"from line {one.came_from}" if one.came_from else "", one.note) if part]
         note = f"  ({'; '.join(notes)})" if notes else ""
         told = f"{mark}{one.number:>3}{transcript_line(one.event)}{visible(note)}"
-        rows += _wrapped(told, " " * _WHAT_COLUMN, width, MOST_WITNESS_ROWS if one.witness else MOST_ROWS)
-    return [*rows, "", *_wrapped(left_out(story), "", width)]
+        rows += wrapped(told, " " * _WHAT_COLUMN, width, MOST_WITNESS_ROWS if one.witness else MOST_ROWS)
+    return [*rows, "", *wrapped(left_out(story), "", width)]
 
 
 def left_out(story: Story) -> str:
@@ -241,7 +243,8 @@ def _left_out_by_group(story: Story) -> list[tuple[str, int]]:
     return [(name, groups[name]) for name in (*_GROUPS.values(), "others") if groups[name]]
 
 
-def _wrapped(text: str, indent: str, width: int, most_rows: int | None = None) -> list[str]:
+def wrapped(text: str, indent: str, width: int, most_rows: int | None = None) -> list[str]:
+    """The text in rows of at most `width` columns, with `indent` before all but the first."""
     indent = indent if len(indent) < width // 2 else "    "
     return textwrap.wrap(
         visible(text),

@@ -18,7 +18,7 @@ from invariants.rundir import RunDir, RunDirError
 from invariants.verdict import EXIT_UNKNOWN, Verdict, Violation, overall
 from reports.mermaid import mermaid
 from reports.past import Item
-from reports.story import Story, document, tell, text
+from reports.story import Story, document, tell, text, wrapped
 from reports.text import fenced, visible
 
 WIDEST = 100
@@ -95,14 +95,15 @@ def show(explained: Explanation, command: str, *, as_mermaid: bool, as_json: boo
     elif as_mermaid:
         print_lines(fenced(mermaid(story), "mermaid"))
     else:
-        print_lines(
-            [*text(story, _width()), *_also(explained.others), "", f"As a diagram: {visible(command)} --mermaid"]
-        )
+        width = _width()
+        also = [row for other in explained.others for row in wrapped(_also(other), "  ", width)]
+        print_lines([*text(story, width), *also, "", f"As a diagram: {visible(command)} --mermaid"])
 
 
 def _width() -> int:
+    """The terminal's, up to `WIDEST`; a file or a pipe has no width of its own."""
     return min(shutil.get_terminal_size((WIDEST, 0)).columns, WIDEST) if sys.stdout.isatty() else WIDEST
 
 
-def _also(others: Sequence[Violation]) -> list[str]:
-    return [f"Also violated: {visible(other.invariant)}: {visible(other.message)}" for other in others]
+def _also(other: Violation) -> str:
+    return f"Also violated: {other.invariant}: {other.message}"
