@@ -40,7 +40,7 @@ class Chosen:
 
 
 class Causes:
-    """What was found so far, by place, and how to find more. A method's `rank` is that of the event it is asked about."""
+    """What was found so far, by place, and how to find more. A `rank` is that of the event in question."""
 
     def __init__(self, past: Past) -> None:
         self.past = past

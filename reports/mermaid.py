@@ -49,8 +49,8 @@ def mermaid(story: Story) -> list[str]:
 
 
 def escape(text: str) -> str:
-    """The text, on one line, as Mermaid shows it unchanged."""
-    return "".join(c if c.isalnum() or c in _PLAIN else f"#{ord(c)};" for c in visible(text))
+    """The text, on one line, as Mermaid shows it unchanged. A blank one, which it would refuse, is a hard space."""
+    return "".join(c if c.isalnum() or c in _PLAIN else f"#{ord(c)};" for c in visible(text).strip() or "\xa0")
 
 
 def _participants(story: Story) -> dict[str, str]:

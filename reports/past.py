@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from heapq import heapify, heappop, heappush
 from typing import TypeAlias, TypeVar
 
@@ -64,6 +64,7 @@ class Past:
         self._streams: defaultdict[str, list[int]] = defaultdict(list)
         self._kinds: defaultdict[type, list[int]] = defaultdict(list)
         self._log_ends: dict[str, tuple[list[int], list[tuple[int, int]]]] = {}
+        self._held: dict[tuple[str, int], list[tuple[int, EntryAppended | None]]] = {}
         recovering: dict[str, int] = {}
         for place, item in enumerate(items):
             self._streams[_owner(item)].append(place)
@@ -183,6 +184,11 @@ class Past:
 
         A restart that recovers the same entry changes nothing.
         """
+        if (node, index) not in self._held:
+            self._held[node, index] = self._follow_entry(node, index)
+        return self._held[node, index]
+
+    def _follow_entry(self, node: str, index: int) -> list[tuple[int, EntryAppended | None]]:
         now: EntryAppended | None = None
         changes: list[tuple[int, EntryAppended | None]] = []
         for place in self.own(node):
@@ -209,7 +215,7 @@ class Past:
 # ---- from a whole trace ------------------------------------------------------------------------------------------
 
 
-def causal_past(items: Sequence[Item], ends: Iterable[int]) -> tuple[Past, dict[int, int]]:
+def causal_past(items: Sequence[Item], ends: Sequence[int]) -> tuple[Past, dict[int, int]]:
     """The past of the items at `ends`, these included, and for each place in `items` that is in it, its place there.
 
     `items` hold each node's lines in that node's own order, and the nodes' interleaved in any way.
@@ -247,7 +253,7 @@ def _reached(
     items: Sequence[Item],
     streams: dict[str, list[int]],
     sent: dict[MessageId, int],
-    ends: Iterable[int],
+    ends: Sequence[int],
     *,
     traced: bool,
 ) -> set[int]:
@@ -273,6 +279,9 @@ def _reached(
             if isinstance(event, MessageReceived) and message_id(event) in sent:
                 todo.append((event.sender, sent[message_id(event)]))
     latest = {name: streams[name][count - 1] for name, count in known.items() if count}
+    for end in ends:
+        for name in () if isinstance(item := items[end], Op) else concerned(item):
+            latest[name] = max(latest.get(name, -1), end)
     return reached | set(_done_to(items, streams.get(HARNESS, []), latest, max(reached, default=-1)))
 
 

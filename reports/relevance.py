@@ -131,15 +131,19 @@ class _Chooser(Causes):
                 self._add(place, "entry", holds)
 
     def _players(self) -> list[str]:
-        """The nodes whose own lines matter so far, in the cluster's order."""
-        seen = {
-            name for place, c in self.chosen.items() if c.rank <= ESSENTIAL for name in concerned(self.items[place])
-        }
+        """The nodes whose own lines, or messages, are essential so far, in the cluster's order."""
+        seen: set[str] = set()  # asked for membership only
+        for place, chosen in self.chosen.items():
+            if chosen.rank <= ESSENTIAL:
+                item = self.items[place]
+                seen.update(concerned(item))
+                if isinstance(item, MessageReceived):
+                    seen.add(item.sender)
         return [node for node in self.past.nodes if node in seen]
 
     def _restarted(self, node: str, lines: Sequence[int]) -> list[int]:
-        """The node's incarnations that play a part, but for the first: in lines of its own, or as a message's sender."""
-        incs = {self.items[place].inc for place in lines}  # type: ignore[union-attr]  # a node's lines are no operations
+        """The node's incarnations that play a part but the first: in lines of its own, or as a message's sender."""
+        incs = {item.inc for place in lines if not isinstance(item := self.items[place], Op)}
         for place, chosen in self.chosen.items():
             item = self.items[place]
             if isinstance(item, MessageReceived) and item.sender == node and chosen.rank <= ESSENTIAL:
@@ -190,7 +194,7 @@ class _Chooser(Causes):
 
     def _add_last(self, kind: type[Event], node: str, before: int, rank: int) -> None:
         found = self.past.last(kind, node, before)
-        if found is not None:
+        if found is not None and found[0] not in self.past.recovered:
             self._add(found[0], "last of its node", rank)
 
     def _no_progress(self, begun: int, ended: int) -> None:

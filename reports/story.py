@@ -28,7 +28,7 @@ from invariants.events import (
     MessageSent,
 )
 from invariants.history import Op
-from invariants.trace import kind_of
+from invariants.trace import OP, kind_of
 from invariants.verdict import Violation
 from reports.causes import CONTEXT, HELPFUL, Chosen
 from reports.past import Item, Past, causal_past, message_id
@@ -98,6 +98,10 @@ def tell(items: Sequence[Item], violation: Violation) -> Story:
     told = tuple(_lines(past, shown, {place: chosen[place] for place in shown}, frozenset(marked)))
     left_out = Counter(map(kind_of, past.items))
     left_out.subtract(kind_of(line.event) for line in told)
+    # An arrival tells of the sending too, unless that has a line of its own.
+    sent = {message_id(line.event) for line in told if isinstance(line.event, MessageSent)}
+    arrived = {message_id(line.event) for line in told if isinstance(line.event, MessageReceived)}
+    left_out[_SENT] -= sum(message in past.sent for message in arrived - sent)
     return Story(
         violation=violation,
         lines=told,
@@ -216,31 +220,26 @@ def text(story: Story, width: int = 100) -> list[str]:
 
 def left_out(story: Story) -> str:
     """What is not told, in a sentence."""
-    parts = _left_out_by_group(story)
-    if not parts:
-        return "* the witness. Nothing that happened before it is left out."
-    cut = f" {count(story.cut, 'event')} of these would matter too." if story.cut else ""
-    total = sum(story.left_out.values())
-    listed = ", ".join(f"{number} {what}" for what, number in parts)
-    return f"* the witness. Left out are {total} of {count(story.past_events, 'event')} before it: {listed}.{cut}"
-
-
-_GROUPS = {
-    MessageSent: "messages sent",
-    MessageReceived: "messages received",
-    EntryAppended: "entries appended",
-    EntryApplied: "entries applied",
-    CommitAdvanced: "commits",
-    Op: "client operations' lines",
-}
-
-
-def _left_out_by_group(story: Story) -> list[tuple[str, int]]:
-    names = {(kind.__struct_config__.tag if kind is not Op else "op"): name for kind, name in _GROUPS.items()}
-    groups: Counter[str] = Counter()
+    groups: Counter[tuple[str, str]] = Counter()
     for kind, number in story.left_out.items():
-        groups[names.get(kind, "others")] += number
-    return [(name, groups[name]) for name in (*_GROUPS.values(), "others") if groups[name]]
+        groups[_GROUPS.get(kind, _OTHERS)] += number
+    listed = ", ".join(count(groups[names], *names) for names in (*_GROUPS.values(), _OTHERS) if groups[names])
+    if not listed:
+        return "* the witness. Nothing that happened before is left out."
+    cut = f"; {story.cut} of these would matter too" if story.cut else ""
+    return f"* the witness. Left out of {count(story.past_events, 'event')}: {listed}{cut}."
+
+
+_SENT = str(MessageSent.__struct_config__.tag)
+_GROUPS = {
+    _SENT: ("message sent", "messages sent"),
+    str(MessageReceived.__struct_config__.tag): ("message received", "messages received"),
+    str(EntryAppended.__struct_config__.tag): ("entry appended", "entries appended"),
+    str(EntryApplied.__struct_config__.tag): ("entry applied", "entries applied"),
+    str(CommitAdvanced.__struct_config__.tag): ("commit", "commits"),
+    OP: ("client's line", "clients' lines"),
+}
+_OTHERS = ("other", "others")
 
 
 def wrapped(text: str, indent: str, width: int, most_rows: int | None = None) -> list[str]:
