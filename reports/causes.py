@@ -67,7 +67,7 @@ class Causes:
             self._add(arrival, "message", rank)
         return arrival
 
-    def _sender_led(self, arrival: int, rank: int) -> int | None:
+    def _sender_led(self, arrival: int, rank: int) -> tuple[int, RoleChanged] | None:
         """Where the leader that sent this message was elected, if a leader did."""
         event = self.items[arrival]
         assert isinstance(event, MessageReceived)
@@ -76,7 +76,7 @@ class Causes:
         if led is None or led[1].role != "leader":
             return None
         self._led(led[0], rank)
-        return led[0]
+        return led
 
     # ---- elections (§5.2) -------------------------------------------------------------------------------------
 
@@ -98,10 +98,8 @@ class Causes:
         self._add(leader, "leader", rank)
         self._candidacy(event.node, event.term, leader, rank + 1)
 
-    def _voters(self, leader: int, rank: int) -> None:
+    def _voters(self, leader: int, event: RoleChanged, rank: int) -> None:
         """The votes of its term that it got from others, without the messages."""
-        event = self.items[leader]
-        assert isinstance(event, RoleChanged)
         for place, vote in self.past.of(VoteGranted):
             if vote.term == event.term and vote.candidate == event.node != vote.node and place < leader:
                 self._add(place, "vote", rank)
@@ -202,8 +200,11 @@ class Causes:
             if role.role == "leader" and role.term == event.term and leader < place:
                 self._led(leader, rank)
 
-    def _lost(self, place: int, rank: int) -> None:
-        """A log that was cut, or that a restart found shorter: what made the node do it."""
+    def _lost(self, place: int, rank: int, term: int | None = None) -> None:
+        """A log that was cut, or that a restart found shorter: what made the node do it.
+
+        `term` is that of an entry that was lost: who let somebody lead after it, who had another there?
+        """
         event = self.items[place]
         assert not isinstance(event, Op)
         self._add(place, "lost", rank)
@@ -217,8 +218,8 @@ class Causes:
             self._add(stepped[0], "role", rank)
         arrival = self._brought_by(place, None, rank)
         led = self._sender_led(arrival, rank) if arrival is not None else None
-        if led is not None:
-            self._voters(led, rank + 1)
+        if led is not None and term is not None and led[1].term > term:
+            self._voters(*led, rank + 1)
 
     def _restart(self, place: int, rank: int) -> None:
         started = self.items[place]

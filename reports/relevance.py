@@ -125,7 +125,7 @@ class _Chooser(Causes):
         held = False
         for place, now in self.past.held(node, entry.index):
             if held and (now is None or now.digest != entry.digest):
-                self._lost(place, ESSENTIAL)
+                self._lost(place, ESSENTIAL, entry.term)
             held = now is not None and now.digest == entry.digest
             if held:
                 self._add(place, "entry", holds)

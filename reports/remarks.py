@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from invariants.events import CommitAdvanced, MessageReceived, MessageSent, PhaseStarted, RoleChanged, VoteGranted
+from invariants.events import (
+    CommitAdvanced,
+    EntryAppended,
+    MessageReceived,
+    MessageSent,
+    PhaseStarted,
+    RoleChanged,
+    VoteGranted,
+)
 from reports.causes import APPEND_REPLY, VOTE_REPLY
 from reports.past import Past, message_id
 from reports.text import count, milliseconds
@@ -24,8 +32,12 @@ def remarks(past: Past, place: int, about_logs: bool) -> Iterator[str]:
             yield from _log_end(past, event.node, place, "log")
         case RoleChanged(role="leader") as event if past.traces_messages:
             yield from _too_few_votes(past, place, event)
-        case CommitAdvanced() as event if past.traces_messages:
-            yield from _too_few_copies(past, place, event)
+        case CommitAdvanced() as event:
+            entry = past.entry_at(event.node, event.index, place)
+            if entry is not None and entry.term != event.term:
+                yield f"its entry {entry.index} is of term {entry.term}"
+            if entry is not None and past.traces_messages:
+                yield from _too_few_copies(past, place, event, entry)
         case MessageReceived() as event:
             yield from _arrival(past, place, event)
             if event.type == VOTE_REPLY:
@@ -64,11 +76,10 @@ def _no_vote(past: Past, place: int, reply: MessageReceived) -> Iterator[str]:
         yield f"{reply.sender} had reported no vote for it in term {stood[1].term}"
 
 
-def _too_few_copies(past: Past, place: int, event: CommitAdvanced) -> Iterator[str]:
+def _too_few_copies(past: Past, place: int, event: CommitAdvanced, entry: EntryAppended) -> Iterator[str]:
     """A leader commits what a majority has (§5.3)."""
     led = past.role(event.node, place)
-    entry = past.entry_at(event.node, event.index, place)
-    if led is None or led[1].role != "leader" or entry is None:
+    if led is None or led[1].role != "leader":
         return
     held = [past.entry_at(node, event.index, place) for node in past.nodes]
     copies = sum(other is not None and other.digest == entry.digest for other in held)

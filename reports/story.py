@@ -227,7 +227,7 @@ def left_out(story: Story) -> str:
     if not listed:
         return "* the witness. Nothing that happened before is left out."
     cut = f"; {story.cut} of these would matter too" if story.cut else ""
-    return f"* the witness. Left out of {count(story.past_events, 'event')}: {listed}{cut}."
+    return f"* the witness. Left out of the {count(story.past_events, 'event')} up to it: {listed}{cut}."
 
 
 _SENT = str(MessageSent.__struct_config__.tag)

@@ -65,7 +65,7 @@ def test_a_diagram_has_nodes_arrows_notes_and_the_witness_on_its_ground() -> Non
         "    rect rgb(255, 214, 214)",
         "        Note over p3: 18. 0.022 s#58; became leader in term 1",
         "    end",
-        "    Note over p1,p3: VIOLATED term 1 has two leaders#58; n1 (incarnation 1) and n10<br/>(incarnation 1)",
+        "    Note over p1,p3: VIOLATED term 1 has two leaders#58; n1 (incarnation 1) and n10 (incarnation 1)",
     ]
 
 

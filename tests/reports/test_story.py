@@ -169,19 +169,18 @@ def test_a_leader_without_a_committed_entry_that_its_voter_had_cut_off() -> None
     told.wins("n3", 2, "n2")
     assert said(told, "leader_completeness") == [
         " n1#1         became candidate in term 1  (log is empty)",
-        " n2#1         voted for n1 in term 1  (log is empty)",
         " n1#1         became leader in term 1",
         "*n1#1         appended 1 (term 1) 1@1",
-        " n2#1 < n1#1  AppendEntries #124  (from line 4)",
+        " n2#1 < n1#1  AppendEntries #124  (from line 3)",
         " n2#1         appended 1 (term 1) 1@1",
-        " n1#1 < n2#1  AppendEntriesReply #125  (from line 6; n2's log: up to 1 (term 1))",
+        " n1#1 < n2#1  AppendEntriesReply #125  (from line 5; n2's log: up to 1 (term 1))",
         "*n1#1         committed up to 1 in term 1",
-        " n2#1 < n1#1  AppendEntries #123  (from line 4; overtaken by #124)",
+        " n2#1 < n1#1  AppendEntries #123  (from line 3; overtaken by #124)",
         " n2#1         truncates its log from 1 on",
         " n3#1         became candidate in term 2  (log is empty)",
-        " n2#1 < n3#1  RequestVote #126  (from line 11)",
+        " n2#1 < n3#1  RequestVote #126  (from line 10)",
         " n2#1         voted for n3 in term 2  (log is empty)",
-        " n3#1 < n2#1  RequestVoteReply #127  (from line 13)",
+        " n3#1 < n2#1  RequestVoteReply #127  (from line 12)",
         "*n3#1         became leader in term 2",
     ]
 
