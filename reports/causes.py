@@ -46,17 +46,18 @@ class Causes:
         self.past = past
         self.items = past.items
         self.chosen: dict[int, Chosen] = {}
-        self._followed: set[tuple[str, int]] = set()  # what was gone into already; asked for membership only
+        self._followed: dict[tuple[str, int], int] = {}  # what was gone into already, and for what rank
 
     def _add(self, place: int, why: str, rank: int) -> None:
         known = self.chosen.get(place)
         if rank <= CONTEXT and (known is None or rank < known.rank):
             self.chosen[place] = Chosen(why, rank)
 
-    def _new(self, what: str, place: int) -> bool:
-        """Whether this is the first time that one goes into it."""
-        new = (what, place) not in self._followed
-        self._followed.add((what, place))
+    def _new(self, what: str, place: int, rank: int) -> bool:
+        """Whether one goes into it for the first time, or it matters more than one knew then."""
+        new = rank < self._followed.get((what, place), CONTEXT + 1)
+        if new:
+            self._followed[what, place] = rank
         return new
 
     # ---- messages ---------------------------------------------------------------------------------------------
@@ -113,7 +114,7 @@ class Causes:
         event = self.items[leader]
         assert isinstance(event, RoleChanged)
         self._add(leader, "leader", rank)
-        if not self._new("election", leader):
+        if not self._new("election", leader, rank):
             return
         stood = self._candidacy(event.node, event.term, leader, rank)
         votes = {
@@ -148,7 +149,7 @@ class Causes:
         vote = self.items[place]
         assert isinstance(vote, VoteGranted)
         self._add(place, "vote", rank)
-        if not self._new("vote", place):
+        if not self._new("vote", place, rank):
             return
         asked = self._brought_by(place, REQUEST_VOTE, rank + 1, vote.candidate) if vote.candidate != vote.node else None
         sent = self.past.sending(asked) if asked is not None else None
@@ -176,7 +177,7 @@ class Causes:
                 (p for p in reversed(self.past.appended[event.index]) if self._same(p, event) and p < place), place
             )
         self._add(place, "entry", rank)
-        if not self._new("entry", place):
+        if not self._new("entry", place, rank):
             return
         origin = next((p for p in self.past.appended[event.index] if self._same(p, event, anywhere=True)), place)
         self._origin(origin, rank + 1 if origin != place else rank)
@@ -208,7 +209,7 @@ class Causes:
         event = self.items[place]
         assert not isinstance(event, Op)
         self._add(place, "lost", rank)
-        if not self._new("lost", place):
+        if not self._new("lost", place, rank):
             return
         if isinstance(event, Started):
             self._restart(place, rank)
@@ -239,7 +240,7 @@ class Causes:
         event = self.items[place]
         assert isinstance(event, CommitAdvanced)
         self._add(place, "commit", rank)
-        if not self._new("commit", place):
+        if not self._new("commit", place, rank):
             return
         led = self.past.role(event.node, place)
         if led is not None and led[1].role == "leader":
