@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
 from chaos.cli.common import fail, print_lines, say
-from chaos.cli.saved import RunPath
+from chaos.mutants import parts_of
+from chaos.reproduction.file import ReproductionError, load
+from chaos.reproduction.reproduce import Lines, reproduce_with
+from chaos.settings import program
+from chaos.sim.memory_driver import MemoryDriver
 from invariants.judge import judge_run
 from invariants.rundir import RunDir, RunDirError
 from invariants.verdict import EXIT_UNKNOWN, Verdict, Violation, overall
@@ -33,7 +39,7 @@ class Explanation:
 
 
 def explain(
-    run: RunPath,
+    path: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="A run directory, or a reproduction file.")],
     invariant: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The violation of this invariant.", show_default="the earliest one"),
@@ -45,14 +51,27 @@ def explain(
     if as_mermaid and as_json:
         fail("--mermaid, --json: expected one of them, got both")
     try:
-        verdicts = judge_run(RunDir(run))
-        explained = explanation([item.event for item in RunDir(run).trace()], verdicts, invariant)
-    except RunDirError as error:
+        items, verdicts = _again(path) if path.is_file() else _saved(RunDir(path))
+    except (RunDirError, ReproductionError) as error:
         fail(str(error))
+    explained = explanation(items, verdicts, invariant)
     if explained is None:
         say(f"raft-chaos: nothing to explain: {nothing_violated(verdicts, invariant)}")
         raise typer.Exit(EXIT_UNKNOWN)
-    show(explained, f"raft-chaos explain {run}", as_mermaid=as_mermaid, as_json=as_json)
+    show(explained, shlex.join([program(), "explain", str(path)]), as_mermaid=as_mermaid, as_json=as_json)
+
+
+def _saved(run: RunDir) -> tuple[list[Item], list[Verdict]]:
+    """What happened in a saved run, and what is to be said of it."""
+    verdicts = judge_run(run)
+    return [item.event for item in run.trace()], verdicts
+
+
+def _again(file: Path) -> tuple[list[Item], list[Verdict]]:
+    """The same of a reproduction, which is run again in this process."""
+    reproduction, lines = load(file), Lines()
+    done = reproduce_with(reproduction, MemoryDriver(parts_of(reproduction.mutant)), lines)
+    return lines.items, done.verdicts
 
 
 def explanation(items: Sequence[Item], verdicts: Sequence[Verdict], invariant: str | None) -> Explanation | None:
