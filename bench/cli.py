@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from bench import sim
+from bench import journal, sim
 from bench.measures import FULL, QUICK, Bench, Row
 from bench.systems import PYSYNCOBJ, PYSYNCOBJ_FLUSHED, RAFT, RAFT_UNSYNCED, BenchError, System
 from chaos.live.processes import PRELOAD, Supervisor
@@ -68,6 +68,11 @@ PARTS = {
     ),
     "failover": Part("SIGKILL to the leader, as shipped", _failover),
     "catch_up": Part("A node that was down comes back, as shipped (neither compacts its log)", _catch_up),
+    "journal": Part(
+        "What the journal costs, as in a live run: events are reported by both",
+        journal.measure,
+        (journal.JOURNALED.name, journal.UNJOURNALED.name),
+    ),
     "sim": Part(
         "The simulator, all checkers and the digest on, beside a loop that only delivers (CPU time of one core)",
         lambda bench: sim.measure(bench.sizes),

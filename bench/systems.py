@@ -48,7 +48,7 @@ class System(NamedTuple):
     arguments: Callable[[Place], tuple[Any, ...]]
 
 
-def _raft_arguments(place: Place) -> tuple[Any, ...]:
+def raft_arguments(place: Place) -> tuple[Any, ...]:
     raft_port = place.raft_ports[place.node]
     config = NodeConfig(
         cluster="bench",
@@ -85,8 +85,8 @@ def _no_sync(fd: object) -> None:
     """Leaves the bytes to the page cache, as PySyncObj does."""
 
 
-RAFT = System("raft-chaos", node_main, _raft_arguments)
-RAFT_UNSYNCED = System("raft-chaos, not synced", _unsynced_main, _raft_arguments)
+RAFT = System("raft-chaos", node_main, raft_arguments)
+RAFT_UNSYNCED = System("raft-chaos, not synced", _unsynced_main, raft_arguments)
 PYSYNCOBJ = System("PySyncObj", pysyncobj_main, _pysyncobj_arguments)
 PYSYNCOBJ_FLUSHED = System("PySyncObj, flushed", pysyncobj_main, partial(_pysyncobj_arguments, flush=True))
 

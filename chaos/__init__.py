@@ -2,5 +2,5 @@
 
 Read in this order: `actions` and `schedule` (what is to happen, as data), `generate` and `swarm` (a seed makes it),
 `grudge` (partitions), `target` (what is asked of a system under test), `live/` (the world of real processes),
-`campaign`, `cli/`.
+`campaign`, `replay/` (a saved run's nodes lived again), `cli/`.
 """

@@ -18,7 +18,7 @@ from chaos.generate import generate
 from chaos.schedule import Schedule
 from chaos.schedule_config import ScheduleConfig
 from chaos.target import CommandTarget, RaftTarget, Target
-from invariants.rundir import RunDir, RunInfo
+from invariants.rundir import RunDir, RunDirError, RunInfo
 from raft.timing import Timing
 
 World: TypeAlias = Literal["sim", "lockstep", "live"]
@@ -54,6 +54,19 @@ def new_run_dir(out: Path, seed: int) -> RunDir:
         number += 1
         path = out / f"{stamp}-{seed}-{number}"
     return RunDir(path)
+
+
+def settings_of(run: RunDir, info: RunInfo) -> Settings:
+    """What the run was asked to be. Raises RunDirError for a run of another system than our Raft."""
+    try:
+        settings = msgspec.convert(info.config, Settings)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise RunDirError(f"{run.run_json}: config: {error}") from None
+    if settings.command is not None:
+        raise RunDirError(
+            f"{run.path} is a run of another system ({settings.command!r}); only our own Raft can be run step by step"
+        )
+    return settings
 
 
 def describe(settings: Settings, seed: int, schedule: Schedule, run: RunDir) -> RunInfo:

@@ -104,6 +104,7 @@ class RaftTarget:
             incarnation=launch.incarnation,
             epoch_us=launch.epoch_us,
             events_file=str(launch.run.node_events(launch.node, launch.incarnation)),
+            journal_file=str(launch.run.node_journal(launch.node, launch.incarnation)),
             fault_disk=True,
             commit_timeout_s=2.0,
         )

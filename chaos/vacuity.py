@@ -15,6 +15,8 @@ from invariants.history import Op
 
 COMPLETED = "completed"
 """The reason of a `RunEnded` that ended as it should."""
+FAILED_FAST = "ended at the first violation"
+"""How the reason of one begins that ended early because that was asked for."""
 
 
 def vacuity(schedule: Schedule, harness: Sequence[AnyEvent], tally: Tally | None, history: Sequence[Op]) -> list[str]:

@@ -5,6 +5,8 @@
     history.jsonl         client operations (invariants.history), one a line, in the order the clients saw them
     harness.jsonl         the harness's own events
     nodes/<id>/events-<inc>.jsonl   that incarnation's events, in its own order
+    nodes/<id>/journal-<inc>        all that it took and a digest of what came of it, for replays (raft.journal); not in
+                                    the world sim, and not of a system that keeps none
     nodes/<id>/stderr.log           what the node said on stderr, all incarnations
     nodes/<id>/data/                the node's data folder
     order                 where one scheduler made all lines (sim, lockstep): in which order it made them
@@ -111,6 +113,9 @@ class RunDir:
     def node_events(self, node: str, inc: int) -> Path:
         return self.node(node) / f"events-{inc:04d}.jsonl"
 
+    def node_journal(self, node: str, inc: int) -> Path:
+        return self.node(node) / f"journal-{inc:04d}"
+
     # ---- writing run.json ----
 
     def save_info(self, info: RunInfo) -> None:
@@ -145,7 +150,7 @@ class RunDir:
         Raises RunDirError for a file that cannot be read, and for a line that is another node's or incarnation's.
         """
         streams: list[list[AnyEvent]] = []
-        for node, files in self._incarnations():
+        for node, files in self.event_files().items():
             stream = [event for inc, file in files for event in _decoded(file, _own(node, inc))]
             if stream:
                 streams.append(stream)
@@ -172,7 +177,7 @@ class RunDir:
             [_Stream("harness", self.harness, events.decode)],
             *(
                 [_Stream(f"{node}/{inc}", file, _own(node, inc)) for inc, file in files]
-                for node, files in self._incarnations()
+                for node, files in self.event_files().items()
             ),
             [_Stream("history", self.history, history.decode)],
         ]
@@ -184,10 +189,18 @@ class RunDir:
         rest = [chain.from_iterable(stream.rest() for stream in group) for group in groups]
         yield from merge(*rest, key=lambda item: item.event.t_us)
 
-    def _incarnations(self) -> list[tuple[str, list[tuple[int, Path]]]]:
-        """For each node, its incarnations and their files."""
+    def event_files(self) -> dict[str, list[tuple[int, Path]]]:
+        """For each node, its incarnations and their events."""
+        return dict(self._incarnations(_EVENTS_FILE))
+
+    def journals(self) -> dict[str, list[tuple[int, Path]]]:
+        """For each node that kept journals, its incarnations and their journals."""
+        return {node: files for node, files in self._incarnations(_JOURNAL_FILE) if files}
+
+    def _incarnations(self, kind: re.Pattern[str]) -> list[tuple[str, list[tuple[int, Path]]]]:
+        """For each node, its incarnations and their files of a kind."""
         return [
-            (folder.name, sorted((int(m[1]), f) for f in folder.iterdir() if (m := _EVENTS_FILE.fullmatch(f.name))))
+            (folder.name, sorted((int(m[1]), f) for f in folder.iterdir() if (m := kind.fullmatch(f.name))))
             for folder in sorted(path for path in (self.path / "nodes").glob("*") if path.is_dir())
         ]
 
@@ -196,6 +209,7 @@ _T = TypeVar("_T")
 _Decode: TypeAlias = Callable[[bytes], _T]
 
 _EVENTS_FILE = re.compile(r"events-(\d+)\.jsonl")
+_JOURNAL_FILE = re.compile(r"journal-(\d+)")
 _ORDER_LINE = re.compile(r"(\S+) ([1-9]\d{0,17})\n", re.ASCII)
 _json_object = msgspec.json.Decoder(dict[str, Any])
 

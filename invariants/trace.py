@@ -108,13 +108,13 @@ def first_difference(a: Iterable[TraceItem], b: Iterable[TraceItem], context: in
     for common, (left, right) in enumerate(zip_longest(a, b)):
         if left is None or right is None or left.line != right.line:
             ends = [item.event for item in (left, right) if item is not None]
-            fields = _differing(*ends) if len(ends) == 2 else {}
+            fields = differing(*ends) if len(ends) == 2 else {}
             return Difference(common, left, right, fields, _led_to(list(window), ends, context))
         window.append(left)
     return None
 
 
-def _differing(left: AnyEvent | Op, right: AnyEvent | Op) -> dict[str, tuple[Any, Any]]:
+def differing(left: AnyEvent | Op, right: AnyEvent | Op) -> dict[str, tuple[Any, Any]]:
     """The fields that both have, with unlike values, `kind` first."""
     pairs = {"kind": (kind_of(left), kind_of(right))}
     pairs |= {

@@ -10,7 +10,9 @@ Read in this order, each file leaning only on those before it:
     machine     the replicated state machine: a key-value store with client sessions
     replica     one node without its host: core, write-ahead log format and state machine in step
     inputs      what a replica is told, as data
+    framing     records in a file, and which damage is a torn tail
     disk, wal   files that can lose what was not synced; the write-ahead log in them
+    journal     all that a node took, and what came of it, so that it can be lived again
     codec, transport   frames over TCP, and the links between nodes
     host        the live host: real clock, real sockets, real disk around a replica
     http_api    what clients see

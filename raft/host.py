@@ -1,8 +1,15 @@
 """The live host of a replica: the real clock, TCP links and a real disk.
 
 Every input (a message, the timer, a client's command, a completed sync) goes into the replica, and one `advance`
-follows for all inputs of the same turn of the event loop; that is what batches entries and syncs under load. The
-outputs are carried out in the order that the replica asks for: events, messages, the write, answers.
+follows for all inputs of the same turn of the event loop; that is what batches entries and syncs under load. A turn:
+
+    1. take      the inputs, each given to the replica when it comes
+    2. advance   and number the messages, so that they can be reported
+    3. journal   the inputs and a digest of what came of them, before anybody can see anything of it
+    4. report    what was received, what the replica says, what is sent: one write
+    5. carry out send, start writing, answer, set the timer
+
+An error of the replica's own is the end of the node: the inputs up to it are journaled and reported, and nothing else.
 """
 
 from __future__ import annotations
@@ -10,19 +17,21 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from invariants.events import MessageReceived, MessageSent, encode
+from invariants.events import Event, MessageReceived, MessageSent, encode
 from raft.disk import FaultDisk
+from raft.inputs import Input, Persisted, Received, Submitted, Ticked, apply
+from raft.journal import Journal
 from raft.machine import Result
 from raft.messages import Message
 from raft.pending import Write
 from raft.replica import Output, Replica
-from raft.transport import Transport
+from raft.transport import Numbered, Transport
 from raft.wal import WriteAheadLog
 
 IN_PLACE_SYNC_US = 10_000
@@ -59,7 +68,10 @@ class EventFile:
 
 
 class LiveHost:
-    """Runs one replica. `epoch_us` is the moment of the monotonic clock that counts as time 0."""
+    """Runs one replica. `epoch_us` is the moment of the monotonic clock that counts as time 0.
+
+    Whoever makes the replica writes the start of the `journal` first.
+    """
 
     def __init__(
         self,
@@ -69,13 +81,17 @@ class LiveHost:
         epoch_us: int,
         random: Random,
         events: EventFile | None,
+        journal: Journal | None = None,
     ) -> None:
         self.epoch_us = epoch_us
-        self.replica = make_replica(self.now_us())
+        now_us = self.now_us()
+        self.replica = make_replica(now_us)
         self.wal = wal
         self.transport: Transport | None = None
         self._random = random
         self._events = events
+        self._journal = journal
+        self._received: list[Event] = []  # in this turn, and not reported yet
         self._loop = asyncio.get_running_loop()
         self._syncer = ThreadPoolExecutor(1, thread_name_prefix="sync")
         self._advance_is_due = False
@@ -83,6 +99,7 @@ class LiveHost:
         self._timer_us = 0
         self._last_sync_us = 0
         self._closed = False
+        self._advance(now_us)  # the first turn is its start alone, whatever comes in before it acts
 
     def now_us(self) -> int:
         return monotonic_us() - self.epoch_us
@@ -90,7 +107,7 @@ class LiveHost:
     def start(self, transport: Transport) -> None:
         """Begins to act. Until now nothing was sent, and no timer ran."""
         self.transport = transport
-        self._advance_soon()
+        self._set_timer(self.replica.core.deadline_us)
 
     async def close(self) -> None:
         """Stops acting. A write under way is waited for; nothing else is made durable."""
@@ -98,8 +115,9 @@ class LiveHost:
         if self._timer is not None:
             self._timer.cancel()
         await self._loop.run_in_executor(None, self._syncer.shutdown)
-        if self._events is not None:
-            self._events.close()
+        for file in (self._journal, self._events):
+            if file is not None:
+                file.close()
 
     # ---- inputs ---------------------------------------------------------------------------------------------------
 
@@ -109,17 +127,18 @@ class LiveHost:
         now_us = self.now_us()
         if self._events is not None:
             core = self.replica.core
-            event = MessageReceived(
-                node=core.node,
-                inc=core.incarnation,
-                t_us=now_us,
-                sender=source,
-                sender_inc=incarnation,
-                number=number,
-                type=type(message).__name__,
+            self._received.append(
+                MessageReceived(
+                    node=core.node,
+                    inc=core.incarnation,
+                    t_us=now_us,
+                    sender=source,
+                    sender_inc=incarnation,
+                    number=number,
+                    type=type(message).__name__,
+                )
             )
-            self._events.write([encode(event)])
-        self.replica.receive(source, message, now_us)
+        self._take(Received(source, incarnation, number, message, now_us))
         self._advance_soon()
 
     def submit(self, command: bytes) -> asyncio.Future[tuple[int, int, Result]]:
@@ -128,7 +147,7 @@ class LiveHost:
         Raises NotLeaderError at once if this node does not lead.
         """
         future: asyncio.Future[tuple[int, int, Result]] = self._loop.create_future()
-        if self._closed or not self.replica.submit(future, command, self.now_us()):
+        if self._closed or not self._take(Submitted(command, self.now_us()), future):
             raise NotLeaderError
         self._advance_soon()
         return future
@@ -136,55 +155,87 @@ class LiveHost:
     def _on_timer(self) -> None:
         self._timer = None
         if not self._closed:
-            self.replica.tick(self.now_us())
-            self._advance()
+            now_us = self.now_us()
+            self._take(Ticked(now_us))
+            self._advance(now_us)
 
     def _on_synced(self, lsn: int) -> None:
         if not self._closed:
-            self.replica.persisted(lsn, self.now_us())
-            self._advance()
+            now_us = self.now_us()
+            self._take(Persisted(lsn, now_us))
+            self._advance(now_us)
 
     def _on_synced_by_thread(self, lsn: int, done: asyncio.Future[None]) -> None:
         done.result()  # a failed sync must end the node: what is on disk now is unknown
         self._on_synced(lsn)
+
+    def _take(self, given: Input, token: Any = None) -> bool:
+        """Gives the replica an input of this turn. False: a command that was refused."""
+        if self._journal is not None:
+            self._journal.took(given)
+        try:
+            return apply(self.replica, given, token)
+        except Exception as error:
+            self._die(error)
+            raise
+
+    def _die(self, error: Exception) -> None:
+        """The replica is in the middle of a step, so this is its end; what led to it is left behind.
+
+        Said to the loop, since not all who hand in inputs pass errors on: the HTTP server answers 500.
+        """
+        self._closed = True
+        if self._journal is not None:
+            self._journal.died(self.now_us())
+        if self._events is not None:
+            self._events.write([encode(event) for event in self._received])
+        self._loop.call_exception_handler({"message": "the replica failed", "exception": error})
 
     # ---- outputs --------------------------------------------------------------------------------------------------
 
     def _advance_soon(self) -> None:
         if not self._advance_is_due:
             self._advance_is_due = True
-            self._loop.call_soon(self._advance)
+            self._loop.call_soon(self._advance_if_due)
 
-    def _advance(self) -> None:
+    def _advance_if_due(self) -> None:
+        # A timer or a sync may have done it already.
+        if self._advance_is_due and not self._closed:
+            self._advance(self.now_us())
+
+    def _advance(self, now_us: int) -> None:
+        """The end of a turn: all that has become due."""
         self._advance_is_due = False
-        if self._closed:
-            return
-        output = self.replica.advance()
-        self._report(output)
-        self._send(output)
+        try:
+            output = self.replica.advance()
+        except Exception as error:
+            self._die(error)
+            raise
+        transport = self.transport
+        numbered = transport.number(output.messages) if transport is not None and output.messages else []
+        if self._journal is not None:
+            self._journal.acted(output, now_us, _unsent(output, numbered))
+        if self._events is not None:
+            self._report(output, numbered, now_us)
+        if transport is not None:
+            transport.send(numbered)
         if output.write is not None:
             self._persist(output.write)
         self._answer(output)
-        self._set_timer(output.deadline_us)
+        if transport is not None:
+            self._set_timer(output.deadline_us)
 
-    def _report(self, output: Output) -> None:
-        if self._events is not None and output.events:
-            self._events.write([encode(event) for event in output.events])
-
-    def _send(self, output: Output) -> None:
-        if not output.messages or self.transport is None:
-            return
-        numbered = self.transport.number(output.messages)
-        if self._events is not None and numbered:
-            core = self.replica.core
-            node, inc, now_us = core.node, core.incarnation, self.now_us()
-            self._events.write(
-                [
-                    encode(MessageSent(node=node, inc=inc, t_us=now_us, to=to, number=number, type=type(m).__name__))
-                    for to, number, m in numbered
-                ]
-            )
-        self.transport.send(numbered)
+    def _report(self, output: Output, numbered: Sequence[Numbered], now_us: int) -> None:
+        assert self._events is not None
+        node, inc = self.replica.core.node, self.replica.core.incarnation
+        lines = [encode(event) for event in (*self._received, *output.events)]
+        lines += [
+            encode(MessageSent(node=node, inc=inc, t_us=now_us, to=to, number=number, type=type(message).__name__))
+            for to, number, message in numbered
+        ]
+        self._received.clear()
+        if lines:
+            self._events.write(lines)
 
     def _persist(self, write: Write) -> None:
         self.wal.append(write.records)
@@ -236,3 +287,11 @@ class LiveHost:
             self._timer.cancel()
         self._timer_us = deadline_us
         self._timer = self._loop.call_later(max(0, deadline_us - self.now_us()) / 1e6, self._on_timer)
+
+
+def _unsent(output: Output, numbered: Sequence[Numbered]) -> Sequence[int]:
+    """The positions of the messages that got no number: all those to peers whose link is down, at this moment."""
+    if len(numbered) == len(output.messages):
+        return ()
+    reached = {to for to, _, _ in numbered}  # asked for membership only
+    return [position for position, (to, _) in enumerate(output.messages) if to not in reached]

@@ -23,6 +23,7 @@ from raft.core import Core
 from raft.disk import Disk, FaultDisk, OsDisk
 from raft.host import EventFile, LiveHost
 from raft.http_api import HttpApi
+from raft.journal import Journal, Start
 from raft.machine import Machine
 from raft.messages import Recovered
 from raft.replica import Replica
@@ -36,7 +37,8 @@ EXIT_REFUSED = 78
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a node needs to know. Ports of 0 take free ones; `events_file` None reports no events.
+    """All that a node needs to know. Ports of 0 take free ones. Without `events_file` it reports no events, without
+    `journal_file` it keeps no journal.
 
     `seed` feeds the election timer's stream and the disk's; `epoch_us` is time 0 on the monotonic clock.
     `fault_disk` puts the layer that loses unsynced writes over the real disk.
@@ -54,6 +56,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: int = 1
     epoch_us: int = 0
     events_file: str | None = None
+    journal_file: str | None = None
     fault_disk: bool = False
     commit_timeout_s: float = 5.0
     token: str | None = None
@@ -115,12 +118,28 @@ class Node:
         self.disk = parts.disk(disk) if config.fault_disk else disk
         wal = parts.wal(self.disk)
         recovered = wal.recover(Identity(config.cluster, config.node))
+        journal = Journal(Path(config.journal_file)) if config.journal_file else None
+        peers = sorted(config.peers)
 
         def make(now_us: int) -> Replica:
+            if journal is not None:
+                journal.start(
+                    Start(
+                        cluster=config.cluster,
+                        node=config.node,
+                        peers=peers,
+                        incarnation=config.incarnation,
+                        timing=config.timing,
+                        seed=config.seed,
+                        log_size=wal.size(),
+                        clock=[(0, 0, 0)],
+                        now_us=now_us,
+                    )
+                )
             return make_replica(
                 parts,
                 node=config.node,
-                peers=sorted(config.peers),
+                peers=peers,
                 incarnation=config.incarnation,
                 timing=config.timing,
                 seed=config.seed,
@@ -134,6 +153,7 @@ class Node:
             epoch_us=config.epoch_us,
             random=Random(f"{config.seed}/disk"),
             events=EventFile(Path(config.events_file)) if config.events_file else None,
+            journal=journal,
         )
         hello = Hello(PROTOCOL_VERSION, config.cluster, config.node, config.incarnation, "")
         self._transport = parts.transport(hello, config.peers, host.on_message)

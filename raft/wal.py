@@ -1,7 +1,6 @@
 """The write-ahead log: term, vote, entries and truncations in one file, in the order in which they happened.
 
-    file    = magic (8 bytes), then records
-    record  = length (4 bytes), CRC-32 of the body (4 bytes), body; numbers are big-endian
+    file    = magic (8 bytes), then records as in `raft.framing`
     body    = a msgpack array of everything that one write made durable together (`raft.messages.Record`)
 
 A record is written and synced as a whole before the next one is begun. So a damaged record with nothing behind it is
@@ -13,27 +12,23 @@ been a vote or an acknowledged entry.
 from __future__ import annotations
 
 import logging
-import struct
-import zlib
 from collections.abc import Sequence
 from itertools import chain
 
 import msgspec
 
 from raft.disk import Disk
+from raft.framing import DamagedRecordError, frame, unframe
 from raft.messages import Entry, HardState, Record, Recovered, Truncate
 
 MAGIC = b"RCWAL\x00\x00\x01"
 FILE = "raft.wal"
 IDENTITY = "identity.json"
-MAX_BODY = 1 << 30
 
 log = logging.getLogger("raft.wal")
 
-_HEADER = 8
-_unpack_header = struct.Struct(">II").unpack_from
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[Record])
+_decode = msgspec.msgpack.Decoder(list[Record]).decode
 
 
 class CorruptLogError(Exception):
@@ -49,8 +44,7 @@ class Identity(msgspec.Struct, frozen=True):
 
 def encode_record(records: Sequence[Record]) -> bytes:
     """One write's worth of records, framed."""
-    body = _encoder.encode(records)
-    return len(body).to_bytes(4, "big") + zlib.crc32(body).to_bytes(4, "big") + body
+    return frame(_encoder.encode(records))
 
 
 def decode_records(data: bytes, name: str = FILE) -> tuple[list[list[Record]], int]:
@@ -63,54 +57,20 @@ def decode_records(data: bytes, name: str = FILE) -> tuple[list[list[Record]], i
             f"{name}, offset 0: not a write-ahead log of this version (expected {MAGIC!r}). {_ADVICE}"
         )
     batches: list[list[Record]] = []
-    offset = len(MAGIC)
-    while offset < len(data):
-        found = _record_at(data, offset)
-        if found is None:
-            later = _next_record(data, offset + 1)
-            if later is None:
-                return batches, offset
-            raise CorruptLogError(
-                f"{name}, offset {offset}: the record is damaged, and an intact one follows at offset {later}, "
-                f"so this is no torn tail. {_ADVICE}"
-            )
-        batch, offset = found
-        batches.append(batch)
-    return batches, offset
+    good = len(MAGIC)
+    try:
+        for batch, end in unframe(data, good, _decode):
+            batches.append(batch)
+            good = end
+    except DamagedRecordError as error:
+        raise CorruptLogError(f"{name}, offset {error.offset}: {error}. {_ADVICE}") from None
+    return batches, good
 
 
 _ADVICE = (
     "Refusing to start: this node may have forgotten a vote or an acknowledged entry. "
     "Restore the data folder, or remove this server from the cluster and add it again under a new name."
 )
-
-
-def _record_at(data: bytes, offset: int) -> tuple[list[Record], int] | None:
-    """The record at `offset` and where it ends; None if there is no intact one."""
-    begin = offset + _HEADER
-    if begin > len(data):
-        return None
-    length, checksum = _unpack_header(data, offset)
-    end = begin + length
-    if not 0 < length <= MAX_BODY or end > len(data):
-        return None
-    body = data[begin:end]
-    if zlib.crc32(body) != checksum:
-        return None
-    try:
-        return _decoder.decode(body), end
-    except msgspec.MsgspecError:
-        return None
-
-
-def _next_record(data: bytes, offset: int) -> int | None:
-    """Where the next intact record begins, at any byte: the damaged length cannot be trusted to lead there."""
-    for candidate in range(offset, len(data) - _HEADER):
-        # A body is a msgpack array that is not empty; this looks at one byte before it computes a checksum.
-        first = data[candidate + _HEADER]
-        if (0x91 <= first <= 0x9F or first in (0xDC, 0xDD)) and _record_at(data, candidate) is not None:
-            return candidate
-    return None
 
 
 def fold(batches: Sequence[Sequence[Record]], name: str = FILE) -> Recovered:
@@ -187,6 +147,10 @@ class WriteAheadLog:
                 f"{name}: this folder belongs to node {found.node!r} of cluster {found.cluster!r}, "
                 f"not to node {identity.node!r} of cluster {identity.cluster!r}. Give each node a folder of its own."
             )
+
+    def size(self) -> int:
+        """How many bytes the log has, with those that are not synced."""
+        return len(self.disk.read(FILE))
 
     def append(self, records: Sequence[Record]) -> None:
         self.disk.append(FILE, encode_record(records))

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import typer
 
-from chaos.cli import cluster, mutants, repro, run, saved, selfcheck, shrink, trace
+from chaos.cli import cluster, mutants, replay, repro, run, saved, selfcheck, shrink, trace
 from invariants.verdict import EXIT_HARNESS, EXIT_USAGE
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("check")(saved.check)
 app.command("report")(saved.report)
 app.command("trace")(trace.trace)
 app.command("diff")(trace.diff)
+app.command("replay")(replay.replay)
 app.command("shrink")(shrink.shrink)
 app.command("repro")(repro.repro)
 app.command("selfcheck")(selfcheck.command)

@@ -56,6 +56,15 @@ def report(
         fail(str(error))
 
 
+def known_nodes(run: RunDir, wanted: list[str]) -> list[str]:
+    """What was given as --node, each of which must be a node of the run. Raises RunDirError for what is no run."""
+    there = run.load_info().nodes
+    for node in wanted:
+        if node not in there:
+            fail(f"--node: {node!r} is no node of {run.path}; there are {', '.join(there)}")
+    return wanted
+
+
 def _why(verdict: Verdict) -> str:
     return verdict.violations[0].message if verdict.violations else verdict.reason
 

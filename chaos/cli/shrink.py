@@ -15,6 +15,7 @@ from tabulate import tabulate
 
 from chaos.cli.common import fail, say
 from chaos.cli.saved import RunPath
+from chaos.execution.merge import MergeError
 from chaos.reproduction.file import save
 from chaos.schedule import ScheduleError
 from chaos.settings import program
@@ -55,7 +56,7 @@ def shrink(
     file = out if out is not None else run / DEFAULT_NAME
     try:
         failure = failure_in(RunDir(run), invariant)
-    except (RunDirError, ScheduleError) as error:
+    except (MergeError, RunDirError, ScheduleError) as error:
         fail(str(error))
     except NothingToShrinkError as error:
         say(f"raft-chaos: {error}")

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from chaos.cli.common import fail
-from chaos.cli.saved import RunPath
+from chaos.cli.saved import RunPath, known_nodes
 from invariants.rundir import RunDir, RunDirError
 from invariants.trace import KINDS, Difference, Relation, concerned, digest, first_difference, kind_of
 from invariants.verdict import EXIT_VALID, EXIT_VIOLATED
@@ -45,7 +45,7 @@ def trace(
     if not from_s <= until_s:
         fail(f"--until: expected a time that is not before --from ({from_s:g} s), got {until_s:g}")
     try:
-        nodes = _nodes(RunDir(run), node)
+        nodes = set(known_nodes(RunDir(run), node or [])) or None
         items = (
             item.event
             for item in RunDir(run).trace()
@@ -53,7 +53,7 @@ def trace(
             and (kinds is None or kind_of(item.event) in kinds)
             and (nodes is None or not nodes.isdisjoint(concerned(item.event)))
         )
-        _print_lines(transcript(islice(items, limit)))
+        print_lines(transcript(islice(items, limit)))
     except RunDirError as error:
         fail(str(error))
 
@@ -70,11 +70,11 @@ def diff(
         found = first_difference(RunDir(left).trace(), RunDir(right).trace(), context)
         if found is None:
             sha256, events = digest(RunDir(left).trace())
-            _print_lines([f"equal: {count(events, 'event')}, SHA-256 {sha256}"])
+            print_lines([f"equal: {count(events, 'event')}, SHA-256 {sha256}"])
             raise typer.Exit(EXIT_EQUAL)
     except RunDirError as error:
         fail(str(error))
-    _print_lines(describe_difference(found, str(left), str(right)))
+    print_lines(describe_difference(found, str(left), str(right)))
     raise typer.Exit(EXIT_DIFFERENT)
 
 
@@ -89,16 +89,6 @@ def _kinds(text: str | None) -> set[str] | None:
         if kind not in KINDS:
             fail(f"--kind: {kind!r} is unknown; expected some of {', '.join(KINDS)}")
     return set(kinds)
-
-
-def _nodes(run: RunDir, wanted: list[str] | None) -> set[str] | None:
-    there = run.load_info().nodes
-    if not wanted:
-        return None
-    for node in wanted:
-        if node not in there:
-            fail(f"--node: {node!r} is no node of {run.path}; there are {', '.join(there)}")
-    return set(wanted)
 
 
 # ---- what is printed ---------------------------------------------------------------------------------------------
@@ -120,7 +110,7 @@ def describe_difference(found: Difference, left: str, right: str) -> Iterator[st
         yield "They are the same event, written in other bytes."
 
 
-def _print_lines(lines: Iterable[str]) -> None:
+def print_lines(lines: Iterable[str]) -> None:
     """Prints until all is said or nobody reads any more (`| head`), which is no error."""
     try:
         for text in lines:

@@ -157,6 +157,10 @@ class Player:
                 break
         return Played(self.judge.verdicts(), done, self._instead, self.trace.digest())
 
+    def add_call(self, call: Call) -> None:
+        """Makes a call known that the execution did not have, for one that is made step by step."""
+        self._calls[call.id] = call
+
     def do(self, number: int, step: Step) -> str:
         """Does one step, by whose number later ones will refer to it; returns why it cannot be done, or ""."""
         return self._doing[step.__class__](number, step)

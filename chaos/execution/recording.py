@@ -6,10 +6,12 @@ recorder sees what clients and the harness had to say in between. Together they 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
+
+from msgspec.structs import replace
 
 from chaos.execution.steps import (
     Call,
@@ -39,17 +41,17 @@ from raft.node import Parts
 from raft.replica import Reply
 from raft.timing import Timing
 
-_OF_NODES = (NodeLaunched, NodeKilled, NodeExited)
+OF_NODES = (NodeLaunched, NodeKilled, NodeExited)
 """What the steps themselves bring about."""
 
 
 def record(
-    schedule: Schedule, timing: Timing, parts: Parts, *, until: str | None = None
+    schedule: Schedule, timing: Timing, parts: Parts, *, fail_fast: bool = False, until: str | None = None
 ) -> tuple[Simulated, Execution]:
-    """Makes the run of a schedule in `sim`, up to the first violation of `until`; returns also its execution."""
+    """Makes the run of a schedule in `sim`, up to its first violation or that of `until`; returns its execution too."""
     recording = Recording()
     driver = _RecordingDriver(MemoryDriver(parts), recording)
-    run = VirtualRun(schedule, timing=timing, driver=driver, recorder=recording, until=until)
+    run = VirtualRun(schedule, timing=timing, driver=driver, recorder=recording, fail_fast=fail_fast, until=until)
     simulated = run.go()
     return simulated, recording.execution(schedule.header.seed, schedule.header.nodes, run.timing)
 
@@ -80,10 +82,25 @@ class Calls:
         self.by_id[call.id] = self.by_command[session, call.serial] = call
         return call
 
-    def of_command(self, command: bytes) -> Call | None:
-        """Whose command it is; None for one that no client of the run sent."""
+    def of_command(self, command: bytes) -> Call:
+        """Whose command it is. One that no client of the run sent is a call that nobody invoked."""
         decoded = decode_command(command)
-        return self.by_command.get((decoded.client or "", decoded.serial))
+        known = self.by_command.get((decoded.client or "", decoded.serial))
+        if known is not None:
+            return known
+        call = Call(
+            id=f"other/{len(self.by_id)}",
+            client="other",
+            process=-1,
+            f=decoded.op,
+            key=decoded.key,
+            session=decoded.client,
+            serial=decoded.serial,
+            value=decoded.value,
+            expected=decoded.expected,
+        )
+        self.by_id[call.id] = call
+        return call
 
 
 class Recording:
@@ -95,7 +112,7 @@ class Recording:
         self._sent: dict[
             tuple[str, int, int], tuple[int, int]
         ] = {}  # message -> (step, which of those to the receiver)
-        self._answers: dict[tuple[int, int], int] = {}  # (index, term) of an answer -> the step that submitted it
+        self._answers: dict[tuple[str, int, int], int] = {}  # (call, index, term) of an answer -> who submitted it
 
     def execution(self, seed: int, nodes: list[str], timing: Timing) -> Execution:
         return Execution(
@@ -107,17 +124,27 @@ class Recording:
         self.steps.append(step)
         return len(self.steps) - 1
 
-    def acted(self, number: int, node: str, incarnation: int, report: StepReport) -> None:
-        """What a step came to: later ones refer to it."""
+    def sent(self, step: int, node: str, incarnation: int, numbers: Iterable[tuple[str, int | None]]) -> None:
+        """A step of the node sent messages: (to, number) of each in order, no number for one that was lost at once."""
         to_each: dict[str, int] = {}
-        for to, message, _ in report.sends:
+        for to, number in numbers:
             nth = to_each[to] = to_each.get(to, -1) + 1
-            self._sent[node, incarnation, message] = (number, nth)
+            if number is not None:
+                self._sent[node, incarnation, number] = (step, nth)
 
-    def answered(self, step: int, reply: Reply) -> None:
-        """A client got this answer, or might have."""
-        if reply.result is not None:
-            self._answers[reply.index, reply.term] = step
+    def answered(self, reply: Reply) -> None:
+        """A client got this answer to the step that is its token, or might have."""
+        submitted = self.steps[reply.token]
+        if reply.result is not None and isinstance(submitted, Submit):
+            self._answers[submitted.call, reply.index, reply.term] = reply.token
+
+    def has(self, sender: str, sender_inc: int, number: int) -> bool:
+        """Whether the step that sent the message is there already."""
+        return (sender, sender_inc, number) in self._sent
+
+    def can_end(self, op: Op) -> bool:
+        """Whether the answer with which the client's operation ended is there already, if it ended with one."""
+        return op.index is None or op.term is None or (op.op, op.index, op.term) in self._answers
 
     def message(self, sender: str, sender_inc: int, number: int) -> tuple[int, int]:
         """The step that sent the message, and which of those to its receiver it is. Raises KeyError."""
@@ -129,7 +156,7 @@ class Recording:
         if stream == HARNESS_STREAM:
             for line in lines.splitlines():
                 event = events.decode(line)
-                if not isinstance(event, _OF_NODES):
+                if not isinstance(event, OF_NODES):
                     self.add(Note(event))  # type: ignore[arg-type]  # only the harness writes to its stream
         elif stream == HISTORY_STREAM:
             for line in lines.splitlines():
@@ -140,8 +167,8 @@ class Recording:
         if op.type == "invoke":
             self.calls.invoked(op)
             self.add(Invoke(op.op, op.t_us))
-        elif op.index is not None and op.term is not None and (op.index, op.term) in self._answers:
-            self.add(Return(op.op, answer=self._answers[op.index, op.term], at_us=op.t_us))
+        elif op.index is not None and op.term is not None:
+            self.add(Return(op.op, answer=self._answers[op.op, op.index, op.term], at_us=op.t_us))
         else:
             self.add(Return(op.op, type=op.type, error=op.error, at_us=op.t_us))
 
@@ -164,7 +191,7 @@ class _RecordedNode:
     def __init__(self, node: SteppedNode, recording: Recording, number: int) -> None:
         self._node = node
         self._recording = recording
-        self._submitted: dict[Any, int] = {}  # token -> step
+        self._submitted: dict[Any, int] = {}  # token of the run's client -> step
         self.first = self._took(number, node.first)
 
     def receive(
@@ -184,7 +211,6 @@ class _RecordedNode:
 
     def submit(self, token: Any, command: bytes, now_us: int, failpoint: Failpoint | None) -> StepReport:
         call = self._recording.calls.of_command(command)
-        assert call is not None, "the command of a client that never invoked it"
         step = self._recording.add(Submit(self._node.name, call.id, self._local(now_us), stop=failpoint))
         self._submitted[token] = step
         return self._took(step, self._node.submit(token, command, now_us, failpoint))
@@ -198,9 +224,10 @@ class _RecordedNode:
         return kept, lost
 
     def _took(self, number: int, report: StepReport) -> StepReport:
-        self._recording.acted(number, self._node.name, self._node.incarnation, report)
+        numbers = ((to, message) for to, message, _ in report.sends)
+        self._recording.sent(number, self._node.name, self._node.incarnation, numbers)
         for reply in report.replies:
-            self._recording.answered(self._submitted[reply.token], reply)
+            self._recording.answered(replace(reply, token=self._submitted[reply.token]))
         return report
 
     def _local(self, now_us: int) -> int:

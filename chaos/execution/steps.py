@@ -23,14 +23,17 @@ from raft.timing import Timing
 
 
 class Call(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A client operation. `process` is its client's at the time; its command carries `session` and `serial` (§8)."""
+    """A client operation. `process` is its client's at the time; its command carries `session` and `serial` (§8).
+
+    `session` None: the client did not name itself.
+    """
 
     id: str
     client: str
     process: int
     f: OpFunction
     key: str
-    session: str
+    session: str | None
     serial: int
     value: Value = None
     expected: Value = None

@@ -33,7 +33,7 @@ from chaos.live.status import poll_status
 from chaos.live.watcher import Watcher
 from chaos.schedule import Operation, Schedule, save
 from chaos.target import Target
-from chaos.vacuity import COMPLETED
+from chaos.vacuity import COMPLETED, FAILED_FAST
 from invariants.events import HARNESS, HarnessEvent, Phase, PhaseStarted, RunEnded, encode
 from invariants.judge import Judge
 from invariants.rundir import RunDir, RunInfo
@@ -335,7 +335,7 @@ class _LiveRun:
                 self.violations.append(violation)
                 self.watch.violation(violation)
                 if self.fail_fast:
-                    self._stop(f"ended at the first violation, of {violation.invariant}")
+                    self._stop(f"{FAILED_FAST}, of {violation.invariant}")
             if time.monotonic() - told >= self.watch.every_s:
                 told = time.monotonic()
                 self.watch.progress(self._snapshot())

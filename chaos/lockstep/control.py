@@ -30,6 +30,7 @@ class NodeSetup(msgspec.Struct, frozen=True):
     links: dict[str, tuple[str, int]]
     data_dir: str
     events_file: str
+    journal_file: str
     mutant: str | None
     now_us: int
 

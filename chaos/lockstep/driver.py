@@ -82,6 +82,7 @@ class LockstepDriver:
                 links=self.gate.addresses(config.node, config.peers),
                 data_dir=str(folder / "data"),
                 events_file=str(self._run.node_events(config.node, config.incarnation)),
+                journal_file=str(self._run.node_journal(config.node, config.incarnation)),
                 mutant=self._mutant,
                 now_us=now_us,
             )

@@ -5,7 +5,8 @@ when the order for it is there too: of a frame and its order either may come fir
 the one that came over the wire. Its client's commands come with orders, not over HTTP. In between is `SteppedNode`, as
 in the simulator, over a real folder.
 
-A step's events are one write to the incarnation's file, its report goes back, and its messages leave on their links.
+A step is written to the journal, its events are one write to the incarnation's file, its report goes back, and its
+messages leave on their links.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from invariants.events import encode
 from raft.codec import PROTOCOL_VERSION, Hello
 from raft.disk import OsDisk
 from raft.host import EventFile
+from raft.journal import Journal
 from raft.messages import Message
 from raft.node import Parts, crash_on_any_error, run_event_loop
 
@@ -66,13 +68,15 @@ def node_main(setup: NodeSetup, control: Connection) -> None:
 async def _run(setup: NodeSetup, control: Channel) -> None:
     crash_on_any_error(asyncio.get_running_loop())
     parts, folder = parts_of(setup.mutant), Path(setup.data_dir)
+    journal = Journal(Path(setup.journal_file))
     try:
-        node = SteppedNode(setup.config, parts, _Folder(folder), setup.now_us)
+        node = SteppedNode(setup.config, parts, _Folder(folder), setup.now_us, journal)
     except Exception as error:
+        journal.died(setup.now_us)
         exit_code = _last_words(control, error)
         control.receive()
         os._exit(exit_code)
-    await SteppedHost(setup, parts, node, control).start()
+    await SteppedHost(setup, parts, node, control, journal).start()
     await asyncio.Event().wait()  # the controller ends this process
 
 
@@ -87,10 +91,11 @@ def _last_words(control: Channel, error: Exception) -> int:
 class SteppedHost:
     """Carries out orders, one at a time, and answers each."""
 
-    def __init__(self, setup: NodeSetup, parts: Parts, node: SteppedNode, control: Channel) -> None:
+    def __init__(self, setup: NodeSetup, parts: Parts, node: SteppedNode, control: Channel, journal: Journal) -> None:
         config = setup.config
         self._control = control
         self._node = node
+        self._journal = journal
         self._events = EventFile(Path(setup.events_file))
         hello = Hello(PROTOCOL_VERSION, config.cluster, config.node, config.incarnation, "")
         self._transport = parts.transport(hello, setup.links, self._on_frame)
@@ -124,11 +129,11 @@ class SteppedHost:
                 self._ordered = order
                 self._receive_if_complete()
             case Tick(now_us, failpoint):
-                self._step(lambda: node.tick(now_us, failpoint))
+                self._step(now_us, lambda: node.tick(now_us, failpoint))
             case Persisted(lsn, now_us, failpoint):
-                self._step(lambda: node.persisted(lsn, now_us, failpoint))
+                self._step(now_us, lambda: node.persisted(lsn, now_us, failpoint))
             case Submit(token, command, now_us, failpoint):
-                self._step(lambda: node.submit(token, command, now_us, failpoint))
+                self._step(now_us, lambda: node.submit(token, command, now_us, failpoint))
             case ChangeClock(now_us, rate_ppm, jump_us):
                 self._control.send(ClockChanged(node.change_clock(now_us, rate_ppm, jump_us)))
             case Crash(keep_permille, keep_bytes):
@@ -153,14 +158,16 @@ class SteppedHost:
             expected = f"frame {order.number} of {order.sender}/{order.sender_inc}"
             self._control.send(Diverged(f"frame {number} of {sender}/{sender_inc} came instead of {expected}"))
             return
-        self._step(lambda: self._node.receive(sender, sender_inc, number, message, order.now_us, order.failpoint))
+        now_us, failpoint = order.now_us, order.failpoint
+        self._step(now_us, lambda: self._node.receive(sender, sender_inc, number, message, now_us, failpoint))
 
     # ---- outputs --------------------------------------------------------------------------------------------------
 
-    def _step(self, step: Callable[[], StepReport]) -> None:
+    def _step(self, now_us: int, step: Callable[[], StepReport]) -> None:
         try:
             report = step()
         except Exception as error:
+            self._journal.died(now_us)
             # Not at once: what it has sent in earlier steps may still be on its way out of this process.
             self._exit_code = _last_words(self._control, error)
             return

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from chaos.analysis import analyse
+from chaos.execution.merge import Merge
+from chaos.execution.steps import Execution
+from chaos.mutants import parts_of
 from chaos.reproduction.file import Origin
 from chaos.schedule import load
-from chaos.settings import Settings
+from chaos.settings import Settings, settings_of
 from chaos.shrink.failure import Failure
-from invariants.rundir import RunDir, RunDirError, RunInfo
+from invariants.rundir import RunDir
 from invariants.verdict import Verdict
 
 
@@ -17,23 +18,10 @@ class NothingToShrinkError(Exception):
     """The run breaks no invariant, or not the one that was asked for; says what it does instead."""
 
 
-def settings_of(run: RunDir, info: RunInfo) -> Settings:
-    """What the run was asked to be. Raises RunDirError for a run of another system than our Raft."""
-    try:
-        settings = msgspec.convert(info.config, Settings)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise RunDirError(f"{run.run_json}: config: {error}") from None
-    if settings.command is not None:
-        raise RunDirError(
-            f"{run.path} is a run of another system ({settings.command!r}); only our own Raft can be run step by step"
-        )
-    return settings
-
-
 def failure_in(run: RunDir, invariant: str | None) -> Failure:
     """The first violation of the run, or that of the invariant.
 
-    Raises NothingToShrinkError, RunDirError, ScheduleError.
+    Raises NothingToShrinkError, MergeError, RunDirError, ScheduleError.
     """
     info = run.load_info()
     settings = settings_of(run, info)
@@ -50,7 +38,12 @@ def failure_in(run: RunDir, invariant: str | None) -> Failure:
         timing=settings.timing,
         schedule=load(run.schedule),
         origin=Origin(world=info.world, seed=info.seed, commit=info.commit, versions=info.versions),
+        execution=_merged(run, settings, info.mutant) if info.world == "live" else None,
     )
+
+
+def _merged(run: RunDir, settings: Settings, mutant: str | None) -> Execution:
+    return Merge(run, settings.timing, parts_of(mutant)).go().execution
 
 
 def _shown_at_us(verdict: Verdict) -> int:

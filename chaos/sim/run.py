@@ -27,7 +27,7 @@ from chaos.sim.recorder import LineSink
 from chaos.sim.scheduler import Scheduler
 from chaos.sim.trace import Trace
 from chaos.tally import Tally
-from chaos.vacuity import COMPLETED
+from chaos.vacuity import COMPLETED, FAILED_FAST
 from invariants.events import HARNESS, Phase, PhaseStarted, RunEnded
 from invariants.judge import Judge
 from raft.timing import Timing
@@ -187,7 +187,7 @@ class VirtualRun:
             for violation in self.judge.new_violations():
                 if self._until not in (None, violation.invariant):
                     continue
-                return f"ended at the first violation, of {violation.invariant}"
+                return f"{FAILED_FAST}, of {violation.invariant}"
         return ""
 
     # ---- helpers --------------------------------------------------------------------------------------------------

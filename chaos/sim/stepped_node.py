@@ -12,8 +12,8 @@ Times in here are the run's, except inside the replica, which lives by the node'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -22,7 +22,8 @@ from chaos.schedule import Failpoint
 from chaos.sim.node_clock import NodeClock
 from invariants.events import EntryApplied, Event, MessageReceived, MessageSent
 from raft.disk import Disk
-from raft.inputs import Input, Persisted, Received, apply
+from raft.inputs import Input, Persisted, Received, Submitted, Ticked, apply
+from raft.journal import Start
 from raft.messages import Message
 from raft.node import Parts, make_replica
 from raft.replica import Output, Reply
@@ -63,20 +64,37 @@ class StepConfig(msgspec.Struct, frozen=True):
     clock: list[tuple[int, int, int]]
 
 
+class Witness(Protocol):
+    """Who is told what a node takes and what comes of it, before any of it is carried out: its `raft.journal.Journal`.
+
+    The output is the replica's own, in the time of the node's clock.
+    """
+
+    def start(self, start: Start) -> None: ...
+    def took(self, given: Input, /) -> None: ...
+    def acted(self, output: Output, at_us: int, unsent: Sequence[int], stopped_at: str | None) -> None: ...
+    def clock_changed(self, now_us: int, rate_ppm: int, jump_us: int) -> None: ...
+
+
 class SteppedNode:
     """One incarnation of a node, recovered from `disk` at `now_us`. `first` is the report of its start.
 
     Raises CorruptLogError, or whatever the node itself dies of; so does every step.
     """
 
-    def __init__(self, config: StepConfig, parts: Parts, disk: Disk, now_us: int) -> None:
+    def __init__(
+        self, config: StepConfig, parts: Parts, disk: Disk, now_us: int, witness: Witness | None = None
+    ) -> None:
         self.name = config.node
         self.incarnation = config.incarnation
         self.clock = NodeClock(list(config.clock))
         self.disk = parts.disk(disk)
         self.wal = parts.wal(self.disk)
         self._number = 0
+        self._witness = witness
         recovered = self.wal.recover(Identity(config.cluster, config.node))
+        if witness is not None:
+            witness.start(self._start(config, now_us))
         self.replica = make_replica(
             parts,
             node=config.node,
@@ -97,7 +115,10 @@ class SteppedNode:
         """A frame arrived."""
         events: list[Event] = [self._received(sender, sender_inc, number, message, now_us)]
         stale = message.term < self.replica.core.current_term
-        self.replica.receive(sender, message, now_us if self.clock.is_right else self.clock.local(now_us))
+        local_us = now_us if self.clock.is_right else self.clock.local(now_us)
+        if self._witness is not None:
+            self._witness.took(Received(sender, sender_inc, number, message, local_us))
+        self.replica.receive(sender, message, local_us)
         report = self._advance(events, now_us, failpoint)
         if stale:
             report.stale = True
@@ -105,7 +126,10 @@ class SteppedNode:
 
     def tick(self, now_us: int, failpoint: Failpoint | None) -> StepReport:
         """Its timer is due."""
-        self.replica.tick(self._local(now_us))
+        local_us = self._local(now_us)
+        if self._witness is not None:
+            self._witness.took(Ticked(local_us))
+        self.replica.tick(local_us)
         return self._advance([], now_us, failpoint)
 
     def persisted(self, lsn: int, now_us: int, failpoint: Failpoint | None) -> StepReport:
@@ -113,37 +137,59 @@ class SteppedNode:
         self.wal.sync()
         if failpoint == "after_sync":
             return StepReport([], [], 0, [], 0, stopped=True)
-        self.replica.persisted(lsn, self._local(now_us))
+        local_us = self._local(now_us)
+        if self._witness is not None:
+            self._witness.took(Persisted(lsn, local_us))
+        self.replica.persisted(lsn, local_us)
         return self._advance([], now_us, failpoint)
 
     def submit(self, token: Any, command: bytes, now_us: int, failpoint: Failpoint | None) -> StepReport:
         """A client's command. Its answer will carry `token`, now or in a later step."""
-        accepted = self.replica.submit(token, command, self._local(now_us))
+        local_us = self._local(now_us)
+        if self._witness is not None:
+            self._witness.took(Submitted(command, local_us))
+        accepted = self.replica.submit(token, command, local_us)
         report = self._advance([], now_us, failpoint)
         if not accepted:
             report.accepted, report.leader = False, self.replica.core.leader
         return report
 
-    def turn(self, inputs: Sequence[tuple[Input, Any]], now_us: int, failpoint: Failpoint | None = None) -> StepReport:
+    def turn(
+        self,
+        inputs: Sequence[tuple[Input, Any]],
+        now_us: int,
+        failpoint: Failpoint | None = None,
+        unsent: Collection[int] = (),
+    ) -> StepReport:
         """Several inputs, each with the token of a command, before it acts once, as the live host takes them.
 
-        `now_us` is the time of the acting. Its clock must be right: inputs carry times of the node's own clock.
+        `now_us` is the time of the acting. Inputs carry times of the node's own clock; where that is not right, they
+        are all of this moment. `unsent` are the positions of messages that get no number and are lost.
         """
         events: list[Event] = []
         refused: list[Any] = []
         for given, token in inputs:
             if isinstance(given, Received):
-                events.append(self._received(given.sender, given.sender_inc, given.number, given.message, given.now_us))
+                events.append(self.received(given, now_us))
             elif isinstance(given, Persisted):
                 self.wal.sync()
+            if self._witness is not None:
+                self._witness.took(given)
             if not apply(self.replica, given, token):
                 refused.append(token)
-        report = self._advance(events, now_us, failpoint)
+        report = self._advance(events, now_us, failpoint, unsent)
         report.refused = refused
         return report
 
+    def received(self, given: Received, now_us: int) -> MessageReceived:
+        """What the node reports of that input of a turn that ends at `now_us`."""
+        run_us = given.now_us if self.clock.is_right else now_us
+        return self._received(given.sender, given.sender_inc, given.number, given.message, run_us)
+
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
         """Bends its clock from now on; returns when its timer is due after that."""
+        if self._witness is not None:
+            self._witness.clock_changed(now_us, rate_ppm, jump_us)
         self.clock.change(now_us, rate_ppm, jump_us)
         return self.clock.run(self.replica.core.deadline_us)
 
@@ -171,14 +217,35 @@ class SteppedNode:
             type=message.__class__.__name__,
         )
 
-    def _advance(self, events: list[Event], now_us: int, failpoint: Failpoint | None) -> StepReport:
+    def _start(self, config: StepConfig, now_us: int) -> Start:
+        return Start(
+            cluster=config.cluster,
+            node=config.node,
+            peers=config.peers,
+            incarnation=config.incarnation,
+            timing=config.timing,
+            seed=config.seed,
+            log_size=self.wal.size(),
+            clock=config.clock,
+            now_us=self._local(now_us),
+        )
+
+    def _advance(
+        self, events: list[Event], now_us: int, failpoint: Failpoint | None, unsent: Collection[int] = ()
+    ) -> StepReport:
         output = self.replica.advance()
+        stops = failpoint is not None and self._reached(failpoint, output)
+        if self._witness is not None:
+            self._witness.acted(output, now_us, sorted(unsent), failpoint if stops else None)
         if not self.clock.is_right:
             self._to_run_time(output, now_us)
-        if failpoint is not None and self._reached(failpoint, output):
+        if failpoint is not None and stops:
             return self._stop_at(failpoint, output, events, now_us)
         events += output.events
-        sends = self._send(output.messages, events, now_us) if output.messages else []
+        messages = output.messages
+        if unsent:
+            messages = [message for position, message in enumerate(messages) if position not in unsent]
+        sends = self._send(messages, events, now_us) if messages else []
         write_lsn = 0
         if output.write is not None:
             write_lsn = output.write.lsn

@@ -39,6 +39,9 @@ from raft.messages import (
 )
 from raft.replica import Reply
 
+SHOWN_TERMS = 12
+"""So many terms in a row are said one by one."""
+
 
 def step(done: Step) -> list[str]:
     """All that a step was and did."""
@@ -140,10 +143,14 @@ def _record(record: Record) -> str:
 
 
 def entries(first_index: int, terms: Sequence[int]) -> str:
-    """Entries in a row by index and term: "entry 4 (term 2)", "entries 4-6 (terms 2 2 3)"."""
+    """Entries in a row by index and term: "entry 4 (term 2)", "entries 4-6 (terms 2 2 3)", and where there are many,
+    "entries 1-63 (terms 1 x 62, 2 x 1)"."""
     if len(terms) == 1:
         return f"entry {_entry(first_index, terms[0])}"
-    return f"entries {first_index}-{first_index + len(terms) - 1} (terms {' '.join(map(str, terms))})"
+    shown = " ".join(map(str, terms))
+    if len(terms) > SHOWN_TERMS:
+        shown = ", ".join(f"{term} x {len(list(row))}" for term, row in groupby(terms))
+    return f"entries {first_index}-{first_index + len(terms) - 1} (terms {shown})"
 
 
 def _entry(index: int, term: int) -> str:

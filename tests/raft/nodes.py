@@ -49,11 +49,10 @@ class Nodes:
             cluster="c",
             node=name,
             peers={peer: (HOST, port) for peer, port in self.ports.items() if peer != name},
-            data_dir=str(self._folder / name),
             raft_port=self.ports[name],
             seed=self._starts,
             incarnation=self._starts,
-            **self._options | self._overrides.get(name, {}),
+            **{"data_dir": str(self._folder / name)} | self._options | self._overrides.get(name, {}),
         )
 
     def override(self, name: str, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""Both ways in which the live host makes a write durable: in the event loop, and in a thread while the disk is slow."""
+"""The live host: both ways in which it makes a write durable, what a turn leaves behind, and in which order."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from random import Random
 
 import pytest
 
+from invariants.events import MessageReceived, Started, decode
 from raft import host as host_module
 from raft.codec import PROTOCOL_VERSION, Hello
 from raft.core import Core
-from raft.disk import OsDisk
-from raft.host import LiveHost
+from raft.disk import Disk, MemoryDisk, OsDisk
+from raft.host import EventFile, LiveHost, NotLeaderError
+from raft.inputs import Persisted, Received, Submitted
+from raft.journal import Journal, JournalRecord, Start, Turn, read_journal
 from raft.machine import Command, Machine, encode_command
+from raft.messages import RequestVote
 from raft.node import run_event_loop
 from raft.replica import Replica
 from raft.timing import Timing
@@ -36,6 +40,35 @@ class NotedDisk(OsDisk):
         super().sync(name)
 
 
+def host_on(
+    disk: Disk,
+    core: type[Core] = Core,
+    peers: tuple[str, ...] = (),
+    events: EventFile | None = None,
+    journal: Journal | None = None,
+) -> LiveHost:
+    """n1 with this disk, core and files, not started."""
+    wal = WriteAheadLog(disk)
+    recovered = wal.recover(Identity("c", "n1"))
+    timing = Timing(1_000, 2_000, 500)
+
+    def make_replica(now_us: int) -> Replica:
+        if journal is not None:
+            journal.start(Start("c", "n1", list(peers), 1, timing, 1, wal.size(), [(0, 0, 0)], now_us))
+        made = core(
+            node="n1",
+            peers=peers,
+            incarnation=1,
+            timing=timing,
+            random=Random(1),
+            recovered=recovered,
+            now_us=now_us,
+        )
+        return Replica(made, Machine())
+
+    return LiveHost(make_replica=make_replica, wal=wal, epoch_us=0, random=Random(1), events=events, journal=journal)
+
+
 @pytest.mark.parametrize(("limit_us", "thread"), [(10**9, "MainThread"), (-1, "sync_0")])
 def test_a_command_is_answered_after_a_sync_wherever_that_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit_us: int, thread: str
@@ -44,22 +77,7 @@ def test_a_command_is_answered_after_a_sync_wherever_that_is_done(
 
     async def main() -> None:
         disk = NotedDisk(tmp_path)
-        wal = WriteAheadLog(disk)
-        recovered = wal.recover(Identity("c", "n1"))
-
-        def make_replica(now_us: int) -> Replica:
-            core = Core(
-                node="n1",
-                peers=[],
-                incarnation=1,
-                timing=Timing(1_000, 2_000, 500),
-                random=Random(1),
-                recovered=recovered,
-                now_us=now_us,
-            )
-            return Replica(core, Machine())
-
-        host = LiveHost(make_replica=make_replica, wal=wal, epoch_us=0, random=Random(1), events=None)
+        host = host_on(disk)
         host.start(Transport(Hello(PROTOCOL_VERSION, "c", "n1", 1, ""), {}, host.on_message))
         async with asyncio.timeout(WAIT_S):
             while host.replica.core.commit_index == 0:
@@ -70,5 +88,86 @@ def test_a_command_is_answered_after_a_sync_wherever_that_is_done(
         assert disk.synced_in[before:] == [thread]
         await host.close()
         disk.close()
+
+    run_event_loop(main())
+
+
+# ---- turns -----------------------------------------------------------------------------------------------------------
+
+
+class SecondThought(EventFile):
+    """Looks, before it writes, at what is in the journal by then."""
+
+    def __init__(self, file: Path, journal: Path) -> None:
+        super().__init__(file)
+        self.journaled: list[tuple[list[bytes], list[JournalRecord]]] = []
+        self._journal = journal
+
+    def write(self, lines: list[bytes]) -> None:
+        self.journaled.append((lines, list(read_journal(self._journal))))
+        super().write(lines)
+
+
+VOTE = RequestVote(5, 0, 0)
+
+
+def test_a_turn_is_in_the_journal_before_anybody_can_see_it_and_is_reported_at_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        events = SecondThought(tmp_path / "events", tmp_path / "journal")
+        host = host_on(MemoryDisk(), peers=("n2", "n3"), events=events, journal=Journal(tmp_path / "journal"))
+        for number, sender in ((1, "n2"), (2, "n3")):
+            host.on_message(sender, 1, number, VOTE)
+        with pytest.raises(NotLeaderError):
+            host.submit(b"refused")
+        assert len(events.journaled) == 1, "only its start; what came in belongs to the turn that is not over"
+        async with asyncio.timeout(WAIT_S):
+            while len(events.journaled) < 3:  # the turn, and the one in which its write is durable
+                await asyncio.sleep(0)
+        await host.close()
+        assert isinstance(events.journaled[0][1][0], Start)
+        for place, (_, records) in enumerate(events.journaled, 1):
+            turns = [record for record in records if isinstance(record, Turn)]
+            assert len(turns) == place
+        (started, *_), (received, turn_records), (_, durable_records) = events.journaled
+        assert [type(decode(line)) for line in started] == [Started]
+        assert [type(decode(line)) for line in received] == [MessageReceived, MessageReceived]
+        last = turn_records[-1]
+        assert isinstance(last, Turn)
+        assert [type(given) for given in last.inputs] == [Received, Received, Submitted]
+        durable = durable_records[-1]
+        assert isinstance(durable, Turn)
+        assert (durable.inputs[0].__class__, durable.unsent) == (Persisted, [0, 1]), "both answers had no link"
+
+    run_event_loop(main())
+
+
+class Fragile(Core):
+    def _on_request_vote(self, source: str, m: RequestVote) -> None:
+        if source == "n3":
+            raise ArithmeticError("no vote for n3")
+        super()._on_request_vote(source, m)
+
+
+def test_a_node_whose_replica_fails_leaves_the_inputs_behind_and_does_nothing_more(tmp_path: Path) -> None:
+    async def main() -> None:
+        failures: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
+        events, journal = EventFile(tmp_path / "events"), Journal(tmp_path / "journal")
+        host = host_on(MemoryDisk(), Fragile, ("n2", "n3"), events, journal)
+        host.on_message("n2", 1, 1, VOTE)
+        with pytest.raises(ArithmeticError):
+            host.on_message("n3", 1, 2, VOTE)
+        host.on_message("n2", 1, 3, VOTE)
+        assert [str(error) for error in failures] == ["no vote for n3"]
+        await host.close()
+        _, first, last = read_journal(tmp_path / "journal")
+        assert isinstance(first, Turn) and isinstance(last, Turn)
+        assert (first.inputs, [given.sender for given in last.inputs if isinstance(given, Received)]) == (
+            [],
+            ["n2", "n3"],
+        )
+        assert (len(first.digest), last.digest) == (8, b"")
+        reported = [decode(line) for line in (tmp_path / "events").read_bytes().splitlines()]
+        assert [type(event) for event in reported] == [Started, MessageReceived, MessageReceived]
 
     run_event_loop(main())

@@ -1,0 +1,98 @@
+"""`raft-chaos replay --as sim`: a saved run re-executed as a whole, in one process, with the same verdicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from tabulate import tabulate
+
+from chaos.cli.arguments import make_folder
+from chaos.cli.common import fail, say
+from chaos.execution.merge import MergeError
+from chaos.replay.as_sim import AsSim, as_sim
+from chaos.replay.result import ReplayError
+from chaos.schedule import ScheduleError, load
+from chaos.settings import new_run_dir
+from chaos.sim.recorder import Recorder
+from chaos.sim.world import prepare
+from invariants.rundir import RunDir, RunDirError, RunInfo
+from invariants.verdict import EXIT_CODE, overall
+from reports.text import count, visible
+
+
+def replay_as_sim(run: RunDir, out: Path | None, *, as_json: bool) -> int:
+    """Returns the exit code of a run: 1 if an invariant is violated."""
+    try:
+        done = as_sim(run) if out is None else _recorded(run, out)
+    except (MergeError, ReplayError, RunDirError, ScheduleError) as error:
+        fail(str(error))
+    verdict = overall(one.outcome for one in done.verdicts)
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(_document(run, done, verdict))).decode())
+    else:
+        print("\n".join(_told(run, done, verdict)))
+    return EXIT_CODE[verdict]
+
+
+def _recorded(run: RunDir, out: Path) -> AsSim:
+    """With a run directory of its own, to be traced, explained and compared like any other."""
+    make_folder(out)
+    info = run.load_info()
+    if info.world != "live":
+        fail(f"--out: {run.path} is a run in virtual time already: it is its own re-execution")
+    again = new_run_dir(out, info.seed)
+    now = RunInfo(seed=info.seed, world="sim", mutant=info.mutant, nodes=info.nodes, config=info.config)
+    prepare(load(run.schedule), again, now)
+    recorder = Recorder(again)
+    try:
+        done = as_sim(run, recorder)
+    finally:
+        recorder.close()
+    now.verdict = overall(one.outcome for one in done.verdicts)
+    now.invariants, now.trace_sha256, now.state = done.verdicts, done.trace_sha256, "finished"
+    now.versions, now.commit, now.started_at = info.versions, info.commit, info.started_at
+    now.repro = info.repro
+    again.save_info(now)
+    say(f"recorded in {again.path}")
+    return done
+
+
+def _told(run: RunDir, done: AsSim, verdict: str) -> list[str]:
+    recorded = {one.invariant: one.outcome for one in run.load_info().invariants}
+    rows = [
+        [
+            one.invariant,
+            recorded.get(one.invariant, ""),
+            one.outcome,
+            _why(one.violations[0].message if one.violations else one.reason),
+        ]
+        for one in done.verdicts
+    ]
+    lines = [
+        tabulate(rows, ["invariant", "recorded", "now", ""], tablefmt="simple", maxcolwidths=[None, None, None, 50]),
+        "",
+        f"{count(len(done.execution.steps), 'step')} re-executed"
+        + (f", {count(done.turns, 'turn')} equal to the recorded ones" if done.turns else ", the same trace"),
+        *(f"Note: {visible(remark)}" for remark in done.remarks),
+        f"{verdict}: {run.path} as sim, SHA-256 {done.trace_sha256}",
+    ]
+    return lines
+
+
+def _why(text: str) -> str:
+    return visible(text)
+
+
+def _document(run: RunDir, done: AsSim, verdict: str) -> dict[str, object]:
+    return {
+        "verdict": verdict,
+        "run_dir": str(run.path),
+        "invariants": {one.invariant: one.outcome for one in done.verdicts},
+        "recorded": {one.invariant: one.outcome for one in run.load_info().invariants},
+        "steps": len(done.execution.steps),
+        "turns_equal": done.turns,
+        "trace_sha256": done.trace_sha256,
+        "remarks": done.remarks,
+        "violations": [violation for one in done.verdicts for violation in one.violations],
+    }

@@ -1,0 +1,53 @@
+"""A saved run as an execution, and what it comes to in `sim`: the same verdicts, and from there everything repeats.
+
+The execution of a live run comes from its journals (`chaos.execution.merge`). A run in virtual time is made again from
+its schedule, and its execution is recorded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chaos.execution.merge import Merge
+from chaos.execution.recording import record
+from chaos.execution.steps import Execution
+from chaos.mutants import parts_of
+from chaos.replay.result import ReplayError
+from chaos.replay.simulated import failed_fast
+from chaos.schedule import load
+from chaos.settings import settings_of
+from chaos.sim.recorder import LineSink
+from invariants.rundir import RunDir
+from invariants.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class AsSim:
+    """`turns`: so many of the recorded turns came to the same. `remarks`: what the record cannot show."""
+
+    execution: Execution
+    verdicts: list[Verdict]
+    turns: int
+    trace_sha256: str
+    remarks: list[str]
+
+
+def as_sim(run: RunDir, sink: LineSink | None = None) -> AsSim:
+    """Re-executes the whole cluster in this process; the lines of a live run's re-execution go to `sink`.
+
+    Raises MergeError where its journals do not fit together, ReplayError, RunDirError or ScheduleError.
+    """
+    info = run.load_info()
+    settings = settings_of(run, info)
+    parts = parts_of(info.mutant)
+    if info.world == "live":
+        merged = Merge(run, settings.timing, parts, sink).go()
+        played = merged.played
+        return AsSim(merged.execution, played.verdicts, merged.turns, played.trace_sha256, merged.remarks)
+    simulated, execution = record(load(run.schedule), settings.timing, parts, fail_fast=failed_fast(run))
+    if info.trace_sha256 != simulated.trace_sha256:
+        raise ReplayError(
+            f"{run.path}: its trace was {info.trace_sha256}, and is {simulated.trace_sha256} now; "
+            "raft-chaos replay shows where they part"
+        )
+    return AsSim(execution, simulated.analysis.invariants, 0, simulated.trace_sha256, [])

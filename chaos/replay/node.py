@@ -1,0 +1,100 @@
+"""One node lived again, all its incarnations, and all nodes of a run.
+
+Each incarnation starts from its own recorded log. So a difference ends the replay of its incarnation, and the next one
+is replayed as if nothing had been: with other code there may be a difference in each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from chaos.replay.incarnation import Incarnation, LivedTurn, Recorded
+from chaos.replay.result import Difference, NodeReplay, ReplayError, RunReplay
+from invariants.rundir import RunDir
+from raft.journal import JournalError, Start, read_journal
+from raft.node import Parts
+from raft.wal import FILE
+
+
+def replay_run(run: RunDir, parts: Parts, nodes: Sequence[str] | None = None) -> RunReplay:
+    """These nodes, or all. Raises ReplayError or RunDirError where the run or a file of it cannot be used."""
+    return RunReplay([replay_node(run, node, parts) for node in nodes or run.load_info().nodes])
+
+
+def replay_node(run: RunDir, node: str, parts: Parts) -> NodeReplay:
+    """All incarnations of one node, made of these parts. Raises ReplayError."""
+    turns, events = 0, 0
+    deaths: list[str] = []
+    differences: list[Difference] = []
+    incarnations = recorded_incarnations(run, node)
+    ends = _log_ends(incarnations)
+    for recorded, end in zip(incarnations, ends, strict=True):
+        one = Incarnation(recorded, parts)
+        last = None
+        for turn in one.turns():
+            last = turn
+            turns += 1
+        events += one.events
+        if last is not None and last.error is not None:
+            deaths.append(f"incarnation {recorded.incarnation}: {type(last.error).__name__}: {last.error}")
+        difference = one.difference or _compare_log(one, last, end)
+        if difference is not None:
+            differences.append(difference)
+    return NodeReplay(
+        node=node,
+        incarnations=len(incarnations),
+        turns=turns,
+        events=events,
+        deaths=deaths,
+        differences=differences,
+    )
+
+
+def recorded_incarnations(run: RunDir, node: str) -> list[Recorded]:
+    """Those that left a journal. Raises ReplayError where there is none, or none to an incarnation's events."""
+    journals = dict(run.journals().get(node, []))
+    if not journals:
+        raise ReplayError(f"{run.node(node)}: no journals; the run was made without, or by a target that keeps none")
+    for incarnation, events in run.event_files().get(node, []):
+        if incarnation not in journals:
+            raise ReplayError(f"{run.node_journal(node, incarnation)}: missing, but there is {events.name}")
+    log = run.node(node) / "data" / FILE
+    content = _read(log)
+    return [
+        Recorded(node, incarnation, journal, run.node_events(node, incarnation), log, content)
+        for incarnation, journal in journals.items()
+    ]
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ReplayError(f"{file}: cannot be read ({error.strerror})") from None
+
+
+def _log_ends(incarnations: Sequence[Recorded]) -> list[int]:
+    """For each, where its part of the log file ends: where the next one that got to its start begins."""
+    ends: list[int] = []
+    end = len(incarnations[0].log_bytes)
+    for recorded in reversed(incarnations):
+        ends.append(end)
+        try:
+            start = next(read_journal(recorded.journal), None)
+        except JournalError as error:
+            raise ReplayError(str(error)) from None
+        if isinstance(start, Start):
+            end = start.log_size
+    return ends[::-1]
+
+
+def _compare_log(one: Incarnation, last: LivedTurn | None, end: int) -> Difference | None:
+    """What an incarnation left in its log file is the beginning of what it wrote: a crash loses the rest, no more."""
+    if last is None:
+        return None
+    there, written = one.recorded.log_bytes[:end], one.written()
+    if written.startswith(there):
+        return None
+    offset = next((place for place, (a, b) in enumerate(zip(there, written, strict=False)) if a != b), len(written))
+    return one.differs(last, f"{one.recorded.log}, offset {offset}: not what the node wrote there")

@@ -1,0 +1,49 @@
+"""A run of `sim` keeps no journals: all of it happens in one process, from its schedule, so it is made again."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from chaos.schedule import load
+from chaos.sim.world import run_sim
+from chaos.vacuity import FAILED_FAST
+from invariants.events import RunEnded
+from invariants.rundir import RunDir, RunDirError, RunInfo
+from invariants.trace import Difference, digest, first_difference
+from raft.timing import Timing
+
+
+class SimReplay(msgspec.Struct, frozen=True):
+    """The recorded run's events and the SHA-256 of its trace, and where the one of now parts from it, if it does."""
+
+    events: int
+    trace_sha256: str
+    difference: Difference | None
+
+
+def replay_sim(run: RunDir, mutant: str | None) -> SimReplay:
+    """Makes the run again, in a temporary folder. Raises RunDirError or ScheduleError where a file cannot be used."""
+    info, schedule = run.load_info(), load(run.schedule)
+    fail_fast = failed_fast(run)
+    with tempfile.TemporaryDirectory(prefix="raft-chaos-replay-") as folder:
+        again = RunDir(Path(folder) / "run")
+        run_sim(schedule, _timing(run, info), mutant, again, RunInfo(seed=info.seed, world="sim"), fail_fast=fail_fast)
+        difference = first_difference(run.trace(), again.trace())
+    sha256, events = digest(run.trace())
+    return SimReplay(events, sha256, difference)
+
+
+def failed_fast(run: RunDir) -> bool:
+    """Whether the run was to end at its first violation, and did."""
+    ends = [event.reason for event in run.harness_events() if isinstance(event, RunEnded)]
+    return any(reason.startswith(FAILED_FAST) for reason in ends)
+
+
+def _timing(run: RunDir, info: RunInfo) -> Timing:
+    try:
+        return msgspec.convert(info.config.get("timing"), Timing)
+    except msgspec.ValidationError as error:
+        raise RunDirError(f"{run.run_json}: config.timing: {error}") from None

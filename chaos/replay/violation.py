@@ -1,0 +1,77 @@
+"""A node lived again up to the turn that reported what broke an invariant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast, get_args
+
+from chaos.replay.incarnation import Incarnation, LivedTurn
+from chaos.replay.node import recorded_incarnations
+from chaos.replay.result import Difference, ReplayError
+from invariants.events import NodeEvent, NodeExited, encode
+from invariants.judge import judge_run
+from invariants.rundir import RunDir
+from invariants.verdict import Violation
+from raft.node import Parts
+
+NODE_EVENTS: tuple[type, ...] = get_args(NodeEvent)
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A violation, and the last event of a node in its witness. `event` None: that the node ended, in its last turn."""
+
+    violation: Violation
+    node: str
+    incarnation: int
+    event: NodeEvent | None
+
+
+@dataclass(frozen=True)
+class Reached:
+    """The turn that reported it, just done: `lived` has the node as it is after it."""
+
+    turn: LivedTurn
+    lived: Incarnation
+
+
+def violations(run: RunDir) -> list[Violation]:
+    """All that the saved events and operations show, the earliest first. Raises RunDirError."""
+    found = [violation for verdict in judge_run(run) for violation in verdict.violations]
+    return sorted(found, key=lambda one: max((item.t_us for item in one.witness), default=0))
+
+
+def first_reported(found: list[Violation]) -> Reported | None:
+    """The first violation that a node's event shows; None where clients alone saw them."""
+    return next((reported for violation in found for reported in _reported(violation)), None)
+
+
+def _reported(violation: Violation) -> Iterator[Reported]:
+    """Its witness from behind."""
+    for item in reversed(violation.witness):
+        if isinstance(item, NodeExited):
+            yield Reported(violation, item.subject, item.subject_inc, None)
+        elif isinstance(item, NODE_EVENTS):
+            event = cast(NodeEvent, item)
+            yield Reported(violation, event.node, event.inc, event)
+
+
+def live_until(run: RunDir, reported: Reported, parts: Parts) -> Reached | Difference:
+    """Up to that turn, or to the first that differs from the recorded one. Raises ReplayError."""
+    name = f"{reported.node}, incarnation {reported.incarnation}"
+    recorded = {one.incarnation: one for one in recorded_incarnations(run, reported.node)}.get(reported.incarnation)
+    if recorded is None:
+        raise ReplayError(f"{run.node_journal(reported.node, reported.incarnation)}: missing")
+    line = encode(reported.event) if reported.event is not None else None
+    lived = Incarnation(recorded, parts)
+    last: LivedTurn | None = None
+    for turn in lived.turns():
+        last = turn
+        if line in turn.lines:
+            return Reached(turn, lived)
+    if lived.difference is not None:
+        return lived.difference
+    if last is None or line is not None:
+        raise ReplayError(f"{name} does not report that in any turn of its journal")
+    return Reached(last, lived)

@@ -1,0 +1,80 @@
+"""Records in a file that is only ever appended to, and what a kill or damage makes of them.
+
+    record  = length (4 bytes), CRC-32 of the body (4 bytes), body; numbers are big-endian
+
+A body is a msgpack array that is not empty. Each record is written as a whole before the next one is begun. So a
+damaged record with nothing behind it is a torn tail, a write that never completed; one with an intact record behind it
+is damage.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import msgspec
+
+MAX_BODY = 1 << 30
+
+T = TypeVar("T")
+
+_HEADER = 8
+_unpack_header = struct.Struct(">II").unpack_from
+
+
+class DamagedRecordError(Exception):
+    """The record at `offset` is damaged, and an intact one follows it."""
+
+    def __init__(self, offset: int, later: int) -> None:
+        super().__init__(f"the record is damaged, and an intact one follows at offset {later}, so this is no torn tail")
+        self.offset = offset
+
+
+def frame(body: bytes) -> bytes:
+    return len(body).to_bytes(4, "big") + zlib.crc32(body).to_bytes(4, "big") + body
+
+
+def unframe(data: bytes, offset: int, decode: Callable[[bytes], T]) -> Iterator[tuple[T, int]]:
+    """The records from `offset` on, each decoded and with the offset at which it ends; a torn tail is left out.
+
+    Raises DamagedRecordError when it comes to one.
+    """
+    while offset < len(data):
+        found = _record_at(data, offset, decode)
+        if found is None:
+            later = _next_record(data, offset + 1, decode)
+            if later is None:
+                return
+            raise DamagedRecordError(offset, later)
+        yield found
+        offset = found[1]
+
+
+def _record_at(data: bytes, offset: int, decode: Callable[[bytes], T]) -> tuple[T, int] | None:
+    """The record at `offset` and where it ends; None if there is no intact one."""
+    begin = offset + _HEADER
+    if begin > len(data):
+        return None
+    length, checksum = _unpack_header(data, offset)
+    end = begin + length
+    if not 0 < length <= MAX_BODY or end > len(data):
+        return None
+    body = data[begin:end]
+    if zlib.crc32(body) != checksum:
+        return None
+    try:
+        return decode(body), end
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _next_record(data: bytes, offset: int, decode: Callable[[bytes], T]) -> int | None:
+    """Where the next intact record begins, at any byte: the damaged length cannot be trusted to lead there."""
+    for candidate in range(offset, len(data) - _HEADER):
+        # This looks at one byte of what may be a msgpack array before it computes a checksum.
+        first = data[candidate + _HEADER]
+        if (0x91 <= first <= 0x9F or first in (0xDC, 0xDD)) and _record_at(data, candidate, decode) is not None:
+            return candidate
+    return None
