@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from chaos.client_records import Outcome
 from chaos.cluster_view import ClusterView
 from chaos.execution.steps import (
+    OUTSIDE,
     Call,
     Crash,
     Deliver,
@@ -273,7 +274,7 @@ class Player:
 
     def _submit(self, number: int, step: Submit) -> str:
         # Otherwise it would happen without being in the history, and whoever sees its effect would seem to be wrong.
-        if step.call not in self._invoked:
+        if step.call not in self._invoked and self._calls[step.call].process != OUTSIDE:
             return f"{step.call} was not invoked"
         if step.call in self._failed:
             return f"{step.call} has failed, so it cannot happen any more"
