@@ -46,15 +46,11 @@ def execution(steps: Iterable[Step], calls: Sequence[Call] = (PUT, GET), nodes: 
     return Execution(seed=1, nodes=list(nodes), timing=TIMING, calls=list(calls), steps=list(steps))
 
 
-def play(
-    one: Execution, mutant: str | None = None, manner: Manner = "strict", sink: Lines | None = None
-) -> Played:
+def play(one: Execution, mutant: str | None = None, manner: Manner = "strict", sink: Lines | None = None) -> Played:
     return player(one, mutant, manner, sink).play()
 
 
-def player(
-    one: Execution, mutant: str | None = None, manner: Manner = "strict", sink: Lines | None = None
-) -> Player:
+def player(one: Execution, mutant: str | None = None, manner: Manner = "strict", sink: Lines | None = None) -> Player:
     return Player(one, MemoryDriver(parts_of(mutant)), manner=manner, recorder=sink)
 
 

@@ -163,7 +163,7 @@ ONE_OF = "expected one of n1, n2, n3"
         (Return("c0/0", answer=-1), "(return): expected the answer to an earlier step that submits 'c0/0', got that"),
         (Return("c0/0", answer=0), "(return): expected the answer to an earlier step that submits 'c0/0', got that to"),
         (Return("c1/0", answer=2), "(return): expected the answer to an earlier step that submits 'c1/0', got that to"),
-        (Return("c0/0", type="ok"), "(return): type: expected \"info\" or \"fail\", got 'ok'"),
+        (Return("c0/0", type="ok"), '(return): type: expected "info" or "fail", got \'ok\''),
         (Note(NodeKilled(**KILLED)), "(note): event: that a node starts, is killed or ends cannot be noted, only done"),
         (Note(NodeLaunched(**KILLED)), "(note): event: that a node starts, is killed or ends cannot be noted, only"),
         (Note(NodeExited(**KILLED, exit_code=1)), "(note): event: that a node starts, is killed or ends cannot be"),
