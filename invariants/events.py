@@ -104,7 +104,7 @@ class MessageSent(Event, frozen=True, gc=False, kw_only=True, tag="message_sent"
 
 
 class MessageReceived(Event, frozen=True, gc=False, kw_only=True, tag="message_received"):
-    """The message (sender, sender_inc, number) arrived and is about to be handled."""
+    """The message (sender, sender_inc, number) arrived. Reported before anything that follows from it."""
 
     sender: str
     sender_inc: int

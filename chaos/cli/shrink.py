@@ -149,8 +149,8 @@ def _told(shrunk: Shrunk, file: Path) -> str:
     if shrunk.anchored is not None:
         anchored = shrunk.anchored
         lines.append(
-            f"The schedule fails under {anchored.before} of {SEEDS} other seeds in sim, "
-            f"{anchored.after} with its faults anchored."
+            f"Of {SEEDS} simulated runs with the delays of live the schedule failed {anchored.before}, "
+            f"and {anchored.after} with its faults anchored."
         )
     lines += [f"Note: {remark}" for remark in shrunk.remarks]
     lines += [f"Written to {file}. To run it again:", f"{program()} repro {file}"]

@@ -62,22 +62,21 @@ class _Witness:
     """Keeps what the node says of its last turn."""
 
     def __init__(self) -> None:
-        self.started: Start | None = None
         self.output: Output | None = None
         self.digest = b""
 
     def start(self, start: Start) -> None:
-        self.started = start
+        """Nothing new: the replay starts it, gives it its inputs and changes its clock."""
 
     def took(self, given: Input, /) -> None:
-        """It is told by whoever gives it."""
+        """Nothing new."""
 
     def acted(self, output: Output, at_us: int, unsent: Sequence[int], stopped_at: str | None) -> None:
         self.output = copy(output)  # its times are converted later, in place
         self.digest = digest_of(output)
 
     def clock_changed(self, now_us: int, rate_ppm: int, jump_us: int) -> None:
-        """The same."""
+        """Nothing new."""
 
 
 class Incarnation:
@@ -205,7 +204,7 @@ class Incarnation:
             return self.differs(turn, "the recorded node died of an error here, and now it goes on")
         difference = self._compare_events(turn)
         if difference is None and turn.digest != turn.recorded.digest:
-            return self.differs(turn, "the outputs differ, but not in an event")
+            return self.differs(turn, "the outputs differ, though all that is reported now was recorded too")
         return difference
 
     def _compare_events(self, turn: LivedTurn) -> Difference | None:

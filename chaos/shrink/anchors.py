@@ -1,8 +1,8 @@
 """Ties the faults of a small schedule to the protocol, where that makes the failure come about more often.
 
 A fault at a time strikes whatever the cluster happens to be doing then; one that is anchored ("20 ms after the first
-leader was elected") strikes the same moment of the protocol in every run. Under other seeds the simulated network and
-timers differ as they do from one live run to the next, so the share of seeds that fail says what an anchor is worth.
+leader was elected") strikes the same moment of the protocol in every run. How often a schedule fails in runs as in live
+(`chaos.shrink.schedules.as_in_live`) says what an anchor is worth.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from chaos.mutants import parts_of
 from chaos.schedule import AnchorEvent, Fault, Schedule, When
-from chaos.shrink.schedules import ScheduleCandidate, under_seed
+from chaos.shrink.schedules import ScheduleCandidate, as_in_live
 from chaos.shrink.search import BudgetEndedError, Search
 from chaos.sim.cluster import Driver
 from chaos.sim.memory_driver import MemoryDriver
@@ -27,9 +27,10 @@ SEEDS = 20
 
 @dataclass(frozen=True)
 class Anchored:
-    """The schedule that fails more often, and under how many of `SEEDS` seeds it did before and does now."""
+    """The schedule that fails more often, that without anchors, and how many of `SEEDS` runs of each fail."""
 
     schedule: Schedule
+    timed: Schedule
     before: int
     after: int
 
@@ -48,13 +49,13 @@ def anchor(candidate: ScheduleCandidate, search: Search[ScheduleCandidate, Sched
                     best, failing = tied, now
     except BudgetEndedError:
         pass  # what was found by then counts
-    return Anchored(best, before, failing)
+    return Anchored(best, candidate.schedule, before, failing)
 
 
 def _failing(candidate: ScheduleCandidate, search: Search[ScheduleCandidate, Schedule]) -> int:
-    """Under how many seeds it fails."""
-    schedules = [under_seed(candidate.schedule, number) for number in range(SEEDS)]
-    return sum(search.all(replace(candidate, schedule=schedule, seeds=1) for schedule in schedules))
+    """In how many runs it fails."""
+    schedules = [as_in_live(candidate.schedule, number) for number in range(1, SEEDS + 1)]
+    return sum(search.all(replace(candidate, schedule=schedule, seeds=1, needed=0) for schedule in schedules))
 
 
 def _anchors(candidate: ScheduleCandidate, fault: Fault) -> Iterator[When]:

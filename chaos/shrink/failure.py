@@ -1,8 +1,9 @@
-"""From a failure to its reproduction file: the schedule first, then the execution, then the anchors.
+"""From a failure to its reproduction file: a small execution and a small schedule, each with a share of the time.
 
-The two say different things. The schedule is what can be run in real time: it brings the failure about, with luck. The
-execution is the failure: what each node was told, in which order. That of a live run comes from its journals; that of a
-run in virtual time is recorded from the schedule once this is small.
+The two say different things. The execution is the failure: what each node was told, in which order. The schedule is
+what can be run in real time: it brings the failure about, with luck, and is tied to the protocol at the end to need
+less of it. The execution of a live run comes from its journals, and is quickly done; that of a run in virtual time is
+recorded from the schedule once this is small.
 """
 
 from __future__ import annotations
@@ -34,9 +35,8 @@ from raft.timing import Timing
 ONLY_OF_RUNS = ("recovery",)
 """Invariants that are judged when a run is over: no step breaks them, so an execution cannot be cut down to it."""
 
-SHARE_OF_SCHEDULE = 0.5
-SHARE_OF_ANCHORS = 0.15
-"""Of the budget."""
+SHARE_OF_FIRST, SHARE_OF_SCHEDULE, SHARE_OF_ANCHORS = 0.5, 0.6, 0.5
+"""Of the time that is left when it is their turn: a live run's execution, the schedule, the anchors."""
 SEEDS_TO_KEEP = 20
 """One of so many must still fail, or an anchored schedule is given up."""
 
@@ -94,8 +94,10 @@ class Shrinker:
         self._remarks: list[str] = []
         failure = self.failure
         before = self._before()
+        execution = self._small_execution(failure.execution, SHARE_OF_FIRST) if failure.execution else None
         schedule, anchored = self._small_schedule()
-        execution = None if failure.invariant in ONLY_OF_RUNS else self._small_execution(schedule)
+        if failure.execution is None and schedule is not None:
+            execution = self._small_execution(self._recorded(schedule), 1.0)
         if schedule is None and execution is None:
             raise NotReproducedError("; ".join(self._remarks))
         reproduction = self._reproduction(schedule, execution)
@@ -118,8 +120,12 @@ class Shrinker:
         try:
             self._minimal &= shrinker.run()
         except NotReproducedError as error:
-            self._remarks.append(str(error))
-            return None, None
+            self._minimal = False
+            if failure.execution is None:
+                self._remarks.append(str(error))
+                return None, None
+            self._remarks.append(f"{error}, so the schedule is the whole run's")
+            return failure.schedule, None
         finally:
             self._replays += shrinker.search.replays
         schedule = shrinker.schedule
@@ -143,21 +149,19 @@ class Shrinker:
             kept = attempt_schedule(replace(candidate, schedule=anchored.schedule, seeds=number + 1))
             if kept is not None:
                 return kept, anchored
-        return schedule, Anchored(schedule, anchored.before, anchored.before)
+        return schedule, Anchored(schedule, schedule, anchored.before, anchored.before)
 
     # ---- the execution --------------------------------------------------------------------------------------------
 
-    def _small_execution(self, schedule: Schedule | None) -> Execution | None:
-        failure, execution = self.failure, self.failure.execution
-        if execution is None:
-            if schedule is None:
-                return None
-            execution = self._recorded(schedule)
+    def _small_execution(self, execution: Execution, share: float) -> Execution | None:
+        failure = self.failure
+        if failure.invariant in ONLY_OF_RUNS:
+            return None
         shrinker = ExecutionShrinker(
             execution,
             failure.mutant,
             failure.invariant,
-            budget_s=self._left_s(),
+            budget_s=self._left_s() * share,
             jobs=self.jobs,
             progress=lambda search: self._tell("execution", search, f"{len(search.state.steps)} steps"),
         )

@@ -4,6 +4,9 @@ Taking something out of a schedule moves what comes after it by a little, and a 
 then lost, although the schedule still brings it about. So a candidate may be tried under several seeds, the present one
 first, and the one that fails is kept with it. A run ends at the violation: what did not come to pass by then goes, too.
 
+A small schedule that fails under one seed alone would be worth little in real time. So the share of runs in which the
+whole one fails, with its faults as late as they are in `live` (`as_in_live`), may shrink with it, but not below a half.
+
 In order, and again for as long as something goes: clients, nodes, faults, operations; then what is left of the faults
 does less, for a shorter time and sooner, and the whole begins earlier.
 """
@@ -18,10 +21,18 @@ from msgspec.structs import replace
 from chaos.mutants import parts_of
 from chaos.schedule import Fault, Schedule
 from chaos.shrink.search import BudgetEndedError, NotReproducedError, Search, reduce
-from chaos.shrink.simpler import earlier, fewer_clients, fewer_nodes, simpler_faults, simpler_headers, sooner
+from chaos.shrink.simpler import (
+    earlier,
+    fewer_clients,
+    fewer_nodes,
+    live_alone,
+    simpler_faults,
+    simpler_headers,
+    sooner,
+)
 from chaos.sim.memory_driver import MemoryDriver
 from chaos.sim.run import VirtualRun
-from chaos.streams import stream_seed
+from chaos.streams import stream, stream_seed
 from invariants.events import FaultInjected
 from raft.timing import Timing
 
@@ -35,31 +46,72 @@ LATER_US = 2_000_000
 """How much later than the present violation another seed's may come."""
 SEED_LIMIT = 1_000_000
 
+TRIALS = 6
+"""So many runs as in live say how often a schedule fails."""
+NOTICED_US = (2_000, 12_000)
+"""How long after its anchor a fault strikes in `live`: events are read from files, and links cut through the proxy."""
+
 
 class ScheduleCandidate(msgspec.Struct, frozen=True):
-    """A schedule that may still break the invariant in one of `seeds` runs, over the right core or a mutant."""
+    """A schedule that may still break the invariant, over the right core or a mutant.
+
+    It must do so under one of `seeds` seeds, and then in `needed` of `TRIALS` runs as in live.
+    """
 
     schedule: Schedule
     timing: Timing
     mutant: str | None
     invariant: str
     seeds: int
+    needed: int = 0
 
 
 def attempt(candidate: ScheduleCandidate) -> Schedule | None:
     """Runs it until the violation; returns what came to pass, under the seed that did it, or None."""
     for number in range(candidate.seeds):
         schedule = under_seed(candidate.schedule, number)
-        run = VirtualRun(
-            schedule,
-            timing=candidate.timing,
-            driver=MemoryDriver(parts_of(candidate.mutant)),
-            until=candidate.invariant,
-        )
-        verdicts = run.go().analysis.invariants
-        if any(v.invariant == candidate.invariant and v.outcome == "violated" for v in verdicts):
-            return _came_to_pass(schedule, run)
+        run = _run(candidate, schedule)
+        if run is not None:
+            smaller = _came_to_pass(schedule, run)
+            return smaller if _is_robust(replace(candidate, schedule=smaller)) else None
     return None
+
+
+def _run(candidate: ScheduleCandidate, schedule: Schedule) -> VirtualRun | None:
+    """A run that broke the invariant, or None."""
+    run = VirtualRun(
+        schedule, timing=candidate.timing, driver=MemoryDriver(parts_of(candidate.mutant)), until=candidate.invariant
+    )
+    verdicts = run.go().analysis.invariants
+    return run if any(v.invariant == candidate.invariant and v.outcome == "violated" for v in verdicts) else None
+
+
+def _is_robust(candidate: ScheduleCandidate) -> bool:
+    """Whether enough of the trials fail; ends as soon as that is known."""
+    missing, left = candidate.needed, TRIALS
+    while 0 < missing <= left:
+        missing -= fails_as_in_live(candidate, left)
+        left -= 1
+    return missing <= 0
+
+
+def fails_as_in_live(candidate: ScheduleCandidate, number: int) -> bool:
+    """Whether its `number`th run as in live breaks the invariant."""
+    return _run(candidate, as_in_live(candidate.schedule, number)) is not None
+
+
+def as_in_live(schedule: Schedule, number: int) -> Schedule:
+    """The schedule under another seed, its anchored faults as late as the harness is in real time."""
+    schedule = under_seed(schedule, number)
+    rng = stream(schedule.header.seed, "shrink/late")
+    faults = []
+    for fault in schedule.faults:
+        late_us = rng.randint(*NOTICED_US)
+        when = fault.when
+        if when.on is not None:
+            when = replace(when, after_us=when.after_us + late_us)
+        faults.append(replace(fault, when=when))
+    return replace(schedule, faults=faults)
 
 
 def under_seed(schedule: Schedule, number: int) -> Schedule:
@@ -108,6 +160,7 @@ class ScheduleShrinker:
         self._mutant = mutant
         self._invariant = invariant
         self._seeds = SEEDS[0]
+        self._needed = 0
         self.search: Search[ScheduleCandidate, Schedule] = Search(schedule, attempt, budget_s, jobs, progress)
 
     @property
@@ -126,6 +179,8 @@ class ScheduleShrinker:
                     raise NotReproducedError(
                         f"no run of this schedule in sim broke {self._invariant}, under {FIRST_SEEDS} seeds"
                     )
+                self._try_each(live_alone(self.schedule))
+                self._needed = self._fails_as_in_live() // 2
                 for self._seeds in SEEDS:
                     self._try_each(simpler_headers(self.schedule))
                     before = None
@@ -181,8 +236,14 @@ class ScheduleShrinker:
     def _first(self, candidates: Iterable[ScheduleCandidate]) -> bool:
         return self.search.first(candidates) is not None
 
+    def _fails_as_in_live(self) -> int:
+        trials = (as_in_live(self.schedule, number) for number in range(1, TRIALS + 1))
+        return sum(self.search.all(self._candidate(schedule, seeds=1) for schedule in trials))
+
     def _candidate(self, schedule: Schedule, seeds: int = 0) -> ScheduleCandidate:
-        return ScheduleCandidate(schedule, self._timing, self._mutant, self._invariant, seeds or self._seeds)
+        return ScheduleCandidate(
+            schedule, self._timing, self._mutant, self._invariant, seeds or self._seeds, self._needed
+        )
 
 
 def _sooner(fault: Fault) -> Iterator[Fault]:

@@ -134,7 +134,7 @@ def reduce(search: Search[C, S], count: Callable[[S], int], without: Callable[[S
 
     `count(state)` is how many items it has, `without(state, from, to)` the candidate that lacks those.
     """
-    size = max(1, count(search.state) // 2)
+    size = max(1, count(search.state))
     while True:
         end, reduced = count(search.state), False
         while end > 0:

@@ -11,7 +11,8 @@ from itertools import combinations
 from msgspec.structs import replace
 
 from chaos.actions import Action, Clock, Clog, Grudge, Kill, Network, Partition
-from chaos.schedule import Fault, Model, Operation, Schedule, When
+from chaos.schedule import Fault, Model, Operation, Schedule, When, kind_of
+from chaos.schedule_config import LIVE_KINDS
 
 PLAIN_MODEL = Model(latency_min_us=1_000, latency_max_us=1_000, sync_min_us=1_000, sync_max_us=1_000)
 FEWEST_NODES = 3
@@ -23,6 +24,13 @@ def simpler_headers(schedule: Schedule) -> Iterator[Schedule]:
     bare = replace(header, promises=[], swarm={}, liveness_for_us=0)
     yield replace(schedule, header=replace(bare, model=PLAIN_MODEL))
     yield replace(schedule, header=bare)
+
+
+def live_alone(schedule: Schedule) -> Iterator[Schedule]:
+    """With those faults alone that real time has, too."""
+    faults = [fault for fault in schedule.faults if kind_of(fault.action) in LIVE_KINDS]
+    if len(faults) < len(schedule.faults):
+        yield replace(schedule, faults=faults)
 
 
 def fewer_nodes(schedule: Schedule) -> Iterator[Schedule]:
