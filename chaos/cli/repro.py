@@ -19,17 +19,25 @@ from chaos.lockstep.driver import LockstepDriver
 from chaos.mutants import MUTANTS, parts_of
 from chaos.reproduction.file import Reproduction, ReproductionError, load
 from chaos.reproduction.live import LiveRun, interval, not_applicable, run_often
-from chaos.reproduction.reproduce import Reproduced, reproduce_with
+from chaos.reproduction.reproduce import Outcome, Reproduced, reproduce_with
 from chaos.schedule import Header, Schedule
 from chaos.settings import World, new_run_dir
 from chaos.sim.memory_driver import MemoryDriver
 from chaos.sim.recorder import Recorder
 from chaos.sim.world import prepare
 from invariants.rundir import RunDir, RunInfo
-from invariants.verdict import EXIT_UNKNOWN, EXIT_VALID, EXIT_VIOLATED
+from invariants.verdict import EXIT_CODE, EXIT_UNKNOWN, Verdict
+from invariants.verdict import Outcome as VerdictOutcome
 from reports.text import visible
 
 RIGHT_CORE = "none"
+
+_VERDICT: dict[Outcome, VerdictOutcome] = {
+    "reproduced": "violated",
+    "violated": "violated",
+    "holds": "valid",
+    "unknown": "unknown",
+}
 
 FilePath = Annotated[Path, typer.Argument(metavar="FILE", help="A reproduction file; `raft-chaos shrink` makes them.")]
 
@@ -48,7 +56,8 @@ def repro(
 ) -> None:
     """Runs a reproduction file again, over the core that is here now.
 
-    Exit codes: 1 it breaks, 0 it does not any more, 2 it cannot be run in this world, 254 the file cannot be used.
+    Exit codes: 1 it breaks, 0 it does not any more, 2 it cannot be run in this world or nothing shows whether it
+    breaks, 254 the file cannot be used.
     """
     chosen = known_world(world)
     if repeat != 1 and chosen != "live":
@@ -80,7 +89,7 @@ def _in_virtual_time(
             return _not_applicable(world, str(error), as_json=as_json)
         if out is not None and run is not None:
             say(f"recorded in {run.path}")
-    code = EXIT_VALID if done.outcome == "holds" else EXIT_VIOLATED
+    code = EXIT_CODE[_VERDICT[done.outcome]]
     if as_json:
         _print_json(_document(reproduction, core, world, done))
     else:
@@ -103,7 +112,7 @@ def run_again(reproduction: Reproduction, core: str | None, world: World, run: R
     finally:
         recorder.close()
     info = run.load_info()
-    info.verdict = "valid" if done.outcome == "holds" else "violated"
+    info.verdict = _VERDICT[done.outcome]
     info.invariants, info.trace_sha256, info.state = done.verdicts, done.trace_sha256, "finished"
     run.save_info(info)
     return done
@@ -122,10 +131,10 @@ def _run_dir(world: World, out: Path | None, reproduction: Reproduction) -> Iter
 
 
 def _schedule(reproduction: Reproduction) -> Schedule:
-    """That of the scenario; an execution alone stands for one without faults and operations."""
-    if reproduction.scenario is not None:
+    """That of the scenario; an execution, which may be of other nodes, stands for one without faults and operations."""
+    if reproduction.execution is None:
+        assert reproduction.scenario is not None
         return reproduction.scenario.schedule
-    assert reproduction.execution is not None
     seed, nodes = reproduction.execution.seed, reproduction.execution.nodes
     header = Header(seed=seed, nodes=nodes, clients=["c0"], safety_from_us=0, safety_until_us=0, liveness_for_us=0)
     return Schedule(header, [], [])
@@ -151,10 +160,18 @@ def _told(reproduction: Reproduction, core: str | None, done: Reproduced) -> lis
     elif done.outcome == "violated":
         lines.append(f"{expected.invariant} holds now over {over}, but something else is violated")
     else:
-        lines.append(f"{expected.invariant} holds over {over}")
+        why = _judged(expected.invariant, done).reason
+        lines.append(
+            f"{expected.invariant}: {'nothing shows whether it holds' if done.outcome == 'unknown' else 'holds'} "
+            f"over {over}{f' ({why})' if why else ''}"
+        )
     if done.skipped:
         lines.append(f"{_first_skipped(reproduction, done)}: up to there it is the same")
     return lines
+
+
+def _judged(invariant: str, done: Reproduced) -> Verdict:
+    return next(verdict for verdict in done.verdicts if verdict.invariant == invariant)
 
 
 def _violations(done: Reproduced) -> Iterator[str]:
@@ -176,6 +193,7 @@ def _document(reproduction: Reproduction, core: str | None, world: World, done: 
         "outcome": done.outcome,
         "world": world,
         "invariant": reproduction.expected.invariant,
+        "verdict": _judged(reproduction.expected.invariant, done).outcome,
         "mutant": core,
         "trace_sha256": done.trace_sha256,
         "same_trace": done.same_trace,
@@ -200,11 +218,15 @@ def _in_live(reproduction: Reproduction, core: str | None, repeat: int, out: Pat
         say(f"run {len(done)} of {repeat}: {one.outcome}, {one.wall_s:.1f} s  {one.run.path}")
     reproduced = sum(one.outcome == "reproduced" for one in done)
     others = sum(one.outcome == "violated" for one in done)
+    unknown = sum(one.outcome == "unknown" for one in done)
     least, most = interval(reproduced, len(done)) if done else (0.0, 1.0)
+    outcome: Outcome = "reproduced" if reproduced else "violated" if others else "holds"
+    if outcome == "holds" and (unknown or len(done) < repeat):
+        outcome = "unknown"
     if as_json:
         _print_json(
             {
-                "outcome": "reproduced" if reproduced else "violated" if others else "holds",
+                "outcome": outcome,
                 "world": "live",
                 "invariant": reproduction.expected.invariant,
                 "mutant": core,
@@ -221,9 +243,7 @@ def _in_live(reproduction: Reproduction, core: str | None, repeat: int, out: Pat
             f"{reproduction.expected.invariant}: reproduced in {reproduced}/{len(done)} runs "
             f"(95 % interval {least:.0%} to {most:.0%}){other}"
         )
-    if len(done) < repeat:
-        return EXIT_VIOLATED if reproduced or others else EXIT_UNKNOWN
-    return EXIT_VIOLATED if reproduced or others else EXIT_VALID
+    return EXIT_CODE[_VERDICT[outcome]]
 
 
 def _not_applicable(world: World, why: str, *, as_json: bool) -> int:

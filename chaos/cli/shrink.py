@@ -22,9 +22,9 @@ from chaos.settings import program
 from chaos.shrink.anchors import SEEDS
 from chaos.shrink.failure import Shrinker, Shrunk
 from chaos.shrink.saved import NothingToShrinkError, failure_in
-from chaos.shrink.search import NotReproducedError
+from chaos.shrink.search import NotReproducedError, WorkerDiedError
 from invariants.rundir import RunDir, RunDirError
-from invariants.verdict import EXIT_UNKNOWN
+from invariants.verdict import EXIT_HARNESS, EXIT_UNKNOWN
 from reports.text import visible
 
 DEFAULT_NAME = "reproduction.json"
@@ -54,6 +54,8 @@ def shrink(
     """
     budget_s = _seconds(budget)
     file = out if out is not None else run / DEFAULT_NAME
+    if out is not None:
+        _check_writable(out)
     try:
         failure = failure_in(RunDir(run), invariant)
     except (MergeError, RunDirError, ScheduleError) as error:
@@ -65,6 +67,9 @@ def shrink(
         shrinker = Shrinker(failure, budget_s, jobs or os.cpu_count() or 1, anchors=anchors, progress=progress.tell)
         try:
             shrunk = shrinker.run()
+        except WorkerDiedError as error:
+            say(f"raft-chaos: {error}; --jobs 1 needs none")
+            raise typer.Exit(EXIT_HARNESS) from None
         except NotReproducedError as error:
             say(f"raft-chaos: {run}: not reproduced: {error}")
             raise typer.Exit(EXIT_UNKNOWN) from None
@@ -75,6 +80,12 @@ def shrink(
     print(
         msgspec.json.format(msgspec.json.encode(_document(shrunk, file))).decode() if as_json else _told(shrunk, file)
     )
+
+
+def _check_writable(file: Path) -> None:
+    """Before the work, not after it."""
+    if file.is_dir() or not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
+        fail(f"--out: cannot write {file}; expected a file in a folder that is there")
 
 
 def _seconds(text: str) -> float:

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from chaos.client_records import Outcome
 from chaos.cluster_view import ClusterView
 from chaos.execution.steps import (
+    OUTSIDE,
     Call,
     Crash,
     Deliver,
@@ -85,6 +86,7 @@ class _Node:
     driven: DrivenNode | None = None
     deadline_us: int = 0
     write_lsn: int = 0
+    stopped: bool = False  # at a failpoint: what its step still owed will never come, so all that is left is its crash
     gathered: list[tuple[NodeInput, Any]] = field(default_factory=list)  # taken, and not acted on yet
 
 
@@ -122,6 +124,7 @@ class Player:
         self._calls = {call.id: call for call in execution.calls}
         self._open: set[str] = set()  # calls that were invoked and have not returned; asked for membership only
         self._invoked: set[str] = set()  # likewise
+        self._failed: set[str] = set()  # calls that certainly did not happen; likewise
         self._submitted: dict[int, str] = {}  # step -> its call, of those that were not refused
         self._sent: dict[tuple[int, str], list[_Sent]] = {}  # (step, receiver)
         self._answers: dict[int, Reply] = {}
@@ -209,7 +212,7 @@ class Player:
         self.trace.harness(NodeExited(**self._subject(node), exit_code=code, log_tail=said))
 
     def _down(self, node: _Node, state: str) -> None:
-        node.state, node.driven, node.write_lsn, node.gathered = state, None, 0, []
+        node.state, node.driven, node.write_lsn, node.stopped, node.gathered = state, None, 0, False, []
 
     # ---- inputs ---------------------------------------------------------------------------------------------------
 
@@ -221,9 +224,8 @@ class Player:
                 return f"step {step.sent_by} sent {len(there)} messages to {step.node}, so message {step.nth} is none"
             self._instead[number] = step = nearby
             there = self._sent[step.sent_by, step.node]
-        self._delivered.add((step.sent_by, step.node, step.nth))
         sent = there[step.nth]
-        return self._input(
+        impossible = self._input(
             number,
             step,
             lambda now_us: Received(sent.sender, sent.sender_inc, sent.number, sent.payload, now_us),
@@ -231,6 +233,9 @@ class Player:
                 sent.sender, sent.sender_inc, sent.number, sent.payload, now_us, step.stop
             ),
         )
+        if not impossible:
+            self._delivered.add((step.sent_by, step.node, step.nth))
+        return impossible
 
     def _nearby(self, step: Deliver) -> Deliver | None:
         """What the same sender sent to the same receiver and did not arrive yet, in the step nearest to that one."""
@@ -248,12 +253,15 @@ class Player:
         return replace(step, sent_by=by, nth=nth)
 
     def _timeout(self, number: int, step: Timeout) -> str:
-        if step.at_us is None:
-            self.now_us = max(self.now_us, self.nodes[step.node].deadline_us - STEP_US)
+        node = self.nodes[step.node]
+        if step.at_us is None and not self._takes_none(node):
+            self.now_us = max(self.now_us, node.deadline_us - STEP_US)
         return self._input(number, step, Ticked, lambda driven, now_us: driven.tick(now_us, step.stop))
 
     def _persist(self, number: int, step: Persist) -> str:
         node = self.nodes[step.node]
+        if impossible := self._takes_none(node):
+            return impossible
         if not node.write_lsn:
             return f"{step.node} has no write under way"
         lsn, node.write_lsn = node.write_lsn, 0
@@ -265,6 +273,11 @@ class Player:
         )
 
     def _submit(self, number: int, step: Submit) -> str:
+        # Otherwise it would happen without being in the history, and whoever sees its effect would seem to be wrong.
+        if step.call not in self._invoked and self._calls[step.call].process != OUTSIDE:
+            return f"{step.call} was not invoked"
+        if step.call in self._failed:
+            return f"{step.call} has failed, so it cannot happen any more"
         command = self._calls[step.call].command()
         return self._input(
             number,
@@ -282,8 +295,9 @@ class Player:
     ) -> str:
         """One input: the node acts on it, unless it is to take more first."""
         node = self.nodes[step.node]
-        if node.driven is None:
-            return f"{step.node} is not running, and takes no input"
+        if impossible := self._takes_none(node):
+            return impossible
+        assert node.driven is not None
         self._goes_on(step.at_us)
         if isinstance(step, Submit):
             self._submitted[number] = step.call
@@ -306,6 +320,12 @@ class Player:
         self._took(number, node, report)
         return ""
 
+    def _takes_none(self, node: _Node) -> str:
+        """Why the node takes no input, or ""."""
+        if node.stopped:
+            return f"{node.name} stopped at its failpoint, and can only crash"
+        return "" if node.driven is not None else f"{node.name} is not running, and takes no input"
+
     def _took(self, number: int, node: _Node, report: StepReport) -> None:
         """Keeps what a turn did where later steps find it."""
         if report.events:
@@ -318,7 +338,7 @@ class Player:
             self._answers[reply.token] = reply
         for refused in report.refused if report.accepted else [number]:
             del self._submitted[refused]
-        node.deadline_us = report.deadline_us
+        node.deadline_us, node.stopped = report.deadline_us, report.stopped
         self._acted(number, report)
 
     # ---- clients and notes ----------------------------------------------------------------------------------------
@@ -348,6 +368,8 @@ class Player:
             outcome = Outcome("ok" if result.ok else "fail", result.value, reply.index, reply.term, result.error)
         self._goes_on(step.at_us)
         self._open.remove(step.call)
+        if outcome.type == "fail" and step.answer is None:
+            self._failed.add(step.call)
         self._operation(self._calls[step.call], outcome)
         return ""
 

@@ -14,6 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from chaos.execution.steps import (
+    OUTSIDE,
     Call,
     Crash,
     Deliver,
@@ -30,6 +31,7 @@ from chaos.execution.steps import (
 from chaos.schedule import Failpoint, Schedule
 from chaos.sim.cluster import DrivenNode
 from chaos.sim.memory_driver import MemoryDriver
+from chaos.sim.node_clock import NodeClock
 from chaos.sim.recorder import HARNESS_STREAM, HISTORY_STREAM, Stream
 from chaos.sim.run import Simulated, VirtualRun
 from chaos.sim.stepped_node import StepConfig, SteppedNode, StepReport
@@ -91,7 +93,7 @@ class Calls:
         call = Call(
             id=f"other/{len(self.by_id)}",
             client="other",
-            process=-1,
+            process=OUTSIDE,
             f=decoded.op,
             key=decoded.key,
             session=decoded.client,
@@ -100,6 +102,8 @@ class Calls:
             expected=decoded.expected,
         )
         self.by_id[call.id] = call
+        if decoded.client is not None:
+            self.by_command[decoded.client, decoded.serial] = call
         return call
 
 
@@ -181,7 +185,7 @@ class _RecordingDriver:
         self._recording = recording
 
     def start(self, config: StepConfig, now_us: int) -> DrivenNode:
-        number = self._recording.add(Start(config.node, now_us))
+        number = self._recording.add(Start(config.node, NodeClock(list(config.clock)).local(now_us)))
         return _RecordedNode(self._driver.start(config, now_us), self._recording, number)
 
 

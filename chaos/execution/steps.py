@@ -9,6 +9,7 @@ without one happens when it is due: such an execution depends on no time at all.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -16,10 +17,16 @@ import msgspec
 from msgspec.structs import replace
 
 from chaos.actions import Failpoint
-from invariants.events import HarnessEvent, NodeExited, NodeKilled, NodeLaunched
+from invariants.events import HARNESS, HarnessEvent, NodeExited, NodeKilled, NodeLaunched
 from invariants.history import OpFunction, Value
 from raft.machine import Command, encode_command
 from raft.timing import Timing
+
+MOST_US = 1 << 53
+"""Times and numbers go no further: beyond it not every JSON reader is exact, nor can every line be written."""
+
+OUTSIDE = -1
+"""The process of a call by somebody whose operations are in no history."""
 
 
 class Call(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -209,11 +216,9 @@ class ExecutionError(Exception):
 
 def check(execution: Execution) -> None:
     """Raises ExecutionError for what no player could make sense of: unknown names, references to what comes later."""
+    _check_nodes(execution.nodes)
+    _check_calls(execution.calls)
     nodes, calls = set(execution.nodes), {call.id for call in execution.calls}
-    if not nodes or len(nodes) != len(execution.nodes):
-        raise ExecutionError(f"nodes: expected at least one name, each only once, got {execution.nodes}")
-    if len(calls) != len(execution.calls):
-        raise ExecutionError("calls: expected each id only once")
     for number, step in enumerate(execution.steps):
         wrong = ""
         if isinstance(step, NodeStep) and step.node not in nodes:
@@ -224,11 +229,55 @@ def check(execution: Execution) -> None:
             wrong = f"keep_bytes: expected 0 or more, got {step.keep_bytes}"
         elif isinstance(step, Deliver) and not (0 <= step.sent_by < number and step.nth >= 0):
             wrong = f"expected a message of an earlier step, got message {step.nth} of step {step.sent_by}"
-        elif isinstance(step, Return) and step.answer is not None and not 0 <= step.answer < number:
-            wrong = f"expected the answer to an earlier step, got {step.answer}"
+        elif isinstance(step, Return) and step.answer is not None and not _submits(execution, number, step):
+            wrong = f"expected the answer to an earlier step that submits {step.call!r}, got that to step {step.answer}"
         elif isinstance(step, Return) and step.type not in ("info", "fail"):
             wrong = f'type: expected "info" or "fail", got {step.type!r}'
         elif isinstance(step, Note) and isinstance(step.event, NodeExited | NodeKilled | NodeLaunched):
             wrong = "event: that a node starts, is killed or ends cannot be noted, only done"
+        elif isinstance(step, Note) and step.event.node != HARNESS:
+            wrong = f"event: only {HARNESS!r} notes, got one of {step.event.node!r}"
+        elif not 0 <= (at_us := _at_us(step)) <= MOST_US:
+            wrong = f"at_us: expected 0 to {MOST_US}, got {at_us}"
         if wrong:
             raise ExecutionError(f"step {number} ({type(step).__struct_config__.tag}): {wrong}")
+
+
+def _check_nodes(nodes: Sequence[str]) -> None:
+    if not nodes or len(set(nodes)) != len(nodes):
+        raise ExecutionError(f"nodes: expected at least one name, each only once, got {nodes}")
+    for name in nodes:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+            # It is also that of its folder.
+            raise ExecutionError(f"nodes: {name!r} is no name; expected letters, digits, - and _")
+
+
+def _check_calls(calls: Sequence[Call]) -> None:
+    """Of two commands with one number a node would answer the second with the result of the first."""
+    ids, commands = set[str](), set[tuple[str, int]]()
+    for call in calls:
+        if call.id in ids:
+            raise ExecutionError(f"calls: {call.id!r} is there twice; expected each id only once")
+        ids.add(call.id)
+        if not 0 <= call.serial <= MOST_US or not OUTSIDE <= call.process <= MOST_US:
+            raise ExecutionError(f"call {call.id!r}: serial and process: expected {OUTSIDE} or 0 to {MOST_US}")
+        if isinstance(call.value, str) != (call.f in ("put", "append", "cas")) or isinstance(call.value, list):
+            raise ExecutionError(f"call {call.id!r}: value: got {call.value!r}, which is none for {call.f}")
+        if isinstance(call.expected, list) or (call.expected is not None and call.f != "cas"):
+            raise ExecutionError(f"call {call.id!r}: expected: got {call.expected!r}, which is none for {call.f}")
+        if call.session is not None:
+            if (call.session, call.serial) in commands:
+                raise ExecutionError(f"call {call.id!r}: another has the serial {call.serial} of {call.session} too")
+            commands.add((call.session, call.serial))
+
+
+def _submits(execution: Execution, number: int, step: Return) -> bool:
+    """Whether the answer of a step is one to a command of its own call."""
+    if step.answer is None or not 0 <= step.answer < number:
+        return False
+    submitted = execution.steps[step.answer]
+    return isinstance(submitted, Submit) and submitted.call == step.call
+
+
+def _at_us(step: Step) -> int:
+    return step.event.t_us if isinstance(step, Note) else step.at_us or 0

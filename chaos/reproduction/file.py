@@ -17,13 +17,15 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import replace
 
-from chaos.execution.steps import Execution, ExecutionError, check
+from chaos.execution.steps import Execution, ExecutionError, Start, check
 from chaos.mutants import MUTANTS
 from chaos.schedule import Schedule, ScheduleError, check_schedule
+from invariants.judge import Judge
 from invariants.verdict import Violation
 from raft.timing import Timing
 
 REPRODUCTION_SCHEMA = 1
+INVARIANTS = tuple(verdict.invariant for verdict in Judge().verdicts())
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,13 +93,15 @@ def load(file: Path, *, edited: bool = False) -> Reproduction:
         first = msgspec.json.decode(raw, type=_Head)
         if first.kind != "reproduction":
             raise ReproductionError(f'{file}: no reproduction; expected an object with "kind": "reproduction"')
+        if first.schema < 1:
+            raise ReproductionError(f"{file}: schema: expected 1 to {REPRODUCTION_SCHEMA}, got {first.schema}")
         if first.schema > REPRODUCTION_SCHEMA:
             raise ReproductionError(
                 f"{file}: schema {first.schema} is newer than {REPRODUCTION_SCHEMA}, the newest that this version "
                 "reads; use the version of raft-chaos that made it, or a later one"
             )
         reproduction = msgspec.json.decode(raw, type=Reproduction)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise ReproductionError(f"{file}: {error}") from None
     if not edited and _checksum(reproduction) != reproduction.sha256:
         raise ReproductionError(
@@ -119,6 +123,11 @@ def _check(reproduction: Reproduction, file: Path) -> None:
     """What types cannot say."""
     if reproduction.execution is None and reproduction.scenario is None:
         raise ReproductionError(f"{file}: neither execution nor scenario; expected at least one of them")
+    if reproduction.expected.invariant not in INVARIANTS:
+        raise ReproductionError(
+            f"{file}: expected.violation.invariant: there is no {reproduction.expected.invariant!r} in this version; "
+            f"there are {', '.join(INVARIANTS)}"
+        )
     if reproduction.mutant is not None and reproduction.mutant not in MUTANTS:
         raise ReproductionError(
             f"{file}: mutant: there is no {reproduction.mutant!r} in this version; there are {', '.join(MUTANTS)}"
@@ -126,6 +135,8 @@ def _check(reproduction: Reproduction, file: Path) -> None:
     try:
         if reproduction.execution is not None:
             check(reproduction.execution)
+            if not any(isinstance(step, Start) for step in reproduction.execution.steps):
+                raise ExecutionError("steps: expected at least one node to start, or nothing is judged")
         if reproduction.scenario is not None:
             check_schedule(reproduction.scenario.schedule)
     except (ExecutionError, ScheduleError) as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from chaos.live.run import run_live
 from chaos.reproduction.file import Reproduction, Scenario
-from chaos.reproduction.reproduce import Outcome
+from chaos.reproduction.reproduce import Outcome, outcome_of
 from chaos.schedule import kind_of
 from chaos.schedule_config import LIVE_KINDS, ScheduleConfig
 from chaos.settings import Settings, describe, new_run_dir
@@ -57,10 +57,7 @@ def run_often(reproduction: Reproduction, mutant: str | None, repeat: int, out: 
         info = describe(settings, header.seed, scenario.schedule, run)
         info.started_at = datetime.now(UTC).isoformat(timespec="seconds")
         info = run_live(scenario.schedule, settings.target(), run, info, fail_fast=True)
-        violated = [verdict.invariant for verdict in info.invariants if verdict.outcome == "violated"]
-        outcome: Outcome = "violated" if violated else "holds"
-        if reproduction.expected.invariant in violated:
-            outcome = "reproduced"
+        outcome = outcome_of(info.invariants, reproduction.expected.invariant)
         interrupted = any("interrupted by" in reason for reason in info.vacuous)
         yield LiveRun(outcome, run, float(info.stats.get("wall_s", 0.0)), interrupted)
         if interrupted:

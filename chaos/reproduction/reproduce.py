@@ -22,12 +22,14 @@ from invariants.events import AnyEvent
 from invariants.history import Op
 from invariants.verdict import Verdict, Violation
 
-Outcome: TypeAlias = Literal["reproduced", "violated", "holds"]
+Outcome: TypeAlias = Literal["reproduced", "violated", "holds", "unknown"]
+
+OF_LIVENESS = ("recovery",)
 
 
 @dataclass(frozen=True)
 class Reproduced:
-    """What came of it: the expected violation, only others, or none.
+    """What came of it: the expected violation, only others, none, or nothing that says so.
 
     `skipped` are the numbers of the steps that could not be done, which is none on the core that it was made with.
     """
@@ -64,18 +66,26 @@ def reproduce_with(reproduction: Reproduction, driver: Driver, sink: LineSink | 
     else:
         assert reproduction.scenario is not None
         verdicts, digest = run_scenario(reproduction.scenario, reproduction.expected.invariant, driver, sink)
-    violated = {verdict.invariant for verdict in verdicts if verdict.outcome == "violated"}
-    outcome: Outcome = "violated" if violated else "holds"
-    if reproduction.expected.invariant in violated:
-        outcome = "reproduced"
     return Reproduced(
-        outcome,
+        outcome_of(verdicts, reproduction.expected.invariant),
         verdicts,
         [violation for verdict in verdicts for violation in verdict.violations],
         digest,
         digest == reproduction.expected.trace_sha256,
         skipped,
     )
+
+
+def outcome_of(verdicts: list[Verdict], invariant: str) -> Outcome:
+    """What verdicts say of the invariant that is expected to break."""
+    violated = [verdict.invariant for verdict in verdicts if verdict.outcome == "violated"]
+    if violated:
+        return "reproduced" if invariant in violated else "violated"
+    # Safety holds where nothing broke it: a core that elects no second leader has nothing to judge. But liveness must
+    # have been seen.
+    if any(v.outcome == "unknown" and v.invariant == invariant in OF_LIVENESS for v in verdicts):
+        return "unknown"
+    return "holds"
 
 
 def _play(execution: Execution, driver: Driver, sink: LineSink | None) -> tuple[list[Verdict], str, list[int]]:

@@ -9,7 +9,7 @@ next state; it can be played strictly. In order:
    message that is delivered no more is one that was lost;
 4. what is left becomes simpler: nothing unsynced survives a crash, no failpoints.
 
-2 and 3 are repeated for as long as something goes. Terms and indexes count anew by themselves, since fewer elections
+2 to 4 are repeated for as long as something goes. Terms and indexes count anew by themselves, since fewer elections
 and entries are left. Where a node is gone a majority is reached sooner, so that messages leave in another step than
 before: then the play is a helpful one.
 """
@@ -83,29 +83,38 @@ class ExecutionShrinker:
         return self.search.state
 
     def run(self) -> bool:
+        found = False
         try:
             with self.search:
+                found = self._try(self.execution)
+                if not found:
+                    raise NotReproducedError(f"playing the execution did not break {self._invariant}")
                 self._bare()
-                while True:
-                    self._fewer_nodes()
-                    for manner in MANNERS:
-                        reduce(self.search, lambda execution: len(execution.steps), partial(self._without, manner))
-                    if not self._pairs():
-                        break
-                self._simpler()
+                self._fewer_steps()
+                while self._pairs() or self._simpler():
+                    self._fewer_steps()
             return True
         except BudgetEndedError:
+            if not found:
+                raise NotReproducedError("the time ended before the execution was played") from None
             return False
 
     # ---- what goes ------------------------------------------------------------------------------------------------
 
     def _bare(self) -> None:
         """All that only a recorded run has; one after the other where not all can go at once."""
-        if not self._try(self.execution):
-            raise NotReproducedError(f"playing the execution did not break {self._invariant}")
         if not self._try(_each(self.execution, lambda step: _alone(without_times(step)), _is_no_note)):
             self._try(_each(self.execution, without_times, _is_no_note))
             self._try(_each(self.execution, _alone, lambda step: True))
+
+    def _fewer_steps(self) -> None:
+        """Each of these may let another one take out more."""
+        before = None
+        while before is not self.execution:
+            before = self.execution
+            self._fewer_nodes()
+            for manner in MANNERS:
+                reduce(self.search, lambda execution: len(execution.steps), partial(self._without, manner))
 
     def _fewer_nodes(self) -> None:
         """As many at once as can be spared; two in one go keep the size of the cluster odd."""
@@ -126,15 +135,16 @@ class ExecutionShrinker:
         left = [*range(first), *range(end, len(execution.steps))]
         return self._candidate(keep(execution, left, redirect=manner == "helpful"), manner)
 
-    def _simpler(self) -> None:
-        """Step by step: the plainest form of each that still does it."""
-        number = 0
+    def _simpler(self) -> bool:
+        """Step by step: the plainest form of each that still does it. Returns whether there was any."""
+        number, before = 0, self.execution
         while number < len(self.execution.steps):
             steps = self.execution.steps
             plain = _plain(steps[number])
             if plain != steps[number]:
                 self._try(replace(self.execution, steps=[*steps[:number], plain, *steps[number + 1 :]]))
             number += 1
+        return self.execution is not before
 
     def _try(self, execution: Execution) -> bool:
         return self.search.first([self._candidate(execution)]) is not None

@@ -130,9 +130,10 @@ def _came_to_pass(schedule: Schedule, run: VirtualRun) -> Schedule:
     header, ended_us = schedule.header, run.scheduler.now_us
     fired = {event.fault for event in run.trace.harness_events if isinstance(event, FaultInjected)}
     begun = {op.op for op in run.trace.operations}
+    until_us = max(header.safety_from_us, min(header.safety_until_us, ended_us + LATER_US))
     return replace(
         schedule,
-        header=replace(header, safety_until_us=min(header.safety_until_us, ended_us + LATER_US)),
+        header=replace(header, safety_until_us=until_us),
         faults=[fault for fault in schedule.faults if fault.id in fired],
         operations=[operation for operation in schedule.operations if operation.id in begun],
     )
@@ -182,8 +183,9 @@ class ScheduleShrinker:
                 self._needed = self._fails_as_in_live() // 2
                 for self._seeds in SEEDS:
                     self._try_each(simpler_headers(self.schedule))
-                    size = None
-                    while size != (size := self._size()):
+                    before = None
+                    while before is not self.schedule:  # a simpler fault may let another one go
+                        before = self.schedule
                         self._reduce()
                         self._simplify()
                     if len(self.schedule.faults) <= MUCH:
@@ -211,15 +213,6 @@ class ScheduleShrinker:
             moved = earlier(self.schedule, by_us)
             if moved is None or not self._try_each([moved]):
                 by_us //= 2
-
-    def _size(self) -> tuple[int, int, int, int]:
-        schedule = self.schedule
-        return (
-            len(schedule.header.nodes),
-            len(schedule.header.clients),
-            len(schedule.faults),
-            len(schedule.operations),
-        )
 
     # ---- candidates -----------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -33,6 +34,10 @@ class BudgetEndedError(Exception):
     """The time for the search is over."""
 
 
+class WorkerDiedError(Exception):
+    """Something else ended a process of the search, which says nothing about what is searched for."""
+
+
 class NotReproducedError(Exception):
     """What was to be made smaller did not fail; says what was tried."""
 
@@ -41,7 +46,8 @@ class NotReproducedError(Exception):
 class Search(Generic[C, S]):
     """`attempt(candidate)` returns the state that it comes to if it fails, else None; it must be importable by name.
 
-    `state` is the smallest so far. A context manager. `progress` is told of each replay.
+    `state` is the smallest so far. A context manager. `progress` is told of each replay. `first` and `all` raise
+    BudgetEndedError, and WorkerDiedError.
     """
 
     state: S
@@ -51,6 +57,7 @@ class Search(Generic[C, S]):
     progress: Callable[[Search[C, S]], None] = lambda search: None
     replays: int = 0
     """How many candidates were tried. Those that were tried ahead, and turned out not to be needed, do not count."""
+    alone_s: float = ALONE_S
 
     def __post_init__(self) -> None:
         self._began_s = time.monotonic()
@@ -91,7 +98,7 @@ class Search(Generic[C, S]):
         try:
             while True:
                 self._check_budget()
-                if self.jobs == 1 or (self._pool is None and time.monotonic() - self._began_s < ALONE_S):
+                if self.jobs == 1 or (self._pool is None and time.monotonic() - self._began_s < self.alone_s):
                     candidate = next(candidates, None)
                     if candidate is None:
                         return
@@ -104,6 +111,8 @@ class Search(Generic[C, S]):
                 if not waiting:
                     return
                 yield self._result(waiting.popleft())
+        except BrokenProcessPool:
+            raise WorkerDiedError("a worker process died, or was killed; memory may be short") from None
         finally:
             for future in waiting:
                 future.cancel()
