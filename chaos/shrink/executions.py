@@ -102,7 +102,13 @@ class ExecutionShrinker:
     # ---- what goes ------------------------------------------------------------------------------------------------
 
     def _bare(self) -> None:
-        """All that only a recorded run has; one after the other where not all can go at once."""
+        """All that only a recorded run has; one after the other where not all can go at once.
+
+        A timeout before its time does nothing, but would do something if it had none.
+        """
+        execution = self.execution
+        early = Player(execution, MemoryDriver(parts_of(self._mutant))).play().early
+        self._try(keep(execution, [number for number in range(len(execution.steps)) if number not in early]))
         if not self._try(_each(self.execution, lambda step: _alone(without_times(step)), _is_no_note)):
             self._try(_each(self.execution, without_times, _is_no_note))
             self._try(_each(self.execution, _alone, lambda step: True))
