@@ -155,6 +155,10 @@ class Player:
                 break
         return Played(self.judge.verdicts(), done, self._instead, self.trace.digest())
 
+    def know(self, call: Call) -> None:
+        """Steps may name this call from now on: an execution may grow while it is played, one `do` after the other."""
+        self._calls[call.id] = call
+
     def do(self, number: int, step: Step) -> str:
         """Does one step, by whose number later ones will refer to it; returns why it cannot be done, or ""."""
         return self._doing[step.__class__](number, step)
