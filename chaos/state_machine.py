@@ -88,18 +88,14 @@ class InvariantViolatedError(AssertionError):
 
 @dataclass(frozen=True)
 class _Choice(Generic[T]):
-    """One of the machine's options that fit at this moment.
-
-    It is drawn from all of them and then filtered: so it stays the same choice while others come and go, which is what
-    lets hypothesis take out the steps in between.
-    """
+    """One of the machine's options, of those that fit at this moment."""
 
     options: Callable[[RaftStateMachine], Sequence[T]]
     fits: Callable[[RaftStateMachine, T], bool]
 
     def drawn(self) -> st.SearchStrategy[T]:
         return st.runner().flatmap(
-            lambda machine: st.sampled_from(self.options(machine)).filter(lambda one: self.fits(machine, one))
+            lambda machine: st.sampled_from([one for one in self.options(machine) if self.fits(machine, one)])
         )
 
     def possible(self, machine: RaftStateMachine) -> bool:
