@@ -248,8 +248,9 @@ class Player:
         return replace(step, sent_by=by, nth=nth)
 
     def _timeout(self, number: int, step: Timeout) -> str:
-        if step.at_us is None:
-            self.now_us = max(self.now_us, self.nodes[step.node].deadline_us - STEP_US)
+        node = self.nodes[step.node]
+        if step.at_us is None and node.driven is not None:  # of a node that is down no timer fires, and no time passes
+            self.now_us = max(self.now_us, node.deadline_us - STEP_US)
         return self._input(number, step, Ticked, lambda driven, now_us: driven.tick(now_us, step.stop))
 
     def _persist(self, number: int, step: Persist) -> str:
