@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
 try:
-    from hypothesis import currently_in_test_context
+    from hypothesis import Phase, currently_in_test_context, settings
     from hypothesis import strategies as st
     from hypothesis.control import current_build_context
     from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -142,6 +142,9 @@ class RaftStateMachine(RuleBasedStateMachine):
     The rules below are methods that rules of a subclass may call: `self.timeout("n1")`. What cannot be done raises
     `chaos.execution.steps.ExecutionError`. A subclass that sets a rule to None does without it: `crash = None`.
     A subclass with an `__init__` or a `teardown` calls those here first.
+
+    `TestCase.settings` are hypothesis' own for state machines, but for the phase that explains: it traces every line,
+    which takes several times as long. Change others with `settings(Votes.TestCase.settings, max_examples=500)`.
     """
 
     nodes: ClassVar[int] = 3
@@ -156,6 +159,10 @@ class RaftStateMachine(RuleBasedStateMachine):
     """Classes of your own that nodes are made of. A failure is then told, but not saved: a file cannot hold them."""
     reproductions: ClassVar[str | Path] = ".raft-chaos"
     """The folder for reproduction files; RAFT_CHAOS_REPRODUCTIONS in the environment overrides it."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        _without_explanations(cls)
 
     def __init__(self) -> None:
         super().__init__()
@@ -410,6 +417,14 @@ class RaftStateMachine(RuleBasedStateMachine):
         if call is None:
             raise ValueError(f"{client} waits for nothing")
         return call
+
+
+def _without_explanations(test: type[RaftStateMachine]) -> None:
+    plain = test.TestCase.settings
+    test.TestCase.settings = settings(plain, phases=[phase for phase in plain.phases if phase is not Phase.explain])
+
+
+_without_explanations(RaftStateMachine)
 
 
 def _checked(field: str, value: int) -> int:

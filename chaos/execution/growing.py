@@ -19,6 +19,7 @@ from chaos.execution.steps import (
     Execution,
     ExecutionError,
     Invoke,
+    NodeStep,
     Persist,
     Return,
     Start,
@@ -87,6 +88,7 @@ class GrowingExecution:
 
     def do(self, step: Step) -> None:
         """Does one step. Raises ExecutionError where it cannot be done."""
+        self._check_names(step)
         steps = self.player.execution.steps
         steps.append(step)  # before it is done: what comes of it refers to it
         if impossible := self.player.do(len(steps) - 1, step):
@@ -104,7 +106,9 @@ class GrowingExecution:
         self, client: str, f: OpFunction, key: str, value: str | None = None, expected: str | None = None
     ) -> Call:
         """The client invokes an operation, which is still to be submitted to a node. Raises ExecutionError."""
-        who = self._clients[client]
+        who = self._clients.get(client)
+        if who is None:
+            raise ExecutionError(f"invoke: client {client!r} is unknown; expected one of {', '.join(self._clients)}")
         if who.open is not None:
             raise ExecutionError(f"invoke: {client} waits for the end of {who.open}")
         who.serial += 1
@@ -157,6 +161,13 @@ class GrowingExecution:
         """The operation that the client waits for."""
         waits_for = self._clients[client].open
         return None if waits_for is None else self._calls[waits_for]
+
+    def _check_names(self, step: Step) -> None:
+        tag = step.__struct_config__.tag
+        if isinstance(step, NodeStep) and step.node not in self.nodes:
+            raise ExecutionError(f"{tag}: node {step.node!r} is unknown; expected one of {', '.join(self.nodes)}")
+        if isinstance(step, Submit | Invoke | Return) and step.call not in self._calls:
+            raise ExecutionError(f"{tag}: call {step.call!r} is unknown; `begin` makes one")
 
     # ---- what a step came to --------------------------------------------------------------------------------------
 

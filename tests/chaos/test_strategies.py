@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, find, given, settings
+from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
@@ -27,8 +27,16 @@ NODES = ["n1", "n2", "n3"]
 TIMING = Timing(30_000, 60_000, 10_000)
 SHORT = {"warmup_us": 150_000, "duration_us": 500_000, "longest_us": 100_000, "slowest_us": 2_000}
 
-few = settings(max_examples=25, derandomize=True, database=None, deadline=None)
-many = settings(few, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(
+    max_examples=25,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate, Phase.shrink],
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+many = settings(few, max_examples=150)
 
 
 def simulate(schedule: Schedule, mutant: str | None = None) -> Simulated:
