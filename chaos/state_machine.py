@@ -7,7 +7,7 @@
 
 Each rule is a step of one node, or of a client, in a simulated cluster: a timer fires, a message arrives, a write is
 durable, a node crashes. No clock and no network has a will of its own, so an example is nothing but an order of steps.
-`settle` alone is many steps, without which chance would rarely elect anybody.
+`settle`, `settle_slowly` and `campaign` alone are many, without which chance would rarely elect anybody.
 
 After each rule the judge must have found no violation. The smallest example that breaks an invariant of the judge
 leaves a reproduction file for `raft-chaos repro`. One that fails by a rule or an invariant of a subclass is told step
