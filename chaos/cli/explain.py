@@ -75,9 +75,7 @@ def _saved(run: RunDir) -> tuple[list[Item], list[Verdict]]:
 def _steps(file: Path) -> list[str]:
     """A reproduction's execution in words, with each message that is sent and each record that is written."""
     if not file.is_file():
-        fail(
-            f"--steps: {file} is no reproduction file; raft-chaos shrink makes one, and raft-chaos trace shows a run"
-        )
+        fail(f"--steps: {file} is no reproduction file; raft-chaos shrink makes one, and raft-chaos trace shows a run")
     reproduction = load(file)
     if reproduction.execution is None:
         fail(f"--steps: {file} has a schedule alone, no execution")
