@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 from sim_runs import fault, short
+from small_executions import recorded
 from stepped_runs import TIMING, stormy
 
-from chaos.execution.recording import record
 from chaos.generate import FAULT_KINDS, ScheduleConfig, generate
 from chaos.mutants import parts_of
 from chaos.reproduction.file import Origin
@@ -212,7 +213,7 @@ def test_simpler_forms_of_every_fault_can_be_obeyed() -> None:
         for one in plan.faults:
             seen[kind_of(one.action)] = seen.get(kind_of(one.action), 0) + len(list(simpler_faults(one)))
     assert set(seen) == set(FAULT_KINDS), seen
-    assert min(seen[kind] for kind in seen if kind != "reset") > 50
+    assert min(seen[kind] for kind in seen if kind != "reset") > 10
 
 
 def test_a_form_is_simpler_and_at_some_time_there_is_no_simpler_one() -> None:
@@ -265,9 +266,7 @@ def test_a_reproduction_has_both_and_says_how_large_they_are() -> None:
     assert execution is not None and scenario is not None
     before, after = one.before, one.after
     assert (before.faults, before.nodes) == (len(stormy(1).faults), 3)
-    assert before.steps == len(
-        record(stormy(1), TIMING, parts_of("truncate_on_stale_append"), until="leader_completeness")[1].steps
-    )
+    assert before.steps == len(recorded(1, "truncate_on_stale_append", until="leader_completeness").steps)
     assert (after.faults, after.steps, after.nodes) == (len(scenario.schedule.faults), len(execution.steps), 3)
     assert after.steps < before.steps / 5 and after.terms <= before.terms
     again = reproduce(one.reproduction, "truncate_on_stale_append")
