@@ -1,0 +1,21 @@
+"""Reproductions that are quickly made, for tests of the file and of the commands."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from stepped_runs import TIMING, stormy
+
+from chaos.reproduction.file import Origin, Reproduction
+from chaos.shrink.failure import Failure, Shrinker
+
+VOTE = ("vote_not_persisted", "one_vote_per_term")
+READ = ("no_client_dedup", "acknowledged_writes")
+STUCK = ("commit_loop_break", "recovery")
+
+
+@cache
+def reproduction(mutant: str = VOTE[0], invariant: str = VOTE[1]) -> Reproduction:
+    """Of a mutant that the storm of seed 1 convicts."""
+    failure = Failure(invariant, mutant, TIMING, stormy(1), Origin(world="sim", seed=1, commit="c0ffee"))
+    return Shrinker(failure, 1e6, jobs=1, anchors=False).run().reproduction
