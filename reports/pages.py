@@ -59,7 +59,12 @@ def _title(title: str) -> list[str]:
     return [title, "=" * len(title)]
 
 
+NARROWEST = 20
+"""Text is not wrapped to less: where the indent takes up the whole width, `textwrap` may never come to an end."""
+
+
 def _violation(number: int, violation: ViolationRow, width: int) -> list[str]:
+    width = max(width, NARROWEST)
     message = f"{number}. {violation.invariant}: {violation.message}"
     lines = textwrap.wrap(message, width, subsequent_indent="   ")
     if violation.rule:

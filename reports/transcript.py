@@ -55,11 +55,13 @@ def transcript(items: Iterable[AnyEvent | Op]) -> Iterator[str]:
 
 def line(event: AnyEvent | Op) -> str:
     """One event or client operation as one line, without its line end."""
-    who, what = (event.client, _operation(event)) if isinstance(event, Op) else (_who(event), _what(event))
-    return visible(f"{event.t_us / US_PER_S:10.6f}  {who:<{_WHO_WIDTH}}  {what}")
+    return visible(f"{event.t_us / US_PER_S:10.6f}  {who(event):<{_WHO_WIDTH}}  {what(event)}")
 
 
-def _who(event: AnyEvent) -> str:
+def who(event: AnyEvent | Op) -> str:
+    """Whose line it is, and the other end of a message. As the node wrote it: not yet made visible."""
+    if isinstance(event, Op):
+        return event.client
     if event.node == HARNESS:
         return HARNESS
     reporter = f"{event.node}#{event.inc}"
@@ -72,8 +74,11 @@ def _who(event: AnyEvent) -> str:
             return reporter
 
 
-def _what(event: AnyEvent) -> str:
+def what(event: AnyEvent | Op) -> str:
+    """What happened, in words. As the node or the client wrote it: not yet made visible."""
     match event:
+        case Op():
+            return _operation(event)
         case Started():
             return _started(event)
         case RoleChanged():

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import typer
 
-from chaos.cli import cluster, mutants, replay, repro, run, saved, selfcheck, shrink, trace
+from chaos.cli import cluster, explain, mutants, replay, repro, run, saved, selfcheck, shrink, trace
 from invariants.verdict import EXIT_HARNESS, EXIT_USAGE
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("check")(saved.check)
 app.command("report")(saved.report)
+app.command("explain")(explain.explain)
 app.command("trace")(trace.trace)
 app.command("diff")(trace.diff)
 app.command("replay")(replay.replay)

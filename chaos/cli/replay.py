@@ -11,9 +11,9 @@ import typer
 
 from chaos.cli import replay_text
 from chaos.cli.as_sim import replay_as_sim
-from chaos.cli.common import fail, say
+from chaos.cli.common import fail, print_lines, say
 from chaos.cli.saved import RunPath, known_nodes
-from chaos.cli.trace import describe_difference, print_lines
+from chaos.cli.trace import describe_difference
 from chaos.mutants import MUTANTS, parts_of
 from chaos.replay.node import replay_run
 from chaos.replay.result import Difference, ReplayError

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from chaos.cli.common import fail
+from chaos.cli.common import fail, print_lines
 from chaos.cli.saved import RunPath, known_nodes
 from invariants.rundir import RunDir, RunDirError
 from invariants.trace import KINDS, Difference, Relation, concerned, digest, first_difference, kind_of
@@ -108,14 +106,3 @@ def describe_difference(found: Difference, left: str, right: str) -> Iterator[st
         yield from (f"  {field}: {json_value(a)}, {json_value(b)}" for field, (a, b) in found.fields.items())
     elif found.left is not None and found.right is not None:
         yield "They are the same event, written in other bytes."
-
-
-def print_lines(lines: Iterable[str]) -> None:
-    """Prints until all is said or nobody reads any more (`| head`), which is no error."""
-    try:
-        for text in lines:
-            print(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What is still in the buffer would be flushed when Python ends, and fail once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

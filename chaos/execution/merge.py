@@ -106,7 +106,7 @@ class Merge:
             del heads[place]
             item.do()
         execution = self._recording.execution(self._frame.seed, self._frame.nodes, self._frame.timing)
-        played = Played(self._player.judge.verdicts(), [], {}, self._player.trace.digest())
+        played = self._player.played(list(range(len(execution.steps))))
         return Merged(execution, played, self._turns, self._remarks())
 
     def _next(self, heads: dict[int, _Item]) -> tuple[int, _Item]:

@@ -65,12 +65,13 @@ class Played:
     """What a play came to: `done` are the numbers of the steps that were done, in order, and `verdicts` of all of them.
 
     Where the play was to end at a violation, its last step is the one that showed it. `instead` are deliveries that
-    took another message than the one that was asked for.
+    took another message than the one that was asked for, `early` timeouts that came before they were due.
     """
 
     verdicts: list[Verdict]
     done: list[int]
     instead: dict[int, Deliver]
+    early: frozenset[int]
     trace_sha256: str
 
     def violates(self, invariant: str) -> bool:
@@ -130,6 +131,7 @@ class Player:
         self._answers: dict[int, Reply] = {}
         self._delivered: set[tuple[int, str, int]] = set()  # (step, receiver, nth); asked for membership only
         self._instead: dict[int, Deliver] = {}
+        self._early: set[int] = set()
         self._doing: dict[type[Step], Callable[[int, Any], str]] = {
             Start: self._start,
             Crash: self._crash,
@@ -156,7 +158,11 @@ class Player:
                 raise ExecutionError(f"step {number} ({step.__struct_config__.tag}): {impossible}")
             if until is not None and any(v.invariant == until for v in self.judge.new_violations()):
                 break
-        return Played(self.judge.verdicts(), done, self._instead, self.trace.digest())
+        return self.played(done)
+
+    def played(self, done: list[int]) -> Played:
+        """What it comes to so far."""
+        return Played(self.judge.verdicts(), done, self._instead, frozenset(self._early), self.trace.digest())
 
     def add_call(self, call: Call) -> None:
         """Makes a call known that the execution did not have, for one that is made step by step."""
@@ -256,6 +262,8 @@ class Player:
         node = self.nodes[step.node]
         if step.at_us is None and not self._takes_none(node):
             self.now_us = max(self.now_us, node.deadline_us - STEP_US)
+        elif step.at_us is not None and step.at_us < node.deadline_us:
+            self._early.add(number)
         return self._input(number, step, Ticked, lambda driven, now_us: driven.tick(now_us, step.stop))
 
     def _persist(self, number: int, step: Persist) -> str:

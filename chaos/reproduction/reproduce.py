@@ -15,8 +15,11 @@ from chaos.mutants import parts_of
 from chaos.reproduction.file import Reproduction, Scenario
 from chaos.sim.cluster import Driver
 from chaos.sim.memory_driver import MemoryDriver
-from chaos.sim.recorder import LineSink
+from chaos.sim.recorder import HISTORY_STREAM, LineSink, Stream
 from chaos.sim.run import VirtualRun
+from invariants import events, history
+from invariants.events import AnyEvent
+from invariants.history import Op
 from invariants.verdict import Verdict, Violation
 
 Outcome: TypeAlias = Literal["reproduced", "violated", "holds", "unknown"]
@@ -37,6 +40,17 @@ class Reproduced:
     trace_sha256: str
     same_trace: bool
     skipped: list[int]
+
+
+class Lines:
+    """Keeps what a run said, in its order, as it was before it was written: a sink for whoever wants to look at it."""
+
+    def __init__(self) -> None:
+        self.items: list[AnyEvent | Op] = []
+
+    def write(self, stream: Stream, lines: bytes, count: int) -> None:
+        decode = history.decode if stream == HISTORY_STREAM else events.decode
+        self.items += map(decode, lines.splitlines())
 
 
 def reproduce(reproduction: Reproduction, mutant: str | None) -> Reproduced:

@@ -16,7 +16,7 @@ before: then the play is a helpful one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from itertools import combinations
 
@@ -24,7 +24,19 @@ import msgspec
 from msgspec.structs import replace
 
 from chaos.execution.player import Manner, Player
-from chaos.execution.steps import Crash, Execution, Input, Note, Return, Step, keep, without_times
+from chaos.execution.steps import (
+    Crash,
+    Deliver,
+    Execution,
+    Input,
+    Note,
+    Persist,
+    Return,
+    Step,
+    Timeout,
+    keep,
+    without_times,
+)
 from chaos.mutants import parts_of
 from chaos.shrink.search import BudgetEndedError, NotReproducedError, Search, reduce
 from chaos.sim.memory_driver import MemoryDriver
@@ -102,10 +114,16 @@ class ExecutionShrinker:
     # ---- what goes ------------------------------------------------------------------------------------------------
 
     def _bare(self) -> None:
-        """All that only a recorded run has; one after the other where not all can go at once."""
-        if not self._try(_each(self.execution, lambda step: _alone(without_times(step)), _is_no_note)):
-            self._try(_each(self.execution, without_times, _is_no_note))
-            self._try(_each(self.execution, _alone, lambda step: True))
+        """All that only a recorded run has; one after the other where not all can go at once.
+
+        A timeout before its time does nothing, but would do something if it had none. One that came together with
+        other inputs was mostly overtaken by them.
+        """
+        early = Player(self.execution, MemoryDriver(parts_of(self._mutant))).play().early
+        for gone in (early | _timeouts_behind_others(self.execution), early):
+            bare = _each(_without_timeouts(self.execution, gone), without_times, _is_no_note)
+            if self._try(_one_by_one(bare), "helpful") or self._try(bare):
+                return
 
     def _fewer_steps(self) -> None:
         """Each of these may let another one take out more."""
@@ -142,12 +160,12 @@ class ExecutionShrinker:
             steps = self.execution.steps
             plain = _plain(steps[number])
             if plain != steps[number]:
-                self._try(replace(self.execution, steps=[*steps[:number], plain, *steps[number + 1 :]]))
+                self._try(replace(self.execution, steps=[*steps[:number], plain, *steps[number + 1 :]]), "helpful")
             number += 1
         return self.execution is not before
 
-    def _try(self, execution: Execution) -> bool:
-        return self.search.first([self._candidate(execution)]) is not None
+    def _try(self, execution: Execution, manner: Manner = "lenient") -> bool:
+        return self.search.first([self._candidate(execution, manner)]) is not None
 
     def _pairs(self) -> bool:
         """Any two steps at once: an election, and the one that had to outbid it."""
@@ -171,13 +189,55 @@ def _each(execution: Execution, change: Callable[[Step], Step], kept: Callable[[
     return keep(replace(execution, steps=[change(step) for step in execution.steps]), numbers)
 
 
+def _without_timeouts(execution: Execution, gone: Collection[int]) -> Execution:
+    """Where such a timeout made its node act on what it had taken before, the last of these does now."""
+    steps = list(execution.steps)
+    acting: dict[int, int] = {}  # timeout that goes -> the input that has its part
+    before: dict[str, int] = {}  # node -> its last input
+    for number, step in enumerate(steps):
+        if isinstance(step, Deliver):
+            step = steps[number] = replace(step, sent_by=acting.get(step.sent_by, step.sent_by))
+        if not isinstance(step, Input):
+            continue
+        last = before.get(step.node)
+        if number not in gone:
+            before[step.node] = number
+        elif last is not None and isinstance(taken := steps[last], Input) and taken.more:
+            acting[number] = last
+            steps[last] = replace(taken, more=step.more)
+    return keep(replace(execution, steps=steps), [number for number in range(len(steps)) if number not in gone])
+
+
+def _timeouts_behind_others(execution: Execution) -> set[int]:
+    """Those on which a node acted together with what it took just before."""
+    found: set[int] = set()
+    more: dict[str, bool] = {}
+    for number, step in enumerate(execution.steps):
+        if isinstance(step, Input):
+            if isinstance(step, Timeout) and more.get(step.node):
+                found.add(number)
+            more[step.node] = step.more
+    return found
+
+
 def _is_no_note(step: Step) -> bool:
     return not isinstance(step, Note)
 
 
-def _alone(step: Step) -> Step:
-    """Acted on at once."""
-    return replace(step, more=False) if isinstance(step, Input) and step.more else step
+def _one_by_one(execution: Execution) -> Execution:
+    """A node acts on each input at once. What it wrote in one go it then writes in two, so each write ends twice."""
+    steps: list[Step] = []
+    number: list[int] = []
+    for step in execution.steps:
+        if isinstance(step, Deliver):
+            step = replace(step, sent_by=number[step.sent_by])
+        elif isinstance(step, Return) and step.answer is not None:
+            step = replace(step, answer=number[step.answer])
+        number.append(len(steps))
+        steps.append(replace(step, more=False) if isinstance(step, Input) else step)
+        if isinstance(step, Persist):
+            steps.append(steps[-1])
+    return replace(execution, steps=steps)
 
 
 def _plain(step: Step) -> Step:

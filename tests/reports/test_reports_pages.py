@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import sample_runs as sample
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from junitparser import Error, Failure, JUnitXml, Skipped
 
@@ -302,6 +302,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.s
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=ANY_TEXT, width=st.integers(min_value=1, max_value=120))
+@example(text="\xa0", width=1)  # a blank that no line may begin with, where nothing but the indent has room
 def test_no_text_breaks_a_report(tmp_path: Path, text: str, width: int) -> None:
     witness = (text, {"kind": text, "node": text, "inc": 1, "t_us": 5, text: text}, [text])
     verdicts = [

@@ -1,0 +1,330 @@
+"""What happened before some events of a trace (Lamport, 1978), and how to find one's way in it.
+
+    past = causal_past(items, ends)     the trace of all that can have led to the items at these places
+
+Before an event come its node's own earlier ones, across restarts (what is on disk carries over), the sending of every
+message that had arrived by then, and what the harness did to the node. Nobody traces HTTP, and the harness watches all
+nodes: before a client's line, a phase and the end of a run comes all that stands above it. So it is with every event of
+a system that reports no messages.
+
+Events do not say what a message held, nor which message an event is due to. An event carries the time of the step that
+made it, even where it was reported later, once it was durable. So what brought it is the last message of the right kind
+that had arrived by that time; where a system reports the time of writing, that is the last one before the event.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from heapq import heapify, heappop, heappush
+from typing import TypeAlias, TypeVar
+
+from invariants.events import (
+    HARNESS,
+    AnyEvent,
+    EntryAppended,
+    FaultHealed,
+    FaultInjected,
+    LogTruncated,
+    MessageReceived,
+    MessageSent,
+    PhaseStarted,
+    RoleChanged,
+    RunEnded,
+    Started,
+)
+from invariants.history import Op
+from invariants.trace import concerned
+
+Item: TypeAlias = AnyEvent | Op
+MessageId: TypeAlias = tuple[str, int, int]
+T = TypeVar("T")
+
+
+def message_id(event: MessageSent | MessageReceived) -> MessageId:
+    """(sender, its incarnation, number)."""
+    if isinstance(event, MessageSent):
+        return event.node, event.inc, event.number
+    return event.sender, event.sender_inc, event.number
+
+
+class Past:
+    """A trace in an order that respects what happened before what. A place is a position in `items`."""
+
+    def __init__(self, items: Sequence[Item], nodes: Sequence[str], delivered: Collection[MessageId] = ()) -> None:
+        """`nodes` are all of the cluster, `delivered` the messages that arrived at any time, even after this past."""
+        self.items = items
+        self.nodes = nodes
+        self.delivered = delivered
+        self.sent: dict[MessageId, int] = {}
+        self.arrived: dict[MessageId, int] = {}
+        self.appended: defaultdict[int, list[int]] = defaultdict(list)  # by index, recovered entries left out
+        self.recovered: set[int] = set()  # asked for membership only
+        self._streams: defaultdict[str, list[int]] = defaultdict(list)
+        self._kinds: defaultdict[type, list[int]] = defaultdict(list)
+        self._log_ends: dict[str, tuple[list[int], list[tuple[int, int]]]] = {}
+        self._held: dict[tuple[str, int], list[tuple[int, EntryAppended | None]]] = {}
+        recovering: dict[str, int] = {}
+        for place, item in enumerate(items):
+            self._streams[_owner(item)].append(place)
+            self._kinds[type(item)].append(place)
+            if isinstance(item, MessageSent):
+                self.sent[message_id(item)] = place
+            elif isinstance(item, MessageReceived):
+                self.arrived.setdefault(message_id(item), place)
+            elif isinstance(item, Started):
+                recovering[item.node] = item.last_index
+            elif isinstance(item, EntryAppended):
+                if item.index <= recovering.get(item.node, 0):
+                    self.recovered.add(place)
+                else:
+                    self.appended[item.index].append(place)
+            elif isinstance(item, LogTruncated):
+                recovering.pop(item.node, None)
+
+    @property
+    def traces_messages(self) -> bool:
+        return bool(self.delivered)
+
+    @property
+    def majority(self) -> int:
+        return len(self.nodes) // 2 + 1
+
+    # ---- lines of one kind, or of one node ------------------------------------------------------------------------
+
+    def of(self, kind: type[T]) -> Iterator[tuple[int, T]]:
+        """All events of a type, with their places."""
+        for place in self._kinds[kind]:
+            item = self.items[place]
+            assert isinstance(item, kind)
+            yield place, item
+
+    def own(self, node: str, after: int = -1, until: int | None = None) -> Sequence[int]:
+        """The places of what the node (or client) itself reported, both bounds left out."""
+        stream = self._streams.get(node, [])
+        return stream[bisect_right(stream, after) : len(stream) if until is None else bisect_left(stream, until)]
+
+    def last(self, kind: type[T], node: str, before: int, inc: int | None = None) -> tuple[int, T] | None:
+        """The node's last event of a type before a place, in that incarnation if one is given."""
+        for place in reversed(self.own(node, until=before)):
+            item = self.items[place]
+            if inc is not None and not isinstance(item, Op) and item.inc != inc:
+                return None
+            if isinstance(item, kind):
+                return place, item
+        return None
+
+    def role(self, node: str, before: int) -> tuple[int, RoleChanged] | None:
+        """What the node had last said of its role in the incarnation in which it was then."""
+        for place in reversed(self.own(node, until=before)):
+            item = self.items[place]
+            if isinstance(item, Started):
+                return None
+            if isinstance(item, RoleChanged):
+                return place, item
+        return None
+
+    # ---- messages -------------------------------------------------------------------------------------------------
+
+    def sending(self, arrival: int) -> int | None:
+        """Where the message that arrived there was sent."""
+        event = self.items[arrival]
+        assert isinstance(event, MessageReceived)
+        return self.sent.get(message_id(event))
+
+    def brought_by(self, place: int, type: str | None = None, sender: str | None = None) -> int | None:
+        """The arrival that the node's event at `place` is due to, by its time and position; None if there is none."""
+        event = self.items[place]
+        for earlier in reversed(self.own(_owner(event), until=place)):
+            item = self.items[earlier]
+            if isinstance(item, Started):
+                return None
+            fits = isinstance(item, MessageReceived) and type in (None, item.type) and sender in (None, item.sender)
+            if fits and item.t_us <= event.t_us:
+                return earlier
+        return None
+
+    def arrivals(self, node: str, type: str, after: int, until: int) -> list[tuple[int, MessageReceived]]:
+        """What arrived at the node between the two places."""
+        found = ((place, self.items[place]) for place in self.own(node, after, until))
+        return [(place, item) for place, item in found if isinstance(item, MessageReceived) and item.type == type]
+
+    # ---- logs, as they were reported ------------------------------------------------------------------------------
+
+    def log_end(self, node: str, before: int) -> tuple[int, int] | None:
+        """(index, term) of the node's last entry, (0, 0) for an empty log; None if nothing was said of its log."""
+        if node not in self._log_ends:
+            self._log_ends[node] = self._follow_log(node)
+        places, ends = self._log_ends[node]
+        position = bisect_left(places, before)
+        return ends[position - 1] if position else None
+
+    def _follow_log(self, node: str) -> tuple[list[int], list[tuple[int, int]]]:
+        terms: list[int] = []
+        places: list[int] = []
+        ends: list[tuple[int, int]] = []
+        for place in self.own(node):
+            match self.items[place]:
+                case Started():
+                    terms = []
+                case EntryAppended() as event if 1 <= event.index <= len(terms) + 1:
+                    del terms[event.index - 1 :]
+                    terms.append(event.term)
+                case LogTruncated() as event:
+                    del terms[max(event.from_index - 1, 0) :]
+                case _:
+                    continue
+            places.append(place)
+            ends.append((len(terms), terms[-1] if terms else 0))
+        return places, ends
+
+    def held(self, node: str, index: int) -> list[tuple[int, EntryAppended | None]]:
+        """Where the entry at this index of the node's log changed, and to what; None: it was gone.
+
+        A restart that recovers the same entry changes nothing.
+        """
+        if (node, index) not in self._held:
+            self._held[node, index] = self._follow_entry(node, index)
+        return self._held[node, index]
+
+    def _follow_entry(self, node: str, index: int) -> list[tuple[int, EntryAppended | None]]:
+        now: EntryAppended | None = None
+        changes: list[tuple[int, EntryAppended | None]] = []
+        for place in self.own(node):
+            then = now
+            match self.items[place]:
+                case EntryAppended() as event if event.index == index:
+                    then = event
+                case LogTruncated() as event if event.from_index <= index:
+                    then = None
+                case Started() as event if event.last_index < index:
+                    then = None
+                case _:
+                    continue
+            if (then and then.digest) != (now and now.digest):
+                changes.append((place, then))
+            now = then
+        return changes
+
+    def entry_at(self, node: str, index: int, before: int) -> EntryAppended | None:
+        """The entry at this index of the node's log, as it was before a place."""
+        return next((entry for at, entry in reversed(self.held(node, index)) if at < before), None)
+
+
+# ---- from a whole trace ------------------------------------------------------------------------------------------
+
+
+def causal_past(items: Sequence[Item], ends: Sequence[int]) -> tuple[Past, dict[int, int]]:
+    """The past of the items at `ends`, these included, and for each place in `items` that is in it, its place there.
+
+    `items` hold each node's lines in that node's own order, and the nodes' interleaved in any way.
+    """
+    streams: defaultdict[str, list[int]] = defaultdict(list)
+    sent: dict[MessageId, int] = {}
+    delivered: set[MessageId] = set()  # asked for membership only
+    nodes: dict[str, None] = {}
+    for place, item in enumerate(items):
+        streams[_owner(item)].append(place)
+        if isinstance(item, MessageSent):
+            sent[message_id(item)] = place
+        elif isinstance(item, MessageReceived):
+            delivered.add(message_id(item))
+        for name in () if isinstance(item, Op) else concerned(item):
+            if name != HARNESS:
+                nodes[name] = None
+    reached = _reached(items, streams, sent, ends, traced=bool(delivered))
+    places = _in_order(items, sorted(reached), sent)
+    past = Past([items[place] for place in places], sorted(nodes, key=_by_number), delivered)
+    return past, {place: position for position, place in enumerate(places)}
+
+
+def _owner(item: Item) -> str:
+    return item.client if isinstance(item, Op) else item.node
+
+
+def _by_number(node: str) -> tuple[str, int, str]:
+    """n2 before n10."""
+    stem = node.rstrip("0123456789")
+    return stem, int(node[len(stem) :] or 0), node
+
+
+def _reached(
+    items: Sequence[Item],
+    streams: dict[str, list[int]],
+    sent: dict[MessageId, int],
+    ends: Sequence[int],
+    *,
+    traced: bool,
+) -> set[int]:
+    """The places of all that happened before the ends, and of the ends themselves. `traced`: messages are."""
+    reached: set[int] = set()  # sorted before anybody iterates it
+    known: dict[str, int] = {}  # of each stream, how many of its lines
+    todo = []
+    for end in ends:
+        item = items[end]
+        reached.add(end)
+        if isinstance(item, (Op, PhaseStarted, RunEnded)) or not traced:
+            todo += [(name, end) for name in streams]
+        else:
+            todo += [(name, end) for name in concerned(item) if name != HARNESS]
+    while todo:
+        name, place = todo.pop()
+        stream = streams.get(name, [])
+        start, stop = known.get(name, 0), bisect_right(stream, place)
+        known[name] = max(start, stop)
+        for earlier in stream[start:stop]:
+            reached.add(earlier)
+            event = items[earlier]
+            if isinstance(event, MessageReceived) and message_id(event) in sent:
+                todo.append((event.sender, sent[message_id(event)]))
+    latest = {name: streams[name][count - 1] for name, count in known.items() if count}
+    for end in ends:
+        for name in () if isinstance(item := items[end], Op) else concerned(item):
+            latest[name] = max(latest.get(name, -1), end)
+    return reached | set(_done_to(items, streams.get(HARNESS, []), latest, max(reached, default=-1)))
+
+
+def _done_to(items: Sequence[Item], harness: Sequence[int], latest: dict[str, int], until: int) -> Iterator[int]:
+    """What the harness did to nodes before the last line of theirs that counts."""
+    faults: set[str] = set()  # asked for membership only
+    for place in harness:
+        item = items[place]
+        if isinstance(item, FaultHealed):
+            if item.fault in faults and place < until:
+                yield place
+        elif any(place < latest.get(name, -1) for name in concerned(item)[1:]):
+            if isinstance(item, FaultInjected):
+                faults.add(item.fault)
+            yield place
+
+
+def _in_order(items: Sequence[Item], places: list[int], sent: dict[MessageId, int]) -> list[int]:
+    """The places in their own order, but no message before it was sent (clocks of real processes differ a little)."""
+    source = {
+        place: sent[message_id(item)]
+        for place in places
+        if isinstance(item := items[place], MessageReceived) and message_id(item) in sent
+    }
+    if all(came_from < place for place, came_from in source.items()):
+        return places
+    followers: defaultdict[int, list[int]] = defaultdict(list)
+    waits: dict[int, int] = dict.fromkeys(places, 0)
+    last_of: dict[str, int] = {}
+    for place in places:
+        before = [last_of.get(_owner(items[place])), source.get(place)]
+        last_of[_owner(items[place])] = place
+        for earlier in before:
+            if earlier is not None and earlier in waits:
+                followers[earlier].append(place)
+                waits[place] += 1
+    ready = [place for place in places if not waits[place]]
+    heapify(ready)
+    ordered = []
+    while ready:
+        ordered.append(place := heappop(ready))
+        for later in followers[place]:
+            waits[later] -= 1
+            if not waits[later]:
+                heappush(ready, later)
+    return ordered
