@@ -91,7 +91,7 @@ def test_a_file_that_was_cut_short_anywhere_is_refused(file: Path) -> None:
     whole = file.read_bytes()
     for length in range(len(whole) - 1):  # the last byte is the end of the line
         for edited in (False, True):
-            with pytest.raises(ReproductionError, match="^one.json: "):
+            with pytest.raises(ReproductionError, match=r"^one\.json: "):
                 parse(whole[:length], Path("one.json"), edited=edited)
 
 
