@@ -7,15 +7,18 @@ from functools import cache
 from stepped_runs import TIMING, stormy
 
 from chaos.reproduction.file import Origin, Reproduction
-from chaos.shrink.failure import Failure, Shrinker
+from chaos.shrink.failure import Failure, Shrinker, Shrunk
 
 VOTE = ("vote_not_persisted", "one_vote_per_term")
-READ = ("no_client_dedup", "acknowledged_writes")
 STUCK = ("commit_loop_break", "recovery")
 
 
-@cache
 def reproduction(mutant: str = VOTE[0], invariant: str = VOTE[1]) -> Reproduction:
+    return made(mutant, invariant).reproduction
+
+
+@cache
+def made(mutant: str, invariant: str) -> Shrunk:
     """Of a mutant that the storm of seed 1 convicts."""
     failure = Failure(invariant, mutant, TIMING, stormy(1), Origin(world="sim", seed=1, commit="c0ffee"))
-    return Shrinker(failure, 1e6, jobs=1, anchors=False).run().reproduction
+    return Shrinker(failure, 1e6, jobs=1, anchors=False).run()

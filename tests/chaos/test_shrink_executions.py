@@ -25,7 +25,6 @@ MOST_STEPS = {
     ("term_not_persisted", "monotonicity"): 5,
     ("no_up_to_date_check", "leader_completeness"): 24,
     ("truncate_on_stale_append", "leader_completeness"): 34,
-    ("rollback_committed", "leader_completeness"): 36,
     ("match_starts_valid", "state_machine_safety"): 18,
     ("follower_commit_regress", "monotonicity"): 20,
     ("no_client_dedup", "acknowledged_writes"): 36,

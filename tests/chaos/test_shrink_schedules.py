@@ -12,15 +12,14 @@ import pytest
 from msgspec.structs import replace
 from sim_runs import fault, short
 from small_executions import recorded
+from small_reproductions import STUCK, VOTE, made
 from stepped_runs import TIMING, stormy
 
 from chaos.generate import FAULT_KINDS, ScheduleConfig, generate
 from chaos.mutants import parts_of
-from chaos.reproduction.file import Origin
 from chaos.reproduction.reproduce import reproduce
 from chaos.schedule import Fault, Kill, Schedule, When, check_schedule, kind_of, load, save
 from chaos.shrink.anchors import anchor
-from chaos.shrink.failure import Failure, Shrinker
 from chaos.shrink.schedules import ScheduleCandidate, ScheduleShrinker, _came_to_pass, attempt, under_seed
 from chaos.shrink.search import BudgetEndedError, NotReproducedError, Search
 from chaos.shrink.simpler import (
@@ -42,7 +41,6 @@ FAILURES = {
     ("no_up_to_date_check", "leader_completeness"): (3, 0),
     ("truncate_on_stale_append", "leader_completeness"): (3, 2),
     ("follower_commit_regress", "monotonicity"): (2, 2),
-    ("no_client_dedup", "acknowledged_writes"): (3, 2),
     ("commit_loop_break", "recovery"): (2, 0),
 }
 """Of mutants that the storm of seed 1 convicts, and the most faults and operations that are to be left."""
@@ -116,7 +114,7 @@ def test_it_can_be_given_to_raft_chaos_run(tmp_path: Path, command: Callable[...
 
 
 def test_it_is_the_same_again_and_with_two_processes() -> None:
-    mutant, invariant = "no_up_to_date_check", "leader_completeness"
+    mutant, invariant = "follower_commit_regress", "monotonicity"
     one = shrunk(mutant, invariant)
     several = ScheduleShrinker(stormy(1), TIMING, mutant, invariant, budget_s=FOR_EVER_S, jobs=2)
     several.search.alone_s = 0.0
@@ -246,30 +244,25 @@ def test_an_anchor_comes_sooner_in_two_ways() -> None:
 # ---- all of it ---------------------------------------------------------------------------------------------------
 
 
-def shrink(mutant: str, invariant: str) -> Shrinker:
-    failure = Failure(invariant, mutant, TIMING, stormy(1), Origin(world="sim", seed=1))
-    return Shrinker(failure, FOR_EVER_S, jobs=1, anchors=False)
-
-
 def test_a_violation_that_is_only_seen_at_the_end_has_a_scenario_alone() -> None:
-    one = shrink("commit_loop_break", "recovery").run()
+    one = made(*STUCK)
     assert one.reproduction.execution is None and one.reproduction.scenario is not None
     assert (one.minimal, one.after.faults, one.after.steps) == (True, 1, 0)
-    again = reproduce(one.reproduction, "commit_loop_break")
+    again = reproduce(one.reproduction, STUCK[0])
     assert (again.outcome, again.same_trace) == ("reproduced", True)
     assert reproduce(one.reproduction, None).outcome == "holds"
 
 
 def test_a_reproduction_has_both_and_says_how_large_they_are() -> None:
-    one = shrink("truncate_on_stale_append", "leader_completeness").run()
+    one = made(*VOTE)
     execution, scenario = one.reproduction.execution, one.reproduction.scenario
     assert execution is not None and scenario is not None
     before, after = one.before, one.after
     assert (before.faults, before.nodes) == (len(stormy(1).faults), 3)
-    assert before.steps == len(recorded(1, "truncate_on_stale_append", until="leader_completeness").steps)
+    assert before.steps == len(recorded(1, VOTE[0], until=VOTE[1]).steps)
     assert (after.faults, after.steps, after.nodes) == (len(scenario.schedule.faults), len(execution.steps), 3)
     assert after.steps < before.steps / 5 and after.terms <= before.terms
-    again = reproduce(one.reproduction, "truncate_on_stale_append")
+    again = reproduce(one.reproduction, VOTE[0])
     assert (again.outcome, again.same_trace, again.skipped) == ("reproduced", True, [])
     assert reproduce(one.reproduction, None).outcome == "holds"
 
