@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 
 import msgspec
@@ -76,6 +77,14 @@ def test_no_single_step_can_be_taken_out(mutant: str, invariant: str) -> None:
         assert attempt(Candidate(without(small, number), mutant, invariant)) is None, small.steps[number]
         redirected = keep(small, [other for other in range(len(small.steps)) if other != number], redirect=True)
         assert attempt(Candidate(redirected, mutant, invariant, "helpful")) is None, small.steps[number]
+
+
+@failures
+def test_no_two_steps_can_be_taken_out(mutant: str, invariant: str) -> None:
+    """An election, say, and the one that had to outbid it."""
+    small, _ = shrunk(mutant, invariant)
+    for pair in combinations(range(len(small.steps)), 2):
+        assert attempt(Candidate(without(small, *pair), mutant, invariant)) is None, pair
 
 
 @failures
