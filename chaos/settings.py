@@ -80,7 +80,7 @@ def describe(settings: Settings, seed: int, schedule: Schedule, run: RunDir) -> 
         mutant=settings.mutant,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=commit(),
-        versions=_versions(),
+        versions=versions(),
         nodes=schedule.header.nodes,
         config=msgspec.to_builtins(settings),
         repro=repro(settings, seed, run),
@@ -112,7 +112,8 @@ def commit() -> str | None:
     return result.stdout.strip() or None
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python, the system, and the packages that a run depends on."""
     names = ("raft-chaos", "msgspec", "aiohttp", "psutil")
     found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.release()}"}
     for name in names:

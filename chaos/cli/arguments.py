@@ -13,6 +13,7 @@ from chaos.mutants import MUTANTS
 from chaos.schedule import Schedule, ScheduleError, kind_of, load
 from chaos.settings import WORLDS, World
 from chaos.target import CommandTarget, TargetError
+from raft.timing import Timing
 
 DECIDES_NOTHING = ("--jobs", "--max-failures", "--time-limit")
 GIVEN_IN_REPRO = (
@@ -84,7 +85,7 @@ def schedule_config(**fields: Any) -> ScheduleConfig:
         fail(f"{OPTION_OF.get(field, f'--{field}')}:{wrong}")
 
 
-def saved_schedule(schedule: Path | None, world: World) -> Schedule | None:
+def saved_schedule(schedule: Path | None, world: World, timing: Timing) -> Schedule | None:
     if schedule is None:
         return None
     try:
@@ -98,6 +99,15 @@ def saved_schedule(schedule: Path | None, world: World) -> Schedule | None:
                     f"--schedule: {schedule}: fault {fault.id} is a {kind_of(fault.action)}, which the world live "
                     "does not have; give --world sim or --world lockstep"
                 )
+    else:
+        model = saved.header.model
+        round_us = 2 * (model.latency_max_us + model.sync_max_us)
+        if round_us >= timing.election_timeout_min_us:
+            fail(
+                f"--schedule: {schedule}: model: a vote takes up to {round_us} µs there and back with both writes, and "
+                f"the least election timeout is {timing.election_timeout_min_us} µs, so nobody need ever be elected "
+                "(§5.6); make latency_max_us and sync_max_us smaller, or --election-timeout longer"
+            )
     return saved
 
 

@@ -14,6 +14,7 @@ import msgspec
 import typer
 
 from chaos.cli.common import fail, print_lines, say
+from chaos.execution.telling import told
 from chaos.mutants import parts_of
 from chaos.reproduction.file import ReproductionError, load
 from chaos.reproduction.reproduce import Lines, reproduce_with
@@ -44,13 +45,17 @@ def explain(
         str | None,
         typer.Option(metavar="NAME", help="The violation of this invariant.", show_default="the earliest one"),
     ] = None,
+    steps: Annotated[bool, typer.Option("--steps", help="Of a file: each step, and what its node does.")] = False,
     as_mermaid: Annotated[bool, typer.Option("--mermaid", help="Only the diagram, to be pasted.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Explains a violation in a saved run: the events that led to it, one a line. Exit code 2: nothing to explain."""
-    if as_mermaid and as_json:
-        fail("--mermaid, --json: expected one of them, got both")
+    if as_mermaid + as_json + steps > 1:
+        fail("--mermaid, --json, --steps: expected one of them")
     try:
+        if steps:
+            print_lines(_steps(path))
+            return
         items, verdicts = _again(path) if path.is_file() else _saved(RunDir(path))
     except (RunDirError, ReproductionError) as error:
         fail(str(error))
@@ -65,6 +70,16 @@ def _saved(run: RunDir) -> tuple[list[Item], list[Verdict]]:
     """What happened in a saved run, and what is to be said of it."""
     verdicts = judge_run(run)
     return [item.event for item in run.trace()], verdicts
+
+
+def _steps(file: Path) -> list[str]:
+    """A reproduction's execution in words, with each message that is sent and each record that is written."""
+    if not file.is_file():
+        fail(f"--steps: {file} is no reproduction file; raft-chaos shrink makes one, and raft-chaos trace shows a run")
+    reproduction = load(file)
+    if reproduction.execution is None:
+        fail(f"--steps: {file} has a schedule alone, no execution")
+    return told(reproduction.execution, parts_of(reproduction.mutant))
 
 
 def _again(file: Path) -> tuple[list[Item], list[Verdict]]:

@@ -110,7 +110,7 @@ def run(
         election_timeout_us_max=timing.election_timeout_max_us,
         swarm=swarm,
     )
-    saved = saved_schedule(schedule, chosen_world)
+    saved = saved_schedule(schedule, chosen_world, timing)
     settings = Settings(
         world=chosen_world,
         schedule=config,

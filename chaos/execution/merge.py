@@ -175,7 +175,7 @@ class Merge:
                 return Persist(node, now_us, more)
             case Submitted(command, now_us):
                 call = self._recording.calls.of_command(command)
-                self._player.add_call(call)
+                self._player.know(call)
                 return Submit(node, call.id, now_us, more)
 
     def _acted(self, number: int, report: StepReport) -> None:
@@ -216,7 +216,7 @@ class Merge:
         number = len(self._recording.steps)
         self._recording.operation(op)
         if op.type == "invoke":
-            self._player.add_call(self._recording.calls.by_id[op.op])
+            self._player.know(self._recording.calls.by_id[op.op])
         self._play(number)
 
     def _notes(self) -> Iterator[_Item]:

@@ -164,8 +164,8 @@ class Player:
         """What it comes to so far."""
         return Played(self.judge.verdicts(), done, self._instead, frozenset(self._early), self.trace.digest())
 
-    def add_call(self, call: Call) -> None:
-        """Makes a call known that the execution did not have, for one that is made step by step."""
+    def know(self, call: Call) -> None:
+        """Steps may name this call from now on: an execution may grow while it is played, one `do` after the other."""
         self._calls[call.id] = call
 
     def do(self, number: int, step: Step) -> str:

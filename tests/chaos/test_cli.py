@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from msgspec.structs import replace
 from short_runs import PATIENCE_S, RAFT_CHAOS, only_run, raft_chaos, saved, schedule
 
 from chaos.cli.app import main
 from chaos.mutants import MUTANTS
-from chaos.schedule import Fault, Kill, When
+from chaos.schedule import Fault, Kill, Model, When, save
 
 KILL_THE_LEADER = Fault(id="f1", when=When(at_us=700_000), action=Kill(["leader"], [500_000]), duration_us=0)
 
@@ -113,6 +114,19 @@ def test_a_wrong_argument_of_a_run_is_named_and_nothing_is_run(
 ) -> None:
     assert called("run", *arguments) == (254, "", f"raft-chaos: {said}\n")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_simulated_network_too_slow_for_an_election_is_refused(called: Called, tmp_path: Path) -> None:
+    """On it a correct cluster need not recover, and would be blamed for that."""
+    file = tmp_path / "slow.jsonl"
+    model = Model(latency_min_us=100, latency_max_us=60_000, sync_min_us=100, sync_max_us=15_000)
+    plan = schedule(safety_us=(700_000, 3_200_000))
+    save(replace(plan, header=replace(plan.header, model=model)), file)
+    status, _, said = called("run", "--world", "sim", "--schedule", str(file))
+    assert (status, said.partition(", and ")[0]) == (
+        254,
+        f"raft-chaos: --schedule: {file}: model: a vote takes up to 150000 µs there and back with both writes",
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,175 @@
+"""Strategies: all that is drawn is valid, can be run, and becomes as small as it can."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import NoSuchExample
+
+from chaos.actions import LEADER, VOTER, Clog, Kill, Partition, kind_of
+from chaos.generate import generate
+from chaos.mutants import parts_of
+from chaos.schedule import Schedule, ScheduleError, check_schedule, load, save
+from chaos.schedule_config import FAULT_KINDS, LIVE_KINDS
+from chaos.sim.memory_driver import MemoryDriver
+from chaos.sim.run import Simulated, VirtualRun
+from chaos.strategies import ClusterConfig, cluster_configs, faults, schedules, timings, workloads
+from raft.timing import Timing
+
+NODES = ["n1", "n2", "n3"]
+TIMING = Timing(30_000, 60_000, 10_000)
+SHORT = {"warmup_us": 150_000, "duration_us": 500_000, "longest_us": 100_000, "slowest_us": 2_000}
+
+few = settings(
+    max_examples=25,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate, Phase.shrink],
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+many = settings(few, max_examples=150)
+
+
+def simulate(schedule: Schedule, mutant: str | None = None) -> Simulated:
+    return VirtualRun(schedule, timing=TIMING, driver=MemoryDriver(parts_of(mutant))).go()
+
+
+# ---- what is drawn is valid ----------------------------------------------------------------------------------------
+
+
+@many
+@given(schedule=schedules())
+def test_a_schedule_is_accepted_and_comes_back_from_its_file(schedule: Schedule, tmp_path: Path) -> None:
+    check_schedule(schedule)
+    file = tmp_path / "schedule.jsonl"
+    save(schedule, file)
+    assert load(file) == schedule
+
+
+@few
+@given(schedule=schedules(**SHORT, most_faults=4, most_operations=10))
+def test_a_schedule_runs_and_does_so_the_same_way_again(schedule: Schedule) -> None:
+    simulated = simulate(schedule)
+    assert "violated" not in {verdict.outcome for verdict in simulated.analysis.invariants}
+    assert simulate(schedule).trace_sha256 == simulated.trace_sha256
+
+
+@few
+@given(config=cluster_configs())
+def test_a_cluster_has_a_schedule_and_a_timing_that_fit_each_other(config: ClusterConfig) -> None:
+    check_schedule(generate(1, config.schedule))
+    assert config.schedule.election_timeout_us_max == config.timing.election_timeout_max_us
+
+
+@many
+@given(timing=timings(longest_us=20_000))
+def test_a_timing_keeps_to_the_longest_timeout(timing: Timing) -> None:
+    assert timing.election_timeout_max_us <= 20_000
+
+
+@pytest.mark.parametrize("kind", FAULT_KINDS)
+def test_every_kind_of_fault_is_drawn_at_times_and_at_anchors(kind: Any) -> None:
+    at_time = find(faults(NODES, kinds=[kind]), lambda fault: fault.when.at_us is not None, settings=few)
+    anchored = find(faults(NODES, kinds=[kind]), lambda fault: fault.when.on is not None, settings=few)
+    assert kind_of(at_time.action) == kind_of(anchored.action) == kind
+
+
+@many
+@given(fault=faults(NODES, kinds=LIVE_KINDS, anchored=False, from_us=7_000, until_us=9_000))
+def test_faults_keep_to_what_was_asked_for(fault: Any) -> None:
+    assert kind_of(fault.action) in LIVE_KINDS and fault.when.at_us in (7_000, 8_000, 9_000)
+
+
+def test_a_voter_is_killed_only_where_a_vote_was_granted() -> None:
+    kills = faults(NODES, kinds=["kill"])
+    voter = find(kills, lambda fault: VOTER in fault.action.nodes, settings=settings(few, max_examples=1_000))
+    assert voter.when.on == "vote_granted"
+    with pytest.raises(NoSuchExample):
+        find(kills, lambda f: VOTER in f.action.nodes and f.when.on != "vote_granted", settings=many)
+
+
+def test_a_schedule_may_have_no_faults_at_all() -> None:
+    with pytest.raises(NoSuchExample):
+        find(schedules(kinds=()), lambda schedule: bool(schedule.faults), settings=few)
+
+
+# ---- what fails becomes small --------------------------------------------------------------------------------------
+
+
+def test_the_simplest_schedule_is_three_nodes_and_nothing_that_happens() -> None:
+    schedule = find(schedules(), lambda schedule: True, settings=few)
+    assert schedule.header.nodes == NODES and not schedule.faults and not schedule.operations
+
+
+def test_the_simplest_fault_is_at_the_first_moment_to_the_first_node() -> None:
+    killed = find(schedules(), lambda s: any(isinstance(f.action, Kill) for f in s.faults), settings=many)
+    assert [(fault.when.at_us, fault.action) for fault in killed.faults] == [(500_000, Kill(["n1"], [0]))]
+
+
+def test_the_simplest_cut_is_that_of_the_leader() -> None:
+    cut = find(faults(NODES, kinds=["partition"]), lambda fault: True, settings=few).action
+    assert isinstance(cut, Partition) and LEADER in cut.grudge
+    clog = find(faults(NODES, kinds=["clog"]), lambda fault: True, settings=few).action
+    assert clog == Clog({"n1": ["n2"]})
+
+
+def test_the_simplest_work_is_one_write_at_the_beginning() -> None:
+    [operation] = find(workloads(["c0", "c1"]), lambda operations: bool(operations), settings=few)
+    assert (operation.id, operation.at_us, operation.f, operation.key) == ("c0/0", 0, "put", "reg/c0")
+
+
+# ---- what cannot be drawn ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (lambda: faults(["n1", "n2"]), "nodes: expected at least 3 names"),
+        (lambda: faults(["n1", "n1", "n2"]), "each only once"),
+        (lambda: faults(NODES, kinds=["fire"]), "kinds: 'fire' is unknown; expected some of kill"),
+        (lambda: faults(NODES, kinds=[]), "kinds: expected at least one of kill"),
+        (lambda: faults(NODES, from_us=2, until_us=1), "from_us: expected 0 to 1, got 2"),
+        (lambda: faults(NODES, longest_us=0), "longest_us: expected 1000 to"),
+        (lambda: timings(longest_us=1), "longest_us: expected 20000 to"),
+        (lambda: workloads([]), "clients: expected at least one name"),
+        (lambda: workloads(["c0"], functions=["incr"]), "functions: expected some of put, get"),
+        (lambda: workloads(["c0"], most=-1), "most: expected 0 to"),
+        (lambda: schedules(least_nodes=5, most_nodes=3), "least_nodes: expected 3 to 3, got 5"),
+        (lambda: schedules(clients=0), "clients: expected 1 to"),
+        (lambda: schedules(kinds=["fire"]), "kinds: 'fire' is unknown"),
+        (lambda: cluster_configs(most_nodes=2), "most_nodes: expected 3 to"),
+        (lambda: cluster_configs(kinds=["fire"]), "kinds: 'fire' is unknown"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_at_once(asked: Callable[[], st.SearchStrategy[Any]], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        asked()
+
+
+@pytest.mark.parametrize("module", ["chaos.strategies", "chaos.state_machine"])
+def test_without_hypothesis_it_is_said_what_to_install(module: str) -> None:
+    program = f"import sys; sys.modules['hypothesis'] = None; import {module}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"ImportError: {module} needs hypothesis" in done.stderr and "raft-chaos[hypothesis]" in done.stderr
+
+
+def test_nothing_else_needs_hypothesis() -> None:
+    program = "import sys; sys.modules['hypothesis'] = None; import chaos.cli.app, reports, chaos.selfcheck"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_a_violation_of_a_schedule_is_an_error_of_the_strategies() -> None:
+    """That `check_schedule` refuses at all: otherwise the tests above would prove nothing."""
+    schedule = find(schedules(), lambda schedule: bool(schedule.faults), settings=few)
+    with pytest.raises(ScheduleError):
+        check_schedule(Schedule(schedule.header, schedule.faults * 2, schedule.operations))
