@@ -12,6 +12,9 @@ import typer
 from chaos.cli import cluster, explain, mutants, replay, repro, run, saved, selfcheck, shrink, trace
 from invariants.verdict import EXIT_HARNESS, EXIT_USAGE
 
+INTERRUPTED = 130
+"""As in a shell. Typer catches Ctrl-C by itself, and returns this without a word."""
+
 app = typer.Typer(
     name="raft-chaos",
     help="Breaks a real Raft cluster on purpose, judges Raft's safety properties while it happens, "
@@ -53,8 +56,7 @@ def main() -> None:
     try:
         status = app(standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)
-        status = 130
+        status = INTERRUPTED
     except typer.TyperException as error:
         print(f"raft-chaos: {_told(error)}", file=sys.stderr)
         status = EXIT_USAGE
@@ -62,4 +64,6 @@ def main() -> None:
         traceback.print_exc()
         print("raft-chaos itself failed; this says nothing about the system under test", file=sys.stderr)
         status = EXIT_HARNESS
+    if status == INTERRUPTED:
+        print("interrupted", file=sys.stderr)
     sys.exit(status if isinstance(status, int) else 0)

@@ -89,6 +89,11 @@ def load(file: Path, *, edited: bool = False) -> Reproduction:
         raw = file.read_bytes()
     except OSError as error:
         raise ReproductionError(f"{file}: cannot be read ({error.strerror})") from None
+    return parse(raw, file, edited=edited)
+
+
+def parse(raw: bytes, file: Path, *, edited: bool = False) -> Reproduction:
+    """What `load` makes of the content; errors name `file`."""
     try:
         first = msgspec.json.decode(raw, type=_Head)
         if first.kind != "reproduction":

@@ -53,7 +53,7 @@ def fewer_clients(schedule: Schedule) -> Iterator[Schedule]:
 
 
 def simpler_faults(fault: Fault) -> Iterator[Fault]:
-    """The same fault doing less, for a shorter time, or sooner."""
+    """The same fault doing less, or for a shorter time."""
     for action in _simpler_actions(fault.action):
         yield replace(fault, action=action, duration_us=_lasts_us(action, fault.duration_us))
     if isinstance(fault.action, Kill):
@@ -64,7 +64,7 @@ def simpler_faults(fault: Fault) -> Iterator[Fault]:
 
 
 def sooner(when: When) -> Iterator[When]:
-    """An earlier time, or an earlier event of the kind."""
+    """An earlier event of the kind, or sooner after it. Times move together (`earlier`)."""
     if when.on is not None:
         for nth in dict.fromkeys((1, when.nth // 2, when.nth - 1)):
             if 0 < nth < when.nth:

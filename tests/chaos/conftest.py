@@ -1,9 +1,37 @@
-"""The option that rewrites transcripts. It is known when pytest is given this folder or a file in it."""
+"""The option that rewrites transcripts, and the console command in this process.
+
+The option is known when pytest is given this folder or a file in it.
+"""
 
 from __future__ import annotations
 
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import pytest
+
+from chaos.cli.app import main
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite", action="store_true", help="write the output of now into the transcripts")
+
+
+@pytest.fixture
+def command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., tuple[int, str, str]]]:
+    """`raft-chaos` with these words, as its console script calls it: exit code, stdout, stderr."""
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+
+    def call(*words: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["raft-chaos", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, *capsys.readouterr()
+
+    yield call
+    signal.signal(signal.SIGTERM, on_sigterm)
