@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias, get_args
 import msgspec
 
 from chaos.generate import generate
+from chaos.mutants import MUTANTS, SABOTAGES
 from chaos.schedule import Schedule
 from chaos.schedule_config import ScheduleConfig
 from chaos.target import CommandTarget, RaftTarget, Target
@@ -62,6 +63,10 @@ def settings_of(run: RunDir, info: RunInfo) -> Settings:
         settings = msgspec.convert(info.config, Settings)
     except (msgspec.ValidationError, ValueError) as error:
         raise RunDirError(f"{run.run_json}: config: {error}") from None
+    if info.mutant is not None and info.mutant not in (*MUTANTS, *SABOTAGES):
+        raise RunDirError(
+            f"{run.run_json}: mutant: there is no {info.mutant!r} in this version; there are {', '.join(MUTANTS)}"
+        )
     if settings.command is not None:
         raise RunDirError(
             f"{run.path} is a run of another system ({settings.command!r}); only our own Raft can be run step by step"

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chaos.execution.player import Played, Player
-from chaos.execution.recording import OF_NODES, Recording
+from chaos.execution.recording import OF_NODES, Calls, Recording
 from chaos.execution.steps import Crash, Deliver, Execution, Note, Persist, Start, Step, Submit, Timeout
 from chaos.sim.recorder import LineSink
 from chaos.sim.stepped_node import StepConfig, SteppedNode, StepReport
@@ -27,6 +27,7 @@ from raft import journal
 from raft.disk import MemoryDisk
 from raft.inputs import Input, Persisted, Received, Submitted, Ticked
 from raft.journal import JournalError, Turn, digest_of, read_journal
+from raft.machine import decode_command
 from raft.node import Parts
 from raft.replica import Output
 from raft.timing import Timing
@@ -87,6 +88,11 @@ class Merge:
         self._sent: dict[tuple[str, int], int] = {}  # (node, incarnation) -> messages that it numbered so far
         self._turn: Turn | None = None
         self._turns = 0
+        clients = Calls()
+        for op in self._operations:
+            if op.type == "invoke":
+                clients.invoked(op)
+        self._invocations = clients.by_command.keys()
 
     def go(self) -> Merged:
         """Raises MergeError."""
@@ -148,11 +154,18 @@ class Merge:
         self._do(Crash(node, max(0, after.log_size - synced), at_us))
 
     def _is_ready(self, turn: Turn) -> bool:
-        return all(
-            self._recording.has(given.sender, given.sender_inc, given.number)
-            for given in turn.inputs
-            if isinstance(given, Received)
-        )
+        return all(map(self._is_there, turn.inputs))
+
+    def _is_there(self, given: Input) -> bool:
+        """Whether what the input needs has happened: its message was sent, its command's call invoked."""
+        match given:
+            case Received(sender, sender_inc, number):
+                return self._recording.has(sender, sender_inc, number)
+            case Submitted(encoded):
+                command = decode_command(encoded)
+                name = (command.client or "", command.serial)
+                return name not in self._invocations or name in self._recording.calls.by_command
+        return True
 
     def _take(self, node: str, incarnation: int, turn: Turn) -> None:
         """The inputs of a turn, of which the last lets the node act."""

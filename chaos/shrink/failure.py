@@ -119,6 +119,8 @@ class Shrinker:
         )
         try:
             self._minimal &= shrinker.run()
+        except KeyboardInterrupt:
+            self._stop()
         except NotReproducedError as error:
             self._minimal = False
             if failure.execution is None:
@@ -167,12 +169,19 @@ class Shrinker:
         )
         try:
             self._minimal &= shrinker.run()
+        except KeyboardInterrupt:
+            self._stop()
         except NotReproducedError as error:
             self._remarks.append(str(error))
             return None
         finally:
             self._replays += shrinker.search.replays
         return shrinker.execution
+
+    def _stop(self) -> None:
+        """Somebody wants no more: what was reached by then counts. Another Ctrl-C leaves nothing."""
+        self.budget_s, self._minimal = 0.0, False
+        self._remarks.append("interrupted")
 
     def _recorded(self, schedule: Schedule) -> Execution:
         failure = self.failure
@@ -189,8 +198,13 @@ class Shrinker:
         else:
             assert scenario is not None
             verdicts, digest = run_scenario(scenario, failure.invariant, MemoryDriver(parts_of(failure.mutant)))
+        violations = _of(failure.invariant, verdicts)
+        if not violations:
+            raise NotReproducedError("; ".join([*self._remarks, f"no run in sim breaks {failure.invariant}"]))
+        if failure.mutant is not None and execution is not None and _of(failure.invariant, _play_right(execution)):
+            self._remarks.append("the right core breaks it too, so it does not show the mutant's mistake")
         return Reproduction(
-            expected=Expected(violation=_of(failure.invariant, verdicts)[0], trace_sha256=digest),
+            expected=Expected(violation=violations[0], trace_sha256=digest),
             mutant=failure.mutant,
             origin=failure.origin,
             execution=execution,
@@ -230,6 +244,11 @@ def _play(execution: Execution, mutant: str | None) -> tuple[list[Verdict], str,
     player = Player(execution, MemoryDriver(parts_of(mutant)))
     played = player.play()
     return played.verdicts, played.trace_sha256, max(view.term for view in player.view.nodes.values())
+
+
+def _play_right(execution: Execution) -> list[Verdict]:
+    """What the same steps come to over the right core, as far as it can do them."""
+    return Player(execution, MemoryDriver(parts_of(None)), manner="lenient").play().verdicts
 
 
 def _of(invariant: str, verdicts: list[Verdict]) -> list[Violation]:

@@ -124,7 +124,7 @@ def test_an_invariant_that_holds_in_a_violated_run_is_not_explained(called: Call
     ("arguments", "said"),
     [
         (["none"], "none is not a run directory: cannot read run.json (No such file or directory)"),
-        (["run", "--mermaid", "--json"], "--mermaid, --json: expected one of them, got both"),
+        (["run", "--mermaid", "--json"], "--mermaid, --json, --steps: expected one of them"),
         (["run", "--invariant", "luck"], "--invariant: 'luck' was not judged; expected one of election_safety, "),
     ],
 )
