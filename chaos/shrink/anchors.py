@@ -35,12 +35,14 @@ class Anchored:
     after: int
 
 
-def anchor(candidate: ScheduleCandidate, search: Search[ScheduleCandidate, Schedule]) -> Anchored:
-    """Each fault at a time in turn gets the anchor that helps most; one that changes nothing is preferred to a time."""
-    best = candidate.schedule
-    before = failing = 0
+def anchor(candidate: ScheduleCandidate, search: Search[ScheduleCandidate, Schedule]) -> Anchored | None:
+    """Each fault at a time in turn gets the anchor that helps most; one that changes nothing is preferred to a time.
+
+    None if the time ended before anything was measured; what was found by its end counts.
+    """
+    best, before = candidate.schedule, -1
     try:
-        before = failing = _failing(replace(candidate, schedule=best), search)
+        before = failing = _failing(candidate, search)
         for fault in best.faults:
             for when in _anchors(replace(candidate, schedule=best), fault):
                 faults = [replace(one, when=when) if one.id == fault.id else one for one in best.faults]
@@ -48,7 +50,8 @@ def anchor(candidate: ScheduleCandidate, search: Search[ScheduleCandidate, Sched
                 if (now := _failing(replace(candidate, schedule=tied), search)) >= failing:
                     best, failing = tied, now
     except BudgetEndedError:
-        pass  # what was found by then counts
+        if before < 0:
+            return None
     return Anchored(best, candidate.schedule, before, failing)
 
 

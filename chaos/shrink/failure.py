@@ -133,7 +133,7 @@ class Shrinker:
         schedule = shrinker.schedule
         return (schedule, None) if not self.anchors else self._anchored(schedule)
 
-    def _anchored(self, schedule: Schedule) -> tuple[Schedule, Anchored]:
+    def _anchored(self, schedule: Schedule) -> tuple[Schedule, Anchored | None]:
         failure = self.failure
         search: Search[ScheduleCandidate, Schedule] = Search(
             schedule,
@@ -146,6 +146,8 @@ class Shrinker:
         with search:
             anchored = anchor(candidate, search)
         self._replays += search.replays
+        if anchored is None:
+            return schedule, None
         # Under its own seed it must fail, whatever it does under others.
         for number in range(SEEDS_TO_KEEP):
             kept = attempt_schedule(replace(candidate, schedule=anchored.schedule, seeds=number + 1))
