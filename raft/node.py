@@ -69,6 +69,7 @@ class Parts:
     core: type[Core] = Core
     wal: type[WriteAheadLog] = WriteAheadLog
     machine: type[Machine] = Machine
+    replica: type[Replica] = Replica
     disk: type[FaultDisk] = FaultDisk
     transport: type[Transport] = Transport
 
@@ -94,7 +95,7 @@ def make_replica(
         recovered=recovered,
         now_us=now_us,
     )
-    return Replica(core, parts.machine())
+    return parts.replica(core, parts.machine())
 
 
 class Node:

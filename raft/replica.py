@@ -39,6 +39,7 @@ class Replica:
         self.core = core
         self.machine = machine
         self._waiting: dict[int, tuple[int, Any]] = {}  # log index -> (term, token)
+        self._replies: list[Reply] = []  # what the next output answers
         # These inputs are the core's own; a method in between would be paid for with every message.
         self.receive = core.receive
         self.tick = core.tick
@@ -64,8 +65,10 @@ class Replica:
         for index, entry in output.committed:
             self._apply(index, entry, output)
         if self._waiting and self.core.role != "leader":
-            output.replies += [Reply(token, index, term, None) for index, (term, token) in self._waiting.items()]
+            self._replies += [Reply(token, index, term, None) for index, (term, token) in self._waiting.items()]
             self._waiting = {}
+        if self._replies:
+            output.replies, self._replies = self._replies, []
         return output
 
     def _apply(self, index: int, entry: Entry, output: Output) -> None:
@@ -85,4 +88,4 @@ class Replica:
         if waiting is not None:
             term, token = waiting
             # Another term's entry at this index means that ours was overwritten.
-            output.replies.append(Reply(token, index, term, result if term == entry.term else None))
+            self._replies.append(Reply(token, index, term, result if term == entry.term else None))

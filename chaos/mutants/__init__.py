@@ -3,7 +3,8 @@
 A mutant is how the judges are judged: it must be convicted, by the invariant that its mistake breaks. A sabotage is a
 mistake that breaks no invariant but the comparison of traces (`sabotage`).
 
-Read `mutant` (what one is), then the mistakes in `elections`, `replication` and `commitment`; `catalogue` has them all.
+Read `mutant` (what one is), then the mistakes in `elections`, `replication`, `commitment` and `reads`; `catalogue` has
+them all.
 """
 
 from __future__ import annotations

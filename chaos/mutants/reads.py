@@ -1,0 +1,32 @@
+"""Mistakes about reads: what a client is told is not what the cluster agreed on (§8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chaos.mutants.mutant import Mutant
+from raft.machine import decode_command
+from raft.node import Parts
+from raft.replica import Replica, Reply
+
+
+class DeposedLeaderReads(Replica):
+    def submit(self, token: Any, command: bytes, now_us: int) -> bool:
+        if self.core.role != "leader" or decode_command(command).op != "get":
+            return super().submit(token, command, now_us)
+        # Whoever was cut off still believes to lead, and what it has applied is what there was then.
+        self.core.now_us = now_us
+        result = self.machine._execute(decode_command(command))
+        self._replies.append(Reply(token, self.core.last_applied, self.core.current_term, result))
+        return True
+
+
+READS = (
+    Mutant(
+        "deposed_leader_reads",
+        "a leader answers reads from its own state, without asking whether it still leads",
+        "Xraft-KV #40",
+        ("linearizability", "monotonic_reads"),
+        Parts(replica=DeposedLeaderReads),
+    ),
+)
