@@ -91,10 +91,12 @@ def run_live(
     info: RunInfo,
     *,
     fail_fast: bool = False,
+    until: str | None = None,
     watch: Watch | None = None,
 ) -> RunInfo:
     """Carries out the schedule against the target; returns the finished run.json.
 
+    It ends at the first violation with `fail_fast`, or at the first one of the invariant `until`.
     The run directory must be new; `info` says how the run came about, and is completed here.
     Raises ProcessError or OSError if the harness itself fails; the directory then still holds what happened.
     """
@@ -104,7 +106,10 @@ def run_live(
     save(schedule, run.schedule)
     run.save_info(info)
     with Supervisor() as supervisor:
-        return asyncio.run(_LiveRun(schedule, target, run, info, supervisor, fail_fast, watch or Watch()).run())
+        live = _LiveRun(
+            schedule, target, run, info, supervisor, fail_fast or until is not None, until, watch or Watch()
+        )
+        return asyncio.run(live.run())
 
 
 @dataclass
@@ -115,6 +120,7 @@ class _LiveRun:
     info: RunInfo
     supervisor: Supervisor
     fail_fast: bool
+    until: str | None
     watch: Watch
 
     epoch_us: int = field(default_factory=monotonic_us)
@@ -334,7 +340,7 @@ class _LiveRun:
             for violation in self.judge.new_violations():
                 self.violations.append(violation)
                 self.watch.violation(violation)
-                if self.fail_fast:
+                if self.fail_fast and self.until in (None, violation.invariant):
                     self._stop(f"{FAILED_FAST}, of {violation.invariant}")
             if time.monotonic() - told >= self.watch.every_s:
                 told = time.monotonic()

@@ -46,7 +46,7 @@ LATER_US = 2_000_000
 """How much later than the present violation another seed's may come."""
 SEED_LIMIT = 1_000_000
 
-TRIALS = 6
+TRIALS = 12
 """So many runs as in live say how often a schedule fails."""
 NOTICED_US = (2_000, 12_000)
 """How long after its anchor a fault strikes in `live`: events are read from files, and links cut through the proxy."""
@@ -67,13 +67,16 @@ class ScheduleCandidate(msgspec.Struct, frozen=True):
 
 
 def attempt(candidate: ScheduleCandidate) -> Schedule | None:
-    """Runs it until the violation; returns what came to pass, under the seed that did it, or None."""
+    """Runs it until the violation; returns what came to pass, under the seed that did it, or None.
+
+    What did not come to pass in this run may be what other runs need; then it stays.
+    """
     for number in range(candidate.seeds):
         schedule = under_seed(candidate.schedule, number)
         run = _run(candidate, schedule)
         if run is not None:
-            smaller = _came_to_pass(schedule, run)
-            return smaller if _is_robust(replace(candidate, schedule=smaller)) else None
+            forms = (_came_to_pass(schedule, run), schedule)
+            return next((form for form in forms if _is_robust(replace(candidate, schedule=form))), None)
     return None
 
 
@@ -172,15 +175,7 @@ class ScheduleShrinker:
         found = False
         try:
             with self.search:
-                found = self._first(
-                    self._candidate(under_seed(self.schedule, number), 1) for number in range(FIRST_SEEDS)
-                )
-                if not found:
-                    raise NotReproducedError(
-                        f"no run of this schedule in sim broke {self._invariant}, under {FIRST_SEEDS} seeds"
-                    )
-                self._try_each(live_alone(self.schedule))
-                self._needed = self._fails_as_in_live() // 2
+                found = self._begin()
                 for self._seeds in SEEDS:
                     self._try_each(simpler_headers(self.schedule))
                     before = None
@@ -195,6 +190,21 @@ class ScheduleShrinker:
             if not found:
                 raise NotReproducedError(f"the time ended before a run in sim broke {self._invariant}") from None
             return False
+
+    def _begin(self) -> bool:
+        """The whole schedule under a seed that fails: with faults of real time alone, if it fails often with those."""
+        whole = self.schedule
+        for part in (*live_alone(whole), whole):
+            self._needed = self._fails_as_in_live(part) // 2
+            if (self._needed or part is whole) and self._first_seeds(part):
+                return True
+        self._needed = 0
+        if self._first_seeds(whole):
+            return True
+        raise NotReproducedError(f"no run of this schedule in sim broke {self._invariant}, under {FIRST_SEEDS} seeds")
+
+    def _first_seeds(self, schedule: Schedule) -> bool:
+        return self._first(self._candidate(under_seed(schedule, number), 1) for number in range(FIRST_SEEDS))
 
     def _reduce(self) -> None:
         while self._try_each(fewer_clients(self.schedule)) or self._try_each(fewer_nodes(self.schedule)):
@@ -236,9 +246,10 @@ class ScheduleShrinker:
     def _first(self, candidates: Iterable[ScheduleCandidate]) -> bool:
         return self.search.first(candidates) is not None
 
-    def _fails_as_in_live(self) -> int:
-        trials = (as_in_live(self.schedule, number) for number in range(1, TRIALS + 1))
-        return sum(self.search.all(self._candidate(schedule, seeds=1) for schedule in trials))
+    def _fails_as_in_live(self, schedule: Schedule) -> int:
+        trials = (as_in_live(schedule, number) for number in range(1, TRIALS + 1))
+        once = self._candidate(schedule, seeds=1)
+        return sum(self.search.all(replace(once, schedule=trial, needed=0) for trial in trials))
 
     def _candidate(self, schedule: Schedule, seeds: int = 0) -> ScheduleCandidate:
         return ScheduleCandidate(
