@@ -41,7 +41,7 @@ class Tagged(NamedTuple):
 
 
 class Other(NamedTuple):
-    """An atom that no history is judged by: a symbol, a fraction, a character."""
+    """An atom that no history is judged by: a symbol, a character, any number that is no plain integer."""
 
     text: str
 
@@ -76,8 +76,6 @@ _tokens = re.compile(
     re.VERBOSE,
 ).findall
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d{0,999})N?", re.ASCII)
-_NUMBER_LIKE = re.compile(r"[+-]?\d", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:(?:\.\d*)?(?:[eE][+-]?\d+)?M?|/[1-9]\d*)", re.ASCII)
 _KEYWORD = re.compile(r":[^:/](?:[^/]*[^/:]|)(?:/[^:]+)?")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", '"': '"', "\\": "\\"}
@@ -181,8 +179,7 @@ def _atom(file: str, line: int, token: str, known: dict[str, Any]) -> Any:
         raise HistoryError(file, line, "a string that does not end on its line; the file may have been cut")
     if first == "#" and len(token) > 1 and token[1] != "#":
         return _Tag(token[1:])
-    number = _NUMBER.fullmatch(token) if _NUMBER_LIKE.match(token) else token
-    if number and first not in ":^`~@'" and token not in ("#", "\\"):
+    if first not in ":^`~@'" and token not in ("#", "\\"):
         return Other(token)
     raise HistoryError(file, line, f"no EDN: {shown(token)}")
 

@@ -52,7 +52,7 @@ def contents(path: Path) -> bytes:
 
 def guess(path: Path, raw: bytes) -> Format:
     """The format of a file by its content, and where that does not tell, by its name."""
-    begins = raw.removeprefix(b"\xef\xbb\xbf").lstrip()
+    begins = raw.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n,")
     if re.match(rb'\{\s*["}]', begins):
         return "jsonl"
     if _LOGGED.search(raw):
