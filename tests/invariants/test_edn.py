@@ -27,7 +27,6 @@ from invariants.linearizability.readers.history_file import HistoryError
         ("{:a " + "1" * 5000 + "}", {"a": Other("1" * 5000)}),
         ("{:a {{1 2} 3} }", {"a": Tagged("map", ({1: 2}, 3))}),
         ("#a.b/c{:d 1}", Tagged("a.b/c", {keyword("d"): 1})),
-        ("{:a " + "[" * 5000 + "]" * 5000 + "}", ...),
     ],
 )  # fmt: skip
 def test_edn_is_read(text: str, value: Any) -> None:
@@ -37,8 +36,7 @@ def test_edn_is_read(text: str, value: Any) -> None:
         return
     ((began, found),) = forms("h", f"\n , {text}\n")
     assert began == 2
-    if value is not ...:
-        assert found == ({keyword(name): each for name, each in value.items()} if type(value) is dict else value)
+    assert found == ({keyword(name): each for name, each in value.items()} if type(value) is dict else value)
 
 
 def test_forms_have_the_line_in_which_they_begin() -> None:
@@ -62,6 +60,7 @@ def test_forms_have_the_line_in_which_they_begin() -> None:
         ("\n{:a\n1]\n", "h:3: ] closes nothing; expected } for the { of line 2"),
         ("[{:a 1}\n)", "h:2: ) closes nothing; expected ] for the [ of line 1"),
         ("[]\n1", "h:2: expected nothing after the end of the vector, got '1'"),
+        ("[" * 202 + "]" * 202, "h:1: nested too deeply; expected at most 200 levels"),
         ("{:a}", "h:1: a map with a key that has no value: :a"),
         ("{:a 1\n:a 2}", "h:2: a map that has a key twice"),
         ('{:a "b\n"}', "h:1: a string that does not end on its line; the file may have been cut"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from invariants.linearizability.operations import NOT_TOLD, Function, Model, Operation
 from invariants.linearizability.readers.formats import READERS, Format, guess
+from invariants.linearizability.readers.history_file import HistoryError
 
 
 class Event(NamedTuple):
@@ -215,3 +217,61 @@ def test_what_is_written_is_read(shape: Shape) -> None:
         assert guess(Path("h"), text.encode()) == shape.form
 
     there_and_back()
+
+
+@pytest.mark.parametrize("shape", SHAPES[1:], ids=lambda shape: f"{shape.form}, {shape.model}")
+def test_a_file_that_ends_within_a_line_is_refused(shape: Shape) -> None:
+    @settings(max_examples=20, deadline=None, derandomize=True)
+    @given(histories(shape))
+    def cut(history: tuple[list[str], list[Operation], list[int], int]) -> None:
+        raw = "\n".join(history[0]).encode()
+        last = len(history[0][-1].encode())
+        for gone in range(0 if shape.form == "jepsen-log" else 1, last):  # a map is whole without its newline
+            with pytest.raises(HistoryError):
+                READERS[shape.form].read("h", raw[:-gone] if gone else raw, shape.model)
+
+    cut()
+
+
+PIECES = [
+    b"",
+    b"\n",
+    b'"',
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"#",
+    b"#_",
+    b"\\",
+    b":",
+    b"nil",
+    b"1",
+    b"-",
+    b"\t",
+    b" ",
+    b"\xff",
+    b"\xc3",
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape.form}, {shape.model}")
+def test_a_damaged_file_is_read_or_refused_with_its_name(shape: Shape) -> None:
+    @settings(max_examples=100, deadline=None, derandomize=True)
+    @given(histories(shape), st.data())
+    def damage(history: tuple[list[str], list[Operation], list[int], int], data: st.DataObject) -> None:
+        raw = "\n".join([*history[0], ""]).encode()
+        place = data.draw(st.integers(0, len(raw)))
+        gone = data.draw(st.sampled_from([0, 0, 1, 2, 10, len(raw)]))
+        damaged = raw[:place] + data.draw(st.sampled_from(PIECES)) + raw[place + gone :]
+        for form in dict.fromkeys([shape.form, guess(Path("h.edn"), damaged)]):
+            model = shape.model if form == shape.form else READERS[form].models[0]
+            try:
+                found = READERS[form].read("h", damaged, model)
+            except HistoryError as error:
+                assert re.match(r"h(:\d+)?: ", str(error))
+                assert len(str(error)) < 250
+            else:
+                assert len(found.lines) <= damaged.count(b"{") + damaged.count(b"jepsen.util")
+
+    damage()

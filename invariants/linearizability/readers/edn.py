@@ -6,7 +6,7 @@
     "text"              str                          #inst "..."     Tagged; #_ leaves the next value out
     :type               the one Keyword of that name ; to the end    nothing, and so are commas
 
-A string ends on its line, as Clojure writes it. Nothing is evaluated, and no nesting is too deep.
+A string ends on its line, as Clojure writes it. Nothing is evaluated.
 """
 
 from __future__ import annotations
@@ -55,6 +55,9 @@ class _Tag(NamedTuple):
     name: str
 
 
+DEEPEST = 200
+"""How deeply values may be nested: Python compares and prints nested ones by recursion."""
+
 _keywords: dict[str, Keyword] = {}
 
 
@@ -100,9 +103,11 @@ def forms(file: str, text: str) -> Iterator[tuple[int, Any]]:
             elif token in _CLOSES:
                 if not begun and token in "[(":
                     around = (token, number)
-                else:
+                elif len(stack) < DEEPEST:
                     stack.append((token, number, items))
                     items = []
+                else:
+                    raise HistoryError(file, number, f"nested too deeply; expected at most {DEEPEST} levels")
                 begun = True
             elif token and token in "}])":
                 if not stack and around is not None and token == _CLOSES[around[0]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -37,7 +38,7 @@ READERS: dict[Format, Reader] = {
 }
 
 _SUFFIXES: dict[str, Format] = {".jsonl": "jsonl", ".log": "jepsen-log", ".edn": "edn"}
-_LOGGED = re.compile(rb"\bjepsen\.util\b[^\n]*\s:(?:invoke|ok|fail|info)\s")
+_LOGGED = re.compile(rb"\bjepsen\.util\b[\s-]*\d+\s+:(?:invoke|ok|fail|info)\s")
 _LOOKED_AT = 64 * 1024
 """How many bytes a file's format is guessed from; a log may begin with much else, and is searched whole."""
 
@@ -52,7 +53,7 @@ def contents(path: Path) -> bytes:
 
 def guess(path: Path, raw: bytes) -> Format:
     """The format of a file by its content, and where that does not tell, by its name."""
-    begins = raw.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n,")
+    begins = raw.removeprefix(BOM_UTF8).lstrip(b" \t\r\n,")
     if re.match(rb'\{\s*["}]', begins):
         return "jsonl"
     if _LOGGED.search(raw):

@@ -14,10 +14,10 @@ import re
 from typing import Any
 
 from invariants.linearizability.operations import NOT_TOLD, Function, Model
-from invariants.linearizability.readers.history_file import HistoryError, ReadHistory, decoded, shown
+from invariants.linearizability.readers.history_file import ReadHistory, decoded, shown
 from invariants.linearizability.readers.pairing import Paired, Pairing
 
-_CLIENTS_LINE = re.compile(r"\bjepsen\.util\b[\s-]*(\d{1,18})(?:\s+(?=:)|\s*$)(.*)", re.ASCII)
+_CLIENTS_LINE = re.compile(r"\bjepsen\.util\b[\s-]*(\d{1,1000})(?:\s+(?=:)|\s*$)(.*)", re.ASCII)
 _OPERATION = re.compile(r":(\S+)\s+:(\S+)\s+(\[[^\]]*\]|\S+)(?:\s+(.*))?", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
 _PAIR = re.compile(r"\[\s*(\S+?)[\s,]+(\S+?)\s*\]", re.ASCII)
@@ -29,13 +29,13 @@ def read(file: str, raw: bytes, model: Model) -> ReadHistory:
     pairing = Pairing(file)
     skipped = 0
     lines = decoded(file, raw).split("\n")
+    if lines.pop():  # "[1 2" shows that it was cut, but a 12 that was cut is a 1
+        raise pairing.error(len(lines) + 1, "the file ends within this line; expected it to end with a newline")
     for number, line in enumerate(lines, 1):
         found = _CLIENTS_LINE.search(line)
         if found is not None:
-            if number == len(lines):  # "[1 2" shows it, but a 12 that was cut is a 1
-                raise HistoryError(file, number, "the file ends within this line; expected it to end with a newline")
             _line(pairing, number, int(found[1]), found[2].rstrip())
-        elif line or number < len(lines):
+        else:
             skipped += 1
     return pairing.history(skipped=skipped)
 

@@ -11,6 +11,7 @@ A last line that a kill tore is left out: it answers an operation, which then st
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from typing import Any
 
 import msgspec
@@ -34,7 +35,7 @@ def read(file: str, raw: bytes, model: Model) -> ReadHistory:
     pairing = Pairing(file)
     names: dict[int, str] = {}
     torn = False
-    lines = raw.split(b"\n")
+    lines = raw.removeprefix(BOM_UTF8).split(b"\n")
     for number, line in enumerate(lines, 1):
         if not line or line.isspace():
             continue
