@@ -19,15 +19,16 @@ class HistoryError(Exception):
 class ReadHistory(msgspec.Struct, frozen=True):
     """The operations in the order of their calls, numbered from 0.
 
-    Their times are places in the file: `called` 6 is the seventh call or return in it, and `lines[6]` its line. The
-    order of the lines is the order in which the clients' harness saw things happen, which is finer than its clock.
+    Their times are the numbers of the lines that tell of them: the order of the lines is the order in which the
+    clients' harness saw things happen, which is finer than its clock. Where several share a line, each is later than
+    the one before, and `moved` has the true line of a time that is not its own.
 
     `failed` operations certainly did not happen and tell nothing, so they are not among the operations; `skipped`
     lines are not a client's. `torn`: the last line was cut short, and left out.
     """
 
     operations: list[Operation]
-    lines: list[int]
+    moved: dict[int, int] = {}
     failed: int = 0
     skipped: int = 0
     torn: bool = False
@@ -39,7 +40,7 @@ class ReadHistory(msgspec.Struct, frozen=True):
 
     def line_of(self, time: int) -> int:
         """The line of a call or return."""
-        return self.lines[time]
+        return self.moved.get(time, time)
 
 
 def decoded(file: str, raw: bytes) -> str:

@@ -36,18 +36,29 @@ class Pairing:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self._lines: list[int] = []
+        self._now = 0
+        self._moved: dict[int, int] = {}
         self._paired: list[Paired] = []
         self._open: dict[Any, Paired] = {}
-        self._time: int | None = None
+        self._told: int | None = None
 
     def on_time(self, line: int, time: int, unit: str) -> None:
         """The time that a line gives for itself: the order of the lines is trusted only if it agrees."""
-        if self._time is not None and time < self._time:
+        if self._told is not None and time < self._told:
             raise self.error(
-                line, f"time goes back from {self._time} to {time} {unit}; expected lines in order of time"
+                line, f"time goes back from {self._told} to {time} {unit}; expected lines in order of time"
             )
-        self._time = time
+        self._told = time
+
+    def _tick(self, line: int) -> int:
+        """The time of a call or return in that line."""
+        self._now = max(line, self._now + 1)
+        if self._now != line:
+            self._moved[self._now] = line
+        return self._now
+
+    def _line_of(self, paired: Paired) -> int:
+        return self._moved.get(paired.called, paired.called)
 
     def call(self, line: int, process: Any, f: Function, key: Any, value: Any = None, expected: Any = None) -> None:
         """An invocation."""
@@ -55,11 +66,10 @@ class Pairing:
         if before is not None:
             raise self.error(
                 line,
-                f"process {shown(process)} calls {f}, but its {before.f} of line {self._lines[before.called]} has not "
+                f"process {shown(process)} calls {f}, but its {before.f} of line {self._line_of(before)} has not "
                 "ended; expected at most one open operation a process",
             )
-        paired = Paired(len(self._lines), process, f, key, value, expected)
-        self._lines.append(line)
+        paired = Paired(self._tick(line), process, f, key, value, expected)
         self._paired.append(paired)
         self._open[process] = paired
 
@@ -76,15 +86,14 @@ class Pairing:
         if paired.f not in functions:
             raise self.error(line, f"ends a {named}, but process {shown(process)} called a {self.where(paired)}")
         if ending != "info":
-            paired.returned = len(self._lines)
+            paired.returned = self._tick(line)
             paired.status = "ok" if ending == "ok" else "failed"
-        self._lines.append(line)
         return paired
 
     def where(self, paired: Paired) -> str:
         """An operation in an error message: "write of 'x' in line 3"."""
         key = "" if paired.key is None else f" of {shown(paired.key)}"
-        return f"{paired.f}{key} in line {self._lines[paired.called]}"
+        return f"{paired.f}{key} in line {self._line_of(paired)}"
 
     def same(self, line: int, what: str, told: Any, paired: Paired, called: Any) -> None:
         """A completion may repeat what was called, but not contradict it."""
@@ -117,4 +126,4 @@ class Pairing:
                         each.process,
                     )
                 )
-        return ReadHistory(operations, self._lines, len(self._paired) - len(operations), skipped, torn)
+        return ReadHistory(operations, self._moved, len(self._paired) - len(operations), skipped, torn)
