@@ -121,26 +121,26 @@ def test_a_last_line_that_lacks_its_newline_alone_counts() -> None:
             "h:2: process 0 calls read, but its write of line 1 has not ended; "
             "expected at most one open operation a process",
         ),
-        (CALL + line("ok", 0, "get", 2), "h:2: ends a read, but process 0 called a write of 'x' in line 1"),
+        (CALL + line("ok", 0, "get", 2), 'h:2: ends a read, but process 0 called a write of "x" in line 1'),
         (
             CALL + line("ok", 0, "put", 2, key="y"),
-            "h:2: has the key 'y'; expected 'x' as in the write of 'x' in line 1",
+            'h:2: has the key "y"; expected "x" as in the write of "x" in line 1',
         ),
         (
             CALL + line("ok", 0, "put", 2, op="c0/2"),
-            "h:2: has the op 'c0/2'; expected 'c0/1' as in the write of 'x' in line 1",
+            'h:2: has the op "c0/2"; expected "c0/1" as in the write of "x" in line 1',
         ),
         (CALL + line("ok", 0, "put", 0), "h:2: time goes back from 1 to 0 us; expected lines in order of time"),
-        (line("invoke", 0, "put", 1), "h:1: the value of a put: expected a string, got None"),
-        (line("invoke", 0, "append", 1, value=["a"]), "h:1: the value of a append: expected a string, got ['a']"),
-        (line("invoke", 0, "get", 1, value="a"), "h:1: a get takes no value, got 'a'"),
+        (line("invoke", 0, "put", 1), "h:1: the value of a put: expected a string, got null"),
+        (line("invoke", 0, "append", 1, value=["a"]), 'h:1: the value of a append: expected a string, got ["a"]'),
+        (line("invoke", 0, "get", 1, value="a"), 'h:1: a get takes no value, got "a"'),
         (
             line("invoke", 0, "cas", 1, value="a", expected=["b"]),
-            "h:1: `expected` of a cas: expected a string, or null for an absent key, got ['b']",
+            'h:1: `expected` of a cas: expected a string, or null for an absent key, got ["b"]',
         ),
         (
             line("invoke", 0, "put", 1, value="a", expected="b"),
-            "h:1: `expected` of a put: expected none, which only a cas has, got 'b'",
+            'h:1: `expected` of a put: expected none, which only a cas has, got "b"',
         ),
     ],
 )
@@ -186,8 +186,8 @@ WRITE = logged("1 :invoke :write\t12")
     ("text", "said"),
     [
         ("INFO jepsen.core - nothing\n", "h: holds no operation of a client"),
-        (logged("3"), "h:1: expected a type, a function and a value, got ''"),
-        (logged("3 :invoke :read"), "h:1: expected a type, a function and a value, got ':invoke\\t:read'"),
+        (logged("3"), 'h:1: expected a type, a function and a value, got ""'),
+        (logged("3 :invoke :read"), 'h:1: expected a type, a function and a value, got ":invoke\\t:read"'),
         (WRITE.rstrip("\n"), "h:1: the file ends within this line; expected it to end with a newline"),
         (WRITE + WRITE[:-3], "h:2: the file ends within this line; expected it to end with a newline"),
         (logged("3 :begin :read\tnil"), "h:1: unknown type :begin; expected :invoke, :ok, :fail or :info"),
@@ -272,26 +272,26 @@ APPEND = store(1, "invoke", "append", '"a"')
         ("", "h: holds no operation of a client"),
         (store(1, "invoke", "cas", '"a"'), "h:1: unknown function :cas; this store has :get, :put and :append"),
         (store(1, "invoke", "put", "1"), "h:1: the :value of a :put: expected a string, got 1"),
-        (store(1, "invoke", "get", '"a"'), "h:1: the :value of a :get that is invoked: expected nil, got 'a'"),
-        (store(1, "invoke", "get", key="nil"), "h:1: the :key: expected a string or a number, got None"),
+        (store(1, "invoke", "get", '"a"'), 'h:1: the :value of a :get that is invoked: expected nil, got "a"'),
+        (store(1, "invoke", "get", key="nil"), "h:1: the :key: expected a string or a number, got nil"),
         (
             store(1, "invoke", "get") + store(1, "ok", "get", "nil"),
-            'h:2: the :value of a :get: expected a string (at first ""), got None',
+            'h:2: the :value of a :get: expected a string (at first ""), got nil',
         ),
         (
             APPEND + store(1, "ok", "append", '"b"'),
-            "h:2: has the :value 'b'; expected 'a' as in the append of '0' in line 1",
+            'h:2: has the :value "b"; expected "a" as in the append of "0" in line 1',
         ),
         (
             APPEND + store(1, "ok", "append", '"a"', key='"1"'),
-            "h:2: has the :key '1'; expected '0' as in the append of '0' in line 1",
+            'h:2: has the :key "1"; expected "0" as in the append of "0" in line 1',
         ),
         (
             APPEND + store(1, "ok", "append", '"a"')[:-3],
             "h:2: a string that does not end on its line; the file may have been cut",
         ),
         (APPEND + store(1, "ok", "append")[:-2], "h:2: the { in this line is never closed; the file may have been cut"),
-        (APPEND + "[]\n", "h:2: expected a map such as {:process 0, ...}, got ()"),
+        (APPEND + "[]\n", "h:2: expected a map such as {:process 0, ...}, got []"),
     ],
 )
 def test_a_mistake_in_a_store_of_strings_is_told_with_its_line(text: str, said: str) -> None:
@@ -380,23 +380,31 @@ ALLOWED = "the :value of :{}: expected nil, an integer, a string or a keyword, g
     [
         ("", "h: holds no operation of a client"),
         (jepsen(":nemesis", "info", "start"), "h: holds no operation of a client"),
+        (
+            '#{1 "ä"} [#t :k true] {a {}}\n',
+            'h:1: expected a map such as {:process 0, ...}, got #{1 "ä"}',
+        ),
+        (
+            '[[#t :k true {a {"b" #{1.5 nil}}}]]\n',
+            'h:1: expected a map such as {:process 0, ...}, got [#t :k true {a {"b" #{1.5 nil}}}]',
+        ),
         ("12\n", "h:1: expected a map such as {:process 0, ...}, got 12"),
-        ("{:type :ok}\n", "h:1: a map without :process: {:type: :ok}"),
-        ("{:process 0, :f :read}\n", "h:1: the :type: expected :invoke, :ok, :fail or :info, got None"),
-        ("{:process 0, :type :invoke}\n", "h:1: the :f: expected a function such as :read, got None"),
+        ("{:type :ok}\n", "h:1: a map without :process: {:type :ok}"),
+        ("{:process 0, :f :read}\n", "h:1: the :type: expected :invoke, :ok, :fail or :info, got nil"),
+        ("{:process 0, :type :invoke}\n", "h:1: the :f: expected a function such as :read, got nil"),
         (jepsen(0, "begin", "read"), "h:1: the :type: expected :invoke, :ok, :fail or :info, got :begin"),
         (jepsen(0, "invoke", "txn"), "h:1: unknown function :txn; the model register has :read, :write and :cas"),
         (jepsen(0, "invoke", "read", "1"), "h:1: the :value of :read: expected nil for a :read that is invoked, got 1"),
         (jepsen(0, "invoke", "write", "1.0"), f"h:1: {ALLOWED.format('write', '1.0')}"),
-        (jepsen(0, "invoke", "write", "true"), f"h:1: {ALLOWED.format('write', 'True')}"),
+        (jepsen(0, "invoke", "write", "true"), f"h:1: {ALLOWED.format('write', 'true')}"),
         ("{:process 0, :type :invoke, :f :write}\n", f"h:1: {ALLOWED.format('write', 'none')}"),
         (jepsen(0, "invoke", "cas", "1"), "h:1: the :value of :cas: expected [expected new] for a :cas, got 1"),
-        (jepsen(0, "invoke", "read") + jepsen(0, "ok", "read", "[1]"), f"h:2: {ALLOWED.format('read', '(1,)')}"),
+        (jepsen(0, "invoke", "read") + jepsen(0, "ok", "read", "[1]"), f"h:2: {ALLOWED.format('read', '[1]')}"),
         (
             KEYED + jepsen(1, "invoke", "read"),
-            "h:2: the :value of :read: expected [key value], as in the first operation, got None",
+            "h:2: the :value of :read: expected [key value], as in the first operation, got nil",
         ),
-        (STARTED + jepsen(1, "invoke", "write", "[1 3]"), f"h:2: {ALLOWED.format('write', '(1, 3)')}"),
+        (STARTED + jepsen(1, "invoke", "write", "[1 3]"), f"h:2: {ALLOWED.format('write', '[1 3]')}"),
         (KEYED + jepsen(0, "ok", "write", "[2 3]"), "h:2: has the key 2; expected 1 as in the write of 1 in line 1"),
         (STARTED + jepsen(0, "ok", "write", "4"), "h:2: has the value 4; expected 3 as in the write in line 1"),
         (STARTED + jepsen(0, "ok", "read", "4"), "h:2: ends a read, but process 0 called a write in line 1"),
@@ -417,7 +425,7 @@ ALLOWED = "the :value of :{}: expected nil, an integer, a string or a keyword, g
             jepsen(0, "invoke", "read", more=" :index 7") + jepsen(0, "ok", "read", more=" :index 7"),
             "h:2: :index 7 comes after 7; expected lines in their order",
         ),
-        (jepsen(0, "invoke", "read", more=' :index "7"'), "h:1: the :index: expected an integer, got '7'"),
+        (jepsen(0, "invoke", "read", more=' :index "7"'), 'h:1: the :index: expected an integer, got "7"'),
         (jepsen(0, "invoke", "read", more=" :time 7.5"), "h:1: the :time: expected an integer, got 7.5"),
         ("[" + STARTED, "h:1: the [ in this line is never closed; the file may have been cut"),
         (
@@ -437,28 +445,28 @@ PART = "the :value of :{}: expected [[:append key value]] or [[:r key nil]]{}, g
     ("text", "said"),
     [
         (jepsen(0, "invoke", "write", "1"), "unknown function :write; the model list-append has :txn, :append and :r"),
-        (jepsen(0, "invoke", "txn", "[:r 1 nil]"), PART.format("txn", "", "(:r, 1, None)")),
-        (jepsen(0, "invoke", "txn", "[[:r 1]]"), PART.format("txn", "", "((:r, 1),)")),
+        (jepsen(0, "invoke", "txn", "[:r 1 nil]"), PART.format("txn", "", "[:r 1 nil]")),
+        (jepsen(0, "invoke", "txn", "[[:r 1]]"), PART.format("txn", "", "[[:r 1]]")),
         (
             jepsen(0, "invoke", "txn", "[[:r 1 nil] [:r 2 nil]]"),
             "the :value of :txn: expected a transaction of one part (of several, this checker cannot judge), "
-            "got ((:r, 1, None), (:r, 2, None))",
+            "got [[:r 1 nil] [:r 2 nil]]",
         ),
         (
             jepsen(0, "invoke", "append", "[[:r 1 nil]]"),
-            PART.format("append", ", of integers, strings or keywords", "((:r, 1, None),)"),
+            PART.format("append", ", of integers, strings or keywords", "[[:r 1 nil]]"),
         ),
         (
             jepsen(0, "invoke", "txn", "[[:append 1 nil]]"),
-            PART.format("txn", ", of integers, strings or keywords", "((:append, 1, None),)"),
+            PART.format("txn", ", of integers, strings or keywords", "[[:append 1 nil]]"),
         ),
         (
             jepsen(0, "invoke", "txn", "[[:w 1 1]]"),
-            PART.format("txn", ", of integers, strings or keywords", "((:w, 1, 1),)"),
+            PART.format("txn", ", of integers, strings or keywords", "[[:w 1 1]]"),
         ),
         (
             jepsen(0, "invoke", "txn", "[[:r 1 [2]]]"),
-            "the :value of :txn: expected [[:r key nil]] for a read that is invoked, got ((:r, 1, (2,)),)",
+            "the :value of :txn: expected [[:r key nil]] for a read that is invoked, got [[:r 1 [2]]]",
         ),
     ],
 )
@@ -471,7 +479,7 @@ def test_a_mistake_in_a_list_is_told_with_its_line(text: str, said: str) -> None
     [
         (
             "[[:r 1 2]]",
-            "the :value of :txn: expected [[:r key [...]]] with integers, strings or keywords, got ((:r, 1, 2),)",
+            "the :value of :txn: expected [[:r key [...]]] with integers, strings or keywords, got [[:r 1 2]]",
         ),
         ("[[:r 2 [2]]]", "has the key 2; expected 1 as in the read of 1 in line 1"),
         ("[[:append 1 2]]", "ends a append, but process 0 called a read of 1 in line 1"),

@@ -206,7 +206,7 @@ def _ended(draw: st.DrawFn, shape: Shape, call: Event) -> Event:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape.form}, {shape.model}")
 def test_what_is_written_is_read(shape: Shape) -> None:
-    @settings(max_examples=60, deadline=None, derandomize=True)
+    @settings(max_examples=40, deadline=None, derandomize=True)
     @given(histories(shape), st.booleans())
     def there_and_back(history: tuple[list[str], list[Operation], int], windows: bool) -> None:
         lines, operations, failed = history
@@ -220,7 +220,7 @@ def test_what_is_written_is_read(shape: Shape) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES[1:], ids=lambda shape: f"{shape.form}, {shape.model}")
 def test_a_file_that_ends_within_a_line_is_refused(shape: Shape) -> None:
-    @settings(max_examples=20, deadline=None, derandomize=True)
+    @settings(max_examples=10, deadline=None, derandomize=True)
     @given(histories(shape))
     def cut(history: tuple[list[str], list[Operation], int]) -> None:
         raw = "\n".join(history[0]).encode()
@@ -256,7 +256,7 @@ PIECES = [
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape.form}, {shape.model}")
 def test_a_damaged_file_is_read_or_refused_with_its_name(shape: Shape) -> None:
-    @settings(max_examples=100, deadline=None, derandomize=True)
+    @settings(max_examples=50, deadline=None, derandomize=True)
     @given(histories(shape), st.data())
     def damage(history: tuple[list[str], list[Operation], int], data: st.DataObject) -> None:
         raw = "\n".join([*history[0], ""]).encode()

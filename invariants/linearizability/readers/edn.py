@@ -11,11 +11,12 @@ A string ends on its line, as Clojure writes it. Nothing is evaluated.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from invariants.linearizability.readers.history_file import HistoryError, shown
+from invariants.linearizability.readers.history_file import HistoryError, shortened
 
 
 class Keyword:
@@ -66,6 +67,31 @@ def keyword(name: str) -> Keyword:
     return _keywords.setdefault(name, Keyword(name))
 
 
+def shown(value: Any) -> str:
+    """A value in an error message, short enough for a line."""
+    return shortened(_written(value))
+
+
+def _written(value: Any) -> str:
+    match value:
+        case None:
+            return "nil"
+        case Tagged(tag="{", value=items):
+            return f"#{{{' '.join(map(_written, items))}}}"
+        case Tagged(tag=tag, value=inner):
+            return f"#{tag} {_written(inner)}"
+        case Other(text=text):
+            return text
+        case dict():
+            return f"{{{', '.join(f'{_written(key)} {_written(each)}' for key, each in value.items())}}}"
+        case tuple():
+            return f"[{' '.join(map(_written, value))}]"
+        case bool() | str():
+            return json.dumps(value, ensure_ascii=False)
+        case _:
+            return repr(value)
+
+
 _BREAK = r"""\s,;"{}()\[\]"""
 _tokens = re.compile(
     rf"""[\s,]*+(?:;.*|(
@@ -79,7 +105,7 @@ _tokens = re.compile(
     re.VERBOSE,
 ).findall
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d{0,999})N?", re.ASCII)
-_KEYWORD = re.compile(r":[^:/](?:[^/]*[^/:]|)(?:/[^:]+)?")
+_KEYWORD = re.compile(r":[^:/](?:.*[^:/])?")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", '"': '"', "\\": "\\"}
 _CLOSES = {"{": "}", "#{": "}", "[": "]", "(": ")"}
@@ -97,7 +123,9 @@ def forms(file: str, text: str) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(text.split("\n"), 1):
         for token in _tokens(line.rstrip()):
             if ended and token:
-                raise HistoryError(file, number, f"expected nothing after the end of the vector, got {shown(token)}")
+                raise HistoryError(
+                    file, number, f"expected nothing after the end of the vector, got {shortened(token)}"
+                )
             if token in known:
                 items.append(known[token])
             elif token in _CLOSES:
@@ -186,7 +214,7 @@ def _atom(file: str, line: int, token: str, known: dict[str, Any]) -> Any:
         return _Tag(token[1:])
     if first not in ":^`~@'" and token not in ("#", "\\"):
         return Other(token)
-    raise HistoryError(file, line, f"no EDN: {shown(token)}")
+    raise HistoryError(file, line, f"no EDN: {shortened(token)}")
 
 
 def _string(file: str, line: int, inner: str) -> str:
@@ -205,4 +233,4 @@ def _string(file: str, line: int, inner: str) -> str:
     try:
         return text.encode("utf-16", "surrogatepass").decode("utf-16")  # two escapes may make one character
     except UnicodeDecodeError:
-        raise HistoryError(file, line, f"half a character in a string: {shown(text)}") from None
+        raise HistoryError(file, line, f"half a character in a string: {shortened(inner)}") from None

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from invariants.linearizability.operations import NOT_TOLD
-from invariants.linearizability.readers.edn import Keyword, Tagged, forms, keyword
-from invariants.linearizability.readers.history_file import HistoryError, decoded, shown
+from invariants.linearizability.readers.edn import Keyword, Tagged, forms, keyword, shown
+from invariants.linearizability.readers.history_file import HistoryError, decoded
 from invariants.linearizability.readers.pairing import Ending, Pairing
 
 PROCESS, TYPE, F, KEY, VALUE, TIME, INDEX = map(keyword, ("process", "type", "f", "key", "value", "time", "index"))

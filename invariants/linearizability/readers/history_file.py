@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -53,6 +54,9 @@ def decoded(file: str, raw: bytes) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value in an error message, short enough for a line."""
-    text = repr(value)
+    """A value of JSON in an error message, short enough for a line."""
+    return shortened(json.dumps(value, ensure_ascii=False, default=repr))
+
+
+def shortened(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."

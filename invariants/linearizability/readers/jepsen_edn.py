@@ -16,8 +16,9 @@ from __future__ import annotations
 from typing import Any
 
 from invariants.linearizability.operations import NOT_TOLD, Function, Model
+from invariants.linearizability.readers.edn import shown
 from invariants.linearizability.readers.edn_events import EdnEvents, Event, is_scalar
-from invariants.linearizability.readers.history_file import HistoryError, ReadHistory, shown
+from invariants.linearizability.readers.history_file import HistoryError, ReadHistory
 from invariants.linearizability.readers.pairing import Pairing
 
 _REGISTER: dict[str, Function] = {"read": "read", "write": "write", "cas": "cas"}
@@ -33,7 +34,7 @@ _NAMES: dict[str, tuple[Function, ...]] = {
 
 def read(file: str, raw: bytes, model: Model) -> ReadHistory:
     """The history in a file's content; `file` is its name in errors."""
-    pairing = Pairing(file)
+    pairing = Pairing(file, shown)
     events = EdnEvents(file, raw, pairing)
     reader = _Lists(pairing) if model == "list-append" else _Registers(pairing)
     for event in events:

@@ -14,7 +14,8 @@ import re
 from typing import Any
 
 from invariants.linearizability.operations import NOT_TOLD, Function, Model
-from invariants.linearizability.readers.history_file import ReadHistory, decoded, shown
+from invariants.linearizability.readers.edn import shown
+from invariants.linearizability.readers.history_file import ReadHistory, decoded
 from invariants.linearizability.readers.pairing import Paired, Pairing
 
 _CLIENTS_LINE = re.compile(r"\bjepsen\.util\b[\s-]*(\d{1,1000})(?:\s+(?=:)|\s*$)(.*)", re.ASCII)
@@ -26,7 +27,7 @@ _FUNCTIONS: dict[str, Function] = {"read": "read", "write": "write", "cas": "cas
 
 def read(file: str, raw: bytes, model: Model) -> ReadHistory:
     """The history in a file's content; `file` is its name in errors."""
-    pairing = Pairing(file)
+    pairing = Pairing(file, shown)
     skipped = 0
     lines = decoded(file, raw).split("\n")
     if lines.pop():  # "[1 2" shows that it was cut, but a 12 that was cut is a 1

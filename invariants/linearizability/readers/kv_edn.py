@@ -11,8 +11,9 @@ Functions are :get, :put and :append. The order of the maps is the time (`edn_ev
 from __future__ import annotations
 
 from invariants.linearizability.operations import NOT_TOLD, Function, Model
+from invariants.linearizability.readers.edn import shown
 from invariants.linearizability.readers.edn_events import EdnEvents, Event, is_scalar
-from invariants.linearizability.readers.history_file import ReadHistory, shown
+from invariants.linearizability.readers.history_file import ReadHistory
 from invariants.linearizability.readers.pairing import Pairing
 
 _FUNCTIONS: dict[str, Function] = {"get": "read", "put": "write", "append": "append"}
@@ -20,7 +21,7 @@ _FUNCTIONS: dict[str, Function] = {"get": "read", "put": "write", "append": "app
 
 def read(file: str, raw: bytes, model: Model) -> ReadHistory:
     """The history in a file's content; `file` is its name in errors."""
-    pairing = Pairing(file)
+    pairing = Pairing(file, shown)
     events = EdnEvents(file, raw, pairing)
     for event in events:
         f = _FUNCTIONS.get(event.f)

@@ -6,6 +6,7 @@ both may have happened, or may yet, however late.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from invariants.linearizability.operations import Function, Operation, Status
@@ -32,10 +33,11 @@ class Paired:
 
 
 class Pairing:
-    """Takes the calls and returns of one file, in its order."""
+    """Takes the calls and returns of one file, in its order. `shown` writes values as the file does."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, shown: Callable[[Any], str] = shown) -> None:
         self.file = file
+        self._shown = shown
         self._now = 0
         self._moved: dict[int, int] = {}
         self._paired: list[Paired] = []
@@ -66,7 +68,7 @@ class Pairing:
         if before is not None:
             raise self.error(
                 line,
-                f"process {shown(process)} calls {f}, but its {before.f} of line {self._line_of(before)} has not "
+                f"process {self._shown(process)} calls {f}, but its {before.f} of line {self._line_of(before)} has not "
                 "ended; expected at most one open operation a process",
             )
         paired = Paired(self._tick(line), process, f, key, value, expected)
@@ -81,10 +83,11 @@ class Pairing:
         named = " or ".join(functions)
         if paired is None:
             raise self.error(
-                line, f"process {shown(process)} ends a {named} ({ending}) without an open one; expected an invocation"
+                line,
+                f"process {self._shown(process)} ends a {named} ({ending}) without an open one; expected an invocation",
             )
         if paired.f not in functions:
-            raise self.error(line, f"ends a {named}, but process {shown(process)} called a {self.where(paired)}")
+            raise self.error(line, f"ends a {named}, but process {self._shown(process)} called a {self.where(paired)}")
         if ending != "info":
             paired.returned = self._tick(line)
             paired.status = "ok" if ending == "ok" else "failed"
@@ -92,14 +95,15 @@ class Pairing:
 
     def where(self, paired: Paired) -> str:
         """An operation in an error message: "write of 'x' in line 3"."""
-        key = "" if paired.key is None else f" of {shown(paired.key)}"
+        key = "" if paired.key is None else f" of {self._shown(paired.key)}"
         return f"{paired.f}{key} in line {self._line_of(paired)}"
 
     def same(self, line: int, what: str, told: Any, paired: Paired, called: Any) -> None:
         """A completion may repeat what was called, but not contradict it."""
         if told != called:
             raise self.error(
-                line, f"has the {what} {shown(told)}; expected {shown(called)} as in the {self.where(paired)}"
+                line,
+                f"has the {what} {self._shown(told)}; expected {self._shown(called)} as in the {self.where(paired)}",
             )
 
     def error(self, line: int, message: str) -> HistoryError:
