@@ -88,10 +88,10 @@ def test_a_violation_is_told_with_the_operations_that_show_it(called: Called) ->
     assert told[0] == "format jepsen-log (guessed), model register: 3 operations on 1 key"
     assert told[2:7] == [
         "These operations have no order that real time and the model allow:",
-        "process    operation    value    result    called    returned",
-        "---------  -----------  -------  --------  --------  ----------",
-        "0          write        1        ok        line 1    line 2",
-        "0          read                  null      line 5    line 6",
+        "number    process    operation    value    result    called    returned",
+        "--------  ---------  -----------  -------  --------  --------  ----------",
+        "0         0          write        1        ok        line 1    line 2",
+        "2         0          read                  null      line 5    line 6",
     ]
     assert told[-1] == "violated: h.log"
     assert any(told[7:-1]), "the argument in words"
@@ -104,8 +104,8 @@ def test_the_document_has_all_of_it(called: Called) -> None:
     assert (code, said) == (1, "")
     assert document.pop("argument")
     assert document.pop("steps") >= 0
-    write = {"process": 0, "f": "write", "value": 1, "expected": None, "result": None, "status": "ok"}
-    read = {"process": 0, "f": "read", "value": None, "expected": None, "result": None, "status": "ok"}
+    write = {"number": 0, "process": 0, "f": "write", "value": 1, "expected": None, "result": None, "status": "ok"}
+    read = {"number": 2, "process": 0, "f": "read", "value": None, "expected": None, "result": None, "status": "ok"}
     assert document == {
         "verdict": "violated",
         "history": "h.log",
@@ -119,6 +119,13 @@ def test_the_document_has_all_of_it(called: Called) -> None:
         "key": None,
         "core": [write | {"called_line": 1, "returned_line": 2}, read | {"called_line": 5, "returned_line": 6}],
     }
+
+
+def test_a_value_of_any_size_has_its_place_in_the_document(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+    save("h.edn", f"{{:process 0, :type :invoke, :f :write, :value [:ü {'9' * 40}]}}")
+    answering(monkeypatch, lambda operations: Answer("violated", 1, operations[0].key, tuple(operations)))
+    document = json.loads("\n".join(called("--history", "h.edn", "--model", "register", "--json")[1]))
+    assert (document["key"], document["core"][0]["value"]) == (":ü", int("9" * 40))
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, answer: Callable[[list[Operation]], Answer]) -> None:
@@ -136,8 +143,8 @@ def test_each_kind_of_operation_is_told_in_a_line(called: Called, monkeypatch: p
     told = called("--history", "h.edn", "--model", "register")[1]
     assert told[2] == "These operations on key :x have no order that real time and the model allow:"
     assert [re.split(" {2,}", row) for row in told[5:7]] == [
-        ["0", "cas", "1 to 2", "unknown", "line 1", "never"],
-        ["1", "write", f'"{"long" * 7}l ... g{"long" * 7}"', "unknown", "line 3", "never"],
+        ["0", "0", "cas", "1 to 2", "unknown", "line 1", "never"],
+        ["1", "1", "write", f'"{"long" * 7}l ... g{"long" * 7}"', "unknown", "line 3", "never"],
     ]
     assert told[7:] == ["", "Why.", "", "violated: h.edn"]
 
@@ -158,10 +165,10 @@ def test_what_a_refused_operation_found_is_told(called: Called, monkeypatch: pyt
     answering(monkeypatch, lambda operations: Answer("violated", 2, "x", tuple(operations)))
     assert called("--history", "h")[1][2:7] == [
         'These operations on key "x" have no order that real time and the model allow:',
-        "process    operation    value    result              called    returned",
-        "---------  -----------  -------  ------------------  --------  ----------",
-        '0          append       "a"      refused, found "b"  line 1    line 2',
-        '0          read                  ["a", "ü"]          line 3    line 4',
+        "number    process    operation    value    result              called    returned",
+        "--------  ---------  -----------  -------  ------------------  --------  ----------",
+        '0         0          append       "a"      refused, found "b"  line 1    line 2',
+        '1         0          read                  ["a", "ü"]          line 3    line 4',
     ]
 
 
@@ -219,7 +226,7 @@ def test_a_checker_that_fails_convicts_nobody(called: Called, monkeypatch: pytes
         (["--history", "h", "--format", "jepsen-log"], "h: holds no operation of a client"),
         (
             ["--history", "h", "--format", "edn", "--model", "list-append"],
-            "h:1: the :value of :append: expected [[:append key value]] or [[:r key nil]], got 'a'",
+            'h:1: the :value of :append: expected [[:append key value]] or [[:r key nil]], got "a"',
         ),
         (
             ["--history", "h", "--model", "queue"],
