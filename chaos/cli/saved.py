@@ -1,4 +1,7 @@
-"""`raft-chaos check` and `raft-chaos report`: what a saved run says, finished or cut short."""
+"""`raft-chaos check` and `raft-chaos report`: what a saved run says, finished or cut short.
+
+`check` also judges a history from elsewhere (`check_history`).
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,11 @@ import typer
 from tabulate import tabulate
 
 from chaos.analysis import Analysis, analyse
+from chaos.cli.check_history import check_history
 from chaos.cli.common import fail
 from chaos.schedule import ScheduleError
+from invariants.linearizability.operations import Model
+from invariants.linearizability.readers.formats import Format as HistoryFormat
 from invariants.rundir import RunDir, RunDirError
 from invariants.verdict import EXIT_CODE, Verdict
 from reports.write import render
@@ -21,9 +27,30 @@ Format = Literal["text", "markdown", "json", "junit"]
 
 
 def check(
-    run: RunPath, as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False
+    run: Annotated[Path | None, typer.Argument(metavar="RUN", help="A run directory.")] = None,
+    history: Annotated[
+        Path | None, typer.Option("--history", help="A file of client operations instead, of any system.")
+    ] = None,
+    model: Annotated[
+        Model | None, typer.Option("--model", help="What they were on; needed where a format fits several.")
+    ] = None,
+    form: Annotated[
+        HistoryFormat | None, typer.Option("--format", help="How the file is written; by default guessed.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Judges a saved run again, from its events and history. Exit codes as of the run itself."""
+    """Judges a saved run again, from its events and history; exit codes as of the run itself.
+
+    With --history: whether the client operations in a file are linearizable.
+    """
+    if history is not None:
+        if run is not None:
+            fail(f"--history: expected either a run or a history, got {run} and {history}")
+        check_history(history, form, model, as_json)
+    if run is None:
+        fail("expected a run directory, or --history FILE")
+    if model is not None or form is not None:
+        fail(f"{'--model' if model is not None else '--format'}: only with --history; a run has its own")
     try:
         analysis = analyse(RunDir(run))
     except (RunDirError, ScheduleError) as error:

@@ -1,0 +1,151 @@
+"""Histories in which each observed value was written once are decided without a search, in O(n log n).
+
+Such a value names one *version* of the key, which lasts for one spell of time. A successful cas joins its version to
+the one that it found; an append joins its list to the list before. A *block* is a chain of versions so joined with all
+that observed them; or one completed write that nobody observed. Each block but the first value's begins with a plain
+write, which the model allows over anything, so whole blocks can be played in any order, the first value's first.
+
+The history is linearizable if and only if
+  (1) every observed version was written, and no version was left by two successors;
+  (2) in each block no operation returned before the call of one that belongs at an earlier version;
+  (3) no two blocks each have to precede the other. With `first` the earliest return and `last` the latest call in a
+      block, B must precede C if B.first < C.last, for then some operation of B returned before one of C was called.
+Necessary: a version lasts for one spell, and what lies between two joined versions is nothing, so the operations of a
+block stand together. Sufficient: by (2) the order by version, and by call within a version, is right inside each
+block. Suppose the blocks' precedence has a cycle. Take the block of it with the largest `last`, B, and let C follow it
+and D follow C: C.first < D.last <= B.last, so C must precede B as well, against (3). An order is then that by
+max(first, last): if B precedes C, B.first < C.last, and by (3) C.first >= B.last, so B's maximum is at most C's; if
+they are equal, it is B.last = C.first >= C.last > B.first, which is why of equals blocks with first < last come first.
+With reads and writes alone these are the zones of Gibbons and Korach (1997).
+
+The block of the first value has first = -infinity. Operations of unknown outcome whose effect nobody observed are left
+out; those that were observed happened, and may return at any time.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple, TypeAlias
+
+from invariants.linearizability import words
+from invariants.linearizability.operations import Operation
+
+INFINITY = float("inf")
+
+Members: TypeAlias = list[tuple[int, float, Operation]]
+"""(place of its version, call, operation): sorted, the order inside a block."""
+
+
+class Violation(NamedTuple):
+    """Operations that cannot all be, whatever else happened, and why. Perhaps more of them than are needed."""
+
+    core: tuple[Operation, ...]
+    argument: str
+
+
+class Block(NamedTuple):
+    """`first` is the earliest return (-infinity for the first value's block), and `ended` the operation with it; `last`
+    the latest call, and `begun` the operation with that. `spell` is a name for it in words, and `shows` the read that
+    shows which appends are in it and where."""
+
+    first: float
+    last: float
+    ended: Operation
+    begun: Operation
+    members: Members
+    spell: str
+    shows: Operation | None = None
+
+
+def return_of(operation: Operation) -> float:
+    returned = operation.returned
+    return INFINITY if returned is None or operation.status == "unknown" else returned
+
+
+def block(members: Members, spell: str, initial: bool = False, shows: Operation | None = None) -> Block | Violation:
+    """The block of these operations, or why they have no order. `members` need not be sorted."""
+    if len(members) == 1:
+        operation = members[0][2]
+        first = -INFINITY if initial else return_of(operation)
+        return Block(first, operation.called, operation, operation, members, spell, shows)
+    members.sort(key=lambda member: member[:2])
+    ended = begun = before = members[0][2]
+    first, last = return_of(ended), float(ended.called)
+    version, latest = members[0][0], -INFINITY
+    for place, called, operation in members:
+        if place != version:
+            version, latest, before = place, last, begun
+        returned = return_of(operation)
+        if returned < latest:
+            return _out_of_turn(operation, before, spell, shows)
+        if returned < first:
+            first, ended = returned, operation
+        if called > last:
+            last, begun = called, operation
+    return Block(-INFINITY if initial else first, last, ended, begun, members, spell, shows)
+
+
+def _out_of_turn(later: Operation, earlier: Operation, spell: str, shows: Operation | None) -> Violation:
+    argument = (
+        f"{words.told(later)}, returned at {later.returned}, before {words.told(earlier)}, was called at "
+        f"{earlier.called}; but within {spell} it belongs after that: contradiction"
+    )
+    return _shown(Violation((later, earlier), argument), shows, later, earlier)
+
+
+def _shown(violation: Violation, shows: Operation | None, *operations: Operation) -> Violation:
+    """With the read that tells where an append belongs, if one is concerned."""
+    if shows is None or shows in violation.core or all(operation.f != "append" for operation in operations):
+        return violation
+    return Violation((*violation.core, shows), f"{words.told(shows)}; {violation.argument}")
+
+
+def ordered(blocks: Sequence[Block]) -> list[Block] | Violation:
+    """The blocks in an order that respects real time, or two of them that have none."""
+    forward = sorted((one for one in blocks if one.first < one.last), key=lambda one: (one.first, one.last))
+    for one, other in pairwise(forward):
+        # Neighbours are enough: until the first two that overlap, these have ended one before the other began.
+        if other.first < one.last:
+            return _overlapping(one, other)
+    ends = [one.last for one in forward]
+    for other in blocks:
+        if other.first >= other.last:
+            # Only the first of the disjoint ones that ends after `other.first` can reach around it.
+            place = _first_above(ends, other.first)
+            if place < len(forward) and forward[place].first < other.last:
+                return _overlapping(forward[place], other)
+    return sorted(blocks, key=lambda one: (max(one.first, one.last), one.first >= one.last))
+
+
+def _first_above(ends: list[float], moment: float) -> int:
+    place = bisect_left(ends, moment)
+    while place < len(ends) and ends[place] <= moment:
+        place += 1
+    return place
+
+
+def _overlapping(one: Block, other: Block) -> Violation:
+    if other.first == -INFINITY:
+        one, other = other, one
+    back = (
+        f"{words.told(other.ended)}, returned at {other.ended.returned}, "
+        f"before {words.told(one.begun)}, was called at {one.begun.called}"
+    )
+    if one.first == -INFINITY:
+        argument = f"{back}; but {one.spell} comes before all else and does not come back: contradiction"
+        violation = Violation((other.ended, one.begun), argument)
+        return _shown(_shown(violation, one.shows, one.begun), other.shows, other.ended)
+    argument = (
+        f"{words.told(one.ended)}, returned at {one.ended.returned}, before {words.told(other.begun)}, was called at "
+        f"{other.begun.called}; {back}; so neither {one.spell} nor {other.spell} can have been over before the other "
+        f"began, and neither comes back: contradiction"
+    )
+    violation = Violation((one.ended, one.begun, other.ended, other.begun), argument)
+    return _shown(_shown(violation, one.shows, one.ended, one.begun), other.shows, other.ended, other.begun)
+
+
+def witness(blocks: Iterable[Block]) -> list[Operation]:
+    """The order of operations that an order of blocks makes."""
+    return [operation for one in blocks for _, _, operation in one.members]

@@ -1,0 +1,139 @@
+"""The checker: keys one by one, what values decide first, the rest by search; each answer with its proof or core."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+
+import msgspec
+
+from invariants.linearizability import words
+from invariants.linearizability.blocks import Violation, return_of
+from invariants.linearizability.cores import Reducer, describe
+from invariants.linearizability.models import refuse_malformed
+from invariants.linearizability.operations import Answer, Model, Operation
+from invariants.linearizability.order import Disagreement, check_order, first_fault
+from invariants.linearizability.problem import Problem, parts
+from invariants.linearizability.search import DepthFirst, Search, Sweep
+from invariants.linearizability.versions import decide
+
+BUDGET = 5_000_000
+"""Steps of search for a whole history; a million take some ten seconds."""
+
+FIRST_SLICE = 2_000
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """An answer, and where the proposed order disagreed with what clients saw (None: it is the proof)."""
+
+    answer: Answer
+    disagreement: Disagreement | None
+
+
+def check_with_order(
+    operations: Sequence[Operation], order: Iterable[int], model: Model, *, budget: int = BUDGET
+) -> Compared:
+    """`check`, with a proposed order (a log's) as the first witness to try.
+
+    A disagreement with a valid answer is a finding of its own: clients saw a linearizable history, but not this one.
+    """
+    operations = list(operations)
+    refuse_malformed(operations, model)
+    disagreement = check_order(operations, order, model)
+    if disagreement is None:
+        return Compared(Answer("valid", len(operations)), None)
+    return Compared(check(operations, model, budget=budget), disagreement)
+
+
+def check(operations: Iterable[Operation], model: Model, *, budget: int = BUDGET) -> Answer:
+    """Whether the history is linearizable. `budget` is in steps of search; keys decided by their values take none.
+
+    Raises ValueError for an operation that the model does not have.
+    """
+    operations = list(operations)
+    refuse_malformed(operations, model)
+    keys: dict[Hashable, list[Operation]] = {}
+    for operation in operations:
+        keys.setdefault(operation.key, []).append(operation)
+    judged = len(operations)
+    left: list[KeySearch] = []
+    for key, own in keys.items():
+        decision = decide(own, model)
+        if isinstance(decision, Violation):
+            return _violated(judged, key, own, model, decision)
+        if decision is None:
+            left.append(KeySearch(key, own, model))
+        elif first_fault(own, decision, model) is not None:
+            return _own_mistake(judged, key)
+    return _search(judged, left, budget) if left else Answer("valid", judged)
+
+
+def _violated(judged: int, key: Hashable, own: list[Operation], model: Model, found: Violation) -> Answer:
+    core = Reducer(own, model).minimal(found.core)
+    argument = (
+        found.argument if len(core) == len({operation.number for operation in found.core}) else words.no_order(core)
+    )
+    return Answer("violated", judged, key, describe(core), argument)
+
+
+def _own_mistake(judged: int, key: Hashable) -> Answer:
+    return Answer("unknown", judged, key, argument="the checker found an order and it did not hold: its own mistake")
+
+
+class KeySearch:
+    """Both searches over one key, in turns: whichever is done first decides."""
+
+    def __init__(self, key: Hashable, operations: list[Operation], model: Model) -> None:
+        self.key, self.operations, self.model = key, operations, model
+        self.problem = Problem(parts(operations), model)
+        self._searches: tuple[Search, ...] = (DepthFirst(self.problem), Sweep(self.problem))
+        self.done: Search | None = None
+
+    @property
+    def steps(self) -> int:
+        return sum(search.steps for search in self._searches)
+
+    def run(self, steps: int) -> bool:
+        """Goes on for about so many steps; whether it came to an end."""
+        for search in self._searches:
+            if search.run(steps // 2) is not None:
+                self.done = search
+                return True
+        return False
+
+    def answer(self, judged: int) -> Answer:
+        """What the search that is done has found; "valid" only if its order holds."""
+        assert self.done is not None
+        if self.done.outcome == "found":
+            order = [self.problem.operations[task] for task in self.done.order]
+            fault = first_fault(self.operations, order, self.model)
+            return Answer("valid", judged) if fault is None else _own_mistake(judged, self.key)
+        last = self.problem.operations[self.problem.events[self.done.dies_at] >> 1]
+        reducer = Reducer(self.operations, self.model, return_of(last))
+        core = describe(reducer.last_of(reducer.certain(self.operations)))
+        return Answer("violated", judged, self.key, core, words.no_order(core), self.steps)
+
+
+def _search(judged: int, left: list[KeySearch], budget: int) -> Answer:
+    """A little of every key, then twice as much: so a bad key does not wait behind a hard one."""
+    spent, slice_ = 0, FIRST_SLICE
+    while left:
+        remaining = []
+        for search in left:
+            if spent >= budget:
+                return _given_up(judged, search)
+            before = search.steps
+            done = search.run(min(slice_, budget - spent))
+            spent += search.steps - before
+            if done:
+                answer = search.answer(judged)
+                if answer.verdict != "valid":
+                    return answer
+            else:
+                remaining.append(search)
+        left, slice_ = remaining, slice_ * 2
+    return Answer("valid", judged, steps=spent)
+
+
+def _given_up(judged: int, search: KeySearch) -> Answer:
+    argument = f"the search on key {search.key!r} was given up after {search.steps} steps"
+    return Answer("unknown", judged, search.key, argument=argument, steps=search.steps)

@@ -1,0 +1,121 @@
+"""From a violation to a few operations that show it: a core, sound whatever else happened, and 1-minimal.
+
+A core is *sound* if its operations have no order even where all others are relaxed: reads forgotten, writes allowed to
+happen or not, within their own times. It is *minimal* if each of its operations is needed: with that one forgotten as
+well (a write: it may happen at any time at all, or never) there is an order. Each is one search over a small problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from invariants.linearizability.blocks import return_of
+from invariants.linearizability.operations import NOT_TOLD, Model, Operation
+from invariants.linearizability.problem import Part, Problem
+from invariants.linearizability.search import Sweep
+from invariants.linearizability.states import FIRST
+from invariants.linearizability.values import frozen
+
+SPEND = 400_000
+"""Steps spent on making one core small; what is left then is still a core, perhaps not the smallest."""
+
+REMEMBERED = 400
+"""So many writes that ended before the core's first call are followed one by one; of more, any may have been last."""
+
+INFINITY = float("inf")
+
+
+class Reducer:
+    """Takes a core of one key's history apart. `cut`: what was called later does not count."""
+
+    def __init__(self, operations: Sequence[Operation], model: Model, cut: float = INFINITY) -> None:
+        self.model = model
+        self.cut = cut
+        self.left = SPEND
+        self._writes = [o for o in operations if o.f != "read" and o.status != "refused" and o.called <= cut]
+
+    def certain(self, operations: Sequence[Operation]) -> list[Operation]:
+        """Those that must be in the order, as far as it goes, by their returns."""
+        kept = [o for o in operations if o.status != "unknown" and return_of(o) <= self.cut]
+        return sorted(kept, key=lambda o: (return_of(o), o.called, o.number))
+
+    def minimal(self, core: Sequence[Operation]) -> list[Operation]:
+        """The core without what it does not need. In one pass: what is needed now is needed by any part of it too."""
+        kept = list({operation.number: operation for operation in core}.values())
+        for operation in [o for o in kept if o.f == "read" or o.status == "refused"] + [
+            o for o in kept if o.f != "read" and o.status != "refused"
+        ]:
+            rest = [other for other in kept if other is not operation]
+            if rest and self.dies(rest, operation):
+                kept = rest
+        return kept
+
+    def last_of(self, certain: Sequence[Operation]) -> list[Operation]:
+        """As few of the last of these as still have no order, then less of them."""
+        size = 4
+        while size < len(certain) and not self.dies(certain[-size:]):
+            size *= 2
+        kept = list(certain[-size:])
+        chunk = len(kept) // 2
+        while chunk >= 1:
+            at = 0
+            while at < len(kept):
+                rest = kept[:at] + kept[at + chunk :]
+                if rest and self.dies(rest):
+                    kept = rest
+                else:
+                    at += chunk
+            chunk //= 2
+        return kept
+
+    def dies(self, core: Sequence[Operation], forgotten: Operation | None = None) -> bool:
+        """Whether these have no order with all else relaxed. False also if that would take too long to say."""
+        if self.left <= 0:
+            return False
+        numbers = {operation.number for operation in core}
+        given = [Part(o, True, o.called, return_of(o)) for o in core]
+        begin = min(part.called for part in given)
+        others = [o for o in self._writes if o.number not in numbers and o is not forgotten]
+        early = sum(return_of(o) < begin for o in others)
+        if early > REMEMBERED:
+            others = [o for o in others if return_of(o) >= begin]
+        given += [Part(o, False, o.called, return_of(o)) for o in _relevant(core, others, self.model)]
+        if forgotten is not None and forgotten.f != "read" and forgotten.status != "refused":
+            given.append(Part(forgotten, False, -INFINITY, INFINITY))
+        problem = Problem(given, self.model)
+        starts = range(len(problem.states)) if early > REMEMBERED else (FIRST,)
+        search = Sweep(problem, starts)
+        outcome = search.run(self.left)
+        self.left -= search.steps
+        return outcome == "dead"
+
+
+def _relevant(core: Sequence[Operation], others: list[Operation], model: Model) -> list[Operation]:
+    """The writes that could help the core: of values that it saw, or that a cas could turn into one of these."""
+    if model in ("kv-append", "list-append") or any(o.result is NOT_TOLD or o.f == "append" for o in core):
+        return others
+    wanted: set[Any] = set()
+    for operation in core:
+        if operation.f == "cas":
+            wanted.add(frozen(operation.expected))
+        if operation.f == "read" or operation.status == "refused":
+            if isinstance(operation.result, list | tuple):
+                return others
+            wanted.add(frozen(operation.result))
+    into: dict[Any, list[Any]] = {}
+    for operation in others:
+        if operation.f == "cas":
+            into.setdefault(frozen(operation.value), []).append(frozen(operation.expected))
+    todo = list(wanted)
+    while todo:
+        for source in into.get(todo.pop(), ()):
+            if source not in wanted:
+                wanted.add(source)
+                todo.append(source)
+    helps: Callable[[Operation], bool] = lambda o: (None if o.f == "delete" else frozen(o.value)) in wanted  # noqa: E731
+    return [o for o in others if o.f != "append" and helps(o)]
+
+
+def describe(core: Collection[Operation]) -> tuple[Operation, ...]:
+    return tuple(sorted(core, key=lambda operation: (operation.called, operation.number)))

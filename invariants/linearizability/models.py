@@ -1,0 +1,146 @@
+"""What each model's operations do, played plainly: one state, one operation at a time, in a given order.
+
+This is the ground that every "valid" stands on, so it knows nothing of the searches and shares nothing with them.
+`take` applies an operation and says whether the model allows what it is said to have returned. An operation of unknown
+outcome is always allowed: it does what it would have done, whatever it returned to nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from invariants.linearizability.operations import NOT_TOLD, Function, Model, Operation
+
+FUNCTIONS: Mapping[Model, tuple[Function, ...]] = {
+    "register": ("read", "write", "cas"),
+    "kv": ("read", "write", "cas", "append", "delete"),
+    "kv-append": ("read", "write", "append"),
+    "list-append": ("read", "append"),
+}
+REFUSABLE: Mapping[Model, tuple[Function, ...]] = {"register": ("cas",), "kv": ("cas", "append")}
+"""What can be refused, in the models in which anything can."""
+
+
+class Play(Protocol):
+    """One key's state, which `take` moves on."""
+
+    def take(self, operation: Operation) -> bool: ...
+
+
+class Register:
+    def __init__(self) -> None:
+        self.state: Any = None
+
+    def take(self, operation: Operation) -> bool:
+        f = operation.f
+        if f == "read":
+            return operation.status == "unknown" or self.state == operation.result
+        if f == "write":
+            self.state = operation.value
+            return True
+        return self.cas(operation)
+
+    def cas(self, operation: Operation) -> bool:
+        found = self.state == operation.expected
+        if operation.status == "refused":
+            return not found and (operation.result is NOT_TOLD or self.state == operation.result)
+        if found:
+            self.state = operation.value
+        return found or operation.status == "unknown"
+
+
+class KeyValue(Register):
+    """`raft/machine.py`: the state is None (absent), a string, or a list that appends made. A cas never expects a list,
+    so the list is told apart from all that can be expected by its type alone."""
+
+    def take(self, operation: Operation) -> bool:
+        f = operation.f
+        if f == "append":
+            return self._append(operation)
+        if f == "delete":
+            self.state = None
+            return True
+        if isinstance(operation.result, tuple):  # a reader may have made lists hashable
+            operation = _with_list(operation)
+        return super().take(operation)
+
+    def _append(self, operation: Operation) -> bool:
+        if isinstance(self.state, str):
+            if operation.status == "refused":
+                return operation.result is NOT_TOLD or bool(self.state == operation.result)
+            return operation.status == "unknown"
+        if operation.status == "refused":
+            return False
+        if self.state is None:
+            self.state = []
+        self.state.append(operation.value)
+        return True
+
+
+class StringAppend:
+    """The string is kept in pieces and joined when it is read, so that an append costs the same at any length."""
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+
+    def take(self, operation: Operation) -> bool:
+        if operation.f == "append":
+            self.pieces.append(operation.value)
+        elif operation.f == "write":
+            self.pieces = [operation.value]
+        elif operation.status != "unknown":
+            if len(self.pieces) > 1:
+                self.pieces = ["".join(self.pieces)]
+            return bool((self.pieces[0] if self.pieces else "") == (operation.result or ""))
+        return True
+
+
+class ListAppend:
+    def __init__(self) -> None:
+        self.state: list[Any] = []
+
+    def take(self, operation: Operation) -> bool:
+        if operation.f == "append":
+            self.state.append(operation.value)
+        elif operation.status != "unknown":
+            result = operation.result
+            return self.state == (result if isinstance(result, list) else list(result or ()))
+        return True
+
+
+PLAYS: Mapping[Model, Callable[[], Play]] = {
+    "register": Register,
+    "kv": KeyValue,
+    "kv-append": StringAppend,
+    "list-append": ListAppend,
+}
+
+
+def refuse_malformed(operations: list[Operation], model: Model) -> None:
+    """Raises ValueError for what the model does not have, or what returned before it was called."""
+    functions, refusable = FUNCTIONS[model], REFUSABLE.get(model, ())
+    for operation in operations:
+        returned = operation.returned
+        if operation.f not in functions:
+            raise ValueError(f"operation {operation.number}: {model} has {', '.join(functions)}, not {operation.f!r}")
+        if returned is not None and returned < operation.called:
+            raise ValueError(
+                f"operation {operation.number} returned at {returned}, before its call at {operation.called}"
+            )
+        if operation.status == "refused" and operation.f not in refusable:
+            raise ValueError(f"operation {operation.number}: in {model} no {operation.f} can be refused")
+
+
+def _with_list(operation: Operation) -> Operation:
+    return Operation(
+        number=operation.number,
+        key=operation.key,
+        f=operation.f,
+        called=operation.called,
+        returned=operation.returned,
+        value=operation.value,
+        expected=operation.expected,
+        result=list(operation.result),
+        status=operation.status,
+    )

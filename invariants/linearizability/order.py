@@ -1,0 +1,78 @@
+"""Is this order of a history's operations a linearization? The proof of every "valid", in O(n).
+
+An order is one if it has every operation that certainly happened once, and of the unknown ones any at most once; if no
+operation stands behind one that was called after it had returned; and if the model allows every result in this order.
+The second needs no search: going through the order, the latest call so far is all that has to be remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+
+import msgspec
+
+from invariants.linearizability.models import PLAYS, Play
+from invariants.linearizability.operations import Model, Operation
+
+
+class Disagreement(msgspec.Struct, frozen=True):
+    """Where an order first fails: `operation` cannot stand where it does, because of `other` if that is not None."""
+
+    reason: str
+    operation: Operation | None = None
+    other: Operation | None = None
+
+
+def check_order(operations: Iterable[Operation], order: Iterable[int], model: Model) -> Disagreement | None:
+    """None if `order` (numbers of operations, of all keys) is a linearization, which proves the history valid.
+
+    A disagreement alone convicts nobody: another order may do.
+    """
+    by_number = {operation.number: operation for operation in operations}
+    placed: list[Operation] = []
+    for number in order:
+        if number not in by_number:
+            return Disagreement(f"the order names operation {number}, which is not in the history")
+        placed.append(by_number[number])
+    return first_fault(list(by_number.values()), placed, model)
+
+
+def first_fault(operations: Sequence[Operation], order: Sequence[Operation], model: Model) -> Disagreement | None:
+    """`check_order` for operations instead of numbers."""
+    numbers = {operation.number for operation in order}
+    if len(numbers) != len(order):
+        return Disagreement("the order names an operation twice")
+    for operation in operations:
+        if operation.status != "unknown" and operation.number not in numbers:
+            return Disagreement(f"operation {operation.number} happened and is not in the order", operation)
+    return _out_of_time(order) or _out_of_model(order, model)
+
+
+def _out_of_time(order: Sequence[Operation]) -> Disagreement | None:
+    if not order:
+        return None
+    latest, latest_call = order[0], order[0].called
+    for operation in order:
+        returned = operation.returned
+        if returned is not None and returned < latest_call and operation.status != "unknown":
+            reason = (
+                f"operation {latest.number} was called at {latest_call}, after operation {operation.number} returned "
+                f"at {returned}, and stands before it"
+            )
+            return Disagreement(reason, operation, latest)
+        if operation.called > latest_call:
+            latest, latest_call = operation, operation.called
+    return None
+
+
+def _out_of_model(order: Sequence[Operation], model: Model) -> Disagreement | None:
+    plays: dict[Hashable, Play] = {}
+    make = PLAYS[model]
+    for operation in order:
+        play = plays.get(operation.key)
+        if play is None:
+            play = plays[operation.key] = make()
+        if not play.take(operation):
+            reason = f"operation {operation.number} ({operation.f}) could not have this result where it stands"
+            return Disagreement(reason, operation)
+    return None

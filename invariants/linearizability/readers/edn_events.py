@@ -1,0 +1,87 @@
+"""The lines of a history in EDN: maps with :process, :type and :f, in the order in which things happened.
+
+Only processes that are numbers are clients; the nemesis and others are skipped. Where an :index is given it is the
+order, and must grow from line to line; where not, and a :time is, that must not go back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from invariants.linearizability.operations import NOT_TOLD
+from invariants.linearizability.readers.edn import Keyword, Tagged, forms, keyword, shown
+from invariants.linearizability.readers.history_file import HistoryError, decoded
+from invariants.linearizability.readers.pairing import Ending, Pairing
+
+PROCESS, TYPE, F, KEY, VALUE, TIME, INDEX = map(keyword, ("process", "type", "f", "key", "value", "time", "index"))
+INVOKE, OK, FAIL, INFO = map(keyword, ("invoke", "ok", "fail", "info"))
+
+_OP_TAG = "jepsen.history.Op"
+_ENDINGS: dict[Keyword, Ending] = {OK: "ok", FAIL: "fail", INFO: "info"}
+
+
+class Event(NamedTuple):
+    """One line of a client. `ending` None: an invocation. `value` is NOT_TOLD where the map has none."""
+
+    line: int
+    process: int
+    ending: Ending | None
+    f: str
+    key: Any
+    value: Any
+
+
+class EdnEvents:
+    """The events of clients in a file's content. `skipped` counts, once they are read, the maps of others."""
+
+    def __init__(self, file: str, raw: bytes, pairing: Pairing) -> None:
+        self.skipped = 0
+        self._file = file
+        self._text = decoded(file, raw)
+        self._pairing = pairing
+        self._index: int | None = None
+
+    def __iter__(self) -> Iterator[Event]:
+        for line, form in forms(self._file, self._text):
+            if type(form) is Tagged and form.tag == _OP_TAG:
+                form = form.value
+            if type(form) is not dict:
+                raise HistoryError(self._file, line, f"expected a map such as {{:process 0, ...}}, got {shown(form)}")
+            process = form.get(PROCESS, NOT_TOLD)
+            if process is NOT_TOLD:
+                raise HistoryError(self._file, line, f"a map without :process: {shown(form)}")
+            self._in_order(line, form)
+            if type(process) is int:
+                yield self._event(line, process, form)
+            else:
+                self.skipped += 1
+
+    def _event(self, line: int, process: int, form: dict[Any, Any]) -> Event:
+        kind, f = form.get(TYPE), form.get(F)
+        ending = _ENDINGS.get(kind) if isinstance(kind, Keyword) else None
+        if ending is None and kind is not INVOKE:
+            raise HistoryError(self._file, line, f"the :type: expected :invoke, :ok, :fail or :info, got {shown(kind)}")
+        if not isinstance(f, Keyword):
+            raise HistoryError(self._file, line, f"the :f: expected a function such as :read, got {shown(f)}")
+        return Event(line, process, ending, f.name, form.get(KEY, NOT_TOLD), form.get(VALUE, NOT_TOLD))
+
+    def _in_order(self, line: int, form: dict[Any, Any]) -> None:
+        index, time = form.get(INDEX), form.get(TIME)
+        if index is not None:
+            if type(index) is not int:
+                raise HistoryError(self._file, line, f"the :index: expected an integer, got {shown(index)}")
+            if self._index is not None and index <= self._index:
+                raise HistoryError(
+                    self._file, line, f":index {index} comes after {self._index}; expected lines in their order"
+                )
+            self._index = index
+        elif time is not None:
+            if type(time) is not int:
+                raise HistoryError(self._file, line, f"the :time: expected an integer, got {shown(time)}")
+            self._pairing.on_time(line, time, "(:time)")
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether Python and Clojure agree on what is equal to it: 1 and 1.0, or 1 and true, are no two values here."""
+    return type(value) in (int, str, Keyword)

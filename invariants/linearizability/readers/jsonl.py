@@ -1,0 +1,95 @@
+"""`jsonl`: the history of a run (`invariants.history.Op`, one JSON object a line), for the model kv.
+
+    {"type":"invoke","process":0,"client":"c0","op":"c0/1","f":"put","key":"x","t_us":1000,"value":"a"}
+    {"type":"ok","process":0,"client":"c0","op":"c0/1","f":"put","key":"x","t_us":1500,"index":7,"term":1}
+
+One harness wrote the lines as its clients saw things happen, so a line is later than all before it, at one microsecond
+as well. A cas or an append that a node refused (it has an `index`) says what it found there in `value`.
+
+A last line that a kill tore is left out: it answers an operation, which then stays open, or calls one that nobody saw.
+"""
+
+from __future__ import annotations
+
+from codecs import BOM_UTF8
+from typing import Any
+
+import msgspec
+
+from invariants.history import Op, OpFunction, Value, decode
+from invariants.linearizability.operations import Function, Model
+from invariants.linearizability.readers.history_file import HistoryError, ReadHistory, shown
+from invariants.linearizability.readers.pairing import Paired, Pairing
+
+_FUNCTIONS: dict[OpFunction, Function] = {
+    "get": "read",
+    "put": "write",
+    "append": "append",
+    "cas": "cas",
+    "delete": "delete",
+}
+
+
+def read(file: str, raw: bytes, model: Model) -> ReadHistory:
+    """The history in a file's content; `file` is its name in errors."""
+    pairing = Pairing(file)
+    names: dict[int, str] = {}
+    torn = False
+    lines = raw.removeprefix(BOM_UTF8).split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if not line or line.isspace():
+            continue
+        try:
+            op = decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            # Half an object is no JSON; a whole one of the wrong kind was not torn.
+            if number == len(lines) and not isinstance(error, msgspec.ValidationError):
+                torn = True
+                break
+            raise HistoryError(file, number, f"{error}; expected a line of history.jsonl") from None
+        pairing.on_time(number, op.t_us, "us")
+        if op.type == "invoke":
+            _check_call(pairing, number, op)
+            pairing.call(number, op.process, _FUNCTIONS[op.f], op.key, op.value, op.expected)
+            names[op.process] = op.op
+        else:
+            paired = pairing.end(number, op.process, _FUNCTIONS[op.f], op.type)
+            pairing.same(number, "key", op.key, paired, paired.key)
+            pairing.same(number, "op", op.op, paired, names[op.process])
+            _ended(paired, op)
+    return pairing.history(torn=torn)
+
+
+def _check_call(pairing: Pairing, line: int, op: Op) -> None:
+    """A value is a string, where there is one to be."""
+    if op.f in ("get", "delete"):
+        if op.value is not None:
+            raise pairing.error(line, f"a {op.f} takes no value, got {shown(op.value)}")
+    elif not isinstance(op.value, str):
+        raise pairing.error(line, f"the value of a {op.f}: expected a string, got {shown(op.value)}")
+    if op.expected is not None and (op.f != "cas" or not isinstance(op.expected, str)):
+        wanted = "a string, or null for an absent key" if op.f == "cas" else "none, which only a cas has"
+        raise pairing.error(line, f"`expected` of a {op.f}: expected {wanted}, got {shown(op.expected)}")
+
+
+def _ended(paired: Paired, op: Op) -> None:
+    if op.type == "ok" and op.f == "get":
+        paired.result = _held(op.value)
+    elif op.type == "fail" and _tells(op):
+        paired.status = "refused"
+        paired.result = _held(op.value)
+
+
+def _tells(op: Op) -> bool:
+    """Whether a failed operation says what it found.
+
+    Only what the log decided has an index. A serial that is too old (§8) was decided without a look at the key, and
+    an append is refused by what is there, so one that names nothing says nothing.
+    """
+    if op.index is None or (op.error or "").startswith("serial "):
+        return False
+    return op.f == "cas" or (op.f == "append" and op.value is not None)
+
+
+def _held(value: Value) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,62 @@
+"""`kv-edn`: a key-value store of strings, at first "", to which append adds at the end; for the model kv-append.
+
+    {:process 1, :type :invoke, :f :append, :key "0", :value "x"}
+    {:process 1, :type :ok, :f :append, :key "0", :value "x"}
+    {:process 1, :type :invoke, :f :get, :key "0", :value nil}
+    {:process 1, :type :ok, :f :get, :key "0", :value "x"}
+
+Functions are :get, :put and :append. The order of the maps is the time (`edn_events`).
+"""
+
+from __future__ import annotations
+
+from invariants.linearizability.operations import NOT_TOLD, Function, Model
+from invariants.linearizability.readers.edn import shown
+from invariants.linearizability.readers.edn_events import EdnEvents, Event, is_scalar
+from invariants.linearizability.readers.history_file import ReadHistory
+from invariants.linearizability.readers.pairing import Pairing
+
+_FUNCTIONS: dict[str, Function] = {"get": "read", "put": "write", "append": "append"}
+
+
+def read(file: str, raw: bytes, model: Model) -> ReadHistory:
+    """The history in a file's content; `file` is its name in errors."""
+    pairing = Pairing(file, shown)
+    events = EdnEvents(file, raw, pairing)
+    for event in events:
+        f = _FUNCTIONS.get(event.f)
+        if f is None:
+            raise pairing.error(event.line, f"unknown function :{event.f}; this store has :get, :put and :append")
+        if not is_scalar(event.key):
+            raise pairing.error(event.line, f"the :key: expected a string or a number, got {shown(event.key)}")
+        if event.ending is None:
+            _call(pairing, event, f)
+        else:
+            _end(pairing, event, f)
+    return pairing.history(skipped=events.skipped)
+
+
+def _call(pairing: Pairing, event: Event, f: Function) -> None:
+    value = None if f == "read" and event.value is NOT_TOLD else event.value
+    if f == "read" and value is not None:
+        raise pairing.error(event.line, f"the :value of a :get that is invoked: expected nil, got {shown(value)}")
+    if f != "read" and type(value) is not str:
+        raise pairing.error(event.line, f"the :value of a :{event.f}: expected a string, got {shown(value)}")
+    pairing.call(event.line, event.process, f, event.key, value)
+
+
+def _end(pairing: Pairing, event: Event, f: Function) -> None:
+    assert event.ending is not None
+    paired = pairing.end(event.line, event.process, f, event.ending)
+    pairing.same(event.line, ":key", event.key, paired, paired.key)
+    if event.ending != "ok":
+        return
+    if f != "read":
+        if event.value is not None and event.value is not NOT_TOLD:
+            pairing.same(event.line, ":value", event.value, paired, paired.value)
+    elif type(event.value) is not str:
+        raise pairing.error(
+            event.line, f'the :value of a :get: expected a string (at first ""), got {shown(event.value)}'
+        )
+    else:
+        paired.result = event.value

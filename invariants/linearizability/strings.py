@@ -1,0 +1,124 @@
+"""Strings that grow by appending, taken apart into what was written: where that can be done in only one way.
+
+It can if nothing that was written begins with something else that was written (a prefix-free code); nearly all
+workloads see to that with a separator. Then a string is the value of a put, or nothing, and appended tokens; the puts
+and the unwritten key each begin a *generation*, and what was read in it must all be beginnings of the longest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from invariants.linearizability import words
+from invariants.linearizability.blocks import Members, Violation
+from invariants.linearizability.operations import Operation
+
+
+class Generation(NamedTuple):
+    """`writer` is its put (None: the first). `longest` is the read that returned most of it."""
+
+    writer: Operation | None
+    longest: Operation
+    members: Members
+
+
+class Parsed(NamedTuple):
+    generations: list[Generation]
+    unobserved: list[Operation]
+
+
+def parse(
+    writers: Mapping[Hashable, list[Operation]],
+    appends: Sequence[Operation],
+    reads: Mapping[Hashable, list[Operation]],
+) -> Parsed | Violation | None:
+    """The generations and the completed writes that nobody observed; None if strings can be read in several ways."""
+    puts = {str(value): found for value, found in writers.items()}
+    tokens: dict[str, list[Operation]] = {}
+    for append in appends:
+        tokens.setdefault(append.value, []).append(append)
+    if not _prefix_free([*puts, *tokens]):
+        return None
+    lengths = sorted({len(token) for token in tokens}), sorted({len(value) for value in puts})
+    by_start: dict[str, list[str]] = {}
+    for text in sorted(map(str, reads), key=len, reverse=True):
+        start = _start(text, puts, lengths[1])
+        by_start.setdefault(start, []).append(text)
+    generations: list[Generation] = []
+    observed: dict[int, Generation] = {}
+    for start, texts in by_start.items():
+        found = _generation(start, texts, puts, tokens, lengths[0], reads)
+        if not isinstance(found, Generation):
+            return found
+        generations.append(found)
+        for _, _, operation in found.members:
+            other = observed.setdefault(operation.number, found)
+            if other is not found:
+                return _in_both(operation, other.longest, found.longest)
+    certain = [o for group in (*puts.values(), *tokens.values()) for o in group if o.status == "ok"]
+    return Parsed(generations, [operation for operation in certain if operation.number not in observed])
+
+
+def _in_both(append: Operation, one: Operation, other: Operation) -> Violation:
+    argument = (
+        f"{words.told(one)}, and {words.told(other)}: they begin with different writes, and both show "
+        f"{words.name(append)}, which happened once: contradiction"
+    )
+    return Violation((one, other), argument)
+
+
+def _prefix_free(codes: list[str]) -> bool:
+    codes.sort()
+    return "" not in codes and not any(b.startswith(a) for a, b in pairwise(codes))
+
+
+def _start(text: str, puts: Mapping[str, list[Operation]], lengths: list[int]) -> str:
+    return next((text[:length] for length in lengths if text[:length] in puts), "")
+
+
+def _generation(
+    start: str,
+    texts: list[str],
+    puts: Mapping[str, list[Operation]],
+    tokens: Mapping[str, list[Operation]],
+    lengths: list[int],
+    reads: Mapping[Hashable, list[Operation]],
+) -> Generation | Violation | None:
+    """`texts` from the longest to the shortest."""
+    longest = texts[0]
+    reader = reads[longest][0]
+    members: Members = []
+    places = {len(start): 0}
+    if start:
+        if len(puts[start]) > 1:
+            return None
+        members.append((0, puts[start][0].called, puts[start][0]))
+    at, used = len(start), set()
+    while at < len(longest):
+        token = next((longest[at : at + size] for size in lengths if longest[at : at + size] in tokens), None)
+        if token is None:
+            argument = f"{words.told(reader)}, which is not made of what was written: contradiction"
+            return Violation((reader,), argument)
+        appended = tokens[token]
+        if len(appended) > 1:
+            return None
+        if token in used:
+            argument = f"{words.told(reader)}, but {token!r} was not appended twice: contradiction"
+            return Violation((reader,), argument)
+        used.add(token)
+        at += len(token)
+        places[at] = 2 * len(used)
+        members.append((places[at], appended[0].called, appended[0]))
+    for text in texts:
+        if len(text) not in places or not longest.startswith(text):
+            other = reads[text][0]
+            argument = (
+                f"{words.told(other)}, and {words.told(reader)}: they begin with the same write, but neither is how "
+                "the other began: contradiction"
+            )
+            return Violation((other, reader), argument)
+        members += [(places[len(text)] + 1, read.called, read) for read in reads[text]]
+    writer = puts[start][0] if start else None
+    return Generation(writer, reader, members)

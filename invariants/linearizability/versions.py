@@ -1,0 +1,282 @@
+"""Which version of its key each operation wrote or saw, where values tell: the way from a history to its blocks.
+
+`decide` answers None for what is ambiguous, which is left to the searches: an observed value written twice or equal to
+the first one, a delete (absence would be several versions), a refused operation that did not say what it found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, TypeAlias
+
+from invariants.linearizability import words
+from invariants.linearizability.blocks import Block, Members, Violation, block, ordered, witness
+from invariants.linearizability.operations import NOT_TOLD, Model, Operation
+from invariants.linearizability.strings import Parsed, parse
+from invariants.linearizability.values import frozen
+
+Decision: TypeAlias = list[Operation] | Violation | None
+"""A linearization, or why there is none, or None: not to be decided so."""
+
+FIRST_SPELL = "the time of the first value"
+
+
+class Versions:
+    """One key's operations by what they have to do with which value."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.first: Hashable = "" if model == "kv-append" else None
+        self.reads: dict[Hashable, list[Operation]] = {}
+        self.list_reads: list[tuple[Any, Operation]] = []
+        self.writers: dict[Hashable, list[Operation]] = {}
+        self.found: dict[Hashable, list[Operation]] = {}
+        """The cas operations that took effect, by what they found; unknown ones once their value is observed."""
+        self.appends: list[Operation] = []
+        self.impossible: Operation | None = None
+        self.ambiguous = False
+
+    def take_in(self, operations: Sequence[Operation]) -> None:
+        for operation in operations:
+            f, status = operation.f, operation.status
+            if f == "read":
+                if status == "ok":
+                    self._saw(operation, operation.result)
+            elif status == "refused":
+                self._refused(operation)
+            elif f == "write":
+                self.writers.setdefault(frozen(operation.value), []).append(operation)
+            elif f == "append":
+                self.appends.append(operation)
+            elif f == "cas":
+                self.writers.setdefault(frozen(operation.value), []).append(operation)
+                if status == "ok":
+                    self.found.setdefault(frozen(operation.expected), []).append(operation)
+            else:
+                self.ambiguous = True
+
+    def _saw(self, operation: Operation, value: Any) -> None:
+        if self.model == "list-append" or (self.model == "kv" and isinstance(value, list | tuple)):
+            self.list_reads.append((value if isinstance(value, list) else list(value or ()), operation))
+            if self.model == "kv" and not value:
+                self.impossible = operation
+        else:
+            key = (value or "") if self.model == "kv-append" else frozen(value)
+            self.reads.setdefault(key, []).append(operation)
+
+    def _refused(self, operation: Operation) -> None:
+        result = operation.result
+        if result is NOT_TOLD:
+            self.ambiguous = True
+            return
+        if operation.f == "cas" and result == operation.expected:
+            self.impossible = operation
+        if operation.f == "append" and not isinstance(result, str):
+            self.impossible = operation
+        self._saw(operation, result)
+
+
+def decide(operations: Sequence[Operation], model: Model) -> Decision:
+    """Decides one key's history, if its values tell its versions apart."""
+    versions = Versions(model)
+    versions.take_in(operations)
+    if versions.impossible is not None:
+        return _alone(versions.impossible, "which no state of the key allows")
+    if versions.ambiguous:
+        return None
+    blocks = _string_blocks(versions) if model == "kv-append" else _blocks(versions)
+    if blocks is None or isinstance(blocks, Violation):
+        return blocks
+    order = ordered(blocks)
+    return order if isinstance(order, Violation) else witness(order)
+
+
+def _alone(operation: Operation, why: str) -> Violation:
+    return Violation((operation,), f"{words.told(operation)}, {why}: contradiction")
+
+
+# ---- values ----
+
+
+def _blocks(versions: Versions) -> list[Block] | Violation | None:
+    missing = _follow_back(versions)
+    if missing is not None or versions.ambiguous:
+        return missing
+    for found in versions.found.values():
+        if len(found) > 1:
+            return _fork(versions, found[0], found[1])
+    initial = _first_members(versions)
+    if initial is None or isinstance(initial, Violation):
+        return initial
+    blocks: list[Block] = []
+    if initial:
+        longest = max(versions.list_reads, key=lambda read: len(read[0]), default=None)
+        whole = block(initial, FIRST_SPELL, True, longest[1] if longest is not None else None)
+        if isinstance(whole, Violation):
+            return whole
+        blocks.append(whole)
+    for value, writers in versions.writers.items():
+        observed = value in versions.reads or value in versions.found
+        for writer in writers:
+            if writer.f == "write" and (observed or writer.status == "ok"):
+                members = _chain(versions, writer)
+                one = block(members, f"the time from {words.name(writer)} on that shows its value")
+                if isinstance(one, Violation):
+                    return one
+                blocks.append(one)
+    return _circular(versions, blocks) or blocks
+
+
+def _follow_back(versions: Versions) -> Violation | None:
+    """Sees to it that each observed value was written once, and that what was observed of an unknown cas counts."""
+    todo = [*versions.reads, *versions.found]
+    while todo:
+        value = todo.pop()
+        writers = versions.writers.get(value, [])
+        if value == versions.first:
+            versions.ambiguous |= bool(writers)
+        elif len(writers) > 1:
+            versions.ambiguous = True
+        elif not writers:
+            witness = (versions.reads.get(value) or versions.found[value])[0]
+            return _alone(_sure(versions, witness), f"but nothing ever wrote {words.shown(value)}")
+        elif writers[0].f == "cas" and writers[0].status == "unknown":
+            expected = frozen(writers[0].expected)
+            found = versions.found.setdefault(expected, [])
+            if writers[0] not in found:
+                found.append(writers[0])
+                todo.append(expected)
+    return None
+
+
+def _sure(versions: Versions, operation: Operation) -> Operation:
+    """An operation that certainly happened, and cannot have without this one."""
+    while operation.status == "unknown":
+        value = frozen(operation.value)
+        operation = (versions.reads.get(value) or versions.found[value])[0]
+    return operation
+
+
+def _fork(versions: Versions, one: Operation, other: Operation) -> Violation:
+    argument = (
+        f"{words.told(one)}, and {words.told(other)}, both took effect on {words.shown(one.expected)}, which was there "
+        "once and gone after either: contradiction"
+    )
+    return Violation((_sure(versions, one), _sure(versions, other)), argument)
+
+
+def _chain(versions: Versions, writer: Operation | None, place: int = 0) -> Members:
+    """Who observed the value written by `writer` (None: the first value), and what cas made of it, and so on."""
+    members: Members = []
+    value = versions.first if writer is None else frozen(writer.value)
+    if writer is not None:
+        members.append((place, writer.called, writer))
+    while True:
+        for read in versions.reads.get(value, ()):
+            members.append((place + 1, read.called, read))
+        found = versions.found.get(value)
+        if not found:
+            return members
+        cas = found[0]
+        place += 2
+        members.append((place, cas.called, cas))
+        value = frozen(cas.value)
+
+
+def _circular(versions: Versions, blocks: list[Block]) -> Violation | None:
+    """A cas that no chain from a write leads to is part of a circle: each value of it was written by the next."""
+    reached = {operation.number for one in blocks for _, _, operation in one.members if operation.f == "cas"}
+    for found in versions.found.values():
+        for cas in found:
+            if cas.number not in reached:
+                return _alone(_sure(versions, cas), "but only what came of it could have written what it found")
+    return None
+
+
+# ---- lists: they grow from the first value, and in `kv` the first plain write ends them ----
+
+
+def _first_members(versions: Versions) -> Members | Violation | None:
+    """The block of the first value, with the lists that grew from it."""
+    members = _chain(versions, None)
+    longest: list[Any] = max((value for value, _ in versions.list_reads), key=len, default=[])
+    certain = [append for append in versions.appends if append.status == "ok"]
+    if not longest and not certain:
+        members += [(1, read.called, read) for _, read in versions.list_reads]
+        return members
+    if versions.found.get(versions.first):
+        return _left_twice(versions, certain)
+    grown = _grown(versions, longest)
+    return grown if grown is None or isinstance(grown, Violation) else members + grown
+
+
+def _left_twice(versions: Versions, certain: list[Operation]) -> Violation:
+    cas = versions.found[versions.first][0]
+    append = certain[0] if certain else max(versions.list_reads, key=lambda read: len(read[0]))[1]
+    argument = (
+        f"{words.told(cas)}, found the key absent, and so did an append before {words.told(append)}, or that one "
+        "itself; it was absent once, and a list is never made of a string: contradiction"
+    )
+    return Violation((_sure(versions, cas), append), argument)
+
+
+def _grown(versions: Versions, longest: list[Any]) -> Members | Violation | None:
+    """Appends and reads by the length of the list after them; an unobserved append comes after all that was read."""
+    reader = next((read for value, read in versions.list_reads if value == longest), None)
+    places: dict[Hashable, int] = {}
+    for place, token in enumerate(longest, 1):
+        if places.setdefault(frozen(token), place) != place:
+            versions.ambiguous = sum(append.value == token for append in versions.appends) > 1
+            assert reader is not None
+            return None if versions.ambiguous else _alone(reader, f"but {words.shown(token)} was not appended twice")
+    members: Members = []
+    for append in versions.appends:
+        at = places.get(frozen(append.value))
+        if at is not None:
+            members.append((2 * at, append.called, append))
+        elif append.status == "ok":
+            members.append((2 * len(longest) + 2, append.called, append))
+    tokens = {frozen(append.value) for _, _, append in members}
+    for token in longest:
+        if frozen(token) not in tokens:
+            assert reader is not None
+            return _alone(reader, f"but nothing ever appended {words.shown(token)}")
+    observed = [append for place, _, append in members if place <= 2 * len(longest)]
+    if len(observed) > len(longest):
+        return None
+    for value, read in versions.list_reads:
+        if longest[: len(value)] != value:
+            assert reader is not None
+            return _divergent(read, reader)
+        members.append((2 * len(value) + 1, read.called, read))
+    return members
+
+
+def _divergent(one: Operation, other: Operation) -> Violation:
+    argument = (
+        f"{words.told(one)}, and {words.told(other)}: neither is how the other began, and what was appended is never "
+        "taken back: contradiction"
+    )
+    return Violation((one, other), argument)
+
+
+# ---- strings that grow ----
+
+
+def _string_blocks(versions: Versions) -> list[Block] | Violation | None:
+    parsed = parse(versions.writers, versions.appends, versions.reads)
+    if not isinstance(parsed, Parsed):
+        return parsed
+    blocks: list[Block] = []
+    for generation in parsed.generations:
+        initial = generation.writer is None
+        spell = FIRST_SPELL if initial else f"the time from {words.name(generation.writer)} on that shows its value"  # type: ignore[arg-type]
+        one = block(generation.members, spell, initial, generation.longest)
+        if isinstance(one, Violation):
+            return one
+        blocks.append(one)
+    for alone in parsed.unobserved:
+        one = block([(0, alone.called, alone)], f"the time of {words.name(alone)}")
+        assert isinstance(one, Block)
+        blocks.append(one)
+    return blocks

@@ -1,0 +1,269 @@
+"""`raft-chaos check --history`: what it prints of a history from elsewhere, its exit codes, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias
+
+import pytest
+from sim_runs import TWO_LEADERS, recorded, short
+
+from chaos.cli import check_history
+from chaos.cli.app import main
+from invariants.linearizability.operations import Answer, Operation
+
+Called: TypeAlias = Callable[..., tuple[int, list[str], str]]
+
+
+@pytest.fixture
+def called(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Called]:
+    """The console command in this process and an empty folder: its exit code, the lines of stdout, and stderr."""
+    monkeypatch.chdir(tmp_path)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+
+    def call(*arguments: str) -> tuple[int, list[str], str]:
+        monkeypatch.setattr(sys, "argv", ["raft-chaos", "check", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert isinstance(ended.value.code, int)
+        told, said = capsys.readouterr()
+        return ended.value.code, told.splitlines(), said
+
+    yield call
+    signal.signal(signal.SIGTERM, on_sigterm)
+
+
+def save(name: str, *lines: str) -> None:
+    Path(name).write_text("".join(f"{line}\n" for line in lines))
+
+
+GOOD = (
+    '{:process 0, :type :invoke, :f :append, :key "0", :value "a"}',
+    '{:process 1, :type :invoke, :f :append, :key "0", :value "b"}',
+    "{:process :nemesis, :type :info, :f :start}",
+    '{:process 0, :type :ok, :f :append, :key "0", :value "a"}',
+    '{:process 1, :type :info, :f :append, :key "0", :value "b"}',
+    '{:process 0, :type :invoke, :f :get, :key "0", :value nil}',
+    '{:process 0, :type :ok, :f :get, :key "0", :value "ab"}',
+    '{:process 0, :type :invoke, :f :put, :key "1", :value "c"}',
+    '{:process 0, :type :fail, :f :put, :key "1", :value "c"}',
+)
+
+
+def test_a_valid_history_is_told_with_what_was_read(called: Called) -> None:
+    save("h", *GOOD)
+    assert called("--history", "h") == (
+        0,
+        [
+            "format kv-edn (guessed), model kv-append: 3 operations on 1 key "
+            "(left out: 1 operation that failed, 1 line that is not a client's)",
+            "valid: h",
+        ],
+        "",
+    )
+    assert called("--history", "h", "--format", "kv-edn", "--model", "kv-append")[1][0].startswith(
+        "format kv-edn, model"
+    )
+
+
+LOST = (
+    "INFO  jepsen.util - 0\t:invoke\t:write\t1",
+    "INFO  jepsen.util - 0\t:ok\t:write\t1",
+    "INFO  jepsen.util - 1\t:invoke\t:cas\t[7 2]",
+    "INFO  jepsen.util - 1\t:fail\t:cas\t[7 2]",
+    "INFO  jepsen.util - 0\t:invoke\t:read\tnil",
+    "INFO  jepsen.util - 0\t:ok\t:read\tnil",
+)
+
+
+def test_a_violation_is_told_with_the_operations_that_show_it(called: Called) -> None:
+    save("h.log", *LOST)
+    code, told, said = called("--history", "h.log")
+    assert (code, said) == (1, "")
+    assert told[0] == "format jepsen-log (guessed), model register: 3 operations on 1 key"
+    assert told[2:7] == [
+        "These operations have no order that real time and the model allow:",
+        "number    process    operation    value    result    called    returned",
+        "--------  ---------  -----------  -------  --------  --------  ----------",
+        "0         0          write        1        ok        line 1    line 2",
+        "2         0          read                  null      line 5    line 6",
+    ]
+    assert told[-1] == "violated: h.log"
+    assert any(told[7:-1]), "the argument in words"
+
+
+def test_the_document_has_all_of_it(called: Called) -> None:
+    save("h.log", *LOST)
+    code, told, said = called("--history", "h.log", "--json")
+    document = json.loads("\n".join(told))
+    assert (code, said) == (1, "")
+    assert document.pop("argument")
+    assert document.pop("steps") >= 0
+    write = {"number": 0, "process": 0, "f": "write", "value": 1, "expected": None, "result": None, "status": "ok"}
+    read = {"number": 2, "process": 0, "f": "read", "value": None, "expected": None, "result": None, "status": "ok"}
+    assert document == {
+        "verdict": "violated",
+        "history": "h.log",
+        "format": "jepsen-log",
+        "model": "register",
+        "operations": 3,
+        "keys": 1,
+        "failed": 0,
+        "skipped": 0,
+        "torn": False,
+        "key": None,
+        "core": [write | {"called_line": 1, "returned_line": 2}, read | {"called_line": 5, "returned_line": 6}],
+    }
+
+
+def test_a_value_of_any_size_has_its_place_in_the_document(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+    save("h.edn", f"{{:process 0, :type :invoke, :f :write, :value [:ü {'9' * 40}]}}")
+    answering(monkeypatch, lambda operations: Answer("violated", 1, operations[0].key, tuple(operations)))
+    document = json.loads("\n".join(called("--history", "h.edn", "--model", "register", "--json")[1]))
+    assert (document["key"], document["core"][0]["value"]) == (":ü", int("9" * 40))
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, answer: Callable[[list[Operation]], Answer]) -> None:
+    monkeypatch.setattr(check_history, "check", lambda operations, model: answer(operations))
+
+
+def test_each_kind_of_operation_is_told_in_a_line(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(
+        "h.edn",
+        "{:process 0, :type :invoke, :f :cas, :value [:x [1 2]]}",
+        "{:process 0, :type :info, :f :cas, :value :timed-out}",
+        '{:process 1, :type :invoke, :f :write, :value [:x "' + 50 * "long" + '"]}',
+    )
+    answering(monkeypatch, lambda operations: Answer("violated", 2, operations[0].key, tuple(operations), "Why.", 3))
+    told = called("--history", "h.edn", "--model", "register")[1]
+    assert told[2] == "These operations on key :x have no order that real time and the model allow:"
+    assert [re.split(" {2,}", row) for row in told[5:7]] == [
+        ["0", "0", "cas", "1 to 2", "unknown", "line 1", "never"],
+        ["1", "1", "write", f'"{"long" * 7}l ... g{"long" * 7}"', "unknown", "line 3", "never"],
+    ]
+    assert told[7:] == ["", "Why.", "", "violated: h.edn"]
+
+
+def op(kind: str, process: int, f: str, t_us: int, **more: Any) -> str:
+    head = {"type": kind, "process": process, "client": "c", "op": f"c/{process}", "f": f, "key": "x", "t_us": t_us}
+    return json.dumps(head | more)
+
+
+def test_what_a_refused_operation_found_is_told(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(
+        "h",
+        op("invoke", 0, "append", 1, value="a"),
+        op("fail", 0, "append", 2, value="b", index=1, term=1),
+        op("invoke", 0, "get", 3),
+        op("ok", 0, "get", 4, value=["a", "ü"], index=2, term=1),
+    )
+    answering(monkeypatch, lambda operations: Answer("violated", 2, "x", tuple(operations)))
+    assert called("--history", "h")[1][2:7] == [
+        'These operations on key "x" have no order that real time and the model allow:',
+        "number    process    operation    value    result              called    returned",
+        "--------  ---------  -----------  -------  ------------------  --------  ----------",
+        '0         0          append       "a"      refused, found "b"  line 1    line 2',
+        '1         0          read                  ["a", "ü"]          line 3    line 4',
+    ]
+
+
+def test_what_could_not_be_decided_is_unknown(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+    save("h", *GOOD)
+    answering(monkeypatch, lambda _: Answer("unknown", 3, key="0", steps=1000))
+    code, told, _ = called("--history", "h")
+    assert (code, told[1:]) == (2, ['given up on key "0" after 1000 steps', "unknown: h"])
+
+
+def test_where_nothing_can_have_happened_nothing_was_judged(called: Called) -> None:
+    save("h", *GOOD[7:])
+    assert called("--history", "h") == (
+        2,
+        [
+            "format kv-edn (guessed), model kv-append: 0 operations on 0 keys (left out: 1 operation that failed)",
+            "no operation of this history can have happened",
+            "unknown: h",
+        ],
+        "",
+    )
+
+
+def test_a_checker_that_fails_convicts_nobody(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(operations: list[Operation]) -> NoReturn:
+        raise RuntimeError("broken")
+
+    save("h", *GOOD)
+    answering(monkeypatch, broken)
+    code, told, said = called("--history", "h")
+    assert (code, told) == (255, [])
+    assert said.endswith("raft-chaos itself failed; this says nothing about the system under test\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "expected a run directory, or --history FILE"),
+        (["run", "--history", "h"], "--history: expected either a run or a history, got run and h"),
+        (["run", "--model", "kv"], "--model: only with --history; a run has its own"),
+        (["run", "--format", "edn"], "--format: only with --history; a run has its own"),
+        (["--history", "none"], "none: cannot be read (No such file or directory)"),
+        (
+            ["--history", "h", "--format", "edn"],
+            "h: the format edn needs a model; expected --model register or list-append",
+        ),
+        (
+            ["--history", "h", "--model", "kv"],
+            "h: the format kv-edn does not fit the model kv: its appends add to a string; expected --model kv-append",
+        ),
+        (
+            ["--history", "h", "--format", "jsonl"],
+            "h:1: JSON is malformed: object keys must be strings (byte 1); expected a line of history.jsonl",
+        ),
+        (["--history", "h", "--format", "jepsen-log"], "h: holds no operation of a client"),
+        (
+            ["--history", "h", "--format", "edn", "--model", "list-append"],
+            'h:1: the :value of :append: expected [[:append key value]] or [[:r key nil]], got "a"',
+        ),
+        (
+            ["--history", "h", "--model", "queue"],
+            "Invalid value for '--model': Value error, 'queue' is not one of 'register', 'kv', 'kv-append', "
+            "'list-append'.",
+        ),
+    ],
+)
+def test_a_mistake_is_told(arguments: list[str], said: str, called: Called) -> None:
+    save("h", *GOOD)
+    assert called(*arguments) == (254, [], f"raft-chaos: {said}\n")
+
+
+def test_the_history_of_a_run_is_judged_whole_and_torn(called: Called, tmp_path: Path) -> None:
+    run = recorded(short(*TWO_LEADERS), tmp_path)
+    raw = run.history.read_bytes()
+    operations = sum(op.type == "invoke" for op in run.operations())
+    failed = sum(op.type == "fail" for op in run.operations())
+    assert operations > 30
+    code, told, _ = called("--history", str(run.history), "--json")
+    document = json.loads("\n".join(told))
+    assert (code, document["verdict"], document["format"], document["model"]) == (0, "valid", "jsonl", "kv")
+    assert (document["operations"] + document["failed"], document["failed"]) == (operations, failed)
+    assert (document["keys"], document["torn"]) == (3, False)
+    run.history.write_bytes(raw[:-5])
+    code, told, _ = called("--history", str(run.history))
+    assert (code, told[0].rpartition("(")[2]) == (0, "left out: the last line, which is torn)")
+
+
+def test_a_lost_write_in_the_history_of_a_run_is_found(called: Called, tmp_path: Path) -> None:
+    run = recorded(short(*TWO_LEADERS), tmp_path)
+    lines = run.history.read_text().splitlines()
+    reads = [place for place, line in enumerate(lines) if '"type":"ok"' in line and '"f":"get"' in line]
+    lost = next(place for place in reversed(reads) if '"value":"' in lines[place])
+    told_before = json.loads(lines[lost])
+    save("h.jsonl", *lines[:lost], json.dumps(told_before | {"value": None}), *lines[lost + 1 :])
+    code, told, _ = called("--history", "h.jsonl", "--json")
+    document = json.loads("\n".join(told))
+    assert (code, document["verdict"], document["key"]) == (1, "violated", told_before["key"])
+    assert lost + 1 in [each["returned_line"] for each in document["core"]]

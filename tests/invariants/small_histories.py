@@ -1,0 +1,101 @@
+"""Small random histories of each model, honest and not, in which nearly everything that can happen does."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from brute_force import FIRST, apply
+
+from invariants.linearizability.operations import NOT_TOLD, Function, Model, Operation
+
+MODELS: tuple[Model, ...] = ("register", "kv", "kv-append", "list-append")
+FUNCTIONS: dict[Model, list[Function]] = {
+    "register": ["read", "write", "cas"],
+    "kv": ["read", "write", "cas", "append", "delete"],
+    "kv-append": ["read", "write", "append"],
+    "list-append": ["read", "append"],
+}
+
+
+class Draw:
+    """What one history is like: how long, how concurrent, how much of it unknown, repeated, untold or wrong."""
+
+    def __init__(self, random: Random, model: Model, most: int = 8) -> None:
+        self.random, self.model = random, model
+        self.size = random.randint(2, most)
+        self.span = random.choice([1, 2, 4, 8])
+        self.length = random.choice([4, 8, 16, 30])
+        self.domain = random.choice([1, 2, 3, 100])
+        self.unknown = random.choice([0, 0, 0.1, 0.3, 0.5])
+        self.untold = random.choice([0, 0.5, 1])
+        self.wrong = random.choice([0, 0.2, 0.4, 0.8])
+        self.moved = random.choice([0, 0.2, 0.5])
+        self.endless = random.choice([0, 0.1])
+        some = [f for f in FUNCTIONS[model] if random.random() < 0.8]
+        self.functions: list[Function] = [*some, "read", "read"]
+        self._values = 0
+
+    def value(self) -> Any:
+        self._values += 1
+        value = self._values if self.domain == 100 else self.random.randint(1, self.domain)
+        if self.model == "kv-append" and self.random.random() < 0.05:
+            return self.random.choice(["", "a", "ab", "b"])
+        return value if self.model in ("register", "list-append") else "abcdefghijklmnopqrstuvwxyz"[value % 26]
+
+    def expected(self, state: Any) -> Any:
+        told = not isinstance(state, tuple) and self.random.random() < 0.6
+        return state if told else self.random.choice([None, self.value()])
+
+
+def history(random: Random, model: Model, most: int = 8) -> list[Operation]:
+    """At most `most` operations on one key: played in an order that is right, then some results made wrong."""
+    draw = Draw(random, model, most)
+    points = sorted(random.randint(0, draw.length) for _ in range(draw.size))
+    state: Any = FIRST[model]
+    states, operations = [state], []
+    for number, point in enumerate(points):
+        operation, state = _one(draw, number, point, state)
+        states.append(state)
+        operations.append(operation)
+    spoilt = [_spoilt(draw, operation, states) for operation in operations]
+    random.shuffle(spoilt)
+    return spoilt
+
+
+def _one(draw: Draw, number: int, point: int, state: Any) -> tuple[Operation, Any]:
+    random = draw.random
+    f = random.choice(draw.functions)
+    expected = draw.expected(state) if f == "cas" else None
+    called, returned = point - random.randint(0, draw.span), point + random.randint(0, draw.span)
+    value = draw.value() if f in ("write", "cas", "append") else None
+    after, result, happened = apply(draw.model, state, f, value, expected)
+    status, told = "ok", None
+    if random.random() < draw.unknown:
+        status = "unknown"
+        after = after if random.random() < 0.5 else state
+    elif f == "read":
+        told = plain(result)
+    elif not happened:
+        status, told = "refused", NOT_TOLD if random.random() < draw.untold else plain(result)
+    ends = None if status == "unknown" or random.random() < draw.endless else returned
+    operation = Operation(number, "k", f, called, ends, value, expected, told, status)  # type: ignore[arg-type]
+    return operation, after
+
+
+def _spoilt(draw: Draw, operation: Operation, states: list[Any]) -> Operation:
+    """Perhaps with another result, most often one that would have been right at another time, or moved in time."""
+    told, status = operation.result, operation.status
+    if status != "unknown" and draw.random.random() < draw.wrong:
+        if operation.f == "read" or (status == "refused" and told is not NOT_TOLD):
+            told = plain(draw.random.choice(states))
+        elif operation.f == "cas":
+            status, told = ("ok", None) if status == "refused" else ("refused", NOT_TOLD)
+    late = draw.random.randint(-draw.length, draw.length) if draw.random.random() < draw.moved else 0
+    returned = operation.returned + late if operation.returned is not None else None
+    o = operation
+    return Operation(o.number, o.key, o.f, o.called + late, returned, o.value, o.expected, told, status)
+
+
+def plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
