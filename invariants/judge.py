@@ -24,6 +24,7 @@ from invariants.checkers.commitment import LeaderCompleteness, StateMachineSafet
 from invariants.checkers.durability import Durability
 from invariants.checkers.elections import ElectionSafety, OneVotePerTerm
 from invariants.checkers.exits import UnexpectedExit
+from invariants.checkers.linearizability import Linearizability
 from invariants.checkers.logs import LeaderAppendOnly, LogMatching
 from invariants.checkers.monotonicity import Monotonicity
 from invariants.checkers.node_logs import NodeLogs
@@ -41,7 +42,7 @@ class Judge:
     """Owns the checkers of a run. Never raises, whatever it observes.
 
     `events_expected` is False for a system whose nodes report no events: then the invariants that need them are left
-    out, and only `acknowledged_writes`, `monotonic_reads` and `unexpected_exit` are judged.
+    out, and only `acknowledged_writes`, `monotonic_reads`, `linearizability` and `unexpected_exit` are judged.
     """
 
     def __init__(self, *, events_expected: bool = True) -> None:
@@ -61,7 +62,13 @@ class Judge:
         ]
         self._by_events = event_checkers if events_expected else []
         self._by_history: Sequence[HistoryChecker] = [AcknowledgedWrites(self._keys), MonotonicReads(self._keys)]
-        self._checkers: Sequence[Checker] = [*self._by_events, *self._by_history, UnexpectedExit()]
+        self._linearizability = Linearizability()
+        self._checkers: Sequence[Checker] = [
+            *self._by_events,
+            *self._by_history,
+            self._linearizability,
+            UnexpectedExit(),
+        ]
         self._polled = [0] * len(self._checkers)
         self._failures: dict[str, str] = {}  # by invariant: what its checker raised
 
@@ -93,6 +100,7 @@ class Judge:
 
     def observe_op(self, op: Op) -> None:
         """One line of the clients' history."""
+        self._linearizability.observe_op(op)
         try:
             ended = self._keys.observe(op)
         except Exception as error:
@@ -123,7 +131,7 @@ class Judge:
     def new_violations(self) -> list[Violation]:
         """The violations found since the last call, in the order of the invariants; of each at most the first few.
 
-        Violations of `recovery` are found by `verdicts` alone, once the run has ended.
+        Violations of `recovery` and `linearizability` are found by `verdicts` alone, once the run has ended.
         """
         found: list[Violation] = []
         for position, checker in enumerate(self._checkers):

@@ -32,32 +32,44 @@ _FUNCTIONS: dict[OpFunction, Function] = {
 
 def read(file: str, raw: bytes, model: Model) -> ReadHistory:
     """The history in a file's content; `file` is its name in errors."""
-    pairing = Pairing(file)
-    names: dict[int, str] = {}
+    lines = Lines(file)
     torn = False
-    lines = raw.removeprefix(BOM_UTF8).split(b"\n")
-    for number, line in enumerate(lines, 1):
-        if not line or line.isspace():
+    rows = raw.removeprefix(BOM_UTF8).split(b"\n")
+    for number, row in enumerate(rows, 1):
+        if not row or row.isspace():
             continue
         try:
-            op = decode(line)
+            op = decode(row)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             # Half an object is no JSON; a whole one of the wrong kind was not torn.
-            if number == len(lines) and not isinstance(error, msgspec.ValidationError):
+            if number == len(rows) and not isinstance(error, msgspec.ValidationError):
                 torn = True
                 break
             raise HistoryError(file, number, f"{error}; expected a line of history.jsonl") from None
+        lines.take(number, op)
+    return lines.pairing.history(torn=torn)
+
+
+class Lines:
+    """The lines of a history, each with its number (from 1), as they are read or as they happen."""
+
+    def __init__(self, file: str) -> None:
+        self.pairing = Pairing(file)
+        self._names: dict[int, str] = {}
+
+    def take(self, number: int, op: Op) -> None:
+        """Raises HistoryError for a line that cannot follow those before it."""
+        pairing = self.pairing
         pairing.on_time(number, op.t_us, "us")
         if op.type == "invoke":
             _check_call(pairing, number, op)
             pairing.call(number, op.process, _FUNCTIONS[op.f], op.key, op.value, op.expected)
-            names[op.process] = op.op
+            self._names[op.process] = op.op
         else:
             paired = pairing.end(number, op.process, _FUNCTIONS[op.f], op.type)
             pairing.same(number, "key", op.key, paired, paired.key)
-            pairing.same(number, "op", op.op, paired, names[op.process])
+            pairing.same(number, "op", op.op, paired, self._names[op.process])
             _ended(paired, op)
-    return pairing.history(torn=torn)
 
 
 def _check_call(pairing: Pairing, line: int, op: Op) -> None:

@@ -1,0 +1,73 @@
+"""linearizability: each operation seems to take effect at once, at a moment between its invocation and its answer.
+
+The strongest promise that clients have (§8), judged on what they saw alone and on every key: registers, lists, and
+those with cas, delete or several writers. All that is known of an operation counts, above all what an unknown one may
+still do. The whole history is judged each time a verdict is asked for, once there is something new in it.
+"""
+
+from __future__ import annotations
+
+from invariants.checkers.base import Checker
+from invariants.history import Op
+from invariants.linearizability.check import check_with_order
+from invariants.linearizability.operations import Operation
+from invariants.linearizability.readers.history_file import HistoryError
+from invariants.linearizability.readers.jsonl import Lines
+from invariants.verdict import Verdict
+
+
+class Linearizability(Checker):
+    """Judges by the model of our state machine (`kv`); the log's order, where answers name it, is the first witness."""
+
+    invariant = "linearizability"
+    rule = "Each operation takes effect at once, at some moment between its invocation and its answer (§8)."
+    nothing_judged = "no client operation could be judged"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ops: list[Op] = []
+        self._said: Verdict | None = None
+
+    def observe_op(self, op: Op) -> None:
+        """One operation, in the order in which the clients saw them."""
+        self._ops.append(op)
+        self._said = None
+
+    def verdict(self) -> Verdict:
+        if self._said is None:
+            self._said = self._judge()
+        return self._said
+
+    def _judge(self) -> Verdict:
+        self.judged, self.violations, self.violation_count = 0, [], 0
+        if not self._ops:
+            return super().verdict()
+        lines = Lines("history")
+        try:
+            for number, op in enumerate(self._ops, 1):
+                lines.take(number, op)
+        except HistoryError as error:
+            return self.conclude("unknown", str(error))
+        operations = lines.pairing.history().operations
+        compared = check_with_order(operations, self._log_order(operations), "kv")
+        answer = compared.answer
+        self.judged = answer.judged
+        if answer.verdict == "violated":
+            witness = [op for operation in answer.core for op in self._lines_of(operation)]
+            self.violate(f"{answer.key}: {answer.argument}", *witness)
+        elif answer.verdict == "unknown":
+            return self.conclude("unknown", answer.argument or f"{answer.key}: gave up after {answer.steps} steps")
+        return super().verdict()
+
+    def _log_order(self, operations: list[Operation]) -> list[int]:
+        """By the index of the log entry that each answer names."""
+        placed = [
+            (index, operation.number)
+            for operation in operations
+            if operation.returned is not None and (index := self._ops[operation.returned - 1].index) is not None
+        ]
+        return [number for _, number in sorted(placed)]
+
+    def _lines_of(self, operation: Operation) -> list[Op]:
+        lines = [operation.called] if operation.returned is None else [operation.called, operation.returned]
+        return [self._ops[line - 1] for line in lines]
