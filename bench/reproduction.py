@@ -140,14 +140,17 @@ def show(outcomes: list[Outcome]) -> str:
     small = [one for one in outcomes if one.before is not None and one.after is not None]
     lines = [tabulate(rows, headers, tablefmt="github")]
     if small:
-        parts = [
-            f"{field} {median(getattr(one.before, field) for one in small):g} to "
-            f"{median(getattr(one.after, field) for one in small):g}"
-            for field in ("faults", "operations", "steps", "nodes")
-        ]
+        parts = [_medians(field, small) for field in ("faults", "operations", "steps", "nodes")]
         inputs = [one.inputs for one in small if one.inputs is not None]
         lines.append(f"\nmedians of {len(small)}: {', '.join(parts)}; inputs {median(inputs) if inputs else ''}")
     return "\n".join(lines)
+
+
+def _medians(field: str, outcomes: list[Outcome]) -> str:
+    """Before and after, of those that have such a thing."""
+    pairs = [(getattr(one.before, field), getattr(one.after, field)) for one in outcomes]
+    known = [pair for pair in pairs if None not in pair]
+    return f"{field} {median(one for one, _ in known):g} to {median(two for _, two in known):g}"
 
 
 def _pair(one: Outcome, field: str) -> tuple[object, object]:

@@ -23,7 +23,9 @@ from invariants.rundir import RunDir, RunInfo
 from invariants.trace import trace_sha256
 from invariants.verdict import Outcome, Verdict, overall
 
-__all__ = ["Stats", "Analysis", "Tally", "conclude", "analyse"]
+__all__ = ["CHANGED", "Stats", "Analysis", "Tally", "conclude", "analyse"]
+
+CHANGED = "the files have changed since the run ended"
 
 Stats: TypeAlias = dict[str, float | int | str]
 
@@ -50,12 +52,14 @@ def conclude(
     """The analysis of a run that was judged and counted.
 
     `tally` is None for a target that reports no events; its counts are then 0. `extra_stats` are numbers of one world
-    alone, `also_missing` sentences of what else the run lacks.
+    alone. `also_missing` are sentences of what the files lack since the run: whatever they say then, it is unknown.
     """
     missing = [*vacuity(schedule, harness, tally, history), *also_missing]
     outcomes: list[Outcome] = [verdict.outcome for verdict in verdicts]
     if missing:
         outcomes.append("unknown")
+    if also_missing:
+        outcomes = ["unknown"]  # a line that is gone makes a liar of whoever speaks of it
     stats = {**_stats(schedule, harness, tally or Tally(), history), **(extra_stats or {})}
     return Analysis(overall(outcomes), list(verdicts), missing, stats)
 
@@ -86,12 +90,12 @@ def _changed(run: RunDir, info: RunInfo, tally: Tally, history: Sequence[Op]) ->
         return []
     invoked = sum(op.type == "invoke" for op in history)
     changed = [
-        f"the files have changed since the run ended: {there} {what}, there were {info.stats[name]}"
+        f"{CHANGED}: {there} {what}, there were {info.stats[name]}"
         for name, what, there in (("events", "events of nodes", tally.events), ("ops", "client operations", invoked))
         if name in info.stats and info.stats[name] != there
     ]
     if not changed and info.trace_sha256 and info.trace_sha256 != (now := trace_sha256(run)):
-        changed.append(f"the files have changed since the run ended: their trace is {now}, it was {info.trace_sha256}")
+        changed.append(f"{CHANGED}: their trace is {now}, it was {info.trace_sha256}")
     return changed
 
 

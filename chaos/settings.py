@@ -23,6 +23,8 @@ from invariants.rundir import RunDir, RunDirError, RunInfo
 from raft.timing import Timing
 
 World: TypeAlias = Literal["sim", "lockstep", "live"]
+EXECUTION = "execution"
+"""The target of a directory that records the play of an execution, and no run of a schedule."""
 WORLDS: tuple[World, ...] = get_args(World)
 
 
@@ -57,8 +59,17 @@ def new_run_dir(out: Path, seed: int) -> RunDir:
     return RunDir(path)
 
 
+def refuse_execution(run: RunDir, info: RunInfo) -> None:
+    """Raises RunDirError for a directory that no run of a schedule made: its schedule is not what was done."""
+    if info.target == EXECUTION:
+        raise RunDirError(
+            f"{run.path} records the play of an execution, not a run; go back to where it is from: {info.repro}"
+        )
+
+
 def settings_of(run: RunDir, info: RunInfo) -> Settings:
-    """What the run was asked to be. Raises RunDirError for a run of another system than our Raft."""
+    """What the run was asked to be. Raises RunDirError for one that no schedule made, or of another system."""
+    refuse_execution(run, info)
     try:
         settings = msgspec.convert(info.config, Settings)
     except (msgspec.ValidationError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ from chaos.execution.merge import MergeError
 from chaos.replay.as_sim import AsSim, as_sim
 from chaos.replay.result import ReplayError
 from chaos.schedule import ScheduleError, load
-from chaos.settings import new_run_dir
+from chaos.settings import EXECUTION, new_run_dir, program
 from chaos.sim.recorder import Recorder
 from chaos.sim.world import prepare
 from invariants.rundir import RunDir, RunDirError, RunInfo
@@ -41,10 +42,19 @@ def _recorded(run: RunDir, out: Path) -> AsSim:
     info = run.load_info()
     if info.world != "live":
         fail(f"--out: {run.path} is a run in virtual time already: it is its own re-execution")
-    again = new_run_dir(out, info.seed)
-    now = RunInfo(seed=info.seed, world="sim", mutant=info.mutant, nodes=info.nodes, config=info.config)
-    prepare(load(run.schedule), again, now)
-    recorder = Recorder(again)
+    kept = new_run_dir(out, info.seed)
+    again = shlex.join([program(), "replay", str(run.path), "--as", "sim"])
+    now = RunInfo(
+        seed=info.seed,
+        world="sim",
+        target=EXECUTION,
+        mutant=info.mutant,
+        nodes=info.nodes,
+        config=info.config,
+        repro=again,
+    )
+    prepare(load(run.schedule), kept, now)
+    recorder = Recorder(kept)
     try:
         done = as_sim(run, recorder)
     finally:
@@ -52,9 +62,8 @@ def _recorded(run: RunDir, out: Path) -> AsSim:
     now.verdict = overall(one.outcome for one in done.verdicts)
     now.invariants, now.trace_sha256, now.state = done.verdicts, done.trace_sha256, "finished"
     now.versions, now.commit, now.started_at = info.versions, info.commit, info.started_at
-    now.repro = info.repro
-    again.save_info(now)
-    say(f"recorded in {again.path}")
+    kept.save_info(now)
+    say(f"recorded in {kept.path}")
     return done
 
 

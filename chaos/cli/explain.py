@@ -13,14 +13,15 @@ from typing import Annotated
 import msgspec
 import typer
 
+from chaos.analysis import CHANGED, analyse
 from chaos.cli.common import fail, print_lines, say
 from chaos.execution.telling import told
 from chaos.mutants import parts_of
 from chaos.reproduction.file import ReproductionError, load
 from chaos.reproduction.reproduce import Lines, reproduce_with
+from chaos.schedule import ScheduleError
 from chaos.settings import program
 from chaos.sim.memory_driver import MemoryDriver
-from invariants.judge import judge_run
 from invariants.rundir import RunDir, RunDirError
 from invariants.verdict import EXIT_UNKNOWN, Verdict, Violation, overall
 from reports.mermaid import mermaid
@@ -46,6 +47,7 @@ def explain(
         typer.Option(metavar="NAME", help="The violation of this invariant.", show_default="the earliest one"),
     ] = None,
     steps: Annotated[bool, typer.Option("--steps", help="Of a file: each step, and what its node does.")] = False,
+    edited: Annotated[bool, typer.Option("--edited", help="Use a file that was changed since it was made.")] = False,
     as_mermaid: Annotated[bool, typer.Option("--mermaid", help="Only the diagram, to be pasted.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
@@ -54,10 +56,10 @@ def explain(
         fail("--mermaid, --json, --steps: expected one of them")
     try:
         if steps:
-            print_lines(_steps(path))
+            print_lines(_steps(path, edited))
             return
-        items, verdicts = _again(path) if path.is_file() else _saved(RunDir(path))
-    except (RunDirError, ReproductionError) as error:
+        items, verdicts = _again(path, edited) if path.is_file() else _saved(RunDir(path))
+    except (RunDirError, ReproductionError, ScheduleError) as error:
         fail(str(error))
     explained = explanation(items, verdicts, invariant)
     if explained is None:
@@ -68,23 +70,26 @@ def explain(
 
 def _saved(run: RunDir) -> tuple[list[Item], list[Verdict]]:
     """What happened in a saved run, and what is to be said of it."""
-    verdicts = judge_run(run)
-    return [item.event for item in run.trace()], verdicts
+    analysis = analyse(run)
+    for remark in analysis.vacuous:
+        if remark.startswith(CHANGED):
+            say(f"raft-chaos: {run.path}: {remark}; what follows may come of that alone")
+    return [item.event for item in run.trace()], analysis.invariants
 
 
-def _steps(file: Path) -> list[str]:
+def _steps(file: Path, edited: bool) -> list[str]:
     """A reproduction's execution in words, with each message that is sent and each record that is written."""
     if not file.is_file():
         fail(f"--steps: {file} is no reproduction file; raft-chaos shrink makes one, and raft-chaos trace shows a run")
-    reproduction = load(file)
+    reproduction = load(file, edited=edited)
     if reproduction.execution is None:
         fail(f"--steps: {file} has a schedule alone, no execution")
     return told(reproduction.execution, parts_of(reproduction.mutant))
 
 
-def _again(file: Path) -> tuple[list[Item], list[Verdict]]:
+def _again(file: Path, edited: bool) -> tuple[list[Item], list[Verdict]]:
     """The same of a reproduction, which is run again in this process."""
-    reproduction, lines = load(file), Lines()
+    reproduction, lines = load(file, edited=edited), Lines()
     done = reproduce_with(reproduction, MemoryDriver(parts_of(reproduction.mutant)), lines)
     return lines.items, done.verdicts
 

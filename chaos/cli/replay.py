@@ -56,8 +56,8 @@ def replay(
     if as_world is not None:
         if as_world != "sim":
             fail(f"--as: expected sim, got {as_world!r}")
-        if node or mutant is not None or until is not None:
-            fail("--as sim re-executes the whole cluster as it was; leave out --node, --mutant and --until")
+        if node or mutant is not None or until is not None or debug:
+            fail("--as sim re-executes the whole cluster as it was; leave out --node, --mutant, --until and --debug")
         raise typer.Exit(replay_as_sim(run, out, as_json=as_json))
     if out is not None:
         fail("--out: only --as sim makes a run directory")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +23,7 @@ from chaos.reproduction.file import Reproduction, ReproductionError, load
 from chaos.reproduction.live import LiveRun, interval, not_applicable, run_often
 from chaos.reproduction.reproduce import Outcome, Reproduced, reproduce_with
 from chaos.schedule import Header, Schedule
-from chaos.settings import World, new_run_dir
+from chaos.settings import EXECUTION, World, new_run_dir, program
 from chaos.sim.memory_driver import MemoryDriver
 from chaos.sim.recorder import Recorder
 from chaos.sim.world import prepare
@@ -71,43 +73,61 @@ def repro(
     core = reproduction.mutant if mutant is None else None if mutant == RIGHT_CORE else mutant
     if out is not None:
         make_folder(out)
-    if chosen == "live":
-        raise typer.Exit(_in_live(reproduction, core, repeat, out or Path("runs"), as_json=as_json))
-    raise typer.Exit(_in_virtual_time(reproduction, core, chosen, out, as_json=as_json))
+    asked = _Asked(file, reproduction, core, chosen, out, as_json)
+    raise typer.Exit(_in_live(asked, repeat) if chosen == "live" else _in_virtual_time(asked))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be run, over which core, where, and what is to be kept and said of it."""
+
+    file: Path
+    reproduction: Reproduction
+    core: str | None
+    world: World
+    out: Path | None
+    as_json: bool
+
+    @property
+    def command(self) -> str:
+        """What does the same again."""
+        words = [program(), "repro", str(self.file), "--world", self.world]
+        return shlex.join(
+            words if self.core == self.reproduction.mutant else [*words, "--mutant", self.core or RIGHT_CORE]
+        )
 
 
 # ---- virtual time ------------------------------------------------------------------------------------------------
 
 
-def _in_virtual_time(
-    reproduction: Reproduction, core: str | None, world: World, out: Path | None, *, as_json: bool
-) -> int:
-    with _run_dir(world, out, reproduction) as run:
+def _in_virtual_time(asked: _Asked) -> int:
+    with _run_dir(asked) as run:
         try:
-            done = run_again(reproduction, core, world, run)
+            done = _run_again(asked, run)
         except NotPlayableError as error:
-            return _not_applicable(world, str(error), as_json=as_json)
-        if out is not None and run is not None:
+            return _not_applicable(asked, str(error))
+        if asked.out is not None and run is not None:
             say(f"recorded in {run.path}")
-    code = EXIT_CODE[_VERDICT[done.outcome]]
-    if as_json:
-        _print_json(_document(reproduction, core, world, done))
+    if asked.as_json:
+        _print_json(_document(asked, done))
     else:
-        print("\n".join(_told(reproduction, core, done)))
-    return code
+        print("\n".join(_told(asked.reproduction, asked.core, done)))
+    return EXIT_CODE[_VERDICT[done.outcome]]
 
 
-def run_again(reproduction: Reproduction, core: str | None, world: World, run: RunDir | None) -> Reproduced:
+def _run_again(asked: _Asked, run: RunDir | None) -> Reproduced:
     """In `sim` or `lockstep`; recorded in `run`, which lockstep needs. Raises NotPlayableError, DriverError."""
+    reproduction, core = asked.reproduction, asked.core
     if run is None:
         return reproduce_with(reproduction, MemoryDriver(parts_of(core)))
-    prepare(_schedule(reproduction), run, _info(reproduction, core, world))
-    recorder = Recorder(run, nodes_write=world == "lockstep")
+    prepare(_schedule(reproduction), run, _info(asked))
+    recorder = Recorder(run, nodes_write=asked.world == "lockstep")
     try:
-        if world == "sim":
+        if asked.world == "sim":
             done = reproduce_with(reproduction, MemoryDriver(parts_of(core)), recorder)
         else:
             with Supervisor() as supervisor, LockstepDriver(run, core, supervisor) as driver:
+                supervisor.remove_when_orphaned(run.path.parent if asked.out is None else None)
                 done = reproduce_with(reproduction, driver, recorder)
     finally:
         recorder.close()
@@ -119,11 +139,11 @@ def run_again(reproduction: Reproduction, core: str | None, world: World, run: R
 
 
 @contextmanager
-def _run_dir(world: World, out: Path | None, reproduction: Reproduction) -> Iterator[RunDir | None]:
+def _run_dir(asked: _Asked) -> Iterator[RunDir | None]:
     """Where the run is recorded. Real processes need folders in any case, which are gone afterwards if nobody asked."""
-    if out is not None:
-        yield new_run_dir(out, reproduction.origin.seed)
-    elif world == "lockstep":
+    if asked.out is not None:
+        yield new_run_dir(asked.out, asked.reproduction.origin.seed)
+    elif asked.world == "lockstep":
         with tempfile.TemporaryDirectory(prefix="raft-chaos-") as folder:
             yield RunDir(Path(folder) / "run")
     else:
@@ -140,13 +160,15 @@ def _schedule(reproduction: Reproduction) -> Schedule:
     return Schedule(header, [], [])
 
 
-def _info(reproduction: Reproduction, core: str | None, world: World) -> RunInfo:
+def _info(asked: _Asked) -> RunInfo:
     return RunInfo(
-        seed=reproduction.origin.seed,
-        world=world,
-        mutant=core,
-        commit=reproduction.origin.commit,
-        nodes=_schedule(reproduction).header.nodes,
+        seed=asked.reproduction.origin.seed,
+        world=asked.world,
+        target=EXECUTION,
+        mutant=asked.core,
+        commit=asked.reproduction.origin.commit,
+        nodes=_schedule(asked.reproduction).header.nodes,
+        repro=asked.command,
     )
 
 
@@ -188,13 +210,14 @@ def _first_skipped(reproduction: Reproduction, done: Reproduced) -> str:
     return f"{len(done.skipped)} of {count} steps could not be done, the first of them step {first} ({step})"
 
 
-def _document(reproduction: Reproduction, core: str | None, world: World, done: Reproduced) -> dict[str, Any]:
+def _document(asked: _Asked, done: Reproduced) -> dict[str, Any]:
+    reproduction = asked.reproduction
     return {
         "outcome": done.outcome,
-        "world": world,
+        "world": asked.world,
         "invariant": reproduction.expected.invariant,
         "verdict": _judged(reproduction.expected.invariant, done).outcome,
-        "mutant": core,
+        "mutant": asked.core,
         "trace_sha256": done.trace_sha256,
         "same_trace": done.same_trace,
         "skipped_steps": done.skipped,
@@ -205,17 +228,22 @@ def _document(reproduction: Reproduction, core: str | None, world: World, done: 
 # ---- real time ---------------------------------------------------------------------------------------------------
 
 
-def _in_live(reproduction: Reproduction, core: str | None, repeat: int, out: Path, *, as_json: bool) -> int:
+def _in_live(asked: _Asked, repeat: int) -> int:
+    reproduction, core, out = asked.reproduction, asked.core, asked.out or Path("runs")
     if why := not_applicable(reproduction):
-        return _not_applicable("live", why, as_json=as_json)
+        return _not_applicable(asked, why)
     make_folder(out)
     done: list[LiveRun] = []
-    for one in run_often(reproduction, core, repeat, out):
-        if one.interrupted:
-            say(f"interrupted: {len(done)} of {repeat} runs were made")
-            break
-        done.append(one)
-        say(f"run {len(done)} of {repeat}: {one.outcome}, {one.wall_s:.1f} s  {one.run.path}")
+    try:
+        for one in run_often(reproduction, core, repeat, out):
+            if one.interrupted:
+                break
+            done.append(one)
+            say(f"run {len(done)} of {repeat}: {one.outcome}, {one.wall_s:.1f} s  {one.run.path}")
+    except KeyboardInterrupt:
+        pass  # between two runs; what was seen so far is told all the same
+    if len(done) < repeat:
+        say(f"interrupted: {len(done)} of {repeat} runs were made")
     reproduced = sum(one.outcome == "reproduced" for one in done)
     others = sum(one.outcome == "violated" for one in done)
     unknown = sum(one.outcome == "unknown" for one in done)
@@ -223,7 +251,7 @@ def _in_live(reproduction: Reproduction, core: str | None, repeat: int, out: Pat
     outcome: Outcome = "reproduced" if reproduced else "violated" if others else "holds"
     if outcome == "holds" and (unknown or len(done) < repeat):
         outcome = "unknown"
-    if as_json:
+    if asked.as_json:
         _print_json(
             {
                 "outcome": outcome,
@@ -246,11 +274,11 @@ def _in_live(reproduction: Reproduction, core: str | None, repeat: int, out: Pat
     return EXIT_CODE[_VERDICT[outcome]]
 
 
-def _not_applicable(world: World, why: str, *, as_json: bool) -> int:
-    if as_json:
-        _print_json({"outcome": "not applicable", "world": world, "why": why})
+def _not_applicable(asked: _Asked, why: str) -> int:
+    if asked.as_json:
+        _print_json({"outcome": "not applicable", "world": asked.world, "why": why})
     else:
-        say(f"raft-chaos: not applicable in {world}: {why}")
+        say(f"raft-chaos: not applicable in {asked.world}: {why}")
     return EXIT_UNKNOWN
 
 

@@ -29,7 +29,7 @@ from chaos.generate import drawn
 from chaos.live.run import Watch, run_live
 from chaos.lockstep.run import run_lockstep
 from chaos.schedule import Schedule
-from chaos.settings import Settings, describe, new_run_dir
+from chaos.settings import Settings, describe, new_run_dir, program
 from chaos.sim.world import run_sim
 from invariants.rundir import RunDir, RunInfo
 from invariants.verdict import EXIT_CODE, overall
@@ -210,10 +210,15 @@ def _show(done: list[tuple[RunDir, RunInfo]], *, as_json: bool) -> None:
             print(line, file=sys.stderr if as_json else sys.stdout)
     shape: Format = "json" if as_json else "text"
     print(render_campaign(runs, shape) if campaign else render(runs[0], shape), end="")
-    failed = next((info for _, info in done if info.verdict == "violated"), None)
-    if as_json and failed is not None:
-        say(failed.repro)
-    elif not as_json and all(info.verdict == "valid" for _, info in done):
+    failed = next(((run, info) for run, info in done if info.verdict == "violated"), None)
+    if failed is not None:
+        run, info = failed
+        say(f"What happened: {program()} explain {run.path}\nAs small as it gets: {program()} shrink {run.path}")
+        if as_json:
+            say(info.repro)
+    if as_json:
+        return
+    if all(info.verdict == "valid" for _, info in done):
         seeds = f"seed {done[0][1].seed}" if not campaign else f"seeds {done[0][1].seed} to {done[-1][1].seed}"
         print(f"\n{seeds}: valid; everything is saved in {runs[0].path if not campaign else runs[0].path.parent}")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import count
+from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -16,12 +18,13 @@ from tabulate import tabulate
 from chaos.cli.common import fail, say
 from chaos.cli.saved import RunPath
 from chaos.execution.merge import MergeError
-from chaos.reproduction.file import save
+from chaos.replay.result import ReplayError
+from chaos.reproduction.file import Reproduction, ReproductionError, load, save
 from chaos.schedule import ScheduleError
 from chaos.settings import program
 from chaos.shrink.anchors import SEEDS
-from chaos.shrink.failure import Shrinker, Shrunk
-from chaos.shrink.saved import NothingToShrinkError, failure_in
+from chaos.shrink.failure import INTERRUPTED, Shrinker, Shrunk
+from chaos.shrink.saved import NothingToShrinkError, UnknownInvariantError, failure_in
 from chaos.shrink.search import NotReproducedError, WorkerDiedError
 from invariants.rundir import RunDir, RunDirError
 from invariants.verdict import EXIT_HARNESS, EXIT_UNKNOWN
@@ -58,8 +61,10 @@ def shrink(
         _check_writable(out)
     try:
         failure = failure_in(RunDir(run), invariant)
-    except (MergeError, RunDirError, ScheduleError) as error:
+    except (MergeError, ReplayError, RunDirError, ScheduleError) as error:
         fail(str(error))
+    except UnknownInvariantError as error:
+        fail(f"--invariant: {error}")
     except NothingToShrinkError as error:
         say(f"raft-chaos: {error}")
         raise typer.Exit(EXIT_UNKNOWN) from None
@@ -73,6 +78,7 @@ def shrink(
         except NotReproducedError as error:
             say(f"raft-chaos: {run}: not reproduced: {error}")
             raise typer.Exit(EXIT_UNKNOWN) from None
+    file = _beside_a_smaller(file, shrunk)
     try:
         save(shrunk.reproduction, file)
     except OSError as error:
@@ -80,6 +86,28 @@ def shrink(
     print(
         msgspec.json.format(msgspec.json.encode(_document(shrunk, file))).decode() if as_json else _told(shrunk, file)
     )
+
+
+def _beside_a_smaller(file: Path, shrunk: Shrunk) -> Path:
+    """The file, or another name where a smaller reproduction of the same would be lost for one that is not finished."""
+    if shrunk.minimal or not file.exists():
+        return file
+    try:
+        there = load(file)
+    except ReproductionError:
+        return file
+    if there.expected.invariant != shrunk.reproduction.expected.invariant or not _is_smaller(
+        there, shrunk.reproduction
+    ):
+        return file
+    other = next(name for n in count(2) if not (name := file.with_name(f"{file.stem}-{n}{file.suffix}")).exists())
+    say(f"kept {file}, which is smaller")
+    return other
+
+
+def _is_smaller(one: Reproduction, other: Reproduction) -> bool:
+    sizes = [len(part.execution.steps) if part.execution is not None else inf for part in (one, other)]
+    return sizes[0] < sizes[1]
 
 
 def _check_writable(file: Path) -> None:
@@ -133,25 +161,31 @@ def _document(shrunk: Shrunk, file: Path) -> dict[str, object]:
     return document
 
 
+def _end(shrunk: Shrunk) -> str:
+    if shrunk.minimal:
+        return "minimal: nothing single can be taken out"
+    return f"{'interrupted' if INTERRUPTED in shrunk.remarks else 'the budget ended first'}, so more may go"
+
+
 def _told(shrunk: Shrunk, file: Path) -> str:
     expected = shrunk.reproduction.expected
     rows = [
-        [name, getattr(shrunk.before, name), getattr(shrunk.after, name)] for name in shrunk.before.__struct_fields__
+        [name, *("-" if (count := getattr(part, name)) is None else count for part in (shrunk.before, shrunk.after))]
+        for name in shrunk.before.__struct_fields__
     ]
     lines = [
         f"{expected.invariant}: {visible(expected.violation.message)}",
         "",
         tabulate(rows, ["", "before", "after"], tablefmt="simple"),
         "",
-        f"{shrunk.replays} replays; "
-        + ("minimal: nothing single can be taken out" if shrunk.minimal else "the budget ended first, so more may go"),
+        f"{shrunk.replays} replays; " + _end(shrunk),
     ]
     if shrunk.anchored is not None:
         anchored = shrunk.anchored
         lines.append(
-            f"Of {SEEDS} simulated runs with the delays of live the schedule failed {anchored.before}, "
-            f"and {anchored.after} with its faults anchored."
+            f"Of {SEEDS} simulated runs with the delays of live the file's schedule fails {anchored.after} "
+            f"({anchored.before} before its faults were anchored); --world live may do so about as often."
         )
-    lines += [f"Note: {remark}" for remark in shrunk.remarks]
+    lines += [f"Note: {remark}" for remark in shrunk.remarks if remark != INTERRUPTED]
     lines += [f"Written to {file}. To run it again:", f"{program()} repro {file}"]
     return "\n".join(lines)

@@ -12,6 +12,7 @@ from chaos.execution.merge import Merge
 from chaos.execution.recording import record
 from chaos.execution.steps import Execution
 from chaos.mutants import parts_of
+from chaos.replay.node import replay_run
 from chaos.replay.result import ReplayError
 from chaos.replay.simulated import failed_fast
 from chaos.schedule import load
@@ -41,6 +42,13 @@ def as_sim(run: RunDir, sink: LineSink | None = None) -> AsSim:
     settings = settings_of(run, info)
     parts = parts_of(info.mutant)
     if info.world == "live":
+        # First each node by itself: that compares the events too, and says best what does not fit.
+        if differences := replay_run(run, parts).differences:
+            first = differences[0]
+            raise ReplayError(
+                f"{run.path}: {first.node}, incarnation {first.incarnation}, comes to something else now than its "
+                "journal says; raft-chaos replay shows what"
+            )
         merged = Merge(run, settings.timing, parts, sink).go()
         played = merged.played
         return AsSim(merged.execution, played.verdicts, merged.turns, played.trace_sha256, merged.remarks)

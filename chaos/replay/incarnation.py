@@ -105,7 +105,10 @@ class Incarnation:
             if turn.error is not None:
                 break  # nothing can follow
         if self._compared < len(self._file):
-            self.difference = self.differs(turn, "the recorded node reported more", recorded=self._line())
+            raise ReplayError(
+                f"{self.recorded.journal}: ends before {self.recorded.events.name} does; a journal is written first, "
+                "so this one was cut short, or is another node's"
+            )
 
     @property
     def events(self) -> int:

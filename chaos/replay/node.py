@@ -12,7 +12,7 @@ from pathlib import Path
 from chaos.replay.incarnation import Incarnation, LivedTurn, Recorded
 from chaos.replay.result import Difference, NodeReplay, ReplayError, RunReplay
 from invariants.rundir import RunDir
-from raft.journal import JournalError, Start, read_journal
+from raft.journal import MAGIC, JournalError, Start, read_journal
 from raft.node import Parts
 from raft.wal import FILE
 
@@ -59,6 +59,9 @@ def recorded_incarnations(run: RunDir, node: str) -> list[Recorded]:
     for incarnation, events in run.event_files().get(node, []):
         if incarnation not in journals:
             raise ReplayError(f"{run.node_journal(node, incarnation)}: missing, but there is {events.name}")
+    for incarnation, journal in journals.items():
+        if not run.node_events(node, incarnation).exists() and journal.stat().st_size > len(MAGIC):
+            raise ReplayError(f"{run.node_events(node, incarnation)}: missing, but there is {journal.name}")
     log = run.node(node) / "data" / FILE
     content = _read(log)
     return [

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from chaos.schedule import load
+from chaos.settings import refuse_execution
 from chaos.sim.world import run_sim
 from chaos.vacuity import FAILED_FAST
 from invariants.events import RunEnded
@@ -30,7 +31,14 @@ def replay_sim(run: RunDir, mutant: str | None) -> SimReplay:
     fail_fast = failed_fast(run)
     with tempfile.TemporaryDirectory(prefix="raft-chaos-replay-") as folder:
         again = RunDir(Path(folder) / "run")
-        run_sim(schedule, _timing(run, info), mutant, again, RunInfo(seed=info.seed, world="sim"), fail_fast=fail_fast)
+        run_sim(
+            schedule,
+            _timing(run, info),
+            mutant,
+            again,
+            RunInfo(seed=info.seed, world="sim"),
+            fail_fast=fail_fast,
+        )
         difference = first_difference(run.trace(), again.trace())
     sha256, events = digest(run.trace())
     return SimReplay(events, sha256, difference)
@@ -43,6 +51,7 @@ def failed_fast(run: RunDir) -> bool:
 
 
 def _timing(run: RunDir, info: RunInfo) -> Timing:
+    refuse_execution(run, info)
     try:
         return msgspec.convert(info.config.get("timing"), Timing)
     except msgspec.ValidationError as error:

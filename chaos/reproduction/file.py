@@ -79,8 +79,12 @@ def save(reproduction: Reproduction, file: Path) -> None:
     """Writes the file with its checksum, a step, fault or operation a line. Raises OSError."""
     whole = replace(reproduction, sha256=_checksum(reproduction))
     staged = file.with_name(file.name + ".new")
-    staged.write_text(_laid_out(msgspec.to_builtins(whole)) + "\n")
-    staged.replace(file)
+    try:
+        staged.write_text(_laid_out(msgspec.to_builtins(whole)) + "\n")
+        staged.replace(file)
+    except OSError:
+        staged.unlink(missing_ok=True)
+        raise
 
 
 def load(file: Path, *, edited: bool = False) -> Reproduction:

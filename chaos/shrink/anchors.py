@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from chaos.mutants import parts_of
 from chaos.schedule import AnchorEvent, Fault, Schedule, When
-from chaos.shrink.schedules import ScheduleCandidate, as_in_live
+from chaos.shrink.schedules import TRIALS, ScheduleCandidate, as_in_live
 from chaos.shrink.search import BudgetEndedError, Search
 from chaos.sim.cluster import Driver
 from chaos.sim.memory_driver import MemoryDriver
@@ -42,22 +42,22 @@ def anchor(candidate: ScheduleCandidate, search: Search[ScheduleCandidate, Sched
     """
     best, before = candidate.schedule, -1
     try:
-        before = failing = _failing(candidate, search)
+        before = most = failing(candidate, search)
         for fault in best.faults:
             for when in _anchors(replace(candidate, schedule=best), fault):
                 faults = [replace(one, when=when) if one.id == fault.id else one for one in best.faults]
                 tied = replace(best, faults=faults)
-                if (now := _failing(replace(candidate, schedule=tied), search)) >= failing:
-                    best, failing = tied, now
+                if (now := failing(replace(candidate, schedule=tied), search)) >= most:
+                    best, most = tied, now
     except BudgetEndedError:
         if before < 0:
             return None
-    return Anchored(best, candidate.schedule, before, failing)
+    return Anchored(best, candidate.schedule, before, most)
 
 
-def _failing(candidate: ScheduleCandidate, search: Search[ScheduleCandidate, Schedule]) -> int:
-    """In how many runs it fails."""
-    schedules = [as_in_live(candidate.schedule, number) for number in range(1, SEEDS + 1)]
+def failing(candidate: ScheduleCandidate, search: Search[ScheduleCandidate, Schedule]) -> int:
+    """In how many of `SEEDS` runs it fails: other ones than those that it was chosen by."""
+    schedules = [as_in_live(candidate.schedule, TRIALS + number) for number in range(1, SEEDS + 1)]
     return sum(search.all(replace(candidate, schedule=schedule, seeds=1, needed=0) for schedule in schedules))
 
 

@@ -23,11 +23,11 @@ from chaos.mutants import parts_of
 from chaos.reproduction.file import Expected, Origin, Reproduction, Scenario
 from chaos.reproduction.reproduce import run_scenario
 from chaos.schedule import Schedule
-from chaos.shrink.anchors import Anchored, anchor
+from chaos.shrink.anchors import Anchored, anchor, failing
 from chaos.shrink.executions import ExecutionShrinker
 from chaos.shrink.schedules import ScheduleCandidate, ScheduleShrinker
 from chaos.shrink.schedules import attempt as attempt_schedule
-from chaos.shrink.search import NotReproducedError, Search
+from chaos.shrink.search import BudgetEndedError, NotReproducedError, Search
 from chaos.sim.memory_driver import MemoryDriver
 from invariants.verdict import Verdict, Violation
 from raft.timing import Timing
@@ -35,21 +35,24 @@ from raft.timing import Timing
 ONLY_OF_RUNS = ("recovery",)
 """Invariants that are judged when a run is over: no step breaks them, so an execution cannot be cut down to it."""
 
-SHARE_OF_FIRST, SHARE_OF_SCHEDULE, SHARE_OF_ANCHORS = 0.5, 0.6, 0.5
-"""Of the time that is left when it is their turn: a live run's execution, the schedule, the anchors."""
+SHARE_OF_FIRST, SHARE_OF_SCHEDULE, SHARE_OF_ANCHORS = 0.4, 0.5, 0.5
+"""Of the time that is left when it is their turn: a live run's execution, each search for a schedule, the anchors."""
+MORE_FAULTS = 3
+"""So many more a schedule may have for failing far more often."""
+INTERRUPTED = "interrupted"
 SEEDS_TO_KEEP = 20
 """One of so many must still fail, or an anchored schedule is given up."""
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """How large a failure is. `terms` is the highest term, `steps` those of its execution (0 where there is none)."""
+    """How large a failure is. `terms` is the highest term, `steps` those of its execution; None where there is none."""
 
     faults: int
     operations: int
     clients: int
     nodes: int
-    terms: int
-    steps: int
+    terms: int | None
+    steps: int | None
 
 
 @dataclass
@@ -107,42 +110,73 @@ class Shrinker:
     # ---- the schedule ---------------------------------------------------------------------------------------------
 
     def _small_schedule(self) -> tuple[Schedule | None, Anchored | None]:
+        small = self._shrunk_schedule(lasting=False)
+        if small is None:
+            self._minimal = False
+            if self.failure.execution is None:
+                return None, None
+            self._remarks.append("so the schedule is the whole run's")
+            return self.failure.schedule, None
+        schedule, minimal = small
+        if self.anchors and (lasting := self._shrunk_schedule(lasting=True)) is not None and lasting[1]:
+            schedule, minimal = self._better(small, lasting)
+        self._minimal &= minimal
+        return (schedule, None) if not self.anchors else self._anchored(schedule)
+
+    def _shrunk_schedule(self, *, lasting: bool) -> tuple[Schedule, bool] | None:
+        """A schedule, and whether it is minimal; None where no run in sim breaks the invariant."""
         failure = self.failure
         shrinker = ScheduleShrinker(
             failure.schedule,
             failure.timing,
             failure.mutant,
             failure.invariant,
+            lasting=lasting,
             budget_s=self._left_s() * SHARE_OF_SCHEDULE,
             jobs=self.jobs,
             progress=lambda search: self._tell("schedule", search, _size_of_schedule(search.state)),
         )
         try:
-            self._minimal &= shrinker.run()
+            minimal = shrinker.run()
         except KeyboardInterrupt:
             self._stop()
+            return shrinker.schedule, False
         except NotReproducedError as error:
-            self._minimal = False
-            if failure.execution is None:
+            if not lasting:
                 self._remarks.append(str(error))
-                return None, None
-            self._remarks.append(f"{error}, so the schedule is the whole run's")
-            return failure.schedule, None
+            return None
         finally:
             self._replays += shrinker.search.replays
-        schedule = shrinker.schedule
-        return (schedule, None) if not self.anchors else self._anchored(schedule)
+        return shrinker.schedule, minimal
 
-    def _anchored(self, schedule: Schedule) -> tuple[Schedule, Anchored | None]:
-        failure = self.failure
-        search: Search[ScheduleCandidate, Schedule] = Search(
+    def _better(self, small: tuple[Schedule, bool], lasting: tuple[Schedule, bool]) -> tuple[Schedule, bool]:
+        """The one that fails far more often, unless that takes many more faults."""
+        if len(lasting[0].faults) > len(small[0].faults) + MORE_FAULTS:
+            return small
+        with self._search_of_anchors(small[0]) as search:
+            try:
+                often, seldom = (failing(self._once(one[0]), search) for one in (lasting, small))
+            except BudgetEndedError:
+                return small
+            finally:
+                self._replays += search.replays
+        return lasting if often > 2 * seldom else small
+
+    def _search_of_anchors(self, schedule: Schedule) -> Search[ScheduleCandidate, Schedule]:
+        return Search(
             schedule,
             attempt_schedule,
             self._left_s() * SHARE_OF_ANCHORS,
             self.jobs,
             lambda search: self._tell("anchors", search, _size_of_schedule(schedule)),
         )
-        candidate = ScheduleCandidate(schedule, failure.timing, failure.mutant, failure.invariant, 1)
+
+    def _once(self, schedule: Schedule) -> ScheduleCandidate:
+        failure = self.failure
+        return ScheduleCandidate(schedule, failure.timing, failure.mutant, failure.invariant, 1)
+
+    def _anchored(self, schedule: Schedule) -> tuple[Schedule, Anchored | None]:
+        search, candidate = self._search_of_anchors(schedule), self._once(schedule)
         with search:
             anchored = anchor(candidate, search)
         self._replays += search.replays
@@ -183,7 +217,7 @@ class Shrinker:
     def _stop(self) -> None:
         """Somebody wants no more: what was reached by then counts. Another Ctrl-C leaves nothing."""
         self.budget_s, self._minimal = 0.0, False
-        self._remarks.append("interrupted")
+        self._remarks.append(INTERRUPTED)
 
     def _recorded(self, schedule: Schedule) -> Execution:
         failure = self.failure
@@ -221,7 +255,7 @@ class Shrinker:
 
     def _after(self, schedule: Schedule | None, execution: Execution | None) -> Counts:
         """Where there are both: faults, operations and clients of the schedule, all else of the execution."""
-        terms = _play(execution, self.failure.mutant)[2] if execution is not None else 0
+        terms = _play(execution, self.failure.mutant)[2] if execution is not None else None
         crashes = sum(isinstance(step, Crash) for step in execution.steps) if execution is not None else 0
         calls = execution.calls if execution is not None else []
         header = schedule.header if schedule is not None else None
@@ -231,7 +265,7 @@ class Shrinker:
             clients=len({one.client for one in (schedule.operations if schedule is not None else calls)}),
             nodes=len(execution.nodes) if execution is not None else len(header.nodes) if header else 0,
             terms=terms,
-            steps=len(execution.steps) if execution is not None else 0,
+            steps=len(execution.steps) if execution is not None else None,
         )
 
     def _tell(self, what: str, search: Search[Any, Any], left: str) -> None:

@@ -4,8 +4,9 @@ Taking something out of a schedule moves what comes after it by a little, and a 
 then lost, although the schedule still brings it about. So a candidate may be tried under several seeds, the present one
 first, and the one that fails is kept with it. A run ends at the violation: what did not come to pass by then goes, too.
 
-A small schedule that fails under one seed alone would be worth little in real time. So the share of runs in which the
-whole one fails, with its faults as late as they are in `live` (`as_in_live`), may shrink with it, but not below a half.
+A small schedule that fails under one seed alone is worth little in real time. So another search is for one that lasts:
+the share of runs in which the whole one fails, with its faults as late as they are in `live` (`as_in_live`), may shrink
+with it, but not below a half.
 
 In order, and again for as long as something goes: clients, nodes, faults, operations; then what is left of the faults
 does less, for a shorter time and sooner, and the whole begins earlier.
@@ -145,7 +146,8 @@ def _came_to_pass(schedule: Schedule, run: VirtualRun) -> Schedule:
 class ScheduleShrinker:
     """Shrinks one schedule; `run` returns whether no single fault, operation, client or node can go any more.
 
-    Raises NotReproducedError where no run of the schedule in `sim` breaks the invariant.
+    With `lasting` it must go on failing often. Raises NotReproducedError where no run of it in `sim` breaks the
+    invariant.
     """
 
     def __init__(
@@ -155,6 +157,7 @@ class ScheduleShrinker:
         mutant: str | None,
         invariant: str,
         *,
+        lasting: bool,
         budget_s: float,
         jobs: int,
         progress: Callable[[Search[ScheduleCandidate, Schedule]], None] = lambda search: None,
@@ -162,6 +165,7 @@ class ScheduleShrinker:
         self._timing = timing
         self._mutant = mutant
         self._invariant = invariant
+        self._lasting = lasting
         self._seeds = SEEDS[0]
         self._needed = 0
         self.search: Search[ScheduleCandidate, Schedule] = Search(schedule, attempt, budget_s, jobs, progress)
@@ -192,15 +196,12 @@ class ScheduleShrinker:
             return False
 
     def _begin(self) -> bool:
-        """The whole schedule under a seed that fails: with faults of real time alone, if it fails often with those."""
+        """The whole schedule under a seed that fails, with faults of real time alone if it does so with those."""
         whole = self.schedule
         for part in (*live_alone(whole), whole):
-            self._needed = self._fails_as_in_live(part) // 2
-            if (self._needed or part is whole) and self._first_seeds(part):
+            self._needed = self._fails_as_in_live(part) // 2 if self._lasting else 0
+            if self._first_seeds(part):
                 return True
-        self._needed = 0
-        if self._first_seeds(whole):
-            return True
         raise NotReproducedError(f"no run of this schedule in sim broke {self._invariant}, under {FIRST_SEEDS} seeds")
 
     def _first_seeds(self, schedule: Schedule) -> bool:

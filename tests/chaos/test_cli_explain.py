@@ -101,7 +101,7 @@ def test_other_violated_invariants_are_named_and_can_be_chosen(called: Called, t
     assert len(others) == 1
     named = others[0].split(": ")[1]
     code, chosen, said = called("explain", "run", "--invariant", named)
-    assert (code, said) == (0, "")
+    assert code == 0 and "the files have changed since the run ended: 1461 events of nodes, there were 1459" in said
     assert chosen[0] != told[0]
     assert any(line.startswith("Also violated: ") for line in chosen)
 

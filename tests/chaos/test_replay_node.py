@@ -260,20 +260,27 @@ def test_only_the_events_of_the_last_turn_may_be_missing(copy: RunDir) -> None:
             assert differences[0].turn == last.number - 1 and differences[0].recorded is None
 
 
-def test_an_event_that_no_turn_reported_is_a_difference(copy: RunDir) -> None:
+def test_an_event_that_no_turn_reported_is_refused(copy: RunDir) -> None:
     inc, file = copy.event_files()["n3"][-1]
     added = file.read_bytes().splitlines(keepends=True)[-1]
     file.write_bytes(file.read_bytes() + added)
-    (found,) = replay_node(copy, "n3", Parts()).differences
-    assert (found.incarnation, found.what) == (inc, "the recorded node reported more")
-    assert found.recorded is not None and found.recorded.encode() + b"\n" == added
+    with pytest.raises(ReplayError, match=rf"^{copy.node_journal('n3', inc)}: ends before {file.name} does"):
+        replay_node(copy, "n3", Parts())
 
 
-def test_a_journal_cut_short_does_not_explain_the_events(copy: RunDir) -> None:
+@pytest.mark.parametrize("left", [0.0, 0.5, 0.999])
+def test_a_journal_cut_short_does_not_explain_the_events(copy: RunDir, left: float) -> None:
     """The journal is written first: events that it knows nothing of were not caused by what it holds."""
     file = copy.node_journal("n1", 1)
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    assert [one.incarnation for one in replay_node(copy, "n1", Parts()).differences] == [1]
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * left)])
+    with pytest.raises(ReplayError, match=rf"^{file}: ends before events-0001.jsonl does; a journal is written first"):
+        replay_node(copy, "n1", Parts())
+
+
+def test_events_that_are_missing_beside_a_journal_are_refused(copy: RunDir) -> None:
+    copy.node_events("n2", 1).unlink()
+    with pytest.raises(ReplayError, match=rf"^{copy.node_events('n2', 1)}: missing, but there is journal-0001"):
+        replay_node(copy, "n2", Parts())
 
 
 def test_journals_that_are_missing_or_anothers_are_refused(copy: RunDir) -> None:
