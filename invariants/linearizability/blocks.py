@@ -135,15 +135,22 @@ def _overlapping(one: Block, other: Block) -> Violation:
     )
     if one.first == -INFINITY:
         argument = f"{back}; but {one.spell} comes before all else and does not come back: contradiction"
-        violation = Violation((other.ended, one.begun), argument)
+        violation = Violation((other.ended, one.begun, *_proof(one)), argument)
         return _shown(_shown(violation, one.shows, one.begun), other.shows, other.ended)
     argument = (
         f"{words.told(one.ended)}, returned at {one.ended.returned}, before {words.told(other.begun)}, was called at "
         f"{other.begun.called}; {back}; so neither {one.spell} nor {other.spell} can have been over before the other "
         f"began, and neither comes back: contradiction"
     )
-    violation = Violation((one.ended, one.begun, other.ended, other.begun), argument)
+    violation = Violation((one.ended, one.begun, *_proof(one), other.ended, other.begun, *_proof(other)), argument)
     return _shown(_shown(violation, one.shows, one.ended, one.begun), other.shows, other.ended, other.begun)
+
+
+def _proof(one: Block) -> tuple[Operation, ...]:
+    """That the operation called last in a block happened at all: the last one of it that certainly did."""
+    if one.begun.status != "unknown":
+        return ()
+    return (next(operation for _, _, operation in reversed(one.members) if operation.status != "unknown"),)
 
 
 def witness(blocks: Iterable[Block]) -> list[Operation]:

@@ -74,7 +74,7 @@ class Reducer:
         if self.left <= 0:
             return False
         numbers = {operation.number for operation in core}
-        given = [Part(o, True, o.called, return_of(o)) for o in core]
+        given = [Part(o, o.status != "unknown", o.called, return_of(o)) for o in core]
         begin = min(part.called for part in given)
         others = [o for o in self._writes if o.number not in numbers and o is not forgotten]
         early = sum(return_of(o) < begin for o in others)
