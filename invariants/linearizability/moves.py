@@ -154,6 +154,8 @@ class Moves:
             if task != due:
                 found += self._place(at, task, task in at.free, self._is_wanted(at, task, wanted, due))
         found += self._place(at, due, due in at.free, True)
+        target = problem.a[due]
+        found.sort(key=lambda one: one.place - len(one.bound) + (one.state == target and one.place == at.place))
         return found
 
     def _candidates(self, at: Configuration) -> list[int]:
