@@ -130,3 +130,23 @@ class Sweep(Search):
             if not self._seen.dominated(at):
                 return at
         return None
+
+
+class InTurns:
+    """Both searches over one problem, a slice of steps each: whichever is done first decides."""
+
+    def __init__(self, problem: Problem, starts: Sequence[int] = (FIRST,)) -> None:
+        self.problem = problem
+        self._searches: tuple[Search, ...] = (DepthFirst(problem, starts), Sweep(problem, starts))
+        self.done: Search | None = None
+
+    @property
+    def steps(self) -> int:
+        return sum(search.steps for search in self._searches)
+
+    def run(self, steps: int) -> Search | None:
+        """Goes on for about so many steps in all; the search that came to an end, if one did."""
+        for search in self._searches:
+            if self.done is None and search.run(steps // 2) is not None:
+                self.done = search
+        return self.done
