@@ -142,10 +142,8 @@ class Moves:
         """What may come next; the most promising last."""
         problem = self.problem
         due = problem.events[at.place] >> 1
-        found = []
-        if due in at.free:
-            found.append(self._let_go(at, due))
-        elif problem.kind[due] < WRITE and problem.begins[due] < at.covered:
+        found: list[Configuration] = []
+        if problem.kind[due] < WRITE and problem.begins[due] < at.covered:
             found += self._served(at, due)
         wanted = self._wanted(at)
         for spare in self._useful_spares(at, wanted, due):
@@ -155,8 +153,9 @@ class Moves:
                 found += self._place(at, task, task in at.free, self._is_wanted(at, task, wanted, due))
         found += self._place(at, due, due in at.free, True)
         target = problem.a[due]
+        # Leaves few duties, or the state that the one now due wants; a free task that may yet matter is let go last.
         found.sort(key=lambda one: one.place - len(one.bound) + (one.state == target and one.place == at.place))
-        return found
+        return found if due not in at.free else [self._let_go(at, due), *found]
 
     def _candidates(self, at: Configuration) -> list[int]:
         """Open tasks that change something; of equal ones the first to return, whether bound or free if they write (for
