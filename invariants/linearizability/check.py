@@ -14,6 +14,7 @@ from invariants.linearizability.operations import Answer, Model, Operation
 from invariants.linearizability.order import Disagreement, check_order, first_fault
 from invariants.linearizability.problem import Problem, parts
 from invariants.linearizability.search import InTurns
+from invariants.linearizability.stale import stale
 from invariants.linearizability.versions import decide
 
 BUDGET = 2_000_000
@@ -61,7 +62,11 @@ def check(operations: Iterable[Operation], model: Model, *, budget: int = BUDGET
         if isinstance(decision, Violation):
             return _violated(judged, key, own, model, decision)
         if decision is None:
-            left.append(KeySearch(key, own, model))
+            search = KeySearch(key, own, model)
+            gone = stale(search.problem)
+            if gone is not None:
+                return _violated(judged, key, own, model, gone)
+            left.append(search)
         elif first_fault(own, decision, model) is not None:
             return _own_mistake(judged, key)
     return _search(judged, left, budget) if left else Answer("valid", judged)

@@ -73,8 +73,8 @@ class Problem:
         self.token: list[Any] = []
         self.ends: list[int] = []
         self._name_observed(given)
-        times = self._compile(given)
-        self._order_events(times)
+        self.times = self._compile(given)
+        self._order_events(self.times)
         self._find_last_uses()
         self._gather_spares()
 

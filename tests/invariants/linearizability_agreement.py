@@ -12,6 +12,7 @@ from invariants.linearizability.operations import Model, Operation
 from invariants.linearizability.order import first_fault
 from invariants.linearizability.problem import Problem, parts
 from invariants.linearizability.search import DepthFirst, Search, Sweep
+from invariants.linearizability.stale import stale
 from invariants.linearizability.versions import decide
 
 
@@ -41,6 +42,9 @@ def answer_differs(operations: Sequence[Operation], model: Model, valid: bool) -
 
 
 def values_differ(operations: Sequence[Operation], model: Model, valid: bool) -> str:
+    gone = stale(Problem(parts(operations), model))
+    if gone is not None and not sound(operations, gone.core, model):
+        return f"what was gone is no core: {gone}"
     decision = decide(operations, model)
     if isinstance(decision, Violation):
         return "" if sound(operations, decision.core, model) else f"what values show is no core: {decision}"
