@@ -109,8 +109,9 @@ class Maker:
         f = "append" if case.model != "register" else "cas" if drawn < case.reads + case.cas else "write"
         expected = (state if random.random() < 0.5 else random.randrange(case.values or 5)) if f == "cas" else None
         happens = (known or random.random() < 0.5) and (f != "cas" or expected == state)
+        empty: Any = "" if case.model == "kv-append" else []
         if happens:
-            self.states[key] = value if f != "append" else (state or self._first() or []) + value
+            self.states[key] = value if f != "append" else (state or empty) + value
         if f == "append" and case.model != "kv-append":
             value = value[0]
         if known and not happens:
