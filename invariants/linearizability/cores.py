@@ -18,11 +18,12 @@ from invariants.linearizability.states import FIRST
 from invariants.linearizability.values import frozen
 
 FIRST_SLICE = 500
-SPEND = 100_000
+SPEND = 30_000
 """Steps spent on making one core small; what is left then is still a core, perhaps not the smallest."""
 
 REMEMBERED = 400
-"""So many writes that ended before the core's first call are followed one by one; of more, any may have been last."""
+"""So many writes that ended before the core's first call are followed one by one; of more, any may have been last
+(where states are few: those of a register that the core sees)."""
 
 INFINITY = float("inf")
 
@@ -79,13 +80,14 @@ class Reducer:
         begin = min(part.called for part in given)
         others = [o for o in self._writes if o.number not in numbers and o is not forgotten]
         early = sum(return_of(o) < begin for o in others)
-        if early > REMEMBERED:
+        skipped = early > REMEMBERED and self.model == "register"
+        if skipped:
             others = [o for o in others if return_of(o) >= begin]
         given += [Part(o, False, o.called, return_of(o)) for o in _relevant(core, others, self.model)]
         if forgotten is not None and forgotten.f != "read" and forgotten.status != "refused":
             given.append(Part(forgotten, False, -INFINITY, INFINITY))
         problem = Problem(given, self.model)
-        starts = range(len(problem.states)) if early > REMEMBERED else (FIRST,)
+        starts = range(len(problem.states)) if skipped else (FIRST,)
         searches = InTurns(problem, starts)
         steps = FIRST_SLICE
         while searches.run(min(steps, self.left)) is None and searches.steps < self.left:

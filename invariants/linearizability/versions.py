@@ -10,15 +10,13 @@ from collections.abc import Hashable, Sequence
 from typing import Any, TypeAlias
 
 from invariants.linearizability import words
-from invariants.linearizability.blocks import Block, Members, Violation, block, ordered, witness
+from invariants.linearizability.blocks import Block, Members, Violation, block, ordered, witness, written
 from invariants.linearizability.operations import NOT_TOLD, Model, Operation
 from invariants.linearizability.strings import Parsed, parse
 from invariants.linearizability.values import frozen
 
 Decision: TypeAlias = list[Operation] | Violation | None
 """A linearization, or why there is none, or None: not to be decided so."""
-
-FIRST_SPELL = "the time of the first value"
 
 
 class Versions:
@@ -37,21 +35,26 @@ class Versions:
         self.ambiguous = False
 
     def take_in(self, operations: Sequence[Operation]) -> None:
+        scalar = self.model == "register"
+        reads, writers = self.reads, self.writers
         for operation in operations:
             f, status = operation.f, operation.status
             if f == "read":
                 if status == "ok":
-                    self._saw(operation, operation.result)
+                    if scalar:
+                        _file(reads, operation.result, operation)
+                    else:
+                        self._saw(operation, operation.result)
             elif status == "refused":
                 self._refused(operation)
             elif f == "write":
-                self.writers.setdefault(frozen(operation.value), []).append(operation)
+                _file(writers, operation.value, operation)
             elif f == "append":
                 self.appends.append(operation)
             elif f == "cas":
-                self.writers.setdefault(frozen(operation.value), []).append(operation)
+                _file(writers, operation.value, operation)
                 if status == "ok":
-                    self.found.setdefault(frozen(operation.expected), []).append(operation)
+                    _file(self.found, operation.expected, operation)
             else:
                 self.ambiguous = True
 
@@ -61,8 +64,7 @@ class Versions:
             if self.model == "kv" and not value:
                 self.impossible = operation
         else:
-            key = (value or "") if self.model == "kv-append" else frozen(value)
-            self.reads.setdefault(key, []).append(operation)
+            _file(self.reads, (value or "") if self.model == "kv-append" else value, operation)
 
     def _refused(self, operation: Operation) -> None:
         result = operation.result
@@ -74,6 +76,18 @@ class Versions:
         if operation.f == "append" and not isinstance(result, str):
             self.impossible = operation
         self._saw(operation, result)
+
+
+def _file(groups: dict[Hashable, list[Operation]], value: Any, operation: Operation) -> None:
+    try:
+        group = groups.get(value)
+    except TypeError:
+        value = frozen(value)
+        group = groups.get(value)
+    if group is None:
+        groups[value] = [operation]
+    else:
+        group.append(operation)
 
 
 def decide(operations: Sequence[Operation], model: Model) -> Decision:
@@ -111,16 +125,15 @@ def _blocks(versions: Versions) -> list[Block] | Violation | None:
     blocks: list[Block] = []
     if initial:
         longest = max(versions.list_reads, key=lambda read: len(read[0]), default=None)
-        whole = block(initial, FIRST_SPELL, True, longest[1] if longest is not None else None)
+        whole = block(initial, None, longest[1] if longest is not None else None)
         if isinstance(whole, Violation):
             return whole
         blocks.append(whole)
     for value, writers in versions.writers.items():
-        observed = value in versions.reads or value in versions.found
+        reads, chained = versions.reads.get(value, ()), value in versions.found
         for writer in writers:
-            if writer.f == "write" and (observed or writer.status == "ok"):
-                members = _chain(versions, writer)
-                one = block(members, f"the time from {words.name(writer)} on that shows its value")
+            if writer.f == "write" and (reads or chained or writer.status == "ok"):
+                one = block(_chain(versions, writer), writer) if chained else written(writer, reads)
                 if isinstance(one, Violation):
                     return one
                 blocks.append(one)
@@ -185,7 +198,9 @@ def _chain(versions: Versions, writer: Operation | None, place: int = 0) -> Memb
 
 def _circular(versions: Versions, blocks: list[Block]) -> Violation | None:
     """A cas that no chain from a write leads to is part of a circle: each value of it was written by the next."""
-    reached = {operation.number for one in blocks for _, _, operation in one.members if operation.f == "cas"}
+    if not versions.found:
+        return None
+    reached = {operation.number for one in blocks for operation in one.order if operation.f == "cas"}
     for found in versions.found.values():
         for cas in found:
             if cas.number not in reached:
@@ -269,14 +284,12 @@ def _string_blocks(versions: Versions) -> list[Block] | Violation | None:
         return parsed
     blocks: list[Block] = []
     for generation in parsed.generations:
-        initial = generation.writer is None
-        spell = FIRST_SPELL if initial else f"the time from {words.name(generation.writer)} on that shows its value"  # type: ignore[arg-type]
-        one = block(generation.members, spell, initial, generation.longest)
+        one = block(generation.members, generation.writer, generation.longest)
         if isinstance(one, Violation):
             return one
         blocks.append(one)
     for alone in parsed.unobserved:
-        one = block([(0, alone.called, alone)], f"the time of {words.name(alone)}")
+        one = written(alone, ())
         assert isinstance(one, Block)
         blocks.append(one)
     return blocks
