@@ -119,7 +119,12 @@ def _out_of_turn(later: Operation, earlier: Operation, writer: Operation | None,
         f"{words.told(later)}, returned at {later.returned}, before {words.told(earlier)}, was called at "
         f"{earlier.called}; but within {spell(writer)} it belongs after that: contradiction"
     )
-    return _shown(Violation((later, earlier), argument), shows, later, earlier)
+    violation = Violation((later, earlier), argument)
+    if writer is None and not later.f == earlier.f == "append":
+        return (
+            violation  # the read of the two has the append or lacks it, and there was nothing before it to lose it in
+        )
+    return _shown(violation, shows, later, earlier)
 
 
 def _shown(violation: Violation, shows: Operation | None, *operations: Operation) -> Violation:

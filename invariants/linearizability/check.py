@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable, Sequence
 
 import msgspec
@@ -74,10 +75,8 @@ def check(operations: Iterable[Operation], model: Model, *, budget: int = BUDGET
 
 def _violated(judged: int, key: Hashable, own: list[Operation], model: Model, found: Violation) -> Answer:
     core = Reducer(own, model).minimal(found.core)
-    argument = (
-        found.argument if len(core) == len({operation.number for operation in found.core}) else words.no_order(core)
-    )
-    return Answer("violated", judged, key, describe(core), argument)
+    named = all(re.search(rf"\b{words.name(operation)}\b", found.argument) for operation in core)
+    return Answer("violated", judged, key, describe(core), found.argument if named else words.no_order(core))
 
 
 def _own_mistake(judged: int, key: Hashable) -> Answer:

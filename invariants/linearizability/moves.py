@@ -292,7 +292,7 @@ class Moves:
         while todo:
             state = todo.pop()
             sources = [spare.a for spare in problem.spare_cas.get(state, ()) if self._available(at, spare)]
-            if problem.spare_appends and state >= 0:
+            if problem.spare_appends and problem.bases and state >= 0:
                 parent = problem.states.parent[state]
                 if parent >= 0:
                     sources.append(parent)  # more than are appended at a time in `kv-append`: too many are no harm

@@ -151,8 +151,8 @@ def _follow_back(versions: Versions) -> Violation | None:
         elif len(writers) > 1:
             versions.ambiguous = True
         elif not writers:
-            witness = (versions.reads.get(value) or versions.found[value])[0]
-            return _alone(_sure(versions, witness), f"but nothing ever wrote {words.shown(value)}")
+            sure = _sure(versions, (versions.reads.get(value) or versions.found[value])[0])
+            return _alone(sure, f"but nothing ever wrote {words.shown(value)}, which must have been there before")
         elif writers[0].f == "cas" and writers[0].status == "unknown":
             expected = frozen(writers[0].expected)
             found = versions.found.setdefault(expected, [])
@@ -170,10 +170,17 @@ def _sure(versions: Versions, operation: Operation) -> Operation:
     return operation
 
 
+def _happened(versions: Versions, operation: Operation) -> str:
+    """The operation in words, and what shows that it happened if that is not known anyway."""
+    if operation.status != "unknown":
+        return words.told(operation)
+    return f"{words.told(operation)}, which {words.name(_sure(versions, operation))} shows to have happened"
+
+
 def _fork(versions: Versions, one: Operation, other: Operation) -> Violation:
     argument = (
-        f"{words.told(one)}, and {words.told(other)}, both took effect on {words.shown(one.expected)}, which was there "
-        "once and gone after either: contradiction"
+        f"{_happened(versions, one)}, and {_happened(versions, other)}, both took effect on "
+        f"{words.shown(one.expected)}, which was there once and gone after either: contradiction"
     )
     return Violation((_sure(versions, one), _sure(versions, other)), argument)
 
@@ -204,7 +211,9 @@ def _circular(versions: Versions, blocks: list[Block]) -> Violation | None:
     for found in versions.found.values():
         for cas in found:
             if cas.number not in reached:
-                return _alone(_sure(versions, cas), "but only what came of it could have written what it found")
+                sure = _sure(versions, cas)
+                argument = f"{_happened(versions, cas)}, but only what came of it could have written what it found"
+                return Violation((sure,), f"{argument}: contradiction")
     return None
 
 
@@ -229,7 +238,7 @@ def _left_twice(versions: Versions, certain: list[Operation]) -> Violation:
     cas = versions.found[versions.first][0]
     append = certain[0] if certain else max(versions.list_reads, key=lambda read: len(read[0]))[1]
     argument = (
-        f"{words.told(cas)}, found the key absent, and so did an append before {words.told(append)}, or that one "
+        f"{_happened(versions, cas)}, found the key absent, and so did an append before {words.told(append)}, or that one "
         "itself; it was absent once, and a list is never made of a string: contradiction"
     )
     return Violation((_sure(versions, cas), append), argument)
