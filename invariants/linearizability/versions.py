@@ -238,8 +238,8 @@ def _left_twice(versions: Versions, certain: list[Operation]) -> Violation:
     cas = versions.found[versions.first][0]
     append = certain[0] if certain else max(versions.list_reads, key=lambda read: len(read[0]))[1]
     argument = (
-        f"{_happened(versions, cas)}, found the key absent, and so did an append before {words.told(append)}, or that one "
-        "itself; it was absent once, and a list is never made of a string: contradiction"
+        f"{_happened(versions, cas)}, found the key absent, and so did an append before {words.told(append)}, or that "
+        "one itself; it was absent once, and a list is never made of a string: contradiction"
     )
     return Violation((_sure(versions, cas), append), argument)
 
