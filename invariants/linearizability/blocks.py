@@ -78,7 +78,8 @@ def return_of(operation: Operation) -> float:
 
 def written(writer: Operation, reads: Sequence[Operation]) -> Block | Violation:
     """`block` for the most common one, a plain write and its reads."""
-    first, last = return_of(writer), writer.called
+    last = writer.called
+    first: float = INFINITY if writer.returned is None or writer.status == "unknown" else writer.returned
     if not reads:
         return Block(first, last, writer, writer, [writer], writer)
     called, ended, begun = last, writer, writer

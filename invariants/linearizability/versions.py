@@ -6,6 +6,7 @@ the first one, a delete (absence would be several versions), a refused operation
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from typing import Any, TypeAlias
 
@@ -15,6 +16,7 @@ from invariants.linearizability.operations import NOT_TOLD, Model, Operation
 from invariants.linearizability.strings import Parsed, parse
 from invariants.linearizability.values import frozen
 
+Groups: TypeAlias = defaultdict[Hashable, list[Operation]]
 Decision: TypeAlias = list[Operation] | Violation | None
 """A linearization, or why there is none, or None: not to be decided so."""
 
@@ -25,10 +27,10 @@ class Versions:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.first: Hashable = "" if model == "kv-append" else None
-        self.reads: dict[Hashable, list[Operation]] = {}
+        self.reads: Groups = defaultdict(list)
         self.list_reads: list[tuple[Any, Operation]] = []
-        self.writers: dict[Hashable, list[Operation]] = {}
-        self.found: dict[Hashable, list[Operation]] = {}
+        self.writers: Groups = defaultdict(list)
+        self.found: Groups = defaultdict(list)
         """The cas operations that took effect, by what they found; unknown ones once their value is observed."""
         self.appends: list[Operation] = []
         self.impossible: Operation | None = None
@@ -41,14 +43,20 @@ class Versions:
             f, status = operation.f, operation.status
             if f == "read":
                 if status == "ok":
-                    if scalar:
-                        _file(reads, operation.result, operation)
-                    else:
+                    if not scalar:
                         self._saw(operation, operation.result)
+                        continue
+                    try:
+                        reads[operation.result].append(operation)
+                    except TypeError:
+                        reads[frozen(operation.result)].append(operation)
             elif status == "refused":
                 self._refused(operation)
             elif f == "write":
-                _file(writers, operation.value, operation)
+                try:
+                    writers[operation.value].append(operation)
+                except TypeError:
+                    writers[frozen(operation.value)].append(operation)
             elif f == "append":
                 self.appends.append(operation)
             elif f == "cas":
@@ -78,16 +86,11 @@ class Versions:
         self._saw(operation, result)
 
 
-def _file(groups: dict[Hashable, list[Operation]], value: Any, operation: Operation) -> None:
+def _file(groups: Groups, value: Any, operation: Operation) -> None:
     try:
-        group = groups.get(value)
+        groups[value].append(operation)
     except TypeError:
-        value = frozen(value)
-        group = groups.get(value)
-    if group is None:
-        groups[value] = [operation]
-    else:
-        group.append(operation)
+        groups[frozen(value)].append(operation)
 
 
 def decide(operations: Sequence[Operation], model: Model) -> Decision:
@@ -155,7 +158,7 @@ def _follow_back(versions: Versions) -> Violation | None:
             return _alone(sure, f"but nothing ever wrote {words.shown(value)}, which must have been there before")
         elif writers[0].f == "cas" and writers[0].status == "unknown":
             expected = frozen(writers[0].expected)
-            found = versions.found.setdefault(expected, [])
+            found = versions.found[expected]
             if writers[0] not in found:
                 found.append(writers[0])
                 todo.append(expected)
