@@ -202,7 +202,7 @@ def _replay(operations: list[Operation], model: Model) -> float:
     return process_time() - began
 
 
-def fuzz(count: int, seed: str) -> bool:
+def fuzz(count: int, seed: str, most: int = 8) -> bool:
     """Compares with brute force, witnesses and cores too, and prints what was seen; False at the first difference."""
     sys.path.insert(0, str(ORACLE))
     brute, small = importlib.import_module("brute_force"), importlib.import_module("small_histories")
@@ -211,7 +211,7 @@ def fuzz(count: int, seed: str) -> bool:
     for model in MODELS:
         seen: Counter[str] = Counter()
         for number in range(count):
-            operations = small.history(Random(f"{seed}/{model}/{number}"), model)
+            operations = small.history(Random(f"{seed}/{model}/{number}"), model, most)
             valid = brute.linearizable(operations, model)
             difference = agreement.difference(operations, model, valid)
             if difference:
@@ -233,10 +233,11 @@ def main() -> None:
     parser.add_argument(
         "--fuzz", type=int, metavar="N", help="compare N small histories of each model with brute force"
     )
+    parser.add_argument("--size", type=int, default=8, help="with --fuzz: operations in a history, at most")
     parser.add_argument("--seed", default="1")
     arguments = parser.parse_args()
     if arguments.fuzz:
-        sys.exit(0 if fuzz(arguments.fuzz, arguments.seed) else 1)
+        sys.exit(0 if fuzz(arguments.fuzz, arguments.seed, arguments.size) else 1)
     print(f"{platform.python_implementation()} {platform.python_version()}, {platform.system()} {platform.machine()}\n")
     rows = []
     for case in full_cases() if arguments.full else quick_cases():

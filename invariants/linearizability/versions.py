@@ -81,7 +81,7 @@ class Versions:
             return
         if operation.f == "cas" and result == operation.expected:
             self.impossible = operation
-        if operation.f == "append" and not isinstance(result, str):
+        if operation.f == "append" and (result is None or isinstance(result, list | tuple)):
             self.impossible = operation
         self._saw(operation, result)
 

@@ -151,6 +151,11 @@ def test_what_is_no_history_is_refused_with_its_number(broken: Operation, told: 
         check([broken], "register")
 
 
+def test_a_number_names_one_operation() -> None:
+    with pytest.raises(ValueError, match="same number"):
+        check([op(1, "read", 0, 1), op(1, "read", 2, 3)], "register")
+
+
 # ---- budgets ----
 
 
