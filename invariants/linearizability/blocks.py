@@ -24,10 +24,13 @@ out; those that were observed happened, and may return at any time.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from operator import attrgetter
 from typing import NamedTuple, TypeAlias
+
+import msgspec
 
 from invariants.linearizability import words
 from invariants.linearizability.operations import Operation
@@ -37,6 +40,8 @@ INFINITY = float("inf")
 Members: TypeAlias = list[tuple[int, float, Operation]]
 """(place of its version, call, operation): sorted, the order inside a block."""
 
+call_of = attrgetter("called")
+
 
 class Violation(NamedTuple):
     """Operations that cannot all be, whatever else happened, and why. Perhaps more of them than are needed."""
@@ -45,18 +50,25 @@ class Violation(NamedTuple):
     argument: str
 
 
-class Block(NamedTuple):
+class Block(msgspec.Struct, frozen=True, gc=False):
     """`first` is the earliest return (-infinity for the first value's block), and `ended` the operation with it; `last`
-    the latest call, and `begun` the operation with that. `spell` is a name for it in words, and `shows` the read that
-    shows which appends are in it and where."""
+    the latest call, and `begun` the operation with that. `order` is that inside the block. `writer` is its plain write
+    (None: the first value's), and `shows` the read that shows which appends are in it and where."""
 
     first: float
     last: float
     ended: Operation
     begun: Operation
-    members: Members
-    spell: str
+    order: list[Operation]
+    writer: Operation | None
     shows: Operation | None = None
+
+
+def spell(writer: Operation | None) -> str:
+    """A block's time in words."""
+    if writer is None:
+        return "the time of the first value"
+    return f"the time from {words.name(writer)} on that shows its value"
 
 
 def return_of(operation: Operation) -> float:
@@ -64,14 +76,30 @@ def return_of(operation: Operation) -> float:
     return INFINITY if returned is None or operation.status == "unknown" else returned
 
 
-def block(members: Members, spell: str, initial: bool = False, shows: Operation | None = None) -> Block | Violation:
+def written(writer: Operation, reads: Sequence[Operation]) -> Block | Violation:
+    """`block` for the most common one, a plain write and its reads."""
+    last = writer.called
+    first: float = INFINITY if writer.returned is None or writer.status == "unknown" else writer.returned
+    if not reads:
+        return Block(first, last, writer, writer, [writer], writer)
+    called, ended, begun = last, writer, writer
+    for read in reads:
+        returned = read.returned
+        if returned is not None and returned < first:
+            if returned < called:
+                return _out_of_turn(read, writer, writer, None)
+            first, ended = returned, read
+        if read.called > last:
+            last, begun = read.called, read
+    order = [writer, *reads] if len(reads) == 1 else [writer, *sorted(reads, key=call_of)]
+    return Block(first, last, ended, begun, order, writer)
+
+
+def block(members: Members, writer: Operation | None, shows: Operation | None = None) -> Block | Violation:
     """The block of these operations, or why they have no order. `members` need not be sorted."""
-    if len(members) == 1:
-        operation = members[0][2]
-        first = -INFINITY if initial else return_of(operation)
-        return Block(first, operation.called, operation, operation, members, spell, shows)
     members.sort(key=lambda member: member[:2])
-    ended = begun = before = members[0][2]
+    order = [operation for _, _, operation in members]
+    ended = begun = before = order[0]
     first, last = return_of(ended), float(ended.called)
     version, latest = members[0][0], -INFINITY
     for place, called, operation in members:
@@ -79,20 +107,25 @@ def block(members: Members, spell: str, initial: bool = False, shows: Operation 
             version, latest, before = place, last, begun
         returned = return_of(operation)
         if returned < latest:
-            return _out_of_turn(operation, before, spell, shows)
+            return _out_of_turn(operation, before, writer, shows)
         if returned < first:
             first, ended = returned, operation
         if called > last:
             last, begun = called, operation
-    return Block(-INFINITY if initial else first, last, ended, begun, members, spell, shows)
+    return Block(first if writer is not None else -INFINITY, last, ended, begun, order, writer, shows)
 
 
-def _out_of_turn(later: Operation, earlier: Operation, spell: str, shows: Operation | None) -> Violation:
+def _out_of_turn(later: Operation, earlier: Operation, writer: Operation | None, shows: Operation | None) -> Violation:
     argument = (
         f"{words.told(later)}, returned at {later.returned}, before {words.told(earlier)}, was called at "
-        f"{earlier.called}; but within {spell} it belongs after that: contradiction"
+        f"{earlier.called}; but within {spell(writer)} it belongs after that: contradiction"
     )
-    return _shown(Violation((later, earlier), argument), shows, later, earlier)
+    violation = Violation((later, earlier), argument)
+    if writer is None and not later.f == earlier.f == "append":
+        return (
+            violation  # the read of the two has the append or lacks it, and there was nothing before it to lose it in
+        )
+    return _shown(violation, shows, later, earlier)
 
 
 def _shown(violation: Violation, shows: Operation | None, *operations: Operation) -> Violation:
@@ -104,26 +137,21 @@ def _shown(violation: Violation, shows: Operation | None, *operations: Operation
 
 def ordered(blocks: Sequence[Block]) -> list[Block] | Violation:
     """The blocks in an order that respects real time, or two of them that have none."""
-    forward = sorted((one for one in blocks if one.first < one.last), key=lambda one: (one.first, one.last))
+    forward = [one for one in blocks if one.first < one.last]
+    backward = [one for one in blocks if one.first >= one.last]
+    forward.sort(key=lambda one: one.first)
     for one, other in pairwise(forward):
-        # Neighbours are enough: until the first two that overlap, these have ended one before the other began.
+        # Neighbours are enough: what reaches over a later one's beginning reaches over the next one's.
         if other.first < one.last:
             return _overlapping(one, other)
     ends = [one.last for one in forward]
-    for other in blocks:
-        if other.first >= other.last:
-            # Only the first of the disjoint ones that ends after `other.first` can reach around it.
-            place = _first_above(ends, other.first)
-            if place < len(forward) and forward[place].first < other.last:
-                return _overlapping(forward[place], other)
-    return sorted(blocks, key=lambda one: (max(one.first, one.last), one.first >= one.last))
-
-
-def _first_above(ends: list[float], moment: float) -> int:
-    place = bisect_left(ends, moment)
-    while place < len(ends) and ends[place] <= moment:
-        place += 1
-    return place
+    for other in backward:
+        # Only the first of the disjoint ones that ends after `other.first` can reach around it.
+        place = bisect_right(ends, other.first)
+        if place < len(forward) and forward[place].first < other.last:
+            return _overlapping(forward[place], other)
+    # The sort is stable: of equals those with first < last come first.
+    return sorted(forward + backward, key=lambda one: one.last if one.last > one.first else one.first)
 
 
 def _overlapping(one: Block, other: Block) -> Violation:
@@ -134,18 +162,25 @@ def _overlapping(one: Block, other: Block) -> Violation:
         f"before {words.told(one.begun)}, was called at {one.begun.called}"
     )
     if one.first == -INFINITY:
-        argument = f"{back}; but {one.spell} comes before all else and does not come back: contradiction"
-        violation = Violation((other.ended, one.begun), argument)
+        argument = f"{back}; but {spell(one.writer)} comes before all else and does not come back: contradiction"
+        violation = Violation((other.ended, one.begun, *_proof(one)), argument)
         return _shown(_shown(violation, one.shows, one.begun), other.shows, other.ended)
     argument = (
         f"{words.told(one.ended)}, returned at {one.ended.returned}, before {words.told(other.begun)}, was called at "
-        f"{other.begun.called}; {back}; so neither {one.spell} nor {other.spell} can have been over before the other "
-        f"began, and neither comes back: contradiction"
+        f"{other.begun.called}; {back}; so neither {spell(one.writer)} nor {spell(other.writer)} can have "
+        f"been over before the other began, and neither comes back: contradiction"
     )
-    violation = Violation((one.ended, one.begun, other.ended, other.begun), argument)
+    violation = Violation((one.ended, one.begun, *_proof(one), other.ended, other.begun, *_proof(other)), argument)
     return _shown(_shown(violation, one.shows, one.ended, one.begun), other.shows, other.ended, other.begun)
+
+
+def _proof(one: Block) -> tuple[Operation, ...]:
+    """That the operation called last in a block happened at all: the last one of it that certainly did."""
+    if one.begun.status != "unknown":
+        return ()
+    return (next(operation for operation in reversed(one.order) if operation.status != "unknown"),)
 
 
 def witness(blocks: Iterable[Block]) -> list[Operation]:
     """The order of operations that an order of blocks makes."""
-    return [operation for one in blocks for _, _, operation in one.members]
+    return [operation for one in blocks for operation in one.order]

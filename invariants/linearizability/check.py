@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable, Sequence
 
 import msgspec
@@ -13,10 +14,11 @@ from invariants.linearizability.models import refuse_malformed
 from invariants.linearizability.operations import Answer, Model, Operation
 from invariants.linearizability.order import Disagreement, check_order, first_fault
 from invariants.linearizability.problem import Problem, parts
-from invariants.linearizability.search import DepthFirst, Search, Sweep
+from invariants.linearizability.search import InTurns
+from invariants.linearizability.stale import stale
 from invariants.linearizability.versions import decide
 
-BUDGET = 5_000_000
+BUDGET = 2_000_000
 """Steps of search for a whole history; a million take some ten seconds."""
 
 FIRST_SLICE = 2_000
@@ -61,7 +63,11 @@ def check(operations: Iterable[Operation], model: Model, *, budget: int = BUDGET
         if isinstance(decision, Violation):
             return _violated(judged, key, own, model, decision)
         if decision is None:
-            left.append(KeySearch(key, own, model))
+            search = KeySearch(key, own, model)
+            gone = stale(search.problem)
+            if gone is not None:
+                return _violated(judged, key, own, model, gone)
+            left.append(search)
         elif first_fault(own, decision, model) is not None:
             return _own_mistake(judged, key)
     return _search(judged, left, budget) if left else Answer("valid", judged)
@@ -69,36 +75,20 @@ def check(operations: Iterable[Operation], model: Model, *, budget: int = BUDGET
 
 def _violated(judged: int, key: Hashable, own: list[Operation], model: Model, found: Violation) -> Answer:
     core = Reducer(own, model).minimal(found.core)
-    argument = (
-        found.argument if len(core) == len({operation.number for operation in found.core}) else words.no_order(core)
-    )
-    return Answer("violated", judged, key, describe(core), argument)
+    named = all(re.search(rf"\b{words.name(operation)}\b", found.argument) for operation in core)
+    return Answer("violated", judged, key, describe(core), found.argument if named else words.no_order(core))
 
 
 def _own_mistake(judged: int, key: Hashable) -> Answer:
     return Answer("unknown", judged, key, argument="the checker found an order and it did not hold: its own mistake")
 
 
-class KeySearch:
-    """Both searches over one key, in turns: whichever is done first decides."""
+class KeySearch(InTurns):
+    """The search over one key, and what is to be said when it is done."""
 
     def __init__(self, key: Hashable, operations: list[Operation], model: Model) -> None:
+        super().__init__(Problem(parts(operations), model))
         self.key, self.operations, self.model = key, operations, model
-        self.problem = Problem(parts(operations), model)
-        self._searches: tuple[Search, ...] = (DepthFirst(self.problem), Sweep(self.problem))
-        self.done: Search | None = None
-
-    @property
-    def steps(self) -> int:
-        return sum(search.steps for search in self._searches)
-
-    def run(self, steps: int) -> bool:
-        """Goes on for about so many steps; whether it came to an end."""
-        for search in self._searches:
-            if search.run(steps // 2) is not None:
-                self.done = search
-                return True
-        return False
 
     def answer(self, judged: int) -> Answer:
         """What the search that is done has found; "valid" only if its order holds."""
@@ -124,7 +114,7 @@ def _search(judged: int, left: list[KeySearch], budget: int) -> Answer:
             before = search.steps
             done = search.run(min(slice_, budget - spent))
             spent += search.steps - before
-            if done:
+            if done is not None:
                 answer = search.answer(judged)
                 if answer.verdict != "valid":
                     return answer

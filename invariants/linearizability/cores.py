@@ -7,21 +7,23 @@ well (a write: it may happen at any time at all, or never) there is an order. Ea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from invariants.linearizability.blocks import return_of
 from invariants.linearizability.operations import NOT_TOLD, Model, Operation
 from invariants.linearizability.problem import Part, Problem
-from invariants.linearizability.search import Sweep
+from invariants.linearizability.search import InTurns
 from invariants.linearizability.states import FIRST
 from invariants.linearizability.values import frozen
 
-SPEND = 400_000
+FIRST_SLICE = 500
+SPEND = 30_000
 """Steps spent on making one core small; what is left then is still a core, perhaps not the smallest."""
 
 REMEMBERED = 400
-"""So many writes that ended before the core's first call are followed one by one; of more, any may have been last."""
+"""So many writes that ended before the core's first call are followed one by one; of more, any may have been last
+(where states are few: those of a register that the core sees)."""
 
 INFINITY = float("inf")
 
@@ -74,35 +76,37 @@ class Reducer:
         if self.left <= 0:
             return False
         numbers = {operation.number for operation in core}
-        given = [Part(o, True, o.called, return_of(o)) for o in core]
+        given = [Part(o, o.status != "unknown", o.called, return_of(o)) for o in core]
         begin = min(part.called for part in given)
         others = [o for o in self._writes if o.number not in numbers and o is not forgotten]
         early = sum(return_of(o) < begin for o in others)
-        if early > REMEMBERED:
+        skipped = early > REMEMBERED and self.model == "register"
+        if skipped:
             others = [o for o in others if return_of(o) >= begin]
         given += [Part(o, False, o.called, return_of(o)) for o in _relevant(core, others, self.model)]
         if forgotten is not None and forgotten.f != "read" and forgotten.status != "refused":
             given.append(Part(forgotten, False, -INFINITY, INFINITY))
         problem = Problem(given, self.model)
-        starts = range(len(problem.states)) if early > REMEMBERED else (FIRST,)
-        search = Sweep(problem, starts)
-        outcome = search.run(self.left)
-        self.left -= search.steps
-        return outcome == "dead"
+        starts = range(len(problem.states)) if skipped else (FIRST,)
+        searches = InTurns(problem, starts)
+        steps = FIRST_SLICE
+        while searches.run(min(steps, self.left)) is None and searches.steps < self.left:
+            steps *= 2
+        self.left -= searches.steps
+        return searches.done is not None and searches.done.outcome == "dead"
 
 
 def _relevant(core: Sequence[Operation], others: list[Operation], model: Model) -> list[Operation]:
     """The writes that could help the core: of values that it saw, or that a cas could turn into one of these."""
-    if model in ("kv-append", "list-append") or any(o.result is NOT_TOLD or o.f == "append" for o in core):
+    seen = [o.result for o in core if o.f == "read" or o.status == "refused"]
+    if model == "list-append":
+        tokens = {frozen(token) for value in seen for token in value or ()}
+        return [o for o in others if frozen(o.value) in tokens]
+    if model == "kv-append" or any(
+        o.result is NOT_TOLD or o.f == "append" or isinstance(o.result, list | tuple) for o in core
+    ):
         return others
-    wanted: set[Any] = set()
-    for operation in core:
-        if operation.f == "cas":
-            wanted.add(frozen(operation.expected))
-        if operation.f == "read" or operation.status == "refused":
-            if isinstance(operation.result, list | tuple):
-                return others
-            wanted.add(frozen(operation.result))
+    wanted = {frozen(value) for value in seen} | {frozen(o.expected) for o in core if o.f == "cas"}
     into: dict[Any, list[Any]] = {}
     for operation in others:
         if operation.f == "cas":
@@ -113,8 +117,7 @@ def _relevant(core: Sequence[Operation], others: list[Operation], model: Model) 
             if source not in wanted:
                 wanted.add(source)
                 todo.append(source)
-    helps: Callable[[Operation], bool] = lambda o: (None if o.f == "delete" else frozen(o.value)) in wanted  # noqa: E731
-    return [o for o in others if o.f != "append" and helps(o)]
+    return [o for o in others if o.f != "append" and (None if o.f == "delete" else frozen(o.value)) in wanted]
 
 
 def describe(core: Collection[Operation]) -> tuple[Operation, ...]:

@@ -66,7 +66,7 @@ class KeyValue(Register):
         return super().take(operation)
 
     def _append(self, operation: Operation) -> bool:
-        if isinstance(self.state, str):
+        if self.state is not None and not isinstance(self.state, list):
             if operation.status == "refused":
                 return operation.result is NOT_TOLD or bool(self.state == operation.result)
             return operation.status == "unknown"
@@ -118,7 +118,9 @@ PLAYS: Mapping[Model, Callable[[], Play]] = {
 
 
 def refuse_malformed(operations: list[Operation], model: Model) -> None:
-    """Raises ValueError for what the model does not have, or what returned before it was called."""
+    """Raises ValueError for what the model does not have, what returned before its call, and a number used twice."""
+    if len({operation.number for operation in operations}) < len(operations):
+        raise ValueError("two operations have the same number; an answer names them by it")
     functions, refusable = FUNCTIONS[model], REFUSABLE.get(model, ())
     for operation in operations:
         returned = operation.returned

@@ -15,6 +15,9 @@ What keeps the moves few, and why nothing is missed:
 *   A chance, or a write before its return, is taken only if its value is wanted now, by an open operation. If the next
     operation in some order does not look at the value, the write is unseen and can be slipped in elsewhere; and if
     that next operation is not open yet, the write can wait. At its own return a free write is let go or taken.
+*   Readers alone do not make a write wanted, but for the one that returns now. A free write and the readers of its
+    value that were open when the last write was placed can be slipped in before that one, together, until either
+    returns: at the write's return all such readers have it, at a reader's it may have it.
 *   Of open operations that do the same, the one that returns first is taken first: swapping two such is harmless.
 *   States that nobody can tell apart any more are one (`states`), so is what was used of values past use.
 """
@@ -29,18 +32,21 @@ import msgspec
 from invariants.linearizability.problem import APPEND, CAS, NOT, READ, STRING, WRITE, Problem, Spare
 from invariants.linearizability.states import ELSE_LIST, ELSE_VALUE, NEVER
 
-Path: TypeAlias = "tuple[Path, int] | None"
-"""What was placed, last first. `~task` became free: if it is placed nowhere else, it stands here, unseen."""
+Path: TypeAlias = "tuple[Path, int | tuple[int, ...]] | None"
+"""What was placed, last first. `~task` became free: if it is placed nowhere else, it stands here, unseen. A tuple of
+tasks was slipped in before the write placed last."""
 
 
 class Configuration(msgspec.Struct, frozen=True, gc=True):
-    """`place` is the event; `bound` are the open tasks that must be placed by their return, `free` those that may."""
+    """`place` is the event; `bound` are the open tasks that must be placed by their return, `free` those that may. What
+    was called before `covered` was open when the last write was placed."""
 
     place: int
     state: int
     bound: tuple[int, ...]
     free: tuple[int, ...]
     used: int
+    covered: int
     path: Any
 
 
@@ -54,13 +60,13 @@ class Moves:
         """The last return that any configuration reached."""
 
     def start(self, state: int) -> Configuration:
-        return self.settle(0, state, (), (), 0, None)
+        return self.settle(0, state, (), (), 0, 0, None)
 
     def finished(self, configuration: Configuration) -> bool:
         return configuration.place == len(self.problem.events)
 
     def settle(
-        self, place: int, state: int, bound: tuple[int, ...], free: tuple[int, ...], used: int, path: Path
+        self, place: int, state: int, bound: tuple[int, ...], free: tuple[int, ...], used: int, covered: int, path: Path
     ) -> Configuration:
         """Places what changes nothing, then takes in events up to a return of what is not placed."""
         problem = self.problem
@@ -93,7 +99,7 @@ class Moves:
             self.furthest = place
         if problem.last_use[state] < place:
             state = problem.states.lump[state]
-        return Configuration(place, state, bound, free, used, path)
+        return Configuration(place, state, bound, free, used, covered, path)
 
     def _absorb(
         self, state: int, bound: tuple[int, ...], free: tuple[int, ...], path: Path
@@ -136,31 +142,76 @@ class Moves:
         """What may come next; the most promising last."""
         problem = self.problem
         due = problem.events[at.place] >> 1
-        found = []
-        if due in at.free:
-            rest = tuple(task for task in at.free if task != due)
-            found.append(self.settle(at.place + 1, at.state, at.bound, rest, at.used, at.path))
+        found: list[Configuration] = []
+        if problem.kind[due] < WRITE and problem.begins[due] < at.covered:
+            found += self._served(at, due)
         wanted = self._wanted(at)
-        for spare in self._useful_spares(at, wanted):
+        for spare in self._useful_spares(at, wanted, due):
             found.append(self._use(at, spare))
-        for task in self._candidates(at.bound) + self._candidates(at.free):
+        for task in self._candidates(at):
             if task != due:
-                found += self._place(at, task, task in at.free, self._is_wanted(at, task, wanted))
+                found += self._place(at, task, task in at.free, self._is_wanted(at, task, wanted, due))
         found += self._place(at, due, due in at.free, True)
-        return found
+        target = problem.a[due]
+        # Leaves few duties, or the state that the one now due wants; a free task that may yet matter is let go last.
+        found.sort(key=lambda one: one.place - len(one.bound) + (one.state == target and one.place == at.place))
+        return found if due not in at.free else [self._let_go(at, due), *found]
 
-    def _candidates(self, tasks: tuple[int, ...]) -> list[int]:
-        """Those that change something, of equal ones the first to return."""
+    def _candidates(self, at: Configuration) -> list[int]:
+        """Open tasks that change something; of equal ones the first to return, whether bound or free if they write (for
+        then the other one is free from now on, either way)."""
         problem = self.problem
         first: dict[Any, int] = {}
-        for task in tasks:
-            kind = problem.kind[task]
-            if kind >= WRITE:
-                effect = (kind, problem.a[task], problem.b[task], problem.token[task])
-                other = first.get(effect)
-                if other is None or problem.ends[task] < problem.ends[other]:
-                    first[effect] = task
+        for tasks, free in ((at.bound, False), (at.free, True)):
+            for task in tasks:
+                kind = problem.kind[task]
+                if kind >= WRITE:
+                    effect = (kind, problem.a[task], problem.b[task], problem.token[task], free and kind != WRITE)
+                    other = first.get(effect)
+                    if other is None or problem.ends[task] < problem.ends[other]:
+                        first[effect] = task
         return list(first.values())
+
+    def _let_go(self, at: Configuration, task: int) -> Configuration:
+        """A free task's return is passed. Who could have had its value, has it: that costs nothing any more."""
+        problem = self.problem
+        free = tuple(other for other in at.free if other != task)
+        readers = self._readers(at, problem.b[task]) if problem.kind[task] == WRITE else ()
+        if not readers or problem.begins[task] >= at.covered:
+            return self.settle(at.place + 1, at.state, at.bound, free, at.used, at.covered, at.path)
+        bound = tuple(other for other in at.bound if other not in readers)
+        path = (at.path, (task, *readers))
+        return self.settle(at.place + 1, at.state, bound, free, at.used, at.covered, path)
+
+    def _readers(self, at: Configuration, state: int) -> tuple[int, ...]:
+        """Those that were open when the last write was placed and would be content with this state before it."""
+        begins, kinds = self.problem.begins, self.problem.kind
+        return tuple(
+            task
+            for task in at.bound
+            if kinds[task] < WRITE and begins[task] < at.covered and self._changes_nothing(task, state)
+        )
+
+    def _served(self, at: Configuration, due: int) -> Iterator[Configuration]:
+        """The reader whose return is due, and others like it, are given a free write or a spare one before the last."""
+        problem = self.problem
+        for task in self._candidates(at):
+            state = problem.b[task]
+            fits = problem.kind[task] == WRITE and problem.begins[task] < at.covered and task in at.free
+            if fits and self._changes_nothing(due, state):
+                readers = self._readers(at, state)
+                bound = tuple(other for other in at.bound if other not in readers)
+                free = tuple(other for other in at.free if other != task)
+                yield self.settle(at.place, at.state, bound, free, at.used, at.covered, (at.path, (task, *readers)))
+        for spare in problem.spare_writes.values():
+            count = (at.used >> spare.base & spare.mask).bit_length()
+            fits = count < len(spare.calls) and spare.calls[count] <= at.covered
+            if fits and self._changes_nothing(due, spare.b):
+                readers = self._readers(at, spare.b)
+                bound = tuple(other for other in at.bound if other not in readers)
+                used = at.used | 1 << spare.base + count
+                path = (at.path, (spare.tasks[count], *readers))
+                yield self.settle(at.place, at.state, bound, at.free, used, at.covered, path)
 
     def _place(self, at: Configuration, task: int, free: bool, wanted: bool) -> Iterator[Configuration]:
         """The configuration with this task placed now, if the state allows it and it can make a difference."""
@@ -186,20 +237,23 @@ class Moves:
             others = tuple(other for other in others if other != task)
         else:
             bound = tuple(other for other in bound if other != task)
+        covered = at.covered
         if kind == WRITE:
             bound, others, path = self._cover(bound, others, path)
+            covered = at.place
         place = at.place + (problem.events[at.place] == task * 2 + 1)
-        yield self.settle(place, after, bound, others, at.used, (path, task))
+        yield self.settle(place, after, bound, others, at.used, covered, (path, task))
 
     def _use(self, at: Configuration, spare: Spare) -> Configuration:
         problem = self.problem
         count = (at.used >> spare.base & spare.mask).bit_length()
         after = spare.b if spare.kind != APPEND else problem.states.appended(at.state, spare.token)
-        bound, free, path = at.bound, at.free, at.path
+        bound, free, path, covered = at.bound, at.free, at.path, at.covered
         if spare.kind == WRITE:
             bound, free, path = self._cover(bound, free, path)
+            covered = at.place
         used = at.used | 1 << spare.base + count
-        return self.settle(at.place, after, bound, free, used, (path, spare.tasks[count]))
+        return self.settle(at.place, after, bound, free, used, covered, (path, spare.tasks[count]))
 
     def _cover(
         self, bound: tuple[int, ...], free: tuple[int, ...], path: Path
@@ -222,42 +276,48 @@ class Moves:
         count = (at.used >> spare.base & spare.mask).bit_length()
         return count < len(spare.calls) and spare.calls[count] <= at.place
 
-    def _wanted(self, at: Configuration) -> set[int]:
-        """The states that some open operation would look at, directly or by way of an unknown cas or append."""
+    def _wanted(self, at: Configuration) -> tuple[set[int], set[int]]:
+        """The states that some open operation would look at, directly or by way of an unknown cas or append; and those
+        of them that somebody would look at who is not merely a reader, or is the one that returns now."""
         problem = self.problem
-        wanted = {problem.a[task] for task in (*at.bound, *at.free) if problem.kind[task] in (READ, CAS)}
+        tasks = (*at.bound, *at.free)
+        due = problem.events[at.place] >> 1
+        pressing = {problem.a[task] for task in tasks if problem.kind[task] == CAS or task == due}
         if problem.picky:
-            wanted.update(spare.a for spare in problem.spares if spare.kind == CAS and self._available(at, spare))
+            pressing.update(spare.a for spare in problem.spares if spare.kind == CAS and self._available(at, spare))
+        wanted = pressing | {problem.a[task] for task in tasks if problem.kind[task] == READ}
+        if not problem.spares:
+            return wanted, pressing
         todo = sorted(wanted)
         while todo:
             state = todo.pop()
             sources = [spare.a for spare in problem.spare_cas.get(state, ()) if self._available(at, spare)]
-            if self.problem.spare_appends and state >= 0:
+            if problem.spare_appends and problem.bases and state >= 0:
                 parent = problem.states.parent[state]
                 if parent >= 0:
                     sources.append(parent)  # more than are appended at a time in `kv-append`: too many are no harm
+            pressing.update(sources)
             for source in sources:
                 if source not in wanted:
                     wanted.add(source)
                     todo.append(source)
-        return wanted
+        return wanted, pressing
 
-    def _is_wanted(self, at: Configuration, task: int, wanted: set[int]) -> bool:
+    def _is_wanted(self, at: Configuration, task: int, wanted: tuple[set[int], set[int]], due: int) -> bool:
         problem = self.problem
         if problem.kind[task] != WRITE or problem.thorough:
             return True
-        return problem.b[task] in wanted or self._looked_at(at, problem.b[task])
+        return problem.b[task] in wanted[1] or self._looked_at(at, problem.b[task], due)
 
-    def _looked_at(self, at: Configuration, state: int) -> bool:
+    def _looked_at(self, at: Configuration, state: int, due: int) -> bool:
         """Whether an open operation that is content with several states would look at this one."""
         problem = self.problem
+        if problem.kind[due] in (NOT, STRING) and self._changes_nothing(due, state):
+            return True
+        if not problem.appends:
+            return False
         for task in (*at.bound, *at.free):
-            kind = problem.kind[task]
-            if kind == NOT and problem.a[task] != state and at.state == problem.a[task]:
-                return True
-            if kind == STRING and problem.states.is_string(state):
-                return True
-            if kind == APPEND:
+            if problem.kind[task] == APPEND:
                 after = problem.states.appended(state, problem.token[task])
                 refused_now = problem.states.appended(at.state, problem.token[task]) == NEVER
                 if self._alive(after, at.place) or (refused_now and after != NEVER):
@@ -267,19 +327,21 @@ class Moves:
             for spare in problem.spare_appends
         )
 
-    def _useful_spares(self, at: Configuration, wanted: set[int]) -> list[Spare]:
+    def _useful_spares(self, at: Configuration, wanted: tuple[set[int], set[int]], due: int) -> list[Spare]:
         problem = self.problem
         if not problem.spares:
             return []
         if problem.picky:
             return [spare for spare in problem.spares if self._available(at, spare) and self._applies(at, spare)]
         useful = []
-        for state in sorted(wanted):
+        for state in sorted(wanted[0]):
             write = problem.spare_writes.get(state)
-            if write is not None:
+            if write is not None and state in wanted[1]:
                 useful.append(write)
             useful += [spare for spare in problem.spare_cas.get(state, ()) if spare.a == at.state]
-        useful += [spare for spare in problem.bases if spare.b not in wanted and self._looked_at(at, spare.b)]
+        for spare in problem.bases:
+            if spare.b not in wanted[1] and self._looked_at(at, spare.b, due):
+                useful.append(spare)
         for spare in problem.spare_appends:
             if self._alive(problem.states.appended(at.state, spare.token), at.place):
                 useful.append(spare)
@@ -295,11 +357,18 @@ class Moves:
         return spare.b != at.state
 
 
-def placed(path: Path) -> list[int]:
+def placed(problem: Problem, path: Path) -> list[int]:
     """The tasks of a path from first to last."""
     backwards: list[int] = []
+    slipped: list[int] = []
     while path is not None:
-        path, task = path
-        backwards.append(task)
+        path, step = path
+        if isinstance(step, tuple):
+            slipped += reversed(step)
+            continue
+        backwards.append(step)
+        if step >= 0 and problem.kind[step] == WRITE:
+            backwards += slipped
+            slipped = []
     explicit = set(backwards)
     return [max(task, ~task) for task in reversed(backwards) if task >= 0 or ~task not in explicit]

@@ -73,8 +73,8 @@ class Problem:
         self.token: list[Any] = []
         self.ends: list[int] = []
         self._name_observed(given)
-        times = self._compile(given)
-        self._order_events(times)
+        self.times = self._compile(given)
+        self._order_events(self.times)
         self._find_last_uses()
         self._gather_spares()
 
@@ -151,7 +151,8 @@ class Problem:
                 uses[FIRST] = max(uses.get(FIRST, -1), end)  # what a delete is good for: no string refuses the append
             elif kind in (READ, NOT, CAS) and a >= 0:
                 uses[a] = max(uses.get(a, -1), end)
-        self.thorough = self.picky and APPEND in self.kind
+        self.appends = APPEND in self.kind
+        self.thorough = self.picky and self.appends
         self.last_use = self.states.last_uses(uses, conditional)
 
     def _gather_spares(self) -> None:
@@ -195,8 +196,7 @@ class Problem:
         """Moments become places among the events that are left."""
         self.events = events
         for place, event in enumerate(events):
-            if event & 1:
-                self.ends[event >> 1] = place
+            (self.ends if event & 1 else self.begins)[event >> 1] = place
         moments = self.last_use
         last = len(events)
         # A use ends at a return that is kept, or never.

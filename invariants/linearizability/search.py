@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from invariants.linearizability.moves import Configuration, Moves, placed
-from invariants.linearizability.problem import Problem
+from invariants.linearizability.problem import WRITE, Problem
 from invariants.linearizability.states import FIRST
 
 Outcome: TypeAlias = Literal["found", "dead"] | None
@@ -46,7 +46,7 @@ class Search:
                 self.outcome = "dead"
             elif self.moves.finished(at):
                 self.outcome = "found"
-                self.order = placed(at.path)
+                self.order = placed(self.problem, at.path)
             else:
                 for configuration in self.moves.expand(at):
                     self._add(configuration)
@@ -59,12 +59,38 @@ class Search:
         raise NotImplementedError
 
 
+class Seen:
+    """Configurations that were gone on from, at one return. One is no better than another in the same state that has
+    all its chances, no duty that it has not, and was covered as late."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._kind = problem.kind
+        self._kept: dict[tuple[int, tuple[int, ...]], list[tuple[frozenset[int], frozenset[int], int, int]]] = {}
+
+    def dominated(self, at: Configuration) -> bool:
+        """Whether one as good has been seen. Remembers it if not."""
+        kinds = self._kind
+        # To have a cas or an append still to place is a duty and a chance, so neither is better.
+        key = (at.state, tuple(task for task in at.bound if kinds[task] > WRITE))
+        duties = frozenset(task for task in at.bound if kinds[task] <= WRITE)
+        chances = frozenset((*at.free, *(task for task in at.bound if kinds[task] == WRITE)))
+        kept = self._kept.get(key)
+        if kept is None:
+            self._kept[key] = [(duties, chances, at.used, at.covered)]
+            return False
+        for less, more, used, covered in kept:
+            if less <= duties and more >= chances and not used & ~at.used and covered >= at.covered:
+                return True
+        kept.append((duties, chances, at.used, at.covered))
+        return False
+
+
 class DepthFirst(Search):
     """Remembers every configuration that it has seen."""
 
     def __init__(self, problem: Problem, starts: Sequence[int] = (FIRST,)) -> None:
         self._stack: list[Configuration] = []
-        self._seen: set[tuple[int, int, tuple[int, ...], tuple[int, ...], int]] = set()
+        self._seen: dict[int, Seen] = {}
         super().__init__(problem, starts)
 
     def _add(self, configuration: Configuration) -> None:
@@ -73,26 +99,25 @@ class DepthFirst(Search):
     def _next(self) -> Configuration | None:
         while self._stack:
             at = self._stack.pop()
-            key = (at.place, at.state, at.bound, at.free, at.used)
-            if key not in self._seen:
-                self._seen.add(key)
+            seen = self._seen.get(at.place)
+            if seen is None:
+                seen = self._seen[at.place] = Seen(self.problem)
+            if not seen.dominated(at):
                 return at
         return None
 
 
 class Sweep(Search):
-    """Of configurations at one return, in one state and with the same duties, one is no better than another that has
-    all its chances: it is dropped. Only those of the return at hand are remembered."""
+    """Remembers only the configurations of the return at hand."""
 
     def __init__(self, problem: Problem, starts: Sequence[int] = (FIRST,)) -> None:
         self._waiting: list[tuple[int, int, Configuration]] = []
         self._added = 0
         self._place = -1
-        self._kept: dict[tuple[int, tuple[int, ...]], list[tuple[frozenset[int], int]]] = {}
+        self._seen = Seen(problem)
         super().__init__(problem, starts)
 
     def _add(self, configuration: Configuration) -> None:
-        # Of one return the fewest used first, so that they can dominate the rest.
         heapq.heappush(self._waiting, (configuration.place, self._added, configuration))
         self._added += 1
 
@@ -101,16 +126,27 @@ class Sweep(Search):
             at = heapq.heappop(self._waiting)[2]
             if at.place != self._place:
                 self._place = at.place
-                self._kept = {}
-            if not self._dominated(at):
+                self._seen = Seen(self.problem)
+            if not self._seen.dominated(at):
                 return at
         return None
 
-    def _dominated(self, at: Configuration) -> bool:
-        kept = self._kept.setdefault((at.state, at.bound), [])
-        free = frozenset(at.free)
-        for chances, used in kept:
-            if used & ~at.used == 0 and free <= chances:
-                return True
-        kept.append((free, at.used))
-        return False
+
+class InTurns:
+    """Both searches over one problem, a slice of steps each: whichever is done first decides."""
+
+    def __init__(self, problem: Problem, starts: Sequence[int] = (FIRST,)) -> None:
+        self.problem = problem
+        self._searches: tuple[Search, ...] = (DepthFirst(problem, starts), Sweep(problem, starts))
+        self.done: Search | None = None
+
+    @property
+    def steps(self) -> int:
+        return sum(search.steps for search in self._searches)
+
+    def run(self, steps: int) -> Search | None:
+        """Goes on for about so many steps in all; the search that came to an end, if one did."""
+        for search in self._searches:
+            if self.done is None and search.run(steps // 2) is not None:
+                self.done = search
+        return self.done

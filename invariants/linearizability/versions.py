@@ -6,19 +6,19 @@ the first one, a delete (absence would be several versions), a refused operation
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from typing import Any, TypeAlias
 
 from invariants.linearizability import words
-from invariants.linearizability.blocks import Block, Members, Violation, block, ordered, witness
+from invariants.linearizability.blocks import Block, Members, Violation, block, ordered, witness, written
 from invariants.linearizability.operations import NOT_TOLD, Model, Operation
 from invariants.linearizability.strings import Parsed, parse
 from invariants.linearizability.values import frozen
 
+Groups: TypeAlias = defaultdict[Hashable, list[Operation]]
 Decision: TypeAlias = list[Operation] | Violation | None
 """A linearization, or why there is none, or None: not to be decided so."""
-
-FIRST_SPELL = "the time of the first value"
 
 
 class Versions:
@@ -27,31 +27,42 @@ class Versions:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.first: Hashable = "" if model == "kv-append" else None
-        self.reads: dict[Hashable, list[Operation]] = {}
+        self.reads: Groups = defaultdict(list)
         self.list_reads: list[tuple[Any, Operation]] = []
-        self.writers: dict[Hashable, list[Operation]] = {}
-        self.found: dict[Hashable, list[Operation]] = {}
+        self.writers: Groups = defaultdict(list)
+        self.found: Groups = defaultdict(list)
         """The cas operations that took effect, by what they found; unknown ones once their value is observed."""
         self.appends: list[Operation] = []
         self.impossible: Operation | None = None
         self.ambiguous = False
 
     def take_in(self, operations: Sequence[Operation]) -> None:
+        scalar = self.model == "register"
+        reads, writers = self.reads, self.writers
         for operation in operations:
             f, status = operation.f, operation.status
             if f == "read":
                 if status == "ok":
-                    self._saw(operation, operation.result)
+                    if not scalar:
+                        self._saw(operation, operation.result)
+                        continue
+                    try:
+                        reads[operation.result].append(operation)
+                    except TypeError:
+                        reads[frozen(operation.result)].append(operation)
             elif status == "refused":
                 self._refused(operation)
             elif f == "write":
-                self.writers.setdefault(frozen(operation.value), []).append(operation)
+                try:
+                    writers[operation.value].append(operation)
+                except TypeError:
+                    writers[frozen(operation.value)].append(operation)
             elif f == "append":
                 self.appends.append(operation)
             elif f == "cas":
-                self.writers.setdefault(frozen(operation.value), []).append(operation)
+                _file(writers, operation.value, operation)
                 if status == "ok":
-                    self.found.setdefault(frozen(operation.expected), []).append(operation)
+                    _file(self.found, operation.expected, operation)
             else:
                 self.ambiguous = True
 
@@ -61,8 +72,7 @@ class Versions:
             if self.model == "kv" and not value:
                 self.impossible = operation
         else:
-            key = (value or "") if self.model == "kv-append" else frozen(value)
-            self.reads.setdefault(key, []).append(operation)
+            _file(self.reads, (value or "") if self.model == "kv-append" else value, operation)
 
     def _refused(self, operation: Operation) -> None:
         result = operation.result
@@ -71,9 +81,16 @@ class Versions:
             return
         if operation.f == "cas" and result == operation.expected:
             self.impossible = operation
-        if operation.f == "append" and not isinstance(result, str):
+        if operation.f == "append" and (result is None or isinstance(result, list | tuple)):
             self.impossible = operation
         self._saw(operation, result)
+
+
+def _file(groups: Groups, value: Any, operation: Operation) -> None:
+    try:
+        groups[value].append(operation)
+    except TypeError:
+        groups[frozen(value)].append(operation)
 
 
 def decide(operations: Sequence[Operation], model: Model) -> Decision:
@@ -111,16 +128,15 @@ def _blocks(versions: Versions) -> list[Block] | Violation | None:
     blocks: list[Block] = []
     if initial:
         longest = max(versions.list_reads, key=lambda read: len(read[0]), default=None)
-        whole = block(initial, FIRST_SPELL, True, longest[1] if longest is not None else None)
+        whole = block(initial, None, longest[1] if longest is not None else None)
         if isinstance(whole, Violation):
             return whole
         blocks.append(whole)
     for value, writers in versions.writers.items():
-        observed = value in versions.reads or value in versions.found
+        reads, chained = versions.reads.get(value, ()), value in versions.found
         for writer in writers:
-            if writer.f == "write" and (observed or writer.status == "ok"):
-                members = _chain(versions, writer)
-                one = block(members, f"the time from {words.name(writer)} on that shows its value")
+            if writer.f == "write" and (reads or chained or writer.status == "ok"):
+                one = block(_chain(versions, writer), writer) if chained else written(writer, reads)
                 if isinstance(one, Violation):
                     return one
                 blocks.append(one)
@@ -138,11 +154,11 @@ def _follow_back(versions: Versions) -> Violation | None:
         elif len(writers) > 1:
             versions.ambiguous = True
         elif not writers:
-            witness = (versions.reads.get(value) or versions.found[value])[0]
-            return _alone(_sure(versions, witness), f"but nothing ever wrote {words.shown(value)}")
+            sure = _sure(versions, (versions.reads.get(value) or versions.found[value])[0])
+            return _alone(sure, f"but nothing ever wrote {words.shown(value)}, which must have been there before")
         elif writers[0].f == "cas" and writers[0].status == "unknown":
             expected = frozen(writers[0].expected)
-            found = versions.found.setdefault(expected, [])
+            found = versions.found[expected]
             if writers[0] not in found:
                 found.append(writers[0])
                 todo.append(expected)
@@ -157,10 +173,17 @@ def _sure(versions: Versions, operation: Operation) -> Operation:
     return operation
 
 
+def _happened(versions: Versions, operation: Operation) -> str:
+    """The operation in words, and what shows that it happened if that is not known anyway."""
+    if operation.status != "unknown":
+        return words.told(operation)
+    return f"{words.told(operation)}, which {words.name(_sure(versions, operation))} shows to have happened"
+
+
 def _fork(versions: Versions, one: Operation, other: Operation) -> Violation:
     argument = (
-        f"{words.told(one)}, and {words.told(other)}, both took effect on {words.shown(one.expected)}, which was there "
-        "once and gone after either: contradiction"
+        f"{_happened(versions, one)}, and {_happened(versions, other)}, both took effect on "
+        f"{words.shown(one.expected)}, which was there once and gone after either: contradiction"
     )
     return Violation((_sure(versions, one), _sure(versions, other)), argument)
 
@@ -185,11 +208,15 @@ def _chain(versions: Versions, writer: Operation | None, place: int = 0) -> Memb
 
 def _circular(versions: Versions, blocks: list[Block]) -> Violation | None:
     """A cas that no chain from a write leads to is part of a circle: each value of it was written by the next."""
-    reached = {operation.number for one in blocks for _, _, operation in one.members if operation.f == "cas"}
+    if not versions.found:
+        return None
+    reached = {operation.number for one in blocks for operation in one.order if operation.f == "cas"}
     for found in versions.found.values():
         for cas in found:
             if cas.number not in reached:
-                return _alone(_sure(versions, cas), "but only what came of it could have written what it found")
+                sure = _sure(versions, cas)
+                argument = f"{_happened(versions, cas)}, but only what came of it could have written what it found"
+                return Violation((sure,), f"{argument}: contradiction")
     return None
 
 
@@ -214,8 +241,8 @@ def _left_twice(versions: Versions, certain: list[Operation]) -> Violation:
     cas = versions.found[versions.first][0]
     append = certain[0] if certain else max(versions.list_reads, key=lambda read: len(read[0]))[1]
     argument = (
-        f"{words.told(cas)}, found the key absent, and so did an append before {words.told(append)}, or that one "
-        "itself; it was absent once, and a list is never made of a string: contradiction"
+        f"{_happened(versions, cas)}, found the key absent, and so did an append before {words.told(append)}, or that "
+        "one itself; it was absent once, and a list is never made of a string: contradiction"
     )
     return Violation((_sure(versions, cas), append), argument)
 
@@ -269,14 +296,12 @@ def _string_blocks(versions: Versions) -> list[Block] | Violation | None:
         return parsed
     blocks: list[Block] = []
     for generation in parsed.generations:
-        initial = generation.writer is None
-        spell = FIRST_SPELL if initial else f"the time from {words.name(generation.writer)} on that shows its value"  # type: ignore[arg-type]
-        one = block(generation.members, spell, initial, generation.longest)
+        one = block(generation.members, generation.writer, generation.longest)
         if isinstance(one, Violation):
             return one
         blocks.append(one)
     for alone in parsed.unobserved:
-        one = block([(0, alone.called, alone)], f"the time of {words.name(alone)}")
+        one = written(alone, ())
         assert isinstance(one, Block)
         blocks.append(one)
     return blocks

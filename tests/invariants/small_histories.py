@@ -99,3 +99,23 @@ def _spoilt(draw: Draw, operation: Operation, states: list[Any]) -> Operation:
 
 def plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
+
+
+def features(operations: list[Operation]) -> set[str]:
+    """What a history has of that which makes it hard."""
+    found = set()
+    times = [operation.called for operation in operations]
+    times += [operation.returned for operation in operations if operation.returned is not None]
+    if len(set(times)) < len(times):
+        found.add("equal times")
+    values = [operation.value for operation in operations if operation.f in ("write", "cas", "append")]
+    if len(set(values)) < len(values):
+        found.add("repeated")
+    for operation in operations:
+        if operation.status == "unknown":
+            found.add("unknown")
+        if operation.status == "refused":
+            found.add("refused, untold" if operation.result is NOT_TOLD else "refused, told")
+        if operation.f == "delete":
+            found.add("delete")
+    return found

@@ -1,0 +1,103 @@
+"""Values that were gone for sure when they were observed: most violations of real systems, found without a search.
+
+Say `r` found the value v, and `w`, which had returned before `r` was called, left or found another one. Then something
+wrote v between the two: something that had not returned when `w` was called, and was called before `r` returned. Of all
+such `w` the one called last asks for most. This needs no values written once, and it can only convict: a history that
+passes may still have no order.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
+
+from invariants.linearizability import words
+from invariants.linearizability.blocks import Violation
+from invariants.linearizability.problem import CAS, READ, WRITE, Problem
+from invariants.linearizability.states import FIRST, NEVER
+
+BEFORE_ALL = float("-inf")
+
+
+class Writers:
+    """Who may have written one value, by their calls, and the latest return among the first so many of them."""
+
+    def __init__(self, problem: Problem, tasks: list[int]) -> None:
+        self._problem = problem
+        tasks.sort(key=lambda task: problem.times[task][0])
+        self._calls = [problem.times[task][0] for task in tasks]
+        self._latest = list(accumulate((problem.times[task][1] for task in tasks), max))
+
+    def between(self, after: float, until: float) -> bool:
+        """Whether any was called by `until` and had not returned before `after`."""
+        count = bisect_right(self._calls, until)
+        return count > 0 and self._latest[count - 1] >= after
+
+
+class Others:
+    """Who, of those that had returned before some time and left or found another value, was called last."""
+
+    def __init__(self, problem: Problem, certain: list[tuple[int, int]]) -> None:
+        """`certain`: tasks with the value they left or found. Kept are the last caller, and the last of another value
+        than that one's: one of the two serves for any value."""
+        self._returns: list[float] = []
+        self._best: list[tuple[int, int, int, int]] = []
+        one, value, other, another = -1, NEVER, -1, NEVER
+        called = [time[0] for time in problem.times]
+        for task, left in sorted(certain, key=lambda pair: problem.times[pair[0]][1]):
+            if one < 0 or called[task] > called[one]:
+                if left != value:
+                    other, another = one, value
+                one, value = task, left
+            elif left != value and (other < 0 or called[task] > called[other]):
+                other, another = task, left
+            self._returns.append(problem.times[task][1])
+            self._best.append((one, value, other, another))
+
+    def last(self, before: float, value: int) -> int:
+        """The task, or -1."""
+        count = bisect_left(self._returns, before)
+        if not count:
+            return -1
+        one, left, other, _ = self._best[count - 1]
+        return one if left != value else other
+
+
+def stale(problem: Problem) -> Violation | None:
+    """The first observation, by its return, of a value that was gone for sure."""
+    writers: dict[int, list[int]] = {}
+    certain: list[tuple[int, int]] = []
+    observers: list[tuple[int, int]] = []
+    for task, kind in enumerate(problem.kind):
+        if kind in (WRITE, CAS):
+            writers.setdefault(problem.b[task], []).append(task)
+        if problem.must[task] and kind in (READ, WRITE, CAS):
+            certain.append((task, problem.a[task] if kind == READ else problem.b[task]))
+            if kind != WRITE and not (problem.appends and problem.states.parent[problem.a[task]] >= 0):
+                observers.append((task, problem.a[task]))
+    others = Others(problem, certain)
+    by_value = {value: Writers(problem, tasks) for value, tasks in writers.items()}
+    for task, value in sorted(observers, key=lambda pair: problem.times[pair[0]][1]):
+        called, returned = problem.times[task]
+        other = others.last(called, value)
+        if other < 0 and value == FIRST:
+            continue
+        after = problem.times[other][0] if other >= 0 else BEFORE_ALL
+        source = by_value.get(value)
+        if source is None or not source.between(after, returned):
+            return _violation(problem, task, other)
+    return None
+
+
+def _violation(problem: Problem, task: int, other: int) -> Violation:
+    found = problem.operations[task]
+    if other < 0:
+        argument = f"{words.told(found)}, but nothing that was called by then wrote what it found: contradiction"
+        return Violation((found,), argument)
+    before = problem.operations[other]
+    argument = (
+        f"{words.told(before)}, returned at {before.returned}, before {words.told(found)}, was called at "
+        f"{found.called}; whatever wrote what that found had returned before {before.called}, when "
+        f"{words.name(before)} was called, or was called after {found.returned}: contradiction"
+    )
+    return Violation((before, found), argument)

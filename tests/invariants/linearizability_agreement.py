@@ -1,0 +1,63 @@
+"""Where the checker differs from brute force on one small history: verdict, witnesses, soundness of the core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from brute_force import linearizable, needless, sound
+
+from invariants.linearizability.blocks import Violation
+from invariants.linearizability.check import check
+from invariants.linearizability.operations import Model, Operation
+from invariants.linearizability.order import first_fault
+from invariants.linearizability.problem import Problem, parts
+from invariants.linearizability.search import DepthFirst, Search, Sweep
+from invariants.linearizability.stale import stale
+from invariants.linearizability.versions import decide
+
+
+def difference(operations: Sequence[Operation], model: Model, valid: bool) -> str:
+    """Empty if all agrees. `valid` is what brute force says."""
+    return (
+        answer_differs(operations, model, valid)
+        or values_differ(operations, model, valid)
+        or search_differs(operations, model, valid, DepthFirst)
+        or search_differs(operations, model, valid, Sweep)
+    )
+
+
+def answer_differs(operations: Sequence[Operation], model: Model, valid: bool) -> str:
+    answer = check(operations, model)
+    if answer.verdict != ("valid" if valid else "violated") or answer.judged != len(operations):
+        return f"{answer}, but it is {'valid' if valid else 'violated'}"
+    if valid:
+        return ""
+    if linearizable(answer.core, model) or not sound(operations, answer.core, model):
+        return f"the core alone is linearizable, or with the help of others: {answer}"
+    if needless(operations, answer.core, model):
+        return f"the core has more than it needs: {answer}"
+    if not all(str(operation.number) in answer.argument for operation in answer.core):
+        return f"the argument leaves out some of the core: {answer}"
+    return ""
+
+
+def values_differ(operations: Sequence[Operation], model: Model, valid: bool) -> str:
+    gone = stale(Problem(parts(operations), model))
+    if gone is not None and not sound(operations, gone.core, model):
+        return f"what was gone is no core: {gone}"
+    decision = decide(operations, model)
+    if isinstance(decision, Violation):
+        return "" if sound(operations, decision.core, model) else f"what values show is no core: {decision}"
+    if decision is not None and first_fault(operations, decision, model) is not None:
+        return f"values give an order that does not hold: {first_fault(operations, decision, model)}"
+    return "" if decision is None or valid else "values call it valid"
+
+
+def search_differs(operations: Sequence[Operation], model: Model, valid: bool, searcher: type[Search]) -> str:
+    search = searcher(Problem(parts(operations), model))
+    outcome = search.run(10**6)
+    if outcome != ("found" if valid else "dead"):
+        return f"{searcher.__name__}: {outcome}"
+    order = [search.problem.operations[task] for task in search.order]
+    fault = first_fault(operations, order, model) if valid else None
+    return f"{searcher.__name__}: its order does not hold: {fault}" if fault is not None else ""

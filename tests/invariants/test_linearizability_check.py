@@ -1,0 +1,223 @@
+"""Answers, cores and arguments of known histories; budgets; and the sizes at which a plain search would not end."""
+
+from __future__ import annotations
+
+from random import Random
+
+import msgspec
+import pytest
+from brute_force import linearizable
+from linearizability_scripts import op, registers
+
+from invariants.linearizability.check import check
+from invariants.linearizability.operations import NOT_TOLD, Model, Operation
+
+
+def numbers(core: tuple[Operation, ...]) -> set[int]:
+    return {operation.number for operation in core}
+
+
+def test_nothing_is_valid() -> None:
+    assert check([], "kv").verdict == "valid"
+
+
+# ---- cores and arguments ----
+
+
+def test_a_stale_read_is_told_with_both_writes() -> None:
+    history = [
+        op(4, "write", 0, 10, value=3),
+        op(5, "write", 20, 30, value=4),
+        op(6, "write", 0, 50, value=9),
+        op(7, "read", 40, 50, result=3),
+    ]
+    answer = check(history, "register")
+    assert answer.verdict == "violated" and answer.key == "k" and answer.judged == 4
+    assert numbers(answer.core) == {4, 5, 7}
+    assert "write 4 of 3, returned at 10, before write 5 of 4, was called at 20" in answer.argument
+    assert "write 5 of 4, returned at 30, before read 7, which returned 3, was called at 40" in answer.argument
+
+
+@pytest.mark.parametrize(
+    ("model", "history", "core", "words"),
+    [
+        ("register", [op(0, "read", 0, 1, result=7)], {0}, "nothing ever wrote 7"),
+        (
+            "register",
+            [op(0, "write", 0, 1, value=1), op(1, "read", 2, 3, result=None)],
+            {0, 1},
+            "the time of the first value comes before all else",
+        ),
+        (
+            "register",
+            [op(0, "write", 0, 9, value=1), op(1, "cas", 0, 9, expected=1, value=2),
+             op(2, "cas", 0, 9, expected=1, value=3)],
+            {1, 2},
+            "both took effect on 1",
+        ),
+        (
+            "register",
+            [op(0, "cas", 0, 9, expected=1, value=2), op(1, "cas", 0, 9, expected=2, value=1)],
+            {0},
+            "only what came of it could have written what it found",
+        ),
+        (
+            "register",
+            [op(0, "cas", 0, 9, expected=1, value=2, result=1, status="refused"), op(1, "write", 0, 9, value=1)],
+            {0},
+            "no state of the key allows",
+        ),
+        (
+            "list-append",
+            [op(0, "append", 0, 9, value=1), op(1, "append", 0, 9, value=2), op(2, "read", 0, 9, result=[1, 2]),
+             op(3, "read", 0, 9, result=[2, 1])],
+            {2, 3},
+            "neither is how the other began",
+        ),
+        (
+            "list-append",
+            [op(0, "append", 0, 9, value=1), op(1, "read", 0, 9, result=[1, 1])],
+            {1},
+            "was not appended twice",
+        ),
+        (
+            "list-append",
+            [op(0, "append", 0, 1, value=1), op(1, "append", 2, 3, value=2), op(2, "read", 0, 9, result=[2, 1])],
+            {0, 1, 2},
+            "it belongs after that",
+        ),
+        (
+            "kv",
+            [op(0, "append", 0, 9, value="t"), op(1, "cas", 0, 9, expected=None, value="s")],
+            {0, 1},
+            "it was absent once",
+        ),
+        (
+            "kv-append",
+            [op(0, "append", 0, 9, value="1,"), op(1, "append", 0, 9, value="2,"), op(2, "read", 0, 9, result="1,3,")],
+            {2},
+            "not made of what was written",
+        ),
+        (
+            "register",
+            [op(0, "write", 0, 1, value=1), op(1, "write", 2, 3, value=1), op(2, "write", 4, 5, value=2),
+             op(3, "read", 6, 7, result=1)],
+            {2, 3},
+            "whatever wrote what that found had returned before 4",
+        ),
+        (
+            "kv",
+            [op(0, "write", 0, 1, value="a"), op(1, "delete", 2, 3), op(2, "append", 4, 5, value="t"),
+             op(3, "append", 6, 7, value="u", result=NOT_TOLD, status="refused")],
+            {2, 3},
+            "each order of these",
+        ),
+    ],
+)  # fmt: skip
+def test_cores_and_arguments(model: Model, history: list[Operation], core: set[int], words: str) -> None:
+    answer = check(history, model)
+    assert answer.verdict == "violated"
+    assert numbers(answer.core) == core
+    assert words in answer.argument and "contradiction" in answer.argument
+    assert not linearizable(answer.core, model)
+
+
+def test_of_many_keys_the_bad_one_is_named() -> None:
+    history = [op(i, "write", 0, 1, value=i, key=f"k{i}") for i in range(9)]
+    history.append(op(9, "read", 2, 3, result=None, key="k5"))
+    answer = check(history, "register")
+    assert (answer.verdict, answer.key, numbers(answer.core)) == ("violated", "k5", {5, 9})
+
+
+# ---- what a value may be ----
+
+
+def test_values_that_cannot_be_hashed() -> None:
+    history = [op(0, "write", 0, 1, value=[1, {"a": [2]}]), op(1, "read", 2, 3, result=[1, {"a": [2]}])]
+    assert check(history, "register").verdict == "valid"
+    assert check([*history, op(2, "read", 4, 5, result=[1, {"a": [3]}])], "register").verdict == "violated"
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (op(0, "delete", 0, 1), "operation 0: register has read, write, cas, not 'delete'"),
+        (op(3, "write", 5, 4, value=1), "operation 3 returned at 4, before its call at 5"),
+        (op(1, "read", 0, 1, status="refused"), "no read can be refused"),
+    ],
+)
+def test_what_is_no_history_is_refused_with_its_number(broken: Operation, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        check([broken], "register")
+
+
+def test_a_number_names_one_operation() -> None:
+    with pytest.raises(ValueError, match="same number"):
+        check([op(1, "read", 0, 1), op(1, "read", 2, 3)], "register")
+
+
+# ---- budgets ----
+
+
+def test_a_search_without_budget_says_on_which_key_it_gave_up() -> None:
+    history = registers(400, 20, values=3)
+    answer = check(history, "register", budget=100)
+    assert answer.verdict == "unknown"
+    assert answer.key == "k" and answer.steps >= 100
+    assert check(history, "register").verdict == "valid"
+
+
+def test_a_bad_key_does_not_hide_behind_a_hard_one() -> None:
+    hard = [msgspec.structs.replace(o, key="hard") for o in registers(2000, 40, values=3)]
+    # 0 was there once and cannot have been found twice, which takes a search to see, as 1 was written twice.
+    bad = [
+        op(9000, "write", 0, 10, value=0, key="bad"),
+        op(9001, "cas", 20, 30, expected=0, value=1, key="bad"),
+        op(9002, "cas", 20, 30, expected=0, value=1, key="bad"),
+        op(9003, "read", 40, 50, result=1, key="bad"),
+    ]
+    answer = check([*hard, *bad], "register", budget=3_000)
+    assert (answer.verdict, answer.key) == ("violated", "bad")
+
+
+# ---- sizes ----
+
+
+@pytest.mark.parametrize("clients", [10, 50])
+def test_few_values_many_clients(clients: int) -> None:
+    history = registers(3_000, clients, values=5)
+    assert check(history, "register").verdict == "valid"
+    reads = [place for place, operation in enumerate(history) if operation.f == "read"]
+    at = reads[len(reads) * 2 // 3]
+    history[at] = msgspec.structs.replace(history[at], result=None)
+    answer = check(history, "register")
+    assert answer.verdict == "violated" and len(answer.core) == 2
+
+
+def test_many_unknown_operations_cost_no_search() -> None:
+    history = registers(3_000, 10, values=None, unknown=0.5)
+    answer = check(history, "register", budget=0)
+    assert answer.verdict == "valid"
+
+
+def test_many_unknown_operations_of_few_values() -> None:
+    assert check(registers(2_000, 10, values=5, unknown=0.3), "register", budget=100_000).verdict == "valid"
+
+
+def test_long_chains_do_not_overflow() -> None:
+    chain = [op(0, "cas", 0, 1, expected=None, value=0)]
+    chain += [op(i, "cas", 2 * i, 2 * i + 1, expected=i - 1, value=i) for i in range(1, 20_000)]
+    assert check(chain, "register").verdict == "valid"
+    lists = [op(i, "append", 2 * i, 2 * i + 1, value=i % 7) for i in range(5_000)]
+    lists.append(op(5_000, "read", 10_001, 10_002, result=[i % 7 for i in range(5_000)]))
+    assert check(lists, "list-append").verdict == "valid"
+
+
+def test_the_order_of_the_list_of_operations_means_nothing() -> None:
+    history = registers(300, 5, values=4)
+    history[200] = msgspec.structs.replace(history[200], result=None) if history[200].f == "read" else history[200]
+    first = check(history, "register")
+    for seed in range(3):
+        shuffled = list(history)
+        Random(seed).shuffle(shuffled)
+        assert check(shuffled, "register").verdict == first.verdict

@@ -1,0 +1,97 @@
+"""A proposed order: what proves a history, and each way in which one can fail to."""
+
+from __future__ import annotations
+
+import pytest
+from linearizability_scripts import op
+
+from invariants.linearizability.check import check_with_order
+from invariants.linearizability.operations import NOT_TOLD, Operation
+from invariants.linearizability.order import check_order
+
+WRITE = op(0, "write", 0, 10, value="a")
+READ = op(1, "read", 5, 15, result="a")
+LATE = op(2, "read", 20, 25, result="a")
+MAYBE = op(3, "write", 6, None, value="b", status="unknown")
+HISTORY = [WRITE, READ, LATE, MAYBE]
+
+
+def test_a_linearization_is_one_with_the_unknown_or_without() -> None:
+    assert check_order(HISTORY, [0, 1, 2], "register") is None
+    assert check_order(HISTORY, [0, 1, 2, 3], "register") is None
+
+
+@pytest.mark.parametrize(
+    ("order", "reason"),
+    [
+        ([0, 2, 1], "operation 2 was called at 20, after operation 1 returned at 15"),
+        ([1, 0, 2], "operation 1 (read) could not have this result"),
+        ([0, 1, 3, 2], "operation 2 (read) could not have this result"),
+        ([0, 1], "operation 2 happened and is not in the order"),
+        ([0, 1, 2, 1], "names an operation twice"),
+        ([0, 1, 2, 9], "operation 9, which is not in the history"),
+    ],
+)
+def test_an_order_that_is_none(order: list[int], reason: str) -> None:
+    found = check_order(HISTORY, order, "register")
+    assert found is not None and reason in found.reason
+
+
+def test_a_call_at_the_time_of_a_return_overlaps_it() -> None:
+    touching = [op(0, "write", 0, 10, value=1), op(1, "read", 10, 20, result=None)]
+    assert check_order(touching, [1, 0], "register") is None
+    apart = [op(0, "write", 0, 9, value=1), op(1, "read", 10, 20, result=None)]
+    assert check_order(apart, [1, 0], "register") is not None
+
+
+def test_keys_are_apart_in_the_model_but_one_order_in_time() -> None:
+    history = [op(0, "write", 0, 1, value=1, key="x"), op(1, "read", 2, 3, result=None, key="y")]
+    assert check_order(history, [0, 1], "register") is None
+    assert check_order(history, [1, 0], "register") is not None
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        [op(0, "append", 0, 1, value="t"), op(1, "read", 2, 3, result=["t"]), op(2, "read", 4, 5, result=("t",))],
+        [op(0, "write", 0, 1, value="s"), op(1, "append", 2, 3, value="t", result="s", status="refused")],
+        [op(0, "write", 0, 1, value="s"), op(1, "append", 2, 3, value="t", result=NOT_TOLD, status="refused")],
+        [op(0, "append", 0, 1, value="t"), op(1, "cas", 2, 3, expected="t", value="s", result=["t"], status="refused")],
+        [op(0, "append", 0, 1, value="t"), op(1, "write", 2, 3, value="s"), op(2, "read", 4, 5, result="s")],
+        [op(0, "write", 0, 1, value="s"), op(1, "delete", 2, 3), op(2, "append", 4, 5, value="t"),
+         op(3, "read", 6, 7, result=["t"])],
+        [op(0, "cas", 0, 1, expected=None, value="s"), op(1, "read", 2, 3, result="s")],
+        [op(0, "write", 0, 1, value="s"), op(1, "append", 2, None, value="t", status="unknown"),
+         op(2, "read", 4, 5, result="s")],
+    ],
+)  # fmt: skip
+def test_kv_does_what_our_state_machine_does(history: list[Operation]) -> None:
+    assert check_order(history, range(len(history)), "kv") is None
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        op(1, "append", 2, 3, value="t"),
+        op(1, "append", 2, 3, value="t", result=NOT_TOLD, status="refused"),
+        op(1, "cas", 2, 3, expected="s", value="z", result=NOT_TOLD, status="refused"),
+        op(1, "cas", 2, 3, expected="other", value="z"),
+        op(1, "read", 2, 3, result=[]),
+    ],
+)
+def test_kv_refuses_what_our_state_machine_refuses(last: Operation) -> None:
+    first = op(0, "append" if last.status == "refused" and last.f == "append" else "write", 0, 1, value="s")
+    assert check_order([first, last], [0, 1], "kv") is not None
+
+
+def test_an_order_that_is_wrong_for_a_right_history_is_a_finding_of_its_own() -> None:
+    compared = check_with_order(HISTORY, [1, 0, 2], "register")
+    assert compared.answer.verdict == "valid"
+    assert compared.disagreement is not None and compared.disagreement.operation == READ
+    assert check_with_order(HISTORY, [0, 1, 2], "register").disagreement is None
+
+
+def test_a_violation_is_one_whatever_order_is_proposed() -> None:
+    history = [op(0, "write", 0, 1, value=1), op(1, "read", 2, 3, result=None)]
+    compared = check_with_order(history, [1, 0], "register")
+    assert compared.answer.verdict == "violated" and compared.disagreement is not None
