@@ -43,7 +43,7 @@ COMMITMENT = (
         "old_term_commit",
         "entries of an earlier term are committed by counting replicas (Fig. 8)",
         "PySyncObj #169",
-        ("leader_completeness", "state_machine_safety", "acknowledged_writes"),
+        ("leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
         Parts(core=OldTermCommit),
     ),
     Mutant(
@@ -57,7 +57,7 @@ COMMITMENT = (
         "commit_past_match",
         "a follower commits up to its last entry, instead of up to the last one that matches the leader's",
         "copycat #265, ScyllaDB #9965",
-        ("state_machine_safety", "leader_completeness", "acknowledged_writes"),
+        ("state_machine_safety", "leader_completeness", "acknowledged_writes", "linearizability"),
         Parts(core=CommitPastMatch),
     ),
     Mutant(
@@ -71,7 +71,7 @@ COMMITMENT = (
         "no_client_dedup",
         "a command that a client sent again is applied a second time",
         "akka-raft #64",
-        ("acknowledged_writes",),
+        ("acknowledged_writes", "linearizability"),
         Parts(machine=NoClientDedup),
     ),
 )

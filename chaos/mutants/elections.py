@@ -105,7 +105,7 @@ ELECTIONS = (
         "no_up_to_date_check",
         "votes are granted to candidates whose log is behind the voter's",
         "a classic omission of §5.4.1",
-        ("leader_completeness", "state_machine_safety", "acknowledged_writes"),
+        ("leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
         Parts(core=NoUpToDateCheck),
     ),
     Mutant(

@@ -26,7 +26,7 @@ READS = (
         "deposed_leader_reads",
         "a leader answers reads from its own state, without asking whether it still leads",
         "Xraft-KV #40",
-        ("linearizability", "monotonic_reads"),
+        ("linearizability", "acknowledged_writes", "monotonic_reads"),
         Parts(replica=DeposedLeaderReads),
     ),
 )

@@ -17,7 +17,7 @@ from raft.timing import Timing
 ELECTION_TIMEOUT_US = (150_000, 300_000)
 HEARTBEAT_US = 50_000
 """As the paper has them (§9.3), with heartbeats at a third of the least timeout."""
-NOT_JUDGED = ("recovery", "acknowledged_writes", "monotonic_reads")
+NOT_JUDGED = ("recovery", "acknowledged_writes", "monotonic_reads", "linearizability")
 """What `judge` leaves out: these need the phases of a run and its clients' history."""
 
 _NAME = re.compile(r"[A-Za-z]\w*")

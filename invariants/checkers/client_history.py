@@ -32,7 +32,7 @@ class HistoryChecker(Checker):
     def note(self) -> str:
         mixed = self._keys.mixed()
         return (
-            f"not judged: {mixed} keys with cas, delete or several writers, which need a linearizability checker"
+            f"not judged here: {mixed} keys with cas, delete or several writers, which are left to linearizability"
             if mixed
             else ""
         )

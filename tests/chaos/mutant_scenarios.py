@@ -335,6 +335,34 @@ def no_client_dedup(parts: Parts) -> Observed:
     return [*cluster.all_events(), *ops]
 
 
+def deposed_leader_reads(parts: Parts) -> Observed:
+    """n1 is cut off and does not know it; n2 leads, and takes a write that n1 has not heard of when it is asked."""
+    cluster = cluster_of(parts)
+    put = encode_command(Command("put", "x", "a", client="c0", serial=1))
+    read = encode_command(Command("get", "x", client="c1", serial=1))
+    cluster.elect("n1")
+    candidate(cluster, "n2")
+    exchange(cluster, "n2", "n3")
+    cluster.persist_all("n2")
+    cluster.submit("n2", put)
+    for _ in range(3):
+        cluster.persist_all("n2")
+        exchange(cluster, "n2", "n3")
+    cluster.submit("n1", read)
+    ops = [Op(type="invoke", process=0, client="c0", op="c0/0", f="put", key="x", value="a", t_us=0)]
+    if (written := _answer_to(cluster["n2"].replies, put)) is not None:
+        ops.append(ok(Op(type="ok", process=0, client="c0", op="c0/0", f="put", key="x", t_us=1), written))
+    ops.append(Op(type="invoke", process=1, client="c1", op="c1/0", f="get", key="x", t_us=2))
+    if (shown := _answer_to(cluster["n1"].replies, read)) is not None:
+        ops.append(ok(Op(type="ok", process=1, client="c1", op="c1/0", f="get", key="x", t_us=3), shown))
+    return [*cluster.all_events(), *ops]
+
+
+def _answer_to(replies: list[Reply], command: bytes) -> Reply | None:
+    """In the tests' cluster a command is its own token."""
+    return next((reply for reply in replies if reply.token == command and reply.result is not None), None)
+
+
 def ok(op: Op, reply: Reply) -> Op:
     """The answer that a client saw, out of what the node said."""
     assert reply.result is not None
@@ -364,5 +392,6 @@ SCENARIOS: dict[str, Scenario] = {
         commit_past_match,
         follower_commit_regress,
         no_client_dedup,
+        deposed_leader_reads,
     )
 }

@@ -26,7 +26,9 @@ Observed: TypeAlias = list[Event | Op]
 def cluster_of(
     parts: Parts, size: int = 3, *, logs: dict[str, list[Entry]] | None = None, term: int = 0, timing: Timing = TIMING
 ) -> Cluster:
-    return Cluster(size, logs=logs, term=term, timing=timing, core=parts.core, machine=parts.machine)
+    return Cluster(
+        size, logs=logs, term=term, timing=timing, core=parts.core, machine=parts.machine, replica=parts.replica
+    )
 
 
 def seen(cluster: Cluster) -> Observed:

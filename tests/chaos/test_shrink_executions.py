@@ -190,7 +190,7 @@ def test_a_command_stays_with_its_invocation() -> None:
     """Else a read would return what nobody wrote, and the search would settle for that."""
     small, _ = shrunk("no_client_dedup", "acknowledged_writes")
     assert len(small.calls) == 2
-    broken = [v for verdict in play(small, "no_client_dedup").verdicts for v in verdict.violations]
-    assert [violation.rule for violation in broken] == [
+    broken = {verdict.invariant: verdict.violations for verdict in play(small, "no_client_dedup").verdicts}
+    assert [violation.rule for violation in broken["acknowledged_writes"]] == [
         "Each command is applied exactly once, however often it is sent (§8)."
     ]

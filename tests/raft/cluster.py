@@ -57,10 +57,11 @@ class Server:
         timing: Timing = TIMING,
         core: type[Core] = Core,
         machine: type[Machine] = Machine,
+        replica: type[Replica] = Replica,
         now_us: int = 0,
     ) -> None:
         self.name, self.peers, self.seed, self.timing = name, peers, seed, timing
-        self.core_type, self.machine_type = core, machine
+        self.core_type, self.machine_type, self.replica_type = core, machine, replica
         self.now_us = now_us
         self.inc = 0
         last_term = log[-1].term if log else 0
@@ -89,7 +90,7 @@ class Server:
             recovered=self.recovered(),
             now_us=self.now_us,
         )
-        self.replica = Replica(core, self.machine_type())
+        self.replica = self.replica_type(core, self.machine_type())
         self._advance()
 
     def recovered(self) -> Recovered:
@@ -192,6 +193,7 @@ class Cluster:
         timing: Timing = TIMING,
         core: type[Core] = Core,
         machine: type[Machine] = Machine,
+        replica: type[Replica] = Replica,
     ) -> None:
         names = [f"n{number}" for number in range(1, size + 1)]
         self.servers = {
@@ -204,6 +206,7 @@ class Cluster:
                 timing=timing,
                 core=core,
                 machine=machine,
+                replica=replica,
             )
             for name in names
         }
