@@ -19,7 +19,7 @@ What keeps the moves few, and why nothing is missed:
     value that were open when the last write was placed can be slipped in before that one, together, until either
     returns: at the write's return all such readers have it, at a reader's it may have it.
 *   Of open operations that do the same, the one that returns first is taken first: swapping two such is harmless.
-*   States that nobody can tell apart any more are one (`states`), so is what was used of values past use.
+*   States that nobody can tell apart any more are one (`states`).
 """
 
 from __future__ import annotations
@@ -195,14 +195,18 @@ class Moves:
     def _served(self, at: Configuration, due: int) -> Iterator[Configuration]:
         """The reader whose return is due, and others like it, are given a free write or a spare one before the last."""
         problem = self.problem
-        for task in self._candidates(at):
+        first: dict[int, int] = {}
+        for task in at.free:
             state = problem.b[task]
-            fits = problem.kind[task] == WRITE and problem.begins[task] < at.covered and task in at.free
-            if fits and self._changes_nothing(due, state):
-                readers = self._readers(at, state)
-                bound = tuple(other for other in at.bound if other not in readers)
-                free = tuple(other for other in at.free if other != task)
-                yield self.settle(at.place, at.state, bound, free, at.used, at.covered, (at.path, (task, *readers)))
+            fits = problem.kind[task] == WRITE and problem.begins[task] < at.covered
+            sooner = state not in first or problem.ends[task] < problem.ends[first[state]]
+            if fits and sooner and self._changes_nothing(due, state):
+                first[state] = task
+        for state, task in first.items():
+            readers = self._readers(at, state)
+            bound = tuple(other for other in at.bound if other not in readers)
+            free = tuple(other for other in at.free if other != task)
+            yield self.settle(at.place, at.state, bound, free, at.used, at.covered, (at.path, (task, *readers)))
         for spare in problem.spare_writes.values():
             count = (at.used >> spare.base & spare.mask).bit_length()
             fits = count < len(spare.calls) and spare.calls[count] <= at.covered

@@ -129,6 +129,19 @@ def test_of_many_keys_the_bad_one_is_named() -> None:
     assert (answer.verdict, answer.key, numbers(answer.core)) == ("violated", "k5", {5, 9})
 
 
+def test_a_write_that_returns_sooner_does_not_hide_one_that_could_come_before_the_last() -> None:
+    history = [
+        op(0, "write", 0, 100, value=1),
+        op(1, "read", 0, 50, result=1),
+        op(2, "write", 0, 10, value=9),
+        op(3, "read", 11, 12, result=9),
+        op(4, "write", 20, 90, value=1),
+        op(5, "read", 55, 60, result=9),
+    ]
+    assert linearizable(history, "register")
+    assert check(history, "register").verdict == "valid"
+
+
 # ---- what a value may be ----
 
 
