@@ -88,8 +88,9 @@ def _as_sim(run: RunDir, info: RunInfo) -> str:
         done = as_sim(run)
     except MergeError as error:
         return str(error)
-    now = {one.invariant for one in done.verdicts if one.outcome == "violated"}
     then = {one.invariant for one in info.invariants if one.outcome == "violated"}
+    judged = {one.invariant for one in info.invariants}  # a later version may judge more
+    now = {one.invariant for one in done.verdicts if one.outcome == "violated" and one.invariant in judged}
     return "same" if now == then else f"now {sorted(now)}, then {sorted(then)}"
 
 
