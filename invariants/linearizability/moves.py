@@ -160,15 +160,15 @@ class Moves:
     def _candidates(self, at: Configuration) -> list[int]:
         """Open tasks that change something; of equal ones the first to return, whether bound or free if they write (for
         then the other one is free from now on, either way)."""
-        problem = self.problem
-        first: dict[Any, int] = {}
+        kinds, ends, effects = self.problem.kind, self.problem.ends, self.problem.effect
+        first: dict[int, int] = {}
         for tasks, free in ((at.bound, False), (at.free, True)):
             for task in tasks:
-                kind = problem.kind[task]
+                kind = kinds[task]
                 if kind >= WRITE:
-                    effect = (kind, problem.a[task], problem.b[task], problem.token[task], free and kind != WRITE)
+                    effect = ~effects[task] if free and kind != WRITE else effects[task]
                     other = first.get(effect)
-                    if other is None or problem.ends[task] < problem.ends[other]:
+                    if other is None or ends[task] < ends[other]:
                         first[effect] = task
         return list(first.values())
 

@@ -74,6 +74,10 @@ class Problem:
         self.ends: list[int] = []
         self._name_observed(given)
         self.times = self._compile(given)
+        effects: dict[Hashable, int] = {}
+        whole = zip(self.kind, self.a, self.b, self.token, strict=True)
+        self.effect = [effects.setdefault(what, len(effects)) for what in whole]
+        """Equal for tasks that ask and do the same."""
         self._order_events(self.times)
         self._find_last_uses()
         self._gather_spares()

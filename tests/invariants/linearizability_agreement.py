@@ -21,9 +21,12 @@ def difference(operations: Sequence[Operation], model: Model, valid: bool) -> st
     return (
         answer_differs(operations, model, valid)
         or values_differ(operations, model, valid)
-        or search_differs(operations, model, valid, DepthFirst)
-        or search_differs(operations, model, valid, Sweep)
+        or searches_differ(operations, model, valid)
     )
+
+
+def searches_differ(operations: Sequence[Operation], model: Model, valid: bool) -> str:
+    return search_differs(operations, model, valid, DepthFirst) or search_differs(operations, model, valid, Sweep)
 
 
 def answer_differs(operations: Sequence[Operation], model: Model, valid: bool) -> str:

@@ -24,7 +24,7 @@ class Draw:
     def __init__(self, random: Random, model: Model, most: int = 8) -> None:
         self.random, self.model = random, model
         self.size = random.randint(2, most)
-        self.span = random.choice([1, 2, 4, 8])
+        self.spans = random.choice([[1], [2], [4], [8], [0, 1, 20], [0, 2, 4, 20]])
         self.length = random.choice([4, 8, 16, 30])
         self.domain = random.choice([1, 2, 3, 100])
         self.unknown = random.choice([0, 0, 0.1, 0.3, 0.5])
@@ -67,7 +67,8 @@ def _one(draw: Draw, number: int, point: int, state: Any) -> tuple[Operation, An
     random = draw.random
     f = random.choice(draw.functions)
     expected = draw.expected(state) if f == "cas" else None
-    called, returned = point - random.randint(0, draw.span), point + random.randint(0, draw.span)
+    called = point - random.randint(0, random.choice(draw.spans))
+    returned = point + random.randint(0, random.choice(draw.spans))
     value = draw.value() if f in ("write", "cas", "append") else None
     after, result, happened = apply(draw.model, state, f, value, expected)
     status, told = "ok", None
@@ -119,3 +120,59 @@ def features(operations: list[Operation]) -> set[str]:
         if operation.f == "delete":
             found.add("delete")
     return found
+
+
+def honest(random: Random, model: Model, most: int = 22) -> list[Operation]:
+    """A history that is valid, too long for brute force: operations of very different lengths, few values, all results
+    those of one order. What it is good for is to catch a search that leaves out an order."""
+    spans = _spans(random, random.randint(6, most))
+    functions = [f for f in FUNCTIONS[model] if random.random() < 0.8]
+    functions += ["read", random.choice([*functions, "read"])]
+    domain, unknown = random.choice(["ab", "abc"]), random.choice([0, 0, 0.2])
+    state: Any = FIRST[model]
+    operations = []
+    for number in _some_order(random, spans):
+        called, returned = spans[number]
+        f = random.choice(functions)
+        value = random.choice(domain) if f in ("write", "cas", "append") else None
+        known = random.random() >= unknown or f == "read"
+        own = random.random() < 0.7 and not isinstance(state, tuple)
+        expected = (state if own else random.choice(domain)) if f == "cas" else None
+        after, result, happened = apply(model, state, f, value, expected)
+        told, status = (plain(result), "ok") if f == "read" else (None, "ok")
+        if not known:
+            status, happened = "unknown", random.random() < 0.6
+        elif not happened:
+            status, told = "refused", NOT_TOLD if random.random() < 0.5 else plain(result)
+        state = after if happened else state
+        ends = returned if known else None
+        operations.append(Operation(number, "k", f, called, ends, value, expected, told, status))  # type: ignore[arg-type]
+    return operations
+
+
+def _spans(random: Random, size: int) -> list[tuple[int, int]]:
+    """Calls and returns in a random order, at most a few operations open at a time."""
+    clients = random.randint(2, size)
+    began: list[int] = []
+    ended: dict[int, int] = {}
+    is_open: list[int] = []
+    moment = 0
+    while len(ended) < size:
+        moment += 1
+        if len(began) < size and len(is_open) < clients and (not is_open or random.random() < 0.5):
+            is_open.append(len(began))
+            began.append(moment)
+        else:
+            ended[is_open.pop(random.randrange(len(is_open)))] = moment
+    return [(begin, ended[number]) for number, begin in enumerate(began)]
+
+
+def _some_order(random: Random, spans: list[tuple[int, int]]) -> list[int]:
+    """Any order that respects real time."""
+    left = list(range(len(spans)))
+    order = []
+    while left:
+        first_return = min(spans[number][1] for number in left)
+        order.append(random.choice([number for number in left if spans[number][0] <= first_return]))
+        left.remove(order[-1])
+    return order

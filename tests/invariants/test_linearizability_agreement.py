@@ -8,10 +8,11 @@ import pytest
 from brute_force import linearizable
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from linearizability_agreement import difference
-from small_histories import MODELS, history
+from linearizability_agreement import difference, search_differs
+from small_histories import MODELS, history, honest
 
 from invariants.linearizability.operations import Model
+from invariants.linearizability.search import DepthFirst, Sweep
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -20,3 +21,12 @@ from invariants.linearizability.operations import Model
 def test_verdict_witness_and_core_are_those_of_brute_force(model: Model, seed: int) -> None:
     operations = history(Random(seed), model)
     assert difference(operations, model, linearizable(operations, model)) == "", operations
+
+
+@pytest.mark.parametrize("model", MODELS)
+@given(seed=st.integers(0, 2**32))
+@settings(derandomize=True, deadline=None, max_examples=300)
+def test_no_search_overlooks_the_order_of_a_valid_history(model: Model, seed: int) -> None:
+    operations = honest(Random(seed), model)
+    assert search_differs(operations, model, True, DepthFirst) == "", operations
+    assert search_differs(operations, model, True, Sweep) == "", operations
