@@ -151,6 +151,8 @@ def _medians(field: str, outcomes: list[Outcome]) -> str:
     """Before and after, of those that have such a thing."""
     pairs = [(getattr(one.before, field), getattr(one.after, field)) for one in outcomes]
     known = [pair for pair in pairs if None not in pair]
+    if not known:
+        return f"{field} none"
     return f"{field} {median(one for one, _ in known):g} to {median(two for _, two in known):g}"
 
 
