@@ -20,8 +20,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
-from multiprocessing import util
+from multiprocessing import resource_tracker, util
 from multiprocessing.connection import Connection
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,7 @@ class Supervisor:
     def __init__(self, preload: Sequence[str] = PRELOAD) -> None:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(preload))
+        _start_forkserver()
         self._children: dict[int, Child] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -198,9 +200,20 @@ def _dismiss(reaper: Connection) -> None:
     reaper.close()
 
 
+def _start_forkserver() -> None:
+    """Starts it, if it does not run yet, deaf to Ctrl-C: one that is still importing would say so with a traceback."""
+    resource_tracker.ensure_running()  # the fork server wants it, and starting it would take the block away again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _enter(gate: Connection, stderr: Path | None, target: Callable[..., None], args: tuple[Any, ...]) -> None:
     """A child's first steps: a session, default signals, its own stderr, and the gate."""
     os.setsid()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if stderr is not None:

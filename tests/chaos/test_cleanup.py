@@ -123,3 +123,21 @@ def test_a_harness_that_fails_says_so_and_its_run_is_never_valid(tmp_path: Path)
     assert end.reason == "the harness failed"
     code, judged = check(run)
     assert code == 2 and "the run was cut short: the harness failed" in str(judged["vacuous"])
+
+
+def test_ctrl_c_while_all_is_still_being_loaded_is_told_in_one_line(tmp_path: Path) -> None:
+    """The fork server has just been started, and imports what nodes need."""
+    with background(*long_run(tmp_path, [])) as command:
+        eventually("the fork server is at work", lambda: any(map(_is_importing, command.family())))
+        assert command.interrupt() in (2, 130)
+        assert "Traceback" not in command.stderr
+        assert "interrupted" in command.stderr
+        eventually("nothing is left", command.all_gone)
+
+
+def _is_importing(process: psutil.Process) -> bool:
+    """It is the fork server, and past the start of the interpreter."""
+    try:
+        return "forkserver" in " ".join(process.cmdline()) and process.cpu_times().user > 0.05
+    except psutil.NoSuchProcess:
+        return False
