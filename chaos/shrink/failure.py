@@ -158,6 +158,9 @@ class Shrinker:
                 often, seldom = (failing(self._once(one[0]), search) for one in (lasting, small))
             except BudgetEndedError:
                 return small
+            except KeyboardInterrupt:
+                self._stop()
+                return small
             finally:
                 self._replays += search.replays
         return lasting if often > 2 * seldom else small
@@ -177,16 +180,19 @@ class Shrinker:
 
     def _anchored(self, schedule: Schedule) -> tuple[Schedule, Anchored | None]:
         search, candidate = self._search_of_anchors(schedule), self._once(schedule)
-        with search:
-            anchored = anchor(candidate, search)
+        anchored = None
+        try:
+            with search:
+                anchored = anchor(candidate, search)
+        except KeyboardInterrupt:
+            self._stop()
         self._replays += search.replays
         if anchored is None:
             return schedule, None
         # Under its own seed it must fail, whatever it does under others.
-        for number in range(SEEDS_TO_KEEP):
-            kept = attempt_schedule(replace(candidate, schedule=anchored.schedule, seeds=number + 1))
-            if kept is not None:
-                return kept, anchored
+        kept = attempt_schedule(replace(candidate, schedule=anchored.schedule, seeds=SEEDS_TO_KEEP))
+        if kept is not None:
+            return kept, anchored
         return schedule, Anchored(schedule, schedule, anchored.before, anchored.before)
 
     # ---- the execution --------------------------------------------------------------------------------------------
