@@ -21,7 +21,7 @@ from chaos.execution.recording import record
 from chaos.execution.steps import Crash, Execution
 from chaos.mutants import parts_of
 from chaos.reproduction.file import Expected, Origin, Reproduction, Scenario
-from chaos.reproduction.reproduce import run_scenario
+from chaos.reproduction.reproduce import OF_LIVENESS, run_scenario
 from chaos.schedule import Schedule
 from chaos.shrink.anchors import Anchored, anchor, failing
 from chaos.shrink.executions import ExecutionShrinker
@@ -31,9 +31,6 @@ from chaos.shrink.search import BudgetEndedError, NotReproducedError, Search
 from chaos.sim.memory_driver import MemoryDriver
 from invariants.verdict import Verdict, Violation
 from raft.timing import Timing
-
-ONLY_OF_RUNS = ("recovery",)
-"""Invariants that are judged when a run is over: no step breaks them, so an execution cannot be cut down to it."""
 
 SHARE_OF_FIRST, SHARE_OF_SCHEDULE, SHARE_OF_ANCHORS = 0.4, 0.5, 0.5
 """Of the time that is left when it is their turn: a live run's execution, each search for a schedule, the anchors."""
@@ -199,8 +196,8 @@ class Shrinker:
 
     def _small_execution(self, execution: Execution, share: float) -> Execution | None:
         failure = self.failure
-        if failure.invariant in ONLY_OF_RUNS:
-            return None
+        if failure.invariant in OF_LIVENESS:
+            return None  # judged when a run is over: no step breaks it, so an execution cannot be cut down to one
         shrinker = ExecutionShrinker(
             execution,
             failure.mutant,
