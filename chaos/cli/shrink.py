@@ -57,8 +57,6 @@ def shrink(
     """
     budget_s = _seconds(budget)
     file = out if out is not None else run / DEFAULT_NAME
-    if out is not None:
-        _check_writable(out)
     try:
         failure = failure_in(RunDir(run), invariant)
     except (MergeError, ReplayError, RunDirError, ScheduleError) as error:
@@ -68,6 +66,7 @@ def shrink(
     except NothingToShrinkError as error:
         say(f"raft-chaos: {error}")
         raise typer.Exit(EXIT_UNKNOWN) from None
+    _check_writable(file)
     with _Progress(quiet=quiet) as progress:
         shrinker = Shrinker(failure, budget_s, jobs or os.cpu_count() or 1, anchors=anchors, progress=progress.tell)
         try:
