@@ -10,7 +10,7 @@ one addition a change, and depends on the state alone, not on the commands that 
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -29,6 +29,12 @@ class Command(msgspec.Struct, frozen=True, gc=False, array_like=True):
     expected: str | None = None
     client: str | None = None
     serial: int = 0
+
+
+Place: TypeAlias = tuple[int, int]
+"""The index and the term of a log entry."""
+
+NOWHERE: Place = (0, 0)
 
 
 class Result(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -62,13 +68,24 @@ def decode_command(data: bytes) -> Command:
     return _decode(data)
 
 
+class _Session(NamedTuple):
+    """A client's latest command: its answer, the entry that decided it, and its share of the state's digest."""
+
+    serial: int
+    answer: Result
+    place: Place
+    share: int
+
+
 class Machine:
     """The key-value store. `apply` is deterministic: equal logs give equal states, answers and digests."""
 
     def __init__(self, max_sessions: int = 100_000) -> None:
         self.max_sessions = max_sessions
         self._items: dict[str, _Item] = {}
-        self._sessions: dict[str, tuple[int, Result, int]] = {}  # serial, answer, share of the digest; oldest use first
+        self._sessions: dict[str, _Session] = {}  # oldest use first
+        self.decided = NOWHERE
+        """The entry that decided the latest answer: the one just applied, or the one whose command it repeats."""
         self._sum = 0
 
     @property
@@ -76,15 +93,16 @@ class Machine:
         """The digest of the whole state, 16 hexadecimal digits."""
         return f"{self._sum:016x}"
 
-    def apply(self, command: bytes) -> Result | None:
-        """Applies one log entry's command; None for a no-op."""
+    def apply(self, command: bytes, place: Place = NOWHERE) -> Result | None:
+        """Applies the command of the log entry at `place`; None for a no-op."""
+        self.decided = place
         if not command:
             return None
         asked = _decode(command)
         if asked.client is None:
             return self._execute(asked)
         session = self._sessions.get(asked.client)
-        if session is not None and asked.serial <= session[0]:
+        if session is not None and asked.serial <= session.serial:
             return self._answer_again(asked.serial, session)
         result = self._execute(asked)
         self._remember(asked.client, asked.serial, result)
@@ -92,20 +110,20 @@ class Machine:
 
     # ---- sessions (§8) --------------------------------------------------------------------------------------------
 
-    def _answer_again(self, serial: int, session: tuple[int, Result, int]) -> Result:
-        last_serial, answer, _ = session
-        if serial == last_serial:
-            return answer
-        return Result(False, error=f"serial {serial} is older than this client's latest, {last_serial}")
+    def _answer_again(self, serial: int, session: _Session) -> Result:
+        if serial < session.serial:
+            return Result(False, error=f"serial {serial} is older than this client's latest, {session.serial}")
+        self.decided = session.place
+        return session.answer
 
-    def _remember(self, client: str, serial: int, result: Result) -> None:
+    def _remember(self, client: str, serial: int, answer: Result) -> None:
         old = self._sessions.pop(client, None)
-        share = _share(b"s", client, b"%d:" % serial + _encode_result(result))
-        self._sum = (self._sum + share - (old[2] if old is not None else 0)) % _MODULUS
-        self._sessions[client] = (serial, result, share)
+        share = _share(b"s", client, b"%d:" % serial + _encode_result(answer))
+        self._sum = (self._sum + share - (old.share if old is not None else 0)) % _MODULUS
+        self._sessions[client] = _Session(serial, answer, self.decided, share)
         if len(self._sessions) > self.max_sessions:
             oldest = next(iter(self._sessions))  # the same on every node: it follows from the log's order
-            self._sum = (self._sum - self._sessions.pop(oldest)[2]) % _MODULUS
+            self._sum = (self._sum - self._sessions.pop(oldest).share) % _MODULUS
 
     # ---- operations -----------------------------------------------------------------------------------------------
 

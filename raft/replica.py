@@ -17,7 +17,10 @@ from raft.messages import Entry
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The end of one submission. `result` None: leadership was lost first, so the outcome is unknown."""
+    """The end of one submission. `result` None: leadership was lost first, so the outcome is unknown.
+
+    `index` and `term` name the log entry that decided it: for a command that a client repeats (§8), the first one.
+    """
 
     token: Any
     index: int
@@ -72,7 +75,7 @@ class Replica:
         return output
 
     def _apply(self, index: int, entry: Entry, output: Output) -> None:
-        result = self.machine.apply(entry.command)
+        result = self.machine.apply(entry.command, (index, entry.term))
         core = self.core
         output.events.append(
             EntryApplied(
@@ -87,5 +90,7 @@ class Replica:
         waiting = self._waiting.pop(index, None)
         if waiting is not None:
             term, token = waiting
-            # Another term's entry at this index means that ours was overwritten.
-            self._replies.append(Reply(token, index, term, result if term == entry.term else None))
+            if term == entry.term:
+                self._replies.append(Reply(token, *self.machine.decided, result))
+            else:  # another term's entry at this index means that ours was overwritten
+                self._replies.append(Reply(token, index, term, None))

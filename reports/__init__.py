@@ -12,6 +12,7 @@ Read in this order:
     campaign     the same for many runs: a row for each seed
     seeds        the page of a campaign of so many seeds that only sums of them are kept
     json_report, junit, github      for scripts and CI servers
+    window       a violation of linearizability as a timeline and as a picture
     transcript   a trace as lines to be read, one an event
     past         what happened before some events of a trace, and how to find one's way in it
     causes, relevance, remarks, story, mermaid     a violation as a story: what in its past matters, and its diagram

@@ -19,6 +19,8 @@ from reports.nodes import NodeRow, node_rows
 from reports.operations import ALL, OperationRow, operation_rows
 from reports.text import US_PER_S
 from reports.violations import ViolationRow, violation_rows
+from reports.window.content import Window
+from reports.window.of_run import window_of_run
 
 Stats = dict[str, float | int | str]
 
@@ -29,7 +31,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """One run. `verdict` is never None: a run that was not judged to its end is unknown, unless already violated.
 
     `invariants` has violated ones first, then unknown ones. `duration_us` is the time of the last event.
-    `stats` holds the numbers of run.json, and the counts of `_stats` for those that it does not have.
+    `stats` holds the numbers of run.json, and the counts of `_stats` for those that it does not have. `window` shows
+    the violation of linearizability, if there is one.
     """
 
     path: Path
@@ -44,6 +47,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     nodes: list[NodeRow]
     elections: list[ElectionRow]
     operations: list[OperationRow]
+    window: Window | None = None
 
 
 def worst_first(outcome: Outcome) -> int:
@@ -73,6 +77,7 @@ def build(run: RunDir) -> RunReport:
         nodes=node_rows(info.nodes, streams, harness),
         elections=elections,
         operations=operations,
+        window=window_of_run(run, invariants),
     )
 
 

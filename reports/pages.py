@@ -9,6 +9,8 @@ from reports.model import RunReport
 from reports.tables import markdown_table, text_table
 from reports.text import fenced, markdown, visible
 from reports.violations import ViolationRow
+from reports.window.of_run import INVARIANT
+from reports.window.timeline import timeline
 
 WIDTH = 80
 
@@ -21,6 +23,8 @@ def text_page(report: RunReport, width: int = WIDTH) -> str:
         lines += ["", *_title("Violations")]
         for number, violation in enumerate(report.violations, 1):
             lines += _violation(number, violation, width)
+            if drawn := _timeline(report, violation, width - 3):
+                lines += ["", *(f"   {line}" for line in drawn)]
     for table in tables(report):
         lines += ["", *_title(table.title), *text_table(table, width)]
     if command := repro(report):
@@ -37,11 +41,20 @@ def markdown_page(report: RunReport) -> str:
         lines += [f"Rule: {markdown(violation.rule)}", ""] if violation.rule else []
         lines += [*fenced(violation.witness), ""] if violation.witness else []
         lines += [f"{_unshown(violation)}.", ""] if violation.unshown else []
+        drawn = _timeline(report, violation, WIDTH)
+        lines += [*fenced(drawn), ""] if drawn else []
     for table in tables(report):
         lines += [f"## {table.title}", "", *markdown_table(table), ""]
     if command := repro(report):
         lines += ["Reproduce:", "", *fenced([command], "sh")]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _timeline(report: RunReport, violation: ViolationRow, width: int) -> list[str]:
+    """The operations that show a violation of linearizability, as bars over time."""
+    if report.window is None or violation.invariant != INVARIANT:
+        return []
+    return timeline(report.window, width)
 
 
 def repro(report: RunReport) -> str:

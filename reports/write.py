@@ -11,6 +11,7 @@ from reports.json_report import campaign_document, dumps, run_document
 from reports.junit import junit_xml
 from reports.model import RunReport, build
 from reports.pages import markdown_page, text_page
+from reports.window.picture import html
 
 Format: TypeAlias = Literal["text", "markdown", "json", "junit"]
 
@@ -22,14 +23,21 @@ FILE_OF: dict[Format, str] = {
 }
 
 
+PICTURE = "linearizability.html"
+
+
 def write_reports(run: RunDir) -> None:
     """Writes report.txt, report.md, report.json and junit.xml into the run directory, over older ones.
+
+    And, if its history is not linearizable, a picture of the operations that show it.
 
     Raises RunDirError for a directory that cannot be read as a run, OSError if it cannot be written.
     """
     report = build(run)
     for fmt, name in FILE_OF.items():
         (run.path / name).write_text(render_report(report, fmt), encoding="utf-8")
+    if report.window is not None:
+        (run.path / PICTURE).write_text(html(report.window), encoding="utf-8")
 
 
 def render(run: RunDir, fmt: Format) -> str:

@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import json
+import shutil
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
-from tabulate import tabulate
 
 from chaos.cli.common import fail
-from invariants.linearizability.check import check
+from invariants.linearizability import words
+from invariants.linearizability.check import Compared, check_with_order
 from invariants.linearizability.operations import NOT_TOLD, Answer, Model, Operation
-from invariants.linearizability.readers.edn import Keyword
 from invariants.linearizability.readers.formats import READERS, Format, contents, guess, model_for
 from invariants.linearizability.readers.history_file import HistoryError, ReadHistory
+from invariants.linearizability.words import against_the_log
+from invariants.rundir import RunDir, RunDirError
 from invariants.verdict import EXIT_CODE
+from reports.text import visible
+from reports.window.content import Span, Window, window
+from reports.window.overlay import spans_of
+from reports.window.picture import html, svg
+from reports.window.timeline import timeline
 
 WIDTH = 100
-"""How many characters a line of prose has."""
-WIDEST = 60
-"""How many characters of a value are shown in a table; --json has all of it."""
+"""How many characters a line of prose has, and a timeline where there is no terminal."""
+
+PICTURES: dict[str, Callable[[Window], str]] = {".html": html, ".svg": svg}
 
 
-def check_history(file: Path, form: Format | None, model: Model | None, as_json: bool) -> NoReturn:
+def check_history(
+    file: Path, form: Format | None, model: Model | None, as_json: bool, picture: Path | None
+) -> NoReturn:
     """Reads, judges and tells. Exit codes: 0 valid, 1 violated, 2 unknown, 254 a file that cannot be judged."""
+    if picture is not None and picture.suffix not in PICTURES:
+        fail(f"--picture: expected a name that ends in {' or '.join(PICTURES)}, got {picture}")
     try:
         raw = contents(file)
         used = form or guess(file, raw)
@@ -34,18 +46,44 @@ def check_history(file: Path, form: Format | None, model: Model | None, as_json:
     except HistoryError as error:
         fail(str(error))
     if history.operations:
-        answer = check(history.operations, judged_by)
+        compared = check_with_order(history.operations, history.log_order, judged_by)
     else:
-        answer = Answer("unknown", 0, argument="no operation of this history can have happened")
+        compared = Compared(Answer("unknown", 0, argument="no operation of this history can have happened"), None)
+    answer = compared.answer
+    shown = None
+    if answer.core:
+        numbers = [operation.number for operation in answer.core]
+        shown = window(history, numbers, answer.key, answer.argument, _meanwhile(file))
+    if picture is not None and shown is not None:
+        try:
+            picture.write_text(PICTURES[picture.suffix](shown), encoding="utf-8")
+        except OSError as error:
+            fail(f"--picture: {picture} cannot be written ({error.strerror})")
+    finding = against_the_log(compared.disagreement.reason) if compared.disagreement is not None else ""
     if as_json:
         asked = {"verdict": answer.verdict, "history": str(file), "format": used, "model": judged_by}
-        document = asked | _document(history, answer)
+        document = asked | _document(history, answer, finding)
         print(json.dumps(document, ensure_ascii=False, indent=2, default=repr))
     else:
         print(f"format {used}{'' if form else ' (guessed)'}, model {judged_by}: {_amount(history)}")
-        _print_answer(history, answer)
+        _print_answer(answer, shown)
+        if finding:
+            print(_wrapped(finding))
+        if picture is not None:
+            print(f"picture: {picture}" if shown is not None else f"no violation, so {picture} was not written")
         print(f"{answer.verdict}: {file}")
     raise typer.Exit(EXIT_CODE[answer.verdict])
+
+
+def _meanwhile(file: Path) -> list[Span]:
+    """The faults and leaders of the run that the file is part of, if it is the history of one."""
+    run = RunDir(file.parent)
+    if not run.history.exists() or not run.run_json.exists() or not run.history.samefile(file):
+        return []
+    try:
+        return spans_of(run)
+    except RunDirError:
+        return []  # the history can be judged all the same
 
 
 def _amount(history: ReadHistory) -> str:
@@ -65,54 +103,25 @@ def _count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def _print_answer(history: ReadHistory, answer: Answer) -> None:
-    where = "" if answer.key is None else f" on key {_shown(answer.key)}"
-    if answer.core:
-        print(f"\nThese operations{where} have no order that real time and the model allow:")
-        print(
-            tabulate([_row(history, each) for each in answer.core], _COLUMNS, tablefmt="simple", disable_numparse=True)
-        )
+def _print_answer(answer: Answer, shown: Window | None) -> None:
+    where = "" if answer.key is None else f" on key {words.shown(answer.key)}"
+    if shown is not None:
+        print(f"\nThese operations{where} have no order that real time and the model allow:\n")
+        print("\n".join(timeline(shown, shutil.get_terminal_size((WIDTH, 24)).columns, by_line=True)))
+        if shown.cut:
+            print(f"... and {_count(shown.cut, 'operation', 'operations')} more; --json has all of them")
     if answer.argument:
-        told = textwrap.fill(answer.argument, WIDTH, break_long_words=False, break_on_hyphens=False)
+        told = _wrapped(answer.argument)
         print(f"\n{told}\n" if answer.core else told)
-    if answer.verdict == "unknown" and not answer.argument:
+    elif answer.verdict == "unknown":
         print(f"given up{where} after {answer.steps} steps")
 
 
-_COLUMNS = ["number", "process", "operation", "value", "result", "called", "returned"]
+def _wrapped(text: str) -> str:
+    return textwrap.fill(visible(text), WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
-def _row(history: ReadHistory, operation: Operation) -> list[str]:
-    value = "" if operation.f in ("read", "delete") else _shown(operation.value)
-    if operation.f == "cas":
-        value = f"{_shown(operation.expected)} to {value}"
-    returned = "never" if operation.returned is None else f"line {history.line_of(operation.returned)}"
-    return [
-        str(operation.number),
-        str(operation.process),
-        operation.f,
-        value,
-        _result(operation),
-        f"line {history.line_of(operation.called)}",
-        returned,
-    ]
-
-
-def _result(operation: Operation) -> str:
-    if operation.status == "refused":
-        return "refused" if operation.result is NOT_TOLD else f"refused, found {_shown(operation.result)}"
-    if operation.status == "ok" and operation.f == "read":
-        return _shown(operation.result)
-    return operation.status
-
-
-def _shown(value: Any) -> str:
-    """A value as JSON has it; a keyword of EDN as EDN does."""
-    text = repr(value) if isinstance(value, Keyword) else json.dumps(value, ensure_ascii=False, default=repr)
-    return text if len(text) <= WIDEST else f"{text[: WIDEST // 2]} ... {text[-WIDEST // 2 :]}"
-
-
-def _document(history: ReadHistory, answer: Answer) -> dict[str, Any]:
+def _document(history: ReadHistory, answer: Answer, finding: str) -> dict[str, Any]:
     return {
         "operations": len(history.operations),
         "keys": history.keys,
@@ -122,21 +131,26 @@ def _document(history: ReadHistory, answer: Answer) -> dict[str, Any]:
         "key": answer.key,
         "core": [_operation(history, each) for each in answer.core],
         "argument": answer.argument,
+        "log_order": finding,
         "steps": answer.steps,
     }
 
 
 def _operation(history: ReadHistory, operation: Operation) -> dict[str, Any]:
-    """One operation of a core, its times as lines of the file."""
+    """One operation of a core, with its lines in the file and its times, where the file has any, in seconds."""
+    place, ticks = history.places[operation.number], history.ticks
     told = {
         "number": operation.number,
+        "name": operation.label,
         "process": operation.process,
         "f": operation.f,
         "value": operation.value,
         "expected": operation.expected,
         "result": operation.result,
         "status": operation.status,
-        "called_line": history.line_of(operation.called),
-        "returned_line": None if operation.returned is None else history.line_of(operation.returned),
+        "called_line": place.called_line,
+        "returned_line": place.returned_line,
+        "called_s": None if place.called_clock is None else place.called_clock / ticks,
+        "returned_s": None if place.returned_clock is None else place.returned_clock / ticks,
     }
     return {name: value for name, value in told.items() if value is not NOT_TOLD}

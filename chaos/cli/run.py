@@ -35,7 +35,7 @@ from invariants.rundir import RunDir, RunInfo
 from invariants.verdict import EXIT_CODE, overall
 from reports.github import publish
 from reports.model import build
-from reports.write import Format, render, render_campaign, write_reports
+from reports.write import PICTURE, Format, render, render_campaign, write_reports
 
 
 def run(
@@ -214,6 +214,8 @@ def _show(done: list[tuple[RunDir, RunInfo]], *, as_json: bool) -> None:
     if failed is not None:
         run, info = failed
         say(f"What happened: {program()} explain {run.path}\nAs small as it gets: {program()} shrink {run.path}")
+        if (run.path / PICTURE).exists():
+            say(f"As clients saw it: {run.path / PICTURE}")
         if as_json:
             say(info.repro)
     if as_json:

@@ -37,6 +37,9 @@ def check(
     form: Annotated[
         HistoryFormat | None, typer.Option("--format", help="How the file is written; by default guessed.")
     ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="Draw a violation of --history: .html or .svg.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Judges a saved run again, from its events and history; exit codes as of the run itself.
@@ -46,11 +49,12 @@ def check(
     if history is not None:
         if run is not None:
             fail(f"--history: expected either a run or a history, got {run} and {history}")
-        check_history(history, form, model, as_json)
+        check_history(history, form, model, as_json, picture)
     if run is None:
         fail("expected a run directory, or --history FILE")
-    if model is not None or form is not None:
-        fail(f"{'--model' if model is not None else '--format'}: only with --history; a run has its own")
+    for name, given in (("--model", model), ("--format", form), ("--picture", picture)):
+        if given is not None:
+            fail(f"{name}: only with --history; a run has its own")
     try:
         analysis = analyse(RunDir(run))
     except (RunDirError, ScheduleError) as error:

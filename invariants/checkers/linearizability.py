@@ -3,15 +3,18 @@
 The strongest promise that clients have (§8), judged on what they saw alone and on every key: registers, lists, and
 those with cas, delete or several writers. All that is known of an operation counts, above all what an unknown one may
 still do. The whole history is judged each time a verdict is asked for, once there is something new in it.
+
+Where answers name log entries, these propose an order, which is tried first. That clients saw something else than the
+log says breaks no promise by itself, if there is another order; it is told as a note beside the verdict.
 """
 
 from __future__ import annotations
 
 from invariants.checkers.base import Checker
 from invariants.history import Op
+from invariants.linearizability import words
 from invariants.linearizability.check import check_with_order
-from invariants.linearizability.operations import Operation
-from invariants.linearizability.readers.history_file import HistoryError
+from invariants.linearizability.readers.history_file import HistoryError, Place
 from invariants.linearizability.readers.jsonl import Lines
 from invariants.verdict import Verdict
 
@@ -27,11 +30,15 @@ class Linearizability(Checker):
         super().__init__()
         self._ops: list[Op] = []
         self._said: Verdict | None = None
+        self._note = ""
 
     def observe_op(self, op: Op) -> None:
         """One operation, in the order in which the clients saw them."""
         self._ops.append(op)
         self._said = None
+
+    def note(self) -> str:
+        return self._note
 
     def verdict(self) -> Verdict:
         if self._said is None:
@@ -39,7 +46,7 @@ class Linearizability(Checker):
         return self._said
 
     def _judge(self) -> Verdict:
-        self.judged, self.violations, self.violation_count = 0, [], 0
+        self.judged, self.violations, self.violation_count, self._note = 0, [], 0, ""
         if not self._ops:
             return super().verdict()
         lines = Lines("history")
@@ -48,26 +55,19 @@ class Linearizability(Checker):
                 lines.take(number, op)
         except HistoryError as error:
             return self.conclude("unknown", str(error))
-        operations = lines.pairing.history().operations
-        compared = check_with_order(operations, self._log_order(operations), "kv")
+        history = lines.pairing.history()
+        compared = check_with_order(history.operations, history.log_order, "kv")
         answer = compared.answer
         self.judged = answer.judged
+        if compared.disagreement is not None:
+            self._note = words.against_the_log(compared.disagreement.reason)
         if answer.verdict == "violated":
-            witness = [op for operation in answer.core for op in self._lines_of(operation)]
+            witness = [op for operation in answer.core for op in self._lines_of(history.places[operation.number])]
             self.violate(f"{answer.key}: {answer.argument}", *witness)
         elif answer.verdict == "unknown":
-            return self.conclude("unknown", answer.argument or f"{answer.key}: gave up after {answer.steps} steps")
+            return self.conclude("unknown", "; ".join(filter(None, (answer.argument, self._note))))
         return super().verdict()
 
-    def _log_order(self, operations: list[Operation]) -> list[int]:
-        """By the index of the log entry that each answer names."""
-        placed = [
-            (index, operation.number)
-            for operation in operations
-            if operation.returned is not None and (index := self._ops[operation.returned - 1].index) is not None
-        ]
-        return [number for _, number in sorted(placed)]
-
-    def _lines_of(self, operation: Operation) -> list[Op]:
-        lines = [operation.called] if operation.returned is None else [operation.called, operation.returned]
+    def _lines_of(self, place: Place) -> list[Op]:
+        lines = [place.called_line] if place.returned_line is None else [place.called_line, place.returned_line]
         return [self._ops[line - 1] for line in lines]

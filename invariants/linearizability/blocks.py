@@ -64,13 +64,6 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     shows: Operation | None = None
 
 
-def spell(writer: Operation | None) -> str:
-    """A block's time in words."""
-    if writer is None:
-        return "the time of the first value"
-    return f"the time from {words.name(writer)} on that shows its value"
-
-
 def return_of(operation: Operation) -> float:
     returned = operation.returned
     return INFINITY if returned is None or operation.status == "unknown" else returned
@@ -116,23 +109,33 @@ def block(members: Members, writer: Operation | None, shows: Operation | None = 
 
 
 def _out_of_turn(later: Operation, earlier: Operation, writer: Operation | None, shows: Operation | None) -> Violation:
-    argument = (
-        f"{words.told(later)}, returned at {later.returned}, before {words.told(earlier)}, was called at "
-        f"{earlier.called}; but within {spell(writer)} it belongs after that: contradiction"
-    )
-    violation = Violation((later, earlier), argument)
-    if writer is None and not later.f == earlier.f == "append":
-        return (
-            violation  # the read of the two has the append or lacks it, and there was nothing before it to lose it in
-        )
-    return _shown(violation, shows, later, earlier)
+    """`later` belongs after `earlier` in the block, and had returned before that was called."""
+    core: tuple[Operation, ...] = (later, earlier)
+    telling = words.Telling()
+    # In the first list it takes no third operation to show where an append belongs relative to a read: the read has it
+    # or lacks it, and there was nothing before it to lose it in.
+    if writer is not None or later.f == earlier.f == "append":
+        core += _append_shown_by(shows, later, earlier)
+    telling.saw(core[2:])
+    telling.saw((later, earlier))
+    telling.over_before(later, earlier)
+    if not words.changes(later) and words.changes(earlier):
+        end = f"but what {words.name(later)} saw came of that"
+    elif words.changes(later) and words.changes(earlier):
+        shown = f"{words.name(core[2])} shows it after that" if len(core) > 2 else "it found what came of that"
+        end = f"but {shown}"
+    elif words.changes(later):
+        end = f"so {words.seen(earlier)} was gone by then, and nothing brought it back"
+    else:
+        end = f"{words.seen(later)} came after {words.seen(earlier)}, and nothing brought that back"
+    return Violation(core, telling.so(end))
 
 
-def _shown(violation: Violation, shows: Operation | None, *operations: Operation) -> Violation:
-    """With the read that tells where an append belongs, if one is concerned."""
-    if shows is None or shows in violation.core or all(operation.f != "append" for operation in operations):
-        return violation
-    return Violation((*violation.core, shows), f"{words.told(shows)}; {violation.argument}")
+def _append_shown_by(shows: Operation | None, *operations: Operation) -> tuple[Operation, ...]:
+    """The read that tells where an append belongs, if there is one among these."""
+    if shows is None or shows in operations or all(operation.f != "append" for operation in operations):
+        return ()
+    return (shows,)
 
 
 def ordered(blocks: Sequence[Block]) -> list[Block] | Violation:
@@ -155,23 +158,49 @@ def ordered(blocks: Sequence[Block]) -> list[Block] | Violation:
 
 
 def _overlapping(one: Block, other: Block) -> Violation:
+    """Each was there, at least in part, before the other; `one` may be the block of the first value."""
     if other.first == -INFINITY:
         one, other = other, one
-    back = (
-        f"{words.told(other.ended)}, returned at {other.ended.returned}, "
-        f"before {words.told(one.begun)}, was called at {one.begun.called}"
+    begin = one.first == -INFINITY
+    core = (one.begun, *_proof(one), other.ended)
+    if not begin:
+        core += (one.ended, other.begun, *_proof(other))
+    for block in (one, other):
+        core += _append_shown_by(block.shows, *(o for o in (block.ended, block.begun) if o in core))
+    telling = words.Telling()
+    for block in (one, other):
+        telling.saw([o for o in core if o in block.order], _source(block))
+    if not begin:
+        telling.over_before(one.ended, other.begun)
+    telling.over_before(other.ended, one.begun)
+    if begin:
+        return Violation(core, telling.so("nothing brought back what was there first"))
+    this, that = _content(one), _content(other)
+    return Violation(
+        core, telling.so(f"so {this} came before {that}, and {that} before {this}, and neither came twice")
     )
-    if one.first == -INFINITY:
-        argument = f"{back}; but {spell(one.writer)} comes before all else and does not come back: contradiction"
-        violation = Violation((other.ended, one.begun, *_proof(one)), argument)
-        return _shown(_shown(violation, one.shows, one.begun), other.shows, other.ended)
-    argument = (
-        f"{words.told(one.ended)}, returned at {one.ended.returned}, before {words.told(other.begun)}, was called at "
-        f"{other.begun.called}; {back}; so neither {spell(one.writer)} nor {spell(other.writer)} can have "
-        f"been over before the other began, and neither comes back: contradiction"
-    )
-    violation = Violation((one.ended, one.begun, *_proof(one), other.ended, other.begun, *_proof(other)), argument)
-    return _shown(_shown(violation, one.shows, one.ended, one.begun), other.shows, other.ended, other.begun)
+
+
+def _source(block: Block) -> str:
+    """Where what a block's observers saw came from."""
+    if block.writer is None:
+        return ", which was there before all that was written" if len(block.order) == 1 else ""
+    return f", which {'only' if _plain(block) else 'came of'} {words.name(block.writer)}{' wrote' * _plain(block)}"
+
+
+def _content(block: Block) -> str:
+    """What was there in a block's time."""
+    if block.writer is None:
+        return "what was there first"
+    if block.writer.f == "append":
+        return words.name(block.writer)
+    value = words.shown(block.writer.value)
+    return value if _plain(block) else f"what came of {value}"
+
+
+def _plain(block: Block) -> bool:
+    """Whether there is nothing in it but one value."""
+    return not any(o.f in ("cas", "append") and o.status != "refused" for o in block.order)
 
 
 def _proof(one: Block) -> tuple[Operation, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
 
 import msgspec
 
@@ -12,7 +12,7 @@ from invariants.linearizability.blocks import Violation, return_of
 from invariants.linearizability.cores import Reducer, describe
 from invariants.linearizability.models import refuse_malformed
 from invariants.linearizability.operations import Answer, Model, Operation
-from invariants.linearizability.order import Disagreement, check_order, first_fault
+from invariants.linearizability.order import Disagreement, first_fault, out_of_time
 from invariants.linearizability.problem import Problem, parts
 from invariants.linearizability.search import InTurns
 from invariants.linearizability.stale import stale
@@ -25,25 +25,47 @@ FIRST_SLICE = 2_000
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """An answer, and where the proposed order disagreed with what clients saw (None: it is the proof)."""
+    """An answer, and where the proposed order contradicts what clients saw (None: nowhere).
+
+    A contradiction breaks no promise to clients as long as the history has another order; it says that whoever proposed
+    this one is wrong about what happened.
+    """
 
     answer: Answer
     disagreement: Disagreement | None
 
 
 def check_with_order(
-    operations: Sequence[Operation], order: Iterable[int], model: Model, *, budget: int = BUDGET
+    operations: Iterable[Operation], order: Iterable[int], model: Model, *, budget: int = BUDGET
 ) -> Compared:
-    """`check`, with a proposed order (a log's) as the first witness to try.
+    """`check`, with a proposed order (a log's) as the first witness to try, on all keys and then on each.
 
-    A disagreement with a valid answer is a finding of its own: clients saw a linearizable history, but not this one.
+    `order` has numbers of operations, and need not have all: then it may prove less, and contradict less.
     """
     operations = list(operations)
     refuse_malformed(operations, model)
-    disagreement = check_order(operations, order, model)
-    if disagreement is None:
+    by_number = {operation.number: operation for operation in operations}
+    placed = [by_number[number] for number in order]
+    if first_fault(operations, placed, model) is None:
         return Compared(Answer("valid", len(operations)), None)
-    return Compared(check(operations, model, budget=budget), disagreement)
+    ordered = _by_key(placed)
+    left: list[Operation] = []
+    disagreement = out_of_time(placed)
+    for key, own in _by_key(operations).items():
+        fault = first_fault(own, ordered.get(key, []), model)
+        if fault is not None:
+            left += own
+            if disagreement is None and all(operation.status != "unknown" for operation in own):
+                disagreement = fault if len(own) == len(ordered.get(key, [])) else None
+    answer = check(left, model, budget=budget)
+    return Compared(msgspec.structs.replace(answer, judged=len(operations)), disagreement)
+
+
+def _by_key(operations: Iterable[Operation]) -> dict[Hashable, list[Operation]]:
+    keys: dict[Hashable, list[Operation]] = {}
+    for operation in operations:
+        keys.setdefault(operation.key, []).append(operation)
+    return keys
 
 
 def check(operations: Iterable[Operation], model: Model, *, budget: int = BUDGET) -> Answer:
@@ -53,12 +75,9 @@ def check(operations: Iterable[Operation], model: Model, *, budget: int = BUDGET
     """
     operations = list(operations)
     refuse_malformed(operations, model)
-    keys: dict[Hashable, list[Operation]] = {}
-    for operation in operations:
-        keys.setdefault(operation.key, []).append(operation)
     judged = len(operations)
     left: list[KeySearch] = []
-    for key, own in keys.items():
+    for key, own in _by_key(operations).items():
         decision = decide(own, model)
         if isinstance(decision, Violation):
             return _violated(judged, key, own, model, decision)
@@ -75,7 +94,7 @@ def check(operations: Iterable[Operation], model: Model, *, budget: int = BUDGET
 
 def _violated(judged: int, key: Hashable, own: list[Operation], model: Model, found: Violation) -> Answer:
     core = Reducer(own, model).minimal(found.core)
-    named = all(re.search(rf"\b{words.name(operation)}\b", found.argument) for operation in core)
+    named = all(re.search(rf"{re.escape(words.name(operation))}(?![\w/])", found.argument) for operation in core)
     return Answer("violated", judged, key, describe(core), found.argument if named else words.no_order(core))
 
 

@@ -30,7 +30,8 @@ NOT_TOLD = msgspec.UNSET
 
 
 class Operation(msgspec.Struct, frozen=True, gc=False):
-    """One operation on one key. `number` names it in answers: its place in the history it was read from, from 0.
+    """One operation on one key. `number` tells it from all others: its place in the history it was read from, from 0.
+    `label` is its name in answers; without one it is called by its number.
 
     `status`: "ok" it happened; "refused" a cas (or an append to what is no list) that found something else and did
     nothing, which is a fact about the state; "unknown" it may have happened, or may yet. Operations that certainly did
@@ -51,6 +52,7 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
     result: Any = None
     status: Status = "ok"
     process: Any = None
+    label: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True):

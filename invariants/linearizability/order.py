@@ -11,6 +11,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 import msgspec
 
+from invariants.linearizability import words
 from invariants.linearizability.models import PLAYS, Play
 from invariants.linearizability.operations import Model, Operation
 
@@ -44,21 +45,19 @@ def first_fault(operations: Sequence[Operation], order: Sequence[Operation], mod
         return Disagreement("the order names an operation twice")
     for operation in operations:
         if operation.status != "unknown" and operation.number not in numbers:
-            return Disagreement(f"operation {operation.number} happened and is not in the order", operation)
-    return _out_of_time(order) or _out_of_model(order, model)
+            return Disagreement(f"{words.name(operation)} happened and is not in the order", operation)
+    return out_of_time(order) or _out_of_model(order, model)
 
 
-def _out_of_time(order: Sequence[Operation]) -> Disagreement | None:
+def out_of_time(order: Sequence[Operation]) -> Disagreement | None:
+    """Where an operation stands behind one that was called after it had returned."""
     if not order:
         return None
     latest, latest_call = order[0], order[0].called
     for operation in order:
         returned = operation.returned
         if returned is not None and returned < latest_call and operation.status != "unknown":
-            reason = (
-                f"operation {latest.number} was called at {latest_call}, after operation {operation.number} returned "
-                f"at {returned}, and stands before it"
-            )
+            reason = f"{words.told(latest)} was called after {words.told(operation)} had returned, and stands before it"
             return Disagreement(reason, operation, latest)
         if operation.called > latest_call:
             latest, latest_call = operation, operation.called
@@ -73,6 +72,6 @@ def _out_of_model(order: Sequence[Operation], model: Model) -> Disagreement | No
         if play is None:
             play = plays[operation.key] = make()
         if not play.take(operation):
-            reason = f"operation {operation.number} ({operation.f}) could not have this result where it stands"
+            reason = f"{words.did(operation)}, which was not there where it stands"
             return Disagreement(reason, operation)
     return None

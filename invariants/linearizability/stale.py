@@ -91,13 +91,15 @@ def stale(problem: Problem) -> Violation | None:
 
 def _violation(problem: Problem, task: int, other: int) -> Violation:
     found = problem.operations[task]
+    seen = words.seen(found)
     if other < 0:
-        argument = f"{words.told(found)}, but nothing that was called by then wrote what it found: contradiction"
-        return Violation((found,), argument)
+        return Violation((found,), words.contradiction(words.did(found), f"nothing called by then wrote {seen}"))
     before = problem.operations[other]
-    argument = (
-        f"{words.told(before)}, returned at {before.returned}, before {words.told(found)}, was called at "
-        f"{found.called}; whatever wrote what that found had returned before {before.called}, when "
-        f"{words.name(before)} was called, or was called after {found.returned}: contradiction"
+    telling = words.Telling()
+    telling.saw((before, found))
+    telling.over_before(before, found)
+    argument = telling.so(
+        f"but whatever made it {seen} had returned before {words.name(before)} was called, "
+        f"or was called after {words.name(found)} had returned"
     )
     return Violation((before, found), argument)

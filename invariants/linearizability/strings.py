@@ -62,9 +62,10 @@ def parse(
 
 
 def _in_both(append: Operation, one: Operation, other: Operation) -> Violation:
-    argument = (
-        f"{words.told(one)}, and {words.told(other)}: they begin with different writes, and both show "
-        f"{words.name(append)}, which happened once: contradiction"
+    argument = words.contradiction(
+        words.did(one),
+        words.did(other),
+        f"these begin with different writes, and both show {words.told(append)}, which happened once",
     )
     return Violation((one, other), argument)
 
@@ -99,13 +100,13 @@ def _generation(
     while at < len(longest):
         token = next((longest[at : at + size] for size in lengths if longest[at : at + size] in tokens), None)
         if token is None:
-            argument = f"{words.told(reader)}, which is not made of what was written: contradiction"
+            argument = words.contradiction(f"{words.did(reader)}, which is not made of what was written")
             return Violation((reader,), argument)
         appended = tokens[token]
         if len(appended) > 1:
             return None
         if token in used:
-            argument = f"{words.told(reader)}, but {token!r} was not appended twice: contradiction"
+            argument = words.contradiction(f"{words.did(reader)}, but {words.shown(token)} was appended once")
             return Violation((reader,), argument)
         used.add(token)
         at += len(token)
@@ -114,9 +115,10 @@ def _generation(
     for text in texts:
         if len(text) not in places or not longest.startswith(text):
             other = reads[text][0]
-            argument = (
-                f"{words.told(other)}, and {words.told(reader)}: they begin with the same write, but neither is how "
-                "the other began: contradiction"
+            argument = words.contradiction(
+                words.did(other),
+                words.did(reader),
+                "these begin with the same write, but neither is how the other began",
             )
             return Violation((other, reader), argument)
         members += [(places[len(text)] + 1, read.called, read) for read in reads[text]]

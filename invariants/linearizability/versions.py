@@ -109,7 +109,7 @@ def decide(operations: Sequence[Operation], model: Model) -> Decision:
 
 
 def _alone(operation: Operation, why: str) -> Violation:
-    return Violation((operation,), f"{words.told(operation)}, {why}: contradiction")
+    return Violation((operation,), words.contradiction(f"{words.did(operation)}, {why}"))
 
 
 # ---- values ----
@@ -155,7 +155,7 @@ def _follow_back(versions: Versions) -> Violation | None:
             versions.ambiguous = True
         elif not writers:
             sure = _sure(versions, (versions.reads.get(value) or versions.found[value])[0])
-            return _alone(sure, f"but nothing ever wrote {words.shown(value)}, which must have been there before")
+            return _alone(sure, f"but nothing ever wrote {words.shown(value)}")
         elif writers[0].f == "cas" and writers[0].status == "unknown":
             expected = frozen(writers[0].expected)
             found = versions.found[expected]
@@ -174,16 +174,17 @@ def _sure(versions: Versions, operation: Operation) -> Operation:
 
 
 def _happened(versions: Versions, operation: Operation) -> str:
-    """The operation in words, and what shows that it happened if that is not known anyway."""
+    """What the operation did, and what shows that it happened if that is not known anyway."""
     if operation.status != "unknown":
-        return words.told(operation)
-    return f"{words.told(operation)}, which {words.name(_sure(versions, operation))} shows to have happened"
+        return words.did(operation)
+    return f"{words.did(operation)}, as {words.name(_sure(versions, operation))} shows"
 
 
 def _fork(versions: Versions, one: Operation, other: Operation) -> Violation:
-    argument = (
-        f"{_happened(versions, one)}, and {_happened(versions, other)}, both took effect on "
-        f"{words.shown(one.expected)}, which was there once and gone after either: contradiction"
+    argument = words.contradiction(
+        _happened(versions, one),
+        _happened(versions, other),
+        f"{words.shown(one.expected)} was there once, and gone after the first of these",
     )
     return Violation((_sure(versions, one), _sure(versions, other)), argument)
 
@@ -216,7 +217,7 @@ def _circular(versions: Versions, blocks: list[Block]) -> Violation | None:
             if cas.number not in reached:
                 sure = _sure(versions, cas)
                 argument = f"{_happened(versions, cas)}, but only what came of it could have written what it found"
-                return Violation((sure,), f"{argument}: contradiction")
+                return Violation((sure,), words.contradiction(argument))
     return None
 
 
@@ -240,9 +241,10 @@ def _first_members(versions: Versions) -> Members | Violation | None:
 def _left_twice(versions: Versions, certain: list[Operation]) -> Violation:
     cas = versions.found[versions.first][0]
     append = certain[0] if certain else max(versions.list_reads, key=lambda read: len(read[0]))[1]
-    argument = (
-        f"{_happened(versions, cas)}, found the key absent, and so did an append before {words.told(append)}, or that "
-        "one itself; it was absent once, and a list is never made of a string: contradiction"
+    argument = words.contradiction(
+        f"{_happened(versions, cas)}, so it found the key absent",
+        f"so did the first append, which {words.told(append)} {'was or came after' if certain else 'saw'}",
+        "it was absent once, and a list is never made of a string",
     )
     return Violation((_sure(versions, cas), append), argument)
 
@@ -255,7 +257,7 @@ def _grown(versions: Versions, longest: list[Any]) -> Members | Violation | None
         if places.setdefault(frozen(token), place) != place:
             versions.ambiguous = sum(append.value == token for append in versions.appends) > 1
             assert reader is not None
-            return None if versions.ambiguous else _alone(reader, f"but {words.shown(token)} was not appended twice")
+            return None if versions.ambiguous else _alone(reader, f"but {words.shown(token)} was appended once")
     members: Members = []
     for append in versions.appends:
         at = places.get(frozen(append.value))
@@ -280,9 +282,8 @@ def _grown(versions: Versions, longest: list[Any]) -> Members | Violation | None
 
 
 def _divergent(one: Operation, other: Operation) -> Violation:
-    argument = (
-        f"{words.told(one)}, and {words.told(other)}: neither is how the other began, and what was appended is never "
-        "taken back: contradiction"
+    argument = words.contradiction(
+        words.did(one), words.did(other), "neither is how the other began, and what was appended is never taken back"
     )
     return Violation((one, other), argument)
 

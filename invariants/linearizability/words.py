@@ -1,8 +1,9 @@
-"""Operations and arguments in words."""
+"""Operations and arguments in words, in the manner of Elle: who saw what, what that says of others, where it breaks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from invariants.linearizability.operations import NOT_TOLD, Operation
@@ -11,51 +12,109 @@ SHOWN_ITEMS, SHOWN_CHARACTERS = 8, 60
 
 
 def shown(value: Any) -> str:
-    """A value, shortened: of a long list or string the end tells most."""
+    """A value as JSON has it where it can, shortened: of a long list or string the end tells most."""
     if isinstance(value, list | tuple) and len(value) > SHOWN_ITEMS:
         return f"[… {', '.join(map(shown, value[-SHOWN_ITEMS:]))}] ({len(value)} items)"
-    text = repr(list(value) if isinstance(value, tuple) else value)
+    if isinstance(value, list | tuple):
+        text = f"[{', '.join(map(shown, value))}]"
+    elif value is None or isinstance(value, str | int | float):
+        text = json.dumps(value, ensure_ascii=False)
+    else:
+        text = repr(value)
     return text if len(text) <= SHOWN_CHARACTERS else f"…{text[-SHOWN_CHARACTERS:]}"
 
 
 def name(operation: Operation) -> str:
-    """ "write 4" """
-    return f"{operation.f} {operation.number}"
+    """ "write #4", or "write c0/17" where the history has names of its own"""
+    return f"{operation.f} {operation.label or f'#{operation.number}'}"
 
 
 def told(operation: Operation) -> str:
-    """ "write 4 of 3", "read 7, which returned 3", with its outcome if that is not plain."""
+    """As a noun: "write #4 of 3", "read #7", "cas #5 from 3 to 4"."""
+    match operation.f:
+        case "read" | "delete":
+            return name(operation)
+        case "cas":
+            return f"{name(operation)} from {shown(operation.expected)} to {shown(operation.value)}"
+        case _:
+            return f"{name(operation)} of {shown(operation.value)}"
+
+
+def did(operation: Operation) -> str:
+    """As a sentence: "read #7 returned 3", "cas #5 made 4 of 3", "append #2 of 7 was refused, finding "a"."""
+    if operation.status == "refused":
+        found = "" if operation.result is NOT_TOLD else f", finding {shown(operation.result)}"
+        return f"{told(operation)} was refused{found}"
     match operation.f:
         case "read":
-            what = f"{name(operation)}, which returned {shown(operation.result)}"
+            return f"{name(operation)} returned {shown(operation.result)}"
         case "cas":
-            what = f"{name(operation)} from {shown(operation.expected)} to {shown(operation.value)}"
-        case "delete":
-            what = name(operation)
+            what = f"{name(operation)} made {shown(operation.value)} of {shown(operation.expected)}"
+        case "write":
+            what = f"{name(operation)} wrote {shown(operation.value)}"
+        case "append":
+            what = f"{name(operation)} appended {shown(operation.value)}"
         case _:
-            what = f"{name(operation)} of {shown(operation.value)}"
-    if operation.status == "unknown":
-        return f"{what} (of unknown outcome)"
-    if operation.status == "refused":
-        found = "" if operation.result is NOT_TOLD else f", which found {shown(operation.result)}"
-        return f"{what} (refused{found})"
-    return what
+            what = f"{name(operation)} deleted it"
+    return f"{what} (outcome unknown)" if operation.status == "unknown" else what
 
 
-def times(operation: Operation) -> str:
-    """ "called at 3, returned at 5" """
-    if operation.returned is None or operation.status == "unknown":
-        return f"called at {operation.called}, never returned"
-    return f"called at {operation.called}, returned at {operation.returned}"
+def seen(operation: Operation) -> str:
+    """What an operation that sees something saw: a read's value, what a cas found."""
+    return shown(operation.expected if operation.f == "cas" and changes(operation) else operation.result)
+
+
+def changes(operation: Operation) -> bool:
+    """Whether it changed the state, rather than see it."""
+    return operation.f != "read" and operation.status != "refused"
+
+
+def contradiction(*clauses: str) -> str:
+    return f"{'; '.join(clauses)}: contradiction"
+
+
+class Telling:
+    """Clauses of one argument: what was said of an operation once is not said again."""
+
+    def __init__(self) -> None:
+        self.clauses: list[str] = []
+        self._known: set[int] = set()
+
+    def saw(self, operations: Iterable[Operation], which: str = "") -> None:
+        """That these, of which each saw something, saw it; `which` is added to the first."""
+        for operation in operations:
+            if operation.number not in self._known and not changes(operation):
+                self._known.add(operation.number)
+                self.clauses.append(f"{did(operation)}{which}")
+                which = ""
+
+    def of(self, operation: Operation) -> str:
+        """The operation as a noun."""
+        if operation.number in self._known:
+            return name(operation)
+        self._known.add(operation.number)
+        return f"{told(operation)} (outcome unknown)" if operation.status == "unknown" else told(operation)
+
+    def over_before(self, operation: Operation, other: Operation) -> None:
+        """That one had returned before the other was called, which is what real time has to say."""
+        self.clauses.append(f"{self.of(operation)} had returned before {self.of(other)} was called")
+
+    def so(self, conclusion: str) -> str:
+        """The whole argument."""
+        return contradiction(*self.clauses, conclusion)
 
 
 def no_order(core: Sequence[Operation]) -> str:
     """The argument for a core that a search has found: what was tried, and with what freedom."""
     if len(core) == 1:
-        return f"{told(core[0])} ({times(core[0])}): nothing else that happened allows that: contradiction"
-    lines = "; ".join(f"{told(operation)} ({times(operation)})" for operation in core)
-    return (
-        f"{lines}: each order of these in which none stands before one that had returned when it was called was tried, "
-        "with every other write of the key, within its own times, happening or not as need be; "
-        "none gives all of these results: contradiction"
+        return contradiction(did(core[0]), "nothing that happened on the key allows that")
+    return contradiction(
+        *map(did, core),
+        "no order of these that respects real time gives all of these results, whichever other writes of the key come "
+        "between them (all were tried)",
     )
+
+
+def against_the_log(reason: str) -> str:
+    """A finding of its own: what is said where clients saw a history that has an order, but not that of the log."""
+    return f"log order disagrees with the client history: {reason}"

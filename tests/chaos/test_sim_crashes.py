@@ -11,7 +11,7 @@ from test_sim_cluster import SLOW_SYNC, harness, put, reported_by
 from chaos.schedule import Failpoint
 from invariants.events import EntryAppended, MessageSent, NodeExited, NodeLaunched, Started
 from raft.core import Core
-from raft.machine import Machine, Result
+from raft.machine import NOWHERE, Machine, Place, Result
 from raft.node import EXIT_CRASHED, EXIT_REFUSED, Parts
 from raft.wal import FILE
 
@@ -95,10 +95,10 @@ def test_a_command_whose_step_ends_at_a_failpoint_gets_no_answer_of_its_own() ->
 
 
 class DiesApplying(Machine):
-    def apply(self, command: bytes) -> Result | None:
+    def apply(self, command: bytes, place: Place = NOWHERE) -> Result | None:
         if b"poison" in command:
             raise RuntimeError("it was poisoned")
-        return super().apply(command)
+        return super().apply(command, place)
 
 
 class DiesVoting(Core):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from invariants.linearizability.check import check
 from invariants.linearizability.operations import NOT_TOLD, Model, Operation
 from invariants.linearizability.readers.edn import keyword
 from invariants.linearizability.readers.formats import READERS, Format, contents, guess, model_for
-from invariants.linearizability.readers.history_file import HistoryError, ReadHistory
+from invariants.linearizability.readers.history_file import HistoryError, Place, ReadHistory
 
 
 def read(form: Format, text: str, model: Model | None = None) -> ReadHistory:
@@ -48,16 +51,56 @@ def test_a_run_s_history_is_read_with_what_refused_operations_found() -> None:
         + line("info", 1, "delete", 33, error="no answer in time")
         + line("invoke", 2, "get", 34),
     )
-    assert history == ReadHistory(
-        [
-            Operation(0, "x", "write", 1, 3, value="a", process=0),
-            Operation(1, "x", "cas", 2, 4, value="b", expected="c", result="a", status="refused", process=1),
-            Operation(2, "x", "append", 5, 6, value="t", result="a", status="refused", process=2),
-            Operation(3, "x", "read", 7, 9, result=("t", "u"), process=0),
-            Operation(4, "x", "delete", 8, None, status="unknown", process=1),
-            Operation(5, "x", "read", 11, None, status="unknown", process=2),
-        ],
+    told = [
+        Operation(0, "x", "write", 1, 1, value="a", process=0),
+        Operation(1, "x", "cas", 1, 2, value="b", expected="c", result="a", status="refused", process=1),
+        Operation(2, "x", "append", 3, 3, value="t", result="a", status="refused", process=2),
+        Operation(3, "x", "read", 3, 5, result=("t", "u"), process=0),
+        Operation(4, "x", "delete", 4, None, status="unknown", process=1),
+        Operation(5, "x", "read", 6, None, status="unknown", process=2),
+    ]
+    assert history.operations == [msgspec.structs.replace(each, label=f"c{each.process}/1") for each in told]
+    assert history.places[:2] == [Place(1, 3, 10, 10), Place(2, 4, 10, 20)]
+    assert history.places[4:] == [Place(8, None, 31, None), Place(11, None, 34, None)]
+    assert (history.ticks, history.log_order) == (1_000_000, [0, 1, 2, 3])
+
+
+def test_what_has_the_same_time_overlaps_but_a_process_goes_on_after_itself() -> None:
+    history = read(
+        "jsonl",
+        line("invoke", 0, "put", 10, value="a")
+        + line("ok", 0, "put", 20)
+        + line("invoke", 1, "get", 20)
+        + line("invoke", 0, "get", 20)
+        + line("ok", 1, "get", 20)
+        + line("ok", 0, "get", 21, value="a"),
     )
+    assert [(each.called, each.returned) for each in history.operations] == [(1, 2), (2, 3), (3, 4)]
+    assert check(history.operations, "kv").verdict == "valid", "the read of nothing came before the write"
+
+
+def test_an_index_is_a_finer_order_than_the_clock() -> None:
+    text = (
+        jepsen(0, "invoke", "write", "3", ", :time 5, :index 0")
+        + jepsen(0, "ok", "write", "3", ", :time 5, :index 1")
+        + jepsen(1, "invoke", "read", "nil", ", :time 5, :index 2")
+        + jepsen(1, "ok", "read", "nil", ", :time 5, :index 3")
+    )
+    assert check(read("edn", text, "register").operations, "register").verdict == "violated"
+    without = re.sub(r", :index \d", "", text)
+    assert check(read("edn", without, "register").operations, "register").verdict == "valid"
+
+
+def test_answers_that_name_the_same_entry_have_what_changed_something_first() -> None:
+    history = read(
+        "jsonl",
+        line("invoke", 0, "get", 10)
+        + line("invoke", 1, "put", 11, value="a")
+        + line("ok", 1, "put", 12, index=4, term=1)
+        + line("invoke", 2, "put", 13, value="b")
+        + line("ok", 0, "get", 14, value="a", index=4, term=1),
+    )
+    assert history.log_order == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -94,11 +137,13 @@ END = line("ok", 0, "put", 2)
 
 
 def test_a_last_line_that_a_kill_tore_is_left_out() -> None:
-    open_write = Operation(0, "x", "write", 1, None, "ä", status="unknown", process=0)
+    open_write = Operation(0, "x", "write", 1, None, "ä", status="unknown", process=0, label="c0/1")
     for kept in range(1, len(END) - 1):
-        assert read("jsonl", CALL + END[:kept]) == ReadHistory([open_write], torn=True)
+        history = read("jsonl", CALL + END[:kept])
+        assert (history.operations, history.torn) == ([open_write], True)
     within_a_character = (CALL + '{"type":"ö').encode()[:-1]
-    assert READERS["jsonl"].read("h", within_a_character, "kv") == ReadHistory([open_write], torn=True)
+    history = READERS["jsonl"].read("h", within_a_character, "kv")
+    assert (history.operations, history.torn) == ([open_write], True)
 
 
 def test_a_last_line_that_lacks_its_newline_alone_counts() -> None:
@@ -166,17 +211,17 @@ def test_a_log_of_jepsen_is_read() -> None:
         )
         + "INFO [2021-06-01 12:00:00,123] jepsen worker 0 - jepsen.util 0\t:invoke\t:cas\t[3 4]\n"
     )
-    assert read("jepsen-log", text) == ReadHistory(
-        [
-            Operation(0, None, "read", 2, 5, process=0),
-            Operation(1, None, "write", 3, None, value=3, status="unknown", process=1),
-            Operation(2, None, "cas", 6, 7, value=-4, expected=3, result=NOT_TOLD, status="refused", process=0),
-            Operation(3, None, "read", 15, 16, result=3, process=7),
-            Operation(4, None, "cas", 17, None, value=4, expected=3, status="unknown", process=0),
-        ],
-        failed=3,
-        skipped=2,
-    )
+    history = read("jepsen-log", text)
+    assert history.operations == [
+        Operation(0, None, "read", 1, 3, process=0),
+        Operation(1, None, "write", 2, None, value=3, status="unknown", process=1),
+        Operation(2, None, "cas", 4, 5, value=-4, expected=3, result=NOT_TOLD, status="refused", process=0),
+        Operation(3, None, "read", 12, 13, result=3, process=7),
+        Operation(4, None, "cas", 14, None, value=4, expected=3, status="unknown", process=0),
+    ]
+    lines = [(place.called_line, place.returned_line) for place in history.places]
+    assert lines == [(2, 5), (3, None), (6, 7), (15, 16), (17, None)]
+    assert (history.ticks, history.failed, history.skipped) == (0, 3, 2)
 
 
 WRITE = logged("1 :invoke :write\t12")
@@ -252,15 +297,15 @@ def test_a_store_of_strings_in_edn_is_read() -> None:
         + store(3, "invoke", "put", '"d"')
         + store(3, "ok", "put")
     )
-    assert read("kv-edn", text) == ReadHistory(
-        [
-            Operation(0, "0", "append", 1, 5, value="a\nb", process=1),
-            Operation(1, "0", "read", 2, 6, result="", process=2),
-            Operation(2, "1", "write", 7, None, value="c", status="unknown", process=1),
-            Operation(3, "0", "write", 11, 12, value="d", process=3),
-        ],
-        failed=1,
-    )
+    history = read("kv-edn", text)
+    assert history.operations == [
+        Operation(0, "0", "append", 1, 3, value="a\nb", process=1),
+        Operation(1, "0", "read", 2, 4, result="", process=2),
+        Operation(2, "1", "write", 5, None, value="c", status="unknown", process=1),
+        Operation(3, "0", "write", 8, 9, value="d", process=3),
+    ]
+    lines = [(place.called_line, place.returned_line) for place in history.places]
+    assert (lines, history.failed) == ([(1, 5), (2, 6), (7, None), (11, 12)], 1)
 
 
 APPEND = store(1, "invoke", "append", '"a"')
@@ -321,19 +366,20 @@ def test_a_register_of_jepsen_is_read() -> None:
     )
     expected = ReadHistory(
         [
-            Operation(0, None, "write", 1, 3, value=3, process=0),
-            Operation(1, None, "read", 5, 7, result=3, process=0),
-            Operation(2, None, "cas", 8, None, value=-4, status="unknown", process=0),
+            Operation(0, None, "write", 1, 2, value=3, process=0),
+            Operation(1, None, "read", 4, 6, result=3, process=0),
+            Operation(2, None, "cas", 7, None, value=-4, status="unknown", process=0),
         ],
+        [Place(1, 3, 5, 4), Place(5, 7, None, None), Place(8, None, None, None)],
+        ticks=1_000_000_000,
         failed=1,
         skipped=1,
     )
     assert read("edn", text, "register") == expected
     assert read("edn", f"[{text}]", "register") == expected
     one_line = read("edn", f"({text.replace(chr(10), ' ')})", "register")
-    assert [(each.called, each.returned) for each in one_line.operations] == [(1, 2), (4, 6), (7, None)]
-    assert one_line.moved == dict.fromkeys(range(2, 8), 1)
-    assert [one_line.line_of(time) for time in (1, 2, 7)] == [1, 1, 1]
+    assert one_line.operations == expected.operations
+    assert {(place.called_line, place.returned_line) for place in one_line.places} == {(1, 1), (1, None)}
 
 
 def test_registers_with_keys_are_told_by_their_first_operation() -> None:
@@ -419,7 +465,7 @@ ALLOWED = "the :value of :{}: expected nil, an integer, a string or a keyword, g
         ),
         (
             jepsen(0, "invoke", "read", more=" :time 7") + jepsen(":nemesis", "info", "stop", more=" :time 6"),
-            "h:2: time goes back from 7 to 6 (:time); expected lines in order of time",
+            "h:2: time goes back from 7 to 6 ns (:time); expected lines in order of time",
         ),
         (
             jepsen(0, "invoke", "read", more=" :index 7") + jepsen(0, "ok", "read", more=" :index 7"),

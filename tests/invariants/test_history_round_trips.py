@@ -27,6 +27,7 @@ class Event(NamedTuple):
     value: Any = None
     expected: Any = None
     told: Any = None
+    line: int = 0
 
 
 class Shape(NamedTuple):
@@ -54,7 +55,7 @@ def _jsonl(event: Event) -> str:
     told = {"value": event.told} if event.kind in ("ok", "refused") else {}
     kind = "fail" if event.kind == "refused" else event.kind
     head = {"type": kind, "process": event.process, "client": "c", "op": f"c/{event.process}", "f": f, "key": event.key}
-    return json.dumps(head | {"t_us": 1} | called | decided | told)
+    return json.dumps(head | {"t_us": event.line} | called | decided | told)
 
 
 def _logged(event: Event) -> str:
@@ -146,9 +147,17 @@ SHAPES = [
 ]
 
 
+class History(NamedTuple):
+    """The lines of a file, and what is to be read: the operations with their lines, and how many failed."""
+
+    lines: list[str]
+    operations: list[Operation]
+    places: list[tuple[int, int | None]]
+    failed: int
+
+
 @st.composite
-def histories(draw: st.DrawFn, shape: Shape) -> tuple[list[str], list[Operation], int]:
-    """The lines of a file, and what is to be read: the operations, and how many failed."""
+def histories(draw: st.DrawFn, shape: Shape) -> History:
     lines: list[str] = []
     calls: list[tuple[int, Event]] = []
     ends: dict[int, tuple[int, Event]] = {}
@@ -160,16 +169,20 @@ def histories(draw: st.DrawFn, shape: Shape) -> tuple[list[str], list[Operation]
         process = client + 3 * sum(end.kind == "info" and end.process % 3 == client for _, end in ends.values())
         if process in running:
             call = running.pop(process)
-            event = _ended(draw, shape, calls[call][1])
+            event = _ended(draw, shape, calls[call][1])._replace(line=now)
             ends[call] = (now, event)
         else:
             f = draw(st.sampled_from(shape.functions))
             value = None if f in ("read", "delete") else draw(shape.values)
-            event = Event(process, "invoke", f, draw(shape.keys), value, draw(shape.values) if f == "cas" else None)
+            event = Event(
+                process, "invoke", f, draw(shape.keys), value, draw(shape.values) if f == "cas" else None, line=now
+            )
             running[process] = len(calls)
             calls.append((now, event))
         lines.append(shape.line(event))
+    told_at = sorted([line for line, _ in calls] + [line for line, end in ends.values() if end.kind != "info"])
     operations: list[Operation] = []
+    places: list[tuple[int, int | None]] = []
     for number, (called, event) in enumerate(calls):
         returned, end = ends.get(number, (None, event))
         if end.kind == "fail":
@@ -177,21 +190,23 @@ def histories(draw: st.DrawFn, shape: Shape) -> tuple[list[str], list[Operation]
         status = "unknown" if end.kind in ("invoke", "info") else end.kind
         over = returned if status != "unknown" else None
         told = end.told if status == "refused" or (status == "ok" and event.f == "read") else None
+        places.append((called, over))
         operations.append(
             Operation(
                 len(operations),
                 event.key,
                 event.f,
-                called,
-                over,
+                told_at.index(called) + 1,
+                None if over is None else told_at.index(over) + 1,
                 event.value,
                 event.expected,
                 told,
                 status,
                 event.process,
+                f"c/{event.process}" if shape.form == "jsonl" else "",
             )  # type: ignore[arg-type]
         )
-    return lines, operations, len(calls) - len(operations)
+    return History(lines, operations, places, len(calls) - len(operations))
 
 
 def _ended(draw: st.DrawFn, shape: Shape, call: Event) -> Event:
@@ -208,11 +223,11 @@ def _ended(draw: st.DrawFn, shape: Shape, call: Event) -> Event:
 def test_what_is_written_is_read(shape: Shape) -> None:
     @settings(max_examples=40, deadline=None, derandomize=True)
     @given(histories(shape), st.booleans())
-    def there_and_back(history: tuple[list[str], list[Operation], int], windows: bool) -> None:
-        lines, operations, failed = history
-        text = ("\r\n" if windows else "\n").join([*lines, ""])
+    def there_and_back(history: History, windows: bool) -> None:
+        text = ("\r\n" if windows else "\n").join([*history.lines, ""])
         found = READERS[shape.form].read("h", text.encode(), shape.model)
-        assert (found.operations, found.moved, found.failed) == (operations, {}, failed)
+        assert (found.operations, found.failed) == (history.operations, history.failed)
+        assert [(place.called_line, place.returned_line) for place in found.places] == history.places
         assert guess(Path("h"), text.encode()) == shape.form
 
     there_and_back()
@@ -222,7 +237,7 @@ def test_what_is_written_is_read(shape: Shape) -> None:
 def test_a_file_that_ends_within_a_line_is_refused(shape: Shape) -> None:
     @settings(max_examples=10, deadline=None, derandomize=True)
     @given(histories(shape))
-    def cut(history: tuple[list[str], list[Operation], int]) -> None:
+    def cut(history: History) -> None:
         raw = "\n".join(history[0]).encode()
         last = len(history[0][-1].encode())
         for gone in range(0 if shape.form == "jepsen-log" else 1, last):  # a map is whole without its newline

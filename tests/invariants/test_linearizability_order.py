@@ -6,7 +6,7 @@ import pytest
 from linearizability_scripts import op
 
 from invariants.linearizability.check import check_with_order
-from invariants.linearizability.operations import NOT_TOLD, Operation
+from invariants.linearizability.operations import NOT_TOLD, Answer, Operation
 from invariants.linearizability.order import check_order
 
 WRITE = op(0, "write", 0, 10, value="a")
@@ -24,10 +24,10 @@ def test_a_linearization_is_one_with_the_unknown_or_without() -> None:
 @pytest.mark.parametrize(
     ("order", "reason"),
     [
-        ([0, 2, 1], "operation 2 was called at 20, after operation 1 returned at 15"),
-        ([1, 0, 2], "operation 1 (read) could not have this result"),
-        ([0, 1, 3, 2], "operation 2 (read) could not have this result"),
-        ([0, 1], "operation 2 happened and is not in the order"),
+        ([0, 2, 1], "read #2 was called after read #1 had returned, and stands before it"),
+        ([1, 0, 2], 'read #1 returned "a", which was not there where it stands'),
+        ([0, 1, 3, 2], 'read #2 returned "a", which was not there where it stands'),
+        ([0, 1], "read #2 happened and is not in the order"),
         ([0, 1, 2, 1], "names an operation twice"),
         ([0, 1, 2, 9], "operation 9, which is not in the history"),
     ],
@@ -85,10 +85,30 @@ def test_kv_refuses_what_our_state_machine_refuses(last: Operation) -> None:
 
 
 def test_an_order_that_is_wrong_for_a_right_history_is_a_finding_of_its_own() -> None:
-    compared = check_with_order(HISTORY, [1, 0, 2], "register")
+    history = [WRITE, READ, LATE]
+    compared = check_with_order(history, [1, 0, 2], "register")
     assert compared.answer.verdict == "valid"
     assert compared.disagreement is not None and compared.disagreement.operation == READ
-    assert check_with_order(HISTORY, [0, 1, 2], "register").disagreement is None
+    assert check_with_order(history, [0, 1, 2], "register").disagreement is None
+
+
+def test_an_order_that_does_not_have_all_contradicts_nothing_but_time() -> None:
+    unseen = [op(0, "write", 0, None, value=1, status="unknown"), op(1, "read", 2, 3, result=1)]
+    assert check_with_order(unseen, [1], "register").disagreement is None, "the unknown write came before, unplaced"
+    assert check_with_order([WRITE, READ], [1], "register").disagreement is None, "so did the write"
+    late = [*unseen, op(2, "read", 5, 6, result=1)]
+    compared = check_with_order(late, [2, 1], "register")
+    assert compared.answer.verdict == "valid" and compared.disagreement is not None
+
+
+def test_an_order_that_is_right_for_each_key_may_be_wrong_between_them() -> None:
+    history = [op(0, "write", 0, 1, value=1, key="x"), op(1, "write", 2, 3, value=1, key="y")]
+    compared = check_with_order(history, [1, 0], "register")
+    assert compared.answer == Answer("valid", 2)
+    assert (
+        compared.disagreement is not None
+        and "write #1 of 1 was called after write #0 of 1" in compared.disagreement.reason
+    )
 
 
 def test_a_violation_is_one_whatever_order_is_proposed() -> None:

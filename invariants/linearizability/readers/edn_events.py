@@ -1,7 +1,7 @@
 """The lines of a history in EDN: maps with :process, :type and :f, in the order in which things happened.
 
 Only processes that are numbers are clients; the nemesis and others are skipped. Where an :index is given it is the
-order, and must grow from line to line; where not, and a :time is, that must not go back.
+order, and must grow from line to line; where not, and a :time is (in nanoseconds), that must not go back.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ from typing import Any, NamedTuple
 from invariants.linearizability.operations import NOT_TOLD
 from invariants.linearizability.readers.edn import Keyword, Tagged, forms, keyword, shown
 from invariants.linearizability.readers.history_file import HistoryError, decoded
-from invariants.linearizability.readers.pairing import Ending, Pairing
+from invariants.linearizability.readers.pairing import Ending, Pairing, Unit
 
 PROCESS, TYPE, F, KEY, VALUE, TIME, INDEX = map(keyword, ("process", "type", "f", "key", "value", "time", "index"))
 INVOKE, OK, FAIL, INFO = map(keyword, ("invoke", "ok", "fail", "info"))
 
 _OP_TAG = "jepsen.history.Op"
 _ENDINGS: dict[Keyword, Ending] = {OK: "ok", FAIL: "fail", INFO: "info"}
+
+
+NANOSECONDS = Unit("ns (:time)", 1_000_000_000)
 
 
 class Event(NamedTuple):
@@ -68,18 +71,16 @@ class EdnEvents:
 
     def _in_order(self, line: int, form: dict[Any, Any]) -> None:
         index, time = form.get(INDEX), form.get(TIME)
+        for name, value in ((":index", index), (":time", time)):
+            if value is not None and type(value) is not int:
+                raise HistoryError(self._file, line, f"the {name}: expected an integer, got {shown(value)}")
         if index is not None:
-            if type(index) is not int:
-                raise HistoryError(self._file, line, f"the :index: expected an integer, got {shown(index)}")
             if self._index is not None and index <= self._index:
                 raise HistoryError(
                     self._file, line, f":index {index} comes after {self._index}; expected lines in their order"
                 )
             self._index = index
-        elif time is not None:
-            if type(time) is not int:
-                raise HistoryError(self._file, line, f"the :time: expected an integer, got {shown(time)}")
-            self._pairing.on_time(line, time, "(:time)")
+        self._pairing.on_time(line, time, ordered=index is not None)
 
 
 def is_scalar(value: Any) -> bool:

@@ -17,19 +17,35 @@ class HistoryError(Exception):
         super().__init__(f"{file}: {message}" if line is None else f"{file}:{line}: {message}")
 
 
-class ReadHistory(msgspec.Struct, frozen=True):
-    """The operations in the order of their calls, numbered from 0.
+class Place(msgspec.Struct, frozen=True, gc=False):
+    """Where a file tells of an operation: the lines of its call and its return, and what the clock showed at each."""
 
-    Their times are the numbers of the lines that tell of them: the order of the lines is the order in which the
-    clients' harness saw things happen, which is finer than its clock. Where several share a line, each is later than
-    the one before, and `moved` has the true line of a time that is not its own.
+    called_line: int
+    returned_line: int | None
+    called_clock: int | None
+    returned_clock: int | None
+
+
+class ReadHistory(msgspec.Struct, frozen=True):
+    """The operations in the order of their calls, numbered from 0; `places` says where each of them is told of.
+
+    Their times count the moments of the file. Each line is a moment of its own, later than all before it; but where the
+    order of lines rests on nothing but a clock, what has the same time shares a moment, and so overlaps, until a
+    process that has ended an operation in it calls the next one.
+
+    `ticks` is how many units of the clock make a second, 0 for a file without one.
+
+    `log_order` has, by the index of the log entry that each answer names, the numbers of the operations; it is empty
+    where no answer names one.
 
     `failed` operations certainly did not happen and tell nothing, so they are not among the operations; `skipped`
     lines are not a client's. `torn`: the last line was cut short, and left out.
     """
 
     operations: list[Operation]
-    moved: dict[int, int] = {}
+    places: list[Place]
+    ticks: int = 0
+    log_order: list[int] = []
     failed: int = 0
     skipped: int = 0
     torn: bool = False
@@ -38,10 +54,6 @@ class ReadHistory(msgspec.Struct, frozen=True):
     def keys(self) -> int:
         """How many keys the operations are on."""
         return len({operation.key for operation in self.operations})
-
-    def line_of(self, time: int) -> int:
-        """The line of a call or return."""
-        return self.moved.get(time, time)
 
 
 def decoded(file: str, raw: bytes) -> str:

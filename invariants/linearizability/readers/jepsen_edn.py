@@ -17,7 +17,7 @@ from typing import Any
 
 from invariants.linearizability.operations import NOT_TOLD, Function, Model
 from invariants.linearizability.readers.edn import shown
-from invariants.linearizability.readers.edn_events import EdnEvents, Event, is_scalar
+from invariants.linearizability.readers.edn_events import NANOSECONDS, EdnEvents, Event, is_scalar
 from invariants.linearizability.readers.history_file import HistoryError, ReadHistory
 from invariants.linearizability.readers.pairing import Pairing
 
@@ -34,7 +34,7 @@ _NAMES: dict[str, tuple[Function, ...]] = {
 
 def read(file: str, raw: bytes, model: Model) -> ReadHistory:
     """The history in a file's content; `file` is its name in errors."""
-    pairing = Pairing(file, shown)
+    pairing = Pairing(file, NANOSECONDS, shown)
     events = EdnEvents(file, raw, pairing)
     reader = _Lists(pairing) if model == "list-append" else _Registers(pairing)
     for event in events:

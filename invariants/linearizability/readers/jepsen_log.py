@@ -27,7 +27,7 @@ _FUNCTIONS: dict[str, Function] = {"read": "read", "write": "write", "cas": "cas
 
 def read(file: str, raw: bytes, model: Model) -> ReadHistory:
     """The history in a file's content; `file` is its name in errors."""
-    pairing = Pairing(file, shown)
+    pairing = Pairing(file, shown=shown)
     skipped = 0
     lines = decoded(file, raw).split("\n")
     if lines.pop():  # "[1 2" shows that it was cut, but a 12 that was cut is a 1

@@ -3,8 +3,8 @@
     {"type":"invoke","process":0,"client":"c0","op":"c0/1","f":"put","key":"x","t_us":1000,"value":"a"}
     {"type":"ok","process":0,"client":"c0","op":"c0/1","f":"put","key":"x","t_us":1500,"index":7,"term":1}
 
-One harness wrote the lines as its clients saw things happen, so a line is later than all before it, at one microsecond
-as well. A cas or an append that a node refused (it has an `index`) says what it found there in `value`.
+Times are microseconds; what has the same time overlaps. A cas or an append that a node refused (it has an `index`) says
+what it found there in `value`.
 
 A last line that a kill tore is left out: it answers an operation, which then stays open, or calls one that nobody saw.
 """
@@ -19,7 +19,9 @@ import msgspec
 from invariants.history import Op, OpFunction, Value, decode
 from invariants.linearizability.operations import Function, Model
 from invariants.linearizability.readers.history_file import HistoryError, ReadHistory, shown
-from invariants.linearizability.readers.pairing import Paired, Pairing
+from invariants.linearizability.readers.pairing import Paired, Pairing, Unit
+
+MICROSECONDS = Unit("us", 1_000_000)
 
 _FUNCTIONS: dict[OpFunction, Function] = {
     "get": "read",
@@ -54,21 +56,20 @@ class Lines:
     """The lines of a history, each with its number (from 1), as they are read or as they happen."""
 
     def __init__(self, file: str) -> None:
-        self.pairing = Pairing(file)
-        self._names: dict[int, str] = {}
+        self.pairing = Pairing(file, MICROSECONDS)
 
     def take(self, number: int, op: Op) -> None:
         """Raises HistoryError for a line that cannot follow those before it."""
         pairing = self.pairing
-        pairing.on_time(number, op.t_us, "us")
+        pairing.on_time(number, op.t_us)
         if op.type == "invoke":
             _check_call(pairing, number, op)
-            pairing.call(number, op.process, _FUNCTIONS[op.f], op.key, op.value, op.expected)
-            self._names[op.process] = op.op
+            paired = pairing.call(number, op.process, _FUNCTIONS[op.f], op.key, op.value, op.expected)
+            paired.label = op.op
         else:
             paired = pairing.end(number, op.process, _FUNCTIONS[op.f], op.type)
             pairing.same(number, "key", op.key, paired, paired.key)
-            pairing.same(number, "op", op.op, paired, self._names[op.process])
+            pairing.same(number, "op", op.op, paired, paired.label)
             _ended(paired, op)
 
 
@@ -85,6 +86,7 @@ def _check_call(pairing: Pairing, line: int, op: Op) -> None:
 
 
 def _ended(paired: Paired, op: Op) -> None:
+    paired.index = op.index
     if op.type == "ok" and op.f == "get":
         paired.result = _held(op.value)
     elif op.type == "fail" and _tells(op):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from invariants.linearizability.operations import NOT_TOLD, Function, Model
 from invariants.linearizability.readers.edn import shown
-from invariants.linearizability.readers.edn_events import EdnEvents, Event, is_scalar
+from invariants.linearizability.readers.edn_events import NANOSECONDS, EdnEvents, Event, is_scalar
 from invariants.linearizability.readers.history_file import ReadHistory
 from invariants.linearizability.readers.pairing import Pairing
 
@@ -21,7 +21,7 @@ _FUNCTIONS: dict[str, Function] = {"get": "read", "put": "write", "append": "app
 
 def read(file: str, raw: bytes, model: Model) -> ReadHistory:
     """The history in a file's content; `file` is its name in errors."""
-    pairing = Pairing(file, shown)
+    pairing = Pairing(file, NANOSECONDS, shown)
     events = EdnEvents(file, raw, pairing)
     for event in events:
         f = _FUNCTIONS.get(event.f)

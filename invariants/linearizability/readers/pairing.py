@@ -7,20 +7,41 @@ both may have happened, or may yet, however late.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from invariants.linearizability.operations import Function, Operation, Status
-from invariants.linearizability.readers.history_file import HistoryError, ReadHistory, shown
+from invariants.linearizability.readers.history_file import HistoryError, Place, ReadHistory, shown
 
 Ending = Literal["ok", "fail", "info"]
 
 
+class Unit(NamedTuple):
+    """The unit of a file's times: its name, and how many make a second."""
+
+    name: str
+    ticks: int
+
+
+NO_CLOCK = Unit("", 0)
+
+
+class Moment(NamedTuple):
+    """When a call or a return was: a number that grows, its line, and what the clock showed."""
+
+    number: int
+    line: int
+    clock: int | None
+
+
 class Paired:
-    """One operation on its way. A reader sets `result`, and `status` where a failed operation told what it found."""
+    """One operation on its way. A reader sets `result`, `status` where a failed operation told what it found, and
+    where the file has one, `label`, its name there, and `index`, the log entry that its answer names."""
 
-    __slots__ = ("called", "expected", "f", "key", "process", "result", "returned", "status", "value")
+    __slots__ = (
+        "called", "expected", "f", "index", "key", "label", "process", "result", "returned", "status", "value",
+    )  # fmt: skip
 
-    def __init__(self, called: int, process: Any, f: Function, key: Any, value: Any, expected: Any) -> None:
+    def __init__(self, called: Moment, process: Any, f: Function, key: Any, value: Any, expected: Any) -> None:
         self.called = called
         self.process = process
         self.f = f
@@ -28,52 +49,75 @@ class Paired:
         self.value = value
         self.expected = expected
         self.result: Any = None
-        self.returned: int | None = None
+        self.returned: Moment | None = None
         self.status: Status | Literal["failed"] = "unknown"
+        self.label = ""
+        self.index: int | None = None
+
+    def operation(self, number: int) -> Operation:
+        assert self.status != "failed"
+        returned = None if self.returned is None else self.returned.number
+        told = self.value, self.expected, self.result, self.status, self.process, self.label
+        return Operation(number, self.key, self.f, self.called.number, returned, *told)
+
+    def place(self) -> Place:
+        """Where it stands in the file."""
+        called, returned = self.called, self.returned
+        if returned is None:
+            return Place(called.line, None, called.clock, None)
+        return Place(called.line, returned.line, called.clock, returned.clock)
 
 
 class Pairing:
-    """Takes the calls and returns of one file, in its order. `shown` writes values as the file does."""
+    """Takes the calls and returns of one file, in its order. `shown` writes values as the file does; `unit` is that of
+    its lines' times."""
 
-    def __init__(self, file: str, shown: Callable[[Any], str] = shown) -> None:
+    def __init__(self, file: str, unit: Unit = NO_CLOCK, shown: Callable[[Any], str] = shown) -> None:
         self.file = file
+        self._unit = unit
         self._shown = shown
-        self._now = 0
-        self._moved: dict[int, int] = {}
         self._paired: list[Paired] = []
         self._open: dict[Any, Paired] = {}
-        self._told: int | None = None
+        self._clock: int | None = None
+        self._latest: int | None = None
+        self._ordered = True
+        self._moment = Moment(0, 0, None)
+        self._ended_now: set[Any] = set()
 
-    def on_time(self, line: int, time: int, unit: str) -> None:
-        """The time that a line gives for itself: the order of the lines is trusted only if it agrees."""
-        if self._told is not None and time < self._told:
-            raise self.error(
-                line, f"time goes back from {self._told} to {time} {unit}; expected lines in order of time"
-            )
-        self._told = time
+    def on_time(self, line: int, clock: int | None, *, ordered: bool = False) -> None:
+        """The time that a line gives for itself. It must not go back, unless the lines are `ordered` by more."""
+        if clock is not None and not ordered:
+            if self._latest is not None and clock < self._latest:
+                raise self.error(
+                    line,
+                    f"time goes back from {self._latest} to {clock} {self._unit.name}; expected lines in order of time",
+                )
+            self._latest = clock
+        self._clock = clock
+        self._ordered = ordered or clock is None
 
-    def _tick(self, line: int) -> int:
-        """The time of a call or return in that line."""
-        self._now = max(line, self._now + 1)
-        if self._now != line:
-            self._moved[self._now] = line
-        return self._now
+    def _now(self, line: int, begins: Any = None) -> Moment:
+        """The moment of the line at hand; `begins` is the process that calls something."""
+        number = self._moment.number
+        if self._ordered or self._clock != self._moment.clock or begins in self._ended_now:
+            number += 1
+            self._ended_now.clear()
+        self._moment = Moment(number, line, self._clock)
+        return self._moment
 
-    def _line_of(self, paired: Paired) -> int:
-        return self._moved.get(paired.called, paired.called)
-
-    def call(self, line: int, process: Any, f: Function, key: Any, value: Any = None, expected: Any = None) -> None:
+    def call(self, line: int, process: Any, f: Function, key: Any, value: Any = None, expected: Any = None) -> Paired:
         """An invocation."""
         before = self._open.get(process)
         if before is not None:
             raise self.error(
                 line,
-                f"process {self._shown(process)} calls {f}, but its {before.f} of line {self._line_of(before)} has not "
+                f"process {self._shown(process)} calls {f}, but its {before.f} of line {before.called.line} has not "
                 "ended; expected at most one open operation a process",
             )
-        paired = Paired(self._tick(line), process, f, key, value, expected)
+        paired = Paired(self._now(line, process), process, f, key, value, expected)
         self._paired.append(paired)
         self._open[process] = paired
+        return paired
 
     def end(self, line: int, process: Any, functions: Function | tuple[Function, ...], ending: Ending) -> Paired:
         """A completion, of an operation that does one of these: as far as the ending alone says what became of it."""
@@ -89,14 +133,15 @@ class Pairing:
         if paired.f not in functions:
             raise self.error(line, f"ends a {named}, but process {self._shown(process)} called a {self.where(paired)}")
         if ending != "info":
-            paired.returned = self._tick(line)
+            paired.returned = self._now(line)
+            self._ended_now.add(process)
             paired.status = "ok" if ending == "ok" else "failed"
         return paired
 
     def where(self, paired: Paired) -> str:
         """An operation in an error message: "write of 'x' in line 3"."""
         key = "" if paired.key is None else f" of {self._shown(paired.key)}"
-        return f"{paired.f}{key} in line {self._line_of(paired)}"
+        return f"{paired.f}{key} in line {paired.called.line}"
 
     def same(self, line: int, what: str, told: Any, paired: Paired, called: Any) -> None:
         """A completion may repeat what was called, but not contradict it."""
@@ -113,21 +158,23 @@ class Pairing:
         """All of it, at the end of the file. Raises HistoryError if no client did anything."""
         if not self._paired:
             raise HistoryError(self.file, None, "holds no operation of a client")
-        operations: list[Operation] = []
-        for each in self._paired:
-            if each.status != "failed":
-                operations.append(
-                    Operation(
-                        len(operations),
-                        each.key,
-                        each.f,
-                        each.called,
-                        each.returned,
-                        each.value,
-                        each.expected,
-                        each.result,
-                        each.status,
-                        each.process,
-                    )
-                )
-        return ReadHistory(operations, self._moved, len(self._paired) - len(operations), skipped, torn)
+        happened = [paired for paired in self._paired if paired.status != "failed"]
+        return ReadHistory(
+            [paired.operation(number) for number, paired in enumerate(happened)],
+            [paired.place() for paired in happened],
+            self._unit.ticks if any(paired.called.clock is not None for paired in happened) else 0,
+            _log_order(happened),
+            len(self._paired) - len(happened),
+            skipped,
+            torn,
+        )
+
+
+def _log_order(happened: list[Paired]) -> list[int]:
+    """Of answers that name the same entry, what changed something comes before what saw it, and both in their order."""
+    placed = [
+        (paired.index, paired.f == "read", number)
+        for number, paired in enumerate(happened)
+        if paired.index is not None and paired.returned is not None
+    ]
+    return [number for _, _, number in sorted(placed)]

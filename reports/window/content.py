@@ -1,0 +1,136 @@
+"""What a window shows: the core, a few operations near it, and what was going on meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, Literal
+
+import msgspec
+
+from invariants.linearizability import words
+from invariants.linearizability.operations import Operation
+from invariants.linearizability.readers.history_file import Place, ReadHistory
+from invariants.linearizability.words import changes, seen
+from reports.text import visible
+
+MOST_CORE = 24
+"""A core is a handful; one that could not be made small is shown by its first operations."""
+
+MOST_NEAR = 14
+MOST_SPANS = 10
+
+END_OF_TIME = float("inf")
+
+
+class Bar(msgspec.Struct, frozen=True):
+    """An operation, and where its history tells of it. `core`: it is one of those that cannot all be."""
+
+    operation: Operation
+    place: Place
+    core: bool
+
+    @property
+    def text(self) -> str:
+        """What it did, after its process where it has no name of its own: "3: read #7 returned null"."""
+        operation = self.operation
+        plain = operation.f in ("write", "append", "delete") and operation.status == "ok"
+        who = "" if operation.label else f"{operation.process}: "
+        return visible(f"{who}{words.told(operation) if plain else words.did(operation)}")
+
+    @property
+    def ends(self) -> float:
+        """The moment of its return; what never returned, or may happen later, has no end."""
+        returned = self.operation.returned
+        return END_OF_TIME if returned is None or self.operation.status == "unknown" else returned
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A fault that was in force, or a node that led: from when to when, in units of the history's clock (None: to the
+    end of the run)."""
+
+    kind: Literal["fault", "leader"]
+    label: str
+    begin: int
+    end: int | None
+
+
+class Window(msgspec.Struct, frozen=True):
+    """`bars` by their calls. `left_out` counts operations on the key in this time, `cut` those of the core, that are
+    not drawn. `ticks` is how many units of the clock make a second, 0 where the history has none."""
+
+    key: Any
+    argument: str
+    bars: list[Bar]
+    spans: list[Span]
+    left_out: int
+    cut: int
+    ticks: int
+
+    @property
+    def core(self) -> list[Bar]:
+        return [bar for bar in self.bars if bar.core]
+
+    def clocks(self, *, core: bool) -> tuple[int, int] | None:
+        """From when to when, by the clock, its operations were called and returned; None without a clock."""
+        return _clocks(self.core if core else self.bars)
+
+
+def window(history: ReadHistory, core: Collection[int], key: Any, argument: str, spans: Iterable[Span] = ()) -> Window:
+    """The window around the operations with these numbers, which are on one key."""
+    shown = sorted(core)[:MOST_CORE]
+    numbers = set(shown)
+    own = [operation for operation in history.operations if operation.key == key and operation.number not in core]
+    inside = [history.operations[number] for number in shown]
+    near, left_out = _near(inside, own)
+    drawn = sorted(inside + near, key=lambda operation: (operation.called, operation.number))
+    bars = [Bar(o, history.places[o.number], o.number in numbers) for o in drawn]
+    return Window(key, argument, bars, _meanwhile(bars, spans), left_out, len(core) - len(shown), history.ticks)
+
+
+def _near(core: list[Operation], others: list[Operation]) -> tuple[list[Operation], int]:
+    """A few of the others: who last wrote what the core saw, then what was closest; and how many more overlap it."""
+    moments = sorted({moment for o in core for moment in (o.called, o.returned) if moment is not None})
+    begin, end = moments[0], moments[-1]
+    overlapping = [o for o in others if o.called <= end and (o.returned is None or o.returned >= begin)]
+    sources = _sources(core, others, begin)
+
+    def distance(operation: Operation) -> tuple[bool, int, int]:
+        ends = [moment for moment in (operation.called, operation.returned) if moment is not None]
+        return not changes(operation), min(abs(a - b) for a in ends for b in moments), operation.number
+
+    known = {operation.number for operation in sources}
+    rest = sorted((o for o in overlapping if o.number not in known), key=distance)
+    kept = rest[: max(0, MOST_NEAR - len(sources))]
+    return sources + kept, len(rest) - len(kept)
+
+
+def _sources(core: list[Operation], others: list[Operation], begin: int) -> list[Operation]:
+    """For each value that the core saw, the last to have written it before the core's time."""
+    values = {seen(o) for o in core if not changes(o) or o.f == "cas"}
+    latest: dict[str, Operation] = {}
+    for operation in others:
+        if operation.f in ("write", "cas") and changes(operation) and operation.status == "ok":
+            wrote = seen(msgspec.structs.replace(operation, f="read", result=operation.value))
+            returned = operation.returned
+            if wrote in values and returned is not None and returned < begin:
+                before = latest.get(wrote)
+                if before is None or before.returned is None or before.returned < returned:
+                    latest[wrote] = operation
+    return list(latest.values())
+
+
+def _clocks(bars: list[Bar]) -> tuple[int, int] | None:
+    places = [bar.place for bar in bars]
+    clocks = [c for place in places for c in (place.called_clock, place.returned_clock) if c is not None]
+    return (min(clocks), max(clocks)) if clocks else None
+
+
+def _meanwhile(bars: list[Bar], spans: Iterable[Span]) -> list[Span]:
+    """What was going on in the window's time: of too much of it, the last that began."""
+    clocks = _clocks(bars)
+    if clocks is None:
+        return []
+    begin, end = clocks
+    meanwhile = [span for span in spans if span.begin <= end and (span.end is None or span.end >= begin)]
+    meanwhile.sort(key=lambda span: (span.begin, span.label))
+    return [span for kind in ("leader", "fault") for span in [s for s in meanwhile if s.kind == kind][-MOST_SPANS:]]

@@ -1,0 +1,37 @@
+"""The window of a saved run's violation of linearizability."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from invariants.linearizability.readers.history_file import HistoryError
+from invariants.linearizability.readers.jsonl import Lines
+from invariants.rundir import RunDir
+from invariants.verdict import Verdict
+from reports.window.content import Window, window
+from reports.window.overlay import spans_of
+
+INVARIANT = "linearizability"
+
+
+def window_of_run(run: RunDir, verdicts: Sequence[Verdict]) -> Window | None:
+    """The window around what the run's verdict names, or None if it names nothing that its history has.
+
+    Raises RunDirError where the run cannot be read.
+    """
+    found = next((v.violations[0] for v in verdicts if v.invariant == INVARIANT and v.violations), None)
+    if found is None:
+        return None
+    names = {(op["op"], op["process"]) for op in found.witness if isinstance(op, dict) and op.get("type") == "invoke"}
+    lines = Lines(str(run.history))
+    try:
+        for number, op in enumerate(run.operations(), 1):
+            lines.take(number, op)
+        history = lines.pairing.history()
+    except HistoryError:
+        return None
+    core = [o.number for o in history.operations if (o.label, o.process) in names]
+    if not core:
+        return None
+    key = history.operations[core[0]].key
+    return window(history, core, key, found.message.removeprefix(f"{key}: "), spans_of(run))

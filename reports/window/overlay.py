@@ -1,0 +1,45 @@
+"""The faults of a run, and who led when: what lies behind the bars of a window."""
+
+from __future__ import annotations
+
+from invariants.events import AnyEvent, NodeExited, NodeKilled, RoleChanged
+from invariants.rundir import RunDir
+from reports.faults import fault_rows
+from reports.window.content import Span
+
+
+def spans_of(run: RunDir) -> list[Span]:
+    """In µs since the run began, as the times of its history are. Raises RunDirError where it cannot be read."""
+    harness = run.harness_events()
+    return _faults(harness) + _leaders(run.node_streams(), harness)
+
+
+def _faults(harness: list[AnyEvent]) -> list[Span]:
+    return [
+        Span("fault", f"{row.id} {row.kind} {' '.join(row.targets)}".rstrip(), row.injected_us, row.healed_us)
+        for row in fault_rows(harness, [])
+        if row.injected_us is not None and not row.moot
+    ]
+
+
+def _leaders(streams: list[list[AnyEvent]], harness: list[AnyEvent]) -> list[Span]:
+    """Each time that a node led, until it says that it does so no more, or is gone."""
+    gone = [event for event in harness if isinstance(event, NodeKilled | NodeExited)]
+    spans = []
+    for stream in streams:
+        led: RoleChanged | None = None
+        for event in stream:
+            if isinstance(event, RoleChanged):
+                if led is not None:
+                    spans.append(_led(led, event.t_us, gone))
+                led = event if event.role == "leader" else None
+        if led is not None:
+            spans.append(_led(led, None, gone))
+    return spans
+
+
+def _led(event: RoleChanged, until_us: int | None, gone: list[NodeKilled | NodeExited]) -> Span:
+    ends = [end.t_us for end in gone if (end.subject, end.subject_inc) == (event.node, event.inc)]
+    if until_us is not None:
+        ends.append(until_us)
+    return Span("leader", f"{event.node} leads in term {event.term}", event.t_us, min(ends, default=None))
