@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 
 import msgspec
 
@@ -93,9 +93,15 @@ def check(operations: Iterable[Operation], model: Model, *, budget: int = BUDGET
 
 
 def _violated(judged: int, key: Hashable, own: list[Operation], model: Model, found: Violation) -> Answer:
-    core = Reducer(own, model).minimal(found.core)
+    reducer = Reducer(own, model)
+    core = reducer.minimal(found.core)
     named = all(re.search(rf"{re.escape(words.name(operation))}(?![\w/])", found.argument) for operation in core)
-    return Answer("violated", judged, key, describe(core), found.argument if named else words.no_order(core))
+    return Answer("violated", judged, key, describe(core), found.argument if named else _searched(core, reducer))
+
+
+def _searched(core: Sequence[Operation], reducer: Reducer) -> str:
+    """The argument for a core that no rule explains."""
+    return words.no_order(describe(core), reducer.between(core), perhaps_less=reducer.given_up)
 
 
 def _own_mistake(judged: int, key: Hashable) -> Answer:
@@ -118,8 +124,8 @@ class KeySearch(InTurns):
             return Answer("valid", judged) if fault is None else _own_mistake(judged, self.key)
         last = self.problem.operations[self.problem.events[self.done.dies_at] >> 1]
         reducer = Reducer(self.operations, self.model, return_of(last))
-        core = describe(reducer.last_of(reducer.certain(self.operations)))
-        return Answer("violated", judged, self.key, core, words.no_order(core), self.steps)
+        core = reducer.last_of(reducer.certain(self.operations))
+        return Answer("violated", judged, self.key, describe(core), _searched(core, reducer), self.steps)
 
 
 def _search(judged: int, left: list[KeySearch], budget: int) -> Answer:

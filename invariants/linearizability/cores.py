@@ -18,8 +18,9 @@ from invariants.linearizability.states import FIRST
 from invariants.linearizability.values import frozen
 
 FIRST_SLICE = 500
-SPEND = 30_000
-"""Steps spent on making one core small; what is left then is still a core, perhaps not the smallest."""
+HANDFUL = 8
+SPEND, SPEND_ON_MANY = 30_000, 300_000
+"""Steps spent on making one core small, the more as long as it is no handful; what is left then is still a core."""
 
 REMEMBERED = 400
 """So many writes that ended before the core's first call are followed one by one; of more, any may have been last
@@ -34,7 +35,9 @@ class Reducer:
     def __init__(self, operations: Sequence[Operation], model: Model, cut: float = INFINITY) -> None:
         self.model = model
         self.cut = cut
-        self.left = SPEND
+        self.spent = 0
+        self.given_up = False
+        """Whether something could not be taken out only because it would have taken too long to say."""
         self._writes = [o for o in operations if o.f != "read" and o.status != "refused" and o.called <= cut]
 
     def certain(self, operations: Sequence[Operation]) -> list[Operation]:
@@ -73,7 +76,9 @@ class Reducer:
 
     def dies(self, core: Sequence[Operation], forgotten: Operation | None = None) -> bool:
         """Whether these have no order with all else relaxed. False also if that would take too long to say."""
-        if self.left <= 0:
+        limit = SPEND if len(core) <= HANDFUL else SPEND_ON_MANY
+        if self.spent >= limit:
+            self.given_up = True
             return False
         numbers = {operation.number for operation in core}
         given = [Part(o, o.status != "unknown", o.called, return_of(o)) for o in core]
@@ -90,10 +95,19 @@ class Reducer:
         starts = range(len(problem.states)) if skipped else (FIRST,)
         searches = InTurns(problem, starts)
         steps = FIRST_SLICE
-        while searches.run(min(steps, self.left)) is None and searches.steps < self.left:
+        left = limit - self.spent
+        while searches.run(min(steps, left)) is None and searches.steps < left:
             steps *= 2
-        self.left -= searches.steps
+        self.spent += searches.steps
+        self.given_up |= searches.done is None
         return searches.done is not None and searches.done.outcome == "dead"
+
+    def between(self, core: Sequence[Operation]) -> list[Operation]:
+        """The other writes that could help the core and overlap its time, by their calls."""
+        numbers = {operation.number for operation in core}
+        begin, end = min(o.called for o in core), max(return_of(o) for o in core)
+        others = [o for o in self._writes if o.number not in numbers and return_of(o) >= begin and o.called <= end]
+        return sorted(_relevant(core, others, self.model), key=lambda o: (o.called, o.number))
 
 
 def _relevant(core: Sequence[Operation], others: list[Operation], model: Model) -> list[Operation]:

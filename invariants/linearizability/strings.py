@@ -100,7 +100,8 @@ def _generation(
     while at < len(longest):
         token = next((longest[at : at + size] for size in lengths if longest[at : at + size] in tokens), None)
         if token is None:
-            argument = words.contradiction(f"{words.did(reader)}, which is not made of what was written")
+            odd = words.shown(longest[at:])
+            argument = words.contradiction(f"{words.did(reader)}, of which {odd} is not made of what was written")
             return Violation((reader,), argument)
         appended = tokens[token]
         if len(appended) > 1:

@@ -9,6 +9,7 @@ from typing import Any
 from invariants.linearizability.operations import NOT_TOLD, Operation
 
 SHOWN_ITEMS, SHOWN_CHARACTERS = 8, 60
+MOST_OTHERS = 4
 
 
 def shown(value: Any) -> str:
@@ -93,7 +94,7 @@ class Telling:
         if operation.number in self._known:
             return name(operation)
         self._known.add(operation.number)
-        return f"{told(operation)} (outcome unknown)" if operation.status == "unknown" else told(operation)
+        return _maybe(operation)
 
     def over_before(self, operation: Operation, other: Operation) -> None:
         """That one had returned before the other was called, which is what real time has to say."""
@@ -104,15 +105,22 @@ class Telling:
         return contradiction(*self.clauses, conclusion)
 
 
-def no_order(core: Sequence[Operation]) -> str:
-    """The argument for a core that a search has found: what was tried, and with what freedom."""
-    if len(core) == 1:
+def no_order(core: Sequence[Operation], others: Sequence[Operation], *, perhaps_less: bool) -> str:
+    """The argument for a core that a search has found. `others` are writes that could have come between."""
+    if len(core) == 1 and not others:
         return contradiction(did(core[0]), "nothing that happened on the key allows that")
+    between = ", ".join(_maybe(operation) for operation in others[:MOST_OTHERS])
+    if len(others) > MOST_OTHERS:
+        between += f" and {len(others) - MOST_OTHERS} more"
+    freedom = f", with or without {between} among them" if others else ", and no other write could come between them"
+    size = " (perhaps some of them are not needed)" if perhaps_less else ""
     return contradiction(
-        *map(did, core),
-        "no order of these that respects real time gives all of these results, whichever other writes of the key come "
-        "between them (all were tried)",
+        *map(did, core), f"no order of these{size} that respects real time gives all of these results{freedom}"
     )
+
+
+def _maybe(operation: Operation) -> str:
+    return f"{told(operation)} (outcome unknown)" if operation.status == "unknown" else told(operation)
 
 
 def against_the_log(reason: str) -> str:

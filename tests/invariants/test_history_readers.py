@@ -91,6 +91,45 @@ def test_an_index_is_a_finer_order_than_the_clock() -> None:
     assert check(read("edn", without, "register").operations, "register").verdict == "valid"
 
 
+def test_a_clock_may_slip_a_little_between_the_threads_of_jepsen() -> None:
+    text = (
+        jepsen(0, "invoke", "write", "3", ", :time 100143078146")
+        + jepsen(0, "ok", "write", "3", ", :time 100143078246")
+        + jepsen(1, "invoke", "read", "nil", ", :time 100143078165")
+        + jepsen(1, "ok", "read", "nil", ", :time 100143078300")
+    )
+    history = read("edn", text, "register")
+    assert [(each.called, each.returned) for each in history.operations] == [(1, 2), (3, 4)], "lines are in order"
+
+
+def test_a_history_that_knossos_completed_is_read() -> None:
+    text = jepsen(0, "invoke", "read", "4") + jepsen(0, "ok", "read", "3")
+    assert read("edn", text, "register").operations == [Operation(0, None, "read", 1, 2, result=3, process=0)]
+    text = store(1, "invoke", "get", '"a"') + store(1, "ok", "get", '"b"')
+    assert read("kv-edn", text).operations == [Operation(0, "0", "read", 1, 2, result="b", process=1)]
+
+
+def test_transactions_on_lists_may_lack_what_says_nothing() -> None:
+    text = (
+        "{:process 0, :type :invoke, :value [[:r 1]]}\n{:process 0, :type :ok, :value [[:r 1 [2]]]}\n"
+        "{:process 1, :type :invoke, :f :txn, :value [[:r 1 [2]]]}\n{:process 1, :type :info, :value [[:r 1 nil]]}\n"
+    )
+    assert read("edn", text, "list-append").operations == [
+        Operation(0, 1, "read", 1, 2, result=(2,), process=0),
+        Operation(1, 1, "read", 3, None, status="unknown", process=1),
+    ]
+
+
+def test_a_log_of_a_later_jepsen_is_read() -> None:
+    head = "2021-02-26 11:42:48,806{GMT}\tINFO\t[jepsen worker 1] jepsen.util:"
+    text = f"{head} 1\t:invoke\t:write\t3\n{head} 1\t:ok\t:write\t3\n"
+    assert guess(Path("h"), text.encode()) == "jepsen-log"
+    assert read("jepsen-log", text).operations == [Operation(0, None, "write", 1, 2, value=3, process=1)]
+    assert mistake("jepsen-log", f"{head} 1\t:invoke\t:write\t[0 3]\n").endswith(
+        "(registers with keys: from history.edn)"
+    )
+
+
 def test_answers_that_name_the_same_entry_have_what_changed_something_first() -> None:
     history = read(
         "jsonl",
@@ -317,7 +356,6 @@ APPEND = store(1, "invoke", "append", '"a"')
         ("", "h: holds no operation of a client"),
         (store(1, "invoke", "cas", '"a"'), "h:1: unknown function :cas; this store has :get, :put and :append"),
         (store(1, "invoke", "put", "1"), "h:1: the :value of a :put: expected a string, got 1"),
-        (store(1, "invoke", "get", '"a"'), 'h:1: the :value of a :get that is invoked: expected nil, got "a"'),
         (store(1, "invoke", "get", key="nil"), "h:1: the :key: expected a string or a number, got nil"),
         (
             store(1, "invoke", "get") + store(1, "ok", "get", "nil"),
@@ -440,7 +478,6 @@ ALLOWED = "the :value of :{}: expected nil, an integer, a string or a keyword, g
         ("{:process 0, :type :invoke}\n", "h:1: the :f: expected a function such as :read, got nil"),
         (jepsen(0, "begin", "read"), "h:1: the :type: expected :invoke, :ok, :fail or :info, got :begin"),
         (jepsen(0, "invoke", "txn"), "h:1: unknown function :txn; the model register has :read, :write and :cas"),
-        (jepsen(0, "invoke", "read", "1"), "h:1: the :value of :read: expected nil for a :read that is invoked, got 1"),
         (jepsen(0, "invoke", "write", "1.0"), f"h:1: {ALLOWED.format('write', '1.0')}"),
         (jepsen(0, "invoke", "write", "true"), f"h:1: {ALLOWED.format('write', 'true')}"),
         ("{:process 0, :type :invoke, :f :write}\n", f"h:1: {ALLOWED.format('write', 'none')}"),
@@ -464,8 +501,8 @@ ALLOWED = "the :value of :{}: expected nil, an integer, a string or a keyword, g
             "expected at most one open operation a process",
         ),
         (
-            jepsen(0, "invoke", "read", more=" :time 7") + jepsen(":nemesis", "info", "stop", more=" :time 6"),
-            "h:2: time goes back from 7 to 6 ns (:time); expected lines in order of time",
+            jepsen(0, "invoke", "read", more=" :time 10000007") + jepsen(":nemesis", "info", "stop", more=" :time 6"),
+            "h:2: time goes back from 10000007 to 6 ns (:time); expected lines in order of time",
         ),
         (
             jepsen(0, "invoke", "read", more=" :index 7") + jepsen(0, "ok", "read", more=" :index 7"),
@@ -492,7 +529,7 @@ PART = "the :value of :{}: expected [[:append key value]] or [[:r key nil]]{}, g
     [
         (jepsen(0, "invoke", "write", "1"), "unknown function :write; the model list-append has :txn, :append and :r"),
         (jepsen(0, "invoke", "txn", "[:r 1 nil]"), PART.format("txn", "", "[:r 1 nil]")),
-        (jepsen(0, "invoke", "txn", "[[:r 1]]"), PART.format("txn", "", "[[:r 1]]")),
+        (jepsen(0, "invoke", "txn", "[[:append 1]]"), PART.format("txn", "", "[[:append 1]]")),
         (
             jepsen(0, "invoke", "txn", "[[:r 1 nil] [:r 2 nil]]"),
             "the :value of :txn: expected a transaction of one part (of several, this checker cannot judge), "
@@ -509,10 +546,6 @@ PART = "the :value of :{}: expected [[:append key value]] or [[:r key nil]]{}, g
         (
             jepsen(0, "invoke", "txn", "[[:w 1 1]]"),
             PART.format("txn", ", of integers, strings or keywords", "[[:w 1 1]]"),
-        ),
-        (
-            jepsen(0, "invoke", "txn", "[[:r 1 [2]]]"),
-            "the :value of :txn: expected [[:r key nil]] for a read that is invoked, got [[:r 1 [2]]]",
         ),
     ],
 )

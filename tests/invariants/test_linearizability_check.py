@@ -99,7 +99,7 @@ def test_a_stale_read_is_told_with_both_writes() -> None:
             "kv-append",
             [op(0, "append", 0, 9, value="1,"), op(1, "append", 0, 9, value="2,"), op(2, "read", 0, 9, result="1,3,")],
             {2},
-            "not made of what was written",
+            'read #2 returned "1,3,", of which "3," is not made of what was written',
         ),
         (
             "register",

@@ -1,7 +1,8 @@
 """The lines of a history in EDN: maps with :process, :type and :f, in the order in which things happened.
 
 Only processes that are numbers are clients; the nemesis and others are skipped. Where an :index is given it is the
-order, and must grow from line to line; where not, and a :time is (in nanoseconds), that must not go back.
+order, and must grow from line to line; where not, and a :time is (in nanoseconds), that must not go back by more than
+10 ms: Jepsen's threads take the time before they take their turn to write.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _OP_TAG = "jepsen.history.Op"
 _ENDINGS: dict[Keyword, Ending] = {OK: "ok", FAIL: "fail", INFO: "info"}
 
 
-NANOSECONDS = Unit("ns (:time)", 1_000_000_000)
+NANOSECONDS = Unit("ns (:time)", 1_000_000_000, slip=10_000_000)
 
 
 class Event(NamedTuple):
@@ -36,9 +37,11 @@ class Event(NamedTuple):
 
 
 class EdnEvents:
-    """The events of clients in a file's content. `skipped` counts, once they are read, the maps of others."""
+    """The events of clients in a file's content. `skipped` counts, once they are read, the maps of others. `default_f`
+    is what an operation does whose map has no :f ("": it must have one)."""
 
-    def __init__(self, file: str, raw: bytes, pairing: Pairing) -> None:
+    def __init__(self, file: str, raw: bytes, pairing: Pairing, default_f: str = "") -> None:
+        self._default_f = default_f
         self.skipped = 0
         self._file = file
         self._text = decoded(file, raw)
@@ -65,9 +68,11 @@ class EdnEvents:
         ending = _ENDINGS.get(kind) if isinstance(kind, Keyword) else None
         if ending is None and kind is not INVOKE:
             raise HistoryError(self._file, line, f"the :type: expected :invoke, :ok, :fail or :info, got {shown(kind)}")
-        if not isinstance(f, Keyword):
+        if not isinstance(f, Keyword) and not (f is None and self._default_f):
             raise HistoryError(self._file, line, f"the :f: expected a function such as :read, got {shown(f)}")
-        return Event(line, process, ending, f.name, form.get(KEY, NOT_TOLD), form.get(VALUE, NOT_TOLD))
+        return Event(
+            line, process, ending, f.name if f else self._default_f, form.get(KEY, NOT_TOLD), form.get(VALUE, NOT_TOLD)
+        )
 
     def _in_order(self, line: int, form: dict[Any, Any]) -> None:
         index, time = form.get(INDEX), form.get(TIME)

@@ -38,7 +38,7 @@ READERS: dict[Format, Reader] = {
 }
 
 _SUFFIXES: dict[str, Format] = {".jsonl": "jsonl", ".log": "jepsen-log", ".edn": "edn"}
-_LOGGED = re.compile(rb"\bjepsen\.util\b[\s-]*\d+\s+:(?:invoke|ok|fail|info)\s")
+_LOGGED = re.compile(rb"\bjepsen\.util\b[\s:-]*\d+\s+:(?:invoke|ok|fail|info)\s")
 _LOOKED_AT = 64 * 1024
 """How many bytes a file's format is guessed from; a log may begin with much else, and is searched whole."""
 

@@ -4,9 +4,11 @@
     {:process 0, :type :invoke, :f :write, :value ["x" 1], :time 3, :index 0}    one of several: [key value]
     {:process 0, :type :invoke, :f :txn, :value [[:append "x" 1]], :index 0}     lists
 
-A register has :read, :write and :cas, and is at first nil. Its first operation shows whether the file has several keys
-(jepsen.independent): then each value is [key value]. For lists each operation is a transaction of one part, an :append
-or a :r; :f may also name the part. Values are nil, integers, strings and keywords.
+A register has :read, :write and :cas, and is at first nil. A read that is invoked may already have the value that it
+will return, as in histories that Knossos completed; only what it returned counts. The first operation shows whether the
+file has several keys (jepsen.independent): then each value is [key value]. For lists each operation is a transaction of
+one part, an :append or a :r (which, when invoked, may lack its nil); :f may also name the part, or be missing. Values
+are nil, integers, strings and keywords.
 
 `:fail` says in Jepsen that an operation did not happen, not why, so a failed cas tells nothing of the register.
 """
@@ -35,7 +37,7 @@ _NAMES: dict[str, tuple[Function, ...]] = {
 def read(file: str, raw: bytes, model: Model) -> ReadHistory:
     """The history in a file's content; `file` is its name in errors."""
     pairing = Pairing(file, NANOSECONDS, shown)
-    events = EdnEvents(file, raw, pairing)
+    events = EdnEvents(file, raw, pairing, "txn" if model == "list-append" else "")
     reader = _Lists(pairing) if model == "list-append" else _Registers(pairing)
     for event in events:
         if event.ending is None:
@@ -57,8 +59,6 @@ class _Registers:
         if self._keyed is None:
             self._keyed = _has_key(f, event.value)
         key, value = self._taken_apart(event)
-        if f == "read" and value is not None and value is not NOT_TOLD:
-            raise self._wrong(event, "nil for a :read that is invoked")
         new, expected = self._arguments(event, f, value)
         self._pairing.call(event.line, event.process, f, key, new, expected)
 
@@ -127,9 +127,7 @@ class _Lists:
 
     def call(self, event: Event) -> None:
         f, key, value = self._part(event)
-        if f == "read" and value is not None:
-            raise self._wrong(event, "[[:r key nil]] for a read that is invoked")
-        self._pairing.call(event.line, event.process, f, key, value)
+        self._pairing.call(event.line, event.process, f, key, None if f == "read" else value)
 
     def end(self, event: Event) -> None:
         assert event.ending is not None
@@ -159,12 +157,15 @@ class _Lists:
         """The one part of a transaction: its function, key and value."""
         functions = self._functions(event)
         parts = event.value
-        if type(parts) is not tuple or not all(type(part) is tuple and len(part) == 3 for part in parts):
+        if type(parts) is not tuple or not all(type(part) is tuple and len(part) in (2, 3) for part in parts):
             raise self._wrong(event, "[[:append key value]] or [[:r key nil]]")
         if len(parts) != 1:
             raise self._wrong(event, "a transaction of one part (of several, this checker cannot judge)")
-        name, key, value = parts[0]
+        name, key, *rest = parts[0]
         f = _PARTS.get(getattr(name, "name", ""))
+        if not rest and (f != "read" or event.ending is not None):
+            raise self._wrong(event, "[[:append key value]] or [[:r key nil]]")
+        value = rest[0] if rest else None
         if f is None or f not in functions or not is_scalar(key) or (f == "append" and not is_scalar(value)):
             raise self._wrong(event, "[[:append key value]] or [[:r key nil]], of integers, strings or keywords")
         return f, key, value

@@ -3,6 +3,7 @@
     INFO  jepsen.util - 3<TAB>:invoke<TAB>:cas<TAB>[1 2]
     INFO  jepsen.util - 3<TAB>:fail<TAB>:cas<TAB>[1 2]
 
+(or, as later versions write it, `... jepsen.util: 3<TAB>...` after a date and a level).
 Types are :invoke, :ok, :fail, :info; functions :read, :write, :cas. A cas that failed and repeats its values found
 something else than it expected. One that says why instead, such as :timed-out, certainly did not happen.
 The order of the lines is the time. All other lines are skipped, the nemesis' too.
@@ -18,7 +19,7 @@ from invariants.linearizability.readers.edn import shown
 from invariants.linearizability.readers.history_file import ReadHistory, decoded
 from invariants.linearizability.readers.pairing import Paired, Pairing
 
-_CLIENTS_LINE = re.compile(r"\bjepsen\.util\b[\s-]*(\d{1,1000})(?:\s+(?=:)|\s*$)(.*)", re.ASCII)
+_CLIENTS_LINE = re.compile(r"\bjepsen\.util\b[\s:-]*(\d{1,1000})(?:\s+(?=:)|\s*$)(.*)", re.ASCII)
 _OPERATION = re.compile(r":(\S+)\s+:(\S+)\s+(\[[^\]]*\]|\S+)(?:\s+(.*))?", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
 _PAIR = re.compile(r"\[\s*(\S+?)[\s,]+(\S+?)\s*\]", re.ASCII)
@@ -94,5 +95,6 @@ def _value(pairing: Pairing, number: int, text: str) -> int | None:
     if text == "nil":
         return None
     if _NUMBER.fullmatch(text) is None:
-        raise pairing.error(number, f"expected nil or a number of at most 18 digits, got {text}")
+        keyed = " (registers with keys: from history.edn)" if text.startswith("[") else ""
+        raise pairing.error(number, f"expected nil or a number of at most 18 digits, got {text}{keyed}")
     return int(text)

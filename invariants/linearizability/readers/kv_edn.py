@@ -37,9 +37,7 @@ def read(file: str, raw: bytes, model: Model) -> ReadHistory:
 
 
 def _call(pairing: Pairing, event: Event, f: Function) -> None:
-    value = None if f == "read" and event.value is NOT_TOLD else event.value
-    if f == "read" and value is not None:
-        raise pairing.error(event.line, f"the :value of a :get that is invoked: expected nil, got {shown(value)}")
+    value = None if f == "read" else event.value  # a get that is invoked may tell what it will return
     if f != "read" and type(value) is not str:
         raise pairing.error(event.line, f"the :value of a :{event.f}: expected a string, got {shown(value)}")
     pairing.call(event.line, event.process, f, event.key, value)

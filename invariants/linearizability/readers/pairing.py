@@ -16,10 +16,14 @@ Ending = Literal["ok", "fail", "info"]
 
 
 class Unit(NamedTuple):
-    """The unit of a file's times: its name, and how many make a second."""
+    """The unit of a file's times: its name, how many make a second, and by how many a clock may slip back.
+
+    Where several threads take the time and then write a line, a line may be a little older than the one before.
+    """
 
     name: str
     ticks: int
+    slip: int = 0
 
 
 NO_CLOCK = Unit("", 0)
@@ -87,12 +91,12 @@ class Pairing:
     def on_time(self, line: int, clock: int | None, *, ordered: bool = False) -> None:
         """The time that a line gives for itself. It must not go back, unless the lines are `ordered` by more."""
         if clock is not None and not ordered:
-            if self._latest is not None and clock < self._latest:
+            if self._latest is not None and clock < self._latest - self._unit.slip:
                 raise self.error(
                     line,
                     f"time goes back from {self._latest} to {clock} {self._unit.name}; expected lines in order of time",
                 )
-            self._latest = clock
+            self._latest = max(clock, self._latest if self._latest is not None else clock)
         self._clock = clock
         self._ordered = ordered or clock is None
 
