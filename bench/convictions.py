@@ -1,10 +1,11 @@
 """How soon each mutant is convicted: campaigns in sim from different starts, until an invariant that fits is violated.
 
-    python -m bench.convictions [--campaigns 10] [--most 400] [--jobs 2] [--lockstep] [MUTANT ...]
+    python -m bench.convictions [--campaigns 10] [--most 400] [--jobs 2] [--lockstep | --clients-alone] [MUTANT ...]
 
 For each mutant the table gives how many campaigns convicted it, and the median of the seeds and of the CPU seconds that
 this took; a campaign that gives up after `--most` seeds counts as longer than any other. With `--lockstep` the
-first convicting seed of each mutant is run again with real processes, and the traces are compared.
+first convicting seed of each mutant is run again with real processes, and the traces are compared. With
+`--clients-alone` the judge hears no events, only what clients saw, and linearizability alone may convict.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from chaos.mutants import MUTANTS, parts_of
 from chaos.settings import Settings, describe
 from chaos.sim.memory_driver import MemoryDriver
 from chaos.sim.run import Simulated, VirtualRun
+from invariants.judge import Judge
 from invariants.rundir import RunDir
+from invariants.verdict import Verdict
 from raft.timing import Timing
 
 STARTS_APART = 10_000
@@ -59,12 +62,25 @@ def simulate(settings: Settings, seed: int) -> Simulated:
     return VirtualRun(schedule, timing=settings.timing, driver=driver, fail_fast=True).go()
 
 
-def campaign(mutant: str, most: int, start: int) -> Conviction:
+def by_clients_alone(settings: Settings, seed: int) -> list[Verdict]:
+    """The verdicts of a run as of a system that reports no events."""
+    driver = MemoryDriver(parts_of(settings.mutant))
+    run = VirtualRun(settings.make_schedule(seed), timing=settings.timing, driver=driver)
+    run.go()
+    judge = Judge(events_expected=False)
+    for op in run.trace.operations:
+        judge.observe_op(op)
+    return judge.verdicts()
+
+
+def campaign(mutant: str, most: int, clients_alone: bool, start: int) -> Conviction:
     """Seeds from `start` on until one convicts the mutant as it should be, at most `most` of them."""
     settings, began = settings_for(mutant), time.process_time()
+    wanted = ("linearizability",) if clients_alone else MUTANTS[mutant].invariants
     for number, seed in enumerate(range(start, start + most), 1):
-        for verdict in simulate(settings, seed).analysis.invariants:
-            if verdict.outcome == "violated" and verdict.invariant in MUTANTS[mutant].invariants:
+        verdicts = by_clients_alone(settings, seed) if clients_alone else simulate(settings, seed).analysis.invariants
+        for verdict in verdicts:
+            if verdict.outcome == "violated" and verdict.invariant in wanted:
                 return Conviction(number, time.process_time() - began, seed, verdict.invariant)
     return Conviction(inf, inf, None, "")
 
@@ -86,6 +102,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=400, help="seeds after which a campaign gives up")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--lockstep", action="store_true")
+    parser.add_argument("--clients-alone", action="store_true", help="judge by what clients saw, without any event")
     options = parser.parse_args()
     for mutant in options.mutants:
         if mutant not in MUTANTS:
@@ -94,7 +111,7 @@ def main() -> None:
     rows = []
     with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool, tempfile.TemporaryDirectory() as folder:
         for mutant in options.mutants or MUTANTS:
-            ends = list(pool.map(partial(campaign, mutant, options.most), starts))
+            ends = list(pool.map(partial(campaign, mutant, options.most, options.clients_alone), starts))
             convicted = [end for end in ends if end.seed is not None]
             row = [
                 mutant,

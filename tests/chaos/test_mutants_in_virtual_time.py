@@ -15,6 +15,7 @@ from chaos.lockstep.run import run_lockstep
 from chaos.mutants import MUTANTS
 from chaos.settings import Settings, describe
 from chaos.sim.world import run_sim
+from invariants.judge import Judge
 from invariants.rundir import RunDir, RunInfo
 from invariants.trace import first_difference
 from raft.timing import Timing
@@ -39,12 +40,13 @@ SEEDS = {
     "commit_loop_break": (3, 8, 20),
     "commit_past_match": (10, 8, 20),
     "follower_commit_regress": (3, 8, 20),
-    "no_client_dedup": (16, 8, 20),
+    "no_client_dedup": (10, 8, 20),
+    "deposed_leader_reads": (3, 8, 20),
 }
 """For each mutant a seed, and the seconds and the operations a second with which it convicts."""
 
 
-def run(world: str, mutant: str | None, of: str, path: Path) -> RunInfo:
+def run(world: str, mutant: str | None, of: str, path: Path, *, fail_fast: bool = True) -> RunInfo:
     seed, duration_s, rate = SEEDS[of]
     config = ScheduleConfig(
         nodes=0,
@@ -60,7 +62,7 @@ def run(world: str, mutant: str | None, of: str, path: Path) -> RunInfo:
     schedule, directory = settings.make_schedule(seed), RunDir(path)
     info = describe(settings, seed, schedule, directory)
     carry_out = run_lockstep if world == "lockstep" else run_sim
-    return carry_out(schedule, TIMING, mutant, directory, info, fail_fast=True)
+    return carry_out(schedule, TIMING, mutant, directory, info, fail_fast=fail_fast)
 
 
 @pytest.mark.parametrize("mutant", SEEDS)
@@ -76,6 +78,20 @@ def test_a_mutant_is_convicted_in_sim(mutant: str, tmp_path: Path) -> None:
 def test_the_right_core_is_not_convicted_by_the_same_seed(mutant: str, tmp_path: Path) -> None:
     right = run("sim", None, mutant, tmp_path / "right")
     assert not [verdict for verdict in right.invariants if verdict.outcome == "violated"]
+
+
+@pytest.mark.parametrize("mutant", ["deposed_leader_reads", "no_client_dedup"])
+def test_what_clients_saw_convicts_by_itself(mutant: str, tmp_path: Path) -> None:
+    """Without a single event, as of a system that reports none: linearizability alone, and not the right core."""
+    outcomes = {}
+    for under_test in (mutant, None):
+        path = tmp_path / (under_test or "right")
+        run("sim", under_test, mutant, path, fail_fast=False)
+        judge = Judge(events_expected=False)
+        for op in RunDir(path).operations():
+            judge.observe_op(op)
+        outcomes[under_test] = next(v.outcome for v in judge.verdicts() if v.invariant == "linearizability")
+    assert outcomes == {mutant: "violated", None: "valid"}
 
 
 @pytest.mark.live
