@@ -124,6 +124,8 @@ def _out_of_turn(later: Operation, earlier: Operation, writer: Operation | None,
     elif words.changes(later) and words.changes(earlier):
         shown = f"{words.name(core[2])} shows it after that" if len(core) > 2 else "it found what came of that"
         end = f"but {shown}"
+    elif later.f == "append":
+        end = f"but {words.name(earlier)} does not show it, and what was appended is never taken back"
     elif words.changes(later):
         end = f"so {words.seen(earlier)} was gone by then, and nothing brought it back"
     else:

@@ -15,7 +15,7 @@ from reports.text import count, visible
 from reports.window.axis import Axis
 from reports.window.content import Bar, Span, Window
 
-WIDTH, LEFT, RIGHT, ROW, TOP = 1000, 330, 24, 24, 30
+WIDTH, LEFT, RIGHT, ROW, TOP = 1000, 330, 24, 24, 44
 LONGEST_LABEL = 50
 LABELS_APART = 78
 ARGUMENT_COLUMNS = 132
@@ -25,7 +25,8 @@ text { font: 13px system-ui, sans-serif; fill: #1c1e21; }
 .small { font-size: 11px; fill: #5a6068; }
 .core { fill: #c62828; } .near { fill: #9aa3ad; }
 .open { stroke: #c62828; stroke-dasharray: 3 3; } .near.open { stroke: #9aa3ad; }
-.told { font-weight: 600; } .leader { fill: #90b8e8; } .fault { fill: #f0a040; }
+.told { font-weight: 600; } .title { font-size: 17px; font-weight: 600; }
+.leader { fill: #90b8e8; } .fault { fill: #f0a040; }
 .shade { fill: #f0a040; fill-opacity: .13; } .tick { stroke: #d5d9de; stroke-dasharray: 2 3; }
 """
 
@@ -35,8 +36,7 @@ def html(window: Window) -> str:
     title = escape(_title(window))
     return (
         f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{title}</title>\n'
-        f'<body style="margin: 24px; font: 15px system-ui, sans-serif; background: #fff; color: #1c1e21">\n'
-        f'<h1 style="font-size: 19px">{title}</h1>\n{svg(window)}</body>\n</html>\n'
+        f'<body style="margin: 24px; background: #fff">\n{svg(window)}</body>\n</html>\n'
     )
 
 
@@ -48,6 +48,7 @@ def svg(window: Window) -> str:
     said = [*textwrap.wrap(visible(window.argument), ARGUMENT_COLUMNS, break_on_hyphens=False), "", *_legend(window)]
     height = bars_end + 40 + 17 * len(said)
     rows = [f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>']
+    rows.append(f'<text class="title" x="8" y="22">{escape(_title(window))}</text>')
     rows += _spans(window, axis, bars_end)
     rows += _ticks(window, axis, bars_end)
     for number, bar in enumerate(window.bars):
