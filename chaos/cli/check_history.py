@@ -26,8 +26,8 @@ from reports.window.overlay import spans_of
 from reports.window.picture import html, svg
 from reports.window.timeline import timeline
 
-WIDTH = 100
-"""How many characters a line of prose has, and a timeline where there is no terminal."""
+WIDEST, NARROWEST = 100, 40
+"""How many characters a line of prose has, going by the terminal; without one, and of a timeline, 100."""
 
 PICTURES: dict[str, Callable[[Window], str]] = {".html": html, ".svg": svg}
 
@@ -54,11 +54,6 @@ def check_history(
     if answer.core:
         numbers = [operation.number for operation in answer.core]
         shown = window(history, numbers, answer.key, answer.argument, _meanwhile(file))
-    if picture is not None and shown is not None:
-        try:
-            picture.write_text(PICTURES[picture.suffix](shown), encoding="utf-8")
-        except OSError as error:
-            fail(f"--picture: {picture} cannot be written ({error.strerror})")
     finding = against_the_log(compared.disagreement.reason) if compared.disagreement is not None else ""
     if as_json:
         asked = {"verdict": answer.verdict, "history": str(file), "format": used, "model": judged_by}
@@ -70,8 +65,13 @@ def check_history(
         if finding:
             print(_wrapped(finding))
         if picture is not None:
-            print(f"picture: {picture}" if shown is not None else f"no violation, so {picture} was not written")
+            print(f"picture: {picture}" if shown is not None else f"no violation, so {picture} is not written")
         print(f"{answer.verdict}: {file}")
+    if picture is not None and shown is not None:
+        try:
+            picture.write_text(PICTURES[picture.suffix](shown), encoding="utf-8")
+        except OSError as error:
+            fail(f"--picture: {picture} cannot be written ({error.strerror})")
     raise typer.Exit(EXIT_CODE[answer.verdict])
 
 
@@ -107,7 +107,7 @@ def _print_answer(answer: Answer, shown: Window | None) -> None:
     where = "" if answer.key is None else f" on key {words.shown(answer.key)}"
     if shown is not None:
         print(f"\nThese operations{where} have no order that real time and the model allow:\n")
-        print("\n".join(timeline(shown, shutil.get_terminal_size((WIDTH, 24)).columns, by_line=True)))
+        print("\n".join(timeline(shown, _columns(), by_line=True)))
         if shown.cut:
             print(f"... and {_count(shown.cut, 'operation', 'operations')} more; --json has all of them")
     if answer.argument:
@@ -118,7 +118,12 @@ def _print_answer(answer: Answer, shown: Window | None) -> None:
 
 
 def _wrapped(text: str) -> str:
-    return textwrap.fill(visible(text), WIDTH, break_long_words=False, break_on_hyphens=False)
+    width = max(NARROWEST, min(WIDEST, _columns()))
+    return textwrap.fill(visible(text), width, break_long_words=False, break_on_hyphens=False)
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size((WIDEST, 24)).columns
 
 
 def _document(history: ReadHistory, answer: Answer, finding: str) -> dict[str, Any]:

@@ -40,23 +40,30 @@ def check_with_order(
 ) -> Compared:
     """`check`, with a proposed order (a log's) as the first witness to try, on all keys and then on each.
 
-    `order` has numbers of operations, and need not have all: then it may prove less, and contradict less.
+    `order` has numbers of operations, and need not have all: then it may prove less, and contradict less. Raises
+    ValueError for a number that no operation has.
     """
     operations = list(operations)
     refuse_malformed(operations, model)
     by_number = {operation.number: operation for operation in operations}
-    placed = [by_number[number] for number in order]
+    try:
+        placed = [by_number[number] for number in order]
+    except KeyError as error:
+        raise ValueError(f"the order names operation {error}, which is not in the history") from None
     if first_fault(operations, placed, model) is None:
         return Compared(Answer("valid", len(operations)), None)
     ordered = _by_key(placed)
     left: list[Operation] = []
     disagreement = out_of_time(placed)
     for key, own in _by_key(operations).items():
-        fault = first_fault(own, ordered.get(key, []), model)
+        theirs = ordered.get(key, [])
+        fault = first_fault(own, theirs, model)
         if fault is not None:
             left += own
-            if disagreement is None and all(operation.status != "unknown" for operation in own):
-                disagreement = fault if len(own) == len(ordered.get(key, [])) else None
+            # What an unknown operation did, or one that the order lacks, may be what it seems to contradict.
+            whole = len(theirs) == len(own) and all(operation.status != "unknown" for operation in own)
+            if whole and disagreement is None:
+                disagreement = fault
     answer = check(left, model, budget=budget)
     return Compared(msgspec.structs.replace(answer, judged=len(operations)), disagreement)
 

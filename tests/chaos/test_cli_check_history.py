@@ -279,3 +279,45 @@ def test_a_lost_write_in_the_history_of_a_run_is_found(called: Called, tmp_path:
     document = json.loads("\n".join(told))
     assert (code, document["verdict"], document["key"]) == (1, "violated", told_before["key"])
     assert lost + 1 in [each["returned_line"] for each in document["core"]]
+
+
+def test_a_violation_is_drawn_and_a_wrong_place_for_it_is_told(called: Called) -> None:
+    save("h.log", *LOST)
+    assert called("--history", "h.log", "--picture", "p.svg")[0] == 1
+    assert Path("p.svg").read_text().startswith("<svg") and "read #2 returned null" in Path("p.svg").read_text()
+    assert called("--history", "h.log", "--picture", "p.html")[1][-2] == "picture: p.html"
+    assert "p.svg" not in Path("p.html").read_text() and "<svg" in Path("p.html").read_text()
+    code, told, said = called("--history", "h.log", "--picture", "no/such/place.svg")
+    assert (code, told[-1]) == (254, "violated: h.log"), "the verdict is not lost"
+    assert said == "raft-chaos: --picture: no/such/place.svg cannot be written (No such file or directory)\n"
+    assert called("--history", "h.log", "--picture", "p.png")[0] == 254
+    save("good", *GOOD)
+    assert called("--history", "good", "--picture", "q.svg")[1][-2] == "no violation, so q.svg is not written"
+    assert not Path("q.svg").exists()
+
+
+def test_a_log_order_that_disagrees_is_told_beside_the_verdict(called: Called) -> None:
+    save(
+        "h",
+        op("invoke", 0, "put", 1, value="a"),
+        op("ok", 0, "put", 2, index=5, term=1),
+        op("invoke", 1, "put", 3, value="b"),
+        op("ok", 1, "put", 4, index=3, term=1),
+    )
+    code, told, _ = called("--history", "h")
+    assert (code, told[-1]) == (0, "valid: h")
+    assert " ".join(told[1:-1]) == (
+        'log order disagrees with the client history: write c/1 of "b" was called after write c/0 of "a" had '
+        "returned, and stands before it"
+    )
+    assert json.loads("\n".join(called("--history", "h", "--json")[1]))["log_order"]
+
+
+def test_the_faults_and_leaders_of_a_run_lie_behind_its_violation(called: Called, tmp_path: Path) -> None:
+    run = recorded(short(*TWO_LEADERS), tmp_path)
+    lines = run.history.read_text().splitlines()
+    lost = next(n for n, line in enumerate(lines) if '"ok"' in line and '"get"' in line and '"value"' in line)
+    lines[lost] = re.sub(r'"value":("[^"]*"|\[[^]]*\])', '"value":"never written"', lines[lost])
+    run.history.write_text("\n".join(lines) + "\n")
+    assert called("--history", str(run.history), "--picture", "p.svg")[0] == 1
+    assert "leads in term" in Path("p.svg").read_text()

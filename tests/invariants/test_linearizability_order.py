@@ -111,6 +111,11 @@ def test_an_order_that_is_right_for_each_key_may_be_wrong_between_them() -> None
     )
 
 
+def test_an_order_of_other_operations_is_refused() -> None:
+    with pytest.raises(ValueError, match="names operation 7, which is not in the history"):
+        check_with_order(HISTORY, [0, 7], "register")
+
+
 def test_a_violation_is_one_whatever_order_is_proposed() -> None:
     history = [op(0, "write", 0, 1, value=1), op(1, "read", 2, 3, result=None)]
     compared = check_with_order(history, [1, 0], "register")
