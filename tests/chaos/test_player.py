@@ -360,7 +360,7 @@ def history(lines: Lines) -> list[tuple[str, str, Any]]:
 
 
 def test_a_command_that_arrives_twice_is_answered_twice_and_told_once() -> None:
-    """The second answer, to a client that asked again, is the first one's (§8), and names the entry that decided both."""
+    """The second answer, to a client that asked again, is the first one's (§8), and names the same entry."""
     again = (Submit("n1", "c0/0"), Persist("n1"), Deliver(18, "n2"), Persist("n2"), Deliver(21, "n1"))
     for answer in (13, 18):
         lines = Lines()

@@ -97,6 +97,17 @@ def test_a_command_sent_again_is_applied_once_and_gets_its_first_answer() -> Non
     assert do(machine, "cas", "y", "1", None, client="c", serial=2) == Result(True)
 
 
+def test_what_decided_a_repeated_command_is_the_entry_that_applied_it() -> None:
+    machine = Machine()
+    first, other, again = (encode_command(Command("append", "x", "a", None, "c", n)) for n in (1, 2, 2))
+    old = encode_command(Command("append", "x", "a", None, "c", 1))
+    decided = []
+    for place, command in [((3, 1), first), ((4, 1), other), ((7, 2), again), ((8, 2), old), ((9, 2), b"")]:
+        machine.apply(command, place)
+        decided.append(machine.decided)
+    assert decided == [(3, 1), (4, 1), (4, 1), (8, 2), (9, 2)], "a refusal of an old serial is decided where it stands"
+
+
 def test_a_serial_older_than_the_latest_is_refused_and_not_applied() -> None:
     machine = Machine()
     do(machine, "put", "x", "new", client="c", serial=5)
