@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import msgspec
 import numpy as np
+from small_histories import history as small_history
 
 from invariants.linearizability import operations
 from invariants.linearizability.check import check
 from invariants.linearizability.columns import ABSENT, NEVER, NOT_TOLD, Columns, check_columns
+from invariants.linearizability.columns.proposal import proposal
+from invariants.linearizability.columns.replay import faults
 from invariants.linearizability.operations import Model, Operation
 
 FUNCTIONS = ("read", "write", "cas", "delete")
 STATUSES = ("ok", "refused", "unknown")
+FAR = 2**56
+"""So far apart that pairs of numbers do not fit into one: ranks have to stand in."""
 
 
 def expressible(history: Sequence[Operation]) -> bool:
@@ -55,3 +61,23 @@ def columns_differ(history: Sequence[Operation], model: Model, valid: bool, spre
     if msgspec.structs.replace(answer, steps=0) != msgspec.structs.replace(same, steps=0):
         return f"from columns {answer}, from operations {same}"
     return ""
+
+
+def proved(history: Sequence[Operation], spread: int = 1) -> bool:
+    """Whether columns alone prove all of it valid."""
+    columns = as_columns(history, spread)
+    return not faults(columns, proposal(columns)).any()
+
+
+def several_keys(random: Random, model: Model, most: int = 3) -> list[Operation]:
+    """Small histories that columns can hold, each of its own key, mixed; some unknown ones did return."""
+    mixed: list[Operation] = []
+    for key in random.sample(range(-9, 10), random.randint(1, most)):
+        for operation in small_history(random, model, 6):
+            if expressible([operation]):
+                mixed.append(msgspec.structs.replace(operation, key=key, number=len(mixed)))
+                if operation.status == "unknown" and random.random() < 0.5:
+                    returned = operation.called + random.randint(0, 5)
+                    mixed[-1] = msgspec.structs.replace(mixed[-1], returned=returned, result=random.choice([None, 1]))
+    random.shuffle(mixed)
+    return mixed

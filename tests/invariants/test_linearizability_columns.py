@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from brute_force import linearizable
-from columns_agreement import as_columns, columns_differ, expressible
+from columns_agreement import FAR, as_columns, columns_differ, several_keys
 from linearizability_scripts import op, registers
 from msgspec.structs import replace
-from small_histories import history
 
 from invariants.linearizability import operations
 from invariants.linearizability.check import check
@@ -35,24 +34,6 @@ from invariants.linearizability.columns.proposal import proposal
 from invariants.linearizability.columns.replay import faults
 from invariants.linearizability.operations import Answer, Model, Operation
 from invariants.linearizability.order import first_fault
-
-FAR = 2**56
-"""So far apart that pairs of numbers do not fit into one: ranks have to stand in."""
-
-
-def several_keys(random: Random, model: Model, most: int = 3) -> list[Operation]:
-    """Small histories that columns can hold, each of its own key, mixed; some unknown ones did return."""
-    mixed: list[Operation] = []
-    for key in random.sample(range(-9, 10), random.randint(1, most)):
-        for operation in history(random, model, 6):
-            if expressible([operation]):
-                mixed.append(replace(operation, key=key, number=len(mixed)))
-                if operation.status == "unknown" and random.random() < 0.5:
-                    returned = operation.called + random.randint(0, 5)
-                    mixed[-1] = replace(mixed[-1], returned=returned, result=random.choice([None, 1]))
-    random.shuffle(mixed)
-    return mixed
-
 
 # ---- agreement ----
 
