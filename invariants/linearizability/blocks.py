@@ -77,11 +77,7 @@ def return_of(operation: Operation) -> float:
 
 
 def written(writer: Operation, reads: list[Operation] | None) -> Block | Violation:
-    """`block` for the most common one, a plain write and its reads, whose list becomes the block's order.
-
-    Of a million blocks each list kept is a list for the garbage collector to look through, again and again; a tuple of
-    operations is not.
-    """
+    """`block` for the most common one, a plain write and its reads, whose list becomes the block's order."""
     last = writer.called
     first: float = INFINITY if writer.returned is None or writer.status == "unknown" else writer.returned
     if not reads:

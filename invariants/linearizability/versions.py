@@ -32,8 +32,8 @@ class Versions:
         self.list_reads: list[tuple[Any, Operation]] = []
         self.writers: dict[Hashable, Operation] = {}
         self.rewriters: Groups = defaultdict(list)
-        """Who wrote each value, and who wrote it again. A list of one for each value would make all of this a quarter
-        slower in long histories, mostly for the garbage collector's sake."""
+        """Who wrote each value, and who wrote it again: with a list of one for each value, all that comes of long
+        histories would take a quarter longer."""
         self.found: Groups = defaultdict(list)
         """The cas operations that took effect, by what they found; unknown ones once their value is observed."""
         self.appends: list[Operation] = []
