@@ -59,7 +59,7 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     last: float
     ended: Operation
     begun: Operation
-    order: list[Operation]
+    order: Sequence[Operation]
     writer: Operation | None
     shows: Operation | None = None
 
@@ -69,12 +69,12 @@ def return_of(operation: Operation) -> float:
     return INFINITY if returned is None or operation.status == "unknown" else returned
 
 
-def written(writer: Operation, reads: Sequence[Operation]) -> Block | Violation:
-    """`block` for the most common one, a plain write and its reads."""
+def written(writer: Operation, reads: list[Operation] | None) -> Block | Violation:
+    """`block` for the most common one, a plain write and its reads, whose list becomes the block's order."""
     last = writer.called
     first: float = INFINITY if writer.returned is None or writer.status == "unknown" else writer.returned
     if not reads:
-        return Block(first, last, writer, writer, [writer], writer)
+        return Block(first, last, writer, writer, (writer,), writer)
     called, ended, begun = last, writer, writer
     for read in reads:
         returned = read.returned
@@ -84,8 +84,10 @@ def written(writer: Operation, reads: Sequence[Operation]) -> Block | Violation:
             first, ended = returned, read
         if read.called > last:
             last, begun = read.called, read
-    order = [writer, *reads] if len(reads) == 1 else [writer, *sorted(reads, key=call_of)]
-    return Block(first, last, ended, begun, order, writer)
+    if len(reads) > 1:
+        reads.sort(key=call_of)
+    reads.insert(0, writer)
+    return Block(first, last, ended, begun, reads, writer)
 
 
 def block(members: Members, writer: Operation | None, shows: Operation | None = None) -> Block | Violation:

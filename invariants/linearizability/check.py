@@ -9,6 +9,7 @@ import msgspec
 
 from invariants.linearizability import words
 from invariants.linearizability.blocks import Violation, return_of
+from invariants.linearizability.collector import collector_paused
 from invariants.linearizability.cores import Reducer, describe
 from invariants.linearizability.models import refuse_malformed
 from invariants.linearizability.operations import Answer, Model, Operation
@@ -75,6 +76,7 @@ def _by_key(operations: Iterable[Operation]) -> dict[Hashable, list[Operation]]:
     return keys
 
 
+@collector_paused()
 def check(operations: Iterable[Operation], model: Model, *, budget: int = BUDGET) -> Answer:
     """Whether the history is linearizable. `budget` is in steps of search; keys decided by their values take none.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
+from itertools import chain
 from typing import Any, TypeAlias
 
 from invariants.linearizability import words
@@ -29,7 +30,10 @@ class Versions:
         self.first: Hashable = "" if model == "kv-append" else None
         self.reads: Groups = defaultdict(list)
         self.list_reads: list[tuple[Any, Operation]] = []
-        self.writers: Groups = defaultdict(list)
+        self.writers: dict[Hashable, Operation] = {}
+        self.rewriters: Groups = defaultdict(list)
+        """Who wrote each value, and who wrote it again: with a list of one for each value, all that comes of long
+        histories would take a quarter longer."""
         self.found: Groups = defaultdict(list)
         """The cas operations that took effect, by what they found; unknown ones once their value is observed."""
         self.appends: list[Operation] = []
@@ -54,13 +58,17 @@ class Versions:
                 self._refused(operation)
             elif f == "write":
                 try:
-                    writers[operation.value].append(operation)
+                    first = writers.setdefault(operation.value, operation)
                 except TypeError:
-                    writers[frozen(operation.value)].append(operation)
+                    first = writers.setdefault(frozen(operation.value), operation)
+                if first is not operation:
+                    self.rewriters[frozen(operation.value)].append(operation)
             elif f == "append":
                 self.appends.append(operation)
             elif f == "cas":
-                _file(writers, operation.value, operation)
+                value = frozen(operation.value)
+                if writers.setdefault(value, operation) is not operation:
+                    self.rewriters[value].append(operation)
                 if status == "ok":
                     _file(self.found, operation.expected, operation)
             else:
@@ -132,10 +140,11 @@ def _blocks(versions: Versions) -> list[Block] | Violation | None:
         if isinstance(whole, Violation):
             return whole
         blocks.append(whole)
-    for value, writers in versions.writers.items():
-        reads, chained = versions.reads.get(value, ()), value in versions.found
-        for writer in writers:
-            if writer.f == "write" and (reads or chained or writer.status == "ok"):
+    again = ((value, writer) for value, writers in versions.rewriters.items() for writer in writers)
+    for value, writer in chain(versions.writers.items(), again):
+        if writer.f == "write":
+            reads, chained = versions.reads.get(value), value in versions.found
+            if reads or chained or writer.status == "ok":
                 one = block(_chain(versions, writer), writer) if chained else written(writer, reads)
                 if isinstance(one, Violation):
                     return one
@@ -148,19 +157,19 @@ def _follow_back(versions: Versions) -> Violation | None:
     todo = [*versions.reads, *versions.found]
     while todo:
         value = todo.pop()
-        writers = versions.writers.get(value, [])
+        writer = versions.writers.get(value)
         if value == versions.first:
-            versions.ambiguous |= bool(writers)
-        elif len(writers) > 1:
+            versions.ambiguous |= writer is not None
+        elif value in versions.rewriters:
             versions.ambiguous = True
-        elif not writers:
+        elif writer is None:
             sure = _sure(versions, (versions.reads.get(value) or versions.found[value])[0])
             return _alone(sure, f"but nothing ever wrote {words.shown(value)}")
-        elif writers[0].f == "cas" and writers[0].status == "unknown":
-            expected = frozen(writers[0].expected)
+        elif writer.f == "cas" and writer.status == "unknown":
+            expected = frozen(writer.expected)
             found = versions.found[expected]
-            if writers[0] not in found:
-                found.append(writers[0])
+            if writer not in found:
+                found.append(writer)
                 todo.append(expected)
     return None
 
@@ -292,7 +301,8 @@ def _divergent(one: Operation, other: Operation) -> Violation:
 
 
 def _string_blocks(versions: Versions) -> list[Block] | Violation | None:
-    parsed = parse(versions.writers, versions.appends, versions.reads)
+    writers = {value: [writer, *versions.rewriters.get(value, ())] for value, writer in versions.writers.items()}
+    parsed = parse(writers, versions.appends, versions.reads)
     if not isinstance(parsed, Parsed):
         return parsed
     blocks: list[Block] = []
@@ -302,7 +312,7 @@ def _string_blocks(versions: Versions) -> list[Block] | Violation | None:
             return one
         blocks.append(one)
     for alone in parsed.unobserved:
-        one = written(alone, ())
+        one = written(alone, None)
         assert isinstance(one, Block)
         blocks.append(one)
     return blocks

@@ -1,0 +1,28 @@
+"""The checker on columns: what an order by values proves, and the rest as operations."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from invariants.linearizability.check import BUDGET, check
+from invariants.linearizability.columns.proposal import proposal
+from invariants.linearizability.columns.replay import faults
+from invariants.linearizability.columns.table import Columns
+from invariants.linearizability.operations import Answer, Model
+
+
+def check_columns(columns: Columns, model: Model, *, budget: int = BUDGET) -> Answer:
+    """`check` for the models "register" and "kv", the latter without lists. Operations are numbered by their rows.
+
+    Keys that the replay proves valid are done. The others, whether violated, ambiguous, or with operations other than
+    reads and writes, are judged by `check`: so a core and its argument are those that operations would have got.
+
+    Raises ValueError for another model, and for an operation that the model does not have.
+    """
+    columns.refuse_for(model)
+    left = faults(columns, proposal(columns))
+    if not left.any():
+        return Answer("valid", len(columns))
+    rows = np.flatnonzero(np.isin(columns.key, columns.key[left]))
+    return msgspec.structs.replace(check(columns.operations(rows), model, budget=budget), judged=len(columns))

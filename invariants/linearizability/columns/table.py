@@ -1,0 +1,126 @@
+"""What the columns of a history are, and what is refused: an error names the column, the row, and what is expected.
+
+A row is an operation; its place, from 0, is the operation's number. All numbers are integers: keys and values that are
+something else are numbered by whoever makes the columns, equal ones alike.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from invariants.linearizability import operations
+from invariants.linearizability.models import FUNCTIONS, REFUSABLE
+from invariants.linearizability.operations import Function, Model, Operation, Status
+
+Integers: TypeAlias = NDArray[np.int64]
+Mask: TypeAlias = NDArray[np.bool_]
+
+READ, WRITE, CAS, DELETE = range(4)
+OK, REFUSED, UNKNOWN = range(3)
+NEVER = 2**63 - 1
+"""In `returned`: it never did, and never will."""
+ABSENT = -(2**63)
+"""As a value: the absent key, or a register's first value."""
+NOT_TOLD = -(2**63) + 1
+"""In `result`: a refused cas that did not say what it found."""
+
+MODELS: tuple[Model, ...] = ("register", "kv")
+_FUNCTIONS: tuple[Function, ...] = ("read", "write", "cas", "delete")  # by their codes
+_STATUSES: tuple[Status, ...] = ("ok", "refused", "unknown")
+
+
+class Columns(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """The fields of `Operation`, each an array of shape (operations,) and of any integer dtype, or one number for all
+    rows. They are kept as int64, without a copy where they are that already.
+
+    `key`: which one. `f`: READ, WRITE, CAS or DELETE. `called` and `returned`: on one scale of time; NEVER. `value`:
+    what is written. `expected`: what a cas expects. `result`: what a read returned or a refused cas found; NOT_TOLD.
+    `status`: OK, REFUSED or UNKNOWN. What an operation has no use for is not looked at.
+
+    Raises ValueError for columns that are no such arrays, and for rows that no model allows.
+    """
+
+    key: Integers
+    f: Integers
+    called: Integers
+    returned: Integers
+    value: Integers
+    result: Integers
+    expected: Integers = np.array(ABSENT)
+    status: Integers = np.array(OK)
+
+    def __post_init__(self) -> None:
+        columns = {name: _integers(name, getattr(self, name)) for name in self.__struct_fields__}
+        sizes = {name: column.size for name, column in columns.items() if column.ndim}
+        if len(set(sizes.values())) != 1:
+            told = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+            raise ValueError(f"arrays with one element for each operation expected: {told or 'there is none'}")
+        for name, column in columns.items():
+            msgspec.structs.force_setattr(self, name, np.broadcast_to(column, next(iter(sizes.values()))))
+        self._refuse("f", (self.f < READ) | (self.f > DELETE), "READ, WRITE, CAS or DELETE (0 to 3)")
+        self._refuse("status", (self.status < OK) | (self.status > UNKNOWN), "OK, REFUSED or UNKNOWN (0 to 2)")
+        self._refuse("returned", self.returned < self.called, "a time that is not before its call")
+        untold = (self.f == READ) & (self.status == OK) & (self.result == NOT_TOLD)
+        self._refuse("result", untold, "a value or ABSENT, as it was read and not refused")
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    def refuse_for(self, model: Model) -> None:
+        """Raises ValueError for a model whose values are no integers, and for what the model does not have."""
+        if model not in MODELS:
+            raise ValueError(
+                f"model {model!r} has values that no integer can stand for; columns are for {' and '.join(MODELS)}, "
+                "operations for all models (invariants.linearizability.check.check)"
+            )
+        has = [code for code, f in enumerate(_FUNCTIONS) if f in FUNCTIONS[model]]
+        names = ", ".join(f"{_FUNCTIONS[code].upper()} ({code})" for code in has)
+        self._refuse("f", ~np.isin(self.f, has), f"one of {model}'s: {names}")
+        refusable = [code for code in has if _FUNCTIONS[code] in REFUSABLE[model]]
+        refused = (self.status == REFUSED) & ~np.isin(self.f, refusable)
+        self._refuse("status", refused, f"OK or UNKNOWN (0 or 2), as in {model} only a cas can be refused")
+
+    def _refuse(self, name: str, wrong: Mask, expected: str) -> None:
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise ValueError(f"column {name}, row {row}: {getattr(self, name)[row]}; expected is {expected}")
+
+    def operations(self, rows: Integers) -> list[Operation]:
+        """These rows as operations."""
+        columns = (self.key, self.f, self.called, self.returned, self.value, self.expected, self.result, self.status)
+        return [
+            Operation(
+                number,
+                key,
+                _FUNCTIONS[f],
+                called,
+                None if returned == NEVER else returned,
+                _value(value),
+                _value(expected),
+                operations.NOT_TOLD if result == NOT_TOLD else _value(result),
+                _STATUSES[status],
+            )
+            for number, key, f, called, returned, value, expected, result, status in zip(
+                rows.tolist(), *(column[rows].tolist() for column in columns), strict=True
+            )
+        ]
+
+
+def _value(number: int) -> int | None:
+    return None if number == ABSENT else number
+
+
+def _integers(name: str, given: ArrayLike) -> Integers:
+    column = np.asarray(given)
+    if column.ndim > 1:
+        raise ValueError(f"column {name} has the shape {column.shape}; expected is (operations,)")
+    if column.size and not np.issubdtype(column.dtype, np.integer):
+        raise ValueError(f"column {name} is of dtype {column.dtype}; expected is one of integers")
+    if column.dtype == np.uint64 and column.size and column.max() > NEVER:
+        row = int(column.argmax())
+        raise ValueError(f"column {name}, row {row}: {column.max()}; expected is what an int64 can hold")
+    return column.astype(np.int64, copy=False)

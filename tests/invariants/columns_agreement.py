@@ -1,0 +1,83 @@
+"""Histories of operations as columns, and where the checker on columns differs from that on operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import msgspec
+import numpy as np
+from small_histories import history as small_history
+
+from invariants.linearizability import operations
+from invariants.linearizability.check import check
+from invariants.linearizability.columns import ABSENT, NEVER, NOT_TOLD, Columns, check_columns
+from invariants.linearizability.columns.proposal import proposal
+from invariants.linearizability.columns.replay import faults
+from invariants.linearizability.operations import Model, Operation
+
+FUNCTIONS = ("read", "write", "cas", "delete")
+STATUSES = ("ok", "refused", "unknown")
+FAR = 2**56
+"""So far apart that pairs of numbers do not fit into one: ranks have to stand in."""
+
+
+def expressible(history: Sequence[Operation]) -> bool:
+    """Whether columns can hold it: nothing in it is a list."""
+    return not any(o.f == "append" or isinstance(o.result, list) for o in history)
+
+
+def as_columns(history: Sequence[Operation], spread: int = 1) -> Columns:
+    """Keys, values and times are numbers or letters, which are multiplied by `spread`, so as to be far apart."""
+    return Columns(
+        key=np.array([_number(o.key, spread) for o in history], np.int64),
+        f=np.array([FUNCTIONS.index(o.f) for o in history], np.int8),
+        called=np.array([o.called * spread for o in history], np.int64),
+        returned=np.array([NEVER if o.returned is None else o.returned * spread for o in history], np.int64),
+        value=np.array([_number(o.value, spread) for o in history], np.int64),
+        result=np.array([_number(o.result, spread) for o in history], np.int64),
+        expected=np.array([_number(o.expected, spread) for o in history], np.int64),
+        status=np.array([STATUSES.index(o.status) for o in history], np.int8),
+    )
+
+
+def _number(value: Any, spread: int) -> int:
+    if value is None:
+        return ABSENT
+    if value is operations.NOT_TOLD:
+        return NOT_TOLD
+    return (ord(value) - ord("a") if isinstance(value, str) else value) * spread
+
+
+def columns_differ(history: Sequence[Operation], model: Model, valid: bool, spread: int = 1) -> str:
+    """Empty if columns get the answer that the same operations get, and the verdict that brute force says."""
+    columns = as_columns(history, spread)
+    answer = check_columns(columns, model)
+    if answer.verdict != ("valid" if valid else "violated"):
+        return f"{answer}, but it is {'valid' if valid else 'violated'}"
+    # The replay may prove what operations would have taken a search for; all else is the same.
+    same = check(columns.operations(np.arange(len(columns))), model)
+    if msgspec.structs.replace(answer, steps=0) != msgspec.structs.replace(same, steps=0):
+        return f"from columns {answer}, from operations {same}"
+    return ""
+
+
+def proved(history: Sequence[Operation], spread: int = 1) -> bool:
+    """Whether columns alone prove all of it valid."""
+    columns = as_columns(history, spread)
+    return not faults(columns, proposal(columns)).any()
+
+
+def several_keys(random: Random, model: Model, most: int = 3) -> list[Operation]:
+    """Small histories that columns can hold, each of its own key, mixed; some unknown ones did return."""
+    mixed: list[Operation] = []
+    for key in random.sample(range(-9, 10), random.randint(1, most)):
+        for operation in small_history(random, model, 6):
+            if expressible([operation]):
+                mixed.append(msgspec.structs.replace(operation, key=key, number=len(mixed)))
+                if operation.status == "unknown" and random.random() < 0.5:
+                    returned = operation.called + random.randint(0, 5)
+                    mixed[-1] = msgspec.structs.replace(mixed[-1], returned=returned, result=random.choice([None, 1]))
+    random.shuffle(mixed)
+    return mixed
