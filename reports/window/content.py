@@ -110,8 +110,7 @@ def _sources(core: list[Operation], others: list[Operation], begin: int) -> list
     latest: dict[str, Operation] = {}
     for operation in others:
         if operation.f in ("write", "cas") and changes(operation) and operation.status == "ok":
-            wrote = seen(msgspec.structs.replace(operation, f="read", result=operation.value))
-            returned = operation.returned
+            wrote, returned = words.shown(operation.value), operation.returned
             if wrote in values and returned is not None and returned < begin:
                 before = latest.get(wrote)
                 if before is None or before.returned is None or before.returned < returned:
