@@ -46,7 +46,7 @@ def check_history(
     except HistoryError as error:
         fail(str(error))
     if history.operations:
-        compared = check_with_order(history.operations, history.log_order, judged_by)
+        compared = check_with_order(history.operations, judged_by, history.log_order)
     else:
         compared = Compared(Answer("unknown", 0, argument="no operation of this history can have happened"), None)
     answer = compared.answer

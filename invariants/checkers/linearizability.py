@@ -56,7 +56,7 @@ class Linearizability(Checker):
         except HistoryError as error:
             return self.conclude("unknown", str(error))
         history = lines.pairing.history()
-        compared = check_with_order(history.operations, history.log_order, "kv")
+        compared = check_with_order(history.operations, "kv", history.log_order)
         answer = compared.answer
         self.judged = answer.judged
         if compared.disagreement is not None:

@@ -97,21 +97,30 @@ def block(members: Members, writer: Operation | None, shows: Operation | None = 
     ended = begun = before = order[0]
     first, last = return_of(ended), float(ended.called)
     version, latest = members[0][0], -INFINITY
+    begun_at = before_at = version
     for place, called, operation in members:
         if place != version:
-            version, latest, before = place, last, begun
+            version, latest, before, before_at = place, last, begun, begun_at
         returned = return_of(operation)
         if returned < latest:
-            return _out_of_turn(operation, before, writer, shows)
+            link = next((o for at, _, o in members if at > before_at and o.f == "cas" and words.changes(o)), None)
+            return _out_of_turn(operation, before, writer, shows, link)
         if returned < first:
             first, ended = returned, operation
         if called > last:
-            last, begun = called, operation
+            last, begun, begun_at = called, operation, place
     return Block(first if writer is not None else -INFINITY, last, ended, begun, order, writer, shows)
 
 
-def _out_of_turn(later: Operation, earlier: Operation, writer: Operation | None, shows: Operation | None) -> Violation:
-    """`later` belongs after `earlier` in the block, and had returned before that was called."""
+def _out_of_turn(
+    later: Operation,
+    earlier: Operation,
+    writer: Operation | None,
+    shows: Operation | None,
+    link: Operation | None = None,
+) -> Violation:
+    """`later` belongs after `earlier` in the block, and had returned before that was called. `link` is the first cas
+    after the version of `earlier`."""
     core: tuple[Operation, ...] = (later, earlier)
     telling = words.Telling()
     # In the first list it takes no third operation to show where an append belongs relative to a read: the read has it
@@ -121,18 +130,24 @@ def _out_of_turn(later: Operation, earlier: Operation, writer: Operation | None,
     telling.saw(core[2:])
     telling.saw((later, earlier))
     telling.over_before(later, earlier)
+    return Violation(core, telling.so(_why_after(later, earlier, core[2:], link)))
+
+
+def _why_after(later: Operation, earlier: Operation, shows: Sequence[Operation], link: Operation | None) -> str:
+    """Why `later` belongs after `earlier`."""
     if not words.changes(later) and words.changes(earlier):
-        end = f"but what {words.name(later)} saw came of that"
-    elif words.changes(later) and words.changes(earlier):
-        shown = f"{words.name(core[2])} shows it after that" if len(core) > 2 else "it found what came of that"
-        end = f"but {shown}"
-    elif later.f == "append":
-        end = f"but {words.name(earlier)} does not show it, and what was appended is never taken back"
-    elif words.changes(later):
-        end = f"so {words.seen(earlier)} was gone by then, and nothing brought it back"
-    else:
-        end = f"{words.seen(later)} came after {words.seen(earlier)}, and nothing brought that back"
-    return Violation(core, telling.so(end))
+        if earlier.f != "append" and words.shown(earlier.value) == words.seen(later):
+            return f"but only that wrote {words.seen(later)}"
+        return f"but what {words.name(later)} saw {'has that' if earlier.f == 'append' else 'came of that'}"
+    if words.changes(later) and words.changes(earlier):
+        return f"but {f'{words.name(shows[0])} shows it after that' if shows else 'it found what came of that'}"
+    if later.f == "append":
+        return f"but {words.name(earlier)} does not show it, and what was appended is never taken back"
+    if words.changes(later):
+        return f"so {words.seen(earlier)} was gone by then, and nothing brought it back"
+    if link is not None:
+        return f"{words.did(link)} before that, and nothing brought {words.seen(earlier)} back"
+    return f"{words.seen(later)} came after {words.seen(earlier)}, and what was appended is never taken back"
 
 
 def _append_shown_by(shows: Operation | None, *operations: Operation) -> tuple[Operation, ...]:
@@ -177,18 +192,30 @@ def _overlapping(one: Block, other: Block) -> Violation:
     if not begin:
         telling.over_before(one.ended, other.begun)
     telling.over_before(other.ended, one.begun)
-    if begin:
-        return Violation(core, telling.so("nothing brought back what was there first"))
+    return Violation(core, telling.so(_why_both(one, other)))
+
+
+def _why_both(one: Block, other: Block) -> str:
+    """What two blocks that each had to precede the other come to."""
+    begun, lost = one.begun, other.writer is not None and other.writer.f == "append"
+    if one.first == -INFINITY:
+        if begun.f == "append" and words.changes(begun):
+            if one.shows is not None:
+                return f"but {words.name(one.shows)} shows that appended to what was there only at first"
+            return "but an append takes a list, or nothing, and nothing brought that back"
+        if lost:
+            return f"but {words.name(begun)} shows neither that nor anything written later"
+        return f"but {words.seen(begun)} was there only at first"
+    if lost and not words.changes(begun):
+        return f"so it was appended to {_content(one)}, and {words.name(begun)} does not show it"
     this, that = _content(one), _content(other)
-    return Violation(
-        core, telling.so(f"so {this} came before {that}, and {that} before {this}, and neither came twice")
-    )
+    return f"so {this} came before {that}, and {that} before {this}, and neither came twice"
 
 
 def _source(block: Block) -> str:
-    """Where what a block's observers saw came from."""
+    """Where what a block's observers saw came from; "" for what was there first."""
     if block.writer is None:
-        return ", which was there before all that was written" if len(block.order) == 1 else ""
+        return ""
     return f", which {'only' if _plain(block) else 'came of'} {words.name(block.writer)}{' wrote' * _plain(block)}"
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Iterable, Sequence
 
 import msgspec
 
 from invariants.linearizability import words
+from invariants.linearizability.alone import why_alone
 from invariants.linearizability.blocks import Violation, return_of
 from invariants.linearizability.collector import collector_paused
 from invariants.linearizability.cores import Reducer, describe
@@ -37,7 +37,7 @@ class Compared(msgspec.Struct, frozen=True):
 
 
 def check_with_order(
-    operations: Iterable[Operation], order: Iterable[int], model: Model, *, budget: int = BUDGET
+    operations: Iterable[Operation], model: Model, order: Iterable[int], *, budget: int = BUDGET
 ) -> Compared:
     """`check`, with a proposed order (a log's) as the first witness to try, on all keys and then on each.
 
@@ -104,13 +104,16 @@ def check(operations: Iterable[Operation], model: Model, *, budget: int = BUDGET
 def _violated(judged: int, key: Hashable, own: list[Operation], model: Model, found: Violation) -> Answer:
     reducer = Reducer(own, model)
     core = reducer.minimal(found.core)
-    named = all(re.search(rf"{re.escape(words.name(operation))}(?![\w/])", found.argument) for operation in core)
-    return Answer("violated", judged, key, describe(core), found.argument if named else _searched(core, reducer))
+    # What was said of more operations than are left may not be what is wrong with these.
+    whole = len(core) == len({operation.number for operation in found.core})
+    argument = found.argument if whole else _searched(core, reducer)
+    return Answer("violated", judged, key, describe(core), argument)
 
 
 def _searched(core: Sequence[Operation], reducer: Reducer) -> str:
-    """The argument for a core that no rule explains."""
-    return words.no_order(describe(core), reducer.between(core), perhaps_less=reducer.given_up)
+    """The argument for a core that was found, or made smaller, by trying."""
+    alone = why_alone(core[0], reducer.operations, reducer.model) if len(core) == 1 else None
+    return alone or words.no_order(describe(core), reducer.between(core), perhaps_less=reducer.given_up)
 
 
 def _own_mistake(judged: int, key: Hashable) -> Answer:

@@ -33,6 +33,7 @@ class Reducer:
     """Takes a core of one key's history apart. `cut`: what was called later does not count."""
 
     def __init__(self, operations: Sequence[Operation], model: Model, cut: float = INFINITY) -> None:
+        self.operations = operations
         self.model = model
         self.cut = cut
         self.spent = 0

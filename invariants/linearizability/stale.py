@@ -9,10 +9,12 @@ passes may still have no order.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from itertools import accumulate
 
 from invariants.linearizability import words
-from invariants.linearizability.blocks import Violation
+from invariants.linearizability.blocks import Violation, return_of
+from invariants.linearizability.operations import Operation
 from invariants.linearizability.problem import CAS, READ, WRITE, Problem
 from invariants.linearizability.states import FIRST, NEVER
 
@@ -85,21 +87,42 @@ def stale(problem: Problem) -> Violation | None:
         after = problem.times[other][0] if other >= 0 else BEFORE_ALL
         source = by_value.get(value)
         if source is None or not source.between(after, returned):
-            return _violation(problem, task, other)
+            return _violation(problem, task, other, writers.get(value, []))
     return None
 
 
-def _violation(problem: Problem, task: int, other: int) -> Violation:
+def _violation(problem: Problem, task: int, other: int, writers: Sequence[int]) -> Violation:
+    """`writers` of what `task` saw: all had returned before `other` was called, or were called too late."""
     found = problem.operations[task]
-    seen = words.seen(found)
+    sources = [problem.operations[writer] for writer in sorted(writers, key=lambda writer: problem.times[writer])]
     if other < 0:
-        return Violation((found,), words.contradiction(words.did(found), f"nothing called by then wrote {seen}"))
+        never = words.never_written(words.seen(found), later=bool(sources))
+        return Violation((found,), words.contradiction(f"{words.did(found)}, but {never}"))
     before = problem.operations[other]
     telling = words.Telling()
     telling.saw((before, found))
     telling.over_before(before, found)
-    argument = telling.so(
-        f"but whatever made it {seen} had returned before {words.name(before)} was called, "
-        f"or was called after {words.name(found)} had returned"
-    )
-    return Violation((before, found), argument)
+    early = [o for o in sources if return_of(o) < before.called]
+    late = [o for o in sources if return_of(o) >= before.called]
+    return Violation((before, found), telling.so(f"but {_when_written(found, before, early, late)}"))
+
+
+def _when_written(found: Operation, before: Operation, early: Sequence[Operation], late: Sequence[Operation]) -> str:
+    """That all who made it what was found did so too early or too late."""
+    seen = words.seen(found)
+    if not early and not late:
+        return f"{seen} was there only at first"
+    too_early = f"had returned before {words.name(before)} was called"
+    too_late = f"was called after {words.name(found)} had returned"
+    if not late:
+        return f"{_who(early[-1], len(early), 'last', seen)} {too_early}"
+    if not early:
+        return f"{_who(late[0], len(late), 'first', seen)} {too_late}"
+    next_one = f"{words.name(late[0])}, the next to do so, {too_late}"
+    return f"{words.name(early[-1])}, which made it {seen}, {too_early}, and {next_one}"
+
+
+def _who(one: Operation, count: int, which: str, seen: str) -> str:
+    if count == 1:
+        return f"only {words.name(one)} made it {seen}, which"
+    return f"{words.name(one)}, the {which} of {count} to make it {seen},"

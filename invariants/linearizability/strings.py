@@ -96,6 +96,7 @@ def _generation(
         if len(puts[start]) > 1:
             return None
         members.append((0, puts[start][0].called, puts[start][0]))
+    writer = puts[start][0] if start else None
     at, used = len(start), set()
     while at < len(longest):
         token = next((longest[at : at + size] for size in lengths if longest[at : at + size] in tokens), None)
@@ -107,8 +108,8 @@ def _generation(
         if len(appended) > 1:
             return None
         if token in used:
-            argument = words.contradiction(f"{words.did(reader)}, but {words.shown(token)} was appended once")
-            return Violation((reader,), argument)
+            once = f"it shows {words.shown(token)} twice, and only {words.name(appended[0])} appended it, once"
+            return Violation((reader,), words.contradiction(words.did(reader), once))
         used.add(token)
         at += len(token)
         places[at] = 2 * len(used)
@@ -116,12 +117,13 @@ def _generation(
     for text in texts:
         if len(text) not in places or not longest.startswith(text):
             other = reads[text][0]
+            first = words.name(writer) if writer else "what was there first"
             argument = words.contradiction(
                 words.did(other),
                 words.did(reader),
-                "these begin with the same write, but neither is how the other began",
+                f"these begin with {first}, and what was appended to that is never taken back, but neither is how the "
+                "other began",
             )
             return Violation((other, reader), argument)
         members += [(places[len(text)] + 1, read.called, read) for read in reads[text]]
-    writer = puts[start][0] if start else None
     return Generation(writer, reader, members)

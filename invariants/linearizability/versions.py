@@ -12,7 +12,16 @@ from itertools import chain
 from typing import Any, TypeAlias
 
 from invariants.linearizability import words
-from invariants.linearizability.blocks import Block, Members, Violation, block, ordered, witness, written
+from invariants.linearizability.blocks import (
+    Block,
+    Members,
+    Violation,
+    block,
+    ordered,
+    return_of,
+    witness,
+    written,
+)
 from invariants.linearizability.operations import NOT_TOLD, Model, Operation
 from invariants.linearizability.strings import Parsed, parse
 from invariants.linearizability.values import frozen
@@ -106,7 +115,7 @@ def decide(operations: Sequence[Operation], model: Model) -> Decision:
     versions = Versions(model)
     versions.take_in(operations)
     if versions.impossible is not None:
-        return _alone(versions.impossible, "which no state of the key allows")
+        return _alone(versions.impossible, _why_impossible(versions.impossible))
     if versions.ambiguous:
         return None
     blocks = _string_blocks(versions) if model == "kv-append" else _blocks(versions)
@@ -114,6 +123,16 @@ def decide(operations: Sequence[Operation], model: Model) -> Decision:
         return blocks
     order = ordered(blocks)
     return order if isinstance(order, Violation) else witness(order)
+
+
+def _why_impossible(operation: Operation) -> str:
+    match operation.f:
+        case "cas":
+            return "but a cas that finds what it expects is not refused"
+        case "append":
+            return "but an append to a list, or where nothing is, is not refused"
+        case _:
+            return "but there are no empty lists"
 
 
 def _alone(operation: Operation, why: str) -> Violation:
@@ -163,8 +182,9 @@ def _follow_back(versions: Versions) -> Violation | None:
         elif value in versions.rewriters:
             versions.ambiguous = True
         elif writer is None:
-            sure = _sure(versions, (versions.reads.get(value) or versions.found[value])[0])
-            return _alone(sure, f"but nothing ever wrote {words.shown(value)}")
+            saw = (versions.reads.get(value) or versions.found[value])[0]
+            argument = words.contradiction(f"{_happened(versions, saw)}, but nothing ever wrote {words.shown(value)}")
+            return Violation((_sure(versions, saw),), argument)
         elif writer.f == "cas" and writer.status == "unknown":
             expected = frozen(writer.expected)
             found = versions.found[expected]
@@ -193,9 +213,17 @@ def _fork(versions: Versions, one: Operation, other: Operation) -> Violation:
     argument = words.contradiction(
         _happened(versions, one),
         _happened(versions, other),
-        f"{words.shown(one.expected)} was there once, and gone after the first of these",
+        f"{_once(versions, one.expected)}, and the first of these replaced it",
     )
     return Violation((_sure(versions, one), _sure(versions, other)), argument)
+
+
+def _once(versions: Versions, value: Any) -> str:
+    """That a value was there for one time only."""
+    writer = versions.writers.get(frozen(value))
+    if writer is None:
+        return f"{words.shown(value)} was there only at first"
+    return f"only {words.name(writer)} wrote {words.shown(value)}"
 
 
 def _chain(versions: Versions, writer: Operation | None, place: int = 0) -> Members:
@@ -225,8 +253,8 @@ def _circular(versions: Versions, blocks: list[Block]) -> Violation | None:
         for cas in found:
             if cas.number not in reached:
                 sure = _sure(versions, cas)
-                argument = f"{_happened(versions, cas)}, but only what came of it could have written what it found"
-                return Violation((sure,), words.contradiction(argument))
+                circle = f"{words.shown(cas.expected)} was made only of what came of that"
+                return Violation((sure,), words.contradiction(f"{_happened(versions, cas)}, but {circle}"))
     return None
 
 
@@ -264,9 +292,9 @@ def _grown(versions: Versions, longest: list[Any]) -> Members | Violation | None
     places: dict[Hashable, int] = {}
     for place, token in enumerate(longest, 1):
         if places.setdefault(frozen(token), place) != place:
-            versions.ambiguous = sum(append.value == token for append in versions.appends) > 1
-            assert reader is not None
-            return None if versions.ambiguous else _alone(reader, f"but {words.shown(token)} was appended once")
+            sources = [append for append in versions.appends if append.value == token]
+            versions.ambiguous = len(sources) > 1
+            return None if versions.ambiguous else _too_often(versions, token, sources)
     members: Members = []
     for append in versions.appends:
         at = places.get(frozen(append.value))
@@ -277,8 +305,7 @@ def _grown(versions: Versions, longest: list[Any]) -> Members | Violation | None
     tokens = {frozen(append.value) for _, _, append in members}
     for token in longest:
         if frozen(token) not in tokens:
-            assert reader is not None
-            return _alone(reader, f"but nothing ever appended {words.shown(token)}")
+            return _alone(_first_to_see(versions, token, 1), f"but nothing ever appended {words.shown(token)}")
     observed = [append for place, _, append in members if place <= 2 * len(longest)]
     if len(observed) > len(longest):
         return None
@@ -288,6 +315,19 @@ def _grown(versions: Versions, longest: list[Any]) -> Members | Violation | None
             return _divergent(read, reader)
         members.append((2 * len(value) + 1, read.called, read))
     return members
+
+
+def _first_to_see(versions: Versions, token: Any, times: int) -> Operation:
+    """Of the reads with so many of the token, the first to return: there it was wrong already. There is one."""
+    return min((read for value, read in versions.list_reads if value.count(token) >= times), key=return_of)
+
+
+def _too_often(versions: Versions, token: Any, sources: Sequence[Operation]) -> Violation:
+    saw = _first_to_see(versions, token, 2)
+    value = next(value for value, read in versions.list_reads if read is saw)
+    at = [place for place, item in enumerate(value, 1) if item == token]
+    by = f"only {words.name(sources[0])} appended it, once" if sources else "nothing ever appended it"
+    return Violation((saw,), words.contradiction(words.did(saw), words.more_than_once(token, at, len(value)), by))
 
 
 def _divergent(one: Operation, other: Operation) -> Violation:

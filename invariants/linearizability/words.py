@@ -70,6 +70,16 @@ def changes(operation: Operation) -> bool:
     return operation.f != "read" and operation.status != "refused"
 
 
+def never_written(value: str, *, later: bool) -> str:
+    """That a value came from nowhere; `later`: but was written after it was seen."""
+    return f"nothing that wrote {value} had been called when it returned" if later else f"nothing ever wrote {value}"
+
+
+def more_than_once(token: Any, at: Sequence[int], size: int) -> str:
+    """That a list shows a token more than once, and where."""
+    return f"it shows {shown(token)} at places {', '.join(map(str, at[:-1]))} and {at[-1]} of {size}"
+
+
 def contradiction(*clauses: str) -> str:
     return f"{'; '.join(clauses)}: contradiction"
 

@@ -49,26 +49,26 @@ def test_a_stale_read_is_told_with_both_writes() -> None:
             "register",
             [op(0, "write", 0, 1, value=1), op(1, "read", 2, 3, result=None)],
             {0, 1},
-            "nothing brought back what was there first",
+            "but null was there only at first",
         ),
         (
             "register",
             [op(0, "write", 0, 9, value=1), op(1, "cas", 0, 9, expected=1, value=2),
              op(2, "cas", 0, 9, expected=1, value=3)],
             {1, 2},
-            "cas #1 made 2 of 1; cas #2 made 3 of 1; 1 was there once, and gone after the first",
+            "cas #1 made 2 of 1; cas #2 made 3 of 1; only write #0 wrote 1, and the first of these replaced it",
         ),
         (
             "register",
             [op(0, "cas", 0, 9, expected=1, value=2), op(1, "cas", 0, 9, expected=2, value=1)],
             {0},
-            "only what came of it could have written what it found",
+            "cas #0 made 2 of 1, but 1 was made only of what came of that",
         ),
         (
             "register",
             [op(0, "cas", 0, 9, expected=1, value=2, result=1, status="refused"), op(1, "write", 0, 9, value=1)],
             {0},
-            "no state of the key allows",
+            "but a cas that finds what it expects is not refused",
         ),
         (
             "list-append",
@@ -81,7 +81,7 @@ def test_a_stale_read_is_told_with_both_writes() -> None:
             "list-append",
             [op(0, "append", 0, 9, value=1), op(1, "read", 0, 9, result=[1, 1])],
             {1},
-            "read #1 returned [1, 1], but 1 was appended once",
+            "read #1 returned [1, 1]; it shows 1 at places 1 and 2 of 2; only append #0 appended it, once",
         ),
         (
             "list-append",
@@ -106,7 +106,7 @@ def test_a_stale_read_is_told_with_both_writes() -> None:
             [op(0, "write", 0, 1, value=1), op(1, "write", 2, 3, value=1), op(2, "write", 4, 5, value=2),
              op(3, "read", 6, 7, result=1)],
             {2, 3},
-            "whatever made it 1 had returned before write #2 was called",
+            "but write #1, the last of 2 to make it 1, had returned before write #2 was called",
         ),
         (
             "kv",

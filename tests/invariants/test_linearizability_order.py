@@ -86,24 +86,24 @@ def test_kv_refuses_what_our_state_machine_refuses(last: Operation) -> None:
 
 def test_an_order_that_is_wrong_for_a_right_history_is_a_finding_of_its_own() -> None:
     history = [WRITE, READ, LATE]
-    compared = check_with_order(history, [1, 0, 2], "register")
+    compared = check_with_order(history, "register", [1, 0, 2])
     assert compared.answer.verdict == "valid"
     assert compared.disagreement is not None and compared.disagreement.operation == READ
-    assert check_with_order(history, [0, 1, 2], "register").disagreement is None
+    assert check_with_order(history, "register", [0, 1, 2]).disagreement is None
 
 
 def test_an_order_that_does_not_have_all_contradicts_nothing_but_time() -> None:
     unseen = [op(0, "write", 0, None, value=1, status="unknown"), op(1, "read", 2, 3, result=1)]
-    assert check_with_order(unseen, [1], "register").disagreement is None, "the unknown write came before, unplaced"
-    assert check_with_order([WRITE, READ], [1], "register").disagreement is None, "so did the write"
+    assert check_with_order(unseen, "register", [1]).disagreement is None, "the unknown write came before, unplaced"
+    assert check_with_order([WRITE, READ], "register", [1]).disagreement is None, "so did the write"
     late = [*unseen, op(2, "read", 5, 6, result=1)]
-    compared = check_with_order(late, [2, 1], "register")
+    compared = check_with_order(late, "register", [2, 1])
     assert compared.answer.verdict == "valid" and compared.disagreement is not None
 
 
 def test_an_order_that_is_right_for_each_key_may_be_wrong_between_them() -> None:
     history = [op(0, "write", 0, 1, value=1, key="x"), op(1, "write", 2, 3, value=1, key="y")]
-    compared = check_with_order(history, [1, 0], "register")
+    compared = check_with_order(history, "register", [1, 0])
     assert compared.answer == Answer("valid", 2)
     assert (
         compared.disagreement is not None
@@ -113,10 +113,10 @@ def test_an_order_that_is_right_for_each_key_may_be_wrong_between_them() -> None
 
 def test_an_order_of_other_operations_is_refused() -> None:
     with pytest.raises(ValueError, match="names operation 7, which is not in the history"):
-        check_with_order(HISTORY, [0, 7], "register")
+        check_with_order(HISTORY, "register", [0, 7])
 
 
 def test_a_violation_is_one_whatever_order_is_proposed() -> None:
     history = [op(0, "write", 0, 1, value=1), op(1, "read", 2, 3, result=None)]
-    compared = check_with_order(history, [1, 0], "register")
+    compared = check_with_order(history, "register", [1, 0])
     assert compared.answer.verdict == "violated" and compared.disagreement is not None
