@@ -11,7 +11,7 @@ from invariants.linearizability.alone import why_alone
 from invariants.linearizability.blocks import Violation, return_of
 from invariants.linearizability.collector import collector_paused
 from invariants.linearizability.cores import Reducer, describe
-from invariants.linearizability.models import refuse_malformed
+from invariants.linearizability.malformed import refuse_malformed, refuse_mistyped
 from invariants.linearizability.operations import Answer, Model, Operation
 from invariants.linearizability.order import Disagreement, first_fault, out_of_time
 from invariants.linearizability.problem import Problem, parts
@@ -45,6 +45,14 @@ def check_with_order(
     ValueError for a number that no operation has.
     """
     operations = list(operations)
+    try:
+        return _check_with_order(operations, model, order, budget)
+    except (TypeError, AttributeError, IndexError):
+        refuse_mistyped(operations, model)
+        raise
+
+
+def _check_with_order(operations: list[Operation], model: Model, order: Iterable[int], budget: int) -> Compared:
     refuse_malformed(operations, model)
     by_number = {operation.number: operation for operation in operations}
     try:
@@ -80,9 +88,17 @@ def _by_key(operations: Iterable[Operation]) -> dict[Hashable, list[Operation]]:
 def check(operations: Iterable[Operation], model: Model, *, budget: int = BUDGET) -> Answer:
     """Whether the history is linearizable. `budget` is in steps of search; keys decided by their values take none.
 
-    Raises ValueError for an operation that the model does not have.
+    Raises ValueError for another model, and for an operation that the model does not have or that makes no sense.
     """
     operations = list(operations)
+    try:
+        return _check(operations, model, budget)
+    except (TypeError, AttributeError, IndexError):
+        refuse_mistyped(operations, model)
+        raise
+
+
+def _check(operations: list[Operation], model: Model, budget: int) -> Answer:
     refuse_malformed(operations, model)
     judged = len(operations)
     left: list[KeySearch] = []

@@ -117,23 +117,6 @@ PLAYS: Mapping[Model, Callable[[], Play]] = {
 }
 
 
-def refuse_malformed(operations: list[Operation], model: Model) -> None:
-    """Raises ValueError for what the model does not have, what returned before its call, and a number used twice."""
-    if len({operation.number for operation in operations}) < len(operations):
-        raise ValueError("two operations have the same number; an answer names them by it")
-    functions, refusable = FUNCTIONS[model], REFUSABLE.get(model, ())
-    for operation in operations:
-        returned = operation.returned
-        if operation.f not in functions:
-            raise ValueError(f"operation {operation.number}: {model} has {', '.join(functions)}, not {operation.f!r}")
-        if returned is not None and returned < operation.called:
-            raise ValueError(
-                f"operation {operation.number} returned at {returned}, before its call at {operation.called}"
-            )
-        if operation.status == "refused" and operation.f not in refusable:
-            raise ValueError(f"operation {operation.number}: in {model} no {operation.f} can be refused")
-
-
 def _with_list(operation: Operation) -> Operation:
     return Operation(
         number=operation.number,

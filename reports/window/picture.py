@@ -16,12 +16,12 @@ from reports.window.axis import Axis
 from reports.window.content import Bar, Span, Window
 
 WIDTH, LEFT, RIGHT, ROW, TOP = 1000, 330, 24, 24, 44
-LONGEST_LABEL = 50
+LONGEST_LABEL = 44
 LABELS_APART = 78
-ARGUMENT_COLUMNS = 132
+ARGUMENT_COLUMNS = 134
 
 _STYLE = """
-text { font: 13px system-ui, sans-serif; fill: #1c1e21; }
+text { font: 12px ui-monospace, monospace; fill: #1c1e21; }
 .small { font-size: 11px; fill: #5a6068; }
 .core { fill: #c62828; } .near { fill: #9aa3ad; }
 .open { stroke: #c62828; stroke-dasharray: 3 3; } .near.open { stroke: #9aa3ad; }
@@ -48,6 +48,7 @@ def svg(window: Window) -> str:
     said = [*textwrap.wrap(visible(window.argument), ARGUMENT_COLUMNS, break_on_hyphens=False), "", *_legend(window)]
     height = bars_end + 40 + 17 * len(said)
     rows = [f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>']
+    rows.append(f'<clipPath id="labels"><rect width="{LEFT - 6}" height="{height}"/></clipPath>')
     rows.append(f'<text class="title" x="8" y="22">{escape(_title(window))}</text>')
     rows += _spans(window, axis, bars_end)
     rows += _ticks(window, axis, bars_end)
@@ -80,6 +81,8 @@ def _legend(window: Window) -> list[str]:
         more.append(f"{count(window.cut, 'operation')} of the core")
     if window.left_out:
         more.append(f"{count(window.left_out, 'other operation')} on the key in this time")
+    if window.spans:
+        lines[0] += " Blue: who led. Orange: faults."
     lines.append(f"Not drawn: {' and '.join(more)}." if more else "All operations on the key in this time are drawn.")
     lines.append("Order is exact; long gaps are drawn short." if window.ticks else "Order is exact; there is no clock.")
     return lines
@@ -154,4 +157,4 @@ def _told(bar: Bar, ticks: int) -> str:
 def _label(text: str, y: int, kind: str = "") -> str:
     text = visible(text)
     text = text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
-    return f'<text x="8" y="{y + 16}"{f" class={chr(34)}{kind}{chr(34)}" if kind else ""}>{escape(text)}</text>'
+    return f'<text x="8" y="{y + 16}" class="{kind}" clip-path="url(#labels)">{escape(text)}</text>'

@@ -172,15 +172,15 @@ def test_what_a_refused_operation_found_is_told(called: Called, monkeypatch: pyt
         "h",
         op("invoke", 0, "append", 1, value="a"),
         op("fail", 0, "append", 2, value="b", index=1, term=1),
-        op("invoke", 0, "get", 3),
-        op("ok", 0, "get", 4, value=["a", "ü"], index=2, term=1),
+        op("invoke", 1, "get", 3),
+        op("ok", 1, "get", 4, value=["a", "ü"], index=2, term=1),
     )
     answering(monkeypatch, lambda operations: Answer("violated", 2, "x", tuple(operations)))
     told = called("--history", "h")[1]
     assert told[2] == 'These operations on key "x" have no order that real time and the model allow:'
     assert [re.split(" {2,}", row)[:2] for row in told[6:8]] == [
         ['append c/0 of "a" was refused, finding "b"', "1-2"],
-        ['read c/0 returned ["a", "ü"]', "3-4"],
+        ['read c/1 returned ["a", "ü"]', "3-4"],
     ]
 
 

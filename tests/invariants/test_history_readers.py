@@ -45,11 +45,11 @@ def test_a_run_s_history_is_read_with_what_refused_operations_found() -> None:
         + line("fail", 1, "cas", 20, value="a", expected="c", index=5, term=1)
         + line("invoke", 2, "append", 30, value="t")
         + line("fail", 2, "append", 30, value="a", index=6, term=1)
-        + line("invoke", 0, "get", 30)
-        + line("invoke", 1, "delete", 31)
-        + line("ok", 0, "get", 32, value=["t", "u"], index=7, term=1)
-        + line("info", 1, "delete", 33, error="no answer in time")
-        + line("invoke", 2, "get", 34),
+        + line("invoke", 0, "get", 30, op="c0/2")
+        + line("invoke", 1, "delete", 31, op="c1/2")
+        + line("ok", 0, "get", 32, value=["t", "u"], index=7, term=1, op="c0/2")
+        + line("info", 1, "delete", 33, error="no answer in time", op="c1/2")
+        + line("invoke", 2, "get", 34, op="c2/2"),
     )
     told = [
         Operation(0, "x", "write", 1, 1, value="a", process=0),
@@ -59,10 +59,23 @@ def test_a_run_s_history_is_read_with_what_refused_operations_found() -> None:
         Operation(4, "x", "delete", 4, None, status="unknown", process=1),
         Operation(5, "x", "read", 6, None, status="unknown", process=2),
     ]
-    assert history.operations == [msgspec.structs.replace(each, label=f"c{each.process}/1") for each in told]
+    labels = ["c0/1", "c1/1", "c2/1", "c0/2", "c1/2", "c2/2"]
+    assert history.operations == [
+        msgspec.structs.replace(each, label=label) for each, label in zip(told, labels, strict=True)
+    ]
     assert history.places[:2] == [Place(1, 3, 10, 10), Place(2, 4, 10, 20)]
     assert history.places[4:] == [Place(8, None, 31, None), Place(11, None, 34, None)]
     assert (history.ticks, history.log_order) == (1_000_000, [0, 1, 2, 3])
+
+
+def test_a_name_that_several_operations_have_is_none() -> None:
+    history = read("jsonl", line("invoke", 0, "get", 1) + line("ok", 0, "get", 2) + line("invoke", 0, "get", 3))
+    assert [each.label for each in history.operations] == ["", ""]
+
+
+def test_an_operation_never_ends_before_its_call_though_a_clock_may_slip() -> None:
+    text = jepsen(0, "invoke", "write", "3", ", :time 100") + jepsen(0, "ok", "write", "3", ", :time 50")
+    assert mistake("edn", text, "register") == "h:2: ends at 50 ns (:time), before its call at 100: write in line 1"
 
 
 def test_what_has_the_same_time_overlaps_but_a_process_goes_on_after_itself() -> None:
@@ -204,6 +217,10 @@ def test_a_last_line_that_lacks_its_newline_alone_counts() -> None:
             CALL + line("invoke", 0, "get", 1),
             "h:2: process 0 calls read, but its write of line 1 has not ended; "
             "expected at most one open operation a process",
+        ),
+        (
+            CALL + line("ok", 0, "put", 2, value="b"),
+            'h:2: has the value "b"; expected "ä" as in the write of "x" in line 1',
         ),
         (CALL + line("ok", 0, "get", 2), 'h:2: ends a read, but process 0 called a write of "x" in line 1'),
         (

@@ -181,6 +181,7 @@ def histories(draw: st.DrawFn, shape: Shape) -> History:
             calls.append((now, event))
         lines.append(shape.line(event))
     told_at = sorted([line for line, _ in calls] + [line for line, end in ends.values() if end.kind != "info"])
+    alone = {event.process: sum(e.process == event.process for _, e in calls) == 1 for _, event in calls}
     operations: list[Operation] = []
     places: list[tuple[int, int | None]] = []
     for number, (called, event) in enumerate(calls):
@@ -203,7 +204,7 @@ def histories(draw: st.DrawFn, shape: Shape) -> History:
                 told,
                 status,
                 event.process,
-                f"c/{event.process}" if shape.form == "jsonl" else "",
+                f"c/{event.process}" if shape.form == "jsonl" and alone[event.process] else "",
             )  # type: ignore[arg-type]
         )
     return History(lines, operations, places, len(calls) - len(operations))

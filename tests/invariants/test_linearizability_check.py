@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from random import Random
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 from brute_force import linearizable
 from linearizability_scripts import op, registers
 
-from invariants.linearizability.check import check
+from invariants.linearizability.check import check, check_with_order
 from invariants.linearizability.operations import NOT_TOLD, Model, Operation
 
 
@@ -237,3 +238,29 @@ def test_the_order_of_the_list_of_operations_means_nothing() -> None:
         shuffled = list(history)
         Random(seed).shuffle(shuffled)
         assert check(shuffled, "register").verdict == first.verdict
+
+
+# ---- what is refused ----
+
+
+@pytest.mark.parametrize(
+    ("model", "history", "said"),
+    [
+        ("registr", [], "the model 'registr': expected register, kv, kv-append or list-append"),
+        (["register"], [], "the model ['register']: expected register, kv, kv-append or list-append"),
+        ("register", [op(0, "read", 0, 1, status="maybe")],  # type: ignore[arg-type]
+         "operation 0 has the status 'maybe'; expected ok, refused or unknown"),
+        ("kv-append", [op(0, "append", 0, 1, value="a"), op(1, "read", 2, 3, result=4)],
+         "operation 1: `result` is 4; expected a string"),
+        ("kv-append", [op(0, "append", 0, 1, value=3), op(1, "read", 2, 3, result="4")],
+         "operation 0: `value` is 3; expected a string"),
+        ("list-append", [op(0, "read", 0, 1, result=1)], "operation 0: `result` is 1; expected a list"),
+        ("register", [op(0, "read", None, 1)],  # type: ignore[arg-type]
+         "operation 0: `called` is None; expected an integer"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused(model: Model, history: list[Operation], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        check(history, model)
+    with pytest.raises(ValueError, match=re.escape(said)):
+        check_with_order(history, model, range(len(history)))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from invariants.linearizability import operations
+from invariants.linearizability.malformed import refuse_unknown
 from invariants.linearizability.models import FUNCTIONS, REFUSABLE
 from invariants.linearizability.operations import Function, Model, Operation, Status
 
@@ -72,6 +73,7 @@ class Columns(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     def refuse_for(self, model: Model) -> None:
         """Raises ValueError for a model whose values are no integers, and for what the model does not have."""
+        refuse_unknown(model)
         if model not in MODELS:
             raise ValueError(
                 f"model {model!r} has values that no integer can stand for; columns are for {' and '.join(MODELS)}, "

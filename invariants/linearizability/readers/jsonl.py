@@ -70,6 +70,8 @@ class Lines:
             paired = pairing.end(number, op.process, _FUNCTIONS[op.f], op.type)
             pairing.same(number, "key", op.key, paired, paired.key)
             pairing.same(number, "op", op.op, paired, paired.label)
+            if op.type == "ok" and op.f != "get" and op.value is not None:
+                pairing.same(number, "value", op.value, paired, paired.value)
             _ended(paired, op)
 
 

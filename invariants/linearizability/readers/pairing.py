@@ -6,6 +6,7 @@ both may have happened, or may yet, however late.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -138,9 +139,19 @@ class Pairing:
             raise self.error(line, f"ends a {named}, but process {self._shown(process)} called a {self.where(paired)}")
         if ending != "info":
             paired.returned = self._now(line)
+            self._in_time(paired, paired.returned)
             self._ended_now.add(process)
             paired.status = "ok" if ending == "ok" else "failed"
         return paired
+
+    def _in_time(self, paired: Paired, returned: Moment) -> None:
+        """A clock may slip between the lines of several threads, but no operation ends before it was called."""
+        called = paired.called.clock
+        if not self._ordered and called is not None and returned.clock is not None and returned.clock < called:
+            unit = self._unit.name
+            raise self.error(
+                returned.line, f"ends at {returned.clock} {unit}, before its call at {called}: {self.where(paired)}"
+            )
 
     def where(self, paired: Paired) -> str:
         """An operation in an error message: "write of 'x' in line 3"."""
@@ -158,10 +169,18 @@ class Pairing:
     def error(self, line: int, message: str) -> HistoryError:
         return HistoryError(self.file, line, message)
 
+    def _named(self) -> None:
+        """A name that several operations have is none."""
+        count = Counter(paired.label for paired in self._paired if paired.label)
+        for paired in self._paired:
+            if count[paired.label] > 1:
+                paired.label = ""
+
     def history(self, *, skipped: int = 0, torn: bool = False) -> ReadHistory:
         """All of it, at the end of the file. Raises HistoryError if no client did anything."""
         if not self._paired:
             raise HistoryError(self.file, None, "holds no operation of a client")
+        self._named()
         happened = [paired for paired in self._paired if paired.status != "failed"]
         return ReadHistory(
             [paired.operation(number) for number, paired in enumerate(happened)],

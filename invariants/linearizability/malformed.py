@@ -1,0 +1,66 @@
+"""What is refused before it is judged: an error says which operation, what is wrong with it, and what is expected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import get_args
+
+from invariants.linearizability.models import FUNCTIONS, REFUSABLE
+from invariants.linearizability.operations import Model, Operation, Status
+
+
+def refuse_unknown(model: object) -> None:
+    """Raises ValueError for what is no model."""
+    if not isinstance(model, str) or model not in FUNCTIONS:
+        raise ValueError(f"the model {model!r}: expected {_either(list(FUNCTIONS))}")
+
+
+def refuse_malformed(operations: Sequence[Operation], model: Model) -> None:
+    """Raises ValueError for what the model does not have, what returned before its call, and a number used twice."""
+    refuse_unknown(model)
+    if len({operation.number for operation in operations}) < len(operations):
+        raise ValueError("two operations have the same number; an answer names them by it")
+    functions, refusable = FUNCTIONS[model], REFUSABLE.get(model, ())
+    for operation in operations:
+        returned = operation.returned
+        if operation.f not in functions:
+            raise ValueError(f"operation {operation.number}: {model} has {', '.join(functions)}, not {operation.f!r}")
+        if returned is not None and returned < operation.called:
+            raise ValueError(
+                f"operation {operation.number} returned at {returned}, before its call at {operation.called}"
+            )
+        if operation.status != "ok":
+            if operation.status == "refused" and operation.f not in refusable:
+                raise ValueError(f"operation {operation.number}: in {model} no {operation.f} can be refused")
+            if operation.status not in get_args(Status):
+                raise ValueError(
+                    f"operation {operation.number} has the status {operation.status!r}; "
+                    f"expected {_either(get_args(Status))}"
+                )
+
+
+def refuse_mistyped(operations: Sequence[Operation], model: Model) -> None:
+    """Raises ValueError for a time or a value of a wrong type. Looked for only once something has failed: to look at
+    each of a million operations would cost as much as a tenth of judging them."""
+    for operation in operations:
+        _expect(operation, "called", type(operation.called) is int, "an integer")
+        _expect(
+            operation, "returned", operation.returned is None or type(operation.returned) is int, "an integer, or None"
+        )
+        if model == "kv-append":
+            written = operation.f == "read" or isinstance(operation.value, str)
+            _expect(operation, "value", written, "a string")
+            _expect(operation, "result", isinstance(operation.result, str | None), "a string")
+        if model == "list-append" and operation.f == "read":
+            _expect(operation, "result", isinstance(operation.result, list | tuple | None), "a list")
+
+
+def _expect(operation: Operation, name: str, holds: bool, what: str) -> None:
+    if not holds:
+        value = getattr(operation, name)
+        raise ValueError(f"operation {operation.number}: `{name}` is {value!r}; expected {what}")
+
+
+def _either(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} or {last}"
