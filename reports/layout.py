@@ -61,7 +61,8 @@ def _invariants(report: RunReport) -> Table:
     rows = []
     for verdict in report.invariants:
         outcome = verdict.outcome if verdict.outcome == "valid" else verdict.outcome.upper()
-        first = verdict.violations[0].message if verdict.violations else verdict.reason
+        found = verdict.violations[0].message if verdict.violations else ""
+        first = "; ".join(filter(None, (found, verdict.reason)))
         rows.append([verdict.invariant, outcome, str(verdict.judged), first])
     columns = [
         Column("invariant"),

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
 import typer
 
 from chaos.cli.common import fail
 from invariants.linearizability import words
 from invariants.linearizability.check import Compared, check_with_order
 from invariants.linearizability.operations import NOT_TOLD, Answer, Model, Operation
+from invariants.linearizability.readers.aborted import aborted_read
 from invariants.linearizability.readers.formats import READERS, Format, contents, guess, model_for
 from invariants.linearizability.readers.history_file import HistoryError, ReadHistory
 from invariants.linearizability.words import against_the_log
@@ -50,10 +52,17 @@ def check_history(
     else:
         compared = Compared(Answer("unknown", 0, argument="no operation of this history can have happened"), None)
     answer = compared.answer
-    shown = None
+    if remark := aborted_read(history, answer):
+        answer = msgspec.structs.replace(answer, argument=f"{answer.argument}; {remark}")
+    shown, trouble = None, ""
     if answer.core:
         numbers = [operation.number for operation in answer.core]
         shown = window(history, numbers, answer.key, answer.argument, _meanwhile(file))
+    if picture is not None and shown is not None:
+        try:
+            picture.write_text(PICTURES[picture.suffix](shown), encoding="utf-8")
+        except OSError as error:
+            trouble = f"--picture: {picture} cannot be written ({error.strerror})"
     finding = against_the_log(compared.disagreement.reason) if compared.disagreement is not None else ""
     if as_json:
         asked = {"verdict": answer.verdict, "history": str(file), "format": used, "model": judged_by}
@@ -64,14 +73,11 @@ def check_history(
         _print_answer(answer, shown)
         if finding:
             print(_wrapped(finding))
-        if picture is not None:
+        if picture is not None and not trouble:
             print(f"picture: {picture}" if shown is not None else f"no violation, so {picture} is not written")
         print(f"{answer.verdict}: {file}")
-    if picture is not None and shown is not None:
-        try:
-            picture.write_text(PICTURES[picture.suffix](shown), encoding="utf-8")
-        except OSError as error:
-            fail(f"--picture: {picture} cannot be written ({error.strerror})")
+    if trouble:
+        fail(trouble)
     raise typer.Exit(EXIT_CODE[answer.verdict])
 
 

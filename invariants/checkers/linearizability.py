@@ -14,6 +14,7 @@ from invariants.checkers.base import Checker
 from invariants.history import Op
 from invariants.linearizability import words
 from invariants.linearizability.check import check_with_order
+from invariants.linearizability.readers.aborted import aborted_read
 from invariants.linearizability.readers.history_file import HistoryError, Place
 from invariants.linearizability.readers.jsonl import Lines
 from invariants.verdict import Verdict
@@ -63,7 +64,8 @@ class Linearizability(Checker):
             self._note = words.against_the_log(compared.disagreement.reason)
         if answer.verdict == "violated":
             witness = [op for operation in answer.core for op in self._lines_of(history.places[operation.number])]
-            self.violate(f"{answer.key}: {answer.argument}", *witness)
+            said = "; ".join(filter(None, (f"{answer.key}: {answer.argument}", aborted_read(history, answer))))
+            self.violate(said, *witness)
         elif answer.verdict == "unknown":
             return self.conclude("unknown", "; ".join(filter(None, (answer.argument, self._note))))
         return super().verdict()

@@ -33,8 +33,10 @@ class Bar(msgspec.Struct, frozen=True):
     def text(self) -> str:
         """What it did, after its process where it has no name of its own: "3: read #7 returned null"."""
         operation = self.operation
-        plain = operation.f in ("write", "append", "delete") and operation.status == "ok"
         who = "" if operation.label else f"{operation.process}: "
+        if operation.status == "unknown":
+            return visible(f"{who}{words.told(operation)} (outcome unknown)")
+        plain = operation.f in ("write", "append", "delete") and operation.status == "ok"
         return visible(f"{who}{words.told(operation) if plain else words.did(operation)}")
 
     @property

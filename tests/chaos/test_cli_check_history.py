@@ -73,6 +73,7 @@ def test_a_valid_history_is_told_with_what_was_read(called: Called) -> None:
     )
 
 
+NO_LOG = r"h: holds no line such as INFO  jepsen.util - 3\t:invoke\t:read\tnil"
 LOST = (
     "INFO  jepsen.util - 0\t:invoke\t:write\t1",
     "INFO  jepsen.util - 0\t:ok\t:write\t1",
@@ -156,8 +157,8 @@ def test_each_kind_of_operation_is_told_in_a_line(called: Called, monkeypatch: p
     told = called("--history", "h.edn", "--model", "register")[1]
     assert told[2] == "These operations on key :x have no order that real time and the model allow:"
     assert [re.split(" {2,}", row)[:2] for row in told[6:8]] == [
-        ["0: cas #0 made 2 of 1 (outcome unknown)", "1-"],
-        ['1: write #1 wrote …onglonglonglonglong..g" (outcome unknown)', "3-"],
+        ["0: cas #0 from 1 to 2 (outcome unknown)", "1-"],
+        ['1: write #1 of …onglonglonglonglonglon..g" (outcome unknown)', "3-"],
     ]
     assert told[8:] == ["", "Why.", "", "violated: h.edn"]
 
@@ -235,7 +236,7 @@ def test_a_checker_that_fails_convicts_nobody(called: Called, monkeypatch: pytes
             ["--history", "h", "--format", "jsonl"],
             "h:1: JSON is malformed: object keys must be strings (byte 1); expected a line of history.jsonl",
         ),
-        (["--history", "h", "--format", "jepsen-log"], "h: holds no operation of a client"),
+        (["--history", "h", "--format", "jepsen-log"], NO_LOG),
         (
             ["--history", "h", "--format", "edn", "--model", "list-append"],
             'h:1: the :value of :append: expected [[:append key value]] or [[:r key nil]], got "a"',
@@ -307,8 +308,8 @@ def test_a_log_order_that_disagrees_is_told_beside_the_verdict(called: Called) -
     code, told, _ = called("--history", "h")
     assert (code, told[-1]) == (0, "valid: h")
     assert " ".join(told[1:-1]) == (
-        'log order disagrees with the client history: write c/1 of "b" was called after write c/0 of "a" had '
-        "returned, and stands before it"
+        'log order disagrees with the client history: write c/1 of "b", on "x", was called after write c/0 of "a", on '
+        '"x", had returned, and stands before it'
     )
     assert json.loads("\n".join(called("--history", "h", "--json")[1]))["log_order"]
 
@@ -321,3 +322,15 @@ def test_the_faults_and_leaders_of_a_run_lie_behind_its_violation(called: Called
     run.history.write_text("\n".join(lines) + "\n")
     assert called("--history", str(run.history), "--picture", "p.svg")[0] == 1
     assert "leads in term" in Path("p.svg").read_text()
+
+
+def test_what_a_failed_write_left_is_called_an_aborted_read(called: Called) -> None:
+    save("h", op("invoke", 0, "put", 1, value="a"), op("fail", 0, "put", 2), op("invoke", 1, "get", 3))
+    with Path("h").open("a") as more:
+        more.write(op("ok", 1, "get", 4, value="a"))
+    code, told, _ = called("--history", "h")
+    assert code == 1
+    assert " ".join(told[8:10]) == (
+        'read c/1 returned "a", but nothing ever wrote "a": contradiction; '
+        'an aborted read: the write of "a" in lines 1 and 2 had failed'
+    )

@@ -46,9 +46,12 @@ _LOOKED_AT = 64 * 1024
 def contents(path: Path) -> bytes:
     """Raises HistoryError for a file that cannot be read."""
     try:
-        return path.read_bytes()
+        raw = path.read_bytes()
     except OSError as error:
         raise HistoryError(str(path), None, f"cannot be read ({error.strerror})") from None
+    if not raw.removeprefix(BOM_UTF8).strip():
+        raise HistoryError(str(path), None, "is empty")
+    return raw
 
 
 def guess(path: Path, raw: bytes) -> Format:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Hashable
 from typing import Any
 
 import msgspec
 
-from invariants.linearizability.operations import Operation
+from invariants.linearizability.operations import Function, Operation
 
 
 class HistoryError(Exception):
@@ -26,6 +27,15 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     returned_clock: int | None
 
 
+class Failure(msgspec.Struct, frozen=True, gc=False):
+    """An operation that certainly did not happen; its name in answers is its place in the file."""
+
+    key: Hashable
+    f: Function
+    value: Any
+    place: Place
+
+
 class ReadHistory(msgspec.Struct, frozen=True):
     """The operations in the order of their calls, numbered from 0; `places` says where each of them is told of.
 
@@ -38,17 +48,22 @@ class ReadHistory(msgspec.Struct, frozen=True):
     `log_order` has, by the index of the log entry that each answer names, the numbers of the operations; it is empty
     where no answer names one.
 
-    `failed` operations certainly did not happen and tell nothing, so they are not among the operations; `skipped`
-    lines are not a client's. `torn`: the last line was cut short, and left out.
+    `failures` certainly did not happen and tell nothing, so they are not among the operations; `skipped` lines are not
+    a client's. `torn`: the last line was cut short, and left out.
     """
 
     operations: list[Operation]
     places: list[Place]
     ticks: int = 0
     log_order: list[int] = []
-    failed: int = 0
+    failures: list[Failure] = []
     skipped: int = 0
     torn: bool = False
+
+    @property
+    def failed(self) -> int:
+        """How many operations failed."""
+        return len(self.failures)
 
     @property
     def keys(self) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 
 from invariants.linearizability.operations import NOT_TOLD, Function, Model
 from invariants.linearizability.readers.edn import shown
-from invariants.linearizability.readers.history_file import ReadHistory, decoded
+from invariants.linearizability.readers.history_file import HistoryError, ReadHistory, decoded
 from invariants.linearizability.readers.pairing import Paired, Pairing
 
 _CLIENTS_LINE = re.compile(r"\bjepsen\.util\b[\s:-]*(\d{1,1000})(?:\s+(?=:)|\s*$)(.*)", re.ASCII)
@@ -39,6 +39,8 @@ def read(file: str, raw: bytes, model: Model) -> ReadHistory:
             _line(pairing, number, int(found[1]), found[2].rstrip())
         else:
             skipped += 1
+    if skipped == len(lines):
+        raise HistoryError(file, None, r"holds no line such as INFO  jepsen.util - 3\t:invoke\t:read\tnil")
     return pairing.history(skipped=skipped)
 
 

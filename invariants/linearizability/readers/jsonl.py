@@ -23,6 +23,15 @@ from invariants.linearizability.readers.pairing import Paired, Pairing, Unit
 
 MICROSECONDS = Unit("us", 1_000_000)
 
+_A_LINE = "a line of history.jsonl"
+_EXPECTED = {
+    "f": "get, put, append, cas or delete",
+    "type": "invoke, ok, fail or info",
+    "key": "a string",
+    "value": "a string, a list of strings, or null for an absent key",
+}
+"""What a field should have held, where its type alone says too little."""
+
 _FUNCTIONS: dict[OpFunction, Function] = {
     "get": "read",
     "put": "write",
@@ -47,7 +56,8 @@ def read(file: str, raw: bytes, model: Model) -> ReadHistory:
             if number == len(rows) and not isinstance(error, msgspec.ValidationError):
                 torn = True
                 break
-            raise HistoryError(file, number, f"{error}; expected a line of history.jsonl") from None
+            expected = next((what for field, what in _EXPECTED.items() if f"`$.{field}`" in str(error)), _A_LINE)
+            raise HistoryError(file, number, f"{error}; expected {expected}") from None
         lines.take(number, op)
     return lines.pairing.history(torn=torn)
 

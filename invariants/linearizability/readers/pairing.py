@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from invariants.linearizability.operations import Function, Operation, Status
-from invariants.linearizability.readers.history_file import HistoryError, Place, ReadHistory, shown
+from invariants.linearizability.readers.history_file import Failure, HistoryError, Place, ReadHistory, shown
 
 Ending = Literal["ok", "fail", "info"]
 
@@ -182,12 +182,13 @@ class Pairing:
             raise HistoryError(self.file, None, "holds no operation of a client")
         self._named()
         happened = [paired for paired in self._paired if paired.status != "failed"]
+        failed = [paired for paired in self._paired if paired.status == "failed"]
         return ReadHistory(
             [paired.operation(number) for number, paired in enumerate(happened)],
             [paired.place() for paired in happened],
             self._unit.ticks if any(paired.called.clock is not None for paired in happened) else 0,
             _log_order(happened),
-            len(self._paired) - len(happened),
+            [Failure(paired.key, paired.f, paired.value, paired.place()) for paired in failed],
             skipped,
             torn,
         )
