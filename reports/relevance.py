@@ -252,6 +252,12 @@ class _Chooser(Causes):
         earlier = [leader for leader in elected if leader < first]
         for leader in elected[max(len(earlier) - 1, 0) :]:
             self._led(leader, HELPFUL)
+        for other, fault in self.past.of(FaultInjected):
+            if first < other < last and fault.type in (*SEVERING, "kill"):
+                self._add(other, "fault", HELPFUL)
+        for other, _ in self.past.of(Started):
+            if first < other < last:
+                self._add(other, "restart", CONTEXT)
 
     def _entry_of(self, answer: int, index: int, term: int) -> None:
         """The entry behind an answer: appended, committed and applied before it, and where it was lost."""
