@@ -27,7 +27,7 @@ from raft.inputs import Input
 from raft.replica import Output
 from raft.timing import Timing
 
-VERSION = 1
+VERSION = 2
 MAGIC = b"RCJRNL\x00" + bytes([VERSION])
 DIGEST_BYTES = 8
 

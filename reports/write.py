@@ -38,6 +38,8 @@ def write_reports(run: RunDir) -> None:
         (run.path / name).write_text(render_report(report, fmt), encoding="utf-8")
     if report.window is not None:
         (run.path / PICTURE).write_text(html(report.window), encoding="utf-8")
+    else:
+        (run.path / PICTURE).unlink(missing_ok=True)
 
 
 def render(run: RunDir, fmt: Format) -> str:

@@ -110,7 +110,7 @@ def _count(number: int, one: str, many: str) -> str:
 
 
 def _print_answer(answer: Answer, shown: Window | None) -> None:
-    where = "" if answer.key is None else f" on key {words.shown(answer.key)}"
+    where = "" if answer.key is None else visible(f" on key {words.shown(answer.key)}")
     if shown is not None:
         print(f"\nThese operations{where} have no order that real time and the model allow:\n")
         print("\n".join(timeline(shown, _columns(), by_line=True)))

@@ -37,7 +37,7 @@ from invariants.linearizability.operations import Operation
 
 INFINITY = float("inf")
 
-Members: TypeAlias = list[tuple[int, float, Operation]]
+Members: TypeAlias = list[tuple[int, int, Operation]]
 """(place of its version, call, operation): sorted, the order inside a block."""
 
 call_of = attrgetter("called")
@@ -52,11 +52,12 @@ class Violation(NamedTuple):
 
 class Block(msgspec.Struct, frozen=True, gc=False):
     """`first` is the earliest return (-infinity for the first value's block), and `ended` the operation with it; `last`
-    the latest call, and `begun` the operation with that. `order` is that inside the block. `writer` is its plain write
+    the latest call, and `begun` the operation with that. Times are integers or infinite: as floats, nanoseconds of this
+    century would be rounded. `order` is that inside the block. `writer` is its plain write
     (None: the first value's), and `shows` the read that shows which appends are in it and where."""
 
-    first: float
-    last: float
+    first: int | float
+    last: int
     ended: Operation
     begun: Operation
     order: Sequence[Operation]
@@ -95,7 +96,7 @@ def block(members: Members, writer: Operation | None, shows: Operation | None = 
     members.sort(key=lambda member: member[:2])
     order = [operation for _, _, operation in members]
     ended = begun = before = order[0]
-    first, last = return_of(ended), float(ended.called)
+    first, last = return_of(ended), ended.called
     version, latest = members[0][0], -INFINITY
     begun_at = before_at = version
     for place, called, operation in members:
@@ -223,7 +224,7 @@ def _content(block: Block) -> str:
     """What was there in a block's time."""
     if block.writer is None:
         return "what was there first"
-    if block.writer.f == "append":
+    if len(block.order) == 1:
         return words.name(block.writer)
     value = words.shown(block.writer.value)
     return value if _plain(block) else f"what came of {value}"

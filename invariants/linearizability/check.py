@@ -178,5 +178,5 @@ def _search(judged: int, left: list[KeySearch], budget: int) -> Answer:
 
 
 def _given_up(judged: int, search: KeySearch) -> Answer:
-    argument = f"the search on key {search.key!r} was given up after {search.steps} steps"
+    argument = f"the search on key {words.shown(search.key)} was given up after {search.steps} steps"
     return Answer("unknown", judged, search.key, argument=argument, steps=search.steps)

@@ -65,7 +65,7 @@ def _in_both(append: Operation, one: Operation, other: Operation) -> Violation:
     argument = words.contradiction(
         words.did(one),
         words.did(other),
-        f"these begin with different writes, and both show {words.told(append)}, which happened once",
+        f"these do not begin with the same write, and both show {words.told(append)}, which happened once",
     )
     return Violation((one, other), argument)
 
@@ -117,6 +117,9 @@ def _generation(
     for text in texts:
         if len(text) not in places or not longest.startswith(text):
             other = reads[text][0]
+            if longest.startswith(text):
+                why = f"{words.did(other)}, which is not made of what was written"
+                return Violation((other,), words.contradiction(why))
             first = words.name(writer) if writer else "what was there first"
             argument = words.contradiction(
                 words.did(other),

@@ -9,6 +9,7 @@ from typing import Any
 from invariants.linearizability.operations import NOT_TOLD, Operation
 
 SHOWN_ITEMS, SHOWN_CHARACTERS = 8, 60
+LONGEST_NAME = 40
 MOST_OTHERS = 4
 
 
@@ -27,7 +28,8 @@ def shown(value: Any) -> str:
 
 def name(operation: Operation) -> str:
     """ "write #4", or "write c0/17" where the history has names of its own"""
-    return f"{operation.f} {operation.label or f'#{operation.number}'}"
+    label = operation.label or f"#{operation.number}"
+    return f"{operation.f} {label if len(label) <= LONGEST_NAME else f'…{label[-LONGEST_NAME:]}'}"
 
 
 def told(operation: Operation) -> str:
@@ -122,10 +124,12 @@ def no_order(core: Sequence[Operation], others: Sequence[Operation], *, perhaps_
     between = ", ".join(_maybe(operation) for operation in others[:MOST_OTHERS])
     if len(others) > MOST_OTHERS:
         between += f" and {len(others) - MOST_OTHERS} more"
-    freedom = f", with or without {between} among them" if others else ", and no other write could come between them"
+    freedom = f", with or without {between} among them" if others else ""
     size = " (perhaps some of them are not needed)" if perhaps_less else ""
     return contradiction(
-        *map(did, core), f"no order of these{size} that respects real time gives all of these results{freedom}"
+        *map(did, core),
+        f"no order of these{size} that respects real time gives all of these results{freedom}, and no other write "
+        "could help",
     )
 
 

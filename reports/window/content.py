@@ -117,7 +117,7 @@ def _sources(core: list[Operation], others: list[Operation], begin: int) -> list
                 before = latest.get(wrote)
                 if before is None or before.returned is None or before.returned < returned:
                     latest[wrote] = operation
-    return list(latest.values())
+    return list(latest.values())[:MOST_NEAR]
 
 
 def _clocks(bars: list[Bar]) -> tuple[int, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from invariants.linearizability.readers.history_file import HistoryError
 from invariants.linearizability.readers.jsonl import Lines
@@ -22,7 +23,7 @@ def window_of_run(run: RunDir, verdicts: Sequence[Verdict]) -> Window | None:
     found = next((v.violations[0] for v in verdicts if v.invariant == INVARIANT and v.violations), None)
     if found is None:
         return None
-    names = {(op["op"], op["process"]) for op in found.witness if isinstance(op, dict) and op.get("type") == "invoke"}
+    names = {_name(op) for op in found.witness if isinstance(op, dict) and op.get("type") == "invoke"}
     lines = Lines(str(run.history))
     try:
         for number, op in enumerate(run.operations(), 1):
@@ -30,8 +31,12 @@ def window_of_run(run: RunDir, verdicts: Sequence[Verdict]) -> Window | None:
         history = lines.pairing.history()
     except HistoryError:
         return None
-    core = [o.number for o in history.operations if (o.label, o.process) in names]
-    if not core:
-        return None
+    core = [o.number for o in history.operations if (o.label, repr(o.process)) in names]
+    if not core or len(core) < len(names):
+        return None  # somebody edited or tore the files
     key = history.operations[core[0]].key
     return window(history, core, key, found.message.removeprefix(f"{key}: "), spans_of(run))
+
+
+def _name(op: dict[str, Any]) -> tuple[str, str]:
+    return str(op.get("op")), repr(op.get("process"))

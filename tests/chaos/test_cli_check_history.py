@@ -334,3 +334,16 @@ def test_what_a_failed_write_left_is_called_an_aborted_read(called: Called) -> N
         'read c/1 returned "a", but nothing ever wrote "a": contradiction; '
         'an aborted read: the write of "a" in lines 1 and 2 had failed'
     )
+
+
+def test_a_key_cannot_move_the_cursor(called: Called) -> None:
+    key = "k\u009b31m\u202e\x7f"
+    save(
+        "h",
+        *(
+            json.dumps(json.loads(row) | {"key": key})
+            for row in (op("invoke", 0, "get", 1), op("ok", 0, "get", 2, value="a"))
+        ),
+    )
+    code, told, _ = called("--history", "h")
+    assert code == 1 and all(line.isprintable() for line in told)

@@ -29,12 +29,14 @@ def expressible(history: Sequence[Operation]) -> bool:
 
 
 def as_columns(history: Sequence[Operation], spread: int = 1) -> Columns:
-    """Keys, values and times are numbers or letters, which are multiplied by `spread`, so as to be far apart."""
+    """Keys, values and times are numbers or letters, which are multiplied by `spread`, so as to be far apart;
+    and times are such as no float has."""
+    odd = int(spread > 1)
     return Columns(
         key=np.array([_number(o.key, spread) for o in history], np.int64),
         f=np.array([FUNCTIONS.index(o.f) for o in history], np.int8),
-        called=np.array([o.called * spread for o in history], np.int64),
-        returned=np.array([NEVER if o.returned is None else o.returned * spread for o in history], np.int64),
+        called=np.array([o.called * spread + odd for o in history], np.int64),
+        returned=np.array([NEVER if o.returned is None else o.returned * spread + odd for o in history], np.int64),
         value=np.array([_number(o.value, spread) for o in history], np.int64),
         result=np.array([_number(o.result, spread) for o in history], np.int64),
         expected=np.array([_number(o.expected, spread) for o in history], np.int64),

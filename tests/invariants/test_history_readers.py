@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
 import pytest
 
+from invariants.history import decode
 from invariants.linearizability.check import check
 from invariants.linearizability.operations import NOT_TOLD, Model, Operation
 from invariants.linearizability.readers.edn import keyword
@@ -642,3 +644,82 @@ def test_a_model_that_does_not_fit_is_refused_with_the_reason() -> None:
         with pytest.raises(HistoryError) as caught:
             model_for(Path("h"), form, model)  # type: ignore[arg-type]
         assert str(caught.value) == f"h: the format {form} {said}"
+
+
+# ---- a coarse clock ----
+
+
+@pytest.mark.parametrize("ticks", [1, 2, 5])
+def test_lines_of_one_tick_in_any_order_convict_nobody(ticks: int) -> None:
+    """Several processes on one register; what a tick holds is written down in any order that each process allows."""
+    split = 0
+    for seed in range(1_500):
+        random = Random(f"ticks/{ticks}/{seed}")
+        lines = _shuffled(random, _played(random), ticks)
+        history = read("jsonl", "".join(lines))
+        answer = check(history.operations, "kv")
+        assert answer.verdict == "valid", (answer, lines)
+        split += len({o.called for o in history.operations}) > len(
+            {o.t_us for o in map(decode, map(str.encode, lines))}
+        )
+    assert split > 50, "processes did go on within a tick"
+
+
+def _played(random: Random) -> list[tuple[int, dict[str, Any]]]:
+    """The lines of a valid history, by the moments at which they were seen: (process, fields)."""
+    state, running, lines = None, dict[int, list[Any]](), []
+    for _ in range(random.randint(6, 24)):
+        process = random.randrange(3)
+        if process not in running:
+            f = random.choice(["put", "get"])
+            running[process] = [f, f"v{len(lines)}" if f == "put" else None, False]
+            lines.append((process, {"type": "invoke", "f": f, "value": running[process][1]}))
+        elif not running[process][2]:
+            running[process][2] = True  # now it takes effect
+            if running[process][0] == "put":
+                state = running[process][1]
+            else:
+                running[process][1] = state
+        else:
+            f, value, _ = running.pop(process)
+            lines.append((process, {"type": "ok", "f": f, "value": value if f == "get" else None}))
+    return lines
+
+
+def _shuffled(random: Random, lines: list[tuple[int, dict[str, Any]]], ticks: int) -> list[str]:
+    """The lines with the time of a clock that ticks so often, those of a tick in another order."""
+    clock = sorted(random.randint(1, ticks) for _ in lines)
+    written = []
+    for tick in range(1, ticks + 1):
+        by_process: dict[int, list[dict[str, Any]]] = {}
+        for time, (process, fields) in zip(clock, lines, strict=True):
+            if time == tick:
+                by_process.setdefault(process, []).append(fields)
+        while by_process:
+            process = random.choice(list(by_process))
+            fields = by_process[process].pop(0)
+            if not by_process[process]:
+                del by_process[process]
+            written.append(line(fields["type"], process, fields["f"], tick, value=fields["value"]))
+    return written
+
+
+def test_of_several_that_go_on_within_a_tick_the_first_comes_after_itself() -> None:
+    text = (
+        jepsen(0, "invoke", "write", "2", ", :time 0")
+        + jepsen(0, "ok", "write", "2", ", :time 0")
+        + jepsen(0, "invoke", "read", more=", :time 0")
+        + jepsen(1, "invoke", "read", more=", :time 0")
+        + jepsen(1, "ok", "read", more=", :time 0")
+        + jepsen(1, "invoke", "read", more=", :time 0")
+        + jepsen(1, "ok", "read", "2", ", :time 0")
+        + jepsen(0, "ok", "read", "2", ", :time 8")
+    )
+    history = read("edn", text, "register")
+    assert [(o.called, o.returned) for o in history.operations] == [(1, 1), (2, 3), (1, 2), (1, 2)]
+    assert check(history.operations, "register").verdict == "valid"
+
+
+def test_a_time_that_no_clock_tells_is_refused() -> None:
+    said = mistake("edn", jepsen(0, "invoke", "read", more=f", :time {10**400}"), "register")
+    assert said == "h:1: the time 10000000000000000000... ns (:time): expected a number of at most 64 bits"

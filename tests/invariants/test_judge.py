@@ -18,6 +18,7 @@ from invariants.checkers.elections import ElectionSafety
 from invariants.checkers.node_logs import NodeLogs
 from invariants.checkers.recovery import Recovery
 from invariants.events import HARNESS, Event, NodeLaunched, PhaseStarted, RunEnded
+from invariants.history import Op
 from invariants.judge import Judge, judge_run
 from invariants.rundir import RunDir, RunDirError, RunInfo
 
@@ -188,3 +189,14 @@ def test_a_saved_run_of_a_system_without_events(tmp_path: Path) -> None:
 def test_a_run_that_cannot_be_read_is_no_verdict(tmp_path: Path) -> None:
     with pytest.raises(RunDirError):
         judge_run(RunDir(tmp_path))
+
+
+def test_a_log_order_that_clients_contradict_is_noted_and_convicts_nobody() -> None:
+    judge = Judge(events_expected=False)
+    for number, (index, value) in enumerate([(5, "a"), (3, "b")]):
+        common = {"process": number, "client": f"c{number}", "op": f"c{number}/1", "f": "put", "key": "x"}
+        judge.observe_op(Op(type="invoke", t_us=2 * number, value=value, **common))  # type: ignore[arg-type]
+        judge.observe_op(Op(type="ok", t_us=2 * number + 1, index=index, term=1, **common))  # type: ignore[arg-type]
+    found = next(verdict for verdict in judge.verdicts() if verdict.invariant == "linearizability")
+    assert found.outcome == "valid"
+    assert found.reason.startswith("log order disagrees with the client history: write c1/1")

@@ -18,6 +18,7 @@ from invariants.linearizability.check import check
 from invariants.linearizability.readers.history_file import ReadHistory
 from invariants.linearizability.readers.jsonl import Lines
 from invariants.rundir import RunDir, RunInfo
+from invariants.verdict import Verdict, Violation
 from reports.window.axis import Axis
 from reports.window.content import MOST_CORE, MOST_NEAR, Span, Window, window
 from reports.window.of_run import window_of_run
@@ -279,3 +280,46 @@ def test_without_a_violation_there_is_no_window(run: RunDir) -> None:
     info = run.load_info()
     run.history.write_bytes(b"")
     assert window_of_run(run, info.invariants) is None, "its history does not have what the verdict names"
+
+
+@pytest.mark.parametrize(
+    "witness",
+    [
+        [{"type": "invoke"}],
+        [{"type": "invoke", "op": ["c1/1"], "process": {}}],
+        [{"type": "invoke", "op": "c1/1", "process": 1}, {"type": "invoke", "op": "gone", "process": 1}],
+        ["text", 5, None],
+    ],
+)
+def test_a_witness_that_somebody_edited_has_no_window(run: RunDir, witness: list[Any]) -> None:
+    found = Violation("linearizability", "x: because", "rule", tuple(witness))
+    assert window_of_run(run, [Verdict("linearizability", "violated", 1, "", (found,), 1)]) is None
+
+
+def test_a_picture_of_an_earlier_report_does_not_outlive_it(run: RunDir) -> None:
+    write_reports(run)
+    info = run.load_info()
+    info.invariants = []
+    run.save_info(info)
+    write_reports(run)
+    assert not (run.path / PICTURE).exists()
+
+
+def test_names_and_values_of_any_length_are_shortened() -> None:
+    clients = Clients()
+    clients.op("put", 1, 2, "v" * 100_000)
+    clients.op("get", 3, 4)
+    clients.ops = [msgspec.structs.replace(op, op=op.op * 50_000) for op in clients.ops]
+    drawn = shown(clients)
+    assert len(svg(drawn)) < 12_000 and len(drawn.argument) < 1_000
+
+
+def test_who_wrote_what_was_read_takes_no_more_room_than_others() -> None:
+    clients = Clients()
+    for number in range(40):
+        clients.op("put", number, number, f"v{number}")
+    for number in range(40):
+        clients.op("get", 100 + number, 101 + number, f"v{number}")
+    history = clients.history()
+    drawn = window(history, range(40, 80), "x", "because")
+    assert len(drawn.bars) <= MOST_CORE + MOST_NEAR

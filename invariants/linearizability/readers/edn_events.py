@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from invariants.linearizability.operations import NOT_TOLD
 from invariants.linearizability.readers.edn import Keyword, Tagged, forms, keyword, shown
 from invariants.linearizability.readers.history_file import HistoryError, decoded
-from invariants.linearizability.readers.pairing import Ending, Pairing, Unit
+from invariants.linearizability.readers.moments import Unit
+from invariants.linearizability.readers.pairing import Ending, Pairing
 
 PROCESS, TYPE, F, KEY, VALUE, TIME, INDEX = map(keyword, ("process", "type", "f", "key", "value", "time", "index"))
 INVOKE, OK, FAIL, INFO = map(keyword, ("invoke", "ok", "fail", "info"))

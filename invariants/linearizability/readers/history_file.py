@@ -40,8 +40,8 @@ class ReadHistory(msgspec.Struct, frozen=True):
     """The operations in the order of their calls, numbered from 0; `places` says where each of them is told of.
 
     Their times count the moments of the file. Each line is a moment of its own, later than all before it; but where the
-    order of lines rests on nothing but a clock, what has the same time shares a moment, and so overlaps, until a
-    process that has ended an operation in it calls the next one.
+    order of lines rests on nothing but a clock, what has the same time overlaps. Only a process that goes on within a
+    tick of the clock comes after itself; if several do, the first to do so (for all there is no such scale of times).
 
     `ticks` is how many units of the clock make a second, 0 for a file without one.
 

@@ -19,7 +19,8 @@ import msgspec
 from invariants.history import Op, OpFunction, Value, decode
 from invariants.linearizability.operations import Function, Model
 from invariants.linearizability.readers.history_file import HistoryError, ReadHistory, shown
-from invariants.linearizability.readers.pairing import Paired, Pairing, Unit
+from invariants.linearizability.readers.moments import Unit
+from invariants.linearizability.readers.pairing import Paired, Pairing
 
 MICROSECONDS = Unit("us", 1_000_000)
 

@@ -8,34 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from invariants.linearizability.operations import Function, Operation, Status
 from invariants.linearizability.readers.history_file import Failure, HistoryError, Place, ReadHistory, shown
+from invariants.linearizability.readers.moments import NO_CLOCK, Moment, Moments, Unit
 
 Ending = Literal["ok", "fail", "info"]
-
-
-class Unit(NamedTuple):
-    """The unit of a file's times: its name, how many make a second, and by how many a clock may slip back.
-
-    Where several threads take the time and then write a line, a line may be a little older than the one before.
-    """
-
-    name: str
-    ticks: int
-    slip: int = 0
-
-
-NO_CLOCK = Unit("", 0)
-
-
-class Moment(NamedTuple):
-    """When a call or a return was: a number that grows, its line, and what the clock showed."""
-
-    number: int
-    line: int
-    clock: int | None
 
 
 class Paired:
@@ -79,36 +58,15 @@ class Pairing:
 
     def __init__(self, file: str, unit: Unit = NO_CLOCK, shown: Callable[[Any], str] = shown) -> None:
         self.file = file
-        self._unit = unit
+        self.moments = Moments(unit)
         self._shown = shown
         self._paired: list[Paired] = []
         self._open: dict[Any, Paired] = {}
-        self._clock: int | None = None
-        self._latest: int | None = None
-        self._ordered = True
-        self._moment = Moment(0, 0, None)
-        self._ended_now: set[Any] = set()
 
     def on_time(self, line: int, clock: int | None, *, ordered: bool = False) -> None:
         """The time that a line gives for itself. It must not go back, unless the lines are `ordered` by more."""
-        if clock is not None and not ordered:
-            if self._latest is not None and clock < self._latest - self._unit.slip:
-                raise self.error(
-                    line,
-                    f"time goes back from {self._latest} to {clock} {self._unit.name}; expected lines in order of time",
-                )
-            self._latest = max(clock, self._latest if self._latest is not None else clock)
-        self._clock = clock
-        self._ordered = ordered or clock is None
-
-    def _now(self, line: int, begins: Any = None) -> Moment:
-        """The moment of the line at hand; `begins` is the process that calls something."""
-        number = self._moment.number
-        if self._ordered or self._clock != self._moment.clock or begins in self._ended_now:
-            number += 1
-            self._ended_now.clear()
-        self._moment = Moment(number, line, self._clock)
-        return self._moment
+        if wrong := self.moments.on_time(clock, ordered):
+            raise self.error(line, wrong)
 
     def call(self, line: int, process: Any, f: Function, key: Any, value: Any = None, expected: Any = None) -> Paired:
         """An invocation."""
@@ -119,7 +77,7 @@ class Pairing:
                 f"process {self._shown(process)} calls {f}, but its {before.f} of line {before.called.line} has not "
                 "ended; expected at most one open operation a process",
             )
-        paired = Paired(self._now(line, process), process, f, key, value, expected)
+        paired = Paired(self.moments.call(line, process), process, f, key, value, expected)
         self._paired.append(paired)
         self._open[process] = paired
         return paired
@@ -138,20 +96,11 @@ class Pairing:
         if paired.f not in functions:
             raise self.error(line, f"ends a {named}, but process {self._shown(process)} called a {self.where(paired)}")
         if ending != "info":
-            paired.returned = self._now(line)
-            self._in_time(paired, paired.returned)
-            self._ended_now.add(process)
+            paired.returned = self.moments.end(line, process)
+            if wrong := self.moments.too_early(paired.called, paired.returned):
+                raise self.error(line, f"{wrong}: {self.where(paired)}")
             paired.status = "ok" if ending == "ok" else "failed"
         return paired
-
-    def _in_time(self, paired: Paired, returned: Moment) -> None:
-        """A clock may slip between the lines of several threads, but no operation ends before it was called."""
-        called = paired.called.clock
-        if not self._ordered and called is not None and returned.clock is not None and returned.clock < called:
-            unit = self._unit.name
-            raise self.error(
-                returned.line, f"ends at {returned.clock} {unit}, before its call at {called}: {self.where(paired)}"
-            )
 
     def where(self, paired: Paired) -> str:
         """An operation in an error message: "write of 'x' in line 3"."""
@@ -181,12 +130,13 @@ class Pairing:
         if not self._paired:
             raise HistoryError(self.file, None, "holds no operation of a client")
         self._named()
+        self.moments.finish()
         happened = [paired for paired in self._paired if paired.status != "failed"]
         failed = [paired for paired in self._paired if paired.status == "failed"]
         return ReadHistory(
             [paired.operation(number) for number, paired in enumerate(happened)],
             [paired.place() for paired in happened],
-            self._unit.ticks if any(paired.called.clock is not None for paired in happened) else 0,
+            self.moments.unit.ticks if any(paired.called.clock is not None for paired in happened) else 0,
             _log_order(happened),
             [Failure(paired.key, paired.f, paired.value, paired.place()) for paired in failed],
             skipped,
