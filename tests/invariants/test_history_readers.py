@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import re
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import msgspec
 import pytest
+from history_lines import jepsen, line, logged, mistake, read, store
 
-from invariants.history import decode
-from invariants.linearizability.check import check
-from invariants.linearizability.operations import NOT_TOLD, Model, Operation
+from invariants.linearizability.operations import NOT_TOLD, Operation
 from invariants.linearizability.readers.edn import keyword
 from invariants.linearizability.readers.formats import READERS, Format, contents, guess, model_for
 from invariants.linearizability.readers.history_file import Failure, HistoryError, Place, ReadHistory
 
-
-def read(form: Format, text: str, model: Model | None = None) -> ReadHistory:
-    return READERS[form].read("h", text.encode(), model_for(Path("h"), form, model))
-
-
-def mistake(form: Format, text: str, model: Model | None = None) -> str:
-    with pytest.raises(HistoryError) as caught:
-        read(form, text, model)
-    return str(caught.value)
-
-
 # ---- by hand: jsonl ----------------------------------------------------------------------------------------------
-
-
-def line(kind: str, process: int, f: str, t_us: int, **more: Any) -> str:
-    """One line of history.jsonl."""
-    head = {"type": kind, "process": process, "client": f"c{process}", "op": f"c{process}/1", "f": f, "key": "x"}
-    return json.dumps(head | {"t_us": t_us} | more) + "\n"
 
 
 def test_a_run_s_history_is_read_with_what_refused_operations_found() -> None:
@@ -73,76 +52,6 @@ def test_a_run_s_history_is_read_with_what_refused_operations_found() -> None:
 def test_a_name_that_several_operations_have_is_none() -> None:
     history = read("jsonl", line("invoke", 0, "get", 1) + line("ok", 0, "get", 2) + line("invoke", 0, "get", 3))
     assert [each.label for each in history.operations] == ["", ""]
-
-
-def test_an_operation_never_ends_before_its_call_though_a_clock_may_slip() -> None:
-    text = jepsen(0, "invoke", "write", "3", ", :time 100") + jepsen(0, "ok", "write", "3", ", :time 50")
-    assert mistake("edn", text, "register") == "h:2: ends at 50 ns (:time), before its call at 100: write in line 1"
-
-
-def test_what_has_the_same_time_overlaps_but_a_process_goes_on_after_itself() -> None:
-    history = read(
-        "jsonl",
-        line("invoke", 0, "put", 10, value="a")
-        + line("ok", 0, "put", 20)
-        + line("invoke", 1, "get", 20)
-        + line("invoke", 0, "get", 20)
-        + line("ok", 1, "get", 20)
-        + line("ok", 0, "get", 21, value="a"),
-    )
-    assert [(each.called, each.returned) for each in history.operations] == [(1, 2), (2, 3), (3, 4)]
-    assert check(history.operations, "kv").verdict == "valid", "the read of nothing came before the write"
-
-
-def test_an_index_is_a_finer_order_than_the_clock() -> None:
-    text = (
-        jepsen(0, "invoke", "write", "3", ", :time 5, :index 0")
-        + jepsen(0, "ok", "write", "3", ", :time 5, :index 1")
-        + jepsen(1, "invoke", "read", "nil", ", :time 5, :index 2")
-        + jepsen(1, "ok", "read", "nil", ", :time 5, :index 3")
-    )
-    assert check(read("edn", text, "register").operations, "register").verdict == "violated"
-    without = re.sub(r", :index \d", "", text)
-    assert check(read("edn", without, "register").operations, "register").verdict == "valid"
-
-
-def test_a_clock_may_slip_a_little_between_the_threads_of_jepsen() -> None:
-    text = (
-        jepsen(0, "invoke", "write", "3", ", :time 100143078146")
-        + jepsen(0, "ok", "write", "3", ", :time 100143078246")
-        + jepsen(1, "invoke", "read", "nil", ", :time 100143078165")
-        + jepsen(1, "ok", "read", "nil", ", :time 100143078300")
-    )
-    history = read("edn", text, "register")
-    assert [(each.called, each.returned) for each in history.operations] == [(1, 2), (3, 4)], "lines are in order"
-
-
-def test_a_history_that_knossos_completed_is_read() -> None:
-    text = jepsen(0, "invoke", "read", "4") + jepsen(0, "ok", "read", "3")
-    assert read("edn", text, "register").operations == [Operation(0, None, "read", 1, 2, result=3, process=0)]
-    text = store(1, "invoke", "get", '"a"') + store(1, "ok", "get", '"b"')
-    assert read("kv-edn", text).operations == [Operation(0, "0", "read", 1, 2, result="b", process=1)]
-
-
-def test_transactions_on_lists_may_lack_what_says_nothing() -> None:
-    text = (
-        "{:process 0, :type :invoke, :value [[:r 1]]}\n{:process 0, :type :ok, :value [[:r 1 [2]]]}\n"
-        "{:process 1, :type :invoke, :f :txn, :value [[:r 1 [2]]]}\n{:process 1, :type :info, :value [[:r 1 nil]]}\n"
-    )
-    assert read("edn", text, "list-append").operations == [
-        Operation(0, 1, "read", 1, 2, result=(2,), process=0),
-        Operation(1, 1, "read", 3, None, status="unknown", process=1),
-    ]
-
-
-def test_a_log_of_a_later_jepsen_is_read() -> None:
-    head = "2021-02-26 11:42:48,806{GMT}\tINFO\t[jepsen worker 1] jepsen.util:"
-    text = f"{head} 1\t:invoke\t:write\t3\n{head} 1\t:ok\t:write\t3\n"
-    assert guess(Path("h"), text.encode()) == "jepsen-log"
-    assert read("jepsen-log", text).operations == [Operation(0, None, "write", 1, 2, value=3, process=1)]
-    assert mistake("jepsen-log", f"{head} 1\t:invoke\t:write\t[0 3]\n").endswith(
-        "(registers with keys: from history.edn)"
-    )
 
 
 def test_answers_that_name_the_same_entry_have_what_changed_something_first() -> None:
@@ -257,10 +166,6 @@ def test_a_mistake_in_jsonl_is_told_with_its_line(text: str, said: str) -> None:
 # ---- by hand: jepsen-log -----------------------------------------------------------------------------------------
 
 
-def logged(*lines: str) -> str:
-    return "".join(f"INFO  jepsen.util - {each}\n".replace(" :", "\t:") for each in lines)
-
-
 def test_a_log_of_jepsen_is_read() -> None:
     text = (
         "INFO  jepsen.core - Running 5 processes\n"
@@ -336,12 +241,17 @@ def test_what_is_no_utf_8_is_told_with_its_line() -> None:
         READERS["jepsen-log"].read("h", b"a line\nanother \xff\n", "register")
 
 
+def test_a_log_of_a_later_jepsen_is_read() -> None:
+    head = "2021-02-26 11:42:48,806{GMT}\tINFO\t[jepsen worker 1] jepsen.util:"
+    text = f"{head} 1\t:invoke\t:write\t3\n{head} 1\t:ok\t:write\t3\n"
+    assert guess(Path("h"), text.encode()) == "jepsen-log"
+    assert read("jepsen-log", text).operations == [Operation(0, None, "write", 1, 2, value=3, process=1)]
+    assert mistake("jepsen-log", f"{head} 1\t:invoke\t:write\t[0 3]\n").endswith(
+        "(registers with keys: from history.edn)"
+    )
+
+
 # ---- by hand: kv-edn ---------------------------------------------------------------------------------------------
-
-
-def store(process: int, kind: str, f: str, value: str | None = None, key: str = '"0"') -> str:
-    told = "" if value is None else f", :value {value}"
-    return f"{{:process {process}, :type :{kind}, :f :{f}, :key {key}{told}}}\n"
 
 
 def test_a_store_of_strings_in_edn_is_read() -> None:
@@ -404,10 +314,6 @@ def test_a_mistake_in_a_store_of_strings_is_told_with_its_line(text: str, said: 
 
 
 # ---- by hand: edn ------------------------------------------------------------------------------------------------
-
-
-def jepsen(process: object, kind: str, f: str, value: str = "nil", more: str = "") -> str:
-    return f"{{:process {process}, :type :{kind}, :f :{f}, :value {value}{more}}}\n"
 
 
 def test_a_register_of_jepsen_is_read() -> None:
@@ -591,6 +497,24 @@ def test_a_read_that_ends_otherwise_is_told_with_its_line(ends: str, said: str) 
     assert mistake("edn", text, "list-append") == f"h:2: {said}"
 
 
+def test_a_history_that_knossos_completed_is_read() -> None:
+    text = jepsen(0, "invoke", "read", "4") + jepsen(0, "ok", "read", "3")
+    assert read("edn", text, "register").operations == [Operation(0, None, "read", 1, 2, result=3, process=0)]
+    text = store(1, "invoke", "get", '"a"') + store(1, "ok", "get", '"b"')
+    assert read("kv-edn", text).operations == [Operation(0, "0", "read", 1, 2, result="b", process=1)]
+
+
+def test_transactions_on_lists_may_lack_what_says_nothing() -> None:
+    text = (
+        "{:process 0, :type :invoke, :value [[:r 1]]}\n{:process 0, :type :ok, :value [[:r 1 [2]]]}\n"
+        "{:process 1, :type :invoke, :f :txn, :value [[:r 1 [2]]]}\n{:process 1, :type :info, :value [[:r 1 nil]]}\n"
+    )
+    assert read("edn", text, "list-append").operations == [
+        Operation(0, 1, "read", 1, 2, result=(2,), process=0),
+        Operation(1, 1, "read", 3, None, status="unknown", process=1),
+    ]
+
+
 # ---- the format --------------------------------------------------------------------------------------------------
 
 
@@ -644,82 +568,3 @@ def test_a_model_that_does_not_fit_is_refused_with_the_reason() -> None:
         with pytest.raises(HistoryError) as caught:
             model_for(Path("h"), form, model)  # type: ignore[arg-type]
         assert str(caught.value) == f"h: the format {form} {said}"
-
-
-# ---- a coarse clock ----
-
-
-@pytest.mark.parametrize("ticks", [1, 2, 5])
-def test_lines_of_one_tick_in_any_order_convict_nobody(ticks: int) -> None:
-    """Several processes on one register; what a tick holds is written down in any order that each process allows."""
-    split = 0
-    for seed in range(1_500):
-        random = Random(f"ticks/{ticks}/{seed}")
-        lines = _shuffled(random, _played(random), ticks)
-        history = read("jsonl", "".join(lines))
-        answer = check(history.operations, "kv")
-        assert answer.verdict == "valid", (answer, lines)
-        split += len({o.called for o in history.operations}) > len(
-            {o.t_us for o in map(decode, map(str.encode, lines))}
-        )
-    assert split > 50, "processes did go on within a tick"
-
-
-def _played(random: Random) -> list[tuple[int, dict[str, Any]]]:
-    """The lines of a valid history, by the moments at which they were seen: (process, fields)."""
-    state, running, lines = None, dict[int, list[Any]](), []
-    for _ in range(random.randint(6, 24)):
-        process = random.randrange(3)
-        if process not in running:
-            f = random.choice(["put", "get"])
-            running[process] = [f, f"v{len(lines)}" if f == "put" else None, False]
-            lines.append((process, {"type": "invoke", "f": f, "value": running[process][1]}))
-        elif not running[process][2]:
-            running[process][2] = True  # now it takes effect
-            if running[process][0] == "put":
-                state = running[process][1]
-            else:
-                running[process][1] = state
-        else:
-            f, value, _ = running.pop(process)
-            lines.append((process, {"type": "ok", "f": f, "value": value if f == "get" else None}))
-    return lines
-
-
-def _shuffled(random: Random, lines: list[tuple[int, dict[str, Any]]], ticks: int) -> list[str]:
-    """The lines with the time of a clock that ticks so often, those of a tick in another order."""
-    clock = sorted(random.randint(1, ticks) for _ in lines)
-    written = []
-    for tick in range(1, ticks + 1):
-        by_process: dict[int, list[dict[str, Any]]] = {}
-        for time, (process, fields) in zip(clock, lines, strict=True):
-            if time == tick:
-                by_process.setdefault(process, []).append(fields)
-        while by_process:
-            process = random.choice(list(by_process))
-            fields = by_process[process].pop(0)
-            if not by_process[process]:
-                del by_process[process]
-            written.append(line(fields["type"], process, fields["f"], tick, value=fields["value"]))
-    return written
-
-
-def test_of_several_that_go_on_within_a_tick_the_first_comes_after_itself() -> None:
-    text = (
-        jepsen(0, "invoke", "write", "2", ", :time 0")
-        + jepsen(0, "ok", "write", "2", ", :time 0")
-        + jepsen(0, "invoke", "read", more=", :time 0")
-        + jepsen(1, "invoke", "read", more=", :time 0")
-        + jepsen(1, "ok", "read", more=", :time 0")
-        + jepsen(1, "invoke", "read", more=", :time 0")
-        + jepsen(1, "ok", "read", "2", ", :time 0")
-        + jepsen(0, "ok", "read", "2", ", :time 8")
-    )
-    history = read("edn", text, "register")
-    assert [(o.called, o.returned) for o in history.operations] == [(1, 1), (2, 3), (1, 2), (1, 2)]
-    assert check(history.operations, "register").verdict == "valid"
-
-
-def test_a_time_that_no_clock_tells_is_refused() -> None:
-    said = mistake("edn", jepsen(0, "invoke", "read", more=f", :time {10**400}"), "register")
-    assert said == "h:1: the time 10000000000000000000... ns (:time): expected a number of at most 64 bits"
