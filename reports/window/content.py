@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from typing import Any, Literal
 
@@ -10,7 +11,6 @@ import msgspec
 from invariants.linearizability import words
 from invariants.linearizability.operations import Operation
 from invariants.linearizability.readers.history_file import Place, ReadHistory
-from invariants.linearizability.words import changes, seen
 from reports.text import visible
 
 MOST_CORE = 24
@@ -83,41 +83,38 @@ def window(history: ReadHistory, core: Collection[int], key: Any, argument: str,
     numbers = set(shown)
     own = [operation for operation in history.operations if operation.key == key and operation.number not in core]
     inside = [history.operations[number] for number in shown]
-    near, left_out = _near(inside, own)
+    near, left_out = _near(inside, own, argument)
     drawn = sorted(inside + near, key=lambda operation: (operation.called, operation.number))
     bars = [Bar(o, history.places[o.number], o.number in numbers) for o in drawn]
     return Window(key, argument, bars, _meanwhile(bars, spans), left_out, len(core) - len(shown), history.ticks)
 
 
-def _near(core: list[Operation], others: list[Operation]) -> tuple[list[Operation], int]:
-    """A few of the others: who last wrote what the core saw, then what was closest; and how many more overlap it."""
+def _near(core: list[Operation], others: list[Operation], argument: str) -> tuple[list[Operation], int]:
+    """A few of the others: those that the argument names, then what was closest; and how many more overlap the core."""
     moments = sorted({moment for o in core for moment in (o.called, o.returned) if moment is not None})
     begin, end = moments[0], moments[-1]
     overlapping = [o for o in others if o.called <= end and (o.returned is None or o.returned >= begin)]
-    sources = _sources(core, others, begin)
+    named = _named(argument, others)
 
     def distance(operation: Operation) -> tuple[bool, int, int]:
         ends = [moment for moment in (operation.called, operation.returned) if moment is not None]
-        return not changes(operation), min(abs(a - b) for a in ends for b in moments), operation.number
+        return not words.changes(operation), min(abs(a - b) for a in ends for b in moments), operation.number
 
-    known = {operation.number for operation in sources}
+    known = {operation.number for operation in named}
     rest = sorted((o for o in overlapping if o.number not in known), key=distance)
-    kept = rest[: max(0, MOST_NEAR - len(sources))]
-    return sources + kept, len(rest) - len(kept)
+    kept = rest[: MOST_NEAR - len(named)]
+    return named + kept, len(rest) - len(kept)
 
 
-def _sources(core: list[Operation], others: list[Operation], begin: int) -> list[Operation]:
-    """For each value that the core saw, the last to have written it before the core's time."""
-    values = {seen(o) for o in core if not changes(o) or o.f == "cas"}
-    latest: dict[str, Operation] = {}
-    for operation in others:
-        if operation.f in ("write", "cas") and changes(operation) and operation.status == "ok":
-            wrote, returned = words.shown(operation.value), operation.returned
-            if wrote in values and returned is not None and returned < begin:
-                before = latest.get(wrote)
-                if before is None or before.returned is None or before.returned < returned:
-                    latest[wrote] = operation
-    return list(latest.values())[:MOST_NEAR]
+def _named(argument: str, others: list[Operation]) -> list[Operation]:
+    """Those of which the argument speaks: who wrote what was seen, who may have."""
+    mentioned = [o for o in others if (name := words.name(o)) in argument and _is_whole(name, argument)]
+    return mentioned[:MOST_NEAR]
+
+
+def _is_whole(name: str, argument: str) -> bool:
+    """Whether it is there, and not only as the beginning of a longer name."""
+    return re.search(rf"{re.escape(name)}(?![\w/])", argument) is not None
 
 
 def _clocks(bars: list[Bar]) -> tuple[int, int] | None:

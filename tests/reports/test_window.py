@@ -314,12 +314,17 @@ def test_names_and_values_of_any_length_are_shortened() -> None:
     assert len(svg(drawn)) < 12_000 and len(drawn.argument) < 1_000
 
 
-def test_who_wrote_what_was_read_takes_no_more_room_than_others() -> None:
+def test_what_the_argument_names_takes_no_more_room_than_others() -> None:
     clients = Clients()
-    for number in range(40):
-        clients.op("put", number, number, f"v{number}")
-    for number in range(40):
-        clients.op("get", 100 + number, 101 + number, f"v{number}")
-    history = clients.history()
-    drawn = window(history, range(40, 80), "x", "because")
-    assert len(drawn.bars) <= MOST_CORE + MOST_NEAR
+    names = [clients.op("put", number, number, f"v{number}") for number in range(40)]
+    clients.op("get", 100, 101, "v0")
+    drawn = window(clients.history(), [40], "x", ", ".join(f"write {name}" for name in names))
+    assert len(drawn.bars) == 1 + MOST_NEAR
+
+
+def test_the_beginning_of_a_name_is_another_one() -> None:
+    clients = Clients()
+    for number in range(12):
+        clients.op("put", number * 10, number * 10 + 1, f"v{number}")
+    drawn = window(clients.history(), [11], "x", "because of write c10/1")
+    assert [bar.operation.label for bar in drawn.bars] == ["c10/1", "c12/1"]
