@@ -31,6 +31,9 @@ from reports.window.timeline import timeline
 WIDEST, NARROWEST = 100, 40
 """How many characters a line of prose has, going by the terminal; without one, and of a timeline, 100."""
 
+MOST_KEYS = 10
+"""Of so many other keys it is told that they are violated; --json has all."""
+
 PICTURES: dict[str, Callable[[Window], str]] = {".html": html, ".svg": svg}
 
 
@@ -121,6 +124,10 @@ def _print_answer(answer: Answer, shown: Window | None) -> None:
         print(f"\n{told}\n" if answer.core else told)
     elif answer.verdict == "unknown":
         print(f"given up{where} after {answer.steps} steps")
+    if answer.others:
+        keys = ", ".join(map(words.shown, answer.others[:MOST_KEYS]))
+        more = f" and {len(answer.others) - MOST_KEYS} more" if len(answer.others) > MOST_KEYS else ""
+        print(f"{_wrapped(f'violated later, and shown without a search: {keys}{more}')}\n")
 
 
 def _wrapped(text: str) -> str:
@@ -142,6 +149,7 @@ def _document(history: ReadHistory, answer: Answer, finding: str) -> dict[str, A
         "key": answer.key,
         "core": [_operation(history, each) for each in answer.core],
         "argument": answer.argument,
+        "other_keys": answer.others,
         "log_order": finding,
         "steps": answer.steps,
     }

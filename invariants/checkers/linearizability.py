@@ -66,6 +66,7 @@ class Linearizability(Checker):
             witness = [op for operation in answer.core for op in self._lines_of(history.places[operation.number])]
             said = "; ".join(filter(None, (f"{answer.key}: {answer.argument}", aborted_read(history, answer))))
             self.violate(said, *witness)
+            self.violation_count += len(answer.others)
         elif answer.verdict == "unknown":
             return self.conclude("unknown", "; ".join(filter(None, (answer.argument, self._note))))
         return super().verdict()

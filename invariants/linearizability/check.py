@@ -101,29 +101,41 @@ def check(operations: Iterable[Operation], model: Model, *, budget: int = BUDGET
 def _check(operations: list[Operation], model: Model, budget: int) -> Answer:
     refuse_malformed(operations, model)
     judged = len(operations)
+    keys = _by_key(operations)
+    found: dict[Hashable, Violation] = {}
+    mistaken: list[Hashable] = []
     left: list[KeySearch] = []
-    for key, own in _by_key(operations).items():
+    for key, own in keys.items():
         decision = decide(own, model)
         if isinstance(decision, Violation):
-            return _violated(judged, key, own, model, decision)
-        if decision is None:
+            found[key] = decision
+        elif decision is None:
             search = KeySearch(key, own, model)
             gone = stale(search.problem)
-            if gone is not None:
-                return _violated(judged, key, own, model, gone)
-            left.append(search)
+            if gone is None:
+                left.append(search)
+            else:
+                found[key] = gone
         elif first_fault(own, decision, model) is not None:
-            return _own_mistake(judged, key)
+            mistaken.append(key)
+    if found:
+        first = min(found, key=lambda key: max(map(return_of, found[key].core)))
+        others = tuple(key for key in found if key != first)
+        return _violated(judged, first, keys[first], model, found[first], others)
+    if mistaken:
+        return _own_mistake(judged, mistaken[0])
     return _search(judged, left, budget) if left else Answer("valid", judged)
 
 
-def _violated(judged: int, key: Hashable, own: list[Operation], model: Model, found: Violation) -> Answer:
+def _violated(
+    judged: int, key: Hashable, own: list[Operation], model: Model, found: Violation, others: tuple[Hashable, ...]
+) -> Answer:
     reducer = Reducer(own, model)
     core = reducer.minimal(found.core)
     # What was said of more operations than are left may not be what is wrong with these.
     whole = len(core) == len({operation.number for operation in found.core})
     argument = found.argument if whole else _searched(core, reducer)
-    return Answer("violated", judged, key, describe(core), argument)
+    return Answer("violated", judged, key, describe(core), argument, others=others)
 
 
 def _searched(core: Sequence[Operation], reducer: Reducer) -> str:

@@ -60,7 +60,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     "valid": each key has an order that respects real time and the model, and that order was played through the model
     before this was said. "violated": `core` are a few operations of `key` (by number, as they stand in the history)
-    that have no such order among themselves, whatever else happened, and `argument` says why in words. "unknown": the
+    that have no such order among themselves, whatever else happened, and `argument` says why in words. `others` are
+    keys that are violated too, as far as that shows without a search; `key` is where it showed first. "unknown": the
     search on `key` was given up after `steps` of it.
     """
 
@@ -70,3 +71,4 @@ class Answer(msgspec.Struct, frozen=True):
     core: tuple[Operation, ...] = ()
     argument: str = ""
     steps: int = 0
+    others: tuple[Any, ...] = ()

@@ -127,6 +127,7 @@ def test_the_document_has_all_of_it(called: Called) -> None:
         "skipped": 0,
         "torn": False,
         "log_order": "",
+        "other_keys": [],
         "key": None,
         "core": [write | {"called_line": 1, "returned_line": 2}, read | {"called_line": 5, "returned_line": 6}],
     }
@@ -347,3 +348,14 @@ def test_a_key_cannot_move_the_cursor(called: Called) -> None:
     )
     code, told, _ = called("--history", "h")
     assert code == 1 and all(line.isprintable() for line in told)
+
+
+def test_other_keys_that_are_violated_are_named(called: Called) -> None:
+    rows = []
+    for number, key in enumerate(["x", "y", "z"]):
+        rows += [op("invoke", number, "get", 10 * number), op("ok", number, "get", 10 * number + 1, value="a")]
+        rows[-2:] = [json.dumps(json.loads(row) | {"key": key}) for row in rows[-2:]]
+    save("h", *rows)
+    told = called("--history", "h")[1]
+    assert told[-3:] == ['violated later, and shown without a search: "y", "z"', "", "violated: h"]
+    assert json.loads("\n".join(called("--history", "h", "--json")[1]))["other_keys"] == ["y", "z"]

@@ -187,6 +187,16 @@ def test_of_many_keys_the_bad_one_is_named() -> None:
     assert (answer.verdict, answer.key, numbers(answer.core)) == ("violated", "k5", {5, 9})
 
 
+def test_of_several_bad_keys_the_first_to_show_is_told_and_the_others_are_named() -> None:
+    history = []
+    for number, key in enumerate("abc"):
+        at = {"a": 50, "b": 10, "c": 90}[key]
+        history += [op(2 * number, "write", 0, 1, value=1, key=key), op(2 * number + 1, "read", at, at + 1, key=key)]
+    history.append(op(6, "write", 0, 9, value=1, key="good"))
+    answer = check(history, "register")
+    assert (answer.key, answer.others, numbers(answer.core)) == ("b", ("a", "c"), {2, 3})
+
+
 def test_a_write_that_returns_sooner_does_not_hide_one_that_could_come_before_the_last() -> None:
     history = [
         op(0, "write", 0, 100, value=1),
