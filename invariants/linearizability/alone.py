@@ -23,7 +23,7 @@ def why_alone(operation: Operation, others: Sequence[Operation], model: Model) -
         why = _of_list(operation, seen, [o for o in writes if o.f == "append"])
     else:
         why = _of_value(operation, seen, [o for o in writes if o.f in ("write", "cas")])
-    return words.contradiction(f"{words.did(operation)}, but {why}") if why else None
+    return words.contradiction(f"{words.sentence(operation)}, but {why}") if why else None
 
 
 def _of_value(operation: Operation, seen: Any, writes: Sequence[Operation]) -> str | None:

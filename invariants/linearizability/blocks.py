@@ -147,7 +147,7 @@ def _why_after(later: Operation, earlier: Operation, shows: Sequence[Operation],
     if words.changes(later):
         return f"so {words.seen(earlier)} was gone by then, and nothing brought it back"
     if link is not None:
-        return f"{words.did(link)} before that, and nothing brought {words.seen(earlier)} back"
+        return f"{words.sentence(link)} before that, and nothing brought {words.seen(earlier)} back"
     return f"{words.seen(later)} came after {words.seen(earlier)}, and what was appended is never taken back"
 
 

@@ -58,7 +58,7 @@ def out_of_time(order: Sequence[Operation]) -> Disagreement | None:
         returned = operation.returned
         if returned is not None and returned < latest_call and operation.status != "unknown":
             reason = (
-                f"{words.told(latest)}, on {words.shown(latest.key)}, was called after {words.told(operation)}, on "
+                f"{words.noun(latest)}, on {words.shown(latest.key)}, was called after {words.noun(operation)}, on "
                 f"{words.shown(operation.key)}, had returned, and stands before it"
             )
             return Disagreement(reason, operation, latest)
@@ -75,6 +75,6 @@ def _out_of_model(order: Sequence[Operation], model: Model) -> Disagreement | No
         if play is None:
             play = plays[operation.key] = make()
         if not play.take(operation):
-            reason = f"{words.did(operation)} on {words.shown(operation.key)}, which was not there where it stands"
+            reason = f"{words.sentence(operation)} on {words.shown(operation.key)}, which was not there where it stands"
             return Disagreement(reason, operation)
     return None

@@ -97,7 +97,7 @@ def _violation(problem: Problem, task: int, other: int, writers: Sequence[int]) 
     sources = [problem.operations[writer] for writer in sorted(writers, key=lambda writer: problem.times[writer])]
     if other < 0:
         never = words.never_written(words.seen(found), later=bool(sources))
-        return Violation((found,), words.contradiction(f"{words.did(found)}, but {never}"))
+        return Violation((found,), words.contradiction(f"{words.sentence(found)}, but {never}"))
     before = problem.operations[other]
     telling = words.Telling()
     telling.saw((before, found))

@@ -63,9 +63,9 @@ def parse(
 
 def _in_both(append: Operation, one: Operation, other: Operation) -> Violation:
     argument = words.contradiction(
-        words.did(one),
-        words.did(other),
-        f"these do not begin with the same write, and both show {words.told(append)}, which happened once",
+        words.sentence(one),
+        words.sentence(other),
+        f"these do not begin with the same write, and both show {words.noun(append)}, which happened once",
     )
     return Violation((one, other), argument)
 
@@ -102,14 +102,14 @@ def _generation(
         token = next((longest[at : at + size] for size in lengths if longest[at : at + size] in tokens), None)
         if token is None:
             odd = words.shown(longest[at:])
-            argument = words.contradiction(f"{words.did(reader)}, of which {odd} is not made of what was written")
+            argument = words.contradiction(f"{words.sentence(reader)}, of which {odd} is not made of what was written")
             return Violation((reader,), argument)
         appended = tokens[token]
         if len(appended) > 1:
             return None
         if token in used:
             once = f"it shows {words.shown(token)} twice, and only {words.name(appended[0])} appended it, once"
-            return Violation((reader,), words.contradiction(words.did(reader), once))
+            return Violation((reader,), words.contradiction(words.sentence(reader), once))
         used.add(token)
         at += len(token)
         places[at] = 2 * len(used)
@@ -118,12 +118,12 @@ def _generation(
         if len(text) not in places or not longest.startswith(text):
             other = reads[text][0]
             if longest.startswith(text):
-                why = f"{words.did(other)}, which is not made of what was written"
+                why = f"{words.sentence(other)}, which is not made of what was written"
                 return Violation((other,), words.contradiction(why))
             first = words.name(writer) if writer else "what was there first"
             argument = words.contradiction(
-                words.did(other),
-                words.did(reader),
+                words.sentence(other),
+                words.sentence(reader),
                 f"these begin with {first}, and what was appended to that is never taken back, but neither is how the "
                 "other began",
             )

@@ -136,7 +136,7 @@ def _why_impossible(operation: Operation) -> str:
 
 
 def _alone(operation: Operation, why: str) -> Violation:
-    return Violation((operation,), words.contradiction(f"{words.did(operation)}, {why}"))
+    return Violation((operation,), words.contradiction(f"{words.sentence(operation)}, {why}"))
 
 
 # ---- values ----
@@ -205,8 +205,8 @@ def _sure(versions: Versions, operation: Operation) -> Operation:
 def _happened(versions: Versions, operation: Operation) -> str:
     """What the operation did, and what shows that it happened if that is not known anyway."""
     if operation.status != "unknown":
-        return words.did(operation)
-    return f"{words.did(operation)}, as {words.name(_sure(versions, operation))} shows"
+        return words.sentence(operation)
+    return f"{words.sentence(operation)}, as {words.name(_sure(versions, operation))} shows"
 
 
 def _fork(versions: Versions, one: Operation, other: Operation) -> Violation:
@@ -280,7 +280,7 @@ def _left_twice(versions: Versions, certain: list[Operation]) -> Violation:
     append = certain[0] if certain else max(versions.list_reads, key=lambda read: len(read[0]))[1]
     argument = words.contradiction(
         f"{_happened(versions, cas)}, so it found the key absent",
-        f"so did the first append, which {words.told(append)} {'was or came after' if certain else 'saw'}",
+        f"so did the first append, which {words.noun(append)} {'was or came after' if certain else 'saw'}",
         "it was absent once, and a list is never made of a string",
     )
     return Violation((_sure(versions, cas), append), argument)
@@ -327,12 +327,14 @@ def _too_often(versions: Versions, token: Any, sources: Sequence[Operation]) -> 
     value = next(value for value, read in versions.list_reads if read is saw)
     at = [place for place, item in enumerate(value, 1) if item == token]
     by = f"only {words.name(sources[0])} appended it, once" if sources else "nothing ever appended it"
-    return Violation((saw,), words.contradiction(words.did(saw), words.more_than_once(token, at, len(value)), by))
+    return Violation((saw,), words.contradiction(words.sentence(saw), words.more_than_once(token, at, len(value)), by))
 
 
 def _divergent(one: Operation, other: Operation) -> Violation:
     argument = words.contradiction(
-        words.did(one), words.did(other), "neither is how the other began, and what was appended is never taken back"
+        words.sentence(one),
+        words.sentence(other),
+        "neither is how the other began, and what was appended is never taken back",
     )
     return Violation((one, other), argument)
 

@@ -32,7 +32,7 @@ def name(operation: Operation) -> str:
     return f"{operation.f} {label if len(label) <= LONGEST_NAME else f'…{label[-LONGEST_NAME:]}'}"
 
 
-def told(operation: Operation) -> str:
+def noun(operation: Operation) -> str:
     """As a noun: "write #4 of 3", "read #7", "cas #5 from 3 to 4"."""
     match operation.f:
         case "read" | "delete":
@@ -43,11 +43,11 @@ def told(operation: Operation) -> str:
             return f"{name(operation)} of {shown(operation.value)}"
 
 
-def did(operation: Operation) -> str:
+def sentence(operation: Operation) -> str:
     """As a sentence: "read #7 returned 3", "cas #5 made 4 of 3", "append #2 of 7 was refused, finding "a"."""
     if operation.status == "refused":
         found = "" if operation.result is NOT_TOLD else f", finding {shown(operation.result)}"
-        return f"{told(operation)} was refused{found}"
+        return f"{noun(operation)} was refused{found}"
     match operation.f:
         case "read":
             return f"{name(operation)} returned {shown(operation.result)}"
@@ -98,7 +98,7 @@ class Telling:
         for operation in operations:
             if operation.number not in self._known and not changes(operation):
                 self._known.add(operation.number)
-                self.clauses.append(f"{did(operation)}{which}")
+                self.clauses.append(f"{sentence(operation)}{which}")
                 which = ""
 
     def of(self, operation: Operation) -> str:
@@ -120,21 +120,21 @@ class Telling:
 def no_order(core: Sequence[Operation], others: Sequence[Operation], *, perhaps_less: bool) -> str:
     """The argument for a core that a search has found. `others` are writes that could have come between."""
     if len(core) == 1 and not others:
-        return contradiction(did(core[0]), "nothing that happened on the key allows that")
+        return contradiction(sentence(core[0]), "nothing that happened on the key allows that")
     between = ", ".join(_maybe(operation) for operation in others[:MOST_OTHERS])
     if len(others) > MOST_OTHERS:
         between += f" and {len(others) - MOST_OTHERS} more"
     freedom = f", with or without {between} among them" if others else ""
     size = " (perhaps some of them are not needed)" if perhaps_less else ""
     return contradiction(
-        *map(did, core),
+        *map(sentence, core),
         f"no order of these{size} that respects real time gives all of these results{freedom}, and no other write "
         "could help",
     )
 
 
 def _maybe(operation: Operation) -> str:
-    return f"{told(operation)} (outcome unknown)" if operation.status == "unknown" else told(operation)
+    return f"{noun(operation)} (outcome unknown)" if operation.status == "unknown" else noun(operation)
 
 
 def against_the_log(reason: str) -> str:

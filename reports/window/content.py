@@ -35,9 +35,9 @@ class Bar(msgspec.Struct, frozen=True):
         operation = self.operation
         who = "" if operation.label else f"{operation.process}: "
         if operation.status == "unknown":
-            return visible(f"{who}{words.told(operation)} (outcome unknown)")
+            return visible(f"{who}{words.noun(operation)} (outcome unknown)")
         plain = operation.f in ("write", "append", "delete") and operation.status == "ok"
-        return visible(f"{who}{words.told(operation) if plain else words.did(operation)}")
+        return visible(f"{who}{words.noun(operation) if plain else words.sentence(operation)}")
 
     @property
     def ends(self) -> float:

@@ -41,7 +41,7 @@ class Argument:
             if one.status == "unknown" or one.returned is None or one.returned >= other.called:
                 return f"{one} had not returned before {other} was called"
         for (one,) in self.found("returned", r"% returned (?=[^;:]*)"):
-            if f"{words.did(one)}" not in self.text:
+            if f"{words.sentence(one)}" not in self.text:
                 return f"{one} returned something else"
         for (one,) in self.found("only wrote", r"which only % wrote"):
             if [o.number for o in self._writers(one)] != [one.number]:
