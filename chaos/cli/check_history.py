@@ -127,7 +127,7 @@ def _print_answer(answer: Answer, shown: Window | None) -> None:
     if answer.others:
         keys = ", ".join(map(words.shown, answer.others[:MOST_KEYS]))
         more = f" and {len(answer.others) - MOST_KEYS} more" if len(answer.others) > MOST_KEYS else ""
-        print(f"{_wrapped(f'violated later, and shown without a search: {keys}{more}')}\n")
+        print(f"{_wrapped(f'also violated, as shows without a search: {keys}{more}')}\n")
 
 
 def _wrapped(text: str) -> str:

@@ -15,7 +15,7 @@ def why_alone(operation: Operation, others: Sequence[Operation], model: Model) -
     """The argument, if it is one of these; `others` are all operations of its key."""
     if operation.status != "refused" and operation.f not in ("read", "cas"):
         return None
-    seen = operation.expected if operation.f == "cas" and words.changes(operation) else operation.result
+    seen = words.observed(operation)
     if seen is NOT_TOLD or model == "kv-append":
         return None
     writes = [o for o in others if words.changes(o) and o is not operation]
@@ -30,7 +30,7 @@ def _of_value(operation: Operation, seen: Any, writes: Sequence[Operation]) -> s
     sources = [o for o in writes if frozen(o.value) == frozen(seen)]
     if seen is None or any(o.called <= return_of(operation) for o in sources):
         return None
-    return words.never_written(words.shown(seen), later=bool(sources))
+    return words.never_written(operation, later=bool(sources))
 
 
 def _of_list(operation: Operation, seen: Sequence[Any], appends: Sequence[Operation]) -> str | None:
@@ -49,5 +49,5 @@ def _of_list(operation: Operation, seen: Sequence[Any], appends: Sequence[Operat
 def _too_often(token: Any, at: list[int], size: int, sources: Sequence[Operation], later: bool) -> str:
     if not sources:
         return f"nothing {'had' if later else 'ever'} appended {words.shown(token)}{' when it returned' * later}"
-    by = ", ".join(map(words.name, sources))
+    by = " and ".join(map(words.name, sources))
     return f"{words.more_than_once(token, at, size)}, and only {by} had been called by then to append it"

@@ -137,11 +137,15 @@ def _out_of_turn(
 def _why_after(later: Operation, earlier: Operation, shows: Sequence[Operation], link: Operation | None) -> str:
     """Why `later` belongs after `earlier`."""
     if not words.changes(later) and words.changes(earlier):
-        if earlier.f != "append" and words.shown(earlier.value) == words.seen(later):
+        if earlier.f != "append" and earlier.value == words.observed(later):
             return f"but only that wrote {words.seen(later)}"
         return f"but what {words.name(later)} saw {'has that' if earlier.f == 'append' else 'came of that'}"
     if words.changes(later) and words.changes(earlier):
-        return f"but {f'{words.name(shows[0])} shows it after that' if shows else 'it found what came of that'}"
+        if not shows:
+            return "but it found what came of that"
+        if later.f == "append" and later.value not in shows[0].result:
+            return f"but {words.name(shows[0])} shows that without it, and what was appended is never taken back"
+        return f"but {words.name(shows[0])} shows it after that"
     if later.f == "append":
         return f"but {words.name(earlier)} does not show it, and what was appended is never taken back"
     if words.changes(later):
@@ -205,8 +209,9 @@ def _why_both(one: Block, other: Block) -> str:
                 return f"but {words.name(one.shows)} shows that appended to what was there only at first"
             return "but an append takes a list, or nothing, and nothing brought that back"
         if lost:
-            return f"but {words.name(begun)} shows neither that nor anything written later"
-        return f"but {words.seen(begun)} was there only at first"
+            return f"but {words.name(begun)} does not show it, and what it shows came of no write"
+        made = any(words.changes(operation) for operation in one.order[: one.order.index(begun)])
+        return f"but {words.seen(begun)} {'came of what' if made else ''} was there only at first".replace("  ", " ")
     if lost and not words.changes(begun):
         return f"so it was appended to {_content(one)}, and {words.name(begun)} does not show it"
     this, that = _content(one), _content(other)

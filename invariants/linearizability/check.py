@@ -141,7 +141,10 @@ def _violated(
 def _searched(core: Sequence[Operation], reducer: Reducer) -> str:
     """The argument for a core that was found, or made smaller, by trying."""
     alone = why_alone(core[0], reducer.operations, reducer.model) if len(core) == 1 else None
-    return alone or words.no_order(describe(core), reducer.between(core), perhaps_less=reducer.given_up)
+    if alone is not None:
+        return alone
+    between, earlier = reducer.helpful(core)
+    return words.no_order(describe(core), between, earlier, perhaps_less=reducer.given_up)
 
 
 def _own_mistake(judged: int, key: Hashable) -> Answer:

@@ -103,12 +103,15 @@ class Reducer:
         self.given_up |= searches.done is None
         return searches.done is not None and searches.done.outcome == "dead"
 
-    def between(self, core: Sequence[Operation]) -> list[Operation]:
-        """The other writes that could help the core and overlap its time, by their calls."""
+    def helpful(self, core: Sequence[Operation]) -> tuple[list[Operation], int]:
+        """The other writes that could help the core: those that overlap its time, by their calls, and how many ended
+        before."""
         numbers = {operation.number for operation in core}
         begin, end = min(o.called for o in core), max(return_of(o) for o in core)
-        others = [o for o in self._writes if o.number not in numbers and return_of(o) >= begin and o.called <= end]
-        return sorted(_relevant(core, others, self.model), key=lambda o: (o.called, o.number))
+        others = [o for o in self._writes if o.number not in numbers and o.called <= end]
+        relevant = _relevant(core, others, self.model)
+        between = [o for o in relevant if return_of(o) >= begin]
+        return sorted(between, key=lambda o: (o.called, o.number)), len(relevant) - len(between)
 
 
 def _relevant(core: Sequence[Operation], others: list[Operation], model: Model) -> list[Operation]:

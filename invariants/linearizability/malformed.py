@@ -29,6 +29,10 @@ def refuse_malformed(operations: Sequence[Operation], model: Model) -> None:
             raise ValueError(
                 f"operation {operation.number} returned at {returned}, before its call at {operation.called}"
             )
+        if operation.value is None and model == "kv" and operation.f in ("write", "cas"):
+            raise ValueError(
+                f"operation {operation.number}: a {operation.f} of None; what makes a key absent is a delete"
+            )
         if operation.status != "ok":
             if operation.status == "refused" and operation.f not in refusable:
                 raise ValueError(f"operation {operation.number}: in {model} no {operation.f} can be refused")

@@ -61,7 +61,7 @@ class Answer(msgspec.Struct, frozen=True):
     "valid": each key has an order that respects real time and the model, and that order was played through the model
     before this was said. "violated": `core` are a few operations of `key` (by number, as they stand in the history)
     that have no such order among themselves, whatever else happened, and `argument` says why in words. `others` are
-    keys that are violated too, as far as that shows without a search; `key` is where it showed first. "unknown": the
+    keys that are violated too, as far as that shows without a search. "unknown": the
     search on `key` was given up after `steps` of it.
     """
 

@@ -75,6 +75,12 @@ def _out_of_model(order: Sequence[Operation], model: Model) -> Disagreement | No
         if play is None:
             play = plays[operation.key] = make()
         if not play.take(operation):
-            reason = f"{words.sentence(operation)} on {words.shown(operation.key)}, which was not there where it stands"
+            reason = (
+                f"{words.sentence(operation)} on {words.shown(operation.key)}, which {_why(operation)} where it stands"
+            )
             return Disagreement(reason, operation)
     return None
+
+
+def _why(operation: Operation) -> str:
+    return "was not there" if operation.f == "read" else "the order does not allow"

@@ -96,7 +96,7 @@ def _violation(problem: Problem, task: int, other: int, writers: Sequence[int]) 
     found = problem.operations[task]
     sources = [problem.operations[writer] for writer in sorted(writers, key=lambda writer: problem.times[writer])]
     if other < 0:
-        never = words.never_written(words.seen(found), later=bool(sources))
+        never = words.never_written(found, later=bool(sources))
         return Violation((found,), words.contradiction(f"{words.sentence(found)}, but {never}"))
     before = problem.operations[other]
     telling = words.Telling()

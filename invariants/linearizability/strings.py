@@ -108,7 +108,7 @@ def _generation(
         if len(appended) > 1:
             return None
         if token in used:
-            once = f"it shows {words.shown(token)} twice, and only {words.name(appended[0])} appended it, once"
+            once = f"it shows {words.shown(token)} more than once, and only {words.name(appended[0])} appended it, once"
             return Violation((reader,), words.contradiction(words.sentence(reader), once))
         used.add(token)
         at += len(token)

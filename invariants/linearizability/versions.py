@@ -183,7 +183,7 @@ def _follow_back(versions: Versions) -> Violation | None:
             versions.ambiguous = True
         elif writer is None:
             saw = (versions.reads.get(value) or versions.found[value])[0]
-            argument = words.contradiction(f"{_happened(versions, saw)}, but nothing ever wrote {words.shown(value)}")
+            argument = words.contradiction(f"{_happened(versions, saw)}, but {words.never_written(saw, later=False)}")
             return Violation((_sure(versions, saw),), argument)
         elif writer.f == "cas" and writer.status == "unknown":
             expected = frozen(writer.expected)

@@ -14,7 +14,7 @@ MOST_OTHERS = 4
 
 
 def shown(value: Any) -> str:
-    """A value as JSON has it where it can, shortened: of a long list or string the end tells most."""
+    """A value as JSON has it where it can, shortened; of a long list the end tells most."""
     if isinstance(value, list | tuple) and len(value) > SHOWN_ITEMS:
         return f"[… {', '.join(map(shown, value[-SHOWN_ITEMS:]))}] ({len(value)} items)"
     if isinstance(value, list | tuple):
@@ -23,7 +23,8 @@ def shown(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False)
     else:
         text = repr(value)
-    return text if len(text) <= SHOWN_CHARACTERS else f"…{text[-SHOWN_CHARACTERS:]}"
+    half = SHOWN_CHARACTERS // 2
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:half]}…{text[-half:]}"
 
 
 def name(operation: Operation) -> str:
@@ -62,9 +63,13 @@ def sentence(operation: Operation) -> str:
     return f"{what} (outcome unknown)" if operation.status == "unknown" else what
 
 
-def seen(operation: Operation) -> str:
+def observed(operation: Operation) -> Any:
     """What an operation that sees something saw: a read's value, what a cas found."""
-    return shown(operation.expected if operation.f == "cas" and changes(operation) else operation.result)
+    return operation.expected if operation.f == "cas" and changes(operation) else operation.result
+
+
+def seen(operation: Operation) -> str:
+    return shown(observed(operation))
 
 
 def changes(operation: Operation) -> bool:
@@ -72,9 +77,12 @@ def changes(operation: Operation) -> bool:
     return operation.f != "read" and operation.status != "refused"
 
 
-def never_written(value: str, *, later: bool) -> str:
-    """That a value came from nowhere; `later`: but was written after it was seen."""
-    return f"nothing that wrote {value} had been called when it returned" if later else f"nothing ever wrote {value}"
+def never_written(saw: Operation, *, later: bool) -> str:
+    """That what it saw came from nowhere; `later`: but was written after it was seen."""
+    nothing = "nothing else" if changes(saw) and saw.value == observed(saw) else "nothing"
+    if later:
+        return f"{nothing} that wrote {seen(saw)} had been called when it returned"
+    return f"{nothing} ever wrote {seen(saw)}"
 
 
 def more_than_once(token: Any, at: Sequence[int], size: int) -> str:
@@ -117,20 +125,22 @@ class Telling:
         return contradiction(*self.clauses, conclusion)
 
 
-def no_order(core: Sequence[Operation], others: Sequence[Operation], *, perhaps_less: bool) -> str:
-    """The argument for a core that a search has found. `others` are writes that could have come between."""
-    if len(core) == 1 and not others:
+def no_order(core: Sequence[Operation], between: Sequence[Operation], earlier: int, *, perhaps_less: bool) -> str:
+    """The argument for a core that a search has found: what was tried. `between` are the other writes that could have
+    helped and overlap its time, by their calls; `earlier` is how many more had ended before."""
+    if len(core) == 1 and not between and not earlier:
         return contradiction(sentence(core[0]), "nothing that happened on the key allows that")
-    between = ", ".join(_maybe(operation) for operation in others[:MOST_OTHERS])
-    if len(others) > MOST_OTHERS:
-        between += f" and {len(others) - MOST_OTHERS} more"
-    freedom = f", with or without {between} among them" if others else ""
     size = " (perhaps some of them are not needed)" if perhaps_less else ""
-    return contradiction(
-        *map(sentence, core),
-        f"no order of these{size} that respects real time gives all of these results{freedom}, and no other write "
-        "could help",
-    )
+    order = f"no order of these{size} that respects real time gives all of these results"
+    if len(core) == 1:
+        order = "no order that respects real time allows that"
+    if earlier:
+        order += f", whatever {f'{earlier} earlier writes' if earlier > 1 else 'an earlier write'} left"
+    if between:
+        order += f", with or without {', '.join(_maybe(operation) for operation in between[:MOST_OTHERS])}"
+    if len(between) > MOST_OTHERS:
+        order += f" and {len(between) - MOST_OTHERS} more"
+    return contradiction(*map(sentence, core), f"{order}, and no other write could help")
 
 
 def _maybe(operation: Operation) -> str:

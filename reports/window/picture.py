@@ -134,7 +134,9 @@ def _bar(bar: Bar, axis: Axis, y: int, ticks: int) -> Iterator[str]:
     x, end = LEFT + axis.at(bar.operation.called), LEFT + axis.at(bar.ends)
     kind = "core" if bar.core else "near"
     known = bar.ends != float("inf")
-    solid = end if known else min(end, x + 8)
+    if not known:
+        end = WIDTH - 4.0
+    solid = end if known else x + 8
     yield _label(bar.text, y, "told" if bar.core else "")
     yield (
         f'<rect class="{kind}" x="{x:.1f}" y="{y + 6}" width="{max(3.0, solid - x):.1f}" height="{ROW - 12}" rx="2">'

@@ -82,9 +82,9 @@ def _aligned(row: list[str], columns: list[int]) -> str:
 
 def _bar(bar: Bar, axis: Axis) -> str:
     begin, end = round(axis.at(bar.operation.called)), round(axis.at(bar.ends))
-    if end == begin:
-        return " " * begin + "|"
     last = ">" if bar.ends == float("inf") else "|"
+    if end == begin:
+        return " " * begin + last
     return f"{' ' * begin}|{'=' * (end - begin - 1)}{last}"
 
 

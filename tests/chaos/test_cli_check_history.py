@@ -159,7 +159,7 @@ def test_each_kind_of_operation_is_told_in_a_line(called: Called, monkeypatch: p
     assert told[2] == "These operations on key :x have no order that real time and the model allow:"
     assert [re.split(" {2,}", row)[:2] for row in told[6:8]] == [
         ["0: cas #0 from 1 to 2 (outcome unknown)", "1-"],
-        ['1: write #1 of …onglonglonglonglonglon..g" (outcome unknown)', "3-"],
+        ['1: write #1 of "longlonglonglonglonglo..g" (outcome unknown)', "3-"],
     ]
     assert told[8:] == ["", "Why.", "", "violated: h.edn"]
 
@@ -357,5 +357,17 @@ def test_other_keys_that_are_violated_are_named(called: Called) -> None:
         rows[-2:] = [json.dumps(json.loads(row) | {"key": key}) for row in rows[-2:]]
     save("h", *rows)
     told = called("--history", "h")[1]
-    assert told[-3:] == ['violated later, and shown without a search: "y", "z"', "", "violated: h"]
+    assert told[-3:] == ['also violated, as shows without a search: "y", "z"', "", "violated: h"]
     assert json.loads("\n".join(called("--history", "h", "--json")[1]))["other_keys"] == ["y", "z"]
+
+
+def test_an_aborted_read_is_blamed_on_no_other_failure(called: Called) -> None:
+    rows = [op("invoke", 0, "append", 1, value="a"), op("fail", 0, "append", 2)]
+    for number, value in enumerate(["a", "b"], 1):
+        rows += [op("invoke", number, "append", 3 * number, value=value), op("ok", number, "append", 3 * number + 1)]
+    rows += [op("invoke", 5, "get", 20), op("ok", 5, "get", 21, value=["a", "b", "b"])]
+    save("h", *rows)
+    assert not any("aborted" in line for line in called("--history", "h")[1])
+    later = [op("invoke", 0, "get", 1), op("ok", 0, "get", 2, value="x")]
+    save("h", *later, op("invoke", 1, "put", 3, value="x"), op("fail", 1, "put", 4))
+    assert not any("aborted" in line for line in called("--history", "h")[1])

@@ -46,7 +46,7 @@ class Argument:
         for (one,) in self.found("only wrote", r"which only % wrote"):
             if [o.number for o in self._writers(one)] != [one.number]:
                 return f"{one} was not the only one"
-        for value in re.findall(r"nothing ever wrote ([^:;]+)", self.text):
+        for value in re.findall(r"nothing (?:else )?ever wrote ([^:;]+)", self.text):
             self.told["never written"] += 1
             accused = self._accused()
             writers = [
@@ -58,8 +58,6 @@ class Argument:
             self.told["never appended"] += 1
             if any(o.f == "append" and words.shown(o.value) == value for o in self.by_number.values()):
                 return f"{value} was appended"
-        if "no other write could come between them" in self.text:
-            self.told["no other write"] += 1
         return self._of_others()
 
     def _writers(self, one: Operation) -> list[Operation]:
@@ -71,8 +69,8 @@ class Argument:
 
     def _of_others(self) -> str | None:
         """Operations outside of the core are named only as who wrote something, or as who may have."""
-        allowed = re.sub(r"with or without .*? among them", "", self.text)
-        allowed = re.sub(rf"(?:only|which came of|and only) {OPERATION}(?:, {OPERATION})*", "", allowed)
+        allowed = re.sub(r"with or without .*?, and no other write", "", self.text)
+        allowed = re.sub(rf"(?:only|which came of|and only) {OPERATION}(?:(?:, | and ){OPERATION})*", "", allowed)
         allowed = re.sub(rf"{OPERATION}, (?:the (?:last|first) of|which made it|the next to)", "", allowed)
         allowed = re.sub(
             rf"{OPERATION} (?:made|appended|wrote) [^;:]*(?:before that|as {OPERATION} shows)", "", allowed

@@ -130,6 +130,32 @@ def test_a_stale_read_is_told_with_both_writes() -> None:
             {2, 3},
             "cas #1 made 2 of 1 (outcome unknown) before that, and nothing brought 1 back",
         ),
+        (
+            "register",
+            [op(0, "cas", 0, 1, value=1), op(1, "write", 2, 3, value=2), op(2, "read", 4, 5, result=1)],
+            {1, 2},
+            "but 1 came of what was there only at first",
+        ),
+        (
+            "kv-append",
+            [op(0, "append", 0, 1, value="a|"), op(1, "append", 2, 3, value="x|"), op(2, "read", 4, 5, result="x|")],
+            {0, 2},
+            "but read #2 does not show it, and what it shows came of no write",
+        ),
+        (
+            "list-append",
+            [op(0, "read", 0, 20, result=["e"]), op(1, "append", 10, 12, value="e"), op(2, "append", 5, 6, value="l")],
+            {0, 1, 2},
+            "but read #0 shows that without it, and what was appended is never taken back",
+        ),
+        (
+            "register",
+            [op(0, "cas", 0, 1, expected=1, value=1),
+             op(1, "cas", 0, 1, expected=2, value=3, result=NOT_TOLD, status="refused")],
+            {0},
+            "cas #0 made 1 of 1, but nothing else ever wrote 1",
+        ),
+        ("register", [op(0, "read", 0, 1, result=[1, 2])], {0}, "returned [1, 2], but nothing ever wrote [1, 2]"),
         ("list-append", [op(0, "read", 0, 1, result=[5, 5])], {0}, "at places 1 and 2 of 2; nothing ever appended it"),
         (
             "list-append",
@@ -319,6 +345,7 @@ def test_the_order_of_the_list_of_operations_means_nothing() -> None:
         ("kv-append", [op(0, "append", 0, 1, value=3), op(1, "read", 2, 3, result="4")],
          "operation 0: `value` is 3; expected a string"),
         ("list-append", [op(0, "read", 0, 1, result=1)], "operation 0: `result` is 1; expected a list"),
+        ("kv", [op(0, "write", 0, 1)], "operation 0: a write of None; what makes a key absent is a delete"),
         ("register", [op(0, "read", None, 1)],  # type: ignore[arg-type]
          "operation 0: `called` is None; expected an integer"),
     ],

@@ -83,6 +83,9 @@ class Columns(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         names = ", ".join(f"{_FUNCTIONS[code].upper()} ({code})" for code in has)
         self._refuse("f", ~np.isin(self.f, has), f"one of {model}'s: {names}")
         refusable = [code for code in has if _FUNCTIONS[code] in REFUSABLE[model]]
+        if model == "kv":
+            written = (self.f == WRITE) | (self.f == CAS)
+            self._refuse("value", written & (self.value == ABSENT), "a value, as what makes a key absent is a delete")
         refused = (self.status == REFUSED) & ~np.isin(self.f, refusable)
         self._refuse("status", refused, f"OK or UNKNOWN (0 or 2), as in {model} only a cas can be refused")
 

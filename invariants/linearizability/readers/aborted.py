@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from invariants.linearizability import words
-from invariants.linearizability.operations import Answer
-from invariants.linearizability.readers.history_file import ReadHistory
+from invariants.linearizability.operations import Answer, Operation
+from invariants.linearizability.readers.history_file import Failure, ReadHistory
 
 
 def aborted_read(history: ReadHistory, answer: Answer) -> str:
     """A remark on an operation that by itself cannot be, if a failed write explains it; else ""."""
     if len(answer.core) != 1:
         return ""
-    saw = answer.core[0]
-    value = saw.expected if saw.f == "cas" and words.changes(saw) else saw.result
-    seen = {words.shown(item) for item in (value if isinstance(value, list | tuple) else (value,))}
+    [saw] = answer.core
+    over = history.places[saw.number].returned_line or 0
     for failure in history.failures:
-        if failure.key == answer.key and failure.f not in ("read", "delete") and words.shown(failure.value) in seen:
+        if failure.key == saw.key and failure.place.called_line < over and _accused(history, saw, failure):
             lines = f"lines {failure.place.called_line} and {failure.place.returned_line}"
             return f"an aborted read: the {failure.f} of {words.shown(failure.value)} in {lines} had failed"
     return ""
+
+
+def _accused(history: ReadHistory, saw: Operation, failure: Failure) -> bool:
+    """Whether it saw what the failed operation would have made, more often than others made it."""
+    value = words.observed(saw)
+    if failure.f == "append" and isinstance(value, list | tuple):
+        made = sum(o.f == "append" and o.key == saw.key and o.value == failure.value for o in history.operations)
+        return bool(sum(token == failure.value for token in value) > made)
+    if failure.f not in ("write", "cas") or value != failure.value:
+        return False
+    return not any(
+        o is not saw and o.f in ("write", "cas") and o.key == saw.key and o.value == value for o in history.operations
+    )
