@@ -19,7 +19,6 @@ from invariants.linearizability.operations import NOT_TOLD, Answer, Model, Opera
 from invariants.linearizability.readers.aborted import aborted_read
 from invariants.linearizability.readers.formats import READERS, Format, contents, guess, model_for
 from invariants.linearizability.readers.history_file import HistoryError, ReadHistory
-from invariants.linearizability.words import against_the_log
 from invariants.rundir import RunDir, RunDirError
 from invariants.verdict import EXIT_CODE
 from reports.text import visible
@@ -66,7 +65,7 @@ def check_history(
             picture.write_text(PICTURES[picture.suffix](shown), encoding="utf-8")
         except OSError as error:
             trouble = f"--picture: {picture} cannot be written ({error.strerror})"
-    finding = against_the_log(compared.disagreement.reason) if compared.disagreement is not None else ""
+    finding = words.against_the_log(compared.disagreement.reason) if compared.disagreement is not None else ""
     if as_json:
         asked = {"verdict": answer.verdict, "history": str(file), "format": used, "model": judged_by}
         document = asked | _document(history, answer, finding)

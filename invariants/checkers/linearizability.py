@@ -16,7 +16,7 @@ from invariants.linearizability import words
 from invariants.linearizability.check import check_with_order
 from invariants.linearizability.readers.aborted import aborted_read
 from invariants.linearizability.readers.history_file import HistoryError, Place
-from invariants.linearizability.readers.jsonl import Lines
+from invariants.linearizability.readers.jsonl import history_of
 from invariants.verdict import Verdict
 
 
@@ -50,13 +50,10 @@ class Linearizability(Checker):
         self.judged, self.violations, self.violation_count, self._note = 0, [], 0, ""
         if not self._ops:
             return super().verdict()
-        lines = Lines("history")
         try:
-            for number, op in enumerate(self._ops, 1):
-                lines.take(number, op)
+            history = history_of("history", enumerate(self._ops, 1))
         except HistoryError as error:
             return self.conclude("unknown", str(error))
-        history = lines.pairing.history()
         compared = check_with_order(history.operations, "kv", history.log_order)
         answer = compared.answer
         self.judged = answer.judged

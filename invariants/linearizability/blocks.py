@@ -53,8 +53,8 @@ class Violation(NamedTuple):
 class Block(msgspec.Struct, frozen=True, gc=False):
     """`first` is the earliest return (-infinity for the first value's block), and `ended` the operation with it; `last`
     the latest call, and `begun` the operation with that. Times are integers or infinite: as floats, nanoseconds of this
-    century would be rounded. `order` is that inside the block. `writer` is its plain write
-    (None: the first value's), and `shows` the read that shows which appends are in it and where."""
+    century would be rounded. `order` is that inside the block. `writer` is its plain write (None: the first value's),
+    and `shows` the read that shows which appends are in it and where."""
 
     first: int | float
     last: int
@@ -211,7 +211,7 @@ def _why_both(one: Block, other: Block) -> str:
         if lost:
             return f"but {words.name(begun)} does not show it, and what it shows came of no write"
         made = any(words.changes(operation) for operation in one.order[: one.order.index(begun)])
-        return f"but {words.seen(begun)} {'came of what' if made else ''} was there only at first".replace("  ", " ")
+        return f"but {words.seen(begun)}{' came of what' if made else ''} was there only at first"
     if lost and not words.changes(begun):
         return f"so it was appended to {_content(one)}, and {words.name(begun)} does not show it"
     this, that = _content(one), _content(other)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from invariants.linearizability import words
+from invariants.linearizability.blocks import return_of
 from invariants.linearizability.operations import Operation
 from invariants.linearizability.readers.history_file import Place, ReadHistory
 from reports.text import visible
@@ -18,8 +19,6 @@ MOST_CORE = 24
 
 MOST_NEAR = 14
 MOST_SPANS = 10
-
-END_OF_TIME = float("inf")
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -41,9 +40,8 @@ class Bar(msgspec.Struct, frozen=True):
 
     @property
     def ends(self) -> float:
-        """The moment of its return; what never returned, or may happen later, has no end."""
-        returned = self.operation.returned
-        return END_OF_TIME if returned is None or self.operation.status == "unknown" else returned
+        """The moment of its return; infinite for what never returned, or may happen later."""
+        return return_of(self.operation)
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -124,11 +122,14 @@ def _clocks(bars: list[Bar]) -> tuple[int, int] | None:
 
 
 def _meanwhile(bars: list[Bar], spans: Iterable[Span]) -> list[Span]:
-    """What was going on in the window's time: of too much of it, the last that began."""
-    clocks = _clocks(bars)
+    """What was going on in the window's time."""
+    return during(sorted(spans, key=lambda span: (span.begin, span.label)), _clocks(bars), MOST_SPANS)
+
+
+def during(spans: Iterable[Span], clocks: tuple[int, int] | None, most: int) -> list[Span]:
+    """The spans that reach into this time, leaders first; of more than so many of a kind, the last."""
     if clocks is None:
         return []
     begin, end = clocks
-    meanwhile = [span for span in spans if span.begin <= end and (span.end is None or span.end >= begin)]
-    meanwhile.sort(key=lambda span: (span.begin, span.label))
-    return [span for kind in ("leader", "fault") for span in [s for s in meanwhile if s.kind == kind][-MOST_SPANS:]]
+    inside = [span for span in spans if span.begin <= end and (span.end is None or span.end >= begin)]
+    return [span for kind in ("leader", "fault") for span in [s for s in inside if s.kind == kind][-most:]]

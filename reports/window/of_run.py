@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from invariants.linearizability.readers.history_file import HistoryError
-from invariants.linearizability.readers.jsonl import Lines
+from invariants.linearizability.readers.jsonl import history_of
 from invariants.rundir import RunDir
 from invariants.verdict import Verdict
 from reports.window.content import Window, window
@@ -24,11 +24,8 @@ def window_of_run(run: RunDir, verdicts: Sequence[Verdict]) -> Window | None:
     if found is None:
         return None
     names = {_name(op) for op in found.witness if isinstance(op, dict) and op.get("type") == "invoke"}
-    lines = Lines(str(run.history))
     try:
-        for number, op in enumerate(run.operations(), 1):
-            lines.take(number, op)
-        history = lines.pairing.history()
+        history = history_of(str(run.history), enumerate(run.operations(), 1))
     except HistoryError:
         return None
     core = [o.number for o in history.operations if (o.label, repr(o.process)) in names]

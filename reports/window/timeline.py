@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from reports.text import visible
 from reports.window.axis import Axis
-from reports.window.content import Bar, Span, Window
+from reports.window.content import Bar, Span, Window, during
 
 LONGEST_TEXT, SHORTEST_TEXT = 60, 24
 NARROWEST_BARS = 20
@@ -26,7 +26,7 @@ MOST_OF_A_KIND = 4
 def timeline(window: Window, width: int = 80, *, by_line: bool = False) -> list[str]:
     """The lines. `by_line`: the operations' lines in their file are told, not their times."""
     core = window.core
-    spans = [span for kind in ("leader", "fault") for span in _of(window, kind)]
+    spans = during(window.spans, window.clocks(core=True), MOST_OF_A_KIND)
     texts = [bar.text for bar in core] + [visible(span.label) for span in spans]
     header, times = _times(window, core, by_line)
     columns = [max(map(len, column)) for column in zip(header, *times, strict=True)]
@@ -42,16 +42,6 @@ def timeline(window: Window, width: int = 80, *, by_line: bool = False) -> list[
     rows += [[text, *told] for text, told in zip(texts, times, strict=True)]
     lines = [_aligned(row, [first, *columns]) for row in rows]
     return [f"{line}  {bar}".rstrip() for line, bar in zip(lines, ["", "", *drawn], strict=True)]
-
-
-def _of(window: Window, kind: str) -> list[Span]:
-    """The spans of a kind that reach into the time of the core, the last ones."""
-    clocks = window.clocks(core=True)
-    if clocks is None:
-        return []
-    begin, end = clocks
-    inside = [s for s in window.spans if s.kind == kind and s.begin <= end and (s.end is None or s.end >= begin)]
-    return inside[-MOST_OF_A_KIND:]
 
 
 def _times(window: Window, core: list[Bar], by_line: bool) -> tuple[list[str], list[list[str]]]:

@@ -16,7 +16,7 @@ from invariants.events import HARNESS, Event, FaultHealed, FaultInjected, NodeKi
 from invariants.history import Op
 from invariants.linearizability.check import check
 from invariants.linearizability.readers.history_file import ReadHistory
-from invariants.linearizability.readers.jsonl import Lines
+from invariants.linearizability.readers.jsonl import history_of
 from invariants.rundir import RunDir, RunInfo
 from invariants.verdict import Verdict, Violation
 from reports.window.axis import Axis
@@ -53,10 +53,7 @@ class Clients:
         return sorted(self.ops, key=lambda op: op.t_us)
 
     def history(self) -> ReadHistory:
-        lines = Lines("h")
-        for number, op in enumerate(self.sorted(), 1):
-            lines.take(number, op)
-        return lines.pairing.history()
+        return history_of("h", enumerate(self.sorted(), 1))
 
 
 def shown(clients: Clients, spans: list[Span] | None = None) -> Window:

@@ -12,6 +12,7 @@ A last line that a kill tore is left out: it answers an operation, which then st
 from __future__ import annotations
 
 from codecs import BOM_UTF8
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -44,7 +45,7 @@ _FUNCTIONS: dict[OpFunction, Function] = {
 
 def read(file: str, raw: bytes, model: Model) -> ReadHistory:
     """The history in a file's content; `file` is its name in errors."""
-    lines = Lines(file)
+    ops: list[tuple[int, Op]] = []
     torn = False
     rows = raw.removeprefix(BOM_UTF8).split(b"\n")
     for number, row in enumerate(rows, 1):
@@ -59,31 +60,32 @@ def read(file: str, raw: bytes, model: Model) -> ReadHistory:
                 break
             expected = next((what for field, what in _EXPECTED.items() if f"`$.{field}`" in str(error)), _A_LINE)
             raise HistoryError(file, number, f"{error}; expected {expected}") from None
-        lines.take(number, op)
-    return lines.pairing.history(torn=torn)
+        ops.append((number, op))
+    return history_of(file, ops, torn=torn)
 
 
-class Lines:
-    """The lines of a history, each with its number (from 1), as they are read or as they happen."""
+def history_of(file: str, ops: Iterable[tuple[int, Op]], *, torn: bool = False) -> ReadHistory:
+    """The history in the lines of a file, each with its number. Raises HistoryError for a line that cannot follow those
+    before it."""
+    pairing = Pairing(file, MICROSECONDS)
+    for number, op in ops:
+        _take(pairing, number, op)
+    return pairing.history(torn=torn)
 
-    def __init__(self, file: str) -> None:
-        self.pairing = Pairing(file, MICROSECONDS)
 
-    def take(self, number: int, op: Op) -> None:
-        """Raises HistoryError for a line that cannot follow those before it."""
-        pairing = self.pairing
-        pairing.on_time(number, op.t_us)
-        if op.type == "invoke":
-            _check_call(pairing, number, op)
-            paired = pairing.call(number, op.process, _FUNCTIONS[op.f], op.key, op.value, op.expected)
-            paired.label = op.op
-        else:
-            paired = pairing.end(number, op.process, _FUNCTIONS[op.f], op.type)
-            pairing.same(number, "key", op.key, paired, paired.key)
-            pairing.same(number, "op", op.op, paired, paired.label)
-            if op.type == "ok" and op.f != "get" and op.value is not None:
-                pairing.same(number, "value", op.value, paired, paired.value)
-            _ended(paired, op)
+def _take(pairing: Pairing, number: int, op: Op) -> None:
+    pairing.on_time(number, op.t_us)
+    if op.type == "invoke":
+        _check_call(pairing, number, op)
+        paired = pairing.call(number, op.process, _FUNCTIONS[op.f], op.key, op.value, op.expected)
+        paired.label = op.op
+    else:
+        paired = pairing.end(number, op.process, _FUNCTIONS[op.f], op.type)
+        pairing.same(number, "key", op.key, paired, paired.key)
+        pairing.same(number, "op", op.op, paired, paired.label)
+        if op.type == "ok" and op.f != "get" and op.value is not None:
+            pairing.same(number, "value", op.value, paired, paired.value)
+        _ended(paired, op)
 
 
 def _check_call(pairing: Pairing, line: int, op: Op) -> None:
