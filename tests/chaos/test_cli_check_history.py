@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
@@ -14,7 +12,6 @@ import pytest
 from sim_runs import TWO_LEADERS, recorded, short
 
 from chaos.cli import check_history
-from chaos.cli.app import main
 from invariants.linearizability.check import Compared
 from invariants.linearizability.operations import Answer, Operation
 
@@ -22,22 +19,16 @@ Called: TypeAlias = Callable[..., tuple[int, list[str], str]]
 
 
 @pytest.fixture
-def called(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Called]:
-    """The console command in this process and an empty folder: its exit code, the lines of stdout, and stderr."""
+def called(command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Called:
+    """The console command in an empty folder: its exit code, the lines of stdout, and stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-    on_sigterm = signal.getsignal(signal.SIGTERM)
 
     def call(*arguments: str) -> tuple[int, list[str], str]:
-        monkeypatch.setattr(sys, "argv", ["raft-chaos", "check", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert isinstance(ended.value.code, int)
-        told, said = capsys.readouterr()
-        return ended.value.code, told.splitlines(), said
+        code, told, said = command("check", *arguments)
+        return code, told.splitlines(), said
 
-    yield call
-    signal.signal(signal.SIGTERM, on_sigterm)
+    return call
 
 
 def save(name: str, *lines: str) -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 from sim_runs import TWO_LEADERS, recorded, short
 
-from chaos.cli.app import main
 from reports.story import MOST_LINES
 
 Called: TypeAlias = Callable[..., tuple[int, list[str], str]]
@@ -22,21 +19,15 @@ LINE = re.compile(r"([* ]) {0,2}(\d+) +\d+\.\d{6}  (\S.*)")
 
 
 @pytest.fixture
-def called(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Called]:
-    """The console command in this process and an empty folder: its exit code, the lines of stdout, and stderr."""
+def called(command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Called:
+    """The console command in an empty folder: its exit code, the lines of stdout, and stderr."""
     monkeypatch.chdir(tmp_path)
-    on_sigterm = signal.getsignal(signal.SIGTERM)
 
     def call(*arguments: str) -> tuple[int, list[str], str]:
-        monkeypatch.setattr(sys, "argv", ["raft-chaos", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert isinstance(ended.value.code, int)
-        told, said = capsys.readouterr()
-        return ended.value.code, told.splitlines(), said
+        code, told, said = command(*arguments)
+        return code, told.splitlines(), said
 
-    yield call
-    signal.signal(signal.SIGTERM, on_sigterm)
+    return call
 
 
 def lines_of(told: list[str]) -> list[tuple[str, str]]:

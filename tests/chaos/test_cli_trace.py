@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeAlias
@@ -14,7 +12,6 @@ from typing import TypeAlias
 import pytest
 from short_runs import RAFT_CHAOS
 
-from chaos.cli.app import main
 from invariants import events, history
 from invariants.events import (
     HARNESS,
@@ -34,21 +31,15 @@ Called: TypeAlias = Callable[..., tuple[int, list[str], str]]
 
 
 @pytest.fixture
-def called(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Called]:
-    """The console command in this process and an empty folder: its exit code, the lines of stdout, and stderr."""
+def called(command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Called:
+    """The console command in an empty folder: its exit code, the lines of stdout, and stderr."""
     monkeypatch.chdir(tmp_path)
-    on_sigterm = signal.getsignal(signal.SIGTERM)
 
     def call(*arguments: str) -> tuple[int, list[str], str]:
-        monkeypatch.setattr(sys, "argv", ["raft-chaos", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert isinstance(ended.value.code, int)
-        told, said = capsys.readouterr()
-        return ended.value.code, told.splitlines(), said
+        code, told, said = command(*arguments)
+        return code, told.splitlines(), said
 
-    yield call
-    signal.signal(signal.SIGTERM, on_sigterm)
+    return call
 
 
 SCRIPT: list[Event | Op] = [
