@@ -118,6 +118,11 @@ def test_a_last_line_that_lacks_its_newline_alone_counts() -> None:
     ("text", "said"),
     [
         ("", "h: holds no operation of a client"),
+        (
+            CALL + CALL + "{\n",
+            "h:2: process 0 calls write, but its write of line 1 has not ended; "
+            "expected at most one open operation a process",
+        ),
         (CALL + "{\n" + END, "h:2: Input data was truncated; expected a line of history.jsonl"),
         (CALL + END[:20] + "\n", "h:2: Input data was truncated; expected a line of history.jsonl"),
         (CALL + '{"type":"ok"}', "h:2: Object missing required field `process`; expected a line of history.jsonl"),

@@ -12,7 +12,7 @@ A last line that a kill tore is left out: it answers an operation, which then st
 from __future__ import annotations
 
 from codecs import BOM_UTF8
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -45,32 +45,36 @@ _FUNCTIONS: dict[OpFunction, Function] = {
 
 def read(file: str, raw: bytes, model: Model) -> ReadHistory:
     """The history in a file's content; `file` is its name in errors."""
-    ops: list[tuple[int, Op]] = []
-    torn = False
     rows = raw.removeprefix(BOM_UTF8).split(b"\n")
-    for number, row in enumerate(rows, 1):
-        if not row or row.isspace():
-            continue
-        try:
-            op = decode(row)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            # Half an object is no JSON; a whole one of the wrong kind was not torn.
-            if number == len(rows) and not isinstance(error, msgspec.ValidationError):
-                torn = True
-                break
-            expected = next((what for field, what in _EXPECTED.items() if f"`$.{field}`" in str(error)), _A_LINE)
-            raise HistoryError(file, number, f"{error}; expected {expected}") from None
-        ops.append((number, op))
-    return history_of(file, ops, torn=torn)
+    torn = False
+
+    def ops() -> Iterator[tuple[int, Op]]:
+        nonlocal torn
+        for number, row in enumerate(rows, 1):
+            if not row or row.isspace():
+                continue
+            try:
+                op = decode(row)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                # Half an object is no JSON; a whole one of the wrong kind was not torn.
+                if number == len(rows) and not isinstance(error, msgspec.ValidationError):
+                    torn = True
+                    return
+                expected = next((what for field, what in _EXPECTED.items() if f"`$.{field}`" in str(error)), _A_LINE)
+                raise HistoryError(file, number, f"{error}; expected {expected}") from None
+            yield number, op
+
+    history = history_of(file, ops())
+    return msgspec.structs.replace(history, torn=torn)
 
 
-def history_of(file: str, ops: Iterable[tuple[int, Op]], *, torn: bool = False) -> ReadHistory:
+def history_of(file: str, ops: Iterable[tuple[int, Op]]) -> ReadHistory:
     """The history in the lines of a file, each with its number. Raises HistoryError for a line that cannot follow those
     before it."""
     pairing = Pairing(file, MICROSECONDS)
     for number, op in ops:
         _take(pairing, number, op)
-    return pairing.history(torn=torn)
+    return pairing.history()
 
 
 def _take(pairing: Pairing, number: int, op: Op) -> None:

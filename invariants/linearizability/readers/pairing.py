@@ -125,7 +125,7 @@ class Pairing:
             if count[paired.label] > 1:
                 paired.label = ""
 
-    def history(self, *, skipped: int = 0, torn: bool = False) -> ReadHistory:
+    def history(self, *, skipped: int = 0) -> ReadHistory:
         """All of it, at the end of the file. Raises HistoryError if no client did anything."""
         if not self._paired:
             raise HistoryError(self.file, None, "holds no operation of a client")
@@ -140,7 +140,6 @@ class Pairing:
             _log_order(happened),
             [Failure(paired.key, paired.f, paired.value, paired.place()) for paired in failed],
             skipped,
-            torn,
         )
 
 
