@@ -25,16 +25,16 @@ from statistics import median
 
 from tabulate import tabulate
 
-from chaos.generate import FAULT_KINDS, ScheduleConfig
-from chaos.lockstep.run import run_lockstep
-from chaos.mutants import MUTANTS, parts_of
-from chaos.settings import Settings, describe
-from chaos.sim.memory_driver import MemoryDriver
-from chaos.sim.run import Simulated, VirtualRun
-from invariants.judge import Judge
-from invariants.rundir import RunDir
-from invariants.verdict import Verdict
-from raft.timing import Timing
+from raft_chaos.chaos.generate import FAULT_KINDS, ScheduleConfig
+from raft_chaos.chaos.lockstep.run import run_lockstep
+from raft_chaos.chaos.mutants import MUTANTS, parts_of
+from raft_chaos.chaos.settings import Settings, describe
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.sim.run import Simulated, VirtualRun
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.invariants.verdict import Verdict
+from raft_chaos.raft.timing import Timing
 
 STARTS_APART = 10_000
 

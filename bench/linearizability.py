@@ -19,10 +19,10 @@ from tabulate import tabulate
 
 from bench.linearizability_fuzz import MODELS_OF_COLUMNS, fuzz, oracle
 from bench.linearizability_histories import Case, Maker
-from invariants.linearizability.check import check
-from invariants.linearizability.columns import Columns, check_columns
-from invariants.linearizability.operations import Answer, Model, Operation
-from invariants.linearizability.order import first_fault
+from raft_chaos.invariants.linearizability.check import check
+from raft_chaos.invariants.linearizability.columns import Columns, check_columns
+from raft_chaos.invariants.linearizability.operations import Answer, Model, Operation
+from raft_chaos.invariants.linearizability.order import first_fault
 
 
 def quick_cases() -> list[Case]:

@@ -11,7 +11,7 @@ from types import ModuleType
 
 from tabulate import tabulate
 
-from invariants.linearizability.operations import Model
+from raft_chaos.invariants.linearizability.operations import Model
 
 ORACLE = Path(__file__).parent.parent / "tests" / "invariants"
 MODELS: tuple[Model, ...] = ("register", "kv", "kv-append", "list-append")

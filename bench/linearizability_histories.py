@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from invariants.linearizability.operations import Model, Operation
+from raft_chaos.invariants.linearizability.operations import Model, Operation
 
 
 class Case(NamedTuple):

@@ -23,13 +23,13 @@ from typing import Any
 import msgspec
 from tabulate import tabulate
 
-from chaos.generate import ScheduleConfig, generate
-from chaos.live.processes import Supervisor
-from chaos.lockstep.driver import LockstepDriver
-from chaos.sim.recorder import Recorder
-from chaos.sim.run import VirtualRun
-from invariants.rundir import RunDir
-from raft.timing import Timing
+from raft_chaos.chaos.generate import ScheduleConfig, generate
+from raft_chaos.chaos.live.processes import Supervisor
+from raft_chaos.chaos.lockstep.driver import LockstepDriver
+from raft_chaos.chaos.sim.recorder import Recorder
+from raft_chaos.chaos.sim.run import VirtualRun
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft.timing import Timing
 
 MESSAGE = b"x" * 100
 HOST = "127.0.0.1"

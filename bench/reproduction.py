@@ -22,19 +22,19 @@ from statistics import median
 from msgspec.structs import replace
 from tabulate import tabulate
 
-from chaos.execution.merge import MergeError
-from chaos.execution.steps import Persist, Start
-from chaos.mutants import parts_of
-from chaos.replay.as_sim import as_sim
-from chaos.replay.node import replay_run
-from chaos.replay.result import ReplayError
-from chaos.reproduction.file import Reproduction, Scenario, save
-from chaos.reproduction.live import not_applicable, run_often
-from chaos.schedule import Schedule
-from chaos.shrink.failure import Counts, Shrinker, Shrunk
-from chaos.shrink.saved import failure_in
-from chaos.shrink.search import NotReproducedError
-from invariants.rundir import RunDir, RunInfo
+from raft_chaos.chaos.execution.merge import MergeError
+from raft_chaos.chaos.execution.steps import Persist, Start
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.replay.as_sim import as_sim
+from raft_chaos.chaos.replay.node import replay_run
+from raft_chaos.chaos.replay.result import ReplayError
+from raft_chaos.chaos.reproduction.file import Reproduction, Scenario, save
+from raft_chaos.chaos.reproduction.live import not_applicable, run_often
+from raft_chaos.chaos.schedule import Schedule
+from raft_chaos.chaos.shrink.failure import Counts, Shrinker, Shrunk
+from raft_chaos.chaos.shrink.saved import failure_in
+from raft_chaos.chaos.shrink.search import NotReproducedError
+from raft_chaos.invariants.rundir import RunDir, RunInfo
 
 
 @dataclass

@@ -16,13 +16,13 @@ from time import process_time
 import msgspec
 
 from bench.measures import Row, Sizes
-from chaos.analysis import Stats
-from chaos.generate import FAULT_KINDS, ScheduleConfig, generate
-from chaos.schedule import Header, Operation, Schedule
-from chaos.sim.memory_driver import MemoryDriver
-from chaos.sim.run import VirtualRun
-from raft.node import Parts
-from raft.timing import Timing
+from raft_chaos.chaos.analysis import Stats
+from raft_chaos.chaos.generate import FAULT_KINDS, ScheduleConfig, generate
+from raft_chaos.chaos.schedule import Header, Operation, Schedule
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.sim.run import VirtualRun
+from raft_chaos.raft.node import Parts
+from raft_chaos.raft.timing import Timing
 
 NODES = 5
 BARE_TURNS = 200_000

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 from bench.http import HOST, get_status
 from bench.pysyncobj_node import PySyncObjConfig, pysyncobj_main
-from chaos.live.node_process import node_main
-from chaos.live.processes import Child, Supervisor
-from raft.node import NodeConfig
-from raft.timing import Timing
+from raft_chaos.chaos.live.node_process import node_main
+from raft_chaos.chaos.live.processes import Child, Supervisor
+from raft_chaos.raft.node import NodeConfig
+from raft_chaos.raft.timing import Timing
 
 NODES = ("n1", "n2", "n3")
 START_TIMEOUT_S = 20.0

@@ -13,15 +13,15 @@ from typing import TypeAlias
 
 import msgspec
 
-from chaos.schedule import Schedule, load
-from chaos.tally import Tally
-from chaos.vacuity import clean_operations, vacuity
-from invariants.events import AnyEvent, FaultHealed, FaultInjected, NodeLaunched
-from invariants.history import Op
-from invariants.judge import judge_run
-from invariants.rundir import RunDir, RunInfo
-from invariants.trace import trace_sha256
-from invariants.verdict import Outcome, Verdict, overall
+from raft_chaos.chaos.schedule import Schedule, load
+from raft_chaos.chaos.tally import Tally
+from raft_chaos.chaos.vacuity import clean_operations, vacuity
+from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, NodeLaunched
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.judge import judge_run
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.trace import trace_sha256
+from raft_chaos.invariants.verdict import Outcome, Verdict, overall
 
 __all__ = ["CHANGED", "Stats", "Analysis", "Tally", "conclude", "analyse"]
 

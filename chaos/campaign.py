@@ -22,11 +22,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeAlias
 
-from chaos.campaign_file import CampaignEnd, CampaignFile, SeedFailed, describe_campaign
-from chaos.settings import Settings, repro
-from chaos.sim.result import SeedResult
-from chaos.sim.world import run_seed
-from invariants.rundir import RunDir
+from raft_chaos.chaos.campaign_file import CampaignEnd, CampaignFile, SeedFailed, describe_campaign
+from raft_chaos.chaos.settings import Settings, repro
+from raft_chaos.chaos.sim.result import SeedResult
+from raft_chaos.chaos.sim.world import run_seed
+from raft_chaos.invariants.rundir import RunDir
 
 SeedEnd: TypeAlias = SeedResult | SeedFailed
 RunSeed: TypeAlias = Callable[[Settings, int, Path | None], SeedResult]

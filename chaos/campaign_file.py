@@ -24,8 +24,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from chaos.settings import Settings, commit
-from chaos.sim.result import SeedResult
+from raft_chaos.chaos.settings import Settings, commit
+from raft_chaos.chaos.sim.result import SeedResult
 
 SCHEMA = 1
 _PACKAGES = ("raft", "chaos", "invariants")

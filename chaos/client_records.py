@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 
-from chaos.schedule import Operation
-from invariants.history import Op, OpType, Value
+from raft_chaos.chaos.schedule import Operation
+from raft_chaos.invariants.history import Op, OpType, Value
 
 OPERATION_TIMEOUT_S = 2.0
 """How long a client tries to have an operation answered."""

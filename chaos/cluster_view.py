@@ -9,8 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from chaos.schedule import AnchorEvent
-from invariants.events import AnyEvent, CommitAdvanced, EntryApplied, Event, Role, RoleChanged, Started, VoteGranted
+from raft_chaos.chaos.schedule import AnchorEvent
+from raft_chaos.invariants.events import (
+    AnyEvent,
+    CommitAdvanced,
+    EntryApplied,
+    Event,
+    Role,
+    RoleChanged,
+    Started,
+    VoteGranted,
+)
 
 
 @dataclass

@@ -14,10 +14,22 @@ from math import exp, log
 from random import Random
 from typing import NamedTuple, TypeAlias
 
-from chaos import grudge
-from chaos.schedule import LEADER, OTHERS, VOTER, Action, AnchorEvent, Kill, Partition, Pause, Shape, SlowSync, When
-from chaos.schedule_config import ScheduleConfig
-from chaos.swarm import Swarm, some
+from raft_chaos.chaos import grudge
+from raft_chaos.chaos.schedule import (
+    LEADER,
+    OTHERS,
+    VOTER,
+    Action,
+    AnchorEvent,
+    Kill,
+    Partition,
+    Pause,
+    Shape,
+    SlowSync,
+    When,
+)
+from raft_chaos.chaos.schedule_config import ScheduleConfig
+from raft_chaos.chaos.swarm import Swarm, some
 
 FIRST_STRUCK = 4
 """The leader with which a churn begins, counted from the beginning of the run."""

@@ -22,9 +22,9 @@ from random import Random
 
 import msgspec
 
-from chaos import grudge
-from chaos.draw_episodes import Draft, anchored, at_times, churn, divided
-from chaos.schedule import (
+from raft_chaos.chaos import grudge
+from raft_chaos.chaos.draw_episodes import Draft, anchored, at_times, churn, divided
+from raft_chaos.chaos.schedule import (
     LEADER,
     OTHERS,
     Action,
@@ -40,9 +40,9 @@ from chaos.schedule import (
     SlowSync,
     When,
 )
-from chaos.schedule_config import FaultKind, ScheduleConfig
-from chaos.streams import stream
-from chaos.swarm import Swarm, some
+from raft_chaos.chaos.schedule_config import FaultKind, ScheduleConfig
+from raft_chaos.chaos.streams import stream
+from raft_chaos.chaos.swarm import Swarm, some
 
 ROUND_TIMEOUTS = 60
 """A round of episodes takes about this many election timeouts: 18 s for 300 ms."""

@@ -18,9 +18,9 @@ from bisect import bisect
 from operator import attrgetter
 from random import Random
 
-from chaos.schedule import Operation
-from chaos.streams import stream
-from invariants.history import OpFunction
+from raft_chaos.chaos.schedule import Operation
+from raft_chaos.chaos.streams import stream
+from raft_chaos.invariants.history import OpFunction
 
 FIRST_US = 300_000
 """Before this the cluster has hardly had time to elect anyone."""

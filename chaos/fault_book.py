@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from chaos.grudge import cut_links, resolve
-from chaos.schedule import (
+from raft_chaos.chaos.grudge import cut_links, resolve
+from raft_chaos.chaos.schedule import (
     LEADER,
     OTHERS,
     Action,
@@ -31,7 +31,7 @@ from chaos.schedule import (
     SlowSync,
     kind_of,
 )
-from invariants.events import HARNESS, FaultHealed, FaultInjected, HarnessEvent
+from raft_chaos.invariants.events import HARNESS, FaultHealed, FaultInjected, HarnessEvent
 
 _TOUCHING = (Kill, Pause, Partition)
 """Kinds after which a node may be behind for as long as the fault lasted, and so owes catching up."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from chaos.draw_faults import draw_faults
-from chaos.draw_operations import draw_operations
-from chaos.schedule import (
+from raft_chaos.chaos.draw_faults import draw_faults
+from raft_chaos.chaos.draw_operations import draw_operations
+from raft_chaos.chaos.schedule import (
     LEADER,
     Clock,
     Clog,
@@ -25,8 +25,8 @@ from chaos.schedule import (
     Schedule,
     SlowSync,
 )
-from chaos.schedule_config import FAULT_KINDS, LIVE_KINDS, FaultKind, ScheduleConfig
-from chaos.swarm import draw
+from raft_chaos.chaos.schedule_config import FAULT_KINDS, LIVE_KINDS, FaultKind, ScheduleConfig
+from raft_chaos.chaos.swarm import draw
 
 __all__ = ["FAULT_KINDS", "LIVE_KINDS", "FaultKind", "ScheduleConfig", "drawn", "generate"]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from chaos.schedule import LEADER, OTHERS, Grudge, Shape
+from raft_chaos.chaos.schedule import LEADER, OTHERS, Grudge, Shape
 
 
 def make(shape: Shape, nodes: list[str], rng: Random) -> Grudge:

@@ -20,7 +20,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from chaos.actions import (
+from raft_chaos.chaos.actions import (
     LEADER,
     OTHERS,
     PLACEHOLDERS,
@@ -42,7 +42,7 @@ from chaos.actions import (
     kind_of,
     restarts,
 )
-from invariants.history import OpFunction, Value
+from raft_chaos.invariants.history import OpFunction, Value
 
 __all__ = [
     "LEADER",

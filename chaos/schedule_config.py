@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias, get_args
 
 import msgspec
 
-from chaos.schedule import ScheduleError
+from raft_chaos.chaos.schedule import ScheduleError
 
 FaultKind: TypeAlias = Literal["kill", "pause", "slow_sync", "partition", "network", "clog", "reset", "clock"]
 FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)

@@ -24,12 +24,12 @@ from typing import Literal
 
 import msgspec
 
-from chaos.campaign_file import seed_ranges
-from chaos.selfcheck_worker import Answer, run_side
-from chaos.settings import Settings, World
-from chaos.worker_pool import WorkerPool
-from invariants.rundir import RunDir
-from invariants.trace import Difference, first_difference
+from raft_chaos.chaos.campaign_file import seed_ranges
+from raft_chaos.chaos.selfcheck_worker import Answer, run_side
+from raft_chaos.chaos.settings import Settings, World
+from raft_chaos.chaos.worker_pool import WorkerPool
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.invariants.trace import Difference, first_difference
 
 SIM_SIDES: tuple[tuple[World, int], ...] = (("sim", 1), ("sim", 2))
 LOCKSTEP_SIDE: tuple[World, int] = ("lockstep", 3)

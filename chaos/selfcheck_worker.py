@@ -6,16 +6,16 @@ from pathlib import Path
 
 import msgspec
 
-from chaos.analysis import Stats
-from chaos.live.processes import Supervisor
-from chaos.lockstep.gate import DivergenceError
-from chaos.lockstep.run import run_lockstep
-from chaos.mutants import parts_of
-from chaos.settings import Settings, describe
-from chaos.sim.memory_driver import MemoryDriver
-from chaos.sim.run import VirtualRun
-from chaos.sim.world import run_sim
-from invariants.rundir import RunDir
+from raft_chaos.chaos.analysis import Stats
+from raft_chaos.chaos.live.processes import Supervisor
+from raft_chaos.chaos.lockstep.gate import DivergenceError
+from raft_chaos.chaos.lockstep.run import run_lockstep
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.settings import Settings, describe
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.sim.run import VirtualRun
+from raft_chaos.chaos.sim.world import run_sim
+from raft_chaos.invariants.rundir import RunDir
 
 
 class Answer(msgspec.Struct, frozen=True):

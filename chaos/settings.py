@@ -14,13 +14,13 @@ from typing import Literal, TypeAlias, get_args
 
 import msgspec
 
-from chaos.generate import generate
-from chaos.mutants import MUTANTS, SABOTAGES
-from chaos.schedule import Schedule
-from chaos.schedule_config import ScheduleConfig
-from chaos.target import CommandTarget, RaftTarget, Target
-from invariants.rundir import RunDir, RunDirError, RunInfo
-from raft.timing import Timing
+from raft_chaos.chaos.generate import generate
+from raft_chaos.chaos.mutants import MUTANTS, SABOTAGES
+from raft_chaos.chaos.schedule import Schedule
+from raft_chaos.chaos.schedule_config import ScheduleConfig
+from raft_chaos.chaos.target import CommandTarget, RaftTarget, Target
+from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
+from raft_chaos.raft.timing import Timing
 
 World: TypeAlias = Literal["sim", "lockstep", "live"]
 EXECUTION = "execution"

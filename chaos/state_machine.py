@@ -33,27 +33,38 @@ try:
     from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 except ImportError as error:
     raise ImportError(
-        "chaos.state_machine needs hypothesis, which is not installed: pip install 'raft-chaos[hypothesis]'"
+        "raft_chaos.chaos.state_machine needs hypothesis, which is not installed: pip install 'raft-chaos[hypothesis]'"
     ) from error
 
-from chaos.execution.growing import GrowingExecution, Link
-from chaos.execution.steps import Call, Crash, Deliver, Execution, Persist, Return, Start, Step, Submit, Timeout
-from chaos.execution.telling import told
-from chaos.grudge import majority_of
-from chaos.mutants import MUTANTS, parts_of
-from chaos.reproduction.file import save
-from chaos.reproduction.found import found
-from chaos.settings import program
-from chaos.shrink.search import NotReproducedError
-from invariants.history import OpFunction
-from invariants.judge import Judge
-from invariants.verdict import Violation
-from raft.core import Core
-from raft.log import Log
-from raft.machine import Machine
-from raft.node import Parts
-from raft.replica import Replica
-from raft.timing import Timing
+from raft_chaos.chaos.execution.growing import GrowingExecution, Link
+from raft_chaos.chaos.execution.steps import (
+    Call,
+    Crash,
+    Deliver,
+    Execution,
+    Persist,
+    Return,
+    Start,
+    Step,
+    Submit,
+    Timeout,
+)
+from raft_chaos.chaos.execution.telling import told
+from raft_chaos.chaos.grudge import majority_of
+from raft_chaos.chaos.mutants import MUTANTS, parts_of
+from raft_chaos.chaos.reproduction.file import save
+from raft_chaos.chaos.reproduction.found import found
+from raft_chaos.chaos.settings import program
+from raft_chaos.chaos.shrink.search import NotReproducedError
+from raft_chaos.invariants.history import OpFunction
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.verdict import Violation
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.log import Log
+from raft_chaos.raft.machine import Machine
+from raft_chaos.raft.node import Parts
+from raft_chaos.raft.replica import Replica
+from raft_chaos.raft.timing import Timing
 
 __all__ = ["REPRODUCTIONS", "InvariantViolatedError", "RaftStateMachine"]
 

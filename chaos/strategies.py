@@ -21,11 +21,11 @@ try:
     from hypothesis.strategies import SearchStrategy
 except ImportError as error:
     raise ImportError(
-        "chaos.strategies needs hypothesis, which is not installed: pip install 'raft-chaos[hypothesis]'"
+        "raft_chaos.chaos.strategies needs hypothesis, which is not installed: pip install 'raft-chaos[hypothesis]'"
     ) from error
 
-from chaos import grudge
-from chaos.actions import (
+from raft_chaos.chaos import grudge
+from raft_chaos.chaos.actions import (
     LEADER,
     OTHERS,
     VOTER,
@@ -43,10 +43,10 @@ from chaos.actions import (
     Shape,
     SlowSync,
 )
-from chaos.schedule import RATE_PPM, AnchorEvent, Fault, Header, Model, Operation, Schedule, When
-from chaos.schedule_config import FAULT_KINDS, LEAST_TIMEOUTS, MOST_NODES, FaultKind, ScheduleConfig
-from invariants.history import OpFunction
-from raft.timing import Timing
+from raft_chaos.chaos.schedule import RATE_PPM, AnchorEvent, Fault, Header, Model, Operation, Schedule, When
+from raft_chaos.chaos.schedule_config import FAULT_KINDS, LEAST_TIMEOUTS, MOST_NODES, FaultKind, ScheduleConfig
+from raft_chaos.invariants.history import OpFunction
+from raft_chaos.raft.timing import Timing
 
 __all__ = ["ClusterConfig", "cluster_configs", "faults", "schedules", "timings", "workloads"]
 

@@ -19,10 +19,10 @@ from typing import TypeVar, get_args
 
 import msgspec
 
-from chaos import grudge
-from chaos.schedule import Failpoint, Model, Shape
-from chaos.schedule_config import FaultKind, ScheduleConfig
-from chaos.streams import stream
+from raft_chaos.chaos import grudge
+from raft_chaos.chaos.schedule import Failpoint, Model, Shape
+from raft_chaos.chaos.schedule_config import FaultKind, ScheduleConfig
+from raft_chaos.chaos.streams import stream
 
 T = TypeVar("T")
 

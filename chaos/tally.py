@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, get_args
 
-from invariants.events import (
+from raft_chaos.invariants.events import (
     CommitAdvanced,
     Event,
     LogTruncated,

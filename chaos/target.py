@@ -22,12 +22,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from chaos.live.node_process import Ready, node_main
-from chaos.live.processes import Child, Supervisor
-from chaos.streams import stream_seed
-from invariants.rundir import RunDir
-from raft.node import NodeConfig
-from raft.timing import Timing
+from raft_chaos.chaos.live.node_process import Ready, node_main
+from raft_chaos.chaos.live.processes import Child, Supervisor
+from raft_chaos.chaos.streams import stream_seed
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft.node import NodeConfig
+from raft_chaos.raft.timing import Timing
 
 START_TIMEOUT_S = 30.0
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chaos.schedule import Partition, Schedule
-from chaos.tally import Tally
-from invariants.events import AnyEvent, FaultHealed, FaultInjected, NodeLaunched, PhaseStarted, RunEnded
-from invariants.history import Op
+from raft_chaos.chaos.schedule import Partition, Schedule
+from raft_chaos.chaos.tally import Tally
+from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, NodeLaunched, PhaseStarted, RunEnded
+from raft_chaos.invariants.history import Op
 
 COMPLETED = "completed"
 """The reason of a `RunEnded` that ended as it should."""

@@ -17,22 +17,22 @@ from heapq import merge
 from operator import attrgetter
 from typing import Any, TypeAlias
 
-from invariants.checkers.base import Checker, Handlers
-from invariants.checkers.client_history import AcknowledgedWrites, HistoryChecker, MonotonicReads
-from invariants.checkers.client_keys import ClientKeys
-from invariants.checkers.commitment import LeaderCompleteness, StateMachineSafety
-from invariants.checkers.durability import Durability
-from invariants.checkers.elections import ElectionSafety, OneVotePerTerm
-from invariants.checkers.exits import UnexpectedExit
-from invariants.checkers.linearizability import Linearizability
-from invariants.checkers.logs import LeaderAppendOnly, LogMatching
-from invariants.checkers.monotonicity import Monotonicity
-from invariants.checkers.node_logs import NodeLogs
-from invariants.checkers.recovery import Recovery
-from invariants.events import Event
-from invariants.history import Op
-from invariants.rundir import RunDir
-from invariants.verdict import Outcome, Verdict, Violation, overall
+from raft_chaos.invariants.checkers.base import Checker, Handlers
+from raft_chaos.invariants.checkers.client_history import AcknowledgedWrites, HistoryChecker, MonotonicReads
+from raft_chaos.invariants.checkers.client_keys import ClientKeys
+from raft_chaos.invariants.checkers.commitment import LeaderCompleteness, StateMachineSafety
+from raft_chaos.invariants.checkers.durability import Durability
+from raft_chaos.invariants.checkers.elections import ElectionSafety, OneVotePerTerm
+from raft_chaos.invariants.checkers.exits import UnexpectedExit
+from raft_chaos.invariants.checkers.linearizability import Linearizability
+from raft_chaos.invariants.checkers.logs import LeaderAppendOnly, LogMatching
+from raft_chaos.invariants.checkers.monotonicity import Monotonicity
+from raft_chaos.invariants.checkers.node_logs import NodeLogs
+from raft_chaos.invariants.checkers.recovery import Recovery
+from raft_chaos.invariants.events import Event
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.invariants.verdict import Outcome, Verdict, Violation, overall
 
 _Routes: TypeAlias = dict[Callable[[Any], None], tuple[Checker, ...]]
 """Handlers, and whose verdict is lost if one fails (a checker's own; all that rely on a view)."""

@@ -31,10 +31,10 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
-from invariants import events, history
-from invariants.events import AnyEvent
-from invariants.history import Op
-from invariants.verdict import Outcome, Verdict
+from raft_chaos.invariants import events, history
+from raft_chaos.invariants.events import AnyEvent
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.verdict import Outcome, Verdict
 
 RUN_SCHEMA = 1
 

@@ -19,7 +19,7 @@ from hashlib import sha256
 from itertools import zip_longest
 from typing import Any, Literal, TypeAlias, get_args
 
-from invariants.events import (
+from raft_chaos.invariants.events import (
     HARNESS,
     AnyEvent,
     FaultInjected,
@@ -32,8 +32,8 @@ from invariants.events import (
     NodeResumed,
     NodeSampled,
 )
-from invariants.history import Op
-from invariants.rundir import RunDir, TraceItem
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.rundir import RunDir, TraceItem
 
 Relation: TypeAlias = Literal["same", "cause", "other"]
 """A line's relation to what came later: of the same node, from elsewhere but before it, or not known to matter."""

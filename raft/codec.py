@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from raft.messages import Message
+from raft_chaos.raft.messages import Message
 
 PROTOCOL_VERSION = 1
 MAX_FRAME = 8 * 1024 * 1024

@@ -23,9 +23,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from invariants.events import Event, Role
-from raft.log import Log
-from raft.messages import (
+from raft_chaos.invariants.events import Event, Role
+from raft_chaos.raft.log import Log
+from raft_chaos.raft.messages import (
     Append,
     AppendEntries,
     AppendEntriesReply,
@@ -37,9 +37,9 @@ from raft.messages import (
     RequestVoteReply,
     Truncate,
 )
-from raft.pending import Pending, Write
-from raft.reporter import Reporter
-from raft.timing import Timing
+from raft_chaos.raft.pending import Pending, Write
+from raft_chaos.raft.reporter import Reporter
+from raft_chaos.raft.timing import Timing
 
 NO_OP = b""
 

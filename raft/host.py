@@ -23,16 +23,16 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from invariants.events import Event, MessageReceived, MessageSent, encode
-from raft.disk import FaultDisk
-from raft.inputs import Input, Persisted, Received, Submitted, Ticked, apply
-from raft.journal import Journal
-from raft.machine import Result
-from raft.messages import Message
-from raft.pending import Write
-from raft.replica import Output, Replica
-from raft.transport import Numbered, Transport
-from raft.wal import WriteAheadLog
+from raft_chaos.invariants.events import Event, MessageReceived, MessageSent, encode
+from raft_chaos.raft.disk import FaultDisk
+from raft_chaos.raft.inputs import Input, Persisted, Received, Submitted, Ticked, apply
+from raft_chaos.raft.journal import Journal
+from raft_chaos.raft.machine import Result
+from raft_chaos.raft.messages import Message
+from raft_chaos.raft.pending import Write
+from raft_chaos.raft.replica import Output, Replica
+from raft_chaos.raft.transport import Numbered, Transport
+from raft_chaos.raft.wal import WriteAheadLog
 
 IN_PLACE_SYNC_US = 10_000
 """A sync may be done in the event loop as long as the one before it took no longer than this."""

@@ -20,8 +20,8 @@ import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from raft.host import LeadershipLostError, LiveHost, NotLeaderError
-from raft.machine import Command, decode_command, encode_command, parse_command
+from raft_chaos.raft.host import LeadershipLostError, LiveHost, NotLeaderError
+from raft_chaos.raft.machine import Command, decode_command, encode_command, parse_command
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_WAITING = 10_000

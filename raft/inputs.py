@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from raft.messages import Message
-from raft.replica import Replica
+from raft_chaos.raft.messages import Message
+from raft_chaos.raft.replica import Replica
 
 
 class Received(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="r"):

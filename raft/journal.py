@@ -22,10 +22,10 @@ from typing import TypeAlias
 
 import msgspec
 
-from raft.framing import DamagedRecordError, frame, unframe
-from raft.inputs import Input
-from raft.replica import Output
-from raft.timing import Timing
+from raft_chaos.raft.framing import DamagedRecordError, frame, unframe
+from raft_chaos.raft.inputs import Input
+from raft_chaos.raft.replica import Output
+from raft_chaos.raft.timing import Timing
 
 VERSION = 2
 MAGIC = b"RCJRNL\x00" + bytes([VERSION])

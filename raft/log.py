@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from hashlib import blake2b
 from operator import attrgetter
 
-from raft.messages import Entry
+from raft_chaos.raft.messages import Entry
 
 _NO_DIGEST = b""
 _term = attrgetter("term")

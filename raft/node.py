@@ -18,18 +18,18 @@ from typing import Any
 
 import msgspec
 
-from raft.codec import PROTOCOL_VERSION, Hello
-from raft.core import Core
-from raft.disk import Disk, FaultDisk, OsDisk
-from raft.host import EventFile, LiveHost
-from raft.http_api import HttpApi
-from raft.journal import Journal, Start
-from raft.machine import Machine
-from raft.messages import Recovered
-from raft.replica import Replica
-from raft.timing import Timing
-from raft.transport import Transport
-from raft.wal import Identity, WriteAheadLog
+from raft_chaos.raft.codec import PROTOCOL_VERSION, Hello
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.disk import Disk, FaultDisk, OsDisk
+from raft_chaos.raft.host import EventFile, LiveHost
+from raft_chaos.raft.http_api import HttpApi
+from raft_chaos.raft.journal import Journal, Start
+from raft_chaos.raft.machine import Machine
+from raft_chaos.raft.messages import Recovered
+from raft_chaos.raft.replica import Replica
+from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.transport import Transport
+from raft_chaos.raft.wal import Identity, WriteAheadLog
 
 EXIT_CRASHED = 70
 EXIT_REFUSED = 78

@@ -13,7 +13,7 @@ from itertools import count
 
 import msgspec
 
-from raft.messages import Record, Truncate
+from raft_chaos.raft.messages import Record, Truncate
 
 
 class Write(msgspec.Struct, frozen=True):

@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from invariants.events import EntryApplied
-from raft.core import Core, Ready
-from raft.machine import Machine, Result
-from raft.messages import Entry
+from raft_chaos.invariants.events import EntryApplied
+from raft_chaos.raft.core import Core, Ready
+from raft_chaos.raft.machine import Machine, Result
+from raft_chaos.raft.messages import Entry
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from invariants.events import (
+from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryAppended,
     LogTruncated,
@@ -11,7 +11,7 @@ from invariants.events import (
     Started,
     VoteGranted,
 )
-from raft.log import Log
+from raft_chaos.raft.log import Log
 
 
 class Reporter:

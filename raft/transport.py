@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from raft.codec import (
+from raft_chaos.raft.codec import (
     PROTOCOL_VERSION,
     Envelope,
     FrameBuffer,
@@ -23,7 +23,7 @@ from raft.codec import (
     decode_hello,
     encode_frame,
 )
-from raft.messages import Message
+from raft_chaos.raft.messages import Message
 
 log = logging.getLogger("raft.transport")
 

@@ -17,9 +17,9 @@ from itertools import chain
 
 import msgspec
 
-from raft.disk import Disk
-from raft.framing import DamagedRecordError, frame, unframe
-from raft.messages import Entry, HardState, Record, Recovered, Truncate
+from raft_chaos.raft.disk import Disk
+from raft_chaos.raft.framing import DamagedRecordError, frame, unframe
+from raft_chaos.raft.messages import Entry, HardState, Record, Recovered, Truncate
 
 MAGIC = b"RCWAL\x00\x00\x01"
 FILE = "raft.wal"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from invariants.verdict import Outcome, overall
-from reports.model import RunReport, Stats, worst_first
-from reports.pages import WIDTH, repro, reproduces
-from reports.tables import Column, Table, markdown_table, text_table
-from reports.text import count, fenced, markdown, visible
+from raft_chaos.invariants.verdict import Outcome, overall
+from raft_chaos.reports.model import RunReport, Stats, worst_first
+from raft_chaos.reports.pages import WIDTH, repro, reproduces
+from raft_chaos.reports.tables import Column, Table, markdown_table, text_table
+from raft_chaos.reports.text import count, fenced, markdown, visible
 
 _SUMMED = ("leaders_elected", "ops_ok", "ops_fail", "ops_info", "faults_fired", "faults_effective", "duration_s")
 

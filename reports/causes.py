@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from invariants.events import (
+from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryAppended,
     EntryApplied,
@@ -21,8 +21,8 @@ from invariants.events import (
     Started,
     VoteGranted,
 )
-from invariants.history import Op
-from reports.past import Past
+from raft_chaos.invariants.history import Op
+from raft_chaos.reports.past import Past
 
 WITNESS, ESSENTIAL, HELPFUL, CONTEXT = range(4)
 """How much a line matters; the lower, the more. What would rank below CONTEXT is not kept."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from invariants.events import AnyEvent, RoleChanged, VoteGranted
+from raft_chaos.invariants.events import AnyEvent, RoleChanged, VoteGranted
 
 
 class ElectionRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from invariants.events import AnyEvent, FaultHealed, FaultInjected
-from reports.text import milliseconds, seconds
+from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected
+from raft_chaos.reports.text import milliseconds, seconds
 
 
 class FaultRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,9 +9,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports.model import RunReport
-from reports.pages import repro
-from reports.text import visible
+from raft_chaos.reports.model import RunReport
+from raft_chaos.reports.pages import repro
+from raft_chaos.reports.text import visible
 
 MOST_ANNOTATIONS = 10
 """GitHub shows no more than this of a kind for one step."""

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from reports.campaign import campaign_stats, campaign_verdict
-from reports.model import RunReport
+from raft_chaos.reports.campaign import campaign_stats, campaign_verdict
+from raft_chaos.reports.model import RunReport
 
 Document = dict[str, Any]
 

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from invariants.verdict import Verdict
-from reports.layout import remarks
-from reports.model import RunReport
-from reports.pages import repro
-from reports.text import US_PER_S, visible
-from reports.violations import ViolationRow
+from raft_chaos.invariants.verdict import Verdict
+from raft_chaos.reports.layout import remarks
+from raft_chaos.reports.model import RunReport
+from raft_chaos.reports.pages import repro
+from raft_chaos.reports.text import US_PER_S, visible
+from raft_chaos.reports.violations import ViolationRow
 
 
 def junit_xml(reports: Sequence[RunReport]) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from reports.elections import ElectionRow
-from reports.faults import FaultRow
-from reports.model import RunReport
-from reports.nodes import NodeRow
-from reports.tables import Column, Table
-from reports.text import count, milliseconds, seconds, visible
+from raft_chaos.reports.elections import ElectionRow
+from raft_chaos.reports.faults import FaultRow
+from raft_chaos.reports.model import RunReport
+from raft_chaos.reports.nodes import NodeRow
+from raft_chaos.reports.tables import Column, Table
+from raft_chaos.reports.text import count, milliseconds, seconds, visible
 
 MIB = 1 << 20
 _ROLES_SHOWN = 24

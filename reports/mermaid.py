@@ -13,12 +13,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from invariants.events import HARNESS, FaultInjected, MessageReceived, MessageSent
-from invariants.history import Op
-from invariants.trace import concerned
-from reports.story import Line, Story, title
-from reports.text import seconds, visible
-from reports.transcript import what
+from raft_chaos.invariants.events import HARNESS, FaultInjected, MessageReceived, MessageSent
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.trace import concerned
+from raft_chaos.reports.story import Line, Story, title
+from raft_chaos.reports.text import seconds, visible
+from raft_chaos.reports.transcript import what
 
 WITNESS_GROUND = "rgb(255, 214, 214)"
 

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import msgspec
 
-from invariants.events import AnyEvent
-from invariants.rundir import RunDir, RunInfo
-from invariants.verdict import Outcome, Verdict
-from reports.elections import ElectionRow, election_rows
-from reports.faults import FaultRow, fault_rows
-from reports.nodes import NodeRow, node_rows
-from reports.operations import ALL, OperationRow, operation_rows
-from reports.text import US_PER_S
-from reports.violations import ViolationRow, violation_rows
-from reports.window.content import Window
-from reports.window.of_run import window_of_run
+from raft_chaos.invariants.events import AnyEvent
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.verdict import Outcome, Verdict
+from raft_chaos.reports.elections import ElectionRow, election_rows
+from raft_chaos.reports.faults import FaultRow, fault_rows
+from raft_chaos.reports.nodes import NodeRow, node_rows
+from raft_chaos.reports.operations import ALL, OperationRow, operation_rows
+from raft_chaos.reports.text import US_PER_S
+from raft_chaos.reports.violations import ViolationRow, violation_rows
+from raft_chaos.reports.window.content import Window
+from raft_chaos.reports.window.of_run import window_of_run
 
 Stats = dict[str, float | int | str]
 

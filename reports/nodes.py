@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from invariants.events import (
+from raft_chaos.invariants.events import (
     AnyEvent,
     CommitAdvanced,
     EntryAppended,

@@ -6,7 +6,7 @@ import math
 
 import msgspec
 
-from invariants.history import Op
+from raft_chaos.invariants.history import Op
 
 
 class OperationRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import textwrap
 
-from reports.layout import headline, remarks, tables
-from reports.model import RunReport
-from reports.tables import markdown_table, text_table
-from reports.text import fenced, markdown, visible
-from reports.violations import ViolationRow
-from reports.window.of_run import INVARIANT
-from reports.window.timeline import timeline
+from raft_chaos.reports.layout import headline, remarks, tables
+from raft_chaos.reports.model import RunReport
+from raft_chaos.reports.tables import markdown_table, text_table
+from raft_chaos.reports.text import fenced, markdown, visible
+from raft_chaos.reports.violations import ViolationRow
+from raft_chaos.reports.window.of_run import INVARIANT
+from raft_chaos.reports.window.timeline import timeline
 
 WIDTH = 80
 

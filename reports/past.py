@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterator, Sequence
 from heapq import heapify, heappop, heappush
 from typing import TypeAlias, TypeVar
 
-from invariants.events import (
+from raft_chaos.invariants.events import (
     HARNESS,
     AnyEvent,
     EntryAppended,
@@ -34,8 +34,8 @@ from invariants.events import (
     RunEnded,
     Started,
 )
-from invariants.history import Op
-from invariants.trace import concerned
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.trace import concerned
 
 Item: TypeAlias = AnyEvent | Op
 MessageId: TypeAlias = tuple[str, int, int]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from invariants.events import (
+from raft_chaos.invariants.events import (
     HARNESS,
     CommitAdvanced,
     EntryAppended,
@@ -29,10 +29,10 @@ from invariants.events import (
     Started,
     VoteGranted,
 )
-from invariants.history import Op
-from invariants.trace import concerned
-from reports.causes import APPEND_REPLY, CONTEXT, ESSENTIAL, HELPFUL, WITNESS, Causes, Chosen
-from reports.past import Past
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.trace import concerned
+from raft_chaos.reports.causes import APPEND_REPLY, CONTEXT, ESSENTIAL, HELPFUL, WITNESS, Causes, Chosen
+from raft_chaos.reports.past import Past
 
 SEVERING = ("partition", "clog", "pause")
 """Faults that decide who hears whom; the others are weather."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from invariants.events import (
+from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryAppended,
     MessageReceived,
@@ -17,9 +17,9 @@ from invariants.events import (
     RoleChanged,
     VoteGranted,
 )
-from reports.causes import APPEND_REPLY, VOTE_REPLY
-from reports.past import Past, message_id
-from reports.text import count, milliseconds
+from raft_chaos.reports.causes import APPEND_REPLY, VOTE_REPLY
+from raft_chaos.reports.past import Past, message_id
+from raft_chaos.reports.text import count, milliseconds
 
 LATE_US = 50_000
 """A message that took longer says how long."""

@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from invariants.verdict import EXIT_CODE, EXIT_HARNESS, Outcome
-from reports.pages import WIDTH
-from reports.tables import Column, Table, markdown_table, text_table
-from reports.text import count, fenced, markdown, visible
+from raft_chaos.invariants.verdict import EXIT_CODE, EXIT_HARNESS, Outcome
+from raft_chaos.reports.pages import WIDTH
+from raft_chaos.reports.tables import Column, Table, markdown_table, text_table
+from raft_chaos.reports.text import count, fenced, markdown, visible
 
 FIRST = 5
 """So many seeds are named where seeds are listed."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from invariants.events import (
+from raft_chaos.invariants.events import (
     AnyEvent,
     CommitAdvanced,
     EntryAppended,
@@ -27,15 +27,15 @@ from invariants.events import (
     MessageReceived,
     MessageSent,
 )
-from invariants.history import Op
-from invariants.trace import OP, kind_of
-from invariants.verdict import Violation
-from reports.causes import CONTEXT, HELPFUL, Chosen
-from reports.past import Item, Past, causal_past, message_id
-from reports.relevance import choose
-from reports.remarks import remarks
-from reports.text import US_PER_S, count, visible
-from reports.transcript import line as transcript_line
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.trace import OP, kind_of
+from raft_chaos.invariants.verdict import Violation
+from raft_chaos.reports.causes import CONTEXT, HELPFUL, Chosen
+from raft_chaos.reports.past import Item, Past, causal_past, message_id
+from raft_chaos.reports.relevance import choose
+from raft_chaos.reports.remarks import remarks
+from raft_chaos.reports.text import US_PER_S, count, visible
+from raft_chaos.reports.transcript import line as transcript_line
 
 SHORT_LINES = 20
 """So many lines are filled with what is only context."""

@@ -14,7 +14,7 @@ from typing import Literal
 
 from tabulate import tabulate
 
-from reports.text import count, markdown, visible
+from raft_chaos.reports.text import count, markdown, visible
 
 NARROWEST = 12
 LONGEST = 40

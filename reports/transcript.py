@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import assert_never
 
-from invariants.events import (
+from raft_chaos.invariants.events import (
     HARNESS,
     AnyEvent,
     CommitAdvanced,
@@ -39,8 +39,8 @@ from invariants.events import (
     Started,
     VoteGranted,
 )
-from invariants.history import Op, Value
-from reports.text import US_PER_S, json_value, milliseconds, visible
+from raft_chaos.invariants.history import Op, Value
+from raft_chaos.reports.text import US_PER_S, json_value, milliseconds, visible
 
 SHOWN_DIGITS = 8
 _WHO_WIDTH = len("n3#1 < n2#1")

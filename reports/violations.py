@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from invariants.verdict import Verdict
-from reports.text import json_value, seconds, visible, visible_lines
+from raft_chaos.invariants.verdict import Verdict
+from raft_chaos.reports.text import json_value, seconds, visible, visible_lines
 
 
 class ViolationRow(msgspec.Struct, frozen=True, kw_only=True):

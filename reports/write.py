@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
-from invariants.rundir import RunDir
-from reports.campaign import campaign_markdown, campaign_text
-from reports.json_report import campaign_document, dumps, run_document
-from reports.junit import junit_xml
-from reports.model import RunReport, build
-from reports.pages import markdown_page, text_page
-from reports.window.picture import html
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.reports.campaign import campaign_markdown, campaign_text
+from raft_chaos.reports.json_report import campaign_document, dumps, run_document
+from raft_chaos.reports.junit import junit_xml
+from raft_chaos.reports.model import RunReport, build
+from raft_chaos.reports.pages import markdown_page, text_page
+from raft_chaos.reports.window.picture import html
 
 Format: TypeAlias = Literal["text", "markdown", "json", "junit"]
 

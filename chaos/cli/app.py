@@ -9,8 +9,8 @@ from typing import NoReturn
 
 import typer
 
-from chaos.cli import cluster, explain, mutants, replay, repro, run, saved, selfcheck, shrink, trace
-from invariants.verdict import EXIT_HARNESS, EXIT_USAGE
+from raft_chaos.chaos.cli import cluster, explain, mutants, replay, repro, run, saved, selfcheck, shrink, trace
+from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_USAGE
 
 INTERRUPTED = 130
 """As in a shell. Typer catches Ctrl-C by itself, and returns this without a word."""

@@ -7,13 +7,13 @@ from typing import Any
 
 import typer
 
-from chaos.cli.common import fail
-from chaos.generate import FAULT_KINDS, LIVE_KINDS, ScheduleConfig
-from chaos.mutants import MUTANTS
-from chaos.schedule import Schedule, ScheduleError, kind_of, load
-from chaos.settings import WORLDS, World
-from chaos.target import CommandTarget, TargetError
-from raft.timing import Timing
+from raft_chaos.chaos.cli.common import fail
+from raft_chaos.chaos.generate import FAULT_KINDS, LIVE_KINDS, ScheduleConfig
+from raft_chaos.chaos.mutants import MUTANTS
+from raft_chaos.chaos.schedule import Schedule, ScheduleError, kind_of, load
+from raft_chaos.chaos.settings import WORLDS, World
+from raft_chaos.chaos.target import CommandTarget, TargetError
+from raft_chaos.raft.timing import Timing
 
 DECIDES_NOTHING = ("--jobs", "--max-failures", "--time-limit")
 GIVEN_IN_REPRO = (

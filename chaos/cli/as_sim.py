@@ -8,18 +8,18 @@ from pathlib import Path
 import msgspec
 from tabulate import tabulate
 
-from chaos.cli.arguments import make_folder
-from chaos.cli.common import fail, say
-from chaos.execution.merge import MergeError
-from chaos.replay.as_sim import AsSim, as_sim
-from chaos.replay.result import ReplayError
-from chaos.schedule import ScheduleError, load
-from chaos.settings import EXECUTION, new_run_dir, program
-from chaos.sim.recorder import Recorder
-from chaos.sim.world import prepare
-from invariants.rundir import RunDir, RunDirError, RunInfo
-from invariants.verdict import EXIT_CODE, overall
-from reports.text import count, visible
+from raft_chaos.chaos.cli.arguments import make_folder
+from raft_chaos.chaos.cli.common import fail, say
+from raft_chaos.chaos.execution.merge import MergeError
+from raft_chaos.chaos.replay.as_sim import AsSim, as_sim
+from raft_chaos.chaos.replay.result import ReplayError
+from raft_chaos.chaos.schedule import ScheduleError, load
+from raft_chaos.chaos.settings import EXECUTION, new_run_dir, program
+from raft_chaos.chaos.sim.recorder import Recorder
+from raft_chaos.chaos.sim.world import prepare
+from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
+from raft_chaos.invariants.verdict import EXIT_CODE, overall
+from raft_chaos.reports.text import count, visible
 
 
 def replay_as_sim(run: RunDir, out: Path | None, *, as_json: bool) -> int:

@@ -23,18 +23,18 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from chaos.campaign import WINDOW_PER_JOB, Campaign, RunSeed, SeedEnd
-from chaos.campaign_file import CampaignError, SeedFailed, seed_ranges
-from chaos.cli.common import fail, say
-from chaos.settings import Settings, World
-from chaos.sim.result import SeedResult
-from chaos.sim.world import run_seed
-from chaos.worker_pool import WorkerPool
-from invariants.rundir import RunDir
-from reports.github import publish
-from reports.json_report import dumps
-from reports.model import build
-from reports.seeds import SeedTotals, seeds_document, seeds_markdown, seeds_text
+from raft_chaos.chaos.campaign import WINDOW_PER_JOB, Campaign, RunSeed, SeedEnd
+from raft_chaos.chaos.campaign_file import CampaignError, SeedFailed, seed_ranges
+from raft_chaos.chaos.cli.common import fail, say
+from raft_chaos.chaos.settings import Settings, World
+from raft_chaos.chaos.sim.result import SeedResult
+from raft_chaos.chaos.sim.world import run_seed
+from raft_chaos.chaos.worker_pool import WorkerPool
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.reports.github import publish
+from raft_chaos.reports.json_report import dumps
+from raft_chaos.reports.model import build
+from raft_chaos.reports.seeds import SeedTotals, seeds_document, seeds_markdown, seeds_text
 
 RUN_ONE: dict[World, RunSeed] = {"sim": run_seed}
 """The worlds in which many seeds can run at once, and how one is run in each."""

@@ -12,20 +12,20 @@ from typing import Any, NoReturn
 import msgspec
 import typer
 
-from chaos.cli.common import fail
-from invariants.linearizability import words
-from invariants.linearizability.check import Compared, check_with_order
-from invariants.linearizability.operations import NOT_TOLD, Answer, Model, Operation
-from invariants.linearizability.readers.aborted import aborted_read
-from invariants.linearizability.readers.formats import READERS, Format, contents, guess, model_for
-from invariants.linearizability.readers.history_file import HistoryError, ReadHistory
-from invariants.rundir import RunDir, RunDirError
-from invariants.verdict import EXIT_CODE
-from reports.text import visible
-from reports.window.content import Span, Window, window
-from reports.window.overlay import spans_of
-from reports.window.picture import html, svg
-from reports.window.timeline import timeline
+from raft_chaos.chaos.cli.common import fail
+from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability.check import Compared, check_with_order
+from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Answer, Model, Operation
+from raft_chaos.invariants.linearizability.readers.aborted import aborted_read
+from raft_chaos.invariants.linearizability.readers.formats import READERS, Format, contents, guess, model_for
+from raft_chaos.invariants.linearizability.readers.history_file import HistoryError, ReadHistory
+from raft_chaos.invariants.rundir import RunDir, RunDirError
+from raft_chaos.invariants.verdict import EXIT_CODE
+from raft_chaos.reports.text import visible
+from raft_chaos.reports.window.content import Span, Window, window
+from raft_chaos.reports.window.overlay import spans_of
+from raft_chaos.reports.window.picture import html, svg
+from raft_chaos.reports.window.timeline import timeline
 
 WIDEST, NARROWEST = 100, 40
 """How many characters a line of prose has, going by the terminal; without one, and of a timeline, 100."""

@@ -14,15 +14,15 @@ from typing import Annotated
 
 import typer
 
-from chaos.cli.common import fail, parse_address, parse_range_ms, say
-from chaos.live.node_process import node_main
-from chaos.live.processes import Supervisor
-from invariants.verdict import EXIT_HARNESS
-from raft.disk import FolderInUseError
-from raft.host import monotonic_us
-from raft.node import EXIT_REFUSED, Node, NodeConfig, Parts, run_event_loop
-from raft.timing import Timing
-from raft.wal import CorruptLogError
+from raft_chaos.chaos.cli.common import fail, parse_address, parse_range_ms, say
+from raft_chaos.chaos.live.node_process import node_main
+from raft_chaos.chaos.live.processes import Supervisor
+from raft_chaos.invariants.verdict import EXIT_HARNESS
+from raft_chaos.raft.disk import FolderInUseError
+from raft_chaos.raft.host import monotonic_us
+from raft_chaos.raft.node import EXIT_REFUSED, Node, NodeConfig, Parts, run_event_loop
+from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.wal import CorruptLogError
 
 START_TIMEOUT_S = 20.0
 RESTART_AFTER_S = 3.0

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from invariants.verdict import EXIT_USAGE
+from raft_chaos.invariants.verdict import EXIT_USAGE
 
 
 def fail(message: str) -> NoReturn:

@@ -11,7 +11,7 @@ import sys
 def main() -> None:
     """The console command; see `chaos.cli.app.main`."""
     try:
-        from chaos.cli.app import main as run
+        from raft_chaos.chaos.cli.app import main as run
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)

@@ -13,21 +13,21 @@ from typing import Annotated
 import msgspec
 import typer
 
-from chaos.analysis import CHANGED, analyse
-from chaos.cli.common import fail, print_lines, say
-from chaos.execution.telling import told
-from chaos.mutants import parts_of
-from chaos.reproduction.file import ReproductionError, load
-from chaos.reproduction.reproduce import Lines, reproduce_with
-from chaos.schedule import ScheduleError
-from chaos.settings import program
-from chaos.sim.memory_driver import MemoryDriver
-from invariants.rundir import RunDir, RunDirError
-from invariants.verdict import EXIT_UNKNOWN, Verdict, Violation, overall
-from reports.mermaid import mermaid
-from reports.past import Item
-from reports.story import Story, document, tell, text, wrapped
-from reports.text import fenced, visible
+from raft_chaos.chaos.analysis import CHANGED, analyse
+from raft_chaos.chaos.cli.common import fail, print_lines, say
+from raft_chaos.chaos.execution.telling import told
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.reproduction.file import ReproductionError, load
+from raft_chaos.chaos.reproduction.reproduce import Lines, reproduce_with
+from raft_chaos.chaos.schedule import ScheduleError
+from raft_chaos.chaos.settings import program
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.invariants.rundir import RunDir, RunDirError
+from raft_chaos.invariants.verdict import EXIT_UNKNOWN, Verdict, Violation, overall
+from raft_chaos.reports.mermaid import mermaid
+from raft_chaos.reports.past import Item
+from raft_chaos.reports.story import Story, document, tell, text, wrapped
+from raft_chaos.reports.text import fenced, visible
 
 WIDEST = 100
 

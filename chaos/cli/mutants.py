@@ -8,7 +8,7 @@ import msgspec
 import typer
 from tabulate import tabulate
 
-from chaos.mutants import MUTANTS
+from raft_chaos.chaos.mutants import MUTANTS
 
 
 def mutants(as_json: Annotated[bool, typer.Option("--json", help="One JSON list on stdout.")] = False) -> None:

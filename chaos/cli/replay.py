@@ -9,20 +9,20 @@ from typing import Annotated
 import msgspec
 import typer
 
-from chaos.cli import replay_text
-from chaos.cli.as_sim import replay_as_sim
-from chaos.cli.common import fail, print_lines, say
-from chaos.cli.saved import RunPath, known_nodes
-from chaos.cli.trace import describe_difference
-from chaos.mutants import MUTANTS, parts_of
-from chaos.replay.node import replay_run
-from chaos.replay.result import Difference, ReplayError
-from chaos.replay.simulated import replay_sim
-from chaos.replay.violation import Reached, Reported, first_reported, live_until, violations
-from chaos.schedule import ScheduleError
-from invariants.rundir import RunDir, RunDirError, RunInfo
-from invariants.verdict import EXIT_UNKNOWN, EXIT_VALID, EXIT_VIOLATED
-from reports.text import count
+from raft_chaos.chaos.cli import replay_text
+from raft_chaos.chaos.cli.as_sim import replay_as_sim
+from raft_chaos.chaos.cli.common import fail, print_lines, say
+from raft_chaos.chaos.cli.saved import RunPath, known_nodes
+from raft_chaos.chaos.cli.trace import describe_difference
+from raft_chaos.chaos.mutants import MUTANTS, parts_of
+from raft_chaos.chaos.replay.node import replay_run
+from raft_chaos.chaos.replay.result import Difference, ReplayError
+from raft_chaos.chaos.replay.simulated import replay_sim
+from raft_chaos.chaos.replay.violation import Reached, Reported, first_reported, live_until, violations
+from raft_chaos.chaos.schedule import ScheduleError
+from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
+from raft_chaos.invariants.verdict import EXIT_UNKNOWN, EXIT_VALID, EXIT_VIOLATED
+from raft_chaos.reports.text import count
 
 EXIT_EXACT, EXIT_DIFFERENT = EXIT_VALID, EXIT_VIOLATED
 RIGHT = "none"

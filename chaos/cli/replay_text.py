@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 from tabulate import tabulate
 
-from chaos.replay import words
-from chaos.replay.result import Difference, RunReplay
-from chaos.replay.simulated import SimReplay
-from chaos.replay.violation import Reached, Reported
-from invariants.events import decode
-from invariants.rundir import RunDir
-from reports.text import US_PER_S, count, json_value, visible
-from reports.transcript import line
+from raft_chaos.chaos.replay import words
+from raft_chaos.chaos.replay.result import Difference, RunReplay
+from raft_chaos.chaos.replay.simulated import SimReplay
+from raft_chaos.chaos.replay.violation import Reached, Reported
+from raft_chaos.invariants.events import decode
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.reports.text import US_PER_S, count, json_value, visible
+from raft_chaos.reports.transcript import line
 
 Document = dict[str, Any]
 

@@ -13,24 +13,24 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from chaos.cli.arguments import known_world, make_folder
-from chaos.cli.common import fail, say
-from chaos.execution.player import NotPlayableError
-from chaos.live.processes import Supervisor
-from chaos.lockstep.driver import LockstepDriver
-from chaos.mutants import MUTANTS, parts_of
-from chaos.reproduction.file import Reproduction, ReproductionError, load
-from chaos.reproduction.live import LiveRun, interval, not_applicable, run_often
-from chaos.reproduction.reproduce import Outcome, Reproduced, reproduce_with
-from chaos.schedule import Header, Schedule
-from chaos.settings import EXECUTION, World, new_run_dir, program
-from chaos.sim.memory_driver import MemoryDriver
-from chaos.sim.recorder import Recorder
-from chaos.sim.world import prepare
-from invariants.rundir import RunDir, RunInfo
-from invariants.verdict import EXIT_CODE, EXIT_UNKNOWN, Verdict
-from invariants.verdict import Outcome as VerdictOutcome
-from reports.text import visible
+from raft_chaos.chaos.cli.arguments import known_world, make_folder
+from raft_chaos.chaos.cli.common import fail, say
+from raft_chaos.chaos.execution.player import NotPlayableError
+from raft_chaos.chaos.live.processes import Supervisor
+from raft_chaos.chaos.lockstep.driver import LockstepDriver
+from raft_chaos.chaos.mutants import MUTANTS, parts_of
+from raft_chaos.chaos.reproduction.file import Reproduction, ReproductionError, load
+from raft_chaos.chaos.reproduction.live import LiveRun, interval, not_applicable, run_often
+from raft_chaos.chaos.reproduction.reproduce import Outcome, Reproduced, reproduce_with
+from raft_chaos.chaos.schedule import Header, Schedule
+from raft_chaos.chaos.settings import EXECUTION, World, new_run_dir, program
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.sim.recorder import Recorder
+from raft_chaos.chaos.sim.world import prepare
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.verdict import EXIT_CODE, EXIT_UNKNOWN, Verdict
+from raft_chaos.invariants.verdict import Outcome as VerdictOutcome
+from raft_chaos.reports.text import visible
 
 RIGHT_CORE = "none"
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from chaos.cli.arguments import (
+from raft_chaos.chaos.cli.arguments import (
     check_target,
     check_world,
     fault_kinds,
@@ -21,21 +21,21 @@ from chaos.cli.arguments import (
     saved_schedule,
     schedule_config,
 )
-from chaos.cli.campaign import run_campaign
-from chaos.cli.cluster import ElectionTimeout, make_timing
-from chaos.cli.common import fail, parse_seeds, say
-from chaos.cli.view import View
-from chaos.generate import drawn
-from chaos.live.run import Watch, run_live
-from chaos.lockstep.run import run_lockstep
-from chaos.schedule import Schedule
-from chaos.settings import Settings, describe, new_run_dir, program
-from chaos.sim.world import run_sim
-from invariants.rundir import RunDir, RunInfo
-from invariants.verdict import EXIT_CODE, overall
-from reports.github import publish
-from reports.model import build
-from reports.write import PICTURE, Format, render, render_campaign, write_reports
+from raft_chaos.chaos.cli.campaign import run_campaign
+from raft_chaos.chaos.cli.cluster import ElectionTimeout, make_timing
+from raft_chaos.chaos.cli.common import fail, parse_seeds, say
+from raft_chaos.chaos.cli.view import View
+from raft_chaos.chaos.generate import drawn
+from raft_chaos.chaos.live.run import Watch, run_live
+from raft_chaos.chaos.lockstep.run import run_lockstep
+from raft_chaos.chaos.schedule import Schedule
+from raft_chaos.chaos.settings import Settings, describe, new_run_dir, program
+from raft_chaos.chaos.sim.world import run_sim
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.verdict import EXIT_CODE, overall
+from raft_chaos.reports.github import publish
+from raft_chaos.reports.model import build
+from raft_chaos.reports.write import PICTURE, Format, render, render_campaign, write_reports
 
 
 def run(

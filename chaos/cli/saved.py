@@ -12,15 +12,15 @@ import msgspec
 import typer
 from tabulate import tabulate
 
-from chaos.analysis import Analysis, analyse
-from chaos.cli.check_history import check_history
-from chaos.cli.common import fail
-from chaos.schedule import ScheduleError
-from invariants.linearizability.operations import Model
-from invariants.linearizability.readers.formats import Format as HistoryFormat
-from invariants.rundir import RunDir, RunDirError
-from invariants.verdict import EXIT_CODE, Verdict
-from reports.write import render
+from raft_chaos.chaos.analysis import Analysis, analyse
+from raft_chaos.chaos.cli.check_history import check_history
+from raft_chaos.chaos.cli.common import fail
+from raft_chaos.chaos.schedule import ScheduleError
+from raft_chaos.invariants.linearizability.operations import Model
+from raft_chaos.invariants.linearizability.readers.formats import Format as HistoryFormat
+from raft_chaos.invariants.rundir import RunDir, RunDirError
+from raft_chaos.invariants.verdict import EXIT_CODE, Verdict
+from raft_chaos.reports.write import render
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 Format = Literal["text", "markdown", "json", "junit"]

@@ -18,22 +18,22 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from chaos.cli.arguments import fault_kinds, given_options, schedule_config
-from chaos.cli.cluster import ElectionTimeout, make_timing
-from chaos.cli.common import fail, parse_seeds, say
-from chaos.cli.trace import describe_difference
-from chaos.mutants import MUTANTS
-from chaos.mutants.sabotage import SABOTAGES
-from chaos.selfcheck import Checked, Selfcheck, SelfcheckError
-from chaos.selfcheck_worker import Answer
-from chaos.settings import Settings, program
-from invariants.rundir import RunDirError
-from invariants.trace import Difference
-from invariants.verdict import EXIT_HARNESS, EXIT_UNKNOWN, EXIT_VALID, EXIT_VIOLATED
-from reports.json_report import dumps
-from reports.seeds import HAPPENED
-from reports.tables import Column, Table, text_table
-from reports.text import visible
+from raft_chaos.chaos.cli.arguments import fault_kinds, given_options, schedule_config
+from raft_chaos.chaos.cli.cluster import ElectionTimeout, make_timing
+from raft_chaos.chaos.cli.common import fail, parse_seeds, say
+from raft_chaos.chaos.cli.trace import describe_difference
+from raft_chaos.chaos.mutants import MUTANTS
+from raft_chaos.chaos.mutants.sabotage import SABOTAGES
+from raft_chaos.chaos.selfcheck import Checked, Selfcheck, SelfcheckError
+from raft_chaos.chaos.selfcheck_worker import Answer
+from raft_chaos.chaos.settings import Settings, program
+from raft_chaos.invariants.rundir import RunDirError
+from raft_chaos.invariants.trace import Difference
+from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_UNKNOWN, EXIT_VALID, EXIT_VIOLATED
+from raft_chaos.reports.json_report import dumps
+from raft_chaos.reports.seeds import HAPPENED
+from raft_chaos.reports.tables import Column, Table, text_table
+from raft_chaos.reports.text import visible
 
 SUMMED = (
     "simulated_s",

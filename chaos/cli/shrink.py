@@ -15,20 +15,20 @@ from rich.console import Console
 from rich.status import Status
 from tabulate import tabulate
 
-from chaos.cli.common import fail, say
-from chaos.cli.saved import RunPath
-from chaos.execution.merge import MergeError
-from chaos.replay.result import ReplayError
-from chaos.reproduction.file import Reproduction, ReproductionError, load, save
-from chaos.schedule import ScheduleError
-from chaos.settings import program
-from chaos.shrink.anchors import SEEDS
-from chaos.shrink.failure import INTERRUPTED, Shrinker, Shrunk
-from chaos.shrink.saved import NothingToShrinkError, UnknownInvariantError, failure_in
-from chaos.shrink.search import NotReproducedError, WorkerDiedError
-from invariants.rundir import RunDir, RunDirError
-from invariants.verdict import EXIT_HARNESS, EXIT_UNKNOWN
-from reports.text import visible
+from raft_chaos.chaos.cli.common import fail, say
+from raft_chaos.chaos.cli.saved import RunPath
+from raft_chaos.chaos.execution.merge import MergeError
+from raft_chaos.chaos.replay.result import ReplayError
+from raft_chaos.chaos.reproduction.file import Reproduction, ReproductionError, load, save
+from raft_chaos.chaos.schedule import ScheduleError
+from raft_chaos.chaos.settings import program
+from raft_chaos.chaos.shrink.anchors import SEEDS
+from raft_chaos.chaos.shrink.failure import INTERRUPTED, Shrinker, Shrunk
+from raft_chaos.chaos.shrink.saved import NothingToShrinkError, UnknownInvariantError, failure_in
+from raft_chaos.chaos.shrink.search import NotReproducedError, WorkerDiedError
+from raft_chaos.invariants.rundir import RunDir, RunDirError
+from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_UNKNOWN
+from raft_chaos.reports.text import visible
 
 DEFAULT_NAME = "reproduction.json"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|min)?")

@@ -10,13 +10,13 @@ from typing import Annotated
 
 import typer
 
-from chaos.cli.common import fail, print_lines
-from chaos.cli.saved import RunPath, known_nodes
-from invariants.rundir import RunDir, RunDirError
-from invariants.trace import KINDS, Difference, Relation, concerned, digest, first_difference, kind_of
-from invariants.verdict import EXIT_VALID, EXIT_VIOLATED
-from reports.text import US_PER_S, count, json_value, visible
-from reports.transcript import line, transcript
+from raft_chaos.chaos.cli.common import fail, print_lines
+from raft_chaos.chaos.cli.saved import RunPath, known_nodes
+from raft_chaos.invariants.rundir import RunDir, RunDirError
+from raft_chaos.invariants.trace import KINDS, Difference, Relation, concerned, digest, first_difference, kind_of
+from raft_chaos.invariants.verdict import EXIT_VALID, EXIT_VIOLATED
+from raft_chaos.reports.text import US_PER_S, count, json_value, visible
+from raft_chaos.reports.transcript import line, transcript
 
 EXIT_EQUAL, EXIT_DIFFERENT = EXIT_VALID, EXIT_VIOLATED
 

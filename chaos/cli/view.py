@@ -9,8 +9,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from chaos.live.run import Snapshot, Watch
-from invariants.verdict import Violation
+from raft_chaos.chaos.live.run import Snapshot, Watch
+from raft_chaos.invariants.verdict import Violation
 
 LINE_EVERY_S = 5.0
 _ROLE_STYLE = {"leader": "bold green", "candidate": "yellow", "follower": ""}

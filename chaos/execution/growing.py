@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TypeAlias
 
-from chaos.execution.player import Player
-from chaos.execution.steps import (
+from raft_chaos.chaos.execution.player import Player
+from raft_chaos.chaos.execution.steps import (
     Call,
     Deliver,
     Execution,
@@ -27,13 +27,13 @@ from chaos.execution.steps import (
     Submit,
     Timeout,
 )
-from chaos.sim.memory_driver import MemoryDriver
-from chaos.sim.stepped_node import SteppedNode, StepReport
-from invariants.history import OpFunction
-from invariants.verdict import Violation
-from raft.node import Parts
-from raft.timing import Timing
-from raft.wal import FILE
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.sim.stepped_node import SteppedNode, StepReport
+from raft_chaos.invariants.history import OpFunction
+from raft_chaos.invariants.verdict import Violation
+from raft_chaos.raft.node import Parts
+from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.wal import FILE
 
 Link: TypeAlias = tuple[str, str]
 """(sender, receiver)"""

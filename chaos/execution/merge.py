@@ -15,23 +15,23 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chaos.execution.player import Played, Player
-from chaos.execution.recording import OF_NODES, Calls, Recording
-from chaos.execution.steps import Crash, Deliver, Execution, Note, Persist, Start, Step, Submit, Timeout
-from chaos.sim.recorder import LineSink
-from chaos.sim.stepped_node import StepConfig, SteppedNode, StepReport
-from invariants.events import AnyEvent, NodeExited, NodeKilled, NodeSampled
-from invariants.history import Op
-from invariants.rundir import RunDir
-from raft import journal
-from raft.disk import MemoryDisk
-from raft.inputs import Input, Persisted, Received, Submitted, Ticked
-from raft.journal import JournalError, Turn, digest_of, read_journal
-from raft.machine import decode_command
-from raft.node import Parts
-from raft.replica import Output
-from raft.timing import Timing
-from raft.wal import FILE
+from raft_chaos.chaos.execution.player import Played, Player
+from raft_chaos.chaos.execution.recording import OF_NODES, Calls, Recording
+from raft_chaos.chaos.execution.steps import Crash, Deliver, Execution, Note, Persist, Start, Step, Submit, Timeout
+from raft_chaos.chaos.sim.recorder import LineSink
+from raft_chaos.chaos.sim.stepped_node import StepConfig, SteppedNode, StepReport
+from raft_chaos.invariants.events import AnyEvent, NodeExited, NodeKilled, NodeSampled
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft import journal
+from raft_chaos.raft.disk import MemoryDisk
+from raft_chaos.raft.inputs import Input, Persisted, Received, Submitted, Ticked
+from raft_chaos.raft.journal import JournalError, Turn, digest_of, read_journal
+from raft_chaos.raft.machine import decode_command
+from raft_chaos.raft.node import Parts
+from raft_chaos.raft.replica import Output
+from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.wal import FILE
 
 _UNNOTED = (*OF_NODES, NodeSampled)
 """Of the harness's events those that follow from the steps, and those that say nothing of Raft."""

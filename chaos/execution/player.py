@@ -17,9 +17,9 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec.structs import replace
 
-from chaos.client_records import Outcome
-from chaos.cluster_view import ClusterView
-from chaos.execution.steps import (
+from raft_chaos.chaos.client_records import Outcome
+from raft_chaos.chaos.cluster_view import ClusterView
+from raft_chaos.chaos.execution.steps import (
     OUTSIDE,
     Call,
     Crash,
@@ -36,19 +36,19 @@ from chaos.execution.steps import (
     Submit,
     Timeout,
 )
-from chaos.sim.cluster import DrivenNode, Driver, DriverError, obituary
-from chaos.sim.recorder import LineSink
-from chaos.sim.stepped_node import StepConfig, SteppedNode, StepReport
-from chaos.sim.trace import Trace
-from chaos.streams import stream_seed
-from chaos.tally import Tally
-from invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched
-from invariants.history import Op
-from invariants.judge import Judge
-from invariants.verdict import Verdict
-from raft.inputs import Input as NodeInput
-from raft.inputs import Persisted, Received, Submitted, Ticked
-from raft.replica import Reply
+from raft_chaos.chaos.sim.cluster import DrivenNode, Driver, DriverError, obituary
+from raft_chaos.chaos.sim.recorder import LineSink
+from raft_chaos.chaos.sim.stepped_node import StepConfig, SteppedNode, StepReport
+from raft_chaos.chaos.sim.trace import Trace
+from raft_chaos.chaos.streams import stream_seed
+from raft_chaos.chaos.tally import Tally
+from raft_chaos.invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.verdict import Verdict
+from raft_chaos.raft.inputs import Input as NodeInput
+from raft_chaos.raft.inputs import Persisted, Received, Submitted, Ticked
+from raft_chaos.raft.replica import Reply
 
 Manner: TypeAlias = Literal["strict", "lenient", "helpful"]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from chaos.execution.steps import (
+from raft_chaos.chaos.execution.steps import (
     OUTSIDE,
     Call,
     Crash,
@@ -28,20 +28,20 @@ from chaos.execution.steps import (
     Submit,
     Timeout,
 )
-from chaos.schedule import Failpoint, Schedule
-from chaos.sim.cluster import DrivenNode
-from chaos.sim.memory_driver import MemoryDriver
-from chaos.sim.node_clock import NodeClock
-from chaos.sim.recorder import HARNESS_STREAM, HISTORY_STREAM, Stream
-from chaos.sim.run import Simulated, VirtualRun
-from chaos.sim.stepped_node import StepConfig, SteppedNode, StepReport
-from invariants import events, history
-from invariants.events import NodeExited, NodeKilled, NodeLaunched
-from invariants.history import Op
-from raft.machine import decode_command
-from raft.node import Parts
-from raft.replica import Reply
-from raft.timing import Timing
+from raft_chaos.chaos.schedule import Failpoint, Schedule
+from raft_chaos.chaos.sim.cluster import DrivenNode
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.sim.node_clock import NodeClock
+from raft_chaos.chaos.sim.recorder import HARNESS_STREAM, HISTORY_STREAM, Stream
+from raft_chaos.chaos.sim.run import Simulated, VirtualRun
+from raft_chaos.chaos.sim.stepped_node import StepConfig, SteppedNode, StepReport
+from raft_chaos.invariants import events, history
+from raft_chaos.invariants.events import NodeExited, NodeKilled, NodeLaunched
+from raft_chaos.invariants.history import Op
+from raft_chaos.raft.machine import decode_command
+from raft_chaos.raft.node import Parts
+from raft_chaos.raft.replica import Reply
+from raft_chaos.raft.timing import Timing
 
 OF_NODES = (NodeLaunched, NodeKilled, NodeExited)
 """What the steps themselves bring about."""

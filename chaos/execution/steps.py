@@ -16,11 +16,11 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from chaos.actions import Failpoint
-from invariants.events import HARNESS, HarnessEvent, NodeExited, NodeKilled, NodeLaunched
-from invariants.history import OpFunction, Value
-from raft.machine import Command, encode_command
-from raft.timing import Timing
+from raft_chaos.chaos.actions import Failpoint
+from raft_chaos.invariants.events import HARNESS, HarnessEvent, NodeExited, NodeKilled, NodeLaunched
+from raft_chaos.invariants.history import OpFunction, Value
+from raft_chaos.raft.machine import Command, encode_command
+from raft_chaos.raft.timing import Timing
 
 MOST_US = 1 << 53
 """Times and numbers go no further: beyond it not every JSON reader is exact, nor can every line be written."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chaos.execution.player import Player
-from chaos.execution.steps import (
+from raft_chaos.chaos.execution.player import Player
+from raft_chaos.chaos.execution.steps import (
     Call,
     Crash,
     Deliver,
@@ -26,15 +26,15 @@ from chaos.execution.steps import (
     Submit,
     Timeout,
 )
-from chaos.sim import hand_driven, words
-from chaos.sim.hand_driven import Frame
-from chaos.sim.memory_driver import MemoryDriver
-from chaos.sim.stepped_node import SteppedNode, StepReport
-from invariants.events import NodeExited
-from invariants.history import Op, Value
-from raft.messages import Record
-from raft.node import Parts
-from raft.wal import FILE, decode_records
+from raft_chaos.chaos.sim import hand_driven, words
+from raft_chaos.chaos.sim.hand_driven import Frame
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.sim.stepped_node import SteppedNode, StepReport
+from raft_chaos.invariants.events import NodeExited
+from raft_chaos.invariants.history import Op, Value
+from raft_chaos.raft.messages import Record
+from raft_chaos.raft.node import Parts
+from raft_chaos.raft.wal import FILE, decode_records
 
 
 def told(execution: Execution, parts: Parts) -> list[str]:

@@ -17,9 +17,9 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from chaos.client_records import OPERATION_TIMEOUT_S, RETRY_S, ClientRecord, History, Outcome
-from chaos.schedule import Operation
-from invariants.history import Op, OpType, Value, encode
+from raft_chaos.chaos.client_records import OPERATION_TIMEOUT_S, RETRY_S, ClientRecord, History, Outcome
+from raft_chaos.chaos.schedule import Operation
+from raft_chaos.invariants.history import Op, OpType, Value, encode
 
 
 class _Answer(msgspec.Struct):

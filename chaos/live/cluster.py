@@ -13,11 +13,11 @@ from typing import Literal, TypeAlias, TypeVar
 
 import psutil
 
-from chaos.live.processes import Child, Supervisor
-from chaos.live.proxy import ProxyClient
-from chaos.live.watcher import Watcher
-from chaos.target import Launch, Running, Target, TargetError, tail
-from invariants.events import (
+from raft_chaos.chaos.live.processes import Child, Supervisor
+from raft_chaos.chaos.live.proxy import ProxyClient
+from raft_chaos.chaos.live.watcher import Watcher
+from raft_chaos.chaos.target import Launch, Running, Target, TargetError, tail
+from raft_chaos.invariants.events import (
     HARNESS,
     HarnessEvent,
     NodeExited,
@@ -27,7 +27,7 @@ from invariants.events import (
     NodeResumed,
     NodeSampled,
 )
-from invariants.rundir import RunDir
+from raft_chaos.invariants.rundir import RunDir
 
 _Subject = TypeVar("_Subject", NodeLaunched, NodeKilled, NodePaused, NodeResumed)
 State: TypeAlias = Literal["down", "up", "paused", "exited"]

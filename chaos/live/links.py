@@ -6,8 +6,8 @@ with the larger probability. Healing one leaves the others as they are.
 
 from __future__ import annotations
 
-from chaos.live.proxy import Link, LinkCounters, LinkRule, ProxyClient
-from chaos.schedule import Network
+from raft_chaos.chaos.live.proxy import Link, LinkCounters, LinkRule, ProxyClient
+from raft_chaos.chaos.schedule import Network
 
 
 class LinkFaults:

@@ -11,14 +11,14 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from chaos import fault_book
-from chaos.fault_book import FaultBook
-from chaos.grudge import cut_links, resolve
-from chaos.live.cluster import LiveCluster
-from chaos.live.links import LinkFaults
-from chaos.live.watcher import Watcher
-from chaos.schedule import Fault, Kill, Network, Partition, Pause, ScheduleError, SlowSync, kind_of, restarts
-from invariants.events import HarnessEvent
+from raft_chaos.chaos import fault_book
+from raft_chaos.chaos.fault_book import FaultBook
+from raft_chaos.chaos.grudge import cut_links, resolve
+from raft_chaos.chaos.live.cluster import LiveCluster
+from raft_chaos.chaos.live.links import LinkFaults
+from raft_chaos.chaos.live.watcher import Watcher
+from raft_chaos.chaos.schedule import Fault, Kill, Network, Partition, Pause, ScheduleError, SlowSync, kind_of, restarts
+from raft_chaos.invariants.events import HarnessEvent
 
 LEADER_POLL_S = 0.01
 

@@ -14,10 +14,10 @@ from multiprocessing.connection import Connection
 
 import msgspec
 
-from chaos.mutants import parts_of
-from raft.disk import FaultDisk, FolderInUseError
-from raft.node import EXIT_REFUSED, Node, NodeConfig, run_event_loop
-from raft.wal import CorruptLogError
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.raft.disk import FaultDisk, FolderInUseError
+from raft_chaos.raft.node import EXIT_REFUSED, Node, NodeConfig, run_event_loop
+from raft_chaos.raft.wal import CorruptLogError
 
 
 class Ready(msgspec.Struct, frozen=True):

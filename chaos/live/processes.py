@@ -30,7 +30,13 @@ import psutil
 
 # The fork server loads these once. A child loads the program that started it again, so that is among them: Python 3.11
 # does not do this for "__main__" although it says so. A name that cannot be imported is skipped.
-PRELOAD = ("chaos.cli.app", "chaos.live.node_process", "chaos.live.proxy", "chaos.lockstep.node_process", "uvloop")
+PRELOAD = (
+    "raft_chaos.chaos.cli.app",
+    "raft_chaos.chaos.live.node_process",
+    "raft_chaos.chaos.live.proxy",
+    "raft_chaos.chaos.lockstep.node_process",
+    "uvloop",
+)
 GONE_TIMEOUT_S = 5.0
 
 

@@ -22,7 +22,7 @@ from typing import NamedTuple, cast
 
 import msgspec
 
-from chaos.streams import stream
+from raft_chaos.chaos.streams import stream
 
 MAX_FRAME = 8 * 1024 * 1024 + 64 * 1024
 """Longest payload (bytes) that is believed; a longer one means that the stream is no stream of frames."""

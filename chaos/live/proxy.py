@@ -15,7 +15,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
 
-from chaos.live.proxied_link import MAX_FRAME, Downstream, LinkCounters, LinkRule, Wire
+from raft_chaos.chaos.live.proxied_link import MAX_FRAME, Downstream, LinkCounters, LinkRule, Wire
 
 __all__ = ["Link", "LinkCounters", "LinkRule", "ProxyClient", "ProxyError", "proxy_main"]
 

@@ -22,23 +22,23 @@ from itertools import count
 
 import aiohttp
 
-from chaos.analysis import analyse
-from chaos.live.clients import Client, HistoryFile
-from chaos.live.cluster import LiveCluster
-from chaos.live.links import LinkFaults
-from chaos.live.nemesis import Nemesis
-from chaos.live.processes import Supervisor
-from chaos.live.proxy import ProxyClient, ProxyError, proxy_main
-from chaos.live.status import poll_status
-from chaos.live.watcher import Watcher
-from chaos.schedule import Operation, Schedule, save
-from chaos.target import Target
-from chaos.vacuity import COMPLETED, FAILED_FAST
-from invariants.events import HARNESS, HarnessEvent, Phase, PhaseStarted, RunEnded, encode
-from invariants.judge import Judge
-from invariants.rundir import RunDir, RunInfo
-from invariants.verdict import Violation
-from raft.host import monotonic_us
+from raft_chaos.chaos.analysis import analyse
+from raft_chaos.chaos.live.clients import Client, HistoryFile
+from raft_chaos.chaos.live.cluster import LiveCluster
+from raft_chaos.chaos.live.links import LinkFaults
+from raft_chaos.chaos.live.nemesis import Nemesis
+from raft_chaos.chaos.live.processes import Supervisor
+from raft_chaos.chaos.live.proxy import ProxyClient, ProxyError, proxy_main
+from raft_chaos.chaos.live.status import poll_status
+from raft_chaos.chaos.live.watcher import Watcher
+from raft_chaos.chaos.schedule import Operation, Schedule, save
+from raft_chaos.chaos.target import Target
+from raft_chaos.chaos.vacuity import COMPLETED, FAILED_FAST
+from raft_chaos.invariants.events import HARNESS, HarnessEvent, Phase, PhaseStarted, RunEnded, encode
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.verdict import Violation
+from raft_chaos.raft.host import monotonic_us
 
 SAMPLE_S = 1.0
 WATCH_S = 0.02

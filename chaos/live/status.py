@@ -7,8 +7,8 @@ from typing import Any
 
 import aiohttp
 
-from chaos.live.cluster import LiveCluster
-from chaos.live.watcher import Watcher
+from raft_chaos.chaos.live.cluster import LiveCluster
+from raft_chaos.chaos.live.watcher import Watcher
 
 POLL_S = 0.1
 ANSWER_TIMEOUT_S = 0.5

@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from chaos.cluster_view import ClusterView, NodeView
-from chaos.schedule import AnchorEvent
-from invariants.events import AnyEvent, Role, decode
+from raft_chaos.chaos.cluster_view import ClusterView, NodeView
+from raft_chaos.chaos.schedule import AnchorEvent
+from raft_chaos.invariants.events import AnyEvent, Role, decode
 
 POLL_S = 0.005
 

@@ -15,9 +15,9 @@ from typing import TypeAlias
 
 import msgspec
 
-from chaos.schedule import Failpoint
-from chaos.sim.stepped_node import StepConfig
-from raft.replica import Reply
+from raft_chaos.chaos.schedule import Failpoint
+from raft_chaos.chaos.sim.stepped_node import StepConfig
+from raft_chaos.raft.replica import Reply
 
 READ_AT_ONCE = 1 << 16
 LENGTH_BYTES = 4

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from chaos.live.processes import Child, Supervisor
-from chaos.lockstep.control import (
+from raft_chaos.chaos.live.processes import Child, Supervisor
+from raft_chaos.chaos.lockstep.control import (
     ChangeClock,
     Channel,
     ClockChanged,
@@ -34,14 +34,14 @@ from chaos.lockstep.control import (
     Up,
     decode_answer,
 )
-from chaos.lockstep.gate import PATIENCE_S, DivergenceError, Gate
-from chaos.lockstep.node_process import node_main
-from chaos.schedule import Failpoint
-from chaos.sim.cluster import DriverError, NodeDiedError
-from chaos.sim.stepped_node import StepConfig, StepReport
-from invariants.events import AnyEvent
-from invariants.rundir import RunDir
-from raft.node import EXIT_CRASHED
+from raft_chaos.chaos.lockstep.gate import PATIENCE_S, DivergenceError, Gate
+from raft_chaos.chaos.lockstep.node_process import node_main
+from raft_chaos.chaos.schedule import Failpoint
+from raft_chaos.chaos.sim.cluster import DriverError, NodeDiedError
+from raft_chaos.chaos.sim.stepped_node import StepConfig, StepReport
+from raft_chaos.invariants.events import AnyEvent
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft.node import EXIT_CRASHED
 
 _A = TypeVar("_A", Report, Up, ClockChanged, Crashed)
 

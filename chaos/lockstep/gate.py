@@ -18,8 +18,8 @@ from collections import deque
 
 import msgspec
 
-from chaos.sim.cluster import DriverError
-from raft.codec import LENGTH_BYTES, FrameBuffer, FrameError, decode_hello
+from raft_chaos.chaos.sim.cluster import DriverError
+from raft_chaos.raft.codec import LENGTH_BYTES, FrameBuffer, FrameError, decode_hello
 
 PATIENCE_S = 20.0
 """How long anything real may take that the scheduler waits for; only a fault reaches it."""

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from chaos.lockstep.control import (
+from raft_chaos.chaos.lockstep.control import (
     ChangeClock,
     Channel,
     ClockChanged,
@@ -35,16 +35,16 @@ from chaos.lockstep.control import (
     Up,
     decode_order,
 )
-from chaos.mutants import parts_of
-from chaos.sim.cluster import obituary
-from chaos.sim.stepped_node import SteppedNode, StepReport
-from invariants.events import encode
-from raft.codec import PROTOCOL_VERSION, Hello
-from raft.disk import OsDisk
-from raft.host import EventFile
-from raft.journal import Journal
-from raft.messages import Message
-from raft.node import Parts, crash_on_any_error, run_event_loop
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.sim.cluster import obituary
+from raft_chaos.chaos.sim.stepped_node import SteppedNode, StepReport
+from raft_chaos.invariants.events import encode
+from raft_chaos.raft.codec import PROTOCOL_VERSION, Hello
+from raft_chaos.raft.disk import OsDisk
+from raft_chaos.raft.host import EventFile
+from raft_chaos.raft.journal import Journal
+from raft_chaos.raft.messages import Message
+from raft_chaos.raft.node import Parts, crash_on_any_error, run_event_loop
 
 log = logging.getLogger("chaos.lockstep")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from chaos.live.processes import Supervisor
-from chaos.lockstep.driver import LockstepDriver
-from chaos.schedule import Schedule
-from chaos.sim.recorder import Recorder
-from chaos.sim.run import VirtualRun
-from chaos.sim.world import finish, prepare
-from invariants.rundir import RunDir, RunInfo
-from raft.timing import Timing
+from raft_chaos.chaos.live.processes import Supervisor
+from raft_chaos.chaos.lockstep.driver import LockstepDriver
+from raft_chaos.chaos.schedule import Schedule
+from raft_chaos.chaos.sim.recorder import Recorder
+from raft_chaos.chaos.sim.run import VirtualRun
+from raft_chaos.chaos.sim.world import finish, prepare
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.raft.timing import Timing
 
 
 def run_lockstep(

@@ -9,10 +9,10 @@ them all.
 
 from __future__ import annotations
 
-from chaos.mutants.catalogue import MUTANTS
-from chaos.mutants.mutant import Mutant
-from chaos.mutants.sabotage import SABOTAGES, Sabotage
-from raft.node import Parts
+from raft_chaos.chaos.mutants.catalogue import MUTANTS
+from raft_chaos.chaos.mutants.mutant import Mutant
+from raft_chaos.chaos.mutants.sabotage import SABOTAGES, Sabotage
+from raft_chaos.raft.node import Parts
 
 __all__ = ["MUTANTS", "SABOTAGES", "Mutant", "Sabotage", "parts_of"]
 

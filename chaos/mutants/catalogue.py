@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from chaos.mutants.commitment import COMMITMENT
-from chaos.mutants.elections import ELECTIONS
-from chaos.mutants.mutant import Mutant
-from chaos.mutants.reads import READS
-from chaos.mutants.replication import REPLICATION
+from raft_chaos.chaos.mutants.commitment import COMMITMENT
+from raft_chaos.chaos.mutants.elections import ELECTIONS
+from raft_chaos.chaos.mutants.mutant import Mutant
+from raft_chaos.chaos.mutants.reads import READS
+from raft_chaos.chaos.mutants.replication import REPLICATION
 
 MUTANTS: dict[str, Mutant] = {mutant.id: mutant for mutant in (*ELECTIONS, *REPLICATION, *COMMITMENT, *READS)}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from chaos.mutants.mutant import Mutant
-from raft.core import Core
-from raft.messages import HardState, Message, RequestVote, RequestVoteReply, Truncate
-from raft.node import Parts
+from raft_chaos.chaos.mutants.mutant import Mutant
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.messages import HardState, Message, RequestVote, RequestVoteReply, Truncate
+from raft_chaos.raft.node import Parts
 
 
 class VoteNotPersisted(Core):

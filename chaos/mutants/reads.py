@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from chaos.mutants.mutant import Mutant
-from raft.machine import decode_command
-from raft.node import Parts
-from raft.replica import Replica, Reply
+from raft_chaos.chaos.mutants.mutant import Mutant
+from raft_chaos.raft.machine import decode_command
+from raft_chaos.raft.node import Parts
+from raft_chaos.raft.replica import Replica, Reply
 
 
 class DeposedLeaderReads(Replica):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chaos.mutants.mutant import Mutant
-from raft.core import Core, Progress
-from raft.messages import AppendEntriesReply, Entry
-from raft.node import Parts
+from raft_chaos.chaos.mutants.mutant import Mutant
+from raft_chaos.raft.core import Core, Progress
+from raft_chaos.raft.messages import AppendEntriesReply, Entry
+from raft_chaos.raft.node import Parts
 
 # ---- the follower's side --------------------------------------------------------------------------------------------
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chaos.execution.merge import Merge
-from chaos.execution.recording import record
-from chaos.execution.steps import Execution
-from chaos.mutants import parts_of
-from chaos.replay.node import replay_run
-from chaos.replay.result import ReplayError
-from chaos.replay.simulated import failed_fast
-from chaos.schedule import load
-from chaos.settings import settings_of
-from chaos.sim.recorder import LineSink
-from invariants.rundir import RunDir
-from invariants.verdict import Verdict
+from raft_chaos.chaos.execution.merge import Merge
+from raft_chaos.chaos.execution.recording import record
+from raft_chaos.chaos.execution.steps import Execution
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.replay.node import replay_run
+from raft_chaos.chaos.replay.result import ReplayError
+from raft_chaos.chaos.replay.simulated import failed_fast
+from raft_chaos.chaos.schedule import load
+from raft_chaos.chaos.settings import settings_of
+from raft_chaos.chaos.sim.recorder import LineSink
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.invariants.verdict import Verdict
 
 
 @dataclass(frozen=True)

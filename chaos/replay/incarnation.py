@@ -16,19 +16,19 @@ from typing import Any, cast
 
 import msgspec
 
-from chaos.replay.result import Difference, ReplayError
-from chaos.schedule import Failpoint
-from chaos.sim.stepped_node import StepConfig, SteppedNode, StepReport
-from invariants.events import AnyEvent, decode, encode
-from invariants.trace import differing
-from raft.disk import MemoryDisk
-from raft.framing import DamagedRecordError, unframe
-from raft.inputs import Input, Received
-from raft.journal import ClockChanged, JournalError, Start, Turn, digest_of, read_journal
-from raft.messages import Record
-from raft.node import Parts
-from raft.replica import Output
-from raft.wal import FILE, IDENTITY, MAGIC, Identity
+from raft_chaos.chaos.replay.result import Difference, ReplayError
+from raft_chaos.chaos.schedule import Failpoint
+from raft_chaos.chaos.sim.stepped_node import StepConfig, SteppedNode, StepReport
+from raft_chaos.invariants.events import AnyEvent, decode, encode
+from raft_chaos.invariants.trace import differing
+from raft_chaos.raft.disk import MemoryDisk
+from raft_chaos.raft.framing import DamagedRecordError, unframe
+from raft_chaos.raft.inputs import Input, Received
+from raft_chaos.raft.journal import ClockChanged, JournalError, Start, Turn, digest_of, read_journal
+from raft_chaos.raft.messages import Record
+from raft_chaos.raft.node import Parts
+from raft_chaos.raft.replica import Output
+from raft_chaos.raft.wal import FILE, IDENTITY, MAGIC, Identity
 
 _decode_records = msgspec.msgpack.Decoder(list[Record]).decode
 

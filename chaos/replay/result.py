@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from raft.inputs import Input
-from raft.replica import Output
+from raft_chaos.raft.inputs import Input
+from raft_chaos.raft.replica import Output
 
 
 class ReplayError(Exception):

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import msgspec
 
-from chaos.schedule import load
-from chaos.settings import refuse_execution
-from chaos.sim.world import run_sim
-from chaos.vacuity import FAILED_FAST
-from invariants.events import RunEnded
-from invariants.rundir import RunDir, RunDirError, RunInfo
-from invariants.trace import Difference, digest, first_difference
-from raft.timing import Timing
+from raft_chaos.chaos.schedule import load
+from raft_chaos.chaos.settings import refuse_execution
+from raft_chaos.chaos.sim.world import run_sim
+from raft_chaos.chaos.vacuity import FAILED_FAST
+from raft_chaos.invariants.events import RunEnded
+from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
+from raft_chaos.invariants.trace import Difference, digest, first_difference
+from raft_chaos.raft.timing import Timing
 
 
 class SimReplay(msgspec.Struct, frozen=True):

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast, get_args
 
-from chaos.replay.incarnation import Incarnation, LivedTurn
-from chaos.replay.node import recorded_incarnations
-from chaos.replay.result import Difference, ReplayError
-from invariants.events import NodeEvent, NodeExited, encode
-from invariants.judge import judge_run
-from invariants.rundir import RunDir
-from invariants.verdict import Violation
-from raft.node import Parts
+from raft_chaos.chaos.replay.incarnation import Incarnation, LivedTurn
+from raft_chaos.chaos.replay.node import recorded_incarnations
+from raft_chaos.chaos.replay.result import Difference, ReplayError
+from raft_chaos.invariants.events import NodeEvent, NodeExited, encode
+from raft_chaos.invariants.judge import judge_run
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.invariants.verdict import Violation
+from raft_chaos.raft.node import Parts
 
 NODE_EVENTS: tuple[type, ...] = get_args(NodeEvent)
 

@@ -7,11 +7,11 @@ from itertools import groupby
 
 import msgspec
 
-from chaos.sim import words
-from raft.core import Core
-from raft.inputs import Input, Persisted, Received, Submitted, Ticked
-from raft.machine import decode_command
-from raft.replica import Output
+from raft_chaos.chaos.sim import words
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.inputs import Input, Persisted, Received, Submitted, Ticked
+from raft_chaos.raft.machine import decode_command
+from raft_chaos.raft.replica import Output
 
 LAST_ENTRIES = 5
 

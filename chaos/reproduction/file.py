@@ -17,12 +17,12 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import replace
 
-from chaos.execution.steps import Execution, ExecutionError, Start, check
-from chaos.mutants import MUTANTS
-from chaos.schedule import Schedule, ScheduleError, check_schedule
-from invariants.judge import Judge
-from invariants.verdict import Violation
-from raft.timing import Timing
+from raft_chaos.chaos.execution.steps import Execution, ExecutionError, Start, check
+from raft_chaos.chaos.mutants import MUTANTS
+from raft_chaos.chaos.schedule import Schedule, ScheduleError, check_schedule
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.verdict import Violation
+from raft_chaos.raft.timing import Timing
 
 REPRODUCTION_SCHEMA = 1
 INVARIANTS = tuple(verdict.invariant for verdict in Judge().verdicts())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from chaos.execution.player import Player
-from chaos.execution.steps import Execution
-from chaos.mutants import parts_of
-from chaos.reproduction.file import Expected, Origin, Reproduction
-from chaos.settings import commit, versions
-from chaos.shrink.executions import ExecutionShrinker
-from chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.execution.player import Player
+from raft_chaos.chaos.execution.steps import Execution
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.reproduction.file import Expected, Origin, Reproduction
+from raft_chaos.chaos.settings import commit, versions
+from raft_chaos.chaos.shrink.executions import ExecutionShrinker
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
 
 BUDGET_S = 20.0
 

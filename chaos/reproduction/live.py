@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from math import sqrt
 from pathlib import Path
 
-from chaos.live.run import run_live
-from chaos.reproduction.file import Reproduction, Scenario
-from chaos.reproduction.reproduce import Outcome, outcome_of
-from chaos.schedule import kind_of
-from chaos.schedule_config import LIVE_KINDS, ScheduleConfig
-from chaos.settings import Settings, describe, new_run_dir
-from invariants.rundir import RunDir
-from raft.timing import Timing
+from raft_chaos.chaos.live.run import run_live
+from raft_chaos.chaos.reproduction.file import Reproduction, Scenario
+from raft_chaos.chaos.reproduction.reproduce import Outcome, outcome_of
+from raft_chaos.chaos.schedule import kind_of
+from raft_chaos.chaos.schedule_config import LIVE_KINDS, ScheduleConfig
+from raft_chaos.chaos.settings import Settings, describe, new_run_dir
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft.timing import Timing
 
 Z_95 = 1.959964
 """The normal distribution's two-sided 95 % point."""

@@ -9,18 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from chaos.execution.player import Player
-from chaos.execution.steps import Execution
-from chaos.mutants import parts_of
-from chaos.reproduction.file import Reproduction, Scenario
-from chaos.sim.cluster import Driver
-from chaos.sim.memory_driver import MemoryDriver
-from chaos.sim.recorder import HISTORY_STREAM, LineSink, Stream
-from chaos.sim.run import VirtualRun
-from invariants import events, history
-from invariants.events import AnyEvent
-from invariants.history import Op
-from invariants.verdict import Verdict, Violation
+from raft_chaos.chaos.execution.player import Player
+from raft_chaos.chaos.execution.steps import Execution
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.reproduction.file import Reproduction, Scenario
+from raft_chaos.chaos.sim.cluster import Driver
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.sim.recorder import HISTORY_STREAM, LineSink, Stream
+from raft_chaos.chaos.sim.run import VirtualRun
+from raft_chaos.invariants import events, history
+from raft_chaos.invariants.events import AnyEvent
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.verdict import Verdict, Violation
 
 Outcome: TypeAlias = Literal["reproduced", "violated", "holds", "unknown"]
 

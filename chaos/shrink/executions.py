@@ -23,8 +23,8 @@ from itertools import combinations
 import msgspec
 from msgspec.structs import replace
 
-from chaos.execution.player import Manner, Player
-from chaos.execution.steps import (
+from raft_chaos.chaos.execution.player import Manner, Player
+from raft_chaos.chaos.execution.steps import (
     Crash,
     Deliver,
     Execution,
@@ -37,9 +37,9 @@ from chaos.execution.steps import (
     keep,
     without_times,
 )
-from chaos.mutants import parts_of
-from chaos.shrink.search import BudgetEndedError, NotReproducedError, Search, reduce
-from chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search, reduce
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
 
 FEWEST_NODES = 3
 """Fewer tolerate no failure, so nobody would run them."""

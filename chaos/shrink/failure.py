@@ -16,21 +16,21 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from chaos.execution.player import Player
-from chaos.execution.recording import record
-from chaos.execution.steps import Crash, Execution
-from chaos.mutants import parts_of
-from chaos.reproduction.file import Expected, Origin, Reproduction, Scenario
-from chaos.reproduction.reproduce import OF_LIVENESS, run_scenario
-from chaos.schedule import Schedule
-from chaos.shrink.anchors import Anchored, anchor, failing
-from chaos.shrink.executions import ExecutionShrinker
-from chaos.shrink.schedules import ScheduleCandidate, ScheduleShrinker
-from chaos.shrink.schedules import attempt as attempt_schedule
-from chaos.shrink.search import BudgetEndedError, NotReproducedError, Search
-from chaos.sim.memory_driver import MemoryDriver
-from invariants.verdict import Verdict, Violation
-from raft.timing import Timing
+from raft_chaos.chaos.execution.player import Player
+from raft_chaos.chaos.execution.recording import record
+from raft_chaos.chaos.execution.steps import Crash, Execution
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.reproduction.file import Expected, Origin, Reproduction, Scenario
+from raft_chaos.chaos.reproduction.reproduce import OF_LIVENESS, run_scenario
+from raft_chaos.chaos.schedule import Schedule
+from raft_chaos.chaos.shrink.anchors import Anchored, anchor, failing
+from raft_chaos.chaos.shrink.executions import ExecutionShrinker
+from raft_chaos.chaos.shrink.schedules import ScheduleCandidate, ScheduleShrinker
+from raft_chaos.chaos.shrink.schedules import attempt as attempt_schedule
+from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.invariants.verdict import Verdict, Violation
+from raft_chaos.raft.timing import Timing
 
 SHARE_OF_FIRST, SHARE_OF_SCHEDULE, SHARE_OF_ANCHORS = 0.4, 0.5, 0.5
 """Of the time that is left when it is their turn: a live run's execution, each search for a schedule, the anchors."""

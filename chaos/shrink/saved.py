@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from chaos.analysis import analyse
-from chaos.replay.as_sim import as_sim
-from chaos.reproduction.file import Origin
-from chaos.schedule import load
-from chaos.settings import settings_of
-from chaos.shrink.failure import Failure
-from invariants.rundir import RunDir
-from invariants.verdict import Verdict
+from raft_chaos.chaos.analysis import analyse
+from raft_chaos.chaos.replay.as_sim import as_sim
+from raft_chaos.chaos.reproduction.file import Origin
+from raft_chaos.chaos.schedule import load
+from raft_chaos.chaos.settings import settings_of
+from raft_chaos.chaos.shrink.failure import Failure
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.invariants.verdict import Verdict
 
 
 class NothingToShrinkError(Exception):

@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 from msgspec.structs import replace
 
-from chaos.mutants import parts_of
-from chaos.schedule import Fault, Schedule
-from chaos.shrink.search import BudgetEndedError, NotReproducedError, Search, reduce
-from chaos.shrink.simpler import (
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.schedule import Fault, Schedule
+from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search, reduce
+from raft_chaos.chaos.shrink.simpler import (
     earlier,
     fewer_clients,
     fewer_nodes,
@@ -31,11 +31,11 @@ from chaos.shrink.simpler import (
     simpler_headers,
     sooner,
 )
-from chaos.sim.memory_driver import MemoryDriver
-from chaos.sim.run import VirtualRun
-from chaos.streams import stream, stream_seed
-from invariants.events import FaultInjected
-from raft.timing import Timing
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.sim.run import VirtualRun
+from raft_chaos.chaos.streams import stream, stream_seed
+from raft_chaos.invariants.events import FaultInjected
+from raft_chaos.raft.timing import Timing
 
 FIRST_SEEDS = 40
 """Under so many seeds a schedule is tried at first: that of a live run never said what its network did."""

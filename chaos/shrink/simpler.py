@@ -10,9 +10,9 @@ from itertools import combinations
 
 from msgspec.structs import replace
 
-from chaos.actions import Action, Clock, Clog, Grudge, Kill, Network, Partition
-from chaos.schedule import Fault, Model, Operation, Schedule, When, kind_of
-from chaos.schedule_config import LIVE_KINDS
+from raft_chaos.chaos.actions import Action, Clock, Clog, Grudge, Kill, Network, Partition
+from raft_chaos.chaos.schedule import Fault, Model, Operation, Schedule, When, kind_of
+from raft_chaos.chaos.schedule_config import LIVE_KINDS
 
 PLAIN_MODEL = Model(latency_min_us=1_000, latency_max_us=1_000, sync_min_us=1_000, sync_max_us=1_000)
 FEWEST_NODES = 3

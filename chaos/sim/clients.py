@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chaos.client_records import OPERATION_TIMEOUT_S, RETRY_S, ClientRecord, History, Outcome
-from chaos.schedule import Operation
-from chaos.sim.cluster import VirtualCluster
-from chaos.sim.draws import Draws
-from chaos.sim.scheduler import Scheduler
-from raft.machine import Command, Result, encode_command
-from raft.replica import Reply
+from raft_chaos.chaos.client_records import OPERATION_TIMEOUT_S, RETRY_S, ClientRecord, History, Outcome
+from raft_chaos.chaos.schedule import Operation
+from raft_chaos.chaos.sim.cluster import VirtualCluster
+from raft_chaos.chaos.sim.draws import Draws
+from raft_chaos.chaos.sim.scheduler import Scheduler
+from raft_chaos.raft.machine import Command, Result, encode_command
+from raft_chaos.raft.replica import Reply
 
 OPERATION_TIMEOUT_US = round(OPERATION_TIMEOUT_S * 1e6)
 RETRY_US = round(RETRY_S * 1e6)

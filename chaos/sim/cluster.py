@@ -14,20 +14,20 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, Protocol, TypeAlias
 
-from chaos.cluster_view import ClusterView
-from chaos.schedule import Failpoint, Model
-from chaos.sim.draws import Draws
-from chaos.sim.network import Frame, SimNetwork
-from chaos.sim.node_clock import NodeClock, Segment
-from chaos.sim.scheduler import Scheduler
-from chaos.sim.stepped_node import StepConfig, StepReport
-from chaos.sim.trace import Trace
-from chaos.streams import stream_seed
-from invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
-from raft.node import EXIT_CRASHED, EXIT_REFUSED
-from raft.replica import Reply
-from raft.timing import Timing
-from raft.wal import CorruptLogError
+from raft_chaos.chaos.cluster_view import ClusterView
+from raft_chaos.chaos.schedule import Failpoint, Model
+from raft_chaos.chaos.sim.draws import Draws
+from raft_chaos.chaos.sim.network import Frame, SimNetwork
+from raft_chaos.chaos.sim.node_clock import NodeClock, Segment
+from raft_chaos.chaos.sim.scheduler import Scheduler
+from raft_chaos.chaos.sim.stepped_node import StepConfig, StepReport
+from raft_chaos.chaos.sim.trace import Trace
+from raft_chaos.chaos.streams import stream_seed
+from raft_chaos.invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
+from raft_chaos.raft.node import EXIT_CRASHED, EXIT_REFUSED
+from raft_chaos.raft.replica import Reply
+from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.wal import CorruptLogError
 
 State: TypeAlias = Literal["down", "up", "paused", "exited"]
 

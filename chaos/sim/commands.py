@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from chaos.mutants import MUTANTS, parts_of
-from chaos.sim import words
-from chaos.sim.hand_driven import Frame, HandDrivenCluster, NotPossibleError, Step
-from raft.timing import Timing
+from raft_chaos.chaos.mutants import MUTANTS, parts_of
+from raft_chaos.chaos.sim import words
+from raft_chaos.chaos.sim.hand_driven import Frame, HandDrivenCluster, NotPossibleError, Step
+from raft_chaos.raft.timing import Timing
 
 ELECTION_TIMEOUT_US = (150_000, 300_000)
 HEARTBEAT_US = 50_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from random import Random
 
-from chaos.streams import stream_seed
+from raft_chaos.chaos.streams import stream_seed
 
 BLOCK = 32
 

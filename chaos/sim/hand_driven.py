@@ -16,17 +16,17 @@ from typing import Any
 
 import msgspec
 
-from chaos.sim.cluster import obituary
-from chaos.sim.stepped_node import StepConfig, SteppedNode, StepReport
-from chaos.streams import stream_seed
-from invariants.events import HARNESS, Event, NodeExited, NodeKilled, NodeLaunched
-from invariants.judge import Judge
-from raft.disk import Disk, MemoryDisk
-from raft.machine import Command, encode_command
-from raft.messages import Append, Entry, HardState, Message, Record
-from raft.node import Parts
-from raft.timing import Timing
-from raft.wal import FILE, Identity, WriteAheadLog, decode_records
+from raft_chaos.chaos.sim.cluster import obituary
+from raft_chaos.chaos.sim.stepped_node import StepConfig, SteppedNode, StepReport
+from raft_chaos.chaos.streams import stream_seed
+from raft_chaos.invariants.events import HARNESS, Event, NodeExited, NodeKilled, NodeLaunched
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.raft.disk import Disk, MemoryDisk
+from raft_chaos.raft.machine import Command, encode_command
+from raft_chaos.raft.messages import Append, Entry, HardState, Message, Record
+from raft_chaos.raft.node import Parts
+from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.wal import FILE, Identity, WriteAheadLog, decode_records
 
 # A torn tail is cut with a line in the log of the server; here the step says it.
 logging.getLogger("raft").addHandler(logging.NullHandler())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from chaos.sim.stepped_node import StepConfig, SteppedNode
-from raft.disk import MemoryDisk
-from raft.node import Parts
+from raft_chaos.chaos.sim.stepped_node import StepConfig, SteppedNode
+from raft_chaos.raft.disk import MemoryDisk
+from raft_chaos.raft.node import Parts
 
 _recovery_log = logging.getLogger("raft.wal")
 

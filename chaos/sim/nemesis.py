@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from chaos import fault_book
-from chaos.actions import Clock, Clog, Kill, Network, Partition, Pause, Reset, SlowSync, keeps, restarts
-from chaos.cluster_view import ClusterView
-from chaos.fault_book import FaultBook
-from chaos.grudge import cut_links, resolve
-from chaos.schedule import AnchorEvent, Fault
-from chaos.sim.cluster import VirtualCluster
-from chaos.sim.scheduler import Scheduler
+from raft_chaos.chaos import fault_book
+from raft_chaos.chaos.actions import Clock, Clog, Kill, Network, Partition, Pause, Reset, SlowSync, keeps, restarts
+from raft_chaos.chaos.cluster_view import ClusterView
+from raft_chaos.chaos.fault_book import FaultBook
+from raft_chaos.chaos.grudge import cut_links, resolve
+from raft_chaos.chaos.schedule import AnchorEvent, Fault
+from raft_chaos.chaos.sim.cluster import VirtualCluster
+from raft_chaos.chaos.sim.scheduler import Scheduler
 
 LEADER_POLL_US = 10_000
 FAILPOINT_PATIENCE_US = 500_000

@@ -17,9 +17,9 @@ from typing import Any
 
 import msgspec
 
-from chaos.schedule import Model, Network
-from chaos.sim.draws import Draws
-from chaos.sim.scheduler import Scheduler
+from raft_chaos.chaos.schedule import Model, Network
+from raft_chaos.chaos.sim.draws import Draws
+from raft_chaos.chaos.sim.scheduler import Scheduler
 
 LATE_US = (1_000, 50_000)
 VERY_LATE_US = (50_000, 3_000_000)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias
 
-from invariants.rundir import RunDir
+from raft_chaos.invariants.rundir import RunDir
 
 FLUSHED_AT_ONCE = 1000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from invariants.verdict import Outcome
+from raft_chaos.invariants.verdict import Outcome
 
 
 class SeedResult(msgspec.Struct, kw_only=True, tag_field="kind", tag="seed"):

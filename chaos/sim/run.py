@@ -15,22 +15,22 @@ from itertools import count
 
 import msgspec
 
-from chaos.analysis import Analysis, Stats, conclude
-from chaos.client_records import History
-from chaos.cluster_view import ClusterView
-from chaos.fault_book import FaultBook
-from chaos.schedule import AnchorEvent, Operation, Schedule
-from chaos.sim.clients import Requests, VirtualClient
-from chaos.sim.cluster import Driver, VirtualCluster
-from chaos.sim.nemesis import VirtualNemesis
-from chaos.sim.recorder import LineSink
-from chaos.sim.scheduler import Scheduler
-from chaos.sim.trace import Trace
-from chaos.tally import Tally
-from chaos.vacuity import COMPLETED, FAILED_FAST
-from invariants.events import HARNESS, Phase, PhaseStarted, RunEnded
-from invariants.judge import Judge
-from raft.timing import Timing
+from raft_chaos.chaos.analysis import Analysis, Stats, conclude
+from raft_chaos.chaos.client_records import History
+from raft_chaos.chaos.cluster_view import ClusterView
+from raft_chaos.chaos.fault_book import FaultBook
+from raft_chaos.chaos.schedule import AnchorEvent, Operation, Schedule
+from raft_chaos.chaos.sim.clients import Requests, VirtualClient
+from raft_chaos.chaos.sim.cluster import Driver, VirtualCluster
+from raft_chaos.chaos.sim.nemesis import VirtualNemesis
+from raft_chaos.chaos.sim.recorder import LineSink
+from raft_chaos.chaos.sim.scheduler import Scheduler
+from raft_chaos.chaos.sim.trace import Trace
+from raft_chaos.chaos.tally import Tally
+from raft_chaos.chaos.vacuity import COMPLETED, FAILED_FAST
+from raft_chaos.invariants.events import HARNESS, Phase, PhaseStarted, RunEnded
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.raft.timing import Timing
 
 RECOVERY_TIMEOUTS = 40
 """Once all is healed, the longest election timeout this many times is the time in which everything owed is owed.

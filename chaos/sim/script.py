@@ -8,7 +8,7 @@
 
 A block is one or more command lines (`chaos.sim.commands`), then `----`, then the output until a blank line. A line
 that begins with a blank continues the command above it. To replay a file is to write it again with the output that
-comes now; the file is right if nothing changed. `python -m chaos.sim.script FILE ... [--rewrite]` does it.
+comes now; the file is right if nothing changed. `python -m raft_chaos.chaos.sim.script FILE ... [--rewrite]` does it.
 
 The form is that of etcd's datadriven tests.
 """
@@ -22,8 +22,8 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from chaos.sim.commands import CommandError, Commands
-from invariants.verdict import EXIT_USAGE, EXIT_VALID, EXIT_VIOLATED
+from raft_chaos.chaos.sim.commands import CommandError, Commands
+from raft_chaos.invariants.verdict import EXIT_USAGE, EXIT_VALID, EXIT_VIOLATED
 
 SEPARATOR = "----"
 
@@ -90,7 +90,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """0: all files say what comes now; 1: one does not; 254: one cannot be read or written."""
     parser = _Parser(
-        prog="python -m chaos.sim.script", description="Replays transcripts of a hand-driven Raft cluster."
+        prog="python -m raft_chaos.chaos.sim.script", description="Replays transcripts of a hand-driven Raft cluster."
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--rewrite", action="store_true", help="write what comes now into the files")

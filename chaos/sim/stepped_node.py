@@ -18,17 +18,17 @@ from typing import Any, Protocol
 import msgspec
 from msgspec.structs import replace
 
-from chaos.schedule import Failpoint
-from chaos.sim.node_clock import NodeClock
-from invariants.events import EntryApplied, Event, MessageReceived, MessageSent
-from raft.disk import Disk
-from raft.inputs import Input, Persisted, Received, Submitted, Ticked, apply
-from raft.journal import Start
-from raft.messages import Message
-from raft.node import Parts, make_replica
-from raft.replica import Output, Reply
-from raft.timing import Timing
-from raft.wal import FILE, Identity
+from raft_chaos.chaos.schedule import Failpoint
+from raft_chaos.chaos.sim.node_clock import NodeClock
+from raft_chaos.invariants.events import EntryApplied, Event, MessageReceived, MessageSent
+from raft_chaos.raft.disk import Disk
+from raft_chaos.raft.inputs import Input, Persisted, Received, Submitted, Ticked, apply
+from raft_chaos.raft.journal import Start
+from raft_chaos.raft.messages import Message
+from raft_chaos.raft.node import Parts, make_replica
+from raft_chaos.raft.replica import Output, Reply
+from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.wal import FILE, Identity
 
 
 class StepReport(msgspec.Struct):

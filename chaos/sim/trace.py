@@ -16,12 +16,12 @@ from typing import Any
 
 import msgspec
 
-from chaos.cluster_view import ClusterView
-from chaos.sim.recorder import HARNESS_STREAM, HISTORY_STREAM, LineSink, Stream
-from chaos.tally import Tally
-from invariants.events import AnyEvent, Event, HarnessEvent
-from invariants.history import Op, OpType
-from invariants.judge import Judge
+from raft_chaos.chaos.cluster_view import ClusterView
+from raft_chaos.chaos.sim.recorder import HARNESS_STREAM, HISTORY_STREAM, LineSink, Stream
+from raft_chaos.chaos.tally import Tally
+from raft_chaos.invariants.events import AnyEvent, Event, HarnessEvent
+from raft_chaos.invariants.history import Op, OpType
+from raft_chaos.invariants.judge import Judge
 
 HASHED_AT_ONCE = 2_000
 """Events and operations, which never change once they are made: one call for many costs less than many calls."""

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from chaos.sim.hand_driven import Frame, Step
-from invariants.events import (
+from raft_chaos.chaos.sim.hand_driven import Frame, Step
+from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryAppended,
     EntryApplied,
@@ -26,7 +26,7 @@ from invariants.events import (
     Started,
     VoteGranted,
 )
-from raft.messages import (
+from raft_chaos.raft.messages import (
     Append,
     AppendEntries,
     AppendEntriesReply,
@@ -37,7 +37,7 @@ from raft.messages import (
     RequestVoteReply,
     Truncate,
 )
-from raft.replica import Reply
+from raft_chaos.raft.replica import Reply
 
 SHOWN_TERMS = 12
 """So many terms in a row are said one by one."""

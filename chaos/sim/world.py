@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chaos.mutants import parts_of
-from chaos.schedule import Schedule, save
-from chaos.settings import Settings, describe, new_run_dir
-from chaos.sim.memory_driver import MemoryDriver
-from chaos.sim.recorder import Recorder
-from chaos.sim.result import SeedResult
-from chaos.sim.run import Simulated, VirtualRun
-from invariants.rundir import RunDir, RunInfo
-from raft.timing import Timing
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.schedule import Schedule, save
+from raft_chaos.chaos.settings import Settings, describe, new_run_dir
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.sim.recorder import Recorder
+from raft_chaos.chaos.sim.result import SeedResult
+from raft_chaos.chaos.sim.run import Simulated, VirtualRun
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.raft.timing import Timing
 
 
 class NotDeterministicError(Exception):

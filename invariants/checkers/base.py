@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
 
-from invariants.events import Event
-from invariants.verdict import Outcome, Verdict, Violation
+from raft_chaos.invariants.events import Event
+from raft_chaos.invariants.verdict import Outcome, Verdict, Violation
 
 KEPT_VIOLATIONS = 5
 """How many violations of one invariant are kept with their witness; all are counted."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from invariants.checkers.base import Checker, Handlers, who
-from invariants.checkers.client_keys import ClientKeys, Read, Write
-from invariants.events import EntryApplied
-from invariants.history import Op
-from invariants.verdict import Verdict
+from raft_chaos.invariants.checkers.base import Checker, Handlers, who
+from raft_chaos.invariants.checkers.client_keys import ClientKeys, Read, Write
+from raft_chaos.invariants.events import EntryApplied
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.verdict import Verdict
 
 
 class HistoryChecker(Checker):

@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from invariants.history import Op
+from raft_chaos.invariants.history import Op
 
 Shape: TypeAlias = Literal["unwritten", "register", "list", "mixed"]
 

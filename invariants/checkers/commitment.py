@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from invariants.checkers.base import Checker, Handlers, who
-from invariants.checkers.node_logs import ReportedLog, first_difference
-from invariants.events import CommitAdvanced, EntryAppended, EntryApplied, RoleChanged
+from raft_chaos.invariants.checkers.base import Checker, Handlers, who
+from raft_chaos.invariants.checkers.node_logs import ReportedLog, first_difference
+from raft_chaos.invariants.events import CommitAdvanced, EntryAppended, EntryApplied, RoleChanged
 
 
 class CommittedLog:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from invariants.checkers.base import Checker, Handlers, who
-from invariants.events import RoleChanged, Started, VoteGranted
+from raft_chaos.invariants.checkers.base import Checker, Handlers, who
+from raft_chaos.invariants.events import RoleChanged, Started, VoteGranted
 
 
 class ElectionSafety(Checker):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from invariants.checkers.base import Checker, Handlers
-from invariants.events import NodeExited, NodeLaunched
+from raft_chaos.invariants.checkers.base import Checker, Handlers
+from raft_chaos.invariants.events import NodeExited, NodeLaunched
 
 
 class UnexpectedExit(Checker):

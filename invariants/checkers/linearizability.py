@@ -10,14 +10,14 @@ log says breaks no promise by itself, if there is another order; it is told as a
 
 from __future__ import annotations
 
-from invariants.checkers.base import Checker
-from invariants.history import Op
-from invariants.linearizability import words
-from invariants.linearizability.check import check_with_order
-from invariants.linearizability.readers.aborted import aborted_read
-from invariants.linearizability.readers.history_file import HistoryError, Place
-from invariants.linearizability.readers.jsonl import history_of
-from invariants.verdict import Verdict
+from raft_chaos.invariants.checkers.base import Checker
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability.check import check_with_order
+from raft_chaos.invariants.linearizability.readers.aborted import aborted_read
+from raft_chaos.invariants.linearizability.readers.history_file import HistoryError, Place
+from raft_chaos.invariants.linearizability.readers.jsonl import history_of
+from raft_chaos.invariants.verdict import Verdict
 
 
 class Linearizability(Checker):

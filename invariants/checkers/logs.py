@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from invariants.checkers.base import Checker, Handlers, who
-from invariants.checkers.node_logs import ReportedLog
-from invariants.events import EntryAppended, LogTruncated, RoleChanged, Started
+from raft_chaos.invariants.checkers.base import Checker, Handlers, who
+from raft_chaos.invariants.checkers.node_logs import ReportedLog
+from raft_chaos.invariants.events import EntryAppended, LogTruncated, RoleChanged, Started
 
 
 class LeaderAppendOnly(Checker):

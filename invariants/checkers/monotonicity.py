@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from invariants.checkers.base import Checker, Handlers, who
-from invariants.checkers.node_logs import ReportedLog
-from invariants.events import CommitAdvanced, EntryAppended, EntryApplied, RoleChanged, Started, VoteGranted
+from raft_chaos.invariants.checkers.base import Checker, Handlers, who
+from raft_chaos.invariants.checkers.node_logs import ReportedLog
+from raft_chaos.invariants.events import CommitAdvanced, EntryAppended, EntryApplied, RoleChanged, Started, VoteGranted
 
 Termed = Started | RoleChanged | VoteGranted | EntryAppended | CommitAdvanced
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TypeAlias
 
-from invariants.checkers.base import Handlers
-from invariants.events import EntryAppended, LogTruncated, Started
+from raft_chaos.invariants.checkers.base import Handlers
+from raft_chaos.invariants.events import EntryAppended, LogTruncated, Started
 
 ReportedLog: TypeAlias = list[EntryAppended]
 

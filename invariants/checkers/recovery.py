@@ -12,9 +12,9 @@ both the index and the time only grow, so the last one speaks for all before it.
 
 from __future__ import annotations
 
-from invariants.checkers.base import Checker, Handlers
-from invariants.events import CommitAdvanced, EntryApplied, PhaseStarted, RunEnded, Started
-from invariants.verdict import Verdict
+from raft_chaos.invariants.checkers.base import Checker, Handlers
+from raft_chaos.invariants.events import CommitAdvanced, EntryApplied, PhaseStarted, RunEnded, Started
+from raft_chaos.invariants.verdict import Verdict
 
 LATE_SHARE = 10
 """The harness was on time if its sentinel was never later than a tenth of the bound."""

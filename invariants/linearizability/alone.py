@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from invariants.linearizability import words
-from invariants.linearizability.blocks import return_of
-from invariants.linearizability.operations import NOT_TOLD, Model, Operation
-from invariants.linearizability.values import frozen
+from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability.blocks import return_of
+from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Model, Operation
+from raft_chaos.invariants.linearizability.values import frozen
 
 
 def why_alone(operation: Operation, others: Sequence[Operation], model: Model) -> str | None:

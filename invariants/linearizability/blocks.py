@@ -32,8 +32,8 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from invariants.linearizability import words
-from invariants.linearizability.operations import Operation
+from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability.operations import Operation
 
 INFINITY = float("inf")
 

@@ -6,18 +6,18 @@ from collections.abc import Hashable, Iterable, Sequence
 
 import msgspec
 
-from invariants.linearizability import words
-from invariants.linearizability.alone import why_alone
-from invariants.linearizability.blocks import Violation, return_of
-from invariants.linearizability.collector import collector_paused
-from invariants.linearizability.cores import Reducer, describe
-from invariants.linearizability.malformed import refuse_malformed, refuse_mistyped
-from invariants.linearizability.operations import Answer, Model, Operation
-from invariants.linearizability.order import Disagreement, first_fault, out_of_time
-from invariants.linearizability.problem import Problem, parts
-from invariants.linearizability.search import InTurns
-from invariants.linearizability.stale import stale
-from invariants.linearizability.versions import decide
+from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability.alone import why_alone
+from raft_chaos.invariants.linearizability.blocks import Violation, return_of
+from raft_chaos.invariants.linearizability.collector import collector_paused
+from raft_chaos.invariants.linearizability.cores import Reducer, describe
+from raft_chaos.invariants.linearizability.malformed import refuse_malformed, refuse_mistyped
+from raft_chaos.invariants.linearizability.operations import Answer, Model, Operation
+from raft_chaos.invariants.linearizability.order import Disagreement, first_fault, out_of_time
+from raft_chaos.invariants.linearizability.problem import Problem, parts
+from raft_chaos.invariants.linearizability.search import InTurns
+from raft_chaos.invariants.linearizability.stale import stale
+from raft_chaos.invariants.linearizability.versions import decide
 
 BUDGET = 2_000_000
 """Steps of search for a whole history; a million take some ten seconds."""

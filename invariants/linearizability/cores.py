@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from invariants.linearizability.blocks import return_of
-from invariants.linearizability.operations import NOT_TOLD, Model, Operation
-from invariants.linearizability.problem import Part, Problem
-from invariants.linearizability.search import InTurns
-from invariants.linearizability.states import FIRST
-from invariants.linearizability.values import frozen
+from raft_chaos.invariants.linearizability.blocks import return_of
+from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Model, Operation
+from raft_chaos.invariants.linearizability.problem import Part, Problem
+from raft_chaos.invariants.linearizability.search import InTurns
+from raft_chaos.invariants.linearizability.states import FIRST
+from raft_chaos.invariants.linearizability.values import frozen
 
 FIRST_SLICE = 500
 HANDFUL = 8

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from invariants.linearizability.models import FUNCTIONS, REFUSABLE
-from invariants.linearizability.operations import Model, Operation, Status
+from raft_chaos.invariants.linearizability.models import FUNCTIONS, REFUSABLE
+from raft_chaos.invariants.linearizability.operations import Model, Operation, Status
 
 
 def refuse_unknown(model: object) -> None:

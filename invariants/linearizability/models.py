@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from invariants.linearizability.operations import NOT_TOLD, Function, Model, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Function, Model, Operation
 
 FUNCTIONS: Mapping[Model, tuple[Function, ...]] = {
     "register": ("read", "write", "cas"),

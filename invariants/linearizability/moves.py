@@ -29,8 +29,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from invariants.linearizability.problem import APPEND, CAS, NOT, READ, STRING, WRITE, Problem, Spare
-from invariants.linearizability.states import ELSE_LIST, ELSE_VALUE, NEVER
+from raft_chaos.invariants.linearizability.problem import APPEND, CAS, NOT, READ, STRING, WRITE, Problem, Spare
+from raft_chaos.invariants.linearizability.states import ELSE_LIST, ELSE_VALUE, NEVER
 
 Path: TypeAlias = "tuple[Path, int | tuple[int, ...]] | None"
 """What was placed, last first. `~task` became free: if it is placed nowhere else, it stands here, unseen. A tuple of

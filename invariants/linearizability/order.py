@@ -11,9 +11,9 @@ from collections.abc import Hashable, Iterable, Sequence
 
 import msgspec
 
-from invariants.linearizability import words
-from invariants.linearizability.models import PLAYS, Play
-from invariants.linearizability.operations import Model, Operation
+from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability.models import PLAYS, Play
+from raft_chaos.invariants.linearizability.operations import Model, Operation
 
 
 class Disagreement(msgspec.Struct, frozen=True):

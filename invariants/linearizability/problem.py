@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from invariants.linearizability.operations import NOT_TOLD, Model, Operation
-from invariants.linearizability.states import ELSE_LIST, ELSE_VALUE, FIRST, NEVER, States
-from invariants.linearizability.values import frozen
+from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Model, Operation
+from raft_chaos.invariants.linearizability.states import ELSE_LIST, ELSE_VALUE, FIRST, NEVER, States
+from raft_chaos.invariants.linearizability.values import frozen
 
 READ, NOT, STRING, WRITE, CAS, APPEND = range(6)
 """What an operation asks of the state, or does to it. READ: it is `a`. NOT: it is anything but `a`. STRING: it is one.

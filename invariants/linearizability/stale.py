@@ -12,11 +12,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
-from invariants.linearizability import words
-from invariants.linearizability.blocks import Violation, return_of
-from invariants.linearizability.operations import Operation
-from invariants.linearizability.problem import CAS, READ, WRITE, Problem
-from invariants.linearizability.states import FIRST, NEVER
+from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability.blocks import Violation, return_of
+from raft_chaos.invariants.linearizability.operations import Operation
+from raft_chaos.invariants.linearizability.problem import CAS, READ, WRITE, Problem
+from raft_chaos.invariants.linearizability.states import FIRST, NEVER
 
 BEFORE_ALL = float("-inf")
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Any
 
-from invariants.linearizability.operations import Model
-from invariants.linearizability.values import frozen
+from raft_chaos.invariants.linearizability.operations import Model
+from raft_chaos.invariants.linearizability.values import frozen
 
 FIRST, ELSE_VALUE, ELSE_LIST, NEVER = 0, 1, 2, -1
 """The state of an untouched key; the two lumps; and what no operation leads to."""

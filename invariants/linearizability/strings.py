@@ -11,9 +11,9 @@ from collections.abc import Hashable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from invariants.linearizability import words
-from invariants.linearizability.blocks import Members, Violation
-from invariants.linearizability.operations import Operation
+from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability.blocks import Members, Violation
+from raft_chaos.invariants.linearizability.operations import Operation
 
 
 class Generation(NamedTuple):

@@ -11,8 +11,8 @@ from collections.abc import Hashable, Sequence
 from itertools import chain
 from typing import Any, TypeAlias
 
-from invariants.linearizability import words
-from invariants.linearizability.blocks import (
+from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability.blocks import (
     Block,
     Members,
     Violation,
@@ -22,9 +22,9 @@ from invariants.linearizability.blocks import (
     witness,
     written,
 )
-from invariants.linearizability.operations import NOT_TOLD, Model, Operation
-from invariants.linearizability.strings import Parsed, parse
-from invariants.linearizability.values import frozen
+from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Model, Operation
+from raft_chaos.invariants.linearizability.strings import Parsed, parse
+from raft_chaos.invariants.linearizability.values import frozen
 
 Groups: TypeAlias = defaultdict[Hashable, list[Operation]]
 Decision: TypeAlias = list[Operation] | Violation | None

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from invariants.linearizability.operations import NOT_TOLD, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Operation
 
 SHOWN_ITEMS, SHOWN_CHARACTERS = 8, 60
 LONGEST_NAME = 40

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import log2
 
-from reports.window.content import Bar
+from raft_chaos.reports.window.content import Bar
 
 LONGEST_STEP = 6.0
 """How many times the shortest gap the longest one is drawn."""

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from invariants.linearizability import words
-from invariants.linearizability.blocks import return_of
-from invariants.linearizability.operations import Operation
-from invariants.linearizability.readers.history_file import Place, ReadHistory
-from reports.text import visible
+from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability.blocks import return_of
+from raft_chaos.invariants.linearizability.operations import Operation
+from raft_chaos.invariants.linearizability.readers.history_file import Place, ReadHistory
+from raft_chaos.reports.text import visible
 
 MOST_CORE = 24
 """A core is a handful; one that could not be made small is shown by its first operations."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from invariants.linearizability.readers.history_file import HistoryError
-from invariants.linearizability.readers.jsonl import history_of
-from invariants.rundir import RunDir
-from invariants.verdict import Verdict
-from reports.window.content import Window, window
-from reports.window.overlay import spans_of
+from raft_chaos.invariants.linearizability.readers.history_file import HistoryError
+from raft_chaos.invariants.linearizability.readers.jsonl import history_of
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.invariants.verdict import Verdict
+from raft_chaos.reports.window.content import Window, window
+from raft_chaos.reports.window.overlay import spans_of
 
 INVARIANT = "linearizability"
 

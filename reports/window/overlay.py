@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from invariants.events import AnyEvent, NodeExited, NodeKilled, RoleChanged
-from invariants.rundir import RunDir
-from reports.faults import fault_rows
-from reports.window.content import Span
+from raft_chaos.invariants.events import AnyEvent, NodeExited, NodeKilled, RoleChanged
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.reports.faults import fault_rows
+from raft_chaos.reports.window.content import Span
 
 
 def spans_of(run: RunDir) -> list[Span]:

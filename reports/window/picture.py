@@ -10,10 +10,10 @@ import textwrap
 from collections.abc import Iterator
 from html import escape
 
-from invariants.linearizability import words
-from reports.text import count, visible
-from reports.window.axis import Axis
-from reports.window.content import Bar, Span, Window
+from raft_chaos.invariants.linearizability import words
+from raft_chaos.reports.text import count, visible
+from raft_chaos.reports.window.axis import Axis
+from raft_chaos.reports.window.content import Bar, Span, Window
 
 WIDTH, LEFT, RIGHT, ROW, TOP = 1000, 330, 24, 24, 44
 LONGEST_LABEL = 44

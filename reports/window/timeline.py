@@ -13,9 +13,9 @@ A bar that ends in > has no end: the operation may happen at any later time, or 
 
 from __future__ import annotations
 
-from reports.text import visible
-from reports.window.axis import Axis
-from reports.window.content import Bar, Span, Window, during
+from raft_chaos.reports.text import visible
+from raft_chaos.reports.window.axis import Axis
+from raft_chaos.reports.window.content import Bar, Span, Window, during
 
 LONGEST_TEXT, SHORTEST_TEXT = 60, 24
 NARROWEST_BARS = 20

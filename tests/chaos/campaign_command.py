@@ -7,8 +7,8 @@ from pathlib import Path
 
 from seed_runs import settings
 
-from chaos.cli.campaign import run_campaign
-from chaos.cli.common import parse_seeds
+from raft_chaos.chaos.cli.campaign import run_campaign
+from raft_chaos.chaos.cli.common import parse_seeds
 
 if __name__ == "__main__":
     sys.exit(run_campaign(settings(), parse_seeds(sys.argv[2]), 2, Path(sys.argv[1]), None, None, False, False))

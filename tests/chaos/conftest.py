@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.cli.app import main
+from raft_chaos.chaos.cli.app import main
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

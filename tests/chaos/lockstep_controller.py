@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from chaos.lockstep.run import run_lockstep
-from chaos.schedule import Header, Operation, Schedule
-from invariants.rundir import RunDir, RunInfo
-from raft.timing import Timing
+from raft_chaos.chaos.lockstep.run import run_lockstep
+from raft_chaos.chaos.schedule import Header, Operation, Schedule
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.raft.timing import Timing
 
 HOUR_US = 3_600_000_000
 

@@ -24,11 +24,11 @@ from scenario_steps import (
     win,
 )
 
-from invariants.history import Op
-from raft.machine import Command, encode_command
-from raft.node import Parts
-from raft.replica import Reply
-from raft.timing import Timing
+from raft_chaos.invariants.history import Op
+from raft_chaos.raft.machine import Command, encode_command
+from raft_chaos.raft.node import Parts
+from raft_chaos.raft.replica import Reply
+from raft_chaos.raft.timing import Timing
 
 Scenario: TypeAlias = Callable[[Parts], Observed]
 

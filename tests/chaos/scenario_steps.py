@@ -14,11 +14,11 @@ from typing import TypeAlias
 
 from cluster import TIMING, Cluster
 
-from invariants.events import HARNESS, Event, PhaseStarted, RunEnded
-from invariants.history import Op
-from raft.messages import Entry
-from raft.node import Parts
-from raft.timing import Timing
+from raft_chaos.invariants.events import HARNESS, Event, PhaseStarted, RunEnded
+from raft_chaos.invariants.history import Op
+from raft_chaos.raft.messages import Entry
+from raft_chaos.raft.node import Parts
+from raft_chaos.raft.timing import Timing
 
 Observed: TypeAlias = list[Event | Op]
 

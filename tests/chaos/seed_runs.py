@@ -12,13 +12,13 @@ from pathlib import Path
 
 import msgspec
 
-from chaos.campaign import Campaign, SeedEnd
-from chaos.campaign_file import CampaignEnd, CampaignHeader, CampaignLine, SeedFailed
-from chaos.schedule_config import ScheduleConfig
-from chaos.settings import Settings
-from chaos.sim.result import SeedResult
-from chaos.sim.world import run_seed
-from raft.timing import Timing
+from raft_chaos.chaos.campaign import Campaign, SeedEnd
+from raft_chaos.chaos.campaign_file import CampaignEnd, CampaignHeader, CampaignLine, SeedFailed
+from raft_chaos.chaos.schedule_config import ScheduleConfig
+from raft_chaos.chaos.settings import Settings
+from raft_chaos.chaos.sim.result import SeedResult
+from raft_chaos.chaos.sim.world import run_seed
+from raft_chaos.raft.timing import Timing
 
 ALWAYS_CONVICTED = "vote_not_persisted"
 """Its schedules kill leaders, and who forgets a vote then votes twice."""

@@ -20,8 +20,8 @@ from typing import TypeVar
 
 import psutil
 
-from chaos.schedule import Fault, Header, Operation, Promise, Schedule, save
-from invariants.rundir import RunDir
+from raft_chaos.chaos.schedule import Fault, Header, Operation, Promise, Schedule, save
+from raft_chaos.invariants.rundir import RunDir
 
 RAFT_CHAOS = str(Path(sys.executable).with_name("raft-chaos"))
 PATIENCE_S = 30.0

@@ -8,24 +8,24 @@ from typing import Any, TypeVar
 
 from short_runs import schedule
 
-from chaos.cluster_view import ClusterView
-from chaos.mutants import parts_of
-from chaos.schedule import Action, AnchorEvent, Fault, Kill, Model, Partition, Schedule, When
-from chaos.sim.cluster import VirtualCluster
-from chaos.sim.memory_driver import MemoryDriver
-from chaos.sim.network import Counters, Frame, SimNetwork
-from chaos.sim.run import Simulated, VirtualRun
-from chaos.sim.scheduler import Scheduler
-from chaos.sim.trace import Trace
-from chaos.sim.world import run_sim
-from chaos.tally import Tally
-from invariants.events import AnyEvent, Event
-from invariants.history import Op
-from invariants.judge import Judge
-from invariants.rundir import RunDir, RunInfo
-from raft.node import Parts
-from raft.replica import Reply
-from raft.timing import Timing
+from raft_chaos.chaos.cluster_view import ClusterView
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.schedule import Action, AnchorEvent, Fault, Kill, Model, Partition, Schedule, When
+from raft_chaos.chaos.sim.cluster import VirtualCluster
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.sim.network import Counters, Frame, SimNetwork
+from raft_chaos.chaos.sim.run import Simulated, VirtualRun
+from raft_chaos.chaos.sim.scheduler import Scheduler
+from raft_chaos.chaos.sim.trace import Trace
+from raft_chaos.chaos.sim.world import run_sim
+from raft_chaos.chaos.tally import Tally
+from raft_chaos.invariants.events import AnyEvent, Event
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.raft.node import Parts
+from raft_chaos.raft.replica import Reply
+from raft_chaos.raft.timing import Timing
 
 TIMING = Timing(30_000, 60_000, 10_000)
 LONGEST_US = TIMING.election_timeout_max_us

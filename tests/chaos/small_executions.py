@@ -8,13 +8,24 @@ from typing import Any
 
 from stepped_runs import NODES, TIMING, stormy
 
-from chaos.execution.player import Manner, Played, Player
-from chaos.execution.recording import record
-from chaos.execution.steps import Call, Deliver, Execution, Invoke, Persist, Return, Start, Step, Submit, Timeout
-from chaos.mutants import parts_of
-from chaos.schedule import Clock, Schedule
-from chaos.sim.memory_driver import MemoryDriver
-from chaos.sim.recorder import Stream
+from raft_chaos.chaos.execution.player import Manner, Played, Player
+from raft_chaos.chaos.execution.recording import record
+from raft_chaos.chaos.execution.steps import (
+    Call,
+    Deliver,
+    Execution,
+    Invoke,
+    Persist,
+    Return,
+    Start,
+    Step,
+    Submit,
+    Timeout,
+)
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.schedule import Clock, Schedule
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.sim.recorder import Stream
 
 PUT = Call("c0/0", "c0", 0, "put", "x", "c0.0", 1, value="1")
 GET = Call("c1/0", "c1", 1, "get", "x", "c1.1", 1)

@@ -6,8 +6,8 @@ from functools import cache
 
 from stepped_runs import TIMING, stormy
 
-from chaos.reproduction.file import Origin, Reproduction
-from chaos.shrink.failure import Failure, Shrinker, Shrunk
+from raft_chaos.chaos.reproduction.file import Origin, Reproduction
+from raft_chaos.chaos.shrink.failure import Failure, Shrinker, Shrunk
 
 VOTE = ("vote_not_persisted", "one_vote_per_term")
 STUCK = ("commit_loop_break", "recovery")

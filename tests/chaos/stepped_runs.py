@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from chaos.generate import FAULT_KINDS, ScheduleConfig, generate
-from chaos.lockstep.run import run_lockstep
-from chaos.mutants import parts_of
-from chaos.schedule import Clock, Clog, Fault, Kill, Network, Reset, Schedule, SlowSync, When
-from chaos.sim.cluster import Driver, obituary
-from chaos.sim.memory_driver import MemoryDriver
-from chaos.sim.run import Simulated, VirtualRun
-from chaos.sim.stepped_node import StepConfig
-from invariants.rundir import RunDir, RunInfo
-from raft.timing import Timing
+from raft_chaos.chaos.generate import FAULT_KINDS, ScheduleConfig, generate
+from raft_chaos.chaos.lockstep.run import run_lockstep
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.schedule import Clock, Clog, Fault, Kill, Network, Reset, Schedule, SlowSync, When
+from raft_chaos.chaos.sim.cluster import Driver, obituary
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.sim.run import Simulated, VirtualRun
+from raft_chaos.chaos.sim.stepped_node import StepConfig
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.raft.timing import Timing
 
 TIMING = Timing(30_000, 60_000, 10_000)
 NODES = ["n1", "n2", "n3"]

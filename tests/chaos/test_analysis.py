@@ -6,10 +6,10 @@ import msgspec
 import pytest
 from short_runs import schedule
 
-from chaos.analysis import Analysis, Tally, conclude
-from chaos.schedule import Operation, Schedule
-from chaos.vacuity import COMPLETED
-from invariants.events import (
+from raft_chaos.chaos.analysis import Analysis, Tally, conclude
+from raft_chaos.chaos.schedule import Operation, Schedule
+from raft_chaos.chaos.vacuity import COMPLETED
+from raft_chaos.invariants.events import (
     HARNESS,
     CommitAdvanced,
     EntryApplied,
@@ -23,8 +23,8 @@ from invariants.events import (
     RunEnded,
     Started,
 )
-from invariants.history import Op
-from invariants.verdict import Outcome, Verdict
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.verdict import Outcome, Verdict
 
 
 def started(node: str, inc: int) -> Started:

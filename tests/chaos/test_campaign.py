@@ -26,8 +26,8 @@ from seed_runs import (
 )
 from short_runs import eventually, lives
 
-from chaos.campaign import MOST_FAILED, Campaign, SeedEnd
-from chaos.campaign_file import (
+from raft_chaos.chaos.campaign import MOST_FAILED, Campaign, SeedEnd
+from raft_chaos.chaos.campaign_file import (
     CampaignEnd,
     CampaignError,
     CampaignHeader,
@@ -35,11 +35,11 @@ from chaos.campaign_file import (
     describe_campaign,
     seed_ranges,
 )
-from chaos.settings import Settings
-from chaos.sim.result import SeedResult
-from chaos.sim.world import run_seed
-from chaos.worker_pool import WorkerPool
-from invariants.rundir import RunDir
+from raft_chaos.chaos.settings import Settings
+from raft_chaos.chaos.sim.result import SeedResult
+from raft_chaos.chaos.sim.world import run_seed
+from raft_chaos.chaos.worker_pool import WorkerPool
+from raft_chaos.invariants.rundir import RunDir
 
 THREADS: Callable[[], Executor] = partial(ThreadPoolExecutor, 2)
 WORKERS: Callable[[], Executor] = partial(WorkerPool, 2)

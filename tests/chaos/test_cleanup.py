@@ -20,9 +20,9 @@ from short_runs import (
     schedule,
 )
 
-from chaos.schedule import Fault, Pause, When
-from invariants.events import AnyEvent, NodePaused, RunEnded, decode
-from invariants.rundir import RunDir
+from raft_chaos.chaos.schedule import Fault, Pause, When
+from raft_chaos.invariants.events import AnyEvent, NodePaused, RunEnded, decode
+from raft_chaos.invariants.rundir import RunDir
 
 pytestmark = pytest.mark.live
 

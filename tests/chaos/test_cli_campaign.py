@@ -16,12 +16,12 @@ from rich.console import Console
 from seed_runs import ALWAYS_CONVICTED, settings
 from short_runs import Background, background, eventually
 
-from chaos.campaign import Campaign
-from chaos.cli.campaign import MOST_SHOWN, CampaignView, Progress, run_campaign
-from chaos.settings import Settings
-from chaos.sim.result import SeedResult
-from invariants.rundir import RunDir
-from reports.seeds import SeedTotals
+from raft_chaos.chaos.campaign import Campaign
+from raft_chaos.chaos.cli.campaign import MOST_SHOWN, CampaignView, Progress, run_campaign
+from raft_chaos.chaos.settings import Settings
+from raft_chaos.chaos.sim.result import SeedResult
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.reports.seeds import SeedTotals
 
 MANY = 1_000_000
 """No test waits for so many seeds."""

@@ -11,9 +11,9 @@ from typing import Any, NoReturn, TypeAlias
 import pytest
 from sim_runs import TWO_LEADERS, recorded, short
 
-from chaos.cli import check_history
-from invariants.linearizability.check import Compared
-from invariants.linearizability.operations import Answer, Operation
+from raft_chaos.chaos.cli import check_history
+from raft_chaos.invariants.linearizability.check import Compared
+from raft_chaos.invariants.linearizability.operations import Answer, Operation
 
 Called: TypeAlias = Callable[..., tuple[int, list[str], str]]
 

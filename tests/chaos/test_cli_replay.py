@@ -16,11 +16,11 @@ import pytest
 from short_runs import PATIENCE_S, RAFT_CHAOS
 from stepped_runs import NODES, TIMING, stormy
 
-from chaos.cli.app import main
-from chaos.lockstep.run import run_lockstep
-from chaos.sim.world import run_sim
-from invariants.events import decode
-from invariants.rundir import RunDir, RunInfo
+from raft_chaos.chaos.cli.app import main
+from raft_chaos.chaos.lockstep.run import run_lockstep
+from raft_chaos.chaos.sim.world import run_sim
+from raft_chaos.invariants.events import decode
+from raft_chaos.invariants.rundir import RunDir, RunInfo
 
 pytestmark = pytest.mark.live
 

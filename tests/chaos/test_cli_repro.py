@@ -14,7 +14,7 @@ from short_runs import PATIENCE_S, RAFT_CHAOS, background, eventually, only_run,
 from small_executions import recorded
 from small_reproductions import STUCK, VOTE, reproduction
 
-from chaos.reproduction.file import save
+from raft_chaos.chaos.reproduction.file import save
 
 Command: TypeAlias = Callable[..., tuple[int, str, str]]
 DIGEST = reproduction().expected.trace_sha256

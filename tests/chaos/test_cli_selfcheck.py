@@ -12,12 +12,12 @@ from typing import TypeAlias
 import pytest
 from short_runs import RAFT_CHAOS, Background, background, eventually
 
-from chaos.cli.app import app
-from chaos.cli.selfcheck import Totals, _text
-from chaos.selfcheck import Checked
-from chaos.selfcheck_worker import Answer
-from chaos.settings import program
-from invariants.rundir import RunDir
+from raft_chaos.chaos.cli.app import app
+from raft_chaos.chaos.cli.selfcheck import Totals, _text
+from raft_chaos.chaos.selfcheck import Checked
+from raft_chaos.chaos.selfcheck_worker import Answer
+from raft_chaos.chaos.settings import program
+from raft_chaos.invariants.rundir import RunDir
 
 pytestmark = pytest.mark.live
 

@@ -12,8 +12,8 @@ import pytest
 from short_runs import only_run, raft_chaos
 from sim_runs import short
 
-from chaos.reproduction.file import load
-from chaos.schedule import save
+from raft_chaos.chaos.reproduction.file import load
+from raft_chaos.chaos.schedule import save
 
 Command: TypeAlias = Callable[..., tuple[int, str, str]]
 

@@ -12,8 +12,8 @@ from typing import TypeAlias
 import pytest
 from short_runs import RAFT_CHAOS
 
-from invariants import events, history
-from invariants.events import (
+from raft_chaos.invariants import events, history
+from raft_chaos.invariants.events import (
     HARNESS,
     CommitAdvanced,
     Event,
@@ -23,9 +23,9 @@ from invariants.events import (
     RoleChanged,
     Started,
 )
-from invariants.history import Op
-from invariants.rundir import RunDir, RunInfo
-from invariants.trace import KINDS, trace_sha256
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.trace import KINDS, trace_sha256
 
 Called: TypeAlias = Callable[..., tuple[int, list[str], str]]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from chaos.client_records import ClientRecord, History, Outcome
-from chaos.schedule import Operation
-from invariants.history import Op
+from raft_chaos.chaos.client_records import ClientRecord, History, Outcome
+from raft_chaos.chaos.schedule import Operation
+from raft_chaos.invariants.history import Op
 
 
 def put(number: int) -> Operation:

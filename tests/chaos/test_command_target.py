@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from short_runs import only_run, raft_chaos, saved, schedule
 
-from chaos.schedule import Fault, Kill, When
-from chaos.target import CommandTarget, TargetError
-from invariants.events import NodeExited
-from invariants.rundir import RunDir
+from raft_chaos.chaos.schedule import Fault, Kill, When
+from raft_chaos.chaos.target import CommandTarget, TargetError
+from raft_chaos.invariants.events import NodeExited
+from raft_chaos.invariants.rundir import RunDir
 
 SERVER = [sys.executable, str(Path(__file__).with_name("wrong_server.py"))]
 KILLS = [

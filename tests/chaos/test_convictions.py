@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from short_runs import only_run, raft_chaos, saved, schedule
 
-from chaos.schedule import Action, Fault, Grudge, Kill, Partition, SlowSync, When
-from invariants.events import PhaseStarted, RunEnded
+from raft_chaos.chaos.schedule import Action, Fault, Grudge, Kill, Partition, SlowSync, When
+from raft_chaos.invariants.events import PhaseStarted, RunEnded
 
 pytestmark = pytest.mark.live
 

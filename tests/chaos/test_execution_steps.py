@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from small_executions import ELECTION, GET, PUT, WRITE, execution
 from stepped_runs import NODES
 
-from chaos.execution.steps import (
+from raft_chaos.chaos.execution.steps import (
     MOST_US,
     Call,
     Crash,
@@ -31,7 +31,7 @@ from chaos.execution.steps import (
     keep,
     without_times,
 )
-from invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched, NodePaused, PhaseStarted
+from raft_chaos.invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched, NodePaused, PhaseStarted
 
 WHOLE = execution((*ELECTION, *WRITE))
 

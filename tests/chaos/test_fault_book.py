@@ -6,10 +6,22 @@ from collections.abc import Callable
 
 import pytest
 
-from chaos import fault_book
-from chaos.fault_book import FaultBook, Seen, Span
-from chaos.schedule import Action, Clock, Clog, Fault, Grudge, Kill, Network, Partition, Pause, SlowSync, When
-from invariants.events import HARNESS, FaultHealed, FaultInjected, HarnessEvent
+from raft_chaos.chaos import fault_book
+from raft_chaos.chaos.fault_book import FaultBook, Seen, Span
+from raft_chaos.chaos.schedule import (
+    Action,
+    Clock,
+    Clog,
+    Fault,
+    Grudge,
+    Kill,
+    Network,
+    Partition,
+    Pause,
+    SlowSync,
+    When,
+)
+from raft_chaos.invariants.events import HARNESS, FaultHealed, FaultInjected, HarnessEvent
 
 NODES = ["n1", "n2", "n3"]
 DONE, IDLE = Seen(True, "it worked"), Seen(False, "nothing was seen")

@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos.draw_operations import KEY_LIFE_US
-from chaos.generate import LIVE_KINDS, FaultKind, ScheduleConfig, drawn, generate
-from chaos.schedule import (
+from raft_chaos.chaos.draw_operations import KEY_LIFE_US
+from raft_chaos.chaos.generate import LIVE_KINDS, FaultKind, ScheduleConfig, drawn, generate
+from raft_chaos.chaos.schedule import (
     Fault,
     Kill,
     Network,
@@ -27,7 +27,7 @@ from chaos.schedule import (
     load,
     save,
 )
-from chaos.streams import stream, stream_seed
+from raft_chaos.chaos.streams import stream, stream_seed
 
 LONG, SHORT = ScheduleConfig(), ScheduleConfig(duration_s=6, warmup_s=1)
 TIMEOUT_US = LONG.election_timeout_us_max
@@ -35,7 +35,7 @@ SEEDS = range(40)
 
 GENERATE = """
 import sys, msgspec
-from chaos.generate import ScheduleConfig, generate
+from raft_chaos.chaos.generate import ScheduleConfig, generate
 sys.stdout.buffer.write(msgspec.json.encode(generate(812, ScheduleConfig(duration_s=40))))
 """
 

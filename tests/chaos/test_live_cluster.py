@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 from short_runs import eventually
 
-from chaos.live.cluster import LiveCluster
-from chaos.live.processes import Supervisor
-from chaos.live.proxy import ProxyClient, proxy_main
-from chaos.live.watcher import Watcher
-from chaos.target import CommandTarget, RaftTarget, Target
-from invariants.events import HarnessEvent, NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
-from invariants.rundir import RunDir
-from raft.host import monotonic_us
-from raft.timing import Timing
+from raft_chaos.chaos.live.cluster import LiveCluster
+from raft_chaos.chaos.live.processes import Supervisor
+from raft_chaos.chaos.live.proxy import ProxyClient, proxy_main
+from raft_chaos.chaos.live.watcher import Watcher
+from raft_chaos.chaos.target import CommandTarget, RaftTarget, Target
+from raft_chaos.invariants.events import HarnessEvent, NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft.host import monotonic_us
+from raft_chaos.raft.timing import Timing
 
 pytestmark = pytest.mark.live
 

@@ -11,18 +11,18 @@ import msgspec
 import pytest
 from short_runs import schedule
 
-from chaos.analysis import analyse
-from chaos.generate import ScheduleConfig, generate
-from chaos.live.run import Snapshot, Watch, run_live
-from chaos.schedule import load
-from chaos.settings import Settings, describe
-from chaos.target import RaftTarget
-from invariants.events import NodeKilled, NodeLaunched, PhaseStarted, RunEnded
-from invariants.judge import Judge
-from invariants.rundir import RunDir, RunDirError, RunInfo
-from invariants.verdict import Outcome, Verdict
-from raft.timing import Timing
-from reports.write import render
+from raft_chaos.chaos.analysis import analyse
+from raft_chaos.chaos.generate import ScheduleConfig, generate
+from raft_chaos.chaos.live.run import Snapshot, Watch, run_live
+from raft_chaos.chaos.schedule import load
+from raft_chaos.chaos.settings import Settings, describe
+from raft_chaos.chaos.target import RaftTarget
+from raft_chaos.invariants.events import NodeKilled, NodeLaunched, PhaseStarted, RunEnded
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
+from raft_chaos.invariants.verdict import Outcome, Verdict
+from raft_chaos.raft.timing import Timing
+from raft_chaos.reports.write import render
 
 pytestmark = pytest.mark.live
 

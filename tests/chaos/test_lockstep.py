@@ -13,15 +13,15 @@ import pytest
 from short_runs import lives
 from stepped_runs import config, in_lockstep, in_sim, last_words, stormy, torn_and_damaged
 
-from chaos.live.processes import Supervisor
-from chaos.lockstep.driver import LockstepDriver
-from chaos.lockstep.gate import DivergenceError
-from chaos.mutants import SABOTAGES
-from chaos.schedule import Kill
-from chaos.sim.memory_driver import MemoryDriver
-from invariants.rundir import RunDir
-from raft.node import EXIT_CRASHED, EXIT_REFUSED, Parts
-from raft.wal import FILE
+from raft_chaos.chaos.live.processes import Supervisor
+from raft_chaos.chaos.lockstep.driver import LockstepDriver
+from raft_chaos.chaos.lockstep.gate import DivergenceError
+from raft_chaos.chaos.mutants import SABOTAGES
+from raft_chaos.chaos.schedule import Kill
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft.node import EXIT_CRASHED, EXIT_REFUSED, Parts
+from raft_chaos.raft.wal import FILE
 
 pytestmark = pytest.mark.live
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from short_runs import Background, accepts, background, eventually
 
-from invariants.events import Event
-from invariants.rundir import RunDir
+from raft_chaos.invariants.events import Event
+from raft_chaos.invariants.rundir import RunDir
 
 pytestmark = pytest.mark.live
 

@@ -7,10 +7,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from chaos.lockstep import gate as module
-from chaos.lockstep.gate import DivergenceError, Gate
-from raft.codec import PROTOCOL_VERSION, Envelope, FrameBuffer, Hello, decode_envelope, decode_hello, encode_frame
-from raft.messages import RequestVote
+from raft_chaos.chaos.lockstep import gate as module
+from raft_chaos.chaos.lockstep.gate import DivergenceError, Gate
+from raft_chaos.raft.codec import (
+    PROTOCOL_VERSION,
+    Envelope,
+    FrameBuffer,
+    Hello,
+    decode_envelope,
+    decode_hello,
+    encode_frame,
+)
+from raft_chaos.raft.messages import RequestVote
 
 
 def hello(node: str, incarnation: int) -> bytes:

@@ -10,12 +10,12 @@ import pytest
 from mutant_scenarios import SCENARIOS, Observed
 from random_schedule import RandomSchedule, Safety
 
-from chaos.mutants import MUTANTS, Mutant
-from invariants.history import Op
-from invariants.judge import Judge
-from invariants.verdict import Outcome
-from raft.core import Core
-from raft.node import Parts
+from raft_chaos.chaos.mutants import MUTANTS, Mutant
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.verdict import Outcome
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.node import Parts
 
 EVERY_MUTANT = pytest.mark.parametrize("mutant", MUTANTS.values(), ids=list(MUTANTS))
 

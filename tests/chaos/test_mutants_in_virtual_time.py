@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from chaos.generate import FAULT_KINDS, ScheduleConfig
-from chaos.lockstep.run import run_lockstep
-from chaos.mutants import MUTANTS
-from chaos.settings import Settings, describe
-from chaos.sim.world import run_sim
-from invariants.judge import Judge
-from invariants.rundir import RunDir, RunInfo
-from invariants.trace import first_difference
-from raft.timing import Timing
+from raft_chaos.chaos.generate import FAULT_KINDS, ScheduleConfig
+from raft_chaos.chaos.lockstep.run import run_lockstep
+from raft_chaos.chaos.mutants import MUTANTS
+from raft_chaos.chaos.settings import Settings, describe
+from raft_chaos.chaos.sim.world import run_sim
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.trace import first_difference
+from raft_chaos.raft.timing import Timing
 
 TIMING = Timing(150_000, 300_000, 50_000)
 

@@ -20,9 +20,9 @@ from sim_runs import fault, short
 from small_executions import ELECTION, GET, PUT, WRITE, Lines, execution, play, player, recorded, without_clocks
 from stepped_runs import NODES, TIMING, stormy
 
-from chaos.execution.player import STEP_US, Manner, NotPlayableError, Player
-from chaos.execution.recording import record
-from chaos.execution.steps import (
+from raft_chaos.chaos.execution.player import STEP_US, Manner, NotPlayableError, Player
+from raft_chaos.chaos.execution.recording import record
+from raft_chaos.chaos.execution.steps import (
     OUTSIDE,
     Crash,
     Deliver,
@@ -41,17 +41,17 @@ from chaos.execution.steps import (
     keep,
     without_times,
 )
-from chaos.live.processes import Supervisor
-from chaos.lockstep.driver import LockstepDriver
-from chaos.mutants import parts_of
-from chaos.schedule import Clock, Kill, Partition, Pause, Schedule
-from chaos.sim.memory_driver import MemoryDriver
-from chaos.sim.run import VirtualRun
-from invariants.events import HARNESS, PhaseStarted
-from invariants.rundir import RunDir
-from invariants.verdict import Verdict
-from raft.disk import MemoryDisk
-from raft.wal import FILE
+from raft_chaos.chaos.live.processes import Supervisor
+from raft_chaos.chaos.lockstep.driver import LockstepDriver
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.schedule import Clock, Kill, Partition, Pause, Schedule
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.sim.run import VirtualRun
+from raft_chaos.invariants.events import HARNESS, PhaseStarted
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.invariants.verdict import Verdict
+from raft_chaos.raft.disk import MemoryDisk
+from raft_chaos.raft.wal import FILE
 
 SEEDS = (8, 14, 20)
 COMMITTED = execution((*ELECTION, *WRITE))

@@ -13,8 +13,8 @@ import pytest
 from msgspec.structs import replace
 from small_executions import play, recorded
 
-from chaos.actions import Failpoint
-from chaos.execution.steps import (
+from raft_chaos.chaos.actions import Failpoint
+from raft_chaos.chaos.execution.steps import (
     Crash,
     Deliver,
     Execution,

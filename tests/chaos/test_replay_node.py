@@ -13,27 +13,27 @@ from nodes import Nodes
 from short_runs import schedule
 from stepped_runs import NODES, TIMING, config, in_lockstep, last_words, stormy
 
-from chaos.live.processes import Supervisor
-from chaos.live.run import run_live
-from chaos.lockstep.driver import LockstepDriver
-from chaos.mutants import parts_of
-from chaos.replay.incarnation import Incarnation
-from chaos.replay.node import recorded_incarnations, replay_node, replay_run
-from chaos.replay.result import ReplayError
-from chaos.replay.simulated import replay_sim
-from chaos.replay.violation import Reached, Reported, live_until
-from chaos.schedule import Fault, Kill, Network, Pause, When
-from chaos.sim.world import run_sim
-from chaos.target import RaftTarget
-from invariants.events import NodeLaunched
-from invariants.rundir import RunDir, RunInfo
-from invariants.verdict import Violation
-from raft.inputs import Received
-from raft.journal import ClockChanged, JournalRecord, Start, Turn, read_journal
-from raft.messages import AppendEntries
-from raft.node import Parts, run_event_loop
-from raft.timing import Timing
-from raft.wal import FILE
+from raft_chaos.chaos.live.processes import Supervisor
+from raft_chaos.chaos.live.run import run_live
+from raft_chaos.chaos.lockstep.driver import LockstepDriver
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.replay.incarnation import Incarnation
+from raft_chaos.chaos.replay.node import recorded_incarnations, replay_node, replay_run
+from raft_chaos.chaos.replay.result import ReplayError
+from raft_chaos.chaos.replay.simulated import replay_sim
+from raft_chaos.chaos.replay.violation import Reached, Reported, live_until
+from raft_chaos.chaos.schedule import Fault, Kill, Network, Pause, When
+from raft_chaos.chaos.sim.world import run_sim
+from raft_chaos.chaos.target import RaftTarget
+from raft_chaos.invariants.events import NodeLaunched
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.verdict import Violation
+from raft_chaos.raft.inputs import Received
+from raft_chaos.raft.journal import ClockChanged, JournalRecord, Start, Turn, read_journal
+from raft_chaos.raft.messages import AppendEntries
+from raft_chaos.raft.node import Parts, run_event_loop
+from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.wal import FILE
 
 pytestmark = pytest.mark.live
 

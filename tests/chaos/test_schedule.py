@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.schedule import (
+from raft_chaos.chaos.schedule import (
     Action,
     Clock,
     Clog,

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from chaos.sim import script, words
-from chaos.sim.commands import CommandError, Commands
-from chaos.sim.hand_driven import HandDrivenCluster
-from chaos.sim.script import check, replay
-from invariants.verdict import EXIT_USAGE, EXIT_VALID, EXIT_VIOLATED
-from raft.core import Core
-from raft.node import Parts
-from raft.timing import Timing
+from raft_chaos.chaos.sim import script, words
+from raft_chaos.chaos.sim.commands import CommandError, Commands
+from raft_chaos.chaos.sim.hand_driven import HandDrivenCluster
+from raft_chaos.chaos.sim.script import check, replay
+from raft_chaos.invariants.verdict import EXIT_USAGE, EXIT_VALID, EXIT_VIOLATED
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.node import Parts
+from raft_chaos.raft.timing import Timing
 
 ELECTED = ["cluster n1 n2 n3", "quietly campaign n1", "quietly stabilize"]
 
@@ -276,7 +276,7 @@ def test_a_module_run_says_the_same_whatever_the_hash_seed(tmp_path: Path) -> No
     path.write_text(replay("\n".join([*commands, "----", ""])).text, encoding="utf-8")
     assert len(path.read_text(encoding="utf-8").splitlines()) > 40
     done = subprocess.run(
-        [sys.executable, "-m", "chaos.sim.script", str(path)],
+        [sys.executable, "-m", "raft_chaos.chaos.sim.script", str(path)],
         env={**os.environ, "PYTHONHASHSEED": "12345"},
         capture_output=True,
         text=True,

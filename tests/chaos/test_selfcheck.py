@@ -9,16 +9,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from chaos.generate import FAULT_KINDS
-from chaos.mutants import SABOTAGES
-from chaos.schedule import Kill, Partition
-from chaos.schedule_config import ScheduleConfig
-from chaos.selfcheck import MOST_UNEQUAL, Checked, Selfcheck, SelfcheckError
-from chaos.selfcheck_worker import Answer
-from chaos.settings import Settings
-from invariants.rundir import RunDir
-from invariants.trace import trace_sha256
-from raft.timing import Timing
+from raft_chaos.chaos.generate import FAULT_KINDS
+from raft_chaos.chaos.mutants import SABOTAGES
+from raft_chaos.chaos.schedule import Kill, Partition
+from raft_chaos.chaos.schedule_config import ScheduleConfig
+from raft_chaos.chaos.selfcheck import MOST_UNEQUAL, Checked, Selfcheck, SelfcheckError
+from raft_chaos.chaos.selfcheck_worker import Answer
+from raft_chaos.chaos.settings import Settings
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.invariants.trace import trace_sha256
+from raft_chaos.raft.timing import Timing
 
 pytestmark = pytest.mark.live
 

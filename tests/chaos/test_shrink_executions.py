@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from small_executions import ELECTION, WRITE, execution, play, recorded
 from stepped_runs import NODES
 
-from chaos.execution.steps import Crash, Execution, Input, Note, Return, Submit, check, keep
-from chaos.shrink.executions import Candidate, ExecutionShrinker, attempt
-from chaos.shrink.search import NotReproducedError
+from raft_chaos.chaos.execution.steps import Crash, Execution, Input, Note, Return, Submit, check, keep
+from raft_chaos.chaos.shrink.executions import Candidate, ExecutionShrinker, attempt
+from raft_chaos.chaos.shrink.search import NotReproducedError
 
 FOR_EVER_S = 1e6
 

@@ -15,14 +15,14 @@ from small_executions import recorded
 from small_reproductions import STUCK, VOTE, made
 from stepped_runs import TIMING, stormy
 
-from chaos.generate import FAULT_KINDS, ScheduleConfig, generate
-from chaos.mutants import parts_of
-from chaos.reproduction.reproduce import reproduce
-from chaos.schedule import Fault, Kill, Schedule, When, check_schedule, kind_of, load, save
-from chaos.shrink.anchors import anchor
-from chaos.shrink.schedules import ScheduleCandidate, ScheduleShrinker, _came_to_pass, attempt, under_seed
-from chaos.shrink.search import BudgetEndedError, NotReproducedError, Search
-from chaos.shrink.simpler import (
+from raft_chaos.chaos.generate import FAULT_KINDS, ScheduleConfig, generate
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.reproduction.reproduce import reproduce
+from raft_chaos.chaos.schedule import Fault, Kill, Schedule, When, check_schedule, kind_of, load, save
+from raft_chaos.chaos.shrink.anchors import anchor
+from raft_chaos.chaos.shrink.schedules import ScheduleCandidate, ScheduleShrinker, _came_to_pass, attempt, under_seed
+from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search
+from raft_chaos.chaos.shrink.simpler import (
     earlier,
     fewer_clients,
     fewer_nodes,
@@ -31,8 +31,8 @@ from chaos.shrink.simpler import (
     simpler_headers,
     sooner,
 )
-from chaos.sim.memory_driver import MemoryDriver
-from chaos.sim.run import VirtualRun
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.sim.run import VirtualRun
 
 FOR_EVER_S = 1e6
 

@@ -14,7 +14,7 @@ import pytest
 from short_runs import eventually, lives
 from toy_oracles import Items, chained, dies, erratic, hangs, needs, raises, unevenly_slow
 
-from chaos.shrink.search import BudgetEndedError, Search, WorkerDiedError, reduce
+from raft_chaos.chaos.shrink.search import BudgetEndedError, Search, WorkerDiedError, reduce
 
 Attempt = Callable[[Items], Items | None]
 FOR_EVER_S = 1e6

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 import pytest
 from sim_runs import LONGEST_US, NODES, Nodes
 
-from chaos.client_records import History
-from chaos.schedule import Model, Operation
-from chaos.sim.clients import LATENCY_US, OPERATION_TIMEOUT_US, RETRY_US, Requests, VirtualClient
-from chaos.sim.cluster import VirtualCluster
-from invariants.history import Op, OpFunction
-from raft.machine import Command, decode_command
+from raft_chaos.chaos.client_records import History
+from raft_chaos.chaos.schedule import Model, Operation
+from raft_chaos.chaos.sim.clients import LATENCY_US, OPERATION_TIMEOUT_US, RETRY_US, Requests, VirtualClient
+from raft_chaos.chaos.sim.cluster import VirtualCluster
+from raft_chaos.invariants.history import Op, OpFunction
+from raft_chaos.raft.machine import Command, decode_command
 
 ROUND_TRIP_US = 2 * LATENCY_US[1]
 FAR_US = 10**9

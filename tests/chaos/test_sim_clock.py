@@ -11,13 +11,20 @@ from msgspec.structs import replace
 from sim_runs import LONGEST_US, NODES, TIMING, Nodes
 from stepped_runs import config
 
-from chaos.schedule import JUMP_US_MAX, RATE_PPM, Model
-from chaos.sim.memory_driver import MemoryDriver
-from chaos.sim.node_clock import MILLION, NodeClock, Segment
-from chaos.sim.stepped_node import SteppedNode
-from invariants.events import CommitAdvanced, EntryApplied, MessageReceived, MessageSent, RoleChanged, VoteGranted
-from raft.messages import AppendEntries
-from raft.node import Parts
+from raft_chaos.chaos.schedule import JUMP_US_MAX, RATE_PPM, Model
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.sim.node_clock import MILLION, NodeClock, Segment
+from raft_chaos.chaos.sim.stepped_node import SteppedNode
+from raft_chaos.invariants.events import (
+    CommitAdvanced,
+    EntryApplied,
+    MessageReceived,
+    MessageSent,
+    RoleChanged,
+    VoteGranted,
+)
+from raft_chaos.raft.messages import AppendEntries
+from raft_chaos.raft.node import Parts
 
 Change = tuple[int, int, int]
 """How long after the one before (µs), to which rate, and how far it jumps."""

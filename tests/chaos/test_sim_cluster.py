@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 from sim_runs import LONGEST_US, NODES, TIMING, Nodes, of
 
-from chaos.schedule import Model
-from invariants.events import (
+from raft_chaos.chaos.schedule import Model
+from raft_chaos.invariants.events import (
     EntryApplied,
     Event,
     HarnessEvent,
@@ -21,11 +21,11 @@ from invariants.events import (
     NodeResumed,
     VoteGranted,
 )
-from raft.core import Core
-from raft.machine import Command, Result, encode_command
-from raft.messages import AppendEntries
-from raft.node import Parts
-from raft.wal import FILE, MAGIC
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.machine import Command, Result, encode_command
+from raft_chaos.raft.messages import AppendEntries
+from raft_chaos.raft.node import Parts
+from raft_chaos.raft.wal import FILE, MAGIC
 
 SLOW_SYNC = Model(sync_min_us=5_000, sync_max_us=5_000)
 FIXED = Model(latency_min_us=500, latency_max_us=500, sync_min_us=1_000, sync_max_us=1_000)

@@ -8,12 +8,12 @@ import pytest
 from sim_runs import LONGEST_US, NODES, Nodes
 from test_sim_cluster import SLOW_SYNC, harness, put, reported_by
 
-from chaos.schedule import Failpoint
-from invariants.events import EntryAppended, MessageSent, NodeExited, NodeLaunched, Started
-from raft.core import Core
-from raft.machine import NOWHERE, Machine, Place, Result
-from raft.node import EXIT_CRASHED, EXIT_REFUSED, Parts
-from raft.wal import FILE
+from raft_chaos.chaos.schedule import Failpoint
+from raft_chaos.invariants.events import EntryAppended, MessageSent, NodeExited, NodeLaunched, Started
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.machine import NOWHERE, Machine, Place, Result
+from raft_chaos.raft.node import EXIT_CRASHED, EXIT_REFUSED, Parts
+from raft_chaos.raft.wal import FILE
 
 # ---- crashes and failpoints --------------------------------------------------------------------------------------
 

@@ -8,16 +8,16 @@ import pytest
 from sim_runs import NODES, SAFETY_US, TWO_LEADERS, fault, in_sim, recorded, short
 from stepped_runs import stormy
 
-from chaos.schedule import Action, Clock, Fault, Network, Schedule, SlowSync
-from invariants.events import (
+from raft_chaos.chaos.schedule import Action, Clock, Fault, Network, Schedule, SlowSync
+from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryAppended,
     LogTruncated,
     RoleChanged,
     VoteGranted,
 )
-from invariants.history import Op
-from invariants.rundir import RunDir, TraceItem
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.rundir import RunDir, TraceItem
 
 SEEDS = (1, 2)
 HELD = (RoleChanged, VoteGranted, EntryAppended, LogTruncated, CommitAdvanced)

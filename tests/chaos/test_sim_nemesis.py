@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from sim_runs import ISOLATED, LONGEST_US, NODES, SAFETY_US, fault, harness_of, of, short, virtual
 
-from chaos.schedule import (
+from raft_chaos.chaos.schedule import (
     Action,
     AnchorEvent,
     Clock,
@@ -22,9 +22,9 @@ from chaos.schedule import (
     SlowSync,
     When,
 )
-from chaos.sim.nemesis import FAILPOINT_PATIENCE_US, LEADER_POLL_US, TRAFFIC_PATIENCE_US
-from chaos.sim.run import VirtualRun
-from invariants.events import (
+from raft_chaos.chaos.sim.nemesis import FAILPOINT_PATIENCE_US, LEADER_POLL_US, TRAFFIC_PATIENCE_US
+from raft_chaos.chaos.sim.run import VirtualRun
+from raft_chaos.invariants.events import (
     AnyEvent,
     FaultHealed,
     FaultInjected,

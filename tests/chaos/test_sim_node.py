@@ -8,14 +8,22 @@ from typing import get_args
 import pytest
 from stepped_runs import config
 
-from chaos.schedule import Failpoint
-from chaos.sim.memory_driver import MemoryDriver
-from chaos.sim.stepped_node import SteppedNode, StepReport
-from invariants.events import CommitAdvanced, EntryAppended, EntryApplied, Event, MessageReceived, MessageSent, Started
-from raft.machine import Command, encode_command
-from raft.messages import Append, AppendEntriesReply, HardState, RequestVoteReply
-from raft.node import Parts
-from raft.wal import FILE, decode_records, encode_record
+from raft_chaos.chaos.schedule import Failpoint
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.sim.stepped_node import SteppedNode, StepReport
+from raft_chaos.invariants.events import (
+    CommitAdvanced,
+    EntryAppended,
+    EntryApplied,
+    Event,
+    MessageReceived,
+    MessageSent,
+    Started,
+)
+from raft_chaos.raft.machine import Command, encode_command
+from raft_chaos.raft.messages import Append, AppendEntriesReply, HardState, RequestVoteReply
+from raft_chaos.raft.node import Parts
+from raft_chaos.raft.wal import FILE, decode_records, encode_record
 
 FAILPOINTS: tuple[Failpoint, ...] = get_args(Failpoint)
 PUT = encode_command(Command("put", "key", "value"))

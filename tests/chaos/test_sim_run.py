@@ -23,16 +23,16 @@ from sim_runs import (
 )
 from stepped_runs import stormy
 
-from chaos.analysis import analyse
-from chaos.mutants import parts_of
-from chaos.schedule import Clock, Kill, Partition, Pause, Schedule
-from chaos.sim.run import RECOVERY_TIMEOUTS, WATCH_US, VirtualRun
-from chaos.vacuity import COMPLETED
-from invariants.events import PhaseStarted, RunEnded
-from invariants.trace import trace_sha256
-from invariants.verdict import Verdict
-from raft.core import Core
-from raft.node import Parts
+from raft_chaos.chaos.analysis import analyse
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.schedule import Clock, Kill, Partition, Pause, Schedule
+from raft_chaos.chaos.sim.run import RECOVERY_TIMEOUTS, WATCH_US, VirtualRun
+from raft_chaos.chaos.vacuity import COMPLETED
+from raft_chaos.invariants.events import PhaseStarted, RunEnded
+from raft_chaos.invariants.trace import trace_sha256
+from raft_chaos.invariants.verdict import Verdict
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.node import Parts
 
 FROM_US, UNTIL_US = SAFETY_US
 BOUND_US = RECOVERY_TIMEOUTS * LONGEST_US

@@ -10,12 +10,12 @@ import pytest
 from seed_runs import ALWAYS_CONVICTED, settings
 from short_runs import only_run
 
-from chaos.mutants import SABOTAGES
-from chaos.schedule import load
-from chaos.settings import Settings
-from chaos.sim.world import NotDeterministicError, run_seed
-from invariants.rundir import RunDir
-from invariants.trace import trace_sha256
+from raft_chaos.chaos.mutants import SABOTAGES
+from raft_chaos.chaos.schedule import load
+from raft_chaos.chaos.settings import Settings
+from raft_chaos.chaos.sim.world import NotDeterministicError, run_seed
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.invariants.trace import trace_sha256
 
 
 def idle(mutant: str | None = None) -> Settings:

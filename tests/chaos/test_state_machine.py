@@ -11,13 +11,13 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 from typer.testing import CliRunner
 
-from chaos.cli.app import app
-from chaos.execution.steps import ExecutionError, Submit, Timeout
-from chaos.reproduction.file import Reproduction, load
-from chaos.reproduction.reproduce import reproduce
-from chaos.state_machine import REPRODUCTIONS, InvariantViolatedError, RaftStateMachine
-from raft.core import Core
-from raft.node import Parts
+from raft_chaos.chaos.cli.app import app
+from raft_chaos.chaos.execution.steps import ExecutionError, Submit, Timeout
+from raft_chaos.chaos.reproduction.file import Reproduction, load
+from raft_chaos.chaos.reproduction.reproduce import reproduce
+from raft_chaos.chaos.state_machine import REPRODUCTIONS, InvariantViolatedError, RaftStateMachine
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.node import Parts
 
 BASE = settings(
     RaftStateMachine.TestCase.settings, derandomize=True, database=None, print_blob=False, report_multiple_bugs=False

@@ -13,15 +13,15 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from chaos.actions import LEADER, VOTER, Clog, Kill, Partition, kind_of
-from chaos.generate import generate
-from chaos.mutants import parts_of
-from chaos.schedule import Schedule, ScheduleError, check_schedule, load, save
-from chaos.schedule_config import FAULT_KINDS, LIVE_KINDS
-from chaos.sim.memory_driver import MemoryDriver
-from chaos.sim.run import Simulated, VirtualRun
-from chaos.strategies import ClusterConfig, cluster_configs, faults, schedules, timings, workloads
-from raft.timing import Timing
+from raft_chaos.chaos.actions import LEADER, VOTER, Clog, Kill, Partition, kind_of
+from raft_chaos.chaos.generate import generate
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.schedule import Schedule, ScheduleError, check_schedule, load, save
+from raft_chaos.chaos.schedule_config import FAULT_KINDS, LIVE_KINDS
+from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.sim.run import Simulated, VirtualRun
+from raft_chaos.chaos.strategies import ClusterConfig, cluster_configs, faults, schedules, timings, workloads
+from raft_chaos.raft.timing import Timing
 
 NODES = ["n1", "n2", "n3"]
 TIMING = Timing(30_000, 60_000, 10_000)
@@ -155,7 +155,7 @@ def test_what_cannot_be_drawn_is_refused_at_once(asked: Callable[[], st.SearchSt
         asked()
 
 
-@pytest.mark.parametrize("module", ["chaos.strategies", "chaos.state_machine"])
+@pytest.mark.parametrize("module", ["raft_chaos.chaos.strategies", "raft_chaos.chaos.state_machine"])
 def test_without_hypothesis_it_is_said_what_to_install(module: str) -> None:
     program = f"import sys; sys.modules['hypothesis'] = None; import {module}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -164,7 +164,10 @@ def test_without_hypothesis_it_is_said_what_to_install(module: str) -> None:
 
 
 def test_nothing_else_needs_hypothesis() -> None:
-    program = "import sys; sys.modules['hypothesis'] = None; import chaos.cli.app, reports, chaos.selfcheck"
+    program = (
+        "import sys; sys.modules['hypothesis'] = None; "
+        "import raft_chaos.chaos.cli.app, raft_chaos.reports, raft_chaos.chaos.selfcheck"
+    )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 

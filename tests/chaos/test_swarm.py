@@ -12,8 +12,8 @@ from random import Random
 import msgspec
 import pytest
 
-from chaos.generate import FAULT_KINDS, LIVE_KINDS, FaultKind, ScheduleConfig, drawn, generate
-from chaos.schedule import (
+from raft_chaos.chaos.generate import FAULT_KINDS, LIVE_KINDS, FaultKind, ScheduleConfig, drawn, generate
+from raft_chaos.chaos.schedule import (
     Action,
     Clock,
     Clog,
@@ -30,7 +30,7 @@ from chaos.schedule import (
     load,
     save,
 )
-from chaos.swarm import CLUSTER_SIZES, Swarm, draw, some
+from raft_chaos.chaos.swarm import CLUSTER_SIZES, Swarm, draw, some
 
 WIDE = ScheduleConfig(swarm=True, nodes=0, faults=FAULT_KINDS, ops_per_second=0)
 UNIT = WIDE.election_timeout_us_max
@@ -38,7 +38,7 @@ SEEDS = range(500)
 
 GENERATE = """
 import sys, msgspec
-from chaos.generate import FAULT_KINDS, ScheduleConfig, generate
+from raft_chaos.chaos.generate import FAULT_KINDS, ScheduleConfig, generate
 config = ScheduleConfig(swarm=True, nodes=0, faults=FAULT_KINDS)
 sys.stdout.buffer.write(msgspec.json.encode([generate(seed, config) for seed in range(7, 10)]))
 """

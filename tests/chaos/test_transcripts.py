@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.sim.script import check
+from raft_chaos.chaos.sim.script import check
 
 TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
 

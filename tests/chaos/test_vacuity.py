@@ -10,10 +10,10 @@ import msgspec
 import pytest
 from short_runs import only_run, raft_chaos, saved, schedule
 
-from chaos.schedule import Fault, Kill, Operation, Partition, Promise, Schedule, When
-from chaos.tally import Tally
-from chaos.vacuity import COMPLETED, clean_operations, vacuity
-from invariants.events import (
+from raft_chaos.chaos.schedule import Fault, Kill, Operation, Partition, Promise, Schedule, When
+from raft_chaos.chaos.tally import Tally
+from raft_chaos.chaos.vacuity import COMPLETED, clean_operations, vacuity
+from raft_chaos.invariants.events import (
     HARNESS,
     AnyEvent,
     FaultHealed,
@@ -24,7 +24,7 @@ from invariants.events import (
     RunEnded,
     Started,
 )
-from invariants.history import Op, OpFunction, OpType
+from raft_chaos.invariants.history import Op, OpFunction, OpType
 
 # ---- the reasons, one by one --------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from invariants.linearizability.operations import NOT_TOLD, Model, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Model, Operation
 
 FIRST: dict[Model, Any] = {"register": None, "kv": None, "kv-append": "", "list-append": ()}
 ILLEGAL = object()

@@ -10,12 +10,12 @@ import msgspec
 import numpy as np
 from small_histories import history as small_history
 
-from invariants.linearizability import operations
-from invariants.linearizability.check import check
-from invariants.linearizability.columns import ABSENT, NEVER, NOT_TOLD, Columns, check_columns
-from invariants.linearizability.columns.proposal import proposal
-from invariants.linearizability.columns.replay import faults
-from invariants.linearizability.operations import Model, Operation
+from raft_chaos.invariants.linearizability import operations
+from raft_chaos.invariants.linearizability.check import check
+from raft_chaos.invariants.linearizability.columns import ABSENT, NEVER, NOT_TOLD, Columns, check_columns
+from raft_chaos.invariants.linearizability.columns.proposal import proposal
+from raft_chaos.invariants.linearizability.columns.replay import faults
+from raft_chaos.invariants.linearizability.operations import Model, Operation
 
 FUNCTIONS = ("read", "write", "cas", "delete")
 STATUSES = ("ok", "refused", "unknown")

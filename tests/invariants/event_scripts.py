@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from invariants.events import (
+from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryAppended,
     EntryApplied,
@@ -18,9 +18,9 @@ from invariants.events import (
     Started,
     VoteGranted,
 )
-from invariants.history import Op, OpFunction, OpType, Value
-from invariants.judge import Judge
-from invariants.verdict import Verdict
+from raft_chaos.invariants.history import Op, OpFunction, OpType, Value
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.verdict import Verdict
 
 
 def started(node: str, inc: int = 1, term: int = 0, voted_for: str | None = None, log: str = "") -> Started:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from invariants.linearizability.operations import Model
-from invariants.linearizability.readers.formats import READERS, Format, model_for
-from invariants.linearizability.readers.history_file import HistoryError, ReadHistory
+from raft_chaos.invariants.linearizability.operations import Model
+from raft_chaos.invariants.linearizability.readers.formats import READERS, Format, model_for
+from raft_chaos.invariants.linearizability.readers.history_file import HistoryError, ReadHistory
 
 
 def read(form: Format, text: str, model: Model | None = None) -> ReadHistory:

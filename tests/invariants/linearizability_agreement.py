@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from brute_force import linearizable, needless, sound
 
-from invariants.linearizability.blocks import Violation
-from invariants.linearizability.check import check
-from invariants.linearizability.operations import Model, Operation
-from invariants.linearizability.order import first_fault
-from invariants.linearizability.problem import Problem, parts
-from invariants.linearizability.search import DepthFirst, Search, Sweep
-from invariants.linearizability.stale import stale
-from invariants.linearizability.versions import decide
+from raft_chaos.invariants.linearizability.blocks import Violation
+from raft_chaos.invariants.linearizability.check import check
+from raft_chaos.invariants.linearizability.operations import Model, Operation
+from raft_chaos.invariants.linearizability.order import first_fault
+from raft_chaos.invariants.linearizability.problem import Problem, parts
+from raft_chaos.invariants.linearizability.search import DepthFirst, Search, Sweep
+from raft_chaos.invariants.linearizability.stale import stale
+from raft_chaos.invariants.linearizability.versions import decide
 
 
 def difference(operations: Sequence[Operation], model: Model, valid: bool) -> str:

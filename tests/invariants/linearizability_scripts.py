@@ -6,7 +6,7 @@ import heapq
 from random import Random
 from typing import Any
 
-from invariants.linearizability.operations import Function, Operation, Status
+from raft_chaos.invariants.linearizability.operations import Function, Operation, Status
 
 
 def op(

@@ -7,7 +7,7 @@ from typing import Any
 
 from brute_force import FIRST, apply
 
-from invariants.linearizability.operations import NOT_TOLD, Function, Model, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Function, Model, Operation
 
 MODELS: tuple[Model, ...] = ("register", "kv", "kv-append", "list-append")
 FUNCTIONS: dict[Model, list[Function]] = {

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from event_scripts import History, appends, applies, commits, judged, started, violated
 
-from invariants.verdict import Verdict
+from raft_chaos.invariants.verdict import Verdict
 
 Script = Callable[[History], None]
 

@@ -16,7 +16,7 @@ from event_scripts import (
     votes,
 )
 
-from invariants.events import Event
+from raft_chaos.invariants.events import Event
 
 BOTH = [started("n1"), started("n2")]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from event_scripts import appends, follows, judged, leads, started, truncates, violated
 
-from invariants.events import EntryAppended, Event
+from raft_chaos.invariants.events import EntryAppended, Event
 
 
 def test_a_leader_deletes_its_own_entries() -> None:

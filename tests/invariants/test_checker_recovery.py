@@ -5,8 +5,17 @@ from __future__ import annotations
 import msgspec
 from event_scripts import appends, applies, commits, judged, started
 
-from invariants.events import HARNESS, Event, NodeExited, NodeLaunched, PhaseStarted, RunEnded, decode, encode
-from invariants.verdict import Verdict
+from raft_chaos.invariants.events import (
+    HARNESS,
+    Event,
+    NodeExited,
+    NodeLaunched,
+    PhaseStarted,
+    RunEnded,
+    decode,
+    encode,
+)
+from raft_chaos.invariants.verdict import Verdict
 
 START_US, BOUND_US, END_US = 1_000, 500, 2_000
 NODES = [started("n1"), started("n2"), *appends("n1", "1a 1b 1c"), *appends("n2", "1a 1b 1c")]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from linearizability_scripts import op, registers
 
-from invariants.linearizability.check import check
+from raft_chaos.invariants.linearizability.check import check
 
 
 @pytest.fixture(autouse=True)

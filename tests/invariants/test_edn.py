@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from invariants.linearizability.readers.edn import Other, Tagged, forms, keyword
-from invariants.linearizability.readers.history_file import HistoryError
+from raft_chaos.invariants.linearizability.readers.edn import Other, Tagged, forms, keyword
+from raft_chaos.invariants.linearizability.readers.history_file import HistoryError
 
 
 @pytest.mark.parametrize(

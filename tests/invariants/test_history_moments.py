@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from history_lines import jepsen, line, mistake, read
 
-from invariants.history import decode
-from invariants.linearizability.check import check
+from raft_chaos.invariants.history import decode
+from raft_chaos.invariants.linearizability.check import check
 
 
 def test_an_operation_never_ends_before_its_call_though_a_clock_may_slip() -> None:

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 from history_lines import jepsen, line, logged, mistake, read, store
 
-from invariants.linearizability.operations import NOT_TOLD, Operation
-from invariants.linearizability.readers.edn import keyword
-from invariants.linearizability.readers.formats import READERS, Format, contents, guess, model_for
-from invariants.linearizability.readers.history_file import Failure, HistoryError, Place, ReadHistory
+from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Operation
+from raft_chaos.invariants.linearizability.readers.edn import keyword
+from raft_chaos.invariants.linearizability.readers.formats import READERS, Format, contents, guess, model_for
+from raft_chaos.invariants.linearizability.readers.history_file import Failure, HistoryError, Place, ReadHistory
 
 # ---- by hand: jsonl ----------------------------------------------------------------------------------------------
 

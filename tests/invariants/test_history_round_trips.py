@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invariants.linearizability.operations import NOT_TOLD, Function, Model, Operation
-from invariants.linearizability.readers.formats import READERS, Format, guess
-from invariants.linearizability.readers.history_file import HistoryError
+from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Function, Model, Operation
+from raft_chaos.invariants.linearizability.readers.formats import READERS, Format, guess
+from raft_chaos.invariants.linearizability.readers.history_file import HistoryError
 
 
 class Event(NamedTuple):

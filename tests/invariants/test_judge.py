@@ -10,17 +10,17 @@ import pytest
 from event_scripts import History, commits, judged, leads, started, votes
 from tiny_cluster import TinyCluster
 
-from invariants import events, history
-from invariants.checkers.base import KEPT_VIOLATIONS
-from invariants.checkers.client_history import MonotonicReads
-from invariants.checkers.client_keys import ClientKeys
-from invariants.checkers.elections import ElectionSafety
-from invariants.checkers.node_logs import NodeLogs
-from invariants.checkers.recovery import Recovery
-from invariants.events import HARNESS, Event, NodeLaunched, PhaseStarted, RunEnded
-from invariants.history import Op
-from invariants.judge import Judge, judge_run
-from invariants.rundir import RunDir, RunDirError, RunInfo
+from raft_chaos.invariants import events, history
+from raft_chaos.invariants.checkers.base import KEPT_VIOLATIONS
+from raft_chaos.invariants.checkers.client_history import MonotonicReads
+from raft_chaos.invariants.checkers.client_keys import ClientKeys
+from raft_chaos.invariants.checkers.elections import ElectionSafety
+from raft_chaos.invariants.checkers.node_logs import NodeLogs
+from raft_chaos.invariants.checkers.recovery import Recovery
+from raft_chaos.invariants.events import HARNESS, Event, NodeLaunched, PhaseStarted, RunEnded
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.judge import Judge, judge_run
+from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
 
 INVARIANTS = [
     "election_safety",

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from linearizability_agreement import difference, search_differs
 from small_histories import MODELS, history, honest
 
-from invariants.linearizability.operations import Model
-from invariants.linearizability.search import DepthFirst, Sweep
+from raft_chaos.invariants.linearizability.operations import Model
+from raft_chaos.invariants.linearizability.search import DepthFirst, Sweep
 
 
 @pytest.mark.parametrize("model", MODELS)

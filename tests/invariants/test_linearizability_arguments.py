@@ -9,9 +9,9 @@ from random import Random
 import pytest
 import small_histories as small
 
-from invariants.linearizability import words
-from invariants.linearizability.check import check
-from invariants.linearizability.operations import Answer, Model, Operation
+from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability.check import check
+from raft_chaos.invariants.linearizability.operations import Answer, Model, Operation
 
 OPERATION = r"(?:read|write|cas|append|delete) #(\d+)"
 MODELS: tuple[Model, ...] = ("register", "kv", "kv-append", "list-append")

@@ -11,8 +11,8 @@ import small_histories as small
 from brute_force import linearizable
 from linearizability_scripts import op, registers
 
-from invariants.linearizability.check import check, check_with_order
-from invariants.linearizability.operations import NOT_TOLD, Model, Operation
+from raft_chaos.invariants.linearizability.check import check, check_with_order
+from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Model, Operation
 
 
 def numbers(core: tuple[Operation, ...]) -> set[int]:

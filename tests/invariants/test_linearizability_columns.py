@@ -14,9 +14,9 @@ from columns_agreement import FAR, as_columns, columns_differ, several_keys
 from linearizability_scripts import op, registers
 from msgspec.structs import replace
 
-from invariants.linearizability import operations
-from invariants.linearizability.check import check
-from invariants.linearizability.columns import (
+from raft_chaos.invariants.linearizability import operations
+from raft_chaos.invariants.linearizability.check import check
+from raft_chaos.invariants.linearizability.columns import (
     ABSENT,
     CAS,
     DELETE,
@@ -30,10 +30,10 @@ from invariants.linearizability.columns import (
     Columns,
     check_columns,
 )
-from invariants.linearizability.columns.proposal import proposal
-from invariants.linearizability.columns.replay import faults
-from invariants.linearizability.operations import Answer, Model, Operation
-from invariants.linearizability.order import first_fault
+from raft_chaos.invariants.linearizability.columns.proposal import proposal
+from raft_chaos.invariants.linearizability.columns.replay import faults
+from raft_chaos.invariants.linearizability.operations import Answer, Model, Operation
+from raft_chaos.invariants.linearizability.order import first_fault
 
 # ---- agreement ----
 
@@ -217,8 +217,8 @@ def test_what_a_model_does_not_have_is_refused(changed: dict[str, Any], model: M
 
 
 def test_without_numpy_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in [name for name in sys.modules if name.startswith("invariants.linearizability.columns")]:
+    for module in [name for name in sys.modules if name.startswith("raft_chaos.invariants.linearizability.columns")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "numpy", None)
     with pytest.raises(ImportError, match=r"needs NumPy, .*: pip install 'raft-chaos\[columns\]'"):
-        import invariants.linearizability.columns  # noqa: F401
+        import raft_chaos.invariants.linearizability.columns  # noqa: F401

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from linearizability_scripts import op
 
-from invariants.linearizability.check import check_with_order
-from invariants.linearizability.operations import NOT_TOLD, Answer, Operation
-from invariants.linearizability.order import check_order
+from raft_chaos.invariants.linearizability.check import check_with_order
+from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Answer, Operation
+from raft_chaos.invariants.linearizability.order import check_order
 
 WRITE = op(0, "write", 0, 10, value="a")
 READ = op(1, "read", 5, 15, result="a")

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tiny_cluster import TinyCluster
 from tiny_store import TinyStore
 
-from invariants.events import Event
-from invariants.history import Op
-from invariants.judge import Judge
-from invariants.verdict import Outcome
+from raft_chaos.invariants.events import Event
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.verdict import Outcome
 
 SEEDS = st.integers(0, 2**32)
 BUGS = st.sampled_from([None, *tiny_cluster.BUGS])

@@ -9,11 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from invariants import events, history
-from invariants.events import HARNESS, CommitAdvanced, Event, LogTruncated, MessageReceived, MessageSent, NodeKilled
-from invariants.history import Op
-from invariants.rundir import RunDir, RunDirError, RunInfo, TraceItem
-from invariants.trace import KINDS, concerned, digest, first_difference, kind_of, trace_sha256
+from raft_chaos.invariants import events, history
+from raft_chaos.invariants.events import (
+    HARNESS,
+    CommitAdvanced,
+    Event,
+    LogTruncated,
+    MessageReceived,
+    MessageSent,
+    NodeKilled,
+)
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo, TraceItem
+from raft_chaos.invariants.trace import KINDS, concerned, digest, first_difference, kind_of, trace_sha256
 
 
 def cut(node: str, t_us: int, inc: int = 1) -> LogTruncated:

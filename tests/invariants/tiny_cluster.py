@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass, field
 from random import Random
 
-from invariants.events import (
+from raft_chaos.invariants.events import (
     HARNESS,
     CommitAdvanced,
     EntryAppended,

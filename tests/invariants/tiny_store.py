@@ -10,7 +10,7 @@ from random import Random
 
 from event_scripts import History
 
-from invariants.history import OpFunction, Value
+from raft_chaos.invariants.history import OpFunction, Value
 
 CLIENTS = ["c0", "c1", "c2"]
 BUGS = {

@@ -18,14 +18,14 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import NamedTuple, TypeVar
 
-from invariants.events import Event
-from raft.core import Core
-from raft.machine import Command, Machine, encode_command
-from raft.messages import Append, Entry, HardState, Message, Record, Recovered
-from raft.pending import Write
-from raft.replica import Output, Replica, Reply
-from raft.timing import Timing
-from raft.wal import fold
+from raft_chaos.invariants.events import Event
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.machine import Command, Machine, encode_command
+from raft_chaos.raft.messages import Append, Entry, HardState, Message, Record, Recovered
+from raft_chaos.raft.pending import Write
+from raft_chaos.raft.replica import Output, Replica, Reply
+from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.wal import fold
 
 SomeEvent = TypeVar("SomeEvent", bound=Event)
 

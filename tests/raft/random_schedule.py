@@ -10,9 +10,9 @@ from random import Random
 
 from cluster import Cluster, Packet, Server, command
 
-from invariants.events import EntryApplied, Event
-from raft.core import Core
-from raft.timing import Timing
+from raft_chaos.invariants.events import EntryApplied, Event
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.timing import Timing
 
 
 class Safety:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from cluster import Cluster, Server, command, entries
 
-from invariants.events import CommitAdvanced, EntryApplied
-from raft.core import Core
-from raft.machine import Result
-from raft.messages import AppendEntries, AppendEntriesReply, RequestVoteReply
-from raft.timing import Timing
+from raft_chaos.invariants.events import CommitAdvanced, EntryApplied
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.machine import Result
+from raft_chaos.raft.messages import AppendEntries, AppendEntriesReply, RequestVoteReply
+from raft_chaos.raft.timing import Timing
 
 A, B = command("a"), command("b")
 

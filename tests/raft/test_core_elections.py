@@ -7,9 +7,17 @@ from collections.abc import Callable, Sequence
 import pytest
 from cluster import TIMING, Cluster, Server, command, entries
 
-from invariants.events import RoleChanged, VoteGranted
-from raft.messages import AppendEntries, AppendEntriesReply, Entry, HardState, Message, RequestVote, RequestVoteReply
-from raft.timing import Timing
+from raft_chaos.invariants.events import RoleChanged, VoteGranted
+from raft_chaos.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Entry,
+    HardState,
+    Message,
+    RequestVote,
+    RequestVoteReply,
+)
+from raft_chaos.raft.timing import Timing
 
 
 def candidate(*, log: Sequence[Entry] = (), peers: Sequence[str] = ("n2", "n3")) -> Server:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from cluster import Cluster, Server, command, entries
 
-from invariants.events import (
+from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryAppended,
     EntryApplied,
@@ -17,7 +17,7 @@ from invariants.events import (
     Started,
     VoteGranted,
 )
-from raft.messages import (
+from raft_chaos.raft.messages import (
     Append,
     AppendEntries,
     AppendEntriesReply,

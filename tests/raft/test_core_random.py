@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_schedule import RandomSchedule
 
-from invariants.judge import Judge
-from raft.core import Core
-from raft.messages import HardState, RequestVote
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.messages import HardState, RequestVote
 
 STEPS = 2_000
 

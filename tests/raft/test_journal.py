@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import MESSAGES, NAMES, NUMBERS, RECORDS
 
-from invariants.events import CommitAdvanced
-from raft.framing import frame
-from raft.inputs import Input, Persisted, Received, Submitted, Ticked
-from raft.journal import (
+from raft_chaos.invariants.events import CommitAdvanced
+from raft_chaos.raft.framing import frame
+from raft_chaos.raft.inputs import Input, Persisted, Received, Submitted, Ticked
+from raft_chaos.raft.journal import (
     DIGEST_BYTES,
     MAGIC,
     ClockChanged,
@@ -24,11 +24,11 @@ from raft.journal import (
     digest_of,
     read_journal,
 )
-from raft.machine import Result
-from raft.messages import Append, Entry, HardState, RequestVote, RequestVoteReply
-from raft.pending import Write
-from raft.replica import Output, Reply
-from raft.timing import Timing
+from raft_chaos.raft.machine import Result
+from raft_chaos.raft.messages import Append, Entry, HardState, RequestVote, RequestVoteReply
+from raft_chaos.raft.pending import Write
+from raft_chaos.raft.replica import Output, Reply
+from raft_chaos.raft.timing import Timing
 
 INPUTS: st.SearchStrategy[Input] = st.one_of(
     st.builds(Received, NAMES, NUMBERS, NUMBERS, MESSAGES, NUMBERS),

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from nodes import Nodes
 
-from invariants.events import (
+from raft_chaos.invariants.events import (
     AnyEvent,
     EntryAppended,
     EntryApplied,
@@ -19,11 +19,11 @@ from invariants.events import (
     Started,
     decode,
 )
-from invariants.judge import Judge
-from raft.disk import FaultDisk, FolderInUseError
-from raft.node import Node, Parts, run_event_loop
-from raft.timing import Timing
-from raft.wal import CorruptLogError
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.raft.disk import FaultDisk, FolderInUseError
+from raft_chaos.raft.node import Node, Parts, run_event_loop
+from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.wal import CorruptLogError
 
 QUICK = Timing(20_000, 40_000, 5_000)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cluster import Server
 
-from raft.machine import Command, encode_command
-from raft.replica import Reply
+from raft_chaos.raft.machine import Command, encode_command
+from raft_chaos.raft.replica import Reply
 
 
 def leading(server: Server) -> Server:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import RECORDS, written_batches
 
-from raft.disk import FaultDisk, FolderInUseError, MemoryDisk, OsDisk
-from raft.messages import Append, Entry, HardState, Record, Recovered, Truncate
-from raft.wal import (
+from raft_chaos.raft.disk import FaultDisk, FolderInUseError, MemoryDisk, OsDisk
+from raft_chaos.raft.messages import Append, Entry, HardState, Record, Recovered, Truncate
+from raft_chaos.raft.wal import (
     FILE,
     IDENTITY,
     MAGIC,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.reproduction.file import Reproduction, load
-from chaos.reproduction.reproduce import reproduce
+from raft_chaos.chaos.reproduction.file import Reproduction, load
+from raft_chaos.chaos.reproduction.reproduce import reproduce
 
 FILES = sorted(Path(__file__).parent.glob("*.json"))
 

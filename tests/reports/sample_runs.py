@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from invariants import events, history
-from invariants.events import (
+from raft_chaos.invariants import events, history
+from raft_chaos.invariants.events import (
     HARNESS,
     CommitAdvanced,
     EntryAppended,
@@ -27,9 +27,9 @@ from invariants.events import (
     Started,
     VoteGranted,
 )
-from invariants.history import Op
-from invariants.rundir import RunDir, RunInfo
-from invariants.verdict import Verdict, Violation
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.verdict import Verdict, Violation
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 REPRO = "raft-chaos run --seed 42 --world live --nodes 5"

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import sample_runs as sample
 
-from invariants.events import FaultHealed, RoleChanged, VoteGranted
-from invariants.rundir import RunDir, RunDirError
-from invariants.verdict import Verdict, Violation
-from reports.model import RunReport, build
-from reports.pages import text_page
-from reports.violations import witness_lines
+from raft_chaos.invariants.events import FaultHealed, RoleChanged, VoteGranted
+from raft_chaos.invariants.rundir import RunDir, RunDirError
+from raft_chaos.invariants.verdict import Verdict, Violation
+from raft_chaos.reports.model import RunReport, build
+from raft_chaos.reports.pages import text_page
+from raft_chaos.reports.violations import witness_lines
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from junitparser import Error, Failure, JUnitXml, Skipped
 
-from invariants.events import Event, FaultInjected, RoleChanged
-from invariants.rundir import RunDir
-from invariants.verdict import Verdict, Violation
-from reports import github
-from reports.model import build
-from reports.pages import text_page
-from reports.write import FILE_OF, render, render_campaign, render_report, write_reports
+from raft_chaos.invariants.events import Event, FaultInjected, RoleChanged
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.invariants.verdict import Verdict, Violation
+from raft_chaos.reports import github
+from raft_chaos.reports.model import build
+from raft_chaos.reports.pages import text_page
+from raft_chaos.reports.write import FILE_OF, render, render_campaign, render_report, write_reports
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 
 import pytest
 
-from chaos.schedule_config import ScheduleConfig
-from chaos.settings import Settings
-from chaos.sim.result import SeedResult
-from chaos.sim.world import run_seed
-from invariants.verdict import Outcome
-from raft.timing import Timing
-from reports.seeds import HAPPENED, SeedTotals, seeds_document, seeds_markdown, seeds_text
+from raft_chaos.chaos.schedule_config import ScheduleConfig
+from raft_chaos.chaos.settings import Settings
+from raft_chaos.chaos.sim.result import SeedResult
+from raft_chaos.chaos.sim.world import run_seed
+from raft_chaos.invariants.verdict import Outcome
+from raft_chaos.raft.timing import Timing
+from raft_chaos.reports.seeds import HAPPENED, SeedTotals, seeds_document, seeds_markdown, seeds_text
 
 
 def result(seed: int, verdict: Outcome = "valid", **more: object) -> SeedResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports.tables import LONGEST, Column, Table, markdown_table, text_table
+from raft_chaos.reports.tables import LONGEST, Column, Table, markdown_table, text_table
 
 FAULTS = Table(
     "Faults",

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from told import TYPES, Told
 
-from invariants.events import (
+from raft_chaos.invariants.events import (
     HARNESS,
     EntryApplied,
     FaultHealed,
@@ -23,10 +23,10 @@ from invariants.events import (
     RunEnded,
     VoteGranted,
 )
-from invariants.history import Op
-from invariants.verdict import Violation
-from reports.past import Item, causal_past, message_id
-from reports.story import FEW_LINES, MOST_LINES, Story, document, tell, text
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.verdict import Violation
+from raft_chaos.reports.past import Item, causal_past, message_id
+from raft_chaos.reports.story import FEW_LINES, MOST_LINES, Story, document, tell, text
 
 LONG = 30
 """Rounds of heartbeats after which a past is no longer told as a whole."""

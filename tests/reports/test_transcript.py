@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from invariants.events import (
+from raft_chaos.invariants.events import (
     HARNESS,
     AnyEvent,
     CommitAdvanced,
@@ -29,8 +29,8 @@ from invariants.events import (
     Started,
     VoteGranted,
 )
-from invariants.history import Op
-from reports.transcript import line, transcript
+from raft_chaos.invariants.history import Op
+from raft_chaos.reports.transcript import line, transcript
 
 AT_US = 1_204_317
 DIGEST = "9f3a01c2d4e5f607"

@@ -11,21 +11,21 @@ import msgspec
 import pytest
 from sample_runs import save
 
-from invariants.checkers.linearizability import Linearizability
-from invariants.events import HARNESS, Event, FaultHealed, FaultInjected, NodeKilled, RoleChanged, Started
-from invariants.history import Op
-from invariants.linearizability.check import check
-from invariants.linearizability.readers.history_file import ReadHistory
-from invariants.linearizability.readers.jsonl import history_of
-from invariants.rundir import RunDir, RunInfo
-from invariants.verdict import Verdict, Violation
-from reports.window.axis import Axis
-from reports.window.content import MOST_CORE, MOST_NEAR, Span, Window, window
-from reports.window.of_run import window_of_run
-from reports.window.overlay import spans_of
-from reports.window.picture import html, svg
-from reports.window.timeline import timeline
-from reports.write import PICTURE, render, write_reports
+from raft_chaos.invariants.checkers.linearizability import Linearizability
+from raft_chaos.invariants.events import HARNESS, Event, FaultHealed, FaultInjected, NodeKilled, RoleChanged, Started
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.linearizability.check import check
+from raft_chaos.invariants.linearizability.readers.history_file import ReadHistory
+from raft_chaos.invariants.linearizability.readers.jsonl import history_of
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.verdict import Verdict, Violation
+from raft_chaos.reports.window.axis import Axis
+from raft_chaos.reports.window.content import MOST_CORE, MOST_NEAR, Span, Window, window
+from raft_chaos.reports.window.of_run import window_of_run
+from raft_chaos.reports.window.overlay import spans_of
+from raft_chaos.reports.window.picture import html, svg
+from raft_chaos.reports.window.timeline import timeline
+from raft_chaos.reports.write import PICTURE, render, write_reports
 
 MS = 1_000
 

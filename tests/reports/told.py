@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from invariants.events import (
+from raft_chaos.invariants.events import (
     HARNESS,
     AnyEvent,
     CommitAdvanced,
@@ -19,9 +19,9 @@ from invariants.events import (
     Started,
     VoteGranted,
 )
-from invariants.history import Op
-from invariants.judge import Judge
-from invariants.verdict import Violation
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.verdict import Violation
 
 E = TypeVar("E", bound=Event)
 TYPES = {"rv": "RequestVote", "rvr": "RequestVoteReply", "ae": "AppendEntries", "aer": "AppendEntriesReply"}

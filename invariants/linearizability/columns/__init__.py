@@ -1,6 +1,6 @@
 """Histories as columns: one array for each field of an operation, so that no object is made of each operation.
 
-    from invariants.linearizability.columns import Columns, check_columns
+    from raft_chaos.invariants.linearizability.columns import Columns, check_columns
 
     columns = Columns(key=..., f=..., called=..., returned=..., value=..., result=...)
     answer = check_columns(columns, "register")
@@ -16,11 +16,12 @@ try:
     import numpy  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "invariants.linearizability.columns needs NumPy, which is not installed: pip install 'raft-chaos[columns]'"
+        "raft_chaos.invariants.linearizability.columns needs NumPy, which is not installed: "
+        "pip install 'raft-chaos[columns]'"
     ) from error
 
-from invariants.linearizability.columns.check import check_columns
-from invariants.linearizability.columns.table import (
+from raft_chaos.invariants.linearizability.columns.check import check_columns
+from raft_chaos.invariants.linearizability.columns.table import (
     ABSENT,
     CAS,
     DELETE,

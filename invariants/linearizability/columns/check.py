@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from invariants.linearizability.check import BUDGET, check
-from invariants.linearizability.columns.proposal import proposal
-from invariants.linearizability.columns.replay import faults
-from invariants.linearizability.columns.table import Columns
-from invariants.linearizability.operations import Answer, Model
+from raft_chaos.invariants.linearizability.check import BUDGET, check
+from raft_chaos.invariants.linearizability.columns.proposal import proposal
+from raft_chaos.invariants.linearizability.columns.replay import faults
+from raft_chaos.invariants.linearizability.columns.table import Columns
+from raft_chaos.invariants.linearizability.operations import Answer, Model
 
 
 def check_columns(columns: Columns, model: Model, *, budget: int = BUDGET) -> Answer:

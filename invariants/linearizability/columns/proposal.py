@@ -9,7 +9,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from invariants.linearizability.columns.table import ABSENT, OK, READ, UNKNOWN, WRITE, Columns, Integers, Mask
+from raft_chaos.invariants.linearizability.columns.table import (
+    ABSENT,
+    OK,
+    READ,
+    UNKNOWN,
+    WRITE,
+    Columns,
+    Integers,
+    Mask,
+)
 
 
 def proposal(columns: Columns) -> Integers:

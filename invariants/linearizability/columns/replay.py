@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from invariants.linearizability.columns.table import ABSENT, READ, UNKNOWN, WRITE, Columns, Integers, Mask
+from raft_chaos.invariants.linearizability.columns.table import ABSENT, READ, UNKNOWN, WRITE, Columns, Integers, Mask
 
 
 def faults(columns: Columns, order: Integers) -> Mask:

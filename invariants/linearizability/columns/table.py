@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from invariants.linearizability import operations
-from invariants.linearizability.malformed import refuse_unknown
-from invariants.linearizability.models import FUNCTIONS, REFUSABLE
-from invariants.linearizability.operations import Function, Model, Operation, Status
+from raft_chaos.invariants.linearizability import operations
+from raft_chaos.invariants.linearizability.malformed import refuse_unknown
+from raft_chaos.invariants.linearizability.models import FUNCTIONS, REFUSABLE
+from raft_chaos.invariants.linearizability.operations import Function, Model, Operation, Status
 
 Integers: TypeAlias = NDArray[np.int64]
 Mask: TypeAlias = NDArray[np.bool_]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from invariants.linearizability import words
-from invariants.linearizability.operations import Answer, Operation
-from invariants.linearizability.readers.history_file import Failure, ReadHistory
+from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability.operations import Answer, Operation
+from raft_chaos.invariants.linearizability.readers.history_file import Failure, ReadHistory
 
 
 def aborted_read(history: ReadHistory, answer: Answer) -> str:

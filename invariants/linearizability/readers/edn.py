@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from invariants.linearizability.readers.history_file import HistoryError, shortened
+from raft_chaos.invariants.linearizability.readers.history_file import HistoryError, shortened
 
 
 class Keyword:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from invariants.linearizability.operations import NOT_TOLD
-from invariants.linearizability.readers.edn import Keyword, Tagged, forms, keyword, shown
-from invariants.linearizability.readers.history_file import HistoryError, decoded
-from invariants.linearizability.readers.moments import Unit
-from invariants.linearizability.readers.pairing import Ending, Pairing
+from raft_chaos.invariants.linearizability.operations import NOT_TOLD
+from raft_chaos.invariants.linearizability.readers.edn import Keyword, Tagged, forms, keyword, shown
+from raft_chaos.invariants.linearizability.readers.history_file import HistoryError, decoded
+from raft_chaos.invariants.linearizability.readers.moments import Unit
+from raft_chaos.invariants.linearizability.readers.pairing import Ending, Pairing
 
 PROCESS, TYPE, F, KEY, VALUE, TIME, INDEX = map(keyword, ("process", "type", "f", "key", "value", "time", "index"))
 INVOKE, OK, FAIL, INFO = map(keyword, ("invoke", "ok", "fail", "info"))

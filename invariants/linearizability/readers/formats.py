@@ -9,11 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
-from invariants.linearizability.operations import Model
-from invariants.linearizability.readers import jepsen_edn, jepsen_log, jsonl, kv_edn
-from invariants.linearizability.readers.edn import Tagged, forms
-from invariants.linearizability.readers.edn_events import KEY, PROCESS
-from invariants.linearizability.readers.history_file import HistoryError, ReadHistory
+from raft_chaos.invariants.linearizability.operations import Model
+from raft_chaos.invariants.linearizability.readers import jepsen_edn, jepsen_log, jsonl, kv_edn
+from raft_chaos.invariants.linearizability.readers.edn import Tagged, forms
+from raft_chaos.invariants.linearizability.readers.edn_events import KEY, PROCESS
+from raft_chaos.invariants.linearizability.readers.history_file import HistoryError, ReadHistory
 
 Format: TypeAlias = Literal["jsonl", "jepsen-log", "kv-edn", "edn"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from invariants.linearizability.operations import Function, Operation
+from raft_chaos.invariants.linearizability.operations import Function, Operation
 
 
 class HistoryError(Exception):

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from invariants.linearizability.operations import NOT_TOLD, Function, Model
-from invariants.linearizability.readers.edn import shown
-from invariants.linearizability.readers.edn_events import NANOSECONDS, EdnEvents, Event, is_scalar
-from invariants.linearizability.readers.history_file import HistoryError, ReadHistory
-from invariants.linearizability.readers.pairing import Pairing
+from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Function, Model
+from raft_chaos.invariants.linearizability.readers.edn import shown
+from raft_chaos.invariants.linearizability.readers.edn_events import NANOSECONDS, EdnEvents, Event, is_scalar
+from raft_chaos.invariants.linearizability.readers.history_file import HistoryError, ReadHistory
+from raft_chaos.invariants.linearizability.readers.pairing import Pairing
 
 _REGISTER: dict[str, Function] = {"read": "read", "write": "write", "cas": "cas"}
 _PARTS: dict[str, Function] = {"append": "append", "r": "read"}

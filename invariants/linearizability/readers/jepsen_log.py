@@ -14,10 +14,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from invariants.linearizability.operations import NOT_TOLD, Function, Model
-from invariants.linearizability.readers.edn import shown
-from invariants.linearizability.readers.history_file import HistoryError, ReadHistory, decoded
-from invariants.linearizability.readers.pairing import Paired, Pairing
+from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Function, Model
+from raft_chaos.invariants.linearizability.readers.edn import shown
+from raft_chaos.invariants.linearizability.readers.history_file import HistoryError, ReadHistory, decoded
+from raft_chaos.invariants.linearizability.readers.pairing import Paired, Pairing
 
 _CLIENTS_LINE = re.compile(r"\bjepsen\.util\b[\s:-]*(\d{1,1000})(?:\s+(?=:)|\s*$)(.*)", re.ASCII)
 _OPERATION = re.compile(r":(\S+)\s+:(\S+)\s+(\[[^\]]*\]|\S+)(?:\s+(.*))?", re.ASCII)

@@ -17,11 +17,11 @@ from typing import Any
 
 import msgspec
 
-from invariants.history import Op, OpFunction, Value, decode
-from invariants.linearizability.operations import Function, Model
-from invariants.linearizability.readers.history_file import HistoryError, ReadHistory, shown
-from invariants.linearizability.readers.moments import Unit
-from invariants.linearizability.readers.pairing import Paired, Pairing
+from raft_chaos.invariants.history import Op, OpFunction, Value, decode
+from raft_chaos.invariants.linearizability.operations import Function, Model
+from raft_chaos.invariants.linearizability.readers.history_file import HistoryError, ReadHistory, shown
+from raft_chaos.invariants.linearizability.readers.moments import Unit
+from raft_chaos.invariants.linearizability.readers.pairing import Paired, Pairing
 
 MICROSECONDS = Unit("us", 1_000_000)
 

@@ -10,11 +10,11 @@ Functions are :get, :put and :append. The order of the maps is the time (`edn_ev
 
 from __future__ import annotations
 
-from invariants.linearizability.operations import NOT_TOLD, Function, Model
-from invariants.linearizability.readers.edn import shown
-from invariants.linearizability.readers.edn_events import NANOSECONDS, EdnEvents, Event, is_scalar
-from invariants.linearizability.readers.history_file import ReadHistory
-from invariants.linearizability.readers.pairing import Pairing
+from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Function, Model
+from raft_chaos.invariants.linearizability.readers.edn import shown
+from raft_chaos.invariants.linearizability.readers.edn_events import NANOSECONDS, EdnEvents, Event, is_scalar
+from raft_chaos.invariants.linearizability.readers.history_file import ReadHistory
+from raft_chaos.invariants.linearizability.readers.pairing import Pairing
 
 _FUNCTIONS: dict[str, Function] = {"get": "read", "put": "write", "append": "append"}
 

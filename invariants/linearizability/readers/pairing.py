@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
 
-from invariants.linearizability.operations import Function, Operation, Status
-from invariants.linearizability.readers.history_file import Failure, HistoryError, Place, ReadHistory, shown
-from invariants.linearizability.readers.moments import NO_CLOCK, Moment, Moments, Unit
+from raft_chaos.invariants.linearizability.operations import Function, Operation, Status
+from raft_chaos.invariants.linearizability.readers.history_file import Failure, HistoryError, Place, ReadHistory, shown
+from raft_chaos.invariants.linearizability.readers.moments import NO_CLOCK, Moment, Moments, Unit
 
 Ending = Literal["ok", "fail", "info"]
 
