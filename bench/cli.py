@@ -20,7 +20,7 @@ from tabulate import tabulate
 from bench import journal, sim
 from bench.measures import FULL, QUICK, Bench, Row
 from bench.systems import PYSYNCOBJ, PYSYNCOBJ_FLUSHED, RAFT, RAFT_UNSYNCED, BenchError, System
-from raft_chaos.chaos.live.processes import PRELOAD, Supervisor
+from raft_chaos.chaos.processes.supervisor import PRELOAD, Supervisor
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 CLIENTS = (1, 64)

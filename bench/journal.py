@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from bench.measures import Bench, Row
 from bench.systems import Place, System, raft_arguments
-from raft_chaos.chaos.live.node_process import node_main
+from raft_chaos.chaos.targets.raft_process import node_main
 
 CLIENTS = (1, 64)
 

@@ -23,11 +23,11 @@ from typing import Any
 import msgspec
 from tabulate import tabulate
 
-from raft_chaos.chaos.generate import ScheduleConfig, generate
-from raft_chaos.chaos.live.processes import Supervisor
-from raft_chaos.chaos.lockstep.driver import LockstepDriver
-from raft_chaos.chaos.sim.recorder import Recorder
-from raft_chaos.chaos.sim.run import VirtualRun
+from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
+from raft_chaos.chaos.run.sim.recorder import Recorder
+from raft_chaos.chaos.run.sim.run import VirtualRun
+from raft_chaos.chaos.schedule.generate import ScheduleConfig, generate
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.timing import Timing
 

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeAlias
 from bench.http import HOST, Connection, put_request
 from bench.load import Load, LoadResult, load_main
 from bench.systems import NODES, SETTLE_TIMEOUT_S, BenchError, Cluster, System
-from raft_chaos.chaos.live.processes import Supervisor
+from raft_chaos.chaos.processes.supervisor import Supervisor
 
 ATTEMPTS = 3
 FILL_CLIENTS = 64

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from bench.http import HOST, get_status
 from bench.pysyncobj_node import PySyncObjConfig, pysyncobj_main
-from raft_chaos.chaos.live.node_process import node_main
-from raft_chaos.chaos.live.processes import Child, Supervisor
+from raft_chaos.chaos.processes.supervisor import Child, Supervisor
+from raft_chaos.chaos.targets.raft_process import node_main
 from raft_chaos.raft.node import NodeConfig
 from raft_chaos.raft.timing import Timing
 

@@ -57,7 +57,7 @@ def fault_rows(harness: list[AnyEvent], schedule: list[dict[str, Any]]) -> list[
 
 
 def _never_fired(line: dict[str, Any]) -> FaultRow:
-    """The row of a planned fault, from its line in the schedule (the form is `chaos.schedule.Fault`)."""
+    """The row of a planned fault, from its line in the schedule (the form is `chaos.schedule.data.Fault`)."""
     action = _object(line, "action")
     nodes = action.get("nodes")
     targets = [str(node) for node in nodes] if isinstance(nodes, list) else [str(action.get("shape", ""))]

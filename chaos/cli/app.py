@@ -9,7 +9,10 @@ from typing import NoReturn
 
 import typer
 
-from raft_chaos.chaos.cli import cluster, explain, mutants, replay, repro, run, saved, selfcheck, shrink, trace
+from raft_chaos.chaos.cli import mutants
+from raft_chaos.chaos.cli.read import check, explain, trace
+from raft_chaos.chaos.cli.repeat import replay, repro, shrink
+from raft_chaos.chaos.cli.run import cluster, run, selfcheck
 from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_USAGE
 
 INTERRUPTED = 130
@@ -25,8 +28,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("run")(run.run)
-app.command("check")(saved.check)
-app.command("report")(saved.report)
+app.command("check")(check.check)
+app.command("report")(check.report)
 app.command("explain")(explain.explain)
 app.command("trace")(trace.trace)
 app.command("diff")(trace.diff)

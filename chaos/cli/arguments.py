@@ -8,11 +8,12 @@ from typing import Any
 import typer
 
 from raft_chaos.chaos.cli.common import fail
-from raft_chaos.chaos.generate import FAULT_KINDS, LIVE_KINDS, ScheduleConfig
+from raft_chaos.chaos.faults.actions import kind_of
 from raft_chaos.chaos.mutants import MUTANTS
-from raft_chaos.chaos.schedule import Schedule, ScheduleError, kind_of, load
-from raft_chaos.chaos.settings import WORLDS, World
-from raft_chaos.chaos.target import CommandTarget, TargetError
+from raft_chaos.chaos.run.settings import WORLDS, World
+from raft_chaos.chaos.schedule.data import Schedule, ScheduleError, load
+from raft_chaos.chaos.schedule.generate import FAULT_KINDS, LIVE_KINDS, ScheduleConfig
+from raft_chaos.chaos.targets.target import CommandTarget, TargetError
 from raft_chaos.raft.timing import Timing
 
 DECIDES_NOTHING = ("--jobs", "--max-failures", "--time-limit")

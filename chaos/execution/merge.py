@@ -18,8 +18,8 @@ from typing import Any
 from raft_chaos.chaos.execution.player import Played, Player
 from raft_chaos.chaos.execution.recording import OF_NODES, Calls, Recording
 from raft_chaos.chaos.execution.steps import Crash, Deliver, Execution, Note, Persist, Start, Step, Submit, Timeout
-from raft_chaos.chaos.sim.recorder import LineSink
-from raft_chaos.chaos.sim.stepped_node import StepConfig, SteppedNode, StepReport
+from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
+from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.invariants.events import AnyEvent, NodeExited, NodeKilled, NodeSampled
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.rundir import RunDir

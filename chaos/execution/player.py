@@ -17,8 +17,6 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec.structs import replace
 
-from raft_chaos.chaos.client_records import Outcome
-from raft_chaos.chaos.cluster_view import ClusterView
 from raft_chaos.chaos.execution.steps import (
     OUTSIDE,
     Call,
@@ -36,12 +34,14 @@ from raft_chaos.chaos.execution.steps import (
     Submit,
     Timeout,
 )
-from raft_chaos.chaos.sim.cluster import DrivenNode, Driver, DriverError, obituary
-from raft_chaos.chaos.sim.recorder import LineSink
-from raft_chaos.chaos.sim.stepped_node import StepConfig, SteppedNode, StepReport
-from raft_chaos.chaos.sim.trace import Trace
-from raft_chaos.chaos.streams import stream_seed
-from raft_chaos.chaos.tally import Tally
+from raft_chaos.chaos.judgement.tally import Tally
+from raft_chaos.chaos.run.client_records import Outcome
+from raft_chaos.chaos.run.cluster_view import ClusterView
+from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
+from raft_chaos.chaos.run.sim.cluster import DrivenNode, Driver, DriverError, obituary
+from raft_chaos.chaos.run.sim.recorder import LineSink
+from raft_chaos.chaos.run.sim.trace import Trace
+from raft_chaos.chaos.schedule.streams import stream_seed
 from raft_chaos.invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import Judge

@@ -28,13 +28,14 @@ from raft_chaos.chaos.execution.steps import (
     Submit,
     Timeout,
 )
-from raft_chaos.chaos.schedule import Failpoint, Schedule
-from raft_chaos.chaos.sim.cluster import DrivenNode
-from raft_chaos.chaos.sim.memory_driver import MemoryDriver
-from raft_chaos.chaos.sim.node_clock import NodeClock
-from raft_chaos.chaos.sim.recorder import HARNESS_STREAM, HISTORY_STREAM, Stream
-from raft_chaos.chaos.sim.run import Simulated, VirtualRun
-from raft_chaos.chaos.sim.stepped_node import StepConfig, SteppedNode, StepReport
+from raft_chaos.chaos.faults.actions import Failpoint
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.nodes.node_clock import NodeClock
+from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
+from raft_chaos.chaos.run.sim.cluster import DrivenNode
+from raft_chaos.chaos.run.sim.recorder import HARNESS_STREAM, HISTORY_STREAM, Stream
+from raft_chaos.chaos.run.sim.run import Simulated, VirtualRun
+from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.invariants import events, history
 from raft_chaos.invariants.events import NodeExited, NodeKilled, NodeLaunched
 from raft_chaos.invariants.history import Op

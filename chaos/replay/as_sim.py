@@ -15,9 +15,9 @@ from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.replay.node import replay_run
 from raft_chaos.chaos.replay.result import ReplayError
 from raft_chaos.chaos.replay.simulated import failed_fast
-from raft_chaos.chaos.schedule import load
-from raft_chaos.chaos.settings import settings_of
-from raft_chaos.chaos.sim.recorder import LineSink
+from raft_chaos.chaos.run.settings import settings_of
+from raft_chaos.chaos.run.sim.recorder import LineSink
+from raft_chaos.chaos.schedule.data import load
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import Verdict
 

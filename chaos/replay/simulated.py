@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from raft_chaos.chaos.schedule import load
-from raft_chaos.chaos.settings import refuse_execution
-from raft_chaos.chaos.sim.world import run_sim
-from raft_chaos.chaos.vacuity import FAILED_FAST
+from raft_chaos.chaos.judgement.vacuity import FAILED_FAST
+from raft_chaos.chaos.run.settings import refuse_execution
+from raft_chaos.chaos.run.sim.world import run_sim
+from raft_chaos.chaos.schedule.data import load
 from raft_chaos.invariants.events import RunEnded
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
 from raft_chaos.invariants.trace import Difference, digest, first_difference

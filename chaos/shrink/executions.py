@@ -38,8 +38,8 @@ from raft_chaos.chaos.execution.steps import (
     without_times,
 )
 from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search, reduce
-from raft_chaos.chaos.sim.memory_driver import MemoryDriver
 
 FEWEST_NODES = 3
 """Fewer tolerate no failure, so nobody would run them."""

@@ -22,13 +22,13 @@ from raft_chaos.chaos.execution.steps import Crash, Execution
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.reproduction.file import Expected, Origin, Reproduction, Scenario
 from raft_chaos.chaos.reproduction.reproduce import OF_LIVENESS, run_scenario
-from raft_chaos.chaos.schedule import Schedule
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.shrink.anchors import Anchored, anchor, failing
 from raft_chaos.chaos.shrink.executions import ExecutionShrinker
 from raft_chaos.chaos.shrink.schedules import ScheduleCandidate, ScheduleShrinker
 from raft_chaos.chaos.shrink.schedules import attempt as attempt_schedule
 from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search
-from raft_chaos.chaos.sim.memory_driver import MemoryDriver
 from raft_chaos.invariants.verdict import Verdict, Violation
 from raft_chaos.raft.timing import Timing
 

@@ -20,9 +20,11 @@ import msgspec
 from msgspec.structs import replace
 
 from raft_chaos.chaos.mutants import parts_of
-from raft_chaos.chaos.schedule import Fault, Schedule
-from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search, reduce
-from raft_chaos.chaos.shrink.simpler import (
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.sim.run import VirtualRun
+from raft_chaos.chaos.schedule.data import Fault, Schedule
+from raft_chaos.chaos.schedule.streams import stream, stream_seed
+from raft_chaos.chaos.shrink.candidates import (
     earlier,
     fewer_clients,
     fewer_nodes,
@@ -31,9 +33,7 @@ from raft_chaos.chaos.shrink.simpler import (
     simpler_headers,
     sooner,
 )
-from raft_chaos.chaos.sim.memory_driver import MemoryDriver
-from raft_chaos.chaos.sim.run import VirtualRun
-from raft_chaos.chaos.streams import stream, stream_seed
+from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search, reduce
 from raft_chaos.invariants.events import FaultInjected
 from raft_chaos.raft.timing import Timing
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
 
-from raft_chaos.chaos.worker_pool import WorkerPool
+from raft_chaos.chaos.processes.worker_pool import WorkerPool
 
 C = TypeVar("C")
 S = TypeVar("S")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from raft_chaos.chaos.cli.run.run.campaign import run_campaign
 from seed_runs import settings
 
-from raft_chaos.chaos.cli.campaign import run_campaign
 from raft_chaos.chaos.cli.common import parse_seeds
 
 if __name__ == "__main__":

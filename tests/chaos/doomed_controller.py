@@ -13,7 +13,7 @@ from pathlib import Path
 
 from children import has_a_stubborn_child, sleeps
 
-from raft_chaos.chaos.live.processes import Supervisor
+from raft_chaos.chaos.processes.supervisor import Supervisor
 
 
 def main(folder: Path, how: str) -> None:

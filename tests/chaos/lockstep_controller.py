@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from raft_chaos.chaos.lockstep.run import run_lockstep
-from raft_chaos.chaos.schedule import Header, Operation, Schedule
+from raft_chaos.chaos.run.lockstep.run import run_lockstep
+from raft_chaos.chaos.schedule.data import Header, Operation, Schedule
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.raft.timing import Timing
 

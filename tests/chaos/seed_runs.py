@@ -12,12 +12,12 @@ from pathlib import Path
 
 import msgspec
 
-from raft_chaos.chaos.campaign import Campaign, SeedEnd
-from raft_chaos.chaos.campaign_file import CampaignEnd, CampaignHeader, CampaignLine, SeedFailed
-from raft_chaos.chaos.schedule_config import ScheduleConfig
-from raft_chaos.chaos.settings import Settings
-from raft_chaos.chaos.sim.result import SeedResult
-from raft_chaos.chaos.sim.world import run_seed
+from raft_chaos.chaos.campaign.campaign import Campaign, SeedEnd
+from raft_chaos.chaos.campaign.file import CampaignEnd, CampaignHeader, CampaignLine, SeedFailed
+from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.run.settings import Settings
+from raft_chaos.chaos.run.sim.world import run_seed
+from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.raft.timing import Timing
 
 ALWAYS_CONVICTED = "vote_not_persisted"

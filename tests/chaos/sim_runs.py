@@ -8,17 +8,18 @@ from typing import Any, TypeVar
 
 from short_runs import schedule
 
-from raft_chaos.chaos.cluster_view import ClusterView
+from raft_chaos.chaos.faults.actions import Action, Kill, Partition
+from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.mutants import parts_of
-from raft_chaos.chaos.schedule import Action, AnchorEvent, Fault, Kill, Model, Partition, Schedule, When
-from raft_chaos.chaos.sim.cluster import VirtualCluster
-from raft_chaos.chaos.sim.memory_driver import MemoryDriver
-from raft_chaos.chaos.sim.network import Counters, Frame, SimNetwork
-from raft_chaos.chaos.sim.run import Simulated, VirtualRun
-from raft_chaos.chaos.sim.scheduler import Scheduler
-from raft_chaos.chaos.sim.trace import Trace
-from raft_chaos.chaos.sim.world import run_sim
-from raft_chaos.chaos.tally import Tally
+from raft_chaos.chaos.run.cluster_view import ClusterView
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.sim.cluster import VirtualCluster
+from raft_chaos.chaos.run.sim.network import Counters, Frame, SimNetwork
+from raft_chaos.chaos.run.sim.run import Simulated, VirtualRun
+from raft_chaos.chaos.run.sim.scheduler import Scheduler
+from raft_chaos.chaos.run.sim.trace import Trace
+from raft_chaos.chaos.run.sim.world import run_sim
+from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, Model, Schedule, When
 from raft_chaos.invariants.events import AnyEvent, Event
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import Judge

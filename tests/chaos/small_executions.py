@@ -22,10 +22,11 @@ from raft_chaos.chaos.execution.steps import (
     Submit,
     Timeout,
 )
+from raft_chaos.chaos.faults.actions import Clock
 from raft_chaos.chaos.mutants import parts_of
-from raft_chaos.chaos.schedule import Clock, Schedule
-from raft_chaos.chaos.sim.memory_driver import MemoryDriver
-from raft_chaos.chaos.sim.recorder import Stream
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.sim.recorder import Stream
+from raft_chaos.chaos.schedule.data import Schedule
 
 PUT = Call("c0/0", "c0", 0, "put", "x", "c0.0", 1, value="1")
 GET = Call("c1/0", "c1", 1, "get", "x", "c1.1", 1)

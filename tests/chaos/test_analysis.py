@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from short_runs import schedule
 
-from raft_chaos.chaos.analysis import Analysis, Tally, conclude
-from raft_chaos.chaos.schedule import Operation, Schedule
-from raft_chaos.chaos.vacuity import COMPLETED
+from raft_chaos.chaos.judgement.analysis import Analysis, Tally, conclude
+from raft_chaos.chaos.judgement.vacuity import COMPLETED
+from raft_chaos.chaos.schedule.data import Operation, Schedule
 from raft_chaos.invariants.events import (
     HARNESS,
     CommitAdvanced,

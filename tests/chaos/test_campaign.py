@@ -26,8 +26,8 @@ from seed_runs import (
 )
 from short_runs import eventually, lives
 
-from raft_chaos.chaos.campaign import MOST_FAILED, Campaign, SeedEnd
-from raft_chaos.chaos.campaign_file import (
+from raft_chaos.chaos.campaign.campaign import MOST_FAILED, Campaign, SeedEnd
+from raft_chaos.chaos.campaign.file import (
     CampaignEnd,
     CampaignError,
     CampaignHeader,
@@ -35,10 +35,10 @@ from raft_chaos.chaos.campaign_file import (
     describe_campaign,
     seed_ranges,
 )
-from raft_chaos.chaos.settings import Settings
-from raft_chaos.chaos.sim.result import SeedResult
-from raft_chaos.chaos.sim.world import run_seed
-from raft_chaos.chaos.worker_pool import WorkerPool
+from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.processes.worker_pool import WorkerPool
+from raft_chaos.chaos.run.settings import Settings
+from raft_chaos.chaos.run.sim.world import run_seed
 from raft_chaos.invariants.rundir import RunDir
 
 THREADS: Callable[[], Executor] = partial(ThreadPoolExecutor, 2)

@@ -20,7 +20,8 @@ from short_runs import (
     schedule,
 )
 
-from raft_chaos.chaos.schedule import Fault, Pause, When
+from raft_chaos.chaos.faults.actions import Pause
+from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.invariants.events import AnyEvent, NodePaused, RunEnded, decode
 from raft_chaos.invariants.rundir import RunDir
 

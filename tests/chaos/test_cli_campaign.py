@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 import typer
+from raft_chaos.chaos.cli.run.run.campaign import MOST_SHOWN, CampaignView, Progress, run_campaign
 from rich.console import Console
 from seed_runs import ALWAYS_CONVICTED, settings
 from short_runs import Background, background, eventually
 
-from raft_chaos.chaos.campaign import Campaign
-from raft_chaos.chaos.cli.campaign import MOST_SHOWN, CampaignView, Progress, run_campaign
-from raft_chaos.chaos.settings import Settings
-from raft_chaos.chaos.sim.result import SeedResult
+from raft_chaos.chaos.campaign.campaign import Campaign
+from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.reports.seeds import SeedTotals
 

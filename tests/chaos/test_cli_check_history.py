@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeAlias
 import pytest
 from sim_runs import TWO_LEADERS, recorded, short
 
-from raft_chaos.chaos.cli import check_history
+from raft_chaos.chaos.cli.read import check_history
 from raft_chaos.invariants.linearizability.check import Compared
 from raft_chaos.invariants.linearizability.operations import Answer, Operation
 

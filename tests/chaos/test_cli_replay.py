@@ -17,8 +17,8 @@ from short_runs import PATIENCE_S, RAFT_CHAOS
 from stepped_runs import NODES, TIMING, stormy
 
 from raft_chaos.chaos.cli.app import main
-from raft_chaos.chaos.lockstep.run import run_lockstep
-from raft_chaos.chaos.sim.world import run_sim
+from raft_chaos.chaos.run.lockstep.run import run_lockstep
+from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.invariants.events import decode
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 

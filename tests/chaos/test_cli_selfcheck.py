@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from raft_chaos.chaos.cli.run.run.selfcheck import Totals, _text
 from short_runs import RAFT_CHAOS, Background, background, eventually
 
+from raft_chaos.chaos.campaign.selfcheck import Checked
+from raft_chaos.chaos.campaign.selfcheck_worker import Answer
 from raft_chaos.chaos.cli.app import app
-from raft_chaos.chaos.cli.selfcheck import Totals, _text
-from raft_chaos.chaos.selfcheck import Checked
-from raft_chaos.chaos.selfcheck_worker import Answer
-from raft_chaos.chaos.settings import program
+from raft_chaos.chaos.run.settings import program
 from raft_chaos.invariants.rundir import RunDir
 
 pytestmark = pytest.mark.live

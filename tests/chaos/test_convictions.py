@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from short_runs import only_run, raft_chaos, saved, schedule
 
-from raft_chaos.chaos.schedule import Action, Fault, Grudge, Kill, Partition, SlowSync, When
+from raft_chaos.chaos.faults.actions import Action, Grudge, Kill, Partition, SlowSync
+from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.invariants.events import PhaseStarted, RunEnded
 
 pytestmark = pytest.mark.live

@@ -6,21 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from raft_chaos.chaos import fault_book
-from raft_chaos.chaos.fault_book import FaultBook, Seen, Span
-from raft_chaos.chaos.schedule import (
-    Action,
-    Clock,
-    Clog,
-    Fault,
-    Grudge,
-    Kill,
-    Network,
-    Partition,
-    Pause,
-    SlowSync,
-    When,
-)
+from raft_chaos.chaos.faults.actions import Action, Clock, Clog, Grudge, Kill, Network, Partition, Pause, SlowSync
+from raft_chaos.chaos.run import fault_log
+from raft_chaos.chaos.run.fault_log import FaultBook, Seen, Span
+from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.invariants.events import HARNESS, FaultHealed, FaultInjected, HarnessEvent
 
 NODES = ["n1", "n2", "n3"]
@@ -241,75 +230,75 @@ def test_a_cut_waits_while_it_leaves_the_leader_s_links_alone(world: World, make
 
 
 def test_the_words_for_a_kill() -> None:
-    assert fault_book.killing(["n2", "n1"]) == "kill n2 n1"
-    assert fault_book.killed(["n2", "n1"], ["n2", "n1"]) == Seen(True, "killed n2 n1, new incarnation of n2 n1")
-    assert fault_book.killed(["n2", "n1"], ["n1"]) == Seen(False, "killed n2 n1, new incarnation of n1")
-    assert fault_book.killed([], []) == Seen(False, "killed nothing, new incarnation of none")
+    assert fault_log.killing(["n2", "n1"]) == "kill n2 n1"
+    assert fault_log.killed(["n2", "n1"], ["n2", "n1"]) == Seen(True, "killed n2 n1, new incarnation of n2 n1")
+    assert fault_log.killed(["n2", "n1"], ["n1"]) == Seen(False, "killed n2 n1, new incarnation of n1")
+    assert fault_log.killed([], []) == Seen(False, "killed nothing, new incarnation of none")
 
 
 def test_the_words_for_a_pause() -> None:
-    assert fault_book.pausing(["n1", "n2"]) == "pause n1 n2"
-    assert fault_book.paused(["n1", "n2"], ["n1", "n2"]) == Seen(True, "seen stopped: n1 n2")
-    assert fault_book.paused(["n1", "n2"], ["n2"]) == Seen(False, "seen stopped: n2")
-    assert fault_book.paused(["n1"], []) == Seen(False, "seen stopped: none")
+    assert fault_log.pausing(["n1", "n2"]) == "pause n1 n2"
+    assert fault_log.paused(["n1", "n2"], ["n1", "n2"]) == Seen(True, "seen stopped: n1 n2")
+    assert fault_log.paused(["n1", "n2"], ["n2"]) == Seen(False, "seen stopped: n2")
+    assert fault_log.paused(["n1"], []) == Seen(False, "seen stopped: none")
 
 
 def test_the_words_for_slow_syncs() -> None:
-    assert fault_book.slowing(["n1"], SlowSync(["n1"], 500, 20_000)) == "syncs of n1 take 0.5 to 20 ms longer"
-    assert fault_book.slowed(3) == Seen(True, "3 syncs slowed")
-    assert fault_book.slowed(0) == Seen(False, "0 syncs slowed")
+    assert fault_log.slowing(["n1"], SlowSync(["n1"], 500, 20_000)) == "syncs of n1 take 0.5 to 20 ms longer"
+    assert fault_log.slowed(3) == Seen(True, "3 syncs slowed")
+    assert fault_log.slowed(0) == Seen(False, "0 syncs slowed")
 
 
 def test_the_words_for_a_partition() -> None:
     grudge = {"n1": ["n3"], "n2": ["n3"], "n3": ["n1", "n2"]}
-    assert fault_book.cutting("one", grudge) == "one: n1 hears not n3, n2 hears not n3, n3 hears not n1 n2"
+    assert fault_log.cutting("one", grudge) == "one: n1 hears not n3, n2 hears not n3, n3 hears not n1 n2"
     held = {("n3", "n1"): 0, ("n3", "n2"): 4, ("n1", "n3"): 2, ("n2", "n3"): 0}
-    assert fault_book.cut(grudge, held) == Seen(True, "6 frames held back")
+    assert fault_log.cut(grudge, held) == Seen(True, "6 frames held back")
 
 
 def test_a_cut_must_show_in_each_direction() -> None:
     """The one direction is from n3 to those that it cannot reach, the other from these to n3."""
     grudge = {"n1": ["n3"], "n2": ["n3"], "n3": ["n2", "n1"]}
     held = {("n3", "n1"): 0, ("n3", "n2"): 0, ("n1", "n3"): 2, ("n2", "n3"): 0}
-    assert fault_book.cut(grudge, held) == Seen(False, "2 frames held back, none n3 > n1 n2")
+    assert fault_log.cut(grudge, held) == Seen(False, "2 frames held back, none n3 > n1 n2")
     nothing = dict.fromkeys(held, 0)
-    assert fault_book.cut(grudge, nothing) == Seen(False, "0 frames held back, none n3 > n1 n2; n1 n2 > n3")
+    assert fault_log.cut(grudge, nothing) == Seen(False, "0 frames held back, none n3 > n1 n2; n1 n2 > n3")
 
 
 def test_the_words_for_a_bad_network() -> None:
     action = Network(["n1"], delay_min_us=500, delay_max_us=20_000, loss=0.05, duplicate=0.1, reorder=0.25)
-    assert fault_book.degrading(["n1", "n2"], action) == (
+    assert fault_log.degrading(["n1", "n2"], action) == (
         "n1 n2: delay 0.5 to 20 ms, loss 5%, duplicate 10%, reorder 25%"
     )
-    assert fault_book.degrading(["n1"], Network(["n1"], delay_mean_us=1_500)) == (
+    assert fault_log.degrading(["n1"], Network(["n1"], delay_mean_us=1_500)) == (
         "n1: delay 0 to 0 ms and 1.5 ms more on average, loss 0%, duplicate 0%, reorder 0%"
     )
-    assert fault_book.degraded(delayed=0, lost=2, duplicated=0, reordered=1) == Seen(
+    assert fault_log.degraded(delayed=0, lost=2, duplicated=0, reordered=1) == Seen(
         True, "frames: 0 delayed, 2 lost, 0 duplicated, 1 reordered"
     )
-    assert not fault_book.degraded(delayed=0, lost=0, duplicated=0, reordered=0).effective
+    assert not fault_log.degraded(delayed=0, lost=0, duplicated=0, reordered=0).effective
 
 
 def test_the_words_for_a_kill_at_a_failpoint() -> None:
-    assert fault_book.killing(["n2"], "mid_send") == "kill n2, mid_send"
+    assert fault_log.killing(["n2"], "mid_send") == "kill n2, mid_send"
 
 
 def test_the_words_for_a_clog() -> None:
-    assert fault_book.clogging({"n1": ["n2", "n3"]}) == "clog: n1 waits for n2 n3"
-    assert fault_book.clogged(3, 0) == Seen(True, "3 frames held and let go at once")
-    assert fault_book.clogged(0, 0).excuse == "nothing was sent"
-    assert fault_book.clogged(0, 4) == Seen(False, "0 frames held and let go at once"), "it let everything pass"
+    assert fault_log.clogging({"n1": ["n2", "n3"]}) == "clog: n1 waits for n2 n3"
+    assert fault_log.clogged(3, 0) == Seen(True, "3 frames held and let go at once")
+    assert fault_log.clogged(0, 0).excuse == "nothing was sent"
+    assert fault_log.clogged(0, 4) == Seen(False, "0 frames held and let go at once"), "it let everything pass"
 
 
 def test_the_words_for_a_reset() -> None:
-    assert fault_book.resetting(["n1", "n2"]) == "reset the connections of n1 n2"
-    assert fault_book.reset(1, 2, 5) == Seen(True, "frames in flight: 1 delivered, 2 lost")
-    assert fault_book.reset(0, 0, 0).excuse == "nothing was sent"
-    assert fault_book.reset(0, 0, 5) == Seen(False, "frames in flight: 0 delivered, 0 lost"), "it missed them"
+    assert fault_log.resetting(["n1", "n2"]) == "reset the connections of n1 n2"
+    assert fault_log.reset(1, 2, 5) == Seen(True, "frames in flight: 1 delivered, 2 lost")
+    assert fault_log.reset(0, 0, 0).excuse == "nothing was sent"
+    assert fault_log.reset(0, 0, 5) == Seen(False, "frames in flight: 0 delivered, 0 lost"), "it missed them"
 
 
 def test_the_words_for_a_clock() -> None:
-    bent = fault_book.bending(["n1"], Clock(["n1"], rate_ppm=-50_000, jump_us=2_500))
+    bent = fault_log.bending(["n1"], Clock(["n1"], rate_ppm=-50_000, jump_us=2_500))
     assert bent == "clocks of n1 jump by 2.5 ms and gain -5 %"
-    assert fault_book.bent(-1_500) == Seen(True, "gained -1.5 ms")
-    assert not fault_book.bent(0).effective
+    assert fault_log.bent(-1_500) == Seen(True, "gained -1.5 ms")
+    assert not fault_log.bent(0).effective

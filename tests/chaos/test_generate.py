@@ -12,22 +12,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from raft_chaos.chaos.draw_operations import KEY_LIFE_US
-from raft_chaos.chaos.generate import LIVE_KINDS, FaultKind, ScheduleConfig, drawn, generate
-from raft_chaos.chaos.schedule import (
-    Fault,
-    Kill,
-    Network,
-    Operation,
-    Partition,
-    Pause,
-    Schedule,
-    ScheduleError,
-    SlowSync,
-    load,
-    save,
-)
-from raft_chaos.chaos.streams import stream, stream_seed
+from raft_chaos.chaos.faults.actions import Kill, Network, Partition, Pause, SlowSync
+from raft_chaos.chaos.schedule.data import Fault, Operation, Schedule, ScheduleError, load, save
+from raft_chaos.chaos.schedule.generate import LIVE_KINDS, FaultKind, ScheduleConfig, drawn, generate
+from raft_chaos.chaos.schedule.streams import stream, stream_seed
+from raft_chaos.chaos.schedule.workload import KEY_LIFE_US
 
 LONG, SHORT = ScheduleConfig(), ScheduleConfig(duration_s=6, warmup_s=1)
 TIMEOUT_US = LONG.election_timeout_us_max
@@ -35,7 +24,7 @@ SEEDS = range(40)
 
 GENERATE = """
 import sys, msgspec
-from raft_chaos.chaos.generate import ScheduleConfig, generate
+from raft_chaos.chaos.schedule.generate import ScheduleConfig, generate
 sys.stdout.buffer.write(msgspec.json.encode(generate(812, ScheduleConfig(duration_s=40))))
 """
 

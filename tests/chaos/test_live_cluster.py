@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from short_runs import eventually
 
-from raft_chaos.chaos.live.cluster import LiveCluster
-from raft_chaos.chaos.live.processes import Supervisor
-from raft_chaos.chaos.live.proxy import ProxyClient, proxy_main
-from raft_chaos.chaos.live.watcher import Watcher
-from raft_chaos.chaos.target import CommandTarget, RaftTarget, Target
+from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.run.live.cluster import LiveCluster
+from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient, proxy_main
+from raft_chaos.chaos.run.live.watcher import Watcher
+from raft_chaos.chaos.targets.target import CommandTarget, RaftTarget, Target
 from raft_chaos.invariants.events import HarnessEvent, NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.host import monotonic_us

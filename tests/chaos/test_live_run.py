@@ -11,12 +11,12 @@ import msgspec
 import pytest
 from short_runs import schedule
 
-from raft_chaos.chaos.analysis import analyse
-from raft_chaos.chaos.generate import ScheduleConfig, generate
-from raft_chaos.chaos.live.run import Snapshot, Watch, run_live
-from raft_chaos.chaos.schedule import load
-from raft_chaos.chaos.settings import Settings, describe
-from raft_chaos.chaos.target import RaftTarget
+from raft_chaos.chaos.judgement.analysis import analyse
+from raft_chaos.chaos.run.live.run import Snapshot, Watch, run_live
+from raft_chaos.chaos.run.settings import Settings, describe
+from raft_chaos.chaos.schedule.data import load
+from raft_chaos.chaos.schedule.generate import ScheduleConfig, generate
+from raft_chaos.chaos.targets.target import RaftTarget
 from raft_chaos.invariants.events import NodeKilled, NodeLaunched, PhaseStarted, RunEnded
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo

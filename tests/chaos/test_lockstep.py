@@ -13,12 +13,12 @@ import pytest
 from short_runs import lives
 from stepped_runs import config, in_lockstep, in_sim, last_words, stormy, torn_and_damaged
 
-from raft_chaos.chaos.live.processes import Supervisor
-from raft_chaos.chaos.lockstep.driver import LockstepDriver
-from raft_chaos.chaos.lockstep.gate import DivergenceError
+from raft_chaos.chaos.faults.actions import Kill
 from raft_chaos.chaos.mutants import SABOTAGES
-from raft_chaos.chaos.schedule import Kill
-from raft_chaos.chaos.sim.memory_driver import MemoryDriver
+from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
+from raft_chaos.chaos.run.lockstep.gate import DivergenceError
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.node import EXIT_CRASHED, EXIT_REFUSED, Parts
 from raft_chaos.raft.wal import FILE

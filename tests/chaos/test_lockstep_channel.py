@@ -9,7 +9,7 @@ from multiprocessing import Pipe
 import msgspec
 import pytest
 
-from raft_chaos.chaos.lockstep.control import Channel, Report, decode_answer
+from raft_chaos.chaos.run.lockstep.control import Channel, Report, decode_answer
 
 LARGE = 8 << 20
 

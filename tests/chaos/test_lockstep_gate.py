@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from raft_chaos.chaos.lockstep import gate as module
-from raft_chaos.chaos.lockstep.gate import DivergenceError, Gate
+from raft_chaos.chaos.run.lockstep import gate as module
+from raft_chaos.chaos.run.lockstep.gate import DivergenceError, Gate
 from raft_chaos.raft.codec import (
     PROTOCOL_VERSION,
     Envelope,

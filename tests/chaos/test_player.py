@@ -41,12 +41,13 @@ from raft_chaos.chaos.execution.steps import (
     keep,
     without_times,
 )
-from raft_chaos.chaos.live.processes import Supervisor
-from raft_chaos.chaos.lockstep.driver import LockstepDriver
+from raft_chaos.chaos.faults.actions import Clock, Kill, Partition, Pause
 from raft_chaos.chaos.mutants import parts_of
-from raft_chaos.chaos.schedule import Clock, Kill, Partition, Pause, Schedule
-from raft_chaos.chaos.sim.memory_driver import MemoryDriver
-from raft_chaos.chaos.sim.run import VirtualRun
+from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.sim.run import VirtualRun
+from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.invariants.events import HARNESS, PhaseStarted
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import Verdict

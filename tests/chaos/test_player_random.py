@@ -13,7 +13,6 @@ import pytest
 from msgspec.structs import replace
 from small_executions import play, recorded
 
-from raft_chaos.chaos.actions import Failpoint
 from raft_chaos.chaos.execution.steps import (
     Crash,
     Deliver,
@@ -30,6 +29,7 @@ from raft_chaos.chaos.execution.steps import (
     keep,
     without_times,
 )
+from raft_chaos.chaos.faults.actions import Failpoint
 
 SEEDS = range(40)
 STOPS: tuple[Failpoint, ...] = (

@@ -13,7 +13,7 @@ import pytest
 from children import exits, has_a_stubborn_child, leaves_a_child_behind, sleeps
 from short_runs import background, eventually, lives
 
-from raft_chaos.chaos.live.processes import Supervisor
+from raft_chaos.chaos.processes.supervisor import Supervisor
 
 pytestmark = pytest.mark.live
 

@@ -13,18 +13,19 @@ from nodes import Nodes
 from short_runs import schedule
 from stepped_runs import NODES, TIMING, config, in_lockstep, last_words, stormy
 
-from raft_chaos.chaos.live.processes import Supervisor
-from raft_chaos.chaos.live.run import run_live
-from raft_chaos.chaos.lockstep.driver import LockstepDriver
+from raft_chaos.chaos.faults.actions import Kill, Network, Pause
 from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.replay.incarnation import Incarnation
 from raft_chaos.chaos.replay.node import recorded_incarnations, replay_node, replay_run
 from raft_chaos.chaos.replay.result import ReplayError
 from raft_chaos.chaos.replay.simulated import replay_sim
 from raft_chaos.chaos.replay.violation import Reached, Reported, live_until
-from raft_chaos.chaos.schedule import Fault, Kill, Network, Pause, When
-from raft_chaos.chaos.sim.world import run_sim
-from raft_chaos.chaos.target import RaftTarget
+from raft_chaos.chaos.run.live.run import run_live
+from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
+from raft_chaos.chaos.run.sim.world import run_sim
+from raft_chaos.chaos.schedule.data import Fault, When
+from raft_chaos.chaos.targets.target import RaftTarget
 from raft_chaos.invariants.events import NodeLaunched
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import Violation

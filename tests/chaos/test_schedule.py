@@ -6,28 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from raft_chaos.chaos.schedule import (
+from raft_chaos.chaos.faults.actions import (
     Action,
     Clock,
     Clog,
-    Fault,
-    Header,
     Kill,
-    Model,
     Network,
-    Operation,
     Partition,
     Pause,
     Reset,
-    Schedule,
-    ScheduleError,
     SlowSync,
-    When,
     keeps,
-    load,
     restarts,
-    save,
 )
+from raft_chaos.chaos.schedule.data import Fault, Header, Model, Operation, Schedule, ScheduleError, When, load, save
 
 HEADER = (
     '{"kind":"schedule","schema":1,"seed":7,"nodes":["n1","n2","n3"],"clients":["c0"],'

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from raft_chaos.chaos.sim import script, words
-from raft_chaos.chaos.sim.commands import CommandError, Commands
-from raft_chaos.chaos.sim.hand_driven import HandDrivenCluster
-from raft_chaos.chaos.sim.script import check, replay
+from raft_chaos.chaos.execution import format
+from raft_chaos.chaos.testing.transcript import script
+from raft_chaos.chaos.testing.transcript.cluster import HandDrivenCluster
+from raft_chaos.chaos.testing.transcript.commands import CommandError, Commands
+from raft_chaos.chaos.testing.transcript.script import check, replay
 from raft_chaos.invariants.verdict import EXIT_USAGE, EXIT_VALID, EXIT_VIOLATED
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.node import Parts
@@ -148,7 +149,7 @@ def test_a_node_that_dies_of_its_own_error_is_reported_and_judged() -> None:
     cluster = HandDrivenCluster(["n1", "n2"], parts=Parts(core=Broken), timing=Timing(), logs={}, term=0)
     cluster.tick("n1")
     last = cluster.stabilize(["n1", "n2"])[-1]
-    assert words.step(last) == [
+    assert format.step(last) == [
         "n1 receives from n2: RequestVoteReply term 1, granted; "
         "ends by itself with exit code 70: ZeroDivisionError: a mistake"
     ]
@@ -276,7 +277,7 @@ def test_a_module_run_says_the_same_whatever_the_hash_seed(tmp_path: Path) -> No
     path.write_text(replay("\n".join([*commands, "----", ""])).text, encoding="utf-8")
     assert len(path.read_text(encoding="utf-8").splitlines()) > 40
     done = subprocess.run(
-        [sys.executable, "-m", "raft_chaos.chaos.sim.script", str(path)],
+        [sys.executable, "-m", "raft_chaos.chaos.testing.transcript.script", str(path)],
         env={**os.environ, "PYTHONHASHSEED": "12345"},
         capture_output=True,
         text=True,

@@ -9,13 +9,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from raft_chaos.chaos.generate import FAULT_KINDS
+from raft_chaos.chaos.campaign.selfcheck import MOST_UNEQUAL, Checked, Selfcheck, SelfcheckError
+from raft_chaos.chaos.campaign.selfcheck_worker import Answer
+from raft_chaos.chaos.faults.actions import Kill, Partition
 from raft_chaos.chaos.mutants import SABOTAGES
-from raft_chaos.chaos.schedule import Kill, Partition
-from raft_chaos.chaos.schedule_config import ScheduleConfig
-from raft_chaos.chaos.selfcheck import MOST_UNEQUAL, Checked, Selfcheck, SelfcheckError
-from raft_chaos.chaos.selfcheck_worker import Answer
-from raft_chaos.chaos.settings import Settings
+from raft_chaos.chaos.run.settings import Settings
+from raft_chaos.chaos.schedule.config import ScheduleConfig
+from raft_chaos.chaos.schedule.generate import FAULT_KINDS
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.trace import trace_sha256
 from raft_chaos.raft.timing import Timing

@@ -15,14 +15,15 @@ from small_executions import recorded
 from small_reproductions import STUCK, VOTE, made
 from stepped_runs import TIMING, stormy
 
-from raft_chaos.chaos.generate import FAULT_KINDS, ScheduleConfig, generate
+from raft_chaos.chaos.faults.actions import Kill, kind_of
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.reproduction.reproduce import reproduce
-from raft_chaos.chaos.schedule import Fault, Kill, Schedule, When, check_schedule, kind_of, load, save
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.sim.run import VirtualRun
+from raft_chaos.chaos.schedule.data import Fault, Schedule, When, check_schedule, load, save
+from raft_chaos.chaos.schedule.generate import FAULT_KINDS, ScheduleConfig, generate
 from raft_chaos.chaos.shrink.anchors import anchor
-from raft_chaos.chaos.shrink.schedules import ScheduleCandidate, ScheduleShrinker, _came_to_pass, attempt, under_seed
-from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search
-from raft_chaos.chaos.shrink.simpler import (
+from raft_chaos.chaos.shrink.candidates import (
     earlier,
     fewer_clients,
     fewer_nodes,
@@ -31,8 +32,8 @@ from raft_chaos.chaos.shrink.simpler import (
     simpler_headers,
     sooner,
 )
-from raft_chaos.chaos.sim.memory_driver import MemoryDriver
-from raft_chaos.chaos.sim.run import VirtualRun
+from raft_chaos.chaos.shrink.schedules import ScheduleCandidate, ScheduleShrinker, _came_to_pass, attempt, under_seed
+from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search
 
 FOR_EVER_S = 1e6
 

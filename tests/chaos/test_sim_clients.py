@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import pytest
 from sim_runs import LONGEST_US, NODES, Nodes
 
-from raft_chaos.chaos.client_records import History
-from raft_chaos.chaos.schedule import Model, Operation
-from raft_chaos.chaos.sim.clients import LATENCY_US, OPERATION_TIMEOUT_US, RETRY_US, Requests, VirtualClient
-from raft_chaos.chaos.sim.cluster import VirtualCluster
+from raft_chaos.chaos.run.client_records import History
+from raft_chaos.chaos.run.sim.clients import LATENCY_US, OPERATION_TIMEOUT_US, RETRY_US, Requests, VirtualClient
+from raft_chaos.chaos.run.sim.cluster import VirtualCluster
+from raft_chaos.chaos.schedule.data import Model, Operation
 from raft_chaos.invariants.history import Op, OpFunction
 from raft_chaos.raft.machine import Command, decode_command
 

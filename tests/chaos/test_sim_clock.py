@@ -11,10 +11,10 @@ from msgspec.structs import replace
 from sim_runs import LONGEST_US, NODES, TIMING, Nodes
 from stepped_runs import config
 
-from raft_chaos.chaos.schedule import JUMP_US_MAX, RATE_PPM, Model
-from raft_chaos.chaos.sim.memory_driver import MemoryDriver
-from raft_chaos.chaos.sim.node_clock import MILLION, NodeClock, Segment
-from raft_chaos.chaos.sim.stepped_node import SteppedNode
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.nodes.node_clock import MILLION, NodeClock, Segment
+from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
+from raft_chaos.chaos.schedule.data import JUMP_US_MAX, RATE_PPM, Model
 from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryApplied,

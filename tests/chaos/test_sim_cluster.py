@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from sim_runs import LONGEST_US, NODES, TIMING, Nodes, of
 
-from raft_chaos.chaos.schedule import Model
+from raft_chaos.chaos.schedule.data import Model
 from raft_chaos.invariants.events import (
     EntryApplied,
     Event,

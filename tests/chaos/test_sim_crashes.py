@@ -8,7 +8,7 @@ import pytest
 from sim_runs import LONGEST_US, NODES, Nodes
 from test_sim_cluster import SLOW_SYNC, harness, put, reported_by
 
-from raft_chaos.chaos.schedule import Failpoint
+from raft_chaos.chaos.faults.actions import Failpoint
 from raft_chaos.invariants.events import EntryAppended, MessageSent, NodeExited, NodeLaunched, Started
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.machine import NOWHERE, Machine, Place, Result

@@ -8,7 +8,8 @@ import pytest
 from sim_runs import NODES, SAFETY_US, TWO_LEADERS, fault, in_sim, recorded, short
 from stepped_runs import stormy
 
-from raft_chaos.chaos.schedule import Action, Clock, Fault, Network, Schedule, SlowSync
+from raft_chaos.chaos.faults.actions import Action, Clock, Network, SlowSync
+from raft_chaos.chaos.schedule.data import Fault, Schedule
 from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryAppended,

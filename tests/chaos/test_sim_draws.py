@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from raft_chaos.chaos.sim.draws import BLOCK, Draws
+from raft_chaos.chaos.run.sim.draws import BLOCK, Draws
 
 SPAN = 4 * BLOCK
 

@@ -8,22 +8,10 @@ from collections.abc import Callable
 import pytest
 from sim_runs import ISOLATED, LONGEST_US, NODES, SAFETY_US, fault, harness_of, of, short, virtual
 
-from raft_chaos.chaos.schedule import (
-    Action,
-    AnchorEvent,
-    Clock,
-    Clog,
-    Fault,
-    Kill,
-    Network,
-    Partition,
-    Pause,
-    Reset,
-    SlowSync,
-    When,
-)
-from raft_chaos.chaos.sim.nemesis import FAILPOINT_PATIENCE_US, LEADER_POLL_US, TRAFFIC_PATIENCE_US
-from raft_chaos.chaos.sim.run import VirtualRun
+from raft_chaos.chaos.faults.actions import Action, Clock, Clog, Kill, Network, Partition, Pause, Reset, SlowSync
+from raft_chaos.chaos.run.sim.nemesis import FAILPOINT_PATIENCE_US, LEADER_POLL_US, TRAFFIC_PATIENCE_US
+from raft_chaos.chaos.run.sim.run import VirtualRun
+from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, When
 from raft_chaos.invariants.events import (
     AnyEvent,
     FaultHealed,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from sim_runs import Net
 
-from raft_chaos.chaos.schedule import Model, Network
-from raft_chaos.chaos.sim.network import LATE_US, VERY_LATE_US
+from raft_chaos.chaos.faults.actions import Network
+from raft_chaos.chaos.run.sim.network import LATE_US, VERY_LATE_US
+from raft_chaos.chaos.schedule.data import Model
 
 LINK = ("n1", "n2")
 BACK = ("n2", "n1")

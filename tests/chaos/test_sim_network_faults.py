@@ -6,7 +6,7 @@ import pytest
 from sim_runs import NODES, Net
 from test_sim_network import BACK, ELSEWHERE, FIXED, GONE_US, LINK, MODEL, degraded
 
-from raft_chaos.chaos.schedule import Network
+from raft_chaos.chaos.faults.actions import Network
 
 # ---- several faults at once, and their end -----------------------------------------------------------------------
 

@@ -8,9 +8,9 @@ from typing import get_args
 import pytest
 from stepped_runs import config
 
-from raft_chaos.chaos.schedule import Failpoint
-from raft_chaos.chaos.sim.memory_driver import MemoryDriver
-from raft_chaos.chaos.sim.stepped_node import SteppedNode, StepReport
+from raft_chaos.chaos.faults.actions import Failpoint
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
 from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryAppended,

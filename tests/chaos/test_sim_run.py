@@ -23,11 +23,12 @@ from sim_runs import (
 )
 from stepped_runs import stormy
 
-from raft_chaos.chaos.analysis import analyse
+from raft_chaos.chaos.faults.actions import Clock, Kill, Partition, Pause
+from raft_chaos.chaos.judgement.analysis import analyse
+from raft_chaos.chaos.judgement.vacuity import COMPLETED
 from raft_chaos.chaos.mutants import parts_of
-from raft_chaos.chaos.schedule import Clock, Kill, Partition, Pause, Schedule
-from raft_chaos.chaos.sim.run import RECOVERY_TIMEOUTS, WATCH_US, VirtualRun
-from raft_chaos.chaos.vacuity import COMPLETED
+from raft_chaos.chaos.run.sim.run import RECOVERY_TIMEOUTS, WATCH_US, VirtualRun
+from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.invariants.events import PhaseStarted, RunEnded
 from raft_chaos.invariants.trace import trace_sha256
 from raft_chaos.invariants.verdict import Verdict

@@ -15,7 +15,7 @@ from raft_chaos.chaos.cli.app import app
 from raft_chaos.chaos.execution.steps import ExecutionError, Submit, Timeout
 from raft_chaos.chaos.reproduction.file import Reproduction, load
 from raft_chaos.chaos.reproduction.reproduce import reproduce
-from raft_chaos.chaos.state_machine import REPRODUCTIONS, InvariantViolatedError, RaftStateMachine
+from raft_chaos.chaos.testing.state_machine import REPRODUCTIONS, InvariantViolatedError, RaftStateMachine
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.node import Parts
 

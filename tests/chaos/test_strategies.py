@@ -13,14 +13,13 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from raft_chaos.chaos.actions import LEADER, VOTER, Clog, Kill, Partition, kind_of
-from raft_chaos.chaos.generate import generate
+from raft_chaos.chaos.faults.actions import FAULT_KINDS, LEADER, LIVE_KINDS, VOTER, Clog, Kill, Partition, kind_of
 from raft_chaos.chaos.mutants import parts_of
-from raft_chaos.chaos.schedule import Schedule, ScheduleError, check_schedule, load, save
-from raft_chaos.chaos.schedule_config import FAULT_KINDS, LIVE_KINDS
-from raft_chaos.chaos.sim.memory_driver import MemoryDriver
-from raft_chaos.chaos.sim.run import Simulated, VirtualRun
-from raft_chaos.chaos.strategies import ClusterConfig, cluster_configs, faults, schedules, timings, workloads
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.sim.run import Simulated, VirtualRun
+from raft_chaos.chaos.schedule.data import Schedule, ScheduleError, check_schedule, load, save
+from raft_chaos.chaos.schedule.generate import generate
+from raft_chaos.chaos.testing.strategies import ClusterConfig, cluster_configs, faults, schedules, timings, workloads
 from raft_chaos.raft.timing import Timing
 
 NODES = ["n1", "n2", "n3"]
@@ -155,7 +154,7 @@ def test_what_cannot_be_drawn_is_refused_at_once(asked: Callable[[], st.SearchSt
         asked()
 
 
-@pytest.mark.parametrize("module", ["raft_chaos.chaos.strategies", "raft_chaos.chaos.state_machine"])
+@pytest.mark.parametrize("module", ["raft_chaos.chaos.testing.strategies", "raft_chaos.chaos.testing.state_machine"])
 def test_without_hypothesis_it_is_said_what_to_install(module: str) -> None:
     program = f"import sys; sys.modules['hypothesis'] = None; import {module}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -166,7 +165,7 @@ def test_without_hypothesis_it_is_said_what_to_install(module: str) -> None:
 def test_nothing_else_needs_hypothesis() -> None:
     program = (
         "import sys; sys.modules['hypothesis'] = None; "
-        "import raft_chaos.chaos.cli.app, raft_chaos.reports, raft_chaos.chaos.selfcheck"
+        "import raft_chaos.chaos.cli.app, raft_chaos.reports, raft_chaos.chaos.campaign.selfcheck"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 

@@ -12,25 +12,10 @@ from random import Random
 import msgspec
 import pytest
 
-from raft_chaos.chaos.generate import FAULT_KINDS, LIVE_KINDS, FaultKind, ScheduleConfig, drawn, generate
-from raft_chaos.chaos.schedule import (
-    Action,
-    Clock,
-    Clog,
-    Fault,
-    Kill,
-    Model,
-    Network,
-    Partition,
-    Pause,
-    Reset,
-    Schedule,
-    ScheduleError,
-    SlowSync,
-    load,
-    save,
-)
-from raft_chaos.chaos.swarm import CLUSTER_SIZES, Swarm, draw, some
+from raft_chaos.chaos.faults.actions import Action, Clock, Clog, Kill, Network, Partition, Pause, Reset, SlowSync
+from raft_chaos.chaos.schedule.data import Fault, Model, Schedule, ScheduleError, load, save
+from raft_chaos.chaos.schedule.generate import FAULT_KINDS, LIVE_KINDS, FaultKind, ScheduleConfig, drawn, generate
+from raft_chaos.chaos.schedule.swarm import CLUSTER_SIZES, Swarm, draw, some
 
 WIDE = ScheduleConfig(swarm=True, nodes=0, faults=FAULT_KINDS, ops_per_second=0)
 UNIT = WIDE.election_timeout_us_max
@@ -38,7 +23,7 @@ SEEDS = range(500)
 
 GENERATE = """
 import sys, msgspec
-from raft_chaos.chaos.generate import FAULT_KINDS, ScheduleConfig, generate
+from raft_chaos.chaos.schedule.generate import FAULT_KINDS, ScheduleConfig, generate
 config = ScheduleConfig(swarm=True, nodes=0, faults=FAULT_KINDS)
 sys.stdout.buffer.write(msgspec.json.encode([generate(seed, config) for seed in range(7, 10)]))
 """

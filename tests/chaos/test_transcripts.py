@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raft_chaos.chaos.sim.script import check
+from raft_chaos.chaos.testing.transcript.script import check
 
 TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
 

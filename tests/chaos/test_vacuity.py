@@ -10,9 +10,10 @@ import msgspec
 import pytest
 from short_runs import only_run, raft_chaos, saved, schedule
 
-from raft_chaos.chaos.schedule import Fault, Kill, Operation, Partition, Promise, Schedule, When
-from raft_chaos.chaos.tally import Tally
-from raft_chaos.chaos.vacuity import COMPLETED, clean_operations, vacuity
+from raft_chaos.chaos.faults.actions import Kill, Partition
+from raft_chaos.chaos.judgement.tally import Tally
+from raft_chaos.chaos.judgement.vacuity import COMPLETED, clean_operations, vacuity
+from raft_chaos.chaos.schedule.data import Fault, Operation, Promise, Schedule, When
 from raft_chaos.invariants.events import (
     HARNESS,
     AnyEvent,

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 import pytest
 
-from raft_chaos.chaos.schedule_config import ScheduleConfig
-from raft_chaos.chaos.settings import Settings
-from raft_chaos.chaos.sim.result import SeedResult
-from raft_chaos.chaos.sim.world import run_seed
+from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.run.settings import Settings
+from raft_chaos.chaos.run.sim.world import run_seed
+from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.invariants.verdict import Outcome
 from raft_chaos.raft.timing import Timing
 from raft_chaos.reports.seeds import HAPPENED, SeedTotals, seeds_document, seeds_markdown, seeds_text

@@ -1,0 +1,197 @@
+"""A campaign: many seeds, on any `concurrent.futures.Executor`, each result written down as it comes.
+
+    run      hands seeds out, at most a window of them at once, and yields what became of each, as they end
+    shift    the life of one executor: until all seeds have ended, or until one of its workers dies
+
+When a worker dies, all that was under way is lost, and nothing tells which seed it was that killed it. So the seeds of
+that window are run once more, one at a time: the one that is alone when a worker dies again is the one to blame. That
+seed, and one on which the harness raises, is a failure of the harness; the others go on.
+
+Each seed is a call of its own: tens of milliseconds of work, against which the way to a worker and back is nothing.
+Nothing is kept of a seed that has ended but its number, so that a campaign may have millions.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TypeAlias
+
+from raft_chaos.chaos.campaign.file import CampaignEnd, CampaignFile, SeedFailed, describe_campaign
+from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.run.settings import Settings, repro
+from raft_chaos.chaos.run.sim.world import run_seed
+from raft_chaos.invariants.rundir import RunDir
+
+SeedEnd: TypeAlias = SeedResult | SeedFailed
+RunSeed: TypeAlias = Callable[[Settings, int, Path | None], SeedResult]
+"""Runs one seed; its run directory, if it leaves one, goes into the folder. Must be importable by name."""
+
+WINDOW_PER_JOB = 4
+"""So many seeds a worker are handed out at once: none ever waits for work, and few are lost when one dies."""
+
+MOST_FAILED = 20
+"""A harness that failed on so many seeds will fail on the rest."""
+
+
+class Campaign:
+    """One campaign, its file open. Use as a context manager; `earlier` comes first, then one call of `run`.
+
+    `max_failures` ends it after that many violated seeds, those of earlier calls included; after `time_limit_s` no
+    further seed is begun. Raises CampaignError if its file cannot be used, ValueError for no seeds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        seeds: Sequence[int],
+        out: Path,
+        *,
+        run_one: RunSeed = run_seed,
+        max_failures: int | None = None,
+        time_limit_s: float | None = None,
+    ) -> None:
+        if not seeds:
+            raise ValueError("seeds: expected at least one, got none")
+        self.settings = settings
+        self.seeds = list(dict.fromkeys(seeds))
+        """Each once: a seed that is named twice would do the same twice."""
+        self.out = out
+        self.header = describe_campaign(settings, self.seeds)
+        self._file = CampaignFile(out, self.header)
+        self.path, self.kept = self._file.path, self._file.kept
+        """Its file, and where that of the same campaign went if it had come to its end."""
+        self.resumed = len(self._file.done)
+        """How many seeds had a result already when the file was opened."""
+        self.done = self.resumed
+        self.given_up: list[int] = []
+        """The seeds that were under way when it was stopped, and have no result."""
+        self.stopped = ""
+        """Why it was stopped, or "". A campaign that was stopped at its very end is complete all the same."""
+        self._violated = self._file.violated
+        self._failed = 0
+        self._run_one = run_one
+        self._max_failures = max_failures
+        self._time_limit_s = time_limit_s
+
+    def __enter__(self) -> Campaign:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every seed has a result."""
+        return self.done == len(self.seeds)
+
+    def earlier(self) -> Iterator[SeedResult]:
+        """The results that a call of the same campaign left, which was stopped or killed."""
+        return self._file.earlier()
+
+    def run(self, open_executor: Callable[[], Executor], window: int) -> Generator[SeedEnd, None, None]:
+        """What becomes of each seed that has no result yet, as it ends. Closing the generator stops the campaign.
+
+        `open_executor` is called once, and again whenever a worker has died. `window` is how many seeds are handed out
+        at once. An executor is shut down without waiting if something is still under way; whether that ends it at once
+        is up to the executor.
+        """
+        deadline_s = None if self._time_limit_s is None else time.monotonic() + self._time_limit_s
+        fresh = self._until(deadline_s, (seed for seed in self.seeds if seed not in self._file.done))
+        suspects: deque[int] = deque()
+        self._stop_if_enough()
+        while not self.stopped:
+            alone = bool(suspects)
+            handed = self._until(deadline_s, _taken(suspects)) if alone else fresh
+            caught = yield from self._shift(open_executor(), handed, 1 if alone else window)
+            if alone and caught:
+                yield self._ended(self._failure(caught.pop(), "its worker process died, twice in a row"))
+            suspects.extend(caught)
+            if not alone and not suspects:
+                break
+        if self.complete:
+            self._file.append(CampaignEnd(seeds=self.done))
+
+    def _shift(self, executor: Executor, seeds: Iterator[int], window: int) -> Generator[SeedEnd, None, list[int]]:
+        """Runs seeds until there are no more, or the executor is broken. Returns those that were lost with it."""
+        under_way: dict[Future[SeedEnd], int] = {}
+        ended: SimpleQueue[Future[SeedEnd]] = SimpleQueue()
+        caught: list[int] = []
+        try:
+            while True:
+                while not caught and len(under_way) < window and (seed := next(seeds, None)) is not None:
+                    try:
+                        future = executor.submit(_attempt, self._run_one, self.settings, seed, self.out)
+                    except BrokenExecutor:
+                        caught.append(seed)
+                        break
+                    under_way[future] = seed
+                    future.add_done_callback(ended.put)
+                if not under_way:
+                    return caught
+                future = ended.get()
+                seed = under_way.pop(future)
+                try:
+                    end = future.result()
+                except BrokenExecutor:
+                    caught.append(seed)
+                    continue
+                except Exception as error:  # the executor's own: it could not run the call, or bring the result back
+                    end = self._failure(seed, f"{type(error).__name__}: {error}", traceback.format_exc())
+                yield self._ended(end)
+                if self._stop_if_enough():
+                    return caught
+        finally:
+            self.given_up = sorted(under_way.values())
+            for future in under_way:
+                future.cancel()
+            executor.shutdown(wait=not under_way)
+
+    def _ended(self, end: SeedEnd) -> SeedEnd:
+        self._file.append(end)
+        if isinstance(end, SeedFailed):
+            self._failed += 1
+        else:
+            self.done += 1
+            self._violated += end.verdict == "violated"
+        return end
+
+    def _stop_if_enough(self) -> bool:
+        if self._max_failures is not None and self._violated >= self._max_failures:
+            self.stopped = f"{self._violated} violated, as many as were asked for"
+        elif self._failed >= MOST_FAILED:
+            self.stopped = f"the harness failed on {self._failed} seeds"
+        return bool(self.stopped)
+
+    def _until(self, deadline_s: float | None, seeds: Iterator[int]) -> Iterator[int]:
+        """The seeds that are begun before the time is up."""
+        for seed in seeds:
+            if deadline_s is not None and time.monotonic() >= deadline_s:
+                self.stopped = f"the time limit of {self._time_limit_s:g} s was reached"
+                return
+            yield seed
+
+    def _failure(self, seed: int, error: str, trace: str = "") -> SeedFailed:
+        return _failed(self.settings, seed, self.out, error, trace)
+
+
+def _taken(seeds: deque[int]) -> Iterator[int]:
+    while seeds:
+        yield seeds.popleft()
+
+
+def _attempt(run_one: RunSeed, settings: Settings, seed: int, out: Path) -> SeedEnd:
+    """In the worker. An error becomes a value here: not every exception survives the way back to another process."""
+    try:
+        return run_one(settings, seed, out)
+    except Exception as error:
+        return _failed(settings, seed, out, f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
+def _failed(settings: Settings, seed: int, out: Path, error: str, trace: str) -> SeedFailed:
+    return SeedFailed(seed=seed, error=error, traceback=trace, repro=repro(settings, seed, RunDir(out)))

@@ -1,0 +1,208 @@
+"""The file of a campaign, `campaign-<key>.jsonl`: a line for each seed as it ends, so that a killed campaign goes on.
+
+    {"kind":"campaign",...}   the first line: the key, and what it was made of
+    {"kind":"seed",...}       a SeedResult; the lines stand in the order in which the seeds ended
+    {"kind":"failed",...}     the harness failed on this seed, which is no result: it is run again next time
+    {"kind":"end",...}        the last line, once every seed has a result
+
+The key is a hash of all that decides the results: the settings, the seeds and the source code. The commit is only
+told, since a changed tree has the commit of the unchanged one. Opening the same campaign again finds the same file and
+goes on there. A torn last line, which is what a kill leaves, is cut off; any other damage is an error. The file of a
+campaign that came to its end is kept under another name, and the campaign begins anew.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import msgspec
+
+from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.run.settings import Settings, commit
+
+SCHEMA = 1
+_PACKAGES = ("raft", "chaos", "invariants")
+
+
+class CampaignError(Exception):
+    """A campaign's file cannot be used: says which, what is wrong with it, and what to do."""
+
+
+class CampaignHeader(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="campaign"):
+    """What a campaign is. `source` is the hash of the code that judges and is judged, `seeds` as in "1..200,300"."""
+
+    schema: int = SCHEMA
+    key: str
+    world: str
+    seeds: str
+    source: str
+    commit: str | None
+    python: str
+    settings: dict[str, Any]
+
+
+class SeedFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="failed"):
+    """A seed on which the harness itself failed: the error, where it arose, and the command that repeats it."""
+
+    seed: int
+    error: str
+    traceback: str
+    repro: str
+
+
+class CampaignEnd(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="end"):
+    """Every seed has a result. `seeds` is how many there are."""
+
+    seeds: int
+
+
+CampaignLine: TypeAlias = CampaignHeader | SeedResult | SeedFailed | CampaignEnd
+
+_decode = msgspec.json.Decoder(CampaignLine).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def describe_campaign(settings: Settings, seeds: Sequence[int]) -> CampaignHeader:
+    """The header of that campaign, its key included."""
+    # The options are the same settings once more, as words for the command that repeats a run.
+    decides = msgspec.to_builtins(msgspec.structs.replace(settings, options=[]))
+    ranges, source, python = seed_ranges(seeds), source_digest(), platform.python_version()
+    key = hashlib.sha256(_encode([SCHEMA, decides, ranges, source, python])).hexdigest()[:12]
+    return CampaignHeader(
+        key=key,
+        world=settings.world,
+        seeds=ranges,
+        source=source,
+        commit=commit(),
+        python=python,
+        settings=msgspec.to_builtins(settings),
+    )
+
+
+def seed_ranges(seeds: Sequence[int]) -> str:
+    """The seeds as text in their order, neighbours as a range: "1..200,300"."""
+    ranges: list[list[int]] = []
+    for seed in seeds:
+        if ranges and seed == ranges[-1][1] + 1:
+            ranges[-1][1] = seed
+        else:
+            ranges.append([seed, seed])
+    return ",".join(f"{first}..{last}" if first < last else str(first) for first, last in ranges)
+
+
+@cache
+def source_digest() -> str:
+    """A hash of every module of the packages that decide what a run does and how it is judged.
+
+    As they are at the first call: a change that is made later is not what this process runs.
+    """
+    root = Path(__file__).parents[2]
+    digest = hashlib.sha256()
+    for package in _PACKAGES:
+        for file in sorted((root / package).rglob("*.py")):
+            content = file.read_bytes()
+            digest.update(f"{file.relative_to(root)} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:12]
+
+
+class CampaignFile:
+    """The file, open and locked. Use as a context manager.
+
+    `done` are the seeds that had a result when it was opened, `violated` how many of them were violated. `kept` is
+    where the file of a completed campaign went, None if there was none.
+    """
+
+    def __init__(self, out: Path, header: CampaignHeader) -> None:
+        """Raises CampaignError if it is damaged or somebody else has it open, OSError if it cannot be made."""
+        self.path = out / f"campaign-{header.key}.jsonl"
+        self.done: set[int] = set()
+        self.violated = 0
+        self.kept: Path | None = None
+        out.mkdir(parents=True, exist_ok=True)
+        self._fd = self._locked()
+        try:
+            if self._read() is not None:
+                self._begin_anew()
+            if not os.fstat(self._fd).st_size:
+                self.append(header)
+            self._earlier_bytes = os.fstat(self._fd).st_size
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> CampaignFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def append(self, line: CampaignLine) -> None:
+        """One unbuffered write: whatever kills the controller, all but the last line is whole."""
+        text = _encode(line) + b"\n"
+        if os.write(self._fd, text) != len(text):
+            raise CampaignError(f"{self.path}: a line was written in part only; is the disk full?")
+
+    def earlier(self) -> Iterator[SeedResult]:
+        """The results that were there when it was opened, in their order, one at a time: they may be millions."""
+        with self.path.open("rb") as file:
+            while file.tell() < self._earlier_bytes:
+                line = _decode(file.readline())
+                if isinstance(line, SeedResult):
+                    yield line
+
+    def _locked(self) -> int:
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise CampaignError(f"{self.path}: this campaign is under way in another process; let it end") from None
+        return fd
+
+    def _read(self) -> CampaignEnd | None:
+        """Learns what is done, and cuts a torn last line off. Returns the end of a campaign that came to it."""
+        whole, line = 0, None
+        with self.path.open("rb") as file:
+            for number, text in enumerate(file, 1):
+                if not text.endswith(b"\n"):
+                    break
+                line = self._line(number, text)
+                whole += len(text)
+                if isinstance(line, SeedResult):
+                    self.done.add(line.seed)
+                    self.violated += line.verdict == "violated"
+        os.ftruncate(self._fd, whole)
+        return line if isinstance(line, CampaignEnd) else None
+
+    def _line(self, number: int, text: bytes) -> CampaignLine:
+        try:
+            line: CampaignLine = _decode(text)
+        except msgspec.DecodeError as error:
+            raise CampaignError(
+                f"{self.path}:{number}: not a line of a campaign ({error}); remove the file to begin anew"
+            ) from None
+        if (number == 1) != isinstance(line, CampaignHeader):
+            raise CampaignError(
+                f"{self.path}:{number}: expected {'the header' if number == 1 else 'a result'} here, got "
+                f"{text[:40]!r}; remove the file to begin anew"
+            )
+        return line
+
+    def _begin_anew(self) -> None:
+        number = 1
+        while (self.path.with_stem(f"{self.path.stem}-{number}")).exists():
+            number += 1
+        self.kept = self.path.rename(self.path.with_stem(f"{self.path.stem}-{number}"))
+        fresh = self._locked()
+        os.close(self._fd)
+        self._fd, self.done, self.violated = fresh, set(), 0

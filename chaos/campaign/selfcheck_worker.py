@@ -1,0 +1,66 @@
+"""One side of the self-check: one seed in one world, in a worker process. Whatever goes wrong becomes an answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from raft_chaos.chaos.judgement.analysis import Stats
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.run.lockstep.gate import DivergenceError
+from raft_chaos.chaos.run.lockstep.run import run_lockstep
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.settings import Settings, describe
+from raft_chaos.chaos.run.sim.run import VirtualRun
+from raft_chaos.chaos.run.sim.world import run_sim
+from raft_chaos.invariants.rundir import RunDir
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came of a seed. `run` is its run directory, if it was recorded.
+
+    Without a digest there is a reason: the world diverged by itself, or the harness failed.
+    """
+
+    side: str
+    trace_sha256: str = ""
+    stats: Stats = {}
+    diverged: str = ""
+    failed: str = ""
+    run: str | None = None
+
+
+def run_side(side: str, settings: Settings, seed: int, run: Path | None, temp: Path) -> Answer:
+    """Runs the seed in the world of `settings`, recorded in the new directory `run` if there is one.
+
+    Real processes need such a directory in any case. If this process is killed meanwhile, `temp` is removed once all
+    processes are gone that it has started.
+    """
+    recorded = str(run) if run is not None else None
+    try:
+        trace_sha256, stats = _go(settings, seed, run, temp)
+    except DivergenceError as error:
+        return Answer(side, diverged=str(error), run=recorded)
+    except Exception as error:
+        return Answer(side, failed=f"{type(error).__name__}: {error}", run=recorded)
+    return Answer(side, trace_sha256, stats, run=recorded)
+
+
+def _go(settings: Settings, seed: int, run: Path | None, temp: Path) -> tuple[str, Stats]:
+    """The digest and the numbers of the run."""
+    schedule = settings.make_schedule(seed)
+    if run is None:
+        driver = MemoryDriver(parts_of(settings.mutant))
+        unrecorded = VirtualRun(schedule, timing=settings.timing, driver=driver).go()
+        return unrecorded.trace_sha256, unrecorded.analysis.stats
+    directory = RunDir(run)
+    info = describe(settings, seed, schedule, directory)
+    if settings.world == "lockstep":
+        with Supervisor() as supervisor:
+            supervisor.remove_when_orphaned(temp)
+        info = run_lockstep(schedule, settings.timing, settings.mutant, directory, info)
+    else:
+        info = run_sim(schedule, settings.timing, settings.mutant, directory, info)
+    return info.trace_sha256, info.stats

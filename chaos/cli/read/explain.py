@@ -1,0 +1,148 @@
+"""`raft-chaos explain`: how a violation came about, as a short listing or as a diagram."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from raft_chaos.chaos.cli.common import fail, print_lines, say
+from raft_chaos.chaos.execution.narrate import told
+from raft_chaos.chaos.judgement.analysis import CHANGED, analyse
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.reproduction.file import ReproductionError, load
+from raft_chaos.chaos.reproduction.reproduce import Lines, reproduce_with
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.settings import program
+from raft_chaos.chaos.schedule.data import ScheduleError
+from raft_chaos.invariants.rundir import RunDir, RunDirError
+from raft_chaos.invariants.verdict import EXIT_UNKNOWN, Verdict, Violation, overall
+from raft_chaos.reports.mermaid import mermaid
+from raft_chaos.reports.past import Item
+from raft_chaos.reports.story import Story, document, tell, text, wrapped
+from raft_chaos.reports.text import fenced, visible
+
+WIDEST = 100
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The story of one violation, and the first violation of each other invariant that was broken."""
+
+    story: Story
+    others: tuple[Violation, ...]
+
+
+def explain(
+    path: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="A run directory, or a reproduction file.")],
+    invariant: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The violation of this invariant.", show_default="the earliest one"),
+    ] = None,
+    steps: Annotated[bool, typer.Option("--steps", help="Of a file: each step, and what its node does.")] = False,
+    edited: Annotated[bool, typer.Option("--edited", help="Use a file that was changed since it was made.")] = False,
+    as_mermaid: Annotated[bool, typer.Option("--mermaid", help="Only the diagram, to be pasted.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Explains a violation in a saved run: the events that led to it, one a line. Exit code 2: nothing to explain."""
+    if as_mermaid + as_json + steps > 1:
+        fail("--mermaid, --json, --steps: expected one of them")
+    try:
+        if steps:
+            print_lines(_steps(path, edited))
+            return
+        items, verdicts = _again(path, edited) if path.is_file() else _saved(RunDir(path))
+    except (RunDirError, ReproductionError, ScheduleError) as error:
+        fail(str(error))
+    explained = explanation(items, verdicts, invariant)
+    if explained is None:
+        say(f"raft-chaos: nothing to explain: {nothing_violated(verdicts, invariant)}")
+        raise typer.Exit(EXIT_UNKNOWN)
+    show(explained, shlex.join([program(), "explain", str(path)]), as_mermaid=as_mermaid, as_json=as_json)
+
+
+def _saved(run: RunDir) -> tuple[list[Item], list[Verdict]]:
+    """What happened in a saved run, and what is to be said of it."""
+    analysis = analyse(run)
+    for remark in analysis.vacuous:
+        if remark.startswith(CHANGED):
+            say(f"raft-chaos: {run.path}: {remark}; what follows may come of that alone")
+    return [item.event for item in run.trace()], analysis.invariants
+
+
+def _steps(file: Path, edited: bool) -> list[str]:
+    """A reproduction's execution in words, with each message that is sent and each record that is written."""
+    if not file.is_file():
+        fail(f"--steps: {file} is no reproduction file; raft-chaos shrink makes one, and raft-chaos trace shows a run")
+    reproduction = load(file, edited=edited)
+    if reproduction.execution is None:
+        fail(f"--steps: {file} has a schedule alone, no execution")
+    return told(reproduction.execution, parts_of(reproduction.mutant))
+
+
+def _again(file: Path, edited: bool) -> tuple[list[Item], list[Verdict]]:
+    """The same of a reproduction, which is run again in this process."""
+    reproduction, lines = load(file, edited=edited), Lines()
+    done = reproduce_with(reproduction, MemoryDriver(parts_of(reproduction.mutant)), lines)
+    return lines.items, done.verdicts
+
+
+def explanation(items: Sequence[Item], verdicts: Sequence[Verdict], invariant: str | None) -> Explanation | None:
+    """The earliest violation, or the earliest of that invariant, in the trace `items`; None if there is none.
+
+    Ends with exit code 254 for an invariant that was not judged.
+    """
+    if invariant is not None and invariant not in (names := [verdict.invariant for verdict in verdicts]):
+        fail(f"--invariant: {invariant!r} was not judged; expected one of {', '.join(names)}")
+    firsts = [verdict.violations[0] for verdict in verdicts if verdict.violations]
+    wanted = [violation for violation in firsts if invariant in (None, violation.invariant)]
+    if not wanted:
+        return None
+    explained = min(wanted, key=_complete_us)
+    return Explanation(tell(items, explained), tuple(violation for violation in firsts if violation is not explained))
+
+
+def _complete_us(violation: Violation) -> int:
+    """When the last event of its witness happened."""
+    return max((event.t_us for event in violation.witness), default=0)
+
+
+def nothing_violated(verdicts: Sequence[Verdict], invariant: str | None) -> str:
+    """What is so instead."""
+    if invariant is None:
+        return f"no invariant was violated ({overall(verdict.outcome for verdict in verdicts)})"
+    verdict = next(verdict for verdict in verdicts if verdict.invariant == invariant)
+    return f"{invariant} is {verdict.outcome}{f' ({visible(verdict.reason)})' if verdict.reason else ''}"
+
+
+# ---- what is printed ---------------------------------------------------------------------------------------------
+
+
+def show(explained: Explanation, command: str, *, as_mermaid: bool, as_json: bool) -> None:
+    """Prints it. `command` is what explains the same again."""
+    story = explained.story
+    if as_json:
+        others = [{"invariant": other.invariant, "message": other.message} for other in explained.others]
+        print(msgspec.json.format(msgspec.json.encode({**document(story), "also_violated": others})).decode())
+    elif as_mermaid:
+        print_lines(fenced(mermaid(story), "mermaid"))
+    else:
+        width = _width()
+        also = [row for other in explained.others for row in wrapped(_also(other), "  ", width)]
+        print_lines([*text(story, width), *also, "", f"As a diagram: {visible(command)} --mermaid"])
+
+
+def _width() -> int:
+    """The terminal's, up to `WIDEST`; a file or a pipe has no width of its own."""
+    return min(shutil.get_terminal_size((WIDEST, 0)).columns, WIDEST) if sys.stdout.isatty() else WIDEST
+
+
+def _also(other: Violation) -> str:
+    return f"Also violated: {other.invariant}: {other.message}"

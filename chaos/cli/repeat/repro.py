@@ -1,0 +1,286 @@
+"""`raft-chaos repro`: runs a reproduction file again."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from raft_chaos.chaos.cli.arguments import known_world, make_folder
+from raft_chaos.chaos.cli.common import fail, say
+from raft_chaos.chaos.execution.player import NotPlayableError
+from raft_chaos.chaos.mutants import MUTANTS, parts_of
+from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.reproduction.file import Reproduction, ReproductionError, load
+from raft_chaos.chaos.reproduction.live_rate import LiveRun, interval, not_applicable, run_often
+from raft_chaos.chaos.reproduction.reproduce import Outcome, Reproduced, reproduce_with
+from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.settings import EXECUTION, World, new_run_dir, program
+from raft_chaos.chaos.run.sim.recorder import Recorder
+from raft_chaos.chaos.run.sim.world import prepare
+from raft_chaos.chaos.schedule.data import Header, Schedule
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.verdict import EXIT_CODE, EXIT_UNKNOWN, Verdict
+from raft_chaos.invariants.verdict import Outcome as VerdictOutcome
+from raft_chaos.reports.text import visible
+
+RIGHT_CORE = "none"
+
+_VERDICT: dict[Outcome, VerdictOutcome] = {
+    "reproduced": "violated",
+    "violated": "violated",
+    "holds": "valid",
+    "unknown": "unknown",
+}
+
+FilePath = Annotated[Path, typer.Argument(metavar="FILE", help="A reproduction file; `raft-chaos shrink` makes them.")]
+
+
+def repro(
+    file: FilePath,
+    world: Annotated[str, typer.Option(help="sim, lockstep: the same each time. live: with luck.")] = "sim",
+    repeat: Annotated[int, typer.Option(min=1, help="In live: how many times.")] = 1,
+    mutant: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help=f"Over another core; {RIGHT_CORE}: the right one.", show_default="the file's"),
+    ] = None,
+    edited: Annotated[bool, typer.Option("--edited", help="Use a file that was changed since it was made.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep run directories here.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Runs a reproduction file again, over the core that is here now.
+
+    Exit codes: 1 it breaks, 0 it does not any more, 2 it cannot be run in this world or nothing shows whether it
+    breaks, 254 the file cannot be used.
+    """
+    chosen = known_world(world)
+    if repeat != 1 and chosen != "live":
+        fail(f"--repeat: it is the same each time in {chosen}; only --world live has a rate")
+    if mutant not in (None, RIGHT_CORE) and mutant not in MUTANTS:
+        fail(f"--mutant: there is no {mutant!r}; there are {RIGHT_CORE}, {', '.join(MUTANTS)}")
+    try:
+        reproduction = load(file, edited=edited)
+    except ReproductionError as error:
+        fail(str(error))
+    core = reproduction.mutant if mutant is None else None if mutant == RIGHT_CORE else mutant
+    if out is not None:
+        make_folder(out)
+    asked = _Asked(file, reproduction, core, chosen, out, as_json)
+    raise typer.Exit(_in_live(asked, repeat) if chosen == "live" else _in_virtual_time(asked))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be run, over which core, where, and what is to be kept and said of it."""
+
+    file: Path
+    reproduction: Reproduction
+    core: str | None
+    world: World
+    out: Path | None
+    as_json: bool
+
+    @property
+    def command(self) -> str:
+        """What does the same again."""
+        words = [program(), "repro", str(self.file), "--world", self.world]
+        return shlex.join(
+            words if self.core == self.reproduction.mutant else [*words, "--mutant", self.core or RIGHT_CORE]
+        )
+
+
+# ---- virtual time ------------------------------------------------------------------------------------------------
+
+
+def _in_virtual_time(asked: _Asked) -> int:
+    with _run_dir(asked) as run:
+        try:
+            done = _run_again(asked, run)
+        except NotPlayableError as error:
+            return _not_applicable(asked, str(error))
+        if asked.out is not None and run is not None:
+            say(f"recorded in {run.path}")
+    if asked.as_json:
+        _print_json(_document(asked, done))
+    else:
+        print("\n".join(_told(asked.reproduction, asked.core, done)))
+    return EXIT_CODE[_VERDICT[done.outcome]]
+
+
+def _run_again(asked: _Asked, run: RunDir | None) -> Reproduced:
+    """In `sim` or `lockstep`; recorded in `run`, which lockstep needs. Raises NotPlayableError, DriverError."""
+    reproduction, core = asked.reproduction, asked.core
+    if run is None:
+        return reproduce_with(reproduction, MemoryDriver(parts_of(core)))
+    prepare(_schedule(reproduction), run, _info(asked))
+    recorder = Recorder(run, nodes_write=asked.world == "lockstep")
+    try:
+        if asked.world == "sim":
+            done = reproduce_with(reproduction, MemoryDriver(parts_of(core)), recorder)
+        else:
+            with Supervisor() as supervisor, LockstepDriver(run, core, supervisor) as driver:
+                supervisor.remove_when_orphaned(run.path.parent if asked.out is None else None)
+                done = reproduce_with(reproduction, driver, recorder)
+    finally:
+        recorder.close()
+    info = run.load_info()
+    info.verdict = _VERDICT[done.outcome]
+    info.invariants, info.trace_sha256, info.state = done.verdicts, done.trace_sha256, "finished"
+    run.save_info(info)
+    return done
+
+
+@contextmanager
+def _run_dir(asked: _Asked) -> Iterator[RunDir | None]:
+    """Where the run is recorded. Real processes need folders in any case, which are gone afterwards if nobody asked."""
+    if asked.out is not None:
+        yield new_run_dir(asked.out, asked.reproduction.origin.seed)
+    elif asked.world == "lockstep":
+        with tempfile.TemporaryDirectory(prefix="raft-chaos-") as folder:
+            yield RunDir(Path(folder) / "run")
+    else:
+        yield None
+
+
+def _schedule(reproduction: Reproduction) -> Schedule:
+    """That of the scenario; an execution, which may be of other nodes, stands for one without faults and operations."""
+    if reproduction.execution is None:
+        assert reproduction.scenario is not None
+        return reproduction.scenario.schedule
+    seed, nodes = reproduction.execution.seed, reproduction.execution.nodes
+    header = Header(seed=seed, nodes=nodes, clients=["c0"], safety_from_us=0, safety_until_us=0, liveness_for_us=0)
+    return Schedule(header, [], [])
+
+
+def _info(asked: _Asked) -> RunInfo:
+    return RunInfo(
+        seed=asked.reproduction.origin.seed,
+        world=asked.world,
+        target=EXECUTION,
+        mutant=asked.core,
+        commit=asked.reproduction.origin.commit,
+        nodes=_schedule(asked.reproduction).header.nodes,
+        repro=asked.command,
+    )
+
+
+def _told(reproduction: Reproduction, core: str | None, done: Reproduced) -> list[str]:
+    expected = reproduction.expected
+    lines = [f"{verdict}" for verdict in _violations(done)]
+    over = "the right core" if core is None else f"the mutant {core}"
+    if done.outcome == "reproduced":
+        same = "the same trace as when the file was made" if done.same_trace else "another trace than the file's"
+        lines.append(f"reproduced over {over}: {same} (SHA-256 {done.trace_sha256})")
+    elif done.outcome == "violated":
+        lines.append(f"{expected.invariant} holds now over {over}, but something else is violated")
+    else:
+        why = _judged(expected.invariant, done).reason
+        lines.append(
+            f"{expected.invariant}: {'nothing shows whether it holds' if done.outcome == 'unknown' else 'holds'} "
+            f"over {over}{f' ({why})' if why else ''}"
+        )
+    if done.skipped:
+        lines.append(f"{_first_skipped(reproduction, done)}: up to there it is the same")
+    return lines
+
+
+def _judged(invariant: str, done: Reproduced) -> Verdict:
+    return next(verdict for verdict in done.verdicts if verdict.invariant == invariant)
+
+
+def _violations(done: Reproduced) -> Iterator[str]:
+    for violation in done.violations:
+        yield f"VIOLATED {violation.invariant}: {visible(violation.message)}"
+        yield f"  {violation.rule}"
+
+
+def _first_skipped(reproduction: Reproduction, done: Reproduced) -> str:
+    assert reproduction.execution is not None
+    count = len(reproduction.execution.steps)
+    first = done.skipped[0]
+    step = msgspec.json.encode(reproduction.execution.steps[first]).decode()
+    return f"{len(done.skipped)} of {count} steps could not be done, the first of them step {first} ({step})"
+
+
+def _document(asked: _Asked, done: Reproduced) -> dict[str, Any]:
+    reproduction = asked.reproduction
+    return {
+        "outcome": done.outcome,
+        "world": asked.world,
+        "invariant": reproduction.expected.invariant,
+        "verdict": _judged(reproduction.expected.invariant, done).outcome,
+        "mutant": asked.core,
+        "trace_sha256": done.trace_sha256,
+        "same_trace": done.same_trace,
+        "skipped_steps": done.skipped,
+        "violations": done.violations,
+    }
+
+
+# ---- real time ---------------------------------------------------------------------------------------------------
+
+
+def _in_live(asked: _Asked, repeat: int) -> int:
+    reproduction, core, out = asked.reproduction, asked.core, asked.out or Path("runs")
+    if why := not_applicable(reproduction):
+        return _not_applicable(asked, why)
+    make_folder(out)
+    done: list[LiveRun] = []
+    try:
+        for one in run_often(reproduction, core, repeat, out):
+            if one.interrupted:
+                break
+            done.append(one)
+            say(f"run {len(done)} of {repeat}: {one.outcome}, {one.wall_s:.1f} s  {one.run.path}")
+    except KeyboardInterrupt:
+        pass  # between two runs; what was seen so far is told all the same
+    if len(done) < repeat:
+        say(f"interrupted: {len(done)} of {repeat} runs were made")
+    reproduced = sum(one.outcome == "reproduced" for one in done)
+    others = sum(one.outcome == "violated" for one in done)
+    unknown = sum(one.outcome == "unknown" for one in done)
+    least, most = interval(reproduced, len(done)) if done else (0.0, 1.0)
+    outcome: Outcome = "reproduced" if reproduced else "violated" if others else "holds"
+    if outcome == "holds" and (unknown or len(done) < repeat):
+        outcome = "unknown"
+    if asked.as_json:
+        _print_json(
+            {
+                "outcome": outcome,
+                "world": "live",
+                "invariant": reproduction.expected.invariant,
+                "mutant": core,
+                "runs": len(done),
+                "reproduced": reproduced,
+                "other_violations": others,
+                "rate_95": [least, most],
+                "run_dirs": [str(one.run.path) for one in done],
+            }
+        )
+    else:
+        other = f"; another invariant was violated in {others}" if others else ""
+        print(
+            f"{reproduction.expected.invariant}: reproduced in {reproduced}/{len(done)} runs "
+            f"(95 % interval {least:.0%} to {most:.0%}){other}"
+        )
+    return EXIT_CODE[_VERDICT[outcome]]
+
+
+def _not_applicable(asked: _Asked, why: str) -> int:
+    if asked.as_json:
+        _print_json({"outcome": "not applicable", "world": asked.world, "why": why})
+    else:
+        say(f"raft-chaos: not applicable in {asked.world}: {why}")
+    return EXIT_UNKNOWN
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    print(msgspec.json.format(msgspec.json.encode(document)).decode())

@@ -1,0 +1,268 @@
+"""A campaign on the command line: a bar while it goes on, each violation as it is found, and what became of all seeds.
+
+Everything that is said meanwhile goes to stderr: on a terminal a bar that fits its width, elsewhere a line every ten
+seconds. The result goes to stdout: a table, or one JSON document.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from raft_chaos.chaos.campaign.campaign import WINDOW_PER_JOB, Campaign, RunSeed, SeedEnd
+from raft_chaos.chaos.campaign.file import CampaignError, SeedFailed, seed_ranges
+from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.cli.common import fail, say
+from raft_chaos.chaos.processes.worker_pool import WorkerPool
+from raft_chaos.chaos.run.settings import Settings, World
+from raft_chaos.chaos.run.sim.world import run_seed
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.reports.github import publish
+from raft_chaos.reports.json_report import dumps
+from raft_chaos.reports.model import build
+from raft_chaos.reports.seeds import SeedTotals, seeds_document, seeds_markdown, seeds_text
+
+RUN_ONE: dict[World, RunSeed] = {"sim": run_seed}
+"""The worlds in which many seeds can run at once, and how one is run in each."""
+
+LINE_EVERY_S = 10.0
+MOST_SHOWN = 20
+"""So many violations are shown as they are found; all further ones are in the campaign's file."""
+
+NARROWEST_BAR = 10
+WIDEST_BAR = 40
+
+
+def run_campaign(
+    settings: Settings,
+    seeds: Sequence[int],
+    jobs: int | None,
+    out: Path,
+    max_failures: int | None,
+    time_limit_s: float | None,
+    quiet: bool,
+    as_json: bool,
+    open_executor: Callable[[], Executor] | None = None,
+) -> int:
+    """Runs the seeds, `jobs` at once (as many as there are CPUs for None), and returns the exit code.
+
+    `open_executor` makes another executor than processes on this machine. Raises typer.Exit for arguments that cannot
+    be, and for a file in `out` that cannot be used.
+    """
+    jobs = (os.cpu_count() or 1) if jobs is None else jobs
+    _check(settings, jobs, max_failures, time_limit_s)
+    try:
+        campaign = Campaign(
+            settings,
+            seeds,
+            out,
+            run_one=RUN_ONE[settings.world],
+            max_failures=max_failures,
+            time_limit_s=time_limit_s,
+        )
+    except CampaignError as error:
+        fail(f"--out: {error}")
+    except OSError as error:
+        fail(f"--out: cannot write a campaign's file in {out} ({error.strerror})")
+    target = settings.target().name + (f" with mutant {settings.mutant}" if settings.mutant else "")
+    totals = SeedTotals(world=settings.world, target=target, seeds=campaign.header.seeds, total=len(campaign.seeds))
+    with campaign:
+        if not quiet:
+            _announce(campaign, totals, jobs)
+        _go(campaign, totals, open_executor or partial(WorkerPool, jobs), WINDOW_PER_JOB * jobs, quiet=quiet)
+    _show(campaign, totals, as_json=as_json)
+    return totals.exit_code
+
+
+def _check(settings: Settings, jobs: int, max_failures: int | None, time_limit_s: float | None) -> None:
+    if settings.world not in RUN_ONE:
+        fail(f"--world: a campaign at once needs one of {', '.join(RUN_ONE)}, got {settings.world}")
+    if settings.schedule_file is not None:
+        fail("--schedule: a campaign draws its schedules from its seeds")
+    if jobs < 1:
+        fail(f"--jobs: expected at least 1, got {jobs}")
+    if max_failures is not None and max_failures < 1:
+        fail(f"--max-failures: expected at least 1, got {max_failures}")
+    if time_limit_s is not None and not time_limit_s > 0:
+        fail(f"--time-limit: expected more than 0 seconds, got {time_limit_s:g}")
+
+
+def _announce(campaign: Campaign, totals: SeedTotals, jobs: int) -> None:
+    say(
+        f"seeds {totals.seeds}  {totals.total} in all  {totals.world}  target {totals.target}  "
+        f"{jobs} at once  {campaign.path}"
+    )
+    if campaign.resumed:
+        say(f"going on with a campaign that was stopped: {campaign.resumed} seeds have a result already")
+    if campaign.kept is not None:
+        say(f"this campaign came to its end before, and begins anew; its earlier results are kept in {campaign.kept}")
+
+
+def _go(
+    campaign: Campaign, totals: SeedTotals, open_executor: Callable[[], Executor], window: int, *, quiet: bool
+) -> None:
+    """Runs it to its end, or until somebody wants no more."""
+    try:
+        for result in campaign.earlier():
+            totals.observe(result)
+        # Closed even where Ctrl-C comes between two results: that is what ends the workers.
+        with CampaignView(totals, quiet=quiet) as view, closing(campaign.run(open_executor, window)) as ends:
+            for end in ends:
+                if isinstance(end, SeedFailed):
+                    totals.observe_failure(end.seed, end.error, end.repro)
+                else:
+                    totals.observe(end)
+                view.show(end)
+        totals.stopped = campaign.stopped
+    except KeyboardInterrupt:
+        totals.stopped = "interrupted"
+    if campaign.given_up:
+        totals.stopped += f"; given up before they ended: {seed_ranges(campaign.given_up)}"
+
+
+def _show(campaign: Campaign, totals: SeedTotals, *, as_json: bool) -> None:
+    """The document or the table on stdout, and the command that repeats a failure in the last line."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        run = totals.worst.run if totals.worst is not None else None
+        for line in publish([build(RunDir(Path(run)))] if run else [], seeds_markdown(totals)):
+            print(line, file=sys.stderr if as_json else sys.stdout)
+    if as_json:
+        print(dumps({**seeds_document(totals), "file": str(campaign.path)}), end="")
+        if totals.repro:
+            say(totals.repro)
+    else:
+        print(seeds_text(totals, Console().width), end="")
+
+
+# ---- what is seen meanwhile --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a campaign is: seeds with a result, those of them from earlier calls, and what this call took."""
+
+    done: int
+    total: int
+    earlier: int
+    violated: int
+    failed: int
+    simulated_s: float
+    elapsed_s: float
+
+    def words(self) -> list[str]:
+        """The most important first: a narrow terminal shows only these."""
+        words = [f"{self.done}/{self.total}", f"{self.violated} violated"]
+        if self.failed:
+            words.append(f"{self.failed} failed")
+        fresh = self.done - self.earlier
+        if fresh and self.elapsed_s > 0:
+            rate = fresh / self.elapsed_s
+            words.append(f"{rate:.3g}/s" if rate < 1000 else f"{rate:.0f}/s")
+            words.append(f"{_clock((self.total - self.done) / rate)} left")
+            words.append(f"{self.simulated_s / self.elapsed_s:.0f} simulated s/s")
+        return words
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """One line, as wide as the terminal at most. Two words come before the bar, the others only beside it."""
+        room = options.max_width - NARROWEST_BAR - 2
+        words = self.words()
+        while len(words) > 2 and len("  ".join(words)) > room:
+            words.pop()
+        text = "  ".join(words)
+        if len(text) > room:
+            yield Text(text, no_wrap=True, overflow="ellipsis")
+            return
+        width = min(WIDEST_BAR, options.max_width - len(text) - 2)
+        line = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+        line.add_row(ProgressBar(total=self.total, completed=self.done, width=width), Text(text, no_wrap=True))
+        yield line
+
+
+def _clock(seconds: float) -> str:
+    """ "0:07", "12:34", "3:05:00"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class CampaignView:
+    """The view of one campaign, on stderr. Use as a context manager around it; nothing is seen with `quiet`."""
+
+    def __init__(self, totals: SeedTotals, *, quiet: bool) -> None:
+        self._totals = totals
+        self._quiet = quiet
+        self._console = Console(stderr=True, highlight=False)
+        self._live: Live | None = None
+        self._began_s = self._last_line_s = time.monotonic()
+        self._earlier = totals.done
+        self._earlier_simulated_s = self._simulated_s()
+        self._shown = 0
+
+    def __enter__(self) -> CampaignView:
+        if not self._quiet and self._console.is_terminal:
+            self._live = Live(console=self._console, get_renderable=self.progress, transient=True)
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, error, trace)
+            self._live = None
+
+    def progress(self) -> Progress:
+        totals = self._totals
+        return Progress(
+            done=totals.done,
+            total=totals.total,
+            earlier=self._earlier,
+            violated=totals.outcomes["violated"],
+            failed=len(totals.failed),
+            simulated_s=self._simulated_s() - self._earlier_simulated_s,
+            elapsed_s=time.monotonic() - self._began_s,
+        )
+
+    def show(self, end: SeedEnd) -> None:
+        """One seed has ended, and is in the totals already."""
+        if self._quiet:
+            return
+        if isinstance(end, SeedFailed):
+            self._print(f"HARNESS FAILED on seed {end.seed}: {end.error}", end.repro)
+        elif end.verdict == "violated":
+            self._violation(end)
+        now_s = time.monotonic()
+        if self._live is None and now_s >= self._last_line_s + LINE_EVERY_S:
+            self._last_line_s = now_s
+            self._console.print("  ".join(self.progress().words()), soft_wrap=True, markup=False)
+
+    def _violation(self, result: SeedResult) -> None:
+        self._shown += 1
+        if self._shown <= MOST_SHOWN:
+            self._print(f"VIOLATED seed {result.seed}: {', '.join(result.violated)}", result.run or "", result.repro)
+        if self._shown == MOST_SHOWN:
+            self._print("further violations are only counted here; the campaign's file has all of them")
+
+    def _print(self, headline: str, *details: str) -> None:
+        # Never wrapped by rich: what is copied from a terminal must not have line ends in it.
+        self._console.print(Text(headline, style="bold red"), soft_wrap=True)
+        for detail in details:
+            self._console.print(Text(f"  {detail}"), soft_wrap=True)
+
+    def _simulated_s(self) -> float:
+        amount = self._totals.amounts.get("simulated_s")
+        return 0.0 if amount is None else amount.total

@@ -1,0 +1,236 @@
+"""`raft-chaos run`: breaks a cluster from one seed, from each of several, or from a saved schedule."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from raft_chaos.chaos.cli.arguments import (
+    check_target,
+    check_world,
+    fault_kinds,
+    given_options,
+    known_world,
+    make_folder,
+    saved_schedule,
+    schedule_config,
+)
+from raft_chaos.chaos.cli.common import fail, parse_seeds, say
+from raft_chaos.chaos.cli.run.campaign import run_campaign
+from raft_chaos.chaos.cli.run.cluster import ElectionTimeout, make_timing
+from raft_chaos.chaos.cli.run.view import View
+from raft_chaos.chaos.run.live.run import Watch, run_live
+from raft_chaos.chaos.run.lockstep.run import run_lockstep
+from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir, program
+from raft_chaos.chaos.run.sim.world import run_sim
+from raft_chaos.chaos.schedule.data import Schedule
+from raft_chaos.chaos.schedule.generate import drawn
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.verdict import EXIT_CODE, overall
+from raft_chaos.reports.github import publish
+from raft_chaos.reports.model import build
+from raft_chaos.reports.write import PICTURE, Format, render, render_campaign, write_reports
+
+
+def run(
+    context: typer.Context,
+    seed: Annotated[int | None, typer.Option(min=0, help="Everything follows from it. Drawn if not given.")] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="A..B", help="A campaign: one run for each seed.")] = None,
+    schedule: Annotated[Path | None, typer.Option(help="Obey this saved schedule.jsonl instead.")] = None,
+    repeat: Annotated[int, typer.Option(min=1, help="Run each seed or schedule this many times.")] = 1,
+    world: Annotated[
+        str, typer.Option(help="live: real time. sim: virtual time, in one process. lockstep: both.")
+    ] = "live",
+    swarm: Annotated[
+        bool | None,
+        typer.Option("--swarm/--no-swarm", help="Each seed draws how much of which fault there is. Not in live."),
+    ] = None,
+    nodes: Annotated[
+        int | None, typer.Option(help="How many nodes, 3 or more. 5 by default; with --swarm 3, 5 or 7.")
+    ] = None,
+    clients: Annotated[int, typer.Option(help="How many concurrent clients.")] = 5,
+    rate: Annotated[float, typer.Option(help="Client operations a second, all clients together.")] = 100.0,
+    duration: Annotated[float, typer.Option(help="Seconds until all is healed, warmup included.")] = 15.0,
+    warmup: Annotated[float, typer.Option(help="Seconds without faults at the beginning.")] = 1.5,
+    liveness: Annotated[float, typer.Option(help="Seconds of client operations after healing.")] = 3.0,
+    faults: Annotated[
+        str | None, typer.Option(help="Kinds of faults, with commas. By default all that the world can do.")
+    ] = None,
+    fault_interval: Annotated[float, typer.Option(help="Mean seconds between faults.")] = 1.2,
+    election_timeout: ElectionTimeout = "150-300",
+    heartbeat: Annotated[
+        int | None, typer.Option(metavar="MS", help="A third of the least timeout by default.")
+    ] = None,
+    mutant: Annotated[
+        str | None, typer.Option(metavar="ID", help="Put this mistake in; see `raft-chaos mutants`.")
+    ] = None,
+    target_command: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            help="Break this server instead of our Raft: {node} {http_port} {raft_port} {peers} {data} are filled in.",
+        ),
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes of a campaign in sim; as many as cores.")] = None,
+    max_failures: Annotated[int | None, typer.Option(min=1, help="End a campaign in sim at so many.")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(min=0, help="End a campaign in sim after so many seconds.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where run directories are made.")] = Path("runs"),
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End at the first violation.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Breaks a cluster on purpose, judges it, and reports.
+
+    Exit codes: 0 valid, 1 violated, 2 unknown, 254 bad arguments, 255 the harness itself failed.
+    """
+    if seeds is not None and (seed is not None or schedule is not None):
+        fail("--seeds cannot be combined with --seed or --schedule")
+    chosen_world = known_world(world)
+    check_target(mutant, target_command)
+    check_world(chosen_world, target_command, swarm)
+    swarm = chosen_world != "live" if swarm is None else swarm
+    timing = make_timing(election_timeout, heartbeat, heartbeats_per_timeout=3)
+    config = schedule_config(
+        nodes=nodes if nodes is not None else 0 if swarm else 5,
+        clients=clients,
+        warmup_s=warmup,
+        duration_s=duration,
+        liveness_s=liveness,
+        ops_per_second=rate,
+        faults=fault_kinds(faults, chosen_world, target_command),
+        fault_interval_s=fault_interval,
+        election_timeout_us_max=timing.election_timeout_max_us,
+        swarm=swarm,
+    )
+    saved = saved_schedule(schedule, chosen_world, timing)
+    settings = Settings(
+        world=chosen_world,
+        schedule=config,
+        timing=timing,
+        mutant=mutant,
+        command=target_command,
+        schedule_file=str(schedule) if schedule else None,
+        options=given_options(context),
+    )
+    if seeds is not None:
+        chosen = parse_seeds(seeds)
+    else:
+        chosen = [seed if seed is not None else saved.header.seed if saved else secrets.randbelow(1_000_000)]
+    make_folder(out)
+    if seeds is not None and chosen_world == "sim" and repeat == 1:
+        raise typer.Exit(run_campaign(settings, chosen, jobs, out, max_failures, time_limit, quiet, as_json))
+    if jobs is not None or max_failures is not None or time_limit is not None:
+        fail("--jobs, --max-failures and --time-limit are for campaigns in sim: --world sim --seeds A..B")
+    plans = [(one, _plan(settings, one, saved)) for one in chosen for _ in range(repeat)]
+    done, interrupted = _run_all(settings, plans, out, fail_fast=fail_fast, quiet=quiet)
+    raise typer.Exit(_conclude(done, len(plans), interrupted=interrupted, as_json=as_json))
+
+
+# ---- runs --------------------------------------------------------------------------------------------------------
+
+
+def _plan(settings: Settings, seed: int, saved: Schedule | None) -> Schedule:
+    """The saved schedule under this seed, from which the nodes' timers and the links are drawn, or the seed's own."""
+    if saved is None:
+        return settings.make_schedule(seed)
+    return msgspec.structs.replace(saved, header=msgspec.structs.replace(saved.header, seed=seed))
+
+
+def _run_all(
+    settings: Settings, plans: list[tuple[int, Schedule]], out: Path, *, fail_fast: bool, quiet: bool
+) -> tuple[list[tuple[RunDir, RunInfo]], bool]:
+    """One run after the other; the second value says whether somebody wanted no more."""
+    done: list[tuple[RunDir, RunInfo]] = []
+    campaign = len(plans) > 1
+    try:
+        for seed, plan in plans:
+            directory = new_run_dir(out, seed)
+            info = describe(settings, seed, plan, directory)
+            if not quiet and not campaign:
+                _announce(info, plan, directory)
+            # A campaign says one line a run; what goes on inside each is for a terminal, where it leaves no trace.
+            with View(quiet=quiet or (campaign and not sys.stderr.isatty())) as view:
+                info = _run_one(settings, plan, directory, info, fail_fast=fail_fast, watch=view.watch)
+            write_reports(directory)
+            done.append((directory, info))
+            if campaign and not quiet:
+                say(_one_line(info, directory))
+            if any("interrupted by" in reason for reason in info.vacuous):
+                return done, True
+    except KeyboardInterrupt:
+        return done, True
+    return done, False
+
+
+def _run_one(
+    settings: Settings, plan: Schedule, directory: RunDir, info: RunInfo, *, fail_fast: bool, watch: Watch
+) -> RunInfo:
+    """One run in the world that was asked for."""
+    if settings.world == "sim":
+        return run_sim(plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast)
+    if settings.world == "lockstep":
+        return run_lockstep(plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast)
+    return run_live(plan, settings.target(), directory, info, fail_fast=fail_fast, watch=watch)
+
+
+def _conclude(done: list[tuple[RunDir, RunInfo]], planned: int, *, interrupted: bool, as_json: bool) -> int:
+    """Shows what was done; returns the exit code."""
+    outcomes = [info.verdict or "unknown" for _, info in done]
+    if done:
+        _show(done, as_json=as_json)
+    if interrupted:
+        say(f"interrupted: {len(done)} of {planned} runs were made")
+        outcomes.append("unknown")
+    return EXIT_CODE[overall(outcomes)]
+
+
+def _announce(info: RunInfo, plan: Schedule, directory: RunDir) -> None:
+    """The seed and everything that was drawn from it, before anything happens."""
+    target = info.mutant or info.target
+    say(f"seed {info.seed}  world {info.world}  {len(info.nodes)} nodes  target {target}  {directory.path}")
+    for line in drawn(plan):
+        say(f"  {line}")
+
+
+def _show(done: list[tuple[RunDir, RunInfo]], *, as_json: bool) -> None:
+    """The document or the report on stdout, the seed or the command that repeats a failure in its last line."""
+    runs = [directory for directory, _ in done]
+    campaign = len(runs) > 1
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        markdown = render_campaign(runs, "markdown") if campaign else render(runs[0], "markdown")
+        for line in publish([build(run) for run in runs], markdown):
+            print(line, file=sys.stderr if as_json else sys.stdout)
+    shape: Format = "json" if as_json else "text"
+    print(render_campaign(runs, shape) if campaign else render(runs[0], shape), end="")
+    failed = next(((run, info) for run, info in done if info.verdict == "violated"), None)
+    if failed is not None:
+        run, info = failed
+        say(f"What happened: {program()} explain {run.path}\nAs small as it gets: {program()} shrink {run.path}")
+        if (run.path / PICTURE).exists():
+            say(f"As clients saw it: {run.path / PICTURE}")
+        if as_json:
+            say(info.repro)
+    if as_json:
+        return
+    if all(info.verdict == "valid" for _, info in done):
+        seeds = f"seed {done[0][1].seed}" if not campaign else f"seeds {done[0][1].seed} to {done[-1][1].seed}"
+        print(f"\n{seeds}: valid; everything is saved in {runs[0].path if not campaign else runs[0].path.parent}")
+
+
+def _one_line(info: RunInfo, directory: RunDir) -> str:
+    stats = info.stats
+    broken = ", ".join(verdict.invariant for verdict in info.invariants if verdict.outcome == "violated")
+    why = broken or "; ".join(info.vacuous) or ", ".join(v.invariant for v in info.invariants if v.outcome == "unknown")
+    return (
+        f"seed {info.seed}: {info.verdict}{f' ({why})' if info.verdict != 'valid' else ''}  "
+        f"{stats['ops_ok']} ops ok, {stats['elections']} elections, {stats['restarts']} restarts, "
+        f"{stats['wall_s']:.1f} s  {directory.path}"
+    )

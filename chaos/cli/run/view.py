@@ -1,0 +1,102 @@
+"""What a person sees while a run goes on: a live table on a terminal, plain lines elsewhere, nothing with --quiet."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from raft_chaos.chaos.run.live.run import Snapshot, Watch
+from raft_chaos.invariants.verdict import Violation
+
+LINE_EVERY_S = 5.0
+_ROLE_STYLE = {"leader": "bold green", "candidate": "yellow", "follower": ""}
+
+
+class View:
+    """The view of one run, on stderr. Use as a context manager around the run; pass `watch` to it."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._console = Console(stderr=True, highlight=False)
+        self._live: Live | None = None
+        self._last_line_s = -LINE_EVERY_S
+        self._last_phase = ""
+        self._last: Snapshot | None = None
+        self.watch = Watch(self._progress, self._violation)
+
+    def __enter__(self) -> View:
+        if not self._quiet and self._console.is_terminal:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, error, trace)
+            self._live = None
+
+    def _progress(self, now: Snapshot) -> None:
+        if self._live is not None:
+            self._live.update(_picture(now, self._last), refresh=True)
+        elif not self._quiet and self._line_is_due(now):
+            self._last_line_s, self._last_phase = now.elapsed_s, now.phase
+            self._console.print(_line(now), soft_wrap=True, markup=False)
+        self._last = now
+
+    def _line_is_due(self, now: Snapshot) -> bool:
+        return now.phase != self._last_phase or now.elapsed_s >= self._last_line_s + LINE_EVERY_S
+
+    def _violation(self, violation: Violation) -> None:
+        text = Text.assemble((f"VIOLATED {violation.invariant}: ", "bold red"), violation.message)
+        (self._live.console if self._live is not None else self._console).print(text, soft_wrap=True)
+
+
+def _picture(now: Snapshot, before: Snapshot | None) -> Group:
+    head = Text.assemble(
+        (f"seed {now.seed}", "bold"),
+        f"  {now.phase}  {now.elapsed_s:5.1f} s, about {now.left_s:.0f} s left",
+        f"  ops {_ops(now)}{_rate(now, before)}",
+    )
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("node", "state", "role"):
+        table.add_column(column)
+    for column in ("term", "commit", "applied", "starts"):
+        table.add_column(column, justify="right")
+    for n in now.nodes:
+        state = Text(n.state, style="red" if n.state in ("down", "exited") else "yellow" if n.state == "paused" else "")
+        role = Text(n.role, style=_ROLE_STYLE.get(n.role, ""))
+        table.add_row(n.name, state, role, str(n.term), str(n.commit_index), str(n.applied_index), str(n.incarnation))
+    faults = Text("faults: " + ("; ".join(now.faults) or "none"), overflow="ellipsis", no_wrap=True)
+    judged = Text.assemble(
+        f"{now.events} events judged, ",
+        (f"{len(now.violations)} violations", "bold red") if now.violations else ("no violation so far", "green"),
+    )
+    return Group(head, table, faults, judged)
+
+
+def _line(now: Snapshot) -> str:
+    up = sum(n.state == "up" for n in now.nodes)
+    leader = next((n.name for n in now.nodes if n.role == "leader" and n.state == "up"), "none")
+    term = max((n.term for n in now.nodes), default=0)
+    commit = max((n.commit_index for n in now.nodes), default=0)
+    return (
+        f"{now.elapsed_s:5.1f} s  {now.phase:<8}  {up}/{len(now.nodes)} up  "
+        f"leader {leader} term {term} commit {commit}  "
+        f"ops {_ops(now)}  faults {len(now.faults)}  violations {len(now.violations)}"
+    )
+
+
+def _ops(now: Snapshot) -> str:
+    return f"{now.ops['ok']} ok {now.ops['fail']} fail {now.ops['info']} info"
+
+
+def _rate(now: Snapshot, before: Snapshot | None) -> str:
+    if before is None or now.elapsed_s <= before.elapsed_s:
+        return ""
+    return f" ({(now.ops['ok'] - before.ops['ok']) / (now.elapsed_s - before.elapsed_s):.0f}/s)"

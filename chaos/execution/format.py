@@ -1,0 +1,175 @@
+"""What a step of a node did, in words: one line for what came in, and below it what the node did about it.
+
+    n2 receives from n1: RequestVote term 1, last none
+      writes: term 1, vote n1
+    n2 persists
+      voted for n1 in term 1
+      to n1: RequestVoteReply term 1, granted
+
+Lines below the first are in the order in which a node acts: report, send, write, answer. What was sent or received is
+said once, with its contents, and not again as an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from raft_chaos.chaos.testing.transcript.cluster import Frame, Step
+from raft_chaos.invariants.events import (
+    CommitAdvanced,
+    EntryAppended,
+    EntryApplied,
+    Event,
+    LogTruncated,
+    RoleChanged,
+    Started,
+    VoteGranted,
+)
+from raft_chaos.raft.messages import (
+    Append,
+    AppendEntries,
+    AppendEntriesReply,
+    HardState,
+    Message,
+    Record,
+    RequestVote,
+    RequestVoteReply,
+    Truncate,
+)
+from raft_chaos.raft.replica import Reply
+
+SHOWN_TERMS = 12
+"""So many terms in a row are said one by one."""
+
+
+def step(done: Step) -> list[str]:
+    """All that a step was and did."""
+    if done.received is None:
+        lines = [f"{done.node} {done.input}"]
+    else:
+        lines = [f"{done.node} receives from {done.received.sender}: {message(done.received.message)}"]
+    if done.end:
+        return [f"{lines[0]}; {done.end}"]
+    assert done.report is not None
+    did = events(done.report.events) + _sends(done.sent, "") + _sends(done.lost, ", lost")
+    if done.written:
+        did.append(f"writes: {records(done.written)}")
+    did += [_answer(reply) for reply in done.report.replies]
+    if not done.report.accepted:
+        did.append(f"refuses, leader {done.report.leader or 'unknown'}")
+    return lines + [f"  {line}" for line in did]
+
+
+def message(said: Message) -> str:
+    """A message with what it says."""
+    start = f"{type(said).__name__} term {said.term}, "
+    match said:
+        case RequestVote():
+            return start + f"last {_entry(said.last_log_index, said.last_log_term)}"
+        case RequestVoteReply():
+            return start + ("granted" if said.vote_granted else "refused")
+        case AppendEntries():
+            terms = [entry.term for entry in said.entries]
+            what = entries(said.prev_log_index + 1, terms) if terms else "no entries"
+            prev = _entry(said.prev_log_index, said.prev_log_term)
+            return start + f"{what} after {prev}, commit {said.leader_commit}"
+        case AppendEntriesReply():
+            return start + _append_reply(said)
+
+
+def _append_reply(said: AppendEntriesReply) -> str:
+    if said.success:
+        return f"matches up to {said.match_index}"
+    if not said.rejected_index:
+        return "refused"
+    where = f"no match at {said.rejected_index}, "
+    if said.conflict_term:
+        return where + f"where term {said.conflict_term} begins at {said.conflict_index}"
+    return where + f"log ends at {said.conflict_index - 1}"
+
+
+def events(reported: Iterable[Event]) -> list[str]:
+    """What a node reports; entries in a row make one line. Messages are left out."""
+    lines: list[str] = []
+    for kind, group in groupby(reported, key=type):
+        if kind is EntryAppended or kind is EntryApplied:
+            row = [event for event in group if isinstance(event, EntryAppended | EntryApplied)]
+            verb = "appended" if kind is EntryAppended else "applied"
+            lines.append(f"{verb} {entries(row[0].index, [event.term for event in row])}")
+        else:
+            lines += [line for event in group if (line := _event(event))]
+    return lines
+
+
+def _event(event: Event) -> str:
+    match event:
+        case Started():
+            vote = f"voted for {event.voted_for}" if event.voted_for is not None else "no vote"
+            return f"started in term {event.term}, {vote}, log {_up_to(event.last_index)}"
+        case RoleChanged():
+            leader = f", leader {event.leader or 'unknown'}" if event.role == "follower" else ""
+            return f"became {event.role} in term {event.term}{leader}"
+        case VoteGranted():
+            return f"voted for {event.candidate} in term {event.term}"
+        case LogTruncated():
+            return f"truncates its log from {event.from_index} on"
+        case CommitAdvanced():
+            return f"committed up to {event.index}"
+        case _:
+            return ""
+
+
+def records(written: Sequence[Record]) -> str:
+    """What one write makes durable; entries in a row are said together."""
+    parts: list[str] = []
+    for kind, group in groupby(written, key=type):
+        if kind is Append:
+            row = [record for record in group if isinstance(record, Append)]
+            parts.append(entries(row[0].index, [record.entry.term for record in row]))
+        else:
+            parts += map(_record, group)
+    return "; ".join(parts)
+
+
+def _record(record: Record) -> str:
+    match record:
+        case HardState():
+            return f"term {record.term}, {f'vote {record.voted_for}' if record.voted_for is not None else 'no vote'}"
+        case Truncate():
+            return f"truncation from {record.from_index} on"
+        case Append():
+            return entries(record.index, [record.entry.term])
+
+
+def entries(first_index: int, terms: Sequence[int]) -> str:
+    """Entries in a row by index and term: "entry 4 (term 2)", "entries 4-6 (terms 2 2 3)", and where there are many,
+    "entries 1-63 (terms 1 x 62, 2 x 1)"."""
+    if len(terms) == 1:
+        return f"entry {_entry(first_index, terms[0])}"
+    shown = " ".join(map(str, terms))
+    if len(terms) > SHOWN_TERMS:
+        shown = ", ".join(f"{term} x {len(list(row))}" for term, row in groupby(terms))
+    return f"entries {first_index}-{first_index + len(terms) - 1} (terms {shown})"
+
+
+def _entry(index: int, term: int) -> str:
+    return f"{index} (term {term})" if index else "none"
+
+
+def _up_to(index: int) -> str:
+    return f"up to {index}" if index else "empty"
+
+
+def _sends(frames: Sequence[Frame], fate: str) -> list[str]:
+    """One line for all receivers of the same message."""
+    lines = []
+    for said, group in groupby(frames, key=lambda frame: frame.message):
+        lines.append(f"to {' '.join(frame.to for frame in group)}: {message(said)}{fate}")
+    return lines
+
+
+def _answer(reply: Reply) -> str:
+    if reply.result is None:
+        return f"answers {reply.token}: unknown, it no longer leads"
+    return f"answers {reply.token}: {'done' if reply.result.ok else reply.result.error}"

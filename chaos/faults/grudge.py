@@ -1,0 +1,148 @@
+"""Partitions as data: pure functions that make a grudge, which says who does not hear whom (Jepsen's term).
+
+A grudge maps a receiver to the senders whose frames it is denied; who is not named hears everybody. It may name
+"leader" (whoever leads when the fault fires) and "others" (all nodes but the leader); `resolve` puts nodes in their
+place, `cut_links` lists the directed links that are then cut.
+
+A shape's function takes the nodes and the generator to draw from. With n nodes, a majority is n // 2 + 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from raft_chaos.chaos.faults.actions import LEADER, OTHERS, Grudge, Shape
+
+
+def make(shape: Shape, nodes: list[str], rng: Random) -> Grudge:
+    """A grudge of that shape among `nodes` (three or more, in any order), drawn from `rng`."""
+    return _MAKERS[shape](nodes, rng)
+
+
+# ---- the shapes --------------------------------------------------------------------------------------------------
+
+
+def halves(nodes: list[str], rng: Random) -> Grudge:
+    """Two random groups of n // 2 and the rest; neither hears the other. With n even, nobody has a majority."""
+    drawn = rng.sample(nodes, len(nodes))
+    middle = len(nodes) // 2
+    return _apart([drawn[:middle], drawn[middle:]])
+
+
+def one(nodes: list[str], rng: Random) -> Grudge:
+    """One random node apart from all the others."""
+    alone = rng.choice(nodes)
+    return _apart([[alone], [node for node in nodes if node != alone]])
+
+
+def majority(nodes: list[str], rng: Random) -> Grudge:
+    """A random bare majority stays together; each of the remaining nodes is all alone.
+
+    No second group can form, and not one more node of the majority may fail without stopping the cluster.
+    """
+    drawn = rng.sample(nodes, len(nodes))
+    size = majority_of(len(nodes))
+    return _apart([drawn[:size], *([node] for node in drawn[size:])])
+
+
+def majorities_ring(nodes: list[str], rng: Random) -> Grudge:
+    """Every node hears a majority, no two the same: itself and its neighbours in a random ring (Jepsen's
+    majorities-ring). With an even majority a node hears one neighbour more before it than after it."""
+    ring = rng.sample(nodes, len(nodes))
+    size = majority_of(len(nodes))
+    grudge: Grudge = {}
+    for place, node in enumerate(ring):
+        heard = [ring[(place - size // 2 + step) % len(ring)] for step in range(size)]
+        grudge[node] = [other for other in ring if other not in heard]
+    return grudge
+
+
+def bridge(nodes: list[str], rng: Random) -> Grudge:
+    """Two random groups of (n - 1) // 2 and the rest, joined by one node that hears and is heard by everybody."""
+    _bridge, *drawn = rng.sample(nodes, len(nodes))
+    half = len(drawn) // 2
+    return _apart([drawn[:half], drawn[half:]])
+
+
+def isolate_leader(nodes: list[str], rng: Random) -> Grudge:
+    """The leader apart from all the others, in both directions. Draws nothing."""
+    return {LEADER: [OTHERS], OTHERS: [LEADER]}
+
+
+def one_way(nodes: list[str], rng: Random) -> Grudge:
+    """One node is not heard by the others, but hears them; or the reverse. Half of the time the node is the leader.
+
+    A leader that is heard but hears nobody keeps its followers from an election and cannot commit; a follower that
+    hears nobody but is heard raises the term of all the others with each of its elections (§5.2).
+    """
+    node, rest = LEADER, [OTHERS]
+    if rng.random() < 0.5:
+        node = rng.choice(nodes)
+        rest = [other for other in nodes if other != node]
+    if rng.random() < 0.5:
+        return {node: rest}
+    return {other: [node] for other in rest}
+
+
+_MAKERS: dict[Shape, Callable[[list[str], Random], Grudge]] = {
+    "halves": halves,
+    "one": one,
+    "majority": majority,
+    "majorities_ring": majorities_ring,
+    "bridge": bridge,
+    "isolate_leader": isolate_leader,
+    "one_way": one_way,
+}
+
+SHAPES: tuple[Shape, ...] = tuple(_MAKERS)
+
+
+# ---- using one ---------------------------------------------------------------------------------------------------
+
+
+def resolve(grudge: Grudge, nodes: list[str], leader: str | None) -> dict[str, list[str]]:
+    """The grudge among real nodes: placeholders replaced, all in the order of `nodes`, and nobody denied itself.
+
+    Empty while the grudge needs a leader and none is known: the caller may wait for one.
+    """
+    named = {*grudge, *(sender for senders in grudge.values() for sender in senders)}
+    if leader is None and named & {LEADER, OTHERS}:
+        return {}
+
+    def expand(names: list[str]) -> list[str]:
+        wanted: list[str] = []
+        for name in names:
+            if name == LEADER and leader is not None:
+                wanted.append(leader)
+            elif name == OTHERS:
+                wanted.extend(node for node in nodes if node != leader)
+            else:
+                wanted.append(name)
+        return wanted
+
+    denied: dict[str, list[str]] = {node: [] for node in nodes}
+    for receiver, senders in grudge.items():
+        for node in expand([receiver]):
+            denied[node].extend(expand(senders))
+    resolved = {
+        node: [other for other in nodes if other in senders and other != node] for node, senders in denied.items()
+    }
+    return {node: senders for node, senders in resolved.items() if senders}
+
+
+def cut_links(grudge: dict[str, list[str]]) -> list[tuple[str, str]]:
+    """The directed links (sender, receiver) that a resolved grudge cuts, sorted."""
+    return sorted((sender, receiver) for receiver, senders in grudge.items() for sender in senders)
+
+
+def majority_of(count: int) -> int:
+    """How many of `count` nodes are a majority."""
+    return count // 2 + 1
+
+
+def _apart(groups: list[list[str]]) -> Grudge:
+    """Nobody hears a node of another group (Jepsen's complete grudge)."""
+    return {
+        node: [other for rest in groups if rest is not group for other in rest] for group in groups for node in group
+    }

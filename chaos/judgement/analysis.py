@@ -1,0 +1,123 @@
+"""The analysis of a run: verdicts, vacuity and numbers. `conclude` makes one of what was judged and counted.
+
+A world that keeps its events in memory judges and tallies them as they happen; `analyse` does the same from a run
+directory, at the end of a run and ever after. Overall, violated comes before unknown before valid, and a vacuous run
+is unknown.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from raft_chaos.chaos.judgement.tally import Tally
+from raft_chaos.chaos.judgement.vacuity import clean_operations, vacuity
+from raft_chaos.chaos.schedule.data import Schedule, load
+from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, NodeLaunched
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.judge import judge_run
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.trace import trace_sha256
+from raft_chaos.invariants.verdict import Outcome, Verdict, overall
+
+__all__ = ["CHANGED", "Stats", "Analysis", "Tally", "conclude", "analyse"]
+
+CHANGED = "the files have changed since the run ended"
+
+Stats: TypeAlias = dict[str, float | int | str]
+
+
+class Analysis(msgspec.Struct, frozen=True):
+    """What can be said of a run: one verdict an invariant, what was missing, and counts."""
+
+    verdict: Outcome
+    invariants: list[Verdict]
+    vacuous: list[str]
+    stats: Stats
+
+
+def conclude(
+    schedule: Schedule,
+    verdicts: Sequence[Verdict],
+    harness: Sequence[AnyEvent],
+    tally: Tally | None,
+    history: Sequence[Op],
+    *,
+    extra_stats: Mapping[str, float | int | str] | None = None,
+    also_missing: Sequence[str] = (),
+) -> Analysis:
+    """The analysis of a run that was judged and counted.
+
+    `tally` is None for a target that reports no events; its counts are then 0. `extra_stats` are numbers of one world
+    alone. `also_missing` are sentences of what the files lack since the run: whatever they say then, it is unknown.
+    """
+    missing = [*vacuity(schedule, harness, tally, history), *also_missing]
+    outcomes: list[Outcome] = [verdict.outcome for verdict in verdicts]
+    if missing:
+        outcomes.append("unknown")
+    if also_missing:
+        outcomes = ["unknown"]  # a line that is gone makes a liar of whoever speaks of it
+    stats = {**_stats(schedule, harness, tally or Tally(), history), **(extra_stats or {})}
+    return Analysis(overall(outcomes), list(verdicts), missing, stats)
+
+
+def analyse(run: RunDir) -> Analysis:
+    """Raises RunDirError or ScheduleError for a directory that cannot be read."""
+    info = run.load_info()
+    schedule = load(run.schedule)
+    verdicts = judge_run(run)
+    harness, history = run.harness_events(), run.operations()
+    tally = Tally()
+    for stream in run.node_streams():
+        for event in stream:
+            tally.observe(event)
+    return conclude(
+        schedule,
+        verdicts,
+        harness,
+        tally if info.reports_events else None,
+        history,
+        also_missing=_changed(run, info, tally, history),
+    )
+
+
+def _changed(run: RunDir, info: RunInfo, tally: Tally, history: Sequence[Op]) -> list[str]:
+    """Whether a finished run's files still hold what they held when it ended; if not, what is judged is another run."""
+    if info.state != "finished":
+        return []
+    invoked = sum(op.type == "invoke" for op in history)
+    changed = [
+        f"{CHANGED}: {there} {what}, there were {info.stats[name]}"
+        for name, what, there in (("events", "events of nodes", tally.events), ("ops", "client operations", invoked))
+        if name in info.stats and info.stats[name] != there
+    ]
+    if not changed and info.trace_sha256 and info.trace_sha256 != (now := trace_sha256(run)):
+        changed.append(f"{CHANGED}: their trace is {now}, it was {info.trace_sha256}")
+    return changed
+
+
+def _stats(schedule: Schedule, harness: Sequence[AnyEvent], tally: Tally, history: Sequence[Op]) -> Stats:
+    ends = Counter(op.type for op in history)
+    planned, served = clean_operations(schedule, history)
+    return {
+        "faults": len(schedule.faults),
+        "faults_fired": sum(isinstance(event, FaultInjected) for event in harness),
+        "faults_effective": sum(isinstance(event, FaultHealed) and event.effective for event in harness),
+        "restarts": sum(isinstance(event, NodeLaunched) and event.subject_inc > 1 for event in harness),
+        "elections": len(tally.leader_terms),
+        "max_term": max(tally.leader_terms, default=0),
+        "committed": tally.highest_commit,
+        "truncations": tally.truncations,
+        "messages_sent": tally.messages_sent,
+        "messages_received": tally.messages_received,
+        "events": tally.events,
+        "ops": ends["invoke"],
+        "ops_ok": ends["ok"],
+        "ops_fail": ends["fail"],
+        "ops_info": ends["info"],
+        "clean_ops_planned": planned,
+        "clean_ops_served": served,
+    }

@@ -1,0 +1,109 @@
+"""What a run lacks to mean anything. A run that is vacuous is unknown, never valid.
+
+A pure function of what a run directory holds, so that a saved run is judged as it was when it ended. The nodes' events
+come as a tally, the harness's own one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raft_chaos.chaos.faults.actions import Partition
+from raft_chaos.chaos.judgement.tally import Tally
+from raft_chaos.chaos.schedule.data import Schedule
+from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, NodeLaunched, PhaseStarted, RunEnded
+from raft_chaos.invariants.history import Op
+
+COMPLETED = "completed"
+"""The reason of a `RunEnded` that ended as it should."""
+FAILED_FAST = "ended at the first violation"
+"""How the reason of one begins that ended early because that was asked for."""
+
+
+def vacuity(schedule: Schedule, harness: Sequence[AnyEvent], tally: Tally | None, history: Sequence[Op]) -> list[str]:
+    """Everything that was missing, a sentence each; empty for a run that means something.
+
+    `tally` is None for a target that reports no events: then terms are not asked for.
+    """
+    missing = [*_ended(harness), *_effects(harness), *_promises(schedule, harness)]
+    if tally is not None:
+        missing += _term_changes(tally) + _unreported(harness, tally)
+    return missing + _clean_operations(schedule, harness, history)
+
+
+def clean_operations(schedule: Schedule, history: Sequence[Op]) -> tuple[int, int]:
+    """(planned, served) operations of the phases without faults. A refused cas was served: it told the value."""
+    header = schedule.header
+    planned = {
+        operation.id
+        for operation in schedule.operations
+        if operation.at_us < header.safety_from_us or operation.at_us >= header.safety_until_us
+    }
+    served = {op.op for op in history if op.type == "ok" or (op.type == "fail" and op.f == "cas" and op.index)}
+    return len(planned), len(planned & served)
+
+
+def _ended(harness: Sequence[AnyEvent]) -> list[str]:
+    ends = [event for event in harness if isinstance(event, RunEnded)]
+    if not ends:
+        return ["the run was cut short: its end was never recorded"]
+    return [] if ends[-1].reason == COMPLETED else [f"the run was cut short: {ends[-1].reason}"]
+
+
+def _effects(harness: Sequence[AnyEvent]) -> list[str]:
+    idle = [
+        f"fault {event.fault} ({event.type}) had no effect: {event.effect}"
+        for event in harness
+        if isinstance(event, FaultHealed) and not event.effective and not event.moot
+    ]
+    healed = {event.fault for event in harness if isinstance(event, FaultHealed)}
+    unhealed = [
+        f"fault {event.fault} ({event.type}) was never healed"
+        for event in harness
+        if isinstance(event, FaultInjected) and event.fault not in healed
+    ]
+    return idle + unhealed
+
+
+def _promises(schedule: Schedule, harness: Sequence[AnyEvent]) -> list[str]:
+    """What the schedule said would happen to a leader."""
+    cuts = {f.id for f in schedule.faults if isinstance(f.action, Partition) and f.action.shape == "isolate_leader"}
+    effective = {event.fault for event in harness if isinstance(event, FaultHealed) and event.effective}
+    on_leader = [
+        event
+        for event in harness
+        if isinstance(event, FaultInjected) and event.leader in event.targets and event.fault in effective
+    ]
+    kept = {
+        "leader_killed": any(event.type == "kill" for event in on_leader),
+        "leader_isolated": any(event.fault in cuts for event in on_leader),
+    }
+    said = {"leader_killed": "no leader was killed", "leader_isolated": "no leader was cut off"}
+    return [
+        f"{said[promise]}, which the schedule promised" for promise in schedule.header.promises if not kept[promise]
+    ]
+
+
+def _unreported(harness: Sequence[AnyEvent], tally: Tally) -> list[str]:
+    """Incarnations that the harness saw running, and of whose beginning there is no event."""
+    return [
+        f"no events of {event.subject}, incarnation {event.subject_inc}, which was running"
+        for event in harness
+        if isinstance(event, NodeLaunched) and (event.subject, event.subject_inc) not in tally.started
+    ]
+
+
+def _term_changes(tally: Tally) -> list[str]:
+    terms = len(tally.leader_terms)
+    return [] if terms > 1 else [f"no change of leader: leaders were elected in {terms} terms"]
+
+
+def _clean_operations(schedule: Schedule, harness: Sequence[AnyEvent], history: Sequence[Op]) -> list[str]:
+    if not any(isinstance(event, PhaseStarted) for event in harness):
+        return ["no phase of the run ever began"]
+    planned, served = clean_operations(schedule, history)
+    if not planned:
+        return ["no client operation was planned in the phases without faults"]
+    if 2 * served < planned:
+        return [f"only {served} of {planned} operations planned in the phases without faults were served"]
+    return []

@@ -1,0 +1,81 @@
+"""A turn and the state of a node, for a person: a line each for what came in, what came of it, and what is so now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+import msgspec
+
+from raft_chaos.chaos.execution import format
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.inputs import Input, Persisted, Received, Submitted, Ticked
+from raft_chaos.raft.machine import decode_command
+from raft_chaos.raft.replica import Output
+
+LAST_ENTRIES = 5
+
+
+def took(inputs: Iterable[Input]) -> list[str]:
+    """What a node is told, in its order."""
+    return [_input(given) for given in inputs]
+
+
+def _input(given: Input) -> str:
+    match given:
+        case Received(sender, sender_inc, number, message):
+            return f"receives #{number} from {sender}#{sender_inc}: {format.message(message)}"
+        case Ticked():
+            return "its timer fires"
+        case Persisted(lsn):
+            return f"its write up to record {lsn} is durable"
+        case Submitted(command):
+            return f"a client's command: {_command(command)}"
+
+
+def _command(encoded: bytes) -> str:
+    try:
+        command = decode_command(encoded)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return repr(encoded)
+    words_of_it = (command.op, command.key, command.expected, command.value)
+    return " ".join(word for word in words_of_it if word is not None)
+
+
+def did(output: Output) -> list[str]:
+    """What comes of a turn, in the order in which a host carries it out."""
+    lines = format.events(output.events)
+    for message, group in groupby(output.messages, key=lambda sent: sent[1]):
+        lines.append(f"to {' '.join(to for to, _ in group)}: {format.message(message)}")
+    if output.write is not None:
+        lines.append(f"writes up to record {output.write.lsn}: {format.records(output.write.records)}")
+    for reply in output.replies:
+        how = "unknown, it no longer leads" if reply.result is None else reply.result.error or "done"
+        lines.append(f"answers the client of entry {reply.index} (term {reply.term}): {how}")
+    return lines
+
+
+def state(core: Core) -> list[str]:
+    """What the node is and has."""
+    log = core.log
+    vote = core.voted_for if core.voted_for is not None else "nobody"
+    lines = [
+        f"{core.role} in term {core.current_term}, voted for {vote}, leader {core.leader or 'unknown'}",
+        f"log: {_tail(core)}; durable up to {log.durable_index}",
+        f"committed up to {core.commit_index}, applied up to {core.last_applied}",
+    ]
+    if core.role == "leader":
+        lines += [
+            f"of {peer}: matches up to {known.match_index}, next {known.next_index}{', probing' * known.probing}"
+            for peer, known in core.progress.items()
+        ]
+    return lines
+
+
+def _tail(core: Core) -> str:
+    last = core.log.last_index
+    first = max(1, last - LAST_ENTRIES + 1)
+    terms: Sequence[int] = [core.log.term_at(index) for index in range(first, last + 1)]
+    if not terms:
+        return "empty"
+    return f"{'... ' if first > 1 else ''}{format.entries(first, terms)}"

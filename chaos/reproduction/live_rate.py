@@ -1,0 +1,88 @@
+"""How often a reproduction comes about with real processes in real time, where no two runs are the same.
+
+The scenario's schedule is run as any other, each time anew, and ends once the invariant is violated. The rate is told
+with its 95 % interval (Wilson, 1927), which stays honest where nothing, or everything, was reproduced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import sqrt
+from pathlib import Path
+
+from raft_chaos.chaos.faults.actions import LIVE_KINDS, kind_of
+from raft_chaos.chaos.reproduction.file import Reproduction, Scenario
+from raft_chaos.chaos.reproduction.reproduce import Outcome, outcome_of
+from raft_chaos.chaos.run.live.run import run_live
+from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir
+from raft_chaos.chaos.schedule.config import ScheduleConfig
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft.timing import Timing
+
+Z_95 = 1.959964
+"""The normal distribution's two-sided 95 % point."""
+
+
+@dataclass(frozen=True)
+class LiveRun:
+    """One run. `interrupted` by whoever watched: then it says nothing, and no further one was made."""
+
+    outcome: Outcome
+    run: RunDir
+    wall_s: float
+    interrupted: bool
+
+
+def not_applicable(reproduction: Reproduction) -> str:
+    """Why the reproduction cannot be run in `live`, or ""."""
+    scenario = reproduction.scenario
+    if scenario is None:
+        return "the file has an execution alone, which real time cannot play; it has no schedule"
+    kinds = dict.fromkeys(kind_of(fault.action) for fault in scenario.schedule.faults)
+    if others := [kind for kind in kinds if kind not in LIVE_KINDS]:
+        return f"its schedule has faults that only virtual time has: {', '.join(others)}"
+    return ""
+
+
+def run_often(reproduction: Reproduction, mutant: str | None, repeat: int, out: Path) -> Iterator[LiveRun]:
+    """Runs the scenario so many times, each in a run directory of its own under `out`."""
+    scenario = reproduction.scenario
+    assert scenario is not None
+    settings = _settings(scenario, mutant)
+    header = scenario.schedule.header
+    for _ in range(repeat):
+        run = new_run_dir(out, header.seed)
+        info = describe(settings, header.seed, scenario.schedule, run)
+        info.started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        info = run_live(scenario.schedule, settings.target(), run, info, until=reproduction.expected.invariant)
+        outcome = outcome_of(info.invariants, reproduction.expected.invariant)
+        interrupted = any("interrupted by" in reason for reason in info.vacuous)
+        yield LiveRun(outcome, run, float(info.stats.get("wall_s", 0.0)), interrupted)
+        if interrupted:
+            return
+
+
+def _settings(scenario: Scenario, mutant: str | None) -> Settings:
+    """What `raft-chaos run` would have to be asked for to run the schedule that is saved with the run."""
+    timing, header = scenario.timing, scenario.schedule.header
+    options = ["--election-timeout", _range_ms(timing), "--heartbeat", str(timing.heartbeat_us // 1000)]
+    if mutant is not None:
+        options += ["--mutant", mutant]
+    config = ScheduleConfig(nodes=max(3, len(header.nodes)), clients=len(header.clients))
+    return Settings(
+        world="live", schedule=config, timing=timing, mutant=mutant, schedule_file="schedule.jsonl", options=options
+    )
+
+
+def _range_ms(timing: Timing) -> str:
+    return f"{timing.election_timeout_min_us // 1000}-{timing.election_timeout_max_us // 1000}"
+
+
+def interval(successes: int, runs: int) -> tuple[float, float]:
+    """The 95 % interval of a rate of which `successes` of `runs` were seen."""
+    share, z2 = successes / runs, Z_95 * Z_95
+    middle = (share + z2 / (2 * runs)) / (1 + z2 / runs)
+    half = Z_95 / (1 + z2 / runs) * sqrt(share * (1 - share) / runs + z2 / (4 * runs * runs))
+    return max(0.0, middle - half), min(1.0, middle + half)

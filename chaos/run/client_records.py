@@ -1,0 +1,97 @@
+"""What clients put on record, in every world: their operations under process numbers, and the history they add up to.
+
+How an operation is carried out is each world's own. How it is recorded is not: a process has at most one operation
+open, and one of unknown outcome stays open for ever, so its client goes on as a new process, in a new session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+
+from raft_chaos.chaos.schedule.data import Operation
+from raft_chaos.invariants.history import Op, OpType, Value
+
+OPERATION_TIMEOUT_S = 2.0
+"""How long a client tries to have an operation answered."""
+RETRY_S = 0.05
+"""How long it waits before it asks again."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an operation ended."""
+
+    type: OpType
+    value: Value = None
+    index: int | None = None
+    term: int | None = None
+    error: str | None = None
+
+
+class History:
+    """The operations of all clients, in the order in which the clients saw them: counted, and handed to `observe`."""
+
+    def __init__(self, observe: Callable[[Op], None]) -> None:
+        self._observe = observe
+        self.counts: dict[OpType, int] = {"invoke": 0, "ok": 0, "fail": 0, "info": 0}
+
+    def write(self, op: Op) -> None:
+        self.counts[op.type] += 1
+        self._observe(op)
+
+
+class ClientRecord:
+    """One client's part of the history.
+
+    `process` is at first its place among the run's `clients` (their number), and after each unknown outcome that many
+    more, so no two clients ever share one. `serial` numbers the commands of a session, from 1 (§8).
+    """
+
+    def __init__(self, *, name: str, place: int, clients: int, history: History, now_us: Callable[[], int]) -> None:
+        self.name = name
+        self.process = place
+        self._clients = clients
+        self._history = history
+        self._now_us = now_us
+        self._serials = count(1)
+
+    @property
+    def session(self) -> str:
+        """The name under which the commands of the present process are sent."""
+        return f"{self.name}.{self.process}"
+
+    def next_serial(self) -> int:
+        """The serial of a new command; one that is sent again keeps its own."""
+        return next(self._serials)
+
+    def invoked(self, operation: Operation, *, final: bool = False) -> None:
+        """The operation begins now. `final` marks the reads at the end of the run."""
+        self._write(operation, Outcome("invoke", operation.value), final)
+
+    def ended(self, operation: Operation, outcome: Outcome, *, final: bool = False) -> None:
+        """The operation ends now; after `info` the client is another process."""
+        self._write(operation, outcome, final)
+        if outcome.type == "info":
+            self.process += self._clients
+            self._serials = count(1)
+
+    def _write(self, operation: Operation, outcome: Outcome, final: bool) -> None:
+        self._history.write(
+            Op(
+                type=outcome.type,
+                process=self.process,
+                client=self.name,
+                op=operation.id,
+                f=operation.f,
+                key=operation.key,
+                t_us=self._now_us(),
+                value=outcome.value,
+                expected=operation.expected,
+                index=outcome.index,
+                term=outcome.term,
+                error=outcome.error,
+                final=final,
+            )
+        )

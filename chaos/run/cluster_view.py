@@ -1,0 +1,113 @@
+"""What is known of a cluster by its nodes' reports: who leads, what is committed, which anchor events have come.
+
+The same in every world: `live` feeds it what it reads from the event files, `sim` and `lockstep` what a step reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from raft_chaos.chaos.schedule.data import AnchorEvent
+from raft_chaos.invariants.events import (
+    AnyEvent,
+    CommitAdvanced,
+    EntryApplied,
+    Event,
+    Role,
+    RoleChanged,
+    Started,
+    VoteGranted,
+)
+
+
+@dataclass
+class NodeView:
+    """What is known of a node by its reports. `role` is None while it is down."""
+
+    role: Role | None = None
+    term: int = 0
+    commit_index: int = 0
+    applied_index: int = 0
+    applied_at_us: int = 0
+
+
+class ClusterView:
+    """All nodes' views. `happened` is called with each anchor event, its number (from 1), and who reported it."""
+
+    def __init__(self, nodes: list[str], happened: Callable[[AnchorEvent, int, str], None]) -> None:
+        self.nodes = {node: NodeView() for node in nodes}
+        self.leaders: dict[int, str] = {}  # term -> who was first reported to lead it
+        self.seen: dict[AnchorEvent, dict[int, str]] = {
+            "leader_elected": {},
+            "leader_committed": {},
+            "vote_granted": {},
+        }
+        """For each anchor event, its numbers so far and who reported each."""
+        self._uncommitted: dict[int, int] = {}  # term -> which leader it has, while that one has not committed yet
+        self.new_commit_at_us = 0
+        self.highest_commit = 0
+        self.handlers: dict[type[Event], Callable[[Any], None]] = {
+            EntryApplied: self._applied,
+            CommitAdvanced: self._committed,
+            RoleChanged: self._role_changed,
+            VoteGranted: self._vote_granted,
+            Started: self._started,
+        }
+        self._happened = happened
+        self._down: set[str] = set()  # asked for membership only
+
+    @property
+    def leader(self) -> str | None:
+        """The node that leads in the highest term, among those that are up; None if there is none."""
+        leading = [(view.term, node) for node, view in self.nodes.items() if view.role == "leader"]
+        return max(leading)[1] if leading else None
+
+    def observe(self, event: AnyEvent) -> None:
+        """One event of a node, in that node's own order."""
+        handler = self.handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+
+    def up(self, node: str) -> None:
+        """A new incarnation of the node is about to report."""
+        self._down.discard(node)
+
+    def gone(self, node: str) -> None:
+        """The node is down; what it wrote before may still come."""
+        self._down.add(node)
+        self.nodes[node].role = None
+
+    def status(self, node: str, role: Role | None, term: int) -> None:
+        """Role and term of a node, from its reports or from what it answered when asked."""
+        view = self.nodes[node]
+        view.role, view.term = (None if node in self._down else role), term
+        if role == "leader" and term not in self.leaders:
+            self.leaders[term] = node
+            number = self._uncommitted[term] = len(self.leaders)
+            self._anchor("leader_elected", number, node)
+
+    def _applied(self, event: EntryApplied) -> None:
+        view = self.nodes[event.node]
+        view.applied_index, view.applied_at_us = event.index, event.t_us
+
+    def _committed(self, event: CommitAdvanced) -> None:
+        self.nodes[event.node].commit_index = event.index
+        if event.index > self.highest_commit:
+            self.highest_commit, self.new_commit_at_us = event.index, event.t_us
+        if event.term in self._uncommitted and self.leaders[event.term] == event.node:
+            self._anchor("leader_committed", self._uncommitted.pop(event.term), event.node)
+
+    def _role_changed(self, event: RoleChanged) -> None:
+        self.status(event.node, event.role, event.term)
+
+    def _vote_granted(self, event: VoteGranted) -> None:
+        self._anchor("vote_granted", len(self.seen["vote_granted"]) + 1, event.node)
+
+    def _started(self, event: Started) -> None:
+        self.nodes[event.node] = NodeView("follower", event.term)
+
+    def _anchor(self, event: AnchorEvent, number: int, reporter: str) -> None:
+        self.seen[event][number] = reporter
+        self._happened(event, number, reporter)

@@ -1,0 +1,332 @@
+"""One directed link through the fault proxy: its rule, and the connections whose frames are subject to it.
+
+A connection carries frames from sender to receiver: four bytes of length (big-endian), then the payload. The first
+frame is the handshake and always passes; every later one is a message, numbered on its link since the proxy began.
+Bytes from the receiver back to the sender pass as they are. When either side ends, both do, and what was still delayed
+is lost with the connection; the sender then reconnects, as it does after any reset.
+
+What happens to a message is drawn from a stream named by link and number ("network/n1>n3/812"): a rule that sets in
+earlier or later changes nothing for the messages that it meets. Frames keep their order unless a draw says otherwise.
+Without a rule nothing is parsed but lengths, and a buffer goes on whole.
+
+No buffer grows without bound: while the receiver does not read, or too much is delayed, the proxy stops reading from
+the sender, and TCP tells it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import struct
+from typing import NamedTuple, cast
+
+import msgspec
+
+from raft_chaos.chaos.schedule.streams import stream
+
+MAX_FRAME = 8 * 1024 * 1024 + 64 * 1024
+"""Longest payload (bytes) that is believed; a longer one means that the stream is no stream of frames."""
+
+DELAYED_BYTES_MAX = 4 * 1024 * 1024
+REORDER_US = (5_000, 50_000)
+"""How much later than its delay a reordered frame comes: long enough for later ones to overtake it."""
+DUPLICATE_US = (1_000, 10_000)
+"""How much later than the frame its copy comes."""
+TICK_S = 0.001
+"""Event loops count in milliseconds: what is due within the next one is due."""
+
+
+class LinkRule(msgspec.Struct, frozen=True):
+    """What messages on one directed link suffer: probabilities 0 to 1, delays in µs (uniform).
+
+    `cut` drops every message, those too that were delayed before and come due during the cut.
+    """
+
+    cut: bool = False
+    delay_min_us: int = 0
+    delay_max_us: int = 0
+    loss: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+
+
+class LinkCounters(msgspec.Struct):
+    """Messages on one directed link since the proxy began; handshakes do not count.
+
+    `forwarded` were written to the receiver (copies included), `cut` held back by a cut, `lost` by a loss draw or with
+    the connection; `delayed`, `duplicated` and `reordered` count the draws.
+    """
+
+    forwarded: int = 0
+    cut: int = 0
+    lost: int = 0
+    delayed: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+
+
+class _Fate(NamedTuple):
+    """What was drawn for one message. `copy_after_us` is counted from the message itself; None: no copy."""
+
+    lost: bool
+    delay_us: int
+    copy_after_us: int | None
+    reordered: bool
+
+
+class Wire:
+    """What one directed link keeps while connections come and go: target, rule, number of messages, counters."""
+
+    def __init__(self, sender: str, receiver: str, seed: int, max_frame: int) -> None:
+        self._name = f"network/{sender}>{receiver}"
+        self._seed = seed
+        self.max_frame = max_frame
+        self.target: int | None = None
+        self.rule: LinkRule | None = None
+        self.messages = 0
+        self.counters = LinkCounters()
+
+    def fate(self, rule: LinkRule) -> _Fate:
+        """Draws for the latest message. All is drawn, in one order: no probability shifts the draw of another."""
+        rng = stream(self._seed, f"{self._name}/{self.messages}")
+        lost = rng.random() < rule.loss
+        delay_us = rng.randint(rule.delay_min_us, rule.delay_max_us)
+        duplicated, copy_after_us = rng.random() < rule.duplicate, rng.randint(*DUPLICATE_US)
+        reordered, later_us = rng.random() < rule.reorder, rng.randint(*REORDER_US)
+        if reordered:  # later than the latest that a frame sent right after it could be
+            delay_us = rule.delay_max_us + later_us
+        return _Fate(lost, delay_us, copy_after_us if duplicated else None, reordered)
+
+
+class Downstream(asyncio.Protocol):
+    """One connection from a sender, and the connection on to its receiver: the frames between them."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._upstream: asyncio.Transport | None = None
+        self._greeted = False
+        self._pending = bytearray()  # the beginning of a frame, nothing of which has been forwarded
+        self._passing = 0  # bytes still to come of a frame whose beginning has been forwarded
+        self._delayed: list[tuple[float, int, bytes]] = []  # a heap: due (s), position in the order of arrival, frame
+        self._delayed_bytes = 0
+        self._arrivals = 0
+        self._in_order_until = 0.0  # when the last of the frames that keep their order is due
+        self._timer: asyncio.TimerHandle | None = None
+        self._clogged = False
+        self._paused = False
+
+    # ---- beginning and end ----
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if self._wire.target is None:
+            self._transport.abort()
+            return
+        self._connecting = self._loop.create_task(self._connect(self._wire.target))
+
+    async def _connect(self, port: int) -> None:
+        try:
+            await self._loop.create_connection(lambda: _Upstream(self), "127.0.0.1", port)
+        except OSError:
+            self._transport.abort()
+
+    def connected(self, upstream: asyncio.Transport) -> None:
+        """The receiver has accepted: what has come so far may go on."""
+        self._upstream = upstream
+        if self._transport.is_closing():
+            upstream.abort()
+            return
+        self._throttle()
+        self.data_received(b"")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Either side has ended. What has been written still goes out; what was delayed is lost."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wire.counters.lost += len(self._delayed)
+        self._delayed.clear()
+        if self._upstream is not None:
+            self._upstream.close()
+        self._transport.close()
+
+    # ---- frames ----
+
+    def data_received(self, data: bytes) -> None:
+        buffer: bytes | bytearray = data
+        if self._pending:
+            self._pending += data
+            buffer, self._pending = self._pending, bytearray()
+        if self._upstream is None:
+            self._pending = bytearray(buffer)
+            self._throttle()
+            return
+        try:
+            if self._wire.rule is None and not self._delayed:
+                taken = self._forward_whole(buffer)
+            else:
+                taken = self._take_messages(buffer)
+        except _FrameTooLong:
+            self.end()
+            return
+        if taken < len(buffer):
+            # A long frame arrives in many pieces: growing one buffer keeps that linear.
+            self._pending = buffer if isinstance(buffer, bytearray) else bytearray(buffer)
+            del self._pending[:taken]
+
+    def _forward_whole(self, buffer: bytes | bytearray) -> int:
+        """Forwards all but an incomplete length at the end; returns how many bytes that were."""
+        position, begun = self._passing, 0
+        while (following := self._frame_end(buffer, position)) is not None:
+            position = following
+            begun += 1
+        self._passing = max(0, position - len(buffer))
+        position -= self._passing
+        if begun and not self._greeted:
+            self._greeted = True
+            begun -= 1
+        self._wire.messages += begun
+        self._wire.counters.forwarded += begun
+        self._write(buffer if position == len(buffer) else buffer[:position])
+        return position
+
+    def _take_messages(self, buffer: bytes | bytearray) -> int:
+        """Takes every whole frame on its own; returns how many bytes they were."""
+        position = min(self._passing, len(buffer))
+        self._passing -= position
+        if position:
+            self._write(buffer[:position])
+        while (following := self._frame_end(buffer, position)) is not None and following <= len(buffer):
+            frame = bytes(buffer[position:following])
+            position = following
+            if self._greeted:
+                self._message(frame)
+            else:
+                self._greeted = True
+                self._write(frame)
+        self._release()
+        return position
+
+    def _frame_end(self, buffer: bytes | bytearray, position: int) -> int | None:
+        """Where the frame at `position` ends, which may be beyond the buffer; None without its whole length."""
+        if position + _LENGTH.size > len(buffer):
+            return None
+        (length,) = _LENGTH.unpack_from(buffer, position)
+        if length > self._wire.max_frame:
+            raise _FrameTooLong
+        return position + _LENGTH.size + int(length)
+
+    def _write(self, data: bytes | bytearray) -> None:
+        assert self._upstream is not None, "nothing is taken before the receiver has accepted"
+        self._upstream.write(data)
+
+    def _message(self, frame: bytes) -> None:
+        """Decides what becomes of one message."""
+        wire, counters, rule = self._wire, self._wire.counters, self._wire.rule
+        wire.messages += 1
+        if rule is not None and rule.cut:
+            counters.cut += 1
+            return
+        fate = _UNHARMED if rule is None else wire.fate(rule)
+        if fate.lost:
+            counters.lost += 1
+            return
+        counters.delayed += fate.delay_us > 0
+        due = self._loop.time() + fate.delay_us / 1e6
+        if fate.reordered:
+            counters.reordered += 1
+        else:
+            due = self._in_order_until = max(due, self._in_order_until)
+        self._hold(frame, due)
+        if fate.copy_after_us is not None:
+            counters.duplicated += 1
+            self._hold(frame, due + fate.copy_after_us / 1e6)
+
+    # ---- delayed frames ----
+
+    def _hold(self, frame: bytes, due: float) -> None:
+        self._arrivals += 1
+        self._delayed_bytes += len(frame)
+        heapq.heappush(self._delayed, (due, self._arrivals, frame))
+
+    def _release(self) -> None:
+        """Forwards what is due, unless the link is cut by now, and sets the timer for the next."""
+        wire, now = self._wire, self._loop.time() + TICK_S
+        while self._delayed and self._delayed[0][0] <= now:
+            _, _, frame = heapq.heappop(self._delayed)
+            self._delayed_bytes -= len(frame)
+            if wire.rule is not None and wire.rule.cut:
+                wire.counters.cut += 1
+            else:
+                wire.counters.forwarded += 1
+                self._write(frame)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._delayed:
+            self._timer = self._loop.call_at(self._delayed[0][0], self._release)
+        self._throttle()
+
+    # ---- backpressure ----
+
+    def clog(self, clogged: bool) -> None:
+        """The receiver does not read as fast as is written; or does again."""
+        self._clogged = clogged
+        self._throttle()
+
+    def _throttle(self) -> None:
+        """Reads from the sender only while there is room for what it sends."""
+        pause = self._upstream is None or self._clogged or self._delayed_bytes > DELAYED_BYTES_MAX
+        if pause == self._paused or self._transport.is_closing():
+            return
+        self._paused = pause
+        if pause:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        if self._upstream is not None and not self._upstream.is_closing():
+            self._upstream.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._upstream is not None and not self._upstream.is_closing():
+            self._upstream.resume_reading()
+
+    def backwards(self, data: bytes) -> None:
+        """Bytes from the receiver go to the sender as they are."""
+        self._transport.write(data)
+
+
+class _Upstream(asyncio.Protocol):
+    """The connection on to the receiver; all that it learns it tells to its downstream."""
+
+    def __init__(self, downstream: Downstream) -> None:
+        self._downstream = downstream
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._downstream.connected(cast(asyncio.Transport, transport))
+
+    def data_received(self, data: bytes) -> None:
+        self._downstream.backwards(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._downstream.end()
+
+    def pause_writing(self) -> None:
+        self._downstream.clog(True)
+
+    def resume_writing(self) -> None:
+        self._downstream.clog(False)
+
+
+class _FrameTooLong(Exception):
+    """The length of a frame is beyond belief."""
+
+
+_LENGTH = struct.Struct(">I")
+_UNHARMED = _Fate(lost=False, delay_us=0, copy_after_us=None, reordered=False)

@@ -1,0 +1,145 @@
+"""The fault proxy: a process that stands on every directed link, and holds back, delays, loses or doubles frames.
+
+For each link a>b it listens on a port of its own: a connects there to send to b, and the proxy connects on to b,
+wherever b listens at the time (`proxied_link` says what becomes of frames). The controller asks and tells through one
+`multiprocessing` connection, with `ProxyClient` at its end; once that is closed, because the controller is done or
+dead, the proxy ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Any, TypeAlias
+
+from raft_chaos.chaos.run.live.network.frame_link import MAX_FRAME, Downstream, LinkCounters, LinkRule, Wire
+
+__all__ = ["Link", "LinkCounters", "LinkRule", "ProxyClient", "ProxyError", "proxy_main"]
+
+Link: TypeAlias = tuple[str, str]
+"""A directed link: (sender, receiver)."""
+
+REPLY_TIMEOUT_S = 30.0
+
+
+class ProxyError(Exception):
+    """The proxy does not answer, or refuses a request: the message says which and why."""
+
+
+# ---- the controller's side ---------------------------------------------------------------------------------------
+
+
+class ProxyClient:
+    """Asks the proxy at the other end of a `multiprocessing` connection. Every call waits for its answer.
+
+    Each method raises ProxyError when the proxy is gone, silent for 30 s, or refuses. Not for several threads at once.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def addresses(self) -> dict[Link, int]:
+        """For each link (a, b) the port on 127.0.0.1 where a reaches b."""
+        addresses: dict[Link, int] = self._ask("addresses")
+        return addresses
+
+    def set_target(self, node: str, port: int | None) -> None:
+        """From now on connections to `node` go to `port` on 127.0.0.1; with None they are closed at once."""
+        self._ask("set_target", node, port)
+
+    def set_rules(self, rules: dict[Link, LinkRule]) -> None:
+        """Replaces all rules; a link that is not mentioned has none. In force when this returns."""
+        self._ask("set_rules", rules)
+
+    def counters(self) -> dict[Link, LinkCounters]:
+        """For each link what happened to its messages so far."""
+        counters: dict[Link, LinkCounters] = self._ask("counters")
+        return counters
+
+    def close(self) -> None:
+        """Ends the proxy."""
+        self._connection.close()
+
+    def _ask(self, request: str, *arguments: Any) -> Any:
+        try:
+            self._connection.send((request, *arguments))
+            if not self._connection.poll(REPLY_TIMEOUT_S):
+                raise ProxyError(f"{request}: no answer from the proxy in {REPLY_TIMEOUT_S:.0f} s")
+            answer, error = self._connection.recv()
+        except (EOFError, OSError) as error:
+            raise ProxyError(f"{request}: the proxy process is gone ({error!r})") from None
+        if error is not None:
+            raise ProxyError(f"{request}: {error}")
+        return answer
+
+
+# ---- the proxy's process -----------------------------------------------------------------------------------------
+
+
+def proxy_main(control: Connection, nodes: list[str], seed: int, max_frame: int = MAX_FRAME) -> None:
+    """Runs the proxy for all directed links between `nodes` until `control` is closed. The body of its process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group, and the controller still needs us
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_Proxy(control, nodes, seed, max_frame).run())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """uvloop's, where it is installed: it only makes the proxy faster."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+class _Proxy:
+    """All links, and the answers to the controller."""
+
+    def __init__(self, control: Connection, nodes: list[str], seed: int, max_frame: int) -> None:
+        self._control = control
+        self._wires = {(a, b): Wire(a, b, seed, max_frame) for a in nodes for b in nodes if a != b}
+        self._ports: dict[Link, int] = {}
+        self._answers: dict[str, Callable[..., Any]] = {
+            "addresses": lambda: self._ports,
+            "set_target": self._set_target,
+            "set_rules": self._set_rules,
+            "counters": lambda: {link: wire.counters for link, wire in self._wires.items()},
+        }
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for link, wire in self._wires.items():
+            server = await loop.create_server(partial(Downstream, wire), "127.0.0.1", 0)
+            self._ports[link] = server.sockets[0].getsockname()[1]
+        ended = asyncio.Event()
+        loop.add_reader(self._control.fileno(), self._answer, ended)
+        await ended.wait()
+
+    def _answer(self, ended: asyncio.Event) -> None:
+        """One request, one answer: (result, None) or (None, what was wrong)."""
+        try:
+            request, *arguments = self._control.recv()
+            try:
+                answer: tuple[Any, str | None] = (self._answers[request](*arguments), None)
+            except ValueError as error:
+                answer = (None, str(error))
+            self._control.send(answer)
+        except (EOFError, OSError):
+            asyncio.get_running_loop().remove_reader(self._control.fileno())
+            ended.set()
+
+    def _set_target(self, node: str, port: int | None) -> None:
+        into = [wire for (_, receiver), wire in self._wires.items() if receiver == node]
+        if not into:
+            raise ValueError(f"node {node!r} is unknown")
+        for wire in into:
+            wire.target = port
+
+    def _set_rules(self, rules: dict[Link, LinkRule]) -> None:
+        if unknown := [link for link in rules if link not in self._wires]:
+            raise ValueError(f"link {unknown[0]} is unknown")
+        for link, wire in self._wires.items():
+            wire.rule = rules.get(link)

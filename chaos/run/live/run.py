@@ -1,0 +1,384 @@
+"""One live run: real processes, from an empty directory to a verdict.
+
+    warmup      nodes up, a first leader, clients at work; no faults
+    safety      the schedule's faults, while every reported event is judged
+    liveness    all is healed; each node that was hit owes catching up, and the cluster a new commit
+    end         every key is read once more, the nodes are killed, what they wrote last is read and judged
+
+Whatever ends a run (its end, a violation with `fail_fast`, a signal, an error of the harness), the nodes are killed and
+the directory holds everything that happened so far.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+
+import aiohttp
+
+from raft_chaos.chaos.judgement.analysis import analyse
+from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST
+from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.run.live.clients import Client, HistoryFile
+from raft_chaos.chaos.run.live.cluster import LiveCluster
+from raft_chaos.chaos.run.live.nemesis import Nemesis
+from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient, ProxyError, proxy_main
+from raft_chaos.chaos.run.live.network.rules import LinkFaults
+from raft_chaos.chaos.run.live.status import poll_status
+from raft_chaos.chaos.run.live.watcher import Watcher
+from raft_chaos.chaos.schedule.data import Operation, Schedule, save
+from raft_chaos.chaos.targets.target import Target
+from raft_chaos.invariants.events import HARNESS, HarnessEvent, Phase, PhaseStarted, RunEnded, encode
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.verdict import Violation
+from raft_chaos.raft.host import monotonic_us
+
+SAMPLE_S = 1.0
+WATCH_S = 0.02
+SENTINEL_S = 0.05
+RECOVERY_BOUND_US = 10_000_000
+FIRST_LEADER_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True)
+class NodeLine:
+    """One node as the live view shows it."""
+
+    name: str
+    state: str
+    role: str
+    incarnation: int
+    term: int
+    commit_index: int
+    applied_index: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run at one moment, for a person to watch. `left_s` is an estimate."""
+
+    seed: int
+    phase: str
+    elapsed_s: float
+    left_s: float
+    nodes: list[NodeLine]
+    faults: list[str]
+    ops: dict[str, int]
+    events: int
+    violations: list[Violation]
+
+
+@dataclass
+class Watch:
+    """Who watches a run: called every so often with a snapshot, and at once with each violation."""
+
+    progress: Callable[[Snapshot], None] = lambda snapshot: None
+    violation: Callable[[Violation], None] = lambda violation: None
+    every_s: float = 0.25
+
+
+def run_live(
+    schedule: Schedule,
+    target: Target,
+    run: RunDir,
+    info: RunInfo,
+    *,
+    fail_fast: bool = False,
+    until: str | None = None,
+    watch: Watch | None = None,
+) -> RunInfo:
+    """Carries out the schedule against the target; returns the finished run.json.
+
+    It ends at the first violation with `fail_fast`, or at the first one of the invariant `until`.
+    The run directory must be new; `info` says how the run came about, and is completed here.
+    Raises ProcessError or OSError if the harness itself fails; the directory then still holds what happened.
+    """
+    run.path.mkdir(parents=True, exist_ok=False)
+    for node in schedule.header.nodes:
+        run.node(node).mkdir(parents=True)
+    save(schedule, run.schedule)
+    run.save_info(info)
+    with Supervisor() as supervisor:
+        live = _LiveRun(
+            schedule, target, run, info, supervisor, fail_fast or until is not None, until, watch or Watch()
+        )
+        return asyncio.run(live.run())
+
+
+@dataclass
+class _LiveRun:
+    schedule: Schedule
+    target: Target
+    run_dir: RunDir
+    info: RunInfo
+    supervisor: Supervisor
+    fail_fast: bool
+    until: str | None
+    watch: Watch
+
+    epoch_us: int = field(default_factory=monotonic_us)
+    phase: str = "start"
+    zero_us: int = 0
+    nemesis: Nemesis | None = None
+    violations: list[Violation] = field(default_factory=list)
+    max_late_us: int = 0
+
+    def now_us(self) -> int:
+        return monotonic_us() - self.epoch_us
+
+    async def run(self) -> RunInfo:
+        header = self.schedule.header
+        self.judge = Judge(events_expected=self.target.reports_events)
+        self._harness_fd = os.open(self.run_dir.harness, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self.history = HistoryFile(self.run_dir.history, self.judge.observe_op)
+        self.watcher = Watcher(header.nodes, self.judge.observe)
+        control, theirs = self.supervisor.pipe()
+        log = self.run_dir.path / "proxy.log"
+        self.proxy_process = self.supervisor.start("proxy", proxy_main, theirs, header.nodes, header.seed, stderr=log)
+        theirs.close()
+        self.proxy = ProxyClient(control)
+        self.cluster = LiveCluster(
+            supervisor=self.supervisor,
+            target=self.target,
+            proxy=self.proxy,
+            watcher=self.watcher,
+            run=self.run_dir,
+            nodes=header.nodes,
+            seed=header.seed,
+            epoch_us=self.epoch_us,
+            now_us=self.now_us,
+            report=self.report,
+        )
+        reason = "the harness failed"
+        started = time.monotonic()
+        try:
+            reason = await self._until_signalled(self._phases())
+        finally:
+            # Also after an error of the harness: what happened is evidence.
+            self.report(RunEnded(node=HARNESS, inc=1, t_us=self.now_us(), reason=reason, max_late_us=self.max_late_us))
+            self.supervisor.close()
+            self.watcher.read()
+            self.watcher.close()
+            self.history.close()
+            os.close(self._harness_fd)
+        return self._finish(time.monotonic() - started)
+
+    def report(self, event: HarnessEvent) -> None:
+        """A harness event: to its file, and to the judge."""
+        os.write(self._harness_fd, encode(event))
+        self.judge.observe(event)
+
+    # ---- the phases -----------------------------------------------------------------------------------------------
+
+    async def _until_signalled(self, phases: Coroutine[None, None, None]) -> str:
+        """Runs the phases; returns the reason for which the run ended. SIGINT, SIGTERM and violations end it early."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(phases)
+        self._stop_reason = ""
+
+        def stop(reason: str) -> None:
+            self._stop_reason = self._stop_reason or reason
+            task.cancel()
+
+        self._stop = stop
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in before:
+            loop.add_signal_handler(number, stop, f"interrupted by {number.name}")
+        watching = asyncio.ensure_future(self._watch())
+        watching.add_done_callback(lambda w: None if w.cancelled() or not w.exception() else stop("the watcher failed"))
+        try:
+            await task
+            return COMPLETED
+        except asyncio.CancelledError:
+            if not self._stop_reason:
+                raise
+            return self._stop_reason
+        finally:
+            for number, handler in before.items():
+                loop.remove_signal_handler(number)
+                signal.signal(number, handler)  # asyncio would leave the default, which cleans nothing up
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+
+    async def _phases(self) -> None:
+        header = self.schedule.header
+        await asyncio.gather(*(self.cluster.start(node) for node in header.nodes))
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
+            background = [group.create_task(self.watcher.run()), group.create_task(self._sample())]
+            if not self.target.reports_events:
+                background.append(group.create_task(poll_status(session, self.cluster, self.watcher, header.nodes)))
+            self._enter("warmup")
+            self.zero_us = self.now_us()
+            clients = [self._client(session, name, place) for place, name in enumerate(header.clients)]
+            until_us = header.safety_until_us + header.liveness_for_us
+            working = [group.create_task(c.run(self._operations_of(c.name), self.zero_us, until_us)) for c in clients]
+            nemesis = await self._safety_phase(group)
+            final = self._client(session, "final", len(header.clients))
+            await self._liveness_phase(nemesis, working, final)
+            await self._final_reads(final)
+            for task in background:
+                task.cancel()
+
+    async def _safety_phase(self, group: asyncio.TaskGroup) -> Nemesis:
+        header = self.schedule.header
+        self.nemesis = nemesis = Nemesis(
+            cluster=self.cluster,
+            links=LinkFaults(self.proxy),
+            watcher=self.watcher,
+            nodes=header.nodes,
+            zero_us=self.zero_us,
+            now_us=self.now_us,
+            report=self.report,
+        )
+        await self._sleep_until(header.safety_from_us)
+        self._enter("safety")
+        faults = group.create_task(nemesis.run(self.schedule.faults))
+        await self._sleep_until(header.safety_until_us)
+        nemesis.end()
+        await faults
+        return nemesis
+
+    async def _liveness_phase(self, nemesis: Nemesis, working: list[asyncio.Task[None]], final: Client) -> None:
+        """All is healed: wait for the clients, and until all have caught up or nothing has moved for the bound."""
+        header, watcher = self.schedule.header, self.watcher
+        watcher.read()
+        target, began_us = watcher.view.highest_commit, self.now_us()
+        owed = nemesis.book.touched
+        self._enter("liveness", target, owed)
+        sentinel, probes = asyncio.ensure_future(self._sentinel()), count()
+        try:
+            await asyncio.gather(*working)
+            while self.target.reports_events and not self._recovered(target, owed):
+                applied_us = [view.applied_at_us for view in watcher.nodes.values()]
+                moved_us = max(began_us, watcher.view.new_commit_at_us, *applied_us)
+                if self.now_us() - max(moved_us, began_us) > RECOVERY_BOUND_US + RECOVERY_BOUND_US // 10:
+                    return
+                if self.now_us() - began_us > 3 * RECOVERY_BOUND_US + 10 * header.liveness_for_us:
+                    return
+                if watcher.view.highest_commit <= target:
+                    # The workload may be over by now, and a cluster that is asked for nothing has nothing to commit.
+                    probe = Operation(id=f"probe/{next(probes)}", client="final", at_us=0, f="get", key="probe")
+                    await final.perform(probe)
+                await asyncio.sleep(WATCH_S)
+        finally:
+            sentinel.cancel()
+
+    def _recovered(self, target: int, owed: list[str]) -> bool:
+        views = self.watcher.nodes
+        return self.watcher.view.highest_commit > target and all(views[node].applied_index >= target for node in owed)
+
+    async def _final_reads(self, client: Client) -> None:
+        """Every key once more: what was acknowledged must still be there."""
+        keys = sorted({operation.key for operation in self.schedule.operations})
+        for number, key in enumerate(keys):
+            await client.perform(Operation(id=f"final/{number}", client="final", at_us=0, f="get", key=key), final=True)
+
+    # ---- helpers --------------------------------------------------------------------------------------------------
+
+    def _client(self, session: aiohttp.ClientSession, name: str, place: int) -> Client:
+        nodes = self.schedule.header.nodes
+        return Client(
+            name=name,
+            place=place,
+            clients=len(self.schedule.header.clients) + 1,
+            session=session,
+            urls=lambda: [url for node in nodes if (url := self.cluster.url(node))],
+            history=self.history,
+            now_us=self.now_us,
+            repeats=self.target.knows_repeated_commands,
+        )
+
+    def _operations_of(self, client: str) -> list[Operation]:
+        return [operation for operation in self.schedule.operations if operation.client == client]
+
+    def _enter(self, phase: Phase, commit_target: int = 0, owed: list[str] | None = None) -> None:
+        self.phase = phase
+        self.report(
+            PhaseStarted(
+                node=HARNESS,
+                inc=1,
+                t_us=self.now_us(),
+                phase=phase,
+                commit_target=commit_target,
+                owed=tuple(owed or ()),
+                bound_us=RECOVERY_BOUND_US if phase == "liveness" else 0,
+            )
+        )
+
+    async def _sleep_until(self, at_us: int) -> None:
+        await asyncio.sleep(max(0, self.zero_us + at_us - self.now_us()) / 1e6)
+
+    async def _sentinel(self) -> None:
+        """Measures how late the harness itself is: only a punctual one may say that a node was slow."""
+        while True:
+            due_us = self.now_us() + round(SENTINEL_S * 1e6)
+            await asyncio.sleep(SENTINEL_S)
+            self.max_late_us = max(self.max_late_us, self.now_us() - due_us)
+
+    async def _sample(self) -> None:
+        while True:
+            self.cluster.sample()
+            await asyncio.sleep(SAMPLE_S)
+
+    async def _watch(self) -> None:
+        """Finds dead nodes and new violations, and tells whoever watches."""
+        told = 0.0
+        while True:
+            if not self.proxy_process.is_alive:
+                # Nodes that cannot hear each other would be blamed for it.
+                raise ProxyError(f"the proxy ended by itself with exit code {self.proxy_process.exit_code}")
+            self.cluster.find_exits()
+            for violation in self.judge.new_violations():
+                self.violations.append(violation)
+                self.watch.violation(violation)
+                if self.fail_fast and self.until in (None, violation.invariant):
+                    self._stop(f"{FAILED_FAST}, of {violation.invariant}")
+            if time.monotonic() - told >= self.watch.every_s:
+                told = time.monotonic()
+                self.watch.progress(self._snapshot())
+            await asyncio.sleep(WATCH_S)
+
+    def _snapshot(self) -> Snapshot:
+        header = self.schedule.header
+        elapsed_us = self.now_us() - self.zero_us if self.zero_us else 0
+        total_us = header.safety_until_us + header.liveness_for_us
+        lines = [
+            NodeLine(
+                name,
+                self.cluster.state(name),
+                view.role or "",
+                self.cluster.incarnation(name),
+                view.term,
+                view.commit_index,
+                view.applied_index,
+            )
+            for name, view in self.watcher.nodes.items()
+        ]
+        faults = list(self.nemesis.book.current.values()) if self.nemesis is not None else []
+        left_s = max(0, total_us - elapsed_us) / 1e6
+        ops = {str(kind): number for kind, number in self.history.counts.items()}
+        events = self.watcher.events
+        return Snapshot(
+            header.seed, self.phase, elapsed_us / 1e6, left_s, lines, faults, ops, events, list(self.violations)
+        )
+
+    # ---- the end --------------------------------------------------------------------------------------------------
+
+    def _finish(self, wall_s: float) -> RunInfo:
+        """Judges what is on disk, as any later check will, and completes run.json."""
+        analysis = analyse(self.run_dir)
+        info = self.info
+        info.verdict, info.invariants, info.vacuous = analysis.verdict, analysis.invariants, analysis.vacuous
+        info.stats = {**analysis.stats, "wall_s": round(wall_s, 3)}
+        info.state = "finished"
+        self.run_dir.save_info(info)
+        return info

@@ -1,0 +1,127 @@
+"""The watcher: reads what nodes report as they report it, and keeps the judge and everybody else informed.
+
+It tails the event files, since these are what a later check of the run will see too. Whoever waits for something in
+the protocol ("when a leader is elected") waits here; whoever wants to know who leads asks here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from raft_chaos.chaos.run.cluster_view import ClusterView, NodeView
+from raft_chaos.chaos.schedule.data import AnchorEvent
+from raft_chaos.invariants.events import AnyEvent, Role, decode
+
+POLL_S = 0.005
+
+
+class Tail:
+    """A growing file of JSON lines, read from where the last read ended; an unfinished line waits for its end."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._fd: int | None = None
+        self._rest = b""
+
+    def read(self) -> list[AnyEvent]:
+        if self._fd is None:
+            try:
+                self._fd = os.open(self._file, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return []
+        events: list[AnyEvent] = []
+        while data := os.read(self._fd, 1 << 20):
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            events.extend(map(decode, lines))
+        return events
+
+    def close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+
+
+class Watcher:
+    """Everything that the nodes have reported so far. `observe` is called with each event, in each node's own order."""
+
+    def __init__(self, nodes: list[str], observe: Callable[[AnyEvent], None]) -> None:
+        self.view = ClusterView(nodes, self._happened)
+        self.events = 0
+        self._observe = observe
+        self._tails: dict[str, deque[Tail]] = {node: deque() for node in nodes}
+        self._waiting: list[tuple[AnchorEvent, int, asyncio.Future[str]]] = []
+
+    # ---- what others ask ------------------------------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> dict[str, NodeView]:
+        return self.view.nodes
+
+    @property
+    def leader(self) -> str | None:
+        """The node that leads in the highest term, among those that are up; None if there is none."""
+        return self.view.leader
+
+    async def anchor(self, event: AnchorEvent, nth: int) -> str:
+        """Waits for that event with that number (`chaos.schedule.data.When`); returns who reported it.
+
+        That is the new leader, or the node that gave its vote.
+        """
+        seen = self.view.seen[event]
+        if nth in seen:
+            return seen[nth]
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiting.append((event, nth, future))
+        return await future
+
+    # ---- what it is told ------------------------------------------------------------------------------------------
+
+    def follow(self, node: str, file: Path) -> None:
+        """A new incarnation of the node will write its events to `file`."""
+        self._tails[node].append(Tail(file))
+        self.view.up(node)
+
+    def gone(self, node: str) -> None:
+        """The node is down; what it wrote before is still read."""
+        self.view.gone(node)
+
+    def status(self, node: str, role: Role | None, term: int) -> None:
+        """What a node that reports no events answered when asked."""
+        self.view.status(node, role, term)
+
+    async def run(self) -> None:
+        """Reads on until cancelled."""
+        while True:
+            self.read()
+            await asyncio.sleep(POLL_S)
+
+    def read(self) -> None:
+        """Reads everything that there is now. Raises msgspec.MsgspecError for a line that is no event."""
+        for tails in self._tails.values():
+            while tails:
+                for event in tails[0].read():
+                    self._take(event)
+                if len(tails) == 1:
+                    break
+                tails.popleft().close()  # a later incarnation exists, so this one has written its last
+
+    def close(self) -> None:
+        for tails in self._tails.values():
+            for tail in tails:
+                tail.close()
+
+    # ---- what it makes of it --------------------------------------------------------------------------------------
+
+    def _take(self, event: AnyEvent) -> None:
+        self.events += 1
+        self._observe(event)
+        self.view.observe(event)
+
+    def _happened(self, event: AnchorEvent, number: int, reporter: str) -> None:
+        for waiting in [w for w in self._waiting if w[0] == event and w[1] == number]:
+            self._waiting.remove(waiting)
+            if not waiting[2].done():
+                waiting[2].set_result(reporter)

@@ -1,0 +1,201 @@
+"""What the scheduler and the process of a node say to each other: one order, then one answer, and so on.
+
+Both ends of a socket pair carry messages of four bytes of length (big-endian) and a msgpack payload. The scheduler
+never sends an order before the answer to the last one is there, so at most one message is ever under way, and neither
+end needs more than a blocking read. The frames between nodes do not pass here, only their numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from multiprocessing.connection import Connection
+from typing import TypeAlias
+
+import msgspec
+
+from raft_chaos.chaos.faults.actions import Failpoint
+from raft_chaos.chaos.run.nodes.stepped_node import StepConfig
+from raft_chaos.raft.replica import Reply
+
+READ_AT_ONCE = 1 << 16
+LENGTH_BYTES = 4
+
+
+class NodeSetup(msgspec.Struct, frozen=True):
+    """With what a process begins. `links` are the gate's addresses of its links to peers; it recovers at `now_us`."""
+
+    config: StepConfig
+    links: dict[str, tuple[str, int]]
+    data_dir: str
+    events_file: str
+    journal_file: str
+    mutant: str | None
+    now_us: int
+
+
+# ---- orders: the inputs of `SteppedNode` ---------------------------------------------------------------------------
+
+
+class Receive(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="receive"):
+    """The frame (sender, sender_inc, number) is delivered on its link; the message is what comes over the wire."""
+
+    sender: str
+    sender_inc: int
+    number: int
+    now_us: int
+    failpoint: Failpoint | None
+
+
+class Tick(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="tick"):
+    now_us: int
+    failpoint: Failpoint | None
+
+
+class Persisted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="persisted"):
+    """The sync of the write that ended with record `lsn` is done now, by the real disk."""
+
+    lsn: int
+    now_us: int
+    failpoint: Failpoint | None
+
+
+class Submit(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="submit"):
+    token: int
+    command: bytes
+    now_us: int
+    failpoint: Failpoint | None
+
+
+class ChangeClock(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="clock"):
+    now_us: int
+    rate_ppm: int
+    jump_us: int
+
+
+class Crash(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="crash"):
+    """What is to go of the unsynced bytes to the file, as in `SteppedNode`; then the process is killed."""
+
+    keep_permille: int
+    keep_bytes: int | None
+
+
+Order: TypeAlias = Receive | Tick | Persisted | Submit | ChangeClock | Crash
+
+
+# ---- answers --------------------------------------------------------------------------------------------------------
+
+
+class Report(msgspec.Struct, frozen=True, array_like=True, tag="report"):
+    """What a step came to, as in `StepReport`: `lines` are its events as in the file, `sends` (to, number)."""
+
+    lines: bytes
+    sends: list[tuple[str, int]]
+    write_lsn: int
+    replies: list[Reply]
+    deadline_us: int
+    accepted: bool
+    leader: str | None
+    stopped: bool
+    stale: bool
+
+
+class Up(msgspec.Struct, frozen=True, array_like=True, tag="up"):
+    """It has recovered, listens on `raft_port`, and all its links are up."""
+
+    raft_port: int
+    report: Report
+
+
+class ClockChanged(msgspec.Struct, frozen=True, array_like=True, tag="clock_changed"):
+    deadline_us: int
+
+
+class Crashed(msgspec.Struct, frozen=True, array_like=True, tag="crashed"):
+    """Of its unsynced bytes so many are in the file, and so many are not; the process waits for its end."""
+
+    kept: int
+    lost: int
+
+
+class Died(msgspec.Struct, frozen=True, array_like=True, tag="died"):
+    """It ends by an error of its own, with this exit code."""
+
+    exit_code: int
+    said: str
+
+
+class Diverged(msgspec.Struct, frozen=True, array_like=True, tag="diverged"):
+    """Something came over the wire that was not announced."""
+
+    what: str
+
+
+Answer: TypeAlias = Report | Up | ClockChanged | Crashed | Died | Diverged
+
+encode = msgspec.msgpack.Encoder().encode
+decode_order = msgspec.msgpack.Decoder(Order).decode
+decode_answer = msgspec.msgpack.Decoder(Answer).decode
+
+
+class Channel:
+    """One end of the connection. With a patience, a read that takes longer raises TimeoutError."""
+
+    def __init__(self, connection: Connection, patience_s: float | None = None) -> None:
+        # A socket of our own on the same pair: one read for a message instead of the connection's two.
+        self._socket = socket.socket(fileno=os.dup(connection.fileno()))
+        self._socket.settimeout(patience_s)
+        connection.close()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def send(self, message: Order | Answer) -> None:
+        payload = encode(message)
+        rest = memoryview(len(payload).to_bytes(LENGTH_BYTES, "big") + payload)
+        while rest:
+            try:
+                rest = rest[self._socket.send(rest) :]
+            except BlockingIOError:
+                self._wait(select.POLLOUT)
+
+    def receive(self) -> bytes | None:
+        """The next message's payload; None if the other end is gone."""
+        data = self._read()
+        while data is not None and len(data) < LENGTH_BYTES:
+            data = self._more(data, LENGTH_BYTES)
+        if data is None:
+            return None
+        end = LENGTH_BYTES + int.from_bytes(data[:LENGTH_BYTES], "big")
+        if len(data) < end and (data := self._more(data, end)) is None:
+            return None
+        return data[LENGTH_BYTES:]
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _read(self) -> bytes | None:
+        while True:
+            try:
+                return self._socket.recv(READ_AT_ONCE) or None
+            except BlockingIOError:
+                self._wait(select.POLLIN)
+            except ConnectionResetError:
+                return None
+
+    def _wait(self, event: int) -> None:
+        """An event loop that watches the socket makes it non-blocking, but a message is one piece here in any case."""
+        poll = select.poll()
+        poll.register(self._socket, event)
+        poll.poll()
+
+    def _more(self, data: bytes, size: int) -> bytes | None:
+        parts, length = [data], len(data)
+        while length < size:
+            part = self._read()
+            if part is None:
+                return None
+            parts.append(part)
+            length += len(part)
+        return b"".join(parts)

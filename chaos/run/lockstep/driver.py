@@ -1,0 +1,243 @@
+"""Runs each incarnation of a node in a process of its own, and steps it.
+
+An order goes out, its answer comes back, and only then does the scheduler go on: no two steps of a run ever overlap.
+A crash is told to the node first, which puts into its real file what is to survive; then SIGKILL ends its whole group.
+Before that all frames that it has announced must be at the gate, since a killed process sends nothing more.
+
+Whatever goes wrong here is no fault of the node, and is a DriverError: only its own death is a NodeDiedError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import msgspec
+
+from raft_chaos.chaos.faults.actions import Failpoint
+from raft_chaos.chaos.processes.supervisor import Child, Supervisor
+from raft_chaos.chaos.run.lockstep.control import (
+    ChangeClock,
+    Channel,
+    ClockChanged,
+    Crash,
+    Crashed,
+    Died,
+    Diverged,
+    NodeSetup,
+    Order,
+    Persisted,
+    Receive,
+    Report,
+    Submit,
+    Tick,
+    Up,
+    decode_answer,
+)
+from raft_chaos.chaos.run.lockstep.gate import PATIENCE_S, DivergenceError, Gate
+from raft_chaos.chaos.run.lockstep.node_process import node_main
+from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
+from raft_chaos.chaos.run.sim.cluster import DriverError, NodeDiedError
+from raft_chaos.invariants.events import AnyEvent
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft.node import EXIT_CRASHED
+
+_A = TypeVar("_A", Report, Up, ClockChanged, Crashed)
+
+_decode_lines = msgspec.json.Decoder(AnyEvent).decode_lines
+
+
+class LockstepDriver:
+    """Starts incarnations in `run`'s folders. A context manager: at a normal end all links are checked to their end.
+
+    After an error it only closes its sockets; the processes are the supervisor's to end.
+    """
+
+    def __init__(self, run: RunDir, mutant: str | None, supervisor: Supervisor) -> None:
+        self.gate = Gate()
+        self.living: dict[str, LockstepNode] = {}
+        self._run = run
+        self._mutant = mutant
+        self._supervisor = supervisor
+
+    def __enter__(self) -> LockstepDriver:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            for node in self.living.values():
+                node.let_go()
+            self.gate.close()
+
+    def start(self, config: StepConfig, now_us: int) -> LockstepNode:
+        """Raises NodeDiedError if the node dies before it is up, otherwise DriverError."""
+        folder = self._run.node(config.node)
+        with _no_fault_of(config.node):
+            setup = NodeSetup(
+                config=config,
+                links=self.gate.addresses(config.node, config.peers),
+                data_dir=str(folder / "data"),
+                events_file=str(self._run.node_events(config.node, config.incarnation)),
+                journal_file=str(self._run.node_journal(config.node, config.incarnation)),
+                mutant=self._mutant,
+                now_us=now_us,
+            )
+            folder.mkdir(parents=True, exist_ok=True)
+            ours, theirs = self._supervisor.pipe()
+            with ours, theirs:
+                child = self._supervisor.start(config.node, node_main, setup, theirs, stderr=folder / "stderr.log")
+                return LockstepNode(self, config, child, Channel(ours, PATIENCE_S))
+
+    def finish(self) -> None:
+        """Ends all nodes, and reads every link to its end. Raises DivergenceError for what was not announced."""
+        for node in list(self.living.values()):
+            node.end()
+
+
+class LockstepNode:
+    """One incarnation in its process, as `DrivenNode` has it."""
+
+    def __init__(self, driver: LockstepDriver, config: StepConfig, child: Child, control: Channel) -> None:
+        self.name = config.node
+        self.incarnation = config.incarnation
+        self._peers = config.peers
+        self._driver = driver
+        self._gate = driver.gate
+        self.pid = child.pid
+        self._child = child
+        self._control = control
+        self._is_up = False
+        driver.living[self.name] = self
+        answer = self._answer(Up)
+        self._gate.came_up(self.name, self.incarnation, self._peers, answer.raft_port)
+        self._is_up = True
+        self.first = self._took(answer.report)
+
+    # ---- inputs ---------------------------------------------------------------------------------------------------
+
+    def receive(
+        self, sender: str, sender_inc: int, number: int, message: Any, now_us: int, failpoint: Failpoint | None
+    ) -> StepReport:
+        """The frame is at the gate; `message` is None."""
+        with _no_fault_of(self.name):
+            try:
+                self._gate.deliver(sender, sender_inc, number, self.name)
+            except ConnectionError:
+                pass  # it has ended by itself; the answer will tell
+            return self._took(self._ask(Receive(sender, sender_inc, number, now_us, failpoint), Report))
+
+    def tick(self, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        return self._step(Tick(now_us, failpoint))
+
+    def persisted(self, lsn: int, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        return self._step(Persisted(lsn, now_us, failpoint))
+
+    def submit(self, token: int, command: bytes, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        return self._step(Submit(token, command, now_us, failpoint))
+
+    def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
+        with _no_fault_of(self.name):
+            return self._tell(ChangeClock(now_us, rate_ppm, jump_us), ClockChanged).deadline_us
+
+    def crash(self, keep_permille: int, keep_bytes: int | None = None) -> tuple[int, int]:
+        with _no_fault_of(self.name):
+            crashed = self._tell(Crash(keep_permille, keep_bytes), Crashed)
+            self.end()
+            return crashed.kept, crashed.lost
+
+    def end(self) -> None:
+        """Kills it once all that it has announced has left it."""
+        self._gate.drain(self.name, self.incarnation, self._peers)
+        self._control.close()
+        self._child.kill()
+        self._gate.went_down(self.name, self.incarnation, self._peers)
+        del self._driver.living[self.name]
+
+    def let_go(self) -> None:
+        """Closes its control; without it the process ends by itself."""
+        self._control.close()
+
+    # ---- orders and answers ---------------------------------------------------------------------------------------
+
+    def _step(self, order: Order) -> StepReport:
+        with _no_fault_of(self.name):
+            return self._took(self._ask(order, Report))
+
+    def _took(self, report: Report) -> StepReport:
+        for to, number in report.sends:
+            self._gate.announce(self.name, self.incarnation, to, number)
+        return StepReport(
+            _decode_lines(report.lines),
+            [(to, number, None) for to, number in report.sends],
+            report.write_lsn,
+            report.replies,
+            report.deadline_us,
+            report.accepted,
+            report.leader,
+            report.stopped,
+            report.stale,
+        )
+
+    def _ask(self, order: Order, kind: type[_A]) -> _A:
+        try:
+            self._control.send(order)
+        except ConnectionError:
+            pass  # it has ended by itself; the answer will tell
+        return self._answer(kind)
+
+    def _tell(self, order: Order, kind: type[_A]) -> _A:
+        """An order of which no simulated node can die."""
+        try:
+            return self._ask(order, kind)
+        except NodeDiedError as error:
+            raise DivergenceError(f"{error}, with exit code {error.exit_code}") from error
+
+    def _answer(self, kind: type[_A]) -> _A:
+        """The next answer, which must be of this kind. Raises NodeDiedError."""
+        try:
+            payload = self._control.receive()
+        except TimeoutError:
+            raise DriverError(f"no answer within {PATIENCE_S:g} s; see its stderr.log") from None
+        if payload is None:
+            raise self._ended_by_itself(None)
+        answer = decode_answer(payload)
+        if isinstance(answer, kind):
+            return answer
+        if isinstance(answer, Died):
+            raise self._ended_by_itself(answer)
+        if isinstance(answer, Diverged):
+            raise DivergenceError(answer.what)
+        raise DriverError(f"expected {kind.__name__} as an answer, got {answer}")
+
+    def _ended_by_itself(self, died: Died | None) -> NodeDiedError:
+        """Waits until it is gone. Closing the control lets one that has said its last words go."""
+        if died is not None and self._is_up:
+            self._gate.drain(self.name, self.incarnation, self._peers)
+        self._control.close()
+        self._child.wait(PATIENCE_S)
+        if self._is_up:
+            self._gate.went_down(self.name, self.incarnation, self._peers)
+        del self._driver.living[self.name]
+        code = self._child.exit_code
+        if died is None:
+            return NodeDiedError(EXIT_CRASHED if code is None else code, "the process ended without a word")
+        if code != died.exit_code:
+            raise DivergenceError(f"said that it ends with code {died.exit_code}, ended with {code}")
+        return NodeDiedError(died.exit_code, died.said)
+
+
+@contextmanager
+def _no_fault_of(node: str) -> Iterator[None]:
+    """Whatever else fails here must not pass for the node's death; it says whose step it was."""
+    try:
+        yield
+    except NodeDiedError:
+        raise
+    except DriverError as error:
+        raise type(error)(f"{node}: {error}") from error
+    except Exception as error:
+        raise DriverError(f"{node}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,170 @@
+"""The gate: every frame between nodes ends here, and goes on when the scheduler delivers it, if it ever does.
+
+Each directed link has a listening socket, which accepts one connection of each incarnation of the sender, whether the
+receiver is up or not. What comes in is held by the sender's incarnation and the frame's number. To deliver a frame is
+to write its bytes, just as they came, on a connection to the receiver: one for each incarnation at either end, opened
+with the sender's own handshake. A frame that is to arrive twice is written twice; one that is lost is never written.
+
+A sender announces the frames of a step in its report. Links are read between steps only, so whatever can be read has
+been announced, in this order, and anything else is a divergence: a frame that nobody announced, one that comes twice,
+one that never comes. A link is read when a frame of it is wanted, and to its end when the sender is gone, so none of
+these is missed. No loop or thread reads ahead: reads block, with a patience.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+
+import msgspec
+
+from raft_chaos.chaos.run.sim.cluster import DriverError
+from raft_chaos.raft.codec import LENGTH_BYTES, FrameBuffer, FrameError, decode_hello
+
+PATIENCE_S = 20.0
+"""How long anything real may take that the scheduler waits for; only a fault reaches it."""
+
+READ_AT_ONCE = 1 << 16
+HOST = "127.0.0.1"
+
+_decode_number = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw]).decode
+
+
+class DivergenceError(DriverError):
+    """A real process did what a simulated one cannot have done; says which, what was expected, and what was seen."""
+
+
+class _Wire:
+    """What one incarnation sends on one of its links: frames that are owed, and frames that are here."""
+
+    def __init__(self, sender: str, sender_inc: int, to: str, connection: socket.socket) -> None:
+        self.name = f"{sender}/{sender_inc} > {to}"
+        self.hello = b""
+        self._who = (sender, sender_inc)
+        self._connection = connection
+        self._buffer = FrameBuffer()
+        self._owed: deque[int] = deque()
+        self._held: dict[int, bytes] = {}
+
+    def announce(self, number: int) -> None:
+        self._owed.append(number)
+
+    def frame(self, number: int) -> bytes:
+        """The frame, once it is here."""
+        while number not in self._held:
+            self._read_owed(f"frame {number}")
+        return self._held[number]
+
+    def drain(self) -> None:
+        """Waits for all frames that are owed."""
+        while self._owed or not self.hello:
+            self._read_owed(f"frame {self._owed[0]}" if self._owed else "the handshake")
+
+    def finish(self) -> None:
+        """The sender is gone: whatever it still wrote is read, and none of it may be a surprise."""
+        while self._read():
+            pass
+        self.close()
+        if self._owed:
+            raise DivergenceError(f"{self.name}: frame {self._owed[0]} was announced and never sent")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _read_owed(self, what: str) -> None:
+        try:
+            if not self._read():
+                raise DivergenceError(f"{self.name}: the link was closed; {what} is still owed")
+        except TimeoutError:
+            raise DivergenceError(f"{self.name}: waited {PATIENCE_S:g} s in vain for {what}") from None
+
+    def _read(self) -> bool:
+        """Takes in what has come; False at the end of the connection."""
+        data = self._connection.recv(READ_AT_ONCE)
+        try:
+            for payload in self._buffer.feed(data):
+                self._take(payload)
+        except (FrameError, msgspec.MsgspecError) as error:
+            raise DivergenceError(f"{self.name}: what was sent is no frame: {error}") from None
+        return bool(data)
+
+    def _take(self, payload: bytes) -> None:
+        frame = len(payload).to_bytes(LENGTH_BYTES, "big") + payload
+        if not self.hello:
+            hello = decode_hello(payload)
+            if (hello.node, hello.incarnation) != self._who:
+                raise DivergenceError(f"{self.name}: {hello.node}/{hello.incarnation} greets on this link")
+            self.hello = frame
+            return
+        number, _ = _decode_number(payload)
+        if not self._owed or self._owed[0] != number:
+            expected = f"frame {self._owed[0]}" if self._owed else "nothing"
+            again = "again, " if number in self._held else ""
+            raise DivergenceError(f"{self.name}: frame {number} came, {again}where {expected} was announced")
+        self._owed.popleft()
+        self._held[number] = frame
+
+
+class Gate:
+    """All links of a run. Raises DivergenceError, or OSError where the machine is at fault."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[tuple[str, str], socket.socket] = {}
+        self._wires: dict[tuple[str, int, str], _Wire] = {}
+        self._routes: dict[tuple[str, int, str], socket.socket] = {}  # to the receiver's present incarnation
+        self._ports: dict[str, int] = {}
+
+    def addresses(self, sender: str, peers: list[str]) -> dict[str, tuple[str, int]]:
+        """Where `sender` reaches each of its peers; every incarnation the same."""
+        for peer in peers:
+            if (sender, peer) not in self._listeners:
+                self._listeners[sender, peer] = listener = socket.create_server((HOST, 0))
+                listener.settimeout(PATIENCE_S)
+        return {peer: (HOST, self._listeners[sender, peer].getsockname()[1]) for peer in peers}
+
+    def came_up(self, node: str, incarnation: int, peers: list[str], raft_port: int) -> None:
+        """The incarnation has opened all its links, and accepts on `raft_port` what is delivered to it."""
+        for peer in peers:
+            connection, _ = self._listeners[node, peer].accept()
+            connection.settimeout(PATIENCE_S)
+            self._wires[node, incarnation, peer] = _Wire(node, incarnation, peer, connection)
+        self._ports[node] = raft_port
+
+    def announce(self, sender: str, sender_inc: int, to: str, number: int) -> None:
+        """A step's report says that this frame has been sent."""
+        self._wires[sender, sender_inc, to].announce(number)
+
+    def deliver(self, sender: str, sender_inc: int, number: int, to: str) -> None:
+        """Writes the frame to the receiver, which is up; waits for the frame if it is not here yet."""
+        wire = self._wires[sender, sender_inc, to]
+        frame = wire.frame(number)
+        route = self._routes.get((sender, sender_inc, to))
+        if route is None:
+            route = self._routes[sender, sender_inc, to] = self._open(to)
+            frame = wire.hello + frame
+        route.sendall(frame)
+
+    def drain(self, node: str, incarnation: int, peers: list[str]) -> None:
+        """Waits for all that the node has announced; it may be killed then."""
+        for peer in peers:
+            self._wires[node, incarnation, peer].drain()
+
+    def went_down(self, node: str, incarnation: int, peers: list[str]) -> None:
+        """The process is gone. What it sent stays, and may still be delivered; nothing can be delivered to it."""
+        self._ports.pop(node, None)
+        for name in [name for name in self._routes if name[2] == node]:
+            self._routes.pop(name).close()
+        for peer in peers:
+            self._wires[node, incarnation, peer].finish()
+
+    def close(self) -> None:
+        """Closes every socket."""
+        for wire in self._wires.values():
+            wire.close()
+        for one in (*self._routes.values(), *self._listeners.values()):
+            one.close()
+
+    def _open(self, to: str) -> socket.socket:
+        route = socket.create_connection((HOST, self._ports[to]), PATIENCE_S)
+        route.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return route

@@ -1,0 +1,191 @@
+"""What runs in the process of a stepped node: the live node's log, recovery, links and codec, told when to move.
+
+Of the live node three things differ. Its clock is what each order says. Its links end at the gate, and it takes a frame
+when the order for it is there too: of a frame and its order either may come first, and the message that is handled is
+the one that came over the wire. Its client's commands come with orders, not over HTTP. In between is `SteppedNode`, as
+in the simulator, over a real folder.
+
+A step is written to the journal, its events are one write to the incarnation's file, its report goes back, and its
+messages leave on their links.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.run.lockstep.control import (
+    ChangeClock,
+    Channel,
+    ClockChanged,
+    Crash,
+    Crashed,
+    Died,
+    Diverged,
+    NodeSetup,
+    Persisted,
+    Receive,
+    Report,
+    Submit,
+    Tick,
+    Up,
+    decode_order,
+)
+from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
+from raft_chaos.chaos.run.sim.cluster import obituary
+from raft_chaos.invariants.events import encode
+from raft_chaos.raft.codec import PROTOCOL_VERSION, Hello
+from raft_chaos.raft.disk import OsDisk
+from raft_chaos.raft.host import EventFile
+from raft_chaos.raft.journal import Journal
+from raft_chaos.raft.messages import Message
+from raft_chaos.raft.node import Parts, crash_on_any_error, run_event_loop
+
+log = logging.getLogger("chaos.lockstep")
+
+
+class _Folder(OsDisk):
+    """A real folder that names its files as the simulated one does: what a node dies saying is in the trace."""
+
+    def describe(self, name: str) -> str:
+        return name
+
+
+def node_main(setup: NodeSetup, control: Connection) -> None:
+    """Runs one incarnation until it is killed, dies, or its controller is gone."""
+    config = setup.config
+    logging.basicConfig(
+        level=logging.INFO, format=f"%(asctime)s {config.node} #{config.incarnation} %(levelname)s %(message)s"
+    )
+    run_event_loop(_run(setup, Channel(control)))
+
+
+async def _run(setup: NodeSetup, control: Channel) -> None:
+    crash_on_any_error(asyncio.get_running_loop())
+    parts, folder = parts_of(setup.mutant), Path(setup.data_dir)
+    journal = Journal(Path(setup.journal_file))
+    try:
+        node = SteppedNode(setup.config, parts, _Folder(folder), setup.now_us, journal)
+    except Exception as error:
+        journal.died(setup.now_us)
+        exit_code = _last_words(control, error)
+        control.receive()
+        os._exit(exit_code)
+    await SteppedHost(setup, parts, node, control, journal).start()
+    await asyncio.Event().wait()  # the controller ends this process
+
+
+def _last_words(control: Channel, error: Exception) -> int:
+    """Tells what the node dies of; returns its exit code. The controller then closes the control."""
+    log.critical("ends by an error of its own", exc_info=error)
+    exit_code, said = obituary(error)
+    control.send(Died(exit_code, said))
+    return exit_code
+
+
+class SteppedHost:
+    """Carries out orders, one at a time, and answers each."""
+
+    def __init__(self, setup: NodeSetup, parts: Parts, node: SteppedNode, control: Channel, journal: Journal) -> None:
+        config = setup.config
+        self._control = control
+        self._node = node
+        self._journal = journal
+        self._events = EventFile(Path(setup.events_file))
+        hello = Hello(PROTOCOL_VERSION, config.cluster, config.node, config.incarnation, "")
+        self._transport = parts.transport(hello, setup.links, self._on_frame)
+        self._exit_code = 0
+        self._ordered: Receive | None = None
+        self._arrived: tuple[str, int, int, Message] | None = None
+        self._diverged = ""
+
+    async def start(self) -> None:
+        """Opens all links, so that no step finds one down, and answers that it is up."""
+        await self._transport.listen("127.0.0.1", 0)
+        self._transport.connect("")
+        await self._transport.connected()
+        asyncio.get_running_loop().add_reader(self._control.fileno(), self._on_order)
+        first = self._node.first
+        self._control.send(Up(self._transport.port, self._report(first)))
+        self._transport.send(first.sends)
+
+    # ---- inputs ---------------------------------------------------------------------------------------------------
+
+    def _on_order(self) -> None:
+        payload = self._control.receive()
+        if payload is None:
+            os._exit(self._exit_code)  # the controller is gone, or has heard the last words
+        if self._diverged:
+            self._control.send(Diverged(self._diverged))
+            return
+        node = self._node
+        match decode_order(payload):
+            case Receive() as order:
+                self._ordered = order
+                self._receive_if_complete()
+            case Tick(now_us, failpoint):
+                self._step(now_us, lambda: node.tick(now_us, failpoint))
+            case Persisted(lsn, now_us, failpoint):
+                self._step(now_us, lambda: node.persisted(lsn, now_us, failpoint))
+            case Submit(token, command, now_us, failpoint):
+                self._step(now_us, lambda: node.submit(token, command, now_us, failpoint))
+            case ChangeClock(now_us, rate_ppm, jump_us):
+                self._control.send(ClockChanged(node.change_clock(now_us, rate_ppm, jump_us)))
+            case Crash(keep_permille, keep_bytes):
+                kept, lost = node.crash(keep_permille, keep_bytes)
+                self._control.send(Crashed(kept, lost))
+
+    def _on_frame(self, source: str, incarnation: int, number: int, message: Message) -> None:
+        if self._arrived is not None:
+            # No order waits for an answer now, so the next one gets it.
+            self._diverged = f"frame {number} of {source}/{incarnation} came before its turn"
+            return
+        self._arrived = (source, incarnation, number, message)
+        self._receive_if_complete()
+
+    def _receive_if_complete(self) -> None:
+        order, arrived = self._ordered, self._arrived
+        if order is None or arrived is None:
+            return
+        self._ordered = self._arrived = None
+        sender, sender_inc, number, message = arrived
+        if (sender, sender_inc, number) != (order.sender, order.sender_inc, order.number):
+            expected = f"frame {order.number} of {order.sender}/{order.sender_inc}"
+            self._control.send(Diverged(f"frame {number} of {sender}/{sender_inc} came instead of {expected}"))
+            return
+        now_us, failpoint = order.now_us, order.failpoint
+        self._step(now_us, lambda: self._node.receive(sender, sender_inc, number, message, now_us, failpoint))
+
+    # ---- outputs --------------------------------------------------------------------------------------------------
+
+    def _step(self, now_us: int, step: Callable[[], StepReport]) -> None:
+        try:
+            report = step()
+        except Exception as error:
+            self._journal.died(now_us)
+            # Not at once: what it has sent in earlier steps may still be on its way out of this process.
+            self._exit_code = _last_words(self._control, error)
+            return
+        self._control.send(self._report(report))
+        # While the scheduler reads the report. It waits at the gate for a frame that it wants.
+        self._transport.send(report.sends)
+
+    def _report(self, report: StepReport) -> Report:
+        lines = [encode(event) for event in report.events]
+        self._events.write(lines)
+        return Report(
+            b"".join(lines),
+            [(to, number) for to, number, _ in report.sends],
+            report.write_lsn,
+            report.replies,
+            report.deadline_us,
+            report.accepted,
+            report.leader,
+            report.stopped,
+            report.stale,
+        )

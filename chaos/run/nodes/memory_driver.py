@@ -1,0 +1,29 @@
+"""Runs nodes in this process, over disks in memory that outlive them."""
+
+from __future__ import annotations
+
+import logging
+
+from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode
+from raft_chaos.raft.disk import MemoryDisk
+from raft_chaos.raft.node import Parts
+
+_recovery_log = logging.getLogger("raft.wal")
+
+
+class MemoryDriver:
+    """Makes each incarnation of a node from the same parts, and from what the one before left on its disk."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._disks: dict[str, MemoryDisk] = {}
+
+    def start(self, config: StepConfig, now_us: int) -> SteppedNode:
+        disk = self._disks.setdefault(config.node, MemoryDisk())
+        # A torn tail is cut with a line in the log, for whoever runs a server; here it happens thousands of times a
+        # minute, and a test that fails would be buried under it.
+        spoke, _recovery_log.disabled = _recovery_log.disabled, True
+        try:
+            return SteppedNode(config, self._parts, disk, now_us)
+        finally:
+            _recovery_log.disabled = spoke

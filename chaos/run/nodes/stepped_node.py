@@ -1,0 +1,316 @@
+"""One node that moves only when told: each input is one step, and each step says all that came of it.
+
+The node is the live one's replica, log and recovery over the same disk layer. What the live host takes from the clock,
+the sockets and the disk's own pace comes here from the scheduler, as inputs: a frame, a timer, a client's command,
+"your write is durable". Between steps nothing happens, so there are unsynced bytes between steps, and they can be lost.
+
+A step carries out the outputs in the host's order (report, send, write, apply and answer). A failpoint ends it between
+two of these: what came before is done and reported, what follows is not, and the node is only good to be killed.
+
+Times in here are the run's, except inside the replica, which lives by the node's own clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from raft_chaos.chaos.faults.actions import Failpoint
+from raft_chaos.chaos.run.nodes.node_clock import NodeClock
+from raft_chaos.invariants.events import EntryApplied, Event, MessageReceived, MessageSent
+from raft_chaos.raft.disk import Disk
+from raft_chaos.raft.inputs import Input, Persisted, Received, Submitted, Ticked, apply
+from raft_chaos.raft.journal import Start
+from raft_chaos.raft.messages import Message
+from raft_chaos.raft.node import Parts, make_replica
+from raft_chaos.raft.replica import Output, Reply
+from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.wal import FILE, Identity
+
+
+class StepReport(msgspec.Struct):
+    """What one step did: events in order, messages as (to, number, message), the number of the write that began (0:
+    none), answers to clients, and when the node wants its timer (µs of the run).
+
+    `leader` answers a submission that was refused: whom the node believes to lead. `stopped` says that the step ended
+    at its failpoint, `stale` that the message it received was of an earlier term than the node's. Where there were
+    several submissions, `refused` has the tokens of those that were.
+    """
+
+    events: list[Event]
+    sends: list[tuple[str, int, Any]]
+    write_lsn: int
+    replies: list[Reply]
+    deadline_us: int
+    accepted: bool = True
+    leader: str | None = None
+    stopped: bool = False
+    stale: bool = False
+    refused: list[Any] = []
+
+
+class StepConfig(msgspec.Struct, frozen=True):
+    """All that an incarnation needs to know. `seed` feeds its election timer; `clock` are the segments of its clock."""
+
+    cluster: str
+    node: str
+    peers: list[str]
+    incarnation: int
+    timing: Timing
+    seed: int
+    clock: list[tuple[int, int, int]]
+
+
+class Witness(Protocol):
+    """Who is told what a node takes and what comes of it, before any of it is carried out: its `raft.journal.Journal`.
+
+    The output is the replica's own, in the time of the node's clock.
+    """
+
+    def start(self, start: Start) -> None: ...
+    def took(self, given: Input, /) -> None: ...
+    def acted(self, output: Output, at_us: int, unsent: Sequence[int], stopped_at: str | None) -> None: ...
+    def clock_changed(self, now_us: int, rate_ppm: int, jump_us: int) -> None: ...
+
+
+class SteppedNode:
+    """One incarnation of a node, recovered from `disk` at `now_us`. `first` is the report of its start.
+
+    Raises CorruptLogError, or whatever the node itself dies of; so does every step.
+    """
+
+    def __init__(
+        self, config: StepConfig, parts: Parts, disk: Disk, now_us: int, witness: Witness | None = None
+    ) -> None:
+        self.name = config.node
+        self.incarnation = config.incarnation
+        self.clock = NodeClock(list(config.clock))
+        self.disk = parts.disk(disk)
+        self.wal = parts.wal(self.disk)
+        self._number = 0
+        self._witness = witness
+        recovered = self.wal.recover(Identity(config.cluster, config.node))
+        if witness is not None:
+            witness.start(self._start(config, now_us))
+        self.replica = make_replica(
+            parts,
+            node=config.node,
+            peers=config.peers,
+            incarnation=config.incarnation,
+            timing=config.timing,
+            seed=config.seed,
+            recovered=recovered,
+            now_us=self._local(now_us),
+        )
+        self.first = self._advance([], now_us, None)
+
+    # ---- inputs ---------------------------------------------------------------------------------------------------
+
+    def receive(
+        self, sender: str, sender_inc: int, number: int, message: Message, now_us: int, failpoint: Failpoint | None
+    ) -> StepReport:
+        """A frame arrived."""
+        events: list[Event] = [self._received(sender, sender_inc, number, message, now_us)]
+        stale = message.term < self.replica.core.current_term
+        local_us = now_us if self.clock.is_right else self.clock.local(now_us)
+        if self._witness is not None:
+            self._witness.took(Received(sender, sender_inc, number, message, local_us))
+        self.replica.receive(sender, message, local_us)
+        report = self._advance(events, now_us, failpoint)
+        if stale:
+            report.stale = True
+        return report
+
+    def tick(self, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        """Its timer is due."""
+        local_us = self._local(now_us)
+        if self._witness is not None:
+            self._witness.took(Ticked(local_us))
+        self.replica.tick(local_us)
+        return self._advance([], now_us, failpoint)
+
+    def persisted(self, lsn: int, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        """The write that ended with record `lsn` has had its time: it is synced now."""
+        self.wal.sync()
+        if failpoint == "after_sync":
+            return StepReport([], [], 0, [], 0, stopped=True)
+        local_us = self._local(now_us)
+        if self._witness is not None:
+            self._witness.took(Persisted(lsn, local_us))
+        self.replica.persisted(lsn, local_us)
+        return self._advance([], now_us, failpoint)
+
+    def submit(self, token: Any, command: bytes, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        """A client's command. Its answer will carry `token`, now or in a later step."""
+        local_us = self._local(now_us)
+        if self._witness is not None:
+            self._witness.took(Submitted(command, local_us))
+        accepted = self.replica.submit(token, command, local_us)
+        report = self._advance([], now_us, failpoint)
+        if not accepted:
+            report.accepted, report.leader = False, self.replica.core.leader
+        return report
+
+    def turn(
+        self,
+        inputs: Sequence[tuple[Input, Any]],
+        now_us: int,
+        failpoint: Failpoint | None = None,
+        unsent: Collection[int] = (),
+    ) -> StepReport:
+        """Several inputs, each with the token of a command, before it acts once, as the live host takes them.
+
+        `now_us` is the time of the acting. Inputs carry times of the node's own clock; where that is not right, they
+        are all of this moment. `unsent` are the positions of messages that get no number and are lost.
+        """
+        events: list[Event] = []
+        refused: list[Any] = []
+        for given, token in inputs:
+            if isinstance(given, Received):
+                events.append(self.received(given, now_us))
+            elif isinstance(given, Persisted):
+                self.wal.sync()
+            if self._witness is not None:
+                self._witness.took(given)
+            if not apply(self.replica, given, token):
+                refused.append(token)
+        report = self._advance(events, now_us, failpoint, unsent)
+        report.refused = refused
+        return report
+
+    def received(self, given: Received, now_us: int) -> MessageReceived:
+        """What the node reports of that input of a turn that ends at `now_us`."""
+        run_us = given.now_us if self.clock.is_right else now_us
+        return self._received(given.sender, given.sender_inc, given.number, given.message, run_us)
+
+    def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
+        """Bends its clock from now on; returns when its timer is due after that."""
+        if self._witness is not None:
+            self._witness.clock_changed(now_us, rate_ppm, jump_us)
+        self.clock.change(now_us, rate_ppm, jump_us)
+        return self.clock.run(self.replica.core.deadline_us)
+
+    def crash(self, keep_permille: int, keep_bytes: int | None = None) -> tuple[int, int]:
+        """The power fails: so many thousandths of the unsynced bytes reach the disk, or so many bytes of them.
+
+        Returns (kept, lost), in bytes.
+        """
+        unsynced = self.disk.unsynced_bytes(FILE)
+        kept = unsynced * keep_permille // 1000 if keep_bytes is None else min(keep_bytes, unsynced)
+        self.disk.let_through(FILE, kept)
+        self.disk.forget()
+        return kept, unsynced - kept
+
+    # ---- the step -------------------------------------------------------------------------------------------------
+
+    def _received(self, sender: str, sender_inc: int, number: int, message: Message, now_us: int) -> MessageReceived:
+        return MessageReceived(
+            node=self.name,
+            inc=self.incarnation,
+            t_us=now_us,
+            sender=sender,
+            sender_inc=sender_inc,
+            number=number,
+            type=message.__class__.__name__,
+        )
+
+    def _start(self, config: StepConfig, now_us: int) -> Start:
+        return Start(
+            cluster=config.cluster,
+            node=config.node,
+            peers=config.peers,
+            incarnation=config.incarnation,
+            timing=config.timing,
+            seed=config.seed,
+            log_size=self.wal.size(),
+            clock=config.clock,
+            now_us=self._local(now_us),
+        )
+
+    def _advance(
+        self, events: list[Event], now_us: int, failpoint: Failpoint | None, unsent: Collection[int] = ()
+    ) -> StepReport:
+        output = self.replica.advance()
+        stops = failpoint is not None and self._reached(failpoint, output)
+        if self._witness is not None:
+            self._witness.acted(output, now_us, sorted(unsent), failpoint if stops else None)
+        if not self.clock.is_right:
+            self._to_run_time(output, now_us)
+        if failpoint is not None and stops:
+            return self._stop_at(failpoint, output, events, now_us)
+        events += output.events
+        messages = output.messages
+        if unsent:
+            messages = [message for position, message in enumerate(messages) if position not in unsent]
+        sends = self._send(messages, events, now_us) if messages else []
+        write_lsn = 0
+        if output.write is not None:
+            write_lsn = output.write.lsn
+            self.wal.append(output.write.records)
+        return StepReport(events, sends, write_lsn, output.replies, output.deadline_us)
+
+    def _send(
+        self, messages: list[tuple[str, Message]], events: list[Event], now_us: int
+    ) -> list[tuple[str, int, Message]]:
+        """Numbers the messages and reports them, before they leave."""
+        name, incarnation, number = self.name, self.incarnation, self._number
+        sends = []
+        for to, message in messages:
+            number += 1
+            sends.append((to, number, message))
+            kind = message.__class__.__name__
+            events.append(MessageSent(node=name, inc=incarnation, t_us=now_us, to=to, number=number, type=kind))
+        self._number = number
+        return sends
+
+    # ---- failpoints -----------------------------------------------------------------------------------------------
+
+    def _reached(self, failpoint: Failpoint, output: Output) -> bool:
+        """Whether this step gets to that point: one at which there is something to be cut off from."""
+        match failpoint:
+            case "before_report":
+                return bool(output.events)
+            case "before_send":
+                return bool(output.messages)
+            case "mid_send":
+                return len(output.messages) > 1
+            case "before_write":
+                return output.write is not None
+            case "before_apply":
+                return any(type(event) is EntryApplied for event in output.events)
+            case "before_answer":
+                return bool(output.replies)
+            case "after_sync":
+                return False  # in `persisted`
+
+    def _stop_at(self, failpoint: Failpoint, output: Output, events: list[Event], now_us: int) -> StepReport:
+        """Does what comes before the failpoint, and no more."""
+        sends: list[tuple[str, int, Message]] = []
+        if failpoint != "before_report":
+            # Applying is in memory alone: not to have applied is not to have said so.
+            applying = failpoint == "before_answer"
+            events += [event for event in output.events if applying or type(event) is not EntryApplied]
+            if failpoint != "before_send":
+                messages = output.messages[: len(output.messages) // 2] if failpoint == "mid_send" else output.messages
+                sends = self._send(messages, events, now_us)
+            if failpoint in ("before_apply", "before_answer") and output.write is not None:
+                self.wal.append(output.write.records)
+        return StepReport(events, sends, 0, [], 0, stopped=True)
+
+    # ---- time -----------------------------------------------------------------------------------------------------
+
+    def _local(self, run_us: int) -> int:
+        return run_us if self.clock.is_right else self.clock.local(run_us)
+
+    def _to_run_time(self, output: Output, now_us: int) -> None:
+        """Events count from the beginning of the run, and so does the deadline, whatever the node's clock shows."""
+        run, local_us = self.clock.run, self.replica.core.now_us
+        output.deadline_us = run(output.deadline_us)
+        if output.events:
+            # Nearly all are of this moment; some were held back until a write was durable.
+            output.events = [
+                replace(event, t_us=now_us if event.t_us == local_us else run(event.t_us)) for event in output.events
+            ]

@@ -1,0 +1,140 @@
+"""What a run is asked to be: everything that, beside the seed, decides its schedule and its target."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+import msgspec
+
+from raft_chaos.chaos.mutants import MUTANTS, SABOTAGES
+from raft_chaos.chaos.schedule.config import ScheduleConfig
+from raft_chaos.chaos.schedule.data import Schedule
+from raft_chaos.chaos.schedule.generate import generate
+from raft_chaos.chaos.targets.target import CommandTarget, RaftTarget, Target
+from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
+from raft_chaos.raft.timing import Timing
+
+World: TypeAlias = Literal["sim", "lockstep", "live"]
+EXECUTION = "execution"
+"""The target of a directory that records the play of an execution, and no run of a schedule."""
+WORLDS: tuple[World, ...] = get_args(World)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of `raft-chaos run`. `options` are those of the command line that were given, as text, for the
+    command that repeats a run; `schedule_file` replaces the schedule that the seed would give."""
+
+    world: World = "live"
+    schedule: ScheduleConfig
+    timing: Timing
+    mutant: str | None = None
+    command: str | None = None
+    schedule_file: str | None = None
+    options: list[str] = []
+
+    def target(self) -> Target:
+        return CommandTarget(self.command) if self.command is not None else RaftTarget(self.timing, self.mutant)
+
+    def make_schedule(self, seed: int) -> Schedule:
+        """What the seed gives. The drawing is pure; a saved schedule is loaded by the command line instead."""
+        return generate(seed, self.schedule)
+
+
+def new_run_dir(out: Path, seed: int) -> RunDir:
+    """A directory that does not exist yet: the time, then the seed."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    path = out / f"{stamp}-{seed}"
+    number = 1
+    while path.exists():
+        number += 1
+        path = out / f"{stamp}-{seed}-{number}"
+    return RunDir(path)
+
+
+def refuse_execution(run: RunDir, info: RunInfo) -> None:
+    """Raises RunDirError for a directory that no run of a schedule made: its schedule is not what was done."""
+    if info.target == EXECUTION:
+        raise RunDirError(
+            f"{run.path} records the play of an execution, not a run; go back to where it is from: {info.repro}"
+        )
+
+
+def settings_of(run: RunDir, info: RunInfo) -> Settings:
+    """What the run was asked to be. Raises RunDirError for one that no schedule made, or of another system."""
+    refuse_execution(run, info)
+    try:
+        settings = msgspec.convert(info.config, Settings)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise RunDirError(f"{run.run_json}: config: {error}") from None
+    if info.mutant is not None and info.mutant not in (*MUTANTS, *SABOTAGES):
+        raise RunDirError(
+            f"{run.run_json}: mutant: there is no {info.mutant!r} in this version; there are {', '.join(MUTANTS)}"
+        )
+    if settings.command is not None:
+        raise RunDirError(
+            f"{run.path} is a run of another system ({settings.command!r}); only our own Raft can be run step by step"
+        )
+    return settings
+
+
+def describe(settings: Settings, seed: int, schedule: Schedule, run: RunDir) -> RunInfo:
+    """run.json as it stands when a run begins."""
+    target = settings.target()
+    return RunInfo(
+        seed=seed,
+        world=settings.world,
+        target=target.name,
+        reports_events=target.reports_events,
+        mutant=settings.mutant,
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=commit(),
+        versions=versions(),
+        nodes=schedule.header.nodes,
+        config=msgspec.to_builtins(settings),
+        repro=repro(settings, seed, run),
+    )
+
+
+def repro(settings: Settings, seed: int, run: RunDir) -> str:
+    """The command that repeats the run: from its seed alone, or from the schedule that was saved with it."""
+    words = [program(), "run", "--seed", str(seed), *settings.options]
+    if settings.schedule_file is not None:
+        words += ["--schedule", str(run.schedule)]
+    return shlex.join(words)
+
+
+def program() -> str:
+    """As it was called here, unless the shell finds it anyway: a command that is printed is to be copied and run."""
+    return "raft-chaos" if shutil.which("raft-chaos") or not sys.argv[0].endswith("raft-chaos") else sys.argv[0]
+
+
+def commit() -> str | None:
+    """The commit of the tree that this runs from, where it is one."""
+    here = Path(__file__).parent
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() or None
+
+
+def versions() -> dict[str, str]:
+    """Of Python, the system, and the packages that a run depends on."""
+    names = ("raft-chaos", "msgspec", "aiohttp", "psutil")
+    found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.release()}"}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue  # run from a tree that is not installed
+    return found

@@ -1,0 +1,375 @@
+"""The nodes in virtual time: which incarnation of each is up, what it is told, and what becomes of what it says.
+
+A driver starts incarnations and carries their steps out: in this process (`MemoryDriver`), or in a real one
+(`chaos.lockstep`). Everything else is the same for both and happens here, so both make the same trace.
+
+A paused node is told nothing: its inputs wait in the order in which they came, and it gets them all when it goes on.
+A frame to a node that is down is lost. A node that dies of an error of its own is reported, and stays down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, Protocol, TypeAlias
+
+from raft_chaos.chaos.faults.actions import Failpoint
+from raft_chaos.chaos.run.cluster_view import ClusterView
+from raft_chaos.chaos.run.nodes.node_clock import NodeClock, Segment
+from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
+from raft_chaos.chaos.run.sim.draws import Draws
+from raft_chaos.chaos.run.sim.network import Frame, SimNetwork
+from raft_chaos.chaos.run.sim.scheduler import Scheduler
+from raft_chaos.chaos.run.sim.trace import Trace
+from raft_chaos.chaos.schedule.data import Model
+from raft_chaos.chaos.schedule.streams import stream_seed
+from raft_chaos.invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
+from raft_chaos.raft.node import EXIT_CRASHED, EXIT_REFUSED
+from raft_chaos.raft.replica import Reply
+from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.wal import CorruptLogError
+
+State: TypeAlias = Literal["down", "up", "paused", "exited"]
+
+
+class DriverError(Exception):
+    """The harness cannot drive a node, which says nothing about the node. Ends the run."""
+
+
+class NodeDiedError(Exception):
+    """A node in a process of its own ended by itself: its exit code, and what it died of."""
+
+    def __init__(self, exit_code: int, said: str) -> None:
+        super().__init__(said)
+        self.exit_code = exit_code
+
+
+class DrivenNode(Protocol):
+    """One incarnation that can be told to take a step; see `SteppedNode`. An error but DriverError is its end."""
+
+    first: StepReport
+
+    def receive(
+        self, sender: str, sender_inc: int, number: int, message: Any, now_us: int, failpoint: Failpoint | None
+    ) -> StepReport: ...
+    def tick(self, now_us: int, failpoint: Failpoint | None) -> StepReport: ...
+    def persisted(self, lsn: int, now_us: int, failpoint: Failpoint | None) -> StepReport: ...
+    def submit(self, token: Any, command: bytes, now_us: int, failpoint: Failpoint | None) -> StepReport: ...
+    def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int: ...
+    def crash(self, keep_permille: int, keep_bytes: int | None = None) -> tuple[int, int]:
+        """The incarnation is gone; of its unsynced bytes so many reached the disk, and so many did not.
+
+        How many are to: a share, or where `keep_bytes` is given a number.
+        """
+        ...
+
+
+class Driver(Protocol):
+    """Where incarnations run."""
+
+    def start(self, config: StepConfig, now_us: int) -> DrivenNode:
+        """Raises whatever the node dies of before it is up, or DriverError."""
+        ...
+
+
+@dataclass
+class _Node:
+    name: str
+    peers: list[str]
+    write_draws: Draws
+    state: State = "down"
+    incarnation: int = 0
+    driven: DrivenNode | None = None
+    clock: list[Segment] = field(default_factory=lambda: list(NodeClock().segments))
+    deadline_us: int = 0
+    timer_at_us: int | None = None
+    slow_sync_us: tuple[int, int] = (0, 0)
+    slowed_syncs: int = 0
+    writes: int = 0
+    waiting: list[Callable[[], None]] = field(default_factory=list)  # inputs that came while it was paused
+    armed: tuple[Failpoint, Callable[[], None]] | None = None
+
+
+class VirtualCluster:
+    """All nodes of a run. `answer(node, reply)` gets clients' answers, `broke(node)` is told when a node goes down."""
+
+    def __init__(
+        self,
+        *,
+        nodes: list[str],
+        seed: int,
+        timing: Timing,
+        model: Model,
+        driver: Driver,
+        scheduler: Scheduler,
+        trace: Trace,
+        view: ClusterView,
+        answer: Callable[[str, Reply], None],
+        broke: Callable[[str], None],
+    ) -> None:
+        self.network = SimNetwork(nodes, seed, model, scheduler, self._deliver)
+        self.lost_to_the_dead = 0  # frames
+        self.stale = 0  # frames of an earlier term than their receiver's
+        self.lost_writes = 0  # crashes that lost unsynced bytes
+        self.torn_writes = 0  # those of them that left a part of a record behind
+        self._nodes = {
+            name: _Node(name, [peer for peer in nodes if peer != name], Draws(seed, f"disk/{name}", 2))
+            for name in nodes
+        }
+        self._seed = seed
+        self._timing = timing
+        self._model = model
+        self._driver = driver
+        self._scheduler = scheduler
+        self._trace = trace
+        self._view = view
+        self._answer = answer
+        self._broke = broke
+
+    # ---- what is so -----------------------------------------------------------------------------------------------
+
+    def state(self, node: str) -> State:
+        return self._nodes[node].state
+
+    def incarnation(self, node: str) -> int:
+        return self._nodes[node].incarnation
+
+    def syncs(self, node: str) -> tuple[int, int]:
+        """How many writes it has begun, in all its incarnations, and how many of their syncs were slowed."""
+        return self._nodes[node].writes, self._nodes[node].slowed_syncs
+
+    # ---- what is done to nodes ------------------------------------------------------------------------------------
+
+    def start(self, name: str) -> bool:
+        """Starts the next incarnation of a node that is down; returns whether it is up now."""
+        node = self._nodes[name]
+        if node.state != "down":
+            return node.state == "up"
+        node.incarnation += 1
+        config = StepConfig(
+            cluster=f"run-{self._seed}",
+            node=name,
+            peers=node.peers,
+            incarnation=node.incarnation,
+            timing=self._timing,
+            seed=stream_seed(self._seed, f"timer/{name}/{node.incarnation}"),
+            clock=node.clock,
+        )
+        self._view.up(name)
+        try:
+            node.driven = self._driver.start(config, self._scheduler.now_us)
+        except DriverError:
+            raise
+        except Exception as error:
+            self._died(node, error)
+            return False
+        node.state = "up"
+        self._trace.harness(NodeLaunched(**self._subject(node)))
+        self._took(node, node.driven.first)
+        return True
+
+    def kill(self, name: str, keep_permille: int) -> bool:
+        """The power of the node fails at this moment; returns whether it was running."""
+        node = self._nodes[name]
+        if node.state not in ("up", "paused"):
+            return False
+        assert node.driven is not None
+        kept, lost = node.driven.crash(keep_permille)
+        self.lost_writes += lost > 0
+        self.torn_writes += kept > 0 and lost > 0
+        self._down(node)
+        self._trace.harness(NodeKilled(**self._subject(node)))
+        self._broke(name)
+        return True
+
+    def arm(self, name: str, failpoint: Failpoint, reached: Callable[[], None]) -> bool:
+        """From now on each step of the node stops at `failpoint` if it gets there; then `reached` must kill it."""
+        node = self._nodes[name]
+        if node.state not in ("up", "paused"):
+            return False
+        node.armed = (failpoint, reached)
+        return True
+
+    def disarm(self, name: str) -> None:
+        self._nodes[name].armed = None
+
+    def pause(self, name: str) -> bool:
+        """Nothing reaches the node from now on; returns whether it was up."""
+        node = self._nodes[name]
+        if node.state != "up":
+            return False
+        node.state = "paused"
+        self._trace.harness(NodePaused(**self._subject(node)))
+        return True
+
+    def resume(self, name: str) -> None:
+        """The node goes on: what waited reaches it in the order in which it came, then its timer if that is due."""
+        node = self._nodes[name]
+        if node.state != "paused":
+            return
+        node.state = "up"
+        self._trace.harness(NodeResumed(**self._subject(node)))
+        waiting, node.waiting = node.waiting, []
+        for give in waiting:
+            give()  # which looks again at whether it is up: what came before may have been its end
+        if self.state(name) == "up":
+            self._set_timer(node)
+
+    def slow_sync(self, name: str, min_us: int, max_us: int) -> None:
+        """Syncs that begin from now on take so much longer; 0, 0: no more."""
+        self._nodes[name].slow_sync_us = (min_us, max_us)
+
+    def change_clock(self, name: str, rate_ppm: int, jump_us: int) -> None:
+        """The clock of the node's machine bends; it stays so over restarts."""
+        node, now_us = self._nodes[name], self._scheduler.now_us
+        clock = NodeClock(node.clock)
+        clock.change(now_us, rate_ppm, jump_us)
+        if node.driven is not None:
+            node.deadline_us = node.driven.change_clock(now_us, rate_ppm, jump_us)
+            self._set_timer(node)
+
+    def submit(self, name: str, token: Any, command: bytes, refused: Callable[[str | None], None]) -> bool:
+        """A client's command arrives at the node; False if it is down. `refused(leader)`: it does not lead."""
+        node = self._nodes[name]
+        if node.state not in ("up", "paused"):
+            return False
+        self._submit(node, token, command, refused)
+        return True
+
+    # ---- inputs ---------------------------------------------------------------------------------------------------
+
+    def _deliver(self, frame: Frame) -> None:
+        node = self._nodes[frame.to]
+        if node.state == "up":
+            failpoint = node.armed[0] if node.armed is not None else None
+            try:
+                report = node.driven.receive(  # type: ignore[union-attr]
+                    frame.sender, frame.sender_inc, frame.number, frame.payload, self._scheduler.now_us, failpoint
+                )
+            except DriverError:
+                raise
+            except Exception as error:
+                self._died(node, error)
+                return
+            if report.stale:
+                self.stale += 1
+            self._took(node, report)
+        elif node.state == "paused":
+            node.waiting.append(partial(self._deliver, frame))
+        else:
+            self.lost_to_the_dead += 1
+
+    def _on_timer(self, due: tuple[_Node, int]) -> None:
+        node, incarnation = due
+        if node.incarnation != incarnation or node.timer_at_us != self._scheduler.now_us:
+            return  # of an earlier incarnation, or one in whose place an earlier one was set
+        node.timer_at_us = None
+        if node.state != "up":
+            return  # one that is paused looks at its timer when it goes on
+        if node.deadline_us > self._scheduler.now_us:
+            self._set_timer(node)
+            return
+        self._step(node, "tick")
+
+    def _on_synced(self, due: tuple[_Node, int, int]) -> None:
+        node, incarnation, lsn = due
+        if node.incarnation != incarnation:
+            return
+        if node.state == "paused":
+            node.waiting.append(partial(self._on_synced, due))
+        elif node.state == "up":
+            self._step(node, "persisted", lsn)
+
+    def _submit(self, node: _Node, token: Any, command: bytes, refused: Callable[[str | None], None]) -> None:
+        if node.state == "paused":
+            node.waiting.append(lambda: self._submit(node, token, command, refused))
+        elif node.state == "up":  # if not, whoever waits for an answer has been told
+            report = self._step(node, "submit", token, command)
+            if report is not None and not report.accepted:
+                refused(report.leader)
+
+    def _step(self, node: _Node, what: str, *given: Any) -> StepReport | None:
+        """One step; None if the node died of it."""
+        failpoint = node.armed[0] if node.armed is not None else None
+        try:
+            report: StepReport = getattr(node.driven, what)(*given, self._scheduler.now_us, failpoint)
+        except DriverError:
+            raise
+        except Exception as error:
+            self._died(node, error)
+            return None
+        self._took(node, report)
+        return report
+
+    # ---- outputs --------------------------------------------------------------------------------------------------
+
+    def _took(self, node: _Node, report: StepReport) -> None:
+        """Carries out what a step asks for."""
+        if report.events:
+            self._trace.node(node.name, node.incarnation, report.events)
+        for to, number, message in report.sends:
+            self.network.send(node.name, node.incarnation, to, number, message)
+        if report.stopped:
+            assert node.armed is not None
+            _, reached = node.armed
+            node.armed = None
+            reached()
+            return
+        if report.write_lsn:
+            self._scheduler.after(self._sync_us(node), self._on_synced, (node, node.incarnation, report.write_lsn))
+        for reply in report.replies:
+            self._answer(node.name, reply)
+        node.deadline_us = report.deadline_us
+        if node.timer_at_us is None or node.timer_at_us > report.deadline_us:
+            self._set_timer(node)
+
+    def _set_timer(self, node: _Node) -> None:
+        # A timer that fires early is looked at again, so one is set anew only when it would fire too late.
+        if node.timer_at_us is None or node.timer_at_us > node.deadline_us:
+            # One that is overdue, on a clock that has jumped or after a pause, is due now.
+            node.timer_at_us = max(node.deadline_us, self._scheduler.now_us)
+            self._scheduler.at(node.timer_at_us, self._on_timer, (node, node.incarnation))
+
+    def _sync_us(self, node: _Node) -> int:
+        """How long this write of the node takes to be durable."""
+        base, slow = node.write_draws.of(node.writes)
+        node.writes += 1
+        model = self._model
+        sync_us = model.sync_min_us + int((model.sync_max_us - model.sync_min_us) * base)
+        if node.slow_sync_us != (0, 0):
+            node.slowed_syncs += 1
+            least, most = node.slow_sync_us
+            sync_us += least + int((most - least) * slow)
+        return sync_us
+
+    # ---- ends -----------------------------------------------------------------------------------------------------
+
+    def _down(self, node: _Node) -> None:
+        node.state, node.driven, node.armed, node.timer_at_us = "down", None, None, None
+        node.waiting = []
+        self._view.gone(node.name)
+
+    def _died(self, node: _Node, error: Exception) -> None:
+        """It ended although nobody asked it to, and stays as it is for all to see."""
+        self._down(node)
+        node.state = "exited"
+        code, said = obituary(error)
+        self._trace.harness(NodeExited(**self._subject(node), exit_code=code, log_tail=said))
+        self._broke(node.name)
+
+    def _subject(self, node: _Node) -> dict[str, Any]:
+        return {
+            "node": HARNESS,
+            "inc": 1,
+            "t_us": self._scheduler.now_us,
+            "subject": node.name,
+            "subject_inc": node.incarnation,
+        }
+
+
+def obituary(error: Exception) -> tuple[int, str]:
+    """(exit code, last words) of a node that dies of `error`: the same in every world of virtual time."""
+    if isinstance(error, NodeDiedError):
+        return error.exit_code, str(error)
+    return EXIT_REFUSED if isinstance(error, CorruptLogError) else EXIT_CRASHED, f"{type(error).__name__}: {error}"

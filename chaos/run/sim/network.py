@@ -1,0 +1,252 @@
+"""The simulated network: what becomes of each frame on each directed link.
+
+Without a fault a frame takes its base latency. Faults add to it: a cut drops frames (those too that come due during the
+cut, as in the live proxy), a clog holds them and lets them all go at once, a network fault delays, loses, doubles and
+reorders them, a reset takes the frames in flight or delivers them on the spot. Several faults may hit one link: any cut
+cuts it, any clog holds it, delays add up, and of the probabilities the largest counts.
+
+Frames keep their order unless a draw says otherwise. A copy and a frame out of order are mostly a little late and
+seldom very late: late enough to meet another leader. Each draw is keyed by the link and the frame's number on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import log
+from typing import Any
+
+import msgspec
+
+from raft_chaos.chaos.faults.actions import Network
+from raft_chaos.chaos.run.sim.draws import Draws
+from raft_chaos.chaos.run.sim.scheduler import Scheduler
+from raft_chaos.chaos.schedule.data import Model
+
+LATE_US = (1_000, 50_000)
+VERY_LATE_US = (50_000, 3_000_000)
+VERY_LATE_SHARE = 0.15
+"""How much later than in its place a copy or a reordered frame comes; the very late ones are drawn on a log scale."""
+
+
+class Frame(msgspec.Struct, gc=False):
+    """One message on its way. `payload` is the message itself, or None where a real socket holds it."""
+
+    sender: str
+    sender_inc: int
+    number: int
+    to: str
+    payload: Any
+    link: Link
+    void: bool = False
+
+
+class Counters(msgspec.Struct):
+    """Frames on one directed link since the run began, under the live proxy's names."""
+
+    forwarded: int = 0
+    cut: int = 0
+    lost: int = 0
+    delayed: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+    clogged: int = 0
+
+
+class Link:
+    """One directed link: what is in force on it, and how many frames it has seen.
+
+    Draws are numbered by frame: one of `latencies`, uniform in [0, 1), and seven of `fates`, which are for loss, delay,
+    mean delay, copy, its lateness, reorder, its lateness.
+    """
+
+    __slots__ = (
+        "clog",
+        "counters",
+        "cut",
+        "duplicate",
+        "fates",
+        "frames",
+        "held",
+        "in_order_until_us",
+        "latencies",
+        "loss",
+        "name",
+        "reorder",
+        "rules",
+    )
+
+    def __init__(self, sender: str, receiver: str, seed: int) -> None:
+        self.name = (sender, receiver)
+        self.frames = 0
+        self.cut = False
+        self.clog = False
+        self.rules: list[Network] = []
+        self.loss = self.duplicate = self.reorder = 0.0  # the largest of the rules'
+        self.held: list[Frame] = []
+        self.counters = Counters()
+        self.in_order_until_us = 0
+        self.latencies = Draws(seed, f"network/{sender}>{receiver}/latency", 1)
+        self.fates = Draws(seed, f"network/{sender}>{receiver}/fate", 7)
+
+    def put_in_force(self, rules: list[Network]) -> None:
+        """Of what several faults do, delays add up, and of probabilities the largest counts."""
+        self.rules = rules
+        self.loss = max((rule.loss for rule in rules), default=0.0)
+        self.duplicate = max((rule.duplicate for rule in rules), default=0.0)
+        self.reorder = max((rule.reorder for rule in rules), default=0.0)
+
+
+class SimNetwork:
+    """All directed links between `nodes`. `deliver(frame)` is called for each frame at the moment of its arrival."""
+
+    def __init__(
+        self, nodes: list[str], seed: int, model: Model, scheduler: Scheduler, deliver: Callable[[Frame], None]
+    ) -> None:
+        self.links = {(a, b): Link(a, b, seed) for a in nodes for b in nodes if a != b}
+        self._seed = seed
+        self._scheduler = scheduler
+        self._deliver = deliver
+        self._latency_us = model.latency_min_us
+        self._latency_spread_us = model.latency_max_us - model.latency_min_us
+        self._faults: dict[str, tuple[list[Link], Network | str]] = {}
+
+    @property
+    def arrivals(self) -> int:
+        """How many frames have reached their receiver's machine."""
+        return sum(link.counters.forwarded for link in self.links.values())
+
+    # ---- frames ---------------------------------------------------------------------------------------------------
+
+    def send(self, sender: str, sender_inc: int, to: str, number: int, payload: Any) -> None:
+        """A frame leaves its sender; what becomes of it is decided here and now."""
+        link = self.links[sender, to]
+        link.frames += 1
+        if link.cut:
+            link.counters.cut += 1
+            return
+        frame = Frame(sender, sender_inc, number, to, payload, link)
+        latency_us = self._latency_us + int(self._latency_spread_us * link.latencies.one(link.frames))
+        due_us = self._scheduler.now_us + latency_us
+        if link.rules:
+            self._suffer(frame, link, due_us)
+            return
+        if due_us < link.in_order_until_us:
+            due_us = link.in_order_until_us
+        link.in_order_until_us = due_us
+        self._scheduler.at(due_us, self._arrive, frame)
+
+    def _suffer(self, frame: Frame, link: Link, due_us: int) -> None:
+        """The fate of a frame under the rules in force: lost, late, out of order, doubled."""
+        loss, delay, mean, copy, copy_late, reorder, reorder_late = link.fates.of(link.frames)
+        counters = link.counters
+        if loss < link.loss:
+            counters.lost += 1
+            return
+        delay_us = 0
+        for rule in link.rules:
+            delay_us += rule.delay_min_us + int((rule.delay_max_us - rule.delay_min_us) * delay)
+            if rule.delay_mean_us:
+                delay_us += int(-rule.delay_mean_us * log(1.0 - mean))
+        counters.delayed += delay_us > 0
+        due_us += delay_us
+        if reorder < link.reorder:
+            counters.reordered += 1
+            due_us += _late_us(reorder_late)
+        else:
+            due_us = link.in_order_until_us = max(due_us, link.in_order_until_us)
+        self._scheduler.at(due_us, self._arrive, frame)
+        if copy < link.duplicate:
+            counters.duplicated += 1
+            again = Frame(frame.sender, frame.sender_inc, frame.number, frame.to, frame.payload, link)
+            self._scheduler.at(due_us + _late_us(copy_late), self._arrive, again)
+
+    def _arrive(self, frame: Frame) -> None:
+        link = frame.link
+        if frame.void:
+            return
+        if link.cut:
+            link.counters.cut += 1
+        elif link.clog or link.held:  # or behind frames that are about to be let go
+            link.counters.clogged += 1
+            link.held.append(frame)
+        else:
+            link.counters.forwarded += 1
+            self._deliver(frame)
+
+    # ---- faults ---------------------------------------------------------------------------------------------------
+
+    def cut(self, fault: str, links: list[tuple[str, str]]) -> None:
+        """Frames on these links are dropped."""
+        self._set(fault, links, "cut")
+
+    def clog(self, fault: str, links: list[tuple[str, str]]) -> None:
+        """Frames on these links are held until the fault is healed."""
+        self._set(fault, links, "clog")
+
+    def degrade(self, fault: str, nodes: list[str], action: Network) -> list[tuple[str, str]]:
+        """Frames into and out of `nodes` suffer as `action` says; returns those links."""
+        links = [name for name in self.links if name[0] in nodes or name[1] in nodes]
+        self._set(fault, links, action)
+        return links
+
+    def heal(self, fault: str) -> None:
+        links, _ = self._faults.pop(fault)
+        self._put_in_force(links)
+
+    def reset(self, fault: str, nodes: list[str], delivered: float) -> tuple[int, int]:
+        """The connections of `nodes` break: each frame in flight arrives now with probability `delivered`, or never.
+
+        Returns how many did and did not.
+        """
+        in_flight = [due for due in self._scheduler.heap if due[2] == self._arrive and _touches(due[3], nodes)]
+        in_flight.sort()
+        draws = Draws(self._seed, f"network/reset/{fault}", 1)
+        arrived = 0
+        for place, (_, _, _, frame) in enumerate(in_flight):
+            frame.void = True
+            if draws.one(place) < delivered:
+                arrived += 1
+                again = Frame(frame.sender, frame.sender_inc, frame.number, frame.to, frame.payload, frame.link)
+                self._scheduler.at(self._scheduler.now_us, self._arrive, again)
+            else:
+                frame.link.counters.lost += 1
+        for name, link in self.links.items():
+            if name[0] in nodes or name[1] in nodes:
+                link.in_order_until_us = self._scheduler.now_us
+        return arrived, len(in_flight) - arrived
+
+    def counters(self) -> dict[tuple[str, str], Counters]:
+        """What has happened to the frames of each link so far."""
+        return {name: msgspec.structs.replace(link.counters) for name, link in self.links.items()}
+
+    def _set(self, fault: str, names: list[tuple[str, str]], what: Network | str) -> None:
+        links = [self.links[name] for name in names]
+        self._faults[fault] = (links, what)
+        self._put_in_force(links)
+
+    def _put_in_force(self, links: list[Link]) -> None:
+        for link in links:
+            mine = [what for hit, what in self._faults.values() if link in hit]
+            link.cut = "cut" in mine
+            link.put_in_force([what for what in mine if not isinstance(what, str)])
+            was_clogged, link.clog = link.clog, "clog" in mine
+            if was_clogged and not link.clog:
+                self._scheduler.at(self._scheduler.now_us, self._let_go, link)
+
+    def _let_go(self, link: Link) -> None:
+        held, link.held = link.held, []
+        for frame in held:
+            self._arrive(frame)
+
+
+def _touches(frame: Frame, nodes: list[str]) -> bool:
+    return not frame.void and (frame.sender in nodes or frame.to in nodes)
+
+
+def _late_us(draw: float) -> int:
+    """How late, from one uniform draw: uniform for most, log-uniform for the very late share."""
+    if draw >= VERY_LATE_SHARE:
+        least, most = LATE_US
+        return least + int((most - least) * (draw - VERY_LATE_SHARE) / (1 - VERY_LATE_SHARE))
+    least, most = VERY_LATE_US
+    return int(least * (most / least) ** (draw / VERY_LATE_SHARE))

@@ -1,0 +1,210 @@
+"""Episodes: short sequences of faults that are known to matter, in rounds over the safety phase.
+
+`at_times` places one round of them at random times: what every schedule promises (a leader killed, a leader isolated),
+a power loss before a sync, a log gone stale. `anchored` ties a round of them to the protocol itself: to a fresh leader,
+to a granted vote; `churn` and `divided` to many leaders in a row. Those hit the narrow windows that a random time
+misses, and hit them again when the schedule is repeated.
+
+The unit of time is the longest election timeout.
+"""
+
+from __future__ import annotations
+
+from math import exp, log
+from random import Random
+from typing import NamedTuple, TypeAlias
+
+from raft_chaos.chaos.faults import grudge
+from raft_chaos.chaos.faults.actions import LEADER, OTHERS, VOTER, Action, Kill, Partition, Pause, Shape, SlowSync
+from raft_chaos.chaos.schedule.config import ScheduleConfig
+from raft_chaos.chaos.schedule.data import AnchorEvent, When
+from raft_chaos.chaos.schedule.swarm import Swarm, some
+
+FIRST_STRUCK = 4
+"""The leader with which a churn begins, counted from the beginning of the run."""
+SOONEST_US = 200
+FIRST_DIVIDED = 4
+
+
+class Draft(NamedTuple):
+    """A fault without id and anchor: what it does, how long (µs), and how many µs after the beginning.
+
+    The beginning is that of its episode, or of the run once the episode has its place in time.
+    """
+
+    after_us: int
+    action: Action
+    duration_us: int
+
+    @property
+    def end_us(self) -> int:
+        return self.after_us + self.duration_us
+
+
+Episode: TypeAlias = list[Draft]
+
+
+# ---- at random times ---------------------------------------------------------------------------------------------
+
+
+def at_times(rng: Random, config: ScheduleConfig, nodes: list[str], from_us: int, round_us: int) -> list[Draft]:
+    """One round: the promised episodes, and of the others those that there is room for, one after the other."""
+    unit, kinds = config.election_timeout_us_max, config.faults
+    chosen: list[Episode] = []
+    if "kill" in kinds:
+        chosen.append(_kill_leader(rng, 2 * unit, max(2 * unit, min(6 * unit, round_us // 4))))
+    if "partition" in kinds:
+        chosen.append(_isolate_leader(rng, 3 * unit, max(3 * unit, min(10 * unit, round_us // 3))))
+    power_loss, stale_log = _power_loss(rng, nodes, unit), _stale_log(rng, nodes, unit)
+    wanted_power_loss, wanted_stale_log = rng.random() < 0.9, rng.random() < 0.5
+    gap_us = 2 * unit  # for the election that each of them brings about
+    for episode, wanted in (
+        (power_loss, wanted_power_loss and "kill" in kinds and "slow_sync" in kinds),
+        (stale_log, wanted_stale_log and "kill" in kinds and "partition" in kinds),
+    ):
+        if wanted and _length([*chosen, episode], gap_us) <= round_us:
+            chosen.append(episode)
+
+    rng.shuffle(chosen)
+    slack_us = round_us - _length(chosen, gap_us)
+    starts = sorted(rng.randint(0, slack_us) for _ in chosen)
+    placed: list[Draft] = []
+    begin_us = from_us
+    for episode, start in zip(chosen, starts, strict=True):
+        placed += [draft._replace(after_us=begin_us + start + draft.after_us) for draft in episode]
+        begin_us += _length([episode], gap_us) + gap_us
+    return placed
+
+
+def _length(episodes: list[Episode], gap_us: int) -> int:
+    """How long they take in a row, with a gap between each two (µs)."""
+    return sum(max(draft.end_us for draft in episode) + gap_us for episode in episodes) - gap_us
+
+
+def _kill_leader(rng: Random, least_us: int, most_us: int) -> Episode:
+    """The leader is killed and starts again when the others have had time to elect another."""
+    return [_kill([LEADER], [rng.randint(least_us, most_us)])]
+
+
+def _isolate_leader(rng: Random, least_us: int, most_us: int) -> Episode:
+    """The leader is cut off for long enough that the others elect another, and that it goes on without knowing."""
+    return [Draft(0, Partition("isolate_leader", grudge.isolate_leader([], rng)), rng.randint(least_us, most_us))]
+
+
+def _power_loss(rng: Random, nodes: list[str], unit: int) -> Episode:
+    """While syncs are slow all nodes, or a majority with the leader, are killed at once; the old leader returns last.
+
+    What was acknowledged before it was synced is then gone from the followers, and they elect a leader without it:
+    a committed entry is lost (§5.4.1). Were the old leader back in time, its log would win and hide the loss. The gap
+    between acknowledged and synced is widest where the leader's own disk is not slow.
+    """
+    least = len(nodes) - grudge.majority_of(len(nodes))
+    slow = [OTHERS] if rng.random() < 0.7 else some(rng, nodes, rng.randint(least, len(nodes)))
+    together = nodes if rng.random() < 0.6 else some(rng, nodes, grudge.majority_of(len(nodes)))
+    kill = _kill([LEADER, *together], [rng.randint(3 * unit, 6 * unit), *(0 for _ in together)])
+    return [
+        Draft(0, SlowSync(slow, rng.randint(20_000, 30_000), rng.randint(35_000, 50_000)), 3 * unit),
+        kill._replace(after_us=rng.randint(unit, 2 * unit)),
+    ]
+
+
+def _stale_log(rng: Random, nodes: list[str], unit: int) -> Episode:
+    """A follower or a minority misses some entries; once it is back the leader is killed.
+
+    Its term has grown with every election that it called in vain, so its candidacy is heard: only the comparison of
+    logs keeps it from becoming leader without the committed entries (§5.4.1).
+    """
+    shape: Shape = "one" if rng.random() < 0.6 else "halves"
+    away_us = rng.randint(3 * unit, 8 * unit)
+    kill = _kill([LEADER], [rng.randint(2 * unit, 4 * unit)])
+    return [
+        Draft(0, Partition(shape, grudge.make(shape, nodes, rng)), away_us),
+        kill._replace(after_us=away_us + rng.randint(0, unit)),
+    ]
+
+
+# ---- anchored ----------------------------------------------------------------------------------------------------
+
+
+def anchored(rng: Random, config: ScheduleConfig, nodes: list[str], number: int) -> list[tuple[When, Draft]]:
+    """Episodes at the next leaders and votes of the round, of the kinds that there are.
+
+    The first leader, and the votes of as many nodes, belong to the warmup. After that each round sees at least three
+    leaders elected, if only because the anchored faults themselves bring down the leaders.
+    """
+    unit, kinds = config.election_timeout_us_max, config.faults
+    at_leader: list[Episode] = []
+    at_vote: list[Episode] = []
+    if "kill" in kinds:
+        at_leader.append(_kill_leader(rng, 0, 4 * unit))
+        at_vote.append([_kill([VOTER], [0])])
+    elif "partition" in kinds:
+        at_leader.append(_isolate_leader(rng, 3 * unit, 6 * unit))
+    elif "pause" in kinds:
+        at_leader.append([Draft(0, Pause([LEADER]), rng.randint(3 * unit, 6 * unit))])
+    if "kill" in kinds and "partition" in kinds:
+        settled_us = rng.randint(unit // 2, unit)
+        at_leader.append(
+            [draft._replace(after_us=settled_us + draft.after_us) for draft in _stale_log(rng, nodes, unit)]
+        )
+    rng.shuffle(at_leader)
+
+    planned: list[tuple[When, Draft]] = []
+    nth_leader, nth_vote = 2 + 4 * number, len(nodes) + 2 + 3 * len(nodes) * number + rng.randint(0, 1)
+    placed: list[tuple[AnchorEvent, int, Episode]] = [
+        *(("leader_elected", nth_leader + place, episode) for place, episode in enumerate(at_leader)),
+        *(("vote_granted", nth_vote, episode) for episode in at_vote),
+    ]
+    for event, nth, episode in placed:
+        for draft in episode:
+            planned.append((When(on=event, nth=nth, after_us=draft.after_us), draft))
+    return planned
+
+
+def churn(rng: Random, config: ScheduleConfig, swarm: Swarm) -> list[tuple[When, Draft]]:
+    """Leaders in a row, each killed or cut off so soon after its election that little of its term gets around.
+
+    Each leaves entries of its own term on few nodes, and the next ones carry on with what they find: the ground on
+    which an entry of an older term can be held by a majority and still be lost (Fig. 8).
+    """
+    unit = config.election_timeout_us_max
+    planned: list[tuple[When, Draft]] = []
+    for nth in range(FIRST_STRUCK, FIRST_STRUCK + swarm.churn):
+        soon_us = round(exp(rng.uniform(log(SOONEST_US), log(unit / 2))))
+        event: AnchorEvent = rng.choice(("leader_elected", "leader_committed"))
+        away_us = rng.randint(unit, 5 * unit)
+        if rng.random() < 0.5:
+            draft = _kill([LEADER], [away_us])
+        else:
+            draft = Draft(0, Partition("isolate_leader", grudge.isolate_leader([], rng)), away_us)
+        planned.append((When(on=event, nth=nth, after_us=soon_us), draft))
+    return planned
+
+
+def divided(rng: Random, config: ScheduleConfig, swarm: Swarm, nodes: list[str]) -> list[tuple[When, Draft]]:
+    """An entry that a leader left on a minority, and two more elections at the worst moments (Fig. 8).
+
+    For three leaders in a row: the first is heard by a minority alone, and dies before the others miss it; the second
+    is cut off as soon as it leads, with an entry of its own that nobody else has; the third finds the old entry, gets
+    it around, and is struck down as soon as it commits anything.
+    """
+    unit, trip_us = config.election_timeout_us_max, swarm.latency_min_us
+    planned: list[tuple[When, Draft]] = []
+    for nth in range(FIRST_DIVIDED, FIRST_DIVIDED + 3 * swarm.divided, 3):
+        settled_us, alone_us = rng.randint(unit // 2, unit), rng.randint(unit // 5, unit // 3)
+        near = rng.sample(nodes, grudge.majority_of(len(nodes)) - 2)
+        unheard = Partition("one_way", {node: [LEADER, *near] for node in nodes if node not in near})
+        leader_dies = _kill([LEADER], [rng.randint(unit, 3 * unit)])
+        second = Draft(0, Partition("isolate_leader", grudge.isolate_leader([], rng)), rng.randint(unit, 3 * unit))
+        third = rng.choice((second, _kill([LEADER], [rng.randint(2 * unit, 5 * unit)])))
+        planned += [
+            (When(on="leader_elected", nth=nth, after_us=settled_us), Draft(0, unheard, alone_us + trip_us)),
+            (When(on="leader_elected", nth=nth, after_us=settled_us + alone_us), leader_dies),
+            (When(on="leader_elected", nth=nth + 1, after_us=rng.randint(0, trip_us)), second),
+            (When(on="leader_committed", nth=nth + 2, after_us=rng.randint(0, trip_us)), third),
+        ]
+    return planned
+
+
+def _kill(nodes: list[str], restart_after_us: list[int]) -> Draft:
+    return Draft(0, Kill(nodes, restart_after_us), max(restart_after_us))

@@ -1,0 +1,99 @@
+"""The client operations of a schedule: what each client asks for, and when.
+
+Three families of keys, each made to show something else:
+
+    reg/<client>/0..1    written by one client alone with ever new values, read by anyone: stale and lost writes
+    list/<k>             appended to by all, every token once: lost, doubled and reordered writes, whole order visible
+    mix/<k>              put, cas, delete and get by all: everything else a linearizable register can do
+
+Lists and mixed keys are used for ten seconds and then give way to new ones: a read then stays short, and a key's
+history small enough to be judged. Every client draws from a stream of its own, equally often however many clients there
+are, and looks only at what clients before it write: one client more changes nothing of the others but, perhaps, whose
+register they read.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from operator import attrgetter
+from random import Random
+
+from raft_chaos.chaos.schedule.data import Operation
+from raft_chaos.chaos.schedule.streams import stream
+from raft_chaos.invariants.history import OpFunction
+
+FIRST_US = 300_000
+"""Before this the cluster has hardly had time to elect anyone."""
+
+KEY_LIFE_US = 10_000_000
+LISTS, MIXED, REGISTERS = 3, 2, 2
+
+Written = dict[str, list[tuple[int, str]]]
+"""For each mixed key what was written to it so far: (time in µs, value)."""
+
+
+_FAMILIES = (25, 45, 85, 100)
+"""45 % writes to registers (25) and lists (20), 40 % reads of them, 15 % on mixed keys: cumulative, in percent."""
+_MIXED_SHARES = (35, 70, 80, 100)
+_MIXED_FUNCTIONS: tuple[OpFunction, ...] = ("put", "cas", "delete", "get")
+
+
+def draw_operations(seed: int, clients: list[str], ops_per_second: float, until_us: int) -> list[Operation]:
+    """The operations of all clients in the order of time, with exponential gaps, up to `until_us`."""
+    operations: list[Operation] = []
+    written: Written = {}
+    for client in clients:
+        rng = stream(seed, f"workload/{client}")
+        operations += _of_client(rng, client, clients, ops_per_second / len(clients), until_us, written)
+    return sorted(operations, key=attrgetter("at_us"))
+
+
+def _of_client(
+    rng: Random, client: str, clients: list[str], rate: float, until_us: int, written: Written
+) -> list[Operation]:
+    operations: list[Operation] = []
+    at_us = FIRST_US
+    while rate > 0 and (at_us := at_us + int(rng.expovariate(rate) * 1e6)) < until_us:
+        operations.append(_operation(rng, client, len(operations), clients, at_us, written))
+    return operations
+
+
+def _operation(rng: Random, client: str, number: int, clients: list[str], at_us: int, written: Written) -> Operation:
+    name, value = f"{client}/{number}", f"{client}-{number}"
+    age = at_us // KEY_LIFE_US
+    list_number = LISTS * age + _below(rng, LISTS)
+    family = bisect(_FAMILIES, rng.random() * 100)
+    if family == 0:
+        key = f"reg/{client}/{_below(rng, REGISTERS)}"
+        return Operation(id=name, client=client, at_us=at_us, f="put", key=key, value=value)
+    if family == 1:
+        return Operation(id=name, client=client, at_us=at_us, f="append", key=f"list/{list_number}", value=value)
+    if family == 2:
+        owner = clients[int(rng.random() * len(clients))]
+        register = _below(rng, REGISTERS)
+        key = f"reg/{owner}/{register}" if rng.random() < 0.6 else f"list/{list_number}"
+        return Operation(id=name, client=client, at_us=at_us, f="get", key=key)
+    key = f"mix/{MIXED * age + _below(rng, MIXED)}"
+    f = _MIXED_FUNCTIONS[bisect(_MIXED_SHARES, rng.random() * 100)]
+    if f in ("delete", "get"):
+        return Operation(id=name, client=client, at_us=at_us, f=f, key=key)
+    # A cas with nothing to expect yet expects the key to be absent.
+    expected = _plausible(rng, written, key, at_us) if f == "cas" else None
+    written.setdefault(key, []).append((at_us, value))
+    return Operation(id=name, client=client, at_us=at_us, f=f, key=key, value=value, expected=expected)
+
+
+def _below(rng: Random, count: int) -> int:
+    """0 to count - 1, what `rng.randrange` gives, without its checks: this is most of the time of a schedule."""
+    bits = count.bit_length()
+    while (drawn := rng.getrandbits(bits)) >= count:
+        pass
+    return drawn
+
+
+def _plausible(rng: Random, written: Written, key: str, at_us: int) -> str | None:
+    """What the key may well hold at that time: mostly the last value written before it, else one of the last few."""
+    earlier = sorted(item for item in written.get(key, []) if item[0] < at_us)[-4:]
+    if not earlier:
+        return None
+    return earlier[-1][1] if rng.random() < 0.7 else rng.choice(earlier)[1]

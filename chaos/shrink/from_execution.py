@@ -1,0 +1,33 @@
+"""From an execution that was found to break an invariant to its reproduction file."""
+
+from __future__ import annotations
+
+from raft_chaos.chaos.execution.player import Player
+from raft_chaos.chaos.execution.steps import Execution
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.reproduction.file import Expected, Origin, Reproduction
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.settings import commit, versions
+from raft_chaos.chaos.shrink.executions import ExecutionShrinker
+
+BUDGET_S = 20.0
+
+
+def found(execution: Execution, invariant: str, mutant: str | None, *, budget_s: float = BUDGET_S) -> Reproduction:
+    """The reproduction, with all steps taken out that can go (for at most `budget_s`).
+
+    Raises NotReproducedError where the execution does not break the invariant.
+    """
+    shrinker = ExecutionShrinker(execution, mutant, invariant, budget_s=budget_s, jobs=1)
+    shrinker.run()
+    small = shrinker.execution
+    played = Player(small, MemoryDriver(parts_of(mutant))).play()
+    violations = [
+        found for verdict in played.verdicts if verdict.invariant == invariant for found in verdict.violations
+    ]
+    return Reproduction(
+        expected=Expected(violation=violations[0], trace_sha256=played.trace_sha256),
+        mutant=mutant,
+        origin=Origin(world="sim", seed=execution.seed, commit=commit(), versions=versions()),
+        execution=small,
+    )

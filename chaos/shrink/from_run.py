@@ -1,0 +1,53 @@
+"""What failed in a saved run, as something to be made small."""
+
+from __future__ import annotations
+
+from raft_chaos.chaos.judgement.analysis import analyse
+from raft_chaos.chaos.replay.as_sim import as_sim
+from raft_chaos.chaos.reproduction.file import Origin
+from raft_chaos.chaos.run.settings import settings_of
+from raft_chaos.chaos.schedule.data import load
+from raft_chaos.chaos.shrink.failure import Failure
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.invariants.verdict import Verdict
+
+
+class NothingToShrinkError(Exception):
+    """The run breaks no invariant, or not the one that was asked for; says what it does instead."""
+
+
+class UnknownInvariantError(Exception):
+    """No invariant has this name; says which there are."""
+
+
+def failure_in(run: RunDir, invariant: str | None) -> Failure:
+    """The first violation of the run, or that of the invariant.
+
+    Raises NothingToShrinkError, UnknownInvariantError, MergeError, ReplayError, RunDirError, ScheduleError.
+    """
+    info = run.load_info()
+    settings = settings_of(run, info)
+    verdicts = analyse(run).invariants
+    if invariant is not None and invariant not in (names := [verdict.invariant for verdict in verdicts]):
+        raise UnknownInvariantError(f"there is no {invariant!r}; there are {', '.join(names)}")
+    violated = [verdict for verdict in verdicts if verdict.outcome == "violated"]
+    if not violated:
+        raise NothingToShrinkError(f"{run.path}: no invariant is violated")
+    chosen = min(violated, key=_shown_at_us).invariant if invariant is None else invariant
+    if chosen not in {verdict.invariant for verdict in violated}:
+        there = ", ".join(verdict.invariant for verdict in violated)
+        raise NothingToShrinkError(f"{run.path}: {chosen} is not violated; violated: {there}")
+    again = as_sim(run)  # a run in virtual time is its schedule, if that still makes it
+    return Failure(
+        invariant=chosen,
+        mutant=info.mutant,
+        timing=settings.timing,
+        schedule=load(run.schedule),
+        origin=Origin(world=info.world, seed=info.seed, commit=info.commit, versions=info.versions),
+        execution=again.execution if info.world == "live" else None,
+    )
+
+
+def _shown_at_us(verdict: Verdict) -> int:
+    """When its first violation was there to be seen."""
+    return max((item.t_us for item in verdict.violations[0].witness), default=0)

@@ -1,0 +1,422 @@
+"""hypothesis strategies for what a run is made of: timings, faults, client operations, whole schedules.
+
+    @given(schedules(kinds=("kill", "partition")))
+    def test_no_write_is_lost(schedule): ...
+
+What is drawn is valid by construction: `check_schedule` accepts it, and so does every world that has these kinds of faults. It shrinks towards little happening early: no faults, no operations, at the first moment, to n1.
+
+Times are integers of µs from the beginning of the run, drawn in whole ms. Nodes are n1, n2, ..., clients c0, c1, ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
+
+from msgspec.structs import replace
+
+try:
+    from hypothesis import strategies as st
+    from hypothesis.strategies import SearchStrategy
+except ImportError as error:
+    raise ImportError(
+        "raft_chaos.chaos.testing.strategies needs hypothesis, which is not installed: "
+        "pip install 'raft-chaos[hypothesis]'"
+    ) from error
+
+from raft_chaos.chaos.faults import grudge
+from raft_chaos.chaos.faults.actions import (
+    FAULT_KINDS,
+    LEADER,
+    OTHERS,
+    VOTER,
+    WHOLE_PERMILLE,
+    Action,
+    Clock,
+    Clog,
+    Failpoint,
+    FaultKind,
+    Grudge,
+    Kill,
+    Network,
+    Partition,
+    Pause,
+    Reset,
+    Shape,
+    SlowSync,
+)
+from raft_chaos.chaos.schedule.config import LEAST_TIMEOUTS, MOST_NODES, ScheduleConfig
+from raft_chaos.chaos.schedule.data import RATE_PPM, AnchorEvent, Fault, Header, Model, Operation, Schedule, When
+from raft_chaos.invariants.history import OpFunction
+from raft_chaos.raft.timing import Timing
+
+__all__ = ["ClusterConfig", "cluster_configs", "faults", "schedules", "timings", "workloads"]
+
+MS = 1_000
+FEWEST_NODES = 3
+MOST_CLIENTS = 100
+JUMP_US = 1_000 * MS
+"""How far a clock jumps at most."""
+FAILPOINTS: tuple[Failpoint, ...] = (
+    "before_send",
+    "mid_send",
+    "before_report",
+    "before_write",
+    "before_apply",
+    "before_answer",
+    "after_sync",
+)
+ANCHORS: tuple[AnchorEvent, ...] = ("leader_elected", "leader_committed", "vote_granted")
+SHAPES: tuple[Shape, ...] = ("isolate_leader", *(shape for shape in grudge.SHAPES if shape != "isolate_leader"))
+FUNCTIONS: tuple[OpFunction, ...] = ("put", "get", "append", "cas", "delete")
+
+T = TypeVar("T")
+
+
+class ClusterConfig(NamedTuple):
+    """What `chaos.schedule.generate.generate` makes a schedule of, and the nodes' timing, which fits it."""
+
+    schedule: ScheduleConfig
+    timing: Timing
+
+
+# ---- clusters ----------------------------------------------------------------------------------------------------
+
+
+def timings(*, longest_us: int = 300 * MS) -> SearchStrategy[Timing]:
+    """Timings of nodes whose election timeouts are at most `longest_us` (20 ms or more).
+
+    The longest timeout is one to three times the least, which is two to ten heartbeats. Messages hold as much as they
+    do by default, or few entries.
+    """
+    _check("longest_us", longest_us, 20 * MS, 60_000 * MS)
+
+    @st.composite
+    def drawn(draw: st.DrawFn) -> Timing:
+        heartbeat_us = draw(_ms(2 * MS, longest_us // 6))
+        least_us = draw(_ms(2 * heartbeat_us, min(10 * heartbeat_us, longest_us)))
+        most_us = draw(_ms(least_us, min(3 * least_us, longest_us)))
+        entries = draw(st.sampled_from([Timing().max_entries_per_message, 1, 2, 10]))
+        return Timing(least_us, most_us, heartbeat_us, max_entries_per_message=entries)
+
+    return drawn()
+
+
+def cluster_configs(
+    *,
+    most_nodes: int = 5,
+    most_clients: int = 3,
+    kinds: Sequence[FaultKind] = FAULT_KINDS,
+    longest_us: int = 300 * MS,
+) -> SearchStrategy[ClusterConfig]:
+    """Sizes of small clusters, of 3 to `most_nodes` nodes, and of short runs: seconds at most, in virtual time.
+
+    `kinds` are those of the faults there may be, and `longest_us` is as in `timings`.
+    """
+    _check("most_nodes", most_nodes, FEWEST_NODES, MOST_NODES)
+    _check("most_clients", most_clients, 1, MOST_CLIENTS)
+    some_kinds = _some(_known(kinds), least=0, most=len(kinds)) if kinds else st.just([])
+    timing_of_it = timings(longest_us=longest_us)
+
+    @st.composite
+    def drawn(draw: st.DrawFn) -> ClusterConfig:
+        some, timing = draw(some_kinds), draw(timing_of_it)
+        timeout_us = timing.election_timeout_max_us
+        warmup_us = 2 * timeout_us
+        schedule = ScheduleConfig(
+            nodes=draw(st.integers(FEWEST_NODES, most_nodes)),
+            clients=draw(st.integers(1, most_clients)),
+            warmup_s=warmup_us / 1e6,
+            # One timeout more than must be: as seconds these are not exact.
+            duration_s=(warmup_us + draw(st.integers(LEAST_TIMEOUTS + 1, 2 * LEAST_TIMEOUTS)) * timeout_us) / 1e6,
+            liveness_s=draw(st.integers(0, 2)) * timeout_us / 1e6,
+            ops_per_second=float(draw(st.integers(1, 10)) * 10),
+            faults=tuple(kind for kind in FAULT_KINDS if kind in some),
+            election_timeout_us_max=timeout_us,
+        )
+        return ClusterConfig(schedule, timing)
+
+    return drawn()
+
+
+# ---- faults ------------------------------------------------------------------------------------------------------
+
+
+def faults(
+    nodes: Sequence[str],
+    *,
+    kinds: Sequence[FaultKind] = FAULT_KINDS,
+    from_us: int = 0,
+    until_us: int = 3_000 * MS,
+    longest_us: int = 1_000 * MS,
+    anchored: bool = True,
+) -> SearchStrategy[Fault]:
+    """One fault of these kinds among `nodes` (three or more names), with the id "f1".
+
+    It fires from `from_us` to `until_us`, or unless `anchored` is False at one of the first events of some kind (up to
+    the 5th, and up to 50 ms later). It lasts 1 ms to `longest_us`; a killed node restarts within that time, and a
+    broken connection (`reset`) is over at once.
+    """
+    _check_nodes(nodes)
+    _check("longest_us", longest_us, MS, 3_600_000 * MS)
+    whens = _whens(from_us, until_us, anchored=anchored)
+    kills = {voter: _kills(nodes, longest_us, voter=voter) for voter in (False, True)}
+    actions = {kind: _actions(kind, list(nodes)) for kind in _known(kinds) if kind != "kill"}
+    kind_of_it, lasts_us = st.sampled_from(_known(kinds)), _ms(MS, longest_us)
+
+    @st.composite
+    def drawn(draw: st.DrawFn) -> Fault:
+        kind, when = draw(kind_of_it), draw(whens)
+        if kind == "kill":
+            kill = draw(kills[when.on == "vote_granted"])
+            return Fault(id="f1", when=when, action=kill, duration_us=max(kill.restart_after_us))
+        action = draw(actions[kind])
+        return Fault(id="f1", when=when, action=action, duration_us=0 if kind == "reset" else draw(lasts_us))
+
+    return drawn()
+
+
+def _whens(from_us: int, until_us: int, *, anchored: bool) -> SearchStrategy[When]:
+    _check("from_us", from_us, 0, until_us)
+    at = _ms(from_us, until_us).map(lambda at_us: When(at_us=at_us))
+    if not anchored:
+        return at
+    return at | st.tuples(st.sampled_from(ANCHORS), st.integers(1, 5), _ms(0, 50 * MS)).map(lambda on: When(None, *on))
+
+
+def _kills(nodes: Sequence[str], longest_us: int, *, voter: bool) -> SearchStrategy[Kill]:
+    """Of one node at least and all at most. Unsynced bytes are lost unless they are said to be kept."""
+    names = [*nodes, LEADER, *([VOTER] if voter else [])]
+    restart, keep = _ms(0, longest_us), st.integers(0, WHOLE_PERMILLE)
+    hit = st.lists(st.tuples(st.sampled_from(names), restart, keep), min_size=1, max_size=len(nodes), unique_by=_first)
+    failpoint = st.none() | st.sampled_from(FAILPOINTS)
+    return st.tuples(hit, st.booleans(), failpoint).map(lambda drawn: _kill(*drawn))
+
+
+def _first(drawn: tuple[str, int, int]) -> str:
+    return drawn[0]
+
+
+def _kill(hit: list[tuple[str, int, int]], keeps: bool, failpoint: Failpoint | None) -> Kill:
+    return Kill(
+        [name for name, _, _ in hit],
+        [after_us for _, after_us, _ in hit],
+        [permille for _, _, permille in hit] if keeps else [],
+        failpoint,
+    )
+
+
+def _actions(kind: FaultKind, nodes: list[str]) -> SearchStrategy[Action]:
+    """Any action of the kind but a kill."""
+    hit = _some([*nodes, LEADER, OTHERS], most=len(nodes))
+    share = st.integers(0, 10).map(lambda tenths: tenths / 10)
+    match kind:
+        case "pause":
+            return hit.map(Pause)
+        case "slow_sync":
+            return st.tuples(hit, _range_us(50 * MS)).map(lambda a: SlowSync(a[0], *a[1]))
+        case "partition":
+            return st.sampled_from(SHAPES).flatmap(lambda shape: _partition(shape, nodes))
+        case "network":
+            drawn = st.tuples(hit, _range_us(100 * MS), share, share, share, _ms(0, 100 * MS))
+            return drawn.map(lambda a: Network(a[0], *a[1], *a[2:]))
+        case "clog":
+            return _any_grudge(nodes).map(Clog)
+        case "reset":
+            return st.tuples(hit, st.sampled_from([0.0, 0.5, 1.0])).map(lambda a: Reset(*a))
+        case "clock":
+            rates = st.integers(RATE_PPM[0] // 10_000, RATE_PPM[1] // 10_000).map(lambda percent: percent * 10_000)
+            return st.tuples(hit, rates, _ms(0, JUMP_US)).map(lambda a: Clock(*a))
+    raise AssertionError(kind)
+
+
+def _partition(shape: Shape, nodes: list[str]) -> SearchStrategy[Partition]:
+    """One that `chaos.faults.grudge` makes of that shape."""
+    return st.randoms(use_true_random=False).map(lambda rng: Partition(shape, grudge.make(shape, nodes, rng)))
+
+
+def _any_grudge(nodes: list[str]) -> SearchStrategy[Grudge]:
+    """Any links at all, one at least."""
+    links = [(receiver, sender) for receiver in nodes for sender in nodes if sender != receiver]
+
+    def cut(chosen: list[tuple[str, str]]) -> Grudge:
+        return {node: [s for r, s in chosen if r == node] for node in nodes if any(r == node for r, _ in chosen)}
+
+    return _some(links, most=len(links)).map(cut)
+
+
+# ---- operations --------------------------------------------------------------------------------------------------
+
+
+def workloads(
+    clients: Sequence[str],
+    *,
+    most: int = 30,
+    from_us: int = 0,
+    until_us: int = 3_000 * MS,
+    functions: Sequence[OpFunction] = FUNCTIONS,
+) -> SearchStrategy[list[Operation]]:
+    """At most `most` client operations of these functions in the order of time, invoked from `from_us` to `until_us`.
+
+    Keys are such that the checkers have something to judge: `reg/<client>` is put by that client alone, `list/0`
+    appended to by all; cas, delete and some of the rest are of `mix/0`. What is written is written only once.
+    """
+    if not clients or len(set(clients)) != len(clients):
+        raise ValueError(f"clients: expected at least one name, each only once, got {list(clients)}")
+    if not functions or any(f not in FUNCTIONS for f in functions):
+        raise ValueError(f"functions: expected some of {', '.join(FUNCTIONS)}, got {', '.join(functions) or 'none'}")
+    _check("most", most, 0, 10_000)
+    _check("from_us", from_us, 0, until_us)
+    asked = [(f, key) for f in FUNCTIONS if f in functions for key in _keys(f, clients)]
+    one = st.tuples(_ms(from_us, until_us), st.sampled_from(list(clients)), st.sampled_from(asked))
+    return st.lists(one, max_size=most).map(_operations)
+
+
+def _keys(f: OpFunction, clients: Sequence[str]) -> list[str]:
+    """ "reg/" is completed by the client's own name."""
+    match f:
+        case "put":
+            return ["reg/", "mix/0"]
+        case "get":
+            return [*(f"reg/{client}" for client in clients), "list/0", "mix/0"]
+        case "append":
+            return ["list/0"]
+        case _:
+            return ["mix/0"]
+
+
+def _operations(asked: list[tuple[int, str, tuple[OpFunction, str]]]) -> list[Operation]:
+    operations: list[Operation] = []
+    numbers: dict[str, int] = {}
+    last_of_mix: str | None = None
+    for at_us, client, (f, key) in sorted(asked, key=lambda one: one[0]):
+        number = numbers[client] = numbers.get(client, -1) + 1
+        value = f"{client}-{number}" if f in ("put", "append", "cas") else None
+        key = f"reg/{client}" if key == "reg/" else key
+        operations.append(
+            Operation(
+                id=f"{client}/{number}",
+                client=client,
+                at_us=at_us,
+                f=f,
+                key=key,
+                value=value,
+                expected=last_of_mix if f == "cas" else None,
+            )
+        )
+        if key == "mix/0" and value is not None:
+            last_of_mix = value
+    return operations
+
+
+# ---- schedules ---------------------------------------------------------------------------------------------------
+
+
+def schedules(
+    *,
+    least_nodes: int = FEWEST_NODES,
+    most_nodes: int = 5,
+    clients: int = 2,
+    kinds: Sequence[FaultKind] = FAULT_KINDS,
+    most_faults: int = 8,
+    most_operations: int = 30,
+    warmup_us: int = 500 * MS,
+    duration_us: int = 3_000 * MS,
+    longest_us: int = 1_000 * MS,
+    slowest_us: int = 20 * MS,
+    anchored: bool = True,
+) -> SearchStrategy[Schedule]:
+    """Whole schedules: nodes and clients, a seed, a network and a disk, faults and operations.
+
+    Faults fire from `warmup_us`, when nodes with the usual timeouts have a leader, to `duration_us`, when all is
+    healed; operations come from the start to the end. `kinds` (none: no faults), `longest_us` and `anchored` are as in
+    `faults`. Without faults a frame or a sync takes `slowest_us` at most: more than a tenth of an election timeout, and
+    nodes may never agree on a leader. A schedule promises nothing, so a run of it may well be vacuous: test for what is
+    violated, not for what is valid.
+    """
+    _check("least_nodes", least_nodes, FEWEST_NODES, most_nodes)
+    _check("most_nodes", most_nodes, FEWEST_NODES, MOST_NODES)
+    _check("clients", clients, 1, MOST_CLIENTS)
+    _check("most_faults", most_faults, 0, 1_000)
+    _check("warmup_us", warmup_us, 0, duration_us)
+    _check("slowest_us", slowest_us, 0, 10_000 * MS)
+    names = _names("c", 0, clients)
+    model, seed, size = _models(slowest_us), st.integers(0, 1_000), st.integers(least_nodes, most_nodes)
+    work = workloads(names, most=most_operations, until_us=duration_us)
+
+    def some_faults(nodes: Sequence[str]) -> SearchStrategy[list[Fault]]:
+        if not kinds:
+            return st.just([])
+        one = faults(
+            nodes, kinds=kinds, from_us=warmup_us, until_us=duration_us, longest_us=longest_us, anchored=anchored
+        )
+        return st.lists(one, max_size=most_faults).map(_numbered)
+
+    faults_of = {count: some_faults(_names("n", 1, count)) for count in range(least_nodes, most_nodes + 1)}
+
+    @st.composite
+    def drawn(draw: st.DrawFn) -> Schedule:
+        count = draw(size)
+        header = Header(
+            seed=draw(seed),
+            nodes=_names("n", 1, count),
+            clients=names,
+            safety_from_us=warmup_us,
+            safety_until_us=duration_us,
+            liveness_for_us=0,
+            model=draw(model),
+        )
+        return Schedule(header, draw(faults_of[count]), draw(work))
+
+    return drawn()
+
+
+def _numbered(some: list[Fault]) -> list[Fault]:
+    return [replace(fault, id=f"f{number:04}") for number, fault in enumerate(some, 1)]
+
+
+def _models(slowest_us: int) -> SearchStrategy[Model]:
+    """A network and a disk as good as they come by default, or others."""
+    drawn = st.tuples(_range_us(slowest_us), _range_us(slowest_us), st.sampled_from([0, 1, 2]))
+    return st.just(Model()) | drawn.map(lambda model: Model(*model[0], *model[1], model[2]))
+
+
+# ---- helpers -----------------------------------------------------------------------------------------------------
+
+
+def _ms(least_us: int, most_us: int) -> SearchStrategy[int]:
+    """µs in steps of a ms from `least_us` on, the least first."""
+    return st.integers(0, (most_us - least_us) // MS).map(lambda ms: least_us + ms * MS)
+
+
+def _range_us(most_us: int) -> SearchStrategy[tuple[int, int]]:
+    """(least, most)"""
+    return st.tuples(_ms(0, most_us), _ms(0, most_us)).map(lambda two: (min(two), max(two)))
+
+
+def _some(options: Sequence[T], *, least: int = 1, most: int) -> SearchStrategy[list[T]]:
+    """`least` to `most` of them, each only once."""
+    return st.lists(st.sampled_from(options), min_size=least, max_size=most, unique=True)
+
+
+def _names(letter: str, first: int, count: int) -> list[str]:
+    return [f"{letter}{number}" for number in range(first, first + count)]
+
+
+def _known(kinds: Sequence[FaultKind]) -> list[FaultKind]:
+    """In the order of `FAULT_KINDS`, whatever order they are given in."""
+    if unknown := [kind for kind in kinds if kind not in FAULT_KINDS]:
+        raise ValueError(f"kinds: {unknown[0]!r} is unknown; expected some of {', '.join(FAULT_KINDS)}")
+    if not kinds:
+        raise ValueError(f"kinds: expected at least one of {', '.join(FAULT_KINDS)}, got none")
+    return [kind for kind in FAULT_KINDS if kind in kinds]
+
+
+def _check_nodes(nodes: Sequence[str]) -> None:
+    if len(nodes) < FEWEST_NODES or len(set(nodes)) != len(nodes):
+        raise ValueError(f"nodes: expected at least {FEWEST_NODES} names, each only once, got {list(nodes)}")
+
+
+def _check(field: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise ValueError(f"{field}: expected {least} to {most}, got {value}")

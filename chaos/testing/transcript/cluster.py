@@ -1,0 +1,298 @@
+"""A cluster in virtual time that is moved by hand: what a transcript plays on.
+
+The nodes are those of every other run (`SteppedNode`: core, records, recovery, over disks in memory). Nothing happens
+by itself. A frame lies in the network until it is delivered or dropped, a write is under way until it is persisted,
+and time stands still until somebody moves it. Each input to a node gives one `Step`, which says all that came of it.
+
+The judge sees every event. A node that dies of an error of its own is reported to it, as in any run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from typing import Any
+
+import msgspec
+
+from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
+from raft_chaos.chaos.run.sim.cluster import obituary
+from raft_chaos.chaos.schedule.streams import stream_seed
+from raft_chaos.invariants.events import HARNESS, Event, NodeExited, NodeKilled, NodeLaunched
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.raft.disk import Disk, MemoryDisk
+from raft_chaos.raft.machine import Command, encode_command
+from raft_chaos.raft.messages import Append, Entry, HardState, Message, Record
+from raft_chaos.raft.node import Parts
+from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.wal import FILE, Identity, WriteAheadLog, decode_records
+
+# A torn tail is cut with a line in the log of the server; here the step says it.
+logging.getLogger("raft").addHandler(logging.NullHandler())
+
+CLUSTER = "transcript"
+MAX_STEPS = 10_000
+"""More than any scene needs: nodes that find no rest without a timer are broken."""
+
+
+class NotPossibleError(Exception):
+    """What was asked for cannot be done to the cluster as it is now; says why."""
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """A message on its way. Two frames may be the same message: the network may repeat it."""
+
+    sender: str
+    sender_inc: int
+    number: int
+    to: str
+    message: Message
+    sent_us: int
+
+    @property
+    def link(self) -> tuple[str, str]:
+        return self.sender, self.to
+
+
+class Step(msgspec.Struct):
+    """One input to one node and what came of it.
+
+    `received` is the frame that came in, or `input` says in words what did. `written` are the records of the write that
+    began; `lost` are the frames that it sent into a cut, or that found it down. `report` None: the node is down, and
+    `end` says why.
+    """
+
+    node: str
+    at_us: int
+    input: str = ""
+    received: Frame | None = None
+    report: StepReport | None = None
+    sent: list[Frame] = []
+    lost: list[Frame] = []
+    written: list[Record] = []
+    end: str = ""
+
+
+class HandDrivenCluster:
+    """Nodes `names`, all up. `logs` gives the terms of the entries that a node has when the scene opens."""
+
+    def __init__(
+        self, names: Sequence[str], *, parts: Parts, timing: Timing, logs: Mapping[str, Sequence[int]], term: int
+    ) -> None:
+        self.names = list(names)
+        self.now_us = 0
+        self.frames: list[Frame] = []
+        self.cut: set[tuple[str, str]] = set()  # asked for membership only
+        self.judge = Judge()
+        self.nodes: dict[str, SteppedNode] = {}  # those that are up
+        self.under_way: dict[str, int] = {}  # by node: the write that is not durable yet
+        self._parts = parts
+        self._timing = timing
+        self._deadlines: dict[str, int] = {}
+        self._incarnations = dict.fromkeys(names, 0)
+        self._disks = {name: _disk(name, logs.get(name, ()), term) for name in names}
+        for name in names:
+            self.restart(name)
+
+    # ---- one input ------------------------------------------------------------------------------------------------
+
+    def restart(self, name: str) -> Step:
+        """Starts the next incarnation of a node that is down."""
+        if name in self.nodes:
+            raise NotPossibleError(f"{name} is up")
+        self._incarnations[name] += 1
+        config = StepConfig(
+            cluster=CLUSTER,
+            node=name,
+            peers=[peer for peer in self.names if peer != name],
+            incarnation=self._incarnations[name],
+            timing=self._timing,
+            seed=stream_seed(0, f"timer/{name}/{self._incarnations[name]}"),
+            clock=[(0, 0, 0)],
+        )
+
+        def start() -> StepReport:
+            self.nodes[name] = SteppedNode(config, self._parts, self._disks[name], self.now_us)
+            return self.nodes[name].first
+
+        self._observe([NodeLaunched(**self._subject(name))])
+        return self._step(Step(name, self.now_us, "starts"), start)
+
+    def crash(self, name: str, keep_permille: int) -> Step:
+        """The power of the node fails; of its unsynced bytes so many thousandths reach the disk."""
+        kept, lost = self._up(name).crash(keep_permille)
+        self._down(name)
+        self._observe([NodeKilled(**self._subject(name))])
+        end = (
+            f"{kept} of its {kept + lost} unsynced bytes reached the disk" if kept + lost else "all it wrote is synced"
+        )
+        return Step(name, self.now_us, "crashes", end=end)
+
+    def tick(self, name: str) -> Step:
+        """Time goes on to the node's deadline, if that is still to come, and its timer fires."""
+        node = self._up(name)
+        self.now_us = max(self.now_us, self._deadlines[name])
+        return self._step(Step(name, self.now_us, "ticks"), lambda: node.tick(self.now_us, None))
+
+    def propose(self, name: str, key: str, value: str) -> Step:
+        """A client asks the node to put `value` at `key`; the answer will name the two."""
+        node, token = self._up(name), f"{key}={value}"
+        command = encode_command(Command("put", key, value))
+        step = Step(name, self.now_us, f"is asked for {token}")
+        return self._step(step, lambda: node.submit(token, command, self.now_us, None))
+
+    def persist(self, name: str) -> Step:
+        """The write under way is durable."""
+        node = self._up(name)
+        if name not in self.under_way:
+            raise NotPossibleError(f"{name} has no write under way")
+        lsn = self.under_way.pop(name)
+        return self._step(Step(name, self.now_us, "persists"), lambda: node.persisted(lsn, self.now_us, None))
+
+    def deliver(self, frame: Frame) -> Step:
+        """The frame arrives; at a node that is down it is lost."""
+        self._take(frame)
+        step = Step(frame.to, self.now_us, received=frame)
+        node = self.nodes.get(frame.to)
+        if node is None:
+            step.lost, step.end = [frame], "is down"
+            return step
+        sender, inc, number, message = frame.sender, frame.sender_inc, frame.number, frame.message
+        return self._step(step, lambda: node.receive(sender, inc, number, message, self.now_us, None))
+
+    def names_by_deadline(self) -> list[str]:
+        """The nodes that are up, the one whose timer is due first before the others."""
+        return sorted(self.nodes, key=lambda name: (self._deadlines[name], name))
+
+    # ---- the network ----------------------------------------------------------------------------------------------
+
+    def on_link(self, link: tuple[str, str]) -> list[Frame]:
+        """What lies on the link, oldest first."""
+        return [frame for frame in self.frames if frame.link == link]
+
+    def drop(self, frame: Frame) -> None:
+        """The frame is lost."""
+        self._take(frame)
+
+    def duplicate(self, frame: Frame) -> None:
+        """The network has the frame twice; the copy follows all others."""
+        self.frames.append(copy(frame))
+
+    def delay(self, frame: Frame) -> None:
+        """All other frames overtake this one."""
+        self._take(frame)
+        self.frames.append(frame)
+
+    def cut_links(self, links: Iterable[tuple[str, str]]) -> list[Frame]:
+        """Nothing passes these links until `heal`. Returns what lay on them, which is lost."""
+        self.cut.update(links)
+        lost = [frame for frame in self.frames if frame.link in self.cut]
+        self.frames = [frame for frame in self.frames if frame.link not in self.cut]
+        return lost
+
+    def heal(self) -> None:
+        self.cut.clear()
+
+    # ---- many inputs ----------------------------------------------------------------------------------------------
+
+    def stabilize(self, names: Sequence[str]) -> list[Step]:
+        """Persists and delivers among these nodes until nothing is left to do. Time stands still."""
+        steps: list[Step] = []
+        while True:
+            before = len(steps)
+            steps += [self.persist(name) for name in names if name in self.under_way]
+            steps += [self.deliver(f) for f in list(self.frames) if f.sender in names and f.to in names]
+            if len(steps) == before:
+                return steps
+            if len(steps) > MAX_STEPS:
+                raise NotPossibleError(f"no rest after {MAX_STEPS} steps, although time stands still")
+
+    def advance(self, for_us: int) -> list[Step]:
+        """Time goes on; timers fire when they are due, and nothing else happens."""
+        return list(self._pass(for_us, None))
+
+    def run(self, for_us: int, latency_us: int) -> list[Step]:
+        """Time goes on; timers fire, each frame arrives after its latency, and each write is durable at once."""
+        return list(self._pass(for_us, latency_us))
+
+    def _pass(self, for_us: int, latency_us: int | None) -> Iterator[Step]:
+        until_us = self.now_us + for_us
+        for _ in range(MAX_STEPS):
+            if latency_us is not None and self.under_way:
+                yield self.persist(next(iter(self.under_way)))
+                continue
+            due = [(self._deadlines[name], 1, place) for place, name in enumerate(self.names) if name in self.nodes]
+            if latency_us is not None:
+                due += [(frame.sent_us + latency_us, 0, place) for place, frame in enumerate(self.frames)]
+            at_us, timer, place = min(due, default=(until_us + 1, 0, 0))
+            if at_us > until_us:
+                self.now_us = until_us
+                return
+            self.now_us = max(self.now_us, at_us)
+            yield self.tick(self.names[place]) if timer else self.deliver(self.frames[place])
+        raise NotPossibleError(f"more than {MAX_STEPS} steps; let less time pass")
+
+    # ---- the step -------------------------------------------------------------------------------------------------
+
+    def _step(self, step: Step, move: Callable[[], StepReport]) -> Step:
+        name = step.node
+        try:
+            report = move()
+        except Exception as error:
+            self._down(name)
+            code, said = obituary(error)
+            self._observe([NodeExited(**self._subject(name), exit_code=code, log_tail=said)])
+            step.end = f"ends by itself with exit code {code}: {said}"
+            return step
+        self._observe(report.events)
+        self._deadlines[name] = report.deadline_us
+        if report.write_lsn:
+            self.under_way[name] = report.write_lsn
+            # One write is under way at a time, so it is the last record of the file.
+            step.written = decode_records(self.nodes[name].disk.read(FILE))[0][-1]
+        for to, number, message in report.sends:
+            frame = Frame(name, self._incarnations[name], number, to, message, self.now_us)
+            (step.lost if frame.link in self.cut else step.sent).append(frame)
+        self.frames += step.sent
+        step.report = report
+        return step
+
+    def _up(self, name: str) -> SteppedNode:
+        if name not in self.nodes:
+            raise NotPossibleError(f"{name} is down")
+        return self.nodes[name]
+
+    def _down(self, name: str) -> None:
+        self.nodes.pop(name, None)
+        self.under_way.pop(name, None)
+
+    def _take(self, frame: Frame) -> None:
+        # By identity: a copy is another frame, and equal.
+        self.frames = [other for other in self.frames if other is not frame]
+
+    def _observe(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.judge.observe(event)
+
+    def _subject(self, name: str) -> dict[str, Any]:
+        return {
+            "node": HARNESS,
+            "inc": 1,
+            "t_us": self.now_us,
+            "subject": name,
+            "subject_inc": self._incarnations[name],
+        }
+
+
+def _disk(name: str, terms: Sequence[int], term: int) -> Disk:
+    """A disk with a log as the paper draws it. Term and index make up a command, so it is equal only if both are."""
+    disk = MemoryDisk()
+    wal = WriteAheadLog(disk)
+    wal.recover(Identity(CLUSTER, name))
+    current_term = max([term, *terms])
+    if current_term:
+        entries = [Entry(t, encode_command(Command("put", "x", f"{t}.{index}"))) for index, t in enumerate(terms, 1)]
+        wal.append([HardState(current_term, None), *(Append(i, entry) for i, entry in enumerate(entries, 1))])
+        wal.sync()
+    return disk
