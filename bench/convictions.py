@@ -34,7 +34,7 @@ from raft_chaos.chaos.schedule.generate import FAULT_KINDS, ScheduleConfig
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import Verdict
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 STARTS_APART = 10_000
 

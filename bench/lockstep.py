@@ -29,7 +29,7 @@ from raft_chaos.chaos.run.sim.recorder import Recorder
 from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.schedule.generate import ScheduleConfig, generate
 from raft_chaos.invariants.rundir import RunDir
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 MESSAGE = b"x" * 100
 HOST = "127.0.0.1"

@@ -24,7 +24,7 @@ from aiohttp import web
 from pysyncobj import SyncObj, SyncObjConf, replicated, syncobj  # type: ignore[import-untyped]
 from pysyncobj.journal import FileJournal  # type: ignore[import-untyped]
 
-from raft_chaos.raft.node import run_event_loop
+from raft_chaos.raft.server.node import run_event_loop
 
 # PySyncObj puts one for Windows in its place, in whatever process imports it.
 socket.inet_ntop = _socket.inet_ntop

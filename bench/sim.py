@@ -21,8 +21,8 @@ from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.schedule.data import Header, Operation, Schedule
 from raft_chaos.chaos.schedule.generate import FAULT_KINDS, ScheduleConfig, generate
-from raft_chaos.raft.node import Parts
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.timing import Timing
 
 NODES = 5
 BARE_TURNS = 200_000

@@ -16,8 +16,8 @@ from bench.http import HOST, get_status
 from bench.pysyncobj_node import PySyncObjConfig, pysyncobj_main
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.targets.raft_process import node_main
-from raft_chaos.raft.node import NodeConfig
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.server.node import NodeConfig
+from raft_chaos.raft.state.timing import Timing
 
 NODES = ("n1", "n2", "n3")
 START_TIMEOUT_S = 20.0

@@ -24,8 +24,8 @@ from typing import Any, Protocol
 import msgspec
 
 from raft_chaos.invariants.events import Event, Role
-from raft_chaos.raft.log import Log
-from raft_chaos.raft.messages import (
+from raft_chaos.raft.state.log import Log
+from raft_chaos.raft.state.messages import (
     Append,
     AppendEntries,
     AppendEntriesReply,
@@ -37,9 +37,9 @@ from raft_chaos.raft.messages import (
     RequestVoteReply,
     Truncate,
 )
-from raft_chaos.raft.pending import Pending, Write
-from raft_chaos.raft.reporter import Reporter
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.pending import Pending, Write
+from raft_chaos.raft.state.reporter import Reporter
+from raft_chaos.raft.state.timing import Timing
 
 NO_OP = b""
 

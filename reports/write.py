@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from raft_chaos.invariants.rundir import RunDir
-from raft_chaos.reports.campaign import campaign_markdown, campaign_text
-from raft_chaos.reports.json_report import campaign_document, dumps, run_document
-from raft_chaos.reports.junit import junit_xml
-from raft_chaos.reports.model import RunReport, build
-from raft_chaos.reports.pages import markdown_page, text_page
+from raft_chaos.reports.campaign.runs import campaign_markdown, campaign_text
+from raft_chaos.reports.formats.json import campaign_document, dumps, run_document
+from raft_chaos.reports.formats.junit import junit_xml
+from raft_chaos.reports.run.model import RunReport, build
+from raft_chaos.reports.run.pages import markdown_page, text_page
 from raft_chaos.reports.window.picture import html
 
 Format: TypeAlias = Literal["text", "markdown", "json", "junit"]
@@ -62,7 +62,7 @@ def render_campaign(runs: Sequence[RunDir], fmt: Format) -> str:
 
 
 def render_report(report: RunReport, fmt: Format) -> str:
-    """The report of a run that was read already (`reports.model.build`)."""
+    """The report of a run that was read already (`reports.run.model.build`)."""
     match fmt:
         case "text":
             return text_page(report)

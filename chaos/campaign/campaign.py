@@ -23,9 +23,8 @@ from queue import SimpleQueue
 from typing import TypeAlias
 
 from raft_chaos.chaos.campaign.file import CampaignEnd, CampaignFile, SeedFailed, describe_campaign
-from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
 from raft_chaos.chaos.run.settings import Settings, repro
-from raft_chaos.chaos.run.sim.world import run_seed
 from raft_chaos.invariants.rundir import RunDir
 
 SeedEnd: TypeAlias = SeedResult | SeedFailed

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir
+from raft_chaos.chaos.run.sim.run import VirtualRun
+from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.invariants.verdict import Outcome
 
 
@@ -22,3 +29,39 @@ class SeedResult(msgspec.Struct, kw_only=True, tag_field="kind", tag="seed"):
     stats: dict[str, float | int | str]
     run: str | None
     repro: str
+
+
+class NotDeterministicError(Exception):
+    """The same seed made two different runs, so its traces prove nothing: a mistake of the harness, or of the node."""
+
+
+def run_seed(settings: Settings, seed: int, out: Path | None) -> SeedResult:
+    """One seed, unrecorded; one that is not valid is run again and recorded under `out`.
+
+    Raises NotDeterministicError if it is another run then.
+    """
+    schedule = settings.make_schedule(seed)
+    driver = MemoryDriver(parts_of(settings.mutant))
+    simulated = VirtualRun(schedule, timing=settings.timing, driver=driver).go()
+    analysis = simulated.analysis
+    result = SeedResult(
+        seed=seed,
+        verdict=analysis.verdict,
+        violated=[verdict.invariant for verdict in analysis.invariants if verdict.outcome == "violated"],
+        unknown=[verdict.invariant for verdict in analysis.invariants if verdict.outcome == "unknown"],
+        vacuous=analysis.vacuous,
+        trace_sha256=simulated.trace_sha256,
+        stats=analysis.stats,
+        run=None,
+        repro="",
+    )
+    if analysis.verdict != "valid" and out is not None:
+        run = new_run_dir(out, seed)
+        info = run_sim(schedule, settings.timing, settings.mutant, run, describe(settings, seed, schedule, run))
+        if info.trace_sha256 != simulated.trace_sha256:
+            raise NotDeterministicError(
+                f"seed {seed} had the trace {simulated.trace_sha256} and then {info.trace_sha256}, "
+                f"which is recorded in {run.path}; `raft-chaos selfcheck --seeds {seed}` shows where they part"
+            )
+        result.run, result.repro = str(run.path), info.repro
+    return result

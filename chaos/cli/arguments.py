@@ -11,10 +11,12 @@ from raft_chaos.chaos.cli.common import fail
 from raft_chaos.chaos.faults.actions import kind_of
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.run.settings import WORLDS, World
-from raft_chaos.chaos.schedule.data import Schedule, ScheduleError, load
+from raft_chaos.chaos.schedule.data import Schedule, ScheduleError
+from raft_chaos.chaos.schedule.file import load
 from raft_chaos.chaos.schedule.generate import FAULT_KINDS, LIVE_KINDS, ScheduleConfig
-from raft_chaos.chaos.targets.target import CommandTarget, TargetError
-from raft_chaos.raft.timing import Timing
+from raft_chaos.chaos.targets.command import CommandTarget
+from raft_chaos.chaos.targets.protocol import TargetError
+from raft_chaos.raft.state.timing import Timing
 
 DECIDES_NOTHING = ("--jobs", "--max-failures", "--time-limit")
 GIVEN_IN_REPRO = (

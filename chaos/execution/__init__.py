@@ -6,6 +6,6 @@ execution, with no time in it that matters. That is what makes a failure certain
 step that is taken out takes along only what follows from it.
 
 Read in this order: `steps` (the data), `player` (carries them out, in this process or in real ones), `recording` (the
-execution of a run in virtual time), `merge` (that of a live run, from its nodes' journals), `growing` (one whose steps
-are chosen while it is played), `telling` (what happens in one, in words).
+execution of a run in virtual time), `merge` (that of a live run, from its nodes' journals), `session` (one whose steps
+are chosen while it is played), `format` (a step in words), `narrate` (what happens in an execution, in words).
 """

@@ -15,7 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from raft_chaos.chaos.testing.transcript.cluster import Frame, Step
+import msgspec
+
+from raft_chaos.chaos.run.nodes.stepped_node import StepReport
 from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryAppended,
@@ -26,7 +28,8 @@ from raft_chaos.invariants.events import (
     Started,
     VoteGranted,
 )
-from raft_chaos.raft.messages import (
+from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.state.messages import (
     Append,
     AppendEntries,
     AppendEntriesReply,
@@ -37,10 +40,43 @@ from raft_chaos.raft.messages import (
     RequestVoteReply,
     Truncate,
 )
-from raft_chaos.raft.replica import Reply
 
 SHOWN_TERMS = 12
 """So many terms in a row are said one by one."""
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """A message on its way. Two frames may be the same message: the network may repeat it."""
+
+    sender: str
+    sender_inc: int
+    number: int
+    to: str
+    message: Message
+    sent_us: int
+
+    @property
+    def link(self) -> tuple[str, str]:
+        return self.sender, self.to
+
+
+class Step(msgspec.Struct):
+    """One input to one node and what came of it.
+
+    `received` is the frame that came in, or `input` says in words what did. `written` are the records of the write that
+    began; `lost` are the frames that it sent into a cut, or that found it down. `report` None: the node is down, and
+    `end` says why.
+    """
+
+    node: str
+    at_us: int
+    input: str = ""
+    received: Frame | None = None
+    report: StepReport | None = None
+    sent: list[Frame] = []
+    lost: list[Frame] = []
+    written: list[Record] = []
+    end: str = ""
 
 
 def step(done: Step) -> list[str]:

@@ -23,15 +23,15 @@ from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.invariants.events import AnyEvent, NodeExited, NodeKilled, NodeSampled
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.rundir import RunDir
-from raft_chaos.raft import journal
-from raft_chaos.raft.disk import MemoryDisk
-from raft_chaos.raft.inputs import Input, Persisted, Received, Submitted, Ticked
-from raft_chaos.raft.journal import JournalError, Turn, digest_of, read_journal
-from raft_chaos.raft.machine import decode_command
-from raft_chaos.raft.node import Parts
-from raft_chaos.raft.replica import Output
-from raft_chaos.raft.timing import Timing
-from raft_chaos.raft.wal import FILE
+from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked
+from raft_chaos.raft.replica.machine import decode_command
+from raft_chaos.raft.replica.replica import Output
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.timing import Timing
+from raft_chaos.raft.storage import journal
+from raft_chaos.raft.storage.disk import MemoryDisk
+from raft_chaos.raft.storage.journal import JournalError, Turn, digest_of, read_journal
+from raft_chaos.raft.storage.wal import FILE
 
 _UNNOTED = (*OF_NODES, NodeSampled)
 """Of the harness's events those that follow from the steps, and those that say nothing of Raft."""

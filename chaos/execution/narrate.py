@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from raft_chaos.chaos.execution import format
+from raft_chaos.chaos.execution.format import Frame
 from raft_chaos.chaos.execution.player import Player
 from raft_chaos.chaos.execution.steps import (
     Call,
@@ -29,13 +30,11 @@ from raft_chaos.chaos.execution.steps import (
 )
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
-from raft_chaos.chaos.testing.transcript import cluster
-from raft_chaos.chaos.testing.transcript.cluster import Frame
 from raft_chaos.invariants.events import NodeExited
 from raft_chaos.invariants.history import Op, Value
-from raft_chaos.raft.messages import Record
-from raft_chaos.raft.node import Parts
-from raft_chaos.raft.wal import FILE, decode_records
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.messages import Record
+from raft_chaos.raft.storage.wal import FILE, decode_records
 
 
 def told(execution: Execution, parts: Parts) -> list[str]:
@@ -74,9 +73,9 @@ class _Teller:
                 return [f"the harness notes: {type(step.event).__name__}"]
         return format.step(self._of_node(number, step))
 
-    def _of_node(self, number: int, step: Start | Deliver | Submit | Persist | Timeout) -> cluster.Step:
+    def _of_node(self, number: int, step: Start | Deliver | Submit | Persist | Timeout) -> format.Step:
         node = self._player.nodes[step.node]
-        said = cluster.Step(step.node, self._player.now_us, _INPUT.get(type(step), ""))
+        said = format.Step(step.node, self._player.now_us, _INPUT.get(type(step), ""))
         if isinstance(step, Deliver):
             said.received = self._frames[step.sent_by, step.node, step.nth]
         elif isinstance(step, Submit):

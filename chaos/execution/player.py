@@ -37,8 +37,8 @@ from raft_chaos.chaos.execution.steps import (
 from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.run.client_records import Outcome
 from raft_chaos.chaos.run.cluster_view import ClusterView
+from raft_chaos.chaos.run.nodes.driver import DrivenNode, Driver, DriverError, obituary
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
-from raft_chaos.chaos.run.sim.cluster import DrivenNode, Driver, DriverError, obituary
 from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.chaos.run.sim.trace import Trace
 from raft_chaos.chaos.schedule.streams import stream_seed
@@ -46,9 +46,9 @@ from raft_chaos.invariants.events import HARNESS, NodeExited, NodeKilled, NodeLa
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.verdict import Verdict
-from raft_chaos.raft.inputs import Input as NodeInput
-from raft_chaos.raft.inputs import Persisted, Received, Submitted, Ticked
-from raft_chaos.raft.replica import Reply
+from raft_chaos.raft.replica.inputs import Input as NodeInput
+from raft_chaos.raft.replica.inputs import Persisted, Received, Submitted, Ticked
+from raft_chaos.raft.replica.replica import Reply
 
 Manner: TypeAlias = Literal["strict", "lenient", "helpful"]
 

@@ -29,20 +29,20 @@ from raft_chaos.chaos.execution.steps import (
     Timeout,
 )
 from raft_chaos.chaos.faults.actions import Failpoint
+from raft_chaos.chaos.run.nodes.driver import DrivenNode
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.node_clock import NodeClock
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
-from raft_chaos.chaos.run.sim.cluster import DrivenNode
 from raft_chaos.chaos.run.sim.recorder import HARNESS_STREAM, HISTORY_STREAM, Stream
 from raft_chaos.chaos.run.sim.run import Simulated, VirtualRun
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.invariants import events, history
 from raft_chaos.invariants.events import NodeExited, NodeKilled, NodeLaunched
 from raft_chaos.invariants.history import Op
-from raft_chaos.raft.machine import decode_command
-from raft_chaos.raft.node import Parts
-from raft_chaos.raft.replica import Reply
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.replica.machine import decode_command
+from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.timing import Timing
 
 OF_NODES = (NodeLaunched, NodeKilled, NodeExited)
 """What the steps themselves bring about."""

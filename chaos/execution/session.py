@@ -31,9 +31,9 @@ from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
 from raft_chaos.invariants.history import OpFunction
 from raft_chaos.invariants.verdict import Violation
-from raft_chaos.raft.node import Parts
-from raft_chaos.raft.timing import Timing
-from raft_chaos.raft.wal import FILE
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.timing import Timing
+from raft_chaos.raft.storage.wal import FILE
 
 Link: TypeAlias = tuple[str, str]
 """(sender, receiver)"""

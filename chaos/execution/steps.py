@@ -19,8 +19,8 @@ from msgspec.structs import replace
 from raft_chaos.chaos.faults.actions import Failpoint
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, NodeExited, NodeKilled, NodeLaunched
 from raft_chaos.invariants.history import OpFunction, Value
-from raft_chaos.raft.machine import Command, encode_command
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.raft.state.timing import Timing
 
 MOST_US = 1 << 53
 """Times and numbers go no further: beyond it not every JSON reader is exact, nor can every line be written."""

@@ -15,7 +15,8 @@ import msgspec
 
 from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.judgement.vacuity import clean_operations, vacuity
-from raft_chaos.chaos.schedule.data import Schedule, load
+from raft_chaos.chaos.schedule.data import Schedule
+from raft_chaos.chaos.schedule.file import load
 from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, NodeLaunched
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import judge_run

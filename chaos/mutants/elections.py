@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.messages import HardState, Message, RequestVote, RequestVoteReply, Truncate
-from raft_chaos.raft.node import Parts
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.messages import HardState, Message, RequestVote, RequestVoteReply, Truncate
 
 
 class VoteNotPersisted(Core):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from raft_chaos.raft.node import Parts
+from raft_chaos.raft.server.node import Parts
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from raft_chaos.chaos.mutants.mutant import Mutant
-from raft_chaos.raft.machine import decode_command
-from raft_chaos.raft.node import Parts
-from raft_chaos.raft.replica import Replica, Reply
+from raft_chaos.raft.replica.machine import decode_command
+from raft_chaos.raft.replica.replica import Replica, Reply
+from raft_chaos.raft.server.node import Parts
 
 
 class DeposedLeaderReads(Replica):

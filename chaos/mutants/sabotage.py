@@ -16,11 +16,11 @@ from typing import Literal
 import msgspec
 
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.disk import Disk, FaultDisk, OsDisk
-from raft_chaos.raft.messages import AppendEntries, Message, Recovered
-from raft_chaos.raft.node import Parts
-from raft_chaos.raft.transport import Numbered, Transport
-from raft_chaos.raft.wal import FILE, Identity, WriteAheadLog, decode_records, fold
+from raft_chaos.raft.network.transport import Numbered, Transport
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.messages import AppendEntries, Message, Recovered
+from raft_chaos.raft.storage.disk import Disk, FaultDisk, OsDisk
+from raft_chaos.raft.storage.wal import FILE, Identity, WriteAheadLog, decode_records, fold
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from raft_chaos.chaos.replay.result import ReplayError
 from raft_chaos.chaos.replay.simulated import failed_fast
 from raft_chaos.chaos.run.settings import settings_of
 from raft_chaos.chaos.run.sim.recorder import LineSink
-from raft_chaos.chaos.schedule.data import load
+from raft_chaos.chaos.schedule.file import load
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import Verdict
 

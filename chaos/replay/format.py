@@ -9,9 +9,9 @@ import msgspec
 
 from raft_chaos.chaos.execution import format
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.inputs import Input, Persisted, Received, Submitted, Ticked
-from raft_chaos.raft.machine import decode_command
-from raft_chaos.raft.replica import Output
+from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked
+from raft_chaos.raft.replica.machine import decode_command
+from raft_chaos.raft.replica.replica import Output
 
 LAST_ENTRIES = 5
 

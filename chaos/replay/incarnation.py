@@ -21,14 +21,14 @@ from raft_chaos.chaos.replay.result import Difference, ReplayError
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.invariants.events import AnyEvent, decode, encode
 from raft_chaos.invariants.trace import differing
-from raft_chaos.raft.disk import MemoryDisk
-from raft_chaos.raft.framing import DamagedRecordError, unframe
-from raft_chaos.raft.inputs import Input, Received
-from raft_chaos.raft.journal import ClockChanged, JournalError, Start, Turn, digest_of, read_journal
-from raft_chaos.raft.messages import Record
-from raft_chaos.raft.node import Parts
-from raft_chaos.raft.replica import Output
-from raft_chaos.raft.wal import FILE, IDENTITY, MAGIC, Identity
+from raft_chaos.raft.replica.inputs import Input, Received
+from raft_chaos.raft.replica.replica import Output
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.messages import Record
+from raft_chaos.raft.storage.disk import MemoryDisk
+from raft_chaos.raft.storage.framing import DamagedRecordError, unframe
+from raft_chaos.raft.storage.journal import ClockChanged, JournalError, Start, Turn, digest_of, read_journal
+from raft_chaos.raft.storage.wal import FILE, IDENTITY, MAGIC, Identity
 
 _decode_records = msgspec.msgpack.Decoder(list[Record]).decode
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from raft_chaos.chaos.replay.incarnation import Incarnation, LivedTurn, Recorded
 from raft_chaos.chaos.replay.result import Difference, NodeReplay, ReplayError, RunReplay
 from raft_chaos.invariants.rundir import RunDir
-from raft_chaos.raft.journal import MAGIC, JournalError, Start, read_journal
-from raft_chaos.raft.node import Parts
-from raft_chaos.raft.wal import FILE
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.storage.journal import MAGIC, JournalError, Start, read_journal
+from raft_chaos.raft.storage.wal import FILE
 
 
 def replay_run(run: RunDir, parts: Parts, nodes: Sequence[str] | None = None) -> RunReplay:

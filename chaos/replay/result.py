@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from raft_chaos.raft.inputs import Input
-from raft_chaos.raft.replica import Output
+from raft_chaos.raft.replica.inputs import Input
+from raft_chaos.raft.replica.replica import Output
 
 
 class ReplayError(Exception):

@@ -10,11 +10,11 @@ import msgspec
 from raft_chaos.chaos.judgement.vacuity import FAILED_FAST
 from raft_chaos.chaos.run.settings import refuse_execution
 from raft_chaos.chaos.run.sim.world import run_sim
-from raft_chaos.chaos.schedule.data import load
+from raft_chaos.chaos.schedule.file import load
 from raft_chaos.invariants.events import RunEnded
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
 from raft_chaos.invariants.trace import Difference, digest, first_difference
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 
 class SimReplay(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from raft_chaos.invariants.events import NodeEvent, NodeExited, encode
 from raft_chaos.invariants.judge import judge_run
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import Violation
-from raft_chaos.raft.node import Parts
+from raft_chaos.raft.server.node import Parts
 
 NODE_EVENTS: tuple[type, ...] = get_args(NodeEvent)
 

@@ -19,10 +19,11 @@ from msgspec.structs import replace
 
 from raft_chaos.chaos.execution.steps import Execution, ExecutionError, Start, check
 from raft_chaos.chaos.mutants import MUTANTS
-from raft_chaos.chaos.schedule.data import Schedule, ScheduleError, check_schedule
+from raft_chaos.chaos.schedule.check import check_schedule
+from raft_chaos.chaos.schedule.data import Schedule, ScheduleError
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.verdict import Violation
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 REPRODUCTION_SCHEMA = 1
 INVARIANTS = tuple(verdict.invariant for verdict in Judge().verdicts())

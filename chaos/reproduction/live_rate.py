@@ -19,7 +19,7 @@ from raft_chaos.chaos.run.live.run import run_live
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.invariants.rundir import RunDir
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 Z_95 = 1.959964
 """The normal distribution's two-sided 95 % point."""

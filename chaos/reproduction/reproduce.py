@@ -13,8 +13,8 @@ from raft_chaos.chaos.execution.player import Player
 from raft_chaos.chaos.execution.steps import Execution
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.reproduction.file import Reproduction, Scenario
+from raft_chaos.chaos.run.nodes.driver import Driver
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
-from raft_chaos.chaos.run.sim.cluster import Driver
 from raft_chaos.chaos.run.sim.recorder import HISTORY_STREAM, LineSink, Stream
 from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.invariants import events, history

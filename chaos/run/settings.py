@@ -18,9 +18,11 @@ from raft_chaos.chaos.mutants import MUTANTS, SABOTAGES
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.generate import generate
-from raft_chaos.chaos.targets.target import CommandTarget, RaftTarget, Target
+from raft_chaos.chaos.targets.command import CommandTarget
+from raft_chaos.chaos.targets.protocol import Target
+from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 World: TypeAlias = Literal["sim", "lockstep", "live"]
 EXECUTION = "execution"

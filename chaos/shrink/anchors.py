@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.run.nodes.driver import Driver
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
-from raft_chaos.chaos.run.sim.cluster import Driver
 from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, Schedule, When
 from raft_chaos.chaos.shrink.schedules import TRIALS, ScheduleCandidate, as_in_live
 from raft_chaos.chaos.shrink.search import BudgetEndedError, Search
 from raft_chaos.invariants.events import FaultInjected
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 SEEDS = 20
 

@@ -30,7 +30,7 @@ from raft_chaos.chaos.shrink.schedules import ScheduleCandidate, ScheduleShrinke
 from raft_chaos.chaos.shrink.schedules import attempt as attempt_schedule
 from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search
 from raft_chaos.invariants.verdict import Verdict, Violation
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 SHARE_OF_FIRST, SHARE_OF_SCHEDULE, SHARE_OF_ANCHORS = 0.4, 0.5, 0.5
 """Of the time that is left when it is their turn: a live run's execution, each search for a schedule, the anchors."""

@@ -6,7 +6,7 @@ from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.replay.as_sim import as_sim
 from raft_chaos.chaos.reproduction.file import Origin
 from raft_chaos.chaos.run.settings import settings_of
-from raft_chaos.chaos.schedule.data import load
+from raft_chaos.chaos.schedule.file import load
 from raft_chaos.chaos.shrink.failure import Failure
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import Verdict

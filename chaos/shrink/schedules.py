@@ -35,7 +35,7 @@ from raft_chaos.chaos.shrink.candidates import (
 )
 from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search, reduce
 from raft_chaos.invariants.events import FaultInjected
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 FIRST_SEEDS = 40
 """Under so many seeds a schedule is tried at first: that of a live run never said what its network did."""

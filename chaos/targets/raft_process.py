@@ -15,9 +15,9 @@ from multiprocessing.connection import Connection
 import msgspec
 
 from raft_chaos.chaos.mutants import parts_of
-from raft_chaos.raft.disk import FaultDisk, FolderInUseError
-from raft_chaos.raft.node import EXIT_REFUSED, Node, NodeConfig, run_event_loop
-from raft_chaos.raft.wal import CorruptLogError
+from raft_chaos.raft.server.node import EXIT_REFUSED, Node, NodeConfig, run_event_loop
+from raft_chaos.raft.storage.disk import FaultDisk, FolderInUseError
+from raft_chaos.raft.storage.wal import CorruptLogError
 
 
 class Ready(msgspec.Struct, frozen=True):

@@ -1,1 +1,3 @@
-"""TODO."""
+"""For a user's own tests: `strategies` and `state_machine` (hypothesis, which is optional), `transcript/` (scenes in
+text files).
+"""

@@ -61,11 +61,11 @@ from raft_chaos.invariants.history import OpFunction
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.verdict import Violation
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.log import Log
-from raft_chaos.raft.machine import Machine
-from raft_chaos.raft.node import Parts
-from raft_chaos.raft.replica import Replica
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.replica.machine import Machine
+from raft_chaos.raft.replica.replica import Replica
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.log import Log
+from raft_chaos.raft.state.timing import Timing
 
 __all__ = ["REPRODUCTIONS", "InvariantViolatedError", "RaftStateMachine"]
 

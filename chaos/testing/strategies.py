@@ -3,7 +3,8 @@
     @given(schedules(kinds=("kill", "partition")))
     def test_no_write_is_lost(schedule): ...
 
-What is drawn is valid by construction: `check_schedule` accepts it, and so does every world that has these kinds of faults. It shrinks towards little happening early: no faults, no operations, at the first moment, to n1.
+What is drawn is valid by construction: `check_schedule` accepts it, and so does every world that has these kinds of
+faults. It shrinks towards little happening early: no faults, no operations, at the first moment, to n1.
 
 Times are integers of µs from the beginning of the run, drawn in whole ms. Nodes are n1, n2, ..., clients c0, c1, ...
 """
@@ -45,10 +46,11 @@ from raft_chaos.chaos.faults.actions import (
     Shape,
     SlowSync,
 )
+from raft_chaos.chaos.schedule.check import RATE_PPM
 from raft_chaos.chaos.schedule.config import LEAST_TIMEOUTS, MOST_NODES, ScheduleConfig
-from raft_chaos.chaos.schedule.data import RATE_PPM, AnchorEvent, Fault, Header, Model, Operation, Schedule, When
+from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, Header, Model, Operation, Schedule, When
 from raft_chaos.invariants.history import OpFunction
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 __all__ = ["ClusterConfig", "cluster_configs", "faults", "schedules", "timings", "workloads"]
 

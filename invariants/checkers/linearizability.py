@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from raft_chaos.invariants.checkers.base import Checker
 from raft_chaos.invariants.history import Op
-from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability import format
 from raft_chaos.invariants.linearizability.check import check_with_order
 from raft_chaos.invariants.linearizability.readers.aborted import aborted_read
 from raft_chaos.invariants.linearizability.readers.history_file import HistoryError, Place
@@ -58,7 +58,7 @@ class Linearizability(Checker):
         answer = compared.answer
         self.judged = answer.judged
         if compared.disagreement is not None:
-            self._note = words.against_the_log(compared.disagreement.reason)
+            self._note = format.against_the_log(compared.disagreement.reason)
         if answer.verdict == "violated":
             witness = [op for operation in answer.core for op in self._lines_of(history.places[operation.number])]
             said = "; ".join(filter(None, (f"{answer.key}: {answer.argument}", aborted_read(history, answer))))

@@ -32,7 +32,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability import format
 from raft_chaos.invariants.linearizability.operations import Operation
 
 INFINITY = float("inf")
@@ -104,7 +104,7 @@ def block(members: Members, writer: Operation | None, shows: Operation | None = 
             version, latest, before, before_at = place, last, begun, begun_at
         returned = return_of(operation)
         if returned < latest:
-            link = next((o for at, _, o in members if at > before_at and o.f == "cas" and words.changes(o)), None)
+            link = next((o for at, _, o in members if at > before_at and o.f == "cas" and format.changes(o)), None)
             return _out_of_turn(operation, before, writer, shows, link)
         if returned < first:
             first, ended = returned, operation
@@ -123,7 +123,7 @@ def _out_of_turn(
     """`later` belongs after `earlier` in the block, and had returned before that was called. `link` is the first cas
     after the version of `earlier`."""
     core: tuple[Operation, ...] = (later, earlier)
-    telling = words.Telling()
+    telling = format.Telling()
     # In the first list it takes no third operation to show where an append belongs relative to a read: the read has it
     # or lacks it, and there was nothing before it to lose it in.
     if writer is not None or later.f == earlier.f == "append":
@@ -136,23 +136,23 @@ def _out_of_turn(
 
 def _why_after(later: Operation, earlier: Operation, shows: Sequence[Operation], link: Operation | None) -> str:
     """Why `later` belongs after `earlier`."""
-    if not words.changes(later) and words.changes(earlier):
-        if earlier.f != "append" and earlier.value == words.observed(later):
-            return f"but only that wrote {words.seen(later)}"
-        return f"but what {words.name(later)} saw {'has that' if earlier.f == 'append' else 'came of that'}"
-    if words.changes(later) and words.changes(earlier):
+    if not format.changes(later) and format.changes(earlier):
+        if earlier.f != "append" and earlier.value == format.observed(later):
+            return f"but only that wrote {format.seen(later)}"
+        return f"but what {format.name(later)} saw {'has that' if earlier.f == 'append' else 'came of that'}"
+    if format.changes(later) and format.changes(earlier):
         if not shows:
             return "but it found what came of that"
         if later.f == "append" and later.value not in shows[0].result:
-            return f"but {words.name(shows[0])} shows that without it, and what was appended is never taken back"
-        return f"but {words.name(shows[0])} shows it after that"
+            return f"but {format.name(shows[0])} shows that without it, and what was appended is never taken back"
+        return f"but {format.name(shows[0])} shows it after that"
     if later.f == "append":
-        return f"but {words.name(earlier)} does not show it, and what was appended is never taken back"
-    if words.changes(later):
-        return f"so {words.seen(earlier)} was gone by then, and nothing brought it back"
+        return f"but {format.name(earlier)} does not show it, and what was appended is never taken back"
+    if format.changes(later):
+        return f"so {format.seen(earlier)} was gone by then, and nothing brought it back"
     if link is not None:
-        return f"{words.sentence(link)} before that, and nothing brought {words.seen(earlier)} back"
-    return f"{words.seen(later)} came after {words.seen(earlier)}, and what was appended is never taken back"
+        return f"{format.sentence(link)} before that, and nothing brought {format.seen(earlier)} back"
+    return f"{format.seen(later)} came after {format.seen(earlier)}, and what was appended is never taken back"
 
 
 def _append_shown_by(shows: Operation | None, *operations: Operation) -> tuple[Operation, ...]:
@@ -191,7 +191,7 @@ def _overlapping(one: Block, other: Block) -> Violation:
         core += (one.ended, other.begun, *_proof(other))
     for block in (one, other):
         core += _append_shown_by(block.shows, *(o for o in (block.ended, block.begun) if o in core))
-    telling = words.Telling()
+    telling = format.Telling()
     for block in (one, other):
         telling.saw([o for o in core if o in block.order], _source(block))
     if not begin:
@@ -204,16 +204,16 @@ def _why_both(one: Block, other: Block) -> str:
     """What two blocks that each had to precede the other come to."""
     begun, lost = one.begun, other.writer is not None and other.writer.f == "append"
     if one.first == -INFINITY:
-        if begun.f == "append" and words.changes(begun):
+        if begun.f == "append" and format.changes(begun):
             if one.shows is not None:
-                return f"but {words.name(one.shows)} shows that appended to what was there only at first"
+                return f"but {format.name(one.shows)} shows that appended to what was there only at first"
             return "but an append takes a list, or nothing, and nothing brought that back"
         if lost:
-            return f"but {words.name(begun)} does not show it, and what it shows came of no write"
-        made = any(words.changes(operation) for operation in one.order[: one.order.index(begun)])
-        return f"but {words.seen(begun)}{' came of what' if made else ''} was there only at first"
-    if lost and not words.changes(begun):
-        return f"so it was appended to {_content(one)}, and {words.name(begun)} does not show it"
+            return f"but {format.name(begun)} does not show it, and what it shows came of no write"
+        made = any(format.changes(operation) for operation in one.order[: one.order.index(begun)])
+        return f"but {format.seen(begun)}{' came of what' if made else ''} was there only at first"
+    if lost and not format.changes(begun):
+        return f"so it was appended to {_content(one)}, and {format.name(begun)} does not show it"
     this, that = _content(one), _content(other)
     return f"so {this} came before {that}, and {that} before {this}, and neither came twice"
 
@@ -222,7 +222,7 @@ def _source(block: Block) -> str:
     """Where what a block's observers saw came from; "" for what was there first."""
     if block.writer is None:
         return ""
-    return f", which {'only' if _plain(block) else 'came of'} {words.name(block.writer)}{' wrote' * _plain(block)}"
+    return f", which {'only' if _plain(block) else 'came of'} {format.name(block.writer)}{' wrote' * _plain(block)}"
 
 
 def _content(block: Block) -> str:
@@ -230,8 +230,8 @@ def _content(block: Block) -> str:
     if block.writer is None:
         return "what was there first"
     if len(block.order) == 1:
-        return words.name(block.writer)
-    value = words.shown(block.writer.value)
+        return format.name(block.writer)
+    value = format.shown(block.writer.value)
     return value if _plain(block) else f"what came of {value}"
 
 

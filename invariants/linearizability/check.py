@@ -6,8 +6,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 import msgspec
 
-from raft_chaos.invariants.linearizability import words
-from raft_chaos.invariants.linearizability.alone import why_alone
+from raft_chaos.invariants.linearizability import format
 from raft_chaos.invariants.linearizability.blocks import Violation, return_of
 from raft_chaos.invariants.linearizability.collector import collector_paused
 from raft_chaos.invariants.linearizability.cores import Reducer, describe
@@ -16,6 +15,7 @@ from raft_chaos.invariants.linearizability.operations import Answer, Model, Oper
 from raft_chaos.invariants.linearizability.order import Disagreement, first_fault, out_of_time
 from raft_chaos.invariants.linearizability.problem import Problem, parts
 from raft_chaos.invariants.linearizability.search import InTurns
+from raft_chaos.invariants.linearizability.single_operation import why_alone
 from raft_chaos.invariants.linearizability.stale import stale
 from raft_chaos.invariants.linearizability.versions import decide
 
@@ -144,7 +144,7 @@ def _searched(core: Sequence[Operation], reducer: Reducer) -> str:
     if alone is not None:
         return alone
     between, earlier = reducer.helpful(core)
-    return words.no_order(describe(core), between, earlier, perhaps_less=reducer.given_up)
+    return format.no_order(describe(core), between, earlier, perhaps_less=reducer.given_up)
 
 
 def _own_mistake(judged: int, key: Hashable) -> Answer:
@@ -193,5 +193,5 @@ def _search(judged: int, left: list[KeySearch], budget: int) -> Answer:
 
 
 def _given_up(judged: int, search: KeySearch) -> Answer:
-    argument = f"the search on key {words.shown(search.key)} was given up after {search.steps} steps"
+    argument = f"the search on key {format.shown(search.key)} was given up after {search.steps} steps"
     return Answer("unknown", judged, search.key, argument=argument, steps=search.steps)

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 import msgspec
 
-from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability import format
 from raft_chaos.invariants.linearizability.models import PLAYS, Play
 from raft_chaos.invariants.linearizability.operations import Model, Operation
 
@@ -45,7 +45,7 @@ def first_fault(operations: Sequence[Operation], order: Sequence[Operation], mod
         return Disagreement("the order names an operation twice")
     for operation in operations:
         if operation.status != "unknown" and operation.number not in numbers:
-            return Disagreement(f"{words.name(operation)} happened and is not in the order", operation)
+            return Disagreement(f"{format.name(operation)} happened and is not in the order", operation)
     return out_of_time(order) or _out_of_model(order, model)
 
 
@@ -58,8 +58,8 @@ def out_of_time(order: Sequence[Operation]) -> Disagreement | None:
         returned = operation.returned
         if returned is not None and returned < latest_call and operation.status != "unknown":
             reason = (
-                f"{words.noun(latest)}, on {words.shown(latest.key)}, was called after {words.noun(operation)}, on "
-                f"{words.shown(operation.key)}, had returned, and stands before it"
+                f"{format.noun(latest)}, on {format.shown(latest.key)}, was called after {format.noun(operation)}, on "
+                f"{format.shown(operation.key)}, had returned, and stands before it"
             )
             return Disagreement(reason, operation, latest)
         if operation.called > latest_call:
@@ -75,9 +75,8 @@ def _out_of_model(order: Sequence[Operation], model: Model) -> Disagreement | No
         if play is None:
             play = plays[operation.key] = make()
         if not play.take(operation):
-            reason = (
-                f"{words.sentence(operation)} on {words.shown(operation.key)}, which {_why(operation)} where it stands"
-            )
+            what = f"{format.sentence(operation)} on {format.shown(operation.key)}"
+            reason = f"{what}, which {_why(operation)} where it stands"
             return Disagreement(reason, operation)
     return None
 

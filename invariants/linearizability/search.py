@@ -11,9 +11,9 @@ import heapq
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
-from raft_chaos.invariants.linearizability.moves import Configuration, Moves, placed
 from raft_chaos.invariants.linearizability.problem import WRITE, Problem
 from raft_chaos.invariants.linearizability.states import FIRST
+from raft_chaos.invariants.linearizability.transitions import Configuration, Moves, placed
 
 Outcome: TypeAlias = Literal["found", "dead"] | None
 

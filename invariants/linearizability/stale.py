@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
-from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability import format
 from raft_chaos.invariants.linearizability.blocks import Violation, return_of
 from raft_chaos.invariants.linearizability.operations import Operation
 from raft_chaos.invariants.linearizability.problem import CAS, READ, WRITE, Problem
@@ -96,10 +96,10 @@ def _violation(problem: Problem, task: int, other: int, writers: Sequence[int]) 
     found = problem.operations[task]
     sources = [problem.operations[writer] for writer in sorted(writers, key=lambda writer: problem.times[writer])]
     if other < 0:
-        never = words.never_written(found, later=bool(sources))
-        return Violation((found,), words.contradiction(f"{words.sentence(found)}, but {never}"))
+        never = format.never_written(found, later=bool(sources))
+        return Violation((found,), format.contradiction(f"{format.sentence(found)}, but {never}"))
     before = problem.operations[other]
-    telling = words.Telling()
+    telling = format.Telling()
     telling.saw((before, found))
     telling.over_before(before, found)
     early = [o for o in sources if return_of(o) < before.called]
@@ -109,20 +109,20 @@ def _violation(problem: Problem, task: int, other: int, writers: Sequence[int]) 
 
 def _when_written(found: Operation, before: Operation, early: Sequence[Operation], late: Sequence[Operation]) -> str:
     """That all who made it what was found did so too early or too late."""
-    seen = words.seen(found)
+    seen = format.seen(found)
     if not early and not late:
         return f"{seen} was there only at first"
-    too_early = f"had returned before {words.name(before)} was called"
-    too_late = f"was called after {words.name(found)} had returned"
+    too_early = f"had returned before {format.name(before)} was called"
+    too_late = f"was called after {format.name(found)} had returned"
     if not late:
         return f"{_who(early[-1], len(early), 'last', seen)} {too_early}"
     if not early:
         return f"{_who(late[0], len(late), 'first', seen)} {too_late}"
-    next_one = f"{words.name(late[0])}, the next to do so, {too_late}"
-    return f"{words.name(early[-1])}, which made it {seen}, {too_early}, and {next_one}"
+    next_one = f"{format.name(late[0])}, the next to do so, {too_late}"
+    return f"{format.name(early[-1])}, which made it {seen}, {too_early}, and {next_one}"
 
 
 def _who(one: Operation, count: int, which: str, seen: str) -> str:
     if count == 1:
-        return f"only {words.name(one)} made it {seen}, which"
-    return f"{words.name(one)}, the {which} of {count} to make it {seen},"
+        return f"only {format.name(one)} made it {seen}, which"
+    return f"{format.name(one)}, the {which} of {count} to make it {seen},"

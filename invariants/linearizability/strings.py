@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability import format
 from raft_chaos.invariants.linearizability.blocks import Members, Violation
 from raft_chaos.invariants.linearizability.operations import Operation
 
@@ -62,10 +62,10 @@ def parse(
 
 
 def _in_both(append: Operation, one: Operation, other: Operation) -> Violation:
-    argument = words.contradiction(
-        words.sentence(one),
-        words.sentence(other),
-        f"these do not begin with the same write, and both show {words.noun(append)}, which happened once",
+    argument = format.contradiction(
+        format.sentence(one),
+        format.sentence(other),
+        f"these do not begin with the same write, and both show {format.noun(append)}, which happened once",
     )
     return Violation((one, other), argument)
 
@@ -101,15 +101,19 @@ def _generation(
     while at < len(longest):
         token = next((longest[at : at + size] for size in lengths if longest[at : at + size] in tokens), None)
         if token is None:
-            odd = words.shown(longest[at:])
-            argument = words.contradiction(f"{words.sentence(reader)}, of which {odd} is not made of what was written")
+            odd = format.shown(longest[at:])
+            argument = format.contradiction(
+                f"{format.sentence(reader)}, of which {odd} is not made of what was written"
+            )
             return Violation((reader,), argument)
         appended = tokens[token]
         if len(appended) > 1:
             return None
         if token in used:
-            once = f"it shows {words.shown(token)} more than once, and only {words.name(appended[0])} appended it, once"
-            return Violation((reader,), words.contradiction(words.sentence(reader), once))
+            once = (
+                f"it shows {format.shown(token)} more than once, and only {format.name(appended[0])} appended it, once"
+            )
+            return Violation((reader,), format.contradiction(format.sentence(reader), once))
         used.add(token)
         at += len(token)
         places[at] = 2 * len(used)
@@ -118,12 +122,12 @@ def _generation(
         if len(text) not in places or not longest.startswith(text):
             other = reads[text][0]
             if longest.startswith(text):
-                why = f"{words.sentence(other)}, which is not made of what was written"
-                return Violation((other,), words.contradiction(why))
-            first = words.name(writer) if writer else "what was there first"
-            argument = words.contradiction(
-                words.sentence(other),
-                words.sentence(reader),
+                why = f"{format.sentence(other)}, which is not made of what was written"
+                return Violation((other,), format.contradiction(why))
+            first = format.name(writer) if writer else "what was there first"
+            argument = format.contradiction(
+                format.sentence(other),
+                format.sentence(reader),
                 f"these begin with {first}, and what was appended to that is never taken back, but neither is how the "
                 "other began",
             )

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Sequence
 from itertools import chain
 from typing import Any, TypeAlias
 
-from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability import format
 from raft_chaos.invariants.linearizability.blocks import (
     Block,
     Members,
@@ -136,7 +136,7 @@ def _why_impossible(operation: Operation) -> str:
 
 
 def _alone(operation: Operation, why: str) -> Violation:
-    return Violation((operation,), words.contradiction(f"{words.sentence(operation)}, {why}"))
+    return Violation((operation,), format.contradiction(f"{format.sentence(operation)}, {why}"))
 
 
 # ---- values ----
@@ -183,7 +183,7 @@ def _follow_back(versions: Versions) -> Violation | None:
             versions.ambiguous = True
         elif writer is None:
             saw = (versions.reads.get(value) or versions.found[value])[0]
-            argument = words.contradiction(f"{_happened(versions, saw)}, but {words.never_written(saw, later=False)}")
+            argument = format.contradiction(f"{_happened(versions, saw)}, but {format.never_written(saw, later=False)}")
             return Violation((_sure(versions, saw),), argument)
         elif writer.f == "cas" and writer.status == "unknown":
             expected = frozen(writer.expected)
@@ -205,12 +205,12 @@ def _sure(versions: Versions, operation: Operation) -> Operation:
 def _happened(versions: Versions, operation: Operation) -> str:
     """What the operation did, and what shows that it happened if that is not known anyway."""
     if operation.status != "unknown":
-        return words.sentence(operation)
-    return f"{words.sentence(operation)}, as {words.name(_sure(versions, operation))} shows"
+        return format.sentence(operation)
+    return f"{format.sentence(operation)}, as {format.name(_sure(versions, operation))} shows"
 
 
 def _fork(versions: Versions, one: Operation, other: Operation) -> Violation:
-    argument = words.contradiction(
+    argument = format.contradiction(
         _happened(versions, one),
         _happened(versions, other),
         f"{_once(versions, one.expected)}, and the first of these replaced it",
@@ -222,8 +222,8 @@ def _once(versions: Versions, value: Any) -> str:
     """That a value was there for one time only."""
     writer = versions.writers.get(frozen(value))
     if writer is None:
-        return f"{words.shown(value)} was there only at first"
-    return f"only {words.name(writer)} wrote {words.shown(value)}"
+        return f"{format.shown(value)} was there only at first"
+    return f"only {format.name(writer)} wrote {format.shown(value)}"
 
 
 def _chain(versions: Versions, writer: Operation | None, place: int = 0) -> Members:
@@ -253,8 +253,8 @@ def _circular(versions: Versions, blocks: list[Block]) -> Violation | None:
         for cas in found:
             if cas.number not in reached:
                 sure = _sure(versions, cas)
-                circle = f"{words.shown(cas.expected)} was made only of what came of that"
-                return Violation((sure,), words.contradiction(f"{_happened(versions, cas)}, but {circle}"))
+                circle = f"{format.shown(cas.expected)} was made only of what came of that"
+                return Violation((sure,), format.contradiction(f"{_happened(versions, cas)}, but {circle}"))
     return None
 
 
@@ -278,9 +278,9 @@ def _first_members(versions: Versions) -> Members | Violation | None:
 def _left_twice(versions: Versions, certain: list[Operation]) -> Violation:
     cas = versions.found[versions.first][0]
     append = certain[0] if certain else max(versions.list_reads, key=lambda read: len(read[0]))[1]
-    argument = words.contradiction(
+    argument = format.contradiction(
         f"{_happened(versions, cas)}, so it found the key absent",
-        f"so did the first append, which {words.noun(append)} {'was or came after' if certain else 'saw'}",
+        f"so did the first append, which {format.noun(append)} {'was or came after' if certain else 'saw'}",
         "it was absent once, and a list is never made of a string",
     )
     return Violation((_sure(versions, cas), append), argument)
@@ -305,7 +305,7 @@ def _grown(versions: Versions, longest: list[Any]) -> Members | Violation | None
     tokens = {frozen(append.value) for _, _, append in members}
     for token in longest:
         if frozen(token) not in tokens:
-            return _alone(_first_to_see(versions, token, 1), f"but nothing ever appended {words.shown(token)}")
+            return _alone(_first_to_see(versions, token, 1), f"but nothing ever appended {format.shown(token)}")
     observed = [append for place, _, append in members if place <= 2 * len(longest)]
     if len(observed) > len(longest):
         return None
@@ -326,14 +326,16 @@ def _too_often(versions: Versions, token: Any, sources: Sequence[Operation]) -> 
     saw = _first_to_see(versions, token, 2)
     value = next(value for value, read in versions.list_reads if read is saw)
     at = [place for place, item in enumerate(value, 1) if item == token]
-    by = f"only {words.name(sources[0])} appended it, once" if sources else "nothing ever appended it"
-    return Violation((saw,), words.contradiction(words.sentence(saw), words.more_than_once(token, at, len(value)), by))
+    by = f"only {format.name(sources[0])} appended it, once" if sources else "nothing ever appended it"
+    return Violation(
+        (saw,), format.contradiction(format.sentence(saw), format.more_than_once(token, at, len(value)), by)
+    )
 
 
 def _divergent(one: Operation, other: Operation) -> Violation:
-    argument = words.contradiction(
-        words.sentence(one),
-        words.sentence(other),
+    argument = format.contradiction(
+        format.sentence(one),
+        format.sentence(other),
         "neither is how the other began, and what was appended is never taken back",
     )
     return Violation((one, other), argument)

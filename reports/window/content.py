@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability import format
 from raft_chaos.invariants.linearizability.blocks import return_of
 from raft_chaos.invariants.linearizability.operations import Operation
 from raft_chaos.invariants.linearizability.readers.history_file import Place, ReadHistory
@@ -34,9 +34,9 @@ class Bar(msgspec.Struct, frozen=True):
         operation = self.operation
         who = "" if operation.label else f"{operation.process}: "
         if operation.status == "unknown":
-            return visible(f"{who}{words.noun(operation)} (outcome unknown)")
+            return visible(f"{who}{format.noun(operation)} (outcome unknown)")
         plain = operation.f in ("write", "append", "delete") and operation.status == "ok"
-        return visible(f"{who}{words.noun(operation) if plain else words.sentence(operation)}")
+        return visible(f"{who}{format.noun(operation) if plain else format.sentence(operation)}")
 
     @property
     def ends(self) -> float:
@@ -96,7 +96,7 @@ def _near(core: list[Operation], others: list[Operation], argument: str) -> tupl
 
     def distance(operation: Operation) -> tuple[bool, int, int]:
         ends = [moment for moment in (operation.called, operation.returned) if moment is not None]
-        return not words.changes(operation), min(abs(a - b) for a in ends for b in moments), operation.number
+        return not format.changes(operation), min(abs(a - b) for a in ends for b in moments), operation.number
 
     known = {operation.number for operation in named}
     rest = sorted((o for o in overlapping if o.number not in known), key=distance)
@@ -106,7 +106,7 @@ def _near(core: list[Operation], others: list[Operation], argument: str) -> tupl
 
 def _named(argument: str, others: list[Operation]) -> list[Operation]:
     """Those of which the argument speaks: who wrote what was seen, who may have."""
-    mentioned = [o for o in others if (name := words.name(o)) in argument and _is_whole(name, argument)]
+    mentioned = [o for o in others if (name := format.name(o)) in argument and _is_whole(name, argument)]
     return mentioned[:MOST_NEAR]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from raft_chaos.invariants.events import AnyEvent, NodeExited, NodeKilled, RoleChanged
 from raft_chaos.invariants.rundir import RunDir
-from raft_chaos.reports.faults import fault_rows
+from raft_chaos.reports.facts.faults import fault_rows
 from raft_chaos.reports.window.content import Span
 
 

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterator
 from html import escape
 
-from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability import format
 from raft_chaos.reports.text import count, visible
 from raft_chaos.reports.window.axis import Axis
 from raft_chaos.reports.window.content import Bar, Span, Window
@@ -63,7 +63,7 @@ def svg(window: Window) -> str:
 
 
 def _title(window: Window) -> str:
-    where = "" if window.key is None else f" on key {words.shown(window.key)}"
+    where = "" if window.key is None else f" on key {format.shown(window.key)}"
     return visible(f"Not linearizable{where}")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.schedule.data import Header, Operation, Schedule
 from raft_chaos.invariants.rundir import RunDir, RunInfo
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 HOUR_US = 3_600_000_000
 

@@ -25,10 +25,10 @@ from scenario_steps import (
 )
 
 from raft_chaos.invariants.history import Op
-from raft_chaos.raft.machine import Command, encode_command
-from raft_chaos.raft.node import Parts
-from raft_chaos.raft.replica import Reply
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.timing import Timing
 
 Scenario: TypeAlias = Callable[[Parts], Observed]
 

@@ -16,9 +16,9 @@ from cluster import TIMING, Cluster
 
 from raft_chaos.invariants.events import HARNESS, Event, PhaseStarted, RunEnded
 from raft_chaos.invariants.history import Op
-from raft_chaos.raft.messages import Entry
-from raft_chaos.raft.node import Parts
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.messages import Entry
+from raft_chaos.raft.state.timing import Timing
 
 Observed: TypeAlias = list[Event | Op]
 

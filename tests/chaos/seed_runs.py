@@ -14,11 +14,10 @@ import msgspec
 
 from raft_chaos.chaos.campaign.campaign import Campaign, SeedEnd
 from raft_chaos.chaos.campaign.file import CampaignEnd, CampaignHeader, CampaignLine, SeedFailed
-from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
 from raft_chaos.chaos.run.settings import Settings
-from raft_chaos.chaos.run.sim.world import run_seed
 from raft_chaos.chaos.schedule.config import ScheduleConfig
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 ALWAYS_CONVICTED = "vote_not_persisted"
 """Its schedules kill leaders, and who forgets a vote then votes twice."""

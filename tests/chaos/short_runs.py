@@ -20,7 +20,8 @@ from typing import TypeVar
 
 import psutil
 
-from raft_chaos.chaos.schedule.data import Fault, Header, Operation, Promise, Schedule, save
+from raft_chaos.chaos.schedule.data import Fault, Header, Operation, Promise, Schedule
+from raft_chaos.chaos.schedule.file import save
 from raft_chaos.invariants.rundir import RunDir
 
 RAFT_CHAOS = str(Path(sys.executable).with_name("raft-chaos"))

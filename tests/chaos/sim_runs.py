@@ -24,9 +24,9 @@ from raft_chaos.invariants.events import AnyEvent, Event
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir, RunInfo
-from raft_chaos.raft.node import Parts
-from raft_chaos.raft.replica import Reply
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.timing import Timing
 
 TIMING = Timing(30_000, 60_000, 10_000)
 LONGEST_US = TIMING.election_timeout_max_us

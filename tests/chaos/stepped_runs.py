@@ -8,14 +8,14 @@ from pathlib import Path
 from raft_chaos.chaos.faults.actions import Clock, Clog, Kill, Network, Reset, SlowSync
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
+from raft_chaos.chaos.run.nodes.driver import Driver, obituary
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig
-from raft_chaos.chaos.run.sim.cluster import Driver, obituary
 from raft_chaos.chaos.run.sim.run import Simulated, VirtualRun
 from raft_chaos.chaos.schedule.data import Fault, Schedule, When
 from raft_chaos.chaos.schedule.generate import FAULT_KINDS, ScheduleConfig, generate
 from raft_chaos.invariants.rundir import RunDir, RunInfo
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 TIMING = Timing(30_000, 60_000, 10_000)
 NODES = ["n1", "n2", "n3"]

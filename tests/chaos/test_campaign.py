@@ -35,10 +35,9 @@ from raft_chaos.chaos.campaign.file import (
     describe_campaign,
     seed_ranges,
 )
-from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
 from raft_chaos.chaos.processes.worker_pool import WorkerPool
 from raft_chaos.chaos.run.settings import Settings
-from raft_chaos.chaos.run.sim.world import run_seed
 from raft_chaos.invariants.rundir import RunDir
 
 THREADS: Callable[[], Executor] = partial(ThreadPoolExecutor, 2)

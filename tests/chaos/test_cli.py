@@ -20,7 +20,8 @@ from short_runs import PATIENCE_S, RAFT_CHAOS, only_run, raft_chaos, saved, sche
 from raft_chaos.chaos.cli.app import main
 from raft_chaos.chaos.faults.actions import Kill
 from raft_chaos.chaos.mutants import MUTANTS
-from raft_chaos.chaos.schedule.data import Fault, Model, When, save
+from raft_chaos.chaos.schedule.data import Fault, Model, When
+from raft_chaos.chaos.schedule.file import save
 
 KILL_THE_LEADER = Fault(id="f1", when=When(at_us=700_000), action=Kill(["leader"], [500_000]), duration_us=0)
 

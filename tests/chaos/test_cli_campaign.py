@@ -21,7 +21,7 @@ from raft_chaos.chaos.campaign.campaign import Campaign
 from raft_chaos.chaos.campaign.seed import SeedResult
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.invariants.rundir import RunDir
-from raft_chaos.reports.seeds import SeedTotals
+from raft_chaos.reports.campaign.seeds import SeedTotals
 
 MANY = 1_000_000
 """No test waits for so many seeds."""

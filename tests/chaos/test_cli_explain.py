@@ -11,7 +11,7 @@ from typing import TypeAlias
 import pytest
 from sim_runs import TWO_LEADERS, recorded, short
 
-from raft_chaos.reports.story import MOST_LINES
+from raft_chaos.reports.story.story import MOST_LINES
 
 Called: TypeAlias = Callable[..., tuple[int, list[str], str]]
 

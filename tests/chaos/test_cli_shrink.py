@@ -13,7 +13,7 @@ from short_runs import only_run, raft_chaos
 from sim_runs import short
 
 from raft_chaos.chaos.reproduction.file import load
-from raft_chaos.chaos.schedule.data import save
+from raft_chaos.chaos.schedule.file import save
 
 Command: TypeAlias = Callable[..., tuple[int, str, str]]
 

@@ -13,7 +13,8 @@ from short_runs import only_run, raft_chaos, saved, schedule
 
 from raft_chaos.chaos.faults.actions import Kill
 from raft_chaos.chaos.schedule.data import Fault, When
-from raft_chaos.chaos.targets.target import CommandTarget, TargetError
+from raft_chaos.chaos.targets.command import CommandTarget
+from raft_chaos.chaos.targets.protocol import TargetError
 from raft_chaos.invariants.events import NodeExited
 from raft_chaos.invariants.rundir import RunDir
 

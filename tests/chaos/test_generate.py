@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from raft_chaos.chaos.faults.actions import Kill, Network, Partition, Pause, SlowSync
-from raft_chaos.chaos.schedule.data import Fault, Operation, Schedule, ScheduleError, load, save
+from raft_chaos.chaos.schedule.data import Fault, Operation, Schedule, ScheduleError
+from raft_chaos.chaos.schedule.file import load, save
 from raft_chaos.chaos.schedule.generate import LIVE_KINDS, FaultKind, ScheduleConfig, drawn, generate
 from raft_chaos.chaos.schedule.streams import stream, stream_seed
 from raft_chaos.chaos.schedule.workload import KEY_LIFE_US

@@ -19,11 +19,13 @@ from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run.live.cluster import LiveCluster
 from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient, proxy_main
 from raft_chaos.chaos.run.live.watcher import Watcher
-from raft_chaos.chaos.targets.target import CommandTarget, RaftTarget, Target
+from raft_chaos.chaos.targets.command import CommandTarget
+from raft_chaos.chaos.targets.protocol import Target
+from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.invariants.events import HarnessEvent, NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
 from raft_chaos.invariants.rundir import RunDir
-from raft_chaos.raft.host import monotonic_us
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.server.host import monotonic_us
+from raft_chaos.raft.state.timing import Timing
 
 pytestmark = pytest.mark.live
 

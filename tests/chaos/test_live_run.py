@@ -14,14 +14,14 @@ from short_runs import schedule
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.run.live.run import Snapshot, Watch, run_live
 from raft_chaos.chaos.run.settings import Settings, describe
-from raft_chaos.chaos.schedule.data import load
+from raft_chaos.chaos.schedule.file import load
 from raft_chaos.chaos.schedule.generate import ScheduleConfig, generate
-from raft_chaos.chaos.targets.target import RaftTarget
+from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.invariants.events import NodeKilled, NodeLaunched, PhaseStarted, RunEnded
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
 from raft_chaos.invariants.verdict import Outcome, Verdict
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 from raft_chaos.reports.write import render
 
 pytestmark = pytest.mark.live

@@ -9,7 +9,7 @@ import pytest
 
 from raft_chaos.chaos.run.lockstep import gate as module
 from raft_chaos.chaos.run.lockstep.gate import DivergenceError, Gate
-from raft_chaos.raft.codec import (
+from raft_chaos.raft.network.codec import (
     PROTOCOL_VERSION,
     Envelope,
     FrameBuffer,
@@ -18,7 +18,7 @@ from raft_chaos.raft.codec import (
     decode_hello,
     encode_frame,
 )
-from raft_chaos.raft.messages import RequestVote
+from raft_chaos.raft.state.messages import RequestVote
 
 
 def hello(node: str, incarnation: int) -> bytes:

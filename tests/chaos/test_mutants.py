@@ -15,7 +15,7 @@ from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.verdict import Outcome
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.node import Parts
+from raft_chaos.raft.server.node import Parts
 
 EVERY_MUTANT = pytest.mark.parametrize("mutant", MUTANTS.values(), ids=list(MUTANTS))
 

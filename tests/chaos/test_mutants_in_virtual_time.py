@@ -18,7 +18,7 @@ from raft_chaos.chaos.schedule.generate import FAULT_KINDS, ScheduleConfig
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.trace import first_difference
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 TIMING = Timing(150_000, 300_000, 50_000)
 

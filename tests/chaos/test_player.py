@@ -51,8 +51,8 @@ from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.invariants.events import HARNESS, PhaseStarted
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import Verdict
-from raft_chaos.raft.disk import MemoryDisk
-from raft_chaos.raft.wal import FILE
+from raft_chaos.raft.storage.disk import MemoryDisk
+from raft_chaos.raft.storage.wal import FILE
 
 SEEDS = (8, 14, 20)
 COMMITTED = execution((*ELECTION, *WRITE))

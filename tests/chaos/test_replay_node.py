@@ -25,16 +25,16 @@ from raft_chaos.chaos.run.live.run import run_live
 from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
 from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.chaos.schedule.data import Fault, When
-from raft_chaos.chaos.targets.target import RaftTarget
+from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.invariants.events import NodeLaunched
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import Violation
-from raft_chaos.raft.inputs import Received
-from raft_chaos.raft.journal import ClockChanged, JournalRecord, Start, Turn, read_journal
-from raft_chaos.raft.messages import AppendEntries
-from raft_chaos.raft.node import Parts, run_event_loop
-from raft_chaos.raft.timing import Timing
-from raft_chaos.raft.wal import FILE
+from raft_chaos.raft.replica.inputs import Received
+from raft_chaos.raft.server.node import Parts, run_event_loop
+from raft_chaos.raft.state.messages import AppendEntries
+from raft_chaos.raft.state.timing import Timing
+from raft_chaos.raft.storage.journal import ClockChanged, JournalRecord, Start, Turn, read_journal
+from raft_chaos.raft.storage.wal import FILE
 
 pytestmark = pytest.mark.live
 

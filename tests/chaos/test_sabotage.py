@@ -11,7 +11,7 @@ import pytest
 from stepped_runs import in_sim, stormy
 
 from raft_chaos.chaos.mutants import MUTANTS, SABOTAGES, parts_of
-from raft_chaos.raft.node import Parts
+from raft_chaos.raft.server.node import Parts
 
 PRINTS_A_DIGEST = "from stepped_runs import in_sim, stormy; print(in_sim(stormy(1), {!r}).trace_sha256)"
 

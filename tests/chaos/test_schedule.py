@@ -19,7 +19,8 @@ from raft_chaos.chaos.faults.actions import (
     keeps,
     restarts,
 )
-from raft_chaos.chaos.schedule.data import Fault, Header, Model, Operation, Schedule, ScheduleError, When, load, save
+from raft_chaos.chaos.schedule.data import Fault, Header, Model, Operation, Schedule, ScheduleError, When
+from raft_chaos.chaos.schedule.file import load, save
 
 HEADER = (
     '{"kind":"schedule","schema":1,"seed":7,"nodes":["n1","n2","n3"],"clients":["c0"],'

@@ -18,7 +18,7 @@ from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.generate import FAULT_KINDS
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.trace import trace_sha256
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 pytestmark = pytest.mark.live
 

@@ -20,7 +20,9 @@ from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.reproduction.reproduce import reproduce
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.run import VirtualRun
-from raft_chaos.chaos.schedule.data import Fault, Schedule, When, check_schedule, load, save
+from raft_chaos.chaos.schedule.check import check_schedule
+from raft_chaos.chaos.schedule.data import Fault, Schedule, When
+from raft_chaos.chaos.schedule.file import load, save
 from raft_chaos.chaos.schedule.generate import FAULT_KINDS, ScheduleConfig, generate
 from raft_chaos.chaos.shrink.anchors import anchor
 from raft_chaos.chaos.shrink.candidates import (

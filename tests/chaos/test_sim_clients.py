@@ -12,7 +12,7 @@ from raft_chaos.chaos.run.sim.clients import LATENCY_US, OPERATION_TIMEOUT_US, R
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
 from raft_chaos.chaos.schedule.data import Model, Operation
 from raft_chaos.invariants.history import Op, OpFunction
-from raft_chaos.raft.machine import Command, decode_command
+from raft_chaos.raft.replica.machine import Command, decode_command
 
 ROUND_TRIP_US = 2 * LATENCY_US[1]
 FAR_US = 10**9

@@ -14,7 +14,8 @@ from stepped_runs import config
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.node_clock import MILLION, NodeClock, Segment
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
-from raft_chaos.chaos.schedule.data import JUMP_US_MAX, RATE_PPM, Model
+from raft_chaos.chaos.schedule.check import JUMP_US_MAX, RATE_PPM
+from raft_chaos.chaos.schedule.data import Model
 from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryApplied,
@@ -23,8 +24,8 @@ from raft_chaos.invariants.events import (
     RoleChanged,
     VoteGranted,
 )
-from raft_chaos.raft.messages import AppendEntries
-from raft_chaos.raft.node import Parts
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.messages import AppendEntries
 
 Change = tuple[int, int, int]
 """How long after the one before (µs), to which rate, and how far it jumps."""

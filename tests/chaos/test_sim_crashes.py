@@ -11,9 +11,9 @@ from test_sim_cluster import SLOW_SYNC, harness, put, reported_by
 from raft_chaos.chaos.faults.actions import Failpoint
 from raft_chaos.invariants.events import EntryAppended, MessageSent, NodeExited, NodeLaunched, Started
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.machine import NOWHERE, Machine, Place, Result
-from raft_chaos.raft.node import EXIT_CRASHED, EXIT_REFUSED, Parts
-from raft_chaos.raft.wal import FILE
+from raft_chaos.raft.replica.machine import NOWHERE, Machine, Place, Result
+from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_REFUSED, Parts
+from raft_chaos.raft.storage.wal import FILE
 
 # ---- crashes and failpoints --------------------------------------------------------------------------------------
 

@@ -20,10 +20,10 @@ from raft_chaos.invariants.events import (
     MessageSent,
     Started,
 )
-from raft_chaos.raft.machine import Command, encode_command
-from raft_chaos.raft.messages import Append, AppendEntriesReply, HardState, RequestVoteReply
-from raft_chaos.raft.node import Parts
-from raft_chaos.raft.wal import FILE, decode_records, encode_record
+from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.messages import Append, AppendEntriesReply, HardState, RequestVoteReply
+from raft_chaos.raft.storage.wal import FILE, decode_records, encode_record
 
 FAILPOINTS: tuple[Failpoint, ...] = get_args(Failpoint)
 PUT = encode_command(Command("put", "key", "value"))

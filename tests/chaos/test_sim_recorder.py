@@ -15,7 +15,8 @@ from stepped_runs import stormy
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.run.sim.recorder import FLUSHED_AT_ONCE, HARNESS_STREAM, HISTORY_STREAM, Recorder
 from raft_chaos.chaos.run.sim.world import run_sim
-from raft_chaos.chaos.schedule.data import Schedule, load
+from raft_chaos.chaos.schedule.data import Schedule
+from raft_chaos.chaos.schedule.file import load
 from raft_chaos.invariants import events
 from raft_chaos.invariants.events import HARNESS, MessageReceived, NodeLaunched
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
@@ -124,8 +125,8 @@ def test_the_schedule_is_saved_with_the_run_and_gives_it_again(tmp_path: Path) -
 
 
 def test_a_run_that_fails_leaves_what_was_recorded_by_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from raft_chaos.chaos.run.nodes.driver import DriverError
     from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
-    from raft_chaos.chaos.run.sim.cluster import DriverError
 
     start = MemoryDriver.start
 

@@ -17,10 +17,12 @@ from raft_chaos.chaos.faults.actions import FAULT_KINDS, LEADER, LIVE_KINDS, VOT
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.run import Simulated, VirtualRun
-from raft_chaos.chaos.schedule.data import Schedule, ScheduleError, check_schedule, load, save
+from raft_chaos.chaos.schedule.check import check_schedule
+from raft_chaos.chaos.schedule.data import Schedule, ScheduleError
+from raft_chaos.chaos.schedule.file import load, save
 from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.chaos.testing.strategies import ClusterConfig, cluster_configs, faults, schedules, timings, workloads
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 NODES = ["n1", "n2", "n3"]
 TIMING = Timing(30_000, 60_000, 10_000)

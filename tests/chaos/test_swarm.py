@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from raft_chaos.chaos.faults.actions import Action, Clock, Clog, Kill, Network, Partition, Pause, Reset, SlowSync
-from raft_chaos.chaos.schedule.data import Fault, Model, Schedule, ScheduleError, load, save
+from raft_chaos.chaos.schedule.data import Fault, Model, Schedule, ScheduleError
+from raft_chaos.chaos.schedule.file import load, save
 from raft_chaos.chaos.schedule.generate import FAULT_KINDS, LIVE_KINDS, FaultKind, ScheduleConfig, drawn, generate
 from raft_chaos.chaos.schedule.swarm import CLUSTER_SIZES, Swarm, draw, some
 

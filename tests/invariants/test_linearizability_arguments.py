@@ -9,7 +9,7 @@ from random import Random
 import pytest
 import small_histories as small
 
-from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability import format
 from raft_chaos.invariants.linearizability.check import check
 from raft_chaos.invariants.linearizability.operations import Answer, Model, Operation
 
@@ -41,7 +41,7 @@ class Argument:
             if one.status == "unknown" or one.returned is None or one.returned >= other.called:
                 return f"{one} had not returned before {other} was called"
         for (one,) in self.found("returned", r"% returned (?=[^;:]*)"):
-            if f"{words.sentence(one)}" not in self.text:
+            if f"{format.sentence(one)}" not in self.text:
                 return f"{one} returned something else"
         for (one,) in self.found("only wrote", r"which only % wrote"):
             if [o.number for o in self._writers(one)] != [one.number]:
@@ -50,19 +50,19 @@ class Argument:
             self.told["never written"] += 1
             accused = self._accused()
             writers = [
-                o for o in self.by_number.values() if o.f in ("write", "cas") and o not in accused and words.changes(o)
+                o for o in self.by_number.values() if o.f in ("write", "cas") and o not in accused and format.changes(o)
             ]
-            if any(words.shown(o.value) == value for o in writers):
+            if any(format.shown(o.value) == value for o in writers):
                 return f"{value} was written"
         for value in re.findall(r"nothing ever appended ([^:;]+)", self.text):
             self.told["never appended"] += 1
-            if any(o.f == "append" and words.shown(o.value) == value for o in self.by_number.values()):
+            if any(o.f == "append" and format.shown(o.value) == value for o in self.by_number.values()):
                 return f"{value} was appended"
         return self._of_others()
 
     def _writers(self, one: Operation) -> list[Operation]:
-        same = [o for o in self.by_number.values() if o.f in ("write", "cas") and words.changes(o)]
-        return [o for o in same if words.shown(o.value) == words.shown(one.value)]
+        same = [o for o in self.by_number.values() if o.f in ("write", "cas") and format.changes(o)]
+        return [o for o in same if format.shown(o.value) == format.shown(one.value)]
 
     def _accused(self) -> list[Operation]:
         return [self.by_number[number] for number in self.core]
@@ -90,6 +90,6 @@ def test_each_clause_of_an_argument_is_true(model: Model) -> None:
             violated += 1
             wrong = argument.untrue()
             assert wrong is None, f"{wrong}\n{answer.argument}\n" + "\n".join(map(str, history))
-            assert all(words.name(operation) in answer.argument for operation in answer.core), answer
+            assert all(format.name(operation) in answer.argument for operation in answer.core), answer
             told += argument.told
     assert violated > 200 and told["before"] > 20 and told["returned"] > 100, (violated, told)

@@ -20,12 +20,12 @@ from typing import NamedTuple, TypeVar
 
 from raft_chaos.invariants.events import Event
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.machine import Command, Machine, encode_command
-from raft_chaos.raft.messages import Append, Entry, HardState, Message, Record, Recovered
-from raft_chaos.raft.pending import Write
-from raft_chaos.raft.replica import Output, Replica, Reply
-from raft_chaos.raft.timing import Timing
-from raft_chaos.raft.wal import fold
+from raft_chaos.raft.replica.machine import Command, Machine, encode_command
+from raft_chaos.raft.replica.replica import Output, Replica, Reply
+from raft_chaos.raft.state.messages import Append, Entry, HardState, Message, Record, Recovered
+from raft_chaos.raft.state.pending import Write
+from raft_chaos.raft.state.timing import Timing
+from raft_chaos.raft.storage.wal import fold
 
 SomeEvent = TypeVar("SomeEvent", bound=Event)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import aiohttp
 
-from raft_chaos.raft.node import Node, NodeConfig, Parts
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.server.node import Node, NodeConfig, Parts
+from raft_chaos.raft.state.timing import Timing
 
 HOST = "127.0.0.1"
 TIMING = Timing(150_000, 300_000, 30_000)

@@ -12,7 +12,7 @@ from cluster import Cluster, Packet, Server, command
 
 from raft_chaos.invariants.events import EntryApplied, Event
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 
 class Safety:

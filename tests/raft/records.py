@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from raft_chaos.raft.messages import (
+from raft_chaos.raft.state.messages import (
     Append,
     AppendEntries,
     AppendEntriesReply,

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from records import MESSAGES, NAMES, NUMBERS
 
-from raft_chaos.raft.codec import (
+from raft_chaos.raft.network.codec import (
     LENGTH_BYTES,
     MAX_FRAME,
     Envelope,
@@ -21,7 +21,7 @@ from raft_chaos.raft.codec import (
     decode_hello,
     encode_frame,
 )
-from raft_chaos.raft.messages import AppendEntries, Entry, Message
+from raft_chaos.raft.state.messages import AppendEntries, Entry, Message
 
 HELLOS = st.builds(Hello, st.integers(0, 99), NAMES, NAMES, NUMBERS, NAMES)
 NESTED = b"\x92\x01" + b"\x95\xa3rvr\x01\xc3\x01" + b"\x91" * 50_000 + b"\x90"

@@ -7,9 +7,9 @@ from cluster import Cluster, Server, command, entries
 
 from raft_chaos.invariants.events import CommitAdvanced, EntryApplied
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.machine import Result
-from raft_chaos.raft.messages import AppendEntries, AppendEntriesReply, RequestVoteReply
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.replica.machine import Result
+from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, RequestVoteReply
+from raft_chaos.raft.state.timing import Timing
 
 A, B = command("a"), command("b")
 

@@ -8,7 +8,7 @@ import pytest
 from cluster import TIMING, Cluster, Server, command, entries
 
 from raft_chaos.invariants.events import RoleChanged, VoteGranted
-from raft_chaos.raft.messages import (
+from raft_chaos.raft.state.messages import (
     AppendEntries,
     AppendEntriesReply,
     Entry,
@@ -17,7 +17,7 @@ from raft_chaos.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 
 def candidate(*, log: Sequence[Entry] = (), peers: Sequence[str] = ("n2", "n3")) -> Server:

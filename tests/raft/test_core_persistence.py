@@ -17,7 +17,7 @@ from raft_chaos.invariants.events import (
     Started,
     VoteGranted,
 )
-from raft_chaos.raft.messages import (
+from raft_chaos.raft.state.messages import (
     Append,
     AppendEntries,
     AppendEntriesReply,

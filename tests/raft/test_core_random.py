@@ -9,7 +9,7 @@ from random_schedule import RandomSchedule
 
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.messages import HardState, RequestVote
+from raft_chaos.raft.state.messages import HardState, RequestVote
 
 STEPS = 2_000
 

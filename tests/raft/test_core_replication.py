@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from cluster import TIMING, Cluster, Server, command, entries
 
-from raft_chaos.raft.messages import AppendEntries, AppendEntriesReply, Entry, RequestVoteReply
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, Entry, RequestVoteReply
+from raft_chaos.raft.state.timing import Timing
 
 Terms = tuple[int, ...]
 A, B, C = command("a"), command("b"), command("c")

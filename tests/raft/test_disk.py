@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from raft_chaos.raft.disk import Disk, FaultDisk, MemoryDisk, OsDisk
+from raft_chaos.raft.storage.disk import Disk, FaultDisk, MemoryDisk, OsDisk
 
 
 @pytest.fixture(params=["memory", "os", "fault over memory", "fault over os"])

@@ -10,20 +10,20 @@ from random import Random
 import pytest
 
 from raft_chaos.invariants.events import MessageReceived, Started, decode
-from raft_chaos.raft import host as host_module
-from raft_chaos.raft.codec import PROTOCOL_VERSION, Hello
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.disk import Disk, MemoryDisk, OsDisk
-from raft_chaos.raft.host import EventFile, LiveHost, NotLeaderError
-from raft_chaos.raft.inputs import Persisted, Received, Submitted
-from raft_chaos.raft.journal import Journal, JournalRecord, Start, Turn, read_journal
-from raft_chaos.raft.machine import Command, Machine, encode_command
-from raft_chaos.raft.messages import RequestVote
-from raft_chaos.raft.node import run_event_loop
-from raft_chaos.raft.replica import Replica
-from raft_chaos.raft.timing import Timing
-from raft_chaos.raft.transport import Transport
-from raft_chaos.raft.wal import Identity, WriteAheadLog
+from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
+from raft_chaos.raft.network.transport import Transport
+from raft_chaos.raft.replica.inputs import Persisted, Received, Submitted
+from raft_chaos.raft.replica.machine import Command, Machine, encode_command
+from raft_chaos.raft.replica.replica import Replica
+from raft_chaos.raft.server import host as host_module
+from raft_chaos.raft.server.host import EventFile, LiveHost, NotLeaderError
+from raft_chaos.raft.server.node import run_event_loop
+from raft_chaos.raft.state.messages import RequestVote
+from raft_chaos.raft.state.timing import Timing
+from raft_chaos.raft.storage.disk import Disk, MemoryDisk, OsDisk
+from raft_chaos.raft.storage.journal import Journal, JournalRecord, Start, Turn, read_journal
+from raft_chaos.raft.storage.wal import Identity, WriteAheadLog
 
 WAIT_S = 20.0
 

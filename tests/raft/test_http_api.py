@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from nodes import HOST, TIMING, WAIT_S, Nodes
 
-from raft_chaos.raft import http_api
-from raft_chaos.raft.codec import PROTOCOL_VERSION, Hello
-from raft_chaos.raft.http_api import parse_request
-from raft_chaos.raft.messages import RequestVote
-from raft_chaos.raft.node import run_event_loop
-from raft_chaos.raft.timing import Timing
-from raft_chaos.raft.transport import Transport
+from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
+from raft_chaos.raft.network.transport import Transport
+from raft_chaos.raft.server import http_api
+from raft_chaos.raft.server.http_api import parse_request
+from raft_chaos.raft.server.node import run_event_loop
+from raft_chaos.raft.state.messages import RequestVote
+from raft_chaos.raft.state.timing import Timing
 
 QUICK = Timing(20_000, 40_000, 5_000)
 NEVER = Timing(3_600_000_000, 3_600_000_000, 30_000)

@@ -10,9 +10,14 @@ from hypothesis import strategies as st
 from records import MESSAGES, NAMES, NUMBERS, RECORDS
 
 from raft_chaos.invariants.events import CommitAdvanced
-from raft_chaos.raft.framing import frame
-from raft_chaos.raft.inputs import Input, Persisted, Received, Submitted, Ticked
-from raft_chaos.raft.journal import (
+from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked
+from raft_chaos.raft.replica.machine import Result
+from raft_chaos.raft.replica.replica import Output, Reply
+from raft_chaos.raft.state.messages import Append, Entry, HardState, RequestVote, RequestVoteReply
+from raft_chaos.raft.state.pending import Write
+from raft_chaos.raft.state.timing import Timing
+from raft_chaos.raft.storage.framing import frame
+from raft_chaos.raft.storage.journal import (
     DIGEST_BYTES,
     MAGIC,
     ClockChanged,
@@ -24,11 +29,6 @@ from raft_chaos.raft.journal import (
     digest_of,
     read_journal,
 )
-from raft_chaos.raft.machine import Result
-from raft_chaos.raft.messages import Append, Entry, HardState, RequestVote, RequestVoteReply
-from raft_chaos.raft.pending import Write
-from raft_chaos.raft.replica import Output, Reply
-from raft_chaos.raft.timing import Timing
 
 INPUTS: st.SearchStrategy[Input] = st.one_of(
     st.builds(Received, NAMES, NUMBERS, NUMBERS, MESSAGES, NUMBERS),

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft_chaos.raft.machine import Command, Machine, Operation, Result, decode_command, encode_command, parse_command
+from raft_chaos.raft.replica.machine import (
+    Command,
+    Machine,
+    Operation,
+    Result,
+    decode_command,
+    encode_command,
+    parse_command,
+)
 
 KEYS = st.sampled_from(["x", "y", "z"])
 VALUES = st.sampled_from(["", "1", "2", "a b", "é"])

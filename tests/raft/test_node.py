@@ -20,10 +20,10 @@ from raft_chaos.invariants.events import (
     decode,
 )
 from raft_chaos.invariants.judge import Judge
-from raft_chaos.raft.disk import FaultDisk, FolderInUseError
-from raft_chaos.raft.node import Node, Parts, run_event_loop
-from raft_chaos.raft.timing import Timing
-from raft_chaos.raft.wal import CorruptLogError
+from raft_chaos.raft.server.node import Node, Parts, run_event_loop
+from raft_chaos.raft.state.timing import Timing
+from raft_chaos.raft.storage.disk import FaultDisk, FolderInUseError
+from raft_chaos.raft.storage.wal import CorruptLogError
 
 QUICK = Timing(20_000, 40_000, 5_000)
 

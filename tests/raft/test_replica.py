@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cluster import Server
 
-from raft_chaos.raft.machine import Command, encode_command
-from raft_chaos.raft.replica import Reply
+from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.raft.replica.replica import Reply
 
 
 def leading(server: Server) -> Server:

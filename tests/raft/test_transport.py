@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from raft_chaos.raft.codec import LENGTH_BYTES, MAX_FRAME, PROTOCOL_VERSION, Envelope, Hello, encode_frame
-from raft_chaos.raft.messages import Message, RequestVote
-from raft_chaos.raft.node import run_event_loop
-from raft_chaos.raft.transport import Transport
+from raft_chaos.raft.network.codec import LENGTH_BYTES, MAX_FRAME, PROTOCOL_VERSION, Envelope, Hello, encode_frame
+from raft_chaos.raft.network.transport import Transport
+from raft_chaos.raft.server.node import run_event_loop
+from raft_chaos.raft.state.messages import Message, RequestVote
 
 Arrived = tuple[str, int, int, Message]
 HOST = "127.0.0.1"

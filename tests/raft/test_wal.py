@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import RECORDS, written_batches
 
-from raft_chaos.raft.disk import FaultDisk, FolderInUseError, MemoryDisk, OsDisk
-from raft_chaos.raft.messages import Append, Entry, HardState, Record, Recovered, Truncate
-from raft_chaos.raft.wal import (
+from raft_chaos.raft.state.messages import Append, Entry, HardState, Record, Recovered, Truncate
+from raft_chaos.raft.storage.disk import FaultDisk, FolderInUseError, MemoryDisk, OsDisk
+from raft_chaos.raft.storage.wal import (
     FILE,
     IDENTITY,
     MAGIC,

@@ -9,8 +9,8 @@ from told import Told
 
 from raft_chaos.invariants.events import HARNESS, FaultHealed, MessageSent, PhaseStarted, RunEnded
 from raft_chaos.invariants.verdict import Violation
-from raft_chaos.reports.mermaid import escape, mermaid
-from raft_chaos.reports.story import tell
+from raft_chaos.reports.story.mermaid import escape, mermaid
+from raft_chaos.reports.story.story import tell
 from raft_chaos.reports.text import fenced
 
 HOSTILE = 'end; #quot; "x": %% a->>b {c} <b>d</b> @{e} `f`\n\x1b[2J note\u202e'

@@ -10,9 +10,9 @@ import sample_runs as sample
 from raft_chaos.invariants.events import FaultHealed, RoleChanged, VoteGranted
 from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.invariants.verdict import Verdict, Violation
-from raft_chaos.reports.model import RunReport, build
-from raft_chaos.reports.pages import text_page
-from raft_chaos.reports.violations import witness_lines
+from raft_chaos.reports.facts.violations import witness_lines
+from raft_chaos.reports.run.model import RunReport, build
+from raft_chaos.reports.run.pages import text_page
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from junitparser import Error, Failure, JUnitXml, Skipped
 from raft_chaos.invariants.events import Event, FaultInjected, RoleChanged
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import Verdict, Violation
-from raft_chaos.reports import github
-from raft_chaos.reports.model import build
-from raft_chaos.reports.pages import text_page
+from raft_chaos.reports.formats import github
+from raft_chaos.reports.run.model import build
+from raft_chaos.reports.run.pages import text_page
 from raft_chaos.reports.write import FILE_OF, render, render_campaign, render_report, write_reports
 
 

@@ -7,13 +7,12 @@ from collections.abc import Iterable
 
 import pytest
 
-from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
 from raft_chaos.chaos.run.settings import Settings
-from raft_chaos.chaos.run.sim.world import run_seed
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.invariants.verdict import Outcome
-from raft_chaos.raft.timing import Timing
-from raft_chaos.reports.seeds import HAPPENED, SeedTotals, seeds_document, seeds_markdown, seeds_text
+from raft_chaos.raft.state.timing import Timing
+from raft_chaos.reports.campaign.seeds import HAPPENED, SeedTotals, seeds_document, seeds_markdown, seeds_text
 
 
 def result(seed: int, verdict: Outcome = "valid", **more: object) -> SeedResult:

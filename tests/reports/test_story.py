@@ -25,8 +25,8 @@ from raft_chaos.invariants.events import (
 )
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.verdict import Violation
-from raft_chaos.reports.past import Item, causal_past, message_id
-from raft_chaos.reports.story import FEW_LINES, MOST_LINES, Story, document, tell, text
+from raft_chaos.reports.story.happens_before import Item, causal_past, message_id
+from raft_chaos.reports.story.story import FEW_LINES, MOST_LINES, Story, document, tell, text
 
 LONG = 30
 """Rounds of heartbeats after which a past is no longer told as a whole."""

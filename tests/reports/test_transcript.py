@@ -30,7 +30,7 @@ from raft_chaos.invariants.events import (
     VoteGranted,
 )
 from raft_chaos.invariants.history import Op
-from raft_chaos.reports.transcript import line, transcript
+from raft_chaos.reports.event_lines import line, transcript
 
 AT_US = 1_204_317
 DIGEST = "9f3a01c2d4e5f607"

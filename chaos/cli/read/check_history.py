@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from raft_chaos.chaos.cli.common import fail
-from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability import format
 from raft_chaos.invariants.linearizability.check import Compared, check_with_order
 from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Answer, Model, Operation
 from raft_chaos.invariants.linearizability.readers.aborted import aborted_read
@@ -65,7 +65,7 @@ def check_history(
             picture.write_text(PICTURES[picture.suffix](shown), encoding="utf-8")
         except OSError as error:
             trouble = f"--picture: {picture} cannot be written ({error.strerror})"
-    finding = words.against_the_log(compared.disagreement.reason) if compared.disagreement is not None else ""
+    finding = format.against_the_log(compared.disagreement.reason) if compared.disagreement is not None else ""
     if as_json:
         asked = {"verdict": answer.verdict, "history": str(file), "format": used, "model": judged_by}
         document = asked | _document(history, answer, finding)
@@ -112,7 +112,7 @@ def _count(number: int, one: str, many: str) -> str:
 
 
 def _print_answer(answer: Answer, shown: Window | None) -> None:
-    where = "" if answer.key is None else visible(f" on key {words.shown(answer.key)}")
+    where = "" if answer.key is None else visible(f" on key {format.shown(answer.key)}")
     if shown is not None:
         print(f"\nThese operations{where} have no order that real time and the model allow:\n")
         print("\n".join(timeline(shown, _columns(), by_line=True)))
@@ -124,7 +124,7 @@ def _print_answer(answer: Answer, shown: Window | None) -> None:
     elif answer.verdict == "unknown":
         print(f"given up{where} after {answer.steps} steps")
     if answer.others:
-        keys = ", ".join(map(words.shown, answer.others[:MOST_KEYS]))
+        keys = ", ".join(map(format.shown, answer.others[:MOST_KEYS]))
         more = f" and {len(answer.others) - MOST_KEYS} more" if len(answer.others) > MOST_KEYS else ""
         print(f"{_wrapped(f'also violated, as shows without a search: {keys}{more}')}\n")
 

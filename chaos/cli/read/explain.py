@@ -24,9 +24,9 @@ from raft_chaos.chaos.run.settings import program
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.invariants.verdict import EXIT_UNKNOWN, Verdict, Violation, overall
-from raft_chaos.reports.mermaid import mermaid
-from raft_chaos.reports.past import Item
-from raft_chaos.reports.story import Story, document, tell, text, wrapped
+from raft_chaos.reports.story.happens_before import Item
+from raft_chaos.reports.story.mermaid import mermaid
+from raft_chaos.reports.story.story import Story, document, tell, text, wrapped
 from raft_chaos.reports.text import fenced, visible
 
 WIDEST = 100

@@ -15,8 +15,8 @@ from raft_chaos.chaos.cli.read.check import RunPath, known_nodes
 from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.invariants.trace import KINDS, Difference, Relation, concerned, digest, first_difference, kind_of
 from raft_chaos.invariants.verdict import EXIT_VALID, EXIT_VIOLATED
+from raft_chaos.reports.event_lines import line, transcript
 from raft_chaos.reports.text import US_PER_S, count, json_value, visible
-from raft_chaos.reports.transcript import line, transcript
 
 EXIT_EQUAL, EXIT_DIFFERENT = EXIT_VALID, EXIT_VIOLATED
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Commands that make a failure happen again: `replay`, `shrink`, `repro`."""

@@ -16,7 +16,8 @@ from raft_chaos.chaos.replay.result import ReplayError
 from raft_chaos.chaos.run.settings import EXECUTION, new_run_dir, program
 from raft_chaos.chaos.run.sim.recorder import Recorder
 from raft_chaos.chaos.run.sim.world import prepare
-from raft_chaos.chaos.schedule.data import ScheduleError, load
+from raft_chaos.chaos.schedule.data import ScheduleError
+from raft_chaos.chaos.schedule.file import load
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
 from raft_chaos.invariants.verdict import EXIT_CODE, overall
 from raft_chaos.reports.text import count, visible

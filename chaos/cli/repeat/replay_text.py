@@ -14,8 +14,8 @@ from raft_chaos.chaos.replay.simulated import SimReplay
 from raft_chaos.chaos.replay.violation import Reached, Reported
 from raft_chaos.invariants.events import decode
 from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.reports.event_lines import line
 from raft_chaos.reports.text import US_PER_S, count, json_value, visible
-from raft_chaos.reports.transcript import line
 
 Document = dict[str, Any]
 

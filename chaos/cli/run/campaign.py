@@ -25,16 +25,15 @@ from rich.text import Text
 
 from raft_chaos.chaos.campaign.campaign import WINDOW_PER_JOB, Campaign, RunSeed, SeedEnd
 from raft_chaos.chaos.campaign.file import CampaignError, SeedFailed, seed_ranges
-from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
 from raft_chaos.chaos.cli.common import fail, say
 from raft_chaos.chaos.processes.worker_pool import WorkerPool
 from raft_chaos.chaos.run.settings import Settings, World
-from raft_chaos.chaos.run.sim.world import run_seed
 from raft_chaos.invariants.rundir import RunDir
-from raft_chaos.reports.github import publish
-from raft_chaos.reports.json_report import dumps
-from raft_chaos.reports.model import build
-from raft_chaos.reports.seeds import SeedTotals, seeds_document, seeds_markdown, seeds_text
+from raft_chaos.reports.campaign.seeds import SeedTotals, seeds_document, seeds_markdown, seeds_text
+from raft_chaos.reports.formats.github import publish
+from raft_chaos.reports.formats.json import dumps
+from raft_chaos.reports.run.model import build
 
 RUN_ONE: dict[World, RunSeed] = {"sim": run_seed}
 """The worlds in which many seeds can run at once, and how one is run in each."""

@@ -18,11 +18,11 @@ from raft_chaos.chaos.cli.common import fail, parse_address, parse_range_ms, say
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.targets.raft_process import node_main
 from raft_chaos.invariants.verdict import EXIT_HARNESS
-from raft_chaos.raft.disk import FolderInUseError
-from raft_chaos.raft.host import monotonic_us
-from raft_chaos.raft.node import EXIT_REFUSED, Node, NodeConfig, Parts, run_event_loop
-from raft_chaos.raft.timing import Timing
-from raft_chaos.raft.wal import CorruptLogError
+from raft_chaos.raft.server.host import monotonic_us
+from raft_chaos.raft.server.node import EXIT_REFUSED, Node, NodeConfig, Parts, run_event_loop
+from raft_chaos.raft.state.timing import Timing
+from raft_chaos.raft.storage.disk import FolderInUseError
+from raft_chaos.raft.storage.wal import CorruptLogError
 
 START_TIMEOUT_S = 20.0
 RESTART_AFTER_S = 3.0

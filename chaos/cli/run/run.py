@@ -33,8 +33,8 @@ from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.generate import drawn
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import EXIT_CODE, overall
-from raft_chaos.reports.github import publish
-from raft_chaos.reports.model import build
+from raft_chaos.reports.formats.github import publish
+from raft_chaos.reports.run.model import build
 from raft_chaos.reports.write import PICTURE, Format, render, render_campaign, write_reports
 
 

@@ -30,8 +30,8 @@ from raft_chaos.chaos.run.settings import Settings, program
 from raft_chaos.invariants.rundir import RunDirError
 from raft_chaos.invariants.trace import Difference
 from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_UNKNOWN, EXIT_VALID, EXIT_VIOLATED
-from raft_chaos.reports.json_report import dumps
-from raft_chaos.reports.seeds import HAPPENED
+from raft_chaos.reports.campaign.seeds import HAPPENED
+from raft_chaos.reports.formats.json import dumps
 from raft_chaos.reports.tables import Column, Table, text_table
 from raft_chaos.reports.text import visible
 

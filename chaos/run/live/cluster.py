@@ -16,7 +16,7 @@ import psutil
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient
 from raft_chaos.chaos.run.live.watcher import Watcher
-from raft_chaos.chaos.targets.target import Launch, Running, Target, TargetError, tail
+from raft_chaos.chaos.targets.protocol import Launch, Running, Target, TargetError, tail
 from raft_chaos.invariants.events import (
     HARNESS,
     HarnessEvent,

@@ -32,13 +32,14 @@ from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient, ProxyErro
 from raft_chaos.chaos.run.live.network.rules import LinkFaults
 from raft_chaos.chaos.run.live.status import poll_status
 from raft_chaos.chaos.run.live.watcher import Watcher
-from raft_chaos.chaos.schedule.data import Operation, Schedule, save
-from raft_chaos.chaos.targets.target import Target
+from raft_chaos.chaos.schedule.data import Operation, Schedule
+from raft_chaos.chaos.schedule.file import save
+from raft_chaos.chaos.targets.protocol import Target
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, Phase, PhaseStarted, RunEnded, encode
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import Violation
-from raft_chaos.raft.host import monotonic_us
+from raft_chaos.raft.server.host import monotonic_us
 
 SAMPLE_S = 1.0
 WATCH_S = 0.02

@@ -17,7 +17,7 @@ import msgspec
 
 from raft_chaos.chaos.faults.actions import Failpoint
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig
-from raft_chaos.raft.replica import Reply
+from raft_chaos.raft.replica.replica import Reply
 
 READ_AT_ONCE = 1 << 16
 LENGTH_BYTES = 4

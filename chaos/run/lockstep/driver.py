@@ -37,11 +37,11 @@ from raft_chaos.chaos.run.lockstep.control import (
 )
 from raft_chaos.chaos.run.lockstep.gate import PATIENCE_S, DivergenceError, Gate
 from raft_chaos.chaos.run.lockstep.node_process import node_main
+from raft_chaos.chaos.run.nodes.driver import DriverError, NodeDiedError
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
-from raft_chaos.chaos.run.sim.cluster import DriverError, NodeDiedError
 from raft_chaos.invariants.events import AnyEvent
 from raft_chaos.invariants.rundir import RunDir
-from raft_chaos.raft.node import EXIT_CRASHED
+from raft_chaos.raft.server.node import EXIT_CRASHED
 
 _A = TypeVar("_A", Report, Up, ClockChanged, Crashed)
 

@@ -18,8 +18,8 @@ from collections import deque
 
 import msgspec
 
-from raft_chaos.chaos.run.sim.cluster import DriverError
-from raft_chaos.raft.codec import LENGTH_BYTES, FrameBuffer, FrameError, decode_hello
+from raft_chaos.chaos.run.nodes.driver import DriverError
+from raft_chaos.raft.network.codec import LENGTH_BYTES, FrameBuffer, FrameError, decode_hello
 
 PATIENCE_S = 20.0
 """How long anything real may take that the scheduler waits for; only a fault reaches it."""

@@ -36,15 +36,15 @@ from raft_chaos.chaos.run.lockstep.control import (
     Up,
     decode_order,
 )
+from raft_chaos.chaos.run.nodes.driver import obituary
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
-from raft_chaos.chaos.run.sim.cluster import obituary
 from raft_chaos.invariants.events import encode
-from raft_chaos.raft.codec import PROTOCOL_VERSION, Hello
-from raft_chaos.raft.disk import OsDisk
-from raft_chaos.raft.host import EventFile
-from raft_chaos.raft.journal import Journal
-from raft_chaos.raft.messages import Message
-from raft_chaos.raft.node import Parts, crash_on_any_error, run_event_loop
+from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
+from raft_chaos.raft.server.host import EventFile
+from raft_chaos.raft.server.node import Parts, crash_on_any_error, run_event_loop
+from raft_chaos.raft.state.messages import Message
+from raft_chaos.raft.storage.disk import OsDisk
+from raft_chaos.raft.storage.journal import Journal
 
 log = logging.getLogger("chaos.lockstep")
 

@@ -9,7 +9,7 @@ from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.run.sim.world import finish, prepare
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.invariants.rundir import RunDir, RunInfo
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 
 def run_lockstep(

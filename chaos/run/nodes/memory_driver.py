@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode
-from raft_chaos.raft.disk import MemoryDisk
-from raft_chaos.raft.node import Parts
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.storage.disk import MemoryDisk
 
 _recovery_log = logging.getLogger("raft.wal")
 

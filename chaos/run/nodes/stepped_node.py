@@ -21,14 +21,14 @@ from msgspec.structs import replace
 from raft_chaos.chaos.faults.actions import Failpoint
 from raft_chaos.chaos.run.nodes.node_clock import NodeClock
 from raft_chaos.invariants.events import EntryApplied, Event, MessageReceived, MessageSent
-from raft_chaos.raft.disk import Disk
-from raft_chaos.raft.inputs import Input, Persisted, Received, Submitted, Ticked, apply
-from raft_chaos.raft.journal import Start
-from raft_chaos.raft.messages import Message
-from raft_chaos.raft.node import Parts, make_replica
-from raft_chaos.raft.replica import Output, Reply
-from raft_chaos.raft.timing import Timing
-from raft_chaos.raft.wal import FILE, Identity
+from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked, apply
+from raft_chaos.raft.replica.replica import Output, Reply
+from raft_chaos.raft.server.node import Parts, make_replica
+from raft_chaos.raft.state.messages import Message
+from raft_chaos.raft.state.timing import Timing
+from raft_chaos.raft.storage.disk import Disk
+from raft_chaos.raft.storage.journal import Start
+from raft_chaos.raft.storage.wal import FILE, Identity
 
 
 class StepReport(msgspec.Struct):
@@ -65,7 +65,7 @@ class StepConfig(msgspec.Struct, frozen=True):
 
 
 class Witness(Protocol):
-    """Who is told what a node takes and what comes of it, before any of it is carried out: its `raft.journal.Journal`.
+    """Who is told what a node takes and what comes of it, before any of it is carried out: its journal.
 
     The output is the replica's own, in the time of the node's clock.
     """

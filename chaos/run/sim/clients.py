@@ -15,8 +15,8 @@ from raft_chaos.chaos.run.sim.cluster import VirtualCluster
 from raft_chaos.chaos.run.sim.draws import Draws
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
 from raft_chaos.chaos.schedule.data import Operation
-from raft_chaos.raft.machine import Command, Result, encode_command
-from raft_chaos.raft.replica import Reply
+from raft_chaos.raft.replica.machine import Command, Result, encode_command
+from raft_chaos.raft.replica.replica import Reply
 
 OPERATION_TIMEOUT_US = round(OPERATION_TIMEOUT_S * 1e6)
 RETRY_US = round(RETRY_S * 1e6)

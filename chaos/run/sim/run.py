@@ -21,8 +21,9 @@ from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST
 from raft_chaos.chaos.run.client_records import History
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.fault_log import FaultBook
+from raft_chaos.chaos.run.nodes.driver import Driver
 from raft_chaos.chaos.run.sim.clients import Requests, VirtualClient
-from raft_chaos.chaos.run.sim.cluster import Driver, VirtualCluster
+from raft_chaos.chaos.run.sim.cluster import VirtualCluster
 from raft_chaos.chaos.run.sim.nemesis import VirtualNemesis
 from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
@@ -30,7 +31,7 @@ from raft_chaos.chaos.run.sim.trace import Trace
 from raft_chaos.chaos.schedule.data import AnchorEvent, Operation, Schedule
 from raft_chaos.invariants.events import HARNESS, Phase, PhaseStarted, RunEnded
 from raft_chaos.invariants.judge import Judge
-from raft_chaos.raft.timing import Timing
+from raft_chaos.raft.state.timing import Timing
 
 RECOVERY_TIMEOUTS = 40
 """Once all is healed, the longest election timeout this many times is the time in which everything owed is owed.

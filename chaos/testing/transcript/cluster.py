@@ -14,19 +14,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any
 
-import msgspec
-
+from raft_chaos.chaos.execution.format import Frame, Step
+from raft_chaos.chaos.run.nodes.driver import obituary
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
-from raft_chaos.chaos.run.sim.cluster import obituary
 from raft_chaos.chaos.schedule.streams import stream_seed
 from raft_chaos.invariants.events import HARNESS, Event, NodeExited, NodeKilled, NodeLaunched
 from raft_chaos.invariants.judge import Judge
-from raft_chaos.raft.disk import Disk, MemoryDisk
-from raft_chaos.raft.machine import Command, encode_command
-from raft_chaos.raft.messages import Append, Entry, HardState, Message, Record
-from raft_chaos.raft.node import Parts
-from raft_chaos.raft.timing import Timing
-from raft_chaos.raft.wal import FILE, Identity, WriteAheadLog, decode_records
+from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.messages import Append, Entry, HardState
+from raft_chaos.raft.state.timing import Timing
+from raft_chaos.raft.storage.disk import Disk, MemoryDisk
+from raft_chaos.raft.storage.wal import FILE, Identity, WriteAheadLog, decode_records
 
 # A torn tail is cut with a line in the log of the server; here the step says it.
 logging.getLogger("raft").addHandler(logging.NullHandler())
@@ -38,40 +37,6 @@ MAX_STEPS = 10_000
 
 class NotPossibleError(Exception):
     """What was asked for cannot be done to the cluster as it is now; says why."""
-
-
-class Frame(msgspec.Struct, frozen=True):
-    """A message on its way. Two frames may be the same message: the network may repeat it."""
-
-    sender: str
-    sender_inc: int
-    number: int
-    to: str
-    message: Message
-    sent_us: int
-
-    @property
-    def link(self) -> tuple[str, str]:
-        return self.sender, self.to
-
-
-class Step(msgspec.Struct):
-    """One input to one node and what came of it.
-
-    `received` is the frame that came in, or `input` says in words what did. `written` are the records of the write that
-    began; `lost` are the frames that it sent into a cut, or that found it down. `report` None: the node is down, and
-    `end` says why.
-    """
-
-    node: str
-    at_us: int
-    input: str = ""
-    received: Frame | None = None
-    report: StepReport | None = None
-    sent: list[Frame] = []
-    lost: list[Frame] = []
-    written: list[Record] = []
-    end: str = ""
 
 
 class HandDrivenCluster:

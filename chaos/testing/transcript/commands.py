@@ -10,9 +10,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from raft_chaos.chaos.execution import format
+from raft_chaos.chaos.execution.format import Frame, Step
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
-from raft_chaos.chaos.testing.transcript.cluster import Frame, HandDrivenCluster, NotPossibleError, Step
-from raft_chaos.raft.timing import Timing
+from raft_chaos.chaos.testing.transcript.cluster import HandDrivenCluster, NotPossibleError
+from raft_chaos.raft.state.timing import Timing
 
 ELECTION_TIMEOUT_US = (150_000, 300_000)
 HEARTBEAT_US = 50_000

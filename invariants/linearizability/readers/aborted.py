@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raft_chaos.invariants.linearizability import words
+from raft_chaos.invariants.linearizability import format
 from raft_chaos.invariants.linearizability.operations import Answer, Operation
 from raft_chaos.invariants.linearizability.readers.history_file import Failure, ReadHistory
 
@@ -16,13 +16,13 @@ def aborted_read(history: ReadHistory, answer: Answer) -> str:
     for failure in history.failures:
         if failure.key == saw.key and failure.place.called_line < over and _accused(history, saw, failure):
             lines = f"lines {failure.place.called_line} and {failure.place.returned_line}"
-            return f"an aborted read: the {failure.f} of {words.shown(failure.value)} in {lines} had failed"
+            return f"an aborted read: the {failure.f} of {format.shown(failure.value)} in {lines} had failed"
     return ""
 
 
 def _accused(history: ReadHistory, saw: Operation, failure: Failure) -> bool:
     """Whether it saw what the failed operation would have made, more often than others made it."""
-    value = words.observed(saw)
+    value = format.observed(saw)
     if failure.f == "append" and isinstance(value, list | tuple):
         made = sum(o.f == "append" and o.key == saw.key and o.value == failure.value for o in history.operations)
         return bool(sum(token == failure.value for token in value) > made)

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from raft_chaos.invariants.linearizability.operations import NOT_TOLD
 from raft_chaos.invariants.linearizability.readers.edn import Keyword, Tagged, forms, keyword, shown
+from raft_chaos.invariants.linearizability.readers.event_order import Unit
 from raft_chaos.invariants.linearizability.readers.history_file import HistoryError, decoded
-from raft_chaos.invariants.linearizability.readers.moments import Unit
 from raft_chaos.invariants.linearizability.readers.pairing import Ending, Pairing
 
 PROCESS, TYPE, F, KEY, VALUE, TIME, INDEX = map(keyword, ("process", "type", "f", "key", "value", "time", "index"))

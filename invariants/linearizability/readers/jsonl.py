@@ -19,8 +19,8 @@ import msgspec
 
 from raft_chaos.invariants.history import Op, OpFunction, Value, decode
 from raft_chaos.invariants.linearizability.operations import Function, Model
+from raft_chaos.invariants.linearizability.readers.event_order import Unit
 from raft_chaos.invariants.linearizability.readers.history_file import HistoryError, ReadHistory, shown
-from raft_chaos.invariants.linearizability.readers.moments import Unit
 from raft_chaos.invariants.linearizability.readers.pairing import Paired, Pairing
 
 MICROSECONDS = Unit("us", 1_000_000)

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from raft_chaos.invariants.linearizability.operations import Function, Operation, Status
+from raft_chaos.invariants.linearizability.readers.event_order import NO_CLOCK, Moment, Moments, Unit
 from raft_chaos.invariants.linearizability.readers.history_file import Failure, HistoryError, Place, ReadHistory, shown
-from raft_chaos.invariants.linearizability.readers.moments import NO_CLOCK, Moment, Moments, Unit
 
 Ending = Literal["ok", "fail", "info"]
 

@@ -1,0 +1,87 @@
+"""A schedule as a file of JSON lines: the header, faults, operations.
+
+`load` refuses, with file and line, what cannot be obeyed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from raft_chaos.chaos.schedule.check import check_fault, check_header, check_operation
+from raft_chaos.chaos.schedule.data import SCHEDULE_SCHEMA, Entry, Fault, Header, Operation, Schedule, ScheduleError
+
+_encoder = msgspec.json.Encoder()
+
+
+_decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
+
+
+class _FirstLine(msgspec.Struct):
+    """What every version's header has: enough to refuse a newer one before its other fields are looked at."""
+
+    kind: str = ""
+    schema: int = 0
+
+
+def save(schedule: Schedule, file: Path) -> None:
+    """Writes the schedule as JSON lines: header, faults, operations."""
+    lines: Iterable[Entry] = [schedule.header, *schedule.faults, *schedule.operations]
+    file.write_bytes(b"".join(_encoder.encode(line) + b"\n" for line in lines))
+
+
+def load(file: Path) -> Schedule:
+    """The schedule of a file: faults in the order of their ids, operations in the order of time.
+
+    Raises ScheduleError for a file that cannot be read and for the first line that cannot be obeyed.
+    """
+    try:
+        lines = file.read_bytes().splitlines()
+    except OSError as error:
+        raise ScheduleError(f"{file}: cannot be read ({error.strerror}); expected a schedule as JSON lines") from None
+    header: Header | None = None
+    faults: dict[str, Fault] = {}
+    operations: dict[str, Operation] = {}
+    for number, line in enumerate(lines or [b""], 1):
+        try:
+            if header is None:
+                header = _header(line)
+            else:
+                _add_entry(line, header, faults, operations)
+        except (ScheduleError, msgspec.MsgspecError) as error:
+            raise ScheduleError(f"{file}:{number}: {error}") from None
+    assert header is not None
+    return Schedule(
+        header=header,
+        faults=sorted(faults.values(), key=lambda fault: fault.id),
+        operations=sorted(operations.values(), key=lambda operation: operation.at_us),
+    )
+
+
+def _add_entry(line: bytes, header: Header, faults: dict[str, Fault], operations: dict[str, Operation]) -> None:
+    entry = _decoder.decode(line)
+    if isinstance(entry, Header):
+        raise ScheduleError("a second header; expected faults and operations after the first line")
+    if entry.id in faults or entry.id in operations:
+        raise ScheduleError(f"id {entry.id!r} is taken by an earlier line; expected one of its own")
+    if isinstance(entry, Fault):
+        check_fault(entry, header)
+        faults[entry.id] = entry
+    else:
+        check_operation(entry, header)
+        operations[entry.id] = entry
+
+
+def _header(line: bytes) -> Header:
+    first = msgspec.json.decode(line, type=_FirstLine) if line else _FirstLine()
+    if first.kind != "schedule":
+        raise ScheduleError('no header; expected the first line to be an object with "kind": "schedule"')
+    if first.schema > SCHEDULE_SCHEMA:
+        raise ScheduleError(
+            f"schema {first.schema} is newer than {SCHEDULE_SCHEMA}, the newest that this version reads"
+        )
+    header = msgspec.json.decode(line, type=Header)
+    check_header(header)
+    return header

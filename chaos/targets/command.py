@@ -1,0 +1,99 @@
+"""Any server that a command line starts, as a target."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from raft_chaos.chaos.processes.supervisor import Child, Supervisor
+from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, Running, TargetError, tail
+
+
+@dataclass(frozen=True)
+class CommandTarget:
+    """Any server started by a command line, in which these are filled in: {node} {http_port} {raft_port} {data}
+    {peers} (name=host:port of the other nodes, with commas) and {incarnation}.
+
+    Raises TargetError for a command line that cannot be filled in, or whose program does not exist.
+    """
+
+    command: str
+
+    name: ClassVar[str] = "command"
+    reports_events: ClassVar[bool] = False
+    can_slow_sync: ClassVar[bool] = False
+    knows_repeated_commands: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        fields = ("node", "incarnation", "http_port", "raft_port", "data", "peers")
+        try:
+            argv = self._argv(dict.fromkeys(fields, ""))
+        except (ValueError, LookupError, AttributeError) as error:
+            raise TargetError(
+                f"{self.command!r} cannot be filled in ({error}); there are {{{'} {'.join(fields)}}}"
+            ) from None
+        if not argv:
+            raise TargetError("expected a command line, got nothing")
+        if shutil.which(argv[0]) is None:
+            raise TargetError(f"there is no program {argv[0]!r} that could be run")
+
+    def _argv(self, fields: Mapping[str, object]) -> list[str]:
+        return [word.format_map(fields) for word in shlex.split(self.command)]
+
+    def start(self, supervisor: Supervisor, launch: Launch) -> Running:
+        folder = launch.run.node(launch.node)
+        data = folder / "data"
+        data.mkdir(parents=True, exist_ok=True)
+        http_port, raft_port = free_port(), free_port()
+        fields = {
+            "node": launch.node,
+            "incarnation": launch.incarnation,
+            "http_port": http_port,
+            "raft_port": raft_port,
+            "data": data,
+            "peers": ",".join(f"{peer}={host}:{port}" for peer, (host, port) in launch.peers.items()),
+        }
+        child = supervisor.start(launch.node, execute, self._argv(fields), stderr=folder / "stderr.log")
+        url = f"http://127.0.0.1:{http_port}"
+        if not _answers(url, child):
+            child.kill()
+            raise TargetError(f"{launch.node} did not answer GET {url}/status: {tail(folder / 'stderr.log')}")
+        return Running(child, url, raft_port)
+
+
+def execute(argv: list[str]) -> None:
+    """Becomes the command. It stays in the process group in which it was started."""
+    try:
+        os.execvp(argv[0], argv)
+    except OSError as error:
+        raise SystemExit(f"cannot run {argv[0]!r}: {error.strerror}") from None
+
+
+def free_port() -> int:
+    """A port that was free a moment ago; a command line leaves no better way to agree on one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _answers(url: str, child: Child) -> bool:
+    """Whether it answers HTTP within the time that a start may take."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and child.is_alive:
+        try:
+            with urllib.request.urlopen(f"{url}/status", timeout=1.0):
+                return True
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            time.sleep(0.02)
+    return False

@@ -1,0 +1,76 @@
+"""What the controller asks of a system under test: a small protocol with optional capabilities.
+
+A target starts one incarnation of one node, in a process group of the harness, and says where clients and peers reach
+it. What it cannot do it does not claim: a target that reports no events is judged by its client history alone, one that
+cannot slow its disk gets no such faults, and one that does not recognise a repeated command is never sent one twice.
+
+Clients speak HTTP to every target: POST /executeCommand and GET /status as the manual of our own node describes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from raft_chaos.chaos.processes.supervisor import Child, Supervisor
+from raft_chaos.invariants.rundir import RunDir
+
+START_TIMEOUT_S = 30.0
+
+
+class TargetError(Exception):
+    """A node of the system under test did not come up: says which, and what it said."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One start of one node. `peers` are the addresses of the links to the other nodes, proxied already."""
+
+    run: RunDir
+    seed: int
+    node: str
+    incarnation: int
+    peers: dict[str, tuple[str, int]]
+    epoch_us: int
+
+
+@dataclass
+class Running:
+    """A node that answers. `raft_port` is where the proxy reaches it; None if it has no links to break."""
+
+    child: Child
+    http_url: str
+    raft_port: int | None
+    control: Connection | None = None
+
+    def slow_sync(self, min_us: int, max_us: int) -> int:
+        """Slows its syncs from now on (0, 0: no more). Returns how many were slowed since the last call."""
+        if self.control is None:
+            return 0
+        try:
+            self.control.send(("slow_sync", (min_us, max_us)))
+            slowed: int = self.control.recv() if self.control.poll(1.0) else 0
+            return slowed
+        except (EOFError, OSError):
+            return 0  # it has been killed meanwhile
+
+
+class Target(Protocol):
+    """A system under test. `start` blocks until the node answers; raises TargetError."""
+
+    name: ClassVar[str]
+    reports_events: ClassVar[bool]
+    can_slow_sync: ClassVar[bool]
+    knows_repeated_commands: ClassVar[bool]
+
+    def start(self, supervisor: Supervisor, launch: Launch) -> Running: ...
+
+
+def tail(file: Path, lines: int = 12) -> str:
+    """The last lines of a text file; "" if there is none."""
+    try:
+        return "\n".join(file.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""

@@ -1,0 +1,55 @@
+"""Our own Raft as a target, or one of its mutants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.schedule.streams import stream_seed
+from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, Running, TargetError, tail
+from raft_chaos.chaos.targets.raft_process import Ready, node_main
+from raft_chaos.raft.server.node import NodeConfig
+from raft_chaos.raft.state.timing import Timing
+
+
+@dataclass(frozen=True)
+class RaftTarget:
+    """Our own Raft, or one of its mutants."""
+
+    timing: Timing
+    mutant: str | None = None
+
+    name: ClassVar[str] = "raft"
+    reports_events: ClassVar[bool] = True
+    can_slow_sync: ClassVar[bool] = True
+    knows_repeated_commands: ClassVar[bool] = True
+
+    def start(self, supervisor: Supervisor, launch: Launch) -> Running:
+        folder = launch.run.node(launch.node)
+        config = NodeConfig(
+            cluster=f"run-{launch.seed}",
+            node=launch.node,
+            peers=launch.peers,
+            data_dir=str(folder / "data"),
+            timing=self.timing,
+            seed=stream_seed(launch.seed, f"timer/{launch.node}/{launch.incarnation}"),
+            incarnation=launch.incarnation,
+            epoch_us=launch.epoch_us,
+            events_file=str(launch.run.node_events(launch.node, launch.incarnation)),
+            journal_file=str(launch.run.node_journal(launch.node, launch.incarnation)),
+            fault_disk=True,
+            commit_timeout_s=2.0,
+        )
+        ours, theirs = supervisor.pipe()
+        stderr = folder / "stderr.log"
+        child = supervisor.start(launch.node, node_main, config, self.mutant, theirs, stderr=stderr)
+        theirs.close()
+        if ours.poll(START_TIMEOUT_S):
+            try:
+                ready: Ready = ours.recv()
+                return Running(child, ready.http_url, ready.raft_port, ours)
+            except EOFError:
+                pass  # it ended instead; what it said is on its stderr
+        child.kill()
+        raise TargetError(f"{launch.node} did not start: {tail(stderr)}")

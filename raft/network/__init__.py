@@ -1,0 +1,1 @@
+"""Frames over TCP: `codec` (a message as bytes), `transport` (the links between nodes)."""

@@ -1,0 +1,61 @@
+"""What a replica is told, as data: one type for each of its input methods.
+
+A run of a node is its start and then its turns: the inputs that it took, and one `advance` after them. `apply` gives
+an input to a replica. Times are those of the node's own clock, in µs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from raft_chaos.raft.replica.replica import Replica
+from raft_chaos.raft.state.messages import Message
+
+
+class Received(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="r"):
+    """The message (sender, sender_inc, number) arrived."""
+
+    sender: str
+    sender_inc: int
+    number: int
+    message: Message
+    now_us: int
+
+
+class Ticked(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="t"):
+    """Its timer fired."""
+
+    now_us: int
+
+
+class Persisted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="p"):
+    """The write that ended with record `lsn` is durable."""
+
+    lsn: int
+    now_us: int
+
+
+class Submitted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="s"):
+    """A client's command (`raft.replica.machine.Command`, encoded) was handed in."""
+
+    command: bytes
+    now_us: int
+
+
+Input: TypeAlias = Received | Ticked | Persisted | Submitted
+
+
+def apply(replica: Replica, given: Input, token: Any = None) -> bool:
+    """Gives the input to the replica; the answer to a command will carry `token`. False: the command was refused."""
+    match given:
+        case Received(sender, _, _, message, now_us):
+            replica.receive(sender, message, now_us)
+        case Ticked(now_us):
+            replica.tick(now_us)
+        case Persisted(lsn, now_us):
+            replica.persisted(lsn, now_us)
+        case Submitted(command, now_us):
+            return replica.submit(token, command, now_us)
+    return True

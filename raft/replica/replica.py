@@ -1,0 +1,96 @@
+"""One node without its host: the core and the state machine in step, and who waits for which answer.
+
+Like the core it does no input or output. A host feeds it inputs, then calls `advance` and carries out the `Output`.
+The live host and the simulator run this same code.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from raft_chaos.invariants.events import EntryApplied
+from raft_chaos.raft.core import Core, Ready
+from raft_chaos.raft.replica.machine import Machine, Result
+from raft_chaos.raft.state.messages import Entry
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The end of one submission. `result` None: leadership was lost first, so the outcome is unknown.
+
+    `index` and `term` name the log entry that decided it: for a command that a client repeats (§8), the first one.
+    """
+
+    token: Any
+    index: int
+    term: int
+    result: Result | None
+
+
+Output: TypeAlias = Ready
+"""What the host must do, in this order: report, send, start writing, answer clients, wait until the deadline.
+
+It is what the core made ready, with `committed` applied: the events say so, and `replies` are a list of `Reply`.
+"""
+
+
+class Replica:
+    """A Raft node as a pure object: messages, time, submissions and completed writes in; `Output` out."""
+
+    def __init__(self, core: Core, machine: Machine) -> None:
+        self.core = core
+        self.machine = machine
+        self._waiting: dict[int, tuple[int, Any]] = {}  # log index -> (term, token)
+        self._replies: list[Reply] = []  # what the next output answers
+        # These inputs are the core's own; a method in between would be paid for with every message.
+        self.receive = core.receive
+        self.tick = core.tick
+        self.persisted = core.persisted
+
+    @property
+    def waiting(self) -> int:
+        """How many submissions have no answer yet."""
+        return len(self._waiting)
+
+    def submit(self, token: Any, command: bytes, now_us: int) -> bool:
+        """A client's command; its `Reply` will carry `token`. False: this node is not the leader, nothing was done."""
+        position = self.core.propose(command, now_us)
+        if position is None:
+            return False
+        index, term = position
+        self._waiting[index] = (term, token)
+        return True
+
+    def advance(self) -> Output:
+        """Everything that has become due since the last call."""
+        output = self.core.take_ready()
+        for index, entry in output.committed:
+            self._apply(index, entry, output)
+        if self._waiting and self.core.role != "leader":
+            self._replies += [Reply(token, index, term, None) for index, (term, token) in self._waiting.items()]
+            self._waiting = {}
+        if self._replies:
+            output.replies, self._replies = self._replies, []
+        return output
+
+    def _apply(self, index: int, entry: Entry, output: Output) -> None:
+        result = self.machine.apply(entry.command, (index, entry.term))
+        core = self.core
+        output.events.append(
+            EntryApplied(
+                node=core.node,
+                inc=core.incarnation,
+                t_us=core.now_us,
+                index=index,
+                term=entry.term,
+                digest=self.machine.digest,
+            )
+        )
+        waiting = self._waiting.pop(index, None)
+        if waiting is not None:
+            term, token = waiting
+            if term == entry.term:
+                self._replies.append(Reply(token, *self.machine.decided, result))
+            else:  # another term's entry at this index means that ours was overwritten
+                self._replies.append(Reply(token, index, term, None))

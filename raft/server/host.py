@@ -1,0 +1,297 @@
+"""The live host of a replica: the real clock, TCP links and a real disk.
+
+Every input (a message, the timer, a client's command, a completed sync) goes into the replica, and one `advance`
+follows for all inputs of the same turn of the event loop; that is what batches entries and syncs under load. A turn:
+
+    1. take      the inputs, each given to the replica when it comes
+    2. advance   and number the messages, so that they can be reported
+    3. journal   the inputs and a digest of what came of them, before anybody can see anything of it
+    4. report    what was received, what the replica says, what is sent: one write
+    5. carry out send, start writing, answer, set the timer
+
+An error of the replica's own is the end of the node: the inputs up to it are journaled and reported, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from raft_chaos.invariants.events import Event, MessageReceived, MessageSent, encode
+from raft_chaos.raft.network.transport import Numbered, Transport
+from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked, apply
+from raft_chaos.raft.replica.machine import Result
+from raft_chaos.raft.replica.replica import Output, Replica
+from raft_chaos.raft.state.messages import Message
+from raft_chaos.raft.state.pending import Write
+from raft_chaos.raft.storage.disk import FaultDisk
+from raft_chaos.raft.storage.journal import Journal
+from raft_chaos.raft.storage.wal import WriteAheadLog
+
+IN_PLACE_SYNC_US = 10_000
+"""A sync may be done in the event loop as long as the one before it took no longer than this."""
+
+
+class NotLeaderError(Exception):
+    """This node cannot take commands."""
+
+
+class LeadershipLostError(Exception):
+    """The command was in the log, but what became of it is unknown."""
+
+
+def monotonic_us() -> int:
+    """The system's monotonic clock in µs; the same for all processes of one machine."""
+    return time.monotonic_ns() // 1000
+
+
+class EventFile:
+    """The events of one incarnation. A step's lines are one unbuffered write: a kill tears at most the last line."""
+
+    def __init__(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+
+    def write(self, lines: list[bytes]) -> None:
+        data = b"".join(lines)
+        while data:
+            data = data[os.write(self._fd, data) :]
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class LiveHost:
+    """Runs one replica. `epoch_us` is the moment of the monotonic clock that counts as time 0.
+
+    Whoever makes the replica writes the start of the `journal` first.
+    """
+
+    def __init__(
+        self,
+        *,
+        make_replica: Callable[[int], Replica],
+        wal: WriteAheadLog,
+        epoch_us: int,
+        random: Random,
+        events: EventFile | None,
+        journal: Journal | None = None,
+    ) -> None:
+        self.epoch_us = epoch_us
+        now_us = self.now_us()
+        self.replica = make_replica(now_us)
+        self.wal = wal
+        self.transport: Transport | None = None
+        self._random = random
+        self._events = events
+        self._journal = journal
+        self._received: list[Event] = []  # in this turn, and not reported yet
+        self._loop = asyncio.get_running_loop()
+        self._syncer = ThreadPoolExecutor(1, thread_name_prefix="sync")
+        self._advance_is_due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_us = 0
+        self._last_sync_us = 0
+        self._closed = False
+        self._advance(now_us)  # the first turn is its start alone, whatever comes in before it acts
+
+    def now_us(self) -> int:
+        return monotonic_us() - self.epoch_us
+
+    def start(self, transport: Transport) -> None:
+        """Begins to act. Until now nothing was sent, and no timer ran."""
+        self.transport = transport
+        self._set_timer(self.replica.core.deadline_us)
+
+    async def close(self) -> None:
+        """Stops acting. A write under way is waited for; nothing else is made durable."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._loop.run_in_executor(None, self._syncer.shutdown)
+        for file in (self._journal, self._events):
+            if file is not None:
+                file.close()
+
+    # ---- inputs ---------------------------------------------------------------------------------------------------
+
+    def on_message(self, source: str, incarnation: int, number: int, message: Message) -> None:
+        if self._closed:
+            return
+        now_us = self.now_us()
+        if self._events is not None:
+            core = self.replica.core
+            self._received.append(
+                MessageReceived(
+                    node=core.node,
+                    inc=core.incarnation,
+                    t_us=now_us,
+                    sender=source,
+                    sender_inc=incarnation,
+                    number=number,
+                    type=type(message).__name__,
+                )
+            )
+        self._take(Received(source, incarnation, number, message, now_us))
+        self._advance_soon()
+
+    def submit(self, command: bytes) -> asyncio.Future[tuple[int, int, Result]]:
+        """A client's command. The future gives (index, term, result), or raises LeadershipLostError.
+
+        Raises NotLeaderError at once if this node does not lead.
+        """
+        future: asyncio.Future[tuple[int, int, Result]] = self._loop.create_future()
+        if self._closed or not self._take(Submitted(command, self.now_us()), future):
+            raise NotLeaderError
+        self._advance_soon()
+        return future
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if not self._closed:
+            now_us = self.now_us()
+            self._take(Ticked(now_us))
+            self._advance(now_us)
+
+    def _on_synced(self, lsn: int) -> None:
+        if not self._closed:
+            now_us = self.now_us()
+            self._take(Persisted(lsn, now_us))
+            self._advance(now_us)
+
+    def _on_synced_by_thread(self, lsn: int, done: asyncio.Future[None]) -> None:
+        done.result()  # a failed sync must end the node: what is on disk now is unknown
+        self._on_synced(lsn)
+
+    def _take(self, given: Input, token: Any = None) -> bool:
+        """Gives the replica an input of this turn. False: a command that was refused."""
+        if self._journal is not None:
+            self._journal.took(given)
+        try:
+            return apply(self.replica, given, token)
+        except Exception as error:
+            self._die(error)
+            raise
+
+    def _die(self, error: Exception) -> None:
+        """The replica is in the middle of a step, so this is its end; what led to it is left behind.
+
+        Said to the loop, since not all who hand in inputs pass errors on: the HTTP server answers 500.
+        """
+        self._closed = True
+        if self._journal is not None:
+            self._journal.died(self.now_us())
+        if self._events is not None:
+            self._events.write([encode(event) for event in self._received])
+        self._loop.call_exception_handler({"message": "the replica failed", "exception": error})
+
+    # ---- outputs --------------------------------------------------------------------------------------------------
+
+    def _advance_soon(self) -> None:
+        if not self._advance_is_due:
+            self._advance_is_due = True
+            self._loop.call_soon(self._advance_if_due)
+
+    def _advance_if_due(self) -> None:
+        # A timer or a sync may have done it already.
+        if self._advance_is_due and not self._closed:
+            self._advance(self.now_us())
+
+    def _advance(self, now_us: int) -> None:
+        """The end of a turn: all that has become due."""
+        self._advance_is_due = False
+        try:
+            output = self.replica.advance()
+        except Exception as error:
+            self._die(error)
+            raise
+        transport = self.transport
+        numbered = transport.number(output.messages) if transport is not None and output.messages else []
+        if self._journal is not None:
+            self._journal.acted(output, now_us, _unsent(output, numbered))
+        if self._events is not None:
+            self._report(output, numbered, now_us)
+        if transport is not None:
+            transport.send(numbered)
+        if output.write is not None:
+            self._persist(output.write)
+        self._answer(output)
+        if transport is not None:
+            self._set_timer(output.deadline_us)
+
+    def _report(self, output: Output, numbered: Sequence[Numbered], now_us: int) -> None:
+        assert self._events is not None
+        node, inc = self.replica.core.node, self.replica.core.incarnation
+        lines = [encode(event) for event in (*self._received, *output.events)]
+        lines += [
+            encode(MessageSent(node=node, inc=inc, t_us=now_us, to=to, number=number, type=type(message).__name__))
+            for to, number, message in numbered
+        ]
+        self._received.clear()
+        if lines:
+            self._events.write(lines)
+
+    def _persist(self, write: Write) -> None:
+        self.wal.append(write.records)
+        # Not before the next turn of the loop, even without a delay: the messages of this one leave at its end, and
+        # the followers write while this node does (thesis, §10.2.1).
+        self._loop.call_later(self._sync_delay_us() / 1e6, self._sync, write)
+
+    def _sync_delay_us(self) -> int:
+        disk = self.wal.disk
+        if not isinstance(disk, FaultDisk) or disk.slow_sync_us == (0, 0):
+            return 0
+        disk.slowed_syncs += 1
+        return self._random.randint(*disk.slow_sync_us)
+
+    def _sync(self, write: Write) -> None:
+        """In a thread, so that work goes on meanwhile; in place where a single record shows that there is little of it.
+
+        To the thread and back costs a lone client a fifth of its speed. On a slow disk heartbeats must go out.
+        """
+        if self._closed:
+            return
+        if len(write.records) == 1 and self._last_sync_us <= IN_PLACE_SYNC_US:
+            self._timed_sync()
+            self._on_synced(write.lsn)
+        else:
+            done: Any = self._loop.run_in_executor(self._syncer, self._timed_sync)
+            done.add_done_callback(lambda done: self._on_synced_by_thread(write.lsn, done))
+
+    def _timed_sync(self) -> None:
+        began_us = monotonic_us()
+        self.wal.sync()
+        self._last_sync_us = monotonic_us() - began_us
+
+    def _answer(self, output: Output) -> None:
+        for reply in output.replies:
+            future: asyncio.Future[tuple[int, int, Result]] = reply.token
+            if future.done():
+                continue  # the client has gone, or has been told that the outcome is unknown
+            if reply.result is None:
+                future.set_exception(LeadershipLostError())
+            else:
+                future.set_result((reply.index, reply.term, reply.result))
+
+    def _set_timer(self, deadline_us: int) -> None:
+        # A timer that fires early is harmless, so one is replaced only when it would fire too late.
+        if self._timer is not None and self._timer_us <= deadline_us:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_us = deadline_us
+        self._timer = self._loop.call_later(max(0, deadline_us - self.now_us()) / 1e6, self._on_timer)
+
+
+def _unsent(output: Output, numbered: Sequence[Numbered]) -> Sequence[int]:
+    """The positions of the messages that got no number: all those to peers whose link is down, at this moment."""
+    if len(numbered) == len(output.messages):
+        return ()
+    reached = {to for to, _, _ in numbered}  # asked for membership only
+    return [position for position, (to, _) in enumerate(output.messages) if to not in reached]

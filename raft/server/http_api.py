@@ -1,0 +1,231 @@
+"""What clients see of a node: HTTP with JSON, for curl, Postman and the chaos workload alike.
+
+POST /executeCommand   a command; answered by the leader after it has been committed and applied
+GET  /status           role, term, leader, commit index, last index, peers
+GET  /log?from=&limit= log entries, with whether each is committed
+
+200  done                     400  malformed: which field, and why      401  the bearer token is missing or wrong
+307  ask the leader there     413  too large                            503  no leader known now: try again
+504  the outcome is unknown: it may be, or become, committed
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from raft_chaos.raft.replica.machine import Command, decode_command, encode_command, parse_command
+from raft_chaos.raft.server.host import LeadershipLostError, LiveHost, NotLeaderError
+
+MAX_BODY_BYTES = 1024 * 1024
+MAX_WAITING = 10_000
+RETRY_AFTER_S = 1
+LOG_LIMIT_MAX = 1_000
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class HttpApi:
+    """The HTTP side of one node. `peer_urls` says where clients reach the other nodes, as far as known."""
+
+    def __init__(
+        self,
+        host: LiveHost,
+        peer_urls: Mapping[str, str],
+        *,
+        commit_timeout_s: float,
+        token: str | None = None,
+    ) -> None:
+        self._host = host
+        self._peer_urls = peer_urls
+        self._commit_timeout_s = commit_timeout_s
+        self._token = token
+        self._runner: web.AppRunner | None = None
+
+    async def listen(self, host: str, port: int) -> str:
+        """Binds and serves; `port` 0 takes a free one. Returns the base URL. Raises OSError."""
+        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._errors_as_json])
+        app.router.add_post("/executeCommand", self._execute_command)
+        app.router.add_get("/status", self._status)
+        app.router.add_get("/log", self._log)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port)
+        await site.start()
+        bound_host, bound_port = self._runner.addresses[0][:2]
+        return f"http://[{bound_host}]:{bound_port}" if ":" in bound_host else f"http://{bound_host}:{bound_port}"
+
+    async def close(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @web.middleware
+    async def _errors_as_json(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """The token is checked first, and every refusal has a JSON body that says what to do."""
+        if self._token is not None:
+            given = request.headers.get("Authorization", "")
+            # aiohttp hands on bytes that are no UTF-8 as surrogates.
+            if not hmac.compare_digest(given.encode(errors="surrogateescape"), f"Bearer {self._token}".encode()):
+                error = "send the header 'Authorization: Bearer <token>' with this cluster's token"
+                return _refusal(401, error, {"WWW-Authenticate": "Bearer"})
+        try:
+            return await handler(request)
+        except web.HTTPRequestEntityTooLarge:
+            return _refusal(413, f"the request body is larger than {MAX_BODY_BYTES} bytes")
+        except web.HTTPNotFound:
+            return _refusal(404, f"no such path: {request.path}; there are POST /executeCommand, GET /status, GET /log")
+        except web.HTTPMethodNotAllowed as error:
+            allowed = ", ".join(sorted(error.allowed_methods))
+            return _refusal(405, f"{request.method} is not allowed here; use {allowed}", {"Allow": allowed})
+        except web.HTTPException as error:
+            return _refusal(error.status, error.reason)
+
+    # ---- POST /executeCommand -------------------------------------------------------------------------------------
+
+    async def _execute_command(self, request: web.Request) -> web.Response:
+        try:
+            command = parse_request(await request.read())
+        except (web.RequestPayloadError, HttpProcessingError) as error:
+            return _refusal(400, f"body: cannot be read as its headers say ({error})")
+        except ValueError as error:
+            return _refusal(400, str(error))
+        if self._host.replica.waiting >= MAX_WAITING:
+            return _try_again(f"{MAX_WAITING} commands are waiting already")
+        try:
+            submitted = self._host.submit(encode_command(command))
+        except NotLeaderError:
+            return self._redirect(request)
+        try:
+            async with asyncio.timeout(self._commit_timeout_s):
+                index, term, result = await submitted
+        except TimeoutError:
+            return _unknown(f"not committed within {self._commit_timeout_s:g} s")
+        except LeadershipLostError:
+            return _unknown("this node lost its leadership before the command was committed")
+        answer: dict[str, Any] = {"ok": result.ok, "index": index, "term": term, "result": result.value}
+        if result.error is not None:
+            answer["error"] = result.error
+        return _json(200, answer)
+
+    def _redirect(self, request: web.Request) -> web.Response:
+        leader = self._host.replica.core.leader
+        url = self._peer_urls.get(leader) if leader else None
+        if url is None:
+            return _try_again("no leader is known at the moment")
+        location = url + request.path_qs
+        body = {"ok": False, "error": "this node is not the leader", "leader": leader, "location": location}
+        return _json(307, body, {"Location": location})
+
+    # ---- GET ------------------------------------------------------------------------------------------------------
+
+    async def _status(self, request: web.Request) -> web.Response:
+        core = self._host.replica.core
+        peers = {peer: {"url": self._peer_urls.get(peer)} for peer in core.peers}
+        for peer, progress in core.progress.items() if core.role == "leader" else ():
+            peers[peer] |= {"match_index": progress.match_index, "next_index": progress.next_index}  # type: ignore[dict-item]
+        return _json(
+            200,
+            {
+                "node": core.node,
+                "role": core.role,
+                "term": core.current_term,
+                "leader": core.leader,
+                "commit_index": core.commit_index,
+                "last_applied": core.last_applied,
+                "last_index": core.log.last_index,
+                "peers": peers,
+            },
+        )
+
+    async def _log(self, request: web.Request) -> web.Response:
+        core = self._host.replica.core
+        try:
+            first = _query_int(request, "from", default=1, least=1)
+            limit = _query_int(request, "limit", default=100, least=1, most=LOG_LIMIT_MAX)
+        except ValueError as error:
+            return _refusal(400, str(error))
+        entries = [
+            {
+                "index": index,
+                "term": core.log.entry(index).term,
+                "command": _shown(core.log.entry(index).command),
+                "committed": index <= core.commit_index,
+            }
+            for index in range(first, min(first + limit, core.log.last_index + 1))
+        ]
+        return _json(
+            200,
+            {
+                "node": core.node,
+                "entries": entries,
+                "last_index": core.log.last_index,
+                "commit_index": core.commit_index,
+            },
+        )
+
+
+def parse_request(body: bytes) -> Command:
+    """The body of POST /executeCommand as a command. Raises ValueError naming the field that is wrong, and why."""
+    try:
+        raw = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"body: not JSON ({error})") from None
+    if not isinstance(raw, dict):
+        raise ValueError(f'body: expected an object such as {{"command": "put x 1"}}, got {type(raw).__name__}')
+    unknown = sorted(set(raw) - {"command", "client", "serial"})
+    if unknown:
+        raise ValueError(f"{unknown[0]}: no such field; there are command, client, serial")
+    if "command" not in raw:
+        raise ValueError('command: missing; send an object such as {"command": "put x 1"}')
+    command = parse_command(raw["command"])
+    client, serial = raw.get("client"), raw.get("serial")
+    if client is None and serial is None:
+        return command
+    if not isinstance(client, str) or not client:
+        raise ValueError(f"client: expected a string beside serial, got {client!r}")
+    if type(serial) is not int or not 0 < serial < 1 << 63:
+        raise ValueError(f"serial: expected a number from 1 on beside client, got {serial!r}")
+    return msgspec.structs.replace(command, client=client, serial=serial)
+
+
+def _query_int(request: web.Request, name: str, *, default: int, least: int, most: int | None = None) -> int:
+    raw = request.query.get(name)
+    if raw is None:
+        return default
+    is_number = raw.isascii() and raw.isdigit() and len(raw) <= 18
+    if not is_number or int(raw) < least or (most is not None and int(raw) > most):
+        upper = f" to {most}" if most is not None else " on"
+        raise ValueError(f"{name}: expected a number from {least}{upper}, got {raw!r}")
+    return int(raw)
+
+
+def _shown(command: bytes) -> dict[str, Any] | None:
+    """A command as JSON shows it; null is the no-op at the start of a term."""
+    if not command:
+        return None
+    shown = msgspec.structs.asdict(decode_command(command))
+    return {name: value for name, value in shown.items() if value is not None and (name, value) != ("serial", 0)}
+
+
+def _json(status: int, body: Any, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(
+        status=status, body=msgspec.json.encode(body) + b"\n", content_type="application/json", headers=headers
+    )
+
+
+def _refusal(status: int, error: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    return _json(status, {"ok": False, "error": error}, headers)
+
+
+def _try_again(error: str) -> web.Response:
+    return _json(503, {"ok": False, "error": error}, {"Retry-After": str(RETRY_AFTER_S)})
+
+
+def _unknown(error: str) -> web.Response:
+    return _json(504, {"ok": False, "error": error, "outcome": "unknown"})

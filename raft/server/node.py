@@ -1,0 +1,201 @@
+"""One node as a process: disk, core, links and HTTP put together, started and stopped in order.
+
+Recovery comes first, and a node that cannot recover does not listen. The classes that make up a node are named in
+`Parts`, so that another one can be put in the place of exactly one of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
+from raft_chaos.raft.network.transport import Transport
+from raft_chaos.raft.replica.machine import Machine
+from raft_chaos.raft.replica.replica import Replica
+from raft_chaos.raft.server.host import EventFile, LiveHost
+from raft_chaos.raft.server.http_api import HttpApi
+from raft_chaos.raft.state.messages import Recovered
+from raft_chaos.raft.state.timing import Timing
+from raft_chaos.raft.storage.disk import Disk, FaultDisk, OsDisk
+from raft_chaos.raft.storage.journal import Journal, Start
+from raft_chaos.raft.storage.wal import Identity, WriteAheadLog
+
+EXIT_CRASHED = 70
+EXIT_REFUSED = 78
+"""Exit codes of a node: an internal error; a data folder or an address that cannot be used."""
+
+
+class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a node needs to know. Ports of 0 take free ones. Without `events_file` it reports no events, without
+    `journal_file` it keeps no journal.
+
+    `seed` feeds the election timer's stream and the disk's; `epoch_us` is time 0 on the monotonic clock.
+    `fault_disk` puts the layer that loses unsynced writes over the real disk.
+    """
+
+    cluster: str
+    node: str
+    peers: dict[str, tuple[str, int]]
+    data_dir: str
+    host: str = "127.0.0.1"
+    raft_port: int = 0
+    http_port: int = 0
+    timing: Timing = Timing()
+    seed: int
+    incarnation: int = 1
+    epoch_us: int = 0
+    events_file: str | None = None
+    journal_file: str | None = None
+    fault_disk: bool = False
+    commit_timeout_s: float = 5.0
+    token: str | None = None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The classes that a node is made of."""
+
+    core: type[Core] = Core
+    wal: type[WriteAheadLog] = WriteAheadLog
+    machine: type[Machine] = Machine
+    replica: type[Replica] = Replica
+    disk: type[FaultDisk] = FaultDisk
+    transport: type[Transport] = Transport
+
+
+def make_replica(
+    parts: Parts,
+    *,
+    node: str,
+    peers: Sequence[str],
+    incarnation: int,
+    timing: Timing,
+    seed: int,
+    recovered: Recovered,
+    now_us: int,
+) -> Replica:
+    """One incarnation's replica, in whatever world it runs; `seed` feeds its election timer."""
+    core = parts.core(
+        node=node,
+        peers=peers,
+        incarnation=incarnation,
+        timing=timing,
+        random=Random(f"{seed}/timer"),
+        recovered=recovered,
+        now_us=now_us,
+    )
+    return parts.replica(core, parts.machine())
+
+
+class Node:
+    """A running node. `start` returns once it listens and answers."""
+
+    def __init__(self, config: NodeConfig, parts: Parts) -> None:
+        self.config = config
+        self.parts = parts
+        self.disk: Disk | None = None
+        self.raft_port = 0
+        self.http_url = ""
+        self._host: LiveHost | None = None
+        self._transport: Transport | None = None
+        self._api: HttpApi | None = None
+
+    async def start(self) -> None:
+        """Raises CorruptLogError, FolderInUseError or OSError where the node must not or cannot start."""
+        config, parts = self.config, self.parts
+        crash_on_any_error(asyncio.get_running_loop())
+        disk: Disk = OsDisk(Path(config.data_dir))
+        self.disk = parts.disk(disk) if config.fault_disk else disk
+        wal = parts.wal(self.disk)
+        recovered = wal.recover(Identity(config.cluster, config.node))
+        journal = Journal(Path(config.journal_file)) if config.journal_file else None
+        peers = sorted(config.peers)
+
+        def make(now_us: int) -> Replica:
+            if journal is not None:
+                journal.start(
+                    Start(
+                        cluster=config.cluster,
+                        node=config.node,
+                        peers=peers,
+                        incarnation=config.incarnation,
+                        timing=config.timing,
+                        seed=config.seed,
+                        log_size=wal.size(),
+                        clock=[(0, 0, 0)],
+                        now_us=now_us,
+                    )
+                )
+            return make_replica(
+                parts,
+                node=config.node,
+                peers=peers,
+                incarnation=config.incarnation,
+                timing=config.timing,
+                seed=config.seed,
+                recovered=recovered,
+                now_us=now_us,
+            )
+
+        self._host = host = LiveHost(
+            make_replica=make,
+            wal=wal,
+            epoch_us=config.epoch_us,
+            random=Random(f"{config.seed}/disk"),
+            events=EventFile(Path(config.events_file)) if config.events_file else None,
+            journal=journal,
+        )
+        hello = Hello(PROTOCOL_VERSION, config.cluster, config.node, config.incarnation, "")
+        self._transport = parts.transport(hello, config.peers, host.on_message)
+        await self._transport.listen(config.host, config.raft_port)
+        self.raft_port = self._transport.port
+        urls = self._transport.peer_urls
+        self._api = HttpApi(host, urls, commit_timeout_s=config.commit_timeout_s, token=config.token)
+        self.http_url = await self._api.listen(config.host, config.http_port)
+        self._transport.connect(self.http_url)
+        host.start(self._transport)
+
+    async def stop(self) -> None:
+        """Ends in order: no new requests, no new messages, the write under way completed."""
+        if self._api is not None:
+            await self._api.close()
+        if self._transport is not None:
+            await self._transport.close()
+        if self._host is not None:
+            await self._host.close()
+        if self.disk is not None:
+            self.disk.close()
+
+
+def crash_on_any_error(loop: asyncio.AbstractEventLoop) -> None:
+    """A node that has met an error it does not know must not go on: its state may be half of a step."""
+
+    def crash(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        logging.getLogger("raft.node").critical(
+            "%s\n%s", context.get("message"), "".join(traceback.format_exception(error)) if error else ""
+        )
+        os._exit(EXIT_CRASHED)
+
+    loop.set_exception_handler(crash)
+
+
+def run_event_loop(main: Any) -> Any:
+    """`asyncio.run`, on uvloop where that is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)

@@ -1,0 +1,52 @@
+"""The events that a core reports, made with its name and incarnation; `invariants.events` says what each claims."""
+
+from __future__ import annotations
+
+from raft_chaos.invariants.events import (
+    CommitAdvanced,
+    EntryAppended,
+    LogTruncated,
+    Role,
+    RoleChanged,
+    Started,
+    VoteGranted,
+)
+from raft_chaos.raft.state.log import Log
+
+
+class Reporter:
+    """Makes one incarnation's events. When each may be reported is the core's concern."""
+
+    __slots__ = ("_inc", "_node")
+
+    def __init__(self, node: str, incarnation: int) -> None:
+        self._node = node
+        self._inc = incarnation
+
+    def started(self, t_us: int, term: int, voted_for: str | None, log: Log) -> Started:
+        last_index, digest = log.last_index, log.digest(log.last_index)
+        return Started(
+            node=self._node,
+            inc=self._inc,
+            t_us=t_us,
+            term=term,
+            voted_for=voted_for,
+            last_index=last_index,
+            digest=digest,
+        )
+
+    def role_changed(self, t_us: int, role: Role, term: int, leader: str | None) -> RoleChanged:
+        return RoleChanged(node=self._node, inc=self._inc, t_us=t_us, role=role, term=term, leader=leader)
+
+    def vote_granted(self, t_us: int, term: int, candidate: str) -> VoteGranted:
+        return VoteGranted(node=self._node, inc=self._inc, t_us=t_us, term=term, candidate=candidate)
+
+    def entry_appended(self, t_us: int, index: int, log: Log) -> EntryAppended:
+        term, digest = log.term_at(index), log.digest(index)
+        return EntryAppended(node=self._node, inc=self._inc, t_us=t_us, index=index, term=term, digest=digest)
+
+    def log_truncated(self, t_us: int, from_index: int) -> LogTruncated:
+        return LogTruncated(node=self._node, inc=self._inc, t_us=t_us, from_index=from_index)
+
+    def commit_advanced(self, t_us: int, index: int, term: int) -> CommitAdvanced:
+        return CommitAdvanced(node=self._node, inc=self._inc, t_us=t_us, index=index, term=term)

@@ -1,0 +1,110 @@
+"""Many runs at once: a row for each seed, what all of them add up to, and the first failure's command as last line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raft_chaos.invariants.verdict import Outcome, overall
+from raft_chaos.reports.run.model import RunReport, Stats, worst_first
+from raft_chaos.reports.run.pages import WIDTH, repro, reproduces
+from raft_chaos.reports.tables import Column, Table, markdown_table, text_table
+from raft_chaos.reports.text import count, fenced, markdown, visible
+
+_SUMMED = ("leaders_elected", "ops_ok", "ops_fail", "ops_info", "faults_fired", "faults_effective", "duration_s")
+
+
+def campaign_verdict(reports: Sequence[RunReport]) -> Outcome:
+    """The worst verdict of them; unknown for no runs at all."""
+    return overall(report.verdict for report in reports)
+
+
+def campaign_stats(reports: Sequence[RunReport]) -> Stats:
+    """How many runs ended in which way, and the sums of their counts."""
+    stats: Stats = {"runs": len(reports)}
+    for outcome in ("violated", "unknown", "valid"):
+        stats[outcome] = sum(report.verdict == outcome for report in reports)
+    for name in _SUMMED:
+        stats[name] = sum(_number(report.stats[name]) for report in reports)
+    return stats
+
+
+def campaign_text(reports: Sequence[RunReport], width: int = WIDTH) -> str:
+    """The campaign for a terminal of `width` columns."""
+    lines = [_headline(reports)]
+    if reports:
+        lines += ["", *text_table(_table(reports), width)]
+    if (failure := _first_failure(reports)) and (command := repro(failure)):
+        lines += ["", _where(failure), reproduces(failure), command]
+    return "\n".join(lines) + "\n"
+
+
+def campaign_markdown(reports: Sequence[RunReport]) -> str:
+    """The campaign for GitHub."""
+    lines = [f"# {markdown(_headline(reports))}", ""]
+    if reports:
+        lines += [*markdown_table(_table(reports)), ""]
+    if (failure := _first_failure(reports)) and (command := repro(failure)):
+        lines += [markdown(_where(failure)), "", "Reproduce:", "", *fenced([command], "sh")]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _headline(reports: Sequence[RunReport]) -> str:
+    stats = campaign_stats(reports)
+    ends = ", ".join(f"{stats[outcome]} {outcome}" for outcome in ("violated", "unknown", "valid") if stats[outcome])
+    return f"{campaign_verdict(reports).upper()} ({count(len(reports), 'run')}{': ' if ends else ''}{ends})"
+
+
+def _in_order(reports: Sequence[RunReport]) -> list[RunReport]:
+    return sorted(reports, key=lambda report: (worst_first(report.verdict), report.info.seed))
+
+
+def _first_failure(reports: Sequence[RunReport]) -> RunReport | None:
+    return next((report for report in _in_order(reports) if report.verdict != "valid"), None)
+
+
+def _where(failure: RunReport) -> str:
+    return visible(f"First failure: seed {failure.info.seed}, saved in {failure.path}")
+
+
+def _table(reports: Sequence[RunReport]) -> Table:
+    rows = []
+    for report in _in_order(reports):
+        stats = report.stats
+        rows.append(
+            [
+                str(report.info.seed),
+                report.verdict if report.verdict == "valid" else report.verdict.upper(),
+                str(stats["leaders_elected"]),
+                f"{stats['ops_ok']}/{stats['ops_fail']}/{stats['ops_info']}",
+                f"{stats['faults_fired']}/{stats['faults_effective']}",
+                f"{_number(stats.get('wall_s', stats['duration_s'])):.1f}",
+                _finding(report),
+            ]
+        )
+    columns = [
+        Column("seed", "right"),
+        Column("verdict"),
+        Column("leaders", "right"),
+        Column("ok/fail/info", "right"),
+        Column("faults", "right"),
+        Column("s", "right"),
+        Column("finding", wraps=True),
+    ]
+    return Table("Runs", columns, rows, "faults: fired/effective", longest=len(rows))
+
+
+def _finding(report: RunReport) -> str:
+    """The one sentence that says why a run is not valid; "" if it is."""
+    if report.violations:
+        first = report.violations[0]
+        return f"{first.invariant}: {first.message}"
+    if report.interrupted:
+        return "interrupted: the controller did not finish"
+    if report.info.vacuous:
+        return f"vacuous: {report.info.vacuous[0]}"
+    unsure = [f"{verdict.invariant}: {verdict.reason}" for verdict in report.invariants if verdict.outcome == "unknown"]
+    return unsure[0] if unsure else ""
+
+
+def _number(value: float | int | str) -> float | int:
+    return 0 if isinstance(value, str) else value

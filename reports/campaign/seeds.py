@@ -1,0 +1,320 @@
+"""A campaign of many seeds: what became of them, and what happened in them, so that nobody mistakes quiet for safe.
+
+`SeedTotals` takes one result after the other and keeps sums, not results: a campaign may have millions of seeds. The
+pages are made of it at the end. Of anything that is listed by seed the lowest seeds are shown, so that the same
+campaign gives the same page in whatever order its seeds end.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from bisect import insort
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from raft_chaos.invariants.verdict import EXIT_CODE, EXIT_HARNESS, Outcome
+from raft_chaos.reports.run.pages import WIDTH
+from raft_chaos.reports.tables import Column, Table, markdown_table, text_table
+from raft_chaos.reports.text import count, fenced, markdown, visible
+
+FIRST = 5
+"""So many seeds are named where seeds are listed."""
+
+HIGHEST = frozenset({"max_term"})
+"""The statistics of which a sum says nothing."""
+
+HAPPENED: dict[str, str] = {
+    "simulated_s": "simulated seconds",
+    "elections": "leaders elected",
+    "max_term": "highest term",
+    "truncations": "logs cut back",
+    "restarts": "restarts",
+    "faults_effective": "faults with effect",
+    "lost_writes": "crashes that lost writes",
+    "torn_writes": "of these, torn writes",
+    "deliveries": "frames delivered",
+    "frames_lost": "frames lost",
+    "frames_duplicated": "frames duplicated",
+    "frames_reordered": "frames reordered",
+    "frames_stale": "frames of an old term",
+    "committed": "entries committed",
+    "ops_ok": "operations ok",
+    "ops_fail": "operations failed",
+    "ops_info": "operations unknown",
+    "events": "events judged",
+}
+"""The statistics in the order in which they are shown, and what they are called. The JSON document has all others too.
+Those that no seed told are left out; those that are zero are not: that is what the table is for."""
+
+
+class SeedLike(Protocol):
+    """The result of one seed, as a campaign's file holds it."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def verdict(self) -> Outcome: ...
+    @property
+    def violated(self) -> Sequence[str]: ...
+    @property
+    def unknown(self) -> Sequence[str]: ...
+    @property
+    def vacuous(self) -> Sequence[str]: ...
+    @property
+    def stats(self) -> Mapping[str, float | int | str]: ...
+    @property
+    def run(self) -> str | None: ...
+    @property
+    def repro(self) -> str: ...
+
+
+@dataclass
+class Amount:
+    """One statistic over all seeds: its sum, its highest value, and in how many seeds it was not zero."""
+
+    total: float = 0
+    most: float = 0
+    seeds: int = 0
+
+    def add(self, value: float) -> None:
+        self.total += value
+        self.most = max(self.most, value)
+        self.seeds += value > 0
+
+
+@dataclass
+class Seen:
+    """Something that several seeds have in common: how many, and the lowest of them."""
+
+    seeds: int = 0
+    first: list[int] = field(default_factory=list)
+
+    def add(self, seed: int) -> None:
+        self.seeds += 1
+        insort(self.first, seed)
+        del self.first[FIRST:]
+
+
+class SeedTotals:
+    """The sums of a campaign. `seeds` is their text, such as "1..200", `total` how many they are.
+
+    `stopped` says why it ended before all were done; `failed` are the seeds on which the harness itself failed.
+    """
+
+    def __init__(self, *, world: str, target: str, seeds: str, total: int) -> None:
+        self.world = world
+        self.target = target
+        self.seeds = seeds
+        self.total = total
+        self.stopped = ""
+        self.outcomes: dict[Outcome, int] = {"violated": 0, "unknown": 0, "valid": 0}
+        self.failed: list[tuple[int, str, str]] = []
+        self.amounts: dict[str, Amount] = {}
+        self.violated: dict[str, Seen] = {}
+        self.reasons: dict[str, Seen] = {}
+        self.worst: SeedLike | None = None
+        """Of the seeds that are not valid the one to look at: a violated one rather than an unknown one, the lowest."""
+
+    @property
+    def done(self) -> int:
+        return sum(self.outcomes.values())
+
+    @property
+    def complete(self) -> bool:
+        return self.done == self.total
+
+    @property
+    def verdict(self) -> Outcome:
+        """The worst of them; unknown for a campaign that did not come to its end."""
+        if self.outcomes["violated"]:
+            return "violated"
+        return "unknown" if self.outcomes["unknown"] or not self.complete else "valid"
+
+    @property
+    def exit_code(self) -> int:
+        """That of the verdict. That the harness failed comes after a violation, which stands, and before the rest."""
+        return EXIT_HARNESS if self.failed and self.verdict != "violated" else EXIT_CODE[self.verdict]
+
+    def observe(self, result: SeedLike) -> None:
+        """The result of one seed, in any order."""
+        self.outcomes[result.verdict] += 1
+        for name, value in result.stats.items():
+            if not isinstance(value, str):
+                self.amounts.setdefault(name, Amount()).add(value)
+        for invariant in result.violated:
+            self.violated.setdefault(invariant, Seen()).add(result.seed)
+        if result.verdict == "unknown":
+            for reason in dict.fromkeys(_reasons(result)):
+                self.reasons.setdefault(reason, Seen()).add(result.seed)
+        if result.verdict != "valid" and (self.worst is None or _rank(result) < _rank(self.worst)):
+            self.worst = result
+
+    def observe_failure(self, seed: int, error: str, repro: str) -> None:
+        """A seed on which the harness itself failed, and the command that repeats it."""
+        insort(self.failed, (seed, error, repro))
+
+    @property
+    def repro(self) -> str:
+        """The command that repeats what is to be looked at first; "" for a campaign in which all is well."""
+        if self.worst is not None and (self.worst.verdict == "violated" or not self.failed):
+            return visible(self.worst.repro)
+        return visible(self.failed[0][2]) if self.failed else ""
+
+
+def seeds_text(totals: SeedTotals, width: int = WIDTH) -> str:
+    """The campaign for a terminal of `width` columns. Commands are never wrapped: they are to be copied."""
+    lines = textwrap.wrap(_headline(totals), width, subsequent_indent="  ")
+    for remark in _remarks(totals):
+        lines += textwrap.wrap(remark, width, subsequent_indent="  ")
+    for table in _tables(totals):
+        lines += ["", table.title, "=" * len(table.title), *text_table(table, width)]
+    if totals.repro:
+        lines += ["", *textwrap.wrap(_first(totals), width, subsequent_indent="  "), "Reproduce:", totals.repro]
+    else:
+        lines += ["", *textwrap.wrap(_end(totals), width, subsequent_indent="  ")]
+    return "\n".join(lines) + "\n"
+
+
+def seeds_markdown(totals: SeedTotals) -> str:
+    """The campaign for GitHub."""
+    lines = [f"# {markdown(_headline(totals))}", ""]
+    lines += [line for remark in _remarks(totals) for line in (f"> {markdown(remark)}", "")]
+    for table in _tables(totals):
+        lines += [f"## {table.title}", "", *markdown_table(table), ""]
+    if totals.repro:
+        lines += [markdown(_first(totals)), "", "Reproduce:", "", *fenced([totals.repro], "sh")]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def seeds_document(totals: SeedTotals) -> dict[str, Any]:
+    """The campaign as plain JSON values."""
+    worst = totals.worst
+    return {
+        "verdict": totals.verdict,
+        "world": totals.world,
+        "target": totals.target,
+        "seeds": totals.seeds,
+        "total": totals.total,
+        "done": totals.done,
+        "complete": totals.complete,
+        "stopped": totals.stopped,
+        "violated": totals.outcomes["violated"],
+        "unknown": totals.outcomes["unknown"],
+        "valid": totals.outcomes["valid"],
+        "stats": {
+            name: {"total": None if name in HIGHEST else amount.total, "most": amount.most, "seeds": amount.seeds}
+            for name, amount in totals.amounts.items()
+        },
+        "violations": _listed(totals.violated),
+        "reasons": _listed(totals.reasons),
+        "harness_failures": [{"seed": seed, "error": error, "repro": repro} for seed, error, repro in totals.failed],
+        "first": None if worst is None else {"seed": worst.seed, "verdict": worst.verdict, "run": worst.run},
+        "repro": totals.repro,
+    }
+
+
+# ---- words -------------------------------------------------------------------------------------------------------
+
+
+def _headline(totals: SeedTotals) -> str:
+    ends = [f"{number} {outcome}" for outcome, number in totals.outcomes.items() if number]
+    if totals.failed:
+        ends.append(f"{len(totals.failed)} failed in the harness")
+    done = f"{totals.done} of {count(totals.total, 'seed')}" if not totals.complete else count(totals.total, "seed")
+    hours = totals.amounts.get("simulated_s", Amount()).total / 3600
+    simulated = f"; {_number(hours)} simulated hours" if hours else ""
+    about = f"{totals.world}, {totals.target}, {done}{': ' if ends else ''}{', '.join(ends)}{simulated}"
+    return visible(f"{totals.verdict.upper()} seeds {totals.seeds} ({about})")
+
+
+def _remarks(totals: SeedTotals) -> list[str]:
+    lines = []
+    if not totals.complete:
+        why = f": {totals.stopped}" if totals.stopped else ""
+        lines.append(f"STOPPED{visible(why)}. The same command goes on with the seeds that have no result.")
+    if totals.failed:
+        lines.append("HARNESS FAILED: this says nothing about the system under test. Where, the campaign's file says.")
+    return lines
+
+
+def _tables(totals: SeedTotals) -> list[Table]:
+    """The tables that have something to show."""
+    failed = [[str(seed), error] for seed, error, _ in totals.failed]
+    every = [
+        _seen("Violated", "invariant", totals.violated),
+        _seen("Unknown", "reason", totals.reasons),
+        Table("Harness failures", [Column("seed", "right"), Column("error", wraps=True)], failed),
+        _happened(totals),
+    ]
+    return [table for table in every if table.rows]
+
+
+def _happened(totals: SeedTotals) -> Table:
+    rows = []
+    for name, words in HAPPENED.items():
+        if (amount := totals.amounts.get(name)) is not None:
+            total = "" if name in HIGHEST else _number(amount.total)
+            rows.append([words, total, _number(amount.total / totals.done), _number(amount.most), str(amount.seeds)])
+    columns = [
+        Column("what"),
+        Column("total", "right"),
+        Column("mean", "right"),
+        Column("most", "right"),
+        Column("seeds", "right"),
+    ]
+    return Table(
+        "What happened",
+        columns,
+        rows,
+        "mean and most: of one seed; seeds: those in which it happened",
+        longest=len(rows),
+    )
+
+
+def _seen(title: str, what: str, seen: Mapping[str, Seen]) -> Table:
+    rows = [
+        [name, str(one.seeds), ", ".join(map(str, one.first)) + (" ..." if one.seeds > len(one.first) else "")]
+        for name, one in _most_first(seen)
+    ]
+    return Table(title, [Column(what, wraps=True), Column("seeds", "right"), Column("first", wraps=True)], rows)
+
+
+def _listed(seen: Mapping[str, Seen]) -> list[dict[str, Any]]:
+    return [{"name": name, "seeds": one.seeds, "first": one.first} for name, one in _most_first(seen)]
+
+
+def _most_first(seen: Mapping[str, Seen]) -> list[tuple[str, Seen]]:
+    return sorted(seen.items(), key=lambda item: (-item[1].seeds, item[0]))
+
+
+def _first(totals: SeedTotals) -> str:
+    """Which seed the command repeats."""
+    worst = totals.worst
+    if worst is not None and visible(worst.repro) == totals.repro:
+        where = f", saved in {worst.run}" if worst.run else ""
+        return visible(f"First {worst.verdict}: seed {worst.seed}{where}")
+    return f"First failure of the harness: seed {totals.failed[0][0]}"
+
+
+def _end(totals: SeedTotals) -> str:
+    """The last line of a campaign that has nothing to repeat."""
+    return f"seeds {totals.seeds}: {totals.verdict}" + ("" if totals.complete else f", {totals.done} of {totals.total}")
+
+
+def _rank(result: SeedLike) -> tuple[bool, int]:
+    return result.verdict != "violated", result.seed
+
+
+def _reasons(result: SeedLike) -> list[str]:
+    """Why it is unknown, without the numbers that differ from seed to seed: "only # of # operations ..."."""
+    unsure = [f"{invariant} could not be judged" for invariant in result.unknown]
+    return [re.sub(r"\d+(\.\d+)?", "#", reason) for reason in (*result.vacuous, *unsure)]
+
+
+def _number(value: float) -> str:
+    """Whole numbers as they are, others with as many decimals as say something."""
+    if value == int(value) or value >= 1000:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"

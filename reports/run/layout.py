@@ -1,0 +1,223 @@
+"""Which tables the report of a run has, in which order and in which words; the same for the terminal and for GitHub."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from raft_chaos.reports.facts.elections import ElectionRow
+from raft_chaos.reports.facts.faults import FaultRow
+from raft_chaos.reports.facts.nodes import NodeRow
+from raft_chaos.reports.run.model import RunReport
+from raft_chaos.reports.tables import Column, Table
+from raft_chaos.reports.text import count, milliseconds, seconds, visible
+
+MIB = 1 << 20
+_ROLES_SHOWN = 24
+
+
+def headline(report: RunReport) -> str:
+    """The first line: the verdict, and what it is about."""
+    info = report.info
+    under_test = f"{info.target} with mutant {info.mutant}" if info.mutant else info.target
+    broken = [verdict.invariant for verdict in report.invariants if verdict.outcome == "violated"]
+    what = f" {', '.join(broken)}" if broken else ""
+    about = f"seed {info.seed}, {info.world}, {under_test}, {count(len(report.nodes), 'node')}"
+    return visible(f"{report.verdict.upper()}{what} ({about}, {duration(report)})")
+
+
+def duration(report: RunReport) -> str:
+    """How long the run took; outside `live` the clock is virtual."""
+    virtual = "" if report.info.world == "live" else " virtual"
+    return f"{report.duration_us / 1e6:.1f} s{virtual}"
+
+
+def remarks(report: RunReport) -> list[str]:
+    """What a reader must know before any table: that the run was interrupted, or proves nothing."""
+    lines = []
+    if report.interrupted:
+        lines.append(
+            "INTERRUPTED: the controller did not finish this run, so it has no final verdict. "
+            "What it left is reported below."
+        )
+    lines += [f"VACUOUS: {visible(reason)}" for reason in report.info.vacuous]
+    return lines
+
+
+def tables(report: RunReport) -> list[Table]:
+    """The tables that have something to show."""
+    every = [
+        _invariants(report),
+        _run(report),
+        _faults(report.faults),
+        _nodes(report.nodes),
+        _resources(report.nodes),
+        _elections(report),
+        _operations(report),
+    ]
+    return [table for table in every if table.rows]
+
+
+def _invariants(report: RunReport) -> Table:
+    rows = []
+    for verdict in report.invariants:
+        outcome = verdict.outcome if verdict.outcome == "valid" else verdict.outcome.upper()
+        found = verdict.violations[0].message if verdict.violations else ""
+        first = "; ".join(filter(None, (found, verdict.reason)))
+        rows.append([verdict.invariant, outcome, str(verdict.judged), first])
+    columns = [
+        Column("invariant"),
+        Column("verdict"),
+        Column("judged", "right"),
+        Column("finding", wraps=True),
+    ]
+    return Table("Invariants", columns, rows)
+
+
+def _run(report: RunReport) -> Table:
+    info, stats = report.info, report.stats
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(info.versions.items()))
+    ops = "{ops_ok} ok, {ops_fail} fail, {ops_info} info of {ops}".format(**stats)
+    faults = "{faults_effective} effective of {faults_fired} fired, {faults} planned".format(**stats)
+    elections = "{leaders_elected} won in {contested_terms} contested terms".format(**stats)
+    facts = {
+        "started": info.started_at,
+        "duration": duration(report),
+        "nodes": " ".join(row.node for row in report.nodes),
+        "client ops": ops,
+        "faults": faults,
+        "elections": elections,
+        "trace": _trace(report),
+        "commit": info.commit or "",
+        "versions": versions,
+        "directory": str(report.path),
+    }
+    return Table("Run", [Column("what"), Column("value", wraps=True)], [[k, v] for k, v in facts.items() if v])
+
+
+def _trace(report: RunReport) -> str:
+    """What a run in virtual time can be recognised by."""
+    sha256, stats = report.info.trace_sha256, report.info.stats
+    return f"SHA-256 {sha256} over {stats.get('deliveries', 0)} deliveries" if sha256 else ""
+
+
+def _faults(faults: list[FaultRow]) -> Table:
+    rows = []
+    for fault in faults:
+        targets = " ".join(f"{node}*" if node == fault.leader else node for node in fault.targets)
+        times = [seconds(fault.injected_us), seconds(fault.healed_us)]
+        rows.append([fault.id, fault.kind, targets, *times, _effect(fault), fault.seen])
+    columns = [
+        Column("fault"),
+        Column("kind"),
+        Column("targets", wraps=True),
+        Column("at s", "right"),
+        Column("healed s", "right"),
+        Column("effect", keep=True),
+        Column("what was seen", wraps=True),
+    ]
+    led = any(fault.leader in fault.targets for fault in faults)
+    return Table("Faults", columns, rows, "* was the leader when the fault fired" if led else "")
+
+
+def _effect(fault: FaultRow) -> str:
+    """ "?" is for a fault that was not healed when the run broke off."""
+    if fault.moot:
+        return "moot"
+    fired = fault.injected_us is not None
+    return {True: "yes", False: "NO", None: "?" if fired else "NO"}[fault.effective]
+
+
+def _nodes(nodes: list[NodeRow]) -> Table:
+    rows = []
+    heard = any(node.term is not None or node.kills or node.restarts or node.pauses or node.exits for node in nodes)
+    for node in nodes if heard else []:
+        never = node.behind is not None and node.catch_up_us is None
+        rows.append(
+            [
+                node.node,
+                *("" if number is None else str(number) for number in (node.term, node.commit_index)),
+                *(str(number or "") for number in (node.kills, node.restarts, node.pauses, node.exits)),
+                "" if node.behind is None else str(node.behind),
+                "NEVER" if never else milliseconds(node.catch_up_us),
+                _roles(node.roles),
+            ]
+        )
+    columns = [
+        Column("node"),
+        *(Column(header, "right") for header in ("term", "commit", "kills", "restarts", "pauses", "EXITS")),
+        Column("behind", "right"),
+        Column("caught up ms", "right"),
+        Column("roles", wraps=True),
+    ]
+    note = (
+        "behind: entries that its log lacked when the liveness phase (or its last incarnation) began. "
+        if _owed(nodes)
+        else ""
+    )
+    return Table("Nodes", columns, rows, f"{note}roles: Follower, Candidate, Leader, / restart")
+
+
+def _owed(nodes: list[NodeRow]) -> bool:
+    return any(node.behind is not None for node in nodes)
+
+
+def _roles(roles: list[str]) -> str:
+    """The last roles of a node; a long history is cut at its start."""
+    return " ".join(roles) if len(roles) <= _ROLES_SHOWN else " ".join(["..", *roles[-_ROLES_SHOWN:]])
+
+
+def _resources(nodes: list[NodeRow]) -> Table:
+    rows = []
+    for node in nodes:
+        if used := node.resources:
+            cpu = [f"{used.cpu_mean:.1f}", f"{used.cpu_max:.1f}"]
+            rest = [f"{used.rss_max_bytes / MIB:.1f}", str(used.open_files), str(used.threads), str(used.samples)]
+            rows.append([node.node, *cpu, *rest])
+    headers = ("CPU mean %", "CPU max %", "RSS max MiB", "open files", "threads", "samples")
+    return Table("Resources", [Column("node"), *(Column(header, "right") for header in headers)], rows)
+
+
+def _elections(report: RunReport) -> Table:
+    rows = []
+    for led, group in groupby(report.elections, key=lambda row: bool(row.leaders)):
+        elections = list(group)
+        # A cluster that cannot elect goes through terms by the hundred: three or more without a leader are one row.
+        if not led and len(elections) > 2:
+            rows.append(_leaderless(elections))
+        else:
+            rows += [_election(row) for row in elections]
+    columns = [
+        Column("term", "right"),
+        Column("at s", "right"),
+        Column("candidates", wraps=True),
+        Column("votes", wraps=True),
+        Column("leader", wraps=True),
+        Column("took ms", "right"),
+    ]
+    return Table("Elections", columns, rows)
+
+
+def _election(row: ElectionRow) -> list[str]:
+    votes = " ".join(f"{candidate}:{number}" for candidate, number in row.votes.items())
+    leader = " and ".join(row.leaders) or "none"
+    return [str(row.term), seconds(row.at_us), " ".join(row.candidates), votes, leader, milliseconds(row.took_us)]
+
+
+def _leaderless(rows: list[ElectionRow]) -> list[str]:
+    candidates = dict.fromkeys(candidate for row in rows for candidate in row.candidates)
+    terms = f"{rows[0].term}-{rows[-1].term}"
+    return [terms, seconds(rows[0].at_us), " ".join(candidates), f"{len(rows)} terms without a leader", "none", ""]
+
+
+def _operations(report: RunReport) -> Table:
+    rows = [
+        [
+            row.function,
+            *(str(number) for number in (row.invoked, row.ok)),
+            *(str(number or "") for number in (row.fail, row.info, row.open)),
+            *(milliseconds(latency_us) for latency_us in (row.p50_us, row.p99_us, row.max_us)),
+        ]
+        for row in report.operations
+    ]
+    headers = ("invoked", "ok", "fail", "info", "open", "p50 ms", "p99 ms", "max ms")
+    return Table("Client operations", [Column("op"), *(Column(header, "right") for header in headers)], rows)

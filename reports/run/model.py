@@ -1,0 +1,114 @@
+"""`RunReport`: all that a report of one run may say, as plain data, read from its run directory and nothing else.
+
+The verdicts are those of run.json. All else is counted from the events, so that an interrupted run, whose run.json
+never got its statistics, is reported as fully as a finished one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from raft_chaos.invariants.events import AnyEvent
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.verdict import Outcome, Verdict
+from raft_chaos.reports.facts.elections import ElectionRow, election_rows
+from raft_chaos.reports.facts.faults import FaultRow, fault_rows
+from raft_chaos.reports.facts.nodes import NodeRow, node_rows
+from raft_chaos.reports.facts.operations import ALL, OperationRow, operation_rows
+from raft_chaos.reports.facts.violations import ViolationRow, violation_rows
+from raft_chaos.reports.text import US_PER_S
+from raft_chaos.reports.window.content import Window
+from raft_chaos.reports.window.of_run import window_of_run
+
+Stats = dict[str, float | int | str]
+
+_WORST_FIRST: dict[Outcome, int] = {"violated": 0, "unknown": 1, "valid": 2}
+
+
+class RunReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One run. `verdict` is never None: a run that was not judged to its end is unknown, unless already violated.
+
+    `invariants` has violated ones first, then unknown ones. `duration_us` is the time of the last event.
+    `stats` holds the numbers of run.json, and the counts of `_stats` for those that it does not have. `window` shows
+    the violation of linearizability, if there is one.
+    """
+
+    path: Path
+    info: RunInfo
+    verdict: Outcome
+    interrupted: bool
+    duration_us: int
+    stats: Stats
+    invariants: list[Verdict]
+    violations: list[ViolationRow]
+    faults: list[FaultRow]
+    nodes: list[NodeRow]
+    elections: list[ElectionRow]
+    operations: list[OperationRow]
+    window: Window | None = None
+
+
+def worst_first(outcome: Outcome) -> int:
+    """A sort key: violated, unknown, valid."""
+    return _WORST_FIRST[outcome]
+
+
+def build(run: RunDir) -> RunReport:
+    """Reads a run. Files that are missing or empty leave their tables empty; damage raises `RunDirError`."""
+    info = run.load_info()
+    streams, harness = run.node_streams(), run.harness_events()
+    faults = fault_rows(harness, run.schedule_lines())
+    elections = election_rows(streams)
+    operations = operation_rows(run.operations())
+    invariants = sorted(info.invariants, key=lambda verdict: worst_first(verdict.outcome))
+    duration_us = max((event.t_us for stream in [*streams, harness] for event in stream), default=0)
+    return RunReport(
+        path=run.path,
+        info=info,
+        verdict=_verdict(info),
+        interrupted=_interrupted(info),
+        duration_us=duration_us,
+        stats={**_stats(faults, elections, operations, streams, duration_us), **info.stats},
+        invariants=invariants,
+        violations=violation_rows(invariants),
+        faults=faults,
+        nodes=node_rows(info.nodes, streams, harness),
+        elections=elections,
+        operations=operations,
+        window=window_of_run(run, invariants),
+    )
+
+
+def _interrupted(info: RunInfo) -> bool:
+    return info.state != "finished" or info.verdict is None
+
+
+def _verdict(info: RunInfo) -> Outcome:
+    # A violation stands even if the analysis was cut short; that nothing was found does not.
+    return "unknown" if info.verdict is None or (_interrupted(info) and info.verdict == "valid") else info.verdict
+
+
+def _stats(
+    faults: list[FaultRow],
+    elections: list[ElectionRow],
+    operations: list[OperationRow],
+    streams: list[list[AnyEvent]],
+    duration_us: int,
+) -> Stats:
+    """The counts: durations in s, and for clients, faults and elections how many there were."""
+    total = next((row for row in operations if row.function == ALL), None)
+    return {
+        "duration_s": duration_us / US_PER_S,
+        "events": sum(len(stream) for stream in streams),
+        "contested_terms": len(elections),
+        "leaders_elected": sum(len(row.leaders) for row in elections),
+        "ops": total.invoked if total else 0,
+        "ops_ok": total.ok if total else 0,
+        "ops_fail": total.fail if total else 0,
+        "ops_info": total.info if total else 0,
+        "faults": len(faults),
+        "faults_fired": sum(row.injected_us is not None for row in faults),
+        "faults_effective": sum(row.effective is True for row in faults),
+    }

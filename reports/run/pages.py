@@ -1,0 +1,90 @@
+"""A run's whole report: what is broken comes first, and the last line of a failure is the command that repeats it."""
+
+from __future__ import annotations
+
+import textwrap
+
+from raft_chaos.reports.facts.violations import ViolationRow
+from raft_chaos.reports.run.layout import headline, remarks, tables
+from raft_chaos.reports.run.model import RunReport
+from raft_chaos.reports.tables import markdown_table, text_table
+from raft_chaos.reports.text import fenced, markdown, visible
+from raft_chaos.reports.window.of_run import INVARIANT
+from raft_chaos.reports.window.timeline import timeline
+
+WIDTH = 80
+
+
+def text_page(report: RunReport, width: int = WIDTH) -> str:
+    """The report for a terminal of `width` columns. Witnesses and commands are never wrapped: they are to be copied."""
+    lines = textwrap.wrap(headline(report), width, subsequent_indent="  ")
+    lines += [line for remark in remarks(report) for line in textwrap.wrap(remark, width, subsequent_indent="  ")]
+    if report.violations:
+        lines += ["", *_title("Violations")]
+        for number, violation in enumerate(report.violations, 1):
+            lines += _violation(number, violation, width)
+            if drawn := _timeline(report, violation, width - 3):
+                lines += ["", *(f"   {line}" for line in drawn)]
+    for table in tables(report):
+        lines += ["", *_title(table.title), *text_table(table, width)]
+    if command := repro(report):
+        lines += ["", reproduces(report), command]
+    return "\n".join(lines) + "\n"
+
+
+def markdown_page(report: RunReport) -> str:
+    """The report for GitHub."""
+    lines = [f"# {markdown(headline(report))}", ""]
+    lines += [line for remark in remarks(report) for line in (f"> {markdown(remark)}", "")]
+    for violation in report.violations:
+        lines += [f"## Violated: {markdown(violation.invariant)}", "", markdown(violation.message), ""]
+        lines += [f"Rule: {markdown(violation.rule)}", ""] if violation.rule else []
+        lines += [*fenced(violation.witness), ""] if violation.witness else []
+        lines += [f"{_unshown(violation)}.", ""] if violation.unshown else []
+        drawn = _timeline(report, violation, WIDTH)
+        lines += [*fenced(drawn), ""] if drawn else []
+    for table in tables(report):
+        lines += [f"## {table.title}", "", *markdown_table(table), ""]
+    if command := repro(report):
+        lines += ["Reproduce:", "", *fenced([command], "sh")]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _timeline(report: RunReport, violation: ViolationRow, width: int) -> list[str]:
+    """The operations that show a violation of linearizability, as bars over time."""
+    if report.window is None or violation.invariant != INVARIANT:
+        return []
+    return timeline(report.window, width)
+
+
+def repro(report: RunReport) -> str:
+    """The command that repeats a run that is not valid, on one line; "" where there is none, or nothing to repeat."""
+    return "" if report.verdict == "valid" else visible(report.info.repro).strip()
+
+
+def reproduces(report: RunReport) -> str:
+    """What that command promises, to stand above it: in virtual time everything is repeated, in real time not."""
+    live = report.info.world == "live"
+    return "Reproduce (this repeats the schedule, not the interleaving):" if live else "Reproduce, event for event:"
+
+
+def _title(title: str) -> list[str]:
+    return [title, "=" * len(title)]
+
+
+NARROWEST = 20
+"""Text is not wrapped to less: where the indent takes up the whole width, `textwrap` may never come to an end."""
+
+
+def _violation(number: int, violation: ViolationRow, width: int) -> list[str]:
+    width = max(width, NARROWEST)
+    message = f"{number}. {violation.invariant}: {violation.message}"
+    lines = textwrap.wrap(message, width, subsequent_indent="   ")
+    if violation.rule:
+        lines += textwrap.wrap(violation.rule, width, initial_indent="   rule: ", subsequent_indent="         ")
+    lines += [f"   {line}" for line in violation.witness]
+    return [*lines, f"   {_unshown(violation)}"] if violation.unshown else lines
+
+
+def _unshown(violation: ViolationRow) -> str:
+    return f"... and {violation.unshown} more of {violation.invariant}"

@@ -1,0 +1,284 @@
+"""A failure as a short story: the events before it that matter, one a line, in an order that respects what led to what.
+
+    story = tell(items, violation)     items: the whole trace, `item.event` of each item of `RunDir.trace()`
+    text(story)                        its lines for a terminal
+    document(story)                    the same for a script; `reports.story.mermaid` draws it
+
+A message is one line, where it arrived, with the line of its sender that it came from; a line of its own for sending
+it has only what never arrived. Of the last entry of a node's log, index and term are told where they decide: at
+candidates, votes and acknowledgements.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from raft_chaos.invariants.events import (
+    AnyEvent,
+    CommitAdvanced,
+    EntryAppended,
+    EntryApplied,
+    LogTruncated,
+    MessageReceived,
+    MessageSent,
+)
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.trace import OP, kind_of
+from raft_chaos.invariants.verdict import Violation
+from raft_chaos.reports.event_lines import line as transcript_line
+from raft_chaos.reports.story.annotations import remarks
+from raft_chaos.reports.story.causes import CONTEXT, HELPFUL, Chosen
+from raft_chaos.reports.story.happens_before import Item, Past, causal_past, message_id
+from raft_chaos.reports.story.relevance import choose
+from raft_chaos.reports.text import US_PER_S, count, visible
+
+SHORT_LINES = 20
+"""So many lines are filled with what is only context."""
+
+ENOUGH_LINES = 30
+"""So many lines are filled with what helps. What is essential may be more, up to `MOST_LINES`."""
+
+MOST_LINES = 60
+"""No story is longer, however long the run was."""
+
+FEW_LINES = 40
+"""A past of so few lines is told as a whole."""
+
+MOST_ROWS, MOST_WITNESS_ROWS = 2, 4
+"""So many rows of the terminal a line may take; the rest of an endless value is left out."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One event of a story. `number` counts from 1; `came_from` is the line after which an arrived message was sent.
+
+    `why` it is here: witness, candidate, vote, leader, entry, commit, message, restart, fault, and the like. `note` is
+    what the event itself does not say. `lost`: a message that never arrived, not even later.
+    """
+
+    number: int
+    event: Item
+    why: str
+    witness: bool
+    came_from: int | None
+    note: str
+    lost: bool = False
+
+
+@dataclass(frozen=True)
+class Story:
+    """A violation and what led to it. `nodes` are the cluster's, in its order.
+
+    `past_events` is how many events happened before, of which `left_out` are not told, by kind. `cut` counts those of
+    them that would matter, but for the limit.
+    """
+
+    violation: Violation
+    lines: tuple[Line, ...]
+    nodes: tuple[str, ...]
+    past_events: int
+    left_out: dict[str, int]
+    cut: int
+
+
+def tell(items: Sequence[Item], violation: Violation) -> Story:
+    """The story of a violation. A witness that `items` do not hold is told at the end of them."""
+    at, missing = _find(items, _witness(violation))
+    at += range(len(items), len(items) + len(missing))
+    items = [*items, *missing]
+    past, where = causal_past(items, at)
+    marked = sorted(where[place] for place in at)
+    chosen = _chosen(past, marked)
+    shown = _limited(chosen)
+    told = tuple(_lines(past, shown, {place: chosen[place] for place in shown}, frozenset(marked)))
+    left_out = Counter(map(kind_of, past.items))
+    left_out.subtract(kind_of(line.event) for line in told)
+    # An arrival tells of the sending too, unless that has a line of its own.
+    sent = {message_id(line.event) for line in told if isinstance(line.event, MessageSent)}
+    arrived = {message_id(line.event) for line in told if isinstance(line.event, MessageReceived)}
+    left_out[_SENT] -= sum(message in past.sent for message in arrived - sent)
+    return Story(
+        violation=violation,
+        lines=told,
+        nodes=tuple(past.nodes),
+        past_events=len(past.items),
+        left_out={kind: number for kind, number in left_out.most_common() if number},
+        cut=len(chosen) - len(shown),
+    )
+
+
+def _witness(violation: Violation) -> list[Item]:
+    """The events of the witness, which is plain data where the violation was read from a file."""
+    return [
+        msgspec.convert(event, AnyEvent if "kind" in event else Op) if isinstance(event, dict) else event
+        for event in violation.witness
+    ]
+
+
+def _find(items: Sequence[Item], witness: Sequence[Item]) -> tuple[list[int], list[Item]]:
+    """Where the events of the witness stand, and those that stand nowhere. Equal ones are different places."""
+    times = {event.t_us for event in witness}  # asked for membership only; a read of a list has no hash
+    missing, places = list(witness), []
+    for place, item in enumerate(items):
+        if item.t_us in times and item in missing:
+            missing.remove(item)
+            places.append(place)
+    return places, missing
+
+
+# ---- what is told ------------------------------------------------------------------------------------------------
+
+
+def _chosen(past: Past, witness: Sequence[int]) -> dict[int, Chosen]:
+    """What may be told: all that matters, and everything if that is little."""
+    chosen = choose(past, witness)
+    everything = [place for place, item in enumerate(past.items) if not _told_by_another(past, place, item)]
+    if len(everything) <= FEW_LINES:
+        for place in everything:
+            chosen.setdefault(place, Chosen("past", CONTEXT))
+    return chosen
+
+
+def _told_by_another(past: Past, place: int, item: Item) -> bool:
+    """A message is told where it arrives, a recovered entry by the restart."""
+    return place in past.recovered or (isinstance(item, MessageSent) and message_id(item) in past.arrived)
+
+
+def _limited(chosen: dict[int, Chosen]) -> list[int]:
+    """As many places as a story may have: the most important ones, and of equal ones the last."""
+    by_rank = sorted(chosen, key=lambda place: (chosen[place].rank, -place))
+    everything = any(one.why == "past" for one in chosen.values())
+    filled = {HELPFUL: ENOUGH_LINES, CONTEXT: SHORT_LINES}
+    for rank, lines in () if everything else filled.items():
+        lower = sum(one.rank < rank for one in chosen.values())
+        upto = sum(one.rank <= rank for one in chosen.values())
+        if upto > lines:
+            return sorted(by_rank[: min(max(lower, lines), MOST_LINES)])
+    return sorted(by_rank[:MOST_LINES])
+
+
+def _lines(past: Past, shown: Sequence[int], chosen: dict[int, Chosen], witness: frozenset[int]) -> list[Line]:
+    about_logs = any(isinstance(past.items[place], (EntryAppended, LogTruncated, CommitAdvanced)) for place in shown)
+    told: list[tuple[int, Item]] = []
+    lines = []
+    for number, place in enumerate(shown, 1):
+        item = past.items[place]
+        came_from = _came_from(past, place, item, told) if isinstance(item, MessageReceived) else None
+        note = "; ".join(remarks(past, place, about_logs))
+        lost = isinstance(item, MessageSent) and message_id(item) not in past.delivered
+        lines.append(Line(number, item, chosen[place].why, place in witness, came_from, note, lost))
+        told.append((place, item))
+    return lines
+
+
+def _came_from(past: Past, place: int, arrival: MessageReceived, told: Sequence[tuple[int, Item]]) -> int | None:
+    """The sender's last line by then. That something else arrived there from a third node says nothing of it."""
+    sent = past.sending(place)
+    if sent is None:
+        return None
+    for number in range(len(told), 0, -1):
+        at, item = told[number - 1]
+        third = isinstance(item, MessageReceived) and item.sender != arrival.node
+        own = not isinstance(item, Op) and (item.node, item.inc) == (arrival.sender, arrival.sender_inc)
+        if at <= sent and own and not third:
+            return number
+    return None
+
+
+# ---- its text ----------------------------------------------------------------------------------------------------
+
+
+_WHAT_COLUMN = len("* 17" + "  1.204317  " + "n3#1 < n2#1  ")
+
+
+def title(violation: Violation) -> str:
+    """ "Election Safety: At most one server is ever elected leader in a given term (Figure 3, §5.2)." """
+    return visible(f"{violation.invariant.replace('_', ' ').title()}: {violation.rule}")
+
+
+def text(story: Story, width: int = 100) -> list[str]:
+    """The story in rows of at most `width` columns (40 at least). `*` marks the witness."""
+    width = max(width, 40)
+    rows = [
+        *wrapped(f"VIOLATED {story.violation.message}", "", width),
+        *wrapped(title(story.violation), "", width),
+        "",
+    ]
+    for one in story.lines:
+        mark = "*" if one.witness else " "
+        notes = [part for part in (f"from line {one.came_from}" if one.came_from else "", one.note) if part]
+        note = f"  ({'; '.join(notes)})" if notes else ""
+        told = f"{mark}{one.number:>3}{transcript_line(one.event)}{visible(note)}"
+        rows += wrapped(told, " " * _WHAT_COLUMN, width, MOST_WITNESS_ROWS if one.witness else MOST_ROWS)
+    return [*rows, "", *wrapped(left_out(story), "", width)]
+
+
+def left_out(story: Story) -> str:
+    """What is not told, in a sentence."""
+    groups: Counter[tuple[str, str]] = Counter()
+    for kind, number in story.left_out.items():
+        groups[_GROUPS.get(kind, _OTHERS)] += number
+    listed = ", ".join(count(groups[names], *names) for names in (*_GROUPS.values(), _OTHERS) if groups[names])
+    if not listed:
+        return "* the witness. Nothing that happened before is left out."
+    cut = f"; {story.cut} of these would matter too" if story.cut else ""
+    return f"* the witness. Left out of the {count(story.past_events, 'event')} up to it: {listed}{cut}."
+
+
+_SENT = str(MessageSent.__struct_config__.tag)
+_GROUPS = {
+    _SENT: ("message sent", "messages sent"),
+    str(MessageReceived.__struct_config__.tag): ("message received", "messages received"),
+    str(EntryAppended.__struct_config__.tag): ("entry appended", "entries appended"),
+    str(EntryApplied.__struct_config__.tag): ("entry applied", "entries applied"),
+    str(CommitAdvanced.__struct_config__.tag): ("commit", "commits"),
+    OP: ("client's line", "clients' lines"),
+}
+_OTHERS = ("other", "others")
+
+
+def wrapped(text: str, indent: str, width: int, most_rows: int | None = None) -> list[str]:
+    """The text in rows of at most `width` columns, with `indent` before all but the first."""
+    indent = indent if len(indent) < width // 2 else "    "
+    return textwrap.wrap(
+        visible(text),
+        width,
+        subsequent_indent=indent,
+        max_lines=most_rows,
+        placeholder=" ...",
+        drop_whitespace=True,
+        break_on_hyphens=False,
+    )
+
+
+# ---- for scripts -------------------------------------------------------------------------------------------------
+
+
+def document(story: Story) -> dict[str, object]:
+    """The story as plain JSON data; times in seconds stand in the events as microseconds, `t_us`."""
+    return {
+        "invariant": story.violation.invariant,
+        "message": story.violation.message,
+        "rule": story.violation.rule,
+        "lines": [
+            {
+                "line": one.number,
+                "t_s": one.event.t_us / US_PER_S,
+                "why": one.why,
+                "witness": one.witness,
+                "from_line": one.came_from,
+                "note": one.note,
+                "text": transcript_line(one.event).split(maxsplit=1)[1],
+                "event": one.event,
+            }
+            for one in story.lines
+        ],
+        "events_before": story.past_events,
+        "left_out": story.left_out,
+        "cut": story.cut,
+    }
