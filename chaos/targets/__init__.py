@@ -1,5 +1,5 @@
 """Systems under test.
 
-Read in this order: `protocol` (what is asked of one), `raft` (our own, with `raft_process` in the process of a node), `command`
-(any server that a command line starts).
+Read in this order: `protocol` (what is asked of one), `raft` (our own; `raft_process` runs in the process of a node),
+`command` (any server that a command line starts).
 """
