@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from raft_chaos.chaos.cli.run.run.campaign import run_campaign
-from seed_runs import settings
-
 from raft_chaos.chaos.cli.common import parse_seeds
+from raft_chaos.chaos.cli.run.campaign import run_campaign
+from seed_runs import settings
 
 if __name__ == "__main__":
     sys.exit(run_campaign(settings(), parse_seeds(sys.argv[2]), 2, Path(sys.argv[1]), None, None, False, False))

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from short_runs import schedule
-
 from raft_chaos.chaos.faults.actions import Action, Kill, Partition
 from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.mutants import parts_of
@@ -27,6 +25,7 @@ from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.raft.replica.replica import Reply
 from raft_chaos.raft.server.node import Parts
 from raft_chaos.raft.state.timing import Timing
+from short_runs import schedule
 
 TIMING = Timing(30_000, 60_000, 10_000)
 LONGEST_US = TIMING.election_timeout_max_us

@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from stepped_runs import NODES, TIMING, stormy
-
 from raft_chaos.chaos.execution.player import Manner, Played, Player
 from raft_chaos.chaos.execution.recording import record
 from raft_chaos.chaos.execution.steps import (
@@ -27,6 +25,7 @@ from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.recorder import Stream
 from raft_chaos.chaos.schedule.data import Schedule
+from stepped_runs import NODES, TIMING, stormy
 
 PUT = Call("c0/0", "c0", 0, "put", "x", "c0.0", 1, value="1")
 GET = Call("c1/0", "c1", 1, "get", "x", "c1.1", 1)

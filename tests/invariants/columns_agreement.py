@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from small_histories import history as small_history
 
 from raft_chaos.invariants.linearizability import operations
 from raft_chaos.invariants.linearizability.check import check
@@ -16,6 +15,7 @@ from raft_chaos.invariants.linearizability.columns import ABSENT, NEVER, NOT_TOL
 from raft_chaos.invariants.linearizability.columns.proposal import proposal
 from raft_chaos.invariants.linearizability.columns.replay import faults
 from raft_chaos.invariants.linearizability.operations import Model, Operation
+from small_histories import history as small_history
 
 FUNCTIONS = ("read", "write", "cas", "delete")
 STATUSES = ("ok", "refused", "unknown")

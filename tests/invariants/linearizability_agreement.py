@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from brute_force import linearizable, needless, sound
-
 from raft_chaos.invariants.linearizability.blocks import Violation
 from raft_chaos.invariants.linearizability.check import check
 from raft_chaos.invariants.linearizability.operations import Model, Operation

@@ -6,7 +6,6 @@ from random import Random
 from typing import Any
 
 from brute_force import FIRST, apply
-
 from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Function, Model, Operation
 
 MODELS: tuple[Model, ...] = ("register", "kv", "kv-append", "list-append")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from event_scripts import History, appends, applies, commits, judged, started, violated
 
+from event_scripts import History, appends, applies, commits, judged, started, violated
 from raft_chaos.invariants.verdict import Verdict
 
 Script = Callable[[History], None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from event_scripts import (
     appends,
     applies,
@@ -15,7 +16,6 @@ from event_scripts import (
     violated,
     votes,
 )
-
 from raft_chaos.invariants.events import Event
 
 BOTH = [started("n1"), started("n2")]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from event_scripts import appends, follows, judged, leads, started, truncates, violated
 
+from event_scripts import appends, follows, judged, leads, started, truncates, violated
 from raft_chaos.invariants.events import EntryAppended, Event
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import msgspec
-from event_scripts import appends, applies, commits, judged, started
 
+from event_scripts import appends, applies, commits, judged, started
 from raft_chaos.invariants.events import (
     HARNESS,
     Event,

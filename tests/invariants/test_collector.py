@@ -6,8 +6,8 @@ import gc
 from collections.abc import Iterator
 
 import pytest
-from linearizability_scripts import op, registers
 
+from linearizability_scripts import op, registers
 from raft_chaos.invariants.linearizability.check import check
 
 

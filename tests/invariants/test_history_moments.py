@@ -7,8 +7,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from history_lines import jepsen, line, mistake, read
 
+from history_lines import jepsen, line, mistake, read
 from raft_chaos.invariants.history import decode
 from raft_chaos.invariants.linearizability.check import check
 

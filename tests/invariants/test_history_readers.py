@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from history_lines import jepsen, line, logged, mistake, read, store
 
+from history_lines import jepsen, line, logged, mistake, read, store
 from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Operation
 from raft_chaos.invariants.linearizability.readers.edn import keyword
 from raft_chaos.invariants.linearizability.readers.formats import READERS, Format, contents, guess, model_for

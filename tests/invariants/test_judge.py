@@ -7,9 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from event_scripts import History, commits, judged, leads, started, votes
-from tiny_cluster import TinyCluster
 
+from event_scripts import History, commits, judged, leads, started, votes
 from raft_chaos.invariants import events, history
 from raft_chaos.invariants.checkers.base import KEPT_VIOLATIONS
 from raft_chaos.invariants.checkers.client_history import MonotonicReads
@@ -21,6 +20,7 @@ from raft_chaos.invariants.events import HARNESS, Event, NodeLaunched, PhaseStar
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import Judge, judge_run
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
+from tiny_cluster import TinyCluster
 
 INVARIANTS = [
     "election_safety",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from brute_force import linearizable
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from linearizability_agreement import difference, search_differs
-from small_histories import MODELS, history, honest
 
+from brute_force import linearizable
+from linearizability_agreement import difference, search_differs
 from raft_chaos.invariants.linearizability.operations import Model
 from raft_chaos.invariants.linearizability.search import DepthFirst, Sweep
+from small_histories import MODELS, history, honest
 
 
 @pytest.mark.parametrize("model", MODELS)

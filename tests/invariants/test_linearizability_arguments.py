@@ -7,8 +7,8 @@ from collections import Counter
 from random import Random
 
 import pytest
-import small_histories as small
 
+import small_histories as small
 from raft_chaos.invariants.linearizability import format
 from raft_chaos.invariants.linearizability.check import check
 from raft_chaos.invariants.linearizability.operations import Answer, Model, Operation

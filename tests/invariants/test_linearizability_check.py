@@ -7,10 +7,10 @@ from random import Random
 
 import msgspec
 import pytest
+
 import small_histories as small
 from brute_force import linearizable
 from linearizability_scripts import op, registers
-
 from raft_chaos.invariants.linearizability.check import check, check_with_order
 from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Model, Operation
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
+
 from brute_force import linearizable
 from columns_agreement import FAR, as_columns, columns_differ, several_keys
 from linearizability_scripts import op, registers
-from msgspec.structs import replace
-
 from raft_chaos.invariants.linearizability import operations
 from raft_chaos.invariants.linearizability.check import check
 from raft_chaos.invariants.linearizability.columns import (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from linearizability_scripts import op
 
+from linearizability_scripts import op
 from raft_chaos.invariants.linearizability.check import check_with_order
 from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Answer, Operation
 from raft_chaos.invariants.linearizability.order import check_order

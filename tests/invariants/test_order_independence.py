@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from random import Random
 
 import pytest
-import tiny_cluster
-import tiny_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_cluster import TinyCluster
-from tiny_store import TinyStore
 
+import tiny_cluster
+import tiny_store
 from raft_chaos.invariants.events import Event
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.verdict import Outcome
+from tiny_cluster import TinyCluster
+from tiny_store import TinyStore
 
 SEEDS = st.integers(0, 2**32)
 BUGS = st.sampled_from([None, *tiny_cluster.BUGS])

@@ -9,7 +9,6 @@ from __future__ import annotations
 from random import Random
 
 from event_scripts import History
-
 from raft_chaos.invariants.history import OpFunction, Value
 
 CLIENTS = ["c0", "c1", "c2"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 from random import Random
 
 from cluster import Cluster, Packet, Server, command
-
 from raft_chaos.invariants.events import EntryApplied, Event
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.state.timing import Timing

@@ -1,0 +1,267 @@
+"""The command line: exit codes, what goes to stdout and what to stderr, and what is said about wrong arguments."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from msgspec.structs import replace
+
+from raft_chaos.chaos.cli.app import main
+from raft_chaos.chaos.faults.actions import Kill
+from raft_chaos.chaos.mutants import MUTANTS
+from raft_chaos.chaos.schedule.data import Fault, Model, When
+from raft_chaos.chaos.schedule.file import save
+from short_runs import PATIENCE_S, RAFT_CHAOS, only_run, raft_chaos, saved, schedule
+
+KILL_THE_LEADER = Fault(id="f1", when=When(at_us=700_000), action=Kill(["leader"], [500_000]), duration_us=0)
+
+
+def short_run(folder: Path, *options: str) -> list[str]:
+    """The arguments of a run that is valid in about two seconds."""
+    plan = saved(folder, schedule([KILL_THE_LEADER], safety_us=(700_000, 1_300_000)))
+    return ["run", "--schedule", plan, "--out", str(folder / "out"), *options]
+
+
+Called: TypeAlias = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def called(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Called]:
+    """The console command in this process and an empty folder: its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["raft-chaos", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, *capsys.readouterr()
+
+    yield call
+    signal.signal(signal.SIGTERM, on_sigterm)
+
+
+# ---- wrong arguments: 254, one line that names the option, nothing done -------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--seeds", "abc"], "--seeds: expected a seed or a range such as 1..20, got 'abc'"),
+        (["--seeds", "5..1"], "--seeds: the range 5..1 is empty; its first seed must not be larger than its last"),
+        (["--seeds", "1..2", "--seed", "1"], "--seeds cannot be combined with --seed or --schedule"),
+        (["--seed", "-1"], "Invalid value for '--seed': Input should be greater than or equal to 0"),
+        (["--mutant", "nope"], f"--mutant: there is no 'nope'; there are {', '.join(MUTANTS)}"),
+        (
+            ["--mutant", "ack_before_sync", "--target-command", "true"],
+            "--mutant and --target-command exclude each other: a mutant is our own Raft",
+        ),
+        (
+            ["--faults", "kill,flood"],
+            "--faults: 'flood' is unknown in the world live; "
+            "expected some of kill, pause, slow_sync, partition, network",
+        ),
+        (
+            ["--faults", "kill,clock"],
+            "--faults: 'clock' is unknown in the world live; "
+            "expected some of kill, pause, slow_sync, partition, network",
+        ),
+        (["--world", "flat"], "--world: there is no 'flat'; there are sim, lockstep, live"),
+        (
+            ["--swarm"],
+            "--swarm draws faults that only virtual time has; give --world sim or --world lockstep with it",
+        ),
+        (
+            ["--world", "sim", "--target-command", "true"],
+            "--target-command: only our own Raft runs in virtual time; leave out --world sim",
+        ),
+        (
+            ["--schedule", "none.jsonl"],
+            "--schedule: none.jsonl: cannot be read (No such file or directory); expected a schedule as JSON lines",
+        ),
+        (
+            ["--duration", "1"],
+            "--duration: expected at least 3.9 (warmup_s, then 8 of the longest election timeout for a leader kill "
+            "and a leader isolation), got 1",
+        ),
+        (["--nodes", "2"], "--nodes: expected at least 3 (fewer tolerate no failure), 0 only with swarm; got 2"),
+        (["--clients", "0"], "--clients: expected at least 1 (somebody must write), got 0"),
+        (["--rate", "-1"], "--rate: expected at least 0 (operations of all clients together), got -1.0"),
+        (["--fault-interval", "0"], "--fault-interval: expected at least 0.01 (seconds), got 0.0"),
+        (
+            ["--election-timeout", "300-150"],
+            "--election-timeout: expected two numbers of milliseconds in order, such as 150-300, got '300-150'",
+        ),
+        (
+            ["--heartbeat", "150"],
+            "--heartbeat: the heartbeat interval (150000 µs) must be positive and shorter than the least election "
+            "timeout (150000 µs)",
+        ),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else value[0].removeprefix("--"),
+)
+def test_a_wrong_argument_of_a_run_is_named_and_nothing_is_run(
+    arguments: list[str], said: str, called: Called, tmp_path: Path
+) -> None:
+    assert called("run", *arguments) == (254, "", f"raft-chaos: {said}\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_simulated_network_too_slow_for_an_election_is_refused(called: Called, tmp_path: Path) -> None:
+    """On it a correct cluster need not recover, and would be blamed for that."""
+    file = tmp_path / "slow.jsonl"
+    model = Model(latency_min_us=100, latency_max_us=60_000, sync_min_us=100, sync_max_us=15_000)
+    plan = schedule(safety_us=(700_000, 3_200_000))
+    save(replace(plan, header=replace(plan.header, model=model)), file)
+    status, _, said = called("run", "--world", "sim", "--schedule", str(file))
+    assert (status, said.partition(", and ")[0]) == (
+        254,
+        f"raft-chaos: --schedule: {file}: model: a vote takes up to 150000 µs there and back with both writes",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--http-port", "65534"], "--http-port: 3 ports from 65534 on do not exist"),
+        (["--raft-port", "0"], "--raft-port: 3 ports from 0 on do not exist"),
+        (["--nodes", "0"], "Invalid value for '--nodes': Input should be greater than or equal to 1"),
+        (
+            ["--election-timeout", "3000-1500"],
+            "--election-timeout: expected two numbers of milliseconds in order, such as 150-300, got '3000-1500'",
+        ),
+    ],
+)
+def test_a_wrong_argument_of_a_cluster_is_named(arguments: list[str], said: str, called: Called) -> None:
+    assert called("cluster", *arguments) == (254, "", f"raft-chaos: {said}\n")
+
+
+def test_a_folder_that_cannot_be_made_is_a_wrong_argument(called: Called, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said = "raft-chaos: --out: cannot make run directories in file/runs (Not a directory)\n"
+    assert called("run", "--out", "file/runs") == (254, "", said)
+
+
+@pytest.mark.parametrize("command", ["check", "report"])
+def test_a_folder_that_is_no_run_is_refused(command: str, called: Called, tmp_path: Path) -> None:
+    said = f"raft-chaos: {tmp_path} is not a run directory: cannot read run.json (No such file or directory)\n"
+    assert called(command, str(tmp_path)) == (254, "", said)
+
+
+@pytest.mark.parametrize("command", ["check", "report"])
+@pytest.mark.parametrize("damage", ['{"seed": 1, ', '{"seed": "one"}', '{"seed": 1, "schema": 99}'])
+def test_a_damaged_run_json_is_refused(command: str, damage: str, called: Called, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(damage)
+    code, stdout, stderr = called(command, str(tmp_path))
+    assert (code, stdout) == (254, "")
+    assert stderr.startswith(f"raft-chaos: {tmp_path / 'run.json'}: ") and stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["nope"], ["check"], ["run", "--nope"], ["report", ".", "--format", "pdf"]])
+def test_what_the_command_line_does_not_know_is_refused_in_one_line(arguments: list[str], called: Called) -> None:
+    code, stdout, stderr = called(*arguments)
+    assert (code, stdout) == (254, "")
+    assert stderr.startswith("raft-chaos: ") and stderr.count("\n") == 1
+
+
+def test_the_installed_command_ends_with_the_same_code() -> None:
+    done = raft_chaos("run", "--nodes", "2")
+    assert (done.returncode, done.stdout) == (254, "")
+    assert (
+        done.stderr
+        == "raft-chaos: --nodes: expected at least 3 (fewer tolerate no failure), 0 only with swarm; got 2\n"
+    )
+
+
+def test_help_is_no_error(called: Called) -> None:
+    code, stdout, stderr = called("run", "--help")
+    assert (code, stderr) == (0, "")
+    assert "--target-command" in stdout and "Exit codes: 0 valid, 1 violated, 2 unknown" in stdout
+
+
+# ---- what goes where ----------------------------------------------------------------------------------------------
+
+
+def test_mutants_as_json_are_one_list_on_stdout(called: Called) -> None:
+    code, stdout, stderr = called("mutants", "--json")
+    assert (code, stderr) == (0, "")
+    listed = json.loads(stdout)
+    assert [mutant["id"] for mutant in listed] == list(MUTANTS)
+    assert all({"id", "mistake", "source", "invariants"} == set(mutant) for mutant in listed)
+    table = called("mutants")[1]
+    assert all(mutant["id"] in table for mutant in listed)
+
+
+@pytest.mark.live
+def test_without_a_terminal_progress_is_plain_lines_on_stderr_and_the_report_alone_on_stdout(tmp_path: Path) -> None:
+    done = raft_chaos(*short_run(tmp_path, "--seed", "7"))
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.startswith("VALID (seed 7, ")
+    assert "\x1b" not in done.stdout + done.stderr and "\r" not in done.stderr
+    announced, *rest = done.stderr.splitlines()
+    assert announced == f"seed 7  world live  3 nodes  target raft  {only_run(tmp_path / 'out').path}"
+    progress = [line for line in rest if re.match(r" +\d+\.\d s  ", line)]
+    assert len(progress) >= 3
+    for phase in ("warmup", "safety", "liveness"):
+        assert any(f" s  {phase} " in line for line in progress)
+
+
+@pytest.mark.live
+def test_quiet_says_nothing_but_the_result(tmp_path: Path) -> None:
+    idle = saved(tmp_path, schedule(safety_us=(0, 0), liveness_us=0, every_us=0))
+    done = raft_chaos("run", "--schedule", idle, "--out", str(tmp_path / "out"), "--quiet")
+    assert (done.returncode, done.stderr) == (2, ""), done.stdout
+    assert done.stdout.startswith("UNKNOWN (")
+
+
+@pytest.mark.live
+def test_on_a_terminal_the_run_is_watched_live_and_the_report_stays(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
+    with subprocess.Popen(
+        [RAFT_CHAOS, *short_run(tmp_path)], stdout=subprocess.PIPE, stderr=theirs, stdin=theirs, env=environment
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while data := os.read(ours, 1 << 16):
+                shown += data
+        except OSError:
+            pass  # EIO: nobody has the terminal open any more
+        os.close(ours)
+        report = process.communicate(timeout=PATIENCE_S)[0]
+    assert process.returncode == 0, report.decode()
+    assert report.startswith(b"VALID")
+    for part in (b"applied", b"leader", b"events judged", b"faults: "):
+        assert part in shown
+    assert b"kill n" in shown, "the fault is shown while it lasts"
+    assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h") == 1, "the cursor is hidden, and shown again"
+
+
+@pytest.mark.live
+def test_a_campaign_is_one_document_with_its_runs(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = raft_chaos(
+        *("run", "--seeds", "1..2", "--nodes", "3", "--clients", "2", "--warmup", "0.7", "--duration", "1.9"),
+        *("--liveness", "0.3", "--election-timeout", "100-150", "--out", str(out), "--json"),
+    )
+    document = json.loads(done.stdout)
+    assert [run["seed"] for run in document["runs"]] == [1, 2]
+    assert document["stats"]["runs"] == 2
+    verdicts = [run["verdict"] for run in document["runs"]]
+    assert document["verdict"] == ("valid" if verdicts == ["valid"] * 2 else "unknown")
+    assert done.returncode == {"valid": 0, "unknown": 2}[document["verdict"]], "no correct cluster is convicted"
+    lines = [line for line in done.stderr.splitlines() if line.startswith("seed ")]
+    assert [line.split(":")[0] for line in lines] == ["seed 1", "seed 2"]
+    assert {Path(run["run_dir"]) for run in document["runs"]} == set(out.iterdir())

@@ -1,0 +1,262 @@
+"""Campaigns on the command line: what is said meanwhile and at the end, exit codes, Ctrl-C, and a killed controller."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+import typer
+from rich.console import Console
+
+from raft_chaos.chaos.campaign.campaign import Campaign
+from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.cli.run.campaign import MOST_SHOWN, CampaignView, Progress, run_campaign
+from raft_chaos.chaos.run.settings import Settings
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.reports.campaign.seeds import SeedTotals
+from seed_runs import ALWAYS_CONVICTED, settings
+from short_runs import Background, background, eventually
+
+MANY = 1_000_000
+"""No test waits for so many seeds."""
+
+
+def called(
+    capsys: pytest.CaptureFixture[str],
+    out: Path,
+    seeds: range,
+    *,
+    of: Settings | None = None,
+    jobs: int | None = 2,
+    max_failures: int | None = None,
+    time_limit_s: float | None = None,
+    quiet: bool = False,
+    as_json: bool = False,
+) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a campaign whose seeds are run in threads, which start at once."""
+    threads = partial(ThreadPoolExecutor, 2)
+    code = run_campaign(of or settings(), seeds, jobs, out, max_failures, time_limit_s, quiet, as_json, threads)
+    return code, *capsys.readouterr()
+
+
+# ---- what is said ------------------------------------------------------------------------------------------------
+
+
+def test_a_valid_campaign_names_its_seeds_first_and_last(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, stdout, stderr = called(capsys, tmp_path, range(1, 5))
+    (file,) = tmp_path.glob("campaign-*.jsonl")
+    assert code == 0, stdout
+    assert stderr == f"seeds 1..4  4 in all  sim  target raft  2 at once  {file}\n"
+    lines = stdout.splitlines()
+    assert lines[0].startswith("VALID seeds 1..4 (sim, raft, 4 seeds: 4 valid; 0.00")
+    assert lines[-1] == "seeds 1..4: valid"
+    assert "leaders elected" in stdout
+    assert list(tmp_path.iterdir()) == [file], "a seed that is valid leaves no directory"
+
+
+def test_violations_are_shown_as_they_are_found_and_end_the_campaign(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    mutant = settings(mutant=ALWAYS_CONVICTED)
+    code, stdout, stderr = called(capsys, tmp_path, range(1, MANY), of=mutant, max_failures=2)
+    assert code == 1
+    assert stdout.startswith(f"VIOLATED seeds 1..{MANY - 1} (sim, raft with mutant {ALWAYS_CONVICTED}, 2 of ")
+    shown = re.findall(r"VIOLATED seed (\d+): (.+)\n  (.+)\n  (.+ run --seed \1 --world sim)\n", stderr)
+    assert len(shown) == 2
+    for seed, violated, run, _ in shown:
+        info = RunDir(Path(run)).load_info()
+        assert (info.seed, info.verdict) == (int(seed), "violated")
+        assert "one_vote_per_term" in violated
+    assert stdout.splitlines()[-1] in [repro for *_, repro in shown]
+
+
+def test_not_every_violation_of_thousands_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    totals = SeedTotals(world="sim", target="raft", seeds=f"1..{MANY}", total=MANY)
+    with CampaignView(totals, quiet=False) as view:
+        for seed in range(1, 1000):
+            result = SeedResult(
+                seed=seed,
+                verdict="violated",
+                violated=["log_matching"],
+                unknown=[],
+                vacuous=[],
+                trace_sha256="",
+                stats={},
+                run=f"runs/{seed}",
+                repro=f"raft-chaos run --seed {seed}",
+            )
+            totals.observe(result)
+            view.show(result)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:3] == ["VIOLATED seed 1: log_matching", "  runs/1", "  raft-chaos run --seed 1"]
+    assert len(lines) == 3 * MOST_SHOWN + 1
+    assert lines[-1] == "further violations are only counted here; the campaign's file has all of them"
+
+
+def test_the_document_is_all_that_is_on_stdout(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    mutant = settings(mutant=ALWAYS_CONVICTED)
+    code, stdout, stderr = called(capsys, tmp_path, range(1, 4), of=mutant, max_failures=1, quiet=True, as_json=True)
+    document = json.loads(stdout)
+    assert (code, document["verdict"], document["violated"], document["complete"]) == (1, "violated", 1, False)
+    assert document["violations"][0]["seeds"] == 1 and document["stats"]["elections"]["total"] > 0
+    assert Path(document["file"]).exists()
+    assert stderr == document["repro"] + "\n", "quiet: nothing but the command"
+
+
+def test_a_campaign_that_goes_on_says_so_and_counts_all_of_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with Campaign(settings(), range(1, 5), tmp_path) as campaign:
+        ends = campaign.run(partial(ThreadPoolExecutor, 1), 1)
+        next(ends), next(ends)
+        ends.close()
+    code, stdout, stderr = called(capsys, tmp_path, range(1, 5))
+    assert code == 0
+    assert "going on with a campaign that was stopped: 2 seeds have a result already\n" in stderr
+    assert stdout.startswith("VALID seeds 1..4 (sim, raft, 4 seeds: 4 valid;")
+    _, _, stderr = called(capsys, tmp_path, range(1, 5))
+    kept = campaign.path.with_stem(campaign.path.stem + "-1")
+    assert f"begins anew; its earlier results are kept in {kept}\n" in stderr and kept.exists()
+
+
+def test_a_harness_that_fails_is_told_with_its_seed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, stdout, stderr = called(capsys, tmp_path, range(1, 3), of=settings(mutant="nope"))
+    assert code == 255
+    assert "HARNESS FAILED on seed 2: KeyError: 'nope'\n" in stderr
+    assert "this says nothing about the system under test" in stdout
+    assert stdout.splitlines()[-1].endswith("run --seed 1 --world sim")
+
+
+def test_the_page_for_github_goes_to_the_summary(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    mutant = settings(mutant=ALWAYS_CONVICTED)
+    code, stdout, _ = called(capsys, tmp_path / "out", range(1, 3), of=mutant, max_failures=1)
+    assert code == 1 and summary.read_text().startswith("# VIOLATED seeds 1..2")
+    assert stdout.startswith("::error title=one_vote_per_term violated (seed ")
+
+
+# ---- wrong arguments ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"jobs": 0}, "--jobs: expected at least 1, got 0"),
+        ({"max_failures": 0}, "--max-failures: expected at least 1, got 0"),
+        ({"time_limit_s": 0.0}, "--time-limit: expected more than 0 seconds, got 0"),
+        ({"time_limit_s": float("nan")}, "--time-limit: expected more than 0 seconds, got nan"),
+    ],
+)
+def test_wrong_arguments_are_told_and_nothing_is_done(
+    wrong: dict[str, float], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(typer.Exit) as ended:
+        called(capsys, tmp_path / "out", range(1, 3), **wrong)  # type: ignore[arg-type]
+    assert ended.value.exit_code == 254
+    assert capsys.readouterr().err == f"raft-chaos: {said}\n" and not (tmp_path / "out").exists()
+
+
+def test_a_file_that_cannot_be_used_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    with pytest.raises(typer.Exit):
+        called(capsys, tmp_path / "out", range(1, 3))
+    assert "--out: cannot write a campaign's file in" in capsys.readouterr().err
+    with Campaign(settings(), range(1, 3), tmp_path) as campaign, pytest.raises(typer.Exit):
+        called(capsys, tmp_path, range(1, 3))
+    assert f"--out: {campaign.path}: this campaign is under way in another process" in capsys.readouterr().err
+
+
+# ---- the bar -----------------------------------------------------------------------------------------------------
+
+HALF = Progress(done=150, total=250, earlier=50, violated=2, failed=0, simulated_s=1500.0, elapsed_s=10.0)
+
+
+def test_the_words_of_a_progress_count_only_what_this_call_did() -> None:
+    assert HALF.words() == ["150/250", "2 violated", "10/s", "0:10 left", "150 simulated s/s"]
+
+
+def test_the_bar_is_one_line_in_any_terminal() -> None:
+    none = Progress(done=0, total=7, earlier=0, violated=0, failed=0, simulated_s=0.0, elapsed_s=0.0)
+    huge = Progress(
+        done=999_999, total=MANY, earlier=0, violated=999_999, failed=19, simulated_s=9e9, elapsed_s=400_000.0
+    )
+    for width, progress in ((width, progress) for width in range(10, 140) for progress in (HALF, none, huge)):
+        written = io.StringIO()
+        Console(file=written, width=width).print(progress)
+        (line,) = written.getvalue().splitlines()
+        assert len(line) <= width
+        if progress.done:
+            assert ("━" in line) == (width >= len("  ".join(progress.words()[:2])) + 12)
+        if width >= 40:
+            assert f"{progress.done}/{progress.total}  {progress.violated} violated" in line
+        if width == 139:
+            assert "  ".join(progress.words()) in line
+
+
+def test_a_narrow_terminal_gets_a_bar_and_whole_commands(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    mutant = settings(mutant=ALWAYS_CONVICTED)
+    _, stdout, stderr = called(capsys, tmp_path, range(1, 9), of=mutant, max_failures=1)
+    assert stderr.count("\x1b[?25l") == stderr.count("\x1b[?25h") == 1, "the cursor is hidden, and shown again"
+    plain = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", stderr)
+    assert "━━" in plain and "1/8" in plain
+    assert stdout.splitlines()[-1] in [line.strip() for line in plain.splitlines()]
+
+
+# ---- cut short ---------------------------------------------------------------------------------------------------
+
+
+def long_campaign(out: Path) -> list[str]:
+    return [sys.executable, str(Path(__file__).parents[1] / "campaign_command.py"), str(out), f"1..{MANY}"]
+
+
+def results(out: Path) -> int:
+    return sum(file.read_bytes().count(b'{"kind":"seed"') for file in out.glob("campaign-*.jsonl"))
+
+
+def at_work(command: Background, out: Path) -> None:
+    """Waits until results come, with both workers busy."""
+    eventually("results are written", lambda: results(out) >= 4)
+    assert len(command.family()) >= 3, "the controller and two workers"
+
+
+def test_ctrl_c_ends_a_campaign_with_its_table_and_leaves_nothing(tmp_path: Path) -> None:
+    with background(*long_campaign(tmp_path)) as command:
+        at_work(command, tmp_path)
+        assert command.interrupt() == 2, command.stderr
+        eventually("every process is gone", command.all_gone)
+        assert not list(command.temp.iterdir())
+        stdout, stderr = command.stdout, command.stderr
+    done = results(tmp_path)
+    assert "STOPPED: interrupted; given up before they ended: " in " ".join(stdout.split())
+    told = re.fullmatch(rf"seeds 1\.\.{MANY}: unknown, (\d+) of {MANY}", stdout.splitlines()[-1])
+    assert told is not None
+    assert done - 1 <= int(told[1]) <= done, "but for the one that came just then, the table has what the file has"
+    assert "Traceback" not in stderr and stderr.count("\n") == 1, "nobody complains, no worker either"
+    with Campaign(settings(), range(1, MANY + 1), tmp_path) as again:
+        assert again.resumed == done
+
+
+def test_a_killed_controller_leaves_no_worker_and_the_campaign_goes_on(tmp_path: Path) -> None:
+    with background(*long_campaign(tmp_path)) as command:
+        at_work(command, tmp_path)
+        command.sigkill()
+        eventually("every process is gone", command.all_gone)
+        assert not list(command.temp.iterdir())
+    done = results(tmp_path)
+    with Campaign(settings(), range(1, MANY + 1), tmp_path) as again:
+        assert again.resumed == done >= 4

@@ -1,0 +1,364 @@
+"""`raft-chaos check --history`: what it prints of a history from elsewhere, its exit codes, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias
+
+import pytest
+
+from raft_chaos.chaos.cli.read import check_history
+from raft_chaos.invariants.linearizability.check import Compared
+from raft_chaos.invariants.linearizability.operations import Answer, Operation
+from sim_runs import TWO_LEADERS, recorded, short
+
+Called: TypeAlias = Callable[..., tuple[int, list[str], str]]
+
+
+@pytest.fixture
+def called(command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Called:
+    """The console command in an empty folder: its exit code, the lines of stdout, and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def call(*arguments: str) -> tuple[int, list[str], str]:
+        code, told, said = command("check", *arguments)
+        return code, told.splitlines(), said
+
+    return call
+
+
+def save(name: str, *lines: str) -> None:
+    Path(name).write_text("".join(f"{line}\n" for line in lines))
+
+
+GOOD = (
+    '{:process 0, :type :invoke, :f :append, :key "0", :value "a"}',
+    '{:process 1, :type :invoke, :f :append, :key "0", :value "b"}',
+    "{:process :nemesis, :type :info, :f :start}",
+    '{:process 0, :type :ok, :f :append, :key "0", :value "a"}',
+    '{:process 1, :type :info, :f :append, :key "0", :value "b"}',
+    '{:process 0, :type :invoke, :f :get, :key "0", :value nil}',
+    '{:process 0, :type :ok, :f :get, :key "0", :value "ab"}',
+    '{:process 0, :type :invoke, :f :put, :key "1", :value "c"}',
+    '{:process 0, :type :fail, :f :put, :key "1", :value "c"}',
+)
+
+
+def test_a_valid_history_is_told_with_what_was_read(called: Called) -> None:
+    save("h", *GOOD)
+    assert called("--history", "h") == (
+        0,
+        [
+            "format kv-edn (guessed), model kv-append: 3 operations on 1 key "
+            "(left out: 1 operation that failed, 1 line that is not a client's)",
+            "valid: h",
+        ],
+        "",
+    )
+    assert called("--history", "h", "--format", "kv-edn", "--model", "kv-append")[1][0].startswith(
+        "format kv-edn, model"
+    )
+
+
+NO_LOG = r"h: holds no line such as INFO  jepsen.util - 3\t:invoke\t:read\tnil"
+LOST = (
+    "INFO  jepsen.util - 0\t:invoke\t:write\t1",
+    "INFO  jepsen.util - 0\t:ok\t:write\t1",
+    "INFO  jepsen.util - 1\t:invoke\t:cas\t[7 2]",
+    "INFO  jepsen.util - 1\t:fail\t:cas\t[7 2]",
+    "INFO  jepsen.util - 0\t:invoke\t:read\tnil",
+    "INFO  jepsen.util - 0\t:ok\t:read\tnil",
+)
+
+
+def test_a_violation_is_told_with_the_operations_that_show_it(called: Called) -> None:
+    save("h.log", *LOST)
+    code, told, said = called("--history", "h.log")
+    assert (code, said) == (1, "")
+    assert told[0] == "format jepsen-log (guessed), model register: 3 operations on 1 key"
+    assert [re.sub("={9,}", "==", line) for line in told[2:9]] == [
+        "These operations have no order that real time and the model allow:",
+        "",
+        "process: operation        lines",
+        "------------------------  -----",
+        "0: write #0 of 1            1-2  |==|",
+        "0: read #2 returned null    5-6                                              |==|",
+        "",
+    ]
+    assert " ".join(told[9:11]) == (
+        "read #2 returned null; write #0 of 1 had returned before read #2 was called; but null was there only at "
+        "first: contradiction"
+    )
+    assert told[-1] == "violated: h.log"
+
+
+def test_the_document_has_all_of_it(called: Called) -> None:
+    save("h.log", *LOST)
+    code, told, said = called("--history", "h.log", "--json")
+    document = json.loads("\n".join(told))
+    assert (code, said) == (1, "")
+    assert document.pop("argument")
+    assert document.pop("steps") >= 0
+    same = {"name": "", "process": 0, "expected": None, "result": None, "status": "ok"}
+    untimed = {"called_s": None, "returned_s": None}
+    write = {"number": 0, "f": "write", "value": 1} | same | untimed
+    read = {"number": 2, "f": "read", "value": None} | same | untimed
+    assert document == {
+        "verdict": "violated",
+        "history": "h.log",
+        "format": "jepsen-log",
+        "model": "register",
+        "operations": 3,
+        "keys": 1,
+        "failed": 0,
+        "skipped": 0,
+        "torn": False,
+        "log_order": "",
+        "other_keys": [],
+        "key": None,
+        "core": [write | {"called_line": 1, "returned_line": 2}, read | {"called_line": 5, "returned_line": 6}],
+    }
+
+
+def test_a_value_of_any_size_has_its_place_in_the_document(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+    save("h.edn", f"{{:process 0, :type :invoke, :f :write, :value [:ü {'9' * 40}]}}")
+    answering(monkeypatch, lambda operations: Answer("violated", 1, operations[0].key, tuple(operations)))
+    document = json.loads("\n".join(called("--history", "h.edn", "--model", "register", "--json")[1]))
+    assert (document["key"], document["core"][0]["value"]) == (":ü", int("9" * 40))
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, answer: Callable[[list[Operation]], Answer]) -> None:
+    def answered(operations: list[Operation], model: str, order: list[int]) -> Compared:
+        return Compared(answer(operations), None)
+
+    monkeypatch.setattr(check_history, "check_with_order", answered)
+
+
+def test_each_kind_of_operation_is_told_in_a_line(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(
+        "h.edn",
+        "{:process 0, :type :invoke, :f :cas, :value [:x [1 2]]}",
+        "{:process 0, :type :info, :f :cas, :value :timed-out}",
+        '{:process 1, :type :invoke, :f :write, :value [:x "' + 50 * "long" + '"]}',
+    )
+    answering(monkeypatch, lambda operations: Answer("violated", 2, operations[0].key, tuple(operations), "Why.", 3))
+    told = called("--history", "h.edn", "--model", "register")[1]
+    assert told[2] == "These operations on key :x have no order that real time and the model allow:"
+    assert [re.split(" {2,}", row)[:2] for row in told[6:8]] == [
+        ["0: cas #0 from 1 to 2 (outcome unknown)", "1-"],
+        ['1: write #1 of "longlonglonglonglonglo..g" (outcome unknown)', "3-"],
+    ]
+    assert told[8:] == ["", "Why.", "", "violated: h.edn"]
+
+
+def op(kind: str, process: int, f: str, t_us: int, **more: Any) -> str:
+    head = {"type": kind, "process": process, "client": "c", "op": f"c/{process}", "f": f, "key": "x", "t_us": t_us}
+    return json.dumps(head | more)
+
+
+def test_what_a_refused_operation_found_is_told(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(
+        "h",
+        op("invoke", 0, "append", 1, value="a"),
+        op("fail", 0, "append", 2, value="b", index=1, term=1),
+        op("invoke", 1, "get", 3),
+        op("ok", 1, "get", 4, value=["a", "ü"], index=2, term=1),
+    )
+    answering(monkeypatch, lambda operations: Answer("violated", 2, "x", tuple(operations)))
+    told = called("--history", "h")[1]
+    assert told[2] == 'These operations on key "x" have no order that real time and the model allow:'
+    assert [re.split(" {2,}", row)[:2] for row in told[6:8]] == [
+        ['append c/0 of "a" was refused, finding "b"', "1-2"],
+        ['read c/1 returned ["a", "ü"]', "3-4"],
+    ]
+
+
+def test_what_could_not_be_decided_is_unknown(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+    save("h", *GOOD)
+    answering(monkeypatch, lambda _: Answer("unknown", 3, key="0", steps=1000))
+    code, told, _ = called("--history", "h")
+    assert (code, told[1:]) == (2, ['given up on key "0" after 1000 steps', "unknown: h"])
+
+
+def test_where_nothing_can_have_happened_nothing_was_judged(called: Called) -> None:
+    save("h", *GOOD[7:])
+    assert called("--history", "h") == (
+        2,
+        [
+            "format kv-edn (guessed), model kv-append: 0 operations on 0 keys (left out: 1 operation that failed)",
+            "no operation of this history can have happened",
+            "unknown: h",
+        ],
+        "",
+    )
+
+
+def test_a_checker_that_fails_convicts_nobody(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(operations: list[Operation]) -> NoReturn:
+        raise RuntimeError("broken")
+
+    save("h", *GOOD)
+    answering(monkeypatch, broken)
+    code, told, said = called("--history", "h")
+    assert (code, told) == (255, [])
+    assert said.endswith("raft-chaos itself failed; this says nothing about the system under test\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "expected a run directory, or --history FILE"),
+        (["run", "--history", "h"], "--history: expected either a run or a history, got run and h"),
+        (["run", "--model", "kv"], "--model: only with --history; a run has its own"),
+        (["run", "--format", "edn"], "--format: only with --history; a run has its own"),
+        (["--history", "none"], "none: cannot be read (No such file or directory)"),
+        (
+            ["--history", "h", "--format", "edn"],
+            "h: the format edn needs a model; expected --model register or list-append",
+        ),
+        (
+            ["--history", "h", "--model", "kv"],
+            "h: the format kv-edn does not fit the model kv: its appends add to a string; expected --model kv-append",
+        ),
+        (
+            ["--history", "h", "--format", "jsonl"],
+            "h:1: JSON is malformed: object keys must be strings (byte 1); expected a line of history.jsonl",
+        ),
+        (["--history", "h", "--format", "jepsen-log"], NO_LOG),
+        (
+            ["--history", "h", "--format", "edn", "--model", "list-append"],
+            'h:1: the :value of :append: expected [[:append key value]] or [[:r key nil]], got "a"',
+        ),
+        (
+            ["--history", "h", "--model", "queue"],
+            "Invalid value for '--model': Value error, 'queue' is not one of 'register', 'kv', 'kv-append', "
+            "'list-append'.",
+        ),
+    ],
+)
+def test_a_mistake_is_told(arguments: list[str], said: str, called: Called) -> None:
+    save("h", *GOOD)
+    assert called(*arguments) == (254, [], f"raft-chaos: {said}\n")
+
+
+def test_the_history_of_a_run_is_judged_whole_and_torn(called: Called, tmp_path: Path) -> None:
+    run = recorded(short(*TWO_LEADERS), tmp_path)
+    raw = run.history.read_bytes()
+    operations = sum(op.type == "invoke" for op in run.operations())
+    failed = sum(op.type == "fail" for op in run.operations())
+    assert operations > 30
+    code, told, _ = called("--history", str(run.history), "--json")
+    document = json.loads("\n".join(told))
+    assert (code, document["verdict"], document["format"], document["model"]) == (0, "valid", "jsonl", "kv")
+    assert (document["operations"] + document["failed"], document["failed"]) == (operations, failed)
+    assert (document["keys"], document["torn"]) == (3, False)
+    run.history.write_bytes(raw[:-5])
+    code, told, _ = called("--history", str(run.history))
+    assert (code, told[0].rpartition("(")[2]) == (0, "left out: the last line, which is torn)")
+
+
+def test_a_lost_write_in_the_history_of_a_run_is_found(called: Called, tmp_path: Path) -> None:
+    run = recorded(short(*TWO_LEADERS), tmp_path)
+    lines = run.history.read_text().splitlines()
+    reads = [place for place, line in enumerate(lines) if '"type":"ok"' in line and '"f":"get"' in line]
+    lost = next(place for place in reversed(reads) if '"value":"' in lines[place])
+    told_before = json.loads(lines[lost])
+    save("h.jsonl", *lines[:lost], json.dumps(told_before | {"value": None}), *lines[lost + 1 :])
+    code, told, _ = called("--history", "h.jsonl", "--json")
+    document = json.loads("\n".join(told))
+    assert (code, document["verdict"], document["key"]) == (1, "violated", told_before["key"])
+    assert lost + 1 in [each["returned_line"] for each in document["core"]]
+
+
+def test_a_violation_is_drawn_and_a_wrong_place_for_it_is_told(called: Called) -> None:
+    save("h.log", *LOST)
+    assert called("--history", "h.log", "--picture", "p.svg")[0] == 1
+    assert Path("p.svg").read_text().startswith("<svg") and "read #2 returned null" in Path("p.svg").read_text()
+    assert called("--history", "h.log", "--picture", "p.html")[1][-2] == "picture: p.html"
+    assert "p.svg" not in Path("p.html").read_text() and "<svg" in Path("p.html").read_text()
+    code, told, said = called("--history", "h.log", "--picture", "no/such/place.svg")
+    assert (code, told[-1]) == (254, "violated: h.log"), "the verdict is not lost"
+    assert said == "raft-chaos: --picture: no/such/place.svg cannot be written (No such file or directory)\n"
+    assert called("--history", "h.log", "--picture", "p.png")[0] == 254
+    save("good", *GOOD)
+    assert called("--history", "good", "--picture", "q.svg")[1][-2] == "no violation, so q.svg is not written"
+    assert not Path("q.svg").exists()
+
+
+def test_a_log_order_that_disagrees_is_told_beside_the_verdict(called: Called) -> None:
+    save(
+        "h",
+        op("invoke", 0, "put", 1, value="a"),
+        op("ok", 0, "put", 2, index=5, term=1),
+        op("invoke", 1, "put", 3, value="b"),
+        op("ok", 1, "put", 4, index=3, term=1),
+    )
+    code, told, _ = called("--history", "h")
+    assert (code, told[-1]) == (0, "valid: h")
+    assert " ".join(told[1:-1]) == (
+        'log order disagrees with the client history: write c/1 of "b", on "x", was called after write c/0 of "a", on '
+        '"x", had returned, and stands before it'
+    )
+    assert json.loads("\n".join(called("--history", "h", "--json")[1]))["log_order"]
+
+
+def test_the_faults_and_leaders_of_a_run_lie_behind_its_violation(called: Called, tmp_path: Path) -> None:
+    run = recorded(short(*TWO_LEADERS), tmp_path)
+    lines = run.history.read_text().splitlines()
+    lost = next(n for n, line in enumerate(lines) if '"ok"' in line and '"get"' in line and '"value"' in line)
+    lines[lost] = re.sub(r'"value":("[^"]*"|\[[^]]*\])', '"value":"never written"', lines[lost])
+    run.history.write_text("\n".join(lines) + "\n")
+    assert called("--history", str(run.history), "--picture", "p.svg")[0] == 1
+    assert "leads in term" in Path("p.svg").read_text()
+
+
+def test_what_a_failed_write_left_is_called_an_aborted_read(called: Called) -> None:
+    save("h", op("invoke", 0, "put", 1, value="a"), op("fail", 0, "put", 2), op("invoke", 1, "get", 3))
+    with Path("h").open("a") as more:
+        more.write(op("ok", 1, "get", 4, value="a"))
+    code, told, _ = called("--history", "h")
+    assert code == 1
+    assert " ".join(told[8:10]) == (
+        'read c/1 returned "a", but nothing ever wrote "a": contradiction; '
+        'an aborted read: the write of "a" in lines 1 and 2 had failed'
+    )
+
+
+def test_a_key_cannot_move_the_cursor(called: Called) -> None:
+    key = "k\u009b31m\u202e\x7f"
+    save(
+        "h",
+        *(
+            json.dumps(json.loads(row) | {"key": key})
+            for row in (op("invoke", 0, "get", 1), op("ok", 0, "get", 2, value="a"))
+        ),
+    )
+    code, told, _ = called("--history", "h")
+    assert code == 1 and all(line.isprintable() for line in told)
+
+
+def test_other_keys_that_are_violated_are_named(called: Called) -> None:
+    rows = []
+    for number, key in enumerate(["x", "y", "z"]):
+        rows += [op("invoke", number, "get", 10 * number), op("ok", number, "get", 10 * number + 1, value="a")]
+        rows[-2:] = [json.dumps(json.loads(row) | {"key": key}) for row in rows[-2:]]
+    save("h", *rows)
+    told = called("--history", "h")[1]
+    assert told[-3:] == ['also violated, as shows without a search: "y", "z"', "", "violated: h"]
+    assert json.loads("\n".join(called("--history", "h", "--json")[1]))["other_keys"] == ["y", "z"]
+
+
+def test_an_aborted_read_is_blamed_on_no_other_failure(called: Called) -> None:
+    rows = [op("invoke", 0, "append", 1, value="a"), op("fail", 0, "append", 2)]
+    for number, value in enumerate(["a", "b"], 1):
+        rows += [op("invoke", number, "append", 3 * number, value=value), op("ok", number, "append", 3 * number + 1)]
+    rows += [op("invoke", 5, "get", 20), op("ok", 5, "get", 21, value=["a", "b", "b"])]
+    save("h", *rows)
+    assert not any("aborted" in line for line in called("--history", "h")[1])
+    later = [op("invoke", 0, "get", 1), op("ok", 0, "get", 2, value="x")]
+    save("h", *later, op("invoke", 1, "put", 3, value="x"), op("fail", 1, "put", 4))
+    assert not any("aborted" in line for line in called("--history", "h")[1])

@@ -1,0 +1,134 @@
+"""`raft-chaos explain`, on short runs of mutants in virtual time."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from raft_chaos.reports.story.story import MOST_LINES
+from sim_runs import TWO_LEADERS, recorded, short
+
+Called: TypeAlias = Callable[..., tuple[int, list[str], str]]
+
+LINE = re.compile(r"([* ]) {0,2}(\d+) +\d+\.\d{6}  (\S.*)")
+
+
+@pytest.fixture
+def called(command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Called:
+    """The console command in an empty folder: its exit code, the lines of stdout, and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, list[str], str]:
+        code, told, said = command(*arguments)
+        return code, told.splitlines(), said
+
+    return call
+
+
+def lines_of(told: list[str]) -> list[tuple[str, str]]:
+    """Mark and text of each line of a story, which are numbered from 1."""
+    found = [match for line in told if (match := LINE.fullmatch(line))]
+    assert [int(match[2]) for match in found] == list(range(1, len(found) + 1))
+    return [(match[1], match[3]) for match in found]
+
+
+@pytest.mark.parametrize(
+    ("mutant", "seed", "invariant", "ends"),
+    [
+        ("vote_not_persisted", 1, "One Vote Per Term", r"n\d#2 +started in term \d+, no vote"),
+        ("term_not_persisted", 1, "Monotonicity", r"n\d#2 +started in term 0"),
+        ("commit_past_match", 1, "State Machine Safety", r"n\d#\d +committed up to \d+ in term \d+"),
+        ("commit_loop_break", 6, "Recovery", r"harness +the run ended: completed"),
+    ],
+)
+def test_a_violation_is_explained(
+    mutant: str, seed: int, invariant: str, ends: str, called: Called, tmp_path: Path
+) -> None:
+    recorded(short(*TWO_LEADERS, seed=seed), tmp_path, mutant)
+    code, told, said = called("explain", "run")
+    assert (code, said) == (0, "")
+    assert told[0].startswith("VIOLATED ")
+    assert any(line.startswith(f"{invariant}: ") for line in told[1:3])
+    lines = lines_of(told)
+    assert 5 <= len(lines) <= MOST_LINES // 2
+    assert lines[-1][0] == "*" and re.match(ends, lines[-1][1])
+    assert max(map(len, told)) <= 100
+    assert told[-1] == "As a diagram: raft-chaos explain run --mermaid"
+
+
+def test_the_diagram_can_be_pasted(called: Called, tmp_path: Path) -> None:
+    recorded(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
+    code, told, said = called("explain", "run", "--mermaid")
+    assert (code, said) == (0, "")
+    assert told[:2] == ["```mermaid", "sequenceDiagram"]
+    assert (told[-1], told.count("```")) == ("```", 1)
+    assert any("VIOLATED" in line for line in told)
+
+
+def test_the_document_is_one(called: Called, tmp_path: Path) -> None:
+    recorded(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
+    code, told, said = called("explain", "run", "--json")
+    read = json.loads("\n".join(told))
+    assert (code, said, read["invariant"]) == (0, "", "one_vote_per_term")
+    assert [line["event"]["kind"] for line in read["lines"] if line["witness"]] == ["vote_granted", "started"]
+    assert read["also_violated"] == []
+
+
+def test_other_violated_invariants_are_named_and_can_be_chosen(called: Called, tmp_path: Path) -> None:
+    # Its last words are a vote of a far term and then its first vote again: its term went back.
+    run = recorded(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
+    vote = next(line for line in run.node_events("n1", 1).read_bytes().splitlines(keepends=True) if b"vote_gra" in line)
+    run.order.unlink()  # the added line has no place in it
+    with run.node_events("n1", 1).open("ab") as events:
+        events.write(vote.replace(b'"term":', b'"term":99'))
+        events.write(vote)
+    _, told, _ = called("explain", "run")
+    others = [line for line in told if line.startswith("Also violated: ")]
+    assert len(others) == 1
+    named = others[0].split(": ")[1]
+    code, chosen, said = called("explain", "run", "--invariant", named)
+    assert code == 0 and "the files have changed since the run ended: 1461 events of nodes, there were 1459" in said
+    assert chosen[0] != told[0]
+    assert any(line.startswith("Also violated: ") for line in chosen)
+
+
+def test_a_valid_run_has_nothing_to_explain(called: Called, tmp_path: Path) -> None:
+    recorded(short(*TWO_LEADERS), tmp_path)
+    said = "raft-chaos: nothing to explain: no invariant was violated (valid)\n"
+    assert called("explain", "run") == (2, [], said)
+    code, told, said = called("explain", "run", "--invariant", "recovery", "--mermaid")
+    assert (code, told, said) == (2, [], "raft-chaos: nothing to explain: recovery is valid\n")
+
+
+def test_an_invariant_that_holds_in_a_violated_run_is_not_explained(called: Called, tmp_path: Path) -> None:
+    recorded(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
+    said = "raft-chaos: nothing to explain: recovery is valid\n"
+    assert called("explain", "run", "--invariant", "recovery") == (2, [], said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["none"], "none is not a run directory: cannot read run.json (No such file or directory)"),
+        (["run", "--mermaid", "--json"], "--mermaid, --json, --steps: expected one of them"),
+        (["run", "--invariant", "luck"], "--invariant: 'luck' was not judged; expected one of election_safety, "),
+    ],
+)
+def test_a_wrong_argument_is_named(arguments: list[str], said: str, called: Called, tmp_path: Path) -> None:
+    recorded(short(*TWO_LEADERS), tmp_path)
+    code, told, error = called("explain", *arguments)
+    assert (code, told) == (254, [])
+    assert error.startswith(f"raft-chaos: {said}")
+
+
+def test_a_damaged_run_is_refused(called: Called, tmp_path: Path) -> None:
+    run = recorded(short(*TWO_LEADERS), tmp_path)
+    run.history.write_bytes(b"{}\n")
+    code, told, error = called("explain", "run")
+    assert (code, told) == (254, [])
+    assert "history.jsonl:1: " in error

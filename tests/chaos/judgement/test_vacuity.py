@@ -1,0 +1,230 @@
+"""Vacuity: what a run lacks to mean anything, and that such a run is unknown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from raft_chaos.chaos.faults.actions import Kill, Partition
+from raft_chaos.chaos.judgement.tally import Tally
+from raft_chaos.chaos.judgement.vacuity import COMPLETED, clean_operations, vacuity
+from raft_chaos.chaos.schedule.data import Fault, Operation, Promise, Schedule, When
+from raft_chaos.invariants.events import (
+    HARNESS,
+    AnyEvent,
+    FaultHealed,
+    FaultInjected,
+    NodeLaunched,
+    PhaseStarted,
+    RoleChanged,
+    RunEnded,
+    Started,
+)
+from raft_chaos.invariants.history import Op, OpFunction, OpType
+from short_runs import only_run, raft_chaos, saved, schedule
+
+# ---- the reasons, one by one --------------------------------------------------------------------------------------
+
+BOTH: list[Promise] = ["leader_killed", "leader_isolated"]
+KILL = Fault(id="f1", when=When(at_us=150), action=Kill(["leader"], [0]), duration_us=0)
+ISOLATE = Fault(
+    id="f2",
+    when=When(at_us=160),
+    action=Partition("isolate_leader", {"leader": ["others"], "others": ["leader"]}),
+    duration_us=9,
+)
+
+
+def planned(at_us: Sequence[int] = (50, 150, 250), promises: list[Promise] = BOTH) -> Schedule:
+    """Safety lasts from 100 to 200 µs: by default one operation comes before, one within and one after it."""
+    bare = schedule([KILL, ISOLATE], safety_us=(100, 200), liveness_us=100, clients=1, every_us=0, promises=promises)
+    operations = [
+        Operation(id=f"c0/{number}", client="c0", at_us=at, f="put", key="x", value=f"{number}")
+        for number, at in enumerate(at_us)
+    ]
+    return msgspec.structs.replace(bare, operations=operations)
+
+
+def injected(fault: str, kind: str, targets: tuple[str, ...], leader: str | None) -> AnyEvent:
+    return FaultInjected(node=HARNESS, inc=1, t_us=150, fault=fault, type=kind, targets=targets, leader=leader)
+
+
+def healed(fault: str, kind: str, *, effective: bool = True, moot: str = "") -> AnyEvent:
+    return FaultHealed(
+        node=HARNESS, inc=1, t_us=160, fault=fault, type=kind, effective=effective, effect="what was seen", moot=moot
+    )
+
+
+def leads(node: str, term: int) -> AnyEvent:
+    return RoleChanged(node=node, inc=1, t_us=10, role="leader", term=term, leader=node)
+
+
+PHASE = PhaseStarted(node=HARNESS, inc=1, t_us=0, phase="warmup")
+END = RunEnded(node=HARNESS, inc=1, t_us=300, reason=COMPLETED)
+KILLED = [injected("f1", "kill", ("n1",), "n1"), healed("f1", "kill")]
+ISOLATED = [injected("f2", "partition", ("n1", "n2", "n3"), "n2"), healed("f2", "partition")]
+TWO_TERMS = [leads("n1", 1), leads("n2", 2)]
+
+
+def ended(op: str, kind: OpType = "ok", f: OpFunction = "put", index: int | None = None) -> Op:
+    return Op(type=kind, process=0, client="c0", op=op, f=f, key="x", t_us=1, value="0", index=index)
+
+
+SERVED = [ended("c0/0"), ended("c0/1"), ended("c0/2")]
+
+
+def missing(
+    harness: Sequence[AnyEvent] = (PHASE, *KILLED, *ISOLATED, END),
+    node_events: Sequence[AnyEvent] | None = TWO_TERMS,
+    history: Sequence[Op] = SERVED,
+    plan: Schedule | None = None,
+) -> list[str]:
+    return vacuity(plan or planned(), harness, None if node_events is None else tallied(node_events), history)
+
+
+def tallied(events: Sequence[AnyEvent]) -> Tally:
+    tally = Tally()
+    for event in events:
+        tally.observe(event)
+    return tally
+
+
+def test_a_run_that_has_shown_everything_lacks_nothing() -> None:
+    assert missing() == []
+
+
+def test_a_run_without_a_recorded_end_was_cut_short() -> None:
+    assert missing([PHASE, *KILLED, *ISOLATED]) == ["the run was cut short: its end was never recorded"]
+
+
+def test_a_run_that_ended_for_another_reason_was_cut_short() -> None:
+    end = msgspec.structs.replace(END, reason="interrupted by SIGINT")
+    assert missing([PHASE, *KILLED, *ISOLATED, end]) == ["the run was cut short: interrupted by SIGINT"]
+
+
+def test_a_fault_without_effect_is_named_with_what_was_seen() -> None:
+    idle = [injected("f9", "network", ("n3",), "n1"), healed("f9", "network", effective=False)]
+    assert missing([PHASE, *KILLED, *ISOLATED, *idle, END]) == ["fault f9 (network) had no effect: what was seen"]
+
+
+def test_a_fault_that_another_left_nothing_to_do_is_not_asked_for() -> None:
+    moot = [injected("f9", "kill", (), "n1"), healed("f9", "kill", effective=False, moot="f1")]
+    assert missing([PHASE, *KILLED, *ISOLATED, *moot, END]) == []
+
+
+def test_a_fault_that_never_fired_is_not_asked_for() -> None:
+    assert missing([PHASE, END], plan=planned(promises=[])) == []
+
+
+@pytest.mark.parametrize(
+    "kill",
+    [
+        [injected("f1", "kill", ("n1",), "n2"), healed("f1", "kill")],
+        [injected("f1", "kill", ("n1",), None), healed("f1", "kill")],
+        [injected("f1", "kill", ("n1",), "n1"), healed("f1", "kill", effective=False, moot="f2")],
+        [injected("f1", "pause", ("n1",), "n1"), healed("f1", "pause")],
+    ],
+    ids=["of a follower", "without a leader", "without effect", "only paused"],
+)
+def test_a_promised_kill_of_a_leader_must_hit_the_leader(kill: list[AnyEvent]) -> None:
+    assert missing([PHASE, *kill, *ISOLATED, END]) == ["no leader was killed, which the schedule promised"]
+
+
+def test_a_promised_isolation_must_be_one_of_that_shape_and_take_effect() -> None:
+    said = "no leader was cut off, which the schedule promised"
+    assert missing([PHASE, *KILLED, END]) == [said]
+    without_effect = [ISOLATED[0], healed("f2", "partition", effective=False, moot="f1")]
+    assert missing([PHASE, *KILLED, *without_effect, END]) == [said]
+    other_cut = [injected("f3", "partition", ("n1", "n2", "n3"), "n2"), healed("f3", "partition")]
+    assert missing([PHASE, *KILLED, *other_cut, END]) == [said]
+
+
+def test_nothing_is_asked_for_that_was_not_promised() -> None:
+    assert missing([PHASE, END], plan=planned(promises=[])) == []
+    assert len(missing([PHASE, END])) == 2
+
+
+def test_a_leader_in_one_term_only_is_no_change() -> None:
+    assert missing(node_events=[leads("n1", 1), leads("n1", 1)]) == [
+        "no change of leader: leaders were elected in 1 terms"
+    ]
+
+
+def test_a_target_without_events_is_not_asked_for_terms() -> None:
+    assert missing(node_events=None) == []
+
+
+def test_an_incarnation_that_ran_and_reported_nothing_is_named() -> None:
+    launched = [NodeLaunched(node=HARNESS, inc=1, t_us=1, subject="n1", subject_inc=inc) for inc in (1, 2)]
+    harness = [PHASE, *launched, *KILLED, *ISOLATED, END]
+    began = [Started(node="n1", inc=inc, t_us=0, term=0, voted_for=None, last_index=0, digest="") for inc in (1, 2)]
+    assert missing(harness, node_events=[*TWO_TERMS, *began]) == []
+    assert missing(harness, node_events=[*TWO_TERMS, began[0]]) == ["no events of n1, incarnation 2, which was running"]
+    assert missing(harness, node_events=None) == []
+
+
+def test_less_than_half_of_the_operations_without_faults_is_too_few() -> None:
+    plan = planned(at_us=(50, 60, 210, 220, 150))
+    two = [ended("c0/0"), ended("c0/3")]
+    assert missing(plan=plan, history=two) == []
+    one_and_others = [ended("c0/0"), ended("c0/1", "info"), ended("c0/2", "fail"), ended("c0/4")]
+    assert missing(plan=plan, history=one_and_others) == [
+        "only 1 of 4 operations planned in the phases without faults were served"
+    ]
+
+
+def test_operations_only_during_the_faults_do_not_count() -> None:
+    said = "no client operation was planned in the phases without faults"
+    assert missing(plan=planned(at_us=(100, 199))) == [said]
+    assert missing(plan=planned(at_us=())) == [said]
+
+
+def test_a_refused_cas_was_served_if_it_was_decided_in_the_log() -> None:
+    assert clean_operations(planned(), [ended("c0/0", "fail", "cas", index=7)]) == (2, 1)
+    assert clean_operations(planned(), [ended("c0/0", "fail", "cas")]) == (2, 0)
+
+
+def test_a_run_of_which_no_phase_began_says_so() -> None:
+    assert missing([], node_events=None, history=[], plan=planned(promises=[])) == [
+        "the run was cut short: its end was never recorded",
+        "no phase of the run ever began",
+    ]
+
+
+# ---- real runs ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.live
+def test_a_kill_of_a_node_that_is_down_is_moot_and_the_run_is_not_vacuous(tmp_path: Path) -> None:
+    faults = [
+        Fault(id="f1", when=When(at_us=700_000), action=Kill(["leader", "n1"], [600_000, 600_000]), duration_us=0),
+        Fault(id="f2", when=When(at_us=900_000), action=Kill(["n1"], [0]), duration_us=0),
+    ]
+    done = raft_chaos("run", "--schedule", saved(tmp_path, schedule(faults)), "--out", str(tmp_path / "out"), "--json")
+    healed = {e.fault: e for e in only_run(tmp_path / "out").harness_events() if isinstance(e, FaultHealed)}
+    assert healed["f1"].effective
+    assert (healed["f2"].effective, healed["f2"].moot) == (False, "f1")
+    assert healed["f2"].effect == "killed nothing, new incarnation of none"
+    assert json.loads(done.stdout)["vacuous"] == [], done.stdout
+    assert done.returncode == 0
+
+
+@pytest.mark.live
+def test_a_run_with_too_few_operations_is_unknown_and_says_what_was_missing(tmp_path: Path) -> None:
+    """All nodes are down as the first operation comes; by the time that it is answered, it is too late for the rest."""
+    kill = Fault(id="f1", when=When(at_us=700_000), action=Kill(["n1", "n2", "n3"], [150_000] * 3), duration_us=0)
+    plan = schedule([kill], safety_us=(700_000, 900_000), liveness_us=1_000, every_us=0)
+    late = [
+        Operation(id=f"c0/{number}", client="c0", at_us=at_us, f="put", key="x", value=f"{number}")
+        for number, at_us in enumerate((850_000, 900_000, 900_500))
+    ]
+    file = saved(tmp_path, msgspec.structs.replace(plan, operations=late))
+    done = raft_chaos("run", "--schedule", file, "--out", str(tmp_path / "out"), "--json")
+    document = json.loads(done.stdout)
+    assert document["vacuous"] == ["only 0 of 2 operations planned in the phases without faults were served"]
+    assert (done.returncode, document["verdict"]) == (2, "unknown")
+    assert "violated" not in document["invariants"].values()

@@ -1,0 +1,397 @@
+"""For each mutant a short run that shows its mistake: every input by hand, the same for the mutant and the right core.
+
+A scenario makes a cluster of the parts that it is given, moves it, and returns what was observed. It asserts nothing:
+where the right core does something else (refuses a vote, keeps an entry), the same steps simply come to less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import msgspec
+from scenario_steps import (
+    Observed,
+    candidate,
+    cluster_of,
+    die,
+    exchange,
+    judged_recovery,
+    run_with_latency,
+    seen,
+    stand,
+    win,
+)
+
+from cluster import command, entries
+from raft_chaos.invariants.history import Op
+from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.timing import Timing
+
+Scenario: TypeAlias = Callable[[Parts], Observed]
+
+A, B, C = command("a"), command("b"), command("c")
+
+
+# ---- elections -------------------------------------------------------------------------------------------------------
+
+
+def vote_not_persisted(parts: Parts) -> Observed:
+    """n2 votes for n1, restarts, and is asked by n3 in the same term."""
+    cluster = cluster_of(parts)
+    candidate(cluster, "n1")
+    candidate(cluster, "n3")
+    cluster.deliver_from("n1", "n2")
+    cluster.persist("n2")
+    cluster.crash("n2")
+    cluster.restart("n2")
+    exchange(cluster, "n3", "n2")
+    cluster.deliver_from("n2", "n1")
+    return seen(cluster)
+
+
+def send_before_persist(parts: Parts) -> Observed:
+    """The same, but n2 loses power before its vote is on disk: then it must not have answered."""
+    cluster = cluster_of(parts)
+    candidate(cluster, "n1")
+    candidate(cluster, "n3")
+    cluster.deliver_from("n1", "n2")
+    cluster.crash("n2")
+    cluster.restart("n2")
+    exchange(cluster, "n3", "n2")
+    cluster.deliver_from("n2", "n1")
+    return seen(cluster)
+
+
+def term_not_persisted(parts: Parts) -> Observed:
+    """n1 and n2 go on to term 3 and restart. In which term do they commit next: above n3's entry of term 2?"""
+    cluster = cluster_of(parts, logs={"n1": entries(1), "n2": entries(1), "n3": entries(1, 2)}, term=2)
+    cluster.cut_off = frozenset({"n3"})
+    candidate(cluster, "n1")
+    cluster.deliver_from("n1", "n2")
+    cluster.persist("n2")
+    die(cluster, "n1", "n2")
+    cluster.restart("n1")
+    cluster.restart("n2")
+    cluster.elect("n1")
+    die(cluster, "n1")
+    cluster.cut_off = frozenset()
+    stand(cluster, "n3")
+    stand(cluster, "n3")
+    return seen(cluster)
+
+
+def term_then_vote(parts: Parts) -> Observed:
+    """n2, which voted for n1 in term 1, loses power while it enters term 2: after the first write, if there are two."""
+    cluster = cluster_of(parts)
+    candidate(cluster, "n1")
+    exchange(cluster, "n1", "n2")
+    candidate(cluster, "n3")
+    candidate(cluster, "n3")
+    cluster.deliver_from("n3", "n2")
+    cluster.persist("n2")
+    cluster.crash("n2")
+    cluster.restart("n2")
+    return seen(cluster)
+
+
+def vote_cleared_same_term(parts: Parts) -> Observed:
+    """n2 elects n1 and hears from it; the request of n3, which stood in the same term, comes late."""
+    cluster = cluster_of(parts, logs={"n1": entries(1)}, term=1)
+    candidate(cluster, "n3")
+    win(cluster, "n1", "n2")
+    exchange(cluster, "n1", "n2")
+    exchange(cluster, "n3", "n2")
+    return seen(cluster)
+
+
+def stale_vote_counted(parts: Parts) -> Observed:
+    """n2's vote of term 1 reaches n1 in term 2, in which n2 has elected n3."""
+    cluster = cluster_of(parts)
+    candidate(cluster, "n1")
+    cluster.deliver_from("n1", "n2", "n3")
+    cluster.persist("n2")
+    cluster.persist("n3")
+    candidate(cluster, "n1")
+    win(cluster, "n3", "n2")
+    cluster.deliver_from("n2", "n1")
+    return seen(cluster)
+
+
+def no_up_to_date_check(parts: Parts) -> Observed:
+    """n3 never had what n1 and n2 committed, and asks n2 for its vote."""
+    cluster = cluster_of(parts)
+    cluster.cut_off = frozenset({"n3"})
+    cluster.elect("n1")
+    die(cluster, "n1")
+    cluster.cut_off = frozenset()
+    stand(cluster, "n3")
+    stand(cluster, "n3")
+    return seen(cluster)
+
+
+def timer_not_reset(parts: Parts) -> Observed:
+    """Seven nodes, and a leader's first message takes three times 45 ms to come about: time for a timer to run out."""
+    bound_us = 5_000_000
+    cluster = cluster_of(parts, 7)
+    run_with_latency(cluster, 45_000, until_us=bound_us)
+    return judged_recovery(cluster, bound_us)
+
+
+# ---- replication: the follower's side --------------------------------------------------------------------------------
+
+
+def ack_before_sync(parts: Parts) -> Observed:
+    """n2 loses power with an entry of n1 in its hands; n1, which may have counted n2, is gone as well."""
+    cluster = cluster_of(parts)
+    cluster.elect("n1")
+    cluster.submit("n1", A)
+    cluster.persist("n1")
+    cluster.deliver_from("n1", "n2")
+    cluster.deliver_from("n2", "n1")
+    die(cluster, "n1", "n2")
+    cluster.restart("n2")
+    stand(cluster, "n3")
+    return seen(cluster)
+
+
+def truncate_on_stale_append(parts: Parts) -> Observed:
+    """A heartbeat that n1 sent before its second entry reaches n2 after it."""
+    cluster = cluster_of(parts)
+    cluster.elect("n1")
+    cluster.tick("n1")
+    delayed = list(cluster.network)
+    cluster.drop()
+    cluster.submit("n1", A)
+    cluster.persist("n1")
+    exchange(cluster, "n1", "n2")
+    cluster.network += delayed
+    cluster.deliver_from("n1", "n2")
+    cluster.persist_all("n2")
+    die(cluster, "n1")
+    stand(cluster, "n3")
+    return seen(cluster)
+
+
+def conflict_cut_too_far(parts: Parts) -> Observed:
+    """n1 holds entry 1, which n2 committed, and knows nothing of the commit. At entry 2 its log differs from n2's."""
+    cluster = cluster_of(parts)
+    win(cluster, "n2", "n1")
+    exchange(cluster, "n2", "n1")
+    cluster.submit("n2", A)
+    cluster.persist("n2")
+    cluster.drop()
+    win(cluster, "n1", "n2", "n3")
+    cluster.drop()
+    win(cluster, "n2", "n3")
+    cluster.deliver_from("n2", "n1")
+    cluster.persist_all("n1")
+    die(cluster, "n2")
+    stand(cluster, "n3")
+    stand(cluster, "n3")
+    return seen(cluster)
+
+
+def rollback_committed(parts: Parts) -> Observed:
+    """n2 acknowledged what n1 committed with it; it stands, and steps down for n3, which lacks the entry."""
+    cluster = cluster_of(parts)
+    cluster.elect("n1")
+    cluster.submit("n1", A)
+    cluster.persist("n1")
+    exchange(cluster, "n1", "n2")
+    die(cluster, "n1")
+    candidate(cluster, "n2")
+    cluster.drop()
+    stand(cluster, "n3")
+    stand(cluster, "n3")
+    return seen(cluster)
+
+
+# ---- replication: the leader's side ----------------------------------------------------------------------------------
+
+
+def hint_as_match(parts: Parts) -> Observed:
+    """n2's log is of another term and one entry too short, so it hints at its end. Then n1 writes once more."""
+    cluster = cluster_of(parts, logs={"n1": entries(1), "n2": entries(1, 2, 2), "n3": entries(1)}, term=2)
+    win(cluster, "n1", "n3")
+    cluster.drop()
+    cluster.submit("n1", A, B)
+    cluster.persist_all("n1")
+    cluster.tick("n1")
+    exchange(cluster, "n1", "n2")  # entry 1 matches, so n1 sends all the others
+    cluster.drop()
+    cluster.tick("n1")
+    exchange(cluster, "n1", "n2")  # a heartbeat that is to follow entry 4
+    cluster.submit("n1", C)
+    cluster.persist("n1")
+    die(cluster, "n1")
+    stand(cluster, "n2")
+    return seen(cluster)
+
+
+def match_starts_valid(parts: Parts) -> Observed:
+    """n1 is elected, writes its first entry, and is gone before anybody has it."""
+    cluster = cluster_of(parts)
+    win(cluster, "n1", "n2")
+    die(cluster, "n1")
+    stand(cluster, "n3")
+    stand(cluster, "n3")
+    return seen(cluster)
+
+
+def stale_progress_kept(parts: Parts) -> Observed:
+    """n2 lost the entries that it once acknowledged to n1; when n1 leads again, n4 alone has its new entry."""
+    cluster = cluster_of(parts, 5)
+    cluster.elect("n1")
+    cluster.cut_off = frozenset({"n1", "n2"})
+    cluster.submit("n1", A, B)
+    cluster.settle()
+    cluster.elect("n3")
+    cluster.cut_off = frozenset()
+    cluster.heartbeat("n3")
+    win(cluster, "n1", "n4", "n5")
+    exchange(cluster, "n1", "n4")
+    die(cluster, "n1", "n4")
+    stand(cluster, "n2")
+    stand(cluster, "n2")
+    return seen(cluster)
+
+
+# ---- commitment ------------------------------------------------------------------------------------------------------
+
+
+def old_term_commit(parts: Parts) -> Observed:
+    """Figure 8 (a) to (d) with three servers: n1 copies entry 2, of term 2, in term 4; n3 has one of term 3 there."""
+    logs = {"n1": entries(1, 2), "n2": entries(1), "n3": entries(1, 3)}
+    one_by_one = Timing(100_000, 200_000, 20_000, max_entries_per_message=1)
+    cluster = cluster_of(parts, logs=logs, term=3, timing=one_by_one)
+    win(cluster, "n1", "n2")
+    exchange(cluster, "n1", "n2")  # refused: n2 ends at entry 1
+    exchange(cluster, "n1", "n2")
+    die(cluster, "n1")
+    stand(cluster, "n3")
+    stand(cluster, "n3")
+    return seen(cluster)
+
+
+def commit_loop_break(parts: Parts) -> Observed:
+    """All have entry 1, of term 1, and nobody knows it committed. n1 leads in term 2."""
+    cluster = cluster_of(parts, logs={name: entries(1) for name in ("n1", "n2", "n3")}, term=1)
+    cluster.elect("n1")
+    cluster.submit("n1", A)
+    for _ in range(10):
+        cluster.heartbeat("n1")
+    return judged_recovery(cluster, bound_us=200_000)
+
+
+def commit_past_match(parts: Parts) -> Observed:
+    """n1 commits entry 2 with n2, and tells n3 by a heartbeat that follows entry 1; n3 has another entry 2."""
+    cluster = cluster_of(parts, logs={"n1": entries(1), "n2": entries(1), "n3": entries(1, 2)}, term=2)
+    win(cluster, "n1", "n2")
+    exchange(cluster, "n1", "n2")
+    cluster.drop()
+    cluster.tick("n1")
+    exchange(cluster, "n1", "n3")
+    return seen(cluster)
+
+
+def follower_commit_regress(parts: Parts) -> Observed:
+    """n2 learned of the second commit, n3 did not; both have the entry, and n3 becomes leader."""
+    cluster = cluster_of(parts)
+    cluster.elect("n1")
+    cluster.heartbeat("n1")
+    cluster.submit("n1", A)
+    cluster.settle()
+    cluster.tick("n1")
+    cluster.deliver_from("n1", "n2")
+    die(cluster, "n1")
+    stand(cluster, "n3")
+    return seen(cluster)
+
+
+def no_client_dedup(parts: Parts) -> Observed:
+    """c0 gets no answer, since n1 is gone, and sends its command again to n2; then c1 reads."""
+    cluster = cluster_of(parts)
+    append = encode_command(Command("append", "x", "a", client="c0", serial=1))
+    read = encode_command(Command("get", "x", client="c1", serial=1))
+    cluster.elect("n1")
+    cluster.submit("n1", append)
+    cluster.settle()
+    die(cluster, "n1")
+    cluster.elect("n2")
+    cluster.submit("n2", append)
+    cluster.settle()
+    cluster.submit("n2", read)
+    cluster.settle()
+    appended, shown = cluster["n2"].replies
+    ops = [
+        Op(type="invoke", process=0, client="c0", op="c0/0", f="append", key="x", value="a", t_us=0),
+        ok(Op(type="ok", process=0, client="c0", op="c0/0", f="append", key="x", t_us=1), appended),
+        Op(type="invoke", process=1, client="c1", op="c1/0", f="get", key="x", t_us=2),
+        ok(Op(type="ok", process=1, client="c1", op="c1/0", f="get", key="x", t_us=3), shown),
+    ]
+    return [*cluster.all_events(), *ops]
+
+
+def deposed_leader_reads(parts: Parts) -> Observed:
+    """n1 is cut off and does not know it; n2 leads, and takes a write that n1 has not heard of when it is asked."""
+    cluster = cluster_of(parts)
+    put = encode_command(Command("put", "x", "a", client="c0", serial=1))
+    read = encode_command(Command("get", "x", client="c1", serial=1))
+    cluster.elect("n1")
+    candidate(cluster, "n2")
+    exchange(cluster, "n2", "n3")
+    cluster.persist_all("n2")
+    cluster.submit("n2", put)
+    for _ in range(3):
+        cluster.persist_all("n2")
+        exchange(cluster, "n2", "n3")
+    cluster.submit("n1", read)
+    ops = [Op(type="invoke", process=0, client="c0", op="c0/0", f="put", key="x", value="a", t_us=0)]
+    if (written := _answer_to(cluster["n2"].replies, put)) is not None:
+        ops.append(ok(Op(type="ok", process=0, client="c0", op="c0/0", f="put", key="x", t_us=1), written))
+    ops.append(Op(type="invoke", process=1, client="c1", op="c1/0", f="get", key="x", t_us=2))
+    if (shown := _answer_to(cluster["n1"].replies, read)) is not None:
+        ops.append(ok(Op(type="ok", process=1, client="c1", op="c1/0", f="get", key="x", t_us=3), shown))
+    return [*cluster.all_events(), *ops]
+
+
+def _answer_to(replies: list[Reply], command: bytes) -> Reply | None:
+    """In the tests' cluster a command is its own token."""
+    return next((reply for reply in replies if reply.token == command and reply.result is not None), None)
+
+
+def ok(op: Op, reply: Reply) -> Op:
+    """The answer that a client saw, out of what the node said."""
+    assert reply.result is not None
+    return msgspec.structs.replace(op, value=reply.result.value, index=reply.index, term=reply.term)
+
+
+SCENARIOS: dict[str, Scenario] = {
+    scenario.__name__: scenario
+    for scenario in (
+        vote_not_persisted,
+        term_not_persisted,
+        term_then_vote,
+        send_before_persist,
+        vote_cleared_same_term,
+        stale_vote_counted,
+        no_up_to_date_check,
+        timer_not_reset,
+        ack_before_sync,
+        truncate_on_stale_append,
+        conflict_cut_too_far,
+        rollback_committed,
+        hint_as_match,
+        match_starts_valid,
+        stale_progress_kept,
+        old_term_commit,
+        commit_loop_break,
+        commit_past_match,
+        follower_commit_regress,
+        no_client_dedup,
+        deposed_leader_reads,
+    )
+}

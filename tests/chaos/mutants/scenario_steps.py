@@ -1,0 +1,88 @@
+"""Steps of a cluster that scenarios are told in, each several inputs at once.
+
+    win(cluster, "n1", "n2")        n1 stands for election, and n2's vote decides it
+    exchange(cluster, "n1", "n2")   what n1 has sent to n2 arrives, becomes durable there, and is answered
+    stand(cluster, "n3")            n3's deadline comes: it stands, or sends heartbeats if it leads; all is delivered
+
+None of them asserts anything: where a core does something else, the same steps simply come to less.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TypeAlias
+
+from cluster import TIMING, Cluster
+from raft_chaos.invariants.events import HARNESS, Event, PhaseStarted, RunEnded
+from raft_chaos.invariants.history import Op
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.messages import Entry
+from raft_chaos.raft.state.timing import Timing
+
+Observed: TypeAlias = list[Event | Op]
+
+
+def cluster_of(
+    parts: Parts, size: int = 3, *, logs: dict[str, list[Entry]] | None = None, term: int = 0, timing: Timing = TIMING
+) -> Cluster:
+    return Cluster(
+        size, logs=logs, term=term, timing=timing, core=parts.core, machine=parts.machine, replica=parts.replica
+    )
+
+
+def seen(cluster: Cluster) -> Observed:
+    return list(cluster.all_events())
+
+
+def exchange(cluster: Cluster, one: str, other: str) -> None:
+    """One round trip: what `one` has sent to `other`, and the answers."""
+    cluster.deliver_from(one, other)
+    cluster.persist_all(other)
+    cluster.deliver_from(other, one)
+
+
+def candidate(cluster: Cluster, name: str) -> None:
+    """`name` stands for election; its requests are on their way."""
+    cluster.tick(name)
+    cluster.persist_all(name)
+
+
+def win(cluster: Cluster, name: str, *voters: str) -> None:
+    """`name` stands, gets the votes, and has its first entry on its own disk; its AppendEntries are on their way."""
+    candidate(cluster, name)
+    for voter in voters:
+        exchange(cluster, name, voter)
+    cluster.persist_all(name)
+
+
+def stand(cluster: Cluster, name: str) -> None:
+    cluster.tick(name)
+    cluster.settle()
+
+
+def die(cluster: Cluster, *names: str) -> None:
+    """Power is cut, and all that is on its way is lost."""
+    for name in names:
+        cluster.crash(name)
+    cluster.drop()
+
+
+def run_with_latency(cluster: Cluster, latency_us: int, until_us: int) -> None:
+    """All links take the same time, and all disks none."""
+    arrivals: deque[int] = deque()  # one for each packet of the network, which is in the order of sending
+    while cluster.now_us < until_us:
+        for name in cluster.servers:
+            cluster.persist_all(name)
+        arrivals.extend([cluster.now_us + latency_us] * (len(cluster.network) - len(arrivals)))
+        server = min(cluster.live(), key=lambda server: (server.core.deadline_us, server.name))
+        if arrivals and arrivals[0] <= server.core.deadline_us:
+            cluster.now_us = arrivals.popleft()
+            cluster.deliver(cluster.network.pop(0))
+        else:
+            cluster.tick(server.name)
+
+
+def judged_recovery(cluster: Cluster, bound_us: int) -> Observed:
+    """The whole run counts as its liveness phase."""
+    phase = PhaseStarted(node=HARNESS, inc=1, t_us=0, phase="liveness", bound_us=bound_us)
+    return [phase, *cluster.all_events(), RunEnded(node=HARNESS, inc=1, t_us=cluster.now_us, reason="as planned")]

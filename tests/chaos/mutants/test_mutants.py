@@ -1,0 +1,101 @@
+"""Each mutant is honest (one method, and no crash), and the scenario that was written for it convicts it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from inspect import isfunction
+from typing import Any
+
+import pytest
+from mutant_scenarios import SCENARIOS, Observed
+
+from raft_chaos.chaos.mutants import MUTANTS, Mutant
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.verdict import Outcome
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.server.node import Parts
+from random_schedule import RandomSchedule, Safety
+
+EVERY_MUTANT = pytest.mark.parametrize("mutant", MUTANTS.values(), ids=list(MUTANTS))
+
+
+def outcomes(observed: Observed) -> dict[str, Outcome]:
+    """The verdicts on a run, by invariant."""
+    judge = Judge()
+    for one in observed:
+        if isinstance(one, Op):
+            judge.observe_op(one)
+        else:
+            judge.observe(one)
+    return {verdict.invariant: verdict.outcome for verdict in judge.verdicts()}
+
+
+def violated(observed: Observed) -> set[str]:
+    return {invariant for invariant, outcome in outcomes(observed).items() if outcome == "violated"}
+
+
+def replaced(mutant: Mutant) -> list[tuple[type[Any], type[Any]]]:
+    """The parts that are not the right ones, each with the right one."""
+    right = Parts()
+    pairs = [(getattr(mutant.parts, field.name), getattr(right, field.name)) for field in fields(Parts)]
+    return [(wrong, part) for wrong, part in pairs if wrong is not part]
+
+
+# ---- what convicts them ----------------------------------------------------------------------------------------------
+
+
+@EVERY_MUTANT
+def test_its_scenario_convicts_the_mutant_and_not_the_right_raft(mutant: Mutant) -> None:
+    """The same steps for both. A mutant that nobody wrote a scenario for fails here."""
+    scenario = SCENARIOS[mutant.id]
+    assert violated(scenario(Parts())) == set()
+    broken = violated(scenario(mutant.parts))
+    assert mutant.invariants[0] in broken
+    assert broken <= set(mutant.invariants)
+
+
+@EVERY_MUTANT
+def test_a_scenario_is_deterministic(mutant: Mutant) -> None:
+    """The same steps give the same events: what convicts a mutant once does so always."""
+    scenario = SCENARIOS[mutant.id]
+    assert scenario(mutant.parts) == scenario(mutant.parts)
+
+
+def test_there_is_no_scenario_without_a_mutant() -> None:
+    assert set(SCENARIOS) == set(MUTANTS)
+
+
+# ---- what makes them honest ------------------------------------------------------------------------------------------
+
+
+@EVERY_MUTANT
+def test_a_mutant_overrides_exactly_one_method_of_one_part(mutant: Mutant) -> None:
+    ((wrong, right),) = replaced(mutant)
+    assert wrong.__bases__ == (right,)
+    overridden = [name for name, value in vars(wrong).items() if isfunction(value)]
+    assert len(overridden) == 1
+    assert isfunction(vars(right)[overridden[0]])
+
+
+@EVERY_MUTANT
+def test_what_a_mutant_should_break_are_invariants_that_the_judge_knows(mutant: Mutant) -> None:
+    known = {verdict.invariant for verdict in Judge().verdicts()}
+    assert set(mutant.invariants) <= known
+
+
+class Blind(Safety):
+    """Looks on, so that a mutant's mistakes run their course."""
+
+    def check(self, server: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("core", [m.parts.core for m in MUTANTS.values() if m.parts.core is not Core])
+def test_a_mutant_does_wrong_and_does_not_crash(core: type[Core]) -> None:
+    """A node that ends by itself is another violation than the one that its mistake is known for."""
+    for seed in range(10):
+        schedule = RandomSchedule(seed, core=core)
+        schedule.safety = Blind(schedule.cluster)
+        schedule.run(2_000)
+        assert len(schedule.events()) > 100

@@ -1,0 +1,57 @@
+"""Sabotages: a run that does not repeat shows in its digest. Those of real files and links are in test_lockstep."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from raft_chaos.chaos.mutants import MUTANTS, SABOTAGES, parts_of
+from raft_chaos.raft.server.node import Parts
+from stepped_runs import in_sim, stormy
+
+PRINTS_A_DIGEST = "from stepped_runs import in_sim, stormy; print(in_sim(stormy(1), {!r}).trace_sha256)"
+
+
+def digest_in_a_process(mutant: str | None, hash_seed: int) -> str:
+    """In a process of its own, with that order of sets."""
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTS_A_DIGEST.format(mutant)],
+        cwd=Path(__file__).parents[1],
+        env=os.environ | {"PYTHONHASHSEED": str(hash_seed)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def test_every_sabotage_replaces_exactly_one_part() -> None:
+    right = Parts()
+    for name in SABOTAGES:
+        parts = parts_of(name)
+        replaced = [part for part in right.__dataclass_fields__ if getattr(parts, part) is not getattr(right, part)]
+        assert len(replaced) == 1, name
+        (part,) = replaced
+        assert issubclass(getattr(parts, part), getattr(right, part))
+
+
+def test_no_sabotage_has_the_name_of_a_mutant() -> None:
+    assert not set(SABOTAGES) & set(MUTANTS)
+
+
+@pytest.mark.parametrize("sabotage", ["wall_clock", "global_random"])
+def test_what_changes_from_moment_to_moment_shows_between_two_runs(sabotage: str) -> None:
+    digests = {in_sim(stormy(1), sabotage).trace_sha256 for _ in range(3)}
+    assert len(digests) > 1
+
+
+def test_what_changes_from_process_to_process_shows_between_two_processes() -> None:
+    right = digest_in_a_process(None, 1)
+    assert right == in_sim(stormy(1)).trace_sha256 == digest_in_a_process(None, 2)
+    digests = {digest_in_a_process("set_order", hash_seed) for hash_seed in (1, 2, 3)}
+    assert len(digests) > 1

@@ -1,0 +1,144 @@
+"""Runs that are cut short: nothing is left running, and what was written can still be judged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import psutil
+import pytest
+
+from raft_chaos.chaos.faults.actions import Pause
+from raft_chaos.chaos.schedule.data import Fault, When
+from raft_chaos.invariants.events import AnyEvent, NodePaused, RunEnded, decode
+from raft_chaos.invariants.rundir import RunDir
+from short_runs import (
+    RAFT_CHAOS,
+    Background,
+    accepts,
+    background,
+    eventually,
+    listening,
+    only_run,
+    raft_chaos,
+    saved,
+    schedule,
+)
+
+pytestmark = pytest.mark.live
+
+LONG_US = 600_000_000
+"""No test waits for it."""
+
+
+def long_run(folder: Path, faults: list[Fault]) -> list[str]:
+    """The command line of a run that lasts until somebody ends it."""
+    plan = schedule(faults, safety_us=(700_000, LONG_US), liveness_us=0, every_us=0)
+    return [RAFT_CHAOS, "run", "--schedule", saved(folder, plan), "--out", str(folder / "out"), "--json"]
+
+
+def reported(folder: Path, kind: type[AnyEvent]) -> bool:
+    """Whether the harness has reported such an event, by now."""
+    lines = [line for file in folder.glob("out/*/harness.jsonl") for line in file.read_bytes().splitlines(True)]
+    return any(isinstance(decode(line), kind) for line in lines if line.endswith(b"\n"))
+
+
+def in_safety(folder: Path) -> bool:
+    files = list(folder.glob("out/*/harness.jsonl"))
+    return bool(files) and b'"safety"' in files[0].read_bytes()
+
+
+def check(run: RunDir) -> tuple[int, dict[str, object]]:
+    done = raft_chaos("check", str(run.path), "--json")
+    return done.returncode, json.loads(done.stdout)
+
+
+def record(command: Background) -> list[int]:
+    """Takes down all processes and ports of a run in its safety phase: three nodes, the proxy, the reaper."""
+    family = command.family()
+    sessions = {process.pid for process in family if psutil.pid_exists(process.pid) and _leads_a_session(process.pid)}
+    assert len(sessions) == 6, "the controller, three nodes, proxy and reaper lead sessions of their own"
+    ports = command.listening()
+    assert len(ports) == 3 + 3 + 6, "of each node the raft and the HTTP port, of the proxy one a link"
+    assert all(accepts(port) for port in ports)
+    return ports
+
+
+def _leads_a_session(pid: int) -> bool:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[3]) == pid
+
+
+def test_ctrl_c_ends_a_run_as_unknown_and_leaves_nothing(tmp_path: Path) -> None:
+    with background(*long_run(tmp_path, [])) as command:
+        eventually("the safety phase begins", lambda: in_safety(tmp_path))
+        ports = record(command)
+        assert command.interrupt() == 2
+        eventually("every process is gone", command.all_gone)
+        assert not any(accepts(port) for port in ports)
+        assert not list(command.temp.iterdir())
+        document = json.loads(command.stdout)
+    assert document["verdict"] == "unknown" and document["state"] == "finished"
+    assert "the run was cut short: interrupted by SIGINT" in document["vacuous"]
+    run = only_run(tmp_path / "out")
+    code, judged = check(run)
+    assert (code, judged["verdict"], judged["vacuous"]) == (2, "unknown", document["vacuous"])
+    assert judged["invariants"] == document["invariants"]
+    report = raft_chaos("report", str(run.path))
+    assert report.returncode == 0 and report.stdout.startswith("UNKNOWN")
+
+
+def test_a_killed_controller_leaves_nothing_but_evidence(tmp_path: Path) -> None:
+    """Even a paused node, which notices nothing itself, is ended by the reaper."""
+    pause = Fault(id="f1", when=When(at_us=800_000), action=Pause(["n2"]), duration_us=LONG_US)
+    with background(*long_run(tmp_path, [pause])) as command:
+        eventually("n2 is paused", lambda: reported(tmp_path, NodePaused))
+        ports = record(command)
+        assert list(command.temp.glob("pymp-*"))
+        command.sigkill()
+        eventually("every process is gone", command.all_gone)
+        assert not any(accepts(port) for port in ports)
+        assert not list(command.temp.iterdir())
+    run = only_run(tmp_path / "out")
+    assert run.load_info().state == "running" and run.load_info().verdict is None
+    code, judged = check(run)
+    assert (code, judged["verdict"]) == (2, "unknown")
+    assert "the run was cut short: its end was never recorded" in str(judged["vacuous"])
+    report = raft_chaos("report", str(run.path))
+    assert report.returncode == 0 and "interrupted" in report.stdout.lower()
+
+
+def test_a_harness_that_fails_says_so_and_its_run_is_never_valid(tmp_path: Path) -> None:
+    """Without its proxy no node hears another, for which the system under test must not be blamed."""
+    with background(*long_run(tmp_path, [])) as command:
+        eventually("the safety phase begins", lambda: in_safety(tmp_path))
+        record(command)
+        (proxy,) = [process for process in command.family() if len(listening(process)) == 6]
+        proxy.kill()
+        assert command.process.wait(30) == 255
+        eventually("every process is gone", command.all_gone)
+        assert "raft-chaos itself failed; this says nothing about the system under test" in command.stderr
+        assert command.stdout == ""
+    run = only_run(tmp_path / "out")
+    (end,) = [event for event in run.harness_events() if isinstance(event, RunEnded)]
+    assert end.reason == "the harness failed"
+    code, judged = check(run)
+    assert code == 2 and "the run was cut short: the harness failed" in str(judged["vacuous"])
+
+
+def test_ctrl_c_while_all_is_still_being_loaded_is_told_in_one_line(tmp_path: Path) -> None:
+    """The fork server has just been started, and imports what nodes need."""
+    with background(*long_run(tmp_path, [])) as command:
+        eventually("the fork server is at work", lambda: any(map(_is_importing, command.family())))
+        assert command.interrupt() in (2, 130)
+        assert "Traceback" not in command.stderr
+        assert "interrupted" in command.stderr
+        eventually("nothing is left", command.all_gone)
+
+
+def _is_importing(process: psutil.Process) -> bool:
+    """It is the fork server, and past the start of the interpreter."""
+    try:
+        return "forkserver" in " ".join(process.cmdline()) and process.cpu_times().user > 0.05
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,123 @@
+"""The nodes of a live run, with a real server for each: what is reported of them is what was seen."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.run.live.cluster import LiveCluster
+from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient, proxy_main
+from raft_chaos.chaos.run.live.watcher import Watcher
+from raft_chaos.chaos.targets.command import CommandTarget
+from raft_chaos.chaos.targets.protocol import Target
+from raft_chaos.chaos.targets.raft import RaftTarget
+from raft_chaos.invariants.events import HarnessEvent, NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft.server.host import monotonic_us
+from raft_chaos.raft.state.timing import Timing
+from short_runs import eventually
+
+pytestmark = pytest.mark.live
+
+SERVER = [sys.executable, str(Path(__file__).parents[2] / "wrong_server.py"), "--port", "{http_port}"]
+
+
+class Cluster(LiveCluster):
+    """Nodes of a target, three of the servers if not said otherwise, and everything that was reported of them."""
+
+    def __init__(self, supervisor: Supervisor, folder: Path, size: int = 3, target: Target | None = None) -> None:
+        nodes = [f"n{number}" for number in range(1, size + 1)]
+        control, theirs = supervisor.pipe()
+        supervisor.start("proxy", proxy_main, theirs, ["n1", "n2", "n3"], 1)
+        theirs.close()
+        epoch_us = monotonic_us()
+        self.reported: list[HarnessEvent] = []
+        super().__init__(
+            supervisor=supervisor,
+            target=target or CommandTarget(shlex.join([*SERVER, "--mode", "memory", "--data", "{data}"])),
+            proxy=ProxyClient(control),
+            watcher=Watcher(nodes, lambda event: None),
+            run=RunDir(folder),
+            nodes=nodes,
+            seed=1,
+            epoch_us=epoch_us,
+            now_us=lambda: monotonic_us() - epoch_us,
+            report=self.reported.append,
+        )
+
+    def kinds(self) -> list[type[HarnessEvent]]:
+        return [type(event) for event in self.reported]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    with Supervisor() as supervisor:
+        yield Cluster(supervisor, tmp_path)
+
+
+def test_a_node_goes_through_its_states_and_each_is_reported(cluster: Cluster) -> None:
+    async def scenario() -> None:
+        assert (cluster.state("n1"), cluster.url("n1")) == ("down", None)
+        assert await cluster.start("n1") and cluster.state("n1") == "up"
+        assert await cluster.pause("n1") and cluster.state("n1") == "paused"
+        assert not await cluster.pause("n1")
+        await cluster.resume("n1")
+        assert cluster.state("n1") == "up"
+        assert await cluster.kill(["n1", "n2"]) == ["n1"]
+        assert cluster.state("n1") == "down"
+        assert await cluster.start("n1")
+
+    asyncio.run(scenario())
+    assert cluster.kinds() == [NodeLaunched, NodePaused, NodeResumed, NodeKilled, NodeLaunched]
+    assert [getattr(event, "subject_inc", None) for event in cluster.reported] == [1, 1, 1, 1, 2]
+
+
+def test_a_node_that_ended_by_itself_does_not_pass_for_killed_and_is_not_started_again(cluster: Cluster) -> None:
+    async def scenario() -> None:
+        await cluster.start("n1")
+        child = cluster._child(cluster._nodes["n1"])
+        os.kill(child.pid, signal.SIGKILL)  # by somebody else
+        eventually("n1 has ended", lambda: not child.is_alive)
+        assert await cluster.kill(["n1"]) == []
+        assert cluster.state("n1") == "exited"
+        assert not await cluster.start("n1")
+
+    asyncio.run(scenario())
+    assert cluster.kinds() == [NodeLaunched, NodeExited]
+    exited = cluster.reported[-1]
+    assert isinstance(exited, NodeExited) and exited.exit_code == -signal.SIGKILL
+
+
+def test_a_disk_that_was_healed_while_its_node_was_paused_is_healed_when_the_node_goes_on(tmp_path: Path) -> None:
+    def written(url: str) -> bool:
+        request = urllib.request.Request(f"{url}/executeCommand", b'{"command": "put x 1"}')
+        try:
+            with urllib.request.urlopen(request, timeout=10.0):
+                return True
+        except urllib.error.HTTPError as error:
+            assert error.code == 503  # it has not elected itself yet
+            return False
+
+    async def scenario(cluster: Cluster) -> int:
+        await cluster.start("n1")
+        await cluster.slow_sync("n1", 30_000, 30_000)
+        await cluster.pause("n1")
+        await cluster.slow_sync("n1", 0, 0)
+        await cluster.resume("n1")
+        await asyncio.to_thread(eventually, "n1 has written", lambda: written(cluster.url("n1") or ""))
+        return await cluster.slow_sync("n1", 0, 0)
+
+    (tmp_path / "nodes" / "n1").mkdir(parents=True)
+    with Supervisor() as supervisor:
+        cluster = Cluster(supervisor, tmp_path, 1, RaftTarget(Timing(150_000, 300_000, 50_000)))
+        assert asyncio.run(scenario(cluster)) == 0

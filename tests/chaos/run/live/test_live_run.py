@@ -1,0 +1,160 @@
+"""A whole live run in this process: what it leaves on disk, and that the saved run says what the live one said."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+
+from raft_chaos.chaos.judgement.analysis import analyse
+from raft_chaos.chaos.run.live.run import Snapshot, Watch, run_live
+from raft_chaos.chaos.run.settings import Settings, describe
+from raft_chaos.chaos.schedule.file import load
+from raft_chaos.chaos.schedule.generate import ScheduleConfig, generate
+from raft_chaos.chaos.targets.raft import RaftTarget
+from raft_chaos.invariants.events import NodeKilled, NodeLaunched, PhaseStarted, RunEnded
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
+from raft_chaos.invariants.verdict import Outcome, Verdict
+from raft_chaos.raft.state.timing import Timing
+from raft_chaos.reports.write import render
+from short_runs import schedule
+
+pytestmark = pytest.mark.live
+
+TIMING = Timing(150_000, 300_000, 50_000)
+CONFIG = ScheduleConfig(nodes=3, clients=3, warmup_s=1.0, duration_s=5.0, liveness_s=1.0)
+
+
+@pytest.fixture(scope="module")
+def snapshots() -> list[Snapshot]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory, snapshots: list[Snapshot]) -> RunDir:
+    """A run of seed 4: a drawn schedule with all kinds of faults."""
+    run = RunDir(tmp_path_factory.mktemp("live") / "run")
+    settings = Settings(schedule=CONFIG, timing=TIMING)
+    plan = settings.make_schedule(4)
+    watch = Watch(progress=snapshots.append)
+    run_live(plan, RaftTarget(TIMING), run, describe(settings, 4, plan, run), watch=watch)
+    return run
+
+
+def outcomes(verdicts: list[Verdict]) -> dict[str, Outcome]:
+    return {verdict.invariant: verdict.outcome for verdict in verdicts}
+
+
+def test_a_correct_cluster_is_found_valid(run_dir: RunDir) -> None:
+    info = run_dir.load_info()
+    assert (info.state, info.verdict) == ("finished", "valid"), render(run_dir, "text")
+    assert set(outcomes(info.invariants).values()) == {"valid"}
+    assert info.vacuous == []
+
+
+def test_the_directory_holds_the_whole_run(run_dir: RunDir) -> None:
+    assert load(run_dir.schedule) == generate(4, CONFIG)
+    assert len(run_dir.node_streams()) == 3
+    harness = run_dir.harness_events()
+    assert [e.phase for e in harness if isinstance(e, PhaseStarted)] == ["warmup", "safety", "liveness"]
+    assert isinstance(harness[-1], RunEnded) and harness[-1].reason == "completed"
+    launches = [(e.subject, e.subject_inc) for e in harness if isinstance(e, NodeLaunched)]
+    kills = [(e.subject, e.subject_inc) for e in harness if isinstance(e, NodeKilled)]
+    assert len(launches) > 3 and set(kills) < set(launches)
+    for node, incarnation in launches:
+        assert run_dir.node_events(node, incarnation).stat().st_size > 0
+        assert (run_dir.node(node) / "stderr.log").exists()
+
+
+def test_each_operation_is_invoked_once_and_ends_once(run_dir: RunDir) -> None:
+    history = run_dir.operations()
+    invoked = [op.op for op in history if op.type == "invoke"]
+    ended = [op.op for op in history if op.type != "invoke"]
+    assert len(set(invoked)) == len(invoked)
+    assert sorted(invoked) == sorted(ended)
+    assert {op.key for op in history if op.final} == {operation.key for operation in load(run_dir.schedule).operations}
+    open_ops: dict[int, str] = {}
+    for op in history:  # a process has one operation open at a time, and none after an unknown one
+        if op.type == "invoke":
+            assert op.process not in open_ops
+            open_ops[op.process] = op.op
+        elif op.type == "info":
+            assert open_ops[op.process] == op.op
+        else:
+            assert open_ops.pop(op.process) == op.op
+
+
+def test_whoever_watches_sees_nodes_faults_and_operations(run_dir: RunDir, snapshots: list[Snapshot]) -> None:
+    assert {"warmup", "safety", "liveness"} <= {snapshot.phase for snapshot in snapshots}
+    assert any(line.role == "leader" for snapshot in snapshots for line in snapshot.nodes)
+    assert any(line.incarnation > 1 for snapshot in snapshots for line in snapshot.nodes)
+    assert any(snapshot.faults for snapshot in snapshots)
+    assert [s.ops["ok"] for s in snapshots] == sorted(s.ops["ok"] for s in snapshots)
+    assert snapshots[-1].ops["ok"] > 0 and snapshots[-1].violations == []
+
+
+def test_judging_it_again_gives_the_same_again(run_dir: RunDir) -> None:
+    info = run_dir.load_info()
+    first, second = analyse(run_dir), analyse(run_dir)
+    assert first == second
+    assert (first.verdict, first.invariants, first.vacuous) == (info.verdict, info.invariants, info.vacuous)
+    assert first.stats == {name: value for name, value in info.stats.items() if name != "wall_s"}
+
+
+def test_no_verdict_goes_by_the_interleaving_of_the_nodes(run_dir: RunDir) -> None:
+    streams: list[list[Any]] = [run_dir.harness_events(), *run_dir.node_streams(), run_dir.operations()]
+    expected = outcomes(run_dir.load_info().invariants)
+    for seed in range(20):
+        judge = Judge()
+        turns = [number for number, stream in enumerate(streams) for _ in stream]
+        Random(seed).shuffle(turns)
+        rest = [iter(stream) for stream in streams]
+        for number in turns:
+            item = next(rest[number])
+            if number == len(streams) - 1:
+                judge.observe_op(item)
+            else:
+                judge.observe(item)
+        assert outcomes(judge.verdicts()) == expected, f"shuffled by seed {seed}"
+
+
+def test_a_run_is_never_made_over_another(run_dir: RunDir) -> None:
+    before = run_dir.harness.read_bytes()
+    with pytest.raises(FileExistsError):
+        run_live(schedule(), RaftTarget(TIMING), run_dir, RunInfo(seed=1))
+    assert run_dir.harness.read_bytes() == before
+    assert run_dir.load_info().seed == 4
+
+
+def test_a_torn_last_line_is_forgiven_and_says_the_same(run_dir: RunDir) -> None:
+    """What a kill of the controller may leave: half of the event that it was writing."""
+    expected = analyse(run_dir)
+    whole = run_dir.history.read_bytes()
+    try:
+        run_dir.history.write_bytes(whole + msgspec.json.encode({"type": "invoke"})[:-4])
+        assert analyse(run_dir) == expected
+    finally:
+        run_dir.history.write_bytes(whole)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5], ids=["emptied", "cut in half"])
+def test_a_run_that_has_lost_events_is_never_valid(run_dir: RunDir, tmp_path: Path, keep: float) -> None:
+    copy = RunDir(Path(shutil.copytree(run_dir.path, tmp_path / "copy")))
+    file = copy.node_events("n1", 1)
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[: int(keep * len(lines))]))
+    analysis = analyse(copy)
+    assert analysis.verdict != "valid"
+    assert any("the files have changed since the run ended" in reason for reason in analysis.vacuous)
+
+
+def test_the_events_of_another_node_in_a_file_are_refused(run_dir: RunDir, tmp_path: Path) -> None:
+    copy = RunDir(Path(shutil.copytree(run_dir.path, tmp_path / "copy")))
+    shutil.copy(copy.node_events("n1", 1), copy.node_events("n2", 99))
+    with pytest.raises(RunDirError, match=r"events-0099\.jsonl:1: an event of n1, incarnation 1"):
+        analyse(copy)

@@ -1,0 +1,48 @@
+"""A run in the world `lockstep` that is ended from outside: no process, no socket and no temporary file is left."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from raft_chaos.invariants.events import Event
+from raft_chaos.invariants.rundir import RunDir
+from short_runs import Background, accepts, background, eventually
+
+pytestmark = pytest.mark.live
+
+CONTROLLER = str(Path(__file__).with_name("lockstep_controller.py"))
+
+
+def at_work(folder: Path) -> bool:
+    """Whether every node has taken many steps."""
+    files = list((folder / "run").glob("nodes/*/events-0001.jsonl"))
+    return len(files) == 3 and all(file.stat().st_size > 5_000 for file in files)
+
+
+def record(command: Background) -> list[int]:
+    ports = command.listening()
+    assert len(ports) == 6 + 3, "the controller listens on one port a link, each node on one"
+    return ports
+
+
+@pytest.mark.parametrize("how", ["killed", "interrupted"])
+def test_a_controller_that_is_ended_leaves_nothing_but_evidence(how: str, tmp_path: Path) -> None:
+    with background(sys.executable, CONTROLLER, str(tmp_path)) as command:
+        eventually("all nodes are at work", lambda: at_work(tmp_path))
+        ports = record(command)
+        assert list(command.temp.glob("pymp-*"))
+        if how == "killed":
+            command.sigkill()
+        else:
+            assert command.interrupt() != 0
+            assert "KeyboardInterrupt" in command.stderr
+        eventually("every process is gone", command.all_gone)
+        assert not any(accepts(port) for port in ports)
+        assert not list(command.temp.iterdir())
+    run = RunDir(tmp_path / "run")
+    assert run.load_info().state == "running"
+    reporters = {item.event.node for item in run.trace() if isinstance(item.event, Event)}
+    assert {"n1", "n2", "n3"} <= reporters

@@ -1,0 +1,247 @@
+"""One node, step by step: what a step does before a failpoint ends it, and what a crash leaves on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import get_args
+
+import pytest
+
+from raft_chaos.chaos.faults.actions import Failpoint
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
+from raft_chaos.invariants.events import (
+    CommitAdvanced,
+    EntryAppended,
+    EntryApplied,
+    Event,
+    MessageReceived,
+    MessageSent,
+    Started,
+)
+from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.messages import Append, AppendEntriesReply, HardState, RequestVoteReply
+from raft_chaos.raft.storage.wal import FILE, decode_records, encode_record
+from stepped_runs import config
+
+FAILPOINTS: tuple[Failpoint, ...] = get_args(Failpoint)
+PUT = encode_command(Command("put", "key", "value"))
+
+
+class Candidate:
+    """n1 of five nodes, one vote short of leading. Each method is one step; `node` is n1."""
+
+    def __init__(self) -> None:
+        self.driver = MemoryDriver(Parts())
+        peers = ("n2", "n3", "n4", "n5")
+        self.node: SteppedNode = self.driver.start(config("n1", peers), 0)
+        self.now_us = self.node.first.deadline_us
+        self.numbers = 0
+        vote = self.node.tick(self.now_us, None)
+        self.requests = self.persisted(vote.write_lsn, None)
+        self.receive("n2", RequestVoteReply(1, True))
+
+    def receive(self, sender: str, message: object, failpoint: Failpoint | None = None) -> StepReport:
+        self.numbers += 1
+        return self.node.receive(sender, 1, self.numbers, message, self.now_us, failpoint)  # type: ignore[arg-type]
+
+    def persisted(self, lsn: int, failpoint: Failpoint | None) -> StepReport:
+        self.now_us += 1_000
+        return self.node.persisted(lsn, self.now_us, failpoint)
+
+    def elected(self, failpoint: Failpoint | None) -> StepReport:
+        """Reports its role, sends four messages, and begins to write its first entry."""
+        return self.receive("n3", RequestVoteReply(1, True), failpoint)
+
+    def served(self, failpoint: Failpoint | None) -> StepReport:
+        """The write of one command is durable, which commits, applies and answers it; that of another begins."""
+        no_op = self.elected(None)
+        for peer in ("n2", "n3"):
+            self.receive(peer, AppendEntriesReply(1, True, 1))
+        first = self.persisted(no_op.write_lsn, None)
+        assert first.write_lsn == 0
+        write = self.node.submit("one", PUT, self.now_us, None)
+        self.node.submit("two", PUT, self.now_us, None)
+        for peer in ("n2", "n3"):
+            self.receive(peer, AppendEntriesReply(1, True, 2))
+        return self.persisted(write.write_lsn, failpoint)
+
+    def unsynced(self) -> int:
+        return self.node.disk.unsynced_bytes(FILE)
+
+    def on_disk(self) -> list[list[object]]:
+        """The records of the disk itself, a list for each write."""
+        batches, end = decode_records(self.driver._disks["n1"].read(FILE))
+        assert end == len(self.driver._disks["n1"].read(FILE)), "a torn tail"
+        return [list(batch) for batch in batches]
+
+
+def kinds(events: Sequence[Event]) -> list[type[Event]]:
+    return [type(event) for event in events if not isinstance(event, MessageSent)]
+
+
+def sent(report: StepReport) -> list[tuple[str, int]]:
+    """(to, number) of what left, which must be what was said to leave."""
+    said = [(event.to, event.number) for event in report.events if isinstance(event, MessageSent)]
+    left = [(to, number) for to, number, _ in report.sends]
+    assert said == left
+    return left
+
+
+# ---- a step without a failpoint ----------------------------------------------------------------------------------
+
+
+def test_a_step_reports_sends_writes_and_answers() -> None:
+    candidate = Candidate()
+    report = candidate.elected(None)
+    assert not report.stopped and report.accepted
+    assert kinds(report.events)[0] is MessageReceived and len(kinds(report.events)) == 2
+    assert [to for to, _ in sent(report)] == ["n2", "n3", "n4", "n5"]
+    assert report.write_lsn > 0 and candidate.unsynced() > 0
+    served = Candidate().served(None)
+    assert kinds(served.events) == [EntryAppended, CommitAdvanced, EntryApplied]
+    assert [reply.token for reply in served.replies] == ["one"]
+    assert served.write_lsn > 0
+
+
+def test_numbers_of_messages_go_on_from_step_to_step() -> None:
+    candidate = Candidate()
+    numbers = [number for _, number in sent(candidate.requests)] + [
+        number for _, number in sent(candidate.elected(None))
+    ]
+    assert numbers == list(range(1, 9))
+
+
+def test_a_submission_that_is_refused_names_the_leader_that_is_known() -> None:
+    candidate = Candidate()
+    report = candidate.node.submit("x", PUT, candidate.now_us, None)
+    assert (report.accepted, report.leader, report.replies) == (False, None, [])
+
+
+# ---- failpoints --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("failpoint", "reported", "left"),
+    [("before_report", False, 0), ("before_send", True, 0), ("mid_send", True, 2), ("before_write", True, 4)],
+)
+def test_a_step_that_sends_and_writes_ends_at_its_failpoint(failpoint: Failpoint, reported: bool, left: int) -> None:
+    whole, candidate = Candidate().elected(None), Candidate()
+    report = candidate.elected(failpoint)
+    assert report.stopped and report.write_lsn == 0 and not report.replies
+    expected = kinds(whole.events) if reported else [MessageReceived]  # that it came is no output of the step
+    assert kinds(report.events) == expected
+    assert sent(report) == sent(whole)[:left]
+    assert candidate.unsynced() == 0, "nothing was handed to the disk"
+    assert candidate.node.crash(1000) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("failpoint", "expected"),
+    [
+        ("before_report", []),
+        ("before_write", [EntryAppended, CommitAdvanced]),
+        ("before_apply", [EntryAppended, CommitAdvanced]),
+        ("before_answer", [EntryAppended, CommitAdvanced, EntryApplied]),
+        ("after_sync", []),
+    ],
+)
+def test_a_step_that_applies_and_answers_ends_at_its_failpoint(
+    failpoint: Failpoint, expected: list[type[Event]]
+) -> None:
+    candidate = Candidate()
+    report = candidate.served(failpoint)
+    assert report.stopped and not report.replies and report.write_lsn == 0
+    assert kinds(report.events) == expected
+    written = failpoint in ("before_apply", "before_answer")
+    assert (candidate.unsynced() > 0) == written, "the next write comes before applying"
+    last = [record.index for record in candidate.on_disk()[-1] if isinstance(record, Append)]
+    assert last == [2], "what the step began with is synced"
+
+
+@pytest.mark.parametrize("failpoint", FAILPOINTS)
+def test_a_failpoint_that_a_step_does_not_reach_changes_nothing(failpoint: Failpoint) -> None:
+    """A step with nothing to report, send, write, apply or answer: a vote of an earlier term that came late."""
+    plain, armed = Candidate(), Candidate()
+    assert armed.receive("n4", RequestVoteReply(0, True), failpoint) == plain.receive("n4", RequestVoteReply(0, True))
+    # What was not reached this time is reached in a later step, and then does what it does in any.
+    assert armed.elected(None) == plain.elected(None)
+
+
+@pytest.mark.parametrize("failpoint", ["before_apply", "before_answer", "after_sync"])
+def test_a_step_without_applying_is_no_place_for_these(failpoint: Failpoint) -> None:
+    assert Candidate().elected(failpoint) == Candidate().elected(None)
+
+
+def test_one_message_has_no_middle() -> None:
+    single = MemoryDriver(Parts()).start(config("n1", ("n2",)), 0)
+    due_us = single.first.deadline_us
+    vote = single.tick(due_us, None)
+    report = single.persisted(vote.write_lsn, due_us, "mid_send")
+    assert not report.stopped and len(report.sends) == 1
+
+
+def test_after_sync_the_write_is_durable_and_nothing_else_is_done() -> None:
+    node = MemoryDriver(Parts()).start(config("n1", ("n2", "n3")), 0)
+    due_us = node.first.deadline_us
+    vote = node.tick(due_us, None)
+    assert node.persisted(vote.write_lsn, due_us + 1, "after_sync") == StepReport([], [], 0, [], 0, stopped=True)
+    assert node.disk.unsynced_bytes(FILE) == 0
+    batches, _ = decode_records(node.disk.read(FILE))
+    assert batches == [[HardState(1, "n1")]]
+
+
+# ---- crashes -----------------------------------------------------------------------------------------------------
+
+
+def restarted(candidate: Candidate) -> Started:
+    node = candidate.driver.start(config("n1", ("n2", "n3", "n4", "n5"), incarnation=2), candidate.now_us)
+    started, *rest = node.first.events
+    assert isinstance(started, Started)
+    assert kinds(rest) == [EntryAppended] * started.last_index, "every recovered entry is reported again"
+    return started
+
+
+def test_a_crash_loses_what_was_not_synced_and_nothing_else() -> None:
+    candidate = Candidate()
+    candidate.elected(None)
+    before, unsynced = candidate.on_disk(), candidate.unsynced()
+    assert unsynced == len(encode_record([Append(1, candidate.node.replica.core.log.entry(1))]))
+    assert candidate.node.crash(0) == (0, unsynced)
+    assert candidate.on_disk() == before == [[HardState(1, "n1")]]
+    started = restarted(candidate)
+    assert (started.term, started.voted_for, started.last_index) == (1, "n1", 0)
+
+
+def test_a_crash_that_keeps_all_loses_nothing() -> None:
+    candidate = Candidate()
+    candidate.elected(None)
+    unsynced = candidate.unsynced()
+    assert candidate.node.crash(1000) == (unsynced, 0)
+    assert len(candidate.on_disk()) == 2
+    assert restarted(candidate).last_index == 1
+
+
+@pytest.mark.parametrize("keep_permille", [1, 40, 300, 500, 999])
+def test_a_crash_tears_a_record_at_any_byte_and_recovery_cuts_it_off(keep_permille: int) -> None:
+    candidate = Candidate()
+    candidate.served(None)
+    before, unsynced = candidate.driver._disks["n1"].read(FILE), candidate.unsynced()
+    kept, lost = candidate.node.crash(keep_permille)
+    assert (kept, lost) == (unsynced * keep_permille // 1000, unsynced - kept)
+    assert lost > 0
+    left = candidate.driver._disks["n1"].read(FILE)
+    assert left[: len(before)] == before and len(left) == len(before) + kept
+    assert restarted(candidate).last_index == 2, "the entry of the torn record is not there"
+    assert candidate.driver._disks["n1"].read(FILE) == before
+
+
+def test_the_log_goes_on_behind_a_cut_off_record() -> None:
+    candidate = Candidate()
+    candidate.served(None)
+    candidate.node.crash(700)
+    again = candidate.driver.start(config("n1", ("n2", "n3", "n4", "n5"), incarnation=2), candidate.now_us)
+    vote = again.tick(again.first.deadline_us, None)
+    again.persisted(vote.write_lsn, again.first.deadline_us, None)
+    assert candidate.on_disk()[-1] == [HardState(2, "n1")]

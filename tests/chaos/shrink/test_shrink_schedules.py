@@ -1,0 +1,285 @@
+"""Small schedules of failures: they bring about the same violation, nothing can go, and they can be run by anybody."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from raft_chaos.chaos.faults.actions import Kill, kind_of
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.reproduction.reproduce import reproduce
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.sim.run import VirtualRun
+from raft_chaos.chaos.schedule.check import check_schedule
+from raft_chaos.chaos.schedule.data import Fault, Schedule, When
+from raft_chaos.chaos.schedule.file import load, save
+from raft_chaos.chaos.schedule.generate import FAULT_KINDS, ScheduleConfig, generate
+from raft_chaos.chaos.shrink.anchors import anchor
+from raft_chaos.chaos.shrink.candidates import (
+    earlier,
+    fewer_clients,
+    fewer_nodes,
+    live_alone,
+    simpler_faults,
+    simpler_headers,
+    sooner,
+)
+from raft_chaos.chaos.shrink.schedules import ScheduleCandidate, ScheduleShrinker, _came_to_pass, attempt, under_seed
+from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search
+from sim_runs import fault, short
+from small_executions import recorded
+from small_reproductions import STUCK, VOTE, made
+from stepped_runs import TIMING, stormy
+
+FOR_EVER_S = 1e6
+
+FAILURES = {
+    ("vote_not_persisted", "one_vote_per_term"): (1, 0),
+    ("no_up_to_date_check", "leader_completeness"): (3, 0),
+    ("truncate_on_stale_append", "leader_completeness"): (3, 2),
+    ("follower_commit_regress", "monotonicity"): (2, 2),
+    ("commit_loop_break", "recovery"): (2, 0),
+}
+"""Of mutants that the storm of seed 1 convicts, and the most faults and operations that are to be left."""
+failures = pytest.mark.parametrize(("mutant", "invariant"), FAILURES)
+
+
+def shrinker(plan: Schedule, mutant: str | None, invariant: str, budget_s: float = FOR_EVER_S) -> ScheduleShrinker:
+    return ScheduleShrinker(plan, TIMING, mutant, invariant, lasting=False, budget_s=budget_s, jobs=1)
+
+
+@cache
+def shrunk(mutant: str, invariant: str) -> ScheduleShrinker:
+    one = shrinker(stormy(1), mutant, invariant)
+    assert one.run()
+    return one
+
+
+def run(plan: Schedule, mutant: str | None, until: str | None = None) -> tuple[list[str], str]:
+    """(the invariants that it violates, its trace)."""
+    done = VirtualRun(plan, timing=TIMING, driver=MemoryDriver(parts_of(mutant)), until=until).go()
+    return [v.invariant for v in done.analysis.invariants if v.outcome == "violated"], done.trace_sha256
+
+
+# ---- what is left ------------------------------------------------------------------------------------------------
+
+
+@failures
+def test_it_breaks_the_same_invariant_under_its_own_seed(mutant: str, invariant: str) -> None:
+    small = shrunk(mutant, invariant).schedule
+    assert invariant in run(small, mutant, invariant)[0]
+    most_faults, most_operations = FAILURES[mutant, invariant]
+    assert len(small.faults) <= most_faults and len(small.operations) <= most_operations
+    assert len(small.header.nodes) == 3 and len(small.header.clients) == 1
+    assert run(small, None)[0] == [], "the right core breaks nothing in it"
+
+
+@failures
+def test_no_single_fault_or_operation_can_be_taken_out(mutant: str, invariant: str) -> None:
+    one = shrunk(mutant, invariant)
+    small = one.schedule
+    less = [replace(small, faults=[f for f in small.faults if f is not gone]) for gone in small.faults]
+    less += [replace(small, operations=[o for o in small.operations if o is not gone]) for gone in small.operations]
+    less += [simpler for fault in small.faults for simpler in with_each(small, fault, simpler_faults(fault))]
+    for plan in less:
+        assert attempt(ScheduleCandidate(plan, TIMING, mutant, invariant, one._seeds, one._needed)) is None
+
+
+def with_each(plan: Schedule, old: Fault, forms: Iterator[Fault]) -> Iterator[Schedule]:
+    for form in forms:
+        yield replace(plan, faults=[form if one is old else one for one in plan.faults])
+
+
+@failures
+def test_it_is_a_schedule_like_any_other(mutant: str, invariant: str, tmp_path: Path) -> None:
+    small = shrunk(mutant, invariant).schedule
+    check_schedule(small)
+    save(small, tmp_path / "small.jsonl")
+    assert load(tmp_path / "small.jsonl") == small
+
+
+def test_it_can_be_given_to_raft_chaos_run(tmp_path: Path, command: Callable[..., tuple[int, str, str]]) -> None:
+    mutant, invariant = "follower_commit_regress", "monotonicity"
+    small = shrunk(mutant, invariant).schedule
+    save(small, tmp_path / "small.jsonl")
+    options = ["--election-timeout", "30-60", "--heartbeat", "10", "--mutant", mutant, "--fail-fast", "--json"]
+    where = ["--world", "sim", "--schedule", tmp_path / "small.jsonl", "--out", tmp_path / "out"]
+    code, stdout, _ = command("run", *where, *options)
+    document = json.loads(stdout)
+    assert (code, document["verdict"]) == (1, "violated")
+    assert document["invariants"][invariant] == "violated"
+
+
+def test_it_is_the_same_again_and_with_two_processes() -> None:
+    mutant, invariant = "follower_commit_regress", "monotonicity"
+    one = shrunk(mutant, invariant)
+    several = ScheduleShrinker(stormy(1), TIMING, mutant, invariant, lasting=False, budget_s=FOR_EVER_S, jobs=2)
+    several.search.alone_s = 0.0
+    assert several.run()
+    assert (several.schedule, several.search.replays) == (one.schedule, one.search.replays)
+
+
+def test_what_came_to_pass_after_the_violation_goes() -> None:
+    mutant, invariant = "vote_not_persisted", "one_vote_per_term"
+    candidate = ScheduleCandidate(stormy(1), TIMING, mutant, invariant, 1)
+    left = attempt(candidate)
+    assert left is not None
+    assert len(left.faults) < len(stormy(1).faults) and len(left.operations) < len(stormy(1).operations)
+    assert [f.id for f in left.faults] == [f.id for f in stormy(1).faults if f in left.faults]
+    assert run(left, mutant, invariant) == run(stormy(1), mutant, invariant), "it is the same run"
+
+
+def test_a_violation_before_the_faults_leaves_a_schedule_that_can_be_obeyed() -> None:
+    """Its end comes soon after the violation, but not before the safety phase has begun."""
+    late = short(fault("f1", 6_000_000, Kill(["n1"], [0])), safety_us=(5_000_000, 7_000_000), every_us=0)
+    not_begun = VirtualRun(late, timing=TIMING, driver=MemoryDriver(parts_of(None)))
+    left = _came_to_pass(late, not_begun)
+    check_schedule(left)
+    assert left.faults == []
+
+
+def test_other_seeds_follow_from_its_own() -> None:
+    plan = stormy(1)
+    assert under_seed(plan, 0) is plan
+    seeds = [under_seed(plan, number).header.seed for number in range(64)]
+    assert len(set(seeds)) == 64 and all(0 <= seed < 1_000_000 for seed in seeds)
+    assert seeds == [under_seed(plan, number).header.seed for number in range(64)]
+
+
+# ---- ends --------------------------------------------------------------------------------------------------------
+
+
+def test_a_schedule_that_breaks_nothing_is_not_shrunk() -> None:
+    with pytest.raises(NotReproducedError, match="no run of this schedule in sim broke recovery, under 40 seeds"):
+        shrinker(short(every_us=0), None, "recovery").run()
+
+
+def test_without_any_time_nothing_is_known() -> None:
+    with pytest.raises(NotReproducedError, match="the time ended before a run in sim broke one_vote_per_term"):
+        shrinker(stormy(1), "vote_not_persisted", "one_vote_per_term", budget_s=0.0).run()
+
+
+def test_a_budget_that_ends_in_the_middle_leaves_the_smallest_so_far() -> None:
+    mutant, invariant = "no_up_to_date_check", "leader_completeness"
+
+    def ends(search: object) -> None:
+        if one.search.replays == 15:
+            one.search.budget_s = 0.0
+
+    one = ScheduleShrinker(
+        stormy(1), TIMING, mutant, invariant, lasting=False, budget_s=FOR_EVER_S, jobs=1, progress=ends
+    )
+    assert not one.run(), "it does not say that it is minimal"
+    assert invariant in run(one.schedule, mutant, invariant)[0]
+    assert len(one.schedule.faults) < len(stormy(1).faults)
+
+
+# ---- simpler forms -----------------------------------------------------------------------------------------------
+
+
+@cache
+def generated() -> list[Schedule]:
+    """Half of them drawn from the wide range; which leaves out one kind or the other."""
+    sizes: dict[str, Any] = {"nodes": 5, "clients": 3, "warmup_s": 1, "duration_s": 6, "ops_per_second": 5}
+    return [
+        generate(seed, ScheduleConfig(swarm=bool(seed % 2), faults=FAULT_KINDS, liveness_s=1, **sizes))
+        for seed in range(60)
+    ]
+
+
+def one_step(plan: Schedule) -> Iterator[Schedule]:
+    """All that one may become by one simplification."""
+    yield from simpler_headers(plan)
+    yield from live_alone(plan)
+    yield from fewer_clients(plan)
+    yield from fewer_nodes(plan)
+    for by_us in (1, 10_000, 10_000_000):
+        if (moved := earlier(plan, by_us)) is not None:
+            yield moved
+    for one in plan.faults:
+        yield from with_each(plan, one, simpler_faults(one))
+        yield from with_each(plan, one, (replace(one, when=when) for when in sooner(one.when)))
+
+
+def test_simpler_forms_of_every_fault_can_be_obeyed() -> None:
+    seen: dict[str, int] = {}
+    for plan in generated():
+        check_schedule(plan)
+        for simpler in one_step(plan):
+            check_schedule(simpler)
+        for one in plan.faults:
+            seen[kind_of(one.action)] = seen.get(kind_of(one.action), 0) + len(list(simpler_faults(one)))
+    assert set(seen) == set(FAULT_KINDS), seen
+    assert min(seen[kind] for kind in seen if kind != "reset") > 10
+
+
+def test_a_form_is_simpler_and_at_some_time_there_is_no_simpler_one() -> None:
+    """Each names fewer nodes, does less, or ends sooner; so the search for simpler ones ends."""
+    for plan in generated()[:20]:
+        for one in plan.faults:
+            now, steps = one, 0
+            while (simpler := next(simpler_faults(now), None)) is not None:
+                assert simpler != now
+                now, steps = simpler, steps + 1
+                assert steps < 60, one
+            for form in simpler_faults(one):
+                assert form != one and form.duration_us <= max(one.duration_us, 1)
+            for when in sooner(one.when):
+                assert (when.nth, when.after_us) < (one.when.nth, one.when.after_us)
+
+
+def test_an_anchor_comes_sooner_in_two_ways() -> None:
+    when = When(on="leader_elected", nth=5, after_us=3_000)
+    assert list(sooner(when)) == [
+        replace(when, nth=1),
+        replace(when, nth=2),
+        replace(when, nth=4),
+        replace(when, after_us=0),
+        replace(when, after_us=1_000),
+    ]
+    assert list(sooner(When(at_us=7))) == [], "times move together"
+
+
+# ---- all of it ---------------------------------------------------------------------------------------------------
+
+
+def test_a_violation_that_is_only_seen_at_the_end_has_a_scenario_alone() -> None:
+    one = made(*STUCK)
+    assert one.reproduction.execution is None and one.reproduction.scenario is not None
+    assert (one.minimal, one.after.steps) == (True, None)
+    assert one.after.faults <= 2 < one.before.faults
+    again = reproduce(one.reproduction, STUCK[0])
+    assert (again.outcome, again.same_trace) == ("reproduced", True)
+    assert reproduce(one.reproduction, None).outcome == "holds"
+
+
+def test_a_reproduction_has_both_and_says_how_large_they_are() -> None:
+    one = made(*VOTE)
+    execution, scenario = one.reproduction.execution, one.reproduction.scenario
+    assert execution is not None and scenario is not None
+    before, after = one.before, one.after
+    assert (before.faults, before.nodes) == (len(stormy(1).faults), 3)
+    assert before.steps == len(recorded(1, VOTE[0], until=VOTE[1]).steps)
+    assert (after.faults, after.steps, after.nodes) == (len(scenario.schedule.faults), len(execution.steps), 3)
+    assert after.steps < before.steps / 5 and after.terms <= before.terms
+    again = reproduce(one.reproduction, VOTE[0])
+    assert (again.outcome, again.same_trace, again.skipped) == ("reproduced", True, [])
+    assert reproduce(one.reproduction, None).outcome == "holds"
+
+
+def test_an_anchored_schedule_fails_as_often_as_the_one_at_times() -> None:
+    mutant, invariant = "vote_not_persisted", "one_vote_per_term"
+    small = shrunk(mutant, invariant).schedule
+    candidate = ScheduleCandidate(small, TIMING, mutant, invariant, 1)
+    with Search(small, attempt, FOR_EVER_S, 1) as search:
+        found = anchor(candidate, search)
+    check_schedule(found.schedule)
+    assert found.after >= found.before > 0
+    with pytest.raises(BudgetEndedError), Search(small, attempt, 0.0, 1) as search:
+        search.all([candidate])

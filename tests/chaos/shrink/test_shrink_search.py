@@ -1,0 +1,182 @@
+"""The search for something smaller: minimal, the same on any number of processes, and it leaves none behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+
+import psutil
+import pytest
+from toy_oracles import Items, chained, dies, erratic, hangs, needs, raises, unevenly_slow
+
+from raft_chaos.chaos.shrink.search import BudgetEndedError, Search, WorkerDiedError, reduce
+from short_runs import eventually, lives
+
+Attempt = Callable[[Items], Items | None]
+FOR_EVER_S = 1e6
+
+
+def search(attempt: Attempt, items: Items = (), jobs: int = 1, budget_s: float = FOR_EVER_S) -> Search[Items, Items]:
+    """One that does not wait before it starts its processes."""
+    return Search(items, attempt, budget_s, jobs, alone_s=0.0)
+
+
+def without(items: Items, first: int, end: int) -> Items:
+    return items[:first] + items[end:]
+
+
+def reduced(attempt: Attempt, items: Items, jobs: int = 1) -> Search[Items, Items]:
+    with search(attempt, items, jobs) as one:
+        reduce(one, len, without)
+    return one
+
+
+# ---- minimal -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 8, 9, 16, 33])
+def test_only_what_is_needed_is_left(count: int) -> None:
+    everything = tuple(range(count))
+    for many in (0, 1, 2):
+        for wanted in combinations(everything, many):
+            assert reduced(partial(needs, frozenset(wanted)), everything).state == wanted
+
+
+def test_no_single_item_can_be_taken_out_whatever_the_oracle() -> None:
+    sizes = []
+    for seed in range(200):
+        oracle, everything = partial(erratic, seed), tuple(range(seed % 13))
+        if oracle(everything) is None:
+            continue
+        left = reduced(oracle, everything).state
+        assert oracle(left) is not None
+        assert not [place for place in range(len(left)) if oracle(without(left, place, place + 1))]
+        sizes.append(len(everything) - len(left))
+    assert len(sizes) > 30 and sum(sizes) > 100
+
+
+def test_what_a_success_took_along_is_not_tried_again() -> None:
+    everything = tuple(range(1, 64))
+    one = reduced(partial(chained, frozenset({37})), everything)
+    assert one.state == (1, 2, 4, 9, 18, 37)
+    assert one.replays < reduced(partial(needs, frozenset(one.state)), everything).replays
+
+
+def test_much_is_taken_out_in_few_replays() -> None:
+    assert reduced(partial(needs, frozenset({700})), tuple(range(1000))).replays < 30
+
+
+# ---- the same with any number of processes -----------------------------------------------------------------------
+
+
+def told(jobs: int) -> tuple[Items, int, list[tuple[int, Items]]]:
+    """The result, the count of replays, and how it came to that."""
+    progress: list[tuple[int, Items]] = []
+    one: Search[Items, Items] = Search(
+        tuple(range(40)),
+        partial(unevenly_slow, frozenset({3, 4, 31})),
+        FOR_EVER_S,
+        jobs,
+        lambda now: progress.append((now.replays, now.state)),
+        alone_s=0.0,
+    )
+    with one:
+        reduce(one, len, without)
+        assert one.all([(3, 4, 31), (3, 4), (31, 3, 4)]) == [True, False, True]
+        assert one.first([(3,), (1, 3, 4, 31), (3, 4, 31)]) == 1, "the earliest counts, not the smallest"
+        assert one.first([(3,), (4,)]) is None and one.first([]) is None
+    return one.state, one.replays, progress
+
+
+def test_the_result_and_the_way_to_it_are_the_same_with_one_and_with_two_processes() -> None:
+    alone = told(1)
+    assert alone == told(2)
+    assert alone[0] == (1, 3, 4, 31)
+
+
+def test_processes_are_started_only_for_a_search_that_takes_long() -> None:
+    before = psutil.Process().children()
+    with Search(tuple(range(9)), partial(needs, frozenset({1})), FOR_EVER_S, 2, alone_s=FOR_EVER_S) as one:
+        reduce(one, len, without)
+        assert psutil.Process().children() == before
+    assert one.state == (1,)
+
+
+# ---- its budget --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_without_a_budget_nothing_is_tried(jobs: int) -> None:
+    one = search(raises, (1, 2), jobs, budget_s=0.0)
+    with one, pytest.raises(BudgetEndedError):
+        reduce(one, len, without)
+    assert (one.state, one.replays) == ((1, 2), 0)
+
+
+def test_what_was_found_by_the_end_of_the_budget_is_kept() -> None:
+    whole = reduced(partial(needs, frozenset({5})), tuple(range(50)))
+
+    def ends(now: Search[Items, Items]) -> None:
+        if now.replays == 4:
+            now.budget_s = 0.0
+
+    one = Search(tuple(range(50)), partial(needs, frozenset({5})), FOR_EVER_S, 1, ends)
+    with one, pytest.raises(BudgetEndedError):
+        reduce(one, len, without)
+    assert one.replays == 4 < whole.replays
+    assert 5 in one.state and 1 < len(one.state) < 50
+
+
+def test_a_budget_that_ends_while_processes_are_at_work_does_not_wait_for_them(tmp_path: Path) -> None:
+    one = search(partial(hangs, tmp_path / "pid"), (1,), jobs=2)
+
+    def candidates() -> Iterator[Items]:
+        yield (2,)
+        eventually("the process is at work", (tmp_path / "pid").exists)
+        one.budget_s = 0.0
+
+    with one, pytest.raises(BudgetEndedError):
+        one.first(candidates())
+    assert one.state == (1,)
+    assert is_gone(tmp_path / "pid")
+
+
+# ---- ends that nobody planned ------------------------------------------------------------------------------------
+
+
+def is_gone(pid_file: Path) -> bool:
+    pid = int(pid_file.read_text())
+    return not psutil.pid_exists(pid) or not lives(psutil.Process(pid))
+
+
+def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
+    before = psutil.Process().children()
+    one = search(partial(hangs, tmp_path / "pid"), (1,), jobs=2)
+
+    def candidates() -> Iterator[Items]:
+        yield (2,)
+        eventually("the process is at work", (tmp_path / "pid").exists)
+        os.kill(os.getpid(), signal.SIGINT)
+        yield (3,)
+
+    with pytest.raises(KeyboardInterrupt), one:
+        one.first(candidates())
+    assert is_gone(tmp_path / "pid")
+    assert [child for child in psutil.Process().children() if lives(child)] == before
+
+
+def test_a_process_that_dies_is_told() -> None:
+    with pytest.raises(WorkerDiedError, match="a worker process died, or was killed"), search(dies, (1,), 2) as one:
+        one.first([(2,), (3,), (4,)])
+    with pytest.raises(WorkerDiedError), search(dies, (1,), 2) as one:
+        one.all([(2,)])
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_oracle_that_fails_is_no_answer(jobs: int) -> None:
+    with pytest.raises(LookupError, match="3 items"), search(raises, (1,), jobs) as one:
+        one.first([(1, 2, 3)])

@@ -1,0 +1,45 @@
+"""What the node's two halves do together: which entry an answer names."""
+
+from __future__ import annotations
+
+from cluster import Server
+from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.raft.replica.replica import Reply
+
+
+def leading(server: Server) -> Server:
+    """Alone in its cluster, it leads as soon as it has stood and its vote is durable."""
+    server.tick()
+    server.persist_all()
+    assert server.leads()
+    return server
+
+
+def test_a_command_that_a_client_repeats_is_answered_with_the_entry_that_applied_it() -> None:
+    server = leading(Server(peers=()))
+    once = encode_command(Command("append", "x", "a", None, "c", 1))
+    server.submit(once)
+    server.persist_all()
+    [first] = server.replies
+    server.crash()
+    server.start()
+    leading(server)
+    assert server.core.current_term > first.term
+    server.submit(once, encode_command(Command("get", "x")))
+    server.persist_all()
+    again, read = server.replies[1:]
+    assert (again.index, again.term, again.result) == (first.index, first.term, first.result)
+    assert (read.index, read.term) == (server.core.last_applied, server.core.current_term)
+    assert read.result is not None and read.result.value == ["a"]
+
+
+def test_who_waited_for_an_entry_that_another_one_replaced_is_told_of_its_own() -> None:
+    server = leading(Server(peers=()))
+    replica = server.replica
+    assert replica is not None
+    mine = encode_command(Command("put", "x", "1"))
+    server.submit(mine)
+    index = server.core.log.last_index
+    replica._waiting[index] = (server.core.current_term - 1, b"asked in an earlier term")
+    server.persist_all()
+    assert server.replies == [Reply(b"asked in an earlier term", index, server.core.current_term - 1, None)]

@@ -1,0 +1,259 @@
+"""The write-ahead log: what was synced comes back, a torn tail is cut off, and damage is never mistaken for one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raft_chaos.raft.state.messages import Append, Entry, HardState, Record, Recovered, Truncate
+from raft_chaos.raft.storage.disk import FaultDisk, FolderInUseError, MemoryDisk, OsDisk
+from raft_chaos.raft.storage.wal import (
+    FILE,
+    IDENTITY,
+    MAGIC,
+    CorruptLogError,
+    Identity,
+    WriteAheadLog,
+    decode_records,
+    encode_record,
+    fold,
+)
+from records import RECORDS, written_batches
+
+US = Identity("c", "n1")
+BATCHES: list[list[Record]] = [
+    [HardState(1, "n1")],
+    [Append(1, Entry(1, b"")), Append(2, Entry(1, b"command"))],
+    [HardState(2, None), Truncate(2), Append(2, Entry(2, b"other"))],
+    [Append(3, Entry(2, b"last"))],
+]
+
+
+def log_file(batches: list[list[Record]]) -> bytes:
+    return MAGIC + b"".join(encode_record(batch) for batch in batches)
+
+
+def used_disk(batches: list[list[Record]]) -> MemoryDisk:
+    """A data folder that a node has worked in."""
+    disk = MemoryDisk()
+    wal = WriteAheadLog(disk)
+    wal.recover(US)
+    for batch in batches:
+        wal.append(batch)
+        wal.sync()
+    return disk
+
+
+# ---- round trip and torn tails ---------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.lists(RECORDS, min_size=1, max_size=4), max_size=6))
+def test_all_batches_come_back(batches: list[list[Record]]) -> None:
+    data = log_file(batches)
+    assert decode_records(data) == (batches, len(data))
+
+
+@given(written_batches())
+def test_a_node_recovers_what_its_records_add_up_to(batches: list[list[Record]]) -> None:
+    hard_state, entries = HardState(0, None), []
+    for record in (record for batch in batches for record in batch):
+        match record:
+            case HardState():
+                hard_state = record
+            case Append():
+                entries.append(record.entry)
+            case Truncate():
+                entries = entries[: record.from_index - 1]
+    assert WriteAheadLog(used_disk(batches)).recover(US) == Recovered(hard_state, entries)
+
+
+def test_an_unused_folder_gives_an_empty_log() -> None:
+    disk = MemoryDisk()
+    assert WriteAheadLog(disk).recover(US) == Recovered(HardState(0, None), [])
+    assert disk.list() == [IDENTITY, FILE]
+    assert WriteAheadLog(disk).recover(US) == Recovered(HardState(0, None), [])
+
+
+def test_a_log_torn_at_any_byte_recovers_the_batches_before_and_goes_on() -> None:
+    ends = [len(log_file(BATCHES[:count])) for count in range(len(BATCHES) + 1)]
+    whole = log_file(BATCHES)
+    for size in range(len(MAGIC), len(whole) + 1):
+        intact = max(count for count, end in enumerate(ends) if end <= size)
+        disk = used_disk(BATCHES)
+        disk.truncate(FILE, size)
+        wal = WriteAheadLog(disk)
+        assert wal.recover(US) == fold(BATCHES[:intact])
+        assert len(disk.read(FILE)) == ends[intact]
+        wal.append([HardState(9, None)])
+        assert WriteAheadLog(disk).recover(US) == fold([*BATCHES[:intact], [HardState(9, None)]])
+
+
+@pytest.mark.parametrize("tail", [b"\0" * 4096, b"\0" * 7, b"\xff" * 100, b"garbage that a file system left there"])
+def test_a_tail_that_is_no_record_is_cut_off(tail: bytes) -> None:
+    disk = used_disk(BATCHES)
+    disk.append(FILE, tail)
+    assert WriteAheadLog(disk).recover(US) == fold(BATCHES)
+    assert disk.read(FILE) == log_file(BATCHES)
+
+
+@given(st.binary(max_size=60), st.integers(0, 4))
+def test_an_arbitrary_tail_after_whole_records_is_cut_off_or_refused(tail: bytes, count: int) -> None:
+    disk = used_disk(BATCHES[:count])
+    disk.append(FILE, tail)
+    wal = WriteAheadLog(disk)
+    try:
+        assert wal.recover(US) == fold(BATCHES[:count])
+    except CorruptLogError:
+        return
+    wal.append([HardState(9, None)])
+    assert WriteAheadLog(disk).recover(US) == fold([*BATCHES[:count], [HardState(9, None)]])
+
+
+# ---- damage ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
+def test_a_flipped_byte_in_any_record_but_the_last_is_refused_with_file_and_offset(flip: int) -> None:
+    data = bytearray(log_file(BATCHES))
+    starts = [len(log_file(BATCHES[:count])) for count in range(len(BATCHES))]
+    for position in range(starts[-1]):
+        data[position] ^= flip
+        damaged = max((start for start in starts if start <= position), default=0)
+        with pytest.raises(CorruptLogError, match=rf"^/data/raft\.wal, offset {damaged}: .*Restore the data folder"):
+            decode_records(bytes(data), "/data/raft.wal")
+        data[position] ^= flip
+
+
+def test_a_flipped_byte_in_the_last_record_is_taken_for_a_torn_write() -> None:
+    data = bytearray(log_file(BATCHES))
+    last = len(log_file(BATCHES[:-1]))
+    for position in range(last, len(data)):
+        data[position] ^= 0x01
+        assert decode_records(bytes(data)) == (BATCHES[:-1], last)
+        data[position] ^= 0x01
+
+
+@given(st.binary(max_size=120), st.booleans())
+def test_arbitrary_bytes_raise_nothing_but_corrupt_log_error(data: bytes, magic: bool) -> None:
+    data = MAGIC + data if magic else data
+    try:
+        batches, good = decode_records(data)
+        fold(batches)
+    except CorruptLogError:
+        return
+    assert len(MAGIC) <= good <= len(data)
+
+
+@given(st.lists(st.lists(RECORDS, min_size=1, max_size=3), max_size=5), st.data())
+def test_any_damage_gives_a_prefix_or_corrupt_log_error(batches: list[list[Record]], data: st.DataObject) -> None:
+    raw = bytearray(log_file(batches))
+    for position in data.draw(st.lists(st.integers(0, len(raw) - 1), max_size=3)):
+        raw[position] = data.draw(st.integers(0, 255))
+    try:
+        found, _ = decode_records(bytes(raw))
+    except CorruptLogError:
+        return
+    assert found == batches[: len(found)]
+
+
+def test_entries_that_do_not_follow_each_other_are_refused() -> None:
+    with pytest.raises(CorruptLogError, match="entry 3 follows entry 1"):
+        fold([[Append(1, Entry(1, b""))], [Append(3, Entry(1, b""))]], "x")
+
+
+# ---- the folder ------------------------------------------------------------------------------------------------------
+
+
+def test_a_log_that_is_missing_from_a_used_folder_is_refused() -> None:
+    disk = used_disk(BATCHES)
+    disk.remove(FILE)
+    with pytest.raises(CorruptLogError, match="the log is missing"):
+        WriteAheadLog(disk).recover(US)
+
+
+def test_an_identity_that_is_missing_beside_a_used_log_is_refused() -> None:
+    disk = used_disk(BATCHES)
+    disk.remove(IDENTITY)
+    before = disk.read(FILE)
+    with pytest.raises(CorruptLogError, match=r"identity\.json: missing"):
+        WriteAheadLog(disk).recover(US)
+    assert disk.read(FILE) == before
+
+
+def test_a_damaged_log_without_identity_is_refused_and_not_wiped() -> None:
+    disk = used_disk(BATCHES)
+    disk.remove(IDENTITY)
+    disk.files[FILE][0] ^= 0xFF
+    before = disk.read(FILE)
+    with pytest.raises(CorruptLogError):
+        WriteAheadLog(disk).recover(US)
+    assert disk.read(FILE) == before
+
+
+@pytest.mark.parametrize("other", [Identity("c", "n2"), Identity("d", "n1")])
+def test_another_nodes_folder_is_refused(other: Identity) -> None:
+    disk = used_disk(BATCHES)
+    with pytest.raises(CorruptLogError, match="belongs to node 'n1' of cluster 'c'"):
+        WriteAheadLog(disk).recover(other)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"cluster": 1, "node": "n1"}', b"\xff\xff"])
+def test_a_damaged_identity_is_refused(content: bytes) -> None:
+    disk = used_disk(BATCHES)
+    disk.remove(IDENTITY)
+    disk.append(IDENTITY, content)
+    with pytest.raises(CorruptLogError, match=r"identity\.json, offset 0: "):
+        WriteAheadLog(disk).recover(US)
+
+
+def test_a_first_start_that_crashed_at_any_point_is_begun_again() -> None:
+    halfway: list[dict[str, bytes]] = [
+        {FILE: b""},
+        {FILE: MAGIC[:3]},
+        {FILE: MAGIC},
+        {FILE: MAGIC, IDENTITY + ".new": b'{"clus'},
+    ]
+    for files in halfway:
+        disk = MemoryDisk()
+        for name, content in files.items():
+            disk.append(name, content)
+        assert WriteAheadLog(disk).recover(US) == Recovered()
+        assert disk.list() == [IDENTITY, FILE]
+        assert disk.read(FILE) == MAGIC
+        assert WriteAheadLog(disk).recover(US) == Recovered()
+
+
+def test_a_folder_has_one_node_at_a_time(tmp_path: Path) -> None:
+    disk = OsDisk(tmp_path / "data")
+    with pytest.raises(FolderInUseError, match="data: another process uses this data folder"):
+        OsDisk(tmp_path / "data")
+    disk.close()
+    OsDisk(tmp_path / "data").close()
+
+
+def test_records_that_were_appended_but_not_synced_are_gone_after_a_power_cut(tmp_path: Path) -> None:
+    disk = FaultDisk(OsDisk(tmp_path))
+    wal = WriteAheadLog(disk)
+    wal.recover(US)
+    wal.append(BATCHES[0])
+    wal.sync()
+    wal.append(BATCHES[1])
+    disk.close()
+    again = FaultDisk(OsDisk(tmp_path))
+    assert WriteAheadLog(again).recover(US) == fold(BATCHES[:1])
+    again.close()
+
+
+def test_what_was_recovered_is_synced_before_anything_rests_on_it() -> None:
+    """A kill between append and sync leaves intact records in the page cache alone."""
+    disk = MemoryDisk()
+    before = WriteAheadLog(disk)
+    before.recover(US)
+    layer = FaultDisk(disk)
+    layer.append(FILE, encode_record(BATCHES[0]))
+    assert WriteAheadLog(layer).recover(US) == fold(BATCHES[:1])
+    layer.close()
+    assert WriteAheadLog(disk).recover(US) == fold(BATCHES[:1])

@@ -1,0 +1,689 @@
+"""A violation's story: what led to it for each kind of witness, how messages are linked, and what it never exceeds."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from random import Random
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raft_chaos.invariants.events import (
+    HARNESS,
+    EntryApplied,
+    FaultHealed,
+    MessageReceived,
+    MessageSent,
+    NodeExited,
+    PhaseStarted,
+    RunEnded,
+    VoteGranted,
+)
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.verdict import Violation
+from raft_chaos.reports.story.happens_before import Item, causal_past, message_id
+from raft_chaos.reports.story.story import FEW_LINES, MOST_LINES, Story, document, tell, text
+from told import TYPES, Told
+
+LONG = 30
+"""Rounds of heartbeats after which a past is no longer told as a whole."""
+
+
+def begun(rounds: int = LONG) -> Told:
+    """n1 leads in term 1, by the vote of n2, and has sent heartbeats since."""
+    told = Told("n1", "n2", "n3")
+    told.starts("n1", "n2", "n3")
+    told.wins("n1", 1, "n2")
+    for follower in ("n2", "n3"):
+        told.heartbeats("n1", follower, rounds)
+    return told
+
+
+def story(told: Told, invariant: str) -> Story:
+    return tell(told.items, told.violation(invariant))
+
+
+def said(told: Told, invariant: str) -> list[str]:
+    """The lines of the story: mark, who, what and the notes."""
+    shown = text(story(told, invariant), 200)
+    lines = shown[shown.index("") + 1 : -2]
+    return [line[0] + line[16:] for line in lines]
+
+
+# ---- each kind of violation ----------------------------------------------------------------------------------------
+
+
+def test_two_leaders_of_a_term() -> None:
+    told = Told("n1", "n2", "n3")
+    told.starts("n1", "n2", "n3")
+    told.wins("n1", 1, "n2")
+    told.dies("n2", term=1)
+    told.wins("n3", 1, "n2")
+    assert text(story(told, "election_safety")) == [
+        "VIOLATED term 1 has two leaders: n1 (incarnation 1) and n3 (incarnation 1)",
+        "Election Safety: At most one server is ever elected leader in a given term (Figure 3, §5.2).",
+        "",
+        "   1  0.001000  n1#1         started in term 0, no vote, log empty",
+        "   2  0.002000  n2#1         started in term 0, no vote, log empty",
+        "   3  0.003000  n3#1         started in term 0, no vote, log empty",
+        "   4  0.004000  n1#1         became candidate in term 1",
+        "   5  0.005000  n1#1         voted for n1 in term 1",
+        "   6  0.007000  n2#1 < n1#1  RequestVote #1  (from line 5)",
+        "   7  0.008000  n2#1         voted for n1 in term 1",
+        "   8  0.010000  n1#1 < n2#1  RequestVoteReply #2  (from line 7)",
+        "*  9  0.011000  n1#1         became leader in term 1",
+        "  10  0.012000  harness      killed n2#1",
+        "  11  0.013000  n2#2         started in term 1, no vote, log empty",
+        "  12  0.014000  n3#1         became candidate in term 1",
+        "  13  0.015000  n3#1         voted for n3 in term 1",
+        "  14  0.017000  n2#2 < n3#1  RequestVote #3  (from line 13)",
+        "  15  0.018000  n2#2         voted for n3 in term 1",
+        "  16  0.020000  n3#1 < n2#2  RequestVoteReply #4  (from line 15)",
+        "* 17  0.021000  n3#1         became leader in term 1",
+        "",
+        "* the witness. Nothing that happened before is left out.",
+    ]
+
+
+def test_a_vote_of_an_earlier_term_that_was_counted() -> None:
+    told = begun()
+    told.role("n3", "candidate", 2)
+    request = told.send("n3", "n2", "rv")
+    told.arrives(request)
+    told.votes("n2", "n3", 2)
+    reply = told.send("n2", "n3", "rvr")
+    told.role("n3", "candidate", 3)
+    told.arrives(reply)
+    told.role("n3", "leader", 3)
+    told.wins("n1", 3, "n2")
+    assert said(told, "election_safety")[:6] == [
+        " n3#1         became candidate in term 2",
+        " n2#1 < n3#1  RequestVote #123  (from line 1)",
+        " n2#1         voted for n3 in term 2",
+        " n3#1         became candidate in term 3",
+        " n3#1 < n2#1  RequestVoteReply #124  (from line 3; n2 had reported no vote for it in term 3)",
+        "*n3#1         became leader in term 3  (only 0 of 3 nodes had voted for it in this term)",
+    ]
+
+
+def test_a_vote_that_was_never_reported() -> None:
+    told = begun()
+    told.role("n3", "candidate", 2)
+    told.message("n2", "n3", "rvr")
+    told.role("n3", "leader", 2)
+    told.dies("n2", term=1)
+    told.role("n2", "candidate", 2)
+    told.message("n3", "n2", "rvr")
+    told.role("n2", "leader", 2)
+    lines = said(told, "election_safety")
+    assert " n3#1 < n2#1  RequestVoteReply #123  (n2 had reported no vote for it in term 2)" in lines
+    assert lines.index(" harness      killed n2#1") < lines.index(" n2#2         became candidate in term 2")
+
+
+def test_two_votes_in_a_term_and_the_change_of_role_between() -> None:
+    told = begun()
+    told.role("n1", "candidate", 2)
+    told.role("n3", "candidate", 2)
+    told.message("n1", "n2", "rv")
+    told.votes("n2", "n1", 2)
+    told.message("n1", "n2", "ae")
+    told.role("n2", "follower", 2, "n1")
+    told.message("n3", "n2", "rv")
+    told.votes("n2", "n3", 2)
+    assert said(told, "one_vote_per_term") == [
+        " n1#1         became candidate in term 2",
+        " n3#1         became candidate in term 2",
+        " n2#1 < n1#1  RequestVote #123  (from line 1)",
+        "*n2#1         voted for n1 in term 2",
+        " n2#1 < n1#1  AppendEntries #124  (from line 1)",
+        " n2#1         became follower in term 2, leader n1",
+        " n2#1 < n3#1  RequestVote #125  (from line 2)",
+        "*n2#1         voted for n3 in term 2",
+    ]
+
+
+def test_a_vote_that_a_restart_forgot() -> None:
+    told = begun()
+    told.dies("n2", term=1)
+    assert said(told, "one_vote_per_term") == [
+        " n1#1         became candidate in term 1",
+        " n2#1 < n1#1  RequestVote #1  (from line 1)",
+        "*n2#1         voted for n1 in term 1",
+        " n1#1         became leader in term 1",
+        " harness      killed n2#1",
+        "*n2#2         started in term 1, no vote, log empty",
+    ]
+
+
+def test_a_leader_without_a_committed_entry_that_its_voter_had_cut_off() -> None:
+    told = begun()
+    told.appends("n1", 1, 1)
+    late = told.send("n1", "n2", "ae")
+    told.replicates("n1", "n2", 1, 1)
+    told.commits("n1", 1, 1)
+    told.arrives(late)
+    told.truncates("n2", 1)
+    told.wins("n3", 2, "n2")
+    assert said(told, "leader_completeness") == [
+        " n1#1         became candidate in term 1  (log is empty)",
+        " n1#1         became leader in term 1",
+        "*n1#1         appended 1 (term 1) 1@1",
+        " n2#1 < n1#1  AppendEntries #124  (from line 3)",
+        " n2#1         appended 1 (term 1) 1@1",
+        " n1#1 < n2#1  AppendEntriesReply #125  (from line 5; n2's log: up to 1 (term 1))",
+        "*n1#1         committed up to 1 in term 1",
+        " n2#1 < n1#1  AppendEntries #123  (from line 3; overtaken by #124)",
+        " n2#1         truncates its log from 1 on",
+        " n3#1         became candidate in term 2  (log is empty)",
+        " n2#1 < n3#1  RequestVote #126  (from line 10)",
+        " n2#1         voted for n3 in term 2  (log is empty)",
+        " n3#1 < n2#1  RequestVoteReply #127  (from line 12)",
+        "*n3#1         became leader in term 2",
+    ]
+
+
+def test_a_commit_without_a_majority_says_so() -> None:
+    told = begun()
+    told.appends("n1", 1, 1)
+    told.message("n2", "n1", "aer")
+    told.commits("n1", 1, 1)
+    told.wins("n3", 2, "n2")
+    lines = said(told, "leader_completeness")
+    assert "*n1#1         committed up to 1 in term 1  (only 1 of 3 nodes had the entry)" in lines
+    assert " n1#1 < n2#1  AppendEntriesReply #123  (n2's log is empty)" in lines
+
+
+def test_two_entries_committed_at_an_index() -> None:
+    told = begun()
+    told.appends("n1", 1, 1)
+    told.replicates("n1", "n2", 1, 1)
+    told.commits("n1", 1, 1)
+    told.wins("n3", 2, "n2")
+    told.appends("n3", 1, 2)
+    told.message("n3", "n2", "ae")
+    told.truncates("n2", 1)
+    told.appends("n2", 1, 2)
+    told.message("n2", "n3", "aer")
+    told.commits("n3", 1, 2)
+    lines = said(told, "state_machine_safety")
+    marked = [line for line in lines if line.startswith("*")]
+    assert [line[14:] for line in marked] == [
+        "appended 1 (term 1) 1@1",
+        "committed up to 1 in term 1",
+        "appended 1 (term 2) 1@2",
+        "committed up to 1 in term 2",
+    ]
+    # What decided it: a voter that had the entry, and then gave it up.
+    assert " n2#1         voted for n3 in term 2  (log: up to 1 (term 1))" in lines
+    assert " n2#1         truncates its log from 1 on" in lines
+
+
+def test_two_states_behind_one_entry() -> None:
+    told = begun()
+    told.appends("n1", 1, 1)
+    told.replicates("n1", "n2", 1, 1)
+    told.commits("n1", 1, 1)
+    told.say("n1", EntryApplied, index=1, term=1, digest="a")
+    told.message("n1", "n2", "ae")
+    told.commits("n2", 1, 1)
+    told.say("n2", EntryApplied, index=1, term=1, digest="b")
+    assert said(told, "state_machine_safety")[-5:] == [
+        " n1#1         committed up to 1 in term 1",
+        "*n1#1         applied 1 (term 1), state a",
+        " n2#1 < n1#1  AppendEntries #125  (from line 8)",
+        " n2#1         committed up to 1 in term 1",
+        "*n2#1         applied 1 (term 1), state b",
+    ]
+
+
+def test_a_leader_that_cuts_its_own_log() -> None:
+    told = begun()
+    told.appends("n1", 1, 1)
+    told.message("n2", "n1", "ae")
+    told.truncates("n1", 1)
+    assert said(told, "leader_append_only")[-3:] == [
+        "*n1#1         appended 1 (term 1) 1@1",
+        " n1#1 < n2#1  AppendEntries #123  (from line 3)",
+        "*n1#1         truncates its log from 1 on",
+    ]
+
+
+def test_one_index_and_term_with_two_logs() -> None:
+    told = begun()
+    told.appends("n1", 1, 1)
+    told.message("n1", "n2", "ae")
+    told.appends("n2", 1, 1, "other")
+    assert said(told, "log_matching")[-3:] == [
+        "*n1#1         appended 1 (term 1) 1@1",
+        " n2#1 < n1#1  AppendEntries #123  (from line 3)",
+        "*n2#1         appended 1 (term 1) other",
+    ]
+
+
+def test_a_commit_index_that_goes_back() -> None:
+    told = begun()
+    for index in (1, 2):
+        told.appends("n1", index, 1)
+        told.replicates("n1", "n2", index, 1)
+        told.commits("n1", index, 1)
+    told.message("n1", "n2", "ae")
+    told.commits("n2", 2, 1)
+    told.message("n1", "n2", "ae")
+    told.commits("n2", 1, 1)
+    assert said(told, "monotonicity")[-5:] == [
+        " n1#1         committed up to 2 in term 1",
+        " n2#1 < n1#1  AppendEntries #127  (from line 10)",
+        "*n2#1         committed up to 2 in term 1",
+        " n2#1 < n1#1  AppendEntries #128  (from line 10)",
+        "*n2#1         committed up to 1 in term 1",
+    ]
+
+
+def test_an_entry_that_a_restart_lost_and_the_fault_over_it() -> None:
+    told = begun()
+    told.fault("f1", "clog", "n2")
+    told.fault("f2", "clog", "n3")
+    told.appends("n1", 1, 1)
+    told.replicates("n1", "n2", 1, 1)
+    told.dies("n2", term=1, voted_for="n1")
+    told.say(HARNESS, FaultHealed, fault="f1", type="clog", effective=True)
+    lines = said(told, "durability")
+    assert lines[2] == " harness      fault f1 clog: clog it is"
+    assert lines[-5:] == [
+        " n1#1         appended 1 (term 1) 1@1",
+        " n2#1 < n1#1  AppendEntries #123  (from line 4)",
+        "*n2#1         appended 1 (term 1) 1@1",
+        " harness      killed n2#1",
+        "*n2#2         started in term 1, voted for n1, log empty",
+    ]
+    assert not any("f2" in line for line in lines)  # n3 plays no part
+
+
+def test_a_node_that_ended_by_itself() -> None:
+    told = begun()
+    told.message("n1", "n2", "ae")
+    told.appends("n2", 1, 1)
+    told.fault("f1", "pause", "n2")
+    told.say(HARNESS, NodeExited, subject="n2", subject_inc=1, exit_code=1, log_tail="KeyError")
+    assert said(told, "unexpected_exit")[-4:] == [
+        " n2#1 < n1#1  AppendEntries #123",
+        " n2#1         appended 1 (term 1) 1@1",
+        " harness      fault f1 pause: pause it is",
+        "*harness      n2#1 ended by itself with exit code 1: KeyError",
+    ]
+
+
+def test_what_was_owed_and_what_each_node_reached() -> None:
+    told = begun()
+    told.appends("n1", 1, 1)
+    told.replicates("n1", "n2", 1, 1)
+    told.commits("n1", 1, 1)
+    told.say("n1", EntryApplied, index=1, term=1, digest="a")
+    told.say(HARNESS, PhaseStarted, phase="liveness", commit_target=1, owed=("n1", "n3"), within_us=5_000)
+    told.commits("n1", 2, 1)
+    told.heartbeats("n1", "n3", LONG)
+    told.role("n2", "candidate", 2)
+    told.say(HARNESS, RunEnded, reason="done")
+    last = told.t_us // 1_000
+    assert said(told, "recovery") == [
+        " n1#1         became candidate in term 1",
+        " n1#1         became leader in term 1",
+        " n1#1         applied 1 (term 1), state a",
+        "*harness      phase liveness begins, commit target 1, owed by n1, n3, owed within 0.005 s  "
+        "(after it 1 candidacy, 0 elections won)",
+        " n3#1 < n1#1  AppendEntries #183  (from line 3)",
+        " n1#1 < n3#1  AppendEntriesReply #184  (from line 5)",
+        " n2#1         became candidate in term 2",
+        "*harness      the run ended: done",
+    ]
+    assert last > 300
+
+
+@pytest.mark.parametrize("invariant", ["acknowledged_writes", "monotonic_reads"])
+def test_a_write_that_a_read_does_not_show(invariant: str) -> None:
+    told = begun()
+    told.op("invoke", "c0", 1, "append", value="a")
+    told.appends("n1", 1, 1)
+    told.replicates("n1", "n2", 1, 1)
+    told.commits("n1", 1, 1)
+    told.say("n1", EntryApplied, index=1, term=1, digest="a")
+    told.op("ok", "c0", 1, "append", index=1, term=1)
+    told.op("invoke", "c2", 1, "get")
+    told.op("ok", "c2", 1, "get", value=["a"], index=1, term=1)
+    told.wins("n3", 2, "n2")
+    told.message("n3", "n1", "ae")
+    told.truncates("n1", 1)
+    told.op("invoke", "c1", 1, "get")
+    told.op("ok", "c1", 1, "get", value=[])
+    lines = said(told, invariant)
+    assert lines[-2:] == ["*c1           invoke c1/1 get k", "*c1           ok c1/1 = []"]
+    for expected in (
+        " n1#1         committed up to 1 in term 1",
+        " n1#1         applied 1 (term 1), state a",
+        " n3#1         became leader in term 2",
+        " n1#1 < n3#1  AppendEntries #127  (from line %d)",
+        " n1#1         truncates its log from 1 on",
+    ):
+        place = next(p for p, line in enumerate(lines, 1) if "leader in term 2" in line)
+        assert (expected % place if "%" in expected else expected) in lines
+
+
+# ---- which message brought it --------------------------------------------------------------------------------------
+
+
+def test_an_event_that_waited_for_the_disk_belongs_to_the_message_of_its_time() -> None:
+    told = begun()
+    told.appends("n1", 1, 1)
+    brought = told.message("n1", "n2", "ae")
+    later = told.message("n1", "n2", "ae")
+    told.appends("n2", 1, 1, "other", t_us=brought.t_us)
+    arrivals = [line.event for line in story(told, "log_matching").lines if isinstance(line.event, MessageReceived)]
+    assert brought in arrivals and later not in arrivals
+
+
+def test_a_vote_belongs_to_the_request_of_its_candidate() -> None:
+    told = begun()
+    asked = told.message("n1", "n2", "rv")
+    told.message("n3", "n2", "rv")
+    told.votes("n2", "n1", 2)
+    told.dies("n2", term=2)
+    arrivals = [
+        line.event for line in story(told, "one_vote_per_term").lines if isinstance(line.event, MessageReceived)
+    ]
+    assert arrivals == [asked]
+
+
+def test_an_event_before_any_message_of_its_incarnation_has_none() -> None:
+    told = begun()
+    told.message("n1", "n2", "ae")
+    told.dies("n2", term=1, voted_for="n1")
+    told.appends("n1", 1, 1)
+    told.appends("n2", 1, 1, "other")
+    assert not any(line.event.node == "n2" for line in story(told, "log_matching").lines if is_arrival(line.event))
+
+
+def is_arrival(item: Item) -> bool:
+    return isinstance(item, MessageReceived)
+
+
+def test_recovered_entries_are_told_by_the_restart() -> None:
+    told = Told("n1", "n2", "n3")
+    told.starts("n1", "n2")
+    first = told.appends("n1", 1, 1)
+    told.dies("n1", term=1, last_index=1, digest="1@1")
+    again = told.appends("n1", 1, 1)
+    told.message("n1", "n2", "ae")
+    told.appends("n2", 1, 1, "other")
+    events = [line.event for line in story(told, "log_matching").lines]
+    assert first in events and again not in events
+
+
+def test_what_never_arrived_is_told_where_it_was_sent_if_little_happened() -> None:
+    told = Told("n1", "n2", "n3")
+    told.starts("n1", "n2")
+    told.role("n1", "candidate", 1)
+    told.send("n1", "n3", "rv")
+    told.votes("n1", "n1", 1)
+    late = told.send("n1", "n2", "rv")
+    told.dies("n1", term=1)
+    violation = told.violation("one_vote_per_term")
+    told.arrives(late)
+    lines = tell(told.items, violation).lines
+    assert [(line.note, line.lost) for line in lines if isinstance(line.event, MessageSent)] == [
+        ("never arrives", True),
+        ("arrives later", False),
+    ]
+
+
+def test_a_second_arrival_and_a_slow_one_say_so() -> None:
+    told = Told("n1", "n2")
+    told.starts("n1", "n2")
+    sent = told.send("n1", "n2", "ae")
+    told.t_us += 100_000
+    told.arrives(sent)
+    told.arrives(sent)
+    told.votes("n2", "n1", 1)
+    told.votes("n2", "n2", 1)
+    notes = [line.note for line in story(told, "one_vote_per_term").lines if is_arrival(line.event)]
+    assert notes == ["took 101 ms", "took 102 ms; for the second time"]
+
+
+def test_what_happened_elsewhere_at_the_same_time_is_not_before_it() -> None:
+    told = Told("n1", "n2", "n3")
+    told.starts("n1", "n2", "n3")
+    told.message("n1", "n3", "ae")
+    concurrent = told.votes("n3", "n3", 1)
+    told.fault("f1", "pause", "n3")
+    told.votes("n2", "n2", 1)
+    told.votes("n2", "n1", 1)
+    unsent = told.send("n2", "n3", "rvr")
+    shown = story(told, "one_vote_per_term")
+    assert {line.event.node for line in shown.lines} == {"n2"}
+    assert concurrent not in [line.event for line in shown.lines]
+    assert unsent not in [line.event for line in shown.lines]
+    assert shown.past_events == 3
+
+
+def test_without_messages_all_that_stands_above_may_have_led_to_it() -> None:
+    told = Told("n1", "n2", "n3")
+    told.starts("n1", "n2", "n3")
+    told.role("n1", "leader", 1)
+    told.role("n3", "leader", 1)
+    shown = story(told, "election_safety")
+    assert len(shown.lines) == shown.past_events == 5
+    assert not any(line.note for line in shown.lines)  # nobody knows how many votes had arrived
+
+
+def test_a_witness_as_it_stands_in_a_file_is_found_again() -> None:
+    told = begun()
+    told.op("invoke", "c0", 1, "append", value="a")
+    told.op("ok", "c0", 1, "append")
+    told.op("invoke", "c1", 1, "get")
+    told.op("ok", "c1", 1, "get", value=[])
+    for invariant in ("acknowledged_writes",):
+        violation = told.violation(invariant)
+        plain = msgspec.convert(msgspec.to_builtins(violation), Violation)
+        assert plain.witness != violation.witness
+        assert tell(told.items, plain).lines == tell(told.items, violation).lines
+
+
+def test_a_witness_that_the_trace_lacks_is_told_at_its_end() -> None:
+    told = Told("n1", "n2")
+    told.starts("n1", "n2")
+    told.message("n1", "n2", "ae")
+    missing = VoteGranted(node="n9", inc=1, t_us=5, term=1, candidate="n9")
+    shown = tell(told.items, Violation("one_vote_per_term", "m", "r", (missing,)))
+    assert [(line.event, line.witness) for line in shown.lines] == [(missing, True)]
+
+
+# ---- what holds of every story -------------------------------------------------------------------------------------
+
+
+def random_trace(random: Random, steps: int) -> list[Item]:
+    """Four nodes that send, receive, fail and report anything at all, and a client."""
+    told = Told("n1", "n2", "n3", "n4")
+    told.starts(*told.inc)
+    under_way: list[MessageSent] = []
+    for _ in range(steps):
+        node, other = random.sample(sorted(told.inc), 2)
+        index, term = random.randint(1, 4), random.randint(1, 3)
+        match random.randrange(12):
+            case 0 | 1 | 2:
+                under_way.append(told.send(node, other, random.choice(sorted(TYPES))))
+            case 3 | 4 | 5 if under_way:
+                place = random.randrange(len(under_way))
+                told.arrives(under_way[place] if random.random() < 0.1 else under_way.pop(place))
+            case 6:
+                told.role(node, random.choice(["follower", "candidate", "leader"]), term)
+            case 7:
+                told.votes(node, other, term)
+            case 8:
+                told.appends(node, index, term, t_us=told.t_us - random.randrange(3_000))
+            case 9:
+                told.commits(node, index, term)
+            case 10:
+                rarely(random.randrange(6), told, node, other, index, term)
+            case _:
+                told.op(random.choice(["invoke", "ok"]), "c0", index, "get", value=["a"], index=index, term=term)
+    return told.items
+
+
+def rarely(what: int, told: Told, node: str, other: str, index: int, term: int) -> None:
+    match what:
+        case 0:
+            told.truncates(node, index)
+        case 1:
+            told.dies(node, term=term, last_index=index)
+        case 2:
+            told.fault(f"f{index}", "pause", node, other)
+        case 3:
+            told.say(node, EntryApplied, index=index, term=term, digest="")
+        case 4:
+            told.say(HARNESS, NodeExited, subject=node, subject_inc=1, exit_code=1)
+        case _:
+            told.say(HARNESS, PhaseStarted, phase="liveness", commit_target=index, owed=(node,))
+
+
+def skewed(random: Random, items: list[Item]) -> list[Item]:
+    """The same lines of each node in another interleaving, as clocks that differ would merge them."""
+    streams: defaultdict[str, list[Item]] = defaultdict(list)
+    for item in items:
+        streams[item.client if isinstance(item, Op) else item.node].append(item)
+    mixed: list[Item] = []
+    while streams:
+        name = random.choice(sorted(streams))
+        mixed.append(streams[name].pop(0))
+        if not streams[name]:
+            del streams[name]
+    return mixed
+
+
+def before(items: list[Item]) -> list[set[int]]:
+    """For each place, the places that happened before it: by the node's own order, and by messages."""
+    streams: defaultdict[str, list[int]] = defaultdict(list)
+    sent = {message_id(item): place for place, item in enumerate(items) if isinstance(item, MessageSent)}
+    direct: list[list[int]] = []
+    for place, item in enumerate(items):
+        stream = streams[item.client if isinstance(item, Op) else item.node]
+        direct.append(stream[-1:])
+        stream.append(place)
+        if isinstance(item, MessageReceived):
+            direct[place].append(sent[message_id(item)])
+    known: list[set[int]] = [set() for _ in items]
+    for _ in items:  # enough rounds for the longest chain; it mostly ends after a few
+        grown = [set(earlier).union(*(known[place] for place in earlier)) for earlier in direct]
+        if grown == known:
+            break
+        known = grown
+    return known
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), steps=st.integers(1, 250), skew=st.booleans())
+def test_a_story_holds_the_witness_respects_what_led_to_what_and_is_short(seed: int, steps: int, skew: bool) -> None:
+    random = Random(seed)
+    items = random_trace(random, steps)
+    if skew:
+        items = skewed(random, items)
+    witness = random.sample(items, min(len(items), random.randint(1, 4)))
+    shown = tell(items, Violation("any", "message", "rule", tuple(witness)))
+    places = [find(items, line.event) for line in shown.lines]
+    assert sorted(find(items, event) for event in witness) == sorted(
+        place for place, line in zip(places, shown.lines, strict=True) if line.witness
+    )
+    assert len(places) == len(set(places)) <= MOST_LINES
+    earlier = before(items)
+    for one, other in itertools.combinations(places, 2):
+        assert other not in earlier[one]
+    for place, line in zip(places, shown.lines, strict=True):
+        if line.came_from is not None:
+            assert places[line.came_from - 1] in earlier[place]
+    assert shown.past_events == len(shown.lines) + sum(shown.left_out.values()) + told_by_arrivals(shown, items)
+
+
+def find(items: list[Item], event: Item) -> int:
+    return next(place for place, item in enumerate(items) if item is event)
+
+
+def told_by_arrivals(shown: Story, items: list[Item]) -> int:
+    """Messages sent that are told where they arrived."""
+    past = [line.event for line in shown.lines]
+    told = {message_id(event) for event in past if isinstance(event, MessageReceived)}
+    told -= {message_id(event) for event in past if isinstance(event, MessageSent)}
+    return len(told)
+
+
+@pytest.mark.parametrize("rounds", [LONG, 10 * LONG])
+def test_a_longer_run_makes_no_longer_story(rounds: int) -> None:
+    told = begun(rounds)
+    told.appends("n1", 1, 1)
+    told.replicates("n1", "n2", 1, 1)
+    told.commits("n1", 1, 1)
+    told.wins("n3", 2, "n1")
+    assert len(story(told, "leader_completeness").lines) == 12
+
+
+def test_more_than_a_story_may_have_is_counted() -> None:
+    told = begun()
+    for term in range(2, 60):
+        told.role("n2", "candidate", term)
+        told.votes("n2", "n2", term)
+    items = [item for item in told.items if isinstance(item, VoteGranted)]
+    shown = tell(told.items, Violation("one_vote_per_term", "m", "r", tuple(items)))
+    assert len(shown.lines) == MOST_LINES
+    assert shown.cut >= len(items) - MOST_LINES
+    assert f"; {shown.cut} of these would matter too." in " ".join(text(shown)[-2:])
+
+
+def test_a_short_past_is_told_as_a_whole_and_a_longer_one_is_not() -> None:
+    for rounds, shown in (((FEW_LINES - 4) // 2, FEW_LINES), (FEW_LINES // 2, 2)):
+        told = Told("n1", "n2")
+        told.starts("n1", "n2")
+        told.heartbeats("n1", "n2", rounds)
+        told.votes("n2", "n2", 1)
+        told.votes("n2", "n1", 1)
+        assert len(story(told, "one_vote_per_term").lines) == shown
+
+
+# ---- its text --------------------------------------------------------------------------------------------------------
+
+HOSTILE = ["a\nb", "\x1b[2J", "\u202eabc", "x" * 500, "a b " * 200, "", "日本語" * 60]
+
+
+@pytest.mark.parametrize("width", [1, 40, 60, 100])
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_no_text_breaks_a_row(hostile: str, width: int) -> None:
+    told = Told("n1", "n2")
+    told.starts("n1", "n2", digest=hostile, last_index=1, voted_for=hostile)
+    told.message("n1", "n2", hostile)
+    told.fault(hostile, hostile, "n2")
+    told.op("ok", "c0", 1, "get", value=[hostile] * 9, error=hostile)
+    witness = tuple(told.items[-2:])
+    rows = text(tell(told.items, Violation(hostile, hostile, hostile, witness)), width)
+    assert all(row.isprintable() for row in rows)
+    assert max(map(len, rows)) <= max(width, 40)
+
+
+def test_the_document_has_every_line_and_its_event() -> None:
+    told = begun()
+    told.dies("n2", term=1)
+    shown = story(told, "one_vote_per_term")
+    read = msgspec.json.decode(msgspec.json.encode(document(shown)))
+    assert [line["line"] for line in read["lines"]] == list(range(1, len(shown.lines) + 1))
+    assert [line["witness"] for line in read["lines"]] == [line.witness for line in shown.lines]
+    assert read["lines"][1]["from_line"] == 1
+    assert read["lines"][-1]["event"]["kind"] == "started"
+    assert read["lines"][-1]["text"] == "n2#2         started in term 1, no vote, log empty"
+    assert (read["invariant"], read["events_before"]) == ("one_vote_per_term", shown.past_events)
+
+
+def test_the_past_ends_at_the_witness() -> None:
+    told = begun(1)
+    end = len(told.items) - 1
+    past, where = causal_past(told.items, [end])
+    assert where[end] == len(past.items) - 1
+    assert past.nodes == ["n1", "n2", "n3"]
+    assert past.majority == 2
