@@ -25,12 +25,13 @@ from statistics import median
 
 from tabulate import tabulate
 
+from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.settings import Settings, describe
 from raft_chaos.chaos.run.sim.run import Simulated, VirtualRun
-from raft_chaos.chaos.schedule.generate import FAULT_KINDS, ScheduleConfig
+from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import Verdict

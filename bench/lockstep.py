@@ -27,7 +27,8 @@ from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
 from raft_chaos.chaos.run.sim.recorder import Recorder
 from raft_chaos.chaos.run.sim.run import VirtualRun
-from raft_chaos.chaos.schedule.generate import ScheduleConfig, generate
+from raft_chaos.chaos.schedule.config import ScheduleConfig
+from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.state.timing import Timing
 

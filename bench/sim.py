@@ -16,11 +16,13 @@ from time import process_time
 import msgspec
 
 from bench.measures import Row, Sizes
+from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
 from raft_chaos.chaos.judgement.analysis import Stats
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.run import VirtualRun
+from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Header, Operation, Schedule
-from raft_chaos.chaos.schedule.generate import FAULT_KINDS, ScheduleConfig, generate
+from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.raft.server.node import Parts
 from raft_chaos.raft.state.timing import Timing
 

@@ -8,12 +8,12 @@ from typing import Any
 import typer
 
 from raft_chaos.chaos.cli.common import fail
-from raft_chaos.chaos.faults.actions import kind_of
+from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, KINDS, LIVE_KINDS
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.run.settings import WORLDS, World
+from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Schedule, ScheduleError
 from raft_chaos.chaos.schedule.file import load
-from raft_chaos.chaos.schedule.generate import FAULT_KINDS, LIVE_KINDS, ScheduleConfig
 from raft_chaos.chaos.targets.command import CommandTarget
 from raft_chaos.chaos.targets.protocol import TargetError
 from raft_chaos.raft.state.timing import Timing
@@ -77,7 +77,7 @@ def fault_kinds(faults: str | None, world: World, command: str | None) -> tuple[
         for kind in chosen:
             if kind not in possible:
                 fail(f"--faults: {kind!r} is unknown in the world {world}; expected some of {', '.join(possible)}")
-    return tuple(kind for kind in chosen if command is None or kind != "slow_sync")  # a command cannot be asked to
+    return tuple(kind for kind in chosen if command is None or not KINDS[kind].asks_target)  # a command is never asked
 
 
 def schedule_config(**fields: Any) -> ScheduleConfig:
@@ -97,9 +97,9 @@ def saved_schedule(schedule: Path | None, world: World, timing: Timing) -> Sched
         fail(f"--schedule: {error}")
     if world == "live":
         for fault in saved.faults:
-            if kind_of(fault.action) not in LIVE_KINDS:
+            if not fault.action.in_live:
                 fail(
-                    f"--schedule: {schedule}: fault {fault.id} is a {kind_of(fault.action)}, which the world live "
+                    f"--schedule: {schedule}: fault {fault.id} is a {fault.action.kind()}, which the world live "
                     "does not have; give --world sim or --world lockstep"
                 )
     else:

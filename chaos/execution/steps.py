@@ -16,7 +16,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from raft_chaos.chaos.faults.actions import Failpoint
+from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, NodeExited, NodeKilled, NodeLaunched
 from raft_chaos.invariants.history import OpFunction, Value
 from raft_chaos.raft.replica.machine import Command, encode_command

@@ -1,1 +1,7 @@
-"""What can go wrong, as data: what a fault is told to do, and who does not hear whom."""
+"""What can go wrong: one file a family of faults, which holds all that there is to know about its kinds.
+
+Read in this order: `names` (how a fault names nodes), `grudge` (who does not hear whom), `domain` and `limits` (values
+of fields), `strike` (one fault in a run, as its kind sees it), `action` (what every kind is), `links` (what faults put
+in force on links). Then the families: `process`, `disk`, `partition`, `network`, `clock`. `catalogue` has all kinds by
+name.
+"""

@@ -11,8 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
+from typing import Literal, TypeAlias
 
-from raft_chaos.chaos.faults.actions import LEADER, OTHERS, Grudge, Shape
+from raft_chaos.chaos.faults.names import LEADER, OTHERS, named
+
+Grudge: TypeAlias = dict[str, list[str]]
+"""Who does not hear whom: receiver -> the senders whose frames it is denied. May name "leader" and "others"."""
+
+Shape: TypeAlias = Literal["halves", "one", "majority", "majorities_ring", "bridge", "isolate_leader", "one_way"]
 
 
 def make(shape: Shape, nodes: list[str], rng: Random) -> Grudge:
@@ -106,25 +112,14 @@ def resolve(grudge: Grudge, nodes: list[str], leader: str | None) -> dict[str, l
 
     Empty while the grudge needs a leader and none is known: the caller may wait for one.
     """
-    named = {*grudge, *(sender for senders in grudge.values() for sender in senders)}
-    if leader is None and named & {LEADER, OTHERS}:
+    mentioned = {*grudge, *(sender for senders in grudge.values() for sender in senders)}
+    if leader is None and mentioned & {LEADER, OTHERS}:
         return {}
-
-    def expand(names: list[str]) -> list[str]:
-        wanted: list[str] = []
-        for name in names:
-            if name == LEADER and leader is not None:
-                wanted.append(leader)
-            elif name == OTHERS:
-                wanted.extend(node for node in nodes if node != leader)
-            else:
-                wanted.append(name)
-        return wanted
 
     denied: dict[str, list[str]] = {node: [] for node in nodes}
     for receiver, senders in grudge.items():
-        for node in expand([receiver]):
-            denied[node].extend(expand(senders))
+        for node in named([receiver], nodes, leader):
+            denied[node].extend(named(senders, nodes, leader))
     resolved = {
         node: [other for other in nodes if other in senders and other != node] for node, senders in denied.items()
     }

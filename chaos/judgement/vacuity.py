@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from raft_chaos.chaos.faults.actions import Partition
+from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, NodeLaunched, PhaseStarted, RunEnded

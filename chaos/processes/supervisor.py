@@ -92,9 +92,10 @@ class Child:
         self.kill()
 
     def pause(self) -> None:
-        """SIGSTOP; returns once the process is seen stopped. Raises ProcessError."""
+        """SIGSTOP; returns once the process is seen stopped, or has ended. Raises ProcessError."""
         self._signal(signal.SIGSTOP)
-        _wait(lambda: self._status() in (psutil.STATUS_STOPPED, None), f"{self.name}: not stopped by SIGSTOP")
+        done = (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD, None)
+        _wait(lambda: self._status() in done, f"{self.name}: not stopped by SIGSTOP")
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)

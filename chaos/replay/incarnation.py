@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import msgspec
 
-from raft_chaos.chaos.faults.actions import Failpoint
+from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.replay.result import Difference, ReplayError
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.invariants.events import AnyEvent, decode, encode

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from math import sqrt
 from pathlib import Path
 
-from raft_chaos.chaos.faults.actions import LIVE_KINDS, kind_of
 from raft_chaos.chaos.reproduction.file import Reproduction, Scenario
 from raft_chaos.chaos.reproduction.reproduce import Outcome, outcome_of
 from raft_chaos.chaos.run.live.run import run_live
@@ -40,9 +39,9 @@ def not_applicable(reproduction: Reproduction) -> str:
     scenario = reproduction.scenario
     if scenario is None:
         return "the file has an execution alone, which real time cannot play; it has no schedule"
-    kinds = dict.fromkeys(kind_of(fault.action) for fault in scenario.schedule.faults)
-    if others := [kind for kind in kinds if kind not in LIVE_KINDS]:
-        return f"its schedule has faults that only virtual time has: {', '.join(others)}"
+    others = [fault.action.kind() for fault in scenario.schedule.faults if not fault.action.in_live]
+    if others:
+        return f"its schedule has faults that only virtual time has: {', '.join(dict.fromkeys(others))}"
     return ""
 
 

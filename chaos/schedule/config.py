@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from raft_chaos.chaos.faults.actions import FAULT_KINDS, LIVE_KINDS, FaultKind
+from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, LIVE_KINDS, FaultKind
 from raft_chaos.chaos.schedule.data import ScheduleError
 
 LEAST_TIMEOUTS = 8

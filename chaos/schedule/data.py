@@ -17,9 +17,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from raft_chaos.chaos.faults.actions import (
-    Action,
-)
+from raft_chaos.chaos.faults.catalogue import AnyAction
 from raft_chaos.invariants.history import OpFunction, Value
 
 SCHEDULE_SCHEMA = 1
@@ -74,7 +72,7 @@ class Fault(msgspec.Struct, frozen=True, tag="fault", tag_field="kind", kw_only=
 
     id: str
     when: When
-    action: Action
+    action: AnyAction
     duration_us: int
 
 

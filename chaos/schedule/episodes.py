@@ -15,10 +15,15 @@ from random import Random
 from typing import NamedTuple, TypeAlias
 
 from raft_chaos.chaos.faults import grudge
-from raft_chaos.chaos.faults.actions import LEADER, OTHERS, VOTER, Action, Kill, Partition, Pause, Shape, SlowSync
+from raft_chaos.chaos.faults.action import Action, some
+from raft_chaos.chaos.faults.disk import SlowSync
+from raft_chaos.chaos.faults.grudge import Shape
+from raft_chaos.chaos.faults.names import LEADER, OTHERS, VOTER
+from raft_chaos.chaos.faults.partition import Partition
+from raft_chaos.chaos.faults.process import Kill, Pause
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import AnchorEvent, When
-from raft_chaos.chaos.schedule.swarm import Swarm, some
+from raft_chaos.chaos.schedule.swarm import Swarm
 
 FIRST_STRUCK = 4
 """The leader with which a churn begins, counted from the beginning of the run."""
@@ -188,7 +193,7 @@ def divided(rng: Random, config: ScheduleConfig, swarm: Swarm, nodes: list[str])
     is cut off as soon as it leads, with an entry of its own that nobody else has; the third finds the old entry, gets
     it around, and is struck down as soon as it commits anything.
     """
-    unit, trip_us = config.election_timeout_us_max, swarm.latency_min_us
+    unit, trip_us = config.election_timeout_us_max, swarm.model.latency_min_us
     planned: list[tuple[When, Draft]] = []
     for nth in range(FIRST_DIVIDED, FIRST_DIVIDED + 3 * swarm.divided, 3):
         settled_us, alone_us = rng.randint(unit // 2, unit), rng.randint(unit // 5, unit // 3)

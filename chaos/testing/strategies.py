@@ -26,27 +26,15 @@ except ImportError as error:
     ) from error
 
 from raft_chaos.chaos.faults import grudge
-from raft_chaos.chaos.faults.actions import (
-    FAULT_KINDS,
-    LEADER,
-    OTHERS,
-    VOTER,
-    WHOLE_PERMILLE,
-    Action,
-    Clock,
-    Clog,
-    Failpoint,
-    FaultKind,
-    Grudge,
-    Kill,
-    Network,
-    Partition,
-    Pause,
-    Reset,
-    Shape,
-    SlowSync,
-)
-from raft_chaos.chaos.schedule.check import RATE_PPM
+from raft_chaos.chaos.faults.action import Action
+from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, FaultKind
+from raft_chaos.chaos.faults.clock import RATE_PPM, Clock
+from raft_chaos.chaos.faults.disk import SlowSync
+from raft_chaos.chaos.faults.grudge import Grudge, Shape
+from raft_chaos.chaos.faults.names import LEADER, OTHERS, VOTER
+from raft_chaos.chaos.faults.network import Network, Reset
+from raft_chaos.chaos.faults.partition import Clog, Partition
+from raft_chaos.chaos.faults.process import WHOLE_PERMILLE, Failpoint, Kill, Pause
 from raft_chaos.chaos.schedule.config import LEAST_TIMEOUTS, MOST_NODES, ScheduleConfig
 from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, Header, Model, Operation, Schedule, When
 from raft_chaos.invariants.history import OpFunction

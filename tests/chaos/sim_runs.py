@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from raft_chaos.chaos.faults.actions import Action, Kill, Partition
+from raft_chaos.chaos.faults.action import Action
+from raft_chaos.chaos.faults.partition import Partition
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.cluster_view import ClusterView

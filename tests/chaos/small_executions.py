@@ -20,7 +20,7 @@ from raft_chaos.chaos.execution.steps import (
     Submit,
     Timeout,
 )
-from raft_chaos.chaos.faults.actions import Clock
+from raft_chaos.chaos.faults.clock import Clock
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.recorder import Stream

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from raft_chaos.chaos.faults.actions import Clock, Clog, Kill, Network, Reset, SlowSync
+from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
+from raft_chaos.chaos.faults.clock import Clock
+from raft_chaos.chaos.faults.disk import SlowSync
+from raft_chaos.chaos.faults.network import Network, Reset
+from raft_chaos.chaos.faults.partition import Clog
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.nodes.driver import Driver, obituary
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig
 from raft_chaos.chaos.run.sim.run import Simulated, VirtualRun
+from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Fault, Schedule, When
-from raft_chaos.chaos.schedule.generate import FAULT_KINDS, ScheduleConfig, generate
+from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.raft.state.timing import Timing
 

@@ -30,7 +30,7 @@ from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir, program
 from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.chaos.schedule.data import Schedule
-from raft_chaos.chaos.schedule.generate import drawn
+from raft_chaos.chaos.schedule.describe import drawn
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import EXIT_CODE, overall
 from raft_chaos.reports.formats.github import publish

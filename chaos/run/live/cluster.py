@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, TypeVar
 
@@ -42,6 +43,7 @@ class _Node:
     incarnation: int = 0
     running: Running | None = None
     slow_sync_us: tuple[int, int] = (0, 0)
+    slowed_syncs: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -88,6 +90,9 @@ class LiveCluster:
         return running.http_url if running else None
 
     # ---- what is done ---------------------------------------------------------------------------------------------
+    #
+    # Whatever changes a node's state holds its lock, and looks again at the state after each await: only a node that
+    # ends by itself changes without the lock.
 
     async def start(self, node: str) -> bool:
         """Starts the next incarnation of a node that is down; returns whether it answers now."""
@@ -107,60 +112,76 @@ class LiveCluster:
                 self._exited(one, exit_code=1, log_tail=str(error))
                 return False
             one.state = "up"
-            if one.slow_sync_us != (0, 0):
-                await asyncio.to_thread(one.running.slow_sync, *one.slow_sync_us)
             if one.running.raft_port is not None:
                 self._proxy.set_target(node, one.running.raft_port)
             self._report(self._event(NodeLaunched, one))
-            return True
+            await self._tell_disk(one)
+            return self.state(node) == "up"
 
     async def kill(self, nodes: Sequence[str]) -> list[str]:
-        """SIGKILL to all of them at once; returns those that were running, now seen gone."""
-        self.find_exits()  # one that has just ended by itself must not pass for killed
-        hit = [self._nodes[node] for node in nodes if self._nodes[node].state in ("up", "paused")]
-        for one in hit:
-            one.state = "down"
-            self._watcher.gone(one.name)  # at once: nobody may take it for the leader while it dies
-            self._child(one).strike()
-        for one in hit:
-            async with one.lock:
+        """SIGKILL to all of them at once; returns those that were running, now seen gone.
+
+        A node that is only starting is not hit: it does not run yet.
+        """
+        running = sorted(node for node in nodes if self.state(node) in ("up", "paused"))
+        async with AsyncExitStack() as locks:
+            for node in running:  # in one order, so that two kills do not wait for each other
+                await locks.enter_async_context(self._nodes[node].lock)
+            self.find_exits()  # one that has just ended by itself must not pass for killed
+            hit = [self._nodes[node] for node in nodes if node in running and self.state(node) in ("up", "paused")]
+            for one in hit:
+                one.state = "down"
+                self._watcher.gone(one.name)  # at once: nobody may take it for the leader while it dies
+                self._child(one).strike()
+            for one in hit:
                 await asyncio.to_thread(self._child(one).kill)
                 self._proxy.set_target(one.name, None)
                 self._report(self._event(NodeKilled, one))
         return [one.name for one in hit]
 
-    async def pause(self, node: str) -> bool:
-        """SIGSTOP; returns whether it was running and is stopped now."""
+    async def pause(self, node: str) -> None:
+        """SIGSTOP, if the node runs; returns once it is seen stopped, or has ended by itself."""
         one = self._nodes[node]
+        if one.state != "up":
+            return
         async with one.lock:
-            if one.state != "up":
-                return False
-            await asyncio.to_thread(self._child(one).pause)
-            if not self._child(one).is_alive:
-                return False
-            one.state = "paused"
-            self._report(self._event(NodePaused, one))
-            return True
+            if self.state(node) != "up":
+                return
+            child = self._child(one)
+            await asyncio.to_thread(child.pause)
+            if self.state(node) == "up" and child.is_alive:
+                one.state = "paused"
+                self._report(self._event(NodePaused, one))
 
     async def resume(self, node: str) -> None:
+        """SIGCONT, if the node is paused."""
         one = self._nodes[node]
         async with one.lock:
-            if one.state == "paused":
-                self._child(one).resume()
-                one.state = "up"
-                if one.running is not None:
-                    # What its disk was told meanwhile, it could not hear.
-                    await asyncio.to_thread(one.running.slow_sync, *one.slow_sync_us)
-                self._report(self._event(NodeResumed, one))
+            if one.state != "paused":
+                return
+            self._child(one).resume()
+            one.state = "up"
+            self._report(self._event(NodeResumed, one))
+            await self._tell_disk(one)  # which could not hear what it was told meanwhile
 
-    async def slow_sync(self, node: str, min_us: int, max_us: int) -> int:
-        """Slows the node's syncs from now on, restarts included; returns how many were slowed since the last call."""
+    async def slow_sync(self, node: str, longer: tuple[int, int]) -> None:
+        """Syncs of the node take so many µs (least, most) longer from now on, restarts included."""
+        one = self._nodes[node]
+        one.slow_sync_us = longer
+        async with one.lock:
+            await self._tell_disk(one)
+
+    async def slowed_syncs(self, node: str) -> int:
+        """How many of its syncs were slowed since the run began, as far as it could tell."""
         one = self._nodes[node]
         async with one.lock:
-            one.slow_sync_us = (min_us, max_us)
-            if one.state != "up" or one.running is None:
-                return 0
-            return await asyncio.to_thread(one.running.slow_sync, min_us, max_us)
+            await self._tell_disk(one)
+        return one.slowed_syncs
+
+    async def _tell_disk(self, one: _Node) -> None:
+        """Tells the disk of a node that is up how slow it is to be, and hears how many syncs it has slowed."""
+        if one.state == "up" and one.running is not None:
+            one.slowed_syncs += await asyncio.to_thread(one.running.slow_sync, *one.slow_sync_us)
 
     # ---- what is noticed ------------------------------------------------------------------------------------------
 

@@ -25,14 +25,16 @@ import aiohttp
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST
 from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.run.fault_log import FaultLog
+from raft_chaos.chaos.run.live.capabilities import LiveWorld
 from raft_chaos.chaos.run.live.clients import Client, HistoryFile
 from raft_chaos.chaos.run.live.cluster import LiveCluster
-from raft_chaos.chaos.run.live.nemesis import Nemesis
 from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient, ProxyError, proxy_main
-from raft_chaos.chaos.run.live.network.rules import LinkFaults
 from raft_chaos.chaos.run.live.status import poll_status
+from raft_chaos.chaos.run.live.tasks import LiveTasks
 from raft_chaos.chaos.run.live.watcher import Watcher
-from raft_chaos.chaos.schedule.data import Operation, Schedule
+from raft_chaos.chaos.run.nemesis import Nemesis
+from raft_chaos.chaos.schedule.data import AnchorEvent, Operation, Schedule
 from raft_chaos.chaos.schedule.file import save
 from raft_chaos.chaos.targets.protocol import Target
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, Phase, PhaseStarted, RunEnded, encode
@@ -45,7 +47,6 @@ SAMPLE_S = 1.0
 WATCH_S = 0.02
 SENTINEL_S = 0.05
 RECOVERY_BOUND_US = 10_000_000
-FIRST_LEADER_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class _LiveRun:
         self.judge = Judge(events_expected=self.target.reports_events)
         self._harness_fd = os.open(self.run_dir.harness, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self.history = HistoryFile(self.run_dir.history, self.judge.observe_op)
-        self.watcher = Watcher(header.nodes, self.judge.observe)
+        self.watcher = Watcher(header.nodes, self.judge.observe, self._happened)
         control, theirs = self.supervisor.pipe()
         log = self.run_dir.path / "proxy.log"
         self.proxy_process = self.supervisor.start("proxy", proxy_main, theirs, header.nodes, header.seed, stderr=log)
@@ -222,38 +223,39 @@ class _LiveRun:
             clients = [self._client(session, name, place) for place, name in enumerate(header.clients)]
             until_us = header.safety_until_us + header.liveness_for_us
             working = [group.create_task(c.run(self._operations_of(c.name), self.zero_us, until_us)) for c in clients]
-            nemesis = await self._safety_phase(group)
+            await self._safety_phase(group)
             final = self._client(session, "final", len(header.clients))
-            await self._liveness_phase(nemesis, working, final)
+            await self._liveness_phase(working, final)
             await self._final_reads(final)
             for task in background:
                 task.cancel()
 
-    async def _safety_phase(self, group: asyncio.TaskGroup) -> Nemesis:
+    async def _safety_phase(self, group: asyncio.TaskGroup) -> None:
         header = self.schedule.header
-        self.nemesis = nemesis = Nemesis(
-            cluster=self.cluster,
-            links=LinkFaults(self.proxy),
-            watcher=self.watcher,
+        self.log = FaultLog(header.nodes, self.now_us, self.report)
+        self.nemesis = Nemesis(
+            world=LiveWorld(self.cluster, self.proxy),
+            view=self.watcher.view,
+            log=self.log,
             nodes=header.nodes,
-            zero_us=self.zero_us,
-            now_us=self.now_us,
-            report=self.report,
+            tasks=LiveTasks(group, lambda: self.now_us() - self.zero_us),
         )
         await self._sleep_until(header.safety_from_us)
         self._enter("safety")
-        faults = group.create_task(nemesis.run(self.schedule.faults))
+        self.nemesis.start(self.schedule.faults)
         await self._sleep_until(header.safety_until_us)
-        nemesis.end()
-        await faults
-        return nemesis
+        await self.nemesis.end()
 
-    async def _liveness_phase(self, nemesis: Nemesis, working: list[asyncio.Task[None]], final: Client) -> None:
+    def _happened(self, event: AnchorEvent, number: int, reporter: str) -> None:
+        if self.nemesis is not None:
+            self.nemesis.happened(event, number, reporter)
+
+    async def _liveness_phase(self, working: list[asyncio.Task[None]], final: Client) -> None:
         """All is healed: wait for the clients, and until all have caught up or nothing has moved for the bound."""
         header, watcher = self.schedule.header, self.watcher
         watcher.read()
         target, began_us = watcher.view.highest_commit, self.now_us()
-        owed = nemesis.book.touched
+        owed = self.log.touched
         self._enter("liveness", target, owed)
         sentinel, probes = asyncio.ensure_future(self._sentinel()), count()
         try:
@@ -364,7 +366,7 @@ class _LiveRun:
             )
             for name, view in self.watcher.nodes.items()
         ]
-        faults = list(self.nemesis.book.current.values()) if self.nemesis is not None else []
+        faults = list(self.nemesis.log.current.values()) if self.nemesis is not None else []
         left_s = max(0, total_us - elapsed_us) / 1e6
         ops = {str(kind): number for kind, number in self.history.counts.items()}
         events = self.watcher.events

@@ -1,7 +1,7 @@
 """The watcher: reads what nodes report as they report it, and keeps the judge and everybody else informed.
 
-It tails the event files, since these are what a later check of the run will see too. Whoever waits for something in
-the protocol ("when a leader is elected") waits here; whoever wants to know who leads asks here.
+It tails the event files, since these are what a later check of the run will see too. Whoever wants to know who leads
+asks here; `happened` is called when something happens in the protocol for which a fault may wait.
 """
 
 from __future__ import annotations
@@ -47,12 +47,16 @@ class Tail:
 class Watcher:
     """Everything that the nodes have reported so far. `observe` is called with each event, in each node's own order."""
 
-    def __init__(self, nodes: list[str], observe: Callable[[AnyEvent], None]) -> None:
-        self.view = ClusterView(nodes, self._happened)
+    def __init__(
+        self,
+        nodes: list[str],
+        observe: Callable[[AnyEvent], None],
+        happened: Callable[[AnchorEvent, int, str], None],
+    ) -> None:
+        self.view = ClusterView(nodes, happened)
         self.events = 0
         self._observe = observe
         self._tails: dict[str, deque[Tail]] = {node: deque() for node in nodes}
-        self._waiting: list[tuple[AnchorEvent, int, asyncio.Future[str]]] = []
 
     # ---- what others ask ------------------------------------------------------------------------------------------
 
@@ -64,18 +68,6 @@ class Watcher:
     def leader(self) -> str | None:
         """The node that leads in the highest term, among those that are up; None if there is none."""
         return self.view.leader
-
-    async def anchor(self, event: AnchorEvent, nth: int) -> str:
-        """Waits for that event with that number (`chaos.schedule.data.When`); returns who reported it.
-
-        That is the new leader, or the node that gave its vote.
-        """
-        seen = self.view.seen[event]
-        if nth in seen:
-            return seen[nth]
-        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting.append((event, nth, future))
-        return await future
 
     # ---- what it is told ------------------------------------------------------------------------------------------
 
@@ -119,9 +111,3 @@ class Watcher:
         self.events += 1
         self._observe(event)
         self.view.observe(event)
-
-    def _happened(self, event: AnchorEvent, number: int, reporter: str) -> None:
-        for waiting in [w for w in self._waiting if w[0] == event and w[1] == number]:
-            self._waiting.remove(waiting)
-            if not waiting[2].done():
-                waiting[2].set_result(reporter)

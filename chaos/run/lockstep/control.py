@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from raft_chaos.chaos.faults.actions import Failpoint
+from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig
 from raft_chaos.raft.replica.replica import Reply
 

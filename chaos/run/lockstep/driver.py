@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from raft_chaos.chaos.faults.actions import Failpoint
+from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.run.lockstep.control import (
     ChangeClock,

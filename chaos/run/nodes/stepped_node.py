@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec.structs import replace
 
-from raft_chaos.chaos.faults.actions import Failpoint
+from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.nodes.node_clock import NodeClock
 from raft_chaos.invariants.events import EntryApplied, Event, MessageReceived, MessageSent
 from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked, apply

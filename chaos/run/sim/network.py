@@ -11,13 +11,14 @@ seldom very late: late enough to meet another leader. Each draw is keyed by the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from math import log
 from typing import Any
 
 import msgspec
 
-from raft_chaos.chaos.faults.actions import Network
+from raft_chaos.chaos.faults.links import Degraded, LinkState
+from raft_chaos.chaos.faults.links import Link as LinkName
 from raft_chaos.chaos.run.sim.draws import Draws
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
 from raft_chaos.chaos.schedule.data import Model
@@ -80,7 +81,7 @@ class Link:
         self.frames = 0
         self.cut = False
         self.clog = False
-        self.rules: list[Network] = []
+        self.rules: tuple[Degraded, ...] = ()
         self.loss = self.duplicate = self.reorder = 0.0  # the largest of the rules'
         self.held: list[Frame] = []
         self.counters = Counters()
@@ -88,9 +89,10 @@ class Link:
         self.latencies = Draws(seed, f"network/{sender}>{receiver}/latency", 1)
         self.fates = Draws(seed, f"network/{sender}>{receiver}/fate", 7)
 
-    def put_in_force(self, rules: list[Network]) -> None:
+    def put_in_force(self, state: LinkState) -> None:
         """Of what several faults do, delays add up, and of probabilities the largest counts."""
-        self.rules = rules
+        self.cut, self.clog = state.cut, state.clogged
+        rules = self.rules = state.degraded
         self.loss = max((rule.loss for rule in rules), default=0.0)
         self.duplicate = max((rule.duplicate for rule in rules), default=0.0)
         self.reorder = max((rule.reorder for rule in rules), default=0.0)
@@ -108,7 +110,6 @@ class SimNetwork:
         self._deliver = deliver
         self._latency_us = model.latency_min_us
         self._latency_spread_us = model.latency_max_us - model.latency_min_us
-        self._faults: dict[str, tuple[list[Link], Network | str]] = {}
 
     @property
     def arrivals(self) -> int:
@@ -175,25 +176,16 @@ class SimNetwork:
 
     # ---- faults ---------------------------------------------------------------------------------------------------
 
-    def cut(self, fault: str, links: list[tuple[str, str]]) -> None:
-        """Frames on these links are dropped."""
-        self._set(fault, links, "cut")
+    def set_links(self, states: Mapping[LinkName, LinkState]) -> None:
+        """What is in force on these links from now on; others stay as they are."""
+        for name, state in states.items():
+            link = self.links[name]
+            was_clogged = link.clog
+            link.put_in_force(state)
+            if was_clogged and not link.clog:
+                self._scheduler.at(self._scheduler.now_us, self._let_go, link)
 
-    def clog(self, fault: str, links: list[tuple[str, str]]) -> None:
-        """Frames on these links are held until the fault is healed."""
-        self._set(fault, links, "clog")
-
-    def degrade(self, fault: str, nodes: list[str], action: Network) -> list[tuple[str, str]]:
-        """Frames into and out of `nodes` suffer as `action` says; returns those links."""
-        links = [name for name in self.links if name[0] in nodes or name[1] in nodes]
-        self._set(fault, links, action)
-        return links
-
-    def heal(self, fault: str) -> None:
-        links, _ = self._faults.pop(fault)
-        self._put_in_force(links)
-
-    def reset(self, fault: str, nodes: list[str], delivered: float) -> tuple[int, int]:
+    def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> tuple[int, int]:
         """The connections of `nodes` break: each frame in flight arrives now with probability `delivered`, or never.
 
         Returns how many did and did not.
@@ -215,23 +207,9 @@ class SimNetwork:
                 link.in_order_until_us = self._scheduler.now_us
         return arrived, len(in_flight) - arrived
 
-    def counters(self) -> dict[tuple[str, str], Counters]:
+    def counters(self) -> dict[LinkName, Counters]:
         """What has happened to the frames of each link so far."""
         return {name: msgspec.structs.replace(link.counters) for name, link in self.links.items()}
-
-    def _set(self, fault: str, names: list[tuple[str, str]], what: Network | str) -> None:
-        links = [self.links[name] for name in names]
-        self._faults[fault] = (links, what)
-        self._put_in_force(links)
-
-    def _put_in_force(self, links: list[Link]) -> None:
-        for link in links:
-            mine = [what for hit, what in self._faults.values() if link in hit]
-            link.cut = "cut" in mine
-            link.put_in_force([what for what in mine if not isinstance(what, str)])
-            was_clogged, link.clog = link.clog, "clog" in mine
-            if was_clogged and not link.clog:
-                self._scheduler.at(self._scheduler.now_us, self._let_go, link)
 
     def _let_go(self, link: Link) -> None:
         held, link.held = link.held, []
@@ -239,7 +217,7 @@ class SimNetwork:
             self._arrive(frame)
 
 
-def _touches(frame: Frame, nodes: list[str]) -> bool:
+def _touches(frame: Frame, nodes: Sequence[str]) -> bool:
     return not frame.void and (frame.sender in nodes or frame.to in nodes)
 
 

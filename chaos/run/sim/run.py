@@ -20,13 +20,15 @@ from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST
 from raft_chaos.chaos.run.client_records import History
 from raft_chaos.chaos.run.cluster_view import ClusterView
-from raft_chaos.chaos.run.fault_log import FaultBook
+from raft_chaos.chaos.run.fault_log import FaultLog
+from raft_chaos.chaos.run.nemesis import Nemesis
 from raft_chaos.chaos.run.nodes.driver import Driver
+from raft_chaos.chaos.run.sim.capabilities import VirtualWorld
 from raft_chaos.chaos.run.sim.clients import Requests, VirtualClient
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
-from raft_chaos.chaos.run.sim.nemesis import VirtualNemesis
 from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
+from raft_chaos.chaos.run.sim.tasks import VirtualTasks
 from raft_chaos.chaos.run.sim.trace import Trace
 from raft_chaos.chaos.schedule.data import AnchorEvent, Operation, Schedule
 from raft_chaos.invariants.events import HARNESS, Phase, PhaseStarted, RunEnded
@@ -90,9 +92,10 @@ class VirtualRun:
             answer=self.requests.answer,
             broke=self.requests.broke,
         )
-        self.book = FaultBook(header.nodes, lambda: self.scheduler.now_us, self.trace.harness)
-        self.nemesis = VirtualNemesis(
-            cluster=self.cluster, view=self.view, book=self.book, nodes=header.nodes, scheduler=self.scheduler
+        self.log = FaultLog(header.nodes, lambda: self.scheduler.now_us, self.trace.harness)
+        self.tasks = VirtualTasks(self.scheduler)
+        self.nemesis = Nemesis(
+            world=VirtualWorld(self.cluster), view=self.view, log=self.log, nodes=header.nodes, tasks=self.tasks
         )
         self._within_us = RECOVERY_TIMEOUTS * timing.election_timeout_max_us
         self._watched = fail_fast or until is not None
@@ -138,12 +141,12 @@ class VirtualRun:
         self.nemesis.start(self.schedule.faults)
         if found := self._run_until(header.safety_until_us):
             return found
-        self.nemesis.end()
+        self.tasks.spawn(self.nemesis.end(), "the end of the safety phase")
         return self._liveness(until_us, final) or self._final_reads(final) or COMPLETED
 
     def _liveness(self, until_us: int, final: VirtualClient) -> str:
         """All is healed: until nothing is owed any more, or until its time is up, to the microsecond."""
-        target, owed = self.view.highest_commit, self.book.touched
+        target, owed = self.view.highest_commit, self.log.touched
         ends_us = self.scheduler.now_us + self._within_us
         self._enter("liveness", target, owed)
         found = self._run_until(min(until_us, ends_us))

@@ -11,11 +11,12 @@ import pytest
 
 from raft_chaos.chaos.campaign.selfcheck import MOST_UNEQUAL, Checked, Selfcheck, SelfcheckError
 from raft_chaos.chaos.campaign.selfcheck_worker import Answer
-from raft_chaos.chaos.faults.actions import Kill, Partition
+from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
+from raft_chaos.chaos.faults.partition import Partition
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import SABOTAGES
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.schedule.config import ScheduleConfig
-from raft_chaos.chaos.schedule.generate import FAULT_KINDS
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.trace import trace_sha256
 from raft_chaos.raft.state.timing import Timing

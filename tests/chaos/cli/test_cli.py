@@ -17,7 +17,7 @@ import pytest
 from msgspec.structs import replace
 
 from raft_chaos.chaos.cli.app import main
-from raft_chaos.chaos.faults.actions import Kill
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.schedule.data import Fault, Model, When
 from raft_chaos.chaos.schedule.file import save

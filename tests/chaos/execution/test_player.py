@@ -38,7 +38,9 @@ from raft_chaos.chaos.execution.steps import (
     keep,
     without_times,
 )
-from raft_chaos.chaos.faults.actions import Clock, Kill, Partition, Pause
+from raft_chaos.chaos.faults.clock import Clock
+from raft_chaos.chaos.faults.partition import Partition
+from raft_chaos.chaos.faults.process import Kill, Pause
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run.lockstep.driver import LockstepDriver

@@ -28,7 +28,7 @@ from raft_chaos.chaos.execution.steps import (
     keep,
     without_times,
 )
-from raft_chaos.chaos.faults.actions import Failpoint
+from raft_chaos.chaos.faults.process import Failpoint
 from small_executions import play, recorded
 
 SEEDS = range(40)

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raft_chaos.chaos.faults import grudge
-from raft_chaos.chaos.faults.actions import Grudge, Shape
-from raft_chaos.chaos.faults.grudge import SHAPES, cut_links, majority_of, make, resolve
+from raft_chaos.chaos.faults.grudge import SHAPES, Grudge, Shape, cut_links, majority_of, make, resolve
 
 NODES = st.integers(3, 9).map(lambda count: [f"n{number}" for number in range(1, count + 1)])
 SEEDS = st.integers(0, 2**32)

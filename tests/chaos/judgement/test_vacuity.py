@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from raft_chaos.chaos.faults.actions import Kill, Partition
+from raft_chaos.chaos.faults.partition import Partition
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.judgement.vacuity import COMPLETED, clean_operations, vacuity
 from raft_chaos.chaos.schedule.data import Fault, Operation, Promise, Schedule, When

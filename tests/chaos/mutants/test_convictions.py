@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 
-from raft_chaos.chaos.faults.actions import Action, Grudge, Kill, Partition, SlowSync
+from raft_chaos.chaos.faults.action import Action
+from raft_chaos.chaos.faults.disk import SlowSync
+from raft_chaos.chaos.faults.grudge import Grudge
+from raft_chaos.chaos.faults.partition import Partition
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.invariants.events import PhaseStarted, RunEnded
 from short_runs import only_run, raft_chaos, saved, schedule

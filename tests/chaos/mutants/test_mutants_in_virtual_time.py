@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.settings import Settings, describe
 from raft_chaos.chaos.run.sim.world import run_sim
-from raft_chaos.chaos.schedule.generate import FAULT_KINDS, ScheduleConfig
+from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.trace import first_difference

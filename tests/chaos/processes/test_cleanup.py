@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from raft_chaos.chaos.faults.actions import Pause
+from raft_chaos.chaos.faults.process import Pause
 from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.invariants.events import AnyEvent, NodePaused, RunEnded, decode
 from raft_chaos.invariants.rundir import RunDir

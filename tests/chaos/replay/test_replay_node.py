@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from nodes import Nodes
-from raft_chaos.chaos.faults.actions import Kill, Network, Pause
+from raft_chaos.chaos.faults.network import Network
+from raft_chaos.chaos.faults.process import Kill, Pause
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.replay.incarnation import Incarnation

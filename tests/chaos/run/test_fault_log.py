@@ -6,7 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from raft_chaos.chaos.faults.actions import Action, Clock, Clog, Grudge, Kill, Network, Partition, Pause, SlowSync
+from raft_chaos.chaos.faults.action import Action
+from raft_chaos.chaos.faults.clock import Clock
+from raft_chaos.chaos.faults.disk import SlowSync
+from raft_chaos.chaos.faults.grudge import Grudge
+from raft_chaos.chaos.faults.network import Network
+from raft_chaos.chaos.faults.partition import Clog, Partition
+from raft_chaos.chaos.faults.process import Kill, Pause
 from raft_chaos.chaos.run import fault_log
 from raft_chaos.chaos.run.fault_log import FaultBook, Seen, Span
 from raft_chaos.chaos.schedule.data import Fault, When

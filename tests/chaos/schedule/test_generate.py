@@ -12,10 +12,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from raft_chaos.chaos.faults.actions import Kill, Network, Partition, Pause, SlowSync
+from raft_chaos.chaos.faults.catalogue import LIVE_KINDS, FaultKind
+from raft_chaos.chaos.faults.disk import SlowSync
+from raft_chaos.chaos.faults.network import Network
+from raft_chaos.chaos.faults.partition import Partition
+from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Fault, Operation, Schedule, ScheduleError
+from raft_chaos.chaos.schedule.describe import drawn
 from raft_chaos.chaos.schedule.file import load, save
-from raft_chaos.chaos.schedule.generate import LIVE_KINDS, FaultKind, ScheduleConfig, drawn, generate
+from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.chaos.schedule.streams import stream, stream_seed
 from raft_chaos.chaos.schedule.workload import KEY_LIFE_US
 

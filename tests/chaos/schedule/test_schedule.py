@@ -5,20 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from raft_chaos.chaos.faults.actions import keeps, restarts
 
-from raft_chaos.chaos.faults.actions import (
-    Action,
-    Clock,
-    Clog,
-    Kill,
-    Network,
-    Partition,
-    Pause,
-    Reset,
-    SlowSync,
-    keeps,
-    restarts,
-)
+from raft_chaos.chaos.faults.action import Action
+from raft_chaos.chaos.faults.clock import Clock
+from raft_chaos.chaos.faults.disk import SlowSync
+from raft_chaos.chaos.faults.network import Network, Reset
+from raft_chaos.chaos.faults.partition import Clog, Partition
+from raft_chaos.chaos.faults.process import Kill, Pause
 from raft_chaos.chaos.schedule.data import Fault, Header, Model, Operation, Schedule, ScheduleError, When
 from raft_chaos.chaos.schedule.file import load, save
 

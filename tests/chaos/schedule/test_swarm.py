@@ -12,11 +12,19 @@ from random import Random
 import msgspec
 import pytest
 
-from raft_chaos.chaos.faults.actions import Action, Clock, Clog, Kill, Network, Partition, Pause, Reset, SlowSync
+from raft_chaos.chaos.faults.action import Action, some
+from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, LIVE_KINDS, FaultKind
+from raft_chaos.chaos.faults.clock import Clock
+from raft_chaos.chaos.faults.disk import SlowSync
+from raft_chaos.chaos.faults.network import Network, Reset
+from raft_chaos.chaos.faults.partition import Clog, Partition
+from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Fault, Model, Schedule, ScheduleError
+from raft_chaos.chaos.schedule.describe import drawn
 from raft_chaos.chaos.schedule.file import load, save
-from raft_chaos.chaos.schedule.generate import FAULT_KINDS, LIVE_KINDS, FaultKind, ScheduleConfig, drawn, generate
-from raft_chaos.chaos.schedule.swarm import CLUSTER_SIZES, Swarm, draw, some
+from raft_chaos.chaos.schedule.generate import generate
+from raft_chaos.chaos.schedule.swarm import CLUSTER_SIZES, Swarm, draw
 
 WIDE = ScheduleConfig(swarm=True, nodes=0, faults=FAULT_KINDS, ops_per_second=0)
 UNIT = WIDE.election_timeout_us_max

@@ -10,16 +10,19 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from raft_chaos.chaos.faults.actions import kind_of
 
-from raft_chaos.chaos.faults.actions import Kill, kind_of
+from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.reproduction.reproduce import reproduce
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.schedule.check import check_schedule
+from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Fault, Schedule, When
 from raft_chaos.chaos.schedule.file import load, save
-from raft_chaos.chaos.schedule.generate import FAULT_KINDS, ScheduleConfig, generate
+from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.chaos.shrink.anchors import anchor
 from raft_chaos.chaos.shrink.candidates import (
     earlier,

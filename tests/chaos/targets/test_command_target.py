@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from raft_chaos.chaos.faults.actions import Kill
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.chaos.targets.command import CommandTarget
 from raft_chaos.chaos.targets.protocol import TargetError

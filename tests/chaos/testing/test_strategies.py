@@ -12,8 +12,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
+from raft_chaos.chaos.faults.actions import kind_of
 
-from raft_chaos.chaos.faults.actions import FAULT_KINDS, LEADER, LIVE_KINDS, VOTER, Clog, Kill, Partition, kind_of
+from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, LIVE_KINDS
+from raft_chaos.chaos.faults.names import LEADER, VOTER
+from raft_chaos.chaos.faults.partition import Clog, Partition
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.run import Simulated, VirtualRun

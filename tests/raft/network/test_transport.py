@@ -212,8 +212,8 @@ def test_an_occupied_port_is_an_os_error() -> None:
 
 def test_a_peer_that_calls_ends_the_wait_before_it_is_called_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a delay of hours, only the handshake of the peer that has come back can bring the link up."""
-    monkeypatch.setattr("raft.transport.BACKOFF_MIN_S", 10_000.0)
-    monkeypatch.setattr("raft.transport.BACKOFF_MAX_S", 10_000.0)
+    monkeypatch.setattr("raft_chaos.raft.network.transport.BACKOFF_MIN_S", 10_000.0)
+    monkeypatch.setattr("raft_chaos.raft.network.transport.BACKOFF_MAX_S", 10_000.0)
 
     async def main() -> None:
         with socket.create_server((HOST, 0)) as reserved:

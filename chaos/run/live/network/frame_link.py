@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import struct
+from math import log
 from typing import NamedTuple, cast
 
 import msgspec
@@ -32,12 +33,15 @@ REORDER_US = (5_000, 50_000)
 """How much later than its delay a reordered frame comes: long enough for later ones to overtake it."""
 DUPLICATE_US = (1_000, 10_000)
 """How much later than the frame its copy comes."""
+LATE_MEANS = 3
+"""So many times the mean a reordered frame is delayed at least: 95 % of the others come sooner."""
 TICK_S = 0.001
 """Event loops count in milliseconds: what is due within the next one is due."""
 
 
 class LinkRule(msgspec.Struct, frozen=True):
-    """What messages on one directed link suffer: probabilities 0 to 1, delays in µs (uniform).
+    """What messages on one directed link suffer: probabilities 0 to 1, delays in µs: uniform, and on top of that
+    exponential with mean `delay_mean_us`.
 
     `cut` drops every message, those too that were delayed before and come due during the cut.
     """
@@ -48,6 +52,7 @@ class LinkRule(msgspec.Struct, frozen=True):
     loss: float = 0.0
     duplicate: float = 0.0
     reorder: float = 0.0
+    delay_mean_us: int = 0
 
 
 class LinkCounters(msgspec.Struct):
@@ -93,9 +98,10 @@ class Wire:
         delay_us = rng.randint(rule.delay_min_us, rule.delay_max_us)
         duplicated, copy_after_us = rng.random() < rule.duplicate, rng.randint(*DUPLICATE_US)
         reordered, later_us = rng.random() < rule.reorder, rng.randint(*REORDER_US)
-        if reordered:  # later than the latest that a frame sent right after it could be
-            delay_us = rule.delay_max_us + later_us
-        return _Fate(lost, delay_us, copy_after_us if duplicated else None, reordered)
+        mean_us = int(-rule.delay_mean_us * log(1.0 - rng.random()))
+        if reordered:  # later than what is sent right after it is likely to be
+            delay_us, mean_us = rule.delay_max_us + later_us, max(mean_us, LATE_MEANS * rule.delay_mean_us)
+        return _Fate(lost, delay_us + mean_us, copy_after_us if duplicated else None, reordered)
 
 
 class Downstream(asyncio.Protocol):

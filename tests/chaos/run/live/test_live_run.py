@@ -13,8 +13,9 @@ import pytest
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.run.live.run import Snapshot, Watch, run_live
 from raft_chaos.chaos.run.settings import Settings, describe
+from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.file import load
-from raft_chaos.chaos.schedule.generate import ScheduleConfig, generate
+from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.invariants.events import NodeKilled, NodeLaunched, PhaseStarted, RunEnded
 from raft_chaos.invariants.judge import Judge

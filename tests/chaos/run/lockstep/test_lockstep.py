@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from raft_chaos.chaos.faults.actions import Kill
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import SABOTAGES
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run.lockstep.driver import LockstepDriver

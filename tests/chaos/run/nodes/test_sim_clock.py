@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from raft_chaos.chaos.faults.clock import JUMP_US_MAX, RATE_PPM
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.node_clock import MILLION, NodeClock, Segment
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
-from raft_chaos.chaos.schedule.check import JUMP_US_MAX, RATE_PPM
 from raft_chaos.chaos.schedule.data import Model
 from raft_chaos.invariants.events import (
     CommitAdvanced,

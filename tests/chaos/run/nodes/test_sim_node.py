@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from raft_chaos.chaos.faults.actions import Failpoint
+from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
 from raft_chaos.invariants.events import (

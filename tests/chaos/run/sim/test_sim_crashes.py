@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from test_sim_cluster import SLOW_SYNC, harness, put, reported_by
 
-from raft_chaos.chaos.faults.actions import Failpoint
+from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.invariants.events import EntryAppended, MessageSent, NodeExited, NodeLaunched, Started
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.replica.machine import NOWHERE, Machine, Place, Result

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from raft_chaos.chaos.faults.actions import Action, Clock, Network, SlowSync
+from raft_chaos.chaos.faults.action import Action
+from raft_chaos.chaos.faults.clock import Clock
+from raft_chaos.chaos.faults.disk import SlowSync
+from raft_chaos.chaos.faults.network import Network
 from raft_chaos.chaos.schedule.data import Fault, Schedule
 from raft_chaos.invariants.events import (
     CommitAdvanced,

@@ -7,7 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from raft_chaos.chaos.faults.actions import Action, Clock, Clog, Kill, Network, Partition, Pause, Reset, SlowSync
+from raft_chaos.chaos.faults.action import Action
+from raft_chaos.chaos.faults.clock import Clock
+from raft_chaos.chaos.faults.disk import SlowSync
+from raft_chaos.chaos.faults.network import Network, Reset
+from raft_chaos.chaos.faults.partition import Clog, Partition
+from raft_chaos.chaos.faults.process import Kill, Pause
 from raft_chaos.chaos.run.sim.nemesis import FAILPOINT_PATIENCE_US, LEADER_POLL_US, TRAFFIC_PATIENCE_US
 from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, When

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raft_chaos.chaos.faults.actions import Network
+from raft_chaos.chaos.faults.network import Network
 from raft_chaos.chaos.run.sim.network import LATE_US, VERY_LATE_US
 from raft_chaos.chaos.schedule.data import Model
 from sim_runs import Net

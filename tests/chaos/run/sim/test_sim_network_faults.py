@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from test_sim_network import BACK, ELSEWHERE, FIXED, GONE_US, LINK, MODEL, degraded
 
-from raft_chaos.chaos.faults.actions import Network
+from raft_chaos.chaos.faults.network import Network
 from sim_runs import NODES, Net
 
 # ---- several faults at once, and their end -----------------------------------------------------------------------

@@ -9,7 +9,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from raft_chaos.chaos.faults.actions import Clock, Kill, Partition, Pause
+from raft_chaos.chaos.faults.clock import Clock
+from raft_chaos.chaos.faults.partition import Partition
+from raft_chaos.chaos.faults.process import Kill, Pause
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.judgement.vacuity import COMPLETED
 from raft_chaos.chaos.mutants import parts_of

@@ -1,0 +1,36 @@
+"""All kinds of faults that there are, by name: the classes with a tag in the families' files, in the order of these.
+
+A new kind needs no line here unless its family's file is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeAlias, Union
+
+from raft_chaos.chaos.faults import clock, disk, network, partition, process
+from raft_chaos.chaos.faults.action import Action
+
+FAMILIES = (process, disk, partition, network, clock)
+
+FaultKind: TypeAlias = str
+"""The name of a kind: "kill", "partition"."""
+
+
+def _kinds() -> Iterator[type[Action]]:
+    for family in FAMILIES:
+        for value in vars(family).values():
+            if isinstance(value, type) and issubclass(value, Action) and value.__module__ == family.__name__:
+                yield value
+
+
+KINDS: dict[FaultKind, type[Action]] = {kind.kind(): kind for kind in _kinds()}
+FAULT_KINDS: tuple[FaultKind, ...] = tuple(KINDS)
+LIVE_KINDS: tuple[FaultKind, ...] = tuple(name for name, kind in KINDS.items() if kind.in_live)
+"""What real processes with real clocks, behind a proxy, can be made to suffer."""
+
+if TYPE_CHECKING:
+    AnyAction: TypeAlias = Action
+else:
+    AnyAction = Union[tuple(KINDS.values())]  # noqa: UP007 - there is no other way to write one that is computed
+    """What a schedule's file may hold, told apart by "type"."""

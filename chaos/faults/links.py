@@ -1,0 +1,152 @@
+"""Directed links: what several faults put in force on one together, and what a world must be able to do with it.
+
+Any cut cuts a link, any clog holds its frames, and it is degraded by all that degrade it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, Protocol, Self, TypeAlias, runtime_checkable
+
+import msgspec
+from msgspec.structs import replace
+
+from raft_chaos.chaos.faults import limits
+from raft_chaos.chaos.faults.action import Action
+from raft_chaos.chaos.faults.grudge import Grudge, cut_links, resolve
+from raft_chaos.chaos.faults.strike import Layer
+
+Link: TypeAlias = tuple[str, str]
+"""A directed link: (sender, receiver)."""
+
+
+class Degraded(msgspec.Struct, frozen=True):
+    """Frames suffer: probabilities from 0 to 1, delays in µs. A delay is uniform from `delay_min_us` to `delay_max_us`,
+    and on top of it exponential with mean `delay_mean_us`."""
+
+    delay_min_us: int = 0
+    delay_max_us: int = 0
+    loss: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+    delay_mean_us: int = 0
+
+
+class LinkState(msgspec.Struct, frozen=True):
+    """What is in force on one directed link. `cut` drops frames, `clogged` holds them, `degraded` is all that degrades
+    it: delays add up, and of probabilities the largest counts."""
+
+    cut: bool = False
+    clogged: bool = False
+    degraded: tuple[Degraded, ...] = ()
+
+
+def _merged(states: Sequence[LinkState]) -> LinkState:
+    return LinkState(
+        cut=any(state.cut for state in states),
+        clogged=any(state.clogged for state in states),
+        degraded=tuple(one for state in states for one in state.degraded),
+    )
+
+
+LINKS: Layer[LinkState] = Layer("links", _merged)
+
+
+class LinkCounters(Protocol):
+    """What has happened to the frames of a link since the run began; `forwarded` reached the receiver."""
+
+    @property
+    def forwarded(self) -> int: ...
+    @property
+    def cut(self) -> int: ...
+    @property
+    def lost(self) -> int: ...
+    @property
+    def delayed(self) -> int: ...
+    @property
+    def duplicated(self) -> int: ...
+    @property
+    def reordered(self) -> int: ...
+
+
+class ClogCounters(LinkCounters, Protocol):
+    """`clogged` were held by a clog."""
+
+    @property
+    def clogged(self) -> int: ...
+
+
+@runtime_checkable
+class Links(Protocol):
+    """A world whose links can be cut and degraded."""
+
+    @property
+    def links(self) -> Sequence[Link]: ...
+    def set_links(self, states: Mapping[Link, LinkState]) -> None:
+        """In force when this returns. Links that are not named stay as they are."""
+        ...
+
+    def link_counters(self) -> Mapping[Link, LinkCounters]: ...
+
+
+@runtime_checkable
+class Clogs(Protocol):
+    """A world whose links can also hold frames and release them."""
+
+    def set_links(self, states: Mapping[Link, LinkState]) -> None: ...
+    def clog_counters(self) -> Mapping[Link, ClogCounters]: ...
+
+
+@runtime_checkable
+class Resets(Protocol):
+    """A world whose connections can be broken."""
+
+    def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> tuple[int, int]:
+        """Breaks all connections of the nodes. Each frame in flight arrives at once with that probability, or never.
+        Returns how many did and did not."""
+        ...
+
+    def arrivals(self) -> int:
+        """How many frames have reached a receiver since the run began."""
+        ...
+
+
+class OnLinks(Action, frozen=True):
+    """A fault along a grudge: of links that have a receiver and senders."""
+
+    @property
+    def denied(self) -> Grudge:
+        raise NotImplementedError
+
+    def along(self, grudge: Grudge) -> Self:
+        """The same along another grudge."""
+        return replace(self, grudge=grudge)
+
+    disturbs: ClassVar[bool] = True
+
+    def check(self, nodes: Sequence[str]) -> Iterator[str]:
+        yield from limits.nodes("action.grudge", list(self.denied), nodes)
+        for receiver, senders in self.denied.items():
+            yield from limits.nodes(f"action.grudge.{receiver}", senders, nodes)
+
+    def must_wait(self, nodes: Sequence[str], leader: str | None) -> bool:
+        """A cut that leaves all links of the leader alone would hold nothing back, since followers have nothing to say
+        to each other: it waits for an election."""
+        if leader is None:
+            return not resolve(self.denied, list(nodes), None)
+        return not any(leader in link for link in cut_links(resolve(self.denied, list(nodes), leader)))
+
+    def smaller(self) -> Iterator[Self]:
+        """Fewer directions are cut. What a cut is named after stays: it says what it was drawn as."""
+        if len(self.denied) > 1:
+            for receiver in self.denied:
+                yield self.along({other: senders for other, senders in self.denied.items() if other != receiver})
+
+    def without(self, gone: Sequence[str]) -> Self | None:
+        left = {
+            receiver: [sender for sender in senders if sender not in gone]
+            for receiver, senders in self.denied.items()
+            if receiver not in gone
+        }
+        left = {receiver: senders for receiver, senders in left.items() if senders}
+        return self.along(left) if left else None

@@ -1,0 +1,221 @@
+"""Faults of the network around some nodes: frames are degraded, and connections break."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import ClassVar, Self
+
+from msgspec.structs import replace
+
+from raft_chaos.chaos.faults import limits
+from raft_chaos.chaos.faults.action import OnNodes, Room, Strength, some, strong, sums
+from raft_chaos.chaos.faults.domain import (
+    MS,
+    Domain,
+    OneOf,
+    Whole,
+    built,
+    range_us,
+    some_of,
+    tenths,
+)
+from raft_chaos.chaos.faults.links import LINKS, Degraded, Links, LinkState, Resets
+from raft_chaos.chaos.faults.names import LEADER, OTHERS, group_of, tally
+from raft_chaos.chaos.faults.strike import Effect, Strike
+
+# ---- network -----------------------------------------------------------------------------------------------------
+
+
+class NetworkStrength(Strength, frozen=True):
+    """The worst that any network fault gets: probabilities, the longest uniform delay, and the mean of the
+    exponential one."""
+
+    loss: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+    delay_us: int = 0
+    delay_mean_us: int = 0
+
+
+class Network(OnNodes, frozen=True, tag="network"):
+    """Frames on the directed links into and out of `nodes` suffer: probabilities 0 to 1, delays in µs.
+
+    A delay is uniform from `delay_min_us` to `delay_max_us`, and on top of it exponential with mean `delay_mean_us`.
+    """
+
+    delay_min_us: int = 0
+    delay_max_us: int = 0
+    loss: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+    delay_mean_us: int = 0
+
+    about: ClassVar[str] = "Frames to and from some nodes are delayed, lost, duplicated and reordered"
+    odds: ClassVar[float] = 0.8
+
+    def check(self, nodes: Sequence[str]) -> Iterator[str]:
+        yield from super().check(nodes)
+        yield from limits.ordered("action.delay_min_us and delay_max_us", self.delay_min_us, self.delay_max_us)
+        yield from limits.not_negative("action.delay_mean_us", self.delay_mean_us)
+        for field in ("loss", "duplicate", "reorder"):
+            yield from limits.probability(f"action.{field}", getattr(self, field))
+
+    @classmethod
+    def plain(cls, rng: Random, timeout_us: int) -> NetworkStrength:
+        """Some of the troubles, moderate."""
+        troubles = some(rng, ["delay", "loss", "duplicate", "reorder"], rng.randint(1, 4))
+        drawn = {
+            "delay": rng.uniform(0.02, 0.3) * timeout_us,
+            "loss": rng.uniform(0.01, 0.2),
+            "duplicate": rng.uniform(0.01, 0.2),
+            "reorder": rng.uniform(0.01, 0.2),
+        }
+        there = {trouble: value if trouble in troubles else 0.0 for trouble, value in drawn.items()}
+        return NetworkStrength(there["loss"], there["duplicate"], there["reorder"], delay_us=int(there["delay"]))
+
+    @classmethod
+    def wide(cls, rng: Random, timeout_us: int) -> NetworkStrength:
+        loss, duplicate, reorder = strong(rng, 0.3), strong(rng, 0.5), strong(rng, 0.3)
+        return NetworkStrength(loss, duplicate, reorder, delay_mean_us=round(strong(rng, timeout_us / 3)))
+
+    @classmethod
+    def often(cls, rng: Random, strength: NetworkStrength) -> int:
+        """As strong as this, it is the background of the other faults (`chaos.schedule.draw_faults`), and no single
+        fault."""
+        return 0
+
+    @classmethod
+    def draw(cls, room: Room) -> Self | None:
+        rng, nodes, most = room.rng, room.nodes, room.strength
+        delay_max_us = int(most.delay_us * rng.uniform(0.2, 1))
+        loss, duplicate, reorder = (
+            round(share * rng.uniform(0.2, 1), 3) for share in (most.loss, most.duplicate, most.reorder)
+        )
+        hit = [LEADER] if rng.random() < 0.2 else some(rng, nodes, rng.randint(1, len(nodes)))
+        return cls(hit, int(delay_max_us * rng.uniform(0, 0.5)), delay_max_us, loss, duplicate, reorder)
+
+    @classmethod
+    def of_all(cls, rng: Random, nodes: list[str], most: NetworkStrength) -> Self:
+        """One of all nodes: each trouble that the seed has, at 30 to 100 % of its strength."""
+        loss, duplicate, reorder = (
+            round(share * rng.uniform(0.3, 1), 3) for share in (most.loss, most.duplicate, most.reorder)
+        )
+        delay_mean_us = round(most.delay_mean_us * rng.uniform(0.3, 1))
+        return cls(nodes, loss=loss, duplicate=duplicate, reorder=reorder, delay_mean_us=delay_mean_us)
+
+    @classmethod
+    def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
+        def of(nodes: list[str], delay: tuple[int, int], *rest: float) -> Network:
+            loss, duplicate, reorder, mean_us = rest
+            return cls(nodes, *delay, loss, duplicate, reorder, int(mean_us))
+
+        hit = some_of([*nodes, LEADER, OTHERS], len(nodes))
+        return built(of, hit, range_us(100 * MS), tenths(), tenths(), tenths(), Whole(0, 100 * MS, MS))
+
+    @property
+    def degraded(self) -> Degraded:
+        fields = (self.delay_min_us, self.delay_max_us, self.loss, self.duplicate, self.reorder, self.delay_mean_us)
+        return Degraded(*fields)
+
+    async def strike(self, at: Strike) -> None:
+        world, nodes = at.can(Links), self.hit(at)
+        links = [link for link in world.links if link[0] in nodes or link[1] in nodes]
+        at.begin(nodes)
+        before = world.link_counters()
+        world.set_links(at.lay(LINKS, dict.fromkeys(links, LinkState(degraded=(self.degraded,)))))
+        at.injected(self._text(nodes))
+        await at.hold(at.duration_us)
+        world.set_links(at.lift(LINKS))
+        after = world.link_counters()
+        hit = {link: before[link] for link in links}
+        suffered = {field: sums(hit, after, field) for field in ("delayed", "lost", "duplicated", "reordered")}
+        effect = ", ".join(f"{count} {field}" for field, count in suffered.items())
+        at.healed(Effect(any(suffered.values()), f"frames: {effect}"))
+
+    def _text(self, nodes: Sequence[str]) -> str:
+        on_top = f" and {self.delay_mean_us / MS:g} ms more on average" if self.delay_mean_us else ""
+        return (
+            f"{' '.join(nodes)}: delay {self.delay_min_us / MS:g} to {self.delay_max_us / MS:g} ms{on_top}, "
+            f"loss {self.loss:.0%}, duplicate {self.duplicate:.0%}, reorder {self.reorder:.0%}"
+        )
+
+    @classmethod
+    def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:
+        networks = [network for network, _ in faults]
+        parts = [
+            f"{field} up to {most * 100:.0f} %"
+            for field in ("loss", "duplicate", "reorder")
+            if (most := max(getattr(network, field) for network in networks))
+        ]
+        if delay_us := max(network.delay_max_us for network in networks):
+            parts.append(f"delay up to {delay_us / MS:.0f} ms")
+        if mean_us := max(network.delay_mean_us for network in networks):
+            parts.append(f"mean delay up to {mean_us / MS:.0f} ms")
+        yield f"network: {len(networks)}, {', '.join(parts)}"
+
+    def smaller(self) -> Iterator[Self]:
+        for field in ("delay_mean_us", "loss", "duplicate", "reorder"):
+            if getattr(self, field):
+                yield replace(self, **{field: type(getattr(self, field))()})
+        if self.delay_max_us:
+            yield replace(self, delay_min_us=0, delay_max_us=0)
+        yield from super().smaller()
+
+
+# ---- reset -------------------------------------------------------------------------------------------------------
+
+TRAFFIC_POLL_US = 100
+TRAFFIC_PATIENCE_US = 1_000_000
+"""A reset waits this long for frames in flight: without any it would break nothing."""
+
+
+class Reset(OnNodes, frozen=True, tag="reset"):
+    """The connections of all links into and out of `nodes` break at that moment; the fault has no duration.
+
+    Each frame in flight is delivered at once with probability `delivered`, else lost.
+    """
+
+    delivered: float
+
+    about: ClassVar[str] = "All connections of some nodes break at once; what is in flight arrives then, or never"
+    in_live: ClassVar[bool] = False
+
+    def check(self, nodes: Sequence[str]) -> Iterator[str]:
+        yield from super().check(nodes)
+        yield from limits.probability("action.delivered", self.delivered)
+
+    def lasts_us(self, duration_us: int) -> int:
+        return 0
+
+    @classmethod
+    def draw(cls, room: Room) -> Self | None:
+        rng, nodes = room.rng, room.nodes
+        hit = [LEADER] if rng.random() < 0.4 else some(rng, nodes, rng.randint(1, len(nodes)))
+        return cls(hit, rng.choice((0.0, 0.5, 1.0)))
+
+    def drawn_us(self, room: Room) -> int:
+        return 0
+
+    @classmethod
+    def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
+        return built(cls, some_of([*nodes, LEADER, OTHERS], len(nodes)), OneOf((0.0, 0.5, 1.0)))
+
+    async def strike(self, at: Strike) -> None:
+        world, nodes = at.can(Resets), self.hit(at)
+        since_us, arrivals = at.now_us, world.arrivals()
+        arrived, lost = world.reset(at.id, nodes, self.delivered)
+        while not arrived + lost and at.now_us - since_us < TRAFFIC_PATIENCE_US:
+            await at.hold(TRAFFIC_POLL_US)
+            if at.is_over:
+                return
+            arrived, lost = world.reset(at.id, nodes, self.delivered)
+        at.begin(nodes)
+        at.injected(f"reset the connections of {' '.join(nodes)}")
+        passed = world.arrivals() - arrivals
+        excuse = "nothing was sent" if arrived + lost + passed == 0 else ""
+        at.healed(Effect(arrived + lost > 0, f"frames in flight: {arrived} delivered, {lost} lost", excuse))
+
+    @classmethod
+    def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:
+        yield f"reset: {tally(group_of(reset.nodes, nodes) for reset, _ in faults)}"

@@ -1,0 +1,206 @@
+"""Faults that come between nodes: partitions, which drop frames for good, and clogs, which hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from random import Random
+from typing import ClassVar, Self
+
+from raft_chaos.chaos.faults import grudge as grudges
+from raft_chaos.chaos.faults.action import Room, Strength, some, strong, sums
+from raft_chaos.chaos.faults.domain import (
+    Chosen,
+    Domain,
+    Drawn,
+    OneOf,
+    Several,
+    built,
+)
+from raft_chaos.chaos.faults.grudge import SHAPES, Grudge, Shape, cut_links, majority_of, resolve
+from raft_chaos.chaos.faults.links import LINKS, Clogs, Link, Links, LinkState, OnLinks
+from raft_chaos.chaos.faults.names import LEADER, OTHERS, tally
+from raft_chaos.chaos.faults.strike import Effect, Strike
+
+# ---- partition ---------------------------------------------------------------------------------------------------
+
+
+class ShapesStrength(Strength, frozen=True):
+    """The shapes that partitions may have."""
+
+    shapes: tuple[Shape, ...] = ()
+
+
+class Partition(OnLinks, frozen=True, tag="partition"):
+    """Frames are held back along `grudge`, for good. `shape` says what it was drawn as."""
+
+    shape: Shape
+    grudge: Grudge
+
+    about: ClassVar[str] = f"Frames between some nodes are held back, for good: {', '.join(SHAPES)}"
+    odds: ClassVar[float] = 1.0
+    leaves_behind: ClassVar[bool] = True
+
+    @property
+    def denied(self) -> Grudge:
+        return self.grudge
+
+    @classmethod
+    def plain(cls, rng: Random, timeout_us: int) -> ShapesStrength:
+        return ShapesStrength(tuple(some(rng, SHAPES, rng.randint(2, len(SHAPES)))))
+
+    @classmethod
+    def wide(cls, rng: Random, timeout_us: int) -> ShapesStrength:
+        """Cuts of one direction and cuts of both are there independently of each other."""
+        one_way, both_ways = rng.random() < 0.6, rng.random() < 0.7
+        symmetric = [shape for shape in SHAPES if shape != "one_way"]
+        drawn = some(rng, symmetric, rng.randint(1, len(symmetric)))
+        return ShapesStrength((*(drawn if both_ways else ()), *(("one_way",) if one_way else ())))
+
+    @classmethod
+    def often(cls, rng: Random, strength: ShapesStrength) -> int:
+        return rng.choice((1, 2)) if strength.shapes else 0
+
+    @classmethod
+    def draw(cls, room: Room) -> Self | None:
+        if room.most_us < 3 * room.timeout_us:
+            return None  # too short for those who are cut off to notice: some links would carry nothing
+        shape = room.rng.choice(room.strength.shapes)
+        partition = cls(shape, grudges.make(shape, room.nodes, room.rng))
+        return partition if partition.disturbed(len(room.nodes)) <= room.spare else None
+
+    def disturbed(self, count: int) -> int:
+        return 1 if self.shape in ("one", "isolate_leader", "one_way") else count - majority_of(count)
+
+    @classmethod
+    def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
+        first: list[Shape] = ["isolate_leader"]
+        shapes = OneOf([*first, *(shape for shape in SHAPES if shape not in first)])
+        return Chosen(shapes, lambda shape: Drawn(lambda rng: cls(shape, grudges.make(shape, list(nodes), rng))))
+
+    async def strike(self, at: Strike) -> None:
+        world, grudge = at.can(Links), resolve(self.grudge, at.nodes, at.leader)
+        links = cut_links(grudge)
+        at.begin(sorted({node for link in links for node in link}))
+        before = world.link_counters()
+        world.set_links(at.lay(LINKS, dict.fromkeys(links, LinkState(cut=True))))
+        at.injected(f"{self.shape}: " + ", ".join(f"{node} hears not {' '.join(grudge[node])}" for node in grudge))
+        await at.hold(at.duration_us)
+        world.set_links(at.lift(LINKS))
+        after = world.link_counters()
+        at.healed(_cut(grudge, {link: after[link].cut - before[link].cut for link in links}))
+
+    def isolated(self, leader: str | None) -> str | None:
+        return leader if self.shape == "isolate_leader" else None
+
+    def shows(self) -> str | None:
+        return "leader_isolated" if self.shape == "isolate_leader" else None
+
+    @classmethod
+    def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:
+        yield f"partition: {tally(partition.shape for partition, _ in faults)}"
+
+
+def _cut(grudge: Mapping[str, Sequence[str]], held: Mapping[Link, int]) -> Effect:
+    """`held`: how many frames were held back on each link of the grudge. Each direction must show one."""
+    silent = [
+        f"{' '.join(senders)} > {' '.join(receivers)}"
+        for senders, receivers in _directions(grudge)
+        if not any(held[sender, receiver] for sender in senders for receiver in receivers)
+    ]
+    return Effect(
+        not silent, f"{sum(held.values())} frames held back" + (f", none {'; '.join(silent)}" if silent else "")
+    )
+
+
+def _directions(grudge: Mapping[str, Sequence[str]]) -> list[tuple[list[str], list[str]]]:
+    """(senders, receivers) for each direction of a cut: receivers that are denied the same senders form one."""
+    directions: dict[tuple[str, ...], list[str]] = {}
+    for receiver, senders in grudge.items():
+        directions.setdefault(tuple(sorted(senders)), []).append(receiver)
+    return [(list(senders), receivers) for senders, receivers in directions.items()]
+
+
+# ---- clog --------------------------------------------------------------------------------------------------------
+
+
+class ClogStrength(Strength, frozen=True):
+    """How long (µs) a link is clogged at most."""
+
+    clog_us: int = 0
+
+
+class Clog(OnLinks, frozen=True, tag="clog"):
+    """Frames along `grudge` are held, and all released at once when the fault ends (madsim's clogged links)."""
+
+    grudge: Grudge
+
+    about: ClassVar[str] = "Frames on some links are held, and all released at once when the fault ends"
+    in_live: ClassVar[bool] = False
+
+    @property
+    def denied(self) -> Grudge:
+        return self.grudge
+
+    @classmethod
+    def plain(cls, rng: Random, timeout_us: int) -> ClogStrength:
+        return ClogStrength(4 * timeout_us)
+
+    @classmethod
+    def wide(cls, rng: Random, timeout_us: int) -> ClogStrength:
+        return ClogStrength(round(strong(rng, 16 * timeout_us)))
+
+    @classmethod
+    def often(cls, rng: Random, strength: ClogStrength) -> int:
+        return 1 if strength.clog_us else 0
+
+    @classmethod
+    def draw(cls, room: Room) -> Self | None:
+        """One link to or from the leader, as only these always carry something, or all of one node's in some direction.
+
+        A link that is clogged for a whole election hands what the old leader said to a node that has voted for the
+        new one.
+        """
+        rng, nodes = room.rng, room.nodes
+        style = rng.choice(("link", "leader", "one_way", "one"))
+        if style == "link":
+            node = rng.choice(nodes)
+            return cls({node: [LEADER]} if rng.random() < 0.5 else {LEADER: [node]})
+        if style == "leader":
+            return cls({LEADER: [OTHERS]} if rng.random() < 0.5 else {OTHERS: [LEADER]})
+        return cls(grudges.make("one_way" if style == "one_way" else "one", nodes, rng))
+
+    def drawn_us(self, room: Room) -> int:
+        longest_us = min(room.strength.clog_us, room.most_us)
+        return room.rng.randint(min(room.timeout_us // 2, longest_us), longest_us)
+
+    def disturbed(self, count: int) -> int:
+        return 1
+
+    @classmethod
+    def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
+        """Any links at all, one at least."""
+        links = [(receiver, sender) for receiver in nodes for sender in nodes if sender != receiver]
+
+        def of(chosen: list[Link]) -> Clog:
+            held = {node: [sender for receiver, sender in chosen if receiver == node] for node in nodes}
+            return cls({receiver: senders for receiver, senders in held.items() if senders})
+
+        return built(of, Several(OneOf(links), 1, len(links)))
+
+    async def strike(self, at: Strike) -> None:
+        world, grudge = at.can(Clogs), resolve(self.grudge, at.nodes, at.leader)
+        links = cut_links(grudge)
+        at.begin(sorted({node for link in links for node in link}))
+        before = {link: counters for link, counters in world.clog_counters().items() if link in links}
+        world.set_links(at.lay(LINKS, dict.fromkeys(links, LinkState(clogged=True))))
+        at.injected("clog: " + ", ".join(f"{node} waits for {' '.join(grudge[node])}" for node in grudge))
+        await at.hold(at.duration_us)
+        world.set_links(at.lift(LINKS))
+        after = world.clog_counters()
+        held, passed = sums(before, after, "clogged"), sums(before, after, "forwarded")
+        excuse = "nothing was sent" if held + passed == 0 else ""
+        at.healed(Effect(held > 0, f"{held} frames held and let go at once", excuse))
+
+    @classmethod
+    def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:
+        yield f"clog: {len(faults)}, up to {max(lasts_us for _, lasts_us in faults) / 1e6:.1f} s"

@@ -1,0 +1,337 @@
+"""Faults of processes: they are killed and start again, or stand still for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from random import Random
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, get_args, runtime_checkable
+
+import msgspec
+from msgspec.structs import replace
+
+from raft_chaos.chaos.faults import limits
+from raft_chaos.chaos.faults.action import OnNodes, Room, Strength, some, strong
+from raft_chaos.chaos.faults.domain import MS, Domain, OneOf, Several, Whole, built, some_of
+from raft_chaos.chaos.faults.grudge import majority_of
+from raft_chaos.chaos.faults.names import LEADER, OTHERS, VOTER, group_of, tally
+from raft_chaos.chaos.faults.strike import Effect, Layer, Signal, Strike
+
+Failpoint: TypeAlias = Literal[
+    "before_report", "before_send", "mid_send", "before_write", "before_apply", "before_answer", "after_sync"
+]
+"""A point within a node's step: what stands before it in the step is done, what stands after it never happens."""
+FAILPOINTS: tuple[Failpoint, ...] = get_args(Failpoint)
+FAILPOINT_PATIENCE_US = 500_000
+"""A node that does not get to its failpoint in this time is killed where it stands."""
+
+WHOLE_PERMILLE = 1000
+
+
+# ---- kill --------------------------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class Processes(Protocol):
+    """A world whose nodes can be killed and started."""
+
+    def incarnation(self, node: str) -> int: ...
+    async def start(self, node: str) -> bool:
+        """Starts the next incarnation of a node that is down; returns whether it is up now."""
+        ...
+
+    async def kill(self, keep_permille: Mapping[str, int]) -> list[str]:
+        """Kills all these nodes at once; of its unsynced bytes each keeps so many thousandths, where the world can do
+        that. Returns those that were running, now gone."""
+        ...
+
+
+@runtime_checkable
+class Failpoints(Protocol):
+    """A world whose nodes can be stopped at a point within a step."""
+
+    def arm(self, node: str, failpoint: Failpoint, reached: Signal) -> bool:
+        """The first step of the node that gets to the failpoint stops there, and whoever waits for `reached` kills
+        the node at once. Returns whether it runs."""
+        ...
+
+    def disarm(self, node: str) -> None: ...
+
+
+class CrashStrength(Strength, frozen=True):
+    """Of what is killed, a node keeps all unsynced bytes with probability `keep_all`, a part of them with probability
+    `torn`; a kill of one node waits for one of `failpoints` with probability `failpoint`."""
+
+    keep_all: float = 0.0
+    torn: float = 0.0
+    failpoint: float = 0.0
+    failpoints: tuple[Failpoint, ...] = ()
+
+
+class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
+    """SIGKILL to all of `nodes` at once; node i of them starts again `restart_after_us[i]` later.
+
+    Of the unsynced bytes of node i, the first `keep_permille[i]` thousandths reach its disk (rounded down: a record may
+    be torn at any byte); an empty list keeps none. With a `failpoint` a node is not killed at once, but when its next
+    step reaches that point. "leader" may turn out to be a node that is also named by its id: the first mention counts.
+    """
+
+    restart_after_us: list[int]
+    keep_permille: list[int] = msgspec.field(default_factory=list)
+    failpoint: Failpoint | None = None
+
+    about: ClassVar[str] = (
+        "SIGKILL to several nodes at once; each starts again after its time. In virtual time also: how many of its "
+        "unsynced bytes reach the disk, and at which point of a step it dies"
+    )
+    stops_nodes: ClassVar[bool] = True
+    disturbs: ClassVar[bool] = True
+    leaves_behind: ClassVar[bool] = True
+
+    @classmethod
+    def placeholders(cls, *, at_vote: bool) -> list[str]:
+        """Each node has a restart of its own, so nothing may stand for several."""
+        return [LEADER, VOTER] if at_vote else [LEADER]
+
+    def check(self, nodes: Sequence[str]) -> Iterator[str]:
+        yield from super().check(nodes)
+        count = len(self.nodes)
+        if len(self.restart_after_us) != count:
+            yield f"action.restart_after_us: expected {count} numbers, one a node, got {len(self.restart_after_us)}"
+        for value in self.restart_after_us:
+            yield from limits.not_negative("action.restart_after_us", value)
+        if len(self.keep_permille) not in (0, count):
+            yield f"action.keep_permille: expected {count} numbers, one a node, or none, got {len(self.keep_permille)}"
+        for value in self.keep_permille:
+            yield from limits.within("action.keep_permille", value, 0, WHOLE_PERMILLE)
+
+    def lasts_us(self, duration_us: int) -> int:
+        return max(self.restart_after_us)
+
+    # ---- drawn ----
+
+    odds: ClassVar[float] = 1.0
+
+    @classmethod
+    def plain(cls, rng: Random, timeout_us: int) -> CrashStrength:
+        return CrashStrength()
+
+    @classmethod
+    def wide(cls, rng: Random, timeout_us: int) -> CrashStrength:
+        keep_all, torn, failpoint = strong(rng, 0.5), strong(rng, 0.5), strong(rng, 0.8)
+        points = some(rng, FAILPOINTS, rng.randint(1, len(FAILPOINTS)))
+        return CrashStrength(keep_all, torn, failpoint, tuple(points) if failpoint else ())
+
+    @classmethod
+    def often(cls, rng: Random, strength: CrashStrength) -> int:
+        return rng.choice((0, 1, 2, 3))
+
+    @classmethod
+    def draw(cls, room: Room) -> Self | None:
+        """The leader, one node, a minority, or a majority where nothing else happens; half of the restarts at once."""
+        rng, nodes = room.rng, room.nodes
+        style = rng.choices(("leader", "one", "minority", "majority"), weights=(45, 25, 20, 10))[0]
+        if style == "leader" or room.up == [LEADER]:
+            killed = [LEADER]
+        elif style == "majority" and not room.crowded:
+            killed = some(rng, nodes, majority_of(len(nodes)))
+        else:
+            count = rng.randint(1, room.spare) if style == "minority" else 1
+            killed = some(rng, room.up, min(len(room.up), count))
+        return cls(killed, [0 if rng.random() < 0.5 else rng.randint(0, room.most_us) for _ in killed])
+
+    def drawn_us(self, room: Room) -> int:
+        return self.lasts_us(0)
+
+    def detailed(self, rng: Random, strength: CrashStrength) -> Self:
+        """Each node keeps all of its unsynced bytes, a part, or none. Only a node that is killed alone waits for a
+        point: a power loss is one because all nodes go at the same moment."""
+        waits, point = rng.random() < strength.failpoint, rng.random()
+        keep = [_keep_permille(rng, strength) for _ in self.nodes]
+        points = strength.failpoints
+        return replace(
+            self,
+            keep_permille=keep if any(keep) else [],
+            failpoint=points[int(point * len(points))] if waits and len(self.nodes) == 1 else None,
+        )
+
+    def disturbed(self, count: int) -> int:
+        return len(self.nodes)
+
+    @classmethod
+    def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
+        """Of one node at least and all at most. Unsynced bytes are lost unless they are said to be kept."""
+        names = [*nodes, *cls.placeholders(at_vote=at_vote)]
+        one = built(lambda *row: row, OneOf(names), Whole(0, longest_us, MS), Whole(0, WHOLE_PERMILLE))
+        hit = Several(one, 1, len(nodes), key=lambda row: row[0])
+        return built(cls._of_rows, hit, OneOf((False, True)), OneOf((None, *FAILPOINTS)))
+
+    @classmethod
+    def _of_rows(cls, hit: list[tuple[str, int, int]], keeps: bool, failpoint: Failpoint | None) -> Self:
+        names, restarts, permilles = map(list, zip(*hit, strict=True))
+        return cls(names, restarts, permilles if keeps else [], failpoint)
+
+    # ---- in a run ----
+
+    async def strike(self, at: Strike) -> None:
+        processes = at.can(Processes)
+        after_us = self._for_each(self.restart_after_us, at)
+        keep = self._for_each(self.keep_permille or [0] * len(self.nodes), at)
+        nodes = list(after_us)
+        at.begin(nodes)
+        failpoints = at.offered(Failpoints)  # real time has none: there such a kill comes at once
+        if self.failpoint is None or failpoints is None:
+            hit = await processes.kill(keep)
+            before = {node: processes.incarnation(node) for node in hit}
+            at.injected(self._text(nodes), hit)
+            came = await at.together([self._back(at, node, after_us[node], before[node]) for node in hit])
+        else:
+            reached = {node: at.signal() for node in nodes}
+            waiting = [node for node in nodes if failpoints.arm(node, self.failpoint, reached[node])]
+            at.injected(self._text(nodes), waiting)
+            ends = await at.together(
+                [self._at_failpoint(at, node, reached[node], keep[node], after_us[node]) for node in waiting]
+            )
+            hit = [node for node, end in zip(waiting, ends, strict=True) if end is not None]
+            came = [end for end in ends if end is not None]
+        back = [node for node, up in zip(hit, came, strict=True) if up]
+        effect = f"killed {' '.join(hit) or 'nothing'}, new incarnation of {' '.join(back) or 'none'}"
+        at.healed(Effect(bool(hit) and back == hit, effect))
+
+    async def _at_failpoint(
+        self, at: Strike, node: str, reached: Signal, keep_permille: int, after_us: int
+    ) -> bool | None:
+        """Whether it is back; None where there was nothing left to kill."""
+        await at.until(reached, FAILPOINT_PATIENCE_US)
+        at.can(Failpoints).disarm(node)
+        processes = at.can(Processes)
+        if not await processes.kill({node: keep_permille}):
+            return None
+        return await self._back(at, node, after_us, processes.incarnation(node))
+
+    async def _back(self, at: Strike, node: str, after_us: int, before: int) -> bool:
+        """Starts a node that was killed, after its time; returns whether a new incarnation runs."""
+        await at.hold(after_us)
+        processes = at.can(Processes)
+        return await processes.start(node) and processes.incarnation(node) > before
+
+    def _for_each(self, values: Sequence[int], at: Strike) -> dict[str, int]:
+        """The value of each node that it hits, in that order. A node mentioned twice counts where it is mentioned
+        first. Empty where a node that is needed is not known."""
+        hit: dict[str, int] = {}
+        for name, value in zip(self.nodes, values, strict=True):
+            node = {LEADER: at.leader, VOTER: at.voter}.get(name, name)
+            if node is None:
+                return {}
+            hit.setdefault(node, value)
+        return hit
+
+    def shows(self) -> str | None:
+        return "leader_killed"
+
+    # ---- told ----
+
+    def _text(self, nodes: Sequence[str]) -> str:
+        return f"kill {' '.join(nodes)}" + (f", {self.failpoint}" if self.failpoint else "")
+
+    @classmethod
+    def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:
+        kills = [kill for kill, _ in faults]
+        yield f"kill: {tally(group_of(kill.nodes, nodes) for kill in kills)}"
+        if torn := [kill for kill in kills if kill.keep_permille]:
+            yield f"unsynced bytes that survive: after {len(torn)} of {len(kills)} kills"
+        if points := [kill.failpoint for kill in kills if kill.failpoint is not None]:
+            yield f"failpoints: {tally(points)}"
+
+    # ---- made smaller ----
+
+    def smaller(self) -> Iterator[Self]:
+        if self.failpoint is not None:
+            yield replace(self, failpoint=None)
+        if any(self.keep_permille):
+            yield replace(self, keep_permille=[])
+        if len(self.nodes) > 1:
+            for node in self.nodes:
+                if (fewer := self.without([node])) is not None:
+                    yield fewer
+        if any(self.restart_after_us):
+            yield replace(self, restart_after_us=[0 for _ in self.nodes])
+            yield replace(self, restart_after_us=[_halved(after_us) for after_us in self.restart_after_us])
+
+    def without(self, gone: Sequence[str]) -> Self | None:
+        left = [place for place, name in enumerate(self.nodes) if name not in gone]
+        if not left:
+            return None
+
+        def kept(values: list[Any]) -> list[Any]:
+            return [values[place] for place in left] if values else []
+
+        return type(self)(kept(self.nodes), kept(self.restart_after_us), kept(self.keep_permille), self.failpoint)
+
+
+def _keep_permille(rng: Random, strength: CrashStrength) -> int:
+    style, part = rng.random(), rng.randint(1, WHOLE_PERMILLE - 1)
+    if style < strength.torn:
+        return part
+    return WHOLE_PERMILLE if style < strength.torn + strength.keep_all else 0
+
+
+def _halved(us: int) -> int:
+    """Half of it, in whole milliseconds where that leaves anything."""
+    half = us // 2
+    return half - half % MS if half >= MS else half
+
+
+# ---- pause -------------------------------------------------------------------------------------------------------
+
+PAUSED: Layer[bool] = Layer("paused", any)
+
+
+@runtime_checkable
+class Pauses(Protocol):
+    """A world whose nodes can be stopped where they stand."""
+
+    async def pause(self, node: str, on: bool) -> None:
+        """Stops a node that runs, or lets one that is stopped go on. A node that starts anew is not stopped."""
+        ...
+
+    def is_paused(self, node: str) -> bool: ...
+
+
+class Pause(OnNodes, frozen=True, tag="pause"):
+    """SIGSTOP to `nodes`, SIGCONT when the last fault that pauses them ends."""
+
+    about: ClassVar[str] = "SIGSTOP to some nodes, SIGCONT when the fault ends"
+    stops_nodes: ClassVar[bool] = True
+    disturbs: ClassVar[bool] = True
+    leaves_behind: ClassVar[bool] = True
+
+    @classmethod
+    def often(cls, rng: Random, strength: Strength) -> int:
+        return rng.choice((0, 1, 2))
+
+    @classmethod
+    def draw(cls, room: Room) -> Self | None:
+        return cls([LEADER if room.rng.random() < 0.5 else room.rng.choice(room.up)])
+
+    def disturbed(self, count: int) -> int:
+        return len(self.nodes)
+
+    @classmethod
+    def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
+        return built(cls, some_of([*nodes, LEADER, OTHERS], len(nodes)))
+
+    async def strike(self, at: Strike) -> None:
+        world, nodes = at.can(Pauses), self.hit(at)
+        at.begin(nodes)
+        for node, on in at.lay(PAUSED, dict.fromkeys(nodes, True)).items():
+            await world.pause(node, on)
+        stopped = [node for node in nodes if world.is_paused(node)]
+        at.injected(f"pause {' '.join(nodes)}")
+        await at.hold(at.duration_us)
+        for node, on in at.lift(PAUSED).items():
+            await world.pause(node, on)
+        at.healed(Effect(stopped == nodes, f"seen stopped: {' '.join(stopped) or 'none'}"))
+
+    @classmethod
+    def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:
+        yield f"pause: {tally(group_of(pause.nodes, nodes) for pause, _ in faults)}"

@@ -1,0 +1,60 @@
+"""What faults can do in real time: kill, pause, slow syncs, and cut or degrade links (`chaos.faults`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from raft_chaos.chaos.faults.disk import RangeUs, Syncs
+from raft_chaos.chaos.faults.links import Link, LinkState
+from raft_chaos.chaos.run.live.cluster import LiveCluster
+from raft_chaos.chaos.run.live.network.frame_proxy import LinkCounters, ProxyClient
+from raft_chaos.chaos.run.live.network.rules import rule_of
+
+
+class LiveWorld:
+    """Real processes and the proxy between them, as faults see them."""
+
+    def __init__(self, cluster: LiveCluster, proxy: ProxyClient) -> None:
+        self._cluster = cluster
+        self._proxy = proxy
+        self.links: Sequence[Link] = sorted(proxy.addresses())
+        self._states: dict[Link, LinkState] = {}
+
+    # ---- processes ------------------------------------------------------------------------------------------------
+
+    def is_up(self, node: str) -> bool:
+        return self._cluster.state(node) == "up"
+
+    def incarnation(self, node: str) -> int:
+        return self._cluster.incarnation(node)
+
+    async def start(self, node: str) -> bool:
+        return await self._cluster.start(node)
+
+    async def kill(self, keep_permille: Mapping[str, int]) -> list[str]:
+        """Unsynced bytes are always lost: a node that is killed cannot be told what to keep."""
+        return await self._cluster.kill(list(keep_permille))
+
+    async def pause(self, node: str, on: bool) -> None:
+        await (self._cluster.pause(node) if on else self._cluster.resume(node))
+
+    def is_paused(self, node: str) -> bool:
+        return self._cluster.state(node) == "paused"
+
+    # ---- disks ----------------------------------------------------------------------------------------------------
+
+    async def slow_sync(self, node: str, longer: RangeUs) -> None:
+        await self._cluster.slow_sync(node, longer)
+
+    async def syncs(self, node: str) -> Syncs:
+        return Syncs(await self._cluster.slowed_syncs(node), writes=None)
+
+    # ---- links ----------------------------------------------------------------------------------------------------
+
+    def set_links(self, states: Mapping[Link, LinkState]) -> None:
+        self._states.update(states)
+        rules = {link: rule_of(state) for link, state in self._states.items() if state != LinkState()}
+        self._proxy.set_rules(rules)
+
+    def link_counters(self) -> Mapping[Link, LinkCounters]:
+        return self._proxy.counters()

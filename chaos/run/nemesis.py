@@ -1,0 +1,203 @@
+"""The nemesis: carries out a schedule's faults in any world, heals each, and sees what came of it.
+
+Each fault is a task of its own. It waits for its moment (a time, or so long after an anchor) and for a leader where it
+needs one; then its kind strikes (`chaos.faults`). When the safety phase ends, what is in force is healed, and what
+still waits never fires.
+
+Faults may overlap. What several of them make of one node or link together is decided here and nowhere else, from the
+set of faults in force (`_InForce`): a fault that sets in or ends changes only that in which the whole set differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from raft_chaos.chaos.faults.strike import Effect, Layer, NotPossibleError
+from raft_chaos.chaos.run.cluster_view import ClusterView
+from raft_chaos.chaos.run.fault_log import FaultLog, Span
+from raft_chaos.chaos.run.tasks import Signal, Task, Tasks
+from raft_chaos.chaos.schedule.data import AnchorEvent, Fault
+
+LEADER_POLL_US = 10_000
+
+Capability = TypeVar("Capability")
+Subject = TypeVar("Subject")
+Value = TypeVar("Value")
+Result = TypeVar("Result")
+
+
+class World(Protocol):
+    """What the nemesis itself asks of a world. What the kinds of faults ask are capabilities of their own."""
+
+    def is_up(self, node: str) -> bool:
+        """Whether it runs, and is not paused."""
+        ...
+
+
+class Nemesis:
+    """Runs the faults of one schedule on a world."""
+
+    def __init__(self, *, world: World, view: ClusterView, log: FaultLog, nodes: list[str], tasks: Tasks) -> None:
+        self.log = log
+        self.world = world
+        self.nodes = nodes
+        self.tasks = tasks
+        self.in_force = _InForce()
+        self.ending = tasks.signal()
+        self._view = view
+        self._waiting: dict[str, Task] = {}
+        self._striking: dict[str, Task] = {}
+        self._anchors: dict[tuple[AnchorEvent, int], Signal] = {}
+        self._reporters: dict[tuple[AnchorEvent, int], str] = {}
+
+    def start(self, faults: Sequence[Fault]) -> None:
+        """The safety phase begins. Anchors that have been passed by now count as passed at this moment."""
+        for fault in faults:
+            when = fault.when
+            if when.on is not None and (reporter := self._view.seen[when.on].get(when.nth)) is not None:
+                self._reporters[when.on, when.nth] = reporter
+            self._spawn(fault)
+
+    def happened(self, event: AnchorEvent, number: int, reporter: str) -> None:
+        """An anchor event; whoever waits for this one goes on from here."""
+        if (passed := self._anchors.pop((event, number), None)) is not None:
+            self._reporters[event, number] = reporter
+            passed.set()
+
+    async def end(self) -> None:
+        """The safety phase is over: heals all, and starts no more. Returns once all is healed."""
+        for task in self._waiting.values():
+            task.cancel()
+        self._waiting.clear()
+        self.ending.set()
+        for task in list(self._striking.values()):
+            await task.ended()
+
+    def leader(self) -> str | None:
+        """The leader, if there is one that runs and reaches others.
+
+        One that is paused or cut off already leads nobody; the next fault on "the leader" is meant for its successor.
+        """
+        leader = self._view.leader
+        if leader is None or not self.world.is_up(leader) or self.log.isolates(leader):
+            return None
+        return leader
+
+    # ---- one fault ------------------------------------------------------------------------------------------------
+
+    def _spawn(self, fault: Fault) -> None:
+        started = self.tasks.signal()
+
+        async def one() -> None:
+            await self.tasks.first(started)
+            voter = await self._moment(fault)
+            self._striking[fault.id] = self._waiting.pop(fault.id)
+            await fault.action.strike(_Strike(self, fault, self.leader(), voter))
+            del self._striking[fault.id]
+
+        # It may go on at once, and must find itself among those that wait.
+        self._waiting[fault.id] = self.tasks.spawn(one(), fault.id)
+        started.set()
+
+    async def _moment(self, fault: Fault) -> str | None:
+        """Waits until the fault is to fire; returns the voter, if it is a vote that it waited for."""
+        when, tasks = fault.when, self.tasks
+        voter = None
+        if when.on is None:
+            await tasks.sleep_until(when.at_us or 0)
+        else:
+            anchor = (when.on, when.nth)
+            if anchor not in self._reporters:
+                await tasks.first(self._anchors.setdefault(anchor, tasks.signal()))
+            voter = self._reporters[anchor] if when.on == "vote_granted" else None
+            await tasks.sleep_until(tasks.now_us + when.after_us)
+        while fault.action.must_wait(self.nodes, self.leader()):
+            await tasks.sleep_until(tasks.now_us + LEADER_POLL_US)
+        return voter
+
+
+class _Strike:
+    """See `chaos.faults.strike.Strike`."""
+
+    def __init__(self, nemesis: Nemesis, fault: Fault, leader: str | None, voter: str | None) -> None:
+        self.id = fault.id
+        self.duration_us = fault.duration_us
+        self.nodes = nemesis.nodes
+        self.leader = leader
+        self.voter = voter
+        self._nemesis = nemesis
+        self._fault = fault
+        self._span: Span | None = None
+
+    @property
+    def now_us(self) -> int:
+        return self._nemesis.tasks.now_us
+
+    @property
+    def is_over(self) -> bool:
+        return self._nemesis.ending.is_set
+
+    def can(self, capability: type[Capability]) -> Capability:
+        offered = self.offered(capability)
+        if offered is None:
+            raise NotPossibleError(f"fault {self.id}: this world's nodes cannot suffer a {self._fault.action.kind()}")
+        return offered
+
+    def offered(self, capability: type[Capability]) -> Capability | None:
+        world: object = self._nemesis.world
+        return world if isinstance(world, capability) else None
+
+    def lay(self, layer: Layer[Value], values: Mapping[Subject, Value]) -> dict[Subject, Value]:
+        return self._nemesis.in_force.change(layer, self.id, values)
+
+    def lift(self, layer: Layer[Value]) -> dict[Any, Value]:
+        return self._nemesis.in_force.change(layer, self.id, {})
+
+    def merged(self, layer: Layer[Value], subject: Any) -> Value:
+        return self._nemesis.in_force.merged(layer, subject)
+
+    def begin(self, nodes: Sequence[str]) -> None:
+        self._span = self._nemesis.log.begin(self._fault, nodes, self.leader)
+
+    def injected(self, detail: str, targets: Sequence[str] | None = None) -> None:
+        assert self._span is not None
+        self._nemesis.log.injected(self._span, detail, targets)
+
+    def healed(self, effect: Effect) -> None:
+        assert self._span is not None
+        self._nemesis.log.healed(self._span, effect)
+
+    async def hold(self, for_us: int) -> None:
+        await self._nemesis.tasks.first(self._nemesis.ending, within_us=for_us)
+
+    def signal(self) -> Signal:
+        return self._nemesis.tasks.signal()
+
+    async def until(self, signal: Any, within_us: int) -> None:
+        await self._nemesis.tasks.first(signal, self._nemesis.ending, within_us=within_us)
+
+    async def together(self, coroutines: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
+        return await self._nemesis.tasks.together(coroutines)
+
+
+class _InForce:
+    """The faults in force on each node and link, layer by layer, in the order in which they set in."""
+
+    def __init__(self) -> None:
+        self._layers: dict[Layer[Any], dict[str, Mapping[Any, Any]]] = {}
+
+    def change(self, layer: Layer[Value], fault: str, values: Mapping[Subject, Value]) -> dict[Subject, Value]:
+        """The fault puts these values on its subjects, and on no others any more; returns the merged values that this
+        changes."""
+        faults = self._layers.setdefault(layer, {})
+        touched = dict.fromkeys([*faults.get(fault, {}), *values])
+        before = {subject: self.merged(layer, subject) for subject in touched}
+        faults.pop(fault, None)
+        if values:
+            faults[fault] = values
+        after = {subject: self.merged(layer, subject) for subject in touched}
+        return {subject: value for subject, value in after.items() if value != before[subject]}
+
+    def merged(self, layer: Layer[Value], subject: Any) -> Value:
+        return layer.merged([values[subject] for values in self._layers[layer].values() if subject in values])

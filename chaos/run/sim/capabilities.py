@@ -1,0 +1,82 @@
+"""What faults can do in virtual time: every capability that there is (`chaos.faults`), on a virtual cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from raft_chaos.chaos.faults.disk import RangeUs, Syncs
+from raft_chaos.chaos.faults.links import Link, LinkState
+from raft_chaos.chaos.faults.process import Failpoint
+from raft_chaos.chaos.faults.strike import Signal
+from raft_chaos.chaos.run.sim.cluster import VirtualCluster
+from raft_chaos.chaos.run.sim.network import Counters
+
+
+class VirtualWorld:
+    """A virtual cluster, as faults see it."""
+
+    def __init__(self, cluster: VirtualCluster) -> None:
+        self._cluster = cluster
+        self._network = cluster.network
+
+    # ---- processes ------------------------------------------------------------------------------------------------
+
+    def is_up(self, node: str) -> bool:
+        return self._cluster.state(node) == "up"
+
+    def incarnation(self, node: str) -> int:
+        return self._cluster.incarnation(node)
+
+    async def start(self, node: str) -> bool:
+        return self._cluster.start(node)
+
+    async def kill(self, keep_permille: Mapping[str, int]) -> list[str]:
+        return [node for node, permille in keep_permille.items() if self._cluster.kill(node, permille)]
+
+    def arm(self, node: str, failpoint: Failpoint, reached: Signal) -> bool:
+        return self._cluster.arm(node, failpoint, reached.set)
+
+    def disarm(self, node: str) -> None:
+        self._cluster.disarm(node)
+
+    async def pause(self, node: str, on: bool) -> None:
+        if on:
+            self._cluster.pause(node)
+        else:
+            self._cluster.resume(node)
+
+    def is_paused(self, node: str) -> bool:
+        return self._cluster.state(node) == "paused"
+
+    # ---- disks and clocks -----------------------------------------------------------------------------------------
+
+    async def slow_sync(self, node: str, longer: RangeUs) -> None:
+        self._cluster.slow_sync(node, *longer)
+
+    async def syncs(self, node: str) -> Syncs:
+        writes, slowed = self._cluster.syncs(node)
+        return Syncs(slowed, writes)
+
+    def skew(self, node: str, rate_ppm: int, jump_us: int) -> None:
+        self._cluster.change_clock(node, rate_ppm, jump_us)
+
+    # ---- links ----------------------------------------------------------------------------------------------------
+
+    @property
+    def links(self) -> Sequence[Link]:
+        return list(self._network.links)
+
+    def set_links(self, states: Mapping[Link, LinkState]) -> None:
+        self._network.set_links(states)
+
+    def link_counters(self) -> Mapping[Link, Counters]:
+        return self._network.counters()
+
+    def clog_counters(self) -> Mapping[Link, Counters]:
+        return self._network.counters()
+
+    def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> tuple[int, int]:
+        return self._network.reset(fault, nodes, delivered)
+
+    def arrivals(self) -> int:
+        return self._network.arrivals

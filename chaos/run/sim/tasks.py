@@ -1,0 +1,122 @@
+"""Tasks in virtual time: coroutines that wait for the scheduler, or for each other, and for nothing real.
+
+A task goes on in the very step that lets it: inside the scheduler's action that wakes it, or inside the call that sets
+a signal. So the order of everything is the scheduler's order, and one run is one order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from raft_chaos.chaos.run.sim.scheduler import Scheduler
+
+Result = TypeVar("Result")
+Subscribe: TypeAlias = Callable[[Callable[[], None]], None]
+"""Registers what goes on once the time has come."""
+
+
+class _Wait:
+    """What a coroutine awaits; the task that runs it subscribes."""
+
+    __slots__ = ("_subscribe",)
+
+    def __init__(self, subscribe: Subscribe) -> None:
+        self._subscribe = subscribe
+
+    def __await__(self) -> Generator[Subscribe, None, None]:
+        yield self._subscribe
+
+
+class VirtualSignal:
+    """See `Signal`. Whoever waits goes on within `set`, in the order in which they began to wait."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self.waiting: dict[object, Callable[[], None]] = {}
+
+    def set(self) -> None:
+        self.is_set = True
+        while self.waiting:
+            self.waiting.pop(next(iter(self.waiting)))()
+
+
+class VirtualTask(Generic[Result]):
+    """One coroutine under way. It begins at once."""
+
+    result: Result
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Result]) -> None:
+        self.done = False
+        self._coroutine = coroutine
+        self._then: list[Callable[[], None]] = []
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self.done:
+            return  # cancelled while it waited
+        try:
+            subscribe = self._coroutine.send(None)
+        except StopIteration as end:
+            self.result, self.done = end.value, True
+            for go_on in self._then:
+                go_on()
+        else:
+            subscribe(self._go_on)
+
+    def cancel(self) -> None:
+        if not self.done:
+            self.done = True
+            self._coroutine.close()
+
+    async def ended(self) -> None:
+        if not self.done:
+            await _Wait(self._then.append)
+
+
+class VirtualTasks:
+    """See `Tasks`."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+
+    @property
+    def now_us(self) -> int:
+        return self._scheduler.now_us
+
+    async def sleep_until(self, at_us: int) -> None:
+        await _Wait(lambda go_on: self._scheduler.at(at_us, lambda _: go_on()))
+
+    def signal(self) -> VirtualSignal:
+        return VirtualSignal()
+
+    async def first(self, *signals: VirtualSignal, within_us: int | None = None) -> None:
+        if any(signal.is_set for signal in signals):
+            return
+
+        def subscribe(go_on: Callable[[], None]) -> None:
+            me = object()
+
+            def once(_: object = None) -> None:
+                if not over:
+                    over.append(True)
+                    for signal in signals:
+                        signal.waiting.pop(me, None)
+                    go_on()
+
+            over: list[bool] = []
+            for signal in signals:
+                signal.waiting[me] = once
+            if within_us is not None:
+                self._scheduler.after(within_us, once)
+
+        await _Wait(subscribe)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> VirtualTask[None]:
+        return VirtualTask(coroutine)
+
+    async def together(self, coroutines: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
+        tasks = [VirtualTask(coroutine) for coroutine in coroutines]
+        for task in tasks:
+            await task.ended()
+        return [task.result for task in tasks]
