@@ -1,10 +1,6 @@
 """One live run: real processes, from an empty directory to a verdict.
 
-    warmup      nodes up, a first leader, clients at work; no faults
-    safety      the schedule's faults, while every reported event is judged
-    liveness    all is healed; each node that was hit owes catching up, and the cluster a new commit
-    end         every key is read once more, the nodes are killed, what they wrote last is read and judged
-
+Its phases are gone through in real time; then the nodes are killed, and what they wrote last is read and judged.
 Whatever ends a run (its end, a violation with `fail_fast`, a signal, an error of the harness), the nodes are killed and
 the directory holds everything that happened so far.
 """
@@ -18,26 +14,28 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import count
 
 import aiohttp
 
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST
 from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.run.clients import Client
 from raft_chaos.chaos.run.fault_log import FaultLog
 from raft_chaos.chaos.run.live.capabilities import LiveWorld
-from raft_chaos.chaos.run.live.clients import Client, HistoryFile
 from raft_chaos.chaos.run.live.cluster import LiveCluster
+from raft_chaos.chaos.run.live.door import HttpDoor
+from raft_chaos.chaos.run.live.history import HistoryFile
 from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient, ProxyError, proxy_main
 from raft_chaos.chaos.run.live.status import poll_status
 from raft_chaos.chaos.run.live.tasks import LiveTasks
 from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.run.nemesis import Nemesis
-from raft_chaos.chaos.schedule.data import AnchorEvent, Operation, Schedule
+from raft_chaos.chaos.run.phases import Bound, Phases
+from raft_chaos.chaos.schedule.data import AnchorEvent, Schedule
 from raft_chaos.chaos.schedule.file import save
 from raft_chaos.chaos.targets.protocol import Target
-from raft_chaos.invariants.events import HARNESS, HarnessEvent, Phase, PhaseStarted, RunEnded, encode
+from raft_chaos.invariants.events import HARNESS, HarnessEvent, RunEnded, encode
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import Violation
@@ -126,14 +124,18 @@ class _LiveRun:
     watch: Watch
 
     epoch_us: int = field(default_factory=monotonic_us)
-    phase: str = "start"
     zero_us: int = 0
     nemesis: Nemesis | None = None
+    phases: Phases | None = None
     violations: list[Violation] = field(default_factory=list)
     max_late_us: int = 0
 
     def now_us(self) -> int:
         return monotonic_us() - self.epoch_us
+
+    @property
+    def phase(self) -> str:
+        return self.phases.phase if self.phases is not None else "start"
 
     async def run(self) -> RunInfo:
         header = self.schedule.header
@@ -161,7 +163,7 @@ class _LiveRun:
         reason = "the harness failed"
         started = time.monotonic()
         try:
-            reason = await self._until_signalled(self._phases())
+            reason = await self._until_signalled(self._run_phases())
         finally:
             # Also after an error of the harness: what happened is evidence.
             self.report(RunEnded(node=HARNESS, inc=1, t_us=self.now_us(), reason=reason, max_late_us=self.max_late_us))
@@ -210,122 +212,77 @@ class _LiveRun:
             with suppress(asyncio.CancelledError):
                 await watching
 
-    async def _phases(self) -> None:
+    async def _run_phases(self) -> None:
         header = self.schedule.header
-        await asyncio.gather(*(self.cluster.start(node) for node in header.nodes))
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
-            background = [group.create_task(self.watcher.run()), group.create_task(self._sample())]
+            self.session = session
+            self.tasks = LiveTasks(group, lambda: self.now_us() - self.zero_us)
+            self.nemesis = Nemesis(
+                world=LiveWorld(self.cluster, self.proxy),
+                view=self.watcher.view,
+                log=FaultLog(header.nodes, self.now_us, self.report),
+                nodes=header.nodes,
+                tasks=self.tasks,
+            )
+            self.phases = Phases(
+                self.schedule,
+                world=self,
+                tasks=self.tasks,
+                nemesis=self.nemesis,
+                view=self.watcher.view,
+                bound=Bound(stalled_us=RECOVERY_BOUND_US),
+                recovery_owed=self.target.reports_events,
+            )
+            background = [group.create_task(one) for one in (self.watcher.run(), self._sample(), self._sentinel())]
             if not self.target.reports_events:
                 background.append(group.create_task(poll_status(session, self.cluster, self.watcher, header.nodes)))
-            self._enter("warmup")
-            self.zero_us = self.now_us()
-            clients = [self._client(session, name, place) for place, name in enumerate(header.clients)]
-            until_us = header.safety_until_us + header.liveness_for_us
-            working = [group.create_task(c.run(self._operations_of(c.name), self.zero_us, until_us)) for c in clients]
-            await self._safety_phase(group)
-            final = self._client(session, "final", len(header.clients))
-            await self._liveness_phase(working, final)
-            await self._final_reads(final)
+            await self.phases.run()
             for task in background:
                 task.cancel()
 
-    async def _safety_phase(self, group: asyncio.TaskGroup) -> None:
-        header = self.schedule.header
-        self.log = FaultLog(header.nodes, self.now_us, self.report)
-        self.nemesis = Nemesis(
-            world=LiveWorld(self.cluster, self.proxy),
-            view=self.watcher.view,
-            log=self.log,
-            nodes=header.nodes,
-            tasks=LiveTasks(group, lambda: self.now_us() - self.zero_us),
+    # ---- what the phases ask for ----------------------------------------------------------------------------------
+
+    async def start(self, node: str) -> bool:
+        return await self.cluster.start(node)
+
+    def began(self) -> None:
+        self.zero_us = self.now_us()
+
+    def refresh(self) -> None:
+        self.watcher.read()
+
+    def client(self, name: str, place: int) -> Client:
+        nodes = self.schedule.header.nodes
+        door = HttpDoor(
+            self.session,
+            lambda: [url for node in nodes if (url := self.cluster.url(node))],
+            knows_repeats=self.target.knows_repeated_commands,
         )
-        await self._sleep_until(header.safety_from_us)
-        self._enter("safety")
-        self.nemesis.start(self.schedule.faults)
-        await self._sleep_until(header.safety_until_us)
-        await self.nemesis.end()
+        return Client(
+            name=name,
+            place=place,
+            clients=len(self.schedule.header.clients) + 1,
+            door=door,
+            history=self.history,
+            tasks=self.tasks,
+            now_us=self.now_us,
+        )
 
     def _happened(self, event: AnchorEvent, number: int, reporter: str) -> None:
         if self.nemesis is not None:
             self.nemesis.happened(event, number, reporter)
 
-    async def _liveness_phase(self, working: list[asyncio.Task[None]], final: Client) -> None:
-        """All is healed: wait for the clients, and until all have caught up or nothing has moved for the bound."""
-        header, watcher = self.schedule.header, self.watcher
-        watcher.read()
-        target, began_us = watcher.view.highest_commit, self.now_us()
-        owed = self.log.touched
-        self._enter("liveness", target, owed)
-        sentinel, probes = asyncio.ensure_future(self._sentinel()), count()
-        try:
-            await asyncio.gather(*working)
-            while self.target.reports_events and not self._recovered(target, owed):
-                applied_us = [view.applied_at_us for view in watcher.nodes.values()]
-                moved_us = max(began_us, watcher.view.new_commit_at_us, *applied_us)
-                if self.now_us() - max(moved_us, began_us) > RECOVERY_BOUND_US + RECOVERY_BOUND_US // 10:
-                    return
-                if self.now_us() - began_us > 3 * RECOVERY_BOUND_US + 10 * header.liveness_for_us:
-                    return
-                if watcher.view.highest_commit <= target:
-                    # The workload may be over by now, and a cluster that is asked for nothing has nothing to commit.
-                    probe = Operation(id=f"probe/{next(probes)}", client="final", at_us=0, f="get", key="probe")
-                    await final.perform(probe)
-                await asyncio.sleep(WATCH_S)
-        finally:
-            sentinel.cancel()
-
-    def _recovered(self, target: int, owed: list[str]) -> bool:
-        views = self.watcher.nodes
-        return self.watcher.view.highest_commit > target and all(views[node].applied_index >= target for node in owed)
-
-    async def _final_reads(self, client: Client) -> None:
-        """Every key once more: what was acknowledged must still be there."""
-        keys = sorted({operation.key for operation in self.schedule.operations})
-        for number, key in enumerate(keys):
-            await client.perform(Operation(id=f"final/{number}", client="final", at_us=0, f="get", key=key), final=True)
-
     # ---- helpers --------------------------------------------------------------------------------------------------
 
-    def _client(self, session: aiohttp.ClientSession, name: str, place: int) -> Client:
-        nodes = self.schedule.header.nodes
-        return Client(
-            name=name,
-            place=place,
-            clients=len(self.schedule.header.clients) + 1,
-            session=session,
-            urls=lambda: [url for node in nodes if (url := self.cluster.url(node))],
-            history=self.history,
-            now_us=self.now_us,
-            repeats=self.target.knows_repeated_commands,
-        )
-
-    def _operations_of(self, client: str) -> list[Operation]:
-        return [operation for operation in self.schedule.operations if operation.client == client]
-
-    def _enter(self, phase: Phase, commit_target: int = 0, owed: list[str] | None = None) -> None:
-        self.phase = phase
-        self.report(
-            PhaseStarted(
-                node=HARNESS,
-                inc=1,
-                t_us=self.now_us(),
-                phase=phase,
-                commit_target=commit_target,
-                owed=tuple(owed or ()),
-                bound_us=RECOVERY_BOUND_US if phase == "liveness" else 0,
-            )
-        )
-
-    async def _sleep_until(self, at_us: int) -> None:
-        await asyncio.sleep(max(0, self.zero_us + at_us - self.now_us()) / 1e6)
-
     async def _sentinel(self) -> None:
-        """Measures how late the harness itself is: only a punctual one may say that a node was slow."""
+        """Measures how late the harness itself is while recovery is owed: only a punctual one may say that a node was
+        slow."""
         while True:
             due_us = self.now_us() + round(SENTINEL_S * 1e6)
             await asyncio.sleep(SENTINEL_S)
-            self.max_late_us = max(self.max_late_us, self.now_us() - due_us)
+            if self.phase == "liveness":
+                self.max_late_us = max(self.max_late_us, self.now_us() - due_us)
 
     async def _sample(self) -> None:
         while True:

@@ -53,6 +53,9 @@ class LiveTasks:
     async def sleep_until(self, at_us: int) -> None:
         await asyncio.sleep(max(0, at_us - self._now_us()) / 1e6)
 
+    async def pass_until(self, at_us: int) -> None:
+        await self.sleep_until(at_us)
+
     def signal(self) -> LiveSignal:
         return LiveSignal()
 

@@ -1,17 +1,11 @@
-"""One run in virtual time, from an empty cluster to a verdict.
+"""One run in virtual time, from an empty cluster to a verdict: its parts put together, and its phases gone through.
 
-    warmup      nodes up, a first leader, clients at work; no faults
-    safety      the schedule's faults, while every event is judged
-    liveness    all is healed; within an exact time a new commit is owed, and by each node that was hit, catching up
-    end         every key is read once more, and everything is judged
-
-The phases are the live run's. Which driver runs the nodes decides the world, and nothing else in here knows it.
+Which driver runs the nodes decides the world, and nothing else in here knows it.
 """
 
 from __future__ import annotations
 
 import time
-from itertools import count
 
 import msgspec
 
@@ -19,19 +13,21 @@ from raft_chaos.chaos.judgement.analysis import Analysis, Stats, conclude
 from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST
 from raft_chaos.chaos.run.client_records import History
+from raft_chaos.chaos.run.clients import Client
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.fault_log import FaultLog
 from raft_chaos.chaos.run.nemesis import Nemesis
 from raft_chaos.chaos.run.nodes.driver import Driver
+from raft_chaos.chaos.run.phases import WATCH_US, Bound, Phases
 from raft_chaos.chaos.run.sim.capabilities import VirtualWorld
-from raft_chaos.chaos.run.sim.clients import Requests, VirtualClient
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
+from raft_chaos.chaos.run.sim.door import Requests, VirtualDoor
 from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
 from raft_chaos.chaos.run.sim.tasks import VirtualTasks
 from raft_chaos.chaos.run.sim.trace import Trace
-from raft_chaos.chaos.schedule.data import AnchorEvent, Operation, Schedule
-from raft_chaos.invariants.events import HARNESS, Phase, PhaseStarted, RunEnded
+from raft_chaos.chaos.schedule.data import AnchorEvent, Schedule
+from raft_chaos.invariants.events import HARNESS, HarnessEvent, RunEnded
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.raft.state.timing import Timing
 
@@ -41,7 +37,7 @@ RECOVERY_TIMEOUTS = 40
 An election fails where two candidates meet within a round trip, which takes a small part of the range that timeouts are
 drawn from; that this happens tens of times in a row is beyond any number of seeds.
 """
-WATCH_US = 20_000
+FOREVER_US = 1 << 62
 
 
 class Simulated(msgspec.Struct, frozen=True):
@@ -97,16 +93,22 @@ class VirtualRun:
         self.nemesis = Nemesis(
             world=VirtualWorld(self.cluster), view=self.view, log=self.log, nodes=header.nodes, tasks=self.tasks
         )
-        self._within_us = RECOVERY_TIMEOUTS * timing.election_timeout_max_us
+        self._phases = Phases(
+            schedule,
+            world=self,
+            tasks=self.tasks,
+            nemesis=self.nemesis,
+            view=self.view,
+            bound=Bound(within_us=RECOVERY_TIMEOUTS * timing.election_timeout_max_us),
+        )
         self._watched = fail_fast or until is not None
         self._until = until
-        self._working = 0
-        self._probes = count()
 
     def go(self) -> Simulated:
         """Raises DriverError if the harness itself fails; what was recorded by then stays."""
         began = time.monotonic()
-        reason = self._phases()
+        self.tasks.spawn(self._whole(), "the run")
+        reason = self._until_over() or COMPLETED
         now_us = self.scheduler.now_us
         self.trace.harness(RunEnded(node=HARNESS, inc=1, t_us=now_us, reason=reason))
         digest = self.trace.digest()
@@ -120,112 +122,50 @@ class VirtualRun:
         )
         return Simulated(analysis, digest)
 
-    # ---- the phases -----------------------------------------------------------------------------------------------
+    async def _whole(self) -> None:
+        await self._phases.run()
+        self.scheduler.stop()
 
-    def _phases(self) -> str:
-        """Runs them; returns the reason for which the run ended."""
-        header = self.schedule.header
-        for node in header.nodes:
-            self.cluster.start(node)
-        self._enter("warmup")
-        until_us = header.safety_until_us + header.liveness_for_us
-        for place, name in enumerate(header.clients):
-            self._working += 1
-            mine = [operation for operation in self.schedule.operations if operation.client == name]
-            self._client(name, place).run(mine, until_us, self._client_done)
-        final = self._client("final", len(header.clients))
-
-        if found := self._run_until(header.safety_from_us):
-            return found
-        self._enter("safety")
-        self.nemesis.start(self.schedule.faults)
-        if found := self._run_until(header.safety_until_us):
-            return found
-        self.tasks.spawn(self.nemesis.end(), "the end of the safety phase")
-        return self._liveness(until_us, final) or self._final_reads(final) or COMPLETED
-
-    def _liveness(self, until_us: int, final: VirtualClient) -> str:
-        """All is healed: until nothing is owed any more, or until its time is up, to the microsecond."""
-        target, owed = self.view.highest_commit, self.log.touched
-        ends_us = self.scheduler.now_us + self._within_us
-        self._enter("liveness", target, owed)
-        found = self._run_until(min(until_us, ends_us))
-        while not found and not self._recovered(target, owed) and self.scheduler.now_us < ends_us:
-            if not self._working and self.view.highest_commit <= target:
-                # The workload is over, and a cluster that is asked for nothing has nothing to commit.
-                probe = Operation(id=f"probe/{next(self._probes)}", client="final", at_us=0, f="get", key="probe")
-                self._begin(final, probe)
-            found = self._run_until(min(self.scheduler.now_us + WATCH_US, ends_us))
-        if not found and not self._recovered(target, owed):
-            return COMPLETED  # something is still owed: anything that came later would only blur that
-        while self._working and not found:
-            found = self._run_until(self.scheduler.now_us + WATCH_US)
-        return found
-
-    def _recovered(self, target: int, owed: list[str]) -> bool:
-        views = self.view.nodes
-        return self.view.highest_commit > target and all(views[node].applied_index >= target for node in owed)
-
-    def _begin(self, client: VirtualClient, operation: Operation, *, final: bool = False) -> None:
-        self._working += 1
-        client.perform(operation, self._client_done, final=final)
-
-    def _final_reads(self, client: VirtualClient) -> str:
-        """Every key once more: what was acknowledged must still be there."""
-        keys = sorted({operation.key for operation in self.schedule.operations})
-        for number, key in enumerate(keys):
-            read = Operation(id=f"final/{number}", client="final", at_us=0, f="get", key=key)
-            self._begin(client, read, final=True)
-            while self._working:
-                if found := self._run_until(self.scheduler.now_us + WATCH_US):
-                    return found
+    def _until_over(self) -> str:
+        """Until all phases are over, or a violation for which the run was to end; returns that reason, or ""."""
+        while not self.scheduler.stopped:
+            self.scheduler.run_until(self.scheduler.now_us + WATCH_US if self._watched else FOREVER_US)
+            for violation in self.judge.new_violations() if self._watched else ():
+                if self._until in (None, violation.invariant):
+                    return f"{FAILED_FAST}, of {violation.invariant}"
         return ""
-
-    def _run_until(self, at_us: int) -> str:
-        """Goes on to that time; returns why the run ends there, or ""."""
-        if not self._watched:
-            self.scheduler.run_until(at_us)
-            return ""
-        while self.scheduler.now_us < at_us:
-            self.scheduler.run_until(min(at_us, self.scheduler.now_us + WATCH_US))
-            for violation in self.judge.new_violations():
-                if self._until not in (None, violation.invariant):
-                    continue
-                return f"{FAILED_FAST}, of {violation.invariant}"
-        return ""
-
-    # ---- helpers --------------------------------------------------------------------------------------------------
 
     def _happened(self, event: AnchorEvent, number: int, reporter: str) -> None:
         self.nemesis.happened(event, number, reporter)
 
-    def _client(self, name: str, place: int) -> VirtualClient:
+    # ---- what the phases ask for -----------------------------------------------------------------------------------
+
+    async def start(self, node: str) -> bool:
+        return self.cluster.start(node)
+
+    def now_us(self) -> int:
+        return self.scheduler.now_us
+
+    def report(self, event: HarnessEvent) -> None:
+        self.trace.harness(event)
+
+    def began(self) -> None:
+        """Starts take no virtual time."""
+
+    def refresh(self) -> None:
+        """The view is always up to date."""
+
+    def client(self, name: str, place: int) -> Client:
         header = self.schedule.header
-        return VirtualClient(
+        door = VirtualDoor(name, header.nodes, header.seed, self.requests, self.scheduler, self.tasks)
+        return Client(
             name=name,
             place=place,
             clients=len(header.clients) + 1,
-            nodes=header.nodes,
-            seed=header.seed,
-            requests=self.requests,
+            door=door,
             history=self.history,
-            scheduler=self.scheduler,
-        )
-
-    def _client_done(self) -> None:
-        self._working -= 1
-
-    def _enter(self, phase: Phase, commit_target: int = 0, owed: list[str] | None = None) -> None:
-        self.trace.harness(
-            PhaseStarted(
-                node=HARNESS,
-                inc=1,
-                t_us=self.scheduler.now_us,
-                phase=phase,
-                commit_target=commit_target,
-                owed=tuple(owed or ()),
-                within_us=self._within_us if phase == "liveness" else 0,
-            )
+            tasks=self.tasks,
+            now_us=self.now_us,
         )
 
     def _stats(self, wall_s: float) -> Stats:

@@ -14,6 +14,10 @@ Action: TypeAlias = Callable[[Any], None]
 Due: TypeAlias = tuple[int, int, Action, Any]
 
 
+LAST = 1 << 62
+"""More than any number of things that are asked for."""
+
+
 class Scheduler:
     """The heap and the clock. An action may ask for more, at its own moment or later."""
 
@@ -29,6 +33,12 @@ class Scheduler:
         """`action(argument)` at `at_us`, or now if that is past; after all that was asked for that moment before."""
         self._number += 1
         heapq.heappush(self.heap, (at_us if at_us > self.now_us else self.now_us, self._number, action, argument))
+
+    def at_last(self, at_us: int, action: Action, argument: Any = None) -> None:
+        """The same, but after all that is asked for that moment, whenever it is asked."""
+        self._number += 1
+        number = self._number + LAST
+        heapq.heappush(self.heap, (at_us if at_us > self.now_us else self.now_us, number, action, argument))
 
     def after(self, delay_us: int, action: Action, argument: Any = None) -> None:
         self.at(self.now_us + delay_us, action, argument)

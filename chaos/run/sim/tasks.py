@@ -87,6 +87,9 @@ class VirtualTasks:
     async def sleep_until(self, at_us: int) -> None:
         await _Wait(lambda go_on: self._scheduler.at(at_us, lambda _: go_on()))
 
+    async def pass_until(self, at_us: int) -> None:
+        await _Wait(lambda go_on: self._scheduler.at_last(at_us, lambda _: go_on()))
+
     def signal(self) -> VirtualSignal:
         return VirtualSignal()
 

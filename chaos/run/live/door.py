@@ -1,0 +1,75 @@
+"""How clients reach nodes in real time: over HTTP, as the manual of our own node's API says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import aiohttp
+import msgspec
+
+from raft_chaos.chaos.run.client_records import Outcome
+from raft_chaos.chaos.run.clients import NoAnswer
+from raft_chaos.chaos.schedule.data import Operation
+from raft_chaos.invariants.history import OpType, Value
+
+
+class _Answer(msgspec.Struct):
+    """The body of a 200: see the manual of the HTTP API."""
+
+    ok: bool
+    result: Value = None
+    index: int | None = None
+    term: int | None = None
+    error: str | None = None
+
+
+_answers = msgspec.json.Decoder(_Answer)
+
+
+class HttpDoor:
+    """See `Door`. An address is a node's URL; `urls` gives those of all nodes that have ever been up."""
+
+    def __init__(self, session: aiohttp.ClientSession, urls: Callable[[], list[str]], *, knows_repeats: bool) -> None:
+        self.knows_repeats = knows_repeats
+        self.addresses = urls
+        self._session = session
+
+    def command(self, operation: Operation, session: str, serial: int) -> bytes:
+        command = {"op": operation.f, "key": operation.key, "value": operation.value, "expected": operation.expected}
+        command = {name: value for name, value in command.items() if value is not None}
+        return msgspec.json.encode({"command": command, "client": session, "serial": serial})
+
+    async def ask(self, address: str, command: bytes, within_us: int) -> Outcome | NoAnswer:
+        try:
+            async with self._session.post(
+                f"{address}/executeCommand",
+                data=command,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=within_us / 1e6),
+            ) as response:
+                return _understood(response.status, response.headers, await response.read())
+        except aiohttp.ClientConnectorError as error:
+            return NoAnswer(False, f"cannot connect: {error.os_error.strerror}")
+        except TimeoutError:
+            return NoAnswer(True, "no answer in time")
+        except aiohttp.ClientError as error:
+            return NoAnswer(True, f"the connection broke: {type(error).__name__}")
+
+
+def _understood(status: int, headers: Mapping[str, str], body: bytes) -> Outcome | NoAnswer:
+    """A response as the HTTP API's manual defines it. Anything that it does not define may have had an effect."""
+    if status == 200:
+        try:
+            answer = _answers.decode(body)
+        except msgspec.MsgspecError as error:
+            return NoAnswer(True, f"an answer that cannot be understood: {error}")
+        kind: OpType = "ok" if answer.ok else "fail"
+        return Outcome(kind, answer.result, answer.index, answer.term, answer.error)
+    if status == 307:
+        location = headers.get("Location", "")
+        return NoAnswer(False, "redirected", location.removesuffix("/executeCommand"))
+    if status == 503:
+        return NoAnswer(False, "no leader known")
+    if status in (400, 401, 413):
+        return Outcome("fail", error=f"refused with status {status}")
+    return NoAnswer(True, f"outcome unknown (status {status})")

@@ -1,0 +1,171 @@
+"""The phases of a run, the same in every world, from an empty cluster to the last read.
+
+    warmup      nodes up, a first leader, clients at work; no faults
+    safety      the schedule's faults, while every event is judged
+    liveness    all is healed; within a bound a new commit is owed, and by each node that was hit, catching up
+    end         every key is read once more
+
+Virtual time is exact: all that is owed is owed within a time. Real time is not: there something is owed only as long as
+the harness itself is punctual, and progress must stop for the whole bound before anybody is blamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from raft_chaos.chaos.run.clients import Client
+from raft_chaos.chaos.run.cluster_view import ClusterView
+from raft_chaos.chaos.run.nemesis import Nemesis
+from raft_chaos.chaos.run.tasks import Tasks
+from raft_chaos.chaos.schedule.data import Operation, Schedule
+from raft_chaos.invariants.events import HARNESS, HarnessEvent, Phase, PhaseStarted
+
+WATCH_US = 20_000
+
+
+@dataclass(frozen=True)
+class Bound:
+    """How long recovery may take (µs): `within_us` in all, or else without any progress for `stalled_us`."""
+
+    within_us: int = 0
+    stalled_us: int = 0
+
+
+class World(Protocol):
+    """What the phases ask of a world, beside the nemesis's work and the clients'."""
+
+    async def start(self, node: str) -> bool: ...
+    def now_us(self) -> int:
+        """The time of the harness's events."""
+        ...
+
+    def report(self, event: HarnessEvent) -> None: ...
+    def client(self, name: str, place: int) -> Client: ...
+    def began(self) -> None:
+        """All nodes have been started: this is the moment from which a schedule's times count."""
+        ...
+
+    def refresh(self) -> None:
+        """Brings the view of the cluster up to date."""
+        ...
+
+
+class Phases:
+    """Takes one schedule through its phases. `recovery_owed` is False for a target that reports no events."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        *,
+        world: World,
+        tasks: Tasks,
+        nemesis: Nemesis,
+        view: ClusterView,
+        bound: Bound,
+        recovery_owed: bool = True,
+    ) -> None:
+        self.phase: Phase | str = "start"
+        self._schedule = schedule
+        self._header = schedule.header
+        self._world = world
+        self._tasks = tasks
+        self._nemesis = nemesis
+        self._view = view
+        self._bound = bound
+        self._recovery_owed = recovery_owed
+        self._working = 0  # clients with operations left, and reads of the harness's own
+        self._probes = 0
+
+    async def run(self) -> None:
+        """Returns once the run is over."""
+        header, world = self._header, self._world
+        await self._tasks.together([world.start(node) for node in header.nodes])
+        world.began()
+        self._enter("warmup")
+        until_us = header.safety_until_us + header.liveness_for_us
+        for place, name in enumerate(header.clients):
+            mine = [operation for operation in self._schedule.operations if operation.client == name]
+            self._work(world.client(name, place).run(mine, until_us), name)
+        final = world.client("final", len(header.clients))
+
+        await self._tasks.pass_until(header.safety_from_us)
+        self._enter("safety")
+        self._nemesis.start(self._schedule.faults)
+        await self._tasks.pass_until(header.safety_until_us)
+        await self._nemesis.end()
+        if await self._liveness(until_us, final):
+            await self._final_reads(final)
+
+    async def _liveness(self, until_us: int, final: Client) -> bool:
+        """All is healed: until nothing is owed any more and the clients are done, or until the bound is reached.
+
+        Returns False where something is still owed then: anything that came later would only blur that.
+        """
+        self._world.refresh()
+        target, owed = self._view.highest_commit, self._nemesis.log.touched
+        began_us, ends_us = self._tasks.now_us, self._tasks.now_us + self._bound.within_us
+        self._enter("liveness", target, owed)
+        await self._tasks.pass_until(min(until_us, ends_us) if self._bound.within_us else until_us)
+        while self._recovery_owed and not self._recovered(target, owed):
+            if self._is_too_late(began_us):
+                return False
+            if not self._working and self._view.highest_commit <= target:
+                # The workload is over, and a cluster that is asked for nothing has nothing to commit.
+                probe = Operation(id=f"probe/{self._probes}", client="final", at_us=0, f="get", key="probe")
+                self._probes += 1
+                self._work(final.perform(probe), probe.id)
+            next_us = self._tasks.now_us + WATCH_US
+            await self._tasks.pass_until(min(next_us, ends_us) if self._bound.within_us else next_us)
+        await self._all_done()
+        return True
+
+    def _is_too_late(self, began_us: int) -> bool:
+        now_us = self._tasks.now_us
+        if self._bound.within_us:
+            return now_us - began_us >= self._bound.within_us
+        # The checker wants to have seen no progress for the whole bound; a little more, and it has.
+        moved_us = [self._view.new_commit_at_us, *(view.applied_at_us for view in self._view.nodes.values())]
+        stalled_us = now_us - max(began_us, self._tasks.now_us - (self._world.now_us() - max(moved_us)))
+        longest_us = 3 * self._bound.stalled_us + 10 * self._header.liveness_for_us
+        return stalled_us > self._bound.stalled_us * 11 // 10 or now_us - began_us > longest_us
+
+    def _recovered(self, target: int, owed: list[str]) -> bool:
+        views = self._view.nodes
+        return self._view.highest_commit > target and all(views[node].applied_index >= target for node in owed)
+
+    async def _final_reads(self, client: Client) -> None:
+        """Every key once more: what was acknowledged must still be there."""
+        for number, key in enumerate(sorted({operation.key for operation in self._schedule.operations})):
+            read = Operation(id=f"final/{number}", client="final", at_us=0, f="get", key=key)
+            self._work(client.perform(read, final=True), read.id)
+            await self._all_done()
+
+    def _work(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        async def counted() -> None:
+            await coroutine
+            self._working -= 1
+
+        self._working += 1
+        self._tasks.spawn(counted(), name)
+
+    async def _all_done(self) -> None:
+        while self._working:
+            await self._tasks.pass_until(self._tasks.now_us + WATCH_US)
+
+    def _enter(self, phase: Phase, commit_target: int = 0, owed: list[str] | None = None) -> None:
+        self.phase = phase
+        is_liveness = phase == "liveness"
+        self._world.report(
+            PhaseStarted(
+                node=HARNESS,
+                inc=1,
+                t_us=self._world.now_us(),
+                phase=phase,
+                commit_target=commit_target,
+                owed=tuple(owed or ()),
+                within_us=self._bound.within_us if is_liveness else 0,
+                bound_us=self._bound.stalled_us if is_liveness else 0,
+            )
+        )
