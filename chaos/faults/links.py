@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from raft_chaos.chaos.faults import limits
 from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.grudge import Grudge, cut_links, resolve
-from raft_chaos.chaos.faults.strike import Layer
+from raft_chaos.chaos.faults.strike import Layer, Signal
 
 Link: TypeAlias = tuple[str, str]
 """A directed link: (sender, receiver)."""
@@ -104,6 +104,11 @@ class Resets(Protocol):
     def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> tuple[int, int]:
         """Breaks all connections of the nodes. Each frame in flight arrives at once with that probability, or never.
         Returns how many did and did not."""
+        ...
+
+    def watch_traffic(self, nodes: Sequence[str], for_us: int, seen: Signal) -> None:
+        """Sets the signal as soon as a frame to or from one of the nodes is in flight; looks for it so long, or until
+        somebody else sets the signal."""
         ...
 
     def arrivals(self) -> int:

@@ -165,7 +165,6 @@ class Network(OnNodes, frozen=True, tag="network"):
 
 # ---- reset -------------------------------------------------------------------------------------------------------
 
-TRAFFIC_POLL_US = 100
 TRAFFIC_PATIENCE_US = 1_000_000
 """A reset waits this long for frames in flight: without any it would break nothing."""
 
@@ -203,13 +202,13 @@ class Reset(OnNodes, frozen=True, tag="reset"):
 
     async def strike(self, at: Strike) -> None:
         world, nodes = at.can(Resets), self.hit(at)
-        since_us, arrivals = at.now_us, world.arrivals()
+        arrivals, traffic = world.arrivals(), at.signal()
+        world.watch_traffic(nodes, TRAFFIC_PATIENCE_US, traffic)
+        await at.until(traffic, TRAFFIC_PATIENCE_US)
+        traffic.set()
+        if at.is_over:
+            return
         arrived, lost = world.reset(at.id, nodes, self.delivered)
-        while not arrived + lost and at.now_us - since_us < TRAFFIC_PATIENCE_US:
-            await at.hold(TRAFFIC_POLL_US)
-            if at.is_over:
-                return
-            arrived, lost = world.reset(at.id, nodes, self.delivered)
         at.begin(nodes)
         at.injected(f"reset the connections of {' '.join(nodes)}")
         passed = world.arrivals() - arrivals

@@ -83,7 +83,7 @@ class Partition(OnLinks, frozen=True, tag="partition"):
         at.begin(sorted({node for link in links for node in link}))
         before = world.link_counters()
         world.set_links(at.lay(LINKS, dict.fromkeys(links, LinkState(cut=True))))
-        at.injected(f"{self.shape}: " + ", ".join(f"{node} hears not {' '.join(grudge[node])}" for node in grudge))
+        at.injected(f"{self.shape}: " + ", ".join(f"{node} does not hear {' '.join(grudge[node])}" for node in grudge))
         await at.hold(at.duration_us)
         world.set_links(at.lift(LINKS))
         after = world.link_counters()

@@ -47,6 +47,8 @@ class Layer(Generic[Value]):
 class Signal(Protocol):
     """Something that happens once."""
 
+    @property
+    def is_set(self) -> bool: ...
     def set(self) -> None: ...
 
 

@@ -10,6 +10,7 @@ How a command reaches a node, and what comes back, is the world's own: its `Door
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -45,7 +46,7 @@ class Door(Protocol):
         """The operation as it is sent."""
         ...
 
-    async def ask(self, address: str, command: Any, within_us: int) -> Outcome | NoAnswer:
+    def ask(self, address: str, command: Any, within_us: int) -> Awaitable[Outcome | NoAnswer]:
         """Sends it, and waits for what comes back at most so long."""
         ...
 
@@ -90,7 +91,7 @@ class Client:
                 return reply
             error = reply.error or error
             may_have_happened = may_have_happened or reply.may_have_happened
-            if (may_have_happened and not self._door.knows_repeats) or self._tasks.now_us >= ends_us:
+            if may_have_happened and not self._door.knows_repeats:
                 break
             self._believed = reply.ask_next or self._after(self._believed)
             if not reply.ask_next:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from raft_chaos.chaos.run.clients import Client
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.nemesis import Nemesis
-from raft_chaos.chaos.run.tasks import Tasks
+from raft_chaos.chaos.run.tasks import Task, Tasks
 from raft_chaos.chaos.schedule.data import Operation, Schedule
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, Phase, PhaseStarted
 
@@ -75,7 +75,8 @@ class Phases:
         self._view = view
         self._bound = bound
         self._recovery_owed = recovery_owed
-        self._working = 0  # clients with operations left, and reads of the harness's own
+        self._at_work: list[Task] = []  # clients, and reads of the harness's own
+        self._working = 0  # so many of them have not ended
         self._probes = 0
 
     async def run(self) -> None:
@@ -105,9 +106,10 @@ class Phases:
         """
         self._world.refresh()
         target, owed = self._view.highest_commit, self._nemesis.log.touched
-        began_us, ends_us = self._tasks.now_us, self._tasks.now_us + self._bound.within_us
+        began_us, within_us = self._world.now_us(), self._bound.within_us
+        ends_us = self._tasks.now_us + within_us if within_us else None
         self._enter("liveness", target, owed)
-        await self._tasks.pass_until(min(until_us, ends_us) if self._bound.within_us else until_us)
+        await self._pass_until(until_us, ends_us)
         while self._recovery_owed and not self._recovered(target, owed):
             if self._is_too_late(began_us):
                 return False
@@ -116,20 +118,25 @@ class Phases:
                 probe = Operation(id=f"probe/{self._probes}", client="final", at_us=0, f="get", key="probe")
                 self._probes += 1
                 self._work(final.perform(probe), probe.id)
-            next_us = self._tasks.now_us + WATCH_US
-            await self._tasks.pass_until(min(next_us, ends_us) if self._bound.within_us else next_us)
-        await self._all_done()
+            await self._pass_until(self._tasks.now_us + WATCH_US, ends_us)
+        for task in self._at_work:
+            await task.ended()
         return True
 
+    async def _pass_until(self, at_us: int, ends_us: int | None) -> None:
+        await self._tasks.pass_until(at_us if ends_us is None else min(at_us, ends_us))
+
     def _is_too_late(self, began_us: int) -> bool:
-        now_us = self._tasks.now_us
+        now_us, stalled_us = self._world.now_us(), self._bound.stalled_us
         if self._bound.within_us:
             return now_us - began_us >= self._bound.within_us
+        applied_us = [view.applied_at_us for view in self._view.nodes.values()]
+        moved_us = max(began_us, self._view.new_commit_at_us, *applied_us)
         # The checker wants to have seen no progress for the whole bound; a little more, and it has.
-        moved_us = [self._view.new_commit_at_us, *(view.applied_at_us for view in self._view.nodes.values())]
-        stalled_us = now_us - max(began_us, self._tasks.now_us - (self._world.now_us() - max(moved_us)))
-        longest_us = 3 * self._bound.stalled_us + 10 * self._header.liveness_for_us
-        return stalled_us > self._bound.stalled_us * 11 // 10 or now_us - began_us > longest_us
+        return (
+            now_us - moved_us > stalled_us * 11 // 10
+            or now_us - began_us > 3 * stalled_us + 10 * self._header.liveness_for_us
+        )
 
     def _recovered(self, target: int, owed: list[str]) -> bool:
         views = self._view.nodes
@@ -139,8 +146,7 @@ class Phases:
         """Every key once more: what was acknowledged must still be there."""
         for number, key in enumerate(sorted({operation.key for operation in self._schedule.operations})):
             read = Operation(id=f"final/{number}", client="final", at_us=0, f="get", key=key)
-            self._work(client.perform(read, final=True), read.id)
-            await self._all_done()
+            await client.perform(read, final=True)
 
     def _work(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         async def counted() -> None:
@@ -148,11 +154,7 @@ class Phases:
             self._working -= 1
 
         self._working += 1
-        self._tasks.spawn(counted(), name)
-
-    async def _all_done(self) -> None:
-        while self._working:
-            await self._tasks.pass_until(self._tasks.now_us + WATCH_US)
+        self._at_work.append(self._tasks.spawn(counted(), name))
 
     def _enter(self, phase: Phase, commit_target: int = 0, owed: list[str] | None = None) -> None:
         self.phase = phase

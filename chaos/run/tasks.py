@@ -6,7 +6,7 @@ In virtual time a task goes on inside the scheduler's step that lets it (`sim.ta
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
 Result = TypeVar("Result")
@@ -35,8 +35,8 @@ class Tasks(Protocol):
 
     @property
     def now_us(self) -> int: ...
-    async def sleep_until(self, at_us: int) -> None: ...
-    async def pass_until(self, at_us: int) -> None:
+    def sleep_until(self, at_us: int) -> Awaitable[None]: ...
+    def pass_until(self, at_us: int) -> Awaitable[None]:
         """Waits until all that is due by then, or now if that is past, has happened."""
         ...
 

@@ -10,13 +10,17 @@ from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.faults.strike import Signal
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
 from raft_chaos.chaos.run.sim.network import Counters
+from raft_chaos.chaos.run.sim.scheduler import Scheduler
+
+TRAFFIC_POLL_US = 100
 
 
 class VirtualWorld:
     """A virtual cluster, as faults see it."""
 
-    def __init__(self, cluster: VirtualCluster) -> None:
+    def __init__(self, cluster: VirtualCluster, scheduler: Scheduler) -> None:
         self._cluster = cluster
+        self._scheduler = scheduler
         self._network = cluster.network
 
     # ---- processes ------------------------------------------------------------------------------------------------
@@ -77,6 +81,19 @@ class VirtualWorld:
 
     def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> tuple[int, int]:
         return self._network.reset(fault, nodes, delivered)
+
+    def watch_traffic(self, nodes: Sequence[str], for_us: int, seen: Signal) -> None:
+        ends_us = self._scheduler.now_us + for_us
+
+        def look(_: object) -> None:
+            if seen.is_set:
+                return
+            if self._network.in_flight(nodes):
+                seen.set()
+            elif self._scheduler.now_us < ends_us:
+                self._scheduler.after(TRAFFIC_POLL_US, look)
+
+        look(None)
 
     def arrivals(self) -> int:
         return self._network.arrivals

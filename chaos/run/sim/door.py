@@ -14,7 +14,7 @@ from raft_chaos.chaos.run.clients import NoAnswer
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
 from raft_chaos.chaos.run.sim.draws import Draws
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
-from raft_chaos.chaos.run.sim.tasks import VirtualTasks
+from raft_chaos.chaos.run.sim.tasks import GoOn, wait
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.raft.replica.machine import Command, Result, encode_command
 from raft_chaos.raft.replica.replica import Reply
@@ -65,13 +65,10 @@ class VirtualDoor:
 
     knows_repeats = True
 
-    def __init__(
-        self, client: str, nodes: list[str], seed: int, requests: Requests, scheduler: Scheduler, tasks: VirtualTasks
-    ) -> None:
+    def __init__(self, client: str, nodes: list[str], seed: int, requests: Requests, scheduler: Scheduler) -> None:
         self._nodes = nodes
-        self._requests = requests
-        self._scheduler = scheduler
-        self._tasks = tasks
+        self.requests = requests
+        self.scheduler = scheduler
         self._latencies = Draws(seed, f"client/{client}", 1)
         self._trips = 0
 
@@ -84,29 +81,58 @@ class VirtualDoor:
         return encode_command(Command(operation.f, operation.key, value, expected, session, serial))
 
     async def ask(self, address: str, command: bytes, within_us: int) -> Outcome | NoAnswer:
-        ends_us = self._tasks.now_us + within_us
-        arrives_us = self._tasks.now_us + self._trip_us()
-        if arrives_us >= ends_us:
-            await self._tasks.sleep_until(ends_us)
-            return NoAnswer(False, "")
-        await self._tasks.sleep_until(arrives_us)
-        came_back = self._tasks.signal()
-        replies: list[Outcome | NoAnswer] = []
+        asking = _Asking(self, address, command, self.scheduler.now_us + within_us)
+        await wait(asking.begin)
+        return asking.reply
 
-        def reply(how: Outcome | NoAnswer) -> None:
-            """On its way back, also to a client that no longer waits for it."""
-            replies.append(how)
-            self._scheduler.after(self._trip_us(), lambda _: came_back.set())
-
-        self._requests.send(address, command, reply)
-        await self._tasks.first(came_back, within_us=ends_us - self._tasks.now_us)
-        # Without an answer it may have the command, and may yet carry it out.
-        return replies[0] if came_back.is_set else NoAnswer(True, "no answer in time")
-
-    def _trip_us(self) -> int:
+    def trip_us(self) -> int:
+        """How long the next way takes, there or back."""
         self._trips += 1
         least, most = LATENCY_US
         return least + int((most - least) * self._latencies.one(self._trips))
+
+
+class _Asking:
+    """One request, from the client's point of view: on its way, at the node, on its way back, or too late."""
+
+    __slots__ = ("_address", "_command", "_door", "_ends_us", "_go_on", "reply")
+
+    def __init__(self, door: VirtualDoor, address: str, command: bytes, ends_us: int) -> None:
+        self._door = door
+        self._address = address
+        self._command = command
+        self._ends_us = ends_us
+        self._go_on: GoOn | None = None
+        self.reply: Outcome | NoAnswer = NoAnswer(False, "")
+
+    def begin(self, go_on: GoOn) -> None:
+        self._go_on = go_on
+        scheduler = self._door.scheduler
+        arrives_us = scheduler.now_us + self._door.trip_us()
+        if arrives_us >= self._ends_us:
+            scheduler.at(self._ends_us, self._over)
+        else:
+            scheduler.at(arrives_us, self._arrived)
+
+    def _arrived(self, _: object) -> None:
+        """Until an answer comes the node may have the command, and may yet carry it out."""
+        self.reply = NoAnswer(True, "no answer in time")
+        self._door.requests.send(self._address, self._command, self._replied)
+        self._door.scheduler.at(self._ends_us, self._over)
+
+    def _replied(self, reply: Outcome | NoAnswer) -> None:
+        """On its way back, also to a client that no longer waits for it."""
+        self._door.scheduler.after(self._door.trip_us(), self._came_back, reply)
+
+    def _came_back(self, reply: Outcome | NoAnswer) -> None:
+        if self._go_on is not None:
+            self.reply = reply
+            self._over(None)
+
+    def _over(self, _: object) -> None:
+        go_on, self._go_on = self._go_on, None
+        if go_on is not None:
+            go_on(None)
 
 
 def _outcome(reply: Reply, result: Result) -> Outcome:

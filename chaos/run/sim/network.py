@@ -20,7 +20,7 @@ import msgspec
 from raft_chaos.chaos.faults.links import Degraded, LinkState
 from raft_chaos.chaos.faults.links import Link as LinkName
 from raft_chaos.chaos.run.sim.draws import Draws
-from raft_chaos.chaos.run.sim.scheduler import Scheduler
+from raft_chaos.chaos.run.sim.scheduler import Due, Scheduler
 from raft_chaos.chaos.schedule.data import Model
 
 LATE_US = (1_000, 50_000)
@@ -190,8 +190,7 @@ class SimNetwork:
 
         Returns how many did and did not.
         """
-        in_flight = [due for due in self._scheduler.heap if due[2] == self._arrive and _touches(due[3], nodes)]
-        in_flight.sort()
+        in_flight = sorted(self.in_flight(nodes))
         draws = Draws(self._seed, f"network/reset/{fault}", 1)
         arrived = 0
         for place, (_, _, _, frame) in enumerate(in_flight):
@@ -206,6 +205,10 @@ class SimNetwork:
             if name[0] in nodes or name[1] in nodes:
                 link.in_order_until_us = self._scheduler.now_us
         return arrived, len(in_flight) - arrived
+
+    def in_flight(self, nodes: Sequence[str]) -> list[Due]:
+        """Of the frames on their way to or from one of the nodes, the arrivals that the scheduler holds."""
+        return [due for due in self._scheduler.heap if due[2] == self._arrive and _touches(due[3], nodes)]
 
     def counters(self) -> dict[LinkName, Counters]:
         """What has happened to the frames of each link so far."""

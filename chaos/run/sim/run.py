@@ -91,7 +91,11 @@ class VirtualRun:
         self.log = FaultLog(header.nodes, lambda: self.scheduler.now_us, self.trace.harness)
         self.tasks = VirtualTasks(self.scheduler)
         self.nemesis = Nemesis(
-            world=VirtualWorld(self.cluster), view=self.view, log=self.log, nodes=header.nodes, tasks=self.tasks
+            world=VirtualWorld(self.cluster, self.scheduler),
+            view=self.view,
+            log=self.log,
+            nodes=header.nodes,
+            tasks=self.tasks,
         )
         self._phases = Phases(
             schedule,
@@ -157,7 +161,7 @@ class VirtualRun:
 
     def client(self, name: str, place: int) -> Client:
         header = self.schedule.header
-        door = VirtualDoor(name, header.nodes, header.seed, self.requests, self.scheduler, self.tasks)
+        door = VirtualDoor(name, header.nodes, header.seed, self.requests, self.scheduler)
         return Client(
             name=name,
             place=place,

@@ -6,26 +6,22 @@ a signal. So the order of everything is the scheduler's order, and one run is on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from types import coroutine
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
 
 Result = TypeVar("Result")
-Subscribe: TypeAlias = Callable[[Callable[[], None]], None]
-"""Registers what goes on once the time has come."""
+GoOn: TypeAlias = Callable[[object], None]
+Subscribe: TypeAlias = Callable[[GoOn], None]
+"""Registers what goes on once the time has come. What it is called with is of no matter."""
 
 
-class _Wait:
-    """What a coroutine awaits; the task that runs it subscribes."""
-
-    __slots__ = ("_subscribe",)
-
-    def __init__(self, subscribe: Subscribe) -> None:
-        self._subscribe = subscribe
-
-    def __await__(self) -> Generator[Subscribe, None, None]:
-        yield self._subscribe
+@coroutine
+def wait(subscribe: Subscribe) -> Generator[Subscribe, None, None]:
+    """What a coroutine awaits: the task that runs it subscribes."""
+    yield subscribe
 
 
 class VirtualSignal:
@@ -33,12 +29,12 @@ class VirtualSignal:
 
     def __init__(self) -> None:
         self.is_set = False
-        self.waiting: dict[object, Callable[[], None]] = {}
+        self.waiting: dict[object, GoOn] = {}
 
     def set(self) -> None:
         self.is_set = True
         while self.waiting:
-            self.waiting.pop(next(iter(self.waiting)))()
+            self.waiting.pop(next(iter(self.waiting)))(None)
 
 
 class VirtualTask(Generic[Result]):
@@ -49,10 +45,10 @@ class VirtualTask(Generic[Result]):
     def __init__(self, coroutine: Coroutine[Any, Any, Result]) -> None:
         self.done = False
         self._coroutine = coroutine
-        self._then: list[Callable[[], None]] = []
-        self._go_on()
+        self._then: list[GoOn] = []
+        self._go_on(None)
 
-    def _go_on(self) -> None:
+    def _go_on(self, _: object) -> None:
         if self.done:
             return  # cancelled while it waited
         try:
@@ -60,7 +56,7 @@ class VirtualTask(Generic[Result]):
         except StopIteration as end:
             self.result, self.done = end.value, True
             for go_on in self._then:
-                go_on()
+                go_on(None)
         else:
             subscribe(self._go_on)
 
@@ -71,7 +67,7 @@ class VirtualTask(Generic[Result]):
 
     async def ended(self) -> None:
         if not self.done:
-            await _Wait(self._then.append)
+            await wait(self._then.append)
 
 
 class VirtualTasks:
@@ -84,11 +80,11 @@ class VirtualTasks:
     def now_us(self) -> int:
         return self._scheduler.now_us
 
-    async def sleep_until(self, at_us: int) -> None:
-        await _Wait(lambda go_on: self._scheduler.at(at_us, lambda _: go_on()))
+    def sleep_until(self, at_us: int) -> Awaitable[None]:
+        return wait(lambda go_on: self._scheduler.at(at_us, go_on))
 
-    async def pass_until(self, at_us: int) -> None:
-        await _Wait(lambda go_on: self._scheduler.at_last(at_us, lambda _: go_on()))
+    def pass_until(self, at_us: int) -> Awaitable[None]:
+        return wait(lambda go_on: self._scheduler.at_last(at_us, go_on))
 
     def signal(self) -> VirtualSignal:
         return VirtualSignal()
@@ -97,7 +93,7 @@ class VirtualTasks:
         if any(signal.is_set for signal in signals):
             return
 
-        def subscribe(go_on: Callable[[], None]) -> None:
+        def subscribe(go_on: GoOn) -> None:
             me = object()
 
             def once(_: object = None) -> None:
@@ -105,7 +101,7 @@ class VirtualTasks:
                     over.append(True)
                     for signal in signals:
                         signal.waiting.pop(me, None)
-                    go_on()
+                    go_on(None)
 
             over: list[bool] = []
             for signal in signals:
@@ -113,7 +109,7 @@ class VirtualTasks:
             if within_us is not None:
                 self._scheduler.after(within_us, once)
 
-        await _Wait(subscribe)
+        await wait(subscribe)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> VirtualTask[None]:
         return VirtualTask(coroutine)
