@@ -9,9 +9,10 @@ Inputs are method calls, each with the time: `receive`, `tick`, `propose`, `pers
     4. apply    hand `committed` entries to the state machine
     5. wait     for the next input, and call `tick` when `deadline_us` comes
 
-Durability is an input like any other. Whatever must not be said before something is on disk is held here under the
-number (lsn) of the record that it waits for (`pending`). A leader sends its entries without waiting for its own disk:
-its followers write in parallel, and it counts itself only once its own write is durable (Ongaro's thesis, §10.2.1).
+Durability is an input like any other. The core holds whatever must not be said before a record is on disk: as data
+(`state.held`), under the number (lsn) of that record (`state.pending`); `held` lists it. A leader sends its entries
+without waiting for its own disk: its followers write in parallel, and it counts itself only once its own write is
+durable (Ongaro's thesis, §10.2.1).
 
 Time is integer microseconds. A node's name is a string; `peers` are the other voters.
 """
@@ -23,7 +24,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from raft_chaos.invariants.events import Event, Role
+from raft_chaos.invariants.events import CommitAdvanced, Event, Role
+from raft_chaos.raft.state.held import CountOwnVote, Held, ReleaseCommit, ReportEvent, SendMessage
 from raft_chaos.raft.state.log import Log
 from raft_chaos.raft.state.messages import (
     Append,
@@ -169,9 +171,21 @@ class Core:
         self.now_us = now_us
         self.log.mark_durable(lsn)
         # First the events of what has become durable: a commit of these entries is reported behind them.
-        self._pending.written(lsn)
+        for held in self._pending.written(lsn):
+            self._carry_out(held)
         if self.role == "leader":
             self._advance_commit()
+
+    def _carry_out(self, held: Held) -> None:
+        """What waited for a record is due."""
+        if isinstance(held, SendMessage):
+            self._messages.append((held.to, held.message))
+        elif isinstance(held, ReportEvent):
+            self._events.append(held.event)
+        elif isinstance(held, ReleaseCommit):
+            self._release_commit(held.event)
+        else:
+            self._count_vote(self.node, held.term)
 
     # ---- output ---------------------------------------------------------------------------------------------------
 
@@ -192,6 +206,11 @@ class Core:
     def deadline_us(self) -> int:
         """When `tick` is due next."""
         return self._heartbeat_deadline_us if self.role == "leader" else self._election_deadline_us
+
+    @property
+    def held(self) -> list[tuple[int, Held]]:
+        """What waits for a write, each with the lsn of its record, in the order in which it will become due."""
+        return self._pending.held
 
     # ---- elections (§5.2) -----------------------------------------------------------------------------------------
 
@@ -214,9 +233,8 @@ class Core:
         request = RequestVote(self.current_term, self.log.last_index, self.log.last_term)
         for peer in self.peers:
             self._send(peer, request)
-        term = self.current_term
         # Its own vote counts like any other: once it is durable.
-        self._pending.hold(self._hard_state_lsn, lambda: self._count_vote(self.node, term))
+        self._pending.hold(self._hard_state_lsn, CountOwnVote(self.current_term))
 
     def _on_request_vote(self, source: str, m: RequestVote) -> None:
         grant = m.term == self.current_term and self._may_vote_for(source) and self._is_up_to_date(m)
@@ -425,13 +443,16 @@ class Core:
     def _set_commit_index(self, index: int) -> None:
         self.commit_index = index
         event = self._reporter.commit_advanced(self.now_us, index, self.current_term)
+        # Only what is durable here is applied, so a client's answer never outlives the entry it speaks of.
+        lsn = max(self._hard_state_lsn, self.log.lsn(index))
+        if lsn <= self._pending.durable_lsn:
+            self._release_commit(event)
+        else:
+            self._pending.hold(lsn, ReleaseCommit(event))
 
-        def release() -> None:
-            # Only what is durable here is applied, so a client's answer never outlives the entry it speaks of.
-            self._events.append(event)
-            self._apply_limit = max(self._apply_limit, index)
-
-        self._pending.hold(max(self._hard_state_lsn, self.log.lsn(index)), release)
+    def _release_commit(self, event: CommitAdvanced) -> None:
+        self._events.append(event)
+        self._apply_limit = max(self._apply_limit, event.index)
 
     def _take_committed(self) -> list[tuple[int, Entry]]:
         limit = min(self._apply_limit, self.log.durable_index)
@@ -464,9 +485,9 @@ class Core:
         """Sends once the term and vote that the message rests on are durable (Figure 2: before responding)."""
         lsn = after_lsn if after_lsn > self._hard_state_lsn else self._hard_state_lsn
         if lsn <= self._pending.durable_lsn:
-            self._messages.append((to, message))  # as most do; `hold` would do the same, at the price of a closure
+            self._messages.append((to, message))
         else:
-            self._pending.hold(lsn, lambda: self._messages.append((to, message)))
+            self._pending.hold(lsn, SendMessage(to, message))
 
     # ---- reports --------------------------------------------------------------------------------------------------
 
@@ -496,4 +517,4 @@ class Core:
         if after_lsn <= self._pending.durable_lsn:
             self._events.append(event)
         else:
-            self._pending.hold(after_lsn, lambda: self._events.append(event))
+            self._pending.hold(after_lsn, ReportEvent(event))
