@@ -20,7 +20,7 @@ Time is integer microseconds. A node's name is a string; `peers` are the other v
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -53,17 +53,13 @@ class Random(Protocol):
 
 
 class Ready(msgspec.Struct):
-    """What the host must do now; see the module's header. `committed` are (index, entry) in order.
-
-    `replies` stays empty here: what a client is answered follows from applying, which is the replica's.
-    """
+    """What the host must do now; see the module's header. `committed` are (index, entry) in order."""
 
     events: list[Event]
     messages: list[tuple[str, Message]]
     write: Write | None
     committed: list[tuple[int, Entry]]
     deadline_us: int
-    replies: list[Any] = []
 
 
 class Progress(msgspec.Struct):
