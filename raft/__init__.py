@@ -2,7 +2,8 @@
 
 Read in this order, each leaning only on those before it:
 
-    state/      messages (what nodes say), log, held and pending (what waits for the disk), timing, reporter
+    state/      messages (what nodes say), log, held and pending (what waits for the disk), timing, reporter,
+                progress (what a leader knows of a follower)
     core        Figure 2: election, replication, commitment; no input or output of any kind
     network/    codec and transport: frames over TCP, and the links between nodes
     replica/    machine (a key-value store with client sessions), replica (core and machine in step), inputs

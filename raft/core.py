@@ -40,8 +40,11 @@ from raft_chaos.raft.state.messages import (
     Truncate,
 )
 from raft_chaos.raft.state.pending import Pending, Write
+from raft_chaos.raft.state.progress import Progress
 from raft_chaos.raft.state.reporter import Reporter
 from raft_chaos.raft.state.timing import Timing
+
+__all__ = ["Core", "Ready", "Progress", "Random", "NO_OP"]
 
 NO_OP = b""
 
@@ -60,19 +63,6 @@ class Ready(msgspec.Struct):
     write: Write | None
     committed: list[tuple[int, Entry]]
     deadline_us: int
-
-
-class Progress(msgspec.Struct):
-    """What a leader knows of one follower (Figure 2, volatile state on leaders).
-
-    Invariant: `match_index < next_index`. While `probing`, one message is in flight at a time, since next_index is a
-    guess; afterwards messages follow each other without waiting for replies (pipelining), and next_index runs ahead.
-    """
-
-    next_index: int
-    match_index: int = 0
-    probing: bool = True
-    probe_sent: bool = False
 
 
 class Core:
@@ -371,10 +361,7 @@ class Core:
     def _send_entries(self, peer: str) -> None:
         """Sends what the follower lacks, as much as may be in flight."""
         progress, log, timing = self.progress[peer], self.log, self.timing
-        while progress.next_index <= log.last_index:
-            in_flight = progress.next_index - 1 - progress.match_index
-            if progress.probe_sent if progress.probing else in_flight >= timing.max_entries_in_flight:
-                return
+        while progress.next_index <= log.last_index and not progress.is_paused(timing.max_entries_in_flight):
             entries = log.slice(progress.next_index, timing.max_entries_per_message, timing.max_bytes_per_message)
             self._send_append(peer, progress.next_index, entries)
             if progress.probing:
