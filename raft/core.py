@@ -96,14 +96,14 @@ class Core:
         self.leader: str | None = None
         self.commit_index = 0
         self.last_applied = 0
-        self.progress: dict[str, Progress] = {}  # means something only while this node leads
+        self.progress: dict[str, Progress] = {}  # valid only while this node leads
         self._votes: set[str] = set()  # asked for membership and size only, never iterated
         self._election_deadline_us = 0
         self._heartbeat_deadline_us = 0
         self._timeouts = timing.election_timeout_max_us - timing.election_timeout_min_us + 1  # to draw from
         self._timeout_bits = self._timeouts.bit_length()
 
-        # What must be durable first is held back; `_hard_state_lsn` is the record with the current term and vote.
+        # `_pending` holds what must be durable first; `_hard_state_lsn` is the record with the current term and vote.
         self._pending = Pending()
         self._hard_state_lsn = 0
 
@@ -153,10 +153,10 @@ class Core:
         return index, self.current_term
 
     def persisted(self, lsn: int, now_us: int) -> None:
-        """The write that ended with record `lsn` is durable."""
+        """The write whose last record is `lsn` is durable."""
         self.now_us = now_us
         self.log.mark_durable(lsn)
-        # First the events of what has become durable: a commit of these entries is reported behind them.
+        # Entries that have become durable are reported first, and a commit of them after that.
         for held in self._pending.written(lsn):
             self._carry_out(held)
         if self.role == "leader":
@@ -176,7 +176,7 @@ class Core:
     # ---- output ---------------------------------------------------------------------------------------------------
 
     def take_ready(self) -> Ready:
-        """What has become due since the last call. The host must carry out all of it."""
+        """Takes all that has become due since the last call. The host must carry out all of it."""
         if self._replicate:
             self._replicate = False
             for peer in self.progress:
@@ -233,7 +233,7 @@ class Core:
             self.voted_for = candidate
             self._persist_hard_state()
             self._report_vote()
-        # Without this, voters would stand against the candidate whom they just elected.
+        # Without this, a voter would soon start an election against the candidate that it voted for.
         self._reset_election_timer()
 
     def _may_vote_for(self, candidate: str) -> bool:
@@ -270,7 +270,7 @@ class Core:
         self._replicate = True
 
     def _reset_progress(self) -> None:
-        """Reinitialized after election (Figure 2): what an earlier leadership knew need not be true any more."""
+        """Reinitialized after election (Figure 2): what this node knew as an earlier leader may be false by now."""
         self.progress = {peer: Progress(next_index=self.log.last_index + 1) for peer in self.peers}
 
     def _become_follower(self, term: int, leader: str | None) -> None:
@@ -299,7 +299,7 @@ class Core:
             self._send(source, AppendEntriesReply(self.current_term, False, 0))
             return
         if self.role == "leader":
-            return  # Election Safety excludes another leader in this term; were there one, the judges would say so
+            return  # Election Safety excludes another leader in this term; if there is one, the checkers report it
         if self.leader != source:  # true of every candidate
             self._become_follower(m.term, leader=source)
         self._reset_election_timer()
@@ -324,7 +324,7 @@ class Core:
         return AppendEntriesReply(self.current_term, False, 0, prev_log_index, first, log.term_at(prev_log_index))
 
     def _store_entries(self, prev_log_index: int, entries: Sequence[Entry]) -> int:
-        """Stores what is new; returns the index of the last entry that the message speaks of.
+        """Stores what is new; returns the index of the last entry that the message covers.
 
         Only a real conflict truncates (Figure 2, step 3): a delayed, shorter AppendEntries must not cut off entries
         that a later one brought, since the leader may have counted them.
@@ -385,7 +385,7 @@ class Core:
         self._send_entries(source)
 
     def _on_ack(self, progress: Progress, match_index: int) -> None:
-        # Replies overtake each other: what is known to match never shrinks.
+        # Replies overtake each other, and match_index never shrinks.
         if match_index > progress.match_index:
             progress.match_index = match_index
         if progress.next_index <= progress.match_index:
@@ -411,7 +411,7 @@ class Core:
     # ---- commitment (§5.3, §5.4) ----------------------------------------------------------------------------------
 
     def _advance_commit(self) -> None:
-        """The largest index that a majority has durably, if its entry is of this term."""
+        """Commits up to the largest index that a majority has durably, if its entry is of this term."""
         held = [progress.match_index for progress in self.progress.values()]
         held.append(self.log.durable_index)
         held.sort()
@@ -426,7 +426,7 @@ class Core:
     def _set_commit_index(self, index: int) -> None:
         self.commit_index = index
         event = self._reporter.commit_advanced(self.now_us, index, self.current_term)
-        # Only what is durable here is applied, so a client's answer never outlives the entry it speaks of.
+        # Only durable entries are applied, so no crash takes an entry whose client already has the answer.
         lsn = max(self._hard_state_lsn, self.log.lsn(index))
         if lsn <= self._pending.durable_lsn:
             self._release_commit(event)
@@ -452,7 +452,7 @@ class Core:
         return index
 
     def _truncate(self, from_index: int) -> None:
-        # Announced before it is done, and after the appends that it undoes: see `Pending.next_write`.
+        # Reported before it is written, and after the appends that it undoes: see `Pending.next_write`.
         self._report(self._reporter.log_truncated(self.now_us, from_index), self._pending.last_lsn)
         self._pending.record(Truncate(from_index))
         self.log.truncate(from_index)
@@ -496,7 +496,7 @@ class Core:
         self._report(self._reporter.entry_appended(self.now_us, index, self.log), lsn)
 
     def _report(self, event: Event, after_lsn: int) -> None:
-        """Events are claims of what is durable, so they wait like messages."""
+        """Events claim that something is durable, so they wait like messages."""
         if after_lsn <= self._pending.durable_lsn:
             self._events.append(event)
         else:

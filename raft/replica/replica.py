@@ -1,4 +1,4 @@
-"""One node without its host: the core and the state machine in step, and who waits for which answer.
+"""One node without its host: the core and the state machine in step, and the clients that wait for an answer.
 
 Like the core it does no input or output. A host feeds it inputs, then calls `advance` and carries out the `Output`.
 The live host and the simulator run this same code.
@@ -43,14 +43,14 @@ class Output(msgspec.Struct):
 
 
 class Replica:
-    """A Raft node as a pure object: messages, time, submissions and completed writes in; `Output` out."""
+    """A Raft node as a pure object: messages, time, submissions and completed writes go in; `Output` comes out."""
 
     def __init__(self, core: Core, machine: Machine) -> None:
         self.core = core
         self.machine = machine
         self._waiting: dict[int, tuple[int, Any]] = {}  # log index -> (term, token)
         self._replies: list[Reply] = []  # what the next output answers
-        # These inputs are the core's own; a method in between would be paid for with every message.
+        # These inputs are the core's own methods: a method in between would cost time with every message.
         self.receive = core.receive
         self.tick = core.tick
         self.persisted = core.persisted

@@ -1,8 +1,8 @@
 """What is not durable yet, and what waits until it is.
 
-Every record that must reach the disk gets a number, its lsn. Whatever must not be said or counted before a record is
-durable is held here under that number. One write is under way at a time; all records that come meanwhile go into the
-next one, so that one sync serves them all (group commit).
+Every record that must reach the disk gets a number, its lsn. `Pending` holds, under that number, whatever must not be
+said or counted before the record is durable. One write is under way at a time; all records that come meanwhile go into
+the next one, so that one sync serves them all (group commit).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Pending:
         return Write(batch[-1][0], [record for _, record in batch])
 
     def written(self, lsn: int) -> list[Held]:
-        """The write that ended with record `lsn` is durable. Returns what waited for it, in the order of lsn, then of
+        """The write whose last record is `lsn` is durable. Returns what waited for it, in the order of lsn, then of
         the calls of `hold`."""
         self._write_under_way = False
         due: list[Held] = []
