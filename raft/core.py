@@ -55,7 +55,7 @@ class Random(Protocol):
     def getrandbits(self, k: int, /) -> int: ...
 
 
-class Ready(msgspec.Struct):
+class Ready(msgspec.Struct, gc=False):
     """What the host must do now; see the module's header. `committed` are (index, entry) in order."""
 
     events: list[Event]

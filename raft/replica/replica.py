@@ -29,7 +29,7 @@ class Reply(msgspec.Struct, frozen=True):
     result: Result | None
 
 
-class Output(msgspec.Struct):
+class Output(msgspec.Struct, gc=False):
     """What the host must do, in this order: report, send, start writing, answer clients, wait until the deadline.
 
     It is what the core made ready, once the committed entries are applied: `events` include that they were.
