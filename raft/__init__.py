@@ -4,7 +4,7 @@ Read in this order; each leans only on those before it:
 
     state/      messages (what nodes say), log, held and pending (what waits for the disk), timing, reporter,
                 progress (what a leader knows of a follower)
-    core        Figure 2: election, replication, commitment; no input or output of any kind
+    core/       Figure 2: terms, commitment, replication, election; no input or output of any kind
     network/    codec and transport: frames over TCP, and the links between nodes
     replica/    machine (a key-value store with client sessions), replica (core and machine in step), inputs
     storage/    framing, disk, wal (the write-ahead log), journal (a node's inputs, so that it can be replayed)
