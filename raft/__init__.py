@@ -1,11 +1,12 @@
 """Raft, from the extended paper (Ongaro and Ousterhout, 2014): the one that we ship, and break.
 
-Read in this order, each leaning only on those before it:
+Read in this order; each leans only on those before it:
 
-    state/      messages (what nodes say), log, pending (what waits for the disk), timing, reporter
-    core        Figure 2: election, replication, commitment; no input or output of any kind
+    state/      messages (what nodes say), log, held and pending (what waits for the disk), timing, reporter,
+                progress (what a leader knows of a follower)
+    core/       Figure 2: terms, commitment, replication, election; no input or output of any kind
     network/    codec and transport: frames over TCP, and the links between nodes
     replica/    machine (a key-value store with client sessions), replica (core and machine in step), inputs
-    storage/    framing, disk, wal (the write-ahead log), journal (so that a node can be lived again)
+    storage/    framing, disk, wal (the write-ahead log), journal (a node's inputs, so that it can be replayed)
     server/     host (real clock, sockets and disk around a replica), http_api, node
 """

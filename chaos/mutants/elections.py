@@ -5,6 +5,7 @@ from __future__ import annotations
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.held import SendMessage
 from raft_chaos.raft.state.messages import HardState, Message, RequestVote, RequestVoteReply, Truncate
 
 
@@ -30,7 +31,10 @@ class TermThenVote(Core):
 
 class SendBeforePersist(Core):
     def _send(self, to: str, message: Message, after_lsn: int = 0) -> None:
-        self._pending.hold(after_lsn, lambda: self._messages.append((to, message)))
+        if after_lsn <= self._pending.durable_lsn:
+            self._messages.append((to, message))
+        else:
+            self._pending.hold(after_lsn, SendMessage(to, message))
 
 
 class VoteClearedSameTerm(Core):

@@ -1,8 +1,8 @@
 """Frames between nodes: four bytes of length (big-endian), then a msgpack payload.
 
 A connection carries frames in one direction. Its first frame is the handshake, `Hello`; every other one is an
-`Envelope`. Anything else is a `FrameError`, and the connection is closed: after one bad frame there is no telling
-where the next begins.
+`Envelope`. Anything else is a `FrameError`, and the connection is closed: after one bad frame nobody can tell
+where the next one begins.
 """
 
 from __future__ import annotations

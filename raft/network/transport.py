@@ -1,8 +1,8 @@
 """Links between nodes: one TCP connection for each direction of each pair, frames as in `codec`.
 
 A link that is down drops what it is given: Raft repeats what matters, so the transport never does. It reconnects
-with a growing, jittered delay. A caller of another cluster, or one that sends what is no frame, is cut off with one
-line in the log and harms nothing else.
+with a growing, jittered delay. If a caller belongs to another cluster, or sends something that is not a frame, its
+connection is closed and one line is logged; all other connections go on.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Transport:
         self._number = 0
 
     async def listen(self, host: str, port: int) -> None:
-        """Binds the listening socket; `port` 0 takes a free one, told in `self.port`. Raises OSError."""
+        """Binds the listening socket; `port` 0 takes a free one, and `self.port` says which. Raises OSError."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Incoming(self), host, port)
         self.port = self._server.sockets[0].getsockname()[1]
@@ -163,7 +163,7 @@ class _Incoming(asyncio.Protocol):
 
 
 class _Link:
-    """The outgoing connection to one peer, kept up as well as it can be."""
+    """The outgoing connection to one peer; a lost one is made again, for as long as the link runs."""
 
     def __init__(self, peer: str, address: Address, make_hello: Callable[[], bytes]) -> None:
         self.peer = peer
@@ -184,7 +184,7 @@ class _Link:
         return connection.get_write_buffer_size() < MAX_UNSENT_BYTES
 
     def send(self, frame: bytes) -> None:
-        # It may have broken since the message was numbered; then the message is lost, as on any network.
+        # The connection may have broken since the message was numbered; then the message is lost, as on any network.
         if self._connection is not None and not self._connection.is_closing():
             self._connection.write(frame)
 
@@ -192,7 +192,7 @@ class _Link:
         self._task = asyncio.get_running_loop().create_task(self._keep_up())
 
     def try_now(self) -> None:
-        """The peer has just called, so it is there: a node that comes back need not wait for the delay to end."""
+        """The peer has just called, so it is there: the link need not wait for its delay to end."""
         self._try_now.set()
 
     async def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""What a replica is told, as data: one type for each of its input methods.
+"""The inputs of a replica, as data: one type for each of its input methods.
 
 A run of a node is its start and then its turns: the inputs that it took, and one `advance` after them. `apply` gives
 an input to a replica. Times are those of the node's own clock, in µs.
@@ -31,7 +31,7 @@ class Ticked(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="t"):
 
 
 class Persisted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="p"):
-    """The write that ended with record `lsn` is durable."""
+    """The write whose last record is `lsn` is durable."""
 
     lsn: int
     now_us: int

@@ -1,4 +1,4 @@
-"""One node without its host: the core and the state machine in step, and who waits for which answer.
+"""One node without its host: the core and the state machine in step, and the clients that wait for an answer.
 
 Like the core it does no input or output. A host feeds it inputs, then calls `advance` and carries out the `Output`.
 The live host and the simulator run this same code.
@@ -6,14 +6,15 @@ The live host and the simulator run this same code.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
-from raft_chaos.invariants.events import EntryApplied
-from raft_chaos.raft.core import Core, Ready
+from raft_chaos.invariants.events import EntryApplied, Event
+from raft_chaos.raft.core import Core
 from raft_chaos.raft.replica.machine import Machine, Result
-from raft_chaos.raft.state.messages import Entry
+from raft_chaos.raft.state.messages import Entry, Message
+from raft_chaos.raft.state.pending import Write
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -28,22 +29,28 @@ class Reply(msgspec.Struct, frozen=True):
     result: Result | None
 
 
-Output: TypeAlias = Ready
-"""What the host must do, in this order: report, send, start writing, answer clients, wait until the deadline.
+class Output(msgspec.Struct, gc=False):
+    """What the host must do, in this order: report, send, start writing, answer clients, wait until the deadline.
 
-It is what the core made ready, with `committed` applied: the events say so, and `replies` are a list of `Reply`.
-"""
+    It is what the core made ready, once the committed entries are applied: `events` include that they were.
+    """
+
+    events: list[Event]
+    messages: list[tuple[str, Message]]
+    write: Write | None
+    deadline_us: int
+    replies: list[Reply]
 
 
 class Replica:
-    """A Raft node as a pure object: messages, time, submissions and completed writes in; `Output` out."""
+    """A Raft node as a pure object: messages, time, submissions and completed writes go in; `Output` comes out."""
 
     def __init__(self, core: Core, machine: Machine) -> None:
         self.core = core
         self.machine = machine
         self._waiting: dict[int, tuple[int, Any]] = {}  # log index -> (term, token)
         self._replies: list[Reply] = []  # what the next output answers
-        # These inputs are the core's own; a method in between would be paid for with every message.
+        # These inputs are the core's own methods: a method in between would cost time with every message.
         self.receive = core.receive
         self.tick = core.tick
         self.persisted = core.persisted
@@ -64,20 +71,19 @@ class Replica:
 
     def advance(self) -> Output:
         """Everything that has become due since the last call."""
-        output = self.core.take_ready()
-        for index, entry in output.committed:
-            self._apply(index, entry, output)
+        ready = self.core.take_ready()
+        for index, entry in ready.committed:
+            self._apply(index, entry, ready.events)
         if self._waiting and self.core.role != "leader":
             self._replies += [Reply(token, index, term, None) for index, (term, token) in self._waiting.items()]
             self._waiting = {}
-        if self._replies:
-            output.replies, self._replies = self._replies, []
-        return output
+        replies, self._replies = self._replies, []
+        return Output(ready.events, ready.messages, ready.write, ready.deadline_us, replies)
 
-    def _apply(self, index: int, entry: Entry, output: Output) -> None:
+    def _apply(self, index: int, entry: Entry, events: list[Event]) -> None:
         result = self.machine.apply(entry.command, (index, entry.term))
         core = self.core
-        output.events.append(
+        events.append(
             EntryApplied(
                 node=core.node,
                 inc=core.incarnation,

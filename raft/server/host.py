@@ -5,11 +5,11 @@ follows for all inputs of the same turn of the event loop; that is what batches 
 
     1. take      the inputs, each given to the replica when it comes
     2. advance   and number the messages, so that they can be reported
-    3. journal   the inputs and a digest of what came of them, before anybody can see anything of it
+    3. journal   the inputs and a digest of the output, before anybody can see any effect of the turn
     4. report    what was received, what the replica says, what is sent: one write
     5. carry out send, start writing, answer, set the timer
 
-An error of the replica's own is the end of the node: the inputs up to it are journaled and reported, and nothing else.
+An error in the replica ends the node: the inputs up to it are journaled and reported, and nothing else.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from raft_chaos.raft.storage.journal import Journal
 from raft_chaos.raft.storage.wal import WriteAheadLog
 
 IN_PLACE_SYNC_US = 10_000
-"""A sync may be done in the event loop as long as the one before it took no longer than this."""
+"""A sync may run in the event loop if the one before it took no longer than this."""
 
 
 class NotLeaderError(Exception):
@@ -70,7 +70,7 @@ class EventFile:
 class LiveHost:
     """Runs one replica. `epoch_us` is the moment of the monotonic clock that counts as time 0.
 
-    Whoever makes the replica writes the start of the `journal` first.
+    The caller's `make_replica` writes the start of the `journal` before it makes the replica.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class LiveHost:
         self._timer_us = 0
         self._last_sync_us = 0
         self._closed = False
-        self._advance(now_us)  # the first turn is its start alone, whatever comes in before it acts
+        self._advance(now_us)  # the first turn is its start alone, with no inputs
 
     def now_us(self) -> int:
         return monotonic_us() - self.epoch_us
@@ -180,9 +180,9 @@ class LiveHost:
             raise
 
     def _die(self, error: Exception) -> None:
-        """The replica is in the middle of a step, so this is its end; what led to it is left behind.
+        """Ends the node, since the replica is in the middle of a step. The journal and the events keep what led to it.
 
-        Said to the loop, since not all who hand in inputs pass errors on: the HTTP server answers 500.
+        The loop is told, since not every caller passes the error on: the HTTP server answers 500.
         """
         self._closed = True
         if self._journal is not None:
@@ -239,8 +239,8 @@ class LiveHost:
 
     def _persist(self, write: Write) -> None:
         self.wal.append(write.records)
-        # Not before the next turn of the loop, even without a delay: the messages of this one leave at its end, and
-        # the followers write while this node does (thesis, §10.2.1).
+        # The sync starts in the next turn of the loop at the earliest, even without a delay: the messages of this turn
+        # leave at its end, and the followers write while this node does (thesis, §10.2.1).
         self._loop.call_later(self._sync_delay_us() / 1e6, self._sync, write)
 
     def _sync_delay_us(self) -> int:
@@ -251,9 +251,10 @@ class LiveHost:
         return self._random.randint(*disk.slow_sync_us)
 
     def _sync(self, write: Write) -> None:
-        """In a thread, so that work goes on meanwhile; in place where a single record shows that there is little of it.
+        """Syncs in a thread, so that other work goes on meanwhile; in the event loop if there is little of it.
 
-        To the thread and back costs a lone client a fifth of its speed. On a slow disk heartbeats must go out.
+        A write of a single record is the sign of that. The way to the thread and back costs a single client a fifth of
+        its speed. A slow disk needs the thread, since heartbeats must go out.
         """
         if self._closed:
             return

@@ -70,7 +70,7 @@ class HttpApi:
         """The token is checked first, and every refusal has a JSON body that says what to do."""
         if self._token is not None:
             given = request.headers.get("Authorization", "")
-            # aiohttp hands on bytes that are no UTF-8 as surrogates.
+            # aiohttp hands on bytes that are not UTF-8 as surrogates.
             if not hmac.compare_digest(given.encode(errors="surrogateescape"), f"Bearer {self._token}".encode()):
                 error = "send the header 'Authorization: Bearer <token>' with this cluster's token"
                 return _refusal(401, error, {"WWW-Authenticate": "Bearer"})

@@ -1,7 +1,7 @@
 """One node as a process: disk, core, links and HTTP put together, started and stopped in order.
 
-Recovery comes first, and a node that cannot recover does not listen. The classes that make up a node are named in
-`Parts`, so that another one can be put in the place of exactly one of them.
+Recovery comes first, and a node that cannot recover does not listen. `Parts` names the classes that make up a node, so
+that a mutant can replace exactly one of them.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class Node:
 
 
 def crash_on_any_error(loop: asyncio.AbstractEventLoop) -> None:
-    """A node that has met an error it does not know must not go on: its state may be half of a step."""
+    """A node that has met an error it does not know must not go on: it may have stopped in the middle of a step."""
 
     def crash(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")

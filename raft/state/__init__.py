@@ -1,1 +1,3 @@
-"""What the core holds and says: messages, the log, what waits for the disk, times, and the events that it reports."""
+"""What the core holds and says: messages, the log, what waits for the disk, times, the events that it reports, and a
+follower's progress.
+"""

@@ -1,7 +1,7 @@
 """The log in memory: entries from index 1, their chained digests, and which of them are durable.
 
 Each entry carries the number (lsn) of the write-ahead record that holds it. The entry is durable once that record is,
-so one number that grows, the durable lsn, answers for the whole log.
+so one growing number, the durable lsn, tells how much of the log is durable.
 """
 
 from __future__ import annotations

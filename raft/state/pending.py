@@ -1,18 +1,15 @@
 """What is not durable yet, and what waits until it is.
 
-Every record that must reach the disk gets a number, its lsn. Whatever must not be said or counted before a record is
-durable is held here under that number. One write is under way at a time; all records that come meanwhile go into the
-next one, so that one sync serves them all (group commit).
+Every record that must reach the disk gets a number, its lsn. `Pending` holds, under that number, whatever must not be
+said or counted before the record is durable. One write is under way at a time; all records that come meanwhile go into
+the next one, so that one sync serves them all (group commit).
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable
-from itertools import count
-
 import msgspec
 
+from raft_chaos.raft.state.held import Held
 from raft_chaos.raft.state.messages import Record, Truncate
 
 
@@ -24,17 +21,24 @@ class Write(msgspec.Struct, frozen=True):
 
 
 class Pending:
-    """Records in order, and actions that wait for them. lsn 0 is durable from the start."""
+    """Records in order, and what waits for them. lsn 0 is durable from the start.
 
-    __slots__ = ("_count", "_held", "_write_under_way", "durable_lsn", "last_lsn", "unwritten")
+    Invariant: `durable_lsn <= last_lsn`, and whatever is held waits for a record between the two.
+    """
+
+    __slots__ = ("_held", "_write_under_way", "durable_lsn", "last_lsn", "unwritten")
 
     def __init__(self) -> None:
         self.last_lsn = 0
         self.durable_lsn = 0
         self.unwritten: list[tuple[int, Record]] = []
         self._write_under_way = False
-        self._held: list[tuple[int, int, Callable[[], None]]] = []  # a heap: lsn, order of the calls, action
-        self._count = count()
+        self._held: dict[int, list[Held]] = {}  # by lsn; under one lsn in the order of the calls
+
+    @property
+    def held(self) -> list[tuple[int, Held]]:
+        """What waits, each with the lsn that it waits for, in the order in which `written` will return it."""
+        return [(lsn, held) for lsn in sorted(self._held) for held in self._held[lsn]]
 
     def record(self, record: Record) -> int:
         """Numbers a record; `next_write` will hand it out."""
@@ -42,12 +46,13 @@ class Pending:
         self.unwritten.append((self.last_lsn, record))
         return self.last_lsn
 
-    def hold(self, lsn: int, action: Callable[[], None]) -> None:
-        """Does `action` once the record `lsn` is durable; held actions in the order of lsn, then of these calls."""
-        if lsn <= self.durable_lsn:
-            action()
+    def hold(self, lsn: int, held: Held) -> None:
+        """Keeps `held` until the record `lsn` is durable, which it must not be yet: then nothing would wait."""
+        assert self.durable_lsn < lsn <= self.last_lsn
+        if lsn in self._held:
+            self._held[lsn].append(held)
         else:
-            heapq.heappush(self._held, (lsn, next(self._count), action))
+            self._held[lsn] = [held]
 
     def next_write(self) -> Write | None:
         """All records that wait, up to the next truncation; none while a write is under way.
@@ -64,9 +69,12 @@ class Pending:
         self._write_under_way = True
         return Write(batch[-1][0], [record for _, record in batch])
 
-    def written(self, lsn: int) -> None:
-        """The write that ended with record `lsn` is durable: does what waited for it."""
+    def written(self, lsn: int) -> list[Held]:
+        """The write whose last record is `lsn` is durable. Returns what waited for it, in the order of lsn, then of
+        the calls of `hold`."""
         self._write_under_way = False
+        due: list[Held] = []
+        for number in range(self.durable_lsn + 1, lsn + 1):
+            due += self._held.pop(number, ())
         self.durable_lsn = lsn
-        while self._held and self._held[0][0] <= lsn:
-            heapq.heappop(self._held)[2]()
+        return due

@@ -15,7 +15,7 @@ from raft_chaos.raft.state.log import Log
 
 
 class Reporter:
-    """Makes one incarnation's events. When each may be reported is the core's concern."""
+    """Makes one incarnation's events. The core decides when each may be reported."""
 
     __slots__ = ("_inc", "_node")
 

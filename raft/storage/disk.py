@@ -1,7 +1,7 @@
 """Files as a node sees them, and a fault layer that can lose what was not synced.
 
 `Disk` is one folder. Two implementations: the operating system's (`OsDisk`) and memory (`MemoryDisk`); `FaultDisk`
-goes over either. It keeps unsynced writes in the process, so that SIGKILL loses just what a power cut would have
+wraps either. It keeps unsynced writes in the process, so that SIGKILL loses exactly what a power cut would have
 lost: the operating system alone would keep them, and a missing sync would never be noticed.
 """
 
@@ -38,7 +38,7 @@ class FolderInUseError(Exception):
 
 
 class OsDisk:
-    """A real folder. Locked while open: two nodes in one folder would tear each other's log apart."""
+    """A real folder. Locked while open: two nodes in one folder would damage each other's log."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -179,7 +179,7 @@ class FaultDisk:
         self.disk.sync(name)
 
     def rename(self, name: str, new_name: str) -> None:
-        # A rename makes no bytes durable: what was not synced can still be lost, under the new name.
+        # A rename makes no bytes durable: unsynced bytes can still be lost, under the new name.
         pending = self._unsynced.pop(name, None)
         self._unsynced.pop(new_name, None)
         if pending is not None:
@@ -209,7 +209,7 @@ class FaultDisk:
         return sum(map(len, self._unsynced.get(name, ())))
 
     def let_through(self, name: str, size: int) -> None:
-        """The first `size` unsynced bytes reach the disk, although nobody asked for it: a write torn at any byte."""
+        """The first `size` unsynced bytes reach the disk without a sync: a write torn at any byte."""
         if pending := self._unsynced.pop(name, None):
             self.disk.append(name, b"".join(pending)[:size])
 

@@ -1,4 +1,4 @@
-"""Records in a file that is only ever appended to, and what a kill or damage makes of them.
+"""Records in an append-only file, and how a reader tells a torn tail from damage.
 
     record  = length (4 bytes), CRC-32 of the body (4 bytes), body; numbers are big-endian
 
@@ -39,7 +39,7 @@ def frame(body: bytes) -> bytes:
 def unframe(data: bytes, offset: int, decode: Callable[[bytes], T]) -> Iterator[tuple[T, int]]:
     """The records from `offset` on, each decoded and with the offset at which it ends; a torn tail is left out.
 
-    Raises DamagedRecordError when it comes to one.
+    Raises DamagedRecordError at a damaged record.
     """
     while offset < len(data):
         found = _record_at(data, offset, decode)

@@ -1,15 +1,15 @@
-"""A node's journal: every input that its replica took, and a digest of what came of it. One file an incarnation.
+"""A node's journal: every input of its replica, and a digest of each output. One file an incarnation.
 
     file    = magic (8 bytes, the last one a version), then records as in `raft.storage.framing`
     body    = one of `Start`, `Turn` and `ClockChanged`, as a msgpack array; `Start` is the first
 
-A replica is a pure object, so these and the log as it was recovered are all that it takes to live an incarnation again,
-step by step, and to see that each step comes to the same. That makes a run of real processes replayable.
+A replica is a pure object, so the journal and the recovered log are enough to replay an incarnation step by step, and
+to check that each step has the same output. That makes a run of real processes replayable.
 
 A turn is written as a whole, by one unbuffered write, before anything that follows from it leaves the process: its
 events, its messages, its write to the log, its answers. So SIGKILL tears at most the last record, and an input that is
-not in here had no effect that anybody saw. (A client that was sent to another node, or asked for the status, has seen
-the state, not an effect of a turn.)
+not in the journal had no effect that anybody saw. (A client that was redirected to another node, or asked for the
+status, has seen the state, not an effect of a turn.)
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ DIGEST_BYTES = 8
 
 
 class JournalError(Exception):
-    """The file is not what a node left there: says which file, the offset, what is wrong."""
+    """The file is not a journal as a node writes it: says which file, the offset, what is wrong."""
 
 
 class Start(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="start"):
     """The incarnation recovered, and made its replica at `now_us` of its own clock.
 
-    `log_size`: so many bytes the log had after recovery. It is only appended to afterwards, so what was recovered is
-    what these bytes say. `seed` is that of the election timer's stream, `clock` the segments of the node's clock: one,
+    `log_size` is the size of the log after recovery, in bytes. Later writes only append, so these bytes are what was
+    recovered. `seed` is that of the election timer's stream, `clock` the segments of the node's clock: one,
     (0, 0, 0), for a clock that is right.
     """
 
@@ -100,19 +100,19 @@ class Journal:
         self._inputs: list[Input] = []
         self._started = False
         self.took = self._inputs.append
-        """An input, before the replica gets it; it is written with the turn that it belongs to."""
+        """Takes an input, before the replica gets it; it is written with the turn that it belongs to."""
 
     def start(self, start: Start) -> None:
-        """Before the replica is made."""
+        """Writes the first record. To be called before the replica is made."""
         self._started = True
         self._write(MAGIC + frame(_encode(start)))
 
     def acted(self, output: Output, at_us: int, unsent: Sequence[int] = (), stopped_at: str | None = None) -> None:
-        """A turn came to this; before any of it is carried out."""
+        """Writes a turn. To be called before any of its output is carried out."""
         self._turn(at_us, list(unsent), stopped_at, digest_of(output))
 
     def died(self, at_us: int) -> None:
-        """An input, or acting on it, raised an error; nothing is written if there was no start."""
+        """Writes the last turn: an input, or acting on it, raised an error. Writes nothing if there was no start."""
         if self._started:
             self._turn(at_us, [], None, b"")
 
@@ -132,9 +132,9 @@ class Journal:
 
 
 def read_journal(file: Path) -> Iterator[JournalRecord]:
-    """The records of a journal, without a torn tail; none where the incarnation did not get to its start.
+    """The records of a journal, without a torn tail; none if the incarnation ended before it wrote its start.
 
-    Raises JournalError, while it is read, for what no kill can have left there.
+    Raises JournalError, while it is read, for content that no kill explains.
     """
     try:
         data = file.read_bytes()

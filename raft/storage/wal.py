@@ -5,8 +5,8 @@
 
 A record is written and synced as a whole before the next one is begun. So a damaged record with nothing behind it is
 a torn tail: its write never completed, nobody was told of it, and it is cut off. A damaged record with an intact one
-behind it had been synced: that is corruption, and the node must not start, since what it has forgotten may have
-been a vote or an acknowledged entry.
+behind it had been synced: that is corruption, and the node must not start, since it may have forgotten a vote or an
+acknowledged entry.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _decode = msgspec.msgpack.Decoder(list[Record]).decode
 
 
 class CorruptLogError(Exception):
-    """The log, or the data folder, is not what a node left there: says file, offset, what is wrong, what to do."""
+    """The log, or the data folder, is not as a node writes it: says file, offset, what is wrong, what to do."""
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Whose data folder this is. Written once the log exists, so its presence means that a log is owed."""
+    """Whose data folder this is. It is written after the log, so a folder that has it must have a log too."""
 
     cluster: str
     node: str
@@ -113,14 +113,14 @@ class WriteAheadLog:
                 log.warning("%s: cut %d bytes at offset %d, a write that was never completed", name, lost, good)
                 disk.truncate(FILE, good)
             # A kill between append and sync leaves records that only the page cache holds. From now on this node
-            # answers for them.
+            # reports them and counts them as durable.
             disk.sync(FILE)
             return recovered
         self._create(identity, files)
         return Recovered()
 
     def _create(self, identity: Identity, files: list[str]) -> None:
-        # A log without identity: a first start that crashed half-way. Nothing was promised from it.
+        # A log without identity is left by a first start that crashed half-way. No promise rests on it.
         disk = self.disk
         if FILE in files:
             if len(disk.read(FILE)) > len(MAGIC):

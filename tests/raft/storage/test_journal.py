@@ -41,8 +41,8 @@ OUTPUTS: st.SearchStrategy[Output] = st.builds(
     events=st.lists(st.builds(CommitAdvanced, node=NAMES, inc=NUMBERS, t_us=NUMBERS, index=NUMBERS, term=NUMBERS)),
     messages=st.lists(st.tuples(NAMES, MESSAGES), max_size=3),
     write=st.none() | st.builds(Write, NUMBERS, st.lists(RECORDS, max_size=3)),
-    committed=st.just([]),
     deadline_us=NUMBERS,
+    replies=st.just([]),
 )
 
 START = Start("c", "n1", ["n2", "n3"], 2, Timing(), 2**64 - 1, 8, [(0, 0, 0), (5, 9, -200)], 17)
@@ -55,7 +55,8 @@ TAKEN: list[Input] = [
 
 
 def output(**fields: object) -> Output:
-    return Output(**{"events": [], "messages": [], "write": None, "committed": [], "deadline_us": 0, **fields})  # type: ignore[arg-type]
+    nothing = {"events": [], "messages": [], "write": None, "deadline_us": 0, "replies": []}
+    return Output(**{**nothing, **fields})  # type: ignore[arg-type]
 
 
 def written(file: Path) -> list[JournalRecord]:

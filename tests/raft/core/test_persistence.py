@@ -13,10 +13,12 @@ from raft_chaos.invariants.events import (
     EntryAppended,
     EntryApplied,
     LogTruncated,
+    Role,
     RoleChanged,
     Started,
     VoteGranted,
 )
+from raft_chaos.raft.state.held import CountOwnVote, ReleaseCommit, ReportEvent, SendMessage
 from raft_chaos.raft.state.messages import (
     Append,
     AppendEntries,
@@ -29,6 +31,10 @@ from raft_chaos.raft.state.messages import (
 )
 
 A, B, C = command("a"), command("b"), command("c")
+
+
+def role_changed(role: Role, term: int, leader: str | None) -> ReportEvent:
+    return ReportEvent(RoleChanged(node="n1", inc=1, t_us=0, role=role, term=term, leader=leader))
 
 
 def kinds(server: Server) -> list[str]:
@@ -141,6 +147,52 @@ def test_an_entry_does_not_inherit_the_durability_of_the_one_that_it_replaces() 
     assert server.core.log.durable_index == 1
     server.persist_all()
     assert server.core.log.durable_index == 3
+
+
+# ---- what a node waits for can be seen ------------------------------------------------------------------------------
+
+
+def test_a_voter_holds_its_vote_and_its_answer_under_the_record_of_the_vote() -> None:
+    server = Server()
+    server.receive("n2", RequestVote(1, 0, 0))
+    assert server.core.held == [
+        (1, role_changed("follower", 1, None)),
+        (2, ReportEvent(VoteGranted(node="n1", inc=1, t_us=0, term=1, candidate="n2"))),
+        (2, SendMessage("n2", RequestVoteReply(1, True))),
+    ]
+    server.persist_all()
+    assert server.core.held == []
+
+
+def test_a_candidate_holds_its_requests_and_its_own_vote_under_the_record_of_its_term() -> None:
+    server = Server()
+    server.tick()
+    held = server.core.held
+    assert [lsn for lsn, _ in held] == [1] * 5
+    assert [what for _, what in held][2:] == [
+        SendMessage("n2", RequestVote(1, 0, 0)),
+        SendMessage("n3", RequestVote(1, 0, 0)),
+        CountOwnVote(1),
+    ]
+
+
+def test_a_follower_holds_a_commit_under_the_record_of_its_entry() -> None:
+    server = Server(term=1)
+    server.receive("n2", AppendEntries(1, 0, 0, 1, entries(1, 1)))
+    committed = CommitAdvanced(node="n1", inc=1, t_us=0, index=1, term=1)
+    assert [type(what) for _, what in server.core.held] == [ReportEvent, ReleaseCommit, ReportEvent, SendMessage]
+    assert server.core.held[1] == (1, ReleaseCommit(committed))
+    assert server.core.held[3] == (2, SendMessage("n2", AppendEntriesReply(1, True, 2)))
+
+
+def test_nodes_that_were_told_the_same_wait_for_the_same() -> None:
+    one, other = Server(), Server()
+    for server in (one, other):
+        server.receive("n2", RequestVote(1, 0, 0))
+    assert one.core.held == other.core.held
+    other.receive("n3", RequestVote(1, 0, 0))
+    assert one.core.held != other.core.held
+    assert other.core.held[-1] == (2, SendMessage("n3", RequestVoteReply(1, False)))
 
 
 # ---- the order of events ---------------------------------------------------------------------------------------------

@@ -1,101 +1,20 @@
-"""§5.3 log replication: consistency check, backtracking, pipelining; messages that come late, twice or not at all."""
+"""§5.3 log replication, the leader's side: probes, pipelining, backtracking; replies late, repeated or lost."""
 
 from __future__ import annotations
 
 import pytest
 
-from cluster import TIMING, Cluster, Server, command, entries
-from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, Entry, RequestVoteReply
-from raft_chaos.raft.state.timing import Timing
-
-Terms = tuple[int, ...]
-A, B, C = command("a"), command("b"), command("c")
-
-
-def leader(log: Terms = (), *, timing: Timing = TIMING) -> Server:
-    """The leader of three, in the term after its log's last one, nothing acknowledged yet, its outbox empty."""
-    server = Server(log=entries(*log), timing=timing)
-    server.tick()
-    server.persist()
-    server.receive("n2", RequestVoteReply(server.core.current_term, True))
-    server.persist_all()
-    server.take_outbox()
-    return server
-
-
-def to(server: Server, peer: str) -> list[AppendEntries]:
-    """What has been sent to one peer since the last look."""
-    return [m for name, m in server.take_outbox() if name == peer and isinstance(m, AppendEntries)]
-
-
-# ---- the follower's side ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("log", "prev", "conflict"),
-    [
-        ((), (1, 1), (1, 0)),  # nothing there: the first missing index
-        ((1, 1), (5, 1), (3, 0)),  # too short
-        ((1, 2, 2, 2), (4, 3), (2, 2)),  # another term there: that term, and where it begins
-        ((3, 3), (2, 1), (1, 3)),
-    ],
+from cluster import Cluster, Server, command, entries
+from raft_chaos.raft.state.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Entry,
+    RequestVoteReply,
 )
-def test_the_consistency_check_rejects_with_a_hint_where_to_go_on(
-    log: Terms, prev: tuple[int, int], conflict: tuple[int, int]
-) -> None:
-    server = Server(log=entries(*log), term=4)
-    server.receive("n2", AppendEntries(4, *prev, 0, [Entry(4, b"x")]))
-    assert server.outbox == [("n2", AppendEntriesReply(4, False, 0, prev[0], *conflict))]
-    assert server.terms == list(log)
+from raft_chaos.raft.state.timing import Timing
+from roles import Terms, leader, to
 
-
-def test_entries_are_appended_behind_the_matching_one_and_acknowledged() -> None:
-    server = Server(log=entries(1, 1), term=1)
-    server.receive("n2", AppendEntries(1, 2, 1, 0, [Entry(1, b"x"), Entry(1, b"y")]))
-    server.persist()
-    assert server.outbox == [("n2", AppendEntriesReply(1, True, 4))]
-    assert server.recovered().entries == [*entries(1, 1), Entry(1, b"x"), Entry(1, b"y")]
-
-
-def test_a_conflicting_entry_and_all_behind_it_are_deleted() -> None:
-    server = Server(log=entries(1, 2, 2, 2), term=3)
-    server.receive("n2", AppendEntries(3, 1, 1, 0, [Entry(3, b"x")]))
-    server.persist_all()
-    assert server.terms == [1, 3]
-    assert server.recovered().entries == [*entries(1), Entry(3, b"x")]
-    assert server.outbox == [("n2", AppendEntriesReply(3, True, 2))]
-
-
-def test_a_delayed_shorter_append_cuts_nothing_off() -> None:
-    """Figure 2, step 3: the leader may have counted what it would delete."""
-    server = Server()
-    log = entries(1, 1, 1)
-    server.receive("n2", AppendEntries(1, 0, 0, 0, log))
-    server.receive("n2", AppendEntries(1, 0, 0, 0, log[:1]), AppendEntries(1, 1, 1, 0, []))
-    assert server.terms == [1, 1, 1]
-
-
-def test_appends_out_of_order_are_rejected_until_the_gap_is_filled() -> None:
-    server, log = Server(), entries(1, 1, 1)
-    first, second = AppendEntries(1, 0, 0, 0, log[:2]), AppendEntries(1, 2, 1, 0, log[2:])
-    server.receive("n2", second)
-    assert server.terms == []
-    server.receive("n2", first, second, second, first)
-    assert server.terms == [1, 1, 1]
-
-
-def test_commit_index_follows_the_leader_but_not_past_what_is_known_to_match() -> None:
-    """§5.3: what lies behind the last new entry may be another leader's."""
-    server = Server(log=entries(1, 1, 1), term=2)
-    server.receive("n2", AppendEntries(2, 1, 1, 3, []))
-    assert server.core.commit_index == 1
-    server.receive("n2", AppendEntries(2, 1, 1, 3, entries(1, 1)[1:]))
-    assert server.core.commit_index == 2
-    server.receive("n2", AppendEntries(2, 1, 1, 1, []))
-    assert server.core.commit_index == 2
-
-
-# ---- the leader's side -----------------------------------------------------------------------------------------------
+A, B, C = command("a"), command("b"), command("c")
 
 
 def test_a_new_leader_appends_a_no_op_and_sends_it_at_once() -> None:
@@ -267,65 +186,3 @@ def test_a_reply_to_an_earlier_leadership_is_ignored() -> None:
     server = leader((1, 1, 1))
     server.receive("n2", AppendEntriesReply(1, True, 3))
     assert server.core.progress["n2"].match_index == 0
-
-
-# ---- whole clusters --------------------------------------------------------------------------------------------------
-
-FIGURE_7: dict[str, Terms] = {
-    "a": (1, 1, 1, 4, 4, 5, 5, 6, 6),
-    "b": (1, 1, 1, 4),
-    "c": (1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 6),
-    "d": (1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7),
-    "e": (1, 1, 1, 4, 4, 4, 4),
-    "f": (1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3),
-}
-
-
-def test_figure_7_the_leader_brings_all_six_followers_into_agreement() -> None:
-    logs = {"n1": entries(1, 1, 1, 4, 4, 5, 5, 6, 6, 6)}
-    logs |= {f"n{number}": entries(*terms) for number, terms in enumerate(FIGURE_7.values(), 2)}
-    cluster = Cluster(7, logs=logs, term=7)
-    # d has entries of term 7 and would not vote for this leader; the four others needed do (§5.4.1).
-    leader = cluster.elect("n1")
-    cluster.heartbeat("n1")
-    assert leader.terms == [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 8]
-    for server in cluster.servers.values():
-        assert server.recovered().entries == leader.recovered().entries
-        assert server.core.log.digest(11) == leader.core.log.digest(11)
-        assert server.core.last_applied == 11
-
-
-@pytest.mark.parametrize("follower", FIGURE_7.values(), ids=FIGURE_7)
-def test_figure_7_each_follower_alone(follower: Terms) -> None:
-    cluster = Cluster(3, logs={"n1": entries(1, 1, 1, 4, 4, 5, 5, 6, 6, 6), "n2": entries(*follower)}, term=7)
-    cluster.elect("n1")
-    assert cluster["n2"].recovered().entries == cluster["n1"].recovered().entries
-
-
-def test_a_follower_that_was_away_catches_up() -> None:
-    cluster = Cluster(3)
-    cluster.elect("n1")
-    cluster.crash("n3")
-    cluster.submit("n1", *[A] * 5)
-    cluster.settle()
-    cluster.restart("n3")
-    cluster.heartbeat("n1")
-    cluster.heartbeat("n1")
-    assert cluster["n3"].terms == cluster["n1"].terms == [1] * 6
-    assert cluster["n3"].core.last_applied == 6
-
-
-def test_a_leader_cut_off_with_its_own_entries_gives_them_up() -> None:
-    cluster = Cluster(3)
-    cluster.elect("n1")
-    cluster.cut_off = frozenset({"n1"})
-    cluster.submit("n1", A, B)
-    cluster.settle()
-    cluster.elect("n2")
-    assert [server.name for server in cluster.leaders()] == ["n1", "n2"]
-    cluster.cut_off = frozenset()
-    cluster.heartbeat("n2")
-    assert [server.name for server in cluster.leaders()] == ["n2"]
-    assert cluster["n1"].terms == cluster["n2"].terms == [1, 2]
-    # Its clients are told that the outcome is unknown.
-    assert [(reply.index, reply.term, reply.result) for reply in cluster["n1"].replies] == [(2, 1, None), (3, 1, None)]

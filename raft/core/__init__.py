@@ -1,0 +1,19 @@
+"""The Raft algorithm (Figure 2, §5), a file for each section of the paper. `core` says what goes in and what comes out.
+
+Each class extends the one before, and leans only on those before it. Read in this order:
+
+    base        the state of a node, its log, and what it says once that is durable
+    terms       §5.1: the largest term wins
+    commitment  §5.3, §5.4.2: what is committed, and what may be applied
+    follower    §5.3: the consistency check, and the entries that are stored
+    leader      §5.3: heartbeats, entries for each follower, and their replies
+    election    §5.2, §5.4.1: votes, and who may be elected
+    core        inputs and output: the contract with the host
+"""
+
+from raft_chaos.raft.core.base import Random
+from raft_chaos.raft.core.core import Core, Ready
+from raft_chaos.raft.core.leader import NO_OP
+from raft_chaos.raft.state.progress import Progress
+
+__all__ = ["Core", "Ready", "Progress", "Random", "NO_OP"]

@@ -1,0 +1,137 @@
+"""The state of a node (Figure 2), its log, and what it says: messages and events that wait for the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from raft_chaos.invariants.events import Event, Role
+from raft_chaos.raft.state.held import ReportEvent, SendMessage
+from raft_chaos.raft.state.log import Log
+from raft_chaos.raft.state.messages import Append, Entry, HardState, Message, Recovered, Truncate
+from raft_chaos.raft.state.pending import Pending
+from raft_chaos.raft.state.progress import Progress
+from raft_chaos.raft.state.reporter import Reporter
+from raft_chaos.raft.state.timing import Timing
+
+
+class Random(Protocol):
+    """The one thing that the core needs of a `random.Random`."""
+
+    def getrandbits(self, k: int, /) -> int: ...
+
+
+class Base:
+    """One node's state, and the ways to change its log, to send and to report. Names are the paper's."""
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        peers: Sequence[str],
+        incarnation: int,
+        timing: Timing,
+        random: Random,
+        recovered: Recovered,
+        now_us: int,
+    ) -> None:
+        self.node = node
+        self.peers = tuple(peers)
+        self.incarnation = incarnation
+        self.timing = timing
+        self.random = random
+        self.now_us = now_us
+
+        # Persistent state (Figure 2).
+        self.current_term = recovered.hard_state.term
+        self.voted_for = recovered.hard_state.voted_for
+        self.log = Log()
+
+        # Volatile state.
+        self.role: Role = "follower"
+        self.leader: str | None = None
+        self.commit_index = 0
+        self.last_applied = 0
+        self.progress: dict[str, Progress] = {}  # valid only while this node leads
+        self._votes: set[str] = set()  # asked for membership and size only, never iterated
+        self._election_deadline_us = 0
+        self._heartbeat_deadline_us = 0
+        self._timeouts = timing.election_timeout_max_us - timing.election_timeout_min_us + 1  # to draw from
+        self._timeout_bits = self._timeouts.bit_length()
+
+        # `_pending` holds what must be durable first; `_hard_state_lsn` is the record with the current term and vote.
+        self._pending = Pending()
+        self._hard_state_lsn = 0
+
+        # What the next Ready will hold.
+        self._reporter = Reporter(node, incarnation)
+        self._events: list[Event] = []
+        self._messages: list[tuple[str, Message]] = []
+        self._apply_limit = 0
+        self._replicate = False
+
+        self._recover(recovered)
+        self._reset_election_timer()
+
+    def _reset_election_timer(self) -> None:
+        # Every heartbeat draws a timeout, so this is what `randint` does, without the three calls that it takes.
+        draw, bits = self.random.getrandbits, self._timeout_bits
+        drawn = draw(bits)
+        while drawn >= self._timeouts:
+            drawn = draw(bits)
+        self._election_deadline_us = self.now_us + self.timing.election_timeout_min_us + drawn
+
+    # ---- the log, records, and what waits for them ------------------------------------------------------------------
+
+    def _append(self, entry: Entry) -> int:
+        lsn = self._pending.record(Append(self.log.last_index + 1, entry))
+        index = self.log.append(entry, lsn)
+        self._report_appended(index, lsn)
+        return index
+
+    def _truncate(self, from_index: int) -> None:
+        # Reported before it is written, and after the appends that it undoes: see `Pending.next_write`.
+        self._report(self._reporter.log_truncated(self.now_us, from_index), self._pending.last_lsn)
+        self._pending.record(Truncate(from_index))
+        self.log.truncate(from_index)
+
+    def _persist_hard_state(self) -> None:
+        self._hard_state_lsn = self._pending.record(self._hard_state())
+
+    def _hard_state(self) -> HardState:
+        """Term and vote go to disk together: with one of them alone, a restarted node might vote twice in a term."""
+        return HardState(self.current_term, self.voted_for)
+
+    def _send(self, to: str, message: Message, after_lsn: int = 0) -> None:
+        """Sends once the term and vote that the message rests on are durable (Figure 2: before responding)."""
+        lsn = after_lsn if after_lsn > self._hard_state_lsn else self._hard_state_lsn
+        if lsn <= self._pending.durable_lsn:
+            self._messages.append((to, message))
+        else:
+            self._pending.hold(lsn, SendMessage(to, message))
+
+    # ---- reports ----------------------------------------------------------------------------------------------------
+
+    def _recover(self, recovered: Recovered) -> None:
+        """Takes over what was on disk, and reports all of it."""
+        for entry in recovered.entries:
+            self.log.append(entry, 0)
+        self.log.mark_durable(0)
+        self._events.append(self._reporter.started(self.now_us, self.current_term, self.voted_for, self.log))
+        # At once: what was on disk is durable.
+        appended = self._reporter.entry_appended
+        self._events += [appended(self.now_us, index, self.log) for index in range(1, self.log.last_index + 1)]
+
+    def _report_role(self) -> None:
+        event = self._reporter.role_changed(self.now_us, self.role, self.current_term, self.leader)
+        self._report(event, self._hard_state_lsn)
+
+    def _report_appended(self, index: int, lsn: int) -> None:
+        self._report(self._reporter.entry_appended(self.now_us, index, self.log), lsn)
+
+    def _report(self, event: Event, after_lsn: int) -> None:
+        """Events claim that something is durable, so they wait like messages."""
+        if after_lsn <= self._pending.durable_lsn:
+            self._events.append(event)
+        else:
+            self._pending.hold(after_lsn, ReportEvent(event))

@@ -1,0 +1,48 @@
+"""Commitment (§5.3, §5.4.2): which entries are safe, and which of them may be applied."""
+
+from __future__ import annotations
+
+from raft_chaos.invariants.events import CommitAdvanced
+from raft_chaos.raft.core.terms import Terms
+from raft_chaos.raft.state.held import ReleaseCommit
+from raft_chaos.raft.state.messages import Entry
+
+
+class Commitment(Terms):
+    """The commit index: a leader advances it, a follower is told of it, both apply up to it."""
+
+    def _advance_commit(self) -> None:
+        """Commits up to the largest index that a majority has durably, if its entry is of this term."""
+        durable = [progress.match_index for progress in self.progress.values()]
+        durable.append(self.log.durable_index)
+        durable.sort()
+        index = durable[len(durable) - self._majority()]
+        if index > self.commit_index and self._may_commit(index):
+            self._set_commit_index(index)
+
+    def _majority(self) -> int:
+        return (len(self.peers) + 1) // 2 + 1
+
+    def _may_commit(self, index: int) -> bool:
+        """§5.4.2, Fig. 8: entries of earlier terms are never committed by counting replicas."""
+        return self.log.term_at(index) == self.current_term
+
+    def _set_commit_index(self, index: int) -> None:
+        self.commit_index = index
+        event = self._reporter.commit_advanced(self.now_us, index, self.current_term)
+        # Only durable entries are applied, so no crash takes an entry whose client already has the answer.
+        lsn = max(self._hard_state_lsn, self.log.lsn(index))
+        if lsn <= self._pending.durable_lsn:
+            self._release_commit(event)
+        else:
+            self._pending.hold(lsn, ReleaseCommit(event))
+
+    def _release_commit(self, event: CommitAdvanced) -> None:
+        self._events.append(event)
+        self._apply_limit = max(self._apply_limit, event.index)
+
+    def _take_committed(self) -> list[tuple[int, Entry]]:
+        limit = min(self._apply_limit, self.log.durable_index)
+        committed = [(index, self.log.entry(index)) for index in range(self.last_applied + 1, limit + 1)]
+        self.last_applied = max(self.last_applied, limit)
+        return committed

@@ -1,0 +1,123 @@
+"""The Raft algorithm (Figure 2, §5), and nothing else: no socket, file, clock, thread, or randomness of its own.
+
+Inputs are method calls, each with the time: `receive`, `tick`, `propose`, `persisted`. Afterwards the host takes one
+`Ready` and does what it says, in this order:
+
+    1. report   write `events` where they are collected
+    2. send     give `messages` to the network, which may lose, repeat and reorder them
+    3. persist  start writing `write` to the log; when it is durable, call `persisted(write.lsn)`
+    4. apply    hand `committed` entries to the state machine
+    5. wait     for the next input, and call `tick` when `deadline_us` comes
+
+Durability is an input like any other. The core holds whatever must not be said before a record is on disk: as data
+(`state.held`), under the number (lsn) of that record (`state.pending`); `held` lists it. A leader sends its entries
+without waiting for its own disk: its followers write in parallel, and it counts itself only once its own write is
+durable (Ongaro's thesis, §10.2.1).
+
+Time is integer microseconds. A node's name is a string; `peers` are the other voters.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from raft_chaos.invariants.events import Event
+from raft_chaos.raft.core.election import Election
+from raft_chaos.raft.state.held import Held, ReleaseCommit, ReportEvent, SendMessage
+from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, Entry, Message, RequestVote
+from raft_chaos.raft.state.pending import Write
+
+
+class Ready(msgspec.Struct, gc=False):
+    """What the host must do now; see the module's header. `committed` are (index, entry) in order."""
+
+    events: list[Event]
+    messages: list[tuple[str, Message]]
+    write: Write | None
+    committed: list[tuple[int, Entry]]
+    deadline_us: int
+
+
+class Core(Election):
+    """One Raft node without its surroundings: its inputs and its output. Roles, terms and indices are the paper's."""
+
+    # ---- inputs -----------------------------------------------------------------------------------------------------
+
+    def receive(self, source: str, message: Message, now_us: int) -> None:
+        """A message from `source` arrived, perhaps late, perhaps again."""
+        self.now_us = now_us
+        if message.term > self.current_term:
+            # §5.1: a larger term always wins, whatever carries it.
+            self._become_follower(message.term, leader=None)
+        if isinstance(message, AppendEntries):
+            self._on_append_entries(source, message)
+        elif isinstance(message, AppendEntriesReply):
+            self._on_append_entries_reply(source, message)
+        elif isinstance(message, RequestVote):
+            self._on_request_vote(source, message)
+        else:
+            self._on_request_vote_reply(source, message)
+
+    def tick(self, now_us: int) -> None:
+        """Time passed. Harmless when called early."""
+        self.now_us = now_us
+        if self.role == "leader":
+            if now_us >= self._heartbeat_deadline_us:
+                self._broadcast_heartbeat()
+        elif now_us >= self._election_deadline_us:
+            self._start_election()
+
+    def propose(self, command: bytes, now_us: int) -> tuple[int, int] | None:
+        """A client's command. Returns the (index, term) at which it may commit, or None if this is not the leader."""
+        self.now_us = now_us
+        if self.role != "leader":
+            return None
+        index = self._append(Entry(self.current_term, command))
+        self._replicate = True
+        return index, self.current_term
+
+    def persisted(self, lsn: int, now_us: int) -> None:
+        """The write whose last record is `lsn` is durable."""
+        self.now_us = now_us
+        self.log.mark_durable(lsn)
+        # Entries that have become durable are reported first, and a commit of them after that.
+        for held in self._pending.written(lsn):
+            self._carry_out(held)
+        if self.role == "leader":
+            self._advance_commit()
+
+    def _carry_out(self, held: Held) -> None:
+        """Does what waited for a record that is durable now."""
+        if isinstance(held, SendMessage):
+            self._messages.append((held.to, held.message))
+        elif isinstance(held, ReportEvent):
+            self._events.append(held.event)
+        elif isinstance(held, ReleaseCommit):
+            self._release_commit(held.event)
+        else:
+            self._count_vote(self.node, held.term)
+
+    # ---- output -----------------------------------------------------------------------------------------------------
+
+    def take_ready(self) -> Ready:
+        """Takes all that has become due since the last call. The host must carry out all of it."""
+        if self._replicate:
+            self._replicate = False
+            for peer in self.progress:
+                self._send_entries(peer)
+        # Most steps have nothing to write and nothing to apply, and it costs less to see that here.
+        write = self._pending.next_write() if self._pending.unwritten else None
+        committed = self._take_committed() if self._apply_limit > self.last_applied else []
+        ready = Ready(self._events, self._messages, write, committed, self.deadline_us)
+        self._events, self._messages = [], []
+        return ready
+
+    @property
+    def deadline_us(self) -> int:
+        """When `tick` is due next."""
+        return self._heartbeat_deadline_us if self.role == "leader" else self._election_deadline_us
+
+    @property
+    def held(self) -> list[tuple[int, Held]]:
+        """What waits for a write, each with the lsn of its record, in the order in which it will become due."""
+        return self._pending.held

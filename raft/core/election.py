@@ -1,0 +1,63 @@
+"""Elections (§5.2), and who may be elected (§5.4.1)."""
+
+from __future__ import annotations
+
+from raft_chaos.raft.core.leader import Leader
+from raft_chaos.raft.state.held import CountOwnVote
+from raft_chaos.raft.state.messages import RequestVote, RequestVoteReply
+
+
+class Election(Leader):
+    """How a candidate asks for votes, how a voter answers, and when a majority makes a leader."""
+
+    def _start_election(self) -> None:
+        self.role = "candidate"
+        self.leader = None
+        self._votes = set()
+        self._enter_term(self.current_term + 1, self.node)
+        self._report_role()
+        self._report_vote()
+        self._reset_election_timer()
+        request = RequestVote(self.current_term, self.log.last_index, self.log.last_term)
+        for peer in self.peers:
+            self._send(peer, request)
+        # Its own vote counts like any other: once it is durable.
+        self._pending.hold(self._hard_state_lsn, CountOwnVote(self.current_term))
+
+    def _on_request_vote(self, source: str, m: RequestVote) -> None:
+        grant = m.term == self.current_term and self._may_vote_for(source) and self._is_up_to_date(m)
+        if grant:
+            self._grant_vote(source)
+        self._send(source, RequestVoteReply(self.current_term, grant))
+
+    def _grant_vote(self, candidate: str) -> None:
+        if self.voted_for is None:
+            self.voted_for = candidate
+            self._persist_hard_state()
+            self._report_vote()
+        # Without this, a voter would soon start an election against the candidate that it voted for.
+        self._reset_election_timer()
+
+    def _may_vote_for(self, candidate: str) -> bool:
+        """One vote a term, first come first served; the same answer again when asked again."""
+        return self.voted_for is None or self.voted_for == candidate
+
+    def _is_up_to_date(self, m: RequestVote) -> bool:
+        """§5.4.1: the candidate's log is at least as up to date as ours."""
+        return (m.last_log_term, m.last_log_index) >= (self.log.last_term, self.log.last_index)
+
+    def _on_request_vote_reply(self, source: str, m: RequestVoteReply) -> None:
+        if m.vote_granted:
+            self._count_vote(source, m.term)
+
+    def _count_vote(self, voter: str, term: int) -> None:
+        # A vote of an earlier candidacy says nothing about this one.
+        if self.role != "candidate" or term != self.current_term:
+            return
+        self._votes.add(voter)
+        if len(self._votes) >= self._majority():
+            self._become_leader()
+
+    def _report_vote(self) -> None:
+        assert self.voted_for is not None
+        self._report(self._reporter.vote_granted(self.now_us, self.current_term, self.voted_for), self._hard_state_lsn)

@@ -1,0 +1,84 @@
+"""Replication, the leader's side (§5.3): heartbeats, entries for each follower, and what their replies tell."""
+
+from __future__ import annotations
+
+from raft_chaos.raft.core.follower import Follower
+from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, Entry
+from raft_chaos.raft.state.progress import Progress
+
+NO_OP = b""
+
+
+class Leader(Follower):
+    """What a node does while it leads."""
+
+    def _become_leader(self) -> None:
+        self.role = "leader"
+        self.leader = self.node
+        self._reset_progress()
+        self._report_role()
+        self._heartbeat_deadline_us = self.now_us + self.timing.heartbeat_us
+        # §8, §5.4.2: entries of earlier terms commit only behind one of this term, so it makes one at once.
+        self._append(Entry(self.current_term, NO_OP))
+        self._replicate = True
+
+    def _reset_progress(self) -> None:
+        """Reinitialized after election (Figure 2): what this node knew as an earlier leader may be false by now."""
+        self.progress = {peer: Progress(next_index=self.log.last_index + 1) for peer in self.peers}
+
+    def _broadcast_heartbeat(self) -> None:
+        self._heartbeat_deadline_us = self.now_us + self.timing.heartbeat_us
+        for peer, progress in self.progress.items():
+            # A probe that was not answered by now is lost: the heartbeat takes its place.
+            progress.probe_sent = True
+            self._send_append(peer, progress.next_index, [])
+
+    def _send_entries(self, peer: str) -> None:
+        """Sends what the follower lacks, as much as may be in flight."""
+        progress, log, timing = self.progress[peer], self.log, self.timing
+        while progress.next_index <= log.last_index and not progress.is_paused(timing.max_entries_in_flight):
+            entries = log.slice(progress.next_index, timing.max_entries_per_message, timing.max_bytes_per_message)
+            self._send_append(peer, progress.next_index, entries)
+            if progress.probing:
+                progress.probe_sent = True
+            else:
+                progress.next_index += len(entries)
+
+    def _send_append(self, peer: str, next_index: int, entries: list[Entry]) -> None:
+        prev = next_index - 1
+        message = AppendEntries(self.current_term, prev, self.log.term_at(prev), self.commit_index, entries)
+        self._send(peer, message)
+
+    def _on_append_entries_reply(self, source: str, m: AppendEntriesReply) -> None:
+        if self.role != "leader" or m.term < self.current_term:
+            return
+        progress = self.progress[source]
+        if m.success:
+            self._on_ack(progress, m.match_index)
+        elif not self._on_rejection(progress, m):
+            return
+        self._send_entries(source)
+
+    def _on_ack(self, progress: Progress, match_index: int) -> None:
+        # Replies overtake each other, and match_index never shrinks.
+        if match_index > progress.match_index:
+            progress.match_index = match_index
+        if progress.next_index <= progress.match_index:
+            progress.next_index = progress.match_index + 1
+        progress.probing = False
+        if progress.match_index > self.commit_index:  # if not, it adds nothing to any majority
+            self._advance_commit()
+
+    def _on_rejection(self, progress: Progress, m: AppendEntriesReply) -> bool:
+        """Goes back to where the logs may agree (§5.3). Returns False for a rejection that is out of date."""
+        stale = m.rejected_index <= progress.match_index or m.rejected_index >= progress.next_index
+        if stale or (progress.probing and m.rejected_index != progress.next_index - 1):
+            return False
+        hint = m.conflict_index
+        if m.conflict_term and (same := self.log.last_index_of_term(m.conflict_term, m.rejected_index)):
+            hint = same + 1
+        # The hint names a place to try, not a place that matches; next_index goes down in any case.
+        progress.next_index = max(progress.match_index + 1, min(hint, m.rejected_index))
+        progress.probing = True
+        progress.probe_sent = False
+        return True
