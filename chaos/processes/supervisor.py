@@ -23,14 +23,18 @@ from functools import cache
 from multiprocessing import resource_tracker, util
 from multiprocessing.connection import Connection
 from multiprocessing.forkserver import ensure_running
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from raft_chaos.chaos.processes.safe_path import safe_imports, safe_interpreters
+
 # The fork server loads these once. A child loads the program that started it again, so that is among them: Python 3.11
 # does not do this for "__main__" although it says so. A name that cannot be imported is skipped.
 PRELOAD = (
+    "raft_chaos.chaos.processes.safe_path",
     "raft_chaos.chaos.cli.app",
     "raft_chaos.chaos.targets.raft_process",
     "raft_chaos.chaos.run.live.network.frame_proxy",
@@ -159,7 +163,7 @@ class Supervisor:
             if self._closed:
                 raise ProcessError(f"{name}: not started, since the run is ending")
             process = self._context.Process(target=_enter, args=(their_gate, stderr, target, args), name=name)
-            process.start()
+            _begin(process)
             their_gate.close()
             try:
                 gate.recv_bytes()  # it leads its session now
@@ -194,7 +198,7 @@ def _the_reaper() -> Connection:
     fork server's folder does, and so must be there for that too when no supervisor is at work."""
     context = multiprocessing.get_context("forkserver")
     ours, theirs = context.Pipe()
-    context.Process(target=_reap, args=(theirs, util.get_temp_dir()), name="reaper").start()
+    _begin(context.Process(target=_reap, args=(theirs, util.get_temp_dir()), name="reaper"))
     theirs.close()
     ours.recv_bytes()  # from here on a death of this process is noticed
     # At a normal exit it must end before multiprocessing waits for it, and leave the folder to its owner.
@@ -209,12 +213,20 @@ def _dismiss(reaper: Connection) -> None:
 
 def _start_forkserver() -> None:
     """Starts it, if it does not run yet, deaf to Ctrl-C: one that is still importing would say so with a traceback."""
-    resource_tracker.ensure_running()  # the fork server wants it, and starting it would take the block away again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with safe_interpreters():
+        resource_tracker.ensure_running()  # the fork server wants it, and starting it would take the block away again
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(process: BaseProcess) -> None:
+    """Starts a child of the fork server."""
+    _start_forkserver()  # one that has died would be started again by the next line, but not safely
+    with safe_imports():
+        process.start()
 
 
 def _enter(gate: Connection, stderr: Path | None, target: Callable[..., None], args: tuple[Any, ...]) -> None:

@@ -21,6 +21,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from raft_chaos.chaos.processes.safe_path import safe_interpreters
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -34,7 +36,8 @@ class WorkerPool(ProcessPoolExecutor):
     def __init__(self, jobs: int, temp: Path | None = None) -> None:
         context = multiprocessing.get_context("spawn")
         self._lifeline, self._owners_end = context.Pipe(duplex=False)
-        super().__init__(jobs, mp_context=context, initializer=_hold, initargs=(self._lifeline, temp))
+        with safe_interpreters():  # the queues of the pool start the resource tracker
+            super().__init__(jobs, mp_context=context, initializer=_hold, initargs=(self._lifeline, temp))
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """As its base class does; raises BrokenProcessPool once a worker has died."""
@@ -42,7 +45,8 @@ class WorkerPool(ProcessPoolExecutor):
         # would say so with a traceback.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
-            return super().submit(fn, *args, **kwargs)
+            with safe_interpreters():
+                return super().submit(fn, *args, **kwargs)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
