@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from shadowing import imported_from, shadow_the_standard_library
 
-from raft_chaos.chaos.faults.actions import Kill
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.processes.safe_path import OURS, VARIABLE, installed_first, safe_imports, safe_interpreters
 from raft_chaos.chaos.processes.worker_pool import WorkerPool
 from raft_chaos.chaos.schedule.data import Fault, When
@@ -152,6 +152,7 @@ def words(kind: str, folder: Path) -> list[str]:
     return ["run", *OPTIONS[kind], *plan, "--out", str(folder / "out"), "--json"]
 
 
+@pytest.mark.slow
 @pytest.mark.live
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_files_in_the_current_folder_are_not_imported(kind: str, tmp_path: Path) -> None:
