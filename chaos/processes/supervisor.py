@@ -32,11 +32,12 @@ import psutil
 
 from raft_chaos.chaos.processes.safe_path import safe_imports, safe_interpreters
 
-# The fork server imports these once, and skips a name that it cannot import. A child runs the main module of its parent
-# again, so that is listed too: Python 3.11 does not preload "__main__", although it says so.
+# The fork server imports these once, and skips a name that it cannot import. A child first runs the main module of its
+# parent again; the console script imports cli.entry, and what is behind it only when it is called.
 PRELOAD = (
     "raft_chaos.chaos.processes.safe_path",
-    "raft_chaos.chaos.cli.app",
+    "raft_chaos.chaos.cli.entry",
+    "raft_chaos.chaos.targets.command",
     "raft_chaos.chaos.targets.raft_process",
     "raft_chaos.chaos.run.live.network.frame_proxy",
     "raft_chaos.chaos.run.lockstep.node_process",
