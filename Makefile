@@ -1,4 +1,4 @@
-# The two commands that set everything up by themselves: `make chaos` and `make test`.
+# The commands that set everything up by themselves: `make chaos`, `make test` and `make test-all`.
 # .venv/ready is newer than pyproject.toml once the environment is complete, so a second call installs nothing.
 
 PYTHON ?= python3
@@ -7,13 +7,18 @@ SEED ?= 1
 SEEDS ?= 1..200
 SIM_SEEDS ?= 1..2000
 
-.PHONY: chaos test check sim soak bench clean
+.PHONY: chaos test test-all check sim soak bench clean
 
 chaos: .venv/ready
 	@$(BIN)/raft-chaos run --seed $(SEED)
 
+# The quick suite: every check, and all tests but those that are marked slow. Less than 5 minutes on two cores.
 test: check
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "not slow"
+
+# Everything: the quick suite, then the tests that are marked slow. `make test test-all` runs no test twice.
+test-all: test
+	@$(BIN)/python -m pytest -m slow
 
 check: .venv/ready
 	@$(BIN)/ruff format --check --quiet .

@@ -103,10 +103,20 @@ def source_digest() -> str:
 
     As they are at the first call: a change that is made later is not what this process runs.
     """
-    root = Path(__file__).parents[2]
+    return digest_of(Path(__file__).parents[2])
+
+
+def digest_of(root: Path) -> str:
+    """The hash of those packages in the folder `root`. Raises RuntimeError if one of them has no module there, since a
+    hash without it would take campaigns of different code for the same."""
     digest = hashlib.sha256()
     for package in _PACKAGES:
-        for file in sorted((root / package).rglob("*.py")):
+        files = sorted((root / package).rglob("*.py"))
+        if not files:
+            raise RuntimeError(
+                f"{root / package}: expected the modules of raft_chaos.{package}, got none; install it again"
+            )
+        for file in files:
             content = file.read_bytes()
             digest.update(f"{file.relative_to(root)} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:12]

@@ -1,12 +1,13 @@
 """Processes that the harness starts, and that never outlive it.
 
-Each child leads a session, so that it and whatever it starts are one process group, signalled as a whole. Children
-come from multiprocessing's fork server with the heavy modules loaded, which makes a start a matter of milliseconds.
+Each child leads a session, so that it and whatever it starts form one process group, and each signal goes to the whole
+group. Children come from multiprocessing's fork server, which has imported the large modules already, so a start takes
+milliseconds.
 
-Nothing is left behind even if the controller is killed with SIGKILL: a reaper, in a session of its own, holds one end
-of a pipe, knows every child's group, and kills what is left when the pipe closes (a stopped process never sees its own
-pipe close, so this cannot be left to the children). A child does nothing until it has been registered there: it waits
-at a gate, and ends if the gate closes unopened.
+Nothing is left behind even if the controller is killed with SIGKILL. A process of its own, the reaper, holds one end of
+a pipe and knows the group of every child; when the pipe closes, it kills the groups that are left. (Children cannot do
+this themselves: a stopped process does not see its pipe close.) A child does nothing before the reaper knows it: it
+waits for a message on a second pipe, the gate, and ends if the gate closes without one.
 """
 
 from __future__ import annotations
@@ -23,15 +24,20 @@ from functools import cache
 from multiprocessing import resource_tracker, util
 from multiprocessing.connection import Connection
 from multiprocessing.forkserver import ensure_running
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-# The fork server loads these once. A child loads the program that started it again, so that is among them: Python 3.11
-# does not do this for "__main__" although it says so. A name that cannot be imported is skipped.
+from raft_chaos.chaos.processes.safe_path import safe_imports, safe_interpreters
+
+# The fork server imports these once, and skips a name that it cannot import. A child first runs the main module of its
+# parent again; the console script imports cli.entry, and what is behind it only when it is called.
 PRELOAD = (
-    "raft_chaos.chaos.cli.app",
+    "raft_chaos.chaos.processes.safe_path",
+    "raft_chaos.chaos.cli.entry",
+    "raft_chaos.chaos.targets.command",
     "raft_chaos.chaos.targets.raft_process",
     "raft_chaos.chaos.run.live.network.frame_proxy",
     "raft_chaos.chaos.run.lockstep.node_process",
@@ -112,13 +118,14 @@ class Child:
         try:
             os.killpg(self.pid, number)
         except ProcessLookupError:
-            pass  # it has ended by itself, which its owner will find out
+            pass  # it has ended by itself; its owner will see that
 
 
 class Supervisor:
     """Starts children and ends them all. Use as a context manager, one for each run.
 
-    `preload` are the modules that the fork server loads; the first supervisor of a process decides.
+    `preload` are the modules that the fork server imports. A process has one fork server, which the first supervisor
+    starts; later ones change nothing.
     """
 
     def __init__(self, preload: Sequence[str] = PRELOAD) -> None:
@@ -147,7 +154,7 @@ class Supervisor:
         return ours, theirs
 
     def remove_when_orphaned(self, folder: Path | None) -> None:
-        """A temporary folder that the reaper removes if this process is killed before it can do so itself."""
+        """Has the reaper remove this temporary folder if this process is killed before it can do so itself."""
         if folder is not None:
             self._reaper.send(("folder", str(folder)))
 
@@ -159,10 +166,10 @@ class Supervisor:
             if self._closed:
                 raise ProcessError(f"{name}: not started, since the run is ending")
             process = self._context.Process(target=_enter, args=(their_gate, stderr, target, args), name=name)
-            process.start()
+            _begin(process)
             their_gate.close()
             try:
-                gate.recv_bytes()  # it leads its session now
+                gate.recv_bytes()  # the child leads its session now
             except EOFError:
                 raise ProcessError(f"{name}: the process ended before it began ({process.exitcode})") from None
             child = Child(name, process, self._forget)
@@ -190,14 +197,15 @@ class Supervisor:
 
 @cache
 def _the_reaper() -> Connection:
-    """The pipe to this process's reaper, started at the first call. It lives as long as this process does, since the
-    fork server's folder does, and so must be there for that too when no supervisor is at work."""
+    """The pipe to the reaper of this process. The first call starts it, and it runs until this process ends, even while
+    there is no supervisor: the fork server's folder exists as long, and the reaper has to remove it after a SIGKILL."""
     context = multiprocessing.get_context("forkserver")
     ours, theirs = context.Pipe()
-    context.Process(target=_reap, args=(theirs, util.get_temp_dir()), name="reaper").start()
+    _begin(context.Process(target=_reap, args=(theirs, util.get_temp_dir()), name="reaper"))
     theirs.close()
-    ours.recv_bytes()  # from here on a death of this process is noticed
-    # At a normal exit it must end before multiprocessing waits for it, and leave the folder to its owner.
+    ours.recv_bytes()  # from now on the reaper notices the death of this process
+    # At a normal exit multiprocessing waits for the reaper, so it must be told to end before that. It then leaves the
+    # folder alone, which multiprocessing removes itself.
     util.Finalize(None, _dismiss, args=(ours,), exitpriority=100)
     return ours
 
@@ -208,13 +216,22 @@ def _dismiss(reaper: Connection) -> None:
 
 
 def _start_forkserver() -> None:
-    """Starts it, if it does not run yet, deaf to Ctrl-C: one that is still importing would say so with a traceback."""
-    resource_tracker.ensure_running()  # the fork server wants it, and starting it would take the block away again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    """Starts the fork server if it does not run yet, with SIGINT blocked: if Ctrl-C came while it imports, it would
+    print a traceback."""
+    with safe_interpreters():
+        resource_tracker.ensure_running()  # first, since the fork server needs it, and its start unblocks SIGINT
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(process: BaseProcess) -> None:
+    """Starts a child of the fork server."""
+    _start_forkserver()  # `process.start` would also start a fork server that has died, but without a safe path
+    with safe_imports():
+        process.start()
 
 
 def _enter(gate: Connection, stderr: Path | None, target: Callable[..., None], args: tuple[Any, ...]) -> None:
@@ -247,9 +264,9 @@ def _reap(pipe: Connection, temp_dir: str) -> None:
     try:
         pipe.send_bytes(b"ready")
     except OSError:
-        pass  # the controller is gone already, as the first read will tell
+        pass  # the controller has ended already, which the first read will show
     groups: dict[int, psutil.Process] = {}
-    folders = [temp_dir]  # the fork server's socket is in there, which its owner can no longer remove
+    folders = [temp_dir]  # it holds the fork server's socket, and a killed controller cannot remove it
     while True:
         try:
             what, value = pipe.recv()
@@ -267,7 +284,7 @@ def _reap(pipe: Connection, temp_dir: str) -> None:
         else:
             groups.pop(value, None)
     for pid, leader in groups.items():
-        # A leader that is gone may have left members behind; the group's number is not given away while they live.
+        # A leader that has ended may have left members behind. The kernel does not reuse its number while they live.
         if leader.is_running() or not psutil.pid_exists(pid):
             try:
                 os.killpg(pid, signal.SIGKILL)
@@ -278,7 +295,7 @@ def _reap(pipe: Connection, temp_dir: str) -> None:
 
 
 def _group_lives(pgid: int) -> bool:
-    """Whether a process of this group still runs; one that is dead but not yet waited for does not count."""
+    """Whether a process of this group still runs. A zombie does not count."""
     try:
         os.killpg(pgid, 0)
     except ProcessLookupError:
@@ -293,7 +310,7 @@ def _group_lives(pgid: int) -> bool:
 
 
 def _wait(condition: Callable[[], bool], complaint: str) -> None:
-    """Polls: the kernel does not tell a stranger when a process stops or a group becomes empty."""
+    """Polls, since the kernel tells only the parent when a process stops, and nobody when a group becomes empty."""
     deadline = time.monotonic() + GONE_TIMEOUT_S
     while not condition():
         if time.monotonic() > deadline:

@@ -1,11 +1,11 @@
 """A pool of worker processes that never outlives its owner, and that can be given up at once.
 
-Every worker holds the reading end of one pipe, its lifeline, of which only the owner holds the other end. A thread in
-the worker waits for the pipe to close, and then ends the process, whatever it is busy with. So there is one mechanism
-for both: an owner that was killed with SIGKILL, and one that wants no more and closes the pipe itself.
+All workers hold the reading end of one pipe, the lifeline; only the owner holds the writing end. A thread in each
+worker waits for the pipe to close and then ends the process, whatever it is doing. This works in the same way for an
+owner that is killed with SIGKILL and for one that closes the pipe to give up the work.
 
-Workers are spawned. A fork server would start them sooner, but leaves its folder behind where its owner is killed, and
-a campaign starts its workers only once.
+Workers are spawned. A fork server would start them sooner, but its folder would stay behind if the owner were killed,
+and a campaign starts its workers only once.
 """
 
 from __future__ import annotations
@@ -21,33 +21,37 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from raft_chaos.chaos.processes.safe_path import safe_interpreters
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class WorkerPool(ProcessPoolExecutor):
-    """`jobs` processes, started as they are needed. Ctrl-C is for the owner alone: no worker ever sees it.
+    """`jobs` processes, started as they are needed. Only the owner gets Ctrl-C: SIGINT is blocked in the workers.
 
-    Workers that are ended before their work is done remove the folder `temp`, which their owner may be unable to.
+    A worker that ends before its work is done removes the folder `temp`, since the owner may have been killed.
     """
 
     def __init__(self, jobs: int, temp: Path | None = None) -> None:
         context = multiprocessing.get_context("spawn")
         self._lifeline, self._owners_end = context.Pipe(duplex=False)
-        super().__init__(jobs, mp_context=context, initializer=_hold, initargs=(self._lifeline, temp))
+        with safe_interpreters():  # the queues of the pool start multiprocessing's resource tracker
+            super().__init__(jobs, mp_context=context, initializer=_hold, initargs=(self._lifeline, temp))
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """As its base class does; raises BrokenProcessPool once a worker has died."""
-        # This is where workers start, and they inherit what is blocked: one that is still starting when Ctrl-C comes
-        # would say so with a traceback.
+        # Workers start here and inherit the blocked signal. If Ctrl-C came while one is starting, it would print a
+        # traceback.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
-            return super().submit(fn, *args, **kwargs)
+            with safe_interpreters():
+                return super().submit(fn, *args, **kwargs)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Returns once every worker has ended. Without `wait` what they are doing is given up."""
+        """Returns once every worker has ended. Without `wait`, their work is given up."""
         if not wait:
             self._owners_end.close()
         super().shutdown(wait=True, cancel_futures=cancel_futures or not wait)

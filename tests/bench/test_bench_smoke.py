@@ -15,6 +15,7 @@ from bench.measures import QUICK
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.live
 def test_a_part_prints_a_figure_of_each_system_and_removes_its_data(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench", "--quick", "--only", "failover", "--dir", str(tmp_path)]

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -216,3 +216,16 @@ def accepts(port: int) -> bool:
     """Whether somebody listens on that port of the loopback."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_ports(count: int, after: int) -> int:
+    """The first of `count` ports in a row, all of them above `after`, that were free a moment ago."""
+    for first in range(after + 1, 65_536 - count):
+        try:
+            with ExitStack() as held:
+                for port in range(first, first + count):
+                    held.enter_context(socket.create_server(("127.0.0.1", port)))
+                return first
+        except OSError:
+            continue
+    raise AssertionError("no free ports")

@@ -80,6 +80,7 @@ def test_the_seeds_are_equal_in_two_processes_and_much_happens_in_them(in_sim: S
     assert not (tmp_path / "out").exists(), "nothing is left of what is equal"
 
 
+@pytest.mark.slow
 def test_the_seeds_are_equal_with_real_processes(in_lockstep: Selfcheck, tmp_path: Path) -> None:
     checked = list(in_lockstep.check(settings(), [1, 2, 1], tmp_path / "out"))
     assert [(one.seed, one.outcome) for one in checked] == [(1, "equal"), (2, "equal")], "each once"

@@ -249,6 +249,7 @@ def test_on_a_terminal_the_run_is_watched_live_and_the_report_stays(tmp_path: Pa
     assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h") == 1, "the cursor is hidden, and shown again"
 
 
+@pytest.mark.slow
 @pytest.mark.live
 def test_a_campaign_is_one_document_with_its_runs(tmp_path: Path) -> None:
     out = tmp_path / "out"

@@ -8,30 +8,16 @@ import os
 import re
 import signal
 import socket
-from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from short_runs import RAFT_CHAOS, Background, accepts, background, eventually
+from short_runs import RAFT_CHAOS, Background, accepts, background, eventually, free_ports
 
 pytestmark = pytest.mark.live
 
 NODES = ["n1", "n2", "n3", "n4"]
-
-
-def free_ports(count: int, after: int) -> int:
-    """The first of `count` ports in a row, all of them above `after`, that were free a moment ago."""
-    for first in range(after + 1, 65_536 - count):
-        try:
-            with ExitStack() as held:
-                for port in range(first, first + count):
-                    held.enter_context(socket.create_server(("127.0.0.1", port)))
-                return first
-        except OSError:
-            continue
-    raise AssertionError("no free ports")
 
 
 def ask(url: str, body: Any = None) -> tuple[int, str, Any]:

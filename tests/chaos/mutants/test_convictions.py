@@ -56,6 +56,7 @@ VOTERS = [
 ]
 
 
+@pytest.mark.slow
 def test_a_forgotten_vote_is_convicted_and_the_last_line_of_the_report_convicts_it_again(tmp_path: Path) -> None:
     """The safety phase has no end that a test waits for: the first violation is to end the run."""
     file = saved(tmp_path, schedule(VOTERS, safety_us=(700_000, LONG_US), every_us=1_000_000))
@@ -116,6 +117,7 @@ def test_a_leader_that_lacks_committed_entries_is_convicted(tmp_path: Path) -> N
 # ---- ack_before_sync: what a majority acknowledged is on one disk only --------------------------------------------
 
 
+@pytest.mark.slow
 def test_acknowledged_entries_that_were_never_on_disk_are_missed(tmp_path: Path) -> None:
     """The followers' disks are slow, all nodes are killed at once, and the leader, which has the entries, is late."""
     faults = []

@@ -67,6 +67,7 @@ def test_the_same_server_with_one_durable_state_is_found_valid(tmp_path: Path) -
     assert json.loads((run.path / "shared-state.json").read_text())["list"]
 
 
+@pytest.mark.slow
 @pytest.mark.live
 def test_a_server_that_ends_by_itself_is_convicted_and_quoted(tmp_path: Path) -> None:
     """Nothing answers at all: the harness still comes to its end, and says which node said what."""
