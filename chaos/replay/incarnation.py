@@ -46,7 +46,7 @@ class Recorded:
 
 
 @dataclass
-class LivedTurn:
+class ReplayedTurn:
     """One turn: what was recorded of it, and what it came to now: an output, or the error that the node died of."""
 
     number: int
@@ -58,7 +58,7 @@ class LivedTurn:
     lines: list[bytes] = field(default_factory=list)
 
 
-class _Witness:
+class _LastOutput:
     """Keeps what the node says of its last turn."""
 
     def __init__(self) -> None:
@@ -88,16 +88,16 @@ class Incarnation:
         self.difference: Difference | None = None
         self.start: Start | None = None
         self._parts = parts
-        self._witness = _Witness()
+        self._observer = _LastOutput()
         self._file = recorded.events.read_bytes() if recorded.events.exists() else b""
         self._compared = 0
-        self._short: LivedTurn | None = None  # the turn whose events the file has not, or not all of them
+        self._short: ReplayedTurn | None = None  # the turn whose events the file has not, or not all of them
 
-    def turns(self) -> Iterator[LivedTurn]:
+    def turns(self) -> Iterator[ReplayedTurn]:
         """Each turn that comes to the same; ends at the first that does not, which is in `difference` then."""
         turn = None
         for number, recorded in enumerate(self._records(), 1):
-            turn = self._live(number, recorded)
+            turn = self._replay(number, recorded)
             self.difference = self._compare(turn)
             if self.difference is not None:
                 return
@@ -157,8 +157,8 @@ class Incarnation:
                 f"bytes for its incarnation {recorded.incarnation}"
             )
 
-    def _live(self, number: int, recorded: Turn) -> LivedTurn:
-        turn = LivedTurn(number, recorded)
+    def _replay(self, number: int, recorded: Turn) -> ReplayedTurn:
+        turn = ReplayedTurn(number, recorded)
         if self.node is None and recorded.inputs:
             raise ReplayError(f"{self.recorded.journal}: the first turn is no start; it has inputs")
         try:
@@ -167,7 +167,7 @@ class Incarnation:
             turn.error = error
             turn.lines = self._received(recorded)
         else:
-            turn.output, turn.digest = self._witness.output, self._witness.digest
+            turn.output, turn.digest = self._observer.output, self._observer.digest
             turn.lines = [encode(event) for event in turn.report.events]
         return turn
 
@@ -180,7 +180,7 @@ class Incarnation:
         config = StepConfig(
             start.cluster, start.node, start.peers, start.incarnation, start.timing, start.seed, start.clock
         )
-        self.node = SteppedNode(config, self._parts, disk, recorded.at_us, self._witness)
+        self.node = SteppedNode(config, self._parts, disk, recorded.at_us, self._observer)
         return self.node.first
 
     def _step(self, node: SteppedNode, recorded: Turn) -> StepReport:
@@ -197,7 +197,7 @@ class Incarnation:
 
     # ---- comparing ------------------------------------------------------------------------------------------------
 
-    def _compare(self, turn: LivedTurn) -> Difference | None:
+    def _compare(self, turn: ReplayedTurn) -> Difference | None:
         if self._short is not None:
             return self.differs(self._short, "the recorded node reported less, and went on", now=self._short.lines[-1])
         died_then = not turn.recorded.digest
@@ -210,7 +210,7 @@ class Incarnation:
             return self.differs(turn, "the outputs differ, though all that is reported now was recorded too")
         return difference
 
-    def _compare_events(self, turn: LivedTurn) -> Difference | None:
+    def _compare_events(self, turn: ReplayedTurn) -> Difference | None:
         reported = b"".join(turn.lines)
         there = self._file[self._compared : self._compared + len(reported)]
         if there == reported:
@@ -232,7 +232,7 @@ class Incarnation:
         return self._file[self._compared : end or len(self._file)]
 
     def differs(
-        self, turn: LivedTurn | None, what: str, *, recorded: bytes | None = None, now: bytes | None = None
+        self, turn: ReplayedTurn | None, what: str, *, recorded: bytes | None = None, now: bytes | None = None
     ) -> Difference:
         return Difference(
             node=self.recorded.node,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from raft_chaos.chaos.replay.incarnation import Incarnation, LivedTurn, Recorded
+from raft_chaos.chaos.replay.incarnation import Incarnation, Recorded, ReplayedTurn
 from raft_chaos.chaos.replay.result import Difference, NodeReplay, ReplayError, RunReplay
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.server.node import Parts
@@ -92,7 +92,7 @@ def _log_ends(incarnations: Sequence[Recorded]) -> list[int]:
     return ends[::-1]
 
 
-def _compare_log(one: Incarnation, last: LivedTurn | None, end: int) -> Difference | None:
+def _compare_log(one: Incarnation, last: ReplayedTurn | None, end: int) -> Difference | None:
     """What an incarnation left in its log file is the beginning of what it wrote: a crash loses the rest, no more."""
     if last is None:
         return None

@@ -1,4 +1,4 @@
-"""A node lived again up to the turn that reported what broke an invariant."""
+"""A node incarnation again up to the turn that reported what broke an invariant."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast, get_args
 
-from raft_chaos.chaos.replay.incarnation import Incarnation, LivedTurn
+from raft_chaos.chaos.replay.incarnation import Incarnation, ReplayedTurn
 from raft_chaos.chaos.replay.node import recorded_incarnations
 from raft_chaos.chaos.replay.result import Difference, ReplayError
 from raft_chaos.invariants.events import NodeEvent, NodeExited, encode
@@ -30,10 +30,10 @@ class Reported:
 
 @dataclass(frozen=True)
 class Reached:
-    """The turn that reported it, just done: `lived` has the node as it is after it."""
+    """The turn that reported it, just done: `incarnation` has the node as it is after it."""
 
-    turn: LivedTurn
-    lived: Incarnation
+    turn: ReplayedTurn
+    incarnation: Incarnation
 
 
 def violations(run: RunDir) -> list[Violation]:
@@ -57,21 +57,21 @@ def _reported(violation: Violation) -> Iterator[Reported]:
             yield Reported(violation, event.node, event.inc, event)
 
 
-def live_until(run: RunDir, reported: Reported, parts: Parts) -> Reached | Difference:
+def replay_until(run: RunDir, reported: Reported, parts: Parts) -> Reached | Difference:
     """Up to that turn, or to the first that differs from the recorded one. Raises ReplayError."""
     name = f"{reported.node}, incarnation {reported.incarnation}"
     recorded = {one.incarnation: one for one in recorded_incarnations(run, reported.node)}.get(reported.incarnation)
     if recorded is None:
         raise ReplayError(f"{run.node_journal(reported.node, reported.incarnation)}: missing")
     line = encode(reported.event) if reported.event is not None else None
-    lived = Incarnation(recorded, parts)
-    last: LivedTurn | None = None
-    for turn in lived.turns():
+    incarnation = Incarnation(recorded, parts)
+    last: ReplayedTurn | None = None
+    for turn in incarnation.turns():
         last = turn
         if line in turn.lines:
-            return Reached(turn, lived)
-    if lived.difference is not None:
-        return lived.difference
+            return Reached(turn, incarnation)
+    if incarnation.difference is not None:
+        return incarnation.difference
     if last is None or line is not None:
         raise ReplayError(f"{name} does not report that in any turn of its journal")
-    return Reached(last, lived)
+    return Reached(last, incarnation)

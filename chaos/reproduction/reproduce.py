@@ -24,7 +24,7 @@ from raft_chaos.invariants.verdict import Verdict, Violation
 
 Outcome: TypeAlias = Literal["reproduced", "violated", "holds", "unknown"]
 
-OF_LIVENESS = ("recovery",)
+LIVENESS_INVARIANTS = ("recovery",)
 
 
 @dataclass(frozen=True)
@@ -83,13 +83,13 @@ def outcome_of(verdicts: list[Verdict], invariant: str) -> Outcome:
         return "reproduced" if invariant in violated else "violated"
     # Safety holds where nothing broke it: a core that elects no second leader has nothing to judge. But liveness must
     # have been seen.
-    if any(v.outcome == "unknown" and v.invariant == invariant in OF_LIVENESS for v in verdicts):
+    if any(v.outcome == "unknown" and v.invariant == invariant in LIVENESS_INVARIANTS for v in verdicts):
         return "unknown"
     return "holds"
 
 
 def _play(execution: Execution, driver: Driver, sink: LineSink | None) -> tuple[list[Verdict], str, list[int]]:
-    played = Player(execution, driver, manner="lenient", recorder=sink).play()
+    played = Player(execution, driver, mode="lenient", recorder=sink).play()
     done = set(played.done)
     return played.verdicts, played.trace_sha256, [n for n in range(len(execution.steps)) if n not in done]
 

@@ -16,7 +16,7 @@ PLAIN_MODEL = Model(latency_min_us=1_000, latency_max_us=1_000, sync_min_us=1_00
 FEWEST_NODES = 3
 
 
-def simpler_headers(schedule: Schedule) -> Iterator[Schedule]:
+def header_candidates(schedule: Schedule) -> Iterator[Schedule]:
     """Without promises and spread, and with less time before, during and after the faults."""
     header = schedule.header
     bare = replace(header, promises=[], swarm={}, liveness_for_us=0)
@@ -24,14 +24,14 @@ def simpler_headers(schedule: Schedule) -> Iterator[Schedule]:
     yield replace(schedule, header=bare)
 
 
-def live_alone(schedule: Schedule) -> Iterator[Schedule]:
+def live_fault_candidates(schedule: Schedule) -> Iterator[Schedule]:
     """With those faults alone that real time has, too."""
     faults = [fault for fault in schedule.faults if fault.action.in_live]
     if len(faults) < len(schedule.faults):
         yield replace(schedule, faults=faults)
 
 
-def fewer_nodes(schedule: Schedule) -> Iterator[Schedule]:
+def node_candidates(schedule: Schedule) -> Iterator[Schedule]:
     """As many at once as can be spared."""
     names = schedule.header.nodes
     for many in range(len(names) - FEWEST_NODES, 0, -1):
@@ -45,7 +45,7 @@ def fewer_nodes(schedule: Schedule) -> Iterator[Schedule]:
             yield replace(schedule, header=replace(schedule.header, nodes=left), faults=faults)
 
 
-def fewer_clients(schedule: Schedule) -> Iterator[Schedule]:
+def client_candidates(schedule: Schedule) -> Iterator[Schedule]:
     """All but one, then one less."""
     names = schedule.header.clients
     for kept in [*([name] for name in names), *([n for n in names if n != name] for name in reversed(names))]:
@@ -54,7 +54,7 @@ def fewer_clients(schedule: Schedule) -> Iterator[Schedule]:
             yield replace(schedule, header=replace(schedule.header, clients=kept), operations=operations)
 
 
-def simpler_faults(fault: Fault) -> Iterator[Fault]:
+def fault_candidates(fault: Fault) -> Iterator[Fault]:
     """The same fault doing less, or for a shorter time."""
     for action in fault.action.smaller():
         yield replace(fault, action=action, duration_us=action.lasts_us(fault.duration_us))
@@ -64,7 +64,7 @@ def simpler_faults(fault: Fault) -> Iterator[Fault]:
             yield replace(fault, duration_us=shorter_us)
 
 
-def sooner(when: When) -> Iterator[When]:
+def when_candidates(when: When) -> Iterator[When]:
     """An earlier event of the kind, or sooner after it. Times move together (`earlier`)."""
     if when.on is not None:
         for nth in dict.fromkeys((1, when.nth // 2, when.nth - 1)):
@@ -75,7 +75,7 @@ def sooner(when: When) -> Iterator[When]:
                 yield replace(when, after_us=after_us)
 
 
-def earlier(schedule: Schedule, by_us: int) -> Schedule | None:
+def shifted_earlier(schedule: Schedule, by_us: int) -> Schedule | None:
     """The whole schedule so much earlier; None if it begins at once already."""
     header = schedule.header
     by_us = min(by_us, header.safety_from_us)

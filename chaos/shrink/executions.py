@@ -23,7 +23,7 @@ from itertools import combinations
 import msgspec
 from msgspec.structs import replace
 
-from raft_chaos.chaos.execution.player import Manner, Player
+from raft_chaos.chaos.execution.player import Mode, Player
 from raft_chaos.chaos.execution.steps import (
     Crash,
     Deliver,
@@ -45,7 +45,7 @@ FEWEST_NODES = 3
 """Fewer tolerate no failure, so nobody would run them."""
 MOST_PAIRED = 150
 """Of more steps not all pairs are tried."""
-MANNERS: tuple[Manner, ...] = ("lenient", "helpful")
+MODES: tuple[Mode, ...] = ("lenient", "helpful")
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -54,18 +54,16 @@ class Candidate(msgspec.Struct, frozen=True):
     execution: Execution
     mutant: str | None
     invariant: str
-    manner: Manner = "lenient"
+    mode: Mode = "lenient"
 
 
 def attempt(candidate: Candidate) -> Execution | None:
     """Plays it up to the violation; returns what was done, or None if the invariant holds."""
     execution = candidate.execution
-    played = Player(execution, MemoryDriver(parts_of(candidate.mutant)), manner=candidate.manner).play(
-        candidate.invariant
-    )
+    played = Player(execution, MemoryDriver(parts_of(candidate.mutant)), mode=candidate.mode).play(candidate.invariant)
     if not played.violates(candidate.invariant):
         return None
-    steps = [played.instead.get(number, step) for number, step in enumerate(execution.steps)]
+    steps = [played.substituted.get(number, step) for number, step in enumerate(execution.steps)]
     return keep(replace(execution, steps=steps), played.done)
 
 
@@ -103,7 +101,7 @@ class ExecutionShrinker:
                     raise NotReproducedError(f"playing the execution did not break {self._invariant}")
                 self._bare()
                 self._fewer_steps()
-                while self._pairs() or self._simpler():
+                while self._pairs() or self._simplify():
                     self._fewer_steps()
             return True
         except BudgetEndedError:
@@ -131,8 +129,8 @@ class ExecutionShrinker:
         while before is not self.execution:
             before = self.execution
             self._fewer_nodes()
-            for manner in MANNERS:
-                reduce(self.search, lambda execution: len(execution.steps), partial(self._without, manner))
+            for mode in MODES:
+                reduce(self.search, lambda execution: len(execution.steps), partial(self._without, mode))
 
     def _fewer_nodes(self) -> None:
         """As many at once as can be spared; two in one go keep the size of the cluster odd."""
@@ -149,11 +147,11 @@ class ExecutionShrinker:
             ):
                 return
 
-    def _without(self, manner: Manner, execution: Execution, first: int, end: int) -> Candidate:
+    def _without(self, mode: Mode, execution: Execution, first: int, end: int) -> Candidate:
         left = [*range(first), *range(end, len(execution.steps))]
-        return self._candidate(keep(execution, left, redirect=manner == "helpful"), manner)
+        return self._candidate(keep(execution, left, redirect=mode == "helpful"), mode)
 
-    def _simpler(self) -> bool:
+    def _simplify(self) -> bool:
         """Step by step: the plainest form of each that still does it. Returns whether there was any."""
         number, before = 0, self.execution
         while number < len(self.execution.steps):
@@ -164,8 +162,8 @@ class ExecutionShrinker:
             number += 1
         return self.execution is not before
 
-    def _try(self, execution: Execution, manner: Manner = "lenient") -> bool:
-        return self.search.first([self._candidate(execution, manner)]) is not None
+    def _try(self, execution: Execution, mode: Mode = "lenient") -> bool:
+        return self.search.first([self._candidate(execution, mode)]) is not None
 
     def _pairs(self) -> bool:
         """Any two steps at once: an election, and the one that had to outbid it."""
@@ -180,8 +178,8 @@ class ExecutionShrinker:
             is not None
         )
 
-    def _candidate(self, execution: Execution, manner: Manner = "lenient") -> Candidate:
-        return Candidate(execution, self._mutant, self._invariant, manner)
+    def _candidate(self, execution: Execution, mode: Mode = "lenient") -> Candidate:
+        return Candidate(execution, self._mutant, self._invariant, mode)
 
 
 def _each(execution: Execution, change: Callable[[Step], Step], kept: Callable[[Step], bool]) -> Execution:

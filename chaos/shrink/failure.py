@@ -21,7 +21,7 @@ from raft_chaos.chaos.execution.recording import record
 from raft_chaos.chaos.execution.steps import Crash, Execution
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.reproduction.file import Expected, Origin, Reproduction, Scenario
-from raft_chaos.chaos.reproduction.reproduce import OF_LIVENESS, run_scenario
+from raft_chaos.chaos.reproduction.reproduce import LIVENESS_INVARIANTS, run_scenario
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.shrink.anchors import Anchored, anchor, failing
@@ -196,7 +196,7 @@ class Shrinker:
 
     def _small_execution(self, execution: Execution, share: float) -> Execution | None:
         failure = self.failure
-        if failure.invariant in OF_LIVENESS:
+        if failure.invariant in LIVENESS_INVARIANTS:
             return None  # judged when a run is over: no step breaks it, so an execution cannot be cut down to one
         shrinker = ExecutionShrinker(
             execution,
@@ -287,7 +287,7 @@ def _play(execution: Execution, mutant: str | None) -> tuple[list[Verdict], str,
 
 def _play_right(execution: Execution) -> list[Verdict]:
     """What the same steps come to over the right core, as far as it can do them."""
-    return Player(execution, MemoryDriver(parts_of(None)), manner="lenient").play().verdicts
+    return Player(execution, MemoryDriver(parts_of(None)), mode="lenient").play().verdicts
 
 
 def _of(invariant: str, verdicts: list[Verdict]) -> list[Violation]:

@@ -13,7 +13,9 @@ from raft_chaos.chaos.shrink.executions import ExecutionShrinker
 BUDGET_S = 20.0
 
 
-def found(execution: Execution, invariant: str, mutant: str | None, *, budget_s: float = BUDGET_S) -> Reproduction:
+def reproduction_of(
+    execution: Execution, invariant: str, mutant: str | None, *, budget_s: float = BUDGET_S
+) -> Reproduction:
     """The reproduction, with all steps taken out that can go (for at most `budget_s`).
 
     Raises NotReproducedError where the execution does not break the invariant.

@@ -25,13 +25,13 @@ from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.schedule.data import Fault, Schedule
 from raft_chaos.chaos.schedule.streams import stream, stream_seed
 from raft_chaos.chaos.shrink.candidates import (
-    earlier,
-    fewer_clients,
-    fewer_nodes,
-    live_alone,
-    simpler_faults,
-    simpler_headers,
-    sooner,
+    client_candidates,
+    fault_candidates,
+    header_candidates,
+    live_fault_candidates,
+    node_candidates,
+    shifted_earlier,
+    when_candidates,
 )
 from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search, reduce
 from raft_chaos.invariants.events import FaultInjected
@@ -181,7 +181,7 @@ class ScheduleShrinker:
             with self.search:
                 found = self._begin()
                 for self._seeds in SEEDS:
-                    self._try_each(simpler_headers(self.schedule))
+                    self._try_each(header_candidates(self.schedule))
                     before = None
                     while before is not self.schedule:  # a simpler fault may let another one go
                         before = self.schedule
@@ -198,7 +198,7 @@ class ScheduleShrinker:
     def _begin(self) -> bool:
         """The whole schedule under a seed that fails, with faults of real time alone if it does so with those."""
         whole = self.schedule
-        for part in (*live_alone(whole), whole):
+        for part in (*live_fault_candidates(whole), whole):
             self._needed = self._fails_as_in_live(part) // 2 if self._lasting else 0
             if self._first_seeds(part):
                 return True
@@ -208,20 +208,20 @@ class ScheduleShrinker:
         return self._first(self._candidate(under_seed(schedule, number), 1) for number in range(FIRST_SEEDS))
 
     def _reduce(self) -> None:
-        while self._try_each(fewer_clients(self.schedule)) or self._try_each(fewer_nodes(self.schedule)):
+        while self._try_each(client_candidates(self.schedule)) or self._try_each(node_candidates(self.schedule)):
             pass
         reduce(self.search, lambda schedule: len(schedule.faults), self._without_faults)
         reduce(self.search, lambda schedule: len(schedule.operations), self._without_operations)
 
     def _simplify(self) -> None:
         for fault in self.schedule.faults:
-            while self._try_each(self._with(fault.id, simpler_faults)):
+            while self._try_each(self._with(fault.id, fault_candidates)):
                 pass
             while self._try_each(self._with(fault.id, _sooner)):
                 pass
         by_us = self.schedule.header.safety_from_us
         while by_us > 10_000:
-            moved = earlier(self.schedule, by_us)
+            moved = shifted_earlier(self.schedule, by_us)
             if moved is None or not self._try_each([moved]):
                 by_us //= 2
 
@@ -259,4 +259,4 @@ class ScheduleShrinker:
 
 
 def _sooner(fault: Fault) -> Iterator[Fault]:
-    return (replace(fault, when=when) for when in sooner(fault.when))
+    return (replace(fault, when=when) for when in when_candidates(fault.when))

@@ -7,7 +7,7 @@
 
 Each rule is a step of one node, or of a client, in a simulated cluster: a timer fires, a message arrives, a write is
 durable, a node crashes. No clock and no network has a will of its own, so an example is nothing but an order of steps.
-`settle`, `settle_slowly` and `campaign` alone are many, without which chance would rarely elect anybody.
+`settle`, `settle_slowly` and `stand_for_election` alone are many, without which chance would rarely elect anybody.
 
 After each rule the judge must have found no violation. The smallest example that breaks an invariant of the judge
 leaves a reproduction file for `raft-chaos repro`. One that fails by a rule or an invariant of a subclass is told step
@@ -37,8 +37,8 @@ except ImportError as error:
         "pip install 'raft-chaos[hypothesis]'"
     ) from error
 
-from raft_chaos.chaos.execution.narrate import told
-from raft_chaos.chaos.execution.session import GrowingExecution, Link
+from raft_chaos.chaos.execution.narrate import narrate
+from raft_chaos.chaos.execution.session import Link, Session
 from raft_chaos.chaos.execution.steps import (
     Call,
     Crash,
@@ -55,7 +55,7 @@ from raft_chaos.chaos.faults.grudge import majority_of
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
 from raft_chaos.chaos.reproduction.file import save
 from raft_chaos.chaos.run.settings import program
-from raft_chaos.chaos.shrink.from_execution import found
+from raft_chaos.chaos.shrink.from_execution import reproduction_of
 from raft_chaos.chaos.shrink.search import NotReproducedError
 from raft_chaos.invariants.history import OpFunction
 from raft_chaos.invariants.judge import Judge
@@ -137,9 +137,9 @@ _DOWN = _node(lambda machine, node: machine.cluster.is_down(node))
 _SPARE = _node(lambda machine, node: machine.is_up(node) and len(machine.up()) > majority_of(machine.nodes))
 _WRITING = _node(lambda machine, node: machine.cluster.is_writing(node))
 _LEADING = _node(lambda machine, node: node in machine.leaders())
-_ADDRESSED = _link(lambda machine, link: bool(machine.cluster.lying[link]) and machine.is_up(link[1]))
+_ADDRESSED = _link(lambda machine, link: bool(machine.cluster.in_flight[link]) and machine.is_up(link[1]))
 _ADDRESSED_BEFORE = _link(lambda machine, link: bool(machine.cluster.arrived[link]) and machine.is_up(link[1]))
-_CUT_OFF = _node(lambda machine, node: any(machine.cluster.lying[link] for link in machine.links_of(node)))
+_CUT_OFF = _node(lambda machine, node: any(machine.cluster.in_flight[link] for link in machine.links_of(node)))
 _IDLE = _client(lambda machine, client: machine.cluster.open_call(client) is None)
 _WAITING = _client(lambda machine, client: machine.cluster.open_call(client) is not None)
 _ANSWERED = _client(lambda machine, client: machine.answer_to(client) is not None)
@@ -184,9 +184,7 @@ class RaftStateMachine(RuleBasedStateMachine):
             group for size in (self.nodes, *range(1, self.nodes)) for group in combinations(self.names, size)
         ]
         """All nodes, then one, then ever more of them."""
-        self.cluster: GrowingExecution = GrowingExecution(
-            self.names, self.client_names, timing=self.timing, parts=self._parts()
-        )
+        self.cluster: Session = Session(self.names, self.client_names, timing=self.timing, parts=self._parts())
         self._written: dict[str, str] = {}  # by key, what was last asked to be written
 
     # ---- how things are -------------------------------------------------------------------------------------------
@@ -240,7 +238,7 @@ class RaftStateMachine(RuleBasedStateMachine):
     @rule(link=_ADDRESSED.drawn(), nth=st.integers(0, 3))
     def deliver(self, link: Link, nth: int = 0) -> None:
         """The `nth` message on the link (sender, receiver) arrives, from 0, the oldest; the last if there are fewer."""
-        self.do(_at(self.cluster.lying[link], nth, f"on its way from {link[0]} to {link[1]}"))
+        self.do(_at(self.cluster.in_flight[link], nth, f"on its way from {link[0]} to {link[1]}"))
 
     @precondition(_ADDRESSED_BEFORE.possible)
     @rule(link=_ADDRESSED_BEFORE.drawn(), nth=st.integers(0, 7))
@@ -299,7 +297,7 @@ class RaftStateMachine(RuleBasedStateMachine):
 
     @precondition(_UP.possible)
     @rule(node=_UP.drawn(), group=_MAJORITY.drawn())
-    def campaign(self, node: str, group: Sequence[str]) -> None:
+    def stand_for_election(self, node: str, group: Sequence[str]) -> None:
         """The node's timer fires, and it settles with these nodes: it leads then, if they have it."""
         self.timeout(node)
         self.settle([node, *(other for other in group if other != node)])
@@ -377,27 +375,27 @@ class RaftStateMachine(RuleBasedStateMachine):
         failure = sys.exc_info()[1]
         if isinstance(failure, Exception) and _is_last_run():
             violation = self.cluster.violation
-            failure.add_note(self._told() if violation is None else self._saved(violation))
+            failure.add_note(self._narrated() if violation is None else self._save_reproduction(violation))
 
-    def _saved(self, violation: Violation) -> str:
+    def _save_reproduction(self, violation: Violation) -> str:
         """Writes the reproduction file; says where."""
         if self.parts is not None:
-            return f"{self._told()}\nNo reproduction file: it cannot hold the parts of {type(self).__name__}."
+            return f"{self._narrated()}\nNo reproduction file: it cannot hold the parts of {type(self).__name__}."
         file = Path(os.environ.get(REPRODUCTIONS) or self.reproductions) / f"{_name(type(self))}.json"
         try:
-            reproduction = found(self.execution, violation.invariant, self.mutant)
+            reproduction = reproduction_of(self.execution, violation.invariant, self.mutant)
             file.parent.mkdir(parents=True, exist_ok=True)
             save(reproduction, file)
         except NotReproducedError:
-            return f"{self._told()}\nNo reproduction file: played again, it did not fail. Is it deterministic?"
+            return f"{self._narrated()}\nNo reproduction file: played again, it did not fail. Is it deterministic?"
         except OSError as error:
-            return f"{self._told()}\nNo reproduction file: {file} cannot be written ({error.strerror})."
+            return f"{self._narrated()}\nNo reproduction file: {file} cannot be written ({error.strerror})."
         assert reproduction.execution is not None
-        steps = "\n".join(told(reproduction.execution, self._parts()))
+        steps = "\n".join(narrate(reproduction.execution, self._parts()))
         return f"The steps that it takes:\n{steps}\nReproduce with:\n{program()} repro {shlex.quote(str(file))}"
 
-    def _told(self) -> str:
-        return "\n".join(["What happened, step by step:", *told(self.execution, self._parts())])
+    def _narrated(self) -> str:
+        return "\n".join(["What happened, step by step:", *narrate(self.execution, self._parts())])
 
     # ---- helpers --------------------------------------------------------------------------------------------------
 
@@ -407,8 +405,8 @@ class RaftStateMachine(RuleBasedStateMachine):
             if self.cluster.is_writing(node) and node not in slow:
                 return Persist(node)
         for link in self.cluster.links:
-            if link[0] in group and link[1] in group and self.cluster.lying[link] and self.is_up(link[1]):
-                return self.cluster.lying[link][0]
+            if link[0] in group and link[1] in group and self.cluster.in_flight[link] and self.is_up(link[1]):
+                return self.cluster.in_flight[link][0]
         return None
 
     def _parts(self) -> Parts:

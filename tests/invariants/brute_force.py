@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Model, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Model, Operation
 
 FIRST: dict[Model, Any] = {"register": None, "kv": None, "kv-append": "", "list-append": ()}
 ILLEGAL = object()
@@ -92,7 +92,7 @@ def step(model: Model, state: Any, operation: Operation, must: bool) -> Any:
     if operation.status == "ok":
         right = happened and (operation.f != "read" or result == _value(model, operation.result))
     else:
-        told = operation.result is NOT_TOLD or result == _value(model, operation.result)
+        told = operation.result is NOT_REPORTED or result == _value(model, operation.result)
         right = not happened and told
     return after if right else ILLEGAL
 

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from brute_force import FIRST, apply
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Function, Model, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Function, Model, Operation
 
 MODELS: tuple[Model, ...] = ("register", "kv", "kv-append", "list-append")
 FUNCTIONS: dict[Model, list[Function]] = {
@@ -77,7 +77,7 @@ def _one(draw: Draw, number: int, point: int, state: Any) -> tuple[Operation, An
     elif f == "read":
         told = plain(result)
     elif not happened:
-        status, told = "refused", NOT_TOLD if random.random() < draw.untold else plain(result)
+        status, told = "refused", NOT_REPORTED if random.random() < draw.untold else plain(result)
     ends = None if status == "unknown" or random.random() < draw.endless else returned
     operation = Operation(number, "k", f, called, ends, value, expected, told, status)  # type: ignore[arg-type]
     return operation, after
@@ -87,10 +87,10 @@ def _spoilt(draw: Draw, operation: Operation, states: list[Any]) -> Operation:
     """Perhaps with another result, most often one that would have been right at another time, or moved in time."""
     told, status = operation.result, operation.status
     if status != "unknown" and draw.random.random() < draw.wrong:
-        if operation.f == "read" or (status == "refused" and told is not NOT_TOLD):
+        if operation.f == "read" or (status == "refused" and told is not NOT_REPORTED):
             told = plain(draw.random.choice(states))
         elif operation.f == "cas":
-            status, told = ("ok", None) if status == "refused" else ("refused", NOT_TOLD)
+            status, told = ("ok", None) if status == "refused" else ("refused", NOT_REPORTED)
     late = draw.random.randint(-draw.length, draw.length) if draw.random.random() < draw.moved else 0
     returned = operation.returned + late if operation.returned is not None else None
     o = operation
@@ -115,7 +115,7 @@ def features(operations: list[Operation]) -> set[str]:
         if operation.status == "unknown":
             found.add("unknown")
         if operation.status == "refused":
-            found.add("refused, untold" if operation.result is NOT_TOLD else "refused, told")
+            found.add("refused, untold" if operation.result is NOT_REPORTED else "refused, told")
         if operation.f == "delete":
             found.add("delete")
     return found
@@ -142,7 +142,7 @@ def honest(random: Random, model: Model, most: int = 22) -> list[Operation]:
         if not known:
             status, happened = "unknown", random.random() < 0.6
         elif not happened:
-            status, told = "refused", NOT_TOLD if random.random() < 0.5 else plain(result)
+            status, told = "refused", NOT_REPORTED if random.random() < 0.5 else plain(result)
         state = after if happened else state
         ends = returned if known else None
         operations.append(Operation(number, "k", f, called, ends, value, expected, told, status))  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from history_lines import jepsen, line, logged, mistake, read, store
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Operation
 from raft_chaos.invariants.linearizability.readers.edn import keyword
 from raft_chaos.invariants.linearizability.readers.formats import READERS, Format, contents, guess, model_for
 from raft_chaos.invariants.linearizability.readers.history_file import Failure, HistoryError, Place, ReadHistory
@@ -186,7 +186,7 @@ def test_a_log_of_jepsen_is_read() -> None:
     assert history.operations == [
         Operation(0, None, "read", 1, 3, process=0),
         Operation(1, None, "write", 2, None, value=3, status="unknown", process=1),
-        Operation(2, None, "cas", 4, 5, value=-4, expected=3, result=NOT_TOLD, status="refused", process=0),
+        Operation(2, None, "cas", 4, 5, value=-4, expected=3, result=NOT_REPORTED, status="refused", process=0),
         Operation(3, None, "read", 12, 13, result=3, process=7),
         Operation(4, None, "cas", 14, None, value=4, expected=3, status="unknown", process=0),
     ]
@@ -465,7 +465,7 @@ PART = "the :value of :{}: expected [[:append key value]] or [[:r key nil]]{}, g
         (jepsen(0, "invoke", "txn", "[[:append 1]]"), PART.format("txn", "", "[[:append 1]]")),
         (
             jepsen(0, "invoke", "txn", "[[:r 1 nil] [:r 2 nil]]"),
-            "the :value of :txn: expected a transaction of one part (of several, this checker cannot judge), "
+            "the :value of :txn: expected a transaction of one part (this checker cannot judge several), "
             "got [[:r 1 nil] [:r 2 nil]]",
         ),
         (

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Function, Model, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Function, Model, Operation
 from raft_chaos.invariants.linearizability.readers.formats import READERS, Format, guess
 from raft_chaos.invariants.linearizability.readers.history_file import HistoryError
 
@@ -117,7 +117,7 @@ SHAPES = [
         st.none(),
         NUMBERS,
         st.none() | NUMBERS,
-        {"cas": st.just(NOT_TOLD)},
+        {"cas": st.just(NOT_REPORTED)},
         _logged,
         ["", "INFO  jepsen.core - all is well", "INFO  jepsen.util - :nemesis\t:info\t:start\tnil"],
     ),

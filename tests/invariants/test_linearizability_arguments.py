@@ -70,10 +70,10 @@ class Argument:
     def _of_others(self) -> str | None:
         """Operations outside of the core are named only as who wrote something, or as who may have."""
         allowed = re.sub(r"with or without .*?, and no other write", "", self.text)
-        allowed = re.sub(rf"(?:only|which came of|and only) {OPERATION}(?:(?:, | and ){OPERATION})*", "", allowed)
-        allowed = re.sub(rf"{OPERATION}, (?:the (?:last|first) of|which made it|the next to)", "", allowed)
+        allowed = re.sub(rf"(?:only|which resulted from|and only) {OPERATION}(?:(?:, | and ){OPERATION})*", "", allowed)
+        allowed = re.sub(rf"{OPERATION}, (?:the (?:last|first) of|which set it to|the next to)", "", allowed)
         allowed = re.sub(
-            rf"{OPERATION} (?:made|appended|wrote) [^;:]*(?:before that|as {OPERATION} shows)", "", allowed
+            rf"{OPERATION} (?:changed|appended|wrote) [^;:]*(?:before that|as {OPERATION} shows)", "", allowed
         )
         named = {int(number) for number in re.findall(OPERATION, allowed)}
         return None if named <= self.core else f"{sorted(named - self.core)} are not in the core {sorted(self.core)}"

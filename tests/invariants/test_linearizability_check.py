@@ -12,7 +12,7 @@ import small_histories as small
 from brute_force import linearizable
 from linearizability_scripts import op, registers
 from raft_chaos.invariants.linearizability.check import check, check_with_order
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Model, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Model, Operation
 
 
 def numbers(core: tuple[Operation, ...]) -> set[int]:
@@ -51,20 +51,20 @@ def test_a_stale_read_is_told_with_both_writes() -> None:
             "register",
             [op(0, "write", 0, 1, value=1), op(1, "read", 2, 3, result=None)],
             {0, 1},
-            "but null was there only at first",
+            "but null was only the initial value",
         ),
         (
             "register",
             [op(0, "write", 0, 9, value=1), op(1, "cas", 0, 9, expected=1, value=2),
              op(2, "cas", 0, 9, expected=1, value=3)],
             {1, 2},
-            "cas #1 made 2 of 1; cas #2 made 3 of 1; only write #0 wrote 1, and the first of these replaced it",
+            "cas #1 changed 1 to 2; cas #2 changed 1 to 3; only write #0 wrote 1, and the first cas replaced it",
         ),
         (
             "register",
             [op(0, "cas", 0, 9, expected=1, value=2), op(1, "cas", 0, 9, expected=2, value=1)],
             {0},
-            "cas #0 made 2 of 1, but 1 was made only of what came of that",
+            "cas #0 changed 1 to 2, but 1 resulted only from that",
         ),
         (
             "register",
@@ -77,7 +77,7 @@ def test_a_stale_read_is_told_with_both_writes() -> None:
             [op(0, "append", 0, 9, value=1), op(1, "append", 0, 9, value=2), op(2, "read", 0, 9, result=[1, 2]),
              op(3, "read", 0, 9, result=[2, 1])],
             {2, 3},
-            "neither is how the other began",
+            "neither is a prefix of the other",
         ),
         (
             "list-append",
@@ -95,20 +95,20 @@ def test_a_stale_read_is_told_with_both_writes() -> None:
             "kv",
             [op(0, "append", 0, 9, value="t"), op(1, "cas", 0, 9, expected=None, value="s")],
             {0, 1},
-            "it was absent once",
+            "the key was absent only once",
         ),
         (
             "kv-append",
             [op(0, "append", 0, 9, value="1,"), op(1, "append", 0, 9, value="2,"), op(2, "read", 0, 9, result="1,3,")],
             {2},
-            'read #2 returned "1,3,", of which "3," is not made of what was written',
+            'read #2 returned "1,3,", of which "3," is not composed of written values',
         ),
         (
             "register",
             [op(0, "write", 0, 1, value=1), op(1, "write", 2, 3, value=1), op(2, "write", 4, 5, value=2),
              op(3, "read", 6, 7, result=1)],
             {2, 3},
-            "but write #1, the last of 2 to make it 1, had returned before write #2 was called",
+            "but write #1, the last of 2 to set it to 1, had returned before write #2 was called",
         ),
         (
             "register",
@@ -121,39 +121,39 @@ def test_a_stale_read_is_told_with_both_writes() -> None:
             "register",
             [op(0, "cas", 0, None, expected=7, value=8, status="unknown"), op(1, "read", 2, 3, result=8)],
             {1},
-            "cas #0 made 8 of 7 (outcome unknown), as read #1 shows, but nothing ever wrote 7",
+            "cas #0 changed 7 to 8 (outcome unknown), as read #1 shows, but nothing ever wrote 7",
         ),
         (
             "register",
             [op(0, "write", 0, 1, value=1), op(1, "cas", 2, None, expected=1, value=2, status="unknown"),
              op(2, "read", 3, 4, result=2), op(3, "read", 5, 6, result=1)],
             {2, 3},
-            "cas #1 made 2 of 1 (outcome unknown) before that, and nothing brought 1 back",
+            "cas #1 changed 1 to 2 (outcome unknown) before that, and nothing brought 1 back",
         ),
         (
             "register",
             [op(0, "cas", 0, 1, value=1), op(1, "write", 2, 3, value=2), op(2, "read", 4, 5, result=1)],
             {1, 2},
-            "but 1 came of what was there only at first",
+            "but 1 resulted from the initial value",
         ),
         (
             "kv-append",
             [op(0, "append", 0, 1, value="a|"), op(1, "append", 2, 3, value="x|"), op(2, "read", 4, 5, result="x|")],
             {0, 2},
-            "but read #2 does not show it, and what it shows came of no write",
+            "but read #2 does not show it, and what it shows did not result from a write",
         ),
         (
             "list-append",
             [op(0, "read", 0, 20, result=["e"]), op(1, "append", 10, 12, value="e"), op(2, "append", 5, 6, value="l")],
             {0, 1, 2},
-            "but read #0 shows that without it, and what was appended is never taken back",
+            "but read #0 shows that without it, and an append is never undone",
         ),
         (
             "register",
             [op(0, "cas", 0, 1, expected=1, value=1),
-             op(1, "cas", 0, 1, expected=2, value=3, result=NOT_TOLD, status="refused")],
+             op(1, "cas", 0, 1, expected=2, value=3, result=NOT_REPORTED, status="refused")],
             {0},
-            "cas #0 made 1 of 1, but nothing else ever wrote 1",
+            "cas #0 changed 1 to 1, but nothing else ever wrote 1",
         ),
         ("register", [op(0, "read", 0, 1, result=[1, 2])], {0}, "returned [1, 2], but nothing ever wrote [1, 2]"),
         ("list-append", [op(0, "read", 0, 1, result=[5, 5])], {0}, "at places 1 and 2 of 2; nothing ever appended it"),
@@ -168,14 +168,14 @@ def test_a_stale_read_is_told_with_both_writes() -> None:
             [op(0, "append", 0, 9, value="ab"), op(1, "append", 0, 9, value="c"), op(2, "read", 0, 9, result="abc"),
              op(3, "read", 0, 9, result="a")],
             {3},
-            'read #3 returned "a", which is not made of what was written',
+            'read #3 returned "a", which is not composed of written values',
         ),
         (
             "kv-append",
             [op(0, "append", 0, 9, value="x"), op(1, "append", 0, 9, value="y"), op(2, "read", 0, 9, result="xy"),
              op(3, "read", 0, 9, result="yx")],
             {2, 3},
-            "these begin with what was there first, and what was appended to that is never taken back",
+            "both begin with the initial value, and an append is never undone",
         ),
         (
             "kv-append",
@@ -187,12 +187,12 @@ def test_a_stale_read_is_told_with_both_writes() -> None:
             "kv",
             [op(0, "write", 0, 1, value="s"), op(1, "append", 2, 3, value="t")],
             {0, 1},
-            "but an append takes a list, or nothing, and nothing brought that back",
+            "but an append needs a list or an absent key, and nothing brought that back",
         ),
         (
             "kv",
             [op(0, "write", 0, 1, value="a"), op(1, "delete", 2, 3), op(2, "append", 4, 5, value="t"),
-             op(3, "append", 6, 7, value="u", result=NOT_TOLD, status="refused")],
+             op(3, "append", 6, 7, value="u", result=NOT_REPORTED, status="refused")],
             {2, 3},
             "no order of these",
         ),
@@ -250,7 +250,7 @@ def test_values_that_cannot_be_hashed() -> None:
     [
         (op(0, "delete", 0, 1), "operation 0: register has read, write, cas, not 'delete'"),
         (op(3, "write", 5, 4, value=1), "operation 3 returned at 4, before its call at 5"),
-        (op(1, "read", 0, 1, status="refused"), "no read can be refused"),
+        (op(1, "read", 0, 1, status="refused"), "a read cannot be refused"),
     ],
 )
 def test_what_is_no_history_is_refused_with_its_number(broken: Operation, told: str) -> None:
@@ -345,7 +345,7 @@ def test_the_order_of_the_list_of_operations_means_nothing() -> None:
         ("kv-append", [op(0, "append", 0, 1, value=3), op(1, "read", 2, 3, result="4")],
          "operation 0: `value` is 3; expected a string"),
         ("list-append", [op(0, "read", 0, 1, result=1)], "operation 0: `result` is 1; expected a list"),
-        ("kv", [op(0, "write", 0, 1)], "operation 0: a write of None; what makes a key absent is a delete"),
+        ("kv", [op(0, "write", 0, 1)], "operation 0: a write of None; use a delete to make a key absent"),
         ("register", [op(0, "read", None, 1)],  # type: ignore[arg-type]
          "operation 0: `called` is None; expected an integer"),
     ],

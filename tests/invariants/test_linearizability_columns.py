@@ -21,7 +21,7 @@ from raft_chaos.invariants.linearizability.columns import (
     CAS,
     DELETE,
     NEVER,
-    NOT_TOLD,
+    NOT_REPORTED,
     OK,
     READ,
     REFUSED,
@@ -97,13 +97,13 @@ def test_what_is_no_plain_read_or_write_is_judged_all_the_same() -> None:
         returned=[1, 3, 5, 7, 9, NEVER],
         value=[5, 6, 7, ABSENT, ABSENT, 8],
         expected=[ABSENT, 5, 5, ABSENT, ABSENT, ABSENT],
-        result=[ABSENT, ABSENT, NOT_TOLD, ABSENT, ABSENT, ABSENT],
+        result=[ABSENT, ABSENT, NOT_REPORTED, ABSENT, ABSENT, ABSENT],
         status=[OK, OK, REFUSED, OK, OK, UNKNOWN],
     )
     assert columns.operations(np.arange(6)) == [
         Operation(0, 0, "write", 0, 1, 5),
         Operation(1, 0, "cas", 2, 3, 6, 5),
-        Operation(2, 0, "cas", 4, 5, 7, 5, operations.NOT_TOLD, "refused"),
+        Operation(2, 0, "cas", 4, 5, 7, 5, operations.NOT_REPORTED, "refused"),
         Operation(3, 0, "delete", 6, 7),
         Operation(4, 0, "read", 8, 9),
         Operation(5, 0, "write", 8, None, 8, status="unknown"),
@@ -184,17 +184,17 @@ def columns(**changed: Any) -> Columns:
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"key": [1, 1, 1]}, "one element for each operation expected: key has 3, f has 2"),
-        (dict.fromkeys(("key", "f", "called", "returned", "value", "result"), 0), "expected: there is none"),
-        ({"called": [[0, 1]]}, r"column called has the shape \(1, 2\); expected is \(operations,\)"),
-        ({"called": [0.5, 1.5]}, "column called is of dtype float64; expected is one of integers"),
-        ({"value": ["a", "b"]}, "column value is of dtype <U1; expected is one of integers"),
+        ({"key": [1, 1, 1]}, "one element per operation; key has 3, f has 2"),
+        (dict.fromkeys(("key", "f", "called", "returned", "value", "result"), 0), "all columns are numbers"),
+        ({"called": [[0, 1]]}, r"column called has the shape \(1, 2\); expected \(operations,\)"),
+        ({"called": [0.5, 1.5]}, "column called is of dtype float64; expected an integer dtype"),
+        ({"value": ["a", "b"]}, "column value is of dtype <U1; expected an integer dtype"),
         ({"f": [True, False]}, "column f is of dtype bool"),
         ({"value": np.array([1, 2**63], np.uint64)}, "column value, row 1: 9223372036854775808; expected"),
-        ({"f": [WRITE, 7]}, "column f, row 1: 7; expected is READ, WRITE, CAS or DELETE"),
-        ({"status": [-1, OK]}, "column status, row 0: -1; expected is OK, REFUSED or UNKNOWN"),
-        ({"returned": [1, 1]}, "column returned, row 1: 1; expected is a time that is not before its call"),
-        ({"result": [ABSENT, NOT_TOLD]}, "column result, row 1: .*; expected is a value or ABSENT"),
+        ({"f": [WRITE, 7]}, "column f, row 1: 7; expected READ, WRITE, CAS or DELETE"),
+        ({"status": [-1, OK]}, "column status, row 0: -1; expected OK, REFUSED or UNKNOWN"),
+        ({"returned": [1, 1]}, "column returned, row 1: 1; expected a time that is not before its call"),
+        ({"result": [ABSENT, NOT_REPORTED]}, "column result, row 1: .*; expected a value or ABSENT"),
     ],
 )  # fmt: skip
 def test_columns_that_are_none_are_refused_with_column_and_row(changed: dict[str, Any], told: str) -> None:
@@ -205,10 +205,10 @@ def test_columns_that_are_none_are_refused_with_column_and_row(changed: dict[str
 @pytest.mark.parametrize(
     ("changed", "model", "told"),
     [
-        ({}, "list-append", "'list-append' has values that no integer can stand for; columns are for register and kv"),
+        ({}, "list-append", "'list-append' has values that are not integers; columns are for register and kv"),
         ({}, "kv-append", "'kv-append' has values"),
-        ({"f": [DELETE, READ]}, "register", r"column f, row 0: 3; expected is one of register's: READ \(0\), WRITE"),
-        ({"status": [OK, REFUSED]}, "kv", "column status, row 1: 1; expected is OK or UNKNOWN"),
+        ({"f": [DELETE, READ]}, "register", r"column f, row 0: 3; expected one of register's: READ \(0\), WRITE"),
+        ({"status": [OK, REFUSED]}, "kv", "column status, row 1: 1; expected OK or UNKNOWN"),
     ],
 )
 def test_what_a_model_does_not_have_is_refused(changed: dict[str, Any], model: Model, told: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from linearizability_scripts import op
 from raft_chaos.invariants.linearizability.check import check_with_order
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Answer, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Answer, Operation
 from raft_chaos.invariants.linearizability.order import check_order
 
 WRITE = op(0, "write", 0, 10, value="a")
@@ -24,9 +24,12 @@ def test_a_linearization_is_one_with_the_unknown_or_without() -> None:
 @pytest.mark.parametrize(
     ("order", "reason"),
     [
-        ([0, 2, 1], 'read #2, on "k", was called after read #1, on "k", had returned, and stands before it'),
-        ([1, 0, 2], 'read #1 returned "a" on "k", which was not there where it stands'),
-        ([0, 1, 3, 2], 'read #2 returned "a" on "k", which was not there where it stands'),
+        (
+            [0, 2, 1],
+            'read #2, on "k", was called after read #1, on "k", had returned, but comes before it in the order',
+        ),
+        ([1, 0, 2], 'read #1 returned "a" on "k", which was not the value at that point'),
+        ([0, 1, 3, 2], 'read #2 returned "a" on "k", which was not the value at that point'),
         ([0, 1], "read #2 happened and is not in the order"),
         ([0, 1, 2, 1], "names an operation twice"),
         ([0, 1, 2, 9], "operation 9, which is not in the history"),
@@ -55,7 +58,7 @@ def test_keys_are_apart_in_the_model_but_one_order_in_time() -> None:
     [
         [op(0, "append", 0, 1, value="t"), op(1, "read", 2, 3, result=["t"]), op(2, "read", 4, 5, result=("t",))],
         [op(0, "write", 0, 1, value="s"), op(1, "append", 2, 3, value="t", result="s", status="refused")],
-        [op(0, "write", 0, 1, value="s"), op(1, "append", 2, 3, value="t", result=NOT_TOLD, status="refused")],
+        [op(0, "write", 0, 1, value="s"), op(1, "append", 2, 3, value="t", result=NOT_REPORTED, status="refused")],
         [op(0, "append", 0, 1, value="t"), op(1, "cas", 2, 3, expected="t", value="s", result=["t"], status="refused")],
         [op(0, "append", 0, 1, value="t"), op(1, "write", 2, 3, value="s"), op(2, "read", 4, 5, result="s")],
         [op(0, "write", 0, 1, value="s"), op(1, "delete", 2, 3), op(2, "append", 4, 5, value="t"),
@@ -73,8 +76,8 @@ def test_kv_does_what_our_state_machine_does(history: list[Operation]) -> None:
     "last",
     [
         op(1, "append", 2, 3, value="t"),
-        op(1, "append", 2, 3, value="t", result=NOT_TOLD, status="refused"),
-        op(1, "cas", 2, 3, expected="s", value="z", result=NOT_TOLD, status="refused"),
+        op(1, "append", 2, 3, value="t", result=NOT_REPORTED, status="refused"),
+        op(1, "cas", 2, 3, expected="s", value="z", result=NOT_REPORTED, status="refused"),
         op(1, "cas", 2, 3, expected="other", value="z"),
         op(1, "read", 2, 3, result=[]),
     ],

@@ -1,8 +1,8 @@
 """A cluster in virtual time that is moved by hand: what a transcript plays on.
 
 The nodes are those of every other run (`SteppedNode`: core, records, recovery, over disks in memory). Nothing happens
-by itself. A frame lies in the network until it is delivered or dropped, a write is under way until it is persisted,
-and time stands still until somebody moves it. Each input to a node gives one `Step`, which says all that came of it.
+by itself. A frame lies in the network until it is delivered or dropped, a write is under way until it is persisted, and
+time stands still until somebody moves it. Each input to a node gives one `StepResult`, which says all that came of it.
 
 The judge sees every event. A node that dies of an error of its own is reported to it, as in any run.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any
 
-from raft_chaos.chaos.execution.format import Frame, Step
+from raft_chaos.chaos.execution.format import Frame, StepResult
 from raft_chaos.chaos.run.nodes.driver import obituary
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.chaos.schedule.streams import stream_seed
@@ -62,7 +62,7 @@ class HandDrivenCluster:
 
     # ---- one input ------------------------------------------------------------------------------------------------
 
-    def restart(self, name: str) -> Step:
+    def restart(self, name: str) -> StepResult:
         """Starts the next incarnation of a node that is down."""
         if name in self.nodes:
             raise NotPossibleError(f"{name} is up")
@@ -82,9 +82,9 @@ class HandDrivenCluster:
             return self.nodes[name].first
 
         self._observe([NodeLaunched(**self._subject(name))])
-        return self._step(Step(name, self.now_us, "starts"), start)
+        return self._step(StepResult(name, self.now_us, "starts"), start)
 
-    def crash(self, name: str, keep_permille: int) -> Step:
+    def crash(self, name: str, keep_permille: int) -> StepResult:
         """The power of the node fails; of its unsynced bytes so many thousandths reach the disk."""
         kept, lost = self._up(name).crash(keep_permille)
         self._down(name)
@@ -92,33 +92,33 @@ class HandDrivenCluster:
         end = (
             f"{kept} of its {kept + lost} unsynced bytes reached the disk" if kept + lost else "all it wrote is synced"
         )
-        return Step(name, self.now_us, "crashes", end=end)
+        return StepResult(name, self.now_us, "crashes", end=end)
 
-    def tick(self, name: str) -> Step:
+    def tick(self, name: str) -> StepResult:
         """Time goes on to the node's deadline, if that is still to come, and its timer fires."""
         node = self._up(name)
         self.now_us = max(self.now_us, self._deadlines[name])
-        return self._step(Step(name, self.now_us, "ticks"), lambda: node.tick(self.now_us, None))
+        return self._step(StepResult(name, self.now_us, "ticks"), lambda: node.tick(self.now_us, None))
 
-    def propose(self, name: str, key: str, value: str) -> Step:
+    def propose(self, name: str, key: str, value: str) -> StepResult:
         """A client asks the node to put `value` at `key`; the answer will name the two."""
         node, token = self._up(name), f"{key}={value}"
         command = encode_command(Command("put", key, value))
-        step = Step(name, self.now_us, f"is asked for {token}")
+        step = StepResult(name, self.now_us, f"is asked for {token}")
         return self._step(step, lambda: node.submit(token, command, self.now_us, None))
 
-    def persist(self, name: str) -> Step:
+    def persist(self, name: str) -> StepResult:
         """The write under way is durable."""
         node = self._up(name)
         if name not in self.under_way:
             raise NotPossibleError(f"{name} has no write under way")
         lsn = self.under_way.pop(name)
-        return self._step(Step(name, self.now_us, "persists"), lambda: node.persisted(lsn, self.now_us, None))
+        return self._step(StepResult(name, self.now_us, "persists"), lambda: node.persisted(lsn, self.now_us, None))
 
-    def deliver(self, frame: Frame) -> Step:
+    def deliver(self, frame: Frame) -> StepResult:
         """The frame arrives; at a node that is down it is lost."""
         self._take(frame)
-        step = Step(frame.to, self.now_us, received=frame)
+        step = StepResult(frame.to, self.now_us, received=frame)
         node = self.nodes.get(frame.to)
         if node is None:
             step.lost, step.end = [frame], "is down"
@@ -161,9 +161,9 @@ class HandDrivenCluster:
 
     # ---- many inputs ----------------------------------------------------------------------------------------------
 
-    def stabilize(self, names: Sequence[str]) -> list[Step]:
+    def stabilize(self, names: Sequence[str]) -> list[StepResult]:
         """Persists and delivers among these nodes until nothing is left to do. Time stands still."""
-        steps: list[Step] = []
+        steps: list[StepResult] = []
         while True:
             before = len(steps)
             steps += [self.persist(name) for name in names if name in self.under_way]
@@ -173,15 +173,15 @@ class HandDrivenCluster:
             if len(steps) > MAX_STEPS:
                 raise NotPossibleError(f"no rest after {MAX_STEPS} steps, although time stands still")
 
-    def advance(self, for_us: int) -> list[Step]:
+    def advance(self, for_us: int) -> list[StepResult]:
         """Time goes on; timers fire when they are due, and nothing else happens."""
         return list(self._pass(for_us, None))
 
-    def run(self, for_us: int, latency_us: int) -> list[Step]:
+    def run(self, for_us: int, latency_us: int) -> list[StepResult]:
         """Time goes on; timers fire, each frame arrives after its latency, and each write is durable at once."""
         return list(self._pass(for_us, latency_us))
 
-    def _pass(self, for_us: int, latency_us: int | None) -> Iterator[Step]:
+    def _pass(self, for_us: int, latency_us: int | None) -> Iterator[StepResult]:
         until_us = self.now_us + for_us
         for _ in range(MAX_STEPS):
             if latency_us is not None and self.under_way:
@@ -200,7 +200,7 @@ class HandDrivenCluster:
 
     # ---- the step -------------------------------------------------------------------------------------------------
 
-    def _step(self, step: Step, move: Callable[[], StepReport]) -> Step:
+    def _step(self, step: StepResult, move: Callable[[], StepReport]) -> StepResult:
         name = step.node
         try:
             report = move()

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from raft_chaos.chaos.execution import format
-from raft_chaos.chaos.execution.format import Frame, Step
+from raft_chaos.chaos.execution.format import Frame, StepResult
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
 from raft_chaos.chaos.testing.transcript.cluster import HandDrivenCluster, NotPossibleError
 from raft_chaos.raft.state.timing import Timing
@@ -37,7 +37,7 @@ class Commands:
         self._made: HandDrivenCluster | None = None
         self._commands: dict[str, Callable[[list[str]], list[str]]] = {
             "cluster": self._cluster,
-            "campaign": self._campaign,
+            "stand": self._stand,
             "tick": self._tick,
             "advance": self._advance,
             "run": self._run,
@@ -105,9 +105,9 @@ class Commands:
 
     # ---- time -----------------------------------------------------------------------------------------------------
 
-    def _campaign(self, given: list[str]) -> list[str]:
-        """campaign NODE"""
-        name = self._node(given, self._campaign)
+    def _stand(self, given: list[str]) -> list[str]:
+        """stand NODE"""
+        name = self._node(given, self._stand)
         if name in self._cluster_now.nodes and self._cluster_now.nodes[name].replica.core.role == "leader":
             raise CommandError(f"{name} leads already")
         return format.step(self._cluster_now.tick(name))
@@ -320,7 +320,7 @@ def _usage(command: Callable[..., object]) -> str:
     return f"expected: {command.__doc__}"
 
 
-def _say(steps: Iterable[Step]) -> list[str]:
+def _say(steps: Iterable[StepResult]) -> list[str]:
     return [line for step in steps for line in format.step(step)]
 
 

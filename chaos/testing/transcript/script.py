@@ -2,7 +2,7 @@
 
     # Prose, for whoever reads.
     cluster n1 n2 n3
-    campaign n1
+    stand n1
     ----
     what the commands above said, until a blank line
 

@@ -164,7 +164,7 @@ ONE_OF = "expected one of n1, n2, n3"
         (Return("c0/0", answer=0), "(return): expected the answer to an earlier step that submits 'c0/0', got that to"),
         (Return("c1/0", answer=2), "(return): expected the answer to an earlier step that submits 'c1/0', got that to"),
         (Return("c0/0", type="ok"), '(return): type: expected "info" or "fail", got \'ok\''),
-        (Note(NodeKilled(**KILLED)), "(note): event: that a node starts, is killed or ends cannot be noted, only done"),
+        (Note(NodeKilled(**KILLED)), "(note): event: a note cannot start, kill or end a node"),
         (Note(NodeLaunched(**KILLED)), "(note): event: that a node starts, is killed or ends cannot be noted, only"),
         (Note(NodeExited(**KILLED, exit_code=1)), "(note): event: that a node starts, is killed or ends cannot be"),
         (Note(PhaseStarted(node="n1", inc=1, t_us=1, phase="safety")), "(note): event: only 'harness' notes, got one"),
@@ -185,8 +185,8 @@ def test_a_step_that_makes_no_sense_is_refused(step: Step, said: str) -> None:
     [
         ([], "nodes: expected at least one name, each only once, got []"),
         (["n1", "n1"], "nodes: expected at least one name, each only once, got ['n1', 'n1']"),
-        (["n1", "../n2"], "nodes: '../n2' is no name; expected letters, digits, - and _"),
-        (["n1", "n2\n"], "nodes: 'n2\\n' is no name; expected letters, digits, - and _"),
+        (["n1", "../n2"], "nodes: '../n2' is not a valid name; expected letters, digits, - and _"),
+        (["n1", "n2\n"], "nodes: 'n2\\n' is not a valid name; expected letters, digits, - and _"),
     ],
 )
 def test_names_of_nodes(names: list[str], said: str) -> None:
@@ -198,14 +198,14 @@ def test_names_of_nodes(names: list[str], said: str) -> None:
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (PUT, "calls: 'c0/0' is there twice; expected each id only once"),
+        (PUT, "calls: 'c0/0' occurs twice; expected each id only once"),
         (replace(PUT, id="c0/1"), "call 'c0/1': another has the serial 1 of c0.0 too"),
         (replace(GET, serial=-1), "call 'c1/0': serial and process: expected -1 or 0 to 9007199254740992"),
         (replace(GET, process=-2), "call 'c1/0': serial and process: expected -1 or 0 to 9007199254740992"),
-        (replace(GET, value="1"), "call 'c1/0': value: got '1', which is none for get"),
-        (replace(GET, f="append"), "call 'c1/0': value: got None, which is none for append"),
-        (replace(GET, f="cas", value=["1"]), "call 'c1/0': value: got ['1'], which is none for cas"),
-        (replace(GET, expected="1"), "call 'c1/0': expected: got '1', which is none for get"),
+        (replace(GET, value="1"), "call 'c1/0': value: got '1', which get cannot have"),
+        (replace(GET, f="append"), "call 'c1/0': value: got None, which append cannot have"),
+        (replace(GET, f="cas", value=["1"]), "call 'c1/0': value: got ['1'], which cas cannot have"),
+        (replace(GET, expected="1"), "call 'c1/0': expected: got '1', which get cannot have"),
     ],
 )
 def test_calls_that_make_no_sense_are_refused(call: Call, said: str) -> None:

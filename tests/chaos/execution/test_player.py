@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from raft_chaos.chaos.execution.player import STEP_US, Manner, NotPlayableError, Player
+from raft_chaos.chaos.execution.player import STEP_US, Mode, NotPlayableError, Player
 from raft_chaos.chaos.execution.recording import record
 from raft_chaos.chaos.execution.steps import (
     OUTSIDE,
@@ -173,7 +173,7 @@ def test_an_execution_without_times_plays() -> None:
     )
     bare = keep(bare, [number for number, step in enumerate(bare.steps) if not isinstance(step, Note)])
     lines = Lines()
-    came_to = player(bare, manner="lenient", sink=lines).play()
+    came_to = player(bare, mode="lenient", sink=lines).play()
     assert len(came_to.done) > 0.9 * len(bare.steps)
     times = [line["t_us"] for stream, line in lines.all if stream == ("harness", 0) or stream == ("history", 0)]
     assert times == sorted(times), "each step a little later than the one before"
@@ -201,9 +201,9 @@ STOPPED = (*LEADS, Invoke("c0/0"), Submit("n1", "c0/0", stop="before_write"))
     [
         (ELECTION, Start("n1"), "(start): n1 is up, and cannot start"),
         ((), Crash("n1"), "(crash): n1 is not running, and cannot crash"),
-        (ELECTION, Deliver(4, "n2", 1), "(deliver): step 4 sent 1 messages to n2, so message 1 is none"),
-        (ELECTION, Deliver(0, "n2"), "(deliver): step 0 sent 0 messages to n2, so message 0 is none"),
-        (ELECTION, Deliver(6, "n3"), "(deliver): step 6 sent 0 messages to n3, so message 0 is none"),
+        (ELECTION, Deliver(4, "n2", 1), "(deliver): step 4 sent 1 messages to n2, so there is no message 1"),
+        (ELECTION, Deliver(0, "n2"), "(deliver): step 0 sent 0 messages to n2, so there is no message 0"),
+        (ELECTION, Deliver(6, "n3"), "(deliver): step 6 sent 0 messages to n3, so there is no message 0"),
         ((*ELECTION, Crash("n3")), Deliver(4, "n3"), "(deliver): n3 is not running, and takes no input"),
         ((), Timeout("n1"), "(timeout): n1 is not running, and takes no input"),
         ((*LEADS, Crash("n2")), Timeout("n2"), "(timeout): n2 is not running, and takes no input"),
@@ -238,7 +238,7 @@ def test_a_strict_play_refuses_and_a_lenient_one_passes_over(before: Sequence[St
         play(whole)
     assert str(error.value) == f"step {number} {said}"
     goes_on = Invoke("c1/0")
-    came_to = play(execution((*before, step, goes_on)), manner="lenient")
+    came_to = play(execution((*before, step, goes_on)), mode="lenient")
     assert came_to.done == [*range(number), number + 1]
     assert came_to.trace_sha256 == play(execution((*before, goes_on))).trace_sha256, "it took no time, either"
 
@@ -251,19 +251,19 @@ def test_a_node_that_stopped_can_start_again() -> None:
 WHOLE = recorded(2)
 
 
-MANNERS: tuple[Manner, ...] = ("lenient", "helpful")
+MODES: tuple[Mode, ...] = ("lenient", "helpful")
 
 
 @pytest.mark.parametrize("seed", range(18))
 def test_what_a_play_did_can_be_played_strictly(seed: int) -> None:
-    random, share, manner = Random(seed), (0.02, 0.3, 0.8)[seed % 3], MANNERS[seed % 2]
+    random, share, mode = Random(seed), (0.02, 0.3, 0.8)[seed % 3], MODES[seed % 2]
     kept = [number for number in range(300) if random.random() > share]
-    part = keep(WHOLE, kept, redirect=manner == "helpful")
+    part = keep(WHOLE, kept, redirect=mode == "helpful")
     if random.random() < 0.5:
         part = replace(part, steps=[without_times(step) for step in part.steps])
     check(part)
-    came_to = play(part, manner=manner)
-    done = [came_to.instead.get(number, step) for number, step in enumerate(part.steps)]
+    came_to = play(part, mode=mode)
+    done = [came_to.substituted.get(number, step) for number, step in enumerate(part.steps)]
     again = play(keep(replace(part, steps=done), came_to.done))
     assert again.trace_sha256 == came_to.trace_sha256
     assert outcomes(again.verdicts) == outcomes(came_to.verdicts)
@@ -278,26 +278,26 @@ def test_helpful_takes_the_nearest_message_that_did_not_arrive() -> None:
     one = execution((*beats, Deliver(8, "n2")))
     with pytest.raises(ExecutionError, match="step 12"):
         play(one)
-    assert play(one, manner="helpful").instead == {12: Deliver(7, "n2")}, "7 and 9 are as near: the earlier"
+    assert play(one, mode="helpful").substituted == {12: Deliver(7, "n2")}, "7 and 9 are as near: the earlier"
     one = execution((*beats, Deliver(7, "n2"), Deliver(8, "n2"), Deliver(8, "n2"), Deliver(8, "n2")))
-    came_to = play(one, manner="helpful")
-    assert came_to.instead == {13: Deliver(9, "n2"), 14: Deliver(10, "n2"), 15: Deliver(11, "n2")}
+    came_to = play(one, mode="helpful")
+    assert came_to.substituted == {13: Deliver(9, "n2"), 14: Deliver(10, "n2"), 15: Deliver(11, "n2")}
     one = execution((*beats, Deliver(8, "n2", stop="before_send")))
-    assert play(one, manner="helpful").instead[12] == Deliver(7, "n2", stop="before_send")
+    assert play(one, mode="helpful").substituted[12] == Deliver(7, "n2", stop="before_send")
 
 
 def test_helpful_does_not_take_what_another_node_sent() -> None:
     one = execution((*ELECTION, Deliver(0, "n2"), Deliver(1, "n3")))
-    came_to = play(one, manner="helpful")
-    assert came_to.instead == {8: Deliver(7, "n2")}, "n1 sent that, and n2 sent nothing to n3"
+    came_to = play(one, mode="helpful")
+    assert came_to.substituted == {8: Deliver(7, "n2")}, "n1 sent that, and n2 sent nothing to n3"
     assert came_to.done == list(range(9))
 
 
 def test_a_message_that_could_not_arrive_is_there_still() -> None:
     """It is lost only for as long as its receiver is down."""
     one = execution((*ELECTION, Persist("n1"), Crash("n2"), Deliver(7, "n2"), Start("n2"), Deliver(8, "n2")))
-    came_to = play(one, manner="helpful")
-    assert came_to.instead == {12: Deliver(7, "n2")}
+    came_to = play(one, mode="helpful")
+    assert came_to.substituted == {12: Deliver(7, "n2")}
 
 
 # ---- ends of nodes -----------------------------------------------------------------------------------------------
@@ -308,7 +308,7 @@ def exits(lines: Lines) -> list[tuple[str, int, int, str]]:
 
 
 def test_a_node_that_dies_of_an_error_is_told_and_stays_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = player(execution((*ASKED, Persist("n1"), Deliver(10, "n2"), Start("n1"))), manner="lenient", sink=Lines())
+    one = player(execution((*ASKED, Persist("n1"), Deliver(10, "n2"), Start("n1"))), mode="lenient", sink=Lines())
     for number, step in enumerate(one.execution.steps[:11]):
         assert one.do(number, step) == ""
     driven = one.nodes["n1"].driven
@@ -336,7 +336,7 @@ class _Damaged:
 def test_a_node_that_dies_at_its_start_is_told() -> None:
     steps = (*LEADS, Crash("n1"), Start("n1"), Timeout("n1"))
     lines = Lines()
-    came_to = Player(execution(steps), _Damaged(), manner="lenient", recorder=lines).play()
+    came_to = Player(execution(steps), _Damaged(), mode="lenient", recorder=lines).play()
     assert came_to.done == list(range(len(LEADS) + 2))
     ((node, incarnation, _, said),) = exits(lines)
     assert (node, incarnation) == ("n1", 2) and said.startswith("CorruptLogError")
@@ -411,7 +411,7 @@ def test_a_read_returns_what_its_node_answers() -> None:
 def test_a_read_of_what_nobody_wrote_cannot_be_made_up() -> None:
     """Without its invocation a write could have been read that is in no history: every core would be convicted."""
     unasked = keep(COMMITTED, [number for number in range(len(COMMITTED.steps)) if number not in (12, 18)])
-    came_to = play(unasked, manner="lenient")
+    came_to = play(unasked, mode="lenient")
     assert len(came_to.done) < len(unasked.steps)
     outside = replace(unasked, calls=[replace(PUT, process=OUTSIDE)])
     assert len(play(outside).done) == len(unasked.steps), "somebody beside the run's clients"

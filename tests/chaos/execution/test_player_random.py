@@ -88,8 +88,8 @@ def _between(rng: Random, one: Execution, count: int) -> list[Step]:
 def test_the_right_core_breaks_nothing(seed: int) -> None:
     one = stormier(seed)
     check(one)
-    for manner in ("lenient", "helpful"):
-        came_to = play(one, None, manner)  # type: ignore[arg-type]
+    for mode in ("lenient", "helpful"):
+        came_to = play(one, None, mode)  # type: ignore[arg-type]
         assert [v.violations for v in came_to.verdicts if v.outcome == "violated"] == []
         assert len(came_to.done) > 150
 

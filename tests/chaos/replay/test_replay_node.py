@@ -19,7 +19,7 @@ from raft_chaos.chaos.replay.incarnation import Incarnation
 from raft_chaos.chaos.replay.node import recorded_incarnations, replay_node, replay_run
 from raft_chaos.chaos.replay.result import ReplayError
 from raft_chaos.chaos.replay.simulated import replay_sim
-from raft_chaos.chaos.replay.violation import Reached, Reported, live_until
+from raft_chaos.chaos.replay.violation import Reached, Reported, replay_until
 from raft_chaos.chaos.run.live.run import run_live
 from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
 from raft_chaos.chaos.run.sim.world import run_sim
@@ -155,7 +155,7 @@ def test_a_node_that_died_of_an_error_dies_of_it_again(tmp_path: Path) -> None:
     done = replay_node(run, "n1", Parts())
     assert (done.differences, done.turns) == ([], 6)
     assert done.deaths == [f"incarnation 1: {died[1]}"] and died[1].startswith("ValidationError: ")
-    reached = live_until(run, Reported(Violation("unexpected_exit", "", ""), "n1", 1, None), Parts())
+    reached = replay_until(run, Reported(Violation("unexpected_exit", "", ""), "n1", 1, None), Parts())
     assert isinstance(reached, Reached), "a node that ended is lived to its end"
     assert (reached.turn.number, f"ValidationError: {reached.turn.error}") == (6, died[1])
 

@@ -210,7 +210,7 @@ def test_what_is_added_is_refused(where: tuple[Any, ...], file: Path) -> None:
         (lambda one: of_steps(one, Start("/tmp")), "step 0 (start): node '/tmp' is unknown; expected one of n1, n2"),
         (
             lambda one: replace(one, execution=replace(one.execution, nodes=["../n1"])),
-            "nodes: '../n1' is no name; expected letters, digits, - and _",
+            "nodes: '../n1' is not a valid name; expected letters, digits, - and _",
         ),
         (
             lambda one: replace(one, scenario=replace(one.scenario, schedule=without_nodes(one))),

@@ -139,8 +139,8 @@ def test_it_is_the_same_again_with_two_processes_and_under_another_hash_seed() -
     assert (several.execution, several.search.replays) == (small, replays)
     there = subprocess.run(
         [sys.executable, "-c", SHRINK],
-        cwd=Path(__file__).parents[1],
-        env=os.environ | {"PYTHONHASHSEED": "4711"},
+        cwd=Path(__file__).parent,
+        env=os.environ | {"PYTHONHASHSEED": "4711", "PYTHONPATH": str(Path(__file__).parents[1])},
         capture_output=True,
         check=True,
     )

@@ -25,13 +25,13 @@ from raft_chaos.chaos.schedule.file import load, save
 from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.chaos.shrink.anchors import anchor
 from raft_chaos.chaos.shrink.candidates import (
-    earlier,
-    fewer_clients,
-    fewer_nodes,
-    live_alone,
-    simpler_faults,
-    simpler_headers,
-    sooner,
+    client_candidates,
+    fault_candidates,
+    header_candidates,
+    live_fault_candidates,
+    node_candidates,
+    shifted_earlier,
+    when_candidates,
 )
 from raft_chaos.chaos.shrink.schedules import ScheduleCandidate, ScheduleShrinker, _came_to_pass, attempt, under_seed
 from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search
@@ -89,7 +89,7 @@ def test_no_single_fault_or_operation_can_be_taken_out(mutant: str, invariant: s
     small = one.schedule
     less = [replace(small, faults=[f for f in small.faults if f is not gone]) for gone in small.faults]
     less += [replace(small, operations=[o for o in small.operations if o is not gone]) for gone in small.operations]
-    less += [simpler for fault in small.faults for simpler in with_each(small, fault, simpler_faults(fault))]
+    less += [simpler for fault in small.faults for simpler in with_each(small, fault, fault_candidates(fault))]
     for plan in less:
         assert attempt(ScheduleCandidate(plan, TIMING, mutant, invariant, one._seeds, one._needed)) is None
 
@@ -198,16 +198,16 @@ def generated() -> list[Schedule]:
 
 def one_step(plan: Schedule) -> Iterator[Schedule]:
     """All that one may become by one simplification."""
-    yield from simpler_headers(plan)
-    yield from live_alone(plan)
-    yield from fewer_clients(plan)
-    yield from fewer_nodes(plan)
+    yield from header_candidates(plan)
+    yield from live_fault_candidates(plan)
+    yield from client_candidates(plan)
+    yield from node_candidates(plan)
     for by_us in (1, 10_000, 10_000_000):
-        if (moved := earlier(plan, by_us)) is not None:
+        if (moved := shifted_earlier(plan, by_us)) is not None:
             yield moved
     for one in plan.faults:
-        yield from with_each(plan, one, simpler_faults(one))
-        yield from with_each(plan, one, (replace(one, when=when) for when in sooner(one.when)))
+        yield from with_each(plan, one, fault_candidates(one))
+        yield from with_each(plan, one, (replace(one, when=when) for when in when_candidates(one.when)))
 
 
 def test_simpler_forms_of_every_fault_can_be_obeyed() -> None:
@@ -217,36 +217,36 @@ def test_simpler_forms_of_every_fault_can_be_obeyed() -> None:
         for simpler in one_step(plan):
             check_schedule(simpler)
         for one in plan.faults:
-            seen[kind_of(one.action)] = seen.get(kind_of(one.action), 0) + len(list(simpler_faults(one)))
+            seen[kind_of(one.action)] = seen.get(kind_of(one.action), 0) + len(list(fault_candidates(one)))
     assert set(seen) == set(FAULT_KINDS), seen
     assert min(seen[kind] for kind in seen if kind != "reset") > 10
 
 
 def test_a_form_is_simpler_and_at_some_time_there_is_no_simpler_one() -> None:
-    """Each names fewer nodes, does less, or ends sooner; so the search for simpler ones ends."""
+    """Each names fewer nodes, does less, or ends sooner, so the search ends."""
     for plan in generated()[:20]:
         for one in plan.faults:
             now, steps = one, 0
-            while (simpler := next(simpler_faults(now), None)) is not None:
+            while (simpler := next(fault_candidates(now), None)) is not None:
                 assert simpler != now
                 now, steps = simpler, steps + 1
                 assert steps < 60, one
-            for form in simpler_faults(one):
+            for form in fault_candidates(one):
                 assert form != one and form.duration_us <= max(one.duration_us, 1)
-            for when in sooner(one.when):
+            for when in when_candidates(one.when):
                 assert (when.nth, when.after_us) < (one.when.nth, one.when.after_us)
 
 
 def test_an_anchor_comes_sooner_in_two_ways() -> None:
     when = When(on="leader_elected", nth=5, after_us=3_000)
-    assert list(sooner(when)) == [
+    assert list(when_candidates(when)) == [
         replace(when, nth=1),
         replace(when, nth=2),
         replace(when, nth=4),
         replace(when, after_us=0),
         replace(when, after_us=1_000),
     ]
-    assert list(sooner(When(at_us=7))) == [], "times move together"
+    assert list(when_candidates(When(at_us=7))) == [], "times move together"
 
 
 # ---- all of it ---------------------------------------------------------------------------------------------------

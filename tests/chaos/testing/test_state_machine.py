@@ -181,7 +181,7 @@ def test_rules_and_accessors_by_hand() -> None:
     machine = RaftStateMachine()
     moved(
         machine,
-        lambda: machine.campaign("n2", ["n1", "n2"]),
+        lambda: machine.stand_for_election("n2", ["n1", "n2"]),
         lambda: machine.ask("c0", "n2", ("put", "reg/{client}")),
         lambda: machine.settle(["n2", "n3"]),
         lambda: machine.ask_again("c0", "n2"),
@@ -210,7 +210,7 @@ def test_what_clients_see_is_judged() -> None:
         mutant = "no_client_dedup"
 
     machine = Doubles()
-    machine.campaign("n1", machine.names)
+    machine.stand_for_election("n1", machine.names)
     machine.ask("c0", "n1", ("append", "list"))
     machine.settle(machine.names)
     machine.ask_again("c0", "n1")

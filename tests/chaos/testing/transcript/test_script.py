@@ -19,7 +19,7 @@ from raft_chaos.raft.core import Core
 from raft_chaos.raft.server.node import Parts
 from raft_chaos.raft.state.timing import Timing
 
-ELECTED = ["cluster n1 n2 n3", "quietly campaign n1", "quietly stabilize"]
+ELECTED = ["cluster n1 n2 n3", "quietly stand n1", "quietly stabilize"]
 
 
 def play(*lines: str) -> list[str]:
@@ -39,11 +39,11 @@ def roles(status: list[str]) -> list[str]:
 
 
 def test_nothing_happens_by_itself() -> None:
-    assert play("cluster n1 n2 n3", "campaign n1") == ["n1 ticks", "  writes: term 1, vote n1"]
-    assert play("cluster n1 n2 n3", "campaign n1", "network") == ["nothing in flight"]
-    frames = play("cluster n1 n2 n3", "campaign n1", "persist n1", "network")
+    assert play("cluster n1 n2 n3", "stand n1") == ["n1 ticks", "  writes: term 1, vote n1"]
+    assert play("cluster n1 n2 n3", "stand n1", "network") == ["nothing in flight"]
+    frames = play("cluster n1 n2 n3", "stand n1", "persist n1", "network")
     assert frames == [f"n1>{to} RequestVote term 1, last none" for to in ("n2", "n3")]
-    assert roles(play("cluster n1 n2 n3", "campaign n1", "persist n1", "status")) == [
+    assert roles(play("cluster n1 n2 n3", "stand n1", "persist n1", "status")) == [
         "candidate",
         "follower",
         "follower",
@@ -51,7 +51,7 @@ def test_nothing_happens_by_itself() -> None:
 
 
 def test_stabilize_goes_on_until_nothing_is_left_among_the_named() -> None:
-    begin = ["cluster n1 n2 n3", "campaign n1"]
+    begin = ["cluster n1 n2 n3", "stand n1"]
     assert roles(play(*begin, "stabilize", "status")) == ["leader", "follower", "follower"]
     assert play(*begin, "stabilize", "network") == ["nothing in flight"]
     left = play(*begin, "stabilize n1 n2", "network")
@@ -135,7 +135,7 @@ def test_logs_are_as_given_and_a_new_cluster_begins_anew() -> None:
 
 def test_the_judge_says_what_holds_and_what_does_not() -> None:
     assert play(*ELECTED, "judge")[0] == "all hold"
-    lost = ["cut n3", "propose n1 x=1", "stabilize", "crash n1", "heal", "campaign n3", "stabilize", "judge"]
+    lost = ["cut n3", "propose n1 x=1", "stabilize", "crash n1", "heal", "stand n3", "stabilize", "judge"]
     assert play(*ELECTED, *lost)[0] == "all hold"
     said = play("cluster n1 n2 n3 mutant=no_up_to_date_check", *ELECTED[1:], *lost)
     assert said[0].startswith("leader_completeness is violated: n3 ")
@@ -164,10 +164,10 @@ def test_a_node_that_dies_of_its_own_error_is_reported_and_judged() -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("vote n1", "no command 'vote'; there are cluster, campaign"),
-        ("campaign n4", "no node 'n4'; there are n1, n2, n3"),
-        ("campaign", "expected: campaign NODE"),
-        ("campaign n1", "n1 leads already"),
+        ("vote n1", "no command 'vote'; there are cluster, stand"),
+        ("stand n4", "no node 'n4'; there are n1, n2, n3"),
+        ("stand", "expected: stand NODE"),
+        ("stand n1", "n1 leads already"),
         ("tick n1 n2", "expected: tick NODE|all"),
         ("persist n1", "n1 has no write under way"),
         ("restart n1", "n1 is up"),
@@ -208,7 +208,7 @@ def test_a_node_that_is_down_can_do_nothing(line: str) -> None:
 
 def test_the_first_command_makes_the_cluster() -> None:
     with pytest.raises(CommandError, match="no cluster yet; begin with: expected: cluster NODE"):
-        play("campaign n1")
+        play("stand n1")
 
 
 # ---- files ---------------------------------------------------------------------------------------------------------
@@ -273,7 +273,7 @@ def test_files_and_options_that_cannot_be_used_are_named(tmp_path: Path, capsys:
 
 def test_a_module_run_says_the_same_whatever_the_hash_seed(tmp_path: Path) -> None:
     path = tmp_path / "lesson.txt"
-    commands = ["cluster n3 n1 n2", "campaign n1", "stabilize", "cut n1", "run 1s latency=3ms", "status", "judge"]
+    commands = ["cluster n3 n1 n2", "stand n1", "stabilize", "cut n1", "run 1s latency=3ms", "status", "judge"]
     path.write_text(replay("\n".join([*commands, "----", ""])).text, encoding="utf-8")
     assert len(path.read_text(encoding="utf-8").splitlines()) > 40
     done = subprocess.run(
