@@ -1,4 +1,4 @@
-"""A node incarnation again up to the turn that reported what broke an invariant."""
+"""Replays a node up to the turn in which it reported a violation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NODE_EVENTS: tuple[type, ...] = get_args(NodeEvent)
 
 @dataclass(frozen=True)
 class Reported:
-    """A violation, and the last event of a node in its witness. `event` None: that the node ended, in its last turn."""
+    """A violation, and the last event of a node in its witness. `event` is None if that event is the node's exit."""
 
     violation: Violation
     node: str
@@ -30,25 +30,25 @@ class Reported:
 
 @dataclass(frozen=True)
 class Reached:
-    """The turn that reported it, just done: `incarnation` has the node as it is after it."""
+    """The turn that reported the violation. `incarnation` holds the node in its state after that turn."""
 
     turn: ReplayedTurn
     incarnation: Incarnation
 
 
 def violations(run: RunDir) -> list[Violation]:
-    """All that the saved events and operations show, the earliest first. Raises RunDirError."""
+    """All violations in the saved events and operations, the earliest first. Raises RunDirError."""
     found = [violation for verdict in judge_run(run) for violation in verdict.violations]
     return sorted(found, key=lambda one: max((item.t_us for item in one.witness), default=0))
 
 
 def first_reported(found: list[Violation]) -> Reported | None:
-    """The first violation that a node's event shows; None where clients alone saw them."""
+    """The first violation that a node's event shows; None if only clients saw violations."""
     return next((reported for violation in found for reported in _reported(violation)), None)
 
 
 def _reported(violation: Violation) -> Iterator[Reported]:
-    """Its witness from behind."""
+    """The nodes' events in its witness, last first."""
     for item in reversed(violation.witness):
         if isinstance(item, NodeExited):
             yield Reported(violation, item.subject, item.subject_inc, None)
@@ -58,7 +58,7 @@ def _reported(violation: Violation) -> Iterator[Reported]:
 
 
 def replay_until(run: RunDir, reported: Reported, parts: Parts) -> Reached | Difference:
-    """Up to that turn, or to the first that differs from the recorded one. Raises ReplayError."""
+    """Replays the node up to that turn, or up to the first turn that differs from the recording. Raises ReplayError."""
     name = f"{reported.node}, incarnation {reported.incarnation}"
     recorded = {one.incarnation: one for one in recorded_incarnations(run, reported.node)}.get(reported.incarnation)
     if recorded is None:

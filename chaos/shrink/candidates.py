@@ -1,6 +1,6 @@
-"""Simpler forms of a schedule's parts: each function gives the candidates for one part, the boldest first.
+"""Candidates for a smaller schedule: each function yields the candidates for one part, the smallest first.
 
-Nothing here knows whether a simpler form still does what is wanted; that is tried (`schedules`).
+Whether a candidate still fails is tried elsewhere (`schedules`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FEWEST_NODES = 3
 
 
 def header_candidates(schedule: Schedule) -> Iterator[Schedule]:
-    """Without promises and spread, and with less time before, during and after the faults."""
+    """Without promises, swarm and liveness time, and with a network and disk of constant latency."""
     header = schedule.header
     bare = replace(header, promises=[], swarm={}, liveness_for_us=0)
     yield replace(schedule, header=replace(bare, model=PLAIN_MODEL))
@@ -25,14 +25,14 @@ def header_candidates(schedule: Schedule) -> Iterator[Schedule]:
 
 
 def live_fault_candidates(schedule: Schedule) -> Iterator[Schedule]:
-    """With those faults alone that real time has, too."""
+    """Only with faults that also exist in `live`."""
     faults = [fault for fault in schedule.faults if fault.action.in_live]
     if len(faults) < len(schedule.faults):
         yield replace(schedule, faults=faults)
 
 
 def node_candidates(schedule: Schedule) -> Iterator[Schedule]:
-    """As many at once as can be spared."""
+    """With fewer nodes: first without as many as possible at once, down to `FEWEST_NODES`."""
     names = schedule.header.nodes
     for many in range(len(names) - FEWEST_NODES, 0, -1):
         for gone in combinations(names, many):
@@ -46,7 +46,7 @@ def node_candidates(schedule: Schedule) -> Iterator[Schedule]:
 
 
 def client_candidates(schedule: Schedule) -> Iterator[Schedule]:
-    """All but one, then one less."""
+    """With a single client, then without one of the clients."""
     names = schedule.header.clients
     for kept in [*([name] for name in names), *([n for n in names if n != name] for name in reversed(names))]:
         if 0 < len(kept) < len(names):
@@ -55,7 +55,7 @@ def client_candidates(schedule: Schedule) -> Iterator[Schedule]:
 
 
 def fault_candidates(fault: Fault) -> Iterator[Fault]:
-    """The same fault doing less, or for a shorter time."""
+    """The same fault with a smaller effect, or for a shorter time."""
     for action in fault.action.smaller():
         yield replace(fault, action=action, duration_us=action.lasts_us(fault.duration_us))
     for part in (4, 2):
@@ -65,7 +65,7 @@ def fault_candidates(fault: Fault) -> Iterator[Fault]:
 
 
 def when_candidates(when: When) -> Iterator[When]:
-    """An earlier event of the kind, or sooner after it. Times move together (`earlier`)."""
+    """An earlier anchor event, or a shorter delay after it. Fixed times move together (`shifted_earlier`)."""
     if when.on is not None:
         for nth in dict.fromkeys((1, when.nth // 2, when.nth - 1)):
             if 0 < nth < when.nth:
@@ -76,7 +76,7 @@ def when_candidates(when: When) -> Iterator[When]:
 
 
 def shifted_earlier(schedule: Schedule, by_us: int) -> Schedule | None:
-    """The whole schedule so much earlier; None if it begins at once already."""
+    """The whole schedule moved earlier by `by_us`; None if its faults already begin at time 0."""
     header = schedule.header
     by_us = min(by_us, header.safety_from_us)
     if by_us <= 0:
@@ -97,5 +97,5 @@ def shifted_earlier(schedule: Schedule, by_us: int) -> Schedule | None:
 
 
 def _rounded(us: int) -> int:
-    """To whole milliseconds, where that leaves anything."""
+    """Rounded down to whole milliseconds, unless that gives 0."""
     return us - us % 1_000 if us >= 1_000 else us

@@ -220,7 +220,7 @@ def test_a_flipped_byte_in_the_journal_is_refused_and_with_its_checksum_mended_i
     (found,) = replay_node(copy, "n1", Parts()).differences
     assert (found.incarnation, found.what) == (
         1,
-        "the outputs differ, though all that is reported now was recorded too",
+        "the outputs differ, although the reported events are equal",
     )
     assert found.output is not None
 
@@ -243,7 +243,9 @@ def test_a_log_that_is_shorter_than_what_was_recovered_from_it_is_refused(copy: 
     file = copy.node("n1") / "data" / FILE
     starts = [record for record in records_of(copy) if isinstance(record, Start) and record.node == "n1"]
     file.write_bytes(file.read_bytes()[: starts[-1].log_size - 1])
-    with pytest.raises(ReplayError, match=rf"^{file}, offset \d+: no intact record, but n1 recovered"):
+    with pytest.raises(
+        ReplayError, match=rf"^{file}, offset \d+: expected an intact record, since incarnation \d+ of n1 recovered"
+    ):
         replay_node(copy, "n1", Parts())
 
 
@@ -266,7 +268,7 @@ def test_an_event_that_no_turn_reported_is_refused(copy: RunDir) -> None:
     inc, file = copy.event_files()["n3"][-1]
     added = file.read_bytes().splitlines(keepends=True)[-1]
     file.write_bytes(file.read_bytes() + added)
-    with pytest.raises(ReplayError, match=rf"^{copy.node_journal('n3', inc)}: ends before {file.name} does"):
+    with pytest.raises(ReplayError, match=rf"^{copy.node_journal('n3', inc)}: ends before {file.name}, although"):
         replay_node(copy, "n3", Parts())
 
 
@@ -275,7 +277,9 @@ def test_a_journal_cut_short_does_not_explain_the_events(copy: RunDir, left: flo
     """The journal is written first: events that it knows nothing of were not caused by what it holds."""
     file = copy.node_journal("n1", 1)
     file.write_bytes(file.read_bytes()[: int(file.stat().st_size * left)])
-    with pytest.raises(ReplayError, match=rf"^{file}: ends before events-0001.jsonl does; a journal is written first"):
+    with pytest.raises(
+        ReplayError, match=rf"^{file}: ends before events-0001.jsonl, although a journal is written first"
+    ):
         replay_node(copy, "n1", Parts())
 
 
@@ -287,7 +291,7 @@ def test_events_that_are_missing_beside_a_journal_are_refused(copy: RunDir) -> N
 
 def test_journals_that_are_missing_or_anothers_are_refused(copy: RunDir) -> None:
     shutil.copy(copy.node_journal("n2", 1), copy.node_journal("n1", 1))
-    with pytest.raises(ReplayError, match=rf"^{copy.node_journal('n1', 1)}: the journal of n2, incarnation 1"):
+    with pytest.raises(ReplayError, match=rf"^{copy.node_journal('n1', 1)}: this is the journal of n2, incarnation 1"):
         replay_node(copy, "n1", Parts())
     copy.node_journal("n1", 1).unlink()
     with pytest.raises(ReplayError, match=rf"^{copy.node_journal('n1', 1)}: missing, but there is events-0001.jsonl"):

@@ -116,8 +116,8 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(file: Path) -> None:
         (b"\n", "Input data was truncated"),
         (b"null", "Expected `object`, got `null`"),
         (b"[]", "Expected `object`, got `array`"),
-        (b"{}", 'no reproduction; expected an object with "kind": "reproduction"'),
-        (b'{"kind": "schedule", "schema": 1}', "no reproduction; expected an object"),
+        (b"{}", 'not a reproduction; expected an object with "kind": "reproduction"'),
+        (b'{"kind": "schedule", "schema": 1}', "not a reproduction; expected an object"),
         (b'{"kind": 1}', "Expected `str`, got `int` - at `$.kind`"),
         (b'{"kind": "reproduction"}', "schema: expected 1 to 1, got 0"),
         (b'{"kind": "reproduction", "schema": 2, "what": 1}', "schema 2 is newer than 1, the newest that this version"),
@@ -202,10 +202,16 @@ def test_what_is_added_is_refused(where: tuple[Any, ...], file: Path) -> None:
     ("change", "said"),
     [
         (lambda one: replace(one, mutant="no_such"), "mutant: there is no 'no_such' in this version; there are vote_"),
-        (lambda one: replace(one, execution=None, scenario=None), "neither execution nor scenario; expected at least"),
+        (
+            lambda one: replace(one, execution=None, scenario=None),
+            "has neither execution nor scenario; expected at least",
+        ),
         (lambda one: of_invariant(one, "no_such"), "expected.violation.invariant: there is no 'no_such' in this ver"),
-        (lambda one: of_steps(one), "steps: expected at least one node to start, or nothing is judged"),
-        (lambda one: of_steps(one, Timeout("n1")), "steps: expected at least one node to start, or nothing is judged"),
+        (lambda one: of_steps(one), "steps: expected at least one start step; without it nothing is judged"),
+        (
+            lambda one: of_steps(one, Timeout("n1")),
+            "steps: expected at least one start step; without it nothing is judged",
+        ),
         (lambda one: of_steps(one, Start("n1"), Crash("n1", -1)), "step 1 (crash): keep_bytes: expected 0 or more, "),
         (lambda one: of_steps(one, Start("/tmp")), "step 0 (start): node '/tmp' is unknown; expected one of n1, n2"),
         (
@@ -254,8 +260,8 @@ def test_an_edited_file_is_used_only_where_that_is_said(file: Path) -> None:
 
     changed(file, edit)
     assert refused(file) == (
-        "was changed since it was made: its checksum does not fit. "
-        "Get the file again, or give --edited to use it as it is now"
+        "was changed after it was made: its checksum does not match. "
+        "Get the file again, or give --edited to use it as it is"
     )
     edited = load(file, edited=True)
     assert edited.execution is not None and edited.execution.steps[-1] == Start("n2")

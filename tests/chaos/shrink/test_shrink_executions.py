@@ -158,7 +158,7 @@ def test_what_is_small_stays_as_it_is() -> None:
 
 
 def test_an_execution_that_breaks_nothing_is_not_shrunk() -> None:
-    with pytest.raises(NotReproducedError, match="playing the execution did not break leader_completeness"):
+    with pytest.raises(NotReproducedError, match="playing the execution did not violate leader_completeness"):
         shrinker(execution((*ELECTION, *WRITE)), None, "leader_completeness").run()
     small, _ = shrunk("vote_not_persisted", "one_vote_per_term")
     with pytest.raises(NotReproducedError):
@@ -167,7 +167,7 @@ def test_an_execution_that_breaks_nothing_is_not_shrunk() -> None:
 
 def test_without_any_time_nothing_is_known() -> None:
     whole = recorded(1, "vote_not_persisted", until="one_vote_per_term")
-    with pytest.raises(NotReproducedError, match="the time ended before the execution was played"):
+    with pytest.raises(NotReproducedError, match="the budget ended before the execution was played"):
         shrinker(whole, "vote_not_persisted", "one_vote_per_term", budget_s=0.0).run()
 
 

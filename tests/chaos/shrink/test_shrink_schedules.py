@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from raft_chaos.chaos.faults.actions import kind_of
 
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
 from raft_chaos.chaos.faults.process import Kill
@@ -33,7 +32,13 @@ from raft_chaos.chaos.shrink.candidates import (
     shifted_earlier,
     when_candidates,
 )
-from raft_chaos.chaos.shrink.schedules import ScheduleCandidate, ScheduleShrinker, _came_to_pass, attempt, under_seed
+from raft_chaos.chaos.shrink.schedules import (
+    ScheduleCandidate,
+    ScheduleShrinker,
+    _part_that_happened,
+    attempt,
+    under_seed,
+)
 from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search
 from sim_runs import fault, short
 from small_executions import recorded
@@ -128,7 +133,7 @@ def test_it_is_the_same_again_and_with_two_processes() -> None:
     assert (several.schedule, several.search.replays) == (one.schedule, one.search.replays)
 
 
-def test_what_came_to_pass_after_the_violation_goes() -> None:
+def test_what_happens_after_the_violation_is_removed() -> None:
     mutant, invariant = "vote_not_persisted", "one_vote_per_term"
     candidate = ScheduleCandidate(stormy(1), TIMING, mutant, invariant, 1)
     left = attempt(candidate)
@@ -142,7 +147,7 @@ def test_a_violation_before_the_faults_leaves_a_schedule_that_can_be_obeyed() ->
     """Its end comes soon after the violation, but not before the safety phase has begun."""
     late = short(fault("f1", 6_000_000, Kill(["n1"], [0])), safety_us=(5_000_000, 7_000_000), every_us=0)
     not_begun = VirtualRun(late, timing=TIMING, driver=MemoryDriver(parts_of(None)))
-    left = _came_to_pass(late, not_begun)
+    left = _part_that_happened(late, not_begun)
     check_schedule(left)
     assert left.faults == []
 
@@ -159,12 +164,12 @@ def test_other_seeds_follow_from_its_own() -> None:
 
 
 def test_a_schedule_that_breaks_nothing_is_not_shrunk() -> None:
-    with pytest.raises(NotReproducedError, match="no run of this schedule in sim broke recovery, under 40 seeds"):
+    with pytest.raises(NotReproducedError, match="no run of this schedule in sim violated recovery, under 40 seeds"):
         shrinker(short(every_us=0), None, "recovery").run()
 
 
 def test_without_any_time_nothing_is_known() -> None:
-    with pytest.raises(NotReproducedError, match="the time ended before a run in sim broke one_vote_per_term"):
+    with pytest.raises(NotReproducedError, match="the budget ended before a run in sim violated one_vote_per_term"):
         shrinker(stormy(1), "vote_not_persisted", "one_vote_per_term", budget_s=0.0).run()
 
 
@@ -217,7 +222,7 @@ def test_simpler_forms_of_every_fault_can_be_obeyed() -> None:
         for simpler in one_step(plan):
             check_schedule(simpler)
         for one in plan.faults:
-            seen[kind_of(one.action)] = seen.get(kind_of(one.action), 0) + len(list(fault_candidates(one)))
+            seen[one.action.kind()] = seen.get(one.action.kind(), 0) + len(list(fault_candidates(one)))
     assert set(seen) == set(FAULT_KINDS), seen
     assert min(seen[kind] for kind in seen if kind != "reset") > 10
 

@@ -170,7 +170,7 @@ def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_is_told() -> None:
-    with pytest.raises(WorkerDiedError, match="a worker process died, or was killed"), search(dies, (1,), 2) as one:
+    with pytest.raises(WorkerDiedError, match="a worker process died or was killed"), search(dies, (1,), 2) as one:
         one.first([(2,), (3,), (4,)])
     with pytest.raises(WorkerDiedError), search(dies, (1,), 2) as one:
         one.all([(2,)])

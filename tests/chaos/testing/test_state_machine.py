@@ -145,7 +145,7 @@ class Chatty(RaftStateMachine):
 def test_a_failure_of_the_user_is_told_and_not_saved(folder: Path) -> None:
     error = failure(Chatty, settings(BASE, max_examples=100))
     assert "has more than two entries" in str(error) and not isinstance(error, InvariantViolatedError)
-    assert "What happened, step by step:" in notes(error) and "c0 invokes c0/0: put reg/c0 mine" in notes(error)
+    assert "The steps of the failure:" in notes(error) and "c0 invokes c0/0: put reg/c0 mine" in notes(error)
     assert "raft-chaos repro" not in notes(error) and "crashes" not in notes(error)
     assert not folder.exists()
 
@@ -163,7 +163,7 @@ def test_a_mistake_in_parts_of_the_user_is_told_and_not_saved(folder: Path) -> N
     error = failure(OwnCore, UNSHRUNK)
     assert isinstance(error, InvariantViolatedError)
     assert "No reproduction file: it cannot hold the parts of OwnCore" in notes(error)
-    assert "What happened, step by step:" in notes(error)
+    assert "The steps of the failure:" in notes(error)
     assert not folder.exists()
 
 
@@ -258,7 +258,7 @@ def test_what_cannot_be_done_says_why(move: Callable[[RaftStateMachine], Any], s
         ({"nodes": 0}, "nodes: expected at least 1, got 0"),
         ({"clients": 0}, "clients: expected at least 1, got 0"),
         ({"mutant": "no_such"}, "mutant: there is no 'no_such'; there are vote_not_persisted"),
-        ({"mutant": "vote_not_persisted", "parts": Parts()}, "mutant and parts: expected one of them"),
+        ({"mutant": "vote_not_persisted", "parts": Parts()}, "mutant and parts: expected only one of them"),
     ],
 )
 def test_a_class_that_makes_no_cluster_says_why(attributes: dict[str, Any], said: str) -> None:

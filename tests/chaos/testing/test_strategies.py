@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
-from raft_chaos.chaos.faults.actions import kind_of
 
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, LIVE_KINDS
 from raft_chaos.chaos.faults.names import LEADER, VOTER
@@ -85,13 +84,13 @@ def test_a_timing_keeps_to_the_longest_timeout(timing: Timing) -> None:
 def test_every_kind_of_fault_is_drawn_at_times_and_at_anchors(kind: Any) -> None:
     at_time = find(faults(NODES, kinds=[kind]), lambda fault: fault.when.at_us is not None, settings=few)
     anchored = find(faults(NODES, kinds=[kind]), lambda fault: fault.when.on is not None, settings=few)
-    assert kind_of(at_time.action) == kind_of(anchored.action) == kind
+    assert at_time.action.kind() == anchored.action.kind() == kind
 
 
 @many
 @given(fault=faults(NODES, kinds=LIVE_KINDS, anchored=False, from_us=7_000, until_us=9_000))
 def test_faults_keep_to_what_was_asked_for(fault: Any) -> None:
-    assert kind_of(fault.action) in LIVE_KINDS and fault.when.at_us in (7_000, 8_000, 9_000)
+    assert fault.action.kind() in LIVE_KINDS and fault.when.at_us in (7_000, 8_000, 9_000)
 
 
 def test_a_voter_is_killed_only_where_a_vote_was_granted() -> None:

@@ -186,7 +186,7 @@ def test_a_node_that_dies_of_its_own_error_is_reported_and_judged() -> None:
         ("log", "expected: log NODE"),
         ("quietly", "expected: quietly COMMAND"),
         ("cluster", "expected: cluster NODE"),
-        ("cluster n1 n1", "every node has a word of its own"),
+        ("cluster n1 n1", "every node needs a different name"),
         ("cluster n1 n4=1", "'n4' is no node of this cluster"),
         ("cluster n1 n1=2,1", "terms never decrease along a log"),
         ("cluster n1 n1=a", "'a': expected a number of at least 1"),
@@ -245,7 +245,7 @@ def test_commands_without_a_separator_are_a_mistake(tmp_path: Path) -> None:
     path = tmp_path / "open.txt"
     for text in ("cluster n1\n", "cluster n1\n\nlog n1\n----\n"):
         path.write_text(text, encoding="utf-8")
-        assert check(path)[0] == f"{path}:1: no ---- after this command, so nothing was done"
+        assert check(path)[0] == f"{path}:1: expected ---- after this command; it was not run"
 
 
 def test_the_command_line_shows_a_diff_and_rewrites(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
