@@ -144,9 +144,9 @@ def _violated(
 
 def _searched(core: Sequence[Operation], reducer: Reducer) -> str:
     """The argument for a core that was found or reduced by a search."""
-    alone = argument_for_one(core[0], reducer.operations, reducer.model) if len(core) == 1 else None
-    if alone is not None:
-        return alone
+    argument = argument_for_one(core[0], reducer.operations, reducer.model) if len(core) == 1 else None
+    if argument is not None:
+        return argument
     between, earlier = reducer.helpful(core)
     return format.no_order(describe(core), between, earlier, perhaps_less=reducer.given_up)
 

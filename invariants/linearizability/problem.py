@@ -89,8 +89,8 @@ class Problem:
             if operation.f == "cas":
                 self.states.observed(operation.expected)
             if part.must and operation.f in ("read", "cas", "append"):
-                told = operation.status == "refused" and operation.result is not NOT_REPORTED
-                if told or operation.f == "read":
+                reported = operation.status == "refused" and operation.result is not NOT_REPORTED
+                if reported or operation.f == "read":
                     self.states.observed(operation.result)
 
     def _compile(self, given: Sequence[Part]) -> list[tuple[float, float]]:

@@ -363,8 +363,8 @@ def _string_blocks(versions: Versions) -> list[Block] | Violation | None:
         if isinstance(one, Violation):
             return one
         blocks.append(one)
-    for alone in parsed.unobserved:
-        one = written(alone, None)
+    for write in parsed.unobserved:
+        one = written(write, None)
         assert isinstance(one, Block)
         blocks.append(one)
     return blocks

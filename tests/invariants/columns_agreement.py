@@ -1,4 +1,4 @@
-"""Histories of operations as columns, and where the checker on columns differs from that on operations."""
+"""Converts histories of operations to columns, and compares the checker on columns with the one on operations."""
 
 from __future__ import annotations
 

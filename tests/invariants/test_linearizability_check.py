@@ -1,4 +1,4 @@
-"""Answers, cores and arguments of known histories; budgets; and the sizes at which a plain search would not end."""
+"""Answers, cores and arguments of known histories; budgets; and sizes that a simple search could not handle."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_nothing_is_valid() -> None:
 # ---- cores and arguments ----
 
 
-def test_a_stale_read_is_told_with_both_writes() -> None:
+def test_a_stale_read_is_reported_with_both_writes() -> None:
     history = [
         op(4, "write", 0, 10, value=3),
         op(5, "write", 20, 30, value=4),
@@ -206,14 +206,14 @@ def test_cores_and_arguments(model: Model, history: list[Operation], core: set[i
     assert not linearizable(answer.core, model)
 
 
-def test_of_many_keys_the_bad_one_is_named() -> None:
+def test_of_many_keys_the_violated_one_is_named() -> None:
     history = [op(i, "write", 0, 1, value=i, key=f"k{i}") for i in range(9)]
     history.append(op(9, "read", 2, 3, result=None, key="k5"))
     answer = check(history, "register")
     assert (answer.verdict, answer.key, numbers(answer.core)) == ("violated", "k5", {5, 9})
 
 
-def test_of_several_bad_keys_the_first_to_show_is_told_and_the_others_are_named() -> None:
+def test_of_several_violated_keys_the_earliest_is_explained_and_the_others_are_named() -> None:
     history = []
     for number, key in enumerate("abc"):
         at = {"a": 50, "b": 10, "c": 90}[key]
@@ -223,7 +223,7 @@ def test_of_several_bad_keys_the_first_to_show_is_told_and_the_others_are_named(
     assert (answer.key, answer.others, numbers(answer.core)) == ("b", ("a", "c"), {2, 3})
 
 
-def test_a_write_that_returns_sooner_does_not_hide_one_that_could_come_before_the_last() -> None:
+def test_an_earlier_returning_write_does_not_hide_one_that_may_precede_the_last_write() -> None:
     history = [
         op(0, "write", 0, 100, value=1),
         op(1, "read", 0, 50, result=1),
@@ -246,15 +246,15 @@ def test_values_that_cannot_be_hashed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "told"),
+    ("broken", "message"),
     [
         (op(0, "delete", 0, 1), "operation 0: register has read, write, cas, not 'delete'"),
         (op(3, "write", 5, 4, value=1), "operation 3 returned at 4, before its call at 5"),
         (op(1, "read", 0, 1, status="refused"), "a read cannot be refused"),
     ],
 )
-def test_what_is_no_history_is_refused_with_its_number(broken: Operation, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_invalid_operations_are_refused_with_their_number(broken: Operation, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         check([broken], "register")
 
 
@@ -266,7 +266,7 @@ def test_a_number_names_one_operation() -> None:
 # ---- budgets ----
 
 
-def test_a_search_without_budget_says_on_which_key_it_gave_up() -> None:
+def test_a_search_without_budget_names_the_key_that_it_gave_up() -> None:
     history = registers(400, 20, values=3)
     answer = check(history, "register", budget=100)
     assert answer.verdict == "unknown"
@@ -274,7 +274,7 @@ def test_a_search_without_budget_says_on_which_key_it_gave_up() -> None:
     assert check(history, "register").verdict == "valid"
 
 
-def test_a_bad_key_does_not_hide_behind_a_hard_one() -> None:
+def test_a_violated_key_is_found_although_another_key_is_hard_to_search() -> None:
     hard = [msgspec.structs.replace(o, key="hard") for o in registers(2000, 40, values=3)]
     # 0 was there once and cannot have been found twice, which takes a search to see, as 1 was written twice.
     bad = [
@@ -291,7 +291,7 @@ def test_a_bad_key_does_not_hide_behind_a_hard_one() -> None:
 
 
 @pytest.mark.parametrize("clients", [10, 50])
-def test_few_values_many_clients(clients: int) -> None:
+def test_few_values_and_many_clients(clients: int) -> None:
     history = registers(3_000, clients, values=5)
     assert check(history, "register").verdict == "valid"
     reads = [place for place, operation in enumerate(history) if operation.f == "read"]
@@ -320,7 +320,7 @@ def test_long_chains_do_not_overflow() -> None:
     assert check(lists, "list-append").verdict == "valid"
 
 
-def test_the_order_of_the_list_of_operations_means_nothing() -> None:
+def test_the_order_of_the_list_of_operations_does_not_matter() -> None:
     history = registers(300, 5, values=4)
     history[200] = msgspec.structs.replace(history[200], result=None) if history[200].f == "read" else history[200]
     first = check(history, "register")
@@ -350,7 +350,7 @@ def test_the_order_of_the_list_of_operations_means_nothing() -> None:
          "operation 0: `called` is None; expected an integer"),
     ],
 )  # fmt: skip
-def test_what_makes_no_sense_is_refused(model: Model, history: list[Operation], said: str) -> None:
+def test_invalid_models_and_operations_are_refused(model: Model, history: list[Operation], said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         check(history, model)
     with pytest.raises(ValueError, match=re.escape(said)):

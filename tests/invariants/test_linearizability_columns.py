@@ -1,4 +1,4 @@
-"""Histories as columns: agreement with operations and with brute force, the replay, and what is refused."""
+"""Histories as columns: agreement with operations and with brute force, the replay, and invalid columns."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_answer_is_that_of_operations_and_the_verdict_that_of_brute_force(mo
     assert min(seen[True], seen[False]) > 300, seen
 
 
-def test_keys_with_values_of_their_own_are_proved_without_operations_if_they_are_valid() -> None:
+def test_valid_keys_with_unique_values_are_proved_without_operations() -> None:
     seen: Counter[bool] = Counter()
     for seed in range(3_000):
         given = [o for o in several_keys(Random(seed), "register") if o.f in ("read", "write")]
@@ -75,7 +75,9 @@ def long_history(keys: int, clients: int, unknown: float = 0.0) -> list[Operatio
 @pytest.mark.parametrize(
     ("keys", "clients", "unknown", "spread"), [(20, 10, 0.0, 1), (1, 50, 0.0, 1), (20, 5, 0.3, 1), (20, 5, 0.1, 2**44)]
 )
-def test_long_histories_with_values_of_their_own_are_too(keys: int, clients: int, unknown: float, spread: int) -> None:
+def test_long_histories_with_unique_values_are_decided_without_a_search(
+    keys: int, clients: int, unknown: float, spread: int
+) -> None:
     columns = as_columns(long_history(keys, clients, unknown), spread)
     assert not faults(columns, proposal(columns)).any()
 
@@ -89,7 +91,7 @@ def test_one_stale_read_among_many_keys_gets_the_core_and_the_argument_of_operat
     assert answer == check(given, "register")
 
 
-def test_what_is_no_plain_read_or_write_is_judged_all_the_same() -> None:
+def test_columns_with_other_operations_than_reads_and_writes_are_judged() -> None:
     columns = Columns(
         key=0,
         f=[WRITE, CAS, CAS, DELETE, READ, WRITE],
@@ -112,7 +114,7 @@ def test_what_is_no_plain_read_or_write_is_judged_all_the_same() -> None:
     assert (answer.verdict, answer.judged) == ("valid", 6)
 
 
-def test_a_budget_is_that_of_the_search_on_what_is_left() -> None:
+def test_the_budget_is_for_the_search_over_undecided_keys() -> None:
     answer = check_columns(as_columns(registers(400, 20, values=3)), "register", budget=100)
     assert answer.verdict == "unknown" and answer.judged == 400
 
@@ -127,7 +129,7 @@ def test_nothing_is_valid() -> None:
 
 
 @pytest.mark.parametrize("spread", [1, FAR])
-def test_the_replay_refuses_an_order_of_a_key_exactly_when_the_plain_one_does(spread: int) -> None:
+def test_the_replay_of_columns_accepts_the_same_orders_as_that_of_operations(spread: int) -> None:
     seen: Counter[bool] = Counter()
     for seed in range(1_000):
         random = Random(seed)
@@ -159,7 +161,7 @@ def mutate(random: Random, part: list[int], rows: list[int]) -> None:
             random.shuffle(part)
 
 
-def test_the_replay_refuses_keys_that_are_mixed_and_what_it_does_not_play() -> None:
+def test_the_replay_of_columns_refuses_interleaved_keys_and_other_operations() -> None:
     columns = as_columns(
         [op(row, "write", 0, 9, value=row, key=row % 2) for row in range(4)]  # type: ignore[arg-type]
     )
@@ -182,7 +184,7 @@ def columns(**changed: Any) -> Columns:
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({"key": [1, 1, 1]}, "one element per operation; key has 3, f has 2"),
         (dict.fromkeys(("key", "f", "called", "returned", "value", "result"), 0), "all columns are numbers"),
@@ -197,13 +199,13 @@ def columns(**changed: Any) -> Columns:
         ({"result": [ABSENT, NOT_REPORTED]}, "column result, row 1: .*; expected a value or ABSENT"),
     ],
 )  # fmt: skip
-def test_columns_that_are_none_are_refused_with_column_and_row(changed: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_invalid_columns_are_refused_with_column_and_row(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         columns(**changed)
 
 
 @pytest.mark.parametrize(
-    ("changed", "model", "told"),
+    ("changed", "model", "message"),
     [
         ({}, "list-append", "'list-append' has values that are not integers; columns are for register and kv"),
         ({}, "kv-append", "'kv-append' has values"),
@@ -211,12 +213,14 @@ def test_columns_that_are_none_are_refused_with_column_and_row(changed: dict[str
         ({"status": [OK, REFUSED]}, "kv", "column status, row 1: 1; expected OK or UNKNOWN"),
     ],
 )
-def test_what_a_model_does_not_have_is_refused(changed: dict[str, Any], model: Model, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_operations_that_the_model_does_not_have_are_refused(
+    changed: dict[str, Any], model: Model, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
         check_columns(columns(**changed), model)
 
 
-def test_without_numpy_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_numpy_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in [name for name in sys.modules if name.startswith("raft_chaos.invariants.linearizability.columns")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "numpy", None)

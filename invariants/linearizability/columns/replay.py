@@ -54,6 +54,6 @@ def _out_of_model(columns: Columns, order: Integers, part: Integers) -> Mask:
     begins = np.maximum.accumulate(np.where(np.diff(part, prepend=-1) > 0, places, -1))
     last = np.maximum.accumulate(np.where(f == WRITE, places, -1))
     found = np.where(last >= begins, columns.value[order[last]], ABSENT)
-    told = (f == READ) & (columns.status[order] != UNKNOWN)
-    wrong: Mask = (told & (columns.result[order] != found)) | ((f != READ) & (f != WRITE))
+    certain = (f == READ) & (columns.status[order] != UNKNOWN)
+    wrong: Mask = (certain & (columns.result[order] != found)) | ((f != READ) & (f != WRITE))
     return wrong

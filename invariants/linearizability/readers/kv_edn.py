@@ -54,7 +54,7 @@ def _end(pairing: Pairing, event: Event, f: Function) -> None:
             pairing.same(event.line, ":value", event.value, paired, paired.value)
     elif type(event.value) is not str:
         raise pairing.error(
-            event.line, f'the :value of a :get: expected a string (at first ""), got {shown(event.value)}'
+            event.line, f'the :value of a :get: expected a string (initially ""), got {shown(event.value)}'
         )
     else:
         paired.result = event.value

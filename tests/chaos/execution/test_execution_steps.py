@@ -1,4 +1,4 @@
-"""Steps as data: what is left when some are taken out, and what is refused before anybody plays it."""
+"""Steps as data: the execution after removing steps, and validation before a play."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def left(one: Execution, *gone: int) -> list[int]:
 # ---- keep --------------------------------------------------------------------------------------------------------
 
 
-def test_to_keep_all_changes_nothing() -> None:
+def test_keeping_all_steps_changes_nothing() -> None:
     whole = replace(WHOLE, calls=[PUT])
     assert keep(whole, left(whole)) == keep(whole, left(whole), redirect=True) == whole
 
@@ -54,7 +54,7 @@ def test_references_follow_what_they_refer_to() -> None:
     assert kept.steps[-1] == Return("c0/0", answer=10)
 
 
-def test_what_refers_to_a_step_that_goes_goes_too() -> None:
+def test_steps_that_refer_to_a_removed_step_are_removed() -> None:
     """And so does what refers to that."""
     kept = keep(WHOLE, left(WHOLE, 4))
     assert [step for step in kept.steps if isinstance(step, Deliver)] == [
@@ -75,7 +75,7 @@ def test_redirected_deliveries_refer_to_the_step_before_of_the_same_node() -> No
     assert nothing_before.steps[2] == Persist("n2"), "n1 did nothing before it"
 
 
-def test_calls_that_nobody_names_go() -> None:
+def test_calls_that_no_step_names_are_removed() -> None:
     assert WHOLE.calls == [PUT, GET]
     assert keep(WHOLE, left(WHOLE)).calls == [PUT]
     assert keep(WHOLE, left(WHOLE, 12, 13, 18)).calls == []
@@ -122,7 +122,7 @@ def executions(draw: st.DrawFn) -> Execution:
 
 @settings(max_examples=40, deadline=None)
 @given(executions(), st.data())
-def test_what_is_kept_of_an_execution_is_one(whole: Execution, data: st.DataObject) -> None:
+def test_the_kept_steps_of_an_execution_are_a_valid_execution(whole: Execution, data: st.DataObject) -> None:
     check(whole)
     kept = sorted(data.draw(st.sets(st.integers(0, max(0, len(whole.steps) - 1))))) if whole.steps else []
     for redirect in (False, True):
@@ -134,7 +134,7 @@ def test_what_is_kept_of_an_execution_is_one(whole: Execution, data: st.DataObje
 
 @settings(max_examples=20, deadline=None)
 @given(executions())
-def test_an_execution_is_the_same_once_it_was_written_and_read(whole: Execution) -> None:
+def test_an_execution_is_equal_after_encoding_and_decoding(whole: Execution) -> None:
     assert msgspec.json.decode(msgspec.json.encode(whole), type=Execution) == whole
 
 
@@ -176,7 +176,7 @@ ONE_OF = "expected one of n1, n2, n3"
         (Start("n2", MOST_US + 1), "(start): at_us: expected 0 to 9007199254740992, got 9007199254740993"),
     ],
 )
-def test_a_step_that_makes_no_sense_is_refused(step: Step, said: str) -> None:
+def test_invalid_steps_are_refused(step: Step, said: str) -> None:
     check(execution(HEAD))
     with pytest.raises(ExecutionError) as error:
         check(execution([*HEAD, step]))
@@ -211,7 +211,7 @@ def test_names_of_nodes(names: list[str], said: str) -> None:
         (replace(GET, expected="1"), "call 'c1/0': expected: got '1', which get cannot have"),
     ],
 )
-def test_calls_that_make_no_sense_are_refused(call: Call, said: str) -> None:
+def test_invalid_calls_are_refused(call: Call, said: str) -> None:
     check(execution((), calls=[PUT, GET, replace(GET, id="c1/1", session=None), replace(GET, id="c1/2", session=None)]))
     with pytest.raises(ExecutionError) as error:
         check(execution((), calls=[PUT, call]))

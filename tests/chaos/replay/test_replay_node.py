@@ -1,4 +1,4 @@
-"""Nodes lived again from their journals: exactly, and where anything was changed, the first difference or a refusal."""
+"""Replaying nodes from their journals: exact replays, and for any change the first difference or an error."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def records_of(run: RunDir) -> Iterator[JournalRecord]:
 # ---- exact -----------------------------------------------------------------------------------------------------------
 
 
-def test_every_node_of_a_live_run_comes_to_the_same_again(live: RunDir) -> None:
+def test_every_node_of_a_live_run_replays_exactly(live: RunDir) -> None:
     done = replay_run(live, Parts())
     assert done.differences == []
     launched = [event for event in live.harness_events() if isinstance(event, NodeLaunched)]
@@ -116,7 +116,7 @@ def files_of(run: RunDir, node: str, incarnation: int) -> dict[str, str]:
     }
 
 
-def test_every_node_of_a_lockstep_run_comes_to_the_same_again(stepped: RunDir) -> None:
+def test_every_node_of_a_lockstep_run_replays_exactly(stepped: RunDir) -> None:
     done = replay_run(stepped, Parts(), NODES)
     assert done.differences == []
     assert sum(node.events for node in done.nodes) == sum(len(stream) for stream in stepped.node_streams())
@@ -133,7 +133,7 @@ def test_a_run_of_a_mutant_is_exact_with_the_mutant(tmp_path: Path) -> None:
     assert replay_run(run, Parts(), NODES).differences
 
 
-def test_a_run_of_the_simulator_is_made_again(tmp_path: Path) -> None:
+def test_a_run_of_sim_is_run_again_from_its_schedule(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     info = run_sim(stormy(1), TIMING, None, run, RunInfo(seed=1, config={"timing": msgspec.to_builtins(TIMING)}))
     done = replay_sim(run, None)
@@ -156,14 +156,14 @@ def test_a_node_that_died_of_an_error_dies_of_it_again(tmp_path: Path) -> None:
     assert (done.differences, done.turns) == ([], 6)
     assert done.deaths == [f"incarnation 1: {died[1]}"] and died[1].startswith("ValidationError: ")
     reached = replay_until(run, Reported(Violation("unexpected_exit", "", ""), "n1", 1, None), Parts())
-    assert isinstance(reached, Reached), "a node that ended is lived to its end"
+    assert isinstance(reached, Reached), "a node that ended is replayed to its end"
     assert (reached.turn.number, f"ValidationError: {reached.turn.error}") == (6, died[1])
 
 
 # ---- other code ------------------------------------------------------------------------------------------------------
 
 
-def test_with_other_code_the_first_difference_is_the_first_step_that_it_changes(stepped: RunDir) -> None:
+def test_with_other_code_the_first_difference_is_the_first_changed_turn(stepped: RunDir) -> None:
     done = replay_run(stepped, parts_of("ack_before_sync"), NODES)
     first, *_ = done.differences
     assert [one.at_us for one in done.differences] == sorted(one.at_us for one in done.differences)
@@ -176,7 +176,7 @@ def test_with_other_code_the_first_difference_is_the_first_step_that_it_changes(
     assert (recorded.at_us, recorded.inputs) == (first.at_us, first.inputs)
 
 
-def test_each_incarnation_is_followed_up_to_its_own_first_difference(stepped: RunDir) -> None:
+def test_each_incarnation_is_replayed_up_to_its_own_first_difference(stepped: RunDir) -> None:
     done = replay_run(stepped, parts_of("term_not_persisted"), NODES)
     for node in done.nodes:
         differing = [one.incarnation for one in node.differences]
@@ -203,7 +203,7 @@ def test_a_flipped_byte_in_any_event_line_is_the_first_difference(copy: RunDir) 
         assert list(found.fields) in (["t_us"], [])  # none, if it is no number any more
 
 
-def test_a_flipped_byte_in_the_journal_is_refused_and_with_its_checksum_mended_it_is_a_difference(copy: RunDir) -> None:
+def test_a_flipped_byte_in_the_journal_is_refused_and_with_a_corrected_checksum_is_a_difference(copy: RunDir) -> None:
     file = copy.node_journal("n1", 1)
     whole = bytearray(file.read_bytes())
     offsets = [8]
@@ -283,7 +283,7 @@ def test_a_journal_cut_short_does_not_explain_the_events(copy: RunDir, left: flo
         replay_node(copy, "n1", Parts())
 
 
-def test_events_that_are_missing_beside_a_journal_are_refused(copy: RunDir) -> None:
+def test_a_missing_events_file_of_a_journal_is_refused(copy: RunDir) -> None:
     copy.node_events("n2", 1).unlink()
     with pytest.raises(ReplayError, match=rf"^{copy.node_events('n2', 1)}: missing, but there is journal-0001"):
         replay_node(copy, "n2", Parts())

@@ -1,4 +1,4 @@
-"""The interpreter of transcripts: commands do what they say, and what cannot be done is an error with its place."""
+"""The transcript interpreter: the effect of each command, and errors with their place for impossible ones."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_nothing_happens_by_itself() -> None:
     ]
 
 
-def test_stabilize_goes_on_until_nothing_is_left_among_the_named() -> None:
+def test_stabilize_continues_until_the_named_nodes_have_nothing_left_to_do() -> None:
     begin = ["cluster n1 n2 n3", "stand n1"]
     assert roles(play(*begin, "stabilize", "status")) == ["leader", "follower", "follower"]
     assert play(*begin, "stabilize", "network") == ["nothing in flight"]
@@ -59,7 +59,7 @@ def test_stabilize_goes_on_until_nothing_is_left_among_the_named() -> None:
     assert play(*begin, "quietly stabilize") == []
 
 
-def test_a_link_gives_its_oldest_frame_so_many_or_all() -> None:
+def test_a_command_takes_the_oldest_frame_of_a_link_or_several_or_all() -> None:
     begin = [*ELECTED, "propose n1 x=1 x=2 x=3"]
     got = "n2 receives from n1: AppendEntries term 1, entry"
     first = [line for line in play(*begin, "deliver n1>n2") if line.startswith("n2 rec")]
@@ -70,7 +70,7 @@ def test_a_link_gives_its_oldest_frame_so_many_or_all() -> None:
     assert sum(" receives " in line for line in play(*begin, "deliver")) == 6
 
 
-def test_frames_are_dropped_doubled_and_overtaken() -> None:
+def test_frames_are_dropped_duplicated_and_delayed() -> None:
     begin = [*ELECTED, "propose n1 x=1 x=2", "quietly drop n1>n3 all"]
     assert len(play(*begin, "network")) == 2
     assert play(*begin, "drop n1>n2", "network") == play(*begin, "network")[1:]
@@ -81,7 +81,7 @@ def test_frames_are_dropped_doubled_and_overtaken() -> None:
     assert play(*begin, "delay n1>n2", "network") == [second, first]
 
 
-def test_a_cut_loses_what_lies_on_it_and_what_is_sent_into_it_until_it_is_healed() -> None:
+def test_a_cut_loses_frames_in_flight_and_later_ones_until_it_is_healed() -> None:
     begin = [*ELECTED, "propose n1 x=1"]
     assert play(*begin, "cut n3") == ["n1>n3 AppendEntries term 1, entry 2 (term 1) after 1 (term 1), commit 1 is lost"]
     assert play(*begin, "cut n1>n3", "tick n1")[-1].endswith(", lost")
@@ -94,7 +94,7 @@ def test_a_cut_loses_what_lies_on_it_and_what_is_sent_into_it_until_it_is_healed
 @pytest.mark.parametrize(
     ("keep", "recovered"), [("", "log up to 1"), (" keep=999", "log up to 1"), (" keep=1000", "log up to 2")]
 )
-def test_a_crash_keeps_of_the_write_under_way_what_it_is_told_to(keep: str, recovered: str) -> None:
+def test_a_crash_keeps_the_given_part_of_the_write_under_way(keep: str, recovered: str) -> None:
     begin = [*ELECTED, "propose n1 x=1", "deliver n1>n2", f"crash n2{keep}"]
     assert play(*begin, "status n2") == ["n2 is down"]
     assert play(*begin, "restart n2")[1].endswith(recovered)
@@ -106,7 +106,7 @@ def test_frames_to_a_node_that_is_down_are_lost() -> None:
     assert play(*begin, "deliver n1>n2", "drop n1>n3", "network") == ["nothing in flight"]
 
 
-def test_time_moves_only_when_told() -> None:
+def test_time_advances_only_by_command() -> None:
     assert play(*ELECTED, "advance 49ms") == []
     beats = play(*ELECTED, "advance 50ms", "network")
     assert sum(line.startswith("n1>n2 AppendEntries") for line in beats) == 1
@@ -126,7 +126,7 @@ def test_a_follower_says_whom_to_ask() -> None:
     assert play(*ELECTED, "propose n2 x=1") == ["n2 is asked for x=1", "  refuses, leader n1"]
 
 
-def test_logs_are_as_given_and_a_new_cluster_begins_anew() -> None:
+def test_logs_are_as_given_and_a_second_cluster_command_starts_again() -> None:
     begin = "cluster n1 n2 log n1=1,1,3 n2=1 term=4"
     assert play(begin, "log n1 n2") == ["n1  1 1 3, committed 0, applied 0", "n2  1, committed 0, applied 0"]
     assert play(begin, "status n2") == ["n2 follower  term 4, no vote, commit 0, applied 0, last 1"]
@@ -194,7 +194,7 @@ def test_a_node_that_dies_of_its_own_error_is_reported_and_judged() -> None:
         ("cluster n1 batch=0", "'0': expected a number of at least 1"),
     ],
 )
-def test_what_cannot_be_done_says_what_to_write_instead(line: str, says: str) -> None:
+def test_errors_say_what_to_write_instead(line: str, says: str) -> None:
     with pytest.raises(CommandError) as error:
         play(*ELECTED, line)
     assert says in str(error.value)
@@ -225,7 +225,7 @@ n1  1, committed 0, applied 0
 """
 
 
-def test_a_replay_leaves_all_but_the_output_as_it_is() -> None:
+def test_a_replay_changes_only_the_output() -> None:
     assert replay(TEXT) == (TEXT, [])
     assert replay(TEXT.replace("committed 0", "committed 7\nand more")).text == TEXT
     assert replay(TEXT.replace("----\nn1  1, committed 0, applied 0\n", "----\n")).text == TEXT
@@ -260,7 +260,7 @@ def test_the_command_line_shows_a_diff_and_rewrites(tmp_path: Path, capsys: pyte
     assert capsys.readouterr().out == ""
 
 
-def test_files_and_options_that_cannot_be_used_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unusable_files_and_options_are_named_in_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert script.main([str(tmp_path / "none.txt")]) == EXIT_USAGE
     assert "none.txt: cannot be used as a transcript" in capsys.readouterr().err
     binary = tmp_path / "binary.txt"
@@ -271,7 +271,7 @@ def test_files_and_options_that_cannot_be_used_are_named(tmp_path: Path, capsys:
     assert exit_info.value.code == EXIT_USAGE
 
 
-def test_a_module_run_says_the_same_whatever_the_hash_seed(tmp_path: Path) -> None:
+def test_a_transcript_has_the_same_output_under_every_hash_seed(tmp_path: Path) -> None:
     path = tmp_path / "lesson.txt"
     commands = ["cluster n3 n1 n2", "stand n1", "stabilize", "cut n1", "run 1s latency=3ms", "status", "judge"]
     path.write_text(replay("\n".join([*commands, "----", ""])).text, encoding="utf-8")
