@@ -91,8 +91,8 @@ def _from_columns(operations: list[Operation], case: Case, verdict: str) -> str:
 
 def _micros(spent: float, answer: Answer, case: Case, expected: str) -> str:
     """What an operation costs, and the answer where it is not the expected one."""
-    told = f"{spent / case.operations * 1e6:.2f}"
-    return told if answer.verdict == expected else f"{told} ({answer.verdict})"
+    reported = f"{spent / case.operations * 1e6:.2f}"
+    return reported if answer.verdict == expected else f"{reported} ({answer.verdict})"
 
 
 def _best(work: Callable[[], Answer]) -> tuple[float, Answer]:
@@ -125,8 +125,8 @@ def memory(case: Case) -> list[str]:
     both = tracemalloc.get_traced_memory()[0]
     as_columns = both - held, _peak_above(both, lambda: check_columns(columns, case.model))
     tracemalloc.stop()
-    told = (f"{size / case.operations:,.0f}" for size in (*as_operations, *as_columns))
-    return [f"{case.operations:,}", f"{case.keys:,}", *told]
+    reported = (f"{size / case.operations:,.0f}" for size in (*as_operations, *as_columns))
+    return [f"{case.operations:,}", f"{case.keys:,}", *reported]
 
 
 def _peak_above(held: int, work: Callable[[], Answer]) -> int:

@@ -16,7 +16,16 @@ from raft_chaos.invariants.linearizability.operations import Model
 ORACLE = Path(__file__).parent.parent / "tests" / "invariants"
 MODELS: tuple[Model, ...] = ("register", "kv", "kv-append", "list-append")
 MODELS_OF_COLUMNS: tuple[Model, ...] = ("register", "kv")
-FEATURES = ("valid", "violated", "unknown", "refused, told", "refused, untold", "repeated", "delete", "equal times")
+FEATURES = (
+    "valid",
+    "violated",
+    "unknown",
+    "refused, reported",
+    "refused, unreported",
+    "repeated",
+    "delete",
+    "equal times",
+)
 FEATURES_OF_COLUMNS = ("valid", "violated", "proved as columns", "several keys")
 
 

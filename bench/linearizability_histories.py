@@ -59,9 +59,9 @@ class Maker:
         key, drawn, known = random.randrange(case.keys), random.random(), returned is not None
         state = self.states.get(key, self._first())
         if drawn < case.reads:
-            told = list(state) if isinstance(state, list) else state
+            reported = list(state) if isinstance(state, list) else state
             return Operation(
-                number, key, "read", called, returned, None, None, told, "ok" if known else "unknown", client
+                number, key, "read", called, returned, None, None, reported, "ok" if known else "unknown", client
             )
         value = self._value()
         f = "append" if case.model != "register" else "cas" if drawn < case.reads + case.cas else "write"

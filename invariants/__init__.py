@@ -1,7 +1,7 @@
-"""The judges: what a Raft cluster reports, and whether it kept Raft's promises.
+"""The checkers: they judge from what a Raft cluster reports whether it kept Raft's invariants.
 
-Nothing in this package does input or output except `rundir`, which reads a saved run, and the readers of histories.
-Read in this order: `events` (what nodes and the harness report), `history` (what clients saw),
-`verdict`, `checkers/` (one property a file), `judge` (all of them over one stream), `rundir`,
-`trace` (the digest of a run's trace, and where two traces part), `linearizability/` (histories of any system).
+Only `rundir`, which reads a saved run, and the readers of histories do input or output.
+Read in this order: `events` (what nodes and the harness report), `history` (what clients saw), `verdict`,
+`checkers/` (one invariant per file), `judge` (all checkers over one stream), `rundir`, `trace` (the digest of a
+run's trace, and the first difference of two traces), `linearizability/` (histories of any system).
 """

@@ -1,19 +1,19 @@
-"""What a node must report to be judged, and what the harness reports of itself.
+"""What a node must report to be judged, and what the harness reports about itself.
 
 An event is one JSON object on one line; `kind` names its type and the other keys are the fields below.
 Any system in any language may write these lines. The rules that a reporter must keep:
 
-1. One file for each incarnation of a node, written in the order in which things happened there. The position of a
+1. Each incarnation of a node has one file, written in the order in which things happened on the node. The position of a
    line is the event's number, so an event's id is (node, inc, line number).
-2. Terms, votes and appended entries are reported once they are durable, and before any message that depends on
-   them leaves the node. A truncation is reported before it is done.
-3. An incarnation opens with `started`, followed by one `entry_appended` for each recovered entry, from index 1 on.
-   The disk may be ahead of the events that were written before a crash, never behind them.
-4. The events of one incarnation are never shared between files; only a torn last line is forgiven.
+2. A node reports terms, votes and appended entries once they are durable, and before any message that depends on
+   them leaves the node. It reports a truncation before doing it.
+3. An incarnation starts with `started`, followed by one `entry_appended` for each recovered entry, from index 1 on.
+   After a crash the disk may be ahead of the reported events, never behind them.
+4. All events of an incarnation are in its one file. Only the last line may be torn.
 
 Times are integer microseconds since the run began. Digests are hexadecimal strings, and are only compared.
-An entry's digest is chained over its whole prefix (equal digests at an index mean equal logs up to it); a state
-digest is of the state machine's state itself, not of the commands that led to it.
+An entry's digest is chained over its whole prefix: equal digests at an index mean equal logs up to that index. A state
+digest covers the state machine's state itself, not the commands that led to it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HARNESS = "harness"
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="kind"):
-    """What all events have: who reports it, in which incarnation (from 1), and when (µs)."""
+    """The fields of every event: the node that reports it, its incarnation (from 1), and the time (µs)."""
 
     node: str
     inc: int
@@ -60,7 +60,7 @@ class RoleChanged(Event, frozen=True, gc=False, kw_only=True, tag="role_changed"
 
 
 class VoteGranted(Event, frozen=True, gc=False, kw_only=True, tag="vote_granted"):
-    """The node's vote of `term` went to `candidate` (itself included) and is durable (§5.2)."""
+    """The node voted for `candidate` (possibly itself) in `term`, and the vote is durable (§5.2)."""
 
     term: int
     candidate: str
@@ -75,20 +75,20 @@ class EntryAppended(Event, frozen=True, gc=False, kw_only=True, tag="entry_appen
 
 
 class LogTruncated(Event, frozen=True, gc=False, kw_only=True, tag="log_truncated"):
-    """Entries `from_index` and later are about to be deleted (§5.3)."""
+    """The node is about to delete the entries from `from_index` on (§5.3)."""
 
     from_index: int
 
 
 class CommitAdvanced(Event, frozen=True, gc=False, kw_only=True, tag="commit_advanced"):
-    """commit_index became `index` while the node was in `term` (its current term, not the entry's)."""
+    """commit_index became `index`. `term` is the node's current term, not the entry's."""
 
     index: int
     term: int
 
 
 class EntryApplied(Event, frozen=True, gc=False, kw_only=True, tag="entry_applied"):
-    """The entry (index, term) was applied; `digest` is of the state machine's state afterwards."""
+    """The entry (index, term) was applied; `digest` covers the state machine's state after it."""
 
     index: int
     term: int
@@ -104,7 +104,7 @@ class MessageSent(Event, frozen=True, gc=False, kw_only=True, tag="message_sent"
 
 
 class MessageReceived(Event, frozen=True, gc=False, kw_only=True, tag="message_received"):
-    """The message (sender, sender_inc, number) arrived. Reported before anything that follows from it."""
+    """The message (sender, sender_inc, number) arrived. Reported before any of its effects."""
 
     sender: str
     sender_inc: int
@@ -137,14 +137,14 @@ class NodePaused(Event, frozen=True, gc=False, kw_only=True, tag="node_paused"):
 
 
 class NodeResumed(Event, frozen=True, gc=False, kw_only=True, tag="node_resumed"):
-    """The harness let that incarnation go on (SIGCONT)."""
+    """The harness resumed that incarnation (SIGCONT)."""
 
     subject: str
     subject_inc: int
 
 
 class NodeExited(Event, frozen=True, gc=False, kw_only=True, tag="node_exited"):
-    """That incarnation ended although nobody asked it to; `exit_code` is negative for a signal.
+    """That incarnation ended by itself. `exit_code` is negative for a signal.
 
     `log_tail` holds the last lines that it wrote to stderr.
     """
@@ -156,7 +156,7 @@ class NodeExited(Event, frozen=True, gc=False, kw_only=True, tag="node_exited"):
 
 
 class NodeSampled(Event, frozen=True, gc=False, kw_only=True, tag="node_sampled"):
-    """What that incarnation uses: CPU (percent of a core since the last sample), RSS (bytes), open files, threads."""
+    """The resources of that incarnation: CPU (percent of a core since the last sample), RSS (bytes), files, threads."""
 
     subject: str
     subject_inc: int
@@ -167,9 +167,9 @@ class NodeSampled(Event, frozen=True, gc=False, kw_only=True, tag="node_sampled"
 
 
 class FaultInjected(Event, frozen=True, gc=False, kw_only=True, tag="fault_injected"):
-    """A fault of the schedule took effect. `type` is its kind, `targets` the nodes that it hit, `detail` for a person.
+    """The harness injected a fault of the schedule. `type` is its kind, `targets` the nodes that it hit.
 
-    `leader` is the node that was leader when it fired, if one was known.
+    `detail` describes it for people. `leader` is the leader at that time, if one was known.
     """
 
     fault: str
@@ -180,9 +180,9 @@ class FaultInjected(Event, frozen=True, gc=False, kw_only=True, tag="fault_injec
 
 
 class FaultHealed(Event, frozen=True, gc=False, kw_only=True, tag="fault_healed"):
-    """The fault is over. `effective` says whether its effect was seen, `effect` what was seen.
+    """The fault is over. `effective` says whether an effect was seen, `effect` which one.
 
-    `moot` names what left this one nothing to do: other faults (a link cut to a node that was down, say), or the end of
+    `moot` names what prevented an effect: other faults (for example, a cut link to a node that was down), or the end of
     the safety phase.
     """
 
@@ -196,12 +196,13 @@ class FaultHealed(Event, frozen=True, gc=False, kw_only=True, tag="fault_healed"
 class PhaseStarted(Event, frozen=True, gc=False, kw_only=True, tag="phase_started"):
     """A phase of the run began.
 
-    For `liveness` everything has been healed: `commit_target` is the highest commit index seen by then, `owed` the
-    nodes that must reach it (each was killed, paused or cut off), `bound_us` the time without any progress after
-    which catching up counts as failed.
+    When `liveness` begins, all faults are healed. `commit_target` is the highest commit index seen by then. `owed` are
+    the nodes that must reach it (each was killed, paused or cut off). Catching up counts as failed after `bound_us`
+    without any progress.
 
-    `within_us` is for a world with virtual time, 0 elsewhere: everything owed is owed within this time of the phase's
-    beginning, exactly, and `bound_us` does not count. A run that is still owed something ends then, and no earlier.
+    `within_us` is used in virtual time and is 0 elsewhere: all owed nodes must catch up within exactly this time from
+    the start of the phase, and `bound_us` is ignored. A run with nodes that have not caught up ends then, and no
+    earlier.
     """
 
     phase: Phase
@@ -212,7 +213,7 @@ class PhaseStarted(Event, frozen=True, gc=False, kw_only=True, tag="phase_starte
 
 
 class RunEnded(Event, frozen=True, gc=False, kw_only=True, tag="run_ended"):
-    """The harness stopped on its own terms. `max_late_us`: how late its sentinel ever was in the liveness phase."""
+    """The run ended as planned. `max_late_us` is the longest delay of the harness's sentinel in the liveness phase."""
 
     reason: str
     max_late_us: int = 0
@@ -253,5 +254,5 @@ def encode(event: Event) -> bytes:
 
 
 def decode(line: bytes) -> AnyEvent:
-    """The event of one line. Raises `msgspec.ValidationError` or `msgspec.DecodeError` with what is wrong in it."""
+    """The event of one line. Raises `msgspec.ValidationError` or `msgspec.DecodeError`, which say what is wrong."""
     return _decoder.decode(line)

@@ -1,7 +1,8 @@
 """Client histories in Jepsen's form: every operation is invoked, and ends as ok, fail or info.
 
-`ok` happened, `fail` certainly did not happen, `info` may have happened or may yet happen, for ever. A logical process
-has at most one operation open; after `info` its client goes on under a new process number.
+An `ok` operation happened. A `fail` operation certainly did not happen. An `info` operation may have happened, or may
+still happen at any later time. A logical process has at most one open operation; after `info` its client continues
+under a new process number.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ Value: TypeAlias = str | list[str] | None
 class Op(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One line of `history.jsonl`.
 
-    `op` is the operation's name in the schedule ("c0/17", client and number). `value` is what is written or appended
-    (invoke) or what was read (ok of a get: a string, a list of tokens, or None for an absent key). A `cas` also
-    has `expected`; its ok means that it took effect, and its fail carries the current value in `value`.
+    `op` is the operation's name in the schedule ("c0/17": client and number). `value` is the value to write or append
+    (invoke), or the value that was read (ok of a get: a string, a list of tokens, or None for an absent key). A `cas`
+    also has `expected`; `ok` means that it took effect, and a `fail` carries the current value in `value`.
     `index` and `term` name the log entry, where the system reports one. `final` marks the reads at the end of the run.
+    `t_us` is in microseconds since the run began.
     """
 
     type: OpType

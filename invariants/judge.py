@@ -1,13 +1,14 @@
-"""All checkers over one stream: what the controller asks during a run, and what a saved run is judged by.
+"""Runs all checkers over one stream of events and operations, during a run and over a saved run.
 
     judge = Judge()
     judge.observe(event)       each node's events in that node's own order; nodes interleaved in any way
     judge.observe_op(op)       client operations in the order in which the clients saw them
-    judge.new_violations()     after each batch: what was found since the last call
+    judge.new_violations()     after each batch: the violations found since the last call
     judge.verdicts()           at any time; at the end of the run they are final
 
 An event goes only to the checkers that have a handler for its type, and last to the shared view of the nodes' logs.
-A checker that fails is told nothing more; its invariant is unknown from then on, unless it was found violated before.
+A checker that raises an exception receives nothing more. Its invariant is unknown from then on, unless it had already
+found a violation.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import Outcome, Verdict, Violation, overall
 
 _Routes: TypeAlias = dict[Callable[[Any], None], tuple[Checker, ...]]
-"""Handlers, and whose verdict is lost if one fails (a checker's own; all that rely on a view)."""
+"""Each handler, and the checkers whose verdict is lost if it raises (its own checker; for a view, all its users)."""
 
 
 class Judge:
     """Owns the checkers of a run. Never raises, whatever it observes.
 
-    `events_expected` is False for a system whose nodes report no events: then the invariants that need them are left
-    out, and only `acknowledged_writes`, `monotonic_reads`, `linearizability` and `unexpected_exit` are judged.
+    `events_expected` is False for a system whose nodes report no events. Then only `acknowledged_writes`,
+    `monotonic_reads`, `linearizability` and `unexpected_exit` are judged.
     """
 
     def __init__(self, *, events_expected: bool = True) -> None:
@@ -96,7 +97,7 @@ class Judge:
                     handler(event)
                 return
             except Exception as error:
-                self._failed(routes[handler], error)  # and on with the next
+                self._failed(routes[handler], error)  # then continue with the next handler
 
     def observe_op(self, op: Op) -> None:
         """One line of the clients' history."""
@@ -115,10 +116,10 @@ class Judge:
                 self._failed((checker,), error)
 
     def _failed(self, concerned: Sequence[Checker], error: Exception) -> None:
-        """Jepsen's check-safe: a checker that fails could not judge. It hears no more, and the others go on."""
+        """Like Jepsen's check-safe: a checker that raises has an unknown verdict, and the others continue."""
         for checker in concerned:
             self._failures.setdefault(checker.invariant, f"the checker itself failed: {type(error).__name__}: {error}")
-        # New ones: one of the old is being walked through.
+        # New dictionaries, since `observe` is iterating over one of the old ones.
         self._routes = {
             kind: {
                 handler: relying
@@ -129,9 +130,9 @@ class Judge:
         }
 
     def new_violations(self) -> list[Violation]:
-        """The violations found since the last call, in the order of the invariants; of each at most the first few.
+        """The violations found since the last call, in the order of the invariants, at most the first few of each.
 
-        Violations of `recovery` and `linearizability` are found by `verdicts` alone, once the run has ended.
+        Only `verdicts` finds violations of `recovery` and `linearizability`, once the run has ended.
         """
         found: list[Violation] = []
         for position, checker in enumerate(self._checkers):
@@ -160,10 +161,10 @@ class Judge:
 
 
 def judge_run(run: RunDir) -> list[Verdict]:
-    """Judges a saved run, finished or not. Raises `RunDirError` where it cannot be read.
+    """Judges a saved run, finished or not. Raises `RunDirError` if a file cannot be read.
 
-    The streams are merged by time, so that the first violations come first; each keeps its own order whatever its
-    times say, and the verdicts rest on nothing else.
+    The streams are merged by time, so that early violations come first. Each stream keeps its own order whatever its
+    times are; the verdicts depend on that order only.
     """
     judge = Judge(events_expected=run.load_info().reports_events)
     for event in merge(run.harness_events(), *run.node_streams(), key=attrgetter("t_us")):

@@ -1,21 +1,21 @@
-"""A run directory: where everything of one run is, and how to read it back.
+"""A run directory: which files hold the data of one run, and how to read them.
 
     run.json              RunInfo: seed, configuration, versions, and at the end the verdicts and statistics
-    schedule.jsonl        the faults and client operations that the run obeyed
-    history.jsonl         client operations (invariants.history), one a line, in the order the clients saw them
+    schedule.jsonl        the faults and client operations that the run executed
+    history.jsonl         client operations (invariants.history), one per line, in the order the clients saw them
     harness.jsonl         the harness's own events
     nodes/<id>/events-<inc>.jsonl   that incarnation's events, in its own order
-    nodes/<id>/journal-<inc>        all that it took and a digest of what came of it, for replays (raft.journal); not in
-                                    the world sim, and not of a system that keeps none
-    nodes/<id>/stderr.log           what the node said on stderr, all incarnations
+    nodes/<id>/journal-<inc>        its inputs and a digest of each output, for replays (raft.storage.journal); not in
+                                    the world sim, and not for a system that keeps no journal
+    nodes/<id>/stderr.log           the node's stderr, all incarnations
     nodes/<id>/data/                the node's data folder
-    order                 where one scheduler made all lines (sim, lockstep): in which order it made them
+    order                 in sim and lockstep, the order in which the scheduler made the lines of all files
 
-The directory is written before and during the run, so that what a killed controller leaves can still be judged.
+The directory is written before and during the run, so a run whose controller was killed can still be judged.
 
-A stream is what one file of events or operations holds: `harness`, `history`, or `n1/2` for the second incarnation of
-n1. The lines of all streams in one order are the run's trace. A line of `order` says that the trace goes on with so
-many lines of a stream ("n1/2 3"); without that file, the streams are merged by time.
+A stream is the content of one file of events or operations: `harness`, `history`, or `n1/2` for the second incarnation
+of n1. The lines of all streams in one order are the run's trace. A line of `order` names a stream and how many of its
+lines come next ("n1/2 3"). Without that file, the streams are merged by time.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ RUN_SCHEMA = 1
 
 
 class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
-    """run.json. `state` is "running" until the controller finished its analysis ("finished").
+    """run.json. `state` is "running" until the controller has finished its analysis, then "finished".
 
-    `reports_events`: the target's nodes write event files.
+    `reports_events`: whether the target's nodes write event files.
 
-    `config` is the full configuration of the run as plain JSON, `stats` its numbers, `vacuous` what was missing for
-    the run to mean anything, `repro` the command that repeats it. `verdict` is None while the run goes on.
-    `trace_sha256` is that of the trace's lines (hexadecimal), where the run made them in one order; otherwise "".
+    `config` is the full configuration of the run as plain JSON, `stats` its numbers, `vacuous` the reasons why the run
+    proves nothing, `repro` the command that repeats it. `verdict` is None while the run is in progress.
+    `trace_sha256` is the SHA-256 of the trace's lines (hexadecimal) in sim and lockstep, otherwise "".
     """
 
     schema: int = RUN_SCHEMA
@@ -70,11 +70,11 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
 
 
 class RunDirError(Exception):
-    """The directory cannot be read as a run: the message says which file, where in it, and what was expected."""
+    """The directory cannot be read as a run. The message names the file, the line, and what was expected."""
 
 
 class TraceItem(NamedTuple):
-    """One line of a trace: its stream, what it says, and its bytes as they stand in the file, newline included."""
+    """One line of a trace: its stream, its event or operation, and its bytes as in the file, newline included."""
 
     stream: str
     event: AnyEvent | Op
@@ -119,7 +119,7 @@ class RunDir:
     # ---- writing run.json ----
 
     def save_info(self, info: RunInfo) -> None:
-        """Replaces run.json as a whole, so that a reader never sees half of it."""
+        """Replaces run.json atomically, so that a reader never sees half of it."""
         staged = self.run_json.with_suffix(".json.new")
         staged.write_bytes(msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
         staged.replace(self.run_json)
@@ -127,7 +127,7 @@ class RunDir:
     # ---- reading ----
 
     def load_info(self) -> RunInfo:
-        """run.json. Raises RunDirError where it is missing, damaged, or of a newer schema."""
+        """Reads run.json. Raises RunDirError if it is missing, damaged, or of a newer schema."""
         try:
             raw = self.run_json.read_bytes()
         except OSError as error:
@@ -145,9 +145,9 @@ class RunDir:
         return info
 
     def node_streams(self) -> list[list[AnyEvent]]:
-        """For each node its events, its incarnations one after the other, in that node's own order.
+        """One list per node: the events of its incarnations, one incarnation after the other, in the node's own order.
 
-        Raises RunDirError for a file that cannot be read, and for a line that is another node's or incarnation's.
+        Raises RunDirError for a file that cannot be read, and for a line of another node or incarnation.
         """
         streams: list[list[AnyEvent]] = []
         for node, files in self.event_files().items():
@@ -167,11 +167,11 @@ class RunDir:
         return list(_decoded(self.schedule, _json_object.decode))
 
     def trace(self) -> Iterator[TraceItem]:
-        """All lines of the run, in the order in which the scheduler made them, or by time if it left no order.
+        """All lines of the run, in the order in which the scheduler made them, or merged by time without that order.
 
-        By time, each node's own order is kept whatever its times say, and so is the clients'. What a killed controller
-        wrote but did not put into its order comes last. Raises RunDirError, while it is read, for a file that cannot
-        be read and for an order that does not fit the files.
+        The merge by time keeps each node's own order, and the clients', whatever the times are. Lines that a killed
+        controller wrote but did not enter into `order` come last. While it is read, the iterator raises RunDirError for
+        a file that cannot be read and for an order that does not fit the files.
         """
         groups = [
             [_Stream("harness", self.harness, events.decode)],
@@ -190,15 +190,15 @@ class RunDir:
         yield from merge(*rest, key=lambda item: item.event.t_us)
 
     def event_files(self) -> dict[str, list[tuple[int, Path]]]:
-        """For each node, its incarnations and their events."""
+        """For each node, its incarnations and their files of events."""
         return dict(self._incarnations(_EVENTS_FILE))
 
     def journals(self) -> dict[str, list[tuple[int, Path]]]:
-        """For each node that kept journals, its incarnations and their journals."""
+        """For each node with journals, its incarnations and their journals."""
         return {node: files for node, files in self._incarnations(_JOURNAL_FILE) if files}
 
     def _incarnations(self, kind: re.Pattern[str]) -> list[tuple[str, list[tuple[int, Path]]]]:
-        """For each node, its incarnations and their files of a kind."""
+        """For each node, its incarnations and their files that match `kind`."""
         return [
             (folder.name, sorted((int(m[1]), f) for f in folder.iterdir() if (m := kind.fullmatch(f.name))))
             for folder in sorted(path for path in (self.path / "nodes").glob("*") if path.is_dir())
@@ -215,7 +215,7 @@ _json_object = msgspec.json.Decoder(dict[str, Any])
 
 
 class _Stream:
-    """The lines of one file, each of which is taken once. A file that does not exist has none."""
+    """The lines of one file; each is taken once. A file that does not exist has no lines."""
 
     def __init__(self, name: str, file: Path, decode: _Decode[AnyEvent] | _Decode[Op]) -> None:
         self.name = name
@@ -224,14 +224,14 @@ class _Stream:
         self._lines = _numbered_lines(file)
 
     def take(self, count: int, place: str) -> Iterator[TraceItem]:
-        """The next `count` lines, as the order says at `place`. Raises RunDirError if there are not as many."""
+        """The next `count` lines, which the order asks for at `place`. Raises RunDirError if there are fewer."""
         lines = list(islice(self._lines, count))
         if len(lines) < count:
             raise RunDirError(f"{place}: takes {count} from {self.name}, but {self._file} has only {len(lines)} left")
         return self._items(lines)
 
     def rest(self) -> Iterator[TraceItem]:
-        """The lines that nobody took."""
+        """The lines that were not taken."""
         return self._items(self._lines)
 
     def _items(self, lines: Iterable[tuple[int, bytes]]) -> Iterator[TraceItem]:
@@ -241,7 +241,7 @@ class _Stream:
 
 
 def _order_lines(file: Path) -> Iterator[tuple[str, str, int]]:
-    """For each line of the order: where it stands, the stream, and how many lines of it come next."""
+    """For each line of the order: its file and line number, the stream, and how many lines of the stream come next."""
     for number, line in _numbered_lines(file):
         if not line.endswith(b"\n"):
             return
@@ -252,7 +252,7 @@ def _order_lines(file: Path) -> Iterator[tuple[str, str, int]]:
 
 
 def _own(node: str, inc: int) -> _Decode[AnyEvent]:
-    """Decodes the lines of that incarnation's file, in which no other's may be."""
+    """A decoder for that incarnation's file. It refuses events of another node or incarnation."""
 
     def decode(line: bytes) -> AnyEvent:
         event = events.decode(line)
@@ -266,7 +266,7 @@ def _own(node: str, inc: int) -> _Decode[AnyEvent]:
 
 
 def _decoded(file: Path, decode: _Decode[_T]) -> Iterator[_T]:
-    """The decoded lines of a file. A last line without its newline was torn by a kill and is forgiven; no other is."""
+    """The decoded lines of a file. A last line without a newline was torn by a kill and is left out."""
     for number, line in _numbered_lines(file):
         if line.endswith(b"\n"):
             yield _decode_line(file, number, line, decode)
@@ -280,7 +280,7 @@ def _decode_line(file: Path, number: int, line: bytes, decode: _Decode[_T]) -> _
 
 
 def _numbered_lines(file: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file from number 1 on, each with its newline, which only a torn last one lacks."""
+    """The lines of a file with their numbers, from 1. Each has its newline, except a torn last line."""
     if not file.exists():
         return
     try:

@@ -1,13 +1,14 @@
-"""Traces as such: the digest of one, and where two of them part.
+"""The digest of a trace, and the first difference of two traces.
 
     trace_sha256(run)            SHA-256 over the lines of a saved run, in the order of its trace
     first_difference(a, b)       the first line in which two traces differ, and what led to it; None if there is none
 
-Two traces are equal if their lines are the same bytes in the same order, so equal traces have equal digests. A trace is
-any iterable of `TraceItem`: `RunDir.trace()` reads one, and a run in memory may hand over its own.
+Two traces are equal if they have the same lines, byte for byte, in the same order. A trace is any iterable of
+`TraceItem`: `RunDir.trace()` reads one from files.
 
-Of the common lines before a difference, those matter that happened before it (Lamport, 1978): the node's own, and
-those of another node up to a message that arrived. HTTP is not traced, so anything may have led to a client's line.
+Of the common lines before a difference, those matter that happened before it (Lamport, 1978): the node's own lines, and
+those of another node up to the sending of a message that arrived. HTTP is not traced, so any line may have led to a
+client's line.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.rundir import RunDir, TraceItem
 
 Relation: TypeAlias = Literal["same", "cause", "other"]
-"""A line's relation to what came later: of the same node, from elsewhere but before it, or not known to matter."""
+"""A line's relation to the difference: of the same node; of another node, but happened before it; not known."""
 
 OP = "op"
 """The kind of a client operation."""
@@ -49,12 +50,12 @@ WINDOW = 10_000
 
 
 def kind_of(event: AnyEvent | Op) -> str:
-    """What the event's `kind` is in its file; "op" for a client operation."""
+    """The event's `kind` as in its file; "op" for a client operation."""
     return OP if isinstance(event, Op) else str(type(event).__struct_config__.tag)
 
 
 def concerned(event: AnyEvent | Op) -> tuple[str, ...]:
-    """Whose line it is: the node's or the client's name; for one of the harness also the nodes that it was done to."""
+    """The node or client of the line; for an event of the harness also the nodes that it acted on."""
     match event:
         case Op():
             return (event.client,)
@@ -70,7 +71,7 @@ def concerned(event: AnyEvent | Op) -> tuple[str, ...]:
 
 
 def digest(items: Iterable[TraceItem]) -> tuple[str, int]:
-    """SHA-256 over the lines (hexadecimal), and how many there are."""
+    """SHA-256 over the lines (hexadecimal), and the number of lines."""
     total, count = sha256(), 0
     for item in items:
         total.update(item.line)
@@ -79,7 +80,7 @@ def digest(items: Iterable[TraceItem]) -> tuple[str, int]:
 
 
 def trace_sha256(run: RunDir) -> str:
-    """The digest of a saved run's trace, as `RunInfo.trace_sha256` has it. Raises RunDirError as `RunDir.trace`."""
+    """The digest of a saved run's trace, as in `RunInfo.trace_sha256`. Raises RunDirError like `RunDir.trace`."""
     return digest(run.trace())[0]
 
 
@@ -88,11 +89,11 @@ def trace_sha256(run: RunDir) -> str:
 
 @dataclass(frozen=True)
 class Difference:
-    """Where two traces part: after `common` equal lines, at `left` and `right`; None stands for a trace that ended.
+    """The first difference: after `common` equal lines come `left` and `right`; None if that trace has ended.
 
-    `fields` are the differing fields of the two events and their two values; `kind` is one of them. None differ if
-    a trace ended, or if the same event was written in other bytes. `before` has the last of the common lines that led
-    to the difference, in the order of the trace.
+    `fields` maps each field that differs (`kind` included) to its two values. It is empty if a trace ended, or if the
+    same event was written in other bytes. `before` has the last of the common lines that led to the difference, in the
+    order of the trace.
     """
 
     common: int
@@ -115,7 +116,7 @@ def first_difference(a: Iterable[TraceItem], b: Iterable[TraceItem], context: in
 
 
 def differing(left: AnyEvent | Op, right: AnyEvent | Op) -> dict[str, tuple[Any, Any]]:
-    """The fields that both have, with unlike values, `kind` first."""
+    """The fields that both events have and whose values differ, `kind` first."""
     pairs = {"kind": (kind_of(left), kind_of(right))}
     pairs |= {
         field: (getattr(left, field), getattr(right, field))
@@ -126,10 +127,10 @@ def differing(left: AnyEvent | Op, right: AnyEvent | Op) -> dict[str, tuple[Any,
 
 
 def _led_to(window: Sequence[TraceItem], ends: Sequence[AnyEvent | Op], most: int) -> list[tuple[Relation, TraceItem]]:
-    """The last lines that happened before any of `ends`; where there are fewer than `most`, the last others too."""
+    """The last `most` lines that happened before any of `ends`. If there are fewer, other last lines fill the list."""
     same = {name for end in ends for name in concerned(end)}
     of_client = any(isinstance(end, Op) for end in ends)
-    past = set(same)  # those whose earlier lines all happened before an end
+    past = set(same)  # nodes whose earlier lines all happened before one of `ends`
     awaited = {_message(end) for end in ends if isinstance(end, MessageReceived)}
     relations: dict[int, Relation] = {}
     for place in range(len(window) - 1, -1, -1):

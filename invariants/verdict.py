@@ -1,6 +1,6 @@
-"""What a judge says: valid, violated (with a witness), or unknown (with the reason).
+"""Verdicts: valid, violated (with a witness), or unknown (with the reason).
 
-Overall, violated outranks unknown and unknown outranks valid. A checker that had nothing to judge says unknown.
+Overall, violated outranks unknown, and unknown outranks valid. A checker that had nothing to judge returns unknown.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ EXIT_CODE: dict[Outcome, int] = {"valid": EXIT_VALID, "violated": EXIT_VIOLATED,
 
 
 class Violation(msgspec.Struct, frozen=True):
-    """One broken promise: a sentence for a person, the rule of the paper, and the smallest set of events that show it.
+    """One violation: a message for people, the paper's rule, and a witness, the smallest set of events that shows it.
 
-    `witness` holds the events (or client operations) as they stand in the run's files, in causal order.
+    `witness` holds the events (or client operations) as in the run's files, in causal order.
     """
 
     invariant: str
@@ -29,9 +29,9 @@ class Violation(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """The judgement of one invariant. `judged` counts the events (or operations) that it was decided on.
+    """The verdict on one invariant. `judged` counts the events (or operations) that it rests on.
 
-    `violations` is the first few, earliest first; `violation_count` is how many there were.
+    `violations` are the first few, earliest first; `violation_count` is the number of all.
     """
 
     invariant: str
@@ -43,7 +43,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def overall(outcomes: Iterable[Outcome]) -> Outcome:
-    """The worst of them: violated before unknown before valid; unknown when there are none."""
+    """The worst outcome: violated before unknown before valid; unknown if there are none."""
     seen = list(outcomes)
     if "violated" in seen:
         return "violated"

@@ -1,4 +1,4 @@
-"""What a step of a node did, in words: one line for what came in, and below it what the node did about it.
+"""Formats a step of a node as text: one line for its input, and below it what the node did.
 
     n2 receives from n1: RequestVote term 1, last none
       writes: term 1, vote n1
@@ -6,8 +6,8 @@
       voted for n1 in term 1
       to n1: RequestVoteReply term 1, granted
 
-Lines below the first are in the order in which a node acts: report, send, write, answer. What was sent or received is
-said once, with its contents, and not again as an event.
+The lines below the first are in the order in which a node acts: report, send, write, answer. A message is shown once,
+with its contents, and not again as an event.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ from raft_chaos.raft.state.messages import (
 )
 
 SHOWN_TERMS = 12
-"""So many terms in a row are said one by one."""
+"""At most this many terms in a row are shown one by one."""
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """A message on its way. Two frames may be the same message: the network may repeat it."""
+    """A message in flight. Two frames may hold the same message, since the network may duplicate it."""
 
     sender: str
     sender_inc: int
@@ -60,12 +60,12 @@ class Frame(msgspec.Struct, frozen=True):
         return self.sender, self.to
 
 
-class Step(msgspec.Struct):
-    """One input to one node and what came of it.
+class StepResult(msgspec.Struct):
+    """One input to one node, and its result. `at_us` is the time of the step.
 
-    `received` is the frame that came in, or `input` says in words what did. `written` are the records of the write that
-    began; `lost` are the frames that it sent into a cut, or that found it down. `report` None: the node is down, and
-    `end` says why.
+    The input is the frame `received`, or is described by `input`. `written` are the records of the write that began.
+    `lost` are frames that the node sent into a cut, or that arrived while it was down. `report` is None if the node is
+    down, and `end` says why.
     """
 
     node: str
@@ -79,8 +79,8 @@ class Step(msgspec.Struct):
     end: str = ""
 
 
-def step(done: Step) -> list[str]:
-    """All that a step was and did."""
+def step(done: StepResult) -> list[str]:
+    """The lines of a step: its input, then what the node did."""
     if done.received is None:
         lines = [f"{done.node} {done.input}"]
     else:
@@ -98,7 +98,7 @@ def step(done: Step) -> list[str]:
 
 
 def message(said: Message) -> str:
-    """A message with what it says."""
+    """A message with its contents."""
     start = f"{type(said).__name__} term {said.term}, "
     match said:
         case RequestVote():
@@ -126,7 +126,7 @@ def _append_reply(said: AppendEntriesReply) -> str:
 
 
 def events(reported: Iterable[Event]) -> list[str]:
-    """What a node reports; entries in a row make one line. Messages are left out."""
+    """The events that a node reports. Consecutive entries make one line; messages are left out."""
     lines: list[str] = []
     for kind, group in groupby(reported, key=type):
         if kind is EntryAppended or kind is EntryApplied:
@@ -157,7 +157,7 @@ def _event(event: Event) -> str:
 
 
 def records(written: Sequence[Record]) -> str:
-    """What one write makes durable; entries in a row are said together."""
+    """The records of one write. Consecutive entries are shown together."""
     parts: list[str] = []
     for kind, group in groupby(written, key=type):
         if kind is Append:
@@ -179,7 +179,7 @@ def _record(record: Record) -> str:
 
 
 def entries(first_index: int, terms: Sequence[int]) -> str:
-    """Entries in a row by index and term: "entry 4 (term 2)", "entries 4-6 (terms 2 2 3)", and where there are many,
+    """Consecutive entries by index and term: "entry 4 (term 2)", "entries 4-6 (terms 2 2 3)", or for many entries
     "entries 1-63 (terms 1 x 62, 2 x 1)"."""
     if len(terms) == 1:
         return f"entry {_entry(first_index, terms[0])}"

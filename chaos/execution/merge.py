@@ -1,11 +1,11 @@
-"""The execution of a live run: its nodes' journals, put into one order that respects what happened before what.
+"""Merges the journals of a live run into one execution that respects happens-before.
 
-Each journal is in its node's own order, the history in that of the clients, and all have times of the machine's one
-monotonic clock. Merged by time they are nearly in order; a step that needs another one (a message its sender's turn, an
-answer the command) waits for it whatever the times say. Each step is played at once, and what a turn comes to must be
-what the journal says of it: so the merged execution is the run, and not one that resembles it.
+Each journal is in its node's own order, and the history is in the clients' order. All have times of the machine's one
+monotonic clock. A merge by time is nearly in order. A step that depends on another one (a message on its sender's turn,
+an answer on its command) waits for it, whatever the times are. Each step is played immediately, and the result of each
+turn must equal the journal's record. So the merged execution is exactly the run.
 
-What a crash left on a disk follows from where the node's next incarnation found the end of its log.
+The bytes that a crash left on the disk follow from the log size that the node's next incarnation recovered.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raft_chaos.chaos.execution.player import Played, Player
-from raft_chaos.chaos.execution.recording import OF_NODES, Calls, Recording
+from raft_chaos.chaos.execution.recording import LIFECYCLE_EVENTS, Calls, Recording
 from raft_chaos.chaos.execution.steps import Crash, Deliver, Execution, Note, Persist, Start, Step, Submit, Timeout
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.chaos.run.sim.recorder import LineSink
@@ -33,17 +33,17 @@ from raft_chaos.raft.storage.disk import MemoryDisk
 from raft_chaos.raft.storage.journal import JournalError, Turn, digest_of, read_journal
 from raft_chaos.raft.storage.wal import FILE
 
-_UNNOTED = (*OF_NODES, NodeSampled)
-"""Of the harness's events those that follow from the steps, and those that say nothing of Raft."""
+_NOT_NOTED = (*LIFECYCLE_EVENTS, NodeSampled)
+"""Events of the harness that are not noted: they follow from the steps, or say nothing about Raft."""
 
 
 class MergeError(Exception):
-    """The journals of a run cannot be put together, or do not say what its nodes do: says where, and what."""
+    """The journals of a run do not fit together, or differ from what the nodes do now. The message says where."""
 
 
 @dataclass(frozen=True)
 class Merged:
-    """The run's execution, what it came to when it was played, and how many turns were equal to the recorded ones.
+    """The run's execution, the result of playing it, and the number of turns that were equal to the recorded ones.
 
     `remarks` name what the journals cannot show.
     """
@@ -56,7 +56,7 @@ class Merged:
 
 @dataclass
 class _Item:
-    """What is next in one stream, its time, whether what it needs is there, and how it is done."""
+    """The next item of a stream: its time, whether everything that it depends on has happened, and what to do."""
 
     at_us: int
     is_ready: Callable[[], bool]
@@ -65,8 +65,8 @@ class _Item:
 
 
 @dataclass
-class _Life:
-    """One incarnation: how it began, its turns, and when it was killed, if it was."""
+class _Incarnation:
+    """One incarnation: its start, its turns, and when it was killed, if it was."""
 
     start: journal.Start
     turns: deque[Turn]
@@ -74,18 +74,18 @@ class _Life:
 
 
 class Merge:
-    """Puts the run's journals together while it plays them; `go` returns all of it. Lines go to `sink`."""
+    """Merges the run's journals while it plays them. `go` returns the result. Lines of the run go to `sink`."""
 
     def __init__(self, run: RunDir, timing: Timing, parts: Parts, sink: LineSink | None = None) -> None:
         info = run.load_info()
         self._recording = Recording()
-        self._driver = _WitnessedDriver(parts)
+        self._driver = _ObservedDriver(parts)
         self._harness = run.harness_events()
         self._operations = run.operations()
-        self._lives = {node: _lives(run, node, self._harness) for node in info.nodes}
+        self._incarnations = {node: _incarnations(run, node, self._harness) for node in info.nodes}
         self._frame = Execution(seed=info.seed, nodes=info.nodes, timing=timing, calls=[], steps=[])
         self._player = Player(self._frame, self._driver, recorder=sink, acted=self._acted)
-        self._sent: dict[tuple[str, int], int] = {}  # (node, incarnation) -> messages that it numbered so far
+        self._sent: dict[tuple[str, int], int] = {}  # (node, incarnation) -> number of its last message
         self._turn: Turn | None = None
         self._turns = 0
         clients = Calls()
@@ -95,9 +95,9 @@ class Merge:
         self._invocations = clients.by_command.keys()
 
     def go(self) -> Merged:
-        """Raises MergeError."""
+        """Merges and plays all journals. Raises MergeError."""
         streams: list[Iterator[_Item]] = [
-            *(self._node(node, lives) for node, lives in self._lives.items()),
+            *(self._node(node, incarnations) for node, incarnations in self._incarnations.items()),
             self._clients(),
             self._notes(),
         ]
@@ -116,38 +116,38 @@ class Merge:
         return Merged(execution, played, self._turns, self._remarks())
 
     def _next(self, heads: dict[int, _Item]) -> tuple[int, _Item]:
-        """The earliest of those for which everything is there."""
+        """The earliest item that is ready."""
         for place, item in sorted(heads.items(), key=lambda head: (head[1].at_us, head[0])):
             if item.is_ready():
                 return place, item
         first = min(heads.values(), key=lambda item: item.at_us)
-        raise MergeError(f"{first.what} at {first.at_us} µs needs something that no journal has")
+        raise MergeError(f"{first.what} at {first.at_us} µs depends on something that no journal has")
 
     # ---- nodes ----------------------------------------------------------------------------------------------------
 
-    def _node(self, node: str, lives: Sequence[_Life]) -> Iterator[_Item]:
-        for place, life in enumerate(lives):
-            start = life.start
+    def _node(self, node: str, incarnations: Sequence[_Incarnation]) -> Iterator[_Item]:
+        for place, one in enumerate(incarnations):
+            start = one.start
             what = f"{node}, incarnation {start.incarnation}"
-            if not life.turns:
+            if not one.turns:
                 continue  # killed before it did anything
-            yield _Item(start.now_us, _always, lambda life=life: self._start(node, life), what)  # type: ignore[misc]
-            while life.turns:
-                turn = life.turns.popleft()
+            yield _Item(start.now_us, _always, lambda one=one: self._start(node, one), what)  # type: ignore[misc]
+            while one.turns:
+                turn = one.turns.popleft()
                 yield _Item(
                     turn.at_us,
                     lambda turn=turn: self._is_ready(turn),  # type: ignore[misc]
-                    lambda turn=turn, life=life: self._take(node, life.start.incarnation, turn),  # type: ignore[misc]
+                    lambda turn=turn, one=one: self._take(node, one.start.incarnation, turn),  # type: ignore[misc]
                     what,
                 )
-            if place + 1 < len(lives):
-                after = lives[place + 1].start
-                at_us = life.killed_at_us if life.killed_at_us is not None else after.now_us
+            if place + 1 < len(incarnations):
+                after = incarnations[place + 1].start
+                at_us = one.killed_at_us if one.killed_at_us is not None else after.now_us
                 yield _Item(at_us, _always, lambda at_us=at_us, after=after: self._crash(node, at_us, after), what)  # type: ignore[misc]
 
-    def _start(self, node: str, life: _Life) -> None:
-        self._turn = life.turns.popleft()
-        self._do(Start(node, life.start.now_us))
+    def _start(self, node: str, one: _Incarnation) -> None:
+        self._turn = one.turns.popleft()
+        self._do(Start(node, one.start.now_us))
 
     def _crash(self, node: str, at_us: int, after: journal.Start) -> None:
         synced = self._driver.synced_bytes(node)
@@ -157,7 +157,7 @@ class Merge:
         return all(map(self._is_there, turn.inputs))
 
     def _is_there(self, given: Input) -> bool:
-        """Whether what the input needs has happened: its message was sent, its command's call invoked."""
+        """Whether the input can happen: its message was sent, or the call of its command was invoked."""
         match given:
             case Received(sender, sender_inc, number):
                 return self._recording.has(sender, sender_inc, number)
@@ -168,13 +168,14 @@ class Merge:
         return True
 
     def _take(self, node: str, incarnation: int, turn: Turn) -> None:
-        """The inputs of a turn, of which the last lets the node act."""
+        """Plays the inputs of a turn. The node acts after the last one."""
         self._turn = turn
         for place, given in enumerate(turn.inputs, 1):
             self._do(self._step(node, given, more=place < len(turn.inputs)))
         if not turn.digest and self._player.nodes[node].state == "up":
             raise MergeError(
-                f"{node}, incarnation {incarnation}: died of an error at {turn.at_us} µs, but does not now"
+                f"{node}, incarnation {incarnation}: the recorded node died of an error at {turn.at_us} µs; "
+                "the replayed node does not"
             )
 
     def _step(self, node: str, given: Input, *, more: bool) -> Step:
@@ -188,20 +189,20 @@ class Merge:
                 return Persist(node, now_us, more)
             case Submitted(command, now_us):
                 call = self._recording.calls.of_command(command)
-                self._player.know(call)
+                self._player.add_call(call)
                 return Submit(node, call.id, now_us, more)
 
     def _acted(self, number: int, report: StepReport) -> None:
-        """Compares what a turn came to, and numbers its messages as the live node did."""
+        """Compares the output of a turn with the journal, and numbers its messages as the live node did."""
         step, turn = self._recording.steps[number], self._turn
         assert turn is not None
         assert isinstance(step, Start | Deliver | Timeout | Persist | Submit)
         node = self._player.nodes[step.node]
-        digest = self._driver.witnesses[node.name].digest
+        digest = self._driver.observers[node.name].digest
         if digest != turn.digest:
             raise MergeError(
-                f"{node.name}, incarnation {node.incarnation}: at {turn.at_us} µs it comes to something else now; "
-                "raft-chaos replay shows what"
+                f"{node.name}, incarnation {node.incarnation}: at {turn.at_us} µs its output differs from the "
+                "recorded one; raft-chaos replay shows the difference"
             )
         self._turns += 1
         unsent, numbers = set(turn.unsent), list[tuple[str, int | None]]()
@@ -229,19 +230,19 @@ class Merge:
         number = len(self._recording.steps)
         self._recording.operation(op)
         if op.type == "invoke":
-            self._player.know(self._recording.calls.by_id[op.op])
+            self._player.add_call(self._recording.calls.by_id[op.op])
         self._play(number)
 
     def _notes(self) -> Iterator[_Item]:
         for event in self._harness:
-            if not isinstance(event, _UNNOTED):
+            if not isinstance(event, _NOT_NOTED):
                 yield _Item(event.t_us, _always, lambda event=event: self._do(Note(event)), "the harness")  # type: ignore[misc]
 
     def _remarks(self) -> list[str]:
-        """Ends that no input brought about: a signal from elsewhere, say."""
+        """Remarks on ends that no input caused, for example a signal from outside."""
         return [
             f"{event.subject}, incarnation {event.subject_inc}, ended by itself with exit code {event.exit_code}; "
-            "no input in its journal brings that about"
+            "no input in its journal causes that"
             for event in self._harness
             if isinstance(event, NodeExited) and self._player.nodes[event.subject].state != "exited"
         ]
@@ -261,13 +262,15 @@ def _always() -> bool:
     return True
 
 
-def _lives(run: RunDir, node: str, harness: Sequence[AnyEvent]) -> list[_Life]:
-    """The incarnations of a node that got to their start."""
+def _incarnations(run: RunDir, node: str, harness: Sequence[AnyEvent]) -> list[_Incarnation]:
+    """The incarnations of a node that recorded their start."""
     killed = {e.subject_inc: e.t_us for e in harness if isinstance(e, NodeKilled) and e.subject == node}
     journals = run.journals().get(node, [])
     if not journals:
-        raise MergeError(f"{run.node(node)}: no journals; the run was made without, or by a target that keeps none")
-    lives: list[_Life] = []
+        raise MergeError(
+            f"{run.node(node)}: no journals; the run was made without them, or its target does not keep any"
+        )
+    incarnations: list[_Incarnation] = []
     for incarnation, file in journals:
         try:
             records = list(read_journal(file))
@@ -277,47 +280,49 @@ def _lives(run: RunDir, node: str, harness: Sequence[AnyEvent]) -> list[_Life]:
             continue
         start, *turns = records
         assert isinstance(start, journal.Start)
-        if start.incarnation != len(lives) + 1:
-            raise MergeError(f"{file}: incarnation {start.incarnation} follows incarnation {len(lives)}")
-        lives.append(_Life(start, deque(t for t in turns if isinstance(t, Turn)), killed.get(incarnation)))
-    return lives
+        if start.incarnation != len(incarnations) + 1:
+            raise MergeError(f"{file}: incarnation {start.incarnation} follows incarnation {len(incarnations)}")
+        incarnations.append(
+            _Incarnation(start, deque(t for t in turns if isinstance(t, Turn)), killed.get(incarnation))
+        )
+    return incarnations
 
 
-# ---- nodes that show what they come to -------------------------------------------------------------------------------
+# ---- nodes whose outputs are observed --------------------------------------------------------------------------------
 
 
 @dataclass
-class _Witness:
+class _LastDigest:
     """Keeps the digest of a node's last output."""
 
     digest: bytes = b""
 
     def start(self, start: journal.Start) -> None:
-        """Known from the journal."""
+        """Not needed: the journal has it."""
 
     def took(self, given: Input, /) -> None:
-        """It is told by whoever gives it."""
+        """Not needed: the merge gives the inputs."""
 
     def acted(self, output: Output, at_us: int, unsent: Sequence[int], stopped_at: str | None) -> None:
         self.digest = digest_of(output)
 
     def clock_changed(self, now_us: int, rate_ppm: int, jump_us: int) -> None:
-        """No live clock does."""
+        """Not needed: clocks of a live run do not change."""
 
 
 @dataclass
-class _WitnessedDriver:
-    """Nodes in this process, each with a witness, over disks in memory that outlive them."""
+class _ObservedDriver:
+    """Runs nodes in this process, each with an observer, over disks in memory that survive crashes."""
 
     parts: Parts
-    witnesses: dict[str, _Witness] = field(default_factory=dict)
+    observers: dict[str, _LastDigest] = field(default_factory=dict)
     _disks: dict[str, MemoryDisk] = field(default_factory=dict)
 
     def start(self, config: StepConfig, now_us: int) -> Any:
         disk = self._disks.setdefault(config.node, MemoryDisk())
-        witness = self.witnesses[config.node] = _Witness()
-        return SteppedNode(config, self.parts, disk, now_us, witness)
+        observer = self.observers[config.node] = _LastDigest()
+        return SteppedNode(config, self.parts, disk, now_us, observer)
 
     def synced_bytes(self, node: str) -> int:
-        """How much of its log a power cut now would leave."""
+        """The size of the node's synced log, which a power cut would leave."""
         return len(self._disks[node].files[FILE])

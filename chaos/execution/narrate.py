@@ -1,10 +1,10 @@
-"""An execution in words: each step with what its node did about it, as in a transcript (`chaos.execution.format`).
+"""Describes an execution as text: each step with what its node did, as in a transcript (`chaos.execution.format`).
 
      4  n1 ticks
           became candidate in term 1
           to n2 n3: RequestVote term 1, last none
 
-The number is the step's, by which later steps refer to it.
+The number is the step's number, by which later steps refer to it.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ from raft_chaos.raft.state.messages import Record
 from raft_chaos.raft.storage.wal import FILE, decode_records
 
 
-def told(execution: Execution, parts: Parts) -> list[str]:
-    """The lines. Steps that cannot be done over these parts are passed over."""
+def narrate(execution: Execution, parts: Parts) -> list[str]:
+    """The lines of all steps. Steps that cannot be done with these parts are skipped."""
     lines: list[str] = []
     width = len(str(len(execution.steps)))
-    for number, said in _Teller(execution, parts).steps():
+    for number, said in _Narrator(execution, parts).steps():
         first, *rest = said
         lines += [f"{number:>{width}}  {first}", *(f"{'':{width}}  {line}" for line in rest)]
     return lines
 
 
-class _Teller:
+class _Narrator:
     def __init__(self, execution: Execution, parts: Parts) -> None:
         self._player = Player(execution, MemoryDriver(parts), acted=self._acted)
         self._calls = {call.id: call for call in execution.calls}
@@ -58,12 +58,12 @@ class _Teller:
         for number, step in enumerate(self._player.execution.steps):
             self._report = None
             if not self._player.do(number, step):
-                yield number, self._said(number, step)
+                yield number, self._lines(number, step)
 
     def _acted(self, number: int, report: StepReport) -> None:
         self._report = report
 
-    def _said(self, number: int, step: Step) -> list[str]:
+    def _lines(self, number: int, step: Step) -> list[str]:
         match step:
             case Crash():
                 return [f"{step.node} crashes, {step.keep_bytes} of its unsynced bytes reach the disk"]
@@ -71,11 +71,11 @@ class _Teller:
                 return [_client(self._player.trace.operations[-1])]
             case Note():
                 return [f"the harness notes: {type(step.event).__name__}"]
-        return format.step(self._of_node(number, step))
+        return format.step(self._result(number, step))
 
-    def _of_node(self, number: int, step: Start | Deliver | Submit | Persist | Timeout) -> format.Step:
+    def _result(self, number: int, step: Start | Deliver | Submit | Persist | Timeout) -> format.StepResult:
         node = self._player.nodes[step.node]
-        said = format.Step(step.node, self._player.now_us, _INPUT.get(type(step), ""))
+        said = format.StepResult(step.node, self._player.now_us, _INPUT.get(type(step), ""))
         if isinstance(step, Deliver):
             said.received = self._frames[step.sent_by, step.node, step.nth]
         elif isinstance(step, Submit):
@@ -100,7 +100,7 @@ class _Teller:
         return frames
 
     def _end(self, node: str) -> str:
-        """Why a step came to nothing: the node died of it, or acts only after its next input."""
+        """Why a step has no report: the node died, or acts only after its next input."""
         for event in reversed(self._player.trace.harness_events):
             if isinstance(event, NodeExited) and event.subject == node:
                 return f"ends by itself with exit code {event.exit_code}: {event.log_tail}"
@@ -111,7 +111,7 @@ _INPUT: dict[type[Step], str] = {Start: "starts", Timeout: "ticks", Persist: "pe
 
 
 def _last_write(node: SteppedNode) -> list[Record]:
-    """One write is under way at a time, so it is the last record of the file."""
+    """The records of the last write. One write is under way at a time, so it is the last batch of the file."""
     return decode_records(node.disk.read(FILE))[0][-1]
 
 

@@ -1,12 +1,17 @@
-"""Plays an execution: each step is done to its node over a driver, and everything reported is judged.
+"""Plays an execution: gives each step to its node through a driver, and judges everything that is reported.
 
-The nodes are those of every run in virtual time (`SteppedNode`), in this process or each in one of its own. There is no
-network, clock or disk with a will of its own: a message lies where its step left it until a step delivers it.
+The nodes are the same as in every run in virtual time (`SteppedNode`), in this process or each in its own process.
+Nothing happens outside the steps: a message stays in flight until a step delivers it.
 
-A strict play refuses an execution with a step that cannot be done, such as a message that was never sent: the file
-was edited, or the core is another. A lenient one passes over it; a `helpful` one first looks, where a step did not
-send what is to arrive, for what its node sent in another step nearby. What they did do is an execution that can be
-played strictly. That is how executions are made smaller.
+The mode decides what happens at a step that cannot be done, such as the delivery of a message that was never sent: the
+file was edited, or the core is a different one.
+
+    strict     raises ExecutionError
+    lenient    skips the step
+    helpful    if the named step did not send the message, delivers one that the same node sent in a step nearby;
+               otherwise skips the step
+
+The steps that were done form an execution that can be played in strict mode. The shrinker relies on this.
 """
 
 from __future__ import annotations
@@ -50,27 +55,27 @@ from raft_chaos.raft.replica.inputs import Input as NodeInput
 from raft_chaos.raft.replica.inputs import Persisted, Received, Submitted, Ticked
 from raft_chaos.raft.replica.replica import Reply
 
-Manner: TypeAlias = Literal["strict", "lenient", "helpful"]
+Mode: TypeAlias = Literal["strict", "lenient", "helpful"]
 
 STEP_US = 100
-"""How much later than the one before it a step without a time happens."""
+"""A step without a time happens this much later than the step before it."""
 
 
 class NotPlayableError(Exception):
-    """This driver cannot play this execution, which says nothing about either; says why."""
+    """This driver cannot play this execution; the message says why. This is no fault of the execution."""
 
 
 @dataclass(frozen=True)
 class Played:
-    """What a play came to: `done` are the numbers of the steps that were done, in order, and `verdicts` of all of them.
+    """The result of a play. `done` are the numbers of the steps that were done, in order; `verdicts` judge all of them.
 
-    Where the play was to end at a violation, its last step is the one that showed it. `instead` are deliveries that
-    took another message than the one that was asked for, `early` timeouts that came before they were due.
+    If the play ended at a violation, the last step is the one that showed it. `substituted` maps a step's number to the
+    delivery that replaced it. `early` are the numbers of timeouts that came before they were due.
     """
 
     verdicts: list[Verdict]
     done: list[int]
-    instead: dict[int, Deliver]
+    substituted: dict[int, Deliver]
     early: frozenset[int]
     trace_sha256: str
 
@@ -87,13 +92,13 @@ class _Node:
     driven: DrivenNode | None = None
     deadline_us: int = 0
     write_lsn: int = 0
-    stopped: bool = False  # at a failpoint: what its step still owed will never come, so all that is left is its crash
-    gathered: list[tuple[NodeInput, Any]] = field(default_factory=list)  # taken, and not acted on yet
+    stopped: bool = False  # at a failpoint: the rest of its step will never happen, so the node can only crash
+    gathered: list[tuple[NodeInput, Any]] = field(default_factory=list)  # inputs that it has not acted on yet
 
 
 @dataclass(frozen=True)
 class _Sent:
-    """A message where its step left it."""
+    """A message that a step sent."""
 
     sender: str
     sender_inc: int
@@ -102,14 +107,14 @@ class _Sent:
 
 
 class Player:
-    """Plays one execution, once. `manner`: see the module's header. `acted(step, report)` is told of each turn."""
+    """Plays one execution, once. `mode`: see the module's header. `acted(step, report)` is called after each turn."""
 
     def __init__(
         self,
         execution: Execution,
         driver: Driver,
         *,
-        manner: Manner = "strict",
+        mode: Mode = "strict",
         recorder: LineSink | None = None,
         acted: Callable[[int, StepReport], None] = lambda number, report: None,
     ) -> None:
@@ -120,7 +125,7 @@ class Player:
         self.trace = Trace(self.judge, Tally(), self.view, recorder)
         self.now_us = 0
         self._driver = driver
-        self._manner = manner
+        self._mode = mode
         self._acted = acted
         self._calls = {call.id: call for call in execution.calls}
         self._open: set[str] = set()  # calls that were invoked and have not returned; asked for membership only
@@ -130,7 +135,7 @@ class Player:
         self._sent: dict[tuple[int, str], list[_Sent]] = {}  # (step, receiver)
         self._answers: dict[int, Reply] = {}
         self._delivered: set[tuple[int, str, int]] = set()  # (step, receiver, nth); asked for membership only
-        self._instead: dict[int, Deliver] = {}
+        self._substituted: dict[int, Deliver] = {}
         self._early: set[int] = set()
         self._doing: dict[type[Step], Callable[[int, Any], str]] = {
             Start: self._start,
@@ -145,31 +150,31 @@ class Player:
         }
 
     def play(self, until: str | None = None) -> Played:
-        """Does all steps, or those up to the first violation of the invariant `until`.
+        """Does all steps, or stops at the first violation of the invariant `until`.
 
-        Raises ExecutionError where a strict play cannot do a step, NotPlayableError, DriverError.
+        Raises ExecutionError if a step cannot be done in strict mode, NotPlayableError, DriverError.
         """
         done: list[int] = []
         for number, step in enumerate(self.execution.steps):
             impossible = self.do(number, step)
             if not impossible:
                 done.append(number)
-            elif self._manner == "strict":
+            elif self._mode == "strict":
                 raise ExecutionError(f"step {number} ({step.__struct_config__.tag}): {impossible}")
             if until is not None and any(v.invariant == until for v in self.judge.new_violations()):
                 break
         return self.played(done)
 
     def played(self, done: list[int]) -> Played:
-        """What it comes to so far."""
-        return Played(self.judge.verdicts(), done, self._instead, frozenset(self._early), self.trace.digest())
+        """The result so far, given the numbers of the steps that were done."""
+        return Played(self.judge.verdicts(), done, self._substituted, frozenset(self._early), self.trace.digest())
 
-    def know(self, call: Call) -> None:
-        """Steps may name this call from now on: an execution may grow while it is played, one `do` after the other."""
+    def add_call(self, call: Call) -> None:
+        """Adds a call that later steps may name. So an execution can be extended while it is played step by step."""
         self._calls[call.id] = call
 
     def do(self, number: int, step: Step) -> str:
-        """Does one step, by whose number later ones will refer to it; returns why it cannot be done, or ""."""
+        """Does one step. Returns why it cannot be done, or "". Later steps refer to it by `number`."""
         return self._doing[step.__class__](number, step)
 
     # ---- starts and crashes ---------------------------------------------------------------------------------------
@@ -179,7 +184,7 @@ class Player:
         if node.state != "down":
             return f"{step.node} is {node.state}, and cannot start"
         node.incarnation += 1
-        self._goes_on(step.at_us)
+        self._advance(step.at_us)
         seed = self.execution.seed
         config = StepConfig(
             cluster=f"run-{seed}",
@@ -206,7 +211,7 @@ class Player:
         node = self.nodes[step.node]
         if node.driven is None:
             return f"{step.node} is not running, and cannot crash"
-        self._goes_on(step.at_us)
+        self._advance(step.at_us)
         node.driven.crash(0, step.keep_bytes)
         self._down(node, "down")
         self.trace.harness(NodeKilled(**self._subject(node)))
@@ -225,10 +230,12 @@ class Player:
     def _deliver(self, number: int, step: Deliver) -> str:
         there = self._sent.get((step.sent_by, step.node), ())
         if step.nth >= len(there):
-            nearby = self._nearby(step) if self._manner == "helpful" else None
+            nearby = self._nearby(step) if self._mode == "helpful" else None
             if nearby is None:
-                return f"step {step.sent_by} sent {len(there)} messages to {step.node}, so message {step.nth} is none"
-            self._instead[number] = step = nearby
+                return (
+                    f"step {step.sent_by} sent {len(there)} messages to {step.node}, so there is no message {step.nth}"
+                )
+            self._substituted[number] = step = nearby
             there = self._sent[step.sent_by, step.node]
         sent = there[step.nth]
         impossible = self._input(
@@ -244,23 +251,23 @@ class Player:
         return impossible
 
     def _nearby(self, step: Deliver) -> Deliver | None:
-        """What the same sender sent to the same receiver and did not arrive yet, in the step nearest to that one."""
+        """The delivery of a message in flight from the same sender to the same receiver, sent in the nearest step."""
         sender = getattr(self.execution.steps[step.sent_by], "node", "")
-        lying = [
+        in_flight = [
             (abs(by - step.sent_by), by, nth)
             for (by, to), messages in self._sent.items()
             if to == step.node and messages[0].sender == sender
             for nth in range(len(messages))
             if (by, to, nth) not in self._delivered
         ]
-        if not lying:
+        if not in_flight:
             return None
-        _, by, nth = min(lying)
+        _, by, nth = min(in_flight)
         return replace(step, sent_by=by, nth=nth)
 
     def _timeout(self, number: int, step: Timeout) -> str:
         node = self.nodes[step.node]
-        if step.at_us is None and not self._takes_none(node):
+        if step.at_us is None and not self._why_no_input(node):
             self.now_us = max(self.now_us, node.deadline_us - STEP_US)
         elif step.at_us is not None and step.at_us < node.deadline_us:
             self._early.add(number)
@@ -268,7 +275,7 @@ class Player:
 
     def _persist(self, number: int, step: Persist) -> str:
         node = self.nodes[step.node]
-        if impossible := self._takes_none(node):
+        if impossible := self._why_no_input(node):
             return impossible
         if not node.write_lsn:
             return f"{step.node} has no write under way"
@@ -281,7 +288,7 @@ class Player:
         )
 
     def _submit(self, number: int, step: Submit) -> str:
-        # Otherwise it would happen without being in the history, and whoever sees its effect would seem to be wrong.
+        # Otherwise its effect would not be in the history, and a client that sees it would seem to be wrong.
         if step.call not in self._invoked and self._calls[step.call].process != OUTSIDE:
             return f"{step.call} was not invoked"
         if step.call in self._failed:
@@ -301,12 +308,12 @@ class Player:
         given: Callable[[int], NodeInput],
         give: Callable[[DrivenNode, int], StepReport],
     ) -> str:
-        """One input: the node acts on it, unless it is to take more first."""
+        """Gives the node one input. The node acts on it, unless more inputs belong to the same turn."""
         node = self.nodes[step.node]
-        if impossible := self._takes_none(node):
+        if impossible := self._why_no_input(node):
             return impossible
         assert node.driven is not None
-        self._goes_on(step.at_us)
+        self._advance(step.at_us)
         if isinstance(step, Submit):
             self._submitted[number] = step.call
         try:
@@ -328,14 +335,14 @@ class Player:
         self._took(number, node, report)
         return ""
 
-    def _takes_none(self, node: _Node) -> str:
+    def _why_no_input(self, node: _Node) -> str:
         """Why the node takes no input, or ""."""
         if node.stopped:
             return f"{node.name} stopped at its failpoint, and can only crash"
         return "" if node.driven is not None else f"{node.name} is not running, and takes no input"
 
     def _took(self, number: int, node: _Node, report: StepReport) -> None:
-        """Keeps what a turn did where later steps find it."""
+        """Records the results of a turn for later steps."""
         if report.events:
             self.trace.node(node.name, node.incarnation, report.events)
         for to, sent, message in report.sends:
@@ -354,7 +361,7 @@ class Player:
     def _invoke(self, number: int, step: Invoke) -> str:
         if step.call in self._invoked:
             return f"{step.call} was invoked before"
-        self._goes_on(step.at_us)
+        self._advance(step.at_us)
         self._invoked.add(step.call)
         self._open.add(step.call)
         call = self._calls[step.call]
@@ -374,7 +381,7 @@ class Player:
                 return f"step {step.answer} has no answer"
             result = reply.result
             outcome = Outcome("ok" if result.ok else "fail", result.value, reply.index, reply.term, result.error)
-        self._goes_on(step.at_us)
+        self._advance(step.at_us)
         self._open.remove(step.call)
         if outcome.type == "fail" and step.answer is None:
             self._failed.add(step.call)
@@ -407,7 +414,7 @@ class Player:
 
     # ---- time -----------------------------------------------------------------------------------------------------
 
-    def _goes_on(self, at_us: int | None) -> None:
+    def _advance(self, at_us: int | None) -> None:
         self.now_us = self.now_us + STEP_US if at_us is None else at_us
 
     def _subject(self, node: _Node) -> dict[str, Any]:

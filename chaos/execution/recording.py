@@ -1,7 +1,7 @@
-"""The execution of a run in virtual time, written down while the run is made.
+"""Records the execution of a run in virtual time while it runs.
 
-A driver around the real one sees every input of every node in the one order in which they happen, and the run's
-recorder sees what clients and the harness had to say in between. Together they are the execution.
+A driver that wraps the real one sees every input of every node in order, and the run's recorder sees the lines of the
+clients and the harness in between. Together they form the execution.
 """
 
 from __future__ import annotations
@@ -44,14 +44,17 @@ from raft_chaos.raft.replica.replica import Reply
 from raft_chaos.raft.server.node import Parts
 from raft_chaos.raft.state.timing import Timing
 
-OF_NODES = (NodeLaunched, NodeKilled, NodeExited)
-"""What the steps themselves bring about."""
+LIFECYCLE_EVENTS = (NodeLaunched, NodeKilled, NodeExited)
+"""Events of the harness that follow from the steps themselves."""
 
 
 def record(
     schedule: Schedule, timing: Timing, parts: Parts, *, fail_fast: bool = False, until: str | None = None
 ) -> tuple[Simulated, Execution]:
-    """Makes the run of a schedule in `sim`, up to its first violation or that of `until`; returns its execution too."""
+    """Runs a schedule in `sim`; returns the result and the execution.
+
+    With `fail_fast` the run ends at its first violation, with `until` at the first violation of that invariant.
+    """
     recording = Recording()
     driver = _RecordingDriver(MemoryDriver(parts), recording)
     run = VirtualRun(schedule, timing=timing, driver=driver, recorder=recording, fail_fast=fail_fast, until=until)
@@ -61,14 +64,14 @@ def record(
 
 @dataclass
 class Calls:
-    """The clients' operations by the command that carries them: the nth one of a process has serial n (§8)."""
+    """The clients' operations by id and by command: the nth operation of a process has the serial n (§8)."""
 
     by_id: dict[str, Call] = field(default_factory=dict)
     by_command: dict[tuple[str, int], Call] = field(default_factory=dict)
     _serials: dict[str, Iterator[int]] = field(default_factory=dict)
 
     def invoked(self, op: Op) -> Call:
-        """A client's line that begins an operation, in the order of its history."""
+        """Adds the call of an invocation. Invocations must come in the order of the history."""
         session = f"{op.client}.{op.process}"
         call = Call(
             id=op.op,
@@ -86,7 +89,7 @@ class Calls:
         return call
 
     def of_command(self, command: bytes) -> Call:
-        """Whose command it is. One that no client of the run sent is a call that nobody invoked."""
+        """The call of a command. A command that no client of the run sent gets a new call of an outside process."""
         decoded = decode_command(command)
         known = self.by_command.get((decoded.client or "", decoded.serial))
         if known is not None:
@@ -109,7 +112,7 @@ class Calls:
 
 
 class Recording:
-    """Steps in their order. Stands in for a run's recorder, too: it takes the harness's lines and the clients'."""
+    """The steps in order. It is also a run's recorder: it takes the lines of the harness and the clients."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
@@ -125,12 +128,12 @@ class Recording:
         )
 
     def add(self, step: Step) -> int:
-        """Returns the step's number."""
+        """Appends a step and returns its number."""
         self.steps.append(step)
         return len(self.steps) - 1
 
     def sent(self, step: int, node: str, incarnation: int, numbers: Iterable[tuple[str, int | None]]) -> None:
-        """A step of the node sent messages: (to, number) of each in order, no number for one that was lost at once."""
+        """Records the messages that a step sent: (to, number) in order; the number is None for one that was lost."""
         to_each: dict[str, int] = {}
         for to, number in numbers:
             nth = to_each[to] = to_each.get(to, -1) + 1
@@ -138,21 +141,22 @@ class Recording:
                 self._sent[node, incarnation, number] = (step, nth)
 
     def answered(self, reply: Reply) -> None:
-        """A client got this answer to the step that is its token, or might have."""
+        """Records an answer that a client got, or may get, to the step that the reply's token names."""
         submitted = self.steps[reply.token]
         if reply.result is not None and isinstance(submitted, Submit):
             self._answers[submitted.call, reply.index, reply.term] = reply.token
 
     def has(self, sender: str, sender_inc: int, number: int) -> bool:
-        """Whether the step that sent the message is there already."""
+        """Whether the step that sent the message was recorded."""
         return (sender, sender_inc, number) in self._sent
 
     def can_end(self, op: Op) -> bool:
-        """Whether the answer with which the client's operation ended is there already, if it ended with one."""
+        """Whether the answer that ended the client's operation was recorded. True if it ended without an answer."""
         return op.index is None or op.term is None or (op.op, op.index, op.term) in self._answers
 
     def message(self, sender: str, sender_inc: int, number: int) -> tuple[int, int]:
-        """The step that sent the message, and which of those to its receiver it is. Raises KeyError."""
+        """The step that sent the message, and its position among that step's messages to the receiver. Raises
+        KeyError if no step sent it."""
         return self._sent[sender, sender_inc, number]
 
     # ---- as a run's recorder --------------------------------------------------------------------------------------
@@ -161,14 +165,14 @@ class Recording:
         if stream == HARNESS_STREAM:
             for line in lines.splitlines():
                 event = events.decode(line)
-                if not isinstance(event, OF_NODES):
+                if not isinstance(event, LIFECYCLE_EVENTS):
                     self.add(Note(event))  # type: ignore[arg-type]  # only the harness writes to its stream
         elif stream == HISTORY_STREAM:
             for line in lines.splitlines():
                 self.operation(history.decode(line))
 
     def operation(self, op: Op) -> None:
-        """A client's line."""
+        """Adds the step of a client's line."""
         if op.type == "invoke":
             self.calls.invoked(op)
             self.add(Invoke(op.op, op.t_us))
@@ -179,7 +183,7 @@ class Recording:
 
 
 class _RecordingDriver:
-    """A driver in this process whose nodes write down what is done to them."""
+    """A driver in this process that records the inputs of its nodes."""
 
     def __init__(self, driver: MemoryDriver, recording: Recording) -> None:
         self._driver = driver
@@ -191,7 +195,7 @@ class _RecordingDriver:
 
 
 class _RecordedNode:
-    """One incarnation. Times are written down as the node's own clock shows them."""
+    """One incarnation. Times are recorded as the node's own clock shows them."""
 
     def __init__(self, node: SteppedNode, recording: Recording, number: int) -> None:
         self._node = node

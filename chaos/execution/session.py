@@ -1,8 +1,8 @@
-"""An execution that grows step by step, while whoever chooses the steps looks at what came of the ones before.
+"""A session builds an execution step by step: the caller chooses each step after seeing the results of earlier ones.
 
-A cluster in this process, and what a chooser must know of it: which messages lie in the network, which operations are
-open and which of them are answered, who is up. Only steps that can be done are kept, so that at any time the execution
-can be played strictly, anywhere.
+It runs a cluster in this process and keeps the state that a caller needs: which messages are in flight, which
+operations are open, which of them are answered, and which nodes are up. It keeps only steps that can be done, so the
+execution can be played in strict mode at any time.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Link: TypeAlias = tuple[str, str]
 
 @dataclass
 class _Client:
-    """One client. After an operation of unknown outcome it goes on as another process (`chaos.run.client_records`)."""
+    """One client. After an operation of unknown outcome it continues as a new process (`chaos.run.client_records`)."""
 
     name: str
     process: int
@@ -49,21 +49,21 @@ class _Client:
     open: str | None = None
 
 
-class GrowingExecution:
-    """A cluster of `nodes` that are all up, with `clients` that have asked for nothing yet.
+class Session:
+    """A cluster whose `nodes` are all up, with `clients` that have invoked nothing yet.
 
-    `violation` is the first one that a step brought about, and stays.
+    `violation` is the first violation that a step caused; later ones do not replace it.
     """
 
     def __init__(self, nodes: Sequence[str], clients: Sequence[str], *, timing: Timing, parts: Parts) -> None:
         self.nodes = list(nodes)
         self.links: list[Link] = [(sender, to) for sender in nodes for to in nodes if sender != to]
-        self.lying: dict[Link, list[Deliver]] = {link: [] for link in self.links}
-        """What was sent and did not arrive yet, oldest first, as the step that would deliver it."""
+        self.in_flight: dict[Link, list[Deliver]] = {link: [] for link in self.links}
+        """The messages of each link that have not arrived yet, oldest first, as the steps that would deliver them."""
         self.arrived: dict[Link, list[Deliver]] = {link: [] for link in self.links}
-        """What arrived, or was lost, and may arrive again; the last one first."""
+        """The messages of each link that arrived or were lost, and may arrive again, latest first."""
         self.answers: dict[str, int] = {}
-        """For each operation that is open and answered, by its id: the step that submitted it."""
+        """For each open operation that is answered, by its id: the number of the step that submitted it."""
         self.violation: Violation | None = None
         self.player = Player(
             Execution(seed=0, nodes=self.nodes, timing=timing, calls=[], steps=[]),
@@ -87,10 +87,10 @@ class GrowingExecution:
     # ---- steps ----------------------------------------------------------------------------------------------------
 
     def do(self, step: Step) -> None:
-        """Does one step. Raises ExecutionError where it cannot be done."""
+        """Does one step. Raises ExecutionError if it cannot be done."""
         self._check_names(step)
         steps = self.player.execution.steps
-        steps.append(step)  # before it is done: what comes of it refers to it
+        steps.append(step)  # before it is done, since its results refer to it
         if impossible := self.player.do(len(steps) - 1, step):
             steps.pop()
             raise ExecutionError(f"{step.__struct_config__.tag}: {impossible}")
@@ -105,7 +105,10 @@ class GrowingExecution:
     def begin(
         self, client: str, f: OpFunction, key: str, value: str | None = None, expected: str | None = None
     ) -> Call:
-        """The client invokes an operation, which is still to be submitted to a node. Raises ExecutionError."""
+        """The client invokes an operation; a `Submit` step must then submit it to a node.
+
+        Raises ExecutionError for an unknown client, or if the client has an open operation.
+        """
         who = self._clients.get(client)
         if who is None:
             raise ExecutionError(f"invoke: client {client!r} is unknown; expected one of {', '.join(self._clients)}")
@@ -125,40 +128,40 @@ class GrowingExecution:
         )
         self._calls[call.id] = call
         self.player.execution.calls.append(call)
-        self.player.know(call)
+        self.player.add_call(call)
         self.do(Invoke(call.id))
         who.open = call.id
         return call
 
     def lose(self, links: Sequence[Link]) -> None:
-        """What lies on these links does not arrive. That is no step: a lost message is one that nobody delivers."""
+        """Loses the messages in flight on these links. This is not a step: no later step delivers them."""
         for link in links:
-            self.arrived[link][:0] = reversed(self.lying[link])
-            self.lying[link] = []
+            self.arrived[link][:0] = reversed(self.in_flight[link])
+            self.in_flight[link] = []
 
-    # ---- how things are -------------------------------------------------------------------------------------------
+    # ---- the cluster's state --------------------------------------------------------------------------------------
 
     def running(self, node: str) -> SteppedNode | None:
-        """The node's incarnation that is up, if one is."""
+        """The running incarnation of the node, or None."""
         driven = self.player.nodes[node].driven
         assert driven is None or isinstance(driven, SteppedNode)
         return driven
 
     def is_down(self, node: str) -> bool:
-        """Whether it can be started; a node that ended by itself cannot."""
+        """Whether the node can be started. A node that ended by itself cannot."""
         return self.player.nodes[node].state == "down"
 
     def is_writing(self, node: str) -> bool:
-        """Whether a write is under way."""
+        """Whether the node has a write under way."""
         return self.player.nodes[node].write_lsn > 0
 
     def unsynced_bytes(self, node: str) -> int:
-        """How many bytes a crash would lose."""
+        """The number of bytes that a crash of the node would lose."""
         running = self.running(node)
         return 0 if running is None else running.disk.unsynced_bytes(FILE)
 
     def open_call(self, client: str) -> Call | None:
-        """The operation that the client waits for."""
+        """The operation that the client waits for, or None."""
         waits_for = self._clients[client].open
         return None if waits_for is None else self._calls[waits_for]
 
@@ -169,14 +172,14 @@ class GrowingExecution:
         if isinstance(step, Submit | Invoke | Return) and step.call not in self._calls:
             raise ExecutionError(f"{tag}: call {step.call!r} is unknown; `begin` makes one")
 
-    # ---- what a step came to --------------------------------------------------------------------------------------
+    # ---- the results of a step ------------------------------------------------------------------------------------
 
     def _acted(self, number: int, report: StepReport) -> None:
         steps = self.player.execution.steps
         to_each: dict[str, int] = {}
         for to, _, _ in report.sends:
             nth = to_each[to] = to_each.get(to, -1) + 1
-            self.lying[_node(steps[number]), to].append(Deliver(number, to, nth))
+            self.in_flight[_node(steps[number]), to].append(Deliver(number, to, nth))
         for reply in report.replies:
             submitted = steps[reply.token]
             assert isinstance(submitted, Submit)
@@ -185,10 +188,10 @@ class GrowingExecution:
                 self.answers[submitted.call] = reply.token
 
     def _arrives(self, step: Deliver) -> None:
-        """Whatever else the step says, it is the message that it names which has arrived."""
+        """Moves the message that the step names from `in_flight` to `arrived`."""
         message = Deliver(step.sent_by, step.node, step.nth)
         link = _node(self.player.execution.steps[step.sent_by]), step.node
-        for where in (self.lying[link], self.arrived[link]):
+        for where in (self.in_flight[link], self.arrived[link]):
             if message in where:
                 where.remove(message)
         self.arrived[link].insert(0, message)
@@ -203,6 +206,6 @@ class GrowingExecution:
 
 
 def _node(step: Step) -> str:
-    """Whose step it is; only nodes send."""
+    """The node of a step. Only steps of nodes send messages."""
     assert isinstance(step, Start | Deliver | Timeout | Persist | Submit)
     return step.node

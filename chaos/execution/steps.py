@@ -1,10 +1,10 @@
-"""The data of an execution: the cluster, its clients' operations, and the steps in their one order.
+"""The data of an execution: the cluster, its clients' operations, and the steps in order.
 
-A step refers to an earlier one by its number, which is its place in the list, from 0. A message is named by the step
-that sent it: "what step 12 sent to n3". So it keeps its name when other steps are taken out, whatever it then says.
+A step refers to an earlier one by its number, its position in the list, from 0. A message is named by the step that
+sent it: "what step 12 sent to n3". So it keeps its name when other steps are removed, even if its contents change.
 
-Times are µs of the node's own clock. A step without one happens a moment after the step before it, and a timeout
-without one happens when it is due: such an execution depends on no time at all.
+Times are in µs of the node's own clock. A step without a time happens `STEP_US` after the step before it, and a timeout
+without a time happens when it is due. An execution without times depends on no clock.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.state.timing import Timing
 
 MOST_US = 1 << 53
-"""Times and numbers go no further: beyond it not every JSON reader is exact, nor can every line be written."""
+"""The largest time or number. Larger ones are not exact in every JSON reader."""
 
 OUTSIDE = -1
-"""The process of a call by somebody whose operations are in no history."""
+"""The process of a call whose client is not in the history."""
 
 
 class Call(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A client operation. `process` is its client's at the time; its command carries `session` and `serial` (§8).
+    """A client operation. `process` is its client's process then. Its command carries `session` and `serial` (§8).
 
-    `session` None: the client did not name itself.
+    `session` is None if the client did not name itself.
     """
 
     id: str
@@ -56,7 +56,7 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
 
 
 class _Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="do"):
-    """What all steps have; `at_us` None: see the module's header."""
+    """The base of all steps. `at_us` None: see the module's header."""
 
 
 class Start(_Step, frozen=True, tag="start"):
@@ -67,7 +67,7 @@ class Start(_Step, frozen=True, tag="start"):
 
 
 class Crash(_Step, frozen=True, tag="crash"):
-    """The power of a node fails. The first `keep_bytes` of its unsynced bytes reach the disk."""
+    """The node loses power. The first `keep_bytes` of its unsynced bytes reach the disk."""
 
     node: str
     keep_bytes: int = 0
@@ -75,9 +75,9 @@ class Crash(_Step, frozen=True, tag="crash"):
 
 
 class Deliver(_Step, frozen=True, tag="deliver"):
-    """The `nth` message (from 0) that step `sent_by` sent to the node arrives; it may do so again in another step.
+    """The `nth` message (from 0) that step `sent_by` sent to the node arrives. It may arrive again in another step.
 
-    `more`: the node does not act on it yet, but only after its next input. `stop`: its step ends at that failpoint.
+    `more`: the node acts only after its next input. `stop`: the step ends at that failpoint.
     """
 
     sent_by: int
@@ -129,7 +129,8 @@ class Invoke(_Step, frozen=True, tag="invoke"):
 class Return(_Step, frozen=True, tag="return"):
     """The client sees the operation's end: the answer to the command that step `answer` submitted.
 
-    Without `answer` nobody answered: "info" (it may have happened) or "fail" (it certainly did not), and why.
+    Without `answer` there was no answer: `type` is "info" (it may have happened) or "fail" (it certainly did not), and
+    `error` says why.
     """
 
     call: str
@@ -140,9 +141,9 @@ class Return(_Step, frozen=True, tag="return"):
 
 
 class Note(_Step, frozen=True, tag="note"):
-    """What the harness reported at this place; `recovery` is judged by its phases.
+    """An event that the harness reported at this point, for example a phase, which `recovery` needs.
 
-    What becomes of nodes is not noted, since it follows from the steps.
+    Starts, kills and exits of nodes are not noted, since they follow from the steps.
     """
 
     event: HarnessEvent
@@ -154,7 +155,7 @@ Step: TypeAlias = NodeStep | Invoke | Return | Note
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A cluster that is empty at first, and what happens to it. `seed` feeds the nodes' election timers."""
+    """A cluster with empty logs, and the steps that happen to it. `seed` feeds the nodes' election timers."""
 
     seed: int
     nodes: list[str]
@@ -164,15 +165,16 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 def without_times(step: Step) -> Step:
-    """The step at whatever time it comes to its turn; notes, which are of a time, stay as they are."""
+    """The step without its time. A note keeps its time."""
     return step if isinstance(step, Note) else replace(step, at_us=None)
 
 
 def keep(execution: Execution, kept: Sequence[int], *, redirect: bool = False) -> Execution:
-    """The execution of the steps with these numbers, in order, which then have new ones.
+    """The execution with only the steps of these numbers, in ascending order, renumbered.
 
-    A step that refers to one that is not kept goes too: what was never sent cannot arrive. With `redirect` a delivery
-    refers to the step before that one of the same node instead. Calls that no step names are left out.
+    A step that refers to a removed step is removed too: a message that was never sent cannot arrive. With `redirect`, a
+    delivery refers to the last kept step of the same node before the removed one instead. Calls that no step names are
+    removed.
     """
     number: dict[int, int] = {}
     stand_in = _stand_ins(execution, kept) if redirect else {}
@@ -187,7 +189,7 @@ def keep(execution: Execution, kept: Sequence[int], *, redirect: bool = False) -
 
 
 def _stand_ins(execution: Execution, kept: Sequence[int]) -> dict[int, int]:
-    """For each step that goes, the last one before it of the same node that stays."""
+    """For each removed step, the last kept step of the same node before it."""
     staying, last, stand_in = set(kept), dict[str, int](), dict[int, int]()
     for number, step in enumerate(execution.steps):
         if isinstance(step, NodeStep):
@@ -199,7 +201,7 @@ def _stand_ins(execution: Execution, kept: Sequence[int]) -> dict[int, int]:
 
 
 def _renumbered(step: Step, number: Mapping[int, int], stand_in: Mapping[int, int]) -> Step | None:
-    """The step with its reference as it is now; None if what it refers to is gone."""
+    """The step with its reference renumbered; None if it refers to a removed step."""
     match step:
         case Deliver():
             sent_by = number.get(stand_in.get(step.sent_by, step.sent_by))
@@ -211,11 +213,11 @@ def _renumbered(step: Step, number: Mapping[int, int], stand_in: Mapping[int, in
 
 
 class ExecutionError(Exception):
-    """An execution is not one: says which step, what is wrong, and what was expected."""
+    """An invalid execution. The message names the step, what is wrong, and what was expected."""
 
 
 def check(execution: Execution) -> None:
-    """Raises ExecutionError for what no player could make sense of: unknown names, references to what comes later."""
+    """Raises ExecutionError for an execution that cannot be played: unknown names, references to later steps."""
     _check_nodes(execution.nodes)
     _check_calls(execution.calls)
     nodes, calls = set(execution.nodes), {call.id for call in execution.calls}
@@ -234,9 +236,9 @@ def check(execution: Execution) -> None:
         elif isinstance(step, Return) and step.type not in ("info", "fail"):
             wrong = f'type: expected "info" or "fail", got {step.type!r}'
         elif isinstance(step, Note) and isinstance(step.event, NodeExited | NodeKilled | NodeLaunched):
-            wrong = "event: that a node starts, is killed or ends cannot be noted, only done"
+            wrong = "event: a note cannot start, kill or end a node; use a start or crash step"
         elif isinstance(step, Note) and step.event.node != HARNESS:
-            wrong = f"event: only {HARNESS!r} notes, got one of {step.event.node!r}"
+            wrong = f"event: expected an event of {HARNESS!r}, got one of {step.event.node!r}"
         elif not 0 <= (at_us := _at_us(step)) <= MOST_US:
             wrong = f"at_us: expected 0 to {MOST_US}, got {at_us}"
         if wrong:
@@ -248,31 +250,31 @@ def _check_nodes(nodes: Sequence[str]) -> None:
         raise ExecutionError(f"nodes: expected at least one name, each only once, got {nodes}")
     for name in nodes:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-            # It is also that of its folder.
-            raise ExecutionError(f"nodes: {name!r} is no name; expected letters, digits, - and _")
+            # The name is also the name of the node's folder.
+            raise ExecutionError(f"nodes: {name!r} is not a valid name; expected letters, digits, - and _")
 
 
 def _check_calls(calls: Sequence[Call]) -> None:
-    """Of two commands with one number a node would answer the second with the result of the first."""
+    """Serials must be unique in a session: a node would answer the second command with the result of the first."""
     ids, commands = set[str](), set[tuple[str, int]]()
     for call in calls:
         if call.id in ids:
-            raise ExecutionError(f"calls: {call.id!r} is there twice; expected each id only once")
+            raise ExecutionError(f"calls: {call.id!r} occurs twice; expected each id only once")
         ids.add(call.id)
         if not 0 <= call.serial <= MOST_US or not OUTSIDE <= call.process <= MOST_US:
             raise ExecutionError(f"call {call.id!r}: serial and process: expected {OUTSIDE} or 0 to {MOST_US}")
         if isinstance(call.value, str) != (call.f in ("put", "append", "cas")) or isinstance(call.value, list):
-            raise ExecutionError(f"call {call.id!r}: value: got {call.value!r}, which is none for {call.f}")
+            raise ExecutionError(f"call {call.id!r}: value: got {call.value!r}, which {call.f} cannot have")
         if isinstance(call.expected, list) or (call.expected is not None and call.f != "cas"):
-            raise ExecutionError(f"call {call.id!r}: expected: got {call.expected!r}, which is none for {call.f}")
+            raise ExecutionError(f"call {call.id!r}: expected: got {call.expected!r}, which {call.f} cannot have")
         if call.session is not None:
             if (call.session, call.serial) in commands:
-                raise ExecutionError(f"call {call.id!r}: another has the serial {call.serial} of {call.session} too")
+                raise ExecutionError(f"call {call.id!r}: another call has serial {call.serial} of {call.session} too")
             commands.add((call.session, call.serial))
 
 
 def _submits(execution: Execution, number: int, step: Return) -> bool:
-    """Whether the answer of a step is one to a command of its own call."""
+    """Whether `step.answer` is an earlier step that submits the command of the same call."""
     if step.answer is None or not 0 <= step.answer < number:
         return False
     submitted = execution.steps[step.answer]

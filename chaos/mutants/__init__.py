@@ -1,10 +1,10 @@
-"""Our Raft with exactly one mistake: each mutant puts a subclass that overrides one small method in one part's place.
+"""Mutants: our Raft with exactly one mistake. A mutant replaces one part by a subclass that overrides one small method.
 
-A mutant is how the judges are judged: it must be convicted, by the invariant that its mistake breaks. A sabotage is a
-mistake that breaks no invariant but the comparison of traces (`sabotage`).
+Mutants test the checkers: each must be convicted by an invariant that its mistake violates. A sabotage is a mistake
+that violates no invariant, but makes traces differ (`sabotage`).
 
-Read `mutant` (what one is), then the mistakes in `elections`, `replication`, `commitment` and `reads`; `catalogue` has
-them all.
+Read `mutant` (the data), then the mistakes in `elections`, `replication`, `commitment` and `reads`; `catalogue` lists
+all of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["MUTANTS", "SABOTAGES", "Mutant", "Sabotage", "parts_of"]
 
 
 def parts_of(mutant: str | None) -> Parts:
-    """The parts of a node with that mistake, a mutant or a sabotage; the right ones for None.
+    """The parts of a node with that mutant or sabotage; the unmodified parts for None.
 
     Raises KeyError for an unknown id.
     """

@@ -1,4 +1,4 @@
-"""All mutants by id, with where each mistake was made for real and what it breaks."""
+"""All mutants by id. Each names the real system that had this bug, and the invariants that it violates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mistakes about what is committed, and how often it is applied (§5.3, §5.4, §8)."""
+"""Mistakes in commitment, and in applying each command once (§5.3, §5.4, §8)."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ COMMITMENT = (
     ),
     Mutant(
         "follower_commit_regress",
-        "a follower's commit index goes back to that of a new leader which knows of fewer commits",
+        "a follower's commit index goes back to that of a new leader with a lower one",
         "PySyncObj #166",
         ("monotonicity",),
         Parts(core=FollowerCommitRegress),
     ),
     Mutant(
         "no_client_dedup",
-        "a command that a client sent again is applied a second time",
+        "a command that a client retries is applied a second time",
         "akka-raft #64",
         ("acknowledged_writes", "linearizability"),
         Parts(machine=NoClientDedup),

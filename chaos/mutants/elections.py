@@ -1,4 +1,4 @@
-"""Mistakes about terms, votes and who may be elected (§5.1, §5.2, §5.4.1)."""
+"""Mistakes in terms, votes and the conditions of an election (§5.1, §5.2, §5.4.1)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TermThenVote(Core):
     def _enter_term(self, term: int, voted_for: str | None) -> None:
         self.voted_for = voted_for
         self._persist_hard_state()
-        # Deletes nothing. But a truncation begins a write of its own, so there is a moment between the two.
+        # Deletes nothing. But a truncation starts a separate write, so a crash can happen between the two.
         self._pending.record(Truncate(self.log.last_index + 1))
         self.current_term = term
         self._persist_hard_state()
@@ -72,14 +72,14 @@ ELECTIONS = (
     ),
     Mutant(
         "term_not_persisted",
-        "current_term is not written to disk: restarted nodes begin again at term 0 and commit in old terms",
+        "current_term is not written to disk: restarted nodes start again from term 0 and commit in old terms",
         "PySyncObj #202",
         ("state_machine_safety", "leader_completeness", "monotonicity", "one_vote_per_term"),
         Parts(core=TermNotPersisted),
     ),
     Mutant(
         "term_then_vote",
-        "the vote and the new term go to disk in two steps: a crash between them forgets the vote of the old term",
+        "the vote and the new term are written to disk in two steps: a crash between them loses the old term's vote",
         "sofa-jraft #1241",
         ("one_vote_per_term", "election_safety"),
         Parts(core=TermThenVote),
@@ -93,7 +93,7 @@ ELECTIONS = (
     ),
     Mutant(
         "vote_cleared_same_term",
-        "voted_for is cleared by stepping down in the same term, so a second candidate of it gets a vote too",
+        "stepping down in the same term clears voted_for, so a second candidate of that term gets a vote too",
         "Zeebe #5356, CCF #8094",
         ("one_vote_per_term", "election_safety"),
         Parts(core=VoteClearedSameTerm),
@@ -114,7 +114,7 @@ ELECTIONS = (
     ),
     Mutant(
         "timer_not_reset",
-        "the election timer goes on after a vote was granted: voters stand against whom they just elected",
+        "granting a vote does not reset the election timer: voters stand against the leader they just elected",
         "braft #465",
         ("recovery",),
         Parts(core=TimerNotReset),

@@ -1,4 +1,4 @@
-"""What a mutant is, as data."""
+"""A mutant as data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from raft_chaos.raft.server.node import Parts
 
 @dataclass(frozen=True)
 class Mutant:
-    """`invariants` are the ones whose violation convicts it; the first is what it is known for."""
+    """`mistake` describes it, and `source` names the system and the issue where it was found.
+
+    A violation of any of `invariants` convicts it; the first is the typical one.
+    """
 
     id: str
     mistake: str

@@ -1,4 +1,4 @@
-"""Mistakes about reads: what a client is told is not what the cluster agreed on (§8)."""
+"""Mistakes in reads: a client's answer is not what the cluster agreed on (§8)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class DeposedLeaderReads(Replica):
     def submit(self, token: Any, command: bytes, now_us: int) -> bool:
         if self.core.role != "leader" or decode_command(command).op != "get":
             return super().submit(token, command, now_us)
-        # Whoever was cut off still believes to lead, and what it has applied is what there was then.
+        # A leader that was cut off still believes that it leads, and its applied state is stale.
         self.core.now_us = now_us
         result = self.machine._execute(decode_command(command))
         self._replies.append(Reply(token, self.core.last_applied, self.core.current_term, result))

@@ -1,4 +1,4 @@
-"""Mistakes about the log: what a follower keeps and acknowledges, and what a leader knows of it (§5.3)."""
+"""Mistakes in log replication: what a follower keeps and acknowledges, and what a leader assumes about it (§5.3)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RollbackCommitted(Core):
     def _become_follower(self, term: int, leader: str | None) -> None:
         stepping_down = self.role != "follower"
         super()._become_follower(term, leader)
-        # What is committed reaches further than what this node knows to be.
+        # More entries may be committed than this node knows.
         if stepping_down and self.commit_index < self.log.last_index:
             self._truncate(self.commit_index + 1)
 
@@ -64,8 +64,8 @@ class StaleProgressKept(Core):
         earlier = self.progress
         super()._reset_progress()
         for peer, known in earlier.items():
-            # Bounded by the entry that this leader is about to append: its log may have been cut meanwhile, and an
-            # index beyond its end would be a crash, not this mistake.
+            # Bounded by the entry that this leader is about to append: its log may have been truncated meanwhile, and
+            # an index beyond its end would cause a crash instead of this mistake.
             self.progress[peer].match_index = min(known.match_index, self.log.last_index + 1)
 
 
@@ -79,42 +79,42 @@ REPLICATION = (
     ),
     Mutant(
         "truncate_on_stale_append",
-        "the log is cut to the length of a delayed, shorter AppendEntries",
+        "a delayed, shorter AppendEntries truncates the log to its own length",
         "akka-raft #66, RaftOS #26",
         ("leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
         Parts(core=TruncateOnStaleAppend),
     ),
     Mutant(
         "conflict_cut_too_far",
-        "a conflict cuts the log back to the commit index, whatever matched before the conflict",
+        "a conflict truncates the log to the commit index, although entries before the conflict match",
         "nebula #2483",
         ("leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
         Parts(core=ConflictCutTooFar),
     ),
     Mutant(
         "rollback_committed",
-        "stepping down drops all entries that the node does not know to be committed",
+        "stepping down deletes all entries that the node does not know to be committed",
         "CCF #5674",
         ("leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
         Parts(core=RollbackCommitted),
     ),
     Mutant(
         "hint_as_match",
-        "the hint in a rejection, where the logs may agree, is counted as where they do",
+        "the conflict hint in a rejection, where the logs may match, is taken as the match index",
         "CCF #5325",
         ("leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
         Parts(core=HintAsMatch),
     ),
     Mutant(
         "match_starts_valid",
-        "match_index starts at a valid index, that of the new leader's first entry, which so commits itself",
+        "match_index starts at the index of the new leader's first entry, so that entry commits at once",
         "RATIS-1767",
         ("leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
         Parts(core=MatchStartsValid),
     ),
     Mutant(
         "stale_progress_kept",
-        "match_index is kept from an earlier leadership, although followers lost these entries since",
+        "match_index is kept from an earlier leadership, although followers have lost these entries since",
         "akka-raft #58, copycat #29",
         ("leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
         Parts(core=StaleProgressKept),

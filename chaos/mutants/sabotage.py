@@ -1,8 +1,8 @@
-"""Mistakes that no checker can see: the node stays a correct Raft, but its run does not repeat, or not in every world.
+"""Mistakes that no checker can see: the node is still a correct Raft, but its traces differ between runs or worlds.
 
-A sabotage is how comparing traces is judged. Those of the first group make a run differ from itself: a process, or a
-moment, shows in the trace. Those of the second act only where files and links are real, so that they are found exactly
-if `lockstep` runs the real thing: the real codec, the real recovery, the real disk, every frame over a real link.
+Sabotages test the comparison of traces. Those of the first group make two runs of the same world differ: the trace
+depends on the process or on the real time. Those of the second group act only on real files and links. So they are
+detected exactly if `lockstep` runs the real codec, recovery and disk, and sends every frame over a real link.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from raft_chaos.raft.storage.wal import FILE, Identity, WriteAheadLog, decode_re
 
 @dataclass(frozen=True)
 class Sabotage:
-    """`shows` says where traces differ: between two runs of the same world, or between `sim` and `lockstep` alone."""
+    """`shows` says which traces differ: those of two runs of the same world, or only those of `sim` and `lockstep`."""
 
     id: str
     mistake: str
@@ -55,7 +55,7 @@ class GlobalRandom(Core):
         self._election_deadline_us = self.now_us + timeout_us
 
 
-# ---- a simulator that does not tell the truth -----------------------------------------------------------------------
+# ---- a simulator that differs from real processes -------------------------------------------------------------------
 
 
 def _is_real(disk: Disk) -> bool:
@@ -88,7 +88,7 @@ class RecoveryLosesRecord(WriteAheadLog):
 
 class SyncSkipped(FaultDisk):
     def sync(self, name: str) -> None:
-        # The first sync makes the file; without it the node would not even start again.
+        # The first sync creates the file. Without it the node could not restart at all.
         if not (name == FILE and _is_real(self) and name in self.disk.list()):
             super().sync(name)
 
@@ -96,7 +96,7 @@ class SyncSkipped(FaultDisk):
 _ALL = (
     Sabotage(
         "set_order",
-        "a leader goes through its followers in the order of a set of strings, which differs between processes",
+        "a leader iterates over its followers in the order of a set of strings, which differs between processes",
         "same world",
         Parts(core=SetOrder),
     ),
@@ -132,7 +132,7 @@ _ALL = (
     ),
     Sabotage(
         "sync_skipped",
-        "a sync of the real log does nothing: what it should have made durable stays in the process",
+        "a sync of the real log does nothing: the unsynced bytes stay in the process",
         "lockstep",
         Parts(disk=SyncSkipped),
     ),

@@ -1,9 +1,10 @@
-"""Lives the nodes of a saved run again, from their journals: the same inputs, the same code, in this process.
+"""Replays the nodes of a saved run from their journals: the same code gets the same inputs, in this process.
 
-A node of `live` or `lockstep` comes to the same again, bit for bit, although its run does not repeat; with other code
-it comes to the first step at which that code would have behaved differently.
+A live run as a whole does not repeat, but each node of `live` or `lockstep` repeats bit for bit. With other code the
+replay stops at the first turn in which that code behaves differently.
 
-Read in this order: `result` (what a replay comes to), `incarnation` (one incarnation, turn by turn, compared with what
-was recorded), `node` (one node, all nodes), `format` (a turn and a node's state for a person), `violation` (up to the
-turn that reported what broke an invariant), `simulated` (a run of `sim`, which is made again instead).
+Read in this order: `result` (the result of a replay), `incarnation` (one incarnation, turn by turn, compared with the
+recording), `node` (one node, all nodes), `format` (a turn and a node's state as text), `violation` (a replay up to the
+turn that reported a violation), `simulated` (a run of `sim`, which is run again instead), `as_sim` (a whole run as one
+execution).
 """

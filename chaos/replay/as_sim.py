@@ -1,6 +1,6 @@
-"""A saved run as an execution, and what it comes to in `sim`: the same verdicts, and from there everything repeats.
+"""Re-executes a saved run in `sim` as one execution. It gives the same verdicts, and always repeats.
 
-The execution of a live run comes from its journals (`chaos.execution.merge`). A run in virtual time is made again from
+The execution of a live run comes from its journals (`chaos.execution.merge`). A run in virtual time is run again from
 its schedule, and its execution is recorded.
 """
 
@@ -24,7 +24,7 @@ from raft_chaos.invariants.verdict import Verdict
 
 @dataclass(frozen=True)
 class AsSim:
-    """`turns`: so many of the recorded turns came to the same. `remarks`: what the record cannot show."""
+    """The result. `turns` is the number of recorded turns that were equal; `remarks` name what the journals lack."""
 
     execution: Execution
     verdicts: list[Verdict]
@@ -34,20 +34,21 @@ class AsSim:
 
 
 def as_sim(run: RunDir, sink: LineSink | None = None) -> AsSim:
-    """Re-executes the whole cluster in this process; the lines of a live run's re-execution go to `sink`.
+    """Re-executes the whole cluster in this process. For a live run, the lines of the new run go to `sink`.
 
-    Raises MergeError where its journals do not fit together, ReplayError, RunDirError or ScheduleError.
+    Raises MergeError if the journals do not fit together, ReplayError if the run differs from the recording, and
+    RunDirError or ScheduleError if a file cannot be used.
     """
     info = run.load_info()
     settings = settings_of(run, info)
     parts = parts_of(info.mutant)
     if info.world == "live":
-        # First each node by itself: that compares the events too, and says best what does not fit.
+        # First each node by itself: this also compares the events, and shows a difference best.
         if differences := replay_run(run, parts).differences:
             first = differences[0]
             raise ReplayError(
-                f"{run.path}: {first.node}, incarnation {first.incarnation}, comes to something else now than its "
-                "journal says; raft-chaos replay shows what"
+                f"{run.path}: {first.node}, incarnation {first.incarnation}, diverges from the recording; "
+                "raft-chaos replay shows where"
             )
         merged = Merge(run, settings.timing, parts, sink).go()
         played = merged.played
@@ -55,7 +56,7 @@ def as_sim(run: RunDir, sink: LineSink | None = None) -> AsSim:
     simulated, execution = record(load(run.schedule), settings.timing, parts, fail_fast=failed_fast(run))
     if info.trace_sha256 != simulated.trace_sha256:
         raise ReplayError(
-            f"{run.path}: its trace was {info.trace_sha256}, and is {simulated.trace_sha256} now; "
-            "raft-chaos replay shows where they part"
+            f"{run.path}: its trace was {info.trace_sha256}, but is {simulated.trace_sha256} now; "
+            "raft-chaos replay shows the first difference"
         )
     return AsSim(execution, simulated.analysis.invariants, 0, simulated.trace_sha256, [])

@@ -1,4 +1,4 @@
-"""A turn and the state of a node, for a person: a line each for what came in, what came of it, and what is so now."""
+"""Formats a turn and the state of a node as text: one line per input, per output, and per part of the state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAST_ENTRIES = 5
 
 
 def took(inputs: Iterable[Input]) -> list[str]:
-    """What a node is told, in its order."""
+    """The inputs of a turn, in order."""
     return [_input(given) for given in inputs]
 
 
@@ -38,12 +38,12 @@ def _command(encoded: bytes) -> str:
         command = decode_command(encoded)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return repr(encoded)
-    words_of_it = (command.op, command.key, command.expected, command.value)
-    return " ".join(word for word in words_of_it if word is not None)
+    words = (command.op, command.key, command.expected, command.value)
+    return " ".join(word for word in words if word is not None)
 
 
 def did(output: Output) -> list[str]:
-    """What comes of a turn, in the order in which a host carries it out."""
+    """The output of a turn, in the order in which a host carries it out."""
     lines = format.events(output.events)
     for message, group in groupby(output.messages, key=lambda sent: sent[1]):
         lines.append(f"to {' '.join(to for to, _ in group)}: {format.message(message)}")
@@ -56,7 +56,7 @@ def did(output: Output) -> list[str]:
 
 
 def state(core: Core) -> list[str]:
-    """What the node is and has."""
+    """The node's role, term, vote, log and commit index, and for a leader its followers."""
     log = core.log
     vote = core.voted_for if core.voted_for is not None else "nobody"
     lines = [

@@ -1,9 +1,9 @@
-"""One incarnation lived again, turn by turn, each compared with what its journal and its events say of it.
+"""Replays one incarnation turn by turn, and compares each turn with its journal and its events.
 
-It starts from what its log held when it recovered, over a disk in memory. All else is the node's own code: recovery,
-replica, numbering of messages, failpoints (`SteppedNode`). A turn is equal if the digest of its output is, and if its
-events are the same bytes as in the file. The journal is written first, so a kill may have kept the events of the last
-turn from the file, or a part of them; nothing else is forgiven.
+It starts from the log that the incarnation recovered, on a disk in memory. Everything else is the node's own code:
+recovery, replica, numbering of messages, failpoints (`SteppedNode`). A turn is equal if the digest of its output is
+equal, and if its events are the same bytes as in the file. The journal is written before the events, so after a kill
+the events of the last turn may be missing or cut short in the file; any other difference counts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _decode_records = msgspec.msgpack.Decoder(list[Record]).decode
 
 @dataclass(frozen=True)
 class Recorded:
-    """What is left of an incarnation. `log` is the node's log file as it was at the end of the run."""
+    """The files of an incarnation. `log_bytes` is the content of `log`, the node's log file at the end of the run."""
 
     node: str
     incarnation: int
@@ -46,8 +46,8 @@ class Recorded:
 
 
 @dataclass
-class LivedTurn:
-    """One turn: what was recorded of it, and what it came to now: an output, or the error that the node died of."""
+class ReplayedTurn:
+    """One turn: its recording, and its result now: an output, or the error that the node died of."""
 
     number: int
     recorded: Turn
@@ -58,29 +58,29 @@ class LivedTurn:
     lines: list[bytes] = field(default_factory=list)
 
 
-class _Witness:
-    """Keeps what the node says of its last turn."""
+class _LastOutput:
+    """A step observer that keeps the output of the node's last turn."""
 
     def __init__(self) -> None:
         self.output: Output | None = None
         self.digest = b""
 
     def start(self, start: Start) -> None:
-        """Nothing new: the replay starts it, gives it its inputs and changes its clock."""
+        """Not needed: the replay itself starts the node, gives it its inputs and changes its clock."""
 
     def took(self, given: Input, /) -> None:
-        """Nothing new."""
+        """Not needed."""
 
     def acted(self, output: Output, at_us: int, unsent: Sequence[int], stopped_at: str | None) -> None:
         self.output = copy(output)  # its times are converted later, in place
         self.digest = digest_of(output)
 
     def clock_changed(self, now_us: int, rate_ppm: int, jump_us: int) -> None:
-        """Nothing new."""
+        """Not needed."""
 
 
 class Incarnation:
-    """`turns` lives it. Raises ReplayError where a file cannot be used."""
+    """Replays one incarnation; `turns` does it. Raises ReplayError if a file cannot be used."""
 
     def __init__(self, recorded: Recorded, parts: Parts) -> None:
         self.recorded = recorded
@@ -88,16 +88,16 @@ class Incarnation:
         self.difference: Difference | None = None
         self.start: Start | None = None
         self._parts = parts
-        self._witness = _Witness()
+        self._observer = _LastOutput()
         self._file = recorded.events.read_bytes() if recorded.events.exists() else b""
         self._compared = 0
-        self._short: LivedTurn | None = None  # the turn whose events the file has not, or not all of them
+        self._short: ReplayedTurn | None = None  # the turn whose events are missing in the file, or cut short
 
-    def turns(self) -> Iterator[LivedTurn]:
-        """Each turn that comes to the same; ends at the first that does not, which is in `difference` then."""
+    def turns(self) -> Iterator[ReplayedTurn]:
+        """Yields each turn that is equal to the recording. Ends at the first different one and sets `difference`."""
         turn = None
         for number, recorded in enumerate(self._records(), 1):
-            turn = self._live(number, recorded)
+            turn = self._replay(number, recorded)
             self.difference = self._compare(turn)
             if self.difference is not None:
                 return
@@ -106,23 +106,23 @@ class Incarnation:
                 break  # nothing can follow
         if self._compared < len(self._file):
             raise ReplayError(
-                f"{self.recorded.journal}: ends before {self.recorded.events.name} does; a journal is written first, "
-                "so this one was cut short, or is another node's"
+                f"{self.recorded.journal}: ends before {self.recorded.events.name}, although a journal is written "
+                "first; it was cut short, or belongs to another node"
             )
 
     @property
     def events(self) -> int:
-        """How many of its events were found equal."""
+        """The number of events that were equal."""
         return self._file.count(b"\n", 0, self._compared)
 
     def written(self) -> bytes:
-        """Its log as it wrote it, synced or not."""
+        """The log that the replayed node wrote, synced or not."""
         return self.node.disk.read(FILE) if self.node is not None else b""
 
-    # ---- living ---------------------------------------------------------------------------------------------------
+    # ---- replaying ------------------------------------------------------------------------------------------------
 
     def _records(self) -> Iterator[Turn]:
-        """Its turns; changes of its clock are made in between."""
+        """The recorded turns. Changes the node's clock in between, as recorded."""
         try:
             for record in read_journal(self.recorded.journal):
                 match record:
@@ -138,14 +138,16 @@ class Incarnation:
             raise ReplayError(str(error)) from None
 
     def _check_start(self, start: Start) -> None:
-        """Raises ReplayError if this is another's journal, or if the log does not hold what was recovered from it."""
+        """Raises ReplayError if this is another node's journal, or if the log lacks records that were recovered."""
         recorded = self.recorded
         if (start.node, start.incarnation) != (recorded.node, recorded.incarnation):
-            raise ReplayError(f"{recorded.journal}: the journal of {start.node}, incarnation {start.incarnation}")
+            raise ReplayError(
+                f"{recorded.journal}: this is the journal of {start.node}, incarnation {start.incarnation}"
+            )
         log = recorded.log_bytes[: start.log_size]
         intact = len(MAGIC)
         if log[:intact] != MAGIC:
-            raise ReplayError(f"{recorded.log}, offset 0: no write-ahead log (expected {MAGIC!r})")
+            raise ReplayError(f"{recorded.log}, offset 0: not a write-ahead log; expected {MAGIC!r}")
         try:
             for _, end in unframe(log, intact, _decode_records):
                 intact = end
@@ -153,21 +155,21 @@ class Incarnation:
             raise ReplayError(f"{recorded.log}, offset {error.offset}: {error}") from None
         if intact < start.log_size:
             raise ReplayError(
-                f"{recorded.log}, offset {intact}: no intact record, but {recorded.node} recovered {start.log_size} "
-                f"bytes for its incarnation {recorded.incarnation}"
+                f"{recorded.log}, offset {intact}: expected an intact record, since incarnation "
+                f"{recorded.incarnation} of {recorded.node} recovered {start.log_size} bytes"
             )
 
-    def _live(self, number: int, recorded: Turn) -> LivedTurn:
-        turn = LivedTurn(number, recorded)
+    def _replay(self, number: int, recorded: Turn) -> ReplayedTurn:
+        turn = ReplayedTurn(number, recorded)
         if self.node is None and recorded.inputs:
-            raise ReplayError(f"{self.recorded.journal}: the first turn is no start; it has inputs")
+            raise ReplayError(f"{self.recorded.journal}: the first turn has inputs; expected the start of the node")
         try:
             turn.report = self._start(recorded) if self.node is None else self._step(self.node, recorded)
         except Exception as error:
             turn.error = error
             turn.lines = self._received(recorded)
         else:
-            turn.output, turn.digest = self._witness.output, self._witness.digest
+            turn.output, turn.digest = self._observer.output, self._observer.digest
             turn.lines = [encode(event) for event in turn.report.events]
         return turn
 
@@ -180,7 +182,7 @@ class Incarnation:
         config = StepConfig(
             start.cluster, start.node, start.peers, start.incarnation, start.timing, start.seed, start.clock
         )
-        self.node = SteppedNode(config, self._parts, disk, recorded.at_us, self._witness)
+        self.node = SteppedNode(config, self._parts, disk, recorded.at_us, self._observer)
         return self.node.first
 
     def _step(self, node: SteppedNode, recorded: Turn) -> StepReport:
@@ -189,7 +191,7 @@ class Incarnation:
         return node.turn(inputs, recorded.at_us, failpoint, set(recorded.unsent))
 
     def _received(self, recorded: Turn) -> list[bytes]:
-        """What a node that dies in a turn may still have reported: what it received."""
+        """The events that a node may have reported in the turn in which it died: the messages that it received."""
         if self.node is None:
             return []
         given = [given for given in recorded.inputs if isinstance(given, Received)]
@@ -197,20 +199,20 @@ class Incarnation:
 
     # ---- comparing ------------------------------------------------------------------------------------------------
 
-    def _compare(self, turn: LivedTurn) -> Difference | None:
+    def _compare(self, turn: ReplayedTurn) -> Difference | None:
         if self._short is not None:
             return self.differs(self._short, "the recorded node reported less, and went on", now=self._short.lines[-1])
         died_then = not turn.recorded.digest
         if turn.error is not None and not died_then:
             return self.differs(turn, f"the node dies now: {type(turn.error).__name__}: {turn.error}")
         if turn.error is None and died_then:
-            return self.differs(turn, "the recorded node died of an error here, and now it goes on")
+            return self.differs(turn, "the recorded node died of an error here, and the replayed node goes on")
         difference = self._compare_events(turn)
         if difference is None and turn.digest != turn.recorded.digest:
-            return self.differs(turn, "the outputs differ, though all that is reported now was recorded too")
+            return self.differs(turn, "the outputs differ, although the reported events are equal")
         return difference
 
-    def _compare_events(self, turn: LivedTurn) -> Difference | None:
+    def _compare_events(self, turn: ReplayedTurn) -> Difference | None:
         reported = b"".join(turn.lines)
         there = self._file[self._compared : self._compared + len(reported)]
         if there == reported:
@@ -224,15 +226,15 @@ class Incarnation:
             if self._line() != line:
                 return self.differs(turn, "an event differs", recorded=self._line(), now=line)
             self._compared += len(line)
-        raise AssertionError("the bytes differ, so a line does")
+        raise AssertionError("the bytes differ, so some line differs")
 
     def _line(self) -> bytes:
-        """The recorded line that is to be compared next."""
+        """The recorded line to compare next."""
         end = self._file.find(b"\n", self._compared) + 1
         return self._file[self._compared : end or len(self._file)]
 
     def differs(
-        self, turn: LivedTurn | None, what: str, *, recorded: bytes | None = None, now: bytes | None = None
+        self, turn: ReplayedTurn | None, what: str, *, recorded: bytes | None = None, now: bytes | None = None
     ) -> Difference:
         return Difference(
             node=self.recorded.node,
@@ -253,7 +255,7 @@ def _text(line: bytes | None) -> str | None:
 
 
 def _fields(recorded: bytes | None, now: bytes | None) -> dict[str, tuple[Any, Any]]:
-    """The differing fields of two events; none where there are not two, or the recorded one is damaged."""
+    """The differing fields of two events; empty if one is missing, or the recorded one is damaged."""
     then, event = _event(recorded), _event(now)
     return differing(then, event) if then is not None and event is not None else {}
 

@@ -1,7 +1,7 @@
-"""One node lived again, all its incarnations, and all nodes of a run.
+"""Replays all incarnations of one node, and all nodes of a run.
 
-Each incarnation starts from its own recorded log. So a difference ends the replay of its incarnation, and the next one
-is replayed as if nothing had been: with other code there may be a difference in each.
+Each incarnation starts from its own recorded log. So a difference ends only the replay of its incarnation, and the next
+incarnation is replayed independently. With other code each incarnation may differ.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from raft_chaos.chaos.replay.incarnation import Incarnation, LivedTurn, Recorded
+from raft_chaos.chaos.replay.incarnation import Incarnation, Recorded, ReplayedTurn
 from raft_chaos.chaos.replay.result import Difference, NodeReplay, ReplayError, RunReplay
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.server.node import Parts
@@ -18,12 +18,12 @@ from raft_chaos.raft.storage.wal import FILE
 
 
 def replay_run(run: RunDir, parts: Parts, nodes: Sequence[str] | None = None) -> RunReplay:
-    """These nodes, or all. Raises ReplayError or RunDirError where the run or a file of it cannot be used."""
+    """Replays these nodes, or all. Raises ReplayError or RunDirError if the run or one of its files cannot be used."""
     return RunReplay([replay_node(run, node, parts) for node in nodes or run.load_info().nodes])
 
 
 def replay_node(run: RunDir, node: str, parts: Parts) -> NodeReplay:
-    """All incarnations of one node, made of these parts. Raises ReplayError."""
+    """Replays all incarnations of one node with these parts. Raises ReplayError."""
     turns, events = 0, 0
     deaths: list[str] = []
     differences: list[Difference] = []
@@ -52,10 +52,12 @@ def replay_node(run: RunDir, node: str, parts: Parts) -> NodeReplay:
 
 
 def recorded_incarnations(run: RunDir, node: str) -> list[Recorded]:
-    """Those that left a journal. Raises ReplayError where there is none, or none to an incarnation's events."""
+    """The incarnations that left a journal. Raises ReplayError if there is none, or if a file is missing."""
     journals = dict(run.journals().get(node, []))
     if not journals:
-        raise ReplayError(f"{run.node(node)}: no journals; the run was made without, or by a target that keeps none")
+        raise ReplayError(
+            f"{run.node(node)}: no journals; the run was made without them, or its target does not keep any"
+        )
     for incarnation, events in run.event_files().get(node, []):
         if incarnation not in journals:
             raise ReplayError(f"{run.node_journal(node, incarnation)}: missing, but there is {events.name}")
@@ -78,7 +80,7 @@ def _read(file: Path) -> bytes:
 
 
 def _log_ends(incarnations: Sequence[Recorded]) -> list[int]:
-    """For each, where its part of the log file ends: where the next one that got to its start begins."""
+    """For each incarnation, where its part of the log file ends: where the next one that recorded its start begins."""
     ends: list[int] = []
     end = len(incarnations[0].log_bytes)
     for recorded in reversed(incarnations):
@@ -92,8 +94,8 @@ def _log_ends(incarnations: Sequence[Recorded]) -> list[int]:
     return ends[::-1]
 
 
-def _compare_log(one: Incarnation, last: LivedTurn | None, end: int) -> Difference | None:
-    """What an incarnation left in its log file is the beginning of what it wrote: a crash loses the rest, no more."""
+def _compare_log(one: Incarnation, last: ReplayedTurn | None, end: int) -> Difference | None:
+    """The difference if the incarnation's part of the log file is not a prefix of what it wrote."""
     if last is None:
         return None
     there, written = one.recorded.log_bytes[:end], one.written()

@@ -1,4 +1,4 @@
-"""What a replay comes to: that all is equal, or where an incarnation first differs."""
+"""The result of a replay: everything is equal, or the first difference of each incarnation."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from raft_chaos.raft.replica.replica import Output
 
 
 class ReplayError(Exception):
-    """The run cannot be replayed: says which file is missing, or damaged at which offset."""
+    """The run cannot be replayed. The message names the file that is missing, or damaged at which offset."""
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """The first turn of an incarnation that comes to something else now. Turns count from 1, which is the start.
+    """The first turn of an incarnation that differs from the recording. Turns count from 1, which is the start.
 
-    `what` says it in a sentence. Where an event differs, `recorded` and `now` are its lines (None: there is none), and
-    `fields` the fields that differ, with both values. `inputs` are what the node took in that turn, and `output` what
-    comes out of them now, if anything does.
+    `what` is a sentence. If an event differs, `recorded` and `now` are its lines (None if there is no line), and
+    `fields` maps each differing field to its two values. `inputs` are the inputs of that turn, and `output` is the
+    output now, if there is one. `at_us` is the time of the turn.
     """
 
     node: str
@@ -36,8 +36,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeReplay(msgspec.Struct, frozen=True, kw_only=True):
-    """One node. `turns` and `events` are those that were found equal; `differences` has one for each incarnation that
-    differs, in order, and `deaths` what incarnations died of, now as then."""
+    """The replay of one node. `turns` and `events` count those that were equal. `differences` has one item per
+    incarnation that differs, in order. `deaths` are the errors that incarnations died of, then and now."""
 
     node: str
     incarnations: int
@@ -54,5 +54,5 @@ class RunReplay(msgspec.Struct, frozen=True):
 
     @property
     def differences(self) -> list[Difference]:
-        """Of all nodes, in the order of time."""
+        """The differences of all nodes, in order of time."""
         return sorted((one for node in self.nodes for one in node.differences), key=lambda one: one.at_us)

@@ -1,4 +1,4 @@
-"""A run of `sim` keeps no journals: all of it happens in one process, from its schedule, so it is made again."""
+"""Replays a run of `sim`. Such a run keeps no journals, since running its schedule again gives the same trace."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from raft_chaos.raft.state.timing import Timing
 
 
 class SimReplay(msgspec.Struct, frozen=True):
-    """The recorded run's events and the SHA-256 of its trace, and where the one of now parts from it, if it does."""
+    """The number of the recorded run's events, the SHA-256 of its trace, and the first difference, if there is one."""
 
     events: int
     trace_sha256: str
@@ -26,7 +26,7 @@ class SimReplay(msgspec.Struct, frozen=True):
 
 
 def replay_sim(run: RunDir, mutant: str | None) -> SimReplay:
-    """Makes the run again, in a temporary folder. Raises RunDirError or ScheduleError where a file cannot be used."""
+    """Runs the schedule again, in a temporary folder. Raises RunDirError or ScheduleError if a file cannot be used."""
     info, schedule = run.load_info(), load(run.schedule)
     fail_fast = failed_fast(run)
     with tempfile.TemporaryDirectory(prefix="raft-chaos-replay-") as folder:
@@ -45,7 +45,7 @@ def replay_sim(run: RunDir, mutant: str | None) -> SimReplay:
 
 
 def failed_fast(run: RunDir) -> bool:
-    """Whether the run was to end at its first violation, and did."""
+    """Whether the run ended early because of `--fail-fast`."""
     ends = [event.reason for event in run.harness_events() if isinstance(event, RunEnded)]
     return any(reason.startswith(FAILED_FAST) for reason in ends)
 

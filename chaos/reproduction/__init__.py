@@ -1,5 +1,5 @@
-"""The reproduction file: one failure, small and self-contained, that anyone can run again.
+"""Reproduction files: one failure, small and self-contained, that anyone can run again.
 
-Read in this order: `file` (what is in it, how it is written and read), `reproduce` (running it in a world of virtual
-time), `live_rate` (how often it comes about with real processes in real time).
+Read in this order: `file` (its contents, reading and writing), `reproduce` (runs it in virtual time), `live_rate`
+(measures how often it fails with real processes in real time).
 """

@@ -1,11 +1,11 @@
-"""What a reproduction file holds, and how it is written and read.
+"""The contents of a reproduction file, and how it is written and read.
 
-One JSON object, a few kB. The `execution` is the failure step by step; worlds of virtual time play it, always with the
-same result. The `scenario` is a schedule that brings the failure about; the world `live` runs it, and the others where
-there is no execution (as for a violation that is only seen once the run is over). One of the two may be missing.
+The file is one JSON object of a few kB. The `execution` is the failure step by step; worlds with virtual time play it,
+always with the same result. The `scenario` is a schedule that causes the failure; the world `live` runs it, and so do
+the others if there is no execution (for a violation that shows only after the run). One of the two may be missing.
 
-The file ends with a checksum over everything before it. So a file that was cut short, damaged or edited is told from
-one that is as it was made; whoever edits one on purpose says so when running it.
+The file ends with a checksum over everything before it, which detects a file that was cut short, damaged or edited.
+The option `--edited` accepts a file that was edited on purpose.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ INVARIANTS = tuple(verdict.invariant for verdict in Judge().verdicts())
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the failure was found: the run's world and seed, the commit and the versions of what it ran on."""
+    """Where the failure was found: the run's world and seed, the commit, and the versions of Python and packages."""
 
     world: str
     seed: int
@@ -39,16 +39,16 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A schedule, and the timing of the nodes under it."""
+    """A schedule, and the timing of the nodes that run it."""
 
     timing: Timing
     schedule: Schedule
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is violated, as it was told when the file was made, and the digest of the trace with which it was.
+    """The violation when the file was made, and the SHA-256 of the trace that showed it (hexadecimal).
 
-    The trace is that of the execution, or of the scenario's run in `sim` where there is no execution.
+    The trace is that of the execution, or of the scenario's run in `sim` if there is no execution.
     """
 
     violation: Violation
@@ -60,7 +60,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Reproduction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The file. `mutant` None: over the right core, so that it is a mistake of that core if it fails."""
+    """The file. `mutant` is None if the failure was found in the unmodified core, which then has a bug."""
 
     kind: Literal["reproduction"] = "reproduction"
     schema: int = REPRODUCTION_SCHEMA
@@ -73,11 +73,11 @@ class Reproduction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class ReproductionError(Exception):
-    """A file cannot be used as a reproduction: says which, where, what is wrong, and what to do."""
+    """A file cannot be used as a reproduction. The message names the file, what is wrong and what to do."""
 
 
 def save(reproduction: Reproduction, file: Path) -> None:
-    """Writes the file with its checksum, a step, fault or operation a line. Raises OSError."""
+    """Writes the file with its checksum, one step, fault or operation per line. Raises OSError."""
     whole = replace(reproduction, sha256=_checksum(reproduction))
     staged = file.with_name(file.name + ".new")
     try:
@@ -89,7 +89,7 @@ def save(reproduction: Reproduction, file: Path) -> None:
 
 
 def load(file: Path, *, edited: bool = False) -> Reproduction:
-    """Raises ReproductionError; for one that was changed since it was made only unless `edited`."""
+    """Reads and checks a file. Raises ReproductionError if it cannot be used, or was changed and `edited` is False."""
     try:
         raw = file.read_bytes()
     except OSError as error:
@@ -98,11 +98,11 @@ def load(file: Path, *, edited: bool = False) -> Reproduction:
 
 
 def parse(raw: bytes, file: Path, *, edited: bool = False) -> Reproduction:
-    """What `load` makes of the content; errors name `file`."""
+    """Like `load`, from the file's content. Errors name `file`."""
     try:
         first = msgspec.json.decode(raw, type=_Head)
         if first.kind != "reproduction":
-            raise ReproductionError(f'{file}: no reproduction; expected an object with "kind": "reproduction"')
+            raise ReproductionError(f'{file}: not a reproduction; expected an object with "kind": "reproduction"')
         if first.schema < 1:
             raise ReproductionError(f"{file}: schema: expected 1 to {REPRODUCTION_SCHEMA}, got {first.schema}")
         if first.schema > REPRODUCTION_SCHEMA:
@@ -115,24 +115,24 @@ def parse(raw: bytes, file: Path, *, edited: bool = False) -> Reproduction:
         raise ReproductionError(f"{file}: {error}") from None
     if not edited and _checksum(reproduction) != reproduction.sha256:
         raise ReproductionError(
-            f"{file}: was changed since it was made: its checksum does not fit. "
-            "Get the file again, or give --edited to use it as it is now"
+            f"{file}: was changed after it was made: its checksum does not match. "
+            "Get the file again, or give --edited to use it as it is"
         )
     _check(reproduction, file)
     return reproduction
 
 
 class _Head(msgspec.Struct):
-    """What every version's file has."""
+    """The fields that files of every version have."""
 
     kind: str = ""
     schema: int = 0
 
 
 def _check(reproduction: Reproduction, file: Path) -> None:
-    """What types cannot say."""
+    """Checks what the types cannot express. Raises ReproductionError."""
     if reproduction.execution is None and reproduction.scenario is None:
-        raise ReproductionError(f"{file}: neither execution nor scenario; expected at least one of them")
+        raise ReproductionError(f"{file}: has neither execution nor scenario; expected at least one of them")
     if reproduction.expected.invariant not in INVARIANTS:
         raise ReproductionError(
             f"{file}: expected.violation.invariant: there is no {reproduction.expected.invariant!r} in this version; "
@@ -146,7 +146,7 @@ def _check(reproduction: Reproduction, file: Path) -> None:
         if reproduction.execution is not None:
             check(reproduction.execution)
             if not any(isinstance(step, Start) for step in reproduction.execution.steps):
-                raise ExecutionError("steps: expected at least one node to start, or nothing is judged")
+                raise ExecutionError("steps: expected at least one start step; without it nothing is judged")
         if reproduction.scenario is not None:
             check_schedule(reproduction.scenario.schedule)
     except (ExecutionError, ScheduleError) as error:
@@ -154,7 +154,7 @@ def _check(reproduction: Reproduction, file: Path) -> None:
 
 
 def _checksum(reproduction: Reproduction) -> str:
-    """Of what the file says, not of how it is laid out."""
+    """The SHA-256 of the contents, independent of the layout."""
     return sha256(msgspec.json.encode(replace(reproduction, sha256=""))).hexdigest()
 
 
@@ -162,7 +162,7 @@ _ONE_A_LINE = ("steps", "calls", "faults", "operations", "witness")
 
 
 def _laid_out(value: Any, indent: str = "", name: str = "") -> str:
-    """JSON for people and for diffs: objects are opened up, the items of long lists stand on a line each."""
+    """JSON for people and for diffs: one field per line, and in long lists one item per line."""
     inner = indent + " "
     if isinstance(value, dict) and value and name not in _ONE_A_LINE:
         items = [f"{inner}{_compact(key)}: {_laid_out(item, inner, key)}" for key, item in value.items()]

@@ -1,7 +1,7 @@
-"""How often a reproduction comes about with real processes in real time, where no two runs are the same.
+"""Measures how often a reproduction fails with real processes in real time, where no two runs are the same.
 
-The scenario's schedule is run as any other, each time anew, and ends once the invariant is violated. The rate is told
-with its 95 % interval (Wilson, 1927), which stays honest where nothing, or everything, was reproduced.
+Each run executes the scenario's schedule and ends once the invariant is violated. The rate comes with its 95 % interval
+(Wilson, 1927), which is also correct if none or all of the runs fail.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Z_95 = 1.959964
 
 @dataclass(frozen=True)
 class LiveRun:
-    """One run. `interrupted` by whoever watched: then it says nothing, and no further one was made."""
+    """One run. `interrupted`: the user stopped it, so it does not count and no further run follows."""
 
     outcome: Outcome
     run: RunDir
@@ -38,15 +38,15 @@ def not_applicable(reproduction: Reproduction) -> str:
     """Why the reproduction cannot be run in `live`, or ""."""
     scenario = reproduction.scenario
     if scenario is None:
-        return "the file has an execution alone, which real time cannot play; it has no schedule"
+        return "the file has only an execution, which real time cannot play, and no schedule"
     others = [fault.action.kind() for fault in scenario.schedule.faults if not fault.action.in_live]
     if others:
-        return f"its schedule has faults that only virtual time has: {', '.join(dict.fromkeys(others))}"
+        return f"its schedule has faults that exist only in virtual time: {', '.join(dict.fromkeys(others))}"
     return ""
 
 
 def run_often(reproduction: Reproduction, mutant: str | None, repeat: int, out: Path) -> Iterator[LiveRun]:
-    """Runs the scenario so many times, each in a run directory of its own under `out`."""
+    """Runs the scenario `repeat` times, each time with a new run directory under `out`."""
     scenario = reproduction.scenario
     assert scenario is not None
     settings = _settings(scenario, mutant)
@@ -64,7 +64,7 @@ def run_often(reproduction: Reproduction, mutant: str | None, repeat: int, out: 
 
 
 def _settings(scenario: Scenario, mutant: str | None) -> Settings:
-    """What `raft-chaos run` would have to be asked for to run the schedule that is saved with the run."""
+    """The settings with which `raft-chaos run` would run the schedule that is saved with the run."""
     timing, header = scenario.timing, scenario.schedule.header
     options = ["--election-timeout", _range_ms(timing), "--heartbeat", str(timing.heartbeat_us // 1000)]
     if mutant is not None:
@@ -80,7 +80,7 @@ def _range_ms(timing: Timing) -> str:
 
 
 def interval(successes: int, runs: int) -> tuple[float, float]:
-    """The 95 % interval of a rate of which `successes` of `runs` were seen."""
+    """The 95 % interval (Wilson, 1927) of a rate, from `successes` of `runs`, which must be 1 or more."""
     share, z2 = successes / runs, Z_95 * Z_95
     middle = (share + z2 / (2 * runs)) / (1 + z2 / runs)
     half = Z_95 / (1 + z2 / runs) * sqrt(share * (1 - share) / runs + z2 / (4 * runs * runs))

@@ -1,7 +1,7 @@
-"""Runs a reproduction in a world of virtual time: once is enough there, since it always comes out the same.
+"""Runs a reproduction in virtual time. One run is enough, since the result is always the same.
 
-The execution is played leniently. Over another core than the one that it was found on, some of its steps may not be
-possible any more (the vote that should arrive was not given), and that is just what a mended core should do.
+The execution is played in lenient mode. With another core than the one it was found on, some steps may be impossible
+(for example, the delivery of a vote that was not granted). That is expected of a fixed core.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ from raft_chaos.invariants.verdict import Verdict, Violation
 
 Outcome: TypeAlias = Literal["reproduced", "violated", "holds", "unknown"]
 
-OF_LIVENESS = ("recovery",)
+LIVENESS_INVARIANTS = ("recovery",)
 
 
 @dataclass(frozen=True)
 class Reproduced:
-    """What came of it: the expected violation, only others, none, or nothing that says so.
+    """The result. `outcome`: "reproduced" (the expected invariant is violated), "violated" (only others are), "holds",
+    or "unknown".
 
-    `skipped` are the numbers of the steps that could not be done, which is none on the core that it was made with.
+    `skipped` are the numbers of the steps that could not be done; on the core that the file was made with there are
+    none. `same_trace`: whether the trace has the digest in the file.
     """
 
     outcome: Outcome
@@ -43,7 +45,7 @@ class Reproduced:
 
 
 class Lines:
-    """Keeps what a run said, in its order, as it was before it was written: a sink for whoever wants to look at it."""
+    """A sink that keeps the events and operations of a run in memory, in order."""
 
     def __init__(self) -> None:
         self.items: list[AnyEvent | Op] = []
@@ -54,12 +56,18 @@ class Lines:
 
 
 def reproduce(reproduction: Reproduction, mutant: str | None) -> Reproduced:
-    """In this process, over the right core (None) or a mutant."""
+    """Runs the reproduction in this process, with the unmodified core (None) or a mutant.
+
+    Raises KeyError for an unknown mutant.
+    """
     return reproduce_with(reproduction, MemoryDriver(parts_of(mutant)))
 
 
 def reproduce_with(reproduction: Reproduction, driver: Driver, sink: LineSink | None = None) -> Reproduced:
-    """With any driver of nodes; all lines of the run go to `sink`. Raises NotPlayableError, DriverError."""
+    """Like `reproduce`, with any driver of nodes. All lines of the run go to `sink`.
+
+    Raises NotPlayableError, DriverError.
+    """
     skipped: list[int] = []
     if reproduction.execution is not None:
         verdicts, digest, skipped = _play(reproduction.execution, driver, sink)
@@ -77,19 +85,19 @@ def reproduce_with(reproduction: Reproduction, driver: Driver, sink: LineSink | 
 
 
 def outcome_of(verdicts: list[Verdict], invariant: str) -> Outcome:
-    """What verdicts say of the invariant that is expected to break."""
+    """The outcome that verdicts give for the invariant that is expected to be violated."""
     violated = [verdict.invariant for verdict in verdicts if verdict.outcome == "violated"]
     if violated:
         return "reproduced" if invariant in violated else "violated"
-    # Safety holds where nothing broke it: a core that elects no second leader has nothing to judge. But liveness must
-    # have been seen.
-    if any(v.outcome == "unknown" and v.invariant == invariant in OF_LIVENESS for v in verdicts):
+    # An unknown safety verdict counts as "holds": a core that never elects a second leader leaves nothing to judge. But
+    # recovery must have been observed.
+    if any(v.outcome == "unknown" and v.invariant == invariant in LIVENESS_INVARIANTS for v in verdicts):
         return "unknown"
     return "holds"
 
 
 def _play(execution: Execution, driver: Driver, sink: LineSink | None) -> tuple[list[Verdict], str, list[int]]:
-    played = Player(execution, driver, manner="lenient", recorder=sink).play()
+    played = Player(execution, driver, mode="lenient", recorder=sink).play()
     done = set(played.done)
     return played.verdicts, played.trace_sha256, [n for n in range(len(execution.steps)) if n not in done]
 

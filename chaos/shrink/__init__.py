@@ -1,6 +1,6 @@
-"""Makes a failure small: the shortest schedule and the shortest execution that still break the same invariant.
+"""Shrinks a failure: finds a minimal schedule and a minimal execution that still violate the same invariant.
 
-Read in this order: `search` (trying candidates on all cores, delta debugging), `executions`, `schedules` with
-`candidates` and `anchors`, `failure` (all of it in order, down to the reproduction file), `from_run` (what failed in a
-run directory), `from_execution` (an execution that somebody came upon).
+Read in this order: `search` (tries candidates on all cores, delta debugging), `executions`, `schedules` with
+`candidates` and `anchors`, `failure` (the whole process, up to the reproduction file), `from_run` (a failure in a run
+directory), `from_execution` (an execution that violates an invariant).
 """

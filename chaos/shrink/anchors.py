@@ -1,8 +1,8 @@
-"""Ties the faults of a small schedule to the protocol, where that makes the failure come about more often.
+"""Anchors the faults of a small schedule to events of the protocol, where this makes the failure more frequent.
 
-A fault at a time strikes whatever the cluster happens to be doing then; one that is anchored ("20 ms after the first
-leader was elected") strikes the same moment of the protocol in every run. How often a schedule fails in runs as in live
-(`chaos.shrink.schedules.as_in_live`) says what an anchor is worth.
+A fault at a fixed time hits the cluster in a different state in each run. An anchored fault ("20 ms after the first
+leader was elected") hits the same point of the protocol in every run. An anchor is judged by how many simulated runs
+with the delays of live (`chaos.shrink.schedules.as_in_live`) fail.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ SEEDS = 20
 
 @dataclass(frozen=True)
 class Anchored:
-    """The schedule that fails more often, that without anchors, and how many of `SEEDS` runs of each fail."""
+    """The anchored schedule and the one without anchors (`timed`). `before` and `after` are how many of `SEEDS` runs
+    of `timed` and of `schedule` fail."""
 
     schedule: Schedule
     timed: Schedule
@@ -36,9 +37,9 @@ class Anchored:
 
 
 def anchor(candidate: ScheduleCandidate, search: Search[ScheduleCandidate, Schedule]) -> Anchored | None:
-    """Each fault at a time in turn gets the anchor that helps most; one that changes nothing is preferred to a time.
+    """Gives each fault at a fixed time the anchor that makes most runs fail. Prefers an anchor to a time if equal.
 
-    None if the time ended before anything was measured; what was found by its end counts.
+    When the budget ends, returns the best result so far; None if nothing was measured by then.
     """
     best, before = candidate.schedule, -1
     try:
@@ -56,13 +57,13 @@ def anchor(candidate: ScheduleCandidate, search: Search[ScheduleCandidate, Sched
 
 
 def failing(candidate: ScheduleCandidate, search: Search[ScheduleCandidate, Schedule]) -> int:
-    """In how many of `SEEDS` runs it fails: other ones than those that it was chosen by."""
+    """In how many of `SEEDS` runs it fails. These seeds differ from those of the search for the schedule."""
     schedules = [as_in_live(candidate.schedule, TRIALS + number) for number in range(1, SEEDS + 1)]
     return sum(search.all(replace(candidate, schedule=schedule, seeds=1, needed=0) for schedule in schedules))
 
 
 def _anchors(candidate: ScheduleCandidate, fault: Fault) -> Iterator[When]:
-    """For each kind of event the last one before the fault struck."""
+    """For each kind of anchor event, the last one before the fault was injected."""
     if fault.when.at_us is None:
         return
     driver = MemoryDriver(parts_of(candidate.mutant))
@@ -82,7 +83,7 @@ def _anchors(candidate: ScheduleCandidate, fault: Fault) -> Iterator[When]:
 
 
 class _Watched(VirtualRun):
-    """A run that keeps its anchor events: (event, number, time)."""
+    """A run that records its anchor events as (event, number, time in µs)."""
 
     def __init__(self, schedule: Schedule, timing: Timing, driver: Driver, until: str) -> None:
         super().__init__(schedule, timing=timing, driver=driver, until=until)

@@ -1,6 +1,6 @@
-"""Simpler forms of a schedule's parts: each function gives the candidates for one part, the boldest first.
+"""Candidates for a smaller schedule: each function yields the candidates for one part, the smallest first.
 
-Nothing here knows whether a simpler form still does what is wanted; that is tried (`schedules`).
+Whether a candidate still fails is tried elsewhere (`schedules`).
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ PLAIN_MODEL = Model(latency_min_us=1_000, latency_max_us=1_000, sync_min_us=1_00
 FEWEST_NODES = 3
 
 
-def simpler_headers(schedule: Schedule) -> Iterator[Schedule]:
-    """Without promises and spread, and with less time before, during and after the faults."""
+def header_candidates(schedule: Schedule) -> Iterator[Schedule]:
+    """Without promises, swarm and liveness time, and with a network and disk of constant latency."""
     header = schedule.header
     bare = replace(header, promises=[], swarm={}, liveness_for_us=0)
     yield replace(schedule, header=replace(bare, model=PLAIN_MODEL))
     yield replace(schedule, header=bare)
 
 
-def live_alone(schedule: Schedule) -> Iterator[Schedule]:
-    """With those faults alone that real time has, too."""
+def live_fault_candidates(schedule: Schedule) -> Iterator[Schedule]:
+    """Only with faults that also exist in `live`."""
     faults = [fault for fault in schedule.faults if fault.action.in_live]
     if len(faults) < len(schedule.faults):
         yield replace(schedule, faults=faults)
 
 
-def fewer_nodes(schedule: Schedule) -> Iterator[Schedule]:
-    """As many at once as can be spared."""
+def node_candidates(schedule: Schedule) -> Iterator[Schedule]:
+    """With fewer nodes: first without as many as possible at once, down to `FEWEST_NODES`."""
     names = schedule.header.nodes
     for many in range(len(names) - FEWEST_NODES, 0, -1):
         for gone in combinations(names, many):
@@ -45,8 +45,8 @@ def fewer_nodes(schedule: Schedule) -> Iterator[Schedule]:
             yield replace(schedule, header=replace(schedule.header, nodes=left), faults=faults)
 
 
-def fewer_clients(schedule: Schedule) -> Iterator[Schedule]:
-    """All but one, then one less."""
+def client_candidates(schedule: Schedule) -> Iterator[Schedule]:
+    """With a single client, then without one of the clients."""
     names = schedule.header.clients
     for kept in [*([name] for name in names), *([n for n in names if n != name] for name in reversed(names))]:
         if 0 < len(kept) < len(names):
@@ -54,8 +54,8 @@ def fewer_clients(schedule: Schedule) -> Iterator[Schedule]:
             yield replace(schedule, header=replace(schedule.header, clients=kept), operations=operations)
 
 
-def simpler_faults(fault: Fault) -> Iterator[Fault]:
-    """The same fault doing less, or for a shorter time."""
+def fault_candidates(fault: Fault) -> Iterator[Fault]:
+    """The same fault with a smaller effect, or for a shorter time."""
     for action in fault.action.smaller():
         yield replace(fault, action=action, duration_us=action.lasts_us(fault.duration_us))
     for part in (4, 2):
@@ -64,8 +64,8 @@ def simpler_faults(fault: Fault) -> Iterator[Fault]:
             yield replace(fault, duration_us=shorter_us)
 
 
-def sooner(when: When) -> Iterator[When]:
-    """An earlier event of the kind, or sooner after it. Times move together (`earlier`)."""
+def when_candidates(when: When) -> Iterator[When]:
+    """An earlier anchor event, or a shorter delay after it. Fixed times move together (`shifted_earlier`)."""
     if when.on is not None:
         for nth in dict.fromkeys((1, when.nth // 2, when.nth - 1)):
             if 0 < nth < when.nth:
@@ -75,8 +75,8 @@ def sooner(when: When) -> Iterator[When]:
                 yield replace(when, after_us=after_us)
 
 
-def earlier(schedule: Schedule, by_us: int) -> Schedule | None:
-    """The whole schedule so much earlier; None if it begins at once already."""
+def shifted_earlier(schedule: Schedule, by_us: int) -> Schedule | None:
+    """The whole schedule moved earlier by `by_us`; None if its faults already begin at time 0."""
     header = schedule.header
     by_us = min(by_us, header.safety_from_us)
     if by_us <= 0:
@@ -97,5 +97,5 @@ def earlier(schedule: Schedule, by_us: int) -> Schedule | None:
 
 
 def _rounded(us: int) -> int:
-    """To whole milliseconds, where that leaves anything."""
+    """Rounded down to whole milliseconds, unless that gives 0."""
     return us - us % 1_000 if us >= 1_000 else us

@@ -1,17 +1,17 @@
-"""Makes an execution smaller while the same invariant still breaks.
+"""Shrinks an execution while it still violates the same invariant.
 
-A candidate is played leniently: what cannot be done in it is passed over. What was done, up to the violation, is the
-next state; it can be played strictly. In order:
+A candidate is played in lenient mode, which skips steps that cannot be done. The steps that were done, up to the
+violation, are the next state; they can be played in strict mode. In order:
 
-1. what comes after the violation, times, notes of the harness, and turns of several inputs go;
-2. nodes go, and with them the size of a majority;
-3. steps go, until no single one and no two can be taken out: operations, crashes, elections, deliveries alike. A
-   message that is delivered no more is one that was lost;
-4. what is left becomes simpler: nothing unsynced survives a crash, no failpoints.
+1. remove everything after the violation, times, notes of the harness, and turns of several inputs;
+2. remove nodes, which also makes a majority smaller;
+3. remove steps until no single step and no pair can be removed: operations, crashes, elections and deliveries. A
+   message that is no longer delivered counts as lost;
+4. simplify the remaining steps: no unsynced bytes survive a crash, no failpoints.
 
-2 to 4 are repeated for as long as something goes. Terms and indexes count anew by themselves, since fewer elections
-and entries are left. Where a node is gone a majority is reached sooner, so that messages leave in another step than
-before: then the play is a helpful one.
+Steps 2 to 4 repeat until nothing changes. Terms and indexes become smaller by themselves, since fewer elections and
+entries are left. In a smaller cluster a majority is reached earlier, so messages are sent in other steps than before;
+such candidates are played in helpful mode.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from itertools import combinations
 import msgspec
 from msgspec.structs import replace
 
-from raft_chaos.chaos.execution.player import Manner, Player
+from raft_chaos.chaos.execution.player import Mode, Player
 from raft_chaos.chaos.execution.steps import (
     Crash,
     Deliver,
@@ -42,37 +42,36 @@ from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search, reduce
 
 FEWEST_NODES = 3
-"""Fewer tolerate no failure, so nobody would run them."""
+"""A smaller cluster tolerates no failure."""
 MOST_PAIRED = 150
-"""Of more steps not all pairs are tried."""
-MANNERS: tuple[Manner, ...] = ("lenient", "helpful")
+"""Pairs of steps are tried only in executions of at most this many steps."""
+MODES: tuple[Mode, ...] = ("lenient", "helpful")
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """An execution that may still break the invariant, over the right core or a mutant."""
+    """An execution that may still violate the invariant, with the unmodified core (`mutant` None) or a mutant."""
 
     execution: Execution
     mutant: str | None
     invariant: str
-    manner: Manner = "lenient"
+    mode: Mode = "lenient"
 
 
 def attempt(candidate: Candidate) -> Execution | None:
-    """Plays it up to the violation; returns what was done, or None if the invariant holds."""
+    """Plays the candidate up to the violation. Returns the steps that were done, or None if the invariant holds."""
     execution = candidate.execution
-    played = Player(execution, MemoryDriver(parts_of(candidate.mutant)), manner=candidate.manner).play(
-        candidate.invariant
-    )
+    played = Player(execution, MemoryDriver(parts_of(candidate.mutant)), mode=candidate.mode).play(candidate.invariant)
     if not played.violates(candidate.invariant):
         return None
-    steps = [played.instead.get(number, step) for number, step in enumerate(execution.steps)]
+    steps = [played.substituted.get(number, step) for number, step in enumerate(execution.steps)]
     return keep(replace(execution, steps=steps), played.done)
 
 
 class ExecutionShrinker:
-    """Shrinks one execution that breaks the invariant; `run` returns whether no single step or node can go any more.
+    """Shrinks one execution that violates the invariant. `run` returns whether the result is minimal: no single step,
+    pair of steps or node can be removed.
 
-    Raises NotReproducedError where the execution does not break it.
+    Raises NotReproducedError if the execution does not violate the invariant.
     """
 
     def __init__(
@@ -91,7 +90,7 @@ class ExecutionShrinker:
 
     @property
     def execution(self) -> Execution:
-        """The smallest so far."""
+        """The smallest execution so far."""
         return self.search.state
 
     def run(self) -> bool:
@@ -100,24 +99,24 @@ class ExecutionShrinker:
             with self.search:
                 found = self._try(self.execution)
                 if not found:
-                    raise NotReproducedError(f"playing the execution did not break {self._invariant}")
+                    raise NotReproducedError(f"playing the execution did not violate {self._invariant}")
                 self._bare()
                 self._fewer_steps()
-                while self._pairs() or self._simpler():
+                while self._pairs() or self._simplify():
                     self._fewer_steps()
             return True
         except BudgetEndedError:
             if not found:
-                raise NotReproducedError("the time ended before the execution was played") from None
+                raise NotReproducedError("the budget ended before the execution was played") from None
             return False
 
-    # ---- what goes ------------------------------------------------------------------------------------------------
+    # ---- removing -------------------------------------------------------------------------------------------------
 
     def _bare(self) -> None:
-        """All that only a recorded run has; one after the other where not all can go at once.
+        """Removes what only a recorded run has: early timeouts, times, notes, and turns of several inputs.
 
-        A timeout before its time does nothing, but would do something if it had none. One that came together with
-        other inputs was mostly overtaken by them.
+        An early timeout does nothing, but it would do something without its time, so it must go first. A timeout in the
+        same turn as earlier inputs was usually made obsolete by them, so the first attempt removes those as well.
         """
         early = Player(self.execution, MemoryDriver(parts_of(self._mutant))).play().early
         for gone in (early | _timeouts_behind_others(self.execution), early):
@@ -126,16 +125,16 @@ class ExecutionShrinker:
                 return
 
     def _fewer_steps(self) -> None:
-        """Each of these may let another one take out more."""
+        """Removes nodes and steps until nothing changes, since each removal may make others possible."""
         before = None
         while before is not self.execution:
             before = self.execution
             self._fewer_nodes()
-            for manner in MANNERS:
-                reduce(self.search, lambda execution: len(execution.steps), partial(self._without, manner))
+            for mode in MODES:
+                reduce(self.search, lambda execution: len(execution.steps), partial(self._without, mode))
 
     def _fewer_nodes(self) -> None:
-        """As many at once as can be spared; two in one go keep the size of the cluster odd."""
+        """Removes as many nodes at once as possible. Removing two at once keeps the size of the cluster odd."""
         while True:
             names = self.execution.nodes
             most = len(names) - FEWEST_NODES
@@ -149,12 +148,12 @@ class ExecutionShrinker:
             ):
                 return
 
-    def _without(self, manner: Manner, execution: Execution, first: int, end: int) -> Candidate:
+    def _without(self, mode: Mode, execution: Execution, first: int, end: int) -> Candidate:
         left = [*range(first), *range(end, len(execution.steps))]
-        return self._candidate(keep(execution, left, redirect=manner == "helpful"), manner)
+        return self._candidate(keep(execution, left, redirect=mode == "helpful"), mode)
 
-    def _simpler(self) -> bool:
-        """Step by step: the plainest form of each that still does it. Returns whether there was any."""
+    def _simplify(self) -> bool:
+        """Replaces each step by its plain form if the invariant is still violated. Returns whether any was replaced."""
         number, before = 0, self.execution
         while number < len(self.execution.steps):
             steps = self.execution.steps
@@ -164,11 +163,11 @@ class ExecutionShrinker:
             number += 1
         return self.execution is not before
 
-    def _try(self, execution: Execution, manner: Manner = "lenient") -> bool:
-        return self.search.first([self._candidate(execution, manner)]) is not None
+    def _try(self, execution: Execution, mode: Mode = "lenient") -> bool:
+        return self.search.first([self._candidate(execution, mode)]) is not None
 
     def _pairs(self) -> bool:
-        """Any two steps at once: an election, and the one that had to outbid it."""
+        """Removes any two steps at once, such as an election and the one that needed a higher term because of it."""
         numbers = range(len(self.execution.steps))
         if len(numbers) > MOST_PAIRED:
             return False
@@ -180,8 +179,8 @@ class ExecutionShrinker:
             is not None
         )
 
-    def _candidate(self, execution: Execution, manner: Manner = "lenient") -> Candidate:
-        return Candidate(execution, self._mutant, self._invariant, manner)
+    def _candidate(self, execution: Execution, mode: Mode = "lenient") -> Candidate:
+        return Candidate(execution, self._mutant, self._invariant, mode)
 
 
 def _each(execution: Execution, change: Callable[[Step], Step], kept: Callable[[Step], bool]) -> Execution:
@@ -190,9 +189,9 @@ def _each(execution: Execution, change: Callable[[Step], Step], kept: Callable[[
 
 
 def _without_timeouts(execution: Execution, gone: Collection[int]) -> Execution:
-    """Where such a timeout made its node act on what it had taken before, the last of these does now."""
+    """The execution without these timeouts. If one ended a turn, the input before it in the turn does so instead."""
     steps = list(execution.steps)
-    acting: dict[int, int] = {}  # timeout that goes -> the input that has its part
+    acting: dict[int, int] = {}  # removed timeout -> the input that takes its place
     before: dict[str, int] = {}  # node -> its last input
     for number, step in enumerate(steps):
         if isinstance(step, Deliver):
@@ -209,7 +208,7 @@ def _without_timeouts(execution: Execution, gone: Collection[int]) -> Execution:
 
 
 def _timeouts_behind_others(execution: Execution) -> set[int]:
-    """Those on which a node acted together with what it took just before."""
+    """The timeouts in the same turn as an earlier input."""
     found: set[int] = set()
     more: dict[str, bool] = {}
     for number, step in enumerate(execution.steps):
@@ -225,7 +224,7 @@ def _is_no_note(step: Step) -> bool:
 
 
 def _one_by_one(execution: Execution) -> Execution:
-    """A node acts on each input at once. What it wrote in one go it then writes in two, so each write ends twice."""
+    """The execution with one input per turn. One write may then become two, so each persist step is doubled."""
     steps: list[Step] = []
     number: list[int] = []
     for step in execution.steps:
@@ -251,7 +250,7 @@ def _plain(step: Step) -> Step:
 
 
 def _without_nodes(execution: Execution, gone: tuple[str, ...]) -> Execution:
-    """The cluster without these, and without all that happened to them."""
+    """The execution without these nodes and their steps."""
     left = [name for name in execution.nodes if name not in gone]
     kept = [number for number, step in enumerate(execution.steps) if getattr(step, "node", "") not in gone]
     return replace(keep(execution, kept), nodes=left)

@@ -1,9 +1,9 @@
-"""From a failure to its reproduction file: a small execution and a small schedule, each with a share of the time.
+"""Shrinks a failure and makes its reproduction file: a small execution and a small schedule share the budget.
 
-The two say different things. The execution is the failure: what each node was told, in which order. The schedule is
-what can be run in real time: it brings the failure about, with luck, and is tied to the protocol at the end to need
-less of it. The execution of a live run comes from its journals, and is quickly done; that of a run in virtual time is
-recorded from the schedule once this is small.
+The execution is the failure itself: the inputs of each node, in order. The schedule is what real time can run: it
+causes the failure with some probability, and its faults are anchored at the end to increase that. The execution of a
+live run comes from its journals and shrinks quickly. The execution of a run in virtual time is recorded from the
+schedule after this has been shrunk.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from raft_chaos.chaos.execution.recording import record
 from raft_chaos.chaos.execution.steps import Crash, Execution
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.reproduction.file import Expected, Origin, Reproduction, Scenario
-from raft_chaos.chaos.reproduction.reproduce import OF_LIVENESS, run_scenario
+from raft_chaos.chaos.reproduction.reproduce import LIVENESS_INVARIANTS, run_scenario
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.shrink.anchors import Anchored, anchor, failing
@@ -33,16 +33,16 @@ from raft_chaos.invariants.verdict import Verdict, Violation
 from raft_chaos.raft.state.timing import Timing
 
 SHARE_OF_FIRST, SHARE_OF_SCHEDULE, SHARE_OF_ANCHORS = 0.4, 0.5, 0.5
-"""Of the time that is left when it is their turn: a live run's execution, each search for a schedule, the anchors."""
+"""The shares of the remaining time for a live run's execution, each search for a schedule, and the anchors."""
 MORE_FAULTS = 3
-"""So many more a schedule may have for failing far more often."""
+"""A schedule that fails much more often may have this many more faults."""
 INTERRUPTED = "interrupted"
 SEEDS_TO_KEEP = 20
-"""One of so many must still fail, or an anchored schedule is given up."""
+"""An anchored schedule must fail under at least one of this many seeds, or it is dropped."""
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """How large a failure is. `terms` is the highest term, `steps` those of its execution; None where there is none."""
+    """The size of a failure. `terms` is the highest term, `steps` the number of steps; None without an execution."""
 
     faults: int
     operations: int
@@ -54,7 +54,7 @@ class Counts(msgspec.Struct, frozen=True):
 
 @dataclass
 class Failure:
-    """What is to be made small: a run's schedule, and for a live run the execution from its journals."""
+    """The failure to shrink: a run's schedule, and for a live run also the execution from its journals."""
 
     invariant: str
     mutant: str | None
@@ -66,7 +66,7 @@ class Failure:
 
 @dataclass
 class Shrunk:
-    """What became of it. `minimal`: nothing single can go any more, from the schedule or from the execution."""
+    """The result. `minimal`: nothing single can be removed from the schedule or from the execution."""
 
     reproduction: Reproduction
     before: Counts
@@ -79,7 +79,7 @@ class Shrunk:
 
 @dataclass
 class Shrinker:
-    """Shrinks one failure within `budget_s`. `progress(what, replays, counts)` is told how far it got."""
+    """Shrinks one failure within `budget_s` seconds. Calls `progress(what, replays, size)` after each replay."""
 
     failure: Failure
     budget_s: float
@@ -88,7 +88,7 @@ class Shrinker:
     progress: Callable[[str, int, str], None] = lambda what, replays, left: None
 
     def run(self) -> Shrunk:
-        """Raises NotReproducedError if nothing breaks the invariant in `sim`."""
+        """Shrinks the failure. Raises NotReproducedError if no run in `sim` violates the invariant."""
         self._began_s = monotonic()
         self._replays, self._minimal = 0, True
         self._remarks: list[str] = []
@@ -112,7 +112,7 @@ class Shrinker:
             self._minimal = False
             if self.failure.execution is None:
                 return None, None
-            self._remarks.append("so the schedule is the whole run's")
+            self._remarks.append("so the schedule is that of the whole run")
             return self.failure.schedule, None
         schedule, minimal = small
         if self.anchors and (lasting := self._shrunk_schedule(lasting=True)) is not None and lasting[1]:
@@ -121,7 +121,7 @@ class Shrinker:
         return (schedule, None) if not self.anchors else self._anchored(schedule)
 
     def _shrunk_schedule(self, *, lasting: bool) -> tuple[Schedule, bool] | None:
-        """A schedule, and whether it is minimal; None where no run in sim breaks the invariant."""
+        """(schedule, whether it is minimal); None if no run in sim violates the invariant."""
         failure = self.failure
         shrinker = ScheduleShrinker(
             failure.schedule,
@@ -131,7 +131,7 @@ class Shrinker:
             lasting=lasting,
             budget_s=self._left_s() * SHARE_OF_SCHEDULE,
             jobs=self.jobs,
-            progress=lambda search: self._tell("schedule", search, _size_of_schedule(search.state)),
+            progress=lambda search: self._report("schedule", search, _size_of_schedule(search.state)),
         )
         try:
             minimal = shrinker.run()
@@ -147,7 +147,7 @@ class Shrinker:
         return shrinker.schedule, minimal
 
     def _better(self, small: tuple[Schedule, bool], lasting: tuple[Schedule, bool]) -> tuple[Schedule, bool]:
-        """The one that fails far more often, unless that takes many more faults."""
+        """`lasting` if it fails more than twice as often with at most `MORE_FAULTS` more faults, else `small`."""
         if len(lasting[0].faults) > len(small[0].faults) + MORE_FAULTS:
             return small
         with self._search_of_anchors(small[0]) as search:
@@ -168,7 +168,7 @@ class Shrinker:
             attempt_schedule,
             self._left_s() * SHARE_OF_ANCHORS,
             self.jobs,
-            lambda search: self._tell("anchors", search, _size_of_schedule(schedule)),
+            lambda search: self._report("anchors", search, _size_of_schedule(schedule)),
         )
 
     def _once(self, schedule: Schedule) -> ScheduleCandidate:
@@ -186,7 +186,7 @@ class Shrinker:
         self._replays += search.replays
         if anchored is None:
             return schedule, None
-        # Under its own seed it must fail, whatever it does under others.
+        # It must fail under its own seed, however often it fails under others.
         kept = attempt_schedule(replace(candidate, schedule=anchored.schedule, seeds=SEEDS_TO_KEEP))
         if kept is not None:
             return kept, anchored
@@ -196,15 +196,15 @@ class Shrinker:
 
     def _small_execution(self, execution: Execution, share: float) -> Execution | None:
         failure = self.failure
-        if failure.invariant in OF_LIVENESS:
-            return None  # judged when a run is over: no step breaks it, so an execution cannot be cut down to one
+        if failure.invariant in LIVENESS_INVARIANTS:
+            return None  # judged after the run: no single step violates it, so an execution cannot end at such a step
         shrinker = ExecutionShrinker(
             execution,
             failure.mutant,
             failure.invariant,
             budget_s=self._left_s() * share,
             jobs=self.jobs,
-            progress=lambda search: self._tell("execution", search, f"{len(search.state.steps)} steps"),
+            progress=lambda search: self._report("execution", search, f"{len(search.state.steps)} steps"),
         )
         try:
             self._minimal &= shrinker.run()
@@ -218,7 +218,7 @@ class Shrinker:
         return shrinker.execution
 
     def _stop(self) -> None:
-        """Somebody wants no more: what was reached by then counts. Another Ctrl-C leaves nothing."""
+        """The user pressed Ctrl-C: keep the result so far. A second Ctrl-C ends without a result."""
         self.budget_s, self._minimal = 0.0, False
         self._remarks.append(INTERRUPTED)
 
@@ -227,7 +227,7 @@ class Shrinker:
         _, execution = record(schedule, failure.timing, parts_of(failure.mutant), until=failure.invariant)
         return execution
 
-    # ---- what came of it ------------------------------------------------------------------------------------------
+    # ---- the result -----------------------------------------------------------------------------------------------
 
     def _reproduction(self, schedule: Schedule | None, execution: Execution | None) -> Reproduction:
         failure = self.failure
@@ -237,11 +237,12 @@ class Shrinker:
         else:
             assert scenario is not None
             verdicts, digest = run_scenario(scenario, failure.invariant, MemoryDriver(parts_of(failure.mutant)))
-        violations = _of(failure.invariant, verdicts)
+        violations = _violations_of(failure.invariant, verdicts)
         if not violations:
-            raise NotReproducedError("; ".join([*self._remarks, f"no run in sim breaks {failure.invariant}"]))
-        if failure.mutant is not None and execution is not None and _of(failure.invariant, _play_right(execution)):
-            self._remarks.append("the right core breaks it too, so it does not show the mutant's mistake")
+            raise NotReproducedError("; ".join([*self._remarks, f"no run in sim violates {failure.invariant}"]))
+        unmodified = _play_unmodified(execution) if failure.mutant is not None and execution is not None else []
+        if _violations_of(failure.invariant, unmodified):
+            self._remarks.append("the unmodified core violates it too, so it does not show the mutant's mistake")
         return Reproduction(
             expected=Expected(violation=violations[0], trace_sha256=digest),
             mutant=failure.mutant,
@@ -257,7 +258,7 @@ class Shrinker:
         return self._after(schedule, execution)
 
     def _after(self, schedule: Schedule | None, execution: Execution | None) -> Counts:
-        """Where there are both: faults, operations and clients of the schedule, all else of the execution."""
+        """Faults, operations and clients are those of the schedule; nodes, terms and steps those of the execution."""
         terms = _play(execution, self.failure.mutant)[2] if execution is not None else None
         crashes = sum(isinstance(step, Crash) for step in execution.steps) if execution is not None else 0
         calls = execution.calls if execution is not None else []
@@ -271,7 +272,7 @@ class Shrinker:
             steps=len(execution.steps) if execution is not None else None,
         )
 
-    def _tell(self, what: str, search: Search[Any, Any], left: str) -> None:
+    def _report(self, what: str, search: Search[Any, Any], left: str) -> None:
         self.progress(what, self._replays + search.replays, left)
 
     def _left_s(self) -> float:
@@ -285,12 +286,12 @@ def _play(execution: Execution, mutant: str | None) -> tuple[list[Verdict], str,
     return played.verdicts, played.trace_sha256, max(view.term for view in player.view.nodes.values())
 
 
-def _play_right(execution: Execution) -> list[Verdict]:
-    """What the same steps come to over the right core, as far as it can do them."""
-    return Player(execution, MemoryDriver(parts_of(None)), manner="lenient").play().verdicts
+def _play_unmodified(execution: Execution) -> list[Verdict]:
+    """The verdicts on the same steps with the unmodified core, which skips those that it cannot do."""
+    return Player(execution, MemoryDriver(parts_of(None)), mode="lenient").play().verdicts
 
 
-def _of(invariant: str, verdicts: list[Verdict]) -> list[Violation]:
+def _violations_of(invariant: str, verdicts: list[Verdict]) -> list[Violation]:
     return [violation for verdict in verdicts if verdict.invariant == invariant for violation in verdict.violations]
 
 

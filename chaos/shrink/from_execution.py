@@ -1,4 +1,4 @@
-"""From an execution that was found to break an invariant to its reproduction file."""
+"""Makes a reproduction of an execution that violates an invariant."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from raft_chaos.chaos.shrink.executions import ExecutionShrinker
 BUDGET_S = 20.0
 
 
-def found(execution: Execution, invariant: str, mutant: str | None, *, budget_s: float = BUDGET_S) -> Reproduction:
-    """The reproduction, with all steps taken out that can go (for at most `budget_s`).
+def reproduction_of(
+    execution: Execution, invariant: str, mutant: str | None, *, budget_s: float = BUDGET_S
+) -> Reproduction:
+    """Shrinks the execution for at most `budget_s` seconds and returns its reproduction.
 
-    Raises NotReproducedError where the execution does not break the invariant.
+    Raises NotReproducedError if the execution does not violate the invariant.
     """
     shrinker = ExecutionShrinker(execution, mutant, invariant, budget_s=budget_s, jobs=1)
     shrinker.run()

@@ -1,4 +1,4 @@
-"""What failed in a saved run, as something to be made small."""
+"""The failure of a saved run, as the input of the shrinker."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from raft_chaos.invariants.verdict import Verdict
 
 
 class NothingToShrinkError(Exception):
-    """The run breaks no invariant, or not the one that was asked for; says what it does instead."""
+    """The run violates no invariant, or not the one that was asked for. The message says which it violates."""
 
 
 class UnknownInvariantError(Exception):
-    """No invariant has this name; says which there are."""
+    """No invariant has this name. The message lists the names."""
 
 
 def failure_in(run: RunDir, invariant: str | None) -> Failure:
@@ -37,7 +37,7 @@ def failure_in(run: RunDir, invariant: str | None) -> Failure:
     if chosen not in {verdict.invariant for verdict in violated}:
         there = ", ".join(verdict.invariant for verdict in violated)
         raise NothingToShrinkError(f"{run.path}: {chosen} is not violated; violated: {there}")
-    again = as_sim(run)  # a run in virtual time is its schedule, if that still makes it
+    again = as_sim(run)  # for a run in virtual time, this checks that its schedule still gives the same trace
     return Failure(
         invariant=chosen,
         mutant=info.mutant,
@@ -49,5 +49,5 @@ def failure_in(run: RunDir, invariant: str | None) -> Failure:
 
 
 def _shown_at_us(verdict: Verdict) -> int:
-    """When its first violation was there to be seen."""
+    """The time of the last event in the witness of its first violation."""
     return max((item.t_us for item in verdict.violations[0].witness), default=0)

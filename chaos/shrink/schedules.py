@@ -1,15 +1,16 @@
-"""Makes a schedule smaller while a run of it in `sim` still breaks the same invariant.
+"""Shrinks a schedule while a run of it in `sim` still violates the same invariant.
 
-Taking something out of a schedule moves what comes after it by a little, and a violation that hangs on a coincidence is
-then lost, although the schedule still brings it about. So a candidate may be tried under several seeds, the present one
-first, and the one that fails is kept with it. A run ends at the violation: what did not come to pass by then goes, too.
+Removing something from a schedule shifts what follows slightly. A violation that depends on exact timing is then lost
+under this seed, although the schedule can still cause it. So a candidate may be tried under several seeds, the current
+one first; the seed that fails is kept with it. A run ends at the violation, and whatever did not happen by then is
+removed too.
 
-A small schedule that fails under one seed alone is worth little in real time. So another search is for one that lasts:
-the share of runs in which the whole one fails, with its faults as late as they are in `live` (`as_in_live`), may shrink
-with it, but not below a half.
+A small schedule that fails under a single seed is of little use in real time. So a second search, `lasting`, requires
+more: with faults as late as in `live` (`as_in_live`), the candidate must fail in at least half as many runs as the
+whole schedule.
 
-In order, and again for as long as something goes: clients, nodes, faults, operations; then what is left of the faults
-does less, for a shorter time and sooner, and the whole begins earlier.
+In order, repeated until nothing changes: remove clients, nodes, faults and operations; then make the remaining faults
+smaller, shorter and earlier, and the whole schedule earlier.
 """
 
 from __future__ import annotations
@@ -25,38 +26,38 @@ from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.schedule.data import Fault, Schedule
 from raft_chaos.chaos.schedule.streams import stream, stream_seed
 from raft_chaos.chaos.shrink.candidates import (
-    earlier,
-    fewer_clients,
-    fewer_nodes,
-    live_alone,
-    simpler_faults,
-    simpler_headers,
-    sooner,
+    client_candidates,
+    fault_candidates,
+    header_candidates,
+    live_fault_candidates,
+    node_candidates,
+    shifted_earlier,
+    when_candidates,
 )
 from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search, reduce
 from raft_chaos.invariants.events import FaultInjected
 from raft_chaos.raft.state.timing import Timing
 
 FIRST_SEEDS = 40
-"""Under so many seeds a schedule is tried at first: that of a live run never said what its network did."""
+"""The whole schedule is tried under this many seeds, since that of a live run does not determine its network."""
 SEEDS = (4, 16, 64)
-"""Under so many a smaller one is tried; under more where the fewer left much of it."""
+"""A smaller schedule is tried under the first number of seeds, then more if the result is still large."""
 MUCH = 4
-"""So many faults are much: what takes more than that is seldom brought about by most seeds."""
+"""A schedule with more faults than this is large; few seeds make such a schedule fail."""
 LATER_US = 2_000_000
-"""How much later than the present violation another seed's may come."""
+"""How much later than the current violation the violation under another seed may come."""
 SEED_LIMIT = 1_000_000
 
 TRIALS = 12
-"""So many runs as in live say how often a schedule fails."""
+"""The number of simulated runs with the delays of live that measure how often a schedule fails."""
 NOTICED_US = (2_000, 12_000)
-"""How long after its anchor a fault strikes in `live`: events are read from files, and links cut through the proxy."""
+"""The delay between an anchor event and its fault in `live`: the harness reads events from files."""
 
 
 class ScheduleCandidate(msgspec.Struct, frozen=True):
-    """A schedule that may still break the invariant, over the right core or a mutant.
+    """A schedule that may still violate the invariant, with the unmodified core (`mutant` None) or a mutant.
 
-    It must do so under one of `seeds` seeds, and then in `needed` of `TRIALS` runs as in live.
+    It must do so under one of `seeds` seeds, and then in `needed` of `TRIALS` runs with the delays of live.
     """
 
     schedule: Schedule
@@ -68,21 +69,21 @@ class ScheduleCandidate(msgspec.Struct, frozen=True):
 
 
 def attempt(candidate: ScheduleCandidate) -> Schedule | None:
-    """Runs it until the violation; returns what came to pass, under the seed that did it, or None.
+    """Runs the candidate until the violation. Returns the part that happened, with the seed that failed, or None.
 
-    What did not come to pass in this run may be what other runs need; then it stays.
+    If other runs need the part that did not happen (`needed`), it stays.
     """
     for number in range(candidate.seeds):
         schedule = under_seed(candidate.schedule, number)
         run = _run(candidate, schedule)
         if run is not None:
-            forms = (_came_to_pass(schedule, run), schedule)
+            forms = (_part_that_happened(schedule, run), schedule)
             return next((form for form in forms if _is_robust(replace(candidate, schedule=form))), None)
     return None
 
 
 def _run(candidate: ScheduleCandidate, schedule: Schedule) -> VirtualRun | None:
-    """A run that broke the invariant, or None."""
+    """The run if it violated the invariant, otherwise None."""
     run = VirtualRun(
         schedule, timing=candidate.timing, driver=MemoryDriver(parts_of(candidate.mutant)), until=candidate.invariant
     )
@@ -91,7 +92,7 @@ def _run(candidate: ScheduleCandidate, schedule: Schedule) -> VirtualRun | None:
 
 
 def _is_robust(candidate: ScheduleCandidate) -> bool:
-    """Whether enough of the trials fail; ends as soon as that is known."""
+    """Whether enough of the trials fail. Stops as soon as this is decided."""
     missing, left = candidate.needed, TRIALS
     while 0 < missing <= left:
         missing -= fails_as_in_live(candidate, left)
@@ -100,12 +101,12 @@ def _is_robust(candidate: ScheduleCandidate) -> bool:
 
 
 def fails_as_in_live(candidate: ScheduleCandidate, number: int) -> bool:
-    """Whether its `number`th run as in live breaks the invariant."""
+    """Whether its run `number` with the delays of live violates the invariant."""
     return _run(candidate, as_in_live(candidate.schedule, number)) is not None
 
 
 def as_in_live(schedule: Schedule, number: int) -> Schedule:
-    """The schedule under another seed, its anchored faults as late as the harness is in real time."""
+    """The schedule under another seed, with anchored faults delayed as in real time."""
     schedule = under_seed(schedule, number)
     rng = stream(schedule.header.seed, "shrink/late")
     faults = []
@@ -119,17 +120,17 @@ def as_in_live(schedule: Schedule, number: int) -> Schedule:
 
 
 def under_seed(schedule: Schedule, number: int) -> Schedule:
-    """The schedule under the `number`th seed that follows from its own, which is number 0."""
+    """The schedule under the seed `number` derived from its own seed, which is number 0."""
     seed = schedule.header.seed
     if not number:
         return schedule
     return replace(schedule, header=replace(schedule.header, seed=stream_seed(seed, f"shrink/{number}") % SEED_LIMIT))
 
 
-def _came_to_pass(schedule: Schedule, run: VirtualRun) -> Schedule:
-    """Without the faults that did not fire by then and the operations that nobody began, and with an end soon after.
+def _part_that_happened(schedule: Schedule, run: VirtualRun) -> Schedule:
+    """The schedule without faults and operations that did not happen by the end of the run, and with an earlier end.
 
-    Up to the violation the run is the same.
+    Up to the violation its run is the same.
     """
     header, ended_us = schedule.header, run.scheduler.now_us
     fired = {event.fault for event in run.trace.harness_events if isinstance(event, FaultInjected)}
@@ -144,10 +145,11 @@ def _came_to_pass(schedule: Schedule, run: VirtualRun) -> Schedule:
 
 
 class ScheduleShrinker:
-    """Shrinks one schedule; `run` returns whether no single fault, operation, client or node can go any more.
+    """Shrinks one schedule. `run` returns whether the result is minimal: no single fault, operation, client or node
+    can be removed.
 
-    With `lasting` it must go on failing often. Raises NotReproducedError where no run of it in `sim` breaks the
-    invariant.
+    With `lasting` it must keep failing often. Raises NotReproducedError if no run of the schedule in `sim` violates
+    the invariant.
     """
 
     def __init__(
@@ -172,7 +174,7 @@ class ScheduleShrinker:
 
     @property
     def schedule(self) -> Schedule:
-        """The smallest so far."""
+        """The smallest schedule so far."""
         return self.search.state
 
     def run(self) -> bool:
@@ -181,9 +183,9 @@ class ScheduleShrinker:
             with self.search:
                 found = self._begin()
                 for self._seeds in SEEDS:
-                    self._try_each(simpler_headers(self.schedule))
+                    self._try_each(header_candidates(self.schedule))
                     before = None
-                    while before is not self.schedule:  # a simpler fault may let another one go
+                    while before is not self.schedule:  # a smaller fault may make another one removable
                         before = self.schedule
                         self._reduce()
                         self._simplify()
@@ -192,43 +194,45 @@ class ScheduleShrinker:
             return True
         except BudgetEndedError:
             if not found:
-                raise NotReproducedError(f"the time ended before a run in sim broke {self._invariant}") from None
+                raise NotReproducedError(f"the budget ended before a run in sim violated {self._invariant}") from None
             return False
 
     def _begin(self) -> bool:
-        """The whole schedule under a seed that fails, with faults of real time alone if it does so with those."""
+        """Finds a seed under which the schedule fails, first without the faults that exist only in virtual time."""
         whole = self.schedule
-        for part in (*live_alone(whole), whole):
+        for part in (*live_fault_candidates(whole), whole):
             self._needed = self._fails_as_in_live(part) // 2 if self._lasting else 0
             if self._first_seeds(part):
                 return True
-        raise NotReproducedError(f"no run of this schedule in sim broke {self._invariant}, under {FIRST_SEEDS} seeds")
+        raise NotReproducedError(
+            f"no run of this schedule in sim violated {self._invariant}, under {FIRST_SEEDS} seeds"
+        )
 
     def _first_seeds(self, schedule: Schedule) -> bool:
         return self._first(self._candidate(under_seed(schedule, number), 1) for number in range(FIRST_SEEDS))
 
     def _reduce(self) -> None:
-        while self._try_each(fewer_clients(self.schedule)) or self._try_each(fewer_nodes(self.schedule)):
+        while self._try_each(client_candidates(self.schedule)) or self._try_each(node_candidates(self.schedule)):
             pass
         reduce(self.search, lambda schedule: len(schedule.faults), self._without_faults)
         reduce(self.search, lambda schedule: len(schedule.operations), self._without_operations)
 
     def _simplify(self) -> None:
         for fault in self.schedule.faults:
-            while self._try_each(self._with(fault.id, simpler_faults)):
+            while self._try_each(self._with(fault.id, fault_candidates)):
                 pass
             while self._try_each(self._with(fault.id, _sooner)):
                 pass
         by_us = self.schedule.header.safety_from_us
         while by_us > 10_000:
-            moved = earlier(self.schedule, by_us)
+            moved = shifted_earlier(self.schedule, by_us)
             if moved is None or not self._try_each([moved]):
                 by_us //= 2
 
     # ---- candidates -----------------------------------------------------------------------------------------------
 
     def _with(self, name: str, change: Callable[[Fault], Iterable[Fault]]) -> Iterator[Schedule]:
-        """The schedule with each changed form of the fault of that name, if it is still there."""
+        """The schedule with each candidate for the fault of that name, if it is still there."""
         faults = self.schedule.faults
         for place, fault in enumerate(faults):
             if fault.id == name:
@@ -259,4 +263,4 @@ class ScheduleShrinker:
 
 
 def _sooner(fault: Fault) -> Iterator[Fault]:
-    return (replace(fault, when=when) for when in sooner(fault.when))
+    return (replace(fault, when=when) for when in when_candidates(fault.when))

@@ -1,11 +1,11 @@
-"""The search for something smaller that still fails, on all cores, with the same result on any number of them.
+"""Searches for smaller candidates that still fail, on all cores. The result does not depend on the number of cores.
 
-`first` tries candidates in their order and returns the first that fails. Several may be tried at once, but the earliest
-counts, whichever ends sooner. So the cores decide how long a search takes, never what it finds.
+`first` tries candidates in order and returns the first that fails. Several may run at once, but the earliest in order
+counts, not the one that ends first. So the number of cores affects only how long a search takes.
 
-`reduce` is delta debugging (Zeller and Hildebrandt, 2002) without the subsets: it takes out ever smaller runs of items,
-until no single one can be taken out. Existing minimisers keep to a fixed list of items, while here each success tells
-which items have lost their meaning and go too, and those that try in parallel return what happens to end first.
+`reduce` is delta debugging (Zeller and Hildebrandt, 2002) without the subsets: it removes ever shorter runs of items,
+until no single item can be removed. Existing minimisers work on a fixed list of items, but here each success may remove
+further items that have become useless; and parallel ones return whichever candidate ends first.
 """
 
 from __future__ import annotations
@@ -26,28 +26,29 @@ C = TypeVar("C")
 S = TypeVar("S")
 
 ALONE_S = 0.5
-"""So long the search goes on in this process alone: starting others takes about as long."""
+"""For this long the search uses only this process, since starting others takes about as long."""
 AHEAD_PER_JOB = 2
 
 
 class BudgetEndedError(Exception):
-    """The time for the search is over."""
+    """The budget of the search has ended."""
 
 
 class WorkerDiedError(Exception):
-    """Something else ended a process of the search, which says nothing about what is searched for."""
+    """A worker process of the search was killed from outside. This says nothing about the candidates."""
 
 
 class NotReproducedError(Exception):
-    """What was to be made smaller did not fail; says what was tried."""
+    """The failure to shrink did not occur. The message says what was tried."""
 
 
 @dataclass
 class Search(Generic[C, S]):
-    """`attempt(candidate)` returns the state that it comes to if it fails, else None; it must be importable by name.
+    """A search, as a context manager that owns the worker processes.
 
-    `state` is the smallest so far. A context manager. `progress` is told of each replay. `first` and `all` raise
-    BudgetEndedError, and WorkerDiedError.
+    `attempt(candidate)` returns the resulting state if the candidate fails, otherwise None; it must be importable by
+    name. `state` is the smallest so far. `progress` is called after each replay. `first` and `all` raise
+    BudgetEndedError and WorkerDiedError.
     """
 
     state: S
@@ -56,7 +57,7 @@ class Search(Generic[C, S]):
     jobs: int
     progress: Callable[[Search[C, S]], None] = lambda search: None
     replays: int = 0
-    """How many candidates were tried. Those that were tried ahead, and turned out not to be needed, do not count."""
+    """The number of candidates that were tried. Those tried ahead that turned out not to be needed do not count."""
     alone_s: float = ALONE_S
 
     def __post_init__(self) -> None:
@@ -71,7 +72,7 @@ class Search(Generic[C, S]):
             self._pool.shutdown(wait=False)
 
     def first(self, candidates: Iterable[C]) -> int | None:
-        """Which candidate is the first that fails, and is the state now; None if none does. Raises BudgetEndedError."""
+        """The position of the first candidate that fails, which becomes the state; None if none fails."""
         with closing(self._tried(iter(candidates))) as outcomes:
             for place, state in enumerate(outcomes):
                 self.replays += 1
@@ -83,7 +84,7 @@ class Search(Generic[C, S]):
         return None
 
     def all(self, candidates: Iterable[C]) -> list[bool]:
-        """For each candidate whether it fails; the state stays. Raises BudgetEndedError."""
+        """For each candidate whether it fails. Does not change the state."""
         failing: list[bool] = []
         with closing(self._tried(iter(candidates))) as outcomes:
             for state in outcomes:
@@ -93,7 +94,7 @@ class Search(Generic[C, S]):
         return failing
 
     def _tried(self, candidates: Iterator[C]) -> Generator[S | None, None, None]:
-        """The outcome of each, in order."""
+        """The outcome of each candidate, in order."""
         waiting: deque[Future[S | None]] = deque()
         try:
             while True:
@@ -112,7 +113,7 @@ class Search(Generic[C, S]):
                     return
                 yield self._result(waiting.popleft())
         except BrokenProcessPool:
-            raise WorkerDiedError("a worker process died, or was killed; memory may be short") from None
+            raise WorkerDiedError("a worker process died or was killed; the machine may be short of memory") from None
         finally:
             for future in waiting:
                 future.cancel()
@@ -130,20 +131,21 @@ class Search(Generic[C, S]):
 
 
 def reduce(search: Search[C, S], count: Callable[[S], int], without: Callable[[S, int, int], C]) -> None:
-    """Takes items out of the search's state, in ever shorter runs, until no single one can be taken out.
+    """Removes items from the search's state, in ever shorter runs, until no single item can be removed.
 
-    `count(state)` is how many items it has, `without(state, from, to)` the candidate that lacks those.
+    `count(state)` is the number of items, `without(state, first, end)` the candidate without those from `first` up to
+    `end`, which is excluded.
     """
     size = max(1, count(search.state))
     while True:
         end, reduced = count(search.state), False
         while end > 0:
-            # The last ones first: what comes late is seldom a cause.
+            # The last ones first: late items are seldom causes.
             runs = [(max(0, to - size), to) for to in range(end, 0, -size)]
             found = search.first(without(search.state, *run) for run in runs)
             if found is None:
                 break
-            # Others may have gone along, even before these.
+            # Other items may have been removed too, even before these.
             reduced, end = True, min(runs[found][0], count(search.state))
         if size > 1:
             size = max(1, min(size // 2, count(search.state) // 2))

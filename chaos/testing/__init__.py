@@ -1,3 +1,3 @@
-"""For a user's own tests: `strategies` and `state_machine` (hypothesis, which is optional), `transcript/` (scenes in
-text files).
+"""Tools for a user's own tests: `strategies` and `state_machine` (for hypothesis, which is optional), and `transcript/`
+(commands and their output in text files).
 """

@@ -1,4 +1,4 @@
-"""A cluster as a hypothesis state machine: hypothesis chooses each step, and makes what fails small.
+"""A cluster as a hypothesis state machine: hypothesis chooses each step, and shrinks a failing example.
 
     class Votes(RaftStateMachine):    # with your rules and invariants, or none
         nodes = 5
@@ -6,12 +6,12 @@
     TestVotes = Votes.TestCase        # for pytest and unittest
 
 Each rule is a step of one node, or of a client, in a simulated cluster: a timer fires, a message arrives, a write is
-durable, a node crashes. No clock and no network has a will of its own, so an example is nothing but an order of steps.
-`settle`, `settle_slowly` and `campaign` alone are many, without which chance would rarely elect anybody.
+durable, a node crashes. Nothing happens outside the rules, so an example is just a sequence of steps. Only `settle`,
+`settle_slowly` and `stand_for_election` do many steps at once; without them random steps would rarely elect a leader.
 
-After each rule the judge must have found no violation. The smallest example that breaks an invariant of the judge
-leaves a reproduction file for `raft-chaos repro`. One that fails by a rule or an invariant of a subclass is told step
-by step instead, since nothing but that test can judge it.
+After each rule the judge must have found no violation. The smallest example that violates an invariant of the judge
+leaves a reproduction file for `raft-chaos repro`. If a rule or an invariant of a subclass fails, the failure lists the
+steps instead, since only that test can judge it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ except ImportError as error:
         "pip install 'raft-chaos[hypothesis]'"
     ) from error
 
-from raft_chaos.chaos.execution.narrate import told
-from raft_chaos.chaos.execution.session import GrowingExecution, Link
+from raft_chaos.chaos.execution.narrate import narrate
+from raft_chaos.chaos.execution.session import Link, Session
 from raft_chaos.chaos.execution.steps import (
     Call,
     Crash,
@@ -55,7 +55,7 @@ from raft_chaos.chaos.faults.grudge import majority_of
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
 from raft_chaos.chaos.reproduction.file import save
 from raft_chaos.chaos.run.settings import program
-from raft_chaos.chaos.shrink.from_execution import found
+from raft_chaos.chaos.shrink.from_execution import reproduction_of
 from raft_chaos.chaos.shrink.search import NotReproducedError
 from raft_chaos.invariants.history import OpFunction
 from raft_chaos.invariants.judge import Judge
@@ -70,10 +70,10 @@ from raft_chaos.raft.state.timing import Timing
 __all__ = ["REPRODUCTIONS", "InvariantViolatedError", "RaftStateMachine"]
 
 REPRODUCTIONS = "RAFT_CHAOS_REPRODUCTIONS"
-"""The environment variable that says where reproduction files go, whatever a class says."""
+"""The environment variable for the folder of reproduction files. It overrides the class attribute."""
 
 SETTLING_STEPS = 1_000
-"""More than it takes a small cluster to come to rest while no timer fires."""
+"""More steps than a small cluster needs to settle while no timer fires."""
 OWN_KEY = "reg/{client}"
 WORK: Sequence[tuple[OpFunction, str]] = (
     ("put", OWN_KEY),
@@ -85,13 +85,13 @@ WORK: Sequence[tuple[OpFunction, str]] = (
     ("get", "mix"),
     ("delete", "mix"),
 )
-"""What clients ask for: registers with one writer, a list that all append to, and a key to which all do everything."""
+"""The clients' operations: registers with one writer, a list that all append to, and a key with mixed operations."""
 
 T = TypeVar("T")
 
 
 class InvariantViolatedError(AssertionError):
-    """The judge found that an invariant does not hold; `violation` has the witness."""
+    """The judge found a violation of an invariant; `violation` has the witness."""
 
     def __init__(self, violation: Violation) -> None:
         super().__init__(f"VIOLATED {violation.invariant}: {violation.message}\n  {violation.rule}")
@@ -100,7 +100,7 @@ class InvariantViolatedError(AssertionError):
 
 @dataclass(frozen=True)
 class _Choice(Generic[T]):
-    """One of the machine's options, of those that fit at this moment."""
+    """A choice among the machine's options that fit its current state."""
 
     options: Callable[[RaftStateMachine], Sequence[T]]
     fits: Callable[[RaftStateMachine, T], bool]
@@ -111,7 +111,7 @@ class _Choice(Generic[T]):
         )
 
     def possible(self, machine: RaftStateMachine) -> bool:
-        """The precondition that goes with it."""
+        """The precondition of a rule that draws this choice."""
         return any(self.fits(machine, one) for one in self.options(machine))
 
 
@@ -133,44 +133,45 @@ def _link(fits: Callable[[RaftStateMachine, Link], bool]) -> _Choice[Link]:
 
 _UP = _node(lambda machine, node: machine.is_up(node))
 _DOWN = _node(lambda machine, node: machine.cluster.is_down(node))
-# While a majority is down nothing happens, so examples with that would be wasted; all may bounce, one after the other.
+# While a majority is down nothing happens, so such examples would be wasted. But all nodes may bounce one by one.
 _SPARE = _node(lambda machine, node: machine.is_up(node) and len(machine.up()) > majority_of(machine.nodes))
 _WRITING = _node(lambda machine, node: machine.cluster.is_writing(node))
 _LEADING = _node(lambda machine, node: node in machine.leaders())
-_ADDRESSED = _link(lambda machine, link: bool(machine.cluster.lying[link]) and machine.is_up(link[1]))
-_ADDRESSED_BEFORE = _link(lambda machine, link: bool(machine.cluster.arrived[link]) and machine.is_up(link[1]))
-_CUT_OFF = _node(lambda machine, node: any(machine.cluster.lying[link] for link in machine.links_of(node)))
+_IN_FLIGHT = _link(lambda machine, link: bool(machine.cluster.in_flight[link]) and machine.is_up(link[1]))
+_ARRIVED = _link(lambda machine, link: bool(machine.cluster.arrived[link]) and machine.is_up(link[1]))
+_CUT_OFF = _node(lambda machine, node: any(machine.cluster.in_flight[link] for link in machine.links_of(node)))
 _IDLE = _client(lambda machine, client: machine.cluster.open_call(client) is None)
 _WAITING = _client(lambda machine, client: machine.cluster.open_call(client) is not None)
 _ANSWERED = _client(lambda machine, client: machine.answer_to(client) is not None)
-_RESTLESS = _group(lambda machine, group: len(group) > 1 and machine.settling_step(group) is not None)
+_UNSETTLED = _group(lambda machine, group: len(group) > 1 and machine.settling_step(group) is not None)
 _SOME = _group(lambda machine, group: True)
 _MAJORITY = _group(lambda machine, group: len(group) >= majority_of(machine.nodes))
 
 
 class RaftStateMachine(RuleBasedStateMachine):
-    """A cluster that hypothesis moves, to be used as it is or subclassed with rules and invariants.
+    """A cluster that hypothesis drives. Use it as it is, or subclass it with rules and invariants.
 
-    The rules below are methods that rules of a subclass may call: `self.timeout("n1")`. What cannot be done raises
-    `chaos.execution.steps.ExecutionError`. A subclass that sets a rule to None does without it: `crash = None`.
-    A subclass with an `__init__` or a `teardown` calls those here first.
+    Rules of a subclass may call the rules below as methods: `self.timeout("n1")`. A step that cannot be done raises
+    `chaos.execution.steps.ExecutionError`. A subclass disables a rule by setting it to None: `crash = None`.
+    A subclass with its own `__init__` or `teardown` must call the one here first.
 
-    `TestCase.settings` are hypothesis' own for state machines, but for the phase that explains: it traces every line,
-    which takes several times as long. Change others with `settings(Votes.TestCase.settings, max_examples=500)`.
+    `TestCase.settings` are hypothesis' defaults for state machines without the explain phase, which traces every line
+    and makes a test several times slower. Change other settings with
+    `settings(Votes.TestCase.settings, max_examples=500)`.
     """
 
     nodes: ClassVar[int] = 3
-    """How many; they are named n1, n2, ..."""
+    """The number of nodes, which are named n1, n2, ..."""
     clients: ClassVar[int] = 2
-    """How many; they are named c0, c1, ..."""
+    """The number of clients, which are named c0, c1, ..."""
     timing: ClassVar[Timing] = Timing(150_000, 300_000, 50_000)
-    """Of the nodes. Timers fire whenever a rule says so, so what it limits is what a message holds."""
+    """The timing of the nodes. Rules decide when timers fire, so only its limits on messages have an effect."""
     mutant: ClassVar[str | None] = None
-    """The mistake that is put in (`raft-chaos mutants`)."""
+    """The id of a mutant (`raft-chaos mutants` lists them); None for the unmodified core."""
     parts: ClassVar[Parts | None] = None
-    """Classes of your own that nodes are made of. A failure is then told, but not saved: a file cannot hold them."""
+    """Your own classes for the parts of a node. A failure is then not saved, since a file cannot hold them."""
     reproductions: ClassVar[str | Path] = ".raft-chaos"
-    """The folder for reproduction files; RAFT_CHAOS_REPRODUCTIONS in the environment overrides it."""
+    """The folder for reproduction files. The environment variable RAFT_CHAOS_REPRODUCTIONS overrides it."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -183,17 +184,15 @@ class RaftStateMachine(RuleBasedStateMachine):
         self.groups: list[tuple[str, ...]] = [
             group for size in (self.nodes, *range(1, self.nodes)) for group in combinations(self.names, size)
         ]
-        """All nodes, then one, then ever more of them."""
-        self.cluster: GrowingExecution = GrowingExecution(
-            self.names, self.client_names, timing=self.timing, parts=self._parts()
-        )
-        self._written: dict[str, str] = {}  # by key, what was last asked to be written
+        """Groups of nodes: all, then each single node, then larger groups."""
+        self.cluster: Session = Session(self.names, self.client_names, timing=self.timing, parts=self._parts())
+        self._written: dict[str, str] = {}  # by key, the value of the last write that was invoked
 
-    # ---- how things are -------------------------------------------------------------------------------------------
+    # ---- the cluster's state --------------------------------------------------------------------------------------
 
     @property
     def judge(self) -> Judge:
-        """All checkers, told of everything so far; `judge.verdicts()` says what they found."""
+        """The checkers, which have observed everything so far; `judge.verdicts()` gives their verdicts."""
         return self.cluster.player.judge
 
     @property
@@ -209,23 +208,23 @@ class RaftStateMachine(RuleBasedStateMachine):
         return [node for node in self.names if self.is_up(node)]
 
     def core(self, node: str) -> Core:
-        """The algorithm's state: `role`, `current_term`, `voted_for`, `commit_index` ... Raises ValueError if down."""
+        """The algorithm's state: `role`, `current_term`, `voted_for`, `commit_index`... Raises ValueError if down."""
         return self._running(node).core
 
     def log(self, node: str) -> Log:
-        """Its log, what is not durable yet included."""
+        """The node's log, including entries that are not durable yet. Raises ValueError if the node is down."""
         return self._running(node).core.log
 
     def machine(self, node: str) -> Machine:
-        """Its state machine, with all that it has applied."""
+        """The node's state machine. Raises ValueError if the node is down."""
         return self._running(node).machine
 
     def leaders(self) -> list[str]:
-        """The nodes that are up and believe to lead. Several may, each in a term of its own."""
+        """The nodes that are up and believe that they lead. There may be several, in different terms."""
         return [node for node in self.up() if self.core(node).role == "leader"]
 
     def leader(self) -> str | None:
-        """The one of them that leads in the highest term."""
+        """The leader with the highest term, or None."""
         return max(self.leaders(), key=lambda node: self.core(node).current_term, default=None)
 
     # ---- what nodes do --------------------------------------------------------------------------------------------
@@ -233,25 +232,25 @@ class RaftStateMachine(RuleBasedStateMachine):
     @precondition(_UP.possible)
     @rule(node=_UP.drawn())
     def timeout(self, node: str) -> None:
-        """The node's timer fires: a leader sends heartbeats, another one stands for election."""
+        """The node's timer fires: a leader sends heartbeats, another node stands for election."""
         self.do(Timeout(node))
 
-    @precondition(_ADDRESSED.possible)
-    @rule(link=_ADDRESSED.drawn(), nth=st.integers(0, 3))
+    @precondition(_IN_FLIGHT.possible)
+    @rule(link=_IN_FLIGHT.drawn(), nth=st.integers(0, 3))
     def deliver(self, link: Link, nth: int = 0) -> None:
-        """The `nth` message on the link (sender, receiver) arrives, from 0, the oldest; the last if there are fewer."""
-        self.do(_at(self.cluster.lying[link], nth, f"on its way from {link[0]} to {link[1]}"))
+        """Message `nth` on the link (sender, receiver) arrives; 0 is the oldest. The last one if there are fewer."""
+        self.do(_at(self.cluster.in_flight[link], nth, f"on its way from {link[0]} to {link[1]}"))
 
-    @precondition(_ADDRESSED_BEFORE.possible)
-    @rule(link=_ADDRESSED_BEFORE.drawn(), nth=st.integers(0, 7))
+    @precondition(_ARRIVED.possible)
+    @rule(link=_ARRIVED.drawn(), nth=st.integers(0, 7))
     def deliver_again(self, link: Link, nth: int = 0) -> None:
-        """A message that has arrived, or was lost, arrives now: the `nth` of the link from 0, the latest."""
+        """A message that has arrived or was lost arrives again: message `nth` of the link, where 0 is the latest."""
         self.do(_at(self.cluster.arrived[link], nth, f"that arrived from {link[0]} at {link[1]}"))
 
     @precondition(_CUT_OFF.possible)
     @rule(node=_CUT_OFF.drawn())
     def lose(self, node: str) -> None:
-        """All messages on their way to and from the node are lost."""
+        """All messages in flight to and from the node are lost."""
         self.cluster.lose(self.links_of(node))
 
     @precondition(_WRITING.possible)
@@ -263,13 +262,13 @@ class RaftStateMachine(RuleBasedStateMachine):
     @precondition(_SPARE.possible)
     @rule(node=_SPARE.drawn(), keep_permille=st.integers(0, 1000))
     def crash(self, node: str, keep_permille: int = 0) -> None:
-        """The node's power fails; so many thousandths of its unsynced bytes reach the disk."""
+        """The node loses power. `keep_permille` thousandths of its unsynced bytes reach the disk."""
         self.do(Crash(node, self.cluster.unsynced_bytes(node) * keep_permille // 1000))
 
     @precondition(_DOWN.possible)
     @rule(node=_DOWN.drawn())
     def restart(self, node: str) -> None:
-        """A node that is down starts again, with what is on its disk."""
+        """A node that is down starts again from its disk."""
         self.do(Start(node))
 
     @precondition(_UP.possible)
@@ -279,18 +278,18 @@ class RaftStateMachine(RuleBasedStateMachine):
         self.crash(node, keep_permille)
         self.restart(node)
 
-    # ---- many steps in one, without which chance gets nowhere -----------------------------------------------------
+    # ---- many steps at once, without which random steps rarely get far --------------------------------------------
 
-    @precondition(_RESTLESS.possible)
-    @rule(group=_RESTLESS.drawn())
+    @precondition(_UNSETTLED.possible)
+    @rule(group=_UNSETTLED.drawn())
     def settle(self, group: Sequence[str]) -> None:
-        """All messages among these nodes arrive and their writes end, until nothing more happens."""
+        """Delivers all messages among these nodes and completes their writes, until nothing more happens."""
         self.settle_slowly(group, ())
 
-    @precondition(_RESTLESS.possible)
-    @rule(group=_RESTLESS.drawn(), slow=_SOME.drawn())
+    @precondition(_UNSETTLED.possible)
+    @rule(group=_UNSETTLED.drawn(), slow=_SOME.drawn())
     def settle_slowly(self, group: Sequence[str], slow: Sequence[str]) -> None:
-        """The same, but the disks of those in `slow` take longer: what they write is not durable yet."""
+        """Like `settle`, but the writes of the nodes in `slow` do not complete."""
         for _ in range(SETTLING_STEPS):
             step = self.settling_step(group, slow)
             if step is None or self.cluster.violation is not None:
@@ -299,8 +298,8 @@ class RaftStateMachine(RuleBasedStateMachine):
 
     @precondition(_UP.possible)
     @rule(node=_UP.drawn(), group=_MAJORITY.drawn())
-    def campaign(self, node: str, group: Sequence[str]) -> None:
-        """The node's timer fires, and it settles with these nodes: it leads then, if they have it."""
+    def stand_for_election(self, node: str, group: Sequence[str]) -> None:
+        """The node's timer fires, and it settles with these nodes. If they elect it, it then leads."""
         self.timeout(node)
         self.settle([node, *(other for other in group if other != node)])
 
@@ -309,7 +308,7 @@ class RaftStateMachine(RuleBasedStateMachine):
     @precondition(lambda machine: _IDLE.possible(machine) and _LEADING.possible(machine))
     @rule(client=_IDLE.drawn(), node=_LEADING.drawn(), work=st.sampled_from(WORK))
     def ask(self, client: str, node: str, work: tuple[OpFunction, str]) -> None:
-        """The client invokes an operation and submits it to a node that believes to lead."""
+        """The client invokes an operation and submits it to a node that believes that it leads."""
         f, key = work
         key = key.format(client=client)
         expected = self._written.get(key) if f == "cas" else None
@@ -318,7 +317,7 @@ class RaftStateMachine(RuleBasedStateMachine):
     @precondition(lambda machine: _WAITING.possible(machine) and _LEADING.possible(machine))
     @rule(client=_WAITING.drawn(), node=_LEADING.drawn())
     def ask_again(self, client: str, node: str) -> None:
-        """The client submits its operation once more, there or to another node."""
+        """The client submits its open operation once more, to any node."""
         self.do(Submit(node, self._open(client).id))
 
     @precondition(_ANSWERED.possible)
@@ -333,19 +332,22 @@ class RaftStateMachine(RuleBasedStateMachine):
     @precondition(_WAITING.possible)
     @rule(client=_WAITING.drawn())
     def give_up(self, client: str) -> None:
-        """The client waits no longer: its operation may have happened, or may yet."""
+        """The client stops waiting: its operation has an unknown outcome."""
         self.do(Return(self._open(client).id))
 
     # ---- for rules of a subclass ----------------------------------------------------------------------------------
 
     def do(self, step: Step) -> None:
-        """Any step of `chaos.execution.steps`. Raises ExecutionError where it cannot be done."""
+        """Does any step of `chaos.execution.steps`. Raises ExecutionError if it cannot be done."""
         self.cluster.do(step)
 
     def submit(
         self, client: str, node: str, f: OpFunction, key: str, value: str | None = None, expected: str | None = None
     ) -> Call:
-        """The client invokes that operation at that node; without a `value` it writes one of its own."""
+        """The client invokes an operation and submits it to the node. Without a `value` it writes a new one.
+
+        Raises ExecutionError if the client waits for another operation, or if the node is down.
+        """
         if value is None and f in ("put", "append", "cas"):
             value = f"v{len(self.cluster.player.execution.calls)}"
         call = self.cluster.begin(client, f, key, value, expected)
@@ -359,63 +361,63 @@ class RaftStateMachine(RuleBasedStateMachine):
         return [link for link in self.cluster.links if node in link]
 
     def answer_to(self, client: str) -> int | None:
-        """The step that submitted what the client waits for, if that is answered."""
+        """The number of the step that submitted the client's open operation, if it is answered, otherwise None."""
         call = self.cluster.open_call(client)
         return None if call is None else self.cluster.answers.get(call.id)
 
-    # ---- judging, and what is left of a failure -------------------------------------------------------------------
+    # ---- judging, and reporting a failure -------------------------------------------------------------------------
 
     @invariant()
     def judged(self) -> None:
-        """No invariant is violated. All are judged but `recovery`, since nothing is owed in an example."""
+        """No invariant is violated. `recovery` is not judged, since an example has no liveness phase."""
         if self.cluster.violation is not None:
             raise InvariantViolatedError(self.cluster.violation)
 
     def teardown(self) -> None:
-        """Leaves of a failure what there is to leave, once hypothesis has made it small."""
-        # hypothesis calls this after each example, with its exception under way; only the last run is the smallest.
+        """Saves a reproduction file of a failure, or lists its steps, once hypothesis has shrunk it."""
+        # hypothesis calls this after each example, while its exception is raised. Only the last run is the smallest.
         failure = sys.exc_info()[1]
         if isinstance(failure, Exception) and _is_last_run():
             violation = self.cluster.violation
-            failure.add_note(self._told() if violation is None else self._saved(violation))
+            failure.add_note(self._narrated() if violation is None else self._save_reproduction(violation))
 
-    def _saved(self, violation: Violation) -> str:
-        """Writes the reproduction file; says where."""
+    def _save_reproduction(self, violation: Violation) -> str:
+        """Writes the reproduction file. Returns the note that says where, or why there is none."""
         if self.parts is not None:
-            return f"{self._told()}\nNo reproduction file: it cannot hold the parts of {type(self).__name__}."
+            return f"{self._narrated()}\nNo reproduction file: it cannot hold the parts of {type(self).__name__}."
         file = Path(os.environ.get(REPRODUCTIONS) or self.reproductions) / f"{_name(type(self))}.json"
         try:
-            reproduction = found(self.execution, violation.invariant, self.mutant)
+            reproduction = reproduction_of(self.execution, violation.invariant, self.mutant)
             file.parent.mkdir(parents=True, exist_ok=True)
             save(reproduction, file)
         except NotReproducedError:
-            return f"{self._told()}\nNo reproduction file: played again, it did not fail. Is it deterministic?"
+            return f"{self._narrated()}\nNo reproduction file: the execution did not fail again. Is it deterministic?"
         except OSError as error:
-            return f"{self._told()}\nNo reproduction file: {file} cannot be written ({error.strerror})."
+            return f"{self._narrated()}\nNo reproduction file: {file} cannot be written ({error.strerror})."
         assert reproduction.execution is not None
-        steps = "\n".join(told(reproduction.execution, self._parts()))
-        return f"The steps that it takes:\n{steps}\nReproduce with:\n{program()} repro {shlex.quote(str(file))}"
+        steps = "\n".join(narrate(reproduction.execution, self._parts()))
+        return f"The steps of the failure:\n{steps}\nReproduce with:\n{program()} repro {shlex.quote(str(file))}"
 
-    def _told(self) -> str:
-        return "\n".join(["What happened, step by step:", *told(self.execution, self._parts())])
+    def _narrated(self) -> str:
+        return "\n".join(["The steps of the failure:", *narrate(self.execution, self._parts())])
 
     # ---- helpers --------------------------------------------------------------------------------------------------
 
     def settling_step(self, group: Sequence[str], slow: Sequence[str] = ()) -> Step | None:
-        """The next step of `settle`: writes first, then each link's oldest message. None if there is nothing to do."""
+        """The next step of `settle`: writes first, then each link's oldest message. None if the group has settled."""
         for node in group:
             if self.cluster.is_writing(node) and node not in slow:
                 return Persist(node)
         for link in self.cluster.links:
-            if link[0] in group and link[1] in group and self.cluster.lying[link] and self.is_up(link[1]):
-                return self.cluster.lying[link][0]
+            if link[0] in group and link[1] in group and self.cluster.in_flight[link] and self.is_up(link[1]):
+                return self.cluster.in_flight[link][0]
         return None
 
     def _parts(self) -> Parts:
         if self.mutant is not None and self.mutant not in MUTANTS:
             raise ValueError(f"mutant: there is no {self.mutant!r}; there are {', '.join(MUTANTS)}")
         if self.mutant is not None and self.parts is not None:
-            raise ValueError("mutant and parts: expected one of them, since a mutant is parts too")
+            raise ValueError("mutant and parts: expected only one of them, since a mutant replaces parts too")
         return self.parts or parts_of(self.mutant)
 
     def _running(self, node: str) -> Replica:
@@ -452,10 +454,10 @@ def _at(messages: Sequence[Deliver], nth: int, where: str) -> Deliver:
 
 
 def _is_last_run() -> bool:
-    """Whether this is the run of the example that is reported, or one without hypothesis, as of a printed example."""
+    """Whether hypothesis reports this run, or a printed example runs without hypothesis."""
     return not currently_in_test_context() or current_build_context().is_final
 
 
 def _name(test: type) -> str:
-    """The test's name as that of a file."""
+    """The test's name as a file name."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "", f"{test.__module__}.{test.__qualname__}")

@@ -1,12 +1,12 @@
-"""hypothesis strategies for what a run is made of: timings, faults, client operations, whole schedules.
+"""hypothesis strategies for timings, faults, client operations and whole schedules.
 
     @given(schedules(kinds=("kill", "partition")))
     def test_no_write_is_lost(schedule): ...
 
-What is drawn is valid by construction: `check_schedule` accepts it, and so does every world that has these kinds of
-faults. It shrinks towards little happening early: no faults, no operations, at the first moment, to n1.
+Every drawn value is valid: `check_schedule` accepts it, and so does every world that has these kinds of faults. Values
+shrink towards few and early faults and operations, at n1.
 
-Times are integers of µs from the beginning of the run, drawn in whole ms. Nodes are n1, n2, ..., clients c0, c1, ...
+Times are integers in µs from the start of the run, drawn in whole ms. Nodes are n1, n2, ..., clients c0, c1, ...
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ MS = 1_000
 FEWEST_NODES = 3
 MOST_CLIENTS = 100
 JUMP_US = 1_000 * MS
-"""How far a clock jumps at most."""
+"""The longest jump of a clock."""
 FAILPOINTS: tuple[Failpoint, ...] = (
     "before_send",
     "mid_send",
@@ -64,7 +64,7 @@ T = TypeVar("T")
 
 
 class ClusterConfig(NamedTuple):
-    """What `chaos.schedule.generate.generate` makes a schedule of, and the nodes' timing, which fits it."""
+    """The input of `chaos.schedule.generate.generate`, and a timing of the nodes that fits it."""
 
     schedule: ScheduleConfig
     timing: Timing
@@ -76,8 +76,8 @@ class ClusterConfig(NamedTuple):
 def timings(*, longest_us: int = 300 * MS) -> SearchStrategy[Timing]:
     """Timings of nodes whose election timeouts are at most `longest_us` (20 ms or more).
 
-    The longest timeout is one to three times the least, which is two to ten heartbeats. Messages hold as much as they
-    do by default, or few entries.
+    The longest timeout is one to three times the shortest, which is two to ten heartbeats. The number of entries per
+    message is the default, or small. Raises ValueError for a wrong `longest_us`.
     """
     _check("longest_us", longest_us, 20 * MS, 60_000 * MS)
 
@@ -99,9 +99,9 @@ def cluster_configs(
     kinds: Sequence[FaultKind] = FAULT_KINDS,
     longest_us: int = 300 * MS,
 ) -> SearchStrategy[ClusterConfig]:
-    """Sizes of small clusters, of 3 to `most_nodes` nodes, and of short runs: seconds at most, in virtual time.
+    """Configurations of small clusters, of 3 to `most_nodes` nodes, and of short runs of a few virtual seconds.
 
-    `kinds` are those of the faults there may be, and `longest_us` is as in `timings`.
+    `kinds` are the possible kinds of faults, and `longest_us` is as in `timings`. Raises ValueError for wrong limits.
     """
     _check("most_nodes", most_nodes, FEWEST_NODES, MOST_NODES)
     _check("most_clients", most_clients, 1, MOST_CLIENTS)
@@ -117,7 +117,7 @@ def cluster_configs(
             nodes=draw(st.integers(FEWEST_NODES, most_nodes)),
             clients=draw(st.integers(1, most_clients)),
             warmup_s=warmup_us / 1e6,
-            # One timeout more than must be: as seconds these are not exact.
+            # One timeout more than necessary, since seconds as floats are not exact.
             duration_s=(warmup_us + draw(st.integers(LEAST_TIMEOUTS + 1, 2 * LEAST_TIMEOUTS)) * timeout_us) / 1e6,
             liveness_s=draw(st.integers(0, 2)) * timeout_us / 1e6,
             ops_per_second=float(draw(st.integers(1, 10)) * 10),
@@ -143,9 +143,9 @@ def faults(
 ) -> SearchStrategy[Fault]:
     """One fault of these kinds among `nodes` (three or more names), with the id "f1".
 
-    It fires from `from_us` to `until_us`, or unless `anchored` is False at one of the first events of some kind (up to
-    the 5th, and up to 50 ms later). It lasts 1 ms to `longest_us`; a killed node restarts within that time, and a
-    broken connection (`reset`) is over at once.
+    It happens from `from_us` to `until_us`, or, unless `anchored` is False, up to 50 ms after one of the first five
+    events of some kind. It lasts 1 ms to `longest_us`. A killed node restarts within that time, and a broken
+    connection (`reset`) ends immediately. Raises ValueError for wrong limits.
     """
     _check_nodes(nodes)
     _check("longest_us", longest_us, MS, 3_600_000 * MS)
@@ -246,10 +246,11 @@ def workloads(
     until_us: int = 3_000 * MS,
     functions: Sequence[OpFunction] = FUNCTIONS,
 ) -> SearchStrategy[list[Operation]]:
-    """At most `most` client operations of these functions in the order of time, invoked from `from_us` to `until_us`.
+    """At most `most` client operations of these functions, in order of time, invoked from `from_us` to `until_us`.
 
-    Keys are such that the checkers have something to judge: `reg/<client>` is put by that client alone, `list/0`
-    appended to by all; cas, delete and some of the rest are of `mix/0`. What is written is written only once.
+    The keys are chosen so that all checkers have something to judge: only its own client puts to `reg/<client>`, all
+    append to `list/0`, and `mix/0` gets cas, delete and some of the rest. Each value is written once. Raises ValueError
+    for wrong limits.
     """
     if not clients or len(set(clients)) != len(clients):
         raise ValueError(f"clients: expected at least one name, each only once, got {list(clients)}")
@@ -263,7 +264,7 @@ def workloads(
 
 
 def _keys(f: OpFunction, clients: Sequence[str]) -> list[str]:
-    """ "reg/" is completed by the client's own name."""
+    """The keys for a function. The client's own name is appended to "reg/"."""
     match f:
         case "put":
             return ["reg/", "mix/0"]
@@ -318,11 +319,11 @@ def schedules(
 ) -> SearchStrategy[Schedule]:
     """Whole schedules: nodes and clients, a seed, a network and a disk, faults and operations.
 
-    Faults fire from `warmup_us`, when nodes with the usual timeouts have a leader, to `duration_us`, when all is
-    healed; operations come from the start to the end. `kinds` (none: no faults), `longest_us` and `anchored` are as in
-    `faults`. Without faults a frame or a sync takes `slowest_us` at most: more than a tenth of an election timeout, and
-    nodes may never agree on a leader. A schedule promises nothing, so a run of it may well be vacuous: test for what is
-    violated, not for what is valid.
+    Faults happen from `warmup_us`, when nodes with the usual timeouts have a leader, to `duration_us`, when all faults
+    are healed. Operations are invoked from the start to `duration_us`. `kinds` (none: no faults), `longest_us` and
+    `anchored` are as in `faults`. Without faults a frame or a sync takes at most `slowest_us`; if this is more than a
+    tenth of an election timeout, nodes may never elect a leader. A run of a drawn schedule may be vacuous, so test that
+    nothing is violated, not that everything is valid. Raises ValueError for wrong limits.
     """
     _check("least_nodes", least_nodes, FEWEST_NODES, most_nodes)
     _check("most_nodes", most_nodes, FEWEST_NODES, MOST_NODES)
@@ -366,7 +367,7 @@ def _numbered(some: list[Fault]) -> list[Fault]:
 
 
 def _models(slowest_us: int) -> SearchStrategy[Model]:
-    """A network and a disk as good as they come by default, or others."""
+    """The default network and disk, or others."""
     drawn = st.tuples(_range_us(slowest_us), _range_us(slowest_us), st.sampled_from([0, 1, 2]))
     return st.just(Model()) | drawn.map(lambda model: Model(*model[0], *model[1], model[2]))
 
@@ -375,7 +376,7 @@ def _models(slowest_us: int) -> SearchStrategy[Model]:
 
 
 def _ms(least_us: int, most_us: int) -> SearchStrategy[int]:
-    """µs in steps of a ms from `least_us` on, the least first."""
+    """Times in µs, in steps of 1 ms from `least_us` on, the smallest first."""
     return st.integers(0, (most_us - least_us) // MS).map(lambda ms: least_us + ms * MS)
 
 
@@ -394,7 +395,7 @@ def _names(letter: str, first: int, count: int) -> list[str]:
 
 
 def _known(kinds: Sequence[FaultKind]) -> list[FaultKind]:
-    """In the order of `FAULT_KINDS`, whatever order they are given in."""
+    """The kinds in the order of `FAULT_KINDS`, whatever order they are given in."""
     if unknown := [kind for kind in kinds if kind not in FAULT_KINDS]:
         raise ValueError(f"kinds: {unknown[0]!r} is unknown; expected some of {', '.join(FAULT_KINDS)}")
     if not kinds:

@@ -1,6 +1,7 @@
-"""The checkers: one property, or one close group of them, a file. `invariants.judge` owns and feeds them.
+"""The checkers: each file holds one invariant, or a few closely related ones. `invariants.judge` owns and feeds them.
 
-`base` says what a checker is. `node_logs` and `client_keys` are the two views that several checkers share: each
-node's reported log, and what was written to each key. The rest judge: `elections`, `logs`, `commitment`,
-`monotonicity`, `durability`, `recovery`, `exits` from events, `client_history` from what clients saw.
+`base` defines what a checker is. `node_logs` and `client_keys` are views that several checkers share: the log that
+each node reported, and the writes to each key. The other files judge: `elections`, `logs`, `commitment`,
+`monotonicity`, `durability`, `recovery` and `exits` from events; `client_history` and `linearizability` from what
+clients saw.
 """

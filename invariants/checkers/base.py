@@ -1,8 +1,8 @@
 """What a checker is: handlers by event type, a count of what was judged, and the violations found so far.
 
-A checker is told of events one by one, each node's in that node's own order, nodes interleaved in any way; whatever it
-concludes must not depend on the interleaving. It does so by remembering the first event of each kind of fact ("who
-led term 3") and comparing every later one with it: if any two differ, one of them differs from the first.
+A checker observes events one by one. Each node's events come in that node's own order, and the nodes are interleaved in
+any way. The verdict must not depend on the interleaving. So a checker remembers the first event about each fact ("who
+led term 3") and compares every later one with it: if any two differ, one of them differs from the first.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from raft_chaos.invariants.events import Event
 from raft_chaos.invariants.verdict import Outcome, Verdict, Violation
 
 KEPT_VIOLATIONS = 5
-"""How many violations of one invariant are kept with their witness; all are counted."""
+"""How many violations of one invariant are kept with their witness. All violations are counted."""
 
 Handlers: TypeAlias = dict[type[Event], Callable[[Any], None]]
-"""What is called for which type of event. Anything else is none of the checker's business."""
+"""The method to call for each type of event. The checker does not receive other types."""
 
 
 class Checker:
-    """One invariant: its name, the paper's rule in one sentence, and what is said when nothing could be judged."""
+    """One invariant: its name, the paper's rule in one sentence, and the reason to give if nothing could be judged."""
 
     invariant: ClassVar[str]
     rule: ClassVar[str]
@@ -37,17 +37,17 @@ class Checker:
         return {}
 
     def violate(self, message: str, *witness: Any, rule: str | None = None) -> None:
-        """Counts a violation, and keeps it if it is one of the first."""
+        """Counts a violation, and keeps it if it is one of the first `KEPT_VIOLATIONS`."""
         self.violation_count += 1
         if len(self.violations) < KEPT_VIOLATIONS:
             self.violations.append(Violation(self.invariant, message, rule or self.rule, witness))
 
     def note(self) -> str:
-        """What the reader of any verdict should know, or ""."""
+        """A remark to add to the verdict's reason, or ""."""
         return ""
 
     def verdict(self) -> Verdict:
-        """The judgement of all that was observed so far."""
+        """The verdict on everything observed so far."""
         if self.violation_count:
             return self.conclude("violated", self.note())
         if not self.judged:
@@ -59,5 +59,5 @@ class Checker:
 
 
 def who(event: Event) -> str:
-    """The reporter of an event, for a message."""
+    """The node that reported an event, as text for a message."""
     return f"{event.node} (incarnation {event.inc})"

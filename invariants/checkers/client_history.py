@@ -1,8 +1,8 @@
 """What clients may rely on: acknowledged writes stay, and reads do not go back in time.
 
-Both are consequences of linearizability (§8) that need no search, for the keys that `client_keys` calls registers and
-lists. They convict only on what is certain, and what a write's outcome makes certain (listed there) is why each rule
-reads as it does: above all, an unknown write may take effect late, over values that were written after it.
+Both follow from linearizability (§8) and need no search. They apply to the keys that `client_keys` calls registers and
+lists. The checkers report a violation only where it is certain. `client_keys` lists what each outcome of a write makes
+certain; above all, a write of unknown outcome may take effect late, over values that were written after it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from raft_chaos.invariants.verdict import Verdict
 
 
 class HistoryChecker(Checker):
-    """A checker of client operations: it is told each operation, and the write or judgeable read that ended with it."""
+    """A checker of client operations. It observes each operation, and the write or judgeable read that it ends."""
 
     nothing_judged = "no client operation could be judged"
 
@@ -39,10 +39,11 @@ class HistoryChecker(Checker):
 
 
 class AcknowledgedWrites(HistoryChecker):
-    """What was acknowledged is in the log at its index and in every later read; nothing else is ever read.
+    """An acknowledged write is in the log at its index and in every later read. Reads return only what was written.
 
-    A register read after the k-th put was acknowledged returns that value or a later one, or an earlier one whose put
-    is unknown (it may have come late). A list read holds every token acknowledged before, each token once.
+    A read of a register after the k-th put was acknowledged returns that value or a later one, or an earlier one whose
+    put has an unknown outcome (it may have taken effect late). A read of a list holds every token that was acknowledged
+    before, and each token once.
     """
 
     invariant = "acknowledged_writes"
@@ -58,7 +59,7 @@ class AcknowledgedWrites(HistoryChecker):
         self._other_applied: list[EntryApplied] = []
 
     def verdict(self) -> Verdict:
-        """Where entries were applied at all, an acknowledged one that nobody reports to have applied is a riddle."""
+        """Unknown if nodes report applied entries, but none reports to have applied an acknowledged one."""
         unseen = sorted(index for index in self._acked_at if index not in self._applied_at)
         if unseen and self._applied_at and not self.violation_count:
             ack = self._acked_at[unseen[0]]
@@ -75,7 +76,8 @@ class AcknowledgedWrites(HistoryChecker):
         if first is not event:
             if first.term == event.term:
                 return
-            self._other_applied.append(event)  # a violation elsewhere; kept, since an answer may yet come for either
+            # State Machine Safety reports this. Both are kept, since an answer may still come for either.
+            self._other_applied.append(event)
         ack = self._acked_at.get(event.index)
         if ack is not None:
             self._compare(ack, event)
@@ -121,7 +123,7 @@ class AcknowledgedWrites(HistoryChecker):
     def _on_read(self, read: Read) -> None:
         value = read.answer.value
         if value is None and not read.acked_before:
-            return  # nothing was owed and nothing was shown
+            return  # the read was owed nothing and returned nothing
         self.judged += 1
         if read.key.shape == "register":
             self._judge_register(read)
@@ -173,7 +175,7 @@ class AcknowledgedWrites(HistoryChecker):
                 return
 
     def _was_written(self, read: Read, value: str | Sequence[str]) -> bool:
-        """Whether somebody has invoked a write of `value` by now that did not fail; if not, that is a violation."""
+        """Whether a write of `value` that did not fail was invoked by now. If not, counts a violation."""
         write = read.key.writes.get(value) if isinstance(value, str) else None
         if write is None:
             self.violate(
@@ -201,17 +203,16 @@ class AcknowledgedWrites(HistoryChecker):
 
 
 class MonotonicReads(HistoryChecker):
-    """Of two reads of a key, one ended before the other was invoked, the second shows no older state.
+    """If one read of a key ended before another was invoked, the second read shows no older state.
 
-    Registers: when a read returned the value of put j, a later read must not return that of a put i < j, nor nothing,
-    if put i was acknowledged. For its one effect came before its answer, put j was invoked after that, and seeing
-    j's value proves that j's effect has come too: nothing can bring i's value back. This holds whatever other writes
-    are unknown. If put i itself is unknown, its value retires: its effect may have come late, over j's, so returning
-    it proves nothing. (Reads that ended before the next put was invoked are not touched by that: then i is the
-    newest, and there is no j.) Whether j is known does not matter, since it was seen.
+    Registers: after a read returned the value of put j, a later read must not return the value of a put i < j that was
+    acknowledged, nor an absent key. Put i took effect before its answer, put j was invoked after that answer, and the
+    read of j's value proves that j took effect too, so nothing can bring i's value back. This holds whatever other
+    writes have an unknown outcome. If the outcome of put i itself is unknown, it may have taken effect late, over j's
+    value, so a read of its value proves nothing. The outcome of put j does not matter, since its value was read.
 
-    Lists only grow at their end, unknown writes or not: of any two states one is a prefix of the other, and the
-    later read shows the longer one.
+    Lists only grow at their end, whether or not outcomes are unknown: of any two states one is a prefix of the other,
+    and the later read shows the longer one.
     """
 
     invariant = "monotonic_reads"
@@ -228,7 +229,7 @@ class MonotonicReads(HistoryChecker):
     def observe_op(self, op: Op, ended: Read | Write | None) -> None:
         if type(ended) is not Read:
             return
-        # Both are kept from a key's first read on: it may be read before its first write gives it a shape.
+        # Both run from a key's first read on: a key may be read before its first write determines its shape.
         self._judge_register(ended)
         self._judge_list(ended)
 

@@ -1,18 +1,19 @@
 """What clients wrote to each key, and which reads of it can be judged without searching for a linearization.
 
-A key is a *register* if one client alone writes it, only puts, one after the other: its values have one known order.
-It is a *list* if all its writes are appends. In both, values are unique. Any other key (several putting clients, cas,
-delete, a value written twice) is *mixed*, from the moment at which that shows, and left to a full linearizability
-checker. What was found before that moment stands: an operation invoked later explains nothing that was read earlier.
+A key is a *register* if a single client writes it, only with puts, one after the other: its values have a known order.
+It is a *list* if all its writes are appends. In both, each value is written once. Any other key (puts by several
+clients, cas, delete, a value written twice) is *mixed* from the first operation that makes it so, and is left to the
+linearizability checker. Violations found before that still count: an operation that was invoked later cannot explain
+what was read earlier.
 
-Keys are fresh: nobody wrote to them before the run. Operations are observed in the order in which the clients saw
-them (that of `history.jsonl`), and "before" means earlier in it.
-A write's `outcome` says how it can be relied upon:
+Keys are new: nobody wrote to them before the run. Operations are observed in the order in which the clients saw
+them (the order of `history.jsonl`), and "before" means earlier in it.
+A write's `outcome` says what is certain about it:
 
     ok     it took effect once, between its invocation and its answer
     fail   it never took effect, and never will
     info   it may take effect once, at any time after its invocation, even after the client's later writes
-    open   not answered yet: at the end of the run the same as info
+    open   it is not answered yet; at the end of the run this means the same as info
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Write:
 
 @dataclass(slots=True)
 class Key:
-    """A key's writes by value, those that were acknowledged (in the order of the answers), and its ended reads."""
+    """A key's writes by value, its acknowledged writes (in the order of the answers), and how many reads ended."""
 
     name: str
     shape: Shape = "unwritten"
@@ -50,7 +51,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A get that ended ok, and how much had been acknowledged and read of its key when it was invoked."""
+    """A get that ended ok, and how many writes and reads of its key had ended ok when it was invoked."""
 
     key: Key
     invoke: Op
@@ -67,7 +68,7 @@ class _OpenRead:
 
 
 class ClientKeys:
-    """Follows a history, and returns each write and each read that can be judged once it ends."""
+    """Follows a history. Returns each write when it ends, and each read that can be judged when it ends."""
 
     def __init__(self) -> None:
         self.keys: dict[str, Key] = {}
@@ -75,7 +76,7 @@ class ClientKeys:
         self._open_reads: dict[str, _OpenRead] = {}
 
     def observe(self, op: Op) -> Read | Write | None:
-        """Takes in one operation. Answers to what was never invoked, or was answered before, say nothing."""
+        """Takes one operation. Ignores an answer to an operation that was never invoked or was answered before."""
         if op.type == "invoke":
             self._on_invoke(op)
             return None
@@ -90,7 +91,7 @@ class ClientKeys:
         return write
 
     def mixed(self) -> int:
-        """How many keys are left to a linearizability checker."""
+        """How many keys are left to the linearizability checker."""
         return sum(key.shape == "mixed" for key in self.keys.values())
 
     def _on_read(self, read: _OpenRead, answer: Op) -> Read | None:
@@ -114,7 +115,7 @@ class ClientKeys:
             key.last_write = key.writes[op.value] = self._open_writes[op.op] = write
 
     def _shape_with(self, key: Key, op: Op) -> Shape:
-        """The key's shape once `op` is among its writes."""
+        """The key's shape after the write `op`."""
         if op.f not in ("put", "append") or not isinstance(op.value, str) or op.value in key.writes:
             return "mixed"
         shape: Shape = "register" if op.f == "put" else "list"

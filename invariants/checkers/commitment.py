@@ -1,7 +1,7 @@
 """Leader Completeness and State Machine Safety (§5.4).
 
-Both go by what nodes report as committed. The digest of a committed entry is the one in the committing node's own log
-at that point of its own order; a commit beyond that log has none, and is left to `monotonicity`.
+Both judge by the commits that nodes report. The digest of a committed entry comes from the committing node's own log,
+as that node had reported it by then. A commit beyond the end of that log has no digest and is left to `monotonicity`.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from raft_chaos.invariants.events import CommitAdvanced, EntryAppended, EntryApp
 
 
 class CommittedLog:
-    """The one log that all nodes commit, as far as any got, with the event that committed each entry first."""
+    """The log that all nodes commit, up to the highest commit so far, and the event that committed each entry first."""
 
     def __init__(self) -> None:
         self.entries: ReportedLog = []
         self.commits: list[CommitAdvanced] = []
 
     def add(self, commit: CommitAdvanced, log: ReportedLog) -> int:
-        """Takes in that `log` is committed up to `commit.index`, which it must have.
+        """Records that `log`, which must hold `commit.index`, is committed up to there.
 
-        Returns 0, or the lowest index at which `log` contradicts what was committed before (and takes in nothing).
+        Returns 0. If `log` contradicts what was committed before, records nothing and returns the lowest index at
+        which it does.
         """
         known = len(self.entries)
         common = min(known, commit.index)
@@ -46,7 +47,7 @@ class Commit:
 
 @dataclass(slots=True)
 class Leader:
-    """A leader, and its log when it was elected. A copy: commits of earlier terms may be observed much later."""
+    """A leader, and a copy of its log when it was elected: commits of earlier terms may be observed much later."""
 
     event: RoleChanged
     log: ReportedLog
@@ -54,12 +55,12 @@ class Leader:
 
 
 class LeaderCompleteness(Checker):
-    """What was committed in term c is in the log of the leader of each term above c, when it is elected.
+    """An entry committed in term c is in the log of the leader of each term above c when that leader is elected.
 
-    The term is that in which a node reported the commit, never the entry's own: an entry of term 2 that is only
-    committed in term 4 may well be missing at the leader of term 3 (Fig. 8). Since digests are chained, the highest
-    commit of a term speaks for the lower ones, as long as they are of one log. Commits that contradict it are
-    kept one by one, so that every pair of commit and leader is compared, in whatever order they are observed.
+    The term is the one in which a node reported the commit, never the entry's own term: an entry of term 2 that is
+    committed only in term 4 may be missing at the leader of term 3 (Fig. 8). Since digests are chained, the highest
+    commit of a term covers the lower ones of the same log. Commits that contradict that log are kept one by one, so
+    that every commit is compared with every leader, in whatever order they are observed.
     """
 
     invariant = "leader_completeness"
@@ -85,7 +86,7 @@ class LeaderCompleteness(Checker):
         contradicts = self._committed.add(event, log)
         highest = self._highest_commit.get(event.term)
         if not contradicts and highest is not None and highest.event.index >= event.index:
-            return  # as nearly always: another node has reported as much
+            return  # the usual case: another node has reported this commit or a higher one
         commit = Commit(event, log[event.index - 1])
         if contradicts:
             self._contradicting.append(commit)
@@ -126,7 +127,7 @@ class LeaderCompleteness(Checker):
 
 
 class StateMachineSafety(Checker):
-    """One entry is committed and applied at each index, over all nodes, and it leaves one state behind."""
+    """All nodes commit and apply the same entry at each index, and are in the same state after it."""
 
     invariant = "state_machine_safety"
     rule = "If a server applied an entry at an index, no other server applies a different one there (Figure 3, §5.4.3)."

@@ -1,9 +1,9 @@
-"""Durability: what a node reported as durable is there again after a restart (Figure 2, persistent state).
+"""Durability: the log that a node reported as durable is still there after a restart (Figure 2, persistent state).
 
-At `started` the node owes the log that it reported last, less what it announced to delete. The disk may be ahead of
-the events, so it may recover more than that, never less. The recovered entries follow one by one and are
-compared with what is owed. An incarnation that dies before it told all of them leaves nothing to judge about
-the rest, but the rest is still owed: the next one owes what was told again, and behind it the earlier log.
+At `started` the node owes the log that it reported last, without the entries whose truncation it announced. The disk
+may be ahead of the events, so the node may recover more than that, never less. The recovered entries follow one by one
+and are compared with what is owed. If an incarnation dies before it has reported all of them, the rest cannot be judged
+in it, but is still owed: the next incarnation owes the entries that were reported again, then the rest of the old log.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from raft_chaos.invariants.events import EntryAppended, Started
 
 
 class Durability(Checker):
-    """Votes and terms, the other half of the persistent state, are judged by `elections` and `monotonicity`."""
+    """Judges the log. `elections` and `monotonicity` judge the rest of the persistent state, the vote and the term."""
 
     invariant = "durability"
     rule = "The log is on stable storage before a server answers for it, so it survives restarts (Figure 2, §5)."
@@ -26,7 +26,7 @@ class Durability(Checker):
         super().__init__()
         self._logs = logs
         self._started: dict[str, Started] = {}
-        self._owed: dict[str, ReportedLog] = {}  # only of nodes that are telling their recovered log
+        self._owed: dict[str, ReportedLog] = {}  # only of nodes that are still reporting their recovered log
 
     def handlers(self) -> Handlers:
         return {Started: self._on_started, EntryAppended: self._on_appended}
@@ -64,4 +64,4 @@ class Durability(Checker):
                 event,
             )
         if differs or event.index >= len(owed):
-            del self._owed[event.node]  # digests are chained: all that follows would differ, or is owed no more
+            del self._owed[event.node]  # digests are chained: all later entries differ too, or are not owed

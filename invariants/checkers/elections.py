@@ -1,4 +1,4 @@
-"""Election Safety (§5.2), and the voters' half of it: one vote a term, kept across restarts (Figure 2)."""
+"""Election Safety (§5.2), and the voters' part of it: one vote per term, kept across restarts (Figure 2)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from raft_chaos.invariants.events import RoleChanged, Started, VoteGranted
 
 
 class ElectionSafety(Checker):
-    """At most one leader a term, for ever: a leader that died since still counts."""
+    """At most one leader per term over the whole run: a leader that has died still counts."""
 
     invariant = "election_safety"
     rule = "At most one server is ever elected leader in a given term (Figure 3, §5.2)."
@@ -25,14 +25,14 @@ class ElectionSafety(Checker):
             return
         self.judged += 1
         first = self._leader_of.setdefault(event.term, event)
-        # The same node twice is two leaders as well: leadership is volatile, so a restarted node was elected again,
-        # and each candidacy takes a new term.
+        # The same node in two incarnations counts as two leaders: leadership is volatile, so the restarted node was
+        # elected again, and each election starts a new term.
         if (first.node, first.inc) != (event.node, event.inc):
             self.violate(f"term {event.term} has two leaders: {who(first)} and {who(event)}", first, event)
 
 
 class OneVotePerTerm(Checker):
-    """A node votes for one candidate a term, and remembers for whom when it restarts within the term."""
+    """A node votes for at most one candidate per term, and still has this vote after a restart in the same term."""
 
     invariant = "one_vote_per_term"
     rule = (
@@ -42,7 +42,7 @@ class OneVotePerTerm(Checker):
 
     def __init__(self) -> None:
         super().__init__()
-        # (node, term) -> what told of the vote first, and its candidate.
+        # (node, term) -> the candidate, and the first event that reported the vote.
         self._vote_of: dict[tuple[str, int], tuple[str, VoteGranted | Started]] = {}
 
     def handlers(self) -> Handlers:
@@ -53,7 +53,7 @@ class OneVotePerTerm(Checker):
 
     def _on_started(self, event: Started) -> None:
         if event.voted_for is not None:
-            # The disk may be ahead of the events: a vote known only from here binds just as well.
+            # The disk may be ahead of the events, so this may be the first report of a vote. It binds the node too.
             self._judge(event, event.voted_for)
         elif (known := self._vote_of.get((event.node, event.term))) is not None:
             self.judged += 1

@@ -1,4 +1,4 @@
-"""unexpected_exit: a node that ends by itself is a violation, never a quiet restart."""
+"""unexpected_exit: a node that ends by itself violates an invariant; the harness never restarts it silently."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from raft_chaos.invariants.events import NodeExited, NodeLaunched
 
 
 class UnexpectedExit(Checker):
-    """Every node lives until the harness kills it. Judged from the harness's events alone, so for any system."""
+    """Every node runs until the harness kills it. Needs the harness's events only, so it judges any system."""
 
     invariant = "unexpected_exit"
     rule = "A server fails only by stopping when it is made to; a correct one does not end by itself (§2)."

@@ -1,11 +1,11 @@
-"""linearizability: each operation seems to take effect at once, at a moment between its invocation and its answer.
+"""linearizability: each operation seems to take effect at one instant between its invocation and its answer (§8).
 
-The strongest promise that clients have (§8), judged on what they saw alone and on every key: registers, lists, and
-those with cas, delete or several writers. All that is known of an operation counts, above all what an unknown one may
-still do. The whole history is judged each time a verdict is asked for, once there is something new in it.
+This is the strongest promise to clients. It is judged from what clients saw, on every key: registers, lists, and keys
+with cas, delete or several writers. An operation of unknown outcome may take effect at any later time, or never.
+`verdict` judges the whole history again if it has grown since the last call.
 
-Where answers name log entries, these propose an order, which is tried first. That clients saw something else than the
-log says breaks no promise by itself, if there is another order; it is told as a note beside the verdict.
+Where answers name log entries, the checker first tries the order of these entries. If the history contradicts the log's
+order but has another valid order, it is still valid: the verdict then carries a note about the disagreement.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from raft_chaos.invariants.verdict import Verdict
 
 
 class Linearizability(Checker):
-    """Judges by the model of our state machine (`kv`); the log's order, where answers name it, is the first witness."""
+    """Judges by the model of our state machine (`kv`). Tries the log's order first, where answers name log entries."""
 
     invariant = "linearizability"
     rule = "Each operation takes effect at once, at some moment between its invocation and its answer (§8)."
@@ -30,21 +30,21 @@ class Linearizability(Checker):
     def __init__(self) -> None:
         super().__init__()
         self._ops: list[Op] = []
-        self._said: Verdict | None = None
+        self._last_verdict: Verdict | None = None
         self._note = ""
 
     def observe_op(self, op: Op) -> None:
         """One operation, in the order in which the clients saw them."""
         self._ops.append(op)
-        self._said = None
+        self._last_verdict = None
 
     def note(self) -> str:
         return self._note
 
     def verdict(self) -> Verdict:
-        if self._said is None:
-            self._said = self._judge()
-        return self._said
+        if self._last_verdict is None:
+            self._last_verdict = self._judge()
+        return self._last_verdict
 
     def _judge(self) -> Verdict:
         self.judged, self.violations, self.violation_count, self._note = 0, [], 0, ""
@@ -61,8 +61,8 @@ class Linearizability(Checker):
             self._note = format.against_the_log(compared.disagreement.reason)
         if answer.verdict == "violated":
             witness = [op for operation in answer.core for op in self._lines_of(history.places[operation.number])]
-            said = "; ".join(filter(None, (f"{answer.key}: {answer.argument}", aborted_read(history, answer))))
-            self.violate(said, *witness)
+            message = "; ".join(filter(None, (f"{answer.key}: {answer.argument}", aborted_read(history, answer))))
+            self.violate(message, *witness)
             self.violation_count += len(answer.others)
         elif answer.verdict == "unknown":
             return self.conclude("unknown", "; ".join(filter(None, (answer.argument, self._note))))

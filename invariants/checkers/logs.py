@@ -10,7 +10,7 @@ from raft_chaos.invariants.events import EntryAppended, LogTruncated, RoleChange
 
 
 class LeaderAppendOnly(Checker):
-    """A leader's own log only grows while it leads, judged in that node's own order."""
+    """A leader only appends to its own log while it leads. Judged in that node's own order of events."""
 
     invariant = "leader_append_only"
     rule = "A leader never overwrites or deletes entries in its own log, it only appends new ones (Figure 3, §5.3)."
@@ -69,9 +69,9 @@ class LeaderAppendOnly(Checker):
 
 
 class LogMatching(Checker):
-    """One log up to each (index, term), for ever, over all nodes; and no node's log has a hole.
+    """An (index, term) identifies one log prefix, on all nodes and over the whole run. No node's log has a gap.
 
-    A digest covers the whole prefix, so one comparison an entry says all that the property says.
+    A digest covers the whole prefix, so one comparison per entry is enough.
     """
 
     invariant = "log_matching"

@@ -1,4 +1,4 @@
-"""What only grows: the term for ever; commit_index and last_applied within an incarnation (Figure 2)."""
+"""What only grows: the term over the whole run; commit_index and last_applied within an incarnation (Figure 2)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Termed = Started | RoleChanged | VoteGranted | EntryAppended | CommitAdvanced
 
 
 class _Node:
-    """A node's highest term, and how far its current incarnation is: each as the event that said so."""
+    """A node's latest term, commit and applied entry, each as the event that reported it."""
 
     __slots__ = ("applied", "commit", "term")
 
@@ -24,9 +24,9 @@ class _Node:
 
 
 class Monotonicity(Checker):
-    """Terms, commit_index and last_applied move one way, and last_applied <= commit_index <= last log index.
+    """Terms, commit_index and last_applied never decrease, and last_applied <= commit_index <= last log index.
 
-    commit_index and last_applied are volatile: after a restart they begin at 0 again.
+    commit_index and last_applied are volatile: after a restart they start again from 0.
     """
 
     invariant = "monotonicity"
@@ -72,7 +72,7 @@ class Monotonicity(Checker):
         node.term = event
 
     def _on_appended(self, event: EntryAppended) -> None:
-        # The entry's term, which is often below the current one; but it was current once, so it is a lower bound.
+        # The entry's term is often below the current term. But it was the current term once, so it is a lower bound.
         node = self._nodes[event.node]
         if node.term is None or event.term > node.term.term:
             node.term = event

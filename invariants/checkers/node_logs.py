@@ -1,6 +1,6 @@
 """The log that each node has reported: entry i is at position i - 1, as the event that appended it.
 
-`Judge` updates this view after the checkers have seen an event, so each of them meets the log as it was before.
+`Judge` updates this view after the checkers have observed an event, so they see the log as it was before that event.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ReportedLog: TypeAlias = list[EntryAppended]
 
 
 class NodeLogs:
-    """Each node's reported log, of its current incarnation. Empty as long as no node reported anything."""
+    """The log that each node reported in its current incarnation. Empty until a node reports something."""
 
     def __init__(self) -> None:
         self.of: defaultdict[str, ReportedLog] = defaultdict(list)
@@ -24,7 +24,7 @@ class NodeLogs:
         return {Started: self._on_started, EntryAppended: self._on_appended, LogTruncated: self._on_truncated}
 
     def _on_started(self, event: Started) -> None:
-        # A new list: the log of the earlier incarnation may still be somebody's evidence.
+        # A new list: a checker may still hold the log of the earlier incarnation as evidence.
         self.of[event.node] = []
 
     def _on_appended(self, event: EntryAppended) -> None:
@@ -33,19 +33,19 @@ class NodeLogs:
         if beyond == 0:
             log.append(event)
         elif beyond < 0:
-            # Overwritten without a word (Log Matching says so); what the node has now is what counts.
+            # The node overwrote entries without announcing it (Log Matching reports this). Its new log counts.
             del log[max(event.index - 1, 0) :]
             log.append(event)
-        # An entry behind a gap has no place here. Log Matching says so, and again for all that follow.
+        # An entry behind a gap is not kept. Log Matching reports it, and each entry that follows.
 
     def _on_truncated(self, event: LogTruncated) -> None:
         del self.of[event.node][max(event.from_index - 1, 0) :]
 
 
 def first_difference(a: ReportedLog, b: ReportedLog, last: int) -> int:
-    """The lowest index at which `a` and `b` differ, given that they do at `last`, which both have.
+    """The lowest index at which `a` and `b` differ. Both must hold the index `last` and differ there.
 
-    Digests are chained, so they agree up to some index and differ from there on: a binary search finds it.
+    Digests are chained, so the logs agree up to some index and differ from there on. A binary search finds it.
     """
     agree, differ = 0, last
     while differ - agree > 1:

@@ -1,13 +1,13 @@
-"""recovery: once all faults are healed, the cluster commits again and the nodes that were hurt catch up.
+"""recovery: after all faults are healed, the cluster commits again and the nodes that faults hit catch up.
 
-Raft promises progress only while timing holds (§5.6), and a slow machine breaks no promise. So a shortfall counts as a
+Raft promises progress only while timing holds (§5.6), and a slow machine breaks no promise. So missing progress is a
 violation only if progress had stopped for the whole bound when the run ended, while the harness's own sentinel timer
-was on time; otherwise the run says nothing about it. In a world with virtual time no machine is slow: there everything
-is owed within a given time (`within_us`), and what is missing after it is a violation, whatever progress there was.
+was on time. Otherwise the verdict is unknown. In virtual time no machine is slow: everything is due within a given time
+(`within_us`), and anything missing after that is a violation, whatever progress there was.
 
-What counts is known at the end alone (the harness's events may be observed before or after the nodes'), so here
-the last commit and the last applied entry of each incarnation are kept, and judged by `verdict`. Within an incarnation
-both the index and the time only grow, so the last one speaks for all before it.
+The harness's events may be observed before or after the nodes' events, so the checker can judge only at the end. It
+keeps the last commit and the last applied entry of each incarnation, and `verdict` judges them. Within an incarnation
+both the index and the time only grow, so the last one covers all earlier ones.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LATE_SHARE = 10
 
 
 class Recovery(Checker):
-    """Each owed node applies up to `commit_target`, and a new entry is committed, in the liveness phase."""
+    """In the liveness phase each owed node applies the log up to `commit_target`, and a new entry is committed."""
 
     invariant = "recovery"
     rule = "While a majority is up and timing holds, entries commit and followers catch up (§5.5, §5.6)."
@@ -61,7 +61,7 @@ class Recovery(Checker):
         self._applied[event.node, event.inc] = event
 
     def verdict(self) -> Verdict:
-        """Judges anew each time; a violation is found only here, since it takes the end of the run."""
+        """Judges from the start each time. Violations are found only here, since they need the end of the run."""
         self.judged, self.violations, self.violation_count = 0, [], 0
         phase, ended = self._phase, self._ended
         if phase is None:
@@ -106,7 +106,7 @@ class Recovery(Checker):
         ended: RunEnded,
         undecided: list[str],
     ) -> None:
-        """Something was missed: does that prove anything?"""
+        """Reports a violation, or adds to `undecided` why the missing progress proves nothing."""
         judge = _by_deadline if phase.within_us else _by_standstill
         excuse, proof = judge(last, phase, ended)
         if excuse:
@@ -116,7 +116,7 @@ class Recovery(Checker):
 
 
 def _by_standstill(last: CommitAdvanced | EntryApplied | None, phase: PhaseStarted, ended: RunEnded) -> tuple[str, str]:
-    """(excuse, proof), of which one is empty. It stopped for the whole bound, and the harness was on time to say so."""
+    """(excuse, proof), one of them empty. Proof: progress stopped for the whole bound, and the harness was on time."""
     since_us = max(last.t_us, phase.t_us) if last is not None else phase.t_us
     stopped_us = ended.t_us - since_us
     if stopped_us < phase.bound_us:
@@ -128,7 +128,7 @@ def _by_standstill(last: CommitAdvanced | EntryApplied | None, phase: PhaseStart
 
 
 def _by_deadline(last: CommitAdvanced | EntryApplied | None, phase: PhaseStarted, ended: RunEnded) -> tuple[str, str]:
-    """(excuse, proof), of which one is empty. In virtual time it only counts whether the time given was over."""
+    """(excuse, proof), one of them empty. Proof: in virtual time, the time given was over."""
     lasted_us = ended.t_us - phase.t_us
     if lasted_us < phase.within_us:
         return f"the run ended {lasted_us} µs into the phase, before all was owed", ""

@@ -1,7 +1,7 @@
-"""Is a history of client operations linearizable (Herlihy and Wing, 1990)? And if not, why not?
+"""Checks whether a history of client operations is linearizable (Herlihy and Wing, 1990), and explains why it is not.
 
-Read in this order: `operations` (what is judged, and what is answered), `check` (how an answer comes about), `models`
-and `order` (the proof of every "valid"), `blocks` and its way there, `versions` and `strings` (histories that need no
-search), `states`, `problem`, `moves` and `search` (those that do), `cores` and `words` (what is said of a violation).
-`readers/` makes operations of files, and `columns/` judges arrays, for which it needs NumPy.
+Read in this order: `operations` (input and output of the checker), `check` (the steps to an answer), `models` and
+`order` (the proof of every "valid"), `versions`, `strings`, `blocks` and `stale` (histories that need no search),
+`states`, `problem`, `transitions` and `search` (histories that do), `cores`, `single_operation` and `format` (the core
+and the argument of a violation). `readers/` reads operations from files, and `columns/` judges NumPy arrays.
 """

@@ -1,4 +1,7 @@
-"""The checker: keys one by one, what values decide first, the rest by search; each answer with its proof or core."""
+"""The checker. It judges each key by its values where these decide, and by search otherwise.
+
+Every "valid" is proved by an order of the operations, and every "violated" comes with a core.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from raft_chaos.invariants.linearizability.operations import Answer, Model, Oper
 from raft_chaos.invariants.linearizability.order import Disagreement, first_fault, out_of_time
 from raft_chaos.invariants.linearizability.problem import Problem, parts
 from raft_chaos.invariants.linearizability.search import InTurns
-from raft_chaos.invariants.linearizability.single_operation import why_alone
+from raft_chaos.invariants.linearizability.single_operation import argument_for_one
 from raft_chaos.invariants.linearizability.stale import stale
 from raft_chaos.invariants.linearizability.versions import decide
 
 BUDGET = 2_000_000
-"""Steps of search for a whole history; a million take some ten seconds."""
+"""Steps of search for a whole history. A million steps take about ten seconds."""
 
 FIRST_SLICE = 2_000
 
@@ -28,8 +31,8 @@ FIRST_SLICE = 2_000
 class Compared(msgspec.Struct, frozen=True):
     """An answer, and where the proposed order contradicts what clients saw (None: nowhere).
 
-    A contradiction breaks no promise to clients as long as the history has another order; it says that whoever proposed
-    this one is wrong about what happened.
+    If the history has another order, a disagreement breaks no promise to clients. It shows that the proposed order
+    is not the order in which operations took effect.
     """
 
     answer: Answer
@@ -39,10 +42,10 @@ class Compared(msgspec.Struct, frozen=True):
 def check_with_order(
     operations: Iterable[Operation], model: Model, order: Iterable[int], *, budget: int = BUDGET
 ) -> Compared:
-    """`check`, with a proposed order (a log's) as the first witness to try, on all keys and then on each.
+    """Like `check`, but first tries a proposed order (for example a log's), on all keys together and then on each.
 
-    `order` has numbers of operations, and need not have all: then it may prove less, and contradict less. Raises
-    ValueError for a number that no operation has.
+    `order` holds numbers of operations and may be incomplete; then it proves less, and contradicts less. Raises
+    ValueError for a number that no operation has, and for the same mistakes as `check`.
     """
     operations = list(operations)
     try:
@@ -69,7 +72,7 @@ def _check_with_order(operations: list[Operation], model: Model, order: Iterable
         fault = first_fault(own, theirs, model)
         if fault is not None:
             left += own
-            # What an unknown operation did, or one that the order lacks, may be what it seems to contradict.
+            # An operation of unknown outcome, or one missing from the order, may explain the contradiction.
             whole = len(theirs) == len(own) and all(operation.status != "unknown" for operation in own)
             if whole and disagreement is None:
                 disagreement = fault
@@ -88,7 +91,8 @@ def _by_key(operations: Iterable[Operation]) -> dict[Hashable, list[Operation]]:
 def check(operations: Iterable[Operation], model: Model, *, budget: int = BUDGET) -> Answer:
     """Whether the history is linearizable. `budget` is in steps of search; keys decided by their values take none.
 
-    Raises ValueError for another model, and for an operation that the model does not have or that makes no sense.
+    Raises ValueError for an unknown model, for an operation that the model does not have, and for an operation whose
+    fields contradict each other.
     """
     operations = list(operations)
     try:
@@ -132,17 +136,17 @@ def _violated(
 ) -> Answer:
     reducer = Reducer(own, model)
     core = reducer.minimal(found.core)
-    # What was said of more operations than are left may not be what is wrong with these.
+    # The argument is about all operations of `found.core`. If some were taken out, it may not apply to the rest.
     whole = len(core) == len({operation.number for operation in found.core})
     argument = found.argument if whole else _searched(core, reducer)
     return Answer("violated", judged, key, describe(core), argument, others=others)
 
 
 def _searched(core: Sequence[Operation], reducer: Reducer) -> str:
-    """The argument for a core that was found, or made smaller, by trying."""
-    alone = why_alone(core[0], reducer.operations, reducer.model) if len(core) == 1 else None
-    if alone is not None:
-        return alone
+    """The argument for a core that was found or reduced by a search."""
+    argument = argument_for_one(core[0], reducer.operations, reducer.model) if len(core) == 1 else None
+    if argument is not None:
+        return argument
     between, earlier = reducer.helpful(core)
     return format.no_order(describe(core), between, earlier, perhaps_less=reducer.given_up)
 
@@ -152,14 +156,14 @@ def _own_mistake(judged: int, key: Hashable) -> Answer:
 
 
 class KeySearch(InTurns):
-    """The search over one key, and what is to be said when it is done."""
+    """The search over one key, and the answer when it is done."""
 
     def __init__(self, key: Hashable, operations: list[Operation], model: Model) -> None:
         super().__init__(Problem(parts(operations), model))
         self.key, self.operations, self.model = key, operations, model
 
     def answer(self, judged: int) -> Answer:
-        """What the search that is done has found; "valid" only if its order holds."""
+        """The answer of the finished search; "valid" only if its order passes `first_fault`."""
         assert self.done is not None
         if self.done.outcome == "found":
             order = [self.problem.operations[task] for task in self.done.order]
@@ -172,7 +176,7 @@ class KeySearch(InTurns):
 
 
 def _search(judged: int, left: list[KeySearch], budget: int) -> Answer:
-    """A little of every key, then twice as much: so a bad key does not wait behind a hard one."""
+    """Searches all keys in turns, each turn twice as long, so that a violated key does not wait behind a hard one."""
     spent, slice_ = 0, FIRST_SLICE
     while left:
         remaining = []

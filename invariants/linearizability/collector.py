@@ -1,8 +1,8 @@
-"""The garbage collector, out of the way of work that has nothing for it.
+"""Pauses the garbage collector during work that creates no reference cycles.
 
-The checker makes millions of objects and no cycle among them, so that each dies with the last reference to it. The
-collector does not know that and looks through them time and again. Without it a million operations cost 1.8 µs each
-instead of 2.1, if they are decided by their values; 8 instead of 19, if a thousand keys are searched in turns.
+The checker creates millions of objects without cycles, so reference counting frees them. The collector would still
+traverse them again and again. With the collector paused, a million operations cost 1.8 µs each instead of 2.1 if they
+are decided by their values, and 8 µs instead of 19 if a thousand keys are searched in turns.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Also as a decorator. Cycles that other threads leave meanwhile wait until it is over."""
+    """A context manager and decorator. Cycles that other threads create meanwhile are collected afterwards."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,8 +1,9 @@
-"""From a violation to a few operations that show it: a core, sound whatever else happened, and 1-minimal.
+"""Reduces a violation to a core: a few operations that show it, sound and 1-minimal.
 
-A core is *sound* if its operations have no order even where all others are relaxed: reads forgotten, writes allowed to
-happen or not, within their own times. It is *minimal* if each of its operations is needed: with that one forgotten as
-well (a write: it may happen at any time at all, or never) there is an order. Each is one search over a small problem.
+A core is *sound* if its operations have no order even when all others are relaxed: other reads are ignored, and other
+writes may or may not take effect, within their own times. A core is *1-minimal* if each of its operations is needed:
+when that one is relaxed too (a write may then take effect at any time, or never), there is an order. Each check is one
+search over a small problem.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from raft_chaos.invariants.linearizability.blocks import return_of
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Model, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Model, Operation
 from raft_chaos.invariants.linearizability.problem import Part, Problem
 from raft_chaos.invariants.linearizability.search import InTurns
 from raft_chaos.invariants.linearizability.states import FIRST
@@ -20,17 +21,17 @@ from raft_chaos.invariants.linearizability.values import frozen
 FIRST_SLICE = 500
 HANDFUL = 8
 SPEND, SPEND_ON_MANY = 30_000, 300_000
-"""Steps spent on making one core small, the more as long as it is no handful; what is left then is still a core."""
+"""Steps spent on reducing one core of at most `HANDFUL` operations, or a larger one. The result is always a core."""
 
 REMEMBERED = 400
-"""So many writes that ended before the core's first call are followed one by one; of more, any may have been last
-(where states are few: those of a register that the core sees)."""
+"""At most this many writes that ended before the core's first call are searched one by one. With more of them, the
+search over a register starts from every state that the core can see instead."""
 
 INFINITY = float("inf")
 
 
 class Reducer:
-    """Takes a core of one key's history apart. `cut`: what was called later does not count."""
+    """Reduces a core of one key's history. Operations that were called after `cut` are ignored."""
 
     def __init__(self, operations: Sequence[Operation], model: Model, cut: float = INFINITY) -> None:
         self.operations = operations
@@ -38,16 +39,17 @@ class Reducer:
         self.cut = cut
         self.spent = 0
         self.given_up = False
-        """Whether something could not be taken out only because it would have taken too long to say."""
+        """Whether the budget ended before it was known that an operation is needed."""
         self._writes = [o for o in operations if o.f != "read" and o.status != "refused" and o.called <= cut]
 
     def certain(self, operations: Sequence[Operation]) -> list[Operation]:
-        """Those that must be in the order, as far as it goes, by their returns."""
+        """The operations of known outcome that returned by `cut`, sorted by their returns."""
         kept = [o for o in operations if o.status != "unknown" and return_of(o) <= self.cut]
         return sorted(kept, key=lambda o: (return_of(o), o.called, o.number))
 
     def minimal(self, core: Sequence[Operation]) -> list[Operation]:
-        """The core without what it does not need. In one pass: what is needed now is needed by any part of it too."""
+        """The core without the operations that it does not need. One pass is enough: an operation that a core needs is
+        also needed by every smaller one."""
         kept = list({operation.number: operation for operation in core}.values())
         for operation in [o for o in kept if o.f == "read" or o.status == "refused"] + [
             o for o in kept if o.f != "read" and o.status != "refused"
@@ -58,7 +60,7 @@ class Reducer:
         return kept
 
     def last_of(self, certain: Sequence[Operation]) -> list[Operation]:
-        """As few of the last of these as still have no order, then less of them."""
+        """The shortest suffix of these that still has no order, reduced further by taking out parts of it."""
         size = 4
         while size < len(certain) and not self.dies(certain[-size:]):
             size *= 2
@@ -76,7 +78,7 @@ class Reducer:
         return kept
 
     def dies(self, core: Sequence[Operation], forgotten: Operation | None = None) -> bool:
-        """Whether these have no order with all else relaxed. False also if that would take too long to say."""
+        """Whether these operations have no order with all others relaxed. False also if the budget ends first."""
         limit = SPEND if len(core) <= HANDFUL else SPEND_ON_MANY
         if self.spent >= limit:
             self.given_up = True
@@ -104,8 +106,8 @@ class Reducer:
         return searches.done is not None and searches.done.outcome == "dead"
 
     def helpful(self, core: Sequence[Operation]) -> tuple[list[Operation], int]:
-        """The other writes that could help the core: those that overlap its time, by their calls, and how many ended
-        before."""
+        """The other writes that could help the core: those that overlap its time, by their calls, and the number of
+        those that ended before."""
         numbers = {operation.number for operation in core}
         begin, end = min(o.called for o in core), max(return_of(o) for o in core)
         others = [o for o in self._writes if o.number not in numbers and o.called <= end]
@@ -115,13 +117,13 @@ class Reducer:
 
 
 def _relevant(core: Sequence[Operation], others: list[Operation], model: Model) -> list[Operation]:
-    """The writes that could help the core: of values that it saw, or that a cas could turn into one of these."""
+    """The writes that could help the core: of values that it saw, or that a cas could change into one of these."""
     seen = [o.result for o in core if o.f == "read" or o.status == "refused"]
     if model == "list-append":
         tokens = {frozen(token) for value in seen for token in value or ()}
         return [o for o in others if frozen(o.value) in tokens]
     if model == "kv-append" or any(
-        o.result is NOT_TOLD or o.f == "append" or isinstance(o.result, list | tuple) for o in core
+        o.result is NOT_REPORTED or o.f == "append" or isinstance(o.result, list | tuple) for o in core
     ):
         return others
     wanted = {frozen(value) for value in seen} | {frozen(o.expected) for o in core if o.f == "cas"}

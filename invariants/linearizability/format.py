@@ -1,4 +1,4 @@
-"""Operations and arguments in words, in the manner of Elle: who saw what, what that says of others, where it breaks."""
+"""Formats operations and arguments as text, in the style of Elle: what each operation saw, and the contradiction."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Operation
 
 SHOWN_ITEMS, SHOWN_CHARACTERS = 8, 60
 LONGEST_NAME = 40
@@ -14,7 +14,7 @@ MOST_OTHERS = 4
 
 
 def shown(value: Any) -> str:
-    """A value as JSON has it where it can, shortened; of a long list the end tells most."""
+    """A value as JSON where possible, shortened. Of a long list it shows the end."""
     if isinstance(value, list | tuple) and len(value) > SHOWN_ITEMS:
         return f"[… {', '.join(map(shown, value[-SHOWN_ITEMS:]))}] ({len(value)} items)"
     if isinstance(value, list | tuple):
@@ -28,7 +28,7 @@ def shown(value: Any) -> str:
 
 
 def name(operation: Operation) -> str:
-    """ "write #4", or "write c0/17" where the history has names of its own"""
+    """ "write #4", or "write c0/17" where the history has its own names."""
     label = operation.label or f"#{operation.number}"
     return f"{operation.f} {label if len(label) <= LONGEST_NAME else f'…{label[-LONGEST_NAME:]}'}"
 
@@ -45,15 +45,15 @@ def noun(operation: Operation) -> str:
 
 
 def sentence(operation: Operation) -> str:
-    """As a sentence: "read #7 returned 3", "cas #5 made 4 of 3", "append #2 of 7 was refused, finding "a"."""
+    """As a sentence: "read #7 returned 3", "cas #5 changed 3 to 4", "append #2 of 7 was refused, finding "a"."""
     if operation.status == "refused":
-        found = "" if operation.result is NOT_TOLD else f", finding {shown(operation.result)}"
+        found = "" if operation.result is NOT_REPORTED else f", finding {shown(operation.result)}"
         return f"{noun(operation)} was refused{found}"
     match operation.f:
         case "read":
             return f"{name(operation)} returned {shown(operation.result)}"
         case "cas":
-            what = f"{name(operation)} made {shown(operation.value)} of {shown(operation.expected)}"
+            what = f"{name(operation)} changed {shown(operation.expected)} to {shown(operation.value)}"
         case "write":
             what = f"{name(operation)} wrote {shown(operation.value)}"
         case "append":
@@ -64,7 +64,7 @@ def sentence(operation: Operation) -> str:
 
 
 def observed(operation: Operation) -> Any:
-    """What an operation that sees something saw: a read's value, what a cas found."""
+    """The value that the operation saw: what a read returned, or what a cas found."""
     return operation.expected if operation.f == "cas" and changes(operation) else operation.result
 
 
@@ -73,12 +73,12 @@ def seen(operation: Operation) -> str:
 
 
 def changes(operation: Operation) -> bool:
-    """Whether it changed the state, rather than see it."""
+    """Whether the operation is a write of any kind that was not refused."""
     return operation.f != "read" and operation.status != "refused"
 
 
 def never_written(saw: Operation, *, later: bool) -> str:
-    """That what it saw came from nowhere; `later`: but was written after it was seen."""
+    """A clause saying that nothing had written what the operation saw. `later`: it was written afterwards."""
     nothing = "nothing else" if changes(saw) and saw.value == observed(saw) else "nothing"
     if later:
         return f"{nothing} that wrote {seen(saw)} had been called when it returned"
@@ -86,7 +86,7 @@ def never_written(saw: Operation, *, later: bool) -> str:
 
 
 def more_than_once(token: Any, at: Sequence[int], size: int) -> str:
-    """That a list shows a token more than once, and where."""
+    """A clause saying that a list shows a token more than once, and where."""
     return f"it shows {shown(token)} at places {', '.join(map(str, at[:-1]))} and {at[-1]} of {size}"
 
 
@@ -94,40 +94,43 @@ def contradiction(*clauses: str) -> str:
     return f"{'; '.join(clauses)}: contradiction"
 
 
-class Telling:
-    """Clauses of one argument: what was said of an operation once is not said again."""
+class Argument:
+    """The clauses of one argument. Details of an operation are given at its first mention only."""
 
     def __init__(self) -> None:
         self.clauses: list[str] = []
         self._known: set[int] = set()
 
     def saw(self, operations: Iterable[Operation], which: str = "") -> None:
-        """That these, of which each saw something, saw it; `which` is added to the first."""
+        """Adds a clause for what each of these operations saw. `which` is appended to the first."""
         for operation in operations:
             if operation.number not in self._known and not changes(operation):
                 self._known.add(operation.number)
                 self.clauses.append(f"{sentence(operation)}{which}")
                 which = ""
 
-    def of(self, operation: Operation) -> str:
+    def noun(self, operation: Operation) -> str:
         """The operation as a noun."""
         if operation.number in self._known:
             return name(operation)
         self._known.add(operation.number)
         return _maybe(operation)
 
-    def over_before(self, operation: Operation, other: Operation) -> None:
-        """That one had returned before the other was called, which is what real time has to say."""
-        self.clauses.append(f"{self.of(operation)} had returned before {self.of(other)} was called")
+    def returned_before(self, operation: Operation, other: Operation) -> None:
+        """Adds the clause that one operation had returned before the other was called."""
+        self.clauses.append(f"{self.noun(operation)} had returned before {self.noun(other)} was called")
 
-    def so(self, conclusion: str) -> str:
+    def conclude(self, conclusion: str) -> str:
         """The whole argument."""
         return contradiction(*self.clauses, conclusion)
 
 
 def no_order(core: Sequence[Operation], between: Sequence[Operation], earlier: int, *, perhaps_less: bool) -> str:
-    """The argument for a core that a search has found: what was tried. `between` are the other writes that could have
-    helped and overlap its time, by their calls; `earlier` is how many more had ended before."""
+    """The argument for a core that a search has found: it says what was tried.
+
+    `between` are the other writes that could help and overlap the core's time, by their calls. `earlier` is the number
+    of such writes that ended before the core.
+    """
     if len(core) == 1 and not between and not earlier:
         return contradiction(sentence(core[0]), "nothing that happened on the key allows that")
     size = " (perhaps some of them are not needed)" if perhaps_less else ""
@@ -148,5 +151,5 @@ def _maybe(operation: Operation) -> str:
 
 
 def against_the_log(reason: str) -> str:
-    """A finding of its own: what is said where clients saw a history that has an order, but not that of the log."""
+    """The note for a history that has a linearization, but not in the order of the log."""
     return f"log order disagrees with the client history: {reason}"

@@ -1,4 +1,4 @@
-"""What is refused before it is judged: an error says which operation, what is wrong with it, and what is expected."""
+"""Validates operations before they are judged. An error names the operation, what is wrong, and what was expected."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from raft_chaos.invariants.linearizability.operations import Model, Operation, S
 
 
 def refuse_unknown(model: object) -> None:
-    """Raises ValueError for what is no model."""
+    """Raises ValueError for an unknown model."""
     if not isinstance(model, str) or model not in FUNCTIONS:
         raise ValueError(f"the model {model!r}: expected {_either(list(FUNCTIONS))}")
 
 
 def refuse_malformed(operations: Sequence[Operation], model: Model) -> None:
-    """Raises ValueError for what the model does not have, what returned before its call, and a number used twice."""
+    """Raises ValueError for an operation that the model does not have, for one that returned before its call, and for a
+    number that is used twice."""
     refuse_unknown(model)
     if len({operation.number for operation in operations}) < len(operations):
-        raise ValueError("two operations have the same number; an answer names them by it")
+        raise ValueError("two operations have the same number; expected a different number for each")
     functions, refusable = FUNCTIONS[model], REFUSABLE.get(model, ())
     for operation in operations:
         returned = operation.returned
@@ -31,11 +32,11 @@ def refuse_malformed(operations: Sequence[Operation], model: Model) -> None:
             )
         if operation.value is None and model == "kv" and operation.f in ("write", "cas"):
             raise ValueError(
-                f"operation {operation.number}: a {operation.f} of None; what makes a key absent is a delete"
+                f"operation {operation.number}: a {operation.f} of None; use a delete to make a key absent"
             )
         if operation.status != "ok":
             if operation.status == "refused" and operation.f not in refusable:
-                raise ValueError(f"operation {operation.number}: in {model} no {operation.f} can be refused")
+                raise ValueError(f"operation {operation.number}: in {model} a {operation.f} cannot be refused")
             if operation.status not in get_args(Status):
                 raise ValueError(
                     f"operation {operation.number} has the status {operation.status!r}; "
@@ -44,8 +45,8 @@ def refuse_malformed(operations: Sequence[Operation], model: Model) -> None:
 
 
 def refuse_mistyped(operations: Sequence[Operation], model: Model) -> None:
-    """Raises ValueError for a time or a value of a wrong type. Looked for only once something has failed: to look at
-    each of a million operations would cost as much as a tenth of judging them."""
+    """Raises ValueError for a time or a value of a wrong type. Called only after something has failed: checking each of
+    a million operations first would make judging them a tenth slower."""
     for operation in operations:
         _expect(operation, "called", type(operation.called) is int, "an integer")
         _expect(

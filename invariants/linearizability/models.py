@@ -1,8 +1,8 @@
-"""What each model's operations do, played plainly: one state, one operation at a time, in a given order.
+"""The models, executed directly: one state, one operation at a time, in a given order.
 
-This is the ground that every "valid" stands on, so it knows nothing of the searches and shares nothing with them.
-`take` applies an operation and says whether the model allows what it is said to have returned. An operation of unknown
-outcome is always allowed: it does what it would have done, whatever it returned to nobody.
+Every "valid" rests on this module, so it shares no code with the searches. `take` applies an operation and returns
+whether the model allows its result. An operation of unknown outcome is always allowed: its effect is applied, and it
+has no result to compare.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Function, Model, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Function, Model, Operation
 
 FUNCTIONS: Mapping[Model, tuple[Function, ...]] = {
     "register": ("read", "write", "cas"),
@@ -19,11 +19,11 @@ FUNCTIONS: Mapping[Model, tuple[Function, ...]] = {
     "list-append": ("read", "append"),
 }
 REFUSABLE: Mapping[Model, tuple[Function, ...]] = {"register": ("cas",), "kv": ("cas", "append")}
-"""What can be refused, in the models in which anything can."""
+"""The operations that can be refused, in the models that have any."""
 
 
 class Play(Protocol):
-    """One key's state, which `take` moves on."""
+    """One key's state. `take` applies an operation to it."""
 
     def take(self, operation: Operation) -> bool: ...
 
@@ -44,15 +44,16 @@ class Register:
     def cas(self, operation: Operation) -> bool:
         found = self.state == operation.expected
         if operation.status == "refused":
-            return not found and (operation.result is NOT_TOLD or self.state == operation.result)
+            return not found and (operation.result is NOT_REPORTED or self.state == operation.result)
         if found:
             self.state = operation.value
         return found or operation.status == "unknown"
 
 
 class KeyValue(Register):
-    """`raft/machine.py`: the state is None (absent), a string, or a list that appends made. A cas never expects a list,
-    so the list is told apart from all that can be expected by its type alone."""
+    """The state machine of `raft/replica/machine.py`: the state is None (absent), a string, or a list that appends
+    made.
+    A cas never expects a list, so a list differs from every expected value by its type."""
 
     def take(self, operation: Operation) -> bool:
         f = operation.f
@@ -68,7 +69,7 @@ class KeyValue(Register):
     def _append(self, operation: Operation) -> bool:
         if self.state is not None and not isinstance(self.state, list):
             if operation.status == "refused":
-                return operation.result is NOT_TOLD or bool(self.state == operation.result)
+                return operation.result is NOT_REPORTED or bool(self.state == operation.result)
             return operation.status == "unknown"
         if operation.status == "refused":
             return False
@@ -79,7 +80,7 @@ class KeyValue(Register):
 
 
 class StringAppend:
-    """The string is kept in pieces and joined when it is read, so that an append costs the same at any length."""
+    """Keeps the string in pieces and joins them at a read, so that the cost of an append does not depend on length."""
 
     def __init__(self) -> None:
         self.pieces: list[str] = []

@@ -1,15 +1,15 @@
-"""What is judged, and what is answered: operations of clients on keys, and a verdict with its proof or its core.
+"""The input and output of the checker: operations of clients on keys, and an answer with its core.
 
-A history is a list of operations in any order; only their times say what happened before what. An operation is before
-another if it returned before the other one was called. Of a call and a return at the same time the call comes first, so
-the two overlap.
+A history is a list of operations in any order. Only their times say what happened before what: an operation is before
+another if it returned before the other was called. If a call and a return have the same time, the call comes first, so
+the two operations overlap.
 
-The models, each over keys that do not influence each other:
+The models, each over independent keys:
 
-    register     read, write, cas; a value is anything that can be compared, and at first None
-    kv           our state machine: get, put, cas, append to a list, delete; at first None, the key is absent
-    kv-append    get, put, append by concatenation to a string, which is at first ""
-    list-append  append a value to a list, read the whole list, which is at first empty
+    register     read, write, cas; a value is anything that can be compared; initially None
+    kv           our state machine: get, put, cas, append to a list, delete; initially None: the key is absent
+    kv-append    get, put, append by concatenation to a string; initially ""
+    list-append  append a value to a list, read the whole list; initially empty
 """
 
 from __future__ import annotations
@@ -21,25 +21,26 @@ import msgspec
 
 Model: TypeAlias = Literal["register", "kv", "kv-append", "list-append"]
 Function: TypeAlias = Literal["read", "write", "cas", "append", "delete"]
-"""What an operation does. `get` and `put` of a store are a `read` and a `write` of the key."""
+"""What an operation does. A store's `get` and `put` are a `read` and a `write` of the key."""
 
 Status: TypeAlias = Literal["ok", "refused", "unknown"]
 
-NOT_TOLD = msgspec.UNSET
-"""The result of a refused cas that did not say what it found."""
+NOT_REPORTED = msgspec.UNSET
+"""The result of a refused cas that did not report what it found."""
 
 
 class Operation(msgspec.Struct, frozen=True, gc=False):
-    """One operation on one key. `number` tells it from all others: its place in the history it was read from, from 0.
-    `label` is its name in answers; without one it is called by its number.
+    """One operation on one key. `number` identifies it: its position in the history that it was read from, from 0.
+    `label` is its name in answers; without a label the answer uses the number.
 
-    `status`: "ok" it happened; "refused" a cas (or an append to what is no list) that found something else and did
-    nothing, which is a fact about the state; "unknown" it may have happened, or may yet. Operations that certainly did
-    not happen and tell nothing are not in a history.
+    `status` "ok": it took effect. "refused": a cas that found another value, or an append to a value that is not a
+    list; it changed nothing, but says something about the state. "unknown": it may have taken effect, or may still do
+    so. A history leaves out operations that certainly did not happen and say nothing about the state.
 
-    `value` is what is written or appended, `expected` what a cas expects. `result` is what a read returned, or what a
-    refused operation found (NOT_TOLD if it did not say); None is the absent key, or a register's first value.
-    `called` and `returned` are integers on one scale of time; `returned` None: it never did, and never will.
+    `value` is the value to write or append, `expected` the value that a cas expects. `result` is the value that a read
+    returned or that a refused operation found (NOT_REPORTED if it did not report one). None is the absent key, or a
+    register's initial value. `called` and `returned` are integers in one unit of time; `returned` is None if the
+    operation never returned.
     """
 
     number: int
@@ -56,13 +57,12 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What is to be said of a history.
+    """The checker's answer about a history.
 
-    "valid": each key has an order that respects real time and the model, and that order was played through the model
-    before this was said. "violated": `core` are a few operations of `key` (by number, as they stand in the history)
-    that have no such order among themselves, whatever else happened, and `argument` says why in words. `others` are
-    keys that are violated too, as far as that shows without a search. "unknown": the
-    search on `key` was given up after `steps` of it.
+    "valid": each key has an order that respects real time and the model; the checker replayed that order through the
+    model. "violated": `core` holds a few operations of `key`, by the time of their calls, that have no such order
+    whatever else happened, and `argument` says why in words. `others` are other keys that were found violated
+    without a search. "unknown": the search on `key` was given up after `steps` steps.
     """
 
     verdict: Literal["valid", "violated", "unknown"]

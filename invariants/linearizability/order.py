@@ -1,8 +1,10 @@
-"""Is this order of a history's operations a linearization? The proof of every "valid", in O(n).
+"""Checks in O(n) whether an order of a history's operations is a linearization. This proves every "valid".
 
-An order is one if it has every operation that certainly happened once, and of the unknown ones any at most once; if no
-operation stands behind one that was called after it had returned; and if the model allows every result in this order.
-The second needs no search: going through the order, the latest call so far is all that has to be remembered.
+An order is a linearization if
+  - it has every operation that certainly took place exactly once, and each of unknown outcome at most once;
+  - no operation comes after one that was called only after it had returned;
+  - the model allows every result in this order.
+The second condition needs one pass that remembers the latest call so far.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from raft_chaos.invariants.linearizability.operations import Model, Operation
 
 
 class Disagreement(msgspec.Struct, frozen=True):
-    """Where an order first fails: `operation` cannot stand where it does, because of `other` if that is not None."""
+    """Where an order first fails: `operation` cannot come at its position, because of `other` if that is not None."""
 
     reason: str
     operation: Operation | None = None
@@ -27,7 +29,7 @@ class Disagreement(msgspec.Struct, frozen=True):
 def check_order(operations: Iterable[Operation], order: Iterable[int], model: Model) -> Disagreement | None:
     """None if `order` (numbers of operations, of all keys) is a linearization, which proves the history valid.
 
-    A disagreement alone convicts nobody: another order may do.
+    A disagreement alone is not a violation: another order may be a linearization.
     """
     by_number = {operation.number: operation for operation in operations}
     placed: list[Operation] = []
@@ -50,7 +52,7 @@ def first_fault(operations: Sequence[Operation], order: Sequence[Operation], mod
 
 
 def out_of_time(order: Sequence[Operation]) -> Disagreement | None:
-    """Where an operation stands behind one that was called after it had returned."""
+    """The first operation that comes after one which was called only after it had returned, or None."""
     if not order:
         return None
     latest, latest_call = order[0], order[0].called
@@ -59,7 +61,7 @@ def out_of_time(order: Sequence[Operation]) -> Disagreement | None:
         if returned is not None and returned < latest_call and operation.status != "unknown":
             reason = (
                 f"{format.noun(latest)}, on {format.shown(latest.key)}, was called after {format.noun(operation)}, on "
-                f"{format.shown(operation.key)}, had returned, and stands before it"
+                f"{format.shown(operation.key)}, had returned, but comes before it in the order"
             )
             return Disagreement(reason, operation, latest)
         if operation.called > latest_call:
@@ -75,11 +77,7 @@ def _out_of_model(order: Sequence[Operation], model: Model) -> Disagreement | No
         if play is None:
             play = plays[operation.key] = make()
         if not play.take(operation):
+            why = "was not the value" if operation.f == "read" else "the order does not allow"
             what = f"{format.sentence(operation)} on {format.shown(operation.key)}"
-            reason = f"{what}, which {_why(operation)} where it stands"
-            return Disagreement(reason, operation)
+            return Disagreement(f"{what}, which {why} at that point", operation)
     return None
-
-
-def _why(operation: Operation) -> str:
-    return "was not there" if operation.f == "read" else "the order does not allow"

@@ -1,7 +1,7 @@
-"""One key's history in integers, as both searches read it: events in one order, and what each operation does.
+"""One key's history as integers, the input of both searches: events in one order, and what each operation does.
 
-The order of events has calls before returns of the same time, so operations that touch overlap. Operations that tell
-nothing and change nothing (unknown reads, unknown writes of what nobody observes) are left out.
+At equal times, calls come before returns, so operations that touch overlap. Operations that show nothing and change
+nothing observable (reads of unknown outcome, writes of unknown outcome whose value nobody observes) are left out.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from typing import Any
 
 import msgspec
 
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Model, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Model, Operation
 from raft_chaos.invariants.linearizability.states import ELSE_LIST, ELSE_VALUE, FIRST, NEVER, States
 from raft_chaos.invariants.linearizability.values import frozen
 
 READ, NOT, STRING, WRITE, CAS, APPEND = range(6)
-"""What an operation asks of the state, or does to it. READ: it is `a`. NOT: it is anything but `a`. STRING: it is one.
-WRITE: it becomes `b`. CAS: it is `a` and becomes `b`. APPEND: `token` is appended. The first three change nothing."""
+"""What an operation requires of the state, or does to it. READ: the state is `a`. NOT: it is not `a`. STRING: it is a
+string. WRITE: it becomes `b`. CAS: it is `a` and becomes `b`. APPEND: `token` is appended. The first three change
+nothing."""
 
 NEVER_RETURNS = 1 << 60
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
-    """An operation as a problem takes it: `must` it be in the order, and between which times."""
+    """An operation in a problem: whether it `must` be in the order, and between which times."""
 
     operation: Operation
     must: bool
@@ -33,7 +34,7 @@ class Part(msgspec.Struct, frozen=True, gc=False):
 
 
 def parts(operations: Iterable[Operation]) -> list[Part]:
-    """The operations as their history has them."""
+    """The operations with the times and outcomes of their history."""
     made = []
     for operation in operations:
         must = operation.status != "unknown"
@@ -43,10 +44,10 @@ def parts(operations: Iterable[Operation]) -> list[Part]:
 
 
 class Spare:
-    """Operations of one effect that may happen at any time after their call, or never: only how many were used counts.
+    """Operations with the same effect that may take effect at any time after their call, or never.
 
-    Which were used is kept in one integer for all of them, `base` being where these begin: k used are k low bits, so
-    that fewer used is a subset.
+    Only the number of used ones matters. One integer holds it for all spares: a spare that was used k times has k ones
+    in its bits, which begin at `base`. So "fewer used" is a subset of bits.
     """
 
     def __init__(self, kind: int, a: int, b: int, token: Any) -> None:
@@ -58,8 +59,8 @@ class Spare:
 
 
 class Problem:
-    """The arrays are by task, a task being an operation that matters; events are `task * 2`, or that plus 1 for its
-    return; a task's place in `ends` is the event of its return."""
+    """The arrays are indexed by task; a task is an operation that matters. An event is `task * 2` for a call, and
+    `task * 2 + 1` for a return. `begins` and `ends` hold the places of a task's events in `events`."""
 
     def __init__(self, given: Sequence[Part], model: Model) -> None:
         self.model = model
@@ -77,7 +78,7 @@ class Problem:
         effects: dict[Hashable, int] = {}
         whole = zip(self.kind, self.a, self.b, self.token, strict=True)
         self.effect = [effects.setdefault(what, len(effects)) for what in whole]
-        """Equal for tasks that ask and do the same."""
+        """Equal for tasks with the same condition and effect."""
         self._order_events(self.times)
         self._find_last_uses()
         self._gather_spares()
@@ -88,8 +89,8 @@ class Problem:
             if operation.f == "cas":
                 self.states.observed(operation.expected)
             if part.must and operation.f in ("read", "cas", "append"):
-                told = operation.status == "refused" and operation.result is not NOT_TOLD
-                if told or operation.f == "read":
+                reported = operation.status == "refused" and operation.result is not NOT_REPORTED
+                if reported or operation.f == "read":
                     self.states.observed(operation.result)
 
     def _compile(self, given: Sequence[Part]) -> list[tuple[float, float]]:
@@ -112,7 +113,7 @@ class Problem:
         states = self.states
         f = operation.f
         if operation.status == "refused":
-            if operation.result is NOT_TOLD:
+            if operation.result is NOT_REPORTED:
                 return (NOT, states.observed(operation.expected), NEVER, None) if f == "cas" else (STRING, 0, 0, None)
             state = states.observed(operation.result)
             impossible = state == states.observed(operation.expected) if f == "cas" else not states.is_string(state)
@@ -145,14 +146,14 @@ class Problem:
         conditional = []
         pickiest = max((self.ends[task] for task, kind in enumerate(self.kind) if kind in (NOT, STRING)), default=-1)
         self.picky = pickiest >= 0
-        """Whether somebody cares for more than a state's name: then any change of it can matter."""
+        """Whether an operation depends on more than a state's name. Then any change of state can matter."""
         for task, kind in enumerate(self.kind):
             a, end = self.a[task], self.ends[task]
             if kind == CAS and not self.must[task]:
                 conditional.append((a, self.b[task], end))
                 uses[a] = max(uses.get(a, -1), pickiest)
             elif kind == APPEND and self.must[task] and self.model == "kv":
-                uses[FIRST] = max(uses.get(FIRST, -1), end)  # what a delete is good for: no string refuses the append
+                uses[FIRST] = max(uses.get(FIRST, -1), end)  # after a delete, no string refuses the append
             elif kind in (READ, NOT, CAS) and a >= 0:
                 uses[a] = max(uses.get(a, -1), end)
         self.appends = APPEND in self.kind
@@ -160,7 +161,7 @@ class Problem:
         self.last_use = self.states.last_uses(uses, conditional)
 
     def _gather_spares(self) -> None:
-        """Tasks that never return and need not happen leave the events and become spares, if anybody may want them."""
+        """Turns tasks that never return and need not take effect into spares, and drops those that are of no use."""
         found: dict[Hashable, Spare] = {}
         events = []
         kept: list[int] = []
@@ -192,21 +193,19 @@ class Problem:
             if spare.kind == CAS:
                 self.spare_cas.setdefault(spare.b, []).append(spare)
         self.spare_appends = [spare for spare in self.spares if spare.kind == APPEND]
-        # Written values that an append may turn into something observed.
+        # Written values that an append may extend to an observed value.
         tree = {FIRST, *self.states.parent}
         self.bases = [spare for spare in self.spares if spare.kind == WRITE and spare.b in tree]
 
     def _renumber(self, events: list[int], kept: list[int]) -> None:
-        """Moments become places among the events that are left."""
+        """Converts places among all events to places among the remaining events."""
         self.events = events
         for place, event in enumerate(events):
             (self.ends if event & 1 else self.begins)[event >> 1] = place
-        moments = self.last_use
         last = len(events)
         # A use ends at a return that is kept, or never.
         self.last_use = [
-            moment if moment < 0 else last if moment >= NEVER_RETURNS else bisect_left(kept, moment)
-            for moment in moments
+            use if use < 0 else last if use >= NEVER_RETURNS else bisect_left(kept, use) for use in self.last_use
         ]
         self.last_use[ELSE_VALUE] = self.last_use[ELSE_LIST] = last + 1
 

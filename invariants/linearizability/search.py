@@ -1,8 +1,8 @@
-"""Two ways through the configurations of a problem, each a search that can be paused: depth first, and all at once.
+"""Two searches over the configurations of a problem, depth first and breadth first. Both can be paused.
 
-Depth first finds an order of a valid history soon, if its guesses are good. The sweep takes all configurations that
-stand at one return before any at the next, so it never suffers from an early bad guess, and it can drop what is no
-better than another. Where either is exhausted, the furthest return reached is the one that no order gets past.
+Depth first finds an order of a valid history quickly if its guesses are good. The sweep expands all configurations at
+one return before any at the next, so an early bad guess costs little, and it can drop configurations that are no
+better than another. If a search is exhausted, no order gets past the furthest return that it reached.
 """
 
 from __future__ import annotations
@@ -13,42 +13,42 @@ from typing import Literal, TypeAlias
 
 from raft_chaos.invariants.linearizability.problem import WRITE, Problem
 from raft_chaos.invariants.linearizability.states import FIRST
-from raft_chaos.invariants.linearizability.transitions import Configuration, Moves, placed
+from raft_chaos.invariants.linearizability.transitions import Configuration, Transitions, placed
 
 Outcome: TypeAlias = Literal["found", "dead"] | None
 
 
 class Search:
-    """`outcome` is None until there is one; `run` goes on for about so many steps."""
+    """A search that can be paused. `outcome` is None until it has ended; `run` continues it for about `steps` steps."""
 
     def __init__(self, problem: Problem, starts: Sequence[int] = (FIRST,)) -> None:
         self.problem = problem
-        self.moves = Moves(problem)
+        self.transitions = Transitions(problem)
         self.outcome: Outcome = None
         self.order: list[int] = []
         for state in starts:
-            self._add(self.moves.start(state))
+            self._add(self.transitions.start(state))
 
     @property
     def steps(self) -> int:
-        return self.moves.steps
+        return self.transitions.steps
 
     @property
     def dies_at(self) -> int:
-        """Once dead: the event that no order gets past."""
-        return self.moves.furthest
+        """If the outcome is "dead": the place of the event that no order gets past."""
+        return self.transitions.furthest
 
     def run(self, steps: int) -> Outcome:
-        limit = self.moves.steps + steps
-        while self.outcome is None and self.moves.steps < limit:
+        limit = self.transitions.steps + steps
+        while self.outcome is None and self.transitions.steps < limit:
             at = self._next()
             if at is None:
                 self.outcome = "dead"
-            elif self.moves.finished(at):
+            elif self.transitions.finished(at):
                 self.outcome = "found"
                 self.order = placed(self.problem, at.path)
             else:
-                for configuration in self.moves.expand(at):
+                for configuration in self.transitions.expand(at):
                     self._add(configuration)
         return self.outcome
 
@@ -60,17 +60,17 @@ class Search:
 
 
 class Seen:
-    """Configurations that were gone on from, at one return. One is no better than another in the same state that has
-    all its chances, no duty that it has not, and was covered as late."""
+    """The configurations at one return that were expanded. One configuration dominates another in the same state if it
+    has at least its options, at most its obligations, and its last write was placed at least as late."""
 
     def __init__(self, problem: Problem) -> None:
         self._kind = problem.kind
         self._kept: dict[tuple[int, tuple[int, ...]], list[tuple[frozenset[int], frozenset[int], int, int]]] = {}
 
     def dominated(self, at: Configuration) -> bool:
-        """Whether one as good has been seen. Remembers it if not."""
+        """Whether a configuration that is at least as good was seen before. If not, remembers this one."""
         kinds = self._kind
-        # To have a cas or an append still to place is a duty and a chance, so neither is better.
+        # A cas or an append that is not placed yet is both an obligation and an option, so it must be equal in both.
         key = (at.state, tuple(task for task in at.bound if kinds[task] > WRITE))
         duties = frozenset(task for task in at.bound if kinds[task] <= WRITE)
         chances = frozenset((*at.free, *(task for task in at.bound if kinds[task] == WRITE)))
@@ -86,7 +86,7 @@ class Seen:
 
 
 class DepthFirst(Search):
-    """Remembers every configuration that it has seen."""
+    """Expands the newest configuration first, and remembers every configuration that it has seen."""
 
     def __init__(self, problem: Problem, starts: Sequence[int] = (FIRST,)) -> None:
         self._stack: list[Configuration] = []
@@ -108,7 +108,7 @@ class DepthFirst(Search):
 
 
 class Sweep(Search):
-    """Remembers only the configurations of the return at hand."""
+    """Expands configurations in the order of their returns, and remembers only those at the current return."""
 
     def __init__(self, problem: Problem, starts: Sequence[int] = (FIRST,)) -> None:
         self._waiting: list[tuple[int, int, Configuration]] = []
@@ -133,7 +133,7 @@ class Sweep(Search):
 
 
 class InTurns:
-    """Both searches over one problem, a slice of steps each: whichever is done first decides."""
+    """Runs both searches over one problem in turns. The one that ends first decides."""
 
     def __init__(self, problem: Problem, starts: Sequence[int] = (FIRST,)) -> None:
         self.problem = problem
@@ -145,7 +145,7 @@ class InTurns:
         return sum(search.steps for search in self._searches)
 
     def run(self, steps: int) -> Search | None:
-        """Goes on for about so many steps in all; the search that came to an end, if one did."""
+        """Continues for about `steps` steps in total. Returns the search that has ended, or None."""
         for search in self._searches:
             if self.done is None and search.run(steps // 2) is not None:
                 self.done = search

@@ -1,4 +1,4 @@
-"""Why one operation by itself cannot be: what it saw was not there, whatever else happened."""
+"""Arguments for a core of one operation: it saw a value that cannot have existed, whatever else happened."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 from raft_chaos.invariants.linearizability import format
 from raft_chaos.invariants.linearizability.blocks import return_of
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Model, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Model, Operation
 from raft_chaos.invariants.linearizability.values import frozen
 
 
-def why_alone(operation: Operation, others: Sequence[Operation], model: Model) -> str | None:
-    """The argument, if it is one of these; `others` are all operations of its key."""
+def argument_for_one(operation: Operation, others: Sequence[Operation], model: Model) -> str | None:
+    """The argument why `operation` alone is a violation, or None. `others` are all operations of its key."""
     if operation.status != "refused" and operation.f not in ("read", "cas"):
         return None
     seen = format.observed(operation)
-    if seen is NOT_TOLD or model == "kv-append":
+    if seen is NOT_REPORTED or model == "kv-append":
         return None
     writes = [o for o in others if format.changes(o) and o is not operation]
     if isinstance(seen, list | tuple) and model != "register":
@@ -34,7 +34,7 @@ def _of_value(operation: Operation, seen: Any, writes: Sequence[Operation]) -> s
 
 
 def _of_list(operation: Operation, seen: Sequence[Any], appends: Sequence[Operation]) -> str | None:
-    """The first token that is there more often than it was appended by then."""
+    """A clause for the first token that the list shows more often than it had been appended by then, or None."""
     places: dict[Any, list[int]] = {}
     called = [o for o in appends if o.called <= return_of(operation)]
     for place, token in enumerate(seen, 1):

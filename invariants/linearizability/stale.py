@@ -1,9 +1,9 @@
-"""Values that were gone for sure when they were observed: most violations of real systems, found without a search.
+"""Finds observations of values that certainly did not exist any more. Most violations of real systems are of this kind.
 
-Say `r` found the value v, and `w`, which had returned before `r` was called, left or found another one. Then something
-wrote v between the two: something that had not returned when `w` was called, and was called before `r` returned. Of all
-such `w` the one called last asks for most. This needs no values written once, and it can only convict: a history that
-passes may still have no order.
+Suppose `r` found the value v, and `w` left or found another value and had returned before `r` was called. Then some
+operation wrote v between the two: it had not returned when `w` was called, and was called before `r` returned. Of all
+such `w`, the one called last gives the strongest condition. This needs no search and no unique values. It can only
+prove violations: a history that passes may still have no linearization.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BEFORE_ALL = float("-inf")
 
 
 class Writers:
-    """Who may have written one value, by their calls, and the latest return among the first so many of them."""
+    """The operations that may have written one value, by their calls, and the latest return in each prefix of them."""
 
     def __init__(self, problem: Problem, tasks: list[int]) -> None:
         self._problem = problem
@@ -31,17 +31,20 @@ class Writers:
         self._latest = list(accumulate((problem.times[task][1] for task in tasks), max))
 
     def between(self, after: float, until: float) -> bool:
-        """Whether any was called by `until` and had not returned before `after`."""
+        """Whether one was called by `until` and had not returned before `after`."""
         count = bisect_right(self._calls, until)
         return count > 0 and self._latest[count - 1] >= after
 
 
 class Others:
-    """Who, of those that had returned before some time and left or found another value, was called last."""
+    """Finds, of the operations that returned before some time and left or found another value, the one called last."""
 
     def __init__(self, problem: Problem, certain: list[tuple[int, int]]) -> None:
-        """`certain`: tasks with the value they left or found. Kept are the last caller, and the last of another value
-        than that one's: one of the two serves for any value."""
+        """`certain` holds tasks with the value they left or found.
+
+        For each return, this keeps the task called last, and the last one with another value than that: one of the two
+        answers `last` for any value.
+        """
         self._returns: list[float] = []
         self._best: list[tuple[int, int, int, int]] = []
         one, value, other, another = -1, NEVER, -1, NEVER
@@ -57,7 +60,7 @@ class Others:
             self._best.append((one, value, other, another))
 
     def last(self, before: float, value: int) -> int:
-        """The task, or -1."""
+        """Of the tasks that returned before `before` and left or found another value, the one called last; or -1."""
         count = bisect_left(self._returns, before)
         if not count:
             return -1
@@ -66,7 +69,7 @@ class Others:
 
 
 def stale(problem: Problem) -> Violation | None:
-    """The first observation, by its return, of a value that was gone for sure."""
+    """The violation of the first operation, by its return, that observed a value which certainly did not exist then."""
     writers: dict[int, list[int]] = {}
     certain: list[tuple[int, int]] = []
     observers: list[tuple[int, int]] = []
@@ -92,26 +95,26 @@ def stale(problem: Problem) -> Violation | None:
 
 
 def _violation(problem: Problem, task: int, other: int, writers: Sequence[int]) -> Violation:
-    """`writers` of what `task` saw: all had returned before `other` was called, or were called too late."""
+    """The violation. All `writers` of what `task` saw returned before `other` was called, or were called too late."""
     found = problem.operations[task]
     sources = [problem.operations[writer] for writer in sorted(writers, key=lambda writer: problem.times[writer])]
     if other < 0:
         never = format.never_written(found, later=bool(sources))
         return Violation((found,), format.contradiction(f"{format.sentence(found)}, but {never}"))
     before = problem.operations[other]
-    telling = format.Telling()
-    telling.saw((before, found))
-    telling.over_before(before, found)
+    argument = format.Argument()
+    argument.saw((before, found))
+    argument.returned_before(before, found)
     early = [o for o in sources if return_of(o) < before.called]
     late = [o for o in sources if return_of(o) >= before.called]
-    return Violation((before, found), telling.so(f"but {_when_written(found, before, early, late)}"))
+    return Violation((before, found), argument.conclude(f"but {_when_written(found, before, early, late)}"))
 
 
 def _when_written(found: Operation, before: Operation, early: Sequence[Operation], late: Sequence[Operation]) -> str:
-    """That all who made it what was found did so too early or too late."""
+    """A clause saying that all writes of the found value came too early or too late."""
     seen = format.seen(found)
     if not early and not late:
-        return f"{seen} was there only at first"
+        return f"{seen} was only the initial value"
     too_early = f"had returned before {format.name(before)} was called"
     too_late = f"was called after {format.name(found)} had returned"
     if not late:
@@ -119,10 +122,10 @@ def _when_written(found: Operation, before: Operation, early: Sequence[Operation
     if not early:
         return f"{_who(late[0], len(late), 'first', seen)} {too_late}"
     next_one = f"{format.name(late[0])}, the next to do so, {too_late}"
-    return f"{format.name(early[-1])}, which made it {seen}, {too_early}, and {next_one}"
+    return f"{format.name(early[-1])}, which set it to {seen}, {too_early}, and {next_one}"
 
 
 def _who(one: Operation, count: int, which: str, seen: str) -> str:
     if count == 1:
-        return f"only {format.name(one)} made it {seen}, which"
-    return f"{format.name(one)}, the {which} of {count} to make it {seen},"
+        return f"only {format.name(one)} set it to {seen}, and it"
+    return f"{format.name(one)}, the {which} of {count} to set it to {seen},"

@@ -1,8 +1,8 @@
-"""One key's states as small integers: those that somebody may observe by name, and all others in one or two lumps.
+"""One key's states as small integers: each observable state has its own number, all others share one or two numbers.
 
-A state that no operation can tell from another needs no name of its own: what nobody ever reads, or expects, is
-ELSE_VALUE or, for a list, ELSE_LIST. Lists (and the strings of `kv-append`) grow by appending, so those that are named
-form a tree: a state is named if somebody observes it or something that appends can make of it.
+States that no operation can distinguish need no separate number: a value that is never read or expected is ELSE_VALUE
+or, if it is a list, ELSE_LIST. Lists (and the strings of `kv-append`) grow by appending, so the numbered ones form a
+tree: a state is numbered if it is observed, or if appends can extend it to an observed one.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from raft_chaos.invariants.linearizability.operations import Model
 from raft_chaos.invariants.linearizability.values import frozen
 
 FIRST, ELSE_VALUE, ELSE_LIST, NEVER = 0, 1, 2, -1
-"""The state of an untouched key; the two lumps; and what no operation leads to."""
+"""The initial state; the two shared states; and a state that no operation leads to."""
 
 
 class States:
-    """Names given out by `observed`, while the observations of a history are gone through; then looked up."""
+    """Numbers the states. `observed` assigns numbers while the history is read; the other methods look them up."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
         self.parent = [NEVER, NEVER, NEVER]
         self.lump = [ELSE_LIST if model in ("kv", "list-append") else ELSE_VALUE, ELSE_VALUE, ELSE_LIST]
-        """Where a state goes once nobody can tell it from others any more."""
+        """For each state, the shared state that replaces it once no operation can distinguish it any more."""
         self._values: dict[Hashable, int] = {} if model in ("list-append", "kv-append") else {None: FIRST}
         self._children: dict[tuple[int, Hashable], int] = {}
         self._longest: tuple[Any, list[int]] = ([], [FIRST])  # the last sequence walked, and its states by length
@@ -34,7 +34,7 @@ class States:
         return len(self.parent)
 
     def observed(self, value: Any) -> int:
-        """The state with this value, which gets a name of its own. NEVER for what no operations can make."""
+        """The state with this value, with a new number if needed. NEVER for a value that no operations can produce."""
         if self.model == "list-append":
             return self._sequence(list(value or ()))
         if self.model == "kv-append":
@@ -108,24 +108,25 @@ class States:
         return known
 
     def last_uses(self, uses: dict[int, int], conditional: Iterable[tuple[int, int, int]]) -> list[int]:
-        """For each state the last moment at which it must be told from others, -1 for never.
+        """For each state the place of the last event at which it must be distinguished from others, -1 for never.
 
-        `uses` are the moments of those who observe it themselves; what appends can make of it needs it as well; and a
-        `conditional` operation (from, to, until) of unknown outcome observes `from` only for the sake of `to`.
+        `uses` has the last event that observes a state directly. A state is also needed as long as a state that appends
+        can extend it to. A `conditional` operation (from, to, until) of unknown outcome observes `from` only if `to` is
+        needed.
         """
         last = [-1] * len(self.parent)
         into: dict[int, list[tuple[int, int]]] = {}
         for source, target, until in conditional:
             into.setdefault(target, []).append((source, until))
         raised = []
-        for state, moment in uses.items():
-            last[state] = moment
+        for state, last_use in uses.items():
+            last[state] = last_use
             raised.append(state)
         while raised:
             state = raised.pop()
-            moment = last[state]
-            needed = [(source, min(until, moment)) for source, until in into.get(state, ())]
-            for source, until in (*needed, (self.parent[state], moment)):
+            last_use = last[state]
+            needed = [(source, min(until, last_use)) for source, until in into.get(state, ())]
+            for source, until in (*needed, (self.parent[state], last_use)):
                 if source >= 0 and last[source] < until:
                     last[source] = until
                     raised.append(source)

@@ -1,8 +1,8 @@
-"""Strings that grow by appending, taken apart into what was written: where that can be done in only one way.
+"""Splits strings that grow by appending into the written values, where there is only one way to do so.
 
-It can if nothing that was written begins with something else that was written (a prefix-free code); nearly all
-workloads see to that with a separator. Then a string is the value of a put, or nothing, and appended tokens; the puts
-and the unwritten key each begin a *generation*, and what was read in it must all be beginnings of the longest.
+There is only one way if no written value is a prefix of another (a prefix-free code). Nearly all workloads ensure this
+with a separator. Then a string is the value of a put, or the initial "", followed by appended tokens. Each put, and the
+unwritten key, begins a *generation*; all strings read in a generation must be prefixes of the longest one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from raft_chaos.invariants.linearizability.operations import Operation
 
 
 class Generation(NamedTuple):
-    """`writer` is its put (None: the first). `longest` is the read that returned most of it."""
+    """`writer` is its put (None: the initial one). `longest` is the read that returned the longest string."""
 
     writer: Operation | None
     longest: Operation
@@ -34,7 +34,7 @@ def parse(
     appends: Sequence[Operation],
     reads: Mapping[Hashable, list[Operation]],
 ) -> Parsed | Violation | None:
-    """The generations and the completed writes that nobody observed; None if strings can be read in several ways."""
+    """The generations, and the completed writes that no read observed. None if strings can be split in several ways."""
     puts = {str(value): found for value, found in writers.items()}
     tokens: dict[str, list[Operation]] = {}
     for append in appends:
@@ -65,7 +65,7 @@ def _in_both(append: Operation, one: Operation, other: Operation) -> Violation:
     argument = format.contradiction(
         format.sentence(one),
         format.sentence(other),
-        f"these do not begin with the same write, and both show {format.noun(append)}, which happened once",
+        f"they begin with different writes, and both show {format.noun(append)}, which happened only once",
     )
     return Violation((one, other), argument)
 
@@ -87,7 +87,7 @@ def _generation(
     lengths: list[int],
     reads: Mapping[Hashable, list[Operation]],
 ) -> Generation | Violation | None:
-    """`texts` from the longest to the shortest."""
+    """The generation that begins with `start`. `texts` are its strings that were read, longest first."""
     longest = texts[0]
     reader = reads[longest][0]
     members: Members = []
@@ -103,7 +103,7 @@ def _generation(
         if token is None:
             odd = format.shown(longest[at:])
             argument = format.contradiction(
-                f"{format.sentence(reader)}, of which {odd} is not made of what was written"
+                f"{format.sentence(reader)}, of which {odd} is not composed of written values"
             )
             return Violation((reader,), argument)
         appended = tokens[token]
@@ -122,14 +122,13 @@ def _generation(
         if len(text) not in places or not longest.startswith(text):
             other = reads[text][0]
             if longest.startswith(text):
-                why = f"{format.sentence(other)}, which is not made of what was written"
+                why = f"{format.sentence(other)}, which is not composed of written values"
                 return Violation((other,), format.contradiction(why))
-            first = format.name(writer) if writer else "what was there first"
+            first = format.name(writer) if writer else "the initial value"
             argument = format.contradiction(
                 format.sentence(other),
                 format.sentence(reader),
-                f"these begin with {first}, and what was appended to that is never taken back, but neither is how the "
-                "other began",
+                f"both begin with {first}, and an append is never undone, but neither is a prefix of the other",
             )
             return Violation((other, reader), argument)
         members += [(places[len(text)] + 1, read.called, read) for read in reads[text]]

@@ -1,25 +1,26 @@
-"""From one configuration to the next: what may happen just in time for a return (after Lowe, 2017).
+"""Transitions between configurations of a search: operations are placed just in time for a return (after Lowe, 2017).
 
-A configuration stands at the return of an operation that has not been placed yet, with all events before it taken in.
-Nothing is placed before it must be: a move places one open operation, the return is passed when its own is placed.
-What keeps the moves few, and why nothing is missed:
+A configuration is at the return of an operation that is not placed yet; all earlier events have been processed. Nothing
+is placed before it must be: a transition places one open operation, and the search passes a return once that return's
+operation is placed. These rules keep the number of transitions small without missing an order:
 
-*   An open operation that changes nothing is placed as soon as the state allows it: moving it forward in any order
-    that has it later harms nobody.
-*   A write whose value the next placed operation overwrites unseen may stand right before that one, wherever it is.
-    So once a write is placed, every other open write is *free*: it need not be placed for its own sake any more, since
-    it can be slipped in, unseen, before the one placed. What is left of it is a chance, for whoever wants its value.
-    So is an open write or append that would leave the state as it is (a lump stays the same whatever is appended): it
-    could stand there.
-    Operations of unknown outcome are such chances from the start.
-*   A chance, or a write before its return, is taken only if its value is wanted now, by an open operation. If the next
-    operation in some order does not look at the value, the write is unseen and can be slipped in elsewhere; and if
-    that next operation is not open yet, the write can wait. At its own return a free write is let go or taken.
-*   Readers alone do not make a write wanted, but for the one that returns now. A free write and the readers of its
-    value that were open when the last write was placed can be slipped in before that one, together, until either
-    returns: at the write's return all such readers have it, at a reader's it may have it.
-*   Of open operations that do the same, the one that returns first is taken first: swapping two such is harmless.
-*   States that nobody can tell apart any more are one (`states`).
+*   An open operation that changes nothing is placed as soon as the state allows it. In any order that places it later,
+    it can be moved forward without affecting others.
+*   A write whose value is overwritten before any operation sees it may be placed right before the overwriting one. So
+    once a write is placed, every other open write becomes *free*: it no longer has to be placed, since it can be
+    inserted unseen before the placed one. It remains an option for operations that need its value.
+    An open write or append that would leave the state unchanged becomes free as well, since it could be placed there
+    (a shared state stays the same whatever is appended).
+    Operations of unknown outcome are options from the start.
+*   An option, or a write before its return, is placed only if an open operation needs its value now. If the next
+    operation in some order does not look at the value, the write is unseen and can be inserted elsewhere; and if
+    that next operation is not open yet, the write can wait. At its own return a free write is dropped or placed.
+*   Reads alone do not make a write needed, except the read that returns now. A free write, and the reads of its value
+    that were open when the last write was placed, can be inserted together before that write until one of them
+    returns: at the return of the write all such reads get its value; at the return of a read it may get it.
+*   Of open operations with the same effect, the one that returns first is placed first: swapping two of them changes
+    nothing.
+*   States that no operation can distinguish any more are one state (`states`).
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ from raft_chaos.invariants.linearizability.problem import APPEND, CAS, NOT, READ
 from raft_chaos.invariants.linearizability.states import ELSE_LIST, ELSE_VALUE, NEVER
 
 Path: TypeAlias = "tuple[Path, int | tuple[int, ...]] | None"
-"""What was placed, last first. `~task` became free: if it is placed nowhere else, it stands here, unseen. A tuple of
-tasks was slipped in before the write placed last."""
+"""The placed tasks, last first. `~task` became free: unless it is placed elsewhere, its place is here, unseen. A tuple
+of tasks was inserted before the write placed last."""
 
 
 class Configuration(msgspec.Struct, frozen=True, gc=True):
-    """`place` is the event; `bound` are the open tasks that must be placed by their return, `free` those that may. What
-    was called before `covered` was open when the last write was placed."""
+    """`place` is the place of the event. `bound` are the open tasks that must be placed by their return, `free` those
+    that may be. `used` counts the used spares (see `Spare`). Tasks called before `covered` were open when the last
+    write was placed."""
 
     place: int
     state: int
@@ -50,8 +52,8 @@ class Configuration(msgspec.Struct, frozen=True, gc=True):
     path: Any
 
 
-class Moves:
-    """The configurations that follow from one, each at the next return that asks for something."""
+class Transitions:
+    """Computes the configurations that follow from one, each at the next return that needs a decision."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -68,7 +70,7 @@ class Moves:
     def settle(
         self, place: int, state: int, bound: tuple[int, ...], free: tuple[int, ...], used: int, covered: int, path: Path
     ) -> Configuration:
-        """Places what changes nothing, then takes in events up to a return of what is not placed."""
+        """Places operations that change nothing, then processes events up to the return of one that is not placed."""
         problem = self.problem
         events, must = problem.events, problem.must
         bound, free, path = self._absorb(state, bound, free, path)
@@ -131,15 +133,15 @@ class Moves:
         return problem.states.appended(state, problem.token[task]) == state
 
     def _may_matter(self, task: int, place: int) -> bool:
-        """Whether what a free task leads to can still be seen after its return."""
+        """Whether the state that a free task leads to can still be observed after its return."""
         problem = self.problem
         kind = problem.kind[task]
         return problem.picky or kind == APPEND or problem.last_use[problem.b[task]] > place
 
-    # ---- the moves ----
+    # ---- the transitions ----
 
     def expand(self, at: Configuration) -> list[Configuration]:
-        """What may come next; the most promising last."""
+        """The configurations that may come next, the most promising last."""
         problem = self.problem
         due = problem.events[at.place] >> 1
         found: list[Configuration] = []
@@ -153,13 +155,13 @@ class Moves:
                 found += self._place(at, task, task in at.free, self._is_wanted(at, task, wanted, due))
         found += self._place(at, due, due in at.free, True)
         target = problem.a[due]
-        # Leaves few duties, or the state that the one now due wants; a free task that may yet matter is let go last.
+        # Prefer few obligations, or the state that the due task needs. Dropping a free task that may matter comes last.
         found.sort(key=lambda one: one.place - len(one.bound) + (one.state == target and one.place == at.place))
         return found if due not in at.free else [self._let_go(at, due), *found]
 
     def _candidates(self, at: Configuration) -> list[int]:
-        """Open tasks that change something; of equal ones the first to return, whether bound or free if they write (for
-        then the other one is free from now on, either way)."""
+        """Open tasks that change the state; of equal ones the first to return. For writes it does not matter which is
+        bound and which is free, since placing one makes the other free."""
         kinds, ends, effects = self.problem.kind, self.problem.ends, self.problem.effect
         first: dict[int, int] = {}
         for tasks, free in ((at.bound, False), (at.free, True)):
@@ -173,7 +175,7 @@ class Moves:
         return list(first.values())
 
     def _let_go(self, at: Configuration, task: int) -> Configuration:
-        """A free task's return is passed. Who could have had its value, has it: that costs nothing any more."""
+        """Passes a free task's return without placing it. All reads that could have got its value get it."""
         problem = self.problem
         free = tuple(other for other in at.free if other != task)
         readers = self._readers(at, problem.b[task]) if problem.kind[task] == WRITE else ()
@@ -184,7 +186,7 @@ class Moves:
         return self.settle(at.place + 1, at.state, bound, free, at.used, at.covered, path)
 
     def _readers(self, at: Configuration, state: int) -> tuple[int, ...]:
-        """Those that were open when the last write was placed and would be content with this state before it."""
+        """The tasks that were open when the last write was placed and that this state, before that write, satisfies."""
         begins, kinds = self.problem.begins, self.problem.kind
         return tuple(
             task
@@ -193,7 +195,7 @@ class Moves:
         )
 
     def _served(self, at: Configuration, due: int) -> Iterator[Configuration]:
-        """The reader whose return is due, and others like it, are given a free write or a spare one before the last."""
+        """Inserts a free or spare write before the last one, for the read whose return is due and others like it."""
         problem = self.problem
         first: dict[int, int] = {}
         for task in at.free:
@@ -218,7 +220,7 @@ class Moves:
                 yield self.settle(at.place, at.state, bound, at.free, used, at.covered, path)
 
     def _place(self, at: Configuration, task: int, free: bool, wanted: bool) -> Iterator[Configuration]:
-        """The configuration with this task placed now, if the state allows it and it can make a difference."""
+        """The configuration with this task placed now, if the state allows it and it can matter."""
         problem = self.problem
         state, kind = at.state, problem.kind[task]
         if kind == WRITE:
@@ -262,7 +264,7 @@ class Moves:
     def _cover(
         self, bound: tuple[int, ...], free: tuple[int, ...], path: Path
     ) -> tuple[tuple[int, ...], tuple[int, ...], Path]:
-        """A write was placed: other open writes need no place of their own any more."""
+        """Frees the other open writes after a write was placed: they no longer have to be placed."""
         kinds, appends = self.problem.kind, self.problem.coverable_appends
         covered = tuple(task for task in bound if kinds[task] == WRITE or (appends and kinds[task] == APPEND))
         if not covered:
@@ -281,8 +283,8 @@ class Moves:
         return count < len(spare.calls) and spare.calls[count] <= at.place
 
     def _wanted(self, at: Configuration) -> tuple[set[int], set[int]]:
-        """The states that some open operation would look at, directly or by way of an unknown cas or append; and those
-        of them that somebody would look at who is not merely a reader, or is the one that returns now."""
+        """(needed, pressing): the states that an open operation needs, directly or through a cas or append of unknown
+        outcome; and those of them that are needed by more than reads, or by the task that returns now."""
         problem = self.problem
         tasks = (*at.bound, *at.free)
         due = problem.events[at.place] >> 1
@@ -299,7 +301,7 @@ class Moves:
             if problem.spare_appends and problem.bases and state >= 0:
                 parent = problem.states.parent[state]
                 if parent >= 0:
-                    sources.append(parent)  # more than are appended at a time in `kv-append`: too many are no harm
+                    sources.append(parent)  # in `kv-append` these are more than an append produces, which does no harm
             pressing.update(sources)
             for source in sources:
                 if source not in wanted:
@@ -314,7 +316,7 @@ class Moves:
         return problem.b[task] in wanted[1] or self._looked_at(at, problem.b[task], due)
 
     def _looked_at(self, at: Configuration, state: int, due: int) -> bool:
-        """Whether an open operation that is content with several states would look at this one."""
+        """Whether an open operation that several states can satisfy is satisfied by this one."""
         problem = self.problem
         if problem.kind[due] in (NOT, STRING) and self._changes_nothing(due, state):
             return True
@@ -352,7 +354,7 @@ class Moves:
         return [spare for spare in useful if self._available(at, spare)]
 
     def _applies(self, at: Configuration, spare: Spare) -> bool:
-        """For keys with picky operations: whether it changes the state at all."""
+        """Whether the spare changes the state. Used for keys with `picky` operations."""
         if spare.kind == CAS:
             return spare.a == at.state
         if spare.kind == APPEND:
@@ -362,7 +364,7 @@ class Moves:
 
 
 def placed(problem: Problem, path: Path) -> list[int]:
-    """The tasks of a path from first to last."""
+    """The tasks of a path, first to last."""
     backwards: list[int] = []
     slipped: list[int] = []
     while path is not None:

@@ -1,4 +1,4 @@
-"""Values as they are compared: a hashable stand-in for each, equal exactly when the values are."""
+"""Hashable representations of values, which are equal exactly if the values are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 
 
 def frozen(value: Any) -> Hashable:
-    """The value itself if it can be hashed; a list, dict or set as a tuple that no value of a history equals."""
+    """The value itself if it is hashable; for a list, dict or set a tuple that no value of a history equals.
+
+    Raises TypeError for other values that are not hashable.
+    """
     try:
         hash(value)
     except TypeError:

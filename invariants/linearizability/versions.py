@@ -1,7 +1,8 @@
-"""Which version of its key each operation wrote or saw, where values tell: the way from a history to its blocks.
+"""Assigns each operation to the version of its key that it wrote or saw, and builds the blocks of a history.
 
-`decide` answers None for what is ambiguous, which is left to the searches: an observed value written twice or equal to
-the first one, a delete (absence would be several versions), a refused operation that did not say what it found.
+`decide` returns None if a history is ambiguous, and leaves it to the searches: an observed value was written twice or
+equals the initial value, a key was deleted (absence would be several versions), or a refused operation did not report
+what it found.
 """
 
 from __future__ import annotations
@@ -17,22 +18,22 @@ from raft_chaos.invariants.linearizability.blocks import (
     Members,
     Violation,
     block,
+    linearization,
     ordered,
     return_of,
-    witness,
     written,
 )
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Model, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Model, Operation
 from raft_chaos.invariants.linearizability.strings import Parsed, parse
 from raft_chaos.invariants.linearizability.values import frozen
 
 Groups: TypeAlias = defaultdict[Hashable, list[Operation]]
 Decision: TypeAlias = list[Operation] | Violation | None
-"""A linearization, or why there is none, or None: not to be decided so."""
+"""A linearization, or the violation, or None if values do not decide."""
 
 
 class Versions:
-    """One key's operations by what they have to do with which value."""
+    """One key's operations, grouped by the value that they read, wrote or found."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -41,10 +42,11 @@ class Versions:
         self.list_reads: list[tuple[Any, Operation]] = []
         self.writers: dict[Hashable, Operation] = {}
         self.rewriters: Groups = defaultdict(list)
-        """Who wrote each value, and who wrote it again: with a list of one for each value, all that comes of long
-        histories would take a quarter longer."""
+        """`writers` holds the first writer of each value, `rewriters` the others. One list per value instead would make
+        long histories a quarter slower."""
         self.found: Groups = defaultdict(list)
-        """The cas operations that took effect, by what they found; unknown ones once their value is observed."""
+        """The cas operations that took effect, by the value they found. Those of unknown outcome are added when their
+        value is observed."""
         self.appends: list[Operation] = []
         self.impossible: Operation | None = None
         self.ambiguous = False
@@ -93,7 +95,7 @@ class Versions:
 
     def _refused(self, operation: Operation) -> None:
         result = operation.result
-        if result is NOT_TOLD:
+        if result is NOT_REPORTED:
             self.ambiguous = True
             return
         if operation.f == "cas" and result == operation.expected:
@@ -111,18 +113,18 @@ def _file(groups: Groups, value: Any, operation: Operation) -> None:
 
 
 def decide(operations: Sequence[Operation], model: Model) -> Decision:
-    """Decides one key's history, if its values tell its versions apart."""
+    """Decides one key's history if its values identify its versions; otherwise returns None."""
     versions = Versions(model)
     versions.take_in(operations)
     if versions.impossible is not None:
-        return _alone(versions.impossible, _why_impossible(versions.impossible))
+        return _violation_of_one(versions.impossible, _why_impossible(versions.impossible))
     if versions.ambiguous:
         return None
     blocks = _string_blocks(versions) if model == "kv-append" else _blocks(versions)
     if blocks is None or isinstance(blocks, Violation):
         return blocks
     order = ordered(blocks)
-    return order if isinstance(order, Violation) else witness(order)
+    return order if isinstance(order, Violation) else linearization(order)
 
 
 def _why_impossible(operation: Operation) -> str:
@@ -132,10 +134,10 @@ def _why_impossible(operation: Operation) -> str:
         case "append":
             return "but an append to a list, or where nothing is, is not refused"
         case _:
-            return "but there are no empty lists"
+            return "but the model has no empty lists"
 
 
-def _alone(operation: Operation, why: str) -> Violation:
+def _violation_of_one(operation: Operation, why: str) -> Violation:
     return Violation((operation,), format.contradiction(f"{format.sentence(operation)}, {why}"))
 
 
@@ -172,7 +174,10 @@ def _blocks(versions: Versions) -> list[Block] | Violation | None:
 
 
 def _follow_back(versions: Versions) -> Violation | None:
-    """Sees to it that each observed value was written once, and that what was observed of an unknown cas counts."""
+    """Checks that each observed value was written once. Adds each cas of unknown outcome whose value was observed.
+
+    Returns a violation if an observed value was never written.
+    """
     todo = [*versions.reads, *versions.found]
     while todo:
         value = todo.pop()
@@ -195,7 +200,7 @@ def _follow_back(versions: Versions) -> Violation | None:
 
 
 def _sure(versions: Versions, operation: Operation) -> Operation:
-    """An operation that certainly happened, and cannot have without this one."""
+    """An operation that certainly took place and depends on this one; the operation itself if its outcome is known."""
     while operation.status == "unknown":
         value = frozen(operation.value)
         operation = (versions.reads.get(value) or versions.found[value])[0]
@@ -203,7 +208,7 @@ def _sure(versions: Versions, operation: Operation) -> Operation:
 
 
 def _happened(versions: Versions, operation: Operation) -> str:
-    """What the operation did, and what shows that it happened if that is not known anyway."""
+    """A clause for what the operation did; if its outcome is unknown, also the operation that proves it took place."""
     if operation.status != "unknown":
         return format.sentence(operation)
     return f"{format.sentence(operation)}, as {format.name(_sure(versions, operation))} shows"
@@ -213,21 +218,22 @@ def _fork(versions: Versions, one: Operation, other: Operation) -> Violation:
     argument = format.contradiction(
         _happened(versions, one),
         _happened(versions, other),
-        f"{_once(versions, one.expected)}, and the first of these replaced it",
+        f"{_once(versions, one.expected)}, and the first cas replaced it",
     )
     return Violation((_sure(versions, one), _sure(versions, other)), argument)
 
 
 def _once(versions: Versions, value: Any) -> str:
-    """That a value was there for one time only."""
+    """A clause saying that a value existed only once."""
     writer = versions.writers.get(frozen(value))
     if writer is None:
-        return f"{format.shown(value)} was there only at first"
+        return f"{format.shown(value)} was only the initial value"
     return f"only {format.name(writer)} wrote {format.shown(value)}"
 
 
 def _chain(versions: Versions, writer: Operation | None, place: int = 0) -> Members:
-    """Who observed the value written by `writer` (None: the first value), and what cas made of it, and so on."""
+    """The operations that observed the value written by `writer` (None: the initial value), the cas that changed it,
+    the operations that observed the new value, and so on."""
     members: Members = []
     value = versions.first if writer is None else frozen(writer.value)
     if writer is not None:
@@ -245,7 +251,7 @@ def _chain(versions: Versions, writer: Operation | None, place: int = 0) -> Memb
 
 
 def _circular(versions: Versions, blocks: list[Block]) -> Violation | None:
-    """A cas that no chain from a write leads to is part of a circle: each value of it was written by the next."""
+    """A violation if no chain from a write reaches some cas: it is then part of a cycle of cas operations."""
     if not versions.found:
         return None
     reached = {operation.number for one in blocks for operation in one.order if operation.f == "cas"}
@@ -253,7 +259,7 @@ def _circular(versions: Versions, blocks: list[Block]) -> Violation | None:
         for cas in found:
             if cas.number not in reached:
                 sure = _sure(versions, cas)
-                circle = f"{format.shown(cas.expected)} was made only of what came of that"
+                circle = f"{format.shown(cas.expected)} resulted only from that"
                 return Violation((sure,), format.contradiction(f"{_happened(versions, cas)}, but {circle}"))
     return None
 
@@ -262,7 +268,7 @@ def _circular(versions: Versions, blocks: list[Block]) -> Violation | None:
 
 
 def _first_members(versions: Versions) -> Members | Violation | None:
-    """The block of the first value, with the lists that grew from it."""
+    """The members of the initial value's block, with the lists that grew from it."""
     members = _chain(versions, None)
     longest: list[Any] = max((value for value, _ in versions.list_reads), key=len, default=[])
     certain = [append for append in versions.appends if append.status == "ok"]
@@ -281,13 +287,13 @@ def _left_twice(versions: Versions, certain: list[Operation]) -> Violation:
     argument = format.contradiction(
         f"{_happened(versions, cas)}, so it found the key absent",
         f"so did the first append, which {format.noun(append)} {'was or came after' if certain else 'saw'}",
-        "it was absent once, and a list is never made of a string",
+        "the key was absent only once, and a string never becomes a list",
     )
     return Violation((_sure(versions, cas), append), argument)
 
 
 def _grown(versions: Versions, longest: list[Any]) -> Members | Violation | None:
-    """Appends and reads by the length of the list after them; an unobserved append comes after all that was read."""
+    """Appends and reads by the length of the list after them. An unobserved append comes after all that was read."""
     reader = next((read for value, read in versions.list_reads if value == longest), None)
     places: dict[Hashable, int] = {}
     for place, token in enumerate(longest, 1):
@@ -305,7 +311,9 @@ def _grown(versions: Versions, longest: list[Any]) -> Members | Violation | None
     tokens = {frozen(append.value) for _, _, append in members}
     for token in longest:
         if frozen(token) not in tokens:
-            return _alone(_first_to_see(versions, token, 1), f"but nothing ever appended {format.shown(token)}")
+            return _violation_of_one(
+                _first_to_see(versions, token, 1), f"but nothing ever appended {format.shown(token)}"
+            )
     observed = [append for place, _, append in members if place <= 2 * len(longest)]
     if len(observed) > len(longest):
         return None
@@ -318,7 +326,7 @@ def _grown(versions: Versions, longest: list[Any]) -> Members | Violation | None
 
 
 def _first_to_see(versions: Versions, token: Any, times: int) -> Operation:
-    """Of the reads with so many of the token, the first to return: there it was wrong already. There is one."""
+    """The first read to return the token at least `times` times. There must be one."""
     return min((read for value, read in versions.list_reads if value.count(token) >= times), key=return_of)
 
 
@@ -336,7 +344,7 @@ def _divergent(one: Operation, other: Operation) -> Violation:
     argument = format.contradiction(
         format.sentence(one),
         format.sentence(other),
-        "neither is how the other began, and what was appended is never taken back",
+        "neither is a prefix of the other, and an append is never undone",
     )
     return Violation((one, other), argument)
 
@@ -355,8 +363,8 @@ def _string_blocks(versions: Versions) -> list[Block] | Violation | None:
         if isinstance(one, Violation):
             return one
         blocks.append(one)
-    for alone in parsed.unobserved:
-        one = written(alone, None)
+    for write in parsed.unobserved:
+        one = written(write, None)
         assert isinstance(one, Block)
         blocks.append(one)
     return blocks

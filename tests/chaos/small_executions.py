@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from raft_chaos.chaos.execution.player import Manner, Played, Player
+from raft_chaos.chaos.execution.player import Mode, Played, Player
 from raft_chaos.chaos.execution.recording import record
 from raft_chaos.chaos.execution.steps import (
     Call,
@@ -57,12 +57,12 @@ def execution(steps: Iterable[Step], calls: Sequence[Call] = (PUT, GET), nodes: 
     return Execution(seed=1, nodes=list(nodes), timing=TIMING, calls=list(calls), steps=list(steps))
 
 
-def play(one: Execution, mutant: str | None = None, manner: Manner = "strict", sink: Lines | None = None) -> Played:
-    return player(one, mutant, manner, sink).play()
+def play(one: Execution, mutant: str | None = None, mode: Mode = "strict", sink: Lines | None = None) -> Played:
+    return player(one, mutant, mode, sink).play()
 
 
-def player(one: Execution, mutant: str | None = None, manner: Manner = "strict", sink: Lines | None = None) -> Player:
-    return Player(one, MemoryDriver(parts_of(mutant)), manner=manner, recorder=sink)
+def player(one: Execution, mutant: str | None = None, mode: Mode = "strict", sink: Lines | None = None) -> Player:
+    return Player(one, MemoryDriver(parts_of(mutant)), mode=mode, recorder=sink)
 
 
 class Lines:

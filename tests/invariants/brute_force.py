@@ -1,6 +1,6 @@
-"""The plainest judge of a small history: every order of its operations, every choice of the unknown ones.
+"""A brute-force checker of small histories: it tries every order of the operations and every outcome of unknown ones.
 
-Its models are written for it alone, on values that never change, so that it shares no mistake with the checker.
+Its models are written separately and use immutable values, so that it shares no mistake with the checker.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Model, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Model, Operation
 
 FIRST: dict[Model, Any] = {"register": None, "kv": None, "kv-append": "", "list-append": ()}
 ILLEGAL = object()
@@ -92,13 +92,13 @@ def step(model: Model, state: Any, operation: Operation, must: bool) -> Any:
     if operation.status == "ok":
         right = happened and (operation.f != "read" or result == _value(model, operation.result))
     else:
-        told = operation.result is NOT_TOLD or result == _value(model, operation.result)
-        right = not happened and told
+        reported = operation.result is NOT_REPORTED or result == _value(model, operation.result)
+        right = not happened and reported
     return after if right else ILLEGAL
 
 
 def apply(model: Model, state: Any, f: str, value: Any, expected: Any) -> tuple[Any, Any, bool]:
-    """The state after, what is told, and whether it took effect."""
+    """The state after, what is reported, and whether it took effect."""
     match f:
         case "read":
             return state, state, True

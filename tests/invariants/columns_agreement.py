@@ -1,4 +1,4 @@
-"""Histories of operations as columns, and where the checker on columns differs from that on operations."""
+"""Converts histories of operations to columns, and compares the checker on columns with the one on operations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from raft_chaos.invariants.linearizability import operations
 from raft_chaos.invariants.linearizability.check import check
-from raft_chaos.invariants.linearizability.columns import ABSENT, NEVER, NOT_TOLD, Columns, check_columns
+from raft_chaos.invariants.linearizability.columns import ABSENT, NEVER, NOT_REPORTED, Columns, check_columns
 from raft_chaos.invariants.linearizability.columns.proposal import proposal
 from raft_chaos.invariants.linearizability.columns.replay import faults
 from raft_chaos.invariants.linearizability.operations import Model, Operation
@@ -47,8 +47,8 @@ def as_columns(history: Sequence[Operation], spread: int = 1) -> Columns:
 def _number(value: Any, spread: int) -> int:
     if value is None:
         return ABSENT
-    if value is operations.NOT_TOLD:
-        return NOT_TOLD
+    if value is operations.NOT_REPORTED:
+        return NOT_REPORTED
     return (ord(value) - ord("a") if isinstance(value, str) else value) * spread
 
 

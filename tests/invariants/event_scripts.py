@@ -1,7 +1,7 @@
-"""Short ways to write down what nodes and clients reported.
+"""Short notations for the events and operations that nodes and clients report.
 
-A log is written as its entries, each a term and a letter: "1a 1b 2c". An entry's digest is that text up to it, so it is
-chained over the prefix by construction, and a failing test shows it readably.
+A log is written as its entries, each a term and a letter: "1a 1b 2c". An entry's digest is that text up to the entry,
+so it is chained over the prefix by construction, and a failing test shows it readably.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def violated(verdicts: dict[str, Verdict]) -> list[str]:
 
 
 class History:
-    """A client history, in the order in which it is told: `invoke` opens an operation, the others answer it.
+    """A client history, in the order in which the clients saw it: `invoke` opens an operation, the others answer it.
 
     Client "c0"'s operations are named "c0/0", "c0/1" and so on.
     """

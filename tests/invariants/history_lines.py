@@ -1,4 +1,4 @@
-"""Lines of histories by hand, in each format, and what is read from them."""
+"""Writes lines of histories in each format, and reads histories from text."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def logged(*lines: str) -> str:
 
 
 def store(process: int, kind: str, f: str, value: str | None = None, key: str = '"0"') -> str:
-    told = "" if value is None else f", :value {value}"
-    return f"{{:process {process}, :type :{kind}, :f :{f}, :key {key}{told}}}\n"
+    reported = "" if value is None else f", :value {value}"
+    return f"{{:process {process}, :type :{kind}, :f :{f}, :key {key}{reported}}}\n"
 
 
 def jepsen(process: object, kind: str, f: str, value: str = "nil", more: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Where the checker differs from brute force on one small history: verdict, witnesses, soundness of the core."""
+"""Compares the checker with brute force on one small history: verdict, orders found, soundness of the core."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hand-made operations and histories."""
+"""Short notations for operations and histories."""
 
 from __future__ import annotations
 

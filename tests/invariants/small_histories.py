@@ -1,4 +1,4 @@
-"""Small random histories of each model, honest and not, in which nearly everything that can happen does."""
+"""Small random histories of each model, valid and violated, that cover nearly every kind of operation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from brute_force import FIRST, apply
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Function, Model, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Function, Model, Operation
 
 MODELS: tuple[Model, ...] = ("register", "kv", "kv-append", "list-append")
 FUNCTIONS: dict[Model, list[Function]] = {
@@ -18,7 +18,7 @@ FUNCTIONS: dict[Model, list[Function]] = {
 
 
 class Draw:
-    """What one history is like: how long, how concurrent, how much of it unknown, repeated, untold or wrong."""
+    """What one history is like: how long, how concurrent, how much of it unknown, repeated, unreported or wrong."""
 
     def __init__(self, random: Random, model: Model, most: int = 8) -> None:
         self.random, self.model = random, model
@@ -27,7 +27,7 @@ class Draw:
         self.length = random.choice([4, 8, 16, 30])
         self.domain = random.choice([1, 2, 3, 100])
         self.unknown = random.choice([0, 0, 0.1, 0.3, 0.5])
-        self.untold = random.choice([0, 0.5, 1])
+        self.unreported = random.choice([0, 0.5, 1])
         self.wrong = random.choice([0, 0.2, 0.4, 0.8])
         self.moved = random.choice([0, 0.2, 0.5])
         self.endless = random.choice([0, 0.1])
@@ -43,8 +43,8 @@ class Draw:
         return value if self.model in ("register", "list-append") else "abcdefghijklmnopqrstuvwxyz"[value % 26]
 
     def expected(self, state: Any) -> Any:
-        told = not isinstance(state, tuple) and self.random.random() < 0.6
-        return state if told else self.random.choice([None, self.value()])
+        reported = not isinstance(state, tuple) and self.random.random() < 0.6
+        return state if reported else self.random.choice([None, self.value()])
 
 
 def history(random: Random, model: Model, most: int = 8) -> list[Operation]:
@@ -70,31 +70,31 @@ def _one(draw: Draw, number: int, point: int, state: Any) -> tuple[Operation, An
     returned = point + random.randint(0, random.choice(draw.spans))
     value = draw.value() if f in ("write", "cas", "append") else None
     after, result, happened = apply(draw.model, state, f, value, expected)
-    status, told = "ok", None
+    status, reported = "ok", None
     if random.random() < draw.unknown:
         status = "unknown"
         after = after if random.random() < 0.5 else state
     elif f == "read":
-        told = plain(result)
+        reported = plain(result)
     elif not happened:
-        status, told = "refused", NOT_TOLD if random.random() < draw.untold else plain(result)
+        status, reported = "refused", NOT_REPORTED if random.random() < draw.unreported else plain(result)
     ends = None if status == "unknown" or random.random() < draw.endless else returned
-    operation = Operation(number, "k", f, called, ends, value, expected, told, status)  # type: ignore[arg-type]
+    operation = Operation(number, "k", f, called, ends, value, expected, reported, status)  # type: ignore[arg-type]
     return operation, after
 
 
 def _spoilt(draw: Draw, operation: Operation, states: list[Any]) -> Operation:
     """Perhaps with another result, most often one that would have been right at another time, or moved in time."""
-    told, status = operation.result, operation.status
+    reported, status = operation.result, operation.status
     if status != "unknown" and draw.random.random() < draw.wrong:
-        if operation.f == "read" or (status == "refused" and told is not NOT_TOLD):
-            told = plain(draw.random.choice(states))
+        if operation.f == "read" or (status == "refused" and reported is not NOT_REPORTED):
+            reported = plain(draw.random.choice(states))
         elif operation.f == "cas":
-            status, told = ("ok", None) if status == "refused" else ("refused", NOT_TOLD)
+            status, reported = ("ok", None) if status == "refused" else ("refused", NOT_REPORTED)
     late = draw.random.randint(-draw.length, draw.length) if draw.random.random() < draw.moved else 0
     returned = operation.returned + late if operation.returned is not None else None
     o = operation
-    return Operation(o.number, o.key, o.f, o.called + late, returned, o.value, o.expected, told, status)
+    return Operation(o.number, o.key, o.f, o.called + late, returned, o.value, o.expected, reported, status)
 
 
 def plain(value: Any) -> Any:
@@ -115,7 +115,7 @@ def features(operations: list[Operation]) -> set[str]:
         if operation.status == "unknown":
             found.add("unknown")
         if operation.status == "refused":
-            found.add("refused, untold" if operation.result is NOT_TOLD else "refused, told")
+            found.add("refused, unreported" if operation.result is NOT_REPORTED else "refused, reported")
         if operation.f == "delete":
             found.add("delete")
     return found
@@ -138,14 +138,14 @@ def honest(random: Random, model: Model, most: int = 22) -> list[Operation]:
         own = random.random() < 0.7 and not isinstance(state, tuple)
         expected = (state if own else random.choice(domain)) if f == "cas" else None
         after, result, happened = apply(model, state, f, value, expected)
-        told, status = (plain(result), "ok") if f == "read" else (None, "ok")
+        reported, status = (plain(result), "ok") if f == "read" else (None, "ok")
         if not known:
             status, happened = "unknown", random.random() < 0.6
         elif not happened:
-            status, told = "refused", NOT_TOLD if random.random() < 0.5 else plain(result)
+            status, reported = "refused", NOT_REPORTED if random.random() < 0.5 else plain(result)
         state = after if happened else state
         ends = returned if known else None
-        operations.append(Operation(number, "k", f, called, ends, value, expected, told, status))  # type: ignore[arg-type]
+        operations.append(Operation(number, "k", f, called, ends, value, expected, reported, status))  # type: ignore[arg-type]
     return operations
 
 

@@ -1,4 +1,4 @@
-"""acknowledged_writes and monotonic_reads: what convicts, and the uncertain histories that must not."""
+"""acknowledged_writes and monotonic_reads: histories that violate them, and uncertain histories that do not."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Script = Callable[[History], None]
 
 def outcomes(script: Script) -> tuple[str, str]:
     """The outcomes of acknowledged_writes and monotonic_reads."""
-    verdicts = told(script)
+    verdicts = verdicts_on(script)
     return verdicts["acknowledged_writes"].outcome, verdicts["monotonic_reads"].outcome
 
 
-def told(script: Script) -> dict[str, Verdict]:
+def verdicts_on(script: Script) -> dict[str, Verdict]:
     history = History()
     script(history)
     return judged(ops=history.ops, events_expected=False)
@@ -45,7 +45,7 @@ def test_an_acknowledged_put_is_lost(value: str | None) -> None:
         h.put("c0", "b")
         h.read("c1", value)
 
-    verdict = told(script)["acknowledged_writes"]
+    verdict = verdicts_on(script)["acknowledged_writes"]
     assert verdict.outcome == "violated"
     assert [op.op for op in verdict.violations[0].witness][-4:] == ["c0/1", "c0/1", "c1/0", "c1/0"]
 
@@ -126,7 +126,7 @@ def test_a_failed_put_is_read(late: bool) -> None:
     assert outcomes(script)[0] == "violated"
 
 
-def test_a_failed_put_that_is_not_read_is_as_if_it_never_was() -> None:
+def test_a_failed_put_that_is_not_read_is_ignored() -> None:
     def script(h: History) -> None:
         h.put("c0", "a")
         h.fail(h.invoke("c0", "put", value="b"))
@@ -188,7 +188,7 @@ def test_a_list_that_grows_is_valid() -> None:
 
 
 @pytest.mark.parametrize("tokens", [None, ["b"], ["a", "z", "b"], ["a", "b", "a"], "a"])
-def test_a_list_without_an_acknowledged_token_with_a_strange_one_or_with_one_twice(tokens: list[str] | None) -> None:
+def test_a_list_lacks_an_acknowledged_token_or_has_an_unwritten_or_repeated_one(tokens: list[str] | None) -> None:
     def script(h: History) -> None:
         h.append("c0", "a")
         h.append("c1", "b")
@@ -224,7 +224,7 @@ def test_a_list_shrinks() -> None:
     assert outcomes(script) == ("valid", "violated")
 
 
-def test_two_overlapping_reads_see_lists_of_which_neither_continues_the_other() -> None:
+def test_two_overlapping_reads_see_lists_of_which_neither_is_a_prefix() -> None:
     def script(h: History) -> None:
         h.invoke("c0", "append", value="a")
         h.invoke("c1", "append", value="b")
@@ -285,12 +285,12 @@ def test_a_mixed_key_is_not_judged(write: Script) -> None:
         h.ok(read, "zzz")
         h.read("c2", None)
 
-    verdicts = told(script)
+    verdicts = verdicts_on(script)
     assert outcomes(script) == ("unknown", "unknown")
     assert "1 keys" in verdicts["acknowledged_writes"].reason
 
 
-def test_what_was_found_before_a_key_became_mixed_stands() -> None:
+def test_violations_found_before_a_key_became_mixed_still_count() -> None:
     def script(h: History) -> None:
         h.put("c0", "a")
         h.read("c2", None)
@@ -330,7 +330,7 @@ def test_another_entry_was_applied_where_a_write_was_acknowledged() -> None:
     assert verdict.violations[0].witness == (history.ops[1], applies("n1", 1, 1))
 
 
-def test_an_acknowledgement_is_compared_with_all_that_was_applied_at_its_index() -> None:
+def test_an_acknowledgement_is_compared_with_every_entry_applied_at_its_index() -> None:
     both = [started("n1"), started("n2"), applies("n1", 1, 1), applies("n2", 1, 2)]
     for term in (1, 2):
         assert judged(both, ops=acked_at(1, term).ops)["acknowledged_writes"].outcome == "violated"

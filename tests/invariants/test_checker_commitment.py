@@ -1,4 +1,4 @@
-"""leader_completeness, state_machine_safety and monotonicity: each way to break them, beside its honest twin."""
+"""leader_completeness, state_machine_safety, monotonicity: each way to violate them, with a similar correct run."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def test_the_lowest_term_in_which_a_commit_was_seen_counts() -> None:
     assert violated(judged(*BOTH, late, leads("n2", 2), early)) == ["leader_completeness"]
 
 
-def test_what_a_leader_received_after_its_election_does_not_help() -> None:
+def test_entries_that_a_leader_receives_after_its_election_do_not_count() -> None:
     elected = [*appends("n2", "1a"), leads("n2", 3), follows("n2", 4), *appends("n2", "1b", after="1a")]
     late: list[Event] = [*appends("n1", "1a 1b"), commits("n1", 2, term=1)]
     assert judged(*BOTH, elected, late)["leader_completeness"].outcome == "violated"
 
 
-def test_a_follower_that_commits_later_and_less_excuses_nobody() -> None:
+def test_a_lower_commit_of_a_follower_does_not_hide_a_violation() -> None:
     script = [*appends("n1", "1a 1b"), commits("n1", 2, term=1), started("n3"), *appends("n3", "1a")]
     script += [commits("n3", 1, term=1), *appends("n2", "1a"), leads("n2", 3)]
     assert violated(judged(*BOTH, script)) == ["leader_completeness"]
@@ -85,7 +85,7 @@ def test_contradicting_commits_are_each_compared_with_each_leader() -> None:
         assert judged(*script)["leader_completeness"].outcome == "violated"
 
 
-def test_without_an_election_after_a_commit_nothing_is_known() -> None:
+def test_unknown_without_an_election_after_a_commit() -> None:
     verdicts = judged(*BOTH, leads("n1", 1), appends("n1", "1a"), commits("n1", 1, term=1))
     assert verdicts["leader_completeness"].outcome == "unknown"
 
@@ -174,14 +174,14 @@ LOG = [started("n1"), *appends("n1", "1a 1b 1c")]
         "commit_index of the earlier incarnation",
     ],
 )
-def test_what_only_grows_went_back(script: list[Event]) -> None:
+def test_a_term_or_index_went_back(script: list[Event]) -> None:
     verdict = judged(LOG, script)["monotonicity"]
     assert verdict.outcome == "violated"
     assert verdict.violation_count == 1
     assert verdict.violations[0].witness[-1] == script[-1]
 
 
-def test_commit_and_applied_begin_anew_with_an_incarnation() -> None:
+def test_commit_and_applied_start_again_with_each_incarnation() -> None:
     script = [follows("n1", 1), commits("n1", 2, 1), applies("n1", 1, 1), applies("n1", 2, 1), commits("n1", 3, 1)]
     script += [started("n1", 2, 1, None, "1a 1b 1c"), *appends("n1", "1a 1b 1c", inc=2)]
     script += [follows("n1", 2, inc=2), commits("n1", 1, 2, inc=2), applies("n1", 1, 1, inc=2)]

@@ -1,4 +1,4 @@
-"""election_safety and one_vote_per_term: each way to break them, beside the honest run that looks like it."""
+"""election_safety and one_vote_per_term: each way to violate them, with a similar correct run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_node_leads_again_in_a_new_term() -> None:
     assert verdicts["election_safety"].outcome == "valid"
 
 
-def test_without_a_leader_nothing_is_known() -> None:
+def test_unknown_without_a_leader() -> None:
     assert judged(started("n1"), follows("n1", 2))["election_safety"].outcome == "unknown"
 
 
@@ -61,17 +61,17 @@ def test_a_vote_known_only_from_the_disk_binds() -> None:
     assert violated(judged(script)) == ["one_vote_per_term"]
 
 
-def test_votes_repeated_remembered_and_given_anew_in_the_next_term() -> None:
+def test_votes_may_be_repeated_remembered_and_granted_again_in_the_next_term() -> None:
     script = [started("n3"), votes("n3", 2, "n1"), votes("n3", 2, "n1"), started("n3", 2, 2, "n1")]
     verdicts = judged(script, votes("n3", 3, "n2", inc=2), started("n3", 3, 4, None), votes("n3", 4, "n1", inc=3))
     assert violated(verdicts) == []
     assert verdicts["one_vote_per_term"].outcome == "valid"
 
 
-def test_the_disk_may_hold_a_vote_that_no_event_told_of() -> None:
+def test_the_disk_may_hold_a_vote_that_no_event_reported() -> None:
     verdicts = judged(started("n3"), started("n3", inc=2, term=2, voted_for="n1"), votes("n3", 2, "n1", inc=2))
     assert violated(verdicts) == []
 
 
-def test_without_a_vote_nothing_is_known() -> None:
+def test_unknown_without_a_vote() -> None:
     assert judged(started("n1"), appends("n1", "1a"))["one_vote_per_term"].outcome == "unknown"

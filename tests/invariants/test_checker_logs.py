@@ -1,4 +1,4 @@
-"""leader_append_only, log_matching and durability: each way to break them, beside its honest twin."""
+"""leader_append_only, log_matching and durability: each way to violate them, with a similar correct run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_restarted_leader_is_a_follower() -> None:
     assert violated(judged(script, appends("n1", "1a 1b", inc=2), truncates("n1", 2, inc=2))) == []
 
 
-def test_without_an_append_by_a_leader_nothing_is_known() -> None:
+def test_unknown_without_an_append_by_a_leader() -> None:
     verdicts = judged(started("n1"), appends("n1", "1a"), truncates("n1", 1))
     assert verdicts["leader_append_only"].outcome == "unknown"
 
@@ -66,9 +66,9 @@ def test_a_log_grows_only_at_its_end(after: str) -> None:
 # ---- durability ----
 
 
-def restart(log: str, inc: int = 2, told: int | None = None) -> list[Event]:
-    """n1 recovers `log` in that incarnation, and tells of the first `told` entries of it."""
-    return [started("n1", inc=inc, term=9, log=log), *appends("n1", log, inc=inc)[:told]]
+def restart(log: str, inc: int = 2, reported: int | None = None) -> list[Event]:
+    """n1 recovers `log` in that incarnation, and reports the first `reported` entries of it."""
+    return [started("n1", inc=inc, term=9, log=log), *appends("n1", log, inc=inc)[:reported]]
 
 
 def test_an_entry_is_gone_after_a_restart() -> None:
@@ -101,18 +101,18 @@ def test_an_announced_truncation_may_have_been_done_or_not(recovered: str) -> No
 
 
 def test_a_torn_report_of_the_recovery_leaves_the_rest_owed() -> None:
-    script = [started("n1"), *appends("n1", "1a 1b 1c"), *restart("1a 1b 1c", inc=2, told=1)]
+    script = [started("n1"), *appends("n1", "1a 1b 1c"), *restart("1a 1b 1c", inc=2, reported=1)]
     assert violated(judged(script)) == []
     assert violated(judged(script, restart("1a 1b 1c", inc=3))) == []
     assert violated(judged(script, restart("1a 1b", inc=3))) == ["durability"]
     assert violated(judged(script, restart("1a 1b 2c", inc=3))) == ["durability"]
 
 
-def test_what_was_appended_after_a_recovery_is_owed_by_the_next_one() -> None:
+def test_entries_appended_after_a_recovery_are_owed_by_the_next_incarnation() -> None:
     script = [started("n1"), *appends("n1", "1a"), *restart("1a", inc=2), *appends("n1", "1b", after="1a", inc=2)]
     assert violated(judged(script, restart("1a 1b", inc=3))) == []
     assert violated(judged(script, restart("1a", inc=3))) == ["durability"]
 
 
-def test_without_a_restart_nothing_is_known() -> None:
+def test_unknown_without_a_restart() -> None:
     assert judged(started("n1"), appends("n1", "1a"))["durability"].outcome == "unknown"

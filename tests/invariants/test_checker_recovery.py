@@ -38,7 +38,7 @@ def recovery(*script: Event) -> Verdict:
 NEW_COMMIT = commits("n1", 3, 1, t_us=1_100)
 
 
-def test_owed_nodes_catch_up_and_the_cluster_commits() -> None:
+def test_valid_if_owed_nodes_catch_up_and_the_cluster_commits() -> None:
     script = [liveness("n2"), NEW_COMMIT, applies("n2", 1, 1, t_us=1_150), applies("n2", 2, 1, t_us=1_200), ended()]
     assert recovery(*script).outcome == "valid"
     assert recovery(*reversed(script[:2]), *script[2:]).outcome == "valid"
@@ -48,7 +48,7 @@ def test_a_node_that_was_already_there_owes_nothing() -> None:
     assert recovery(applies("n2", 2, 1, t_us=900), liveness("n2"), NEW_COMMIT, ended()).outcome == "valid"
 
 
-def test_being_there_in_an_earlier_incarnation_does_not_count() -> None:
+def test_an_entry_applied_only_in_an_earlier_incarnation_does_not_count() -> None:
     script = [applies("n2", 2, 1, t_us=900), started("n2", 2), liveness("n2"), NEW_COMMIT, ended()]
     verdict = recovery(*script)
     assert verdict.outcome == "violated"
@@ -73,7 +73,7 @@ def test_a_late_harness_proves_nothing() -> None:
     assert recovery(liveness("n2"), NEW_COMMIT, ended(late_us=BOUND_US // 10 + 1)).outcome == "unknown"
 
 
-def test_no_new_commit_though_nobody_is_owed() -> None:
+def test_a_new_commit_is_required_even_if_no_node_must_catch_up() -> None:
     old = commits("n1", 3, 1, t_us=900)
     verdict = recovery(old, liveness(target=3), ended())
     assert verdict.outcome == "violated"
@@ -95,7 +95,7 @@ def test_a_commit_up_to_the_target_is_not_a_new_one() -> None:
     assert recovery(liveness(), commits("n1", 2, 1, t_us=1_100), ended()).outcome == "violated"
 
 
-def test_without_a_liveness_phase_or_an_end_nothing_is_known() -> None:
+def test_unknown_without_a_liveness_phase_or_an_end() -> None:
     assert recovery(ended()).outcome == "unknown"
     assert recovery(liveness("n2")).outcome == "unknown"
     safety = PhaseStarted(node=HARNESS, inc=1, t_us=0, phase="safety")
@@ -117,7 +117,7 @@ def exact(*owed: str, target: int = 2) -> PhaseStarted:
     return msgspec.structs.replace(liveness(*owed, target=target), within_us=WITHIN_US)
 
 
-def test_what_is_owed_within_a_time_and_missing_after_it_is_a_violation() -> None:
+def test_missing_an_exact_bound_is_a_violation() -> None:
     before, due = ended(START_US + WITHIN_US - 1), ended(START_US + WITHIN_US)
     assert recovery(exact("n2"), NEW_COMMIT, before).outcome == "unknown"
     verdict = recovery(exact("n2"), NEW_COMMIT, due)
@@ -128,7 +128,7 @@ def test_what_is_owed_within_a_time_and_missing_after_it_is_a_violation() -> Non
     )
 
 
-def test_progress_up_to_the_end_is_no_excuse_where_the_bound_is_exact() -> None:
+def test_progress_until_the_end_does_not_excuse_a_missed_exact_bound() -> None:
     nearly, due = applies("n2", 1, 1, t_us=START_US + WITHIN_US - 1), ended(START_US + WITHIN_US)
     assert recovery(liveness("n2"), NEW_COMMIT, nearly, due).outcome == "unknown"
     verdict = recovery(exact("n2"), NEW_COMMIT, nearly, due)
@@ -156,7 +156,7 @@ def test_catching_up_within_the_time() -> None:
     assert recovery(exact("n2"), NEW_COMMIT, *caught_up, ended(1_200)).outcome == "valid"
 
 
-def test_a_phase_without_an_exact_bound_is_written_as_ever() -> None:
+def test_a_phase_without_an_exact_bound_has_no_field_for_it() -> None:
     assert b"within_us" not in encode(liveness("n2"))
     assert decode(encode(exact("n2"))) == exact("n2")
 

@@ -1,4 +1,4 @@
-"""The checker leaves the garbage collector as it was, and nothing for it to do."""
+"""The checker restores the garbage collector, and creates no reference cycles."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def collecting() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_the_collector_is_afterwards_as_it_was_before(enabled: bool) -> None:
+def test_the_collector_is_restored_afterwards(enabled: bool) -> None:
     (gc.enable if enabled else gc.disable)()
     check(registers(10, 2, None), "register")
     assert gc.isenabled() == enabled

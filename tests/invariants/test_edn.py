@@ -1,4 +1,4 @@
-"""EDN as Clojure writes it, and what is none."""
+"""Reading EDN as Clojure writes it, and errors for invalid EDN."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_edn_is_read(text: str, value: Any) -> None:
     assert found == ({keyword(name): each for name, each in value.items()} if type(value) is dict else value)
 
 
-def test_forms_have_the_line_in_which_they_begin() -> None:
+def test_values_have_the_line_on_which_they_begin() -> None:
     text = "{:a\n1}{:b 2} #t\n{:c\n\n3} 4\n#_{:d 5}\n; {\n[6]"
     assert [(number, repr(form)) for number, form in forms("h", text)] == [
         (1, "{:a: 1}"),
@@ -77,7 +77,7 @@ def test_forms_have_the_line_in_which_they_begin() -> None:
         ("{:a: " + "a" * 2000 + ":}", "h:1: no EDN: :a:"),
     ],
 )
-def test_what_is_no_edn_is_told_with_its_line(text: str, said: str) -> None:
+def test_invalid_edn_is_an_error_with_its_line(text: str, said: str) -> None:
     with pytest.raises(HistoryError) as caught:
         list(forms("h", text))
     assert str(caught.value) == said

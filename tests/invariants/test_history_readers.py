@@ -1,4 +1,4 @@
-"""Histories from files: what is read from each format, and what a mistake in one is called."""
+"""Reading histories: the operations of each format, and the error for each mistake in a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from history_lines import jepsen, line, logged, mistake, read, store
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Operation
 from raft_chaos.invariants.linearizability.readers.edn import keyword
 from raft_chaos.invariants.linearizability.readers.formats import READERS, Format, contents, guess, model_for
 from raft_chaos.invariants.linearizability.readers.history_file import Failure, HistoryError, Place, ReadHistory
@@ -32,7 +32,7 @@ def test_a_run_s_history_is_read_with_what_refused_operations_found() -> None:
         + line("info", 1, "delete", 33, error="no answer in time", op="c1/2")
         + line("invoke", 2, "get", 34, op="c2/2"),
     )
-    told = [
+    reported = [
         Operation(0, "x", "write", 1, 1, value="a", process=0),
         Operation(1, "x", "cas", 1, 2, value="b", expected="c", result="a", status="refused", process=1),
         Operation(2, "x", "append", 3, 3, value="t", result="a", status="refused", process=2),
@@ -42,19 +42,19 @@ def test_a_run_s_history_is_read_with_what_refused_operations_found() -> None:
     ]
     labels = ["c0/1", "c1/1", "c2/1", "c0/2", "c1/2", "c2/2"]
     assert history.operations == [
-        msgspec.structs.replace(each, label=label) for each, label in zip(told, labels, strict=True)
+        msgspec.structs.replace(each, label=label) for each, label in zip(reported, labels, strict=True)
     ]
     assert history.places[:2] == [Place(1, 3, 10, 10), Place(2, 4, 10, 20)]
     assert history.places[4:] == [Place(8, None, 31, None), Place(11, None, 34, None)]
     assert (history.ticks, history.log_order) == (1_000_000, [0, 1, 2, 3])
 
 
-def test_a_name_that_several_operations_have_is_none() -> None:
+def test_a_label_that_several_operations_share_is_dropped() -> None:
     history = read("jsonl", line("invoke", 0, "get", 1) + line("ok", 0, "get", 2) + line("invoke", 0, "get", 3))
     assert [each.label for each in history.operations] == ["", ""]
 
 
-def test_answers_that_name_the_same_entry_have_what_changed_something_first() -> None:
+def test_of_answers_that_name_the_same_entry_writes_come_first() -> None:
     history = read(
         "jsonl",
         line("invoke", 0, "get", 10)
@@ -67,7 +67,7 @@ def test_answers_that_name_the_same_entry_have_what_changed_something_first() ->
 
 
 @pytest.mark.parametrize(
-    ("f", "call", "told"),
+    ("f", "call", "failed"),
     [
         ("cas", {"value": "b", "expected": "a"}, {"error": "no node took it"}),
         ("cas", {"value": "b"}, {"index": 3, "term": 1, "error": "serial 1 is older than this client's latest, 2"}),
@@ -76,8 +76,10 @@ def test_answers_that_name_the_same_entry_have_what_changed_something_first() ->
         ("get", {}, {"error": "no node took it"}),
     ],
 )
-def test_a_failure_that_tells_nothing_is_left_out(f: str, call: dict[str, str], told: dict[str, Any]) -> None:
-    history = read("jsonl", line("invoke", 0, f, 1, **call) + line("fail", 0, f, 2, **told))
+def test_a_failure_that_says_nothing_about_the_state_is_left_out(
+    f: str, call: dict[str, str], failed: dict[str, Any]
+) -> None:
+    history = read("jsonl", line("invoke", 0, f, 1, **call) + line("fail", 0, f, 2, **failed))
     assert (history.operations, history.failed) == ([], 1)
 
 
@@ -109,7 +111,7 @@ def test_a_last_line_that_a_kill_tore_is_left_out() -> None:
     assert (history.operations, history.torn) == ([open_write], True)
 
 
-def test_a_last_line_that_lacks_its_newline_alone_counts() -> None:
+def test_a_complete_last_line_without_a_newline_counts() -> None:
     assert read("jsonl", CALL + END.rstrip("\n")) == read("jsonl", CALL + END)
     assert [each.status for each in read("jsonl", "\ufeff" + CALL + END).operations] == ["ok"]
 
@@ -164,7 +166,7 @@ def test_a_last_line_that_lacks_its_newline_alone_counts() -> None:
         ),
     ],
 )
-def test_a_mistake_in_jsonl_is_told_with_its_line(text: str, said: str) -> None:
+def test_an_error_in_jsonl_names_its_line(text: str, said: str) -> None:
     assert mistake("jsonl", text) == said
 
 
@@ -186,7 +188,7 @@ def test_a_log_of_jepsen_is_read() -> None:
     assert history.operations == [
         Operation(0, None, "read", 1, 3, process=0),
         Operation(1, None, "write", 2, None, value=3, status="unknown", process=1),
-        Operation(2, None, "cas", 4, 5, value=-4, expected=3, result=NOT_TOLD, status="refused", process=0),
+        Operation(2, None, "cas", 4, 5, value=-4, expected=3, result=NOT_REPORTED, status="refused", process=0),
         Operation(3, None, "read", 12, 13, result=3, process=7),
         Operation(4, None, "cas", 14, None, value=4, expected=3, status="unknown", process=0),
     ]
@@ -237,11 +239,11 @@ WRITE = logged("1 :invoke :write\t12")
         ),
     ],
 )
-def test_a_mistake_in_a_log_is_told_with_its_line(text: str, said: str) -> None:
+def test_an_error_in_a_log_names_its_line(text: str, said: str) -> None:
     assert mistake("jepsen-log", text) == said
 
 
-def test_what_is_no_utf_8_is_told_with_its_line() -> None:
+def test_invalid_utf_8_is_an_error_with_its_line() -> None:
     with pytest.raises(HistoryError, match=r"^h:2: expected UTF-8, got the byte 0xff$"):
         READERS["jepsen-log"].read("h", b"a line\nanother \xff\n", "register")
 
@@ -296,7 +298,7 @@ APPEND = store(1, "invoke", "append", '"a"')
         (store(1, "invoke", "get", key="nil"), "h:1: the :key: expected a string or a number, got nil"),
         (
             store(1, "invoke", "get") + store(1, "ok", "get", "nil"),
-            'h:2: the :value of a :get: expected a string (at first ""), got nil',
+            'h:2: the :value of a :get: expected a string (initially ""), got nil',
         ),
         (
             APPEND + store(1, "ok", "append", '"b"'),
@@ -314,7 +316,7 @@ APPEND = store(1, "invoke", "append", '"a"')
         (APPEND + "[]\n", "h:2: expected a map such as {:process 0, ...}, got []"),
     ],
 )
-def test_a_mistake_in_a_store_of_strings_is_told_with_its_line(text: str, said: str) -> None:
+def test_an_error_in_a_history_of_strings_names_its_line(text: str, said: str) -> None:
     assert mistake("kv-edn", text) == said
 
 
@@ -353,7 +355,7 @@ def test_a_register_of_jepsen_is_read() -> None:
     assert {(place.called_line, place.returned_line) for place in one_line.places} == {(1, 1), (1, None)}
 
 
-def test_registers_with_keys_are_told_by_their_first_operation() -> None:
+def test_the_first_operation_shows_whether_registers_have_keys() -> None:
     text = (
         jepsen(0, "invoke", "cas", '["x" [1 2]]')
         + jepsen(1, "invoke", "read", "[7 nil]")
@@ -450,7 +452,7 @@ ALLOWED = "the :value of :{}: expected nil, an integer, a string or a keyword, g
         ),
     ],
 )
-def test_a_mistake_in_a_register_is_told_with_its_line(text: str, said: str) -> None:
+def test_an_error_in_a_history_of_registers_names_its_line(text: str, said: str) -> None:
     assert mistake("edn", text, "register") == said
 
 
@@ -465,7 +467,7 @@ PART = "the :value of :{}: expected [[:append key value]] or [[:r key nil]]{}, g
         (jepsen(0, "invoke", "txn", "[[:append 1]]"), PART.format("txn", "", "[[:append 1]]")),
         (
             jepsen(0, "invoke", "txn", "[[:r 1 nil] [:r 2 nil]]"),
-            "the :value of :txn: expected a transaction of one part (of several, this checker cannot judge), "
+            "the :value of :txn: expected a transaction of one part (this checker cannot judge several), "
             "got [[:r 1 nil] [:r 2 nil]]",
         ),
         (
@@ -482,7 +484,7 @@ PART = "the :value of :{}: expected [[:append key value]] or [[:r key nil]]{}, g
         ),
     ],
 )
-def test_a_mistake_in_a_list_is_told_with_its_line(text: str, said: str) -> None:
+def test_an_error_in_a_history_of_lists_names_its_line(text: str, said: str) -> None:
     assert mistake("edn", jepsen(9, "invoke", "r", "[[:r 1 nil]]") + text, "list-append") == f"h:2: {said}"
 
 
@@ -497,7 +499,7 @@ def test_a_mistake_in_a_list_is_told_with_its_line(text: str, said: str) -> None
         ("[[:append 1 2]]", "ends a append, but process 0 called a read of 1 in line 1"),
     ],
 )
-def test_a_read_that_ends_otherwise_is_told_with_its_line(ends: str, said: str) -> None:
+def test_a_wrong_completion_of_a_read_names_its_line(ends: str, said: str) -> None:
     text = jepsen(0, "invoke", "txn", "[[:r 1 nil]]") + jepsen(0, "ok", "txn", ends)
     assert mistake("edn", text, "list-append") == f"h:2: {said}"
 
@@ -509,7 +511,7 @@ def test_a_history_that_knossos_completed_is_read() -> None:
     assert read("kv-edn", text).operations == [Operation(0, "0", "read", 1, 2, result="b", process=1)]
 
 
-def test_transactions_on_lists_may_lack_what_says_nothing() -> None:
+def test_transactions_on_lists_may_lack_optional_parts() -> None:
     text = (
         "{:process 0, :type :invoke, :value [[:r 1]]}\n{:process 0, :type :ok, :value [[:r 1 [2]]]}\n"
         "{:process 1, :type :invoke, :f :txn, :value [[:r 1 [2]]]}\n{:process 1, :type :info, :value [[:r 1 nil]]}\n"
@@ -555,7 +557,7 @@ def test_a_file_of_no_known_format_is_refused() -> None:
     )
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(HistoryError, match=r"none: cannot be read \(No such file or directory\)$"):
         contents(tmp_path / "none")
     with pytest.raises(HistoryError, match=r"cannot be read \(Is a directory\)$"):

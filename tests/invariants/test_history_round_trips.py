@@ -1,4 +1,4 @@
-"""Random histories, written in each format and read again: the same operations, in the same lines."""
+"""Random histories that are written in each format and read again give the same operations in the same lines."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Function, Model, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Function, Model, Operation
 from raft_chaos.invariants.linearizability.readers.formats import READERS, Format, guess
 from raft_chaos.invariants.linearizability.readers.history_file import HistoryError
 
 
 class Event(NamedTuple):
-    """One call or return. `told` is what a read returned or a refused operation found."""
+    """One call or return. `reported` is what a read returned or a refused operation found."""
 
     process: int
     kind: str
@@ -26,7 +26,7 @@ class Event(NamedTuple):
     key: Any
     value: Any = None
     expected: Any = None
-    told: Any = None
+    reported: Any = None
     line: int = 0
 
 
@@ -52,10 +52,10 @@ def _jsonl(event: Event) -> str:
     f = {"read": "get", "write": "put"}.get(event.f, event.f)
     called = {"value": event.value, "expected": event.expected} if event.kind == "invoke" else {}
     decided = {"index": 1, "term": 1} if event.kind in ("ok", "refused") else {}
-    told = {"value": event.told} if event.kind in ("ok", "refused") else {}
+    reported = {"value": event.reported} if event.kind in ("ok", "refused") else {}
     kind = "fail" if event.kind == "refused" else event.kind
     head = {"type": kind, "process": event.process, "client": "c", "op": f"c/{event.process}", "f": f, "key": event.key}
-    return json.dumps(head | {"t_us": event.line} | called | decided | told)
+    return json.dumps(head | {"t_us": event.line} | called | decided | reported)
 
 
 def _logged(event: Event) -> str:
@@ -67,7 +67,7 @@ def _logged(event: Event) -> str:
 def _register_value(event: Event) -> str:
     if event.f == "cas":
         return f"[{_edn(event.expected)} {_edn(event.value)}]"
-    return _edn(event.told if event.f == "read" else event.value)
+    return _edn(event.reported if event.f == "read" else event.value)
 
 
 def _edn(value: Any) -> str:
@@ -82,7 +82,7 @@ def _map(event: Event, f: str, value: str, more: str = "") -> str:
 
 def _kv_edn(event: Event) -> str:
     f = {"read": "get", "write": "put"}.get(event.f, event.f)
-    value = _edn(event.told if event.f == "read" else event.value)
+    value = _edn(event.reported if event.f == "read" else event.value)
     return _map(event, f, value, f" :key {_edn(event.key)}")
 
 
@@ -92,7 +92,9 @@ def _registers(event: Event) -> str:
 
 def _lists(event: Event) -> str:
     part = (
-        f":r {_edn(event.key)} {_edn(event.told)}" if event.f == "read" else f":append {_edn(event.key)} {event.value}"
+        f":r {_edn(event.key)} {_edn(event.reported)}"
+        if event.f == "read"
+        else f":append {_edn(event.key)} {event.value}"
     )
     return _map(event, "txn", f"[[{part}]]")
 
@@ -117,7 +119,7 @@ SHAPES = [
         st.none(),
         NUMBERS,
         st.none() | NUMBERS,
-        {"cas": st.just(NOT_TOLD)},
+        {"cas": st.just(NOT_REPORTED)},
         _logged,
         ["", "INFO  jepsen.core - all is well", "INFO  jepsen.util - :nemesis\t:info\t:start\tnil"],
     ),
@@ -180,7 +182,7 @@ def histories(draw: st.DrawFn, shape: Shape) -> History:
             running[process] = len(calls)
             calls.append((now, event))
         lines.append(shape.line(event))
-    told_at = sorted([line for line, _ in calls] + [line for line, end in ends.values() if end.kind != "info"])
+    reported_at = sorted([line for line, _ in calls] + [line for line, end in ends.values() if end.kind != "info"])
     alone = {event.process: sum(e.process == event.process for _, e in calls) == 1 for _, event in calls}
     operations: list[Operation] = []
     places: list[tuple[int, int | None]] = []
@@ -190,18 +192,18 @@ def histories(draw: st.DrawFn, shape: Shape) -> History:
             continue
         status = "unknown" if end.kind in ("invoke", "info") else end.kind
         over = returned if status != "unknown" else None
-        told = end.told if status == "refused" or (status == "ok" and event.f == "read") else None
+        reported = end.reported if status == "refused" or (status == "ok" and event.f == "read") else None
         places.append((called, over))
         operations.append(
             Operation(
                 len(operations),
                 event.key,
                 event.f,
-                told_at.index(called) + 1,
-                None if over is None else told_at.index(over) + 1,
+                reported_at.index(called) + 1,
+                None if over is None else reported_at.index(over) + 1,
                 event.value,
                 event.expected,
-                told,
+                reported,
                 status,
                 event.process,
                 f"c/{event.process}" if shape.form == "jsonl" and alone[event.process] else "",
@@ -212,16 +214,16 @@ def histories(draw: st.DrawFn, shape: Shape) -> History:
 
 def _ended(draw: st.DrawFn, shape: Shape, call: Event) -> Event:
     kind = draw(st.sampled_from(["ok", "ok", "fail", "info", *(["refused"] if call.f in shape.refusals else [])]))
-    told = None
+    reported = None
     if kind == "refused":
-        told = draw(shape.refusals[call.f])
+        reported = draw(shape.refusals[call.f])
     elif kind == "ok" and call.f == "read":
-        told = draw(shape.read)
-    return call._replace(kind=kind, told=told)
+        reported = draw(shape.read)
+    return call._replace(kind=kind, reported=reported)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape.form}, {shape.model}")
-def test_what_is_written_is_read(shape: Shape) -> None:
+def test_values_are_equal_after_writing_and_reading(shape: Shape) -> None:
     @settings(max_examples=40, deadline=None, derandomize=True)
     @given(histories(shape), st.booleans())
     def there_and_back(history: History, windows: bool) -> None:

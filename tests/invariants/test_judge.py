@@ -85,7 +85,7 @@ def failing(*_: object) -> None:
     raise KeyError("n9")
 
 
-def test_a_checker_that_fails_is_unknown_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checker_that_raises_is_unknown_and_the_others_continue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ElectionSafety, "_on_role", failing)
     verdicts = judged(started("n1"), leads("n1", 1), votes("n1", 1, "n1"), leads("n1", 2))
     assert verdicts["election_safety"].outcome == "unknown"
@@ -93,11 +93,11 @@ def test_a_checker_that_fails_is_unknown_and_the_others_go_on(monkeypatch: pytes
     assert verdicts["one_vote_per_term"].outcome == "valid"
 
 
-def test_a_checker_that_failed_is_told_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[object] = []
+def test_a_checker_that_raised_observes_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[object] = []
 
     def fail_once(_: object, *what: object) -> None:
-        told.append(what)
+        reported.append(what)
         failing()
 
     monkeypatch.setattr(ElectionSafety, "_on_role", fail_once)
@@ -105,7 +105,7 @@ def test_a_checker_that_failed_is_told_nothing_more(monkeypatch: pytest.MonkeyPa
     h = History()
     h.put("c0", "a")
     judged(leads("n1", 1), leads("n1", 2), ops=h.ops)
-    assert len(told) == 2
+    assert len(reported) == 2
 
 
 def test_a_violation_counts_even_if_its_reporter_never_said_started() -> None:
@@ -128,7 +128,7 @@ def test_a_failing_verdict_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert judged(started("n1"))["recovery"].reason == "the checker itself failed: KeyError: 'n9'"
 
 
-def test_a_failing_view_takes_all_that_rely_on_it_along(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_view_that_raises_makes_all_checkers_that_use_it_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NodeLogs, "_on_truncated", failing)
     monkeypatch.setattr(ClientKeys, "observe", failing)
     h = History()
@@ -158,7 +158,7 @@ def save(path: Path, streams: Sequence[list[Event]], h: History, *, reports_even
 
 
 @pytest.mark.parametrize("bug", [None, "votes_twice", "loses_synced_entries", "commits_alone"])
-def test_a_saved_run_is_judged_as_it_was(tmp_path: Path, bug: str | None) -> None:
+def test_a_saved_run_gets_the_same_verdicts(tmp_path: Path, bug: str | None) -> None:
     streams = TinyCluster(5, bug).run(60).streams
     h = History()
     h.put("c0", "a")
@@ -186,7 +186,7 @@ def test_a_saved_run_of_a_system_without_events(tmp_path: Path) -> None:
     assert [verdict.invariant for verdict in judge_run(run)] == BY_HISTORY
 
 
-def test_a_run_that_cannot_be_read_is_no_verdict(tmp_path: Path) -> None:
+def test_a_run_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RunDirError):
         judge_run(RunDir(tmp_path))
 

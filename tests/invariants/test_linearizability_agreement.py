@@ -1,4 +1,4 @@
-"""The checker against brute force, on small random histories: verdicts, witnesses of each way, and cores."""
+"""The checker against brute force on small random histories: verdicts, orders found, and cores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers, cores and arguments of known histories; budgets; and the sizes at which a plain search would not end."""
+"""Answers, cores and arguments of known histories; budgets; and sizes that a simple search could not handle."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import small_histories as small
 from brute_force import linearizable
 from linearizability_scripts import op, registers
 from raft_chaos.invariants.linearizability.check import check, check_with_order
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Model, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Model, Operation
 
 
 def numbers(core: tuple[Operation, ...]) -> set[int]:
@@ -26,7 +26,7 @@ def test_nothing_is_valid() -> None:
 # ---- cores and arguments ----
 
 
-def test_a_stale_read_is_told_with_both_writes() -> None:
+def test_a_stale_read_is_reported_with_both_writes() -> None:
     history = [
         op(4, "write", 0, 10, value=3),
         op(5, "write", 20, 30, value=4),
@@ -51,20 +51,20 @@ def test_a_stale_read_is_told_with_both_writes() -> None:
             "register",
             [op(0, "write", 0, 1, value=1), op(1, "read", 2, 3, result=None)],
             {0, 1},
-            "but null was there only at first",
+            "but null was only the initial value",
         ),
         (
             "register",
             [op(0, "write", 0, 9, value=1), op(1, "cas", 0, 9, expected=1, value=2),
              op(2, "cas", 0, 9, expected=1, value=3)],
             {1, 2},
-            "cas #1 made 2 of 1; cas #2 made 3 of 1; only write #0 wrote 1, and the first of these replaced it",
+            "cas #1 changed 1 to 2; cas #2 changed 1 to 3; only write #0 wrote 1, and the first cas replaced it",
         ),
         (
             "register",
             [op(0, "cas", 0, 9, expected=1, value=2), op(1, "cas", 0, 9, expected=2, value=1)],
             {0},
-            "cas #0 made 2 of 1, but 1 was made only of what came of that",
+            "cas #0 changed 1 to 2, but 1 resulted only from that",
         ),
         (
             "register",
@@ -77,7 +77,7 @@ def test_a_stale_read_is_told_with_both_writes() -> None:
             [op(0, "append", 0, 9, value=1), op(1, "append", 0, 9, value=2), op(2, "read", 0, 9, result=[1, 2]),
              op(3, "read", 0, 9, result=[2, 1])],
             {2, 3},
-            "neither is how the other began",
+            "neither is a prefix of the other",
         ),
         (
             "list-append",
@@ -95,20 +95,20 @@ def test_a_stale_read_is_told_with_both_writes() -> None:
             "kv",
             [op(0, "append", 0, 9, value="t"), op(1, "cas", 0, 9, expected=None, value="s")],
             {0, 1},
-            "it was absent once",
+            "the key was absent only once",
         ),
         (
             "kv-append",
             [op(0, "append", 0, 9, value="1,"), op(1, "append", 0, 9, value="2,"), op(2, "read", 0, 9, result="1,3,")],
             {2},
-            'read #2 returned "1,3,", of which "3," is not made of what was written',
+            'read #2 returned "1,3,", of which "3," is not composed of written values',
         ),
         (
             "register",
             [op(0, "write", 0, 1, value=1), op(1, "write", 2, 3, value=1), op(2, "write", 4, 5, value=2),
              op(3, "read", 6, 7, result=1)],
             {2, 3},
-            "but write #1, the last of 2 to make it 1, had returned before write #2 was called",
+            "but write #1, the last of 2 to set it to 1, had returned before write #2 was called",
         ),
         (
             "register",
@@ -121,39 +121,39 @@ def test_a_stale_read_is_told_with_both_writes() -> None:
             "register",
             [op(0, "cas", 0, None, expected=7, value=8, status="unknown"), op(1, "read", 2, 3, result=8)],
             {1},
-            "cas #0 made 8 of 7 (outcome unknown), as read #1 shows, but nothing ever wrote 7",
+            "cas #0 changed 7 to 8 (outcome unknown), as read #1 shows, but nothing ever wrote 7",
         ),
         (
             "register",
             [op(0, "write", 0, 1, value=1), op(1, "cas", 2, None, expected=1, value=2, status="unknown"),
              op(2, "read", 3, 4, result=2), op(3, "read", 5, 6, result=1)],
             {2, 3},
-            "cas #1 made 2 of 1 (outcome unknown) before that, and nothing brought 1 back",
+            "cas #1 changed 1 to 2 (outcome unknown) before that, and nothing brought 1 back",
         ),
         (
             "register",
             [op(0, "cas", 0, 1, value=1), op(1, "write", 2, 3, value=2), op(2, "read", 4, 5, result=1)],
             {1, 2},
-            "but 1 came of what was there only at first",
+            "but 1 resulted from the initial value",
         ),
         (
             "kv-append",
             [op(0, "append", 0, 1, value="a|"), op(1, "append", 2, 3, value="x|"), op(2, "read", 4, 5, result="x|")],
             {0, 2},
-            "but read #2 does not show it, and what it shows came of no write",
+            "but read #2 does not show it, and what it shows did not result from a write",
         ),
         (
             "list-append",
             [op(0, "read", 0, 20, result=["e"]), op(1, "append", 10, 12, value="e"), op(2, "append", 5, 6, value="l")],
             {0, 1, 2},
-            "but read #0 shows that without it, and what was appended is never taken back",
+            "but read #0 shows that without it, and an append is never undone",
         ),
         (
             "register",
             [op(0, "cas", 0, 1, expected=1, value=1),
-             op(1, "cas", 0, 1, expected=2, value=3, result=NOT_TOLD, status="refused")],
+             op(1, "cas", 0, 1, expected=2, value=3, result=NOT_REPORTED, status="refused")],
             {0},
-            "cas #0 made 1 of 1, but nothing else ever wrote 1",
+            "cas #0 changed 1 to 1, but nothing else ever wrote 1",
         ),
         ("register", [op(0, "read", 0, 1, result=[1, 2])], {0}, "returned [1, 2], but nothing ever wrote [1, 2]"),
         ("list-append", [op(0, "read", 0, 1, result=[5, 5])], {0}, "at places 1 and 2 of 2; nothing ever appended it"),
@@ -168,14 +168,14 @@ def test_a_stale_read_is_told_with_both_writes() -> None:
             [op(0, "append", 0, 9, value="ab"), op(1, "append", 0, 9, value="c"), op(2, "read", 0, 9, result="abc"),
              op(3, "read", 0, 9, result="a")],
             {3},
-            'read #3 returned "a", which is not made of what was written',
+            'read #3 returned "a", which is not composed of written values',
         ),
         (
             "kv-append",
             [op(0, "append", 0, 9, value="x"), op(1, "append", 0, 9, value="y"), op(2, "read", 0, 9, result="xy"),
              op(3, "read", 0, 9, result="yx")],
             {2, 3},
-            "these begin with what was there first, and what was appended to that is never taken back",
+            "both begin with the initial value, and an append is never undone",
         ),
         (
             "kv-append",
@@ -187,12 +187,12 @@ def test_a_stale_read_is_told_with_both_writes() -> None:
             "kv",
             [op(0, "write", 0, 1, value="s"), op(1, "append", 2, 3, value="t")],
             {0, 1},
-            "but an append takes a list, or nothing, and nothing brought that back",
+            "but an append needs a list or an absent key, and nothing brought that back",
         ),
         (
             "kv",
             [op(0, "write", 0, 1, value="a"), op(1, "delete", 2, 3), op(2, "append", 4, 5, value="t"),
-             op(3, "append", 6, 7, value="u", result=NOT_TOLD, status="refused")],
+             op(3, "append", 6, 7, value="u", result=NOT_REPORTED, status="refused")],
             {2, 3},
             "no order of these",
         ),
@@ -206,14 +206,14 @@ def test_cores_and_arguments(model: Model, history: list[Operation], core: set[i
     assert not linearizable(answer.core, model)
 
 
-def test_of_many_keys_the_bad_one_is_named() -> None:
+def test_of_many_keys_the_violated_one_is_named() -> None:
     history = [op(i, "write", 0, 1, value=i, key=f"k{i}") for i in range(9)]
     history.append(op(9, "read", 2, 3, result=None, key="k5"))
     answer = check(history, "register")
     assert (answer.verdict, answer.key, numbers(answer.core)) == ("violated", "k5", {5, 9})
 
 
-def test_of_several_bad_keys_the_first_to_show_is_told_and_the_others_are_named() -> None:
+def test_of_several_violated_keys_the_earliest_is_explained_and_the_others_are_named() -> None:
     history = []
     for number, key in enumerate("abc"):
         at = {"a": 50, "b": 10, "c": 90}[key]
@@ -223,7 +223,7 @@ def test_of_several_bad_keys_the_first_to_show_is_told_and_the_others_are_named(
     assert (answer.key, answer.others, numbers(answer.core)) == ("b", ("a", "c"), {2, 3})
 
 
-def test_a_write_that_returns_sooner_does_not_hide_one_that_could_come_before_the_last() -> None:
+def test_an_earlier_returning_write_does_not_hide_one_that_may_precede_the_last_write() -> None:
     history = [
         op(0, "write", 0, 100, value=1),
         op(1, "read", 0, 50, result=1),
@@ -246,15 +246,15 @@ def test_values_that_cannot_be_hashed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "told"),
+    ("broken", "message"),
     [
         (op(0, "delete", 0, 1), "operation 0: register has read, write, cas, not 'delete'"),
         (op(3, "write", 5, 4, value=1), "operation 3 returned at 4, before its call at 5"),
-        (op(1, "read", 0, 1, status="refused"), "no read can be refused"),
+        (op(1, "read", 0, 1, status="refused"), "a read cannot be refused"),
     ],
 )
-def test_what_is_no_history_is_refused_with_its_number(broken: Operation, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_invalid_operations_are_refused_with_their_number(broken: Operation, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         check([broken], "register")
 
 
@@ -266,7 +266,7 @@ def test_a_number_names_one_operation() -> None:
 # ---- budgets ----
 
 
-def test_a_search_without_budget_says_on_which_key_it_gave_up() -> None:
+def test_a_search_without_budget_names_the_key_that_it_gave_up() -> None:
     history = registers(400, 20, values=3)
     answer = check(history, "register", budget=100)
     assert answer.verdict == "unknown"
@@ -274,7 +274,7 @@ def test_a_search_without_budget_says_on_which_key_it_gave_up() -> None:
     assert check(history, "register").verdict == "valid"
 
 
-def test_a_bad_key_does_not_hide_behind_a_hard_one() -> None:
+def test_a_violated_key_is_found_although_another_key_is_hard_to_search() -> None:
     hard = [msgspec.structs.replace(o, key="hard") for o in registers(2000, 40, values=3)]
     # 0 was there once and cannot have been found twice, which takes a search to see, as 1 was written twice.
     bad = [
@@ -291,7 +291,7 @@ def test_a_bad_key_does_not_hide_behind_a_hard_one() -> None:
 
 
 @pytest.mark.parametrize("clients", [10, 50])
-def test_few_values_many_clients(clients: int) -> None:
+def test_few_values_and_many_clients(clients: int) -> None:
     history = registers(3_000, clients, values=5)
     assert check(history, "register").verdict == "valid"
     reads = [place for place, operation in enumerate(history) if operation.f == "read"]
@@ -320,7 +320,7 @@ def test_long_chains_do_not_overflow() -> None:
     assert check(lists, "list-append").verdict == "valid"
 
 
-def test_the_order_of_the_list_of_operations_means_nothing() -> None:
+def test_the_order_of_the_list_of_operations_does_not_matter() -> None:
     history = registers(300, 5, values=4)
     history[200] = msgspec.structs.replace(history[200], result=None) if history[200].f == "read" else history[200]
     first = check(history, "register")
@@ -345,12 +345,12 @@ def test_the_order_of_the_list_of_operations_means_nothing() -> None:
         ("kv-append", [op(0, "append", 0, 1, value=3), op(1, "read", 2, 3, result="4")],
          "operation 0: `value` is 3; expected a string"),
         ("list-append", [op(0, "read", 0, 1, result=1)], "operation 0: `result` is 1; expected a list"),
-        ("kv", [op(0, "write", 0, 1)], "operation 0: a write of None; what makes a key absent is a delete"),
+        ("kv", [op(0, "write", 0, 1)], "operation 0: a write of None; use a delete to make a key absent"),
         ("register", [op(0, "read", None, 1)],  # type: ignore[arg-type]
          "operation 0: `called` is None; expected an integer"),
     ],
 )  # fmt: skip
-def test_what_makes_no_sense_is_refused(model: Model, history: list[Operation], said: str) -> None:
+def test_invalid_models_and_operations_are_refused(model: Model, history: list[Operation], said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         check(history, model)
     with pytest.raises(ValueError, match=re.escape(said)):

@@ -1,4 +1,4 @@
-"""Histories as columns: agreement with operations and with brute force, the replay, and what is refused."""
+"""Histories as columns: agreement with operations and with brute force, the replay, and invalid columns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from raft_chaos.invariants.linearizability.columns import (
     CAS,
     DELETE,
     NEVER,
-    NOT_TOLD,
+    NOT_REPORTED,
     OK,
     READ,
     REFUSED,
@@ -50,7 +50,7 @@ def test_the_answer_is_that_of_operations_and_the_verdict_that_of_brute_force(mo
     assert min(seen[True], seen[False]) > 300, seen
 
 
-def test_keys_with_values_of_their_own_are_proved_without_operations_if_they_are_valid() -> None:
+def test_valid_keys_with_unique_values_are_proved_without_operations() -> None:
     seen: Counter[bool] = Counter()
     for seed in range(3_000):
         given = [o for o in several_keys(Random(seed), "register") if o.f in ("read", "write")]
@@ -75,7 +75,9 @@ def long_history(keys: int, clients: int, unknown: float = 0.0) -> list[Operatio
 @pytest.mark.parametrize(
     ("keys", "clients", "unknown", "spread"), [(20, 10, 0.0, 1), (1, 50, 0.0, 1), (20, 5, 0.3, 1), (20, 5, 0.1, 2**44)]
 )
-def test_long_histories_with_values_of_their_own_are_too(keys: int, clients: int, unknown: float, spread: int) -> None:
+def test_long_histories_with_unique_values_are_decided_without_a_search(
+    keys: int, clients: int, unknown: float, spread: int
+) -> None:
     columns = as_columns(long_history(keys, clients, unknown), spread)
     assert not faults(columns, proposal(columns)).any()
 
@@ -89,7 +91,7 @@ def test_one_stale_read_among_many_keys_gets_the_core_and_the_argument_of_operat
     assert answer == check(given, "register")
 
 
-def test_what_is_no_plain_read_or_write_is_judged_all_the_same() -> None:
+def test_columns_with_other_operations_than_reads_and_writes_are_judged() -> None:
     columns = Columns(
         key=0,
         f=[WRITE, CAS, CAS, DELETE, READ, WRITE],
@@ -97,13 +99,13 @@ def test_what_is_no_plain_read_or_write_is_judged_all_the_same() -> None:
         returned=[1, 3, 5, 7, 9, NEVER],
         value=[5, 6, 7, ABSENT, ABSENT, 8],
         expected=[ABSENT, 5, 5, ABSENT, ABSENT, ABSENT],
-        result=[ABSENT, ABSENT, NOT_TOLD, ABSENT, ABSENT, ABSENT],
+        result=[ABSENT, ABSENT, NOT_REPORTED, ABSENT, ABSENT, ABSENT],
         status=[OK, OK, REFUSED, OK, OK, UNKNOWN],
     )
     assert columns.operations(np.arange(6)) == [
         Operation(0, 0, "write", 0, 1, 5),
         Operation(1, 0, "cas", 2, 3, 6, 5),
-        Operation(2, 0, "cas", 4, 5, 7, 5, operations.NOT_TOLD, "refused"),
+        Operation(2, 0, "cas", 4, 5, 7, 5, operations.NOT_REPORTED, "refused"),
         Operation(3, 0, "delete", 6, 7),
         Operation(4, 0, "read", 8, 9),
         Operation(5, 0, "write", 8, None, 8, status="unknown"),
@@ -112,7 +114,7 @@ def test_what_is_no_plain_read_or_write_is_judged_all_the_same() -> None:
     assert (answer.verdict, answer.judged) == ("valid", 6)
 
 
-def test_a_budget_is_that_of_the_search_on_what_is_left() -> None:
+def test_the_budget_is_for_the_search_over_undecided_keys() -> None:
     answer = check_columns(as_columns(registers(400, 20, values=3)), "register", budget=100)
     assert answer.verdict == "unknown" and answer.judged == 400
 
@@ -127,7 +129,7 @@ def test_nothing_is_valid() -> None:
 
 
 @pytest.mark.parametrize("spread", [1, FAR])
-def test_the_replay_refuses_an_order_of_a_key_exactly_when_the_plain_one_does(spread: int) -> None:
+def test_the_replay_of_columns_accepts_the_same_orders_as_that_of_operations(spread: int) -> None:
     seen: Counter[bool] = Counter()
     for seed in range(1_000):
         random = Random(seed)
@@ -159,7 +161,7 @@ def mutate(random: Random, part: list[int], rows: list[int]) -> None:
             random.shuffle(part)
 
 
-def test_the_replay_refuses_keys_that_are_mixed_and_what_it_does_not_play() -> None:
+def test_the_replay_of_columns_refuses_interleaved_keys_and_other_operations() -> None:
     columns = as_columns(
         [op(row, "write", 0, 9, value=row, key=row % 2) for row in range(4)]  # type: ignore[arg-type]
     )
@@ -182,41 +184,43 @@ def columns(**changed: Any) -> Columns:
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
-        ({"key": [1, 1, 1]}, "one element for each operation expected: key has 3, f has 2"),
-        (dict.fromkeys(("key", "f", "called", "returned", "value", "result"), 0), "expected: there is none"),
-        ({"called": [[0, 1]]}, r"column called has the shape \(1, 2\); expected is \(operations,\)"),
-        ({"called": [0.5, 1.5]}, "column called is of dtype float64; expected is one of integers"),
-        ({"value": ["a", "b"]}, "column value is of dtype <U1; expected is one of integers"),
+        ({"key": [1, 1, 1]}, "one element per operation; key has 3, f has 2"),
+        (dict.fromkeys(("key", "f", "called", "returned", "value", "result"), 0), "all columns are numbers"),
+        ({"called": [[0, 1]]}, r"column called has the shape \(1, 2\); expected \(operations,\)"),
+        ({"called": [0.5, 1.5]}, "column called is of dtype float64; expected an integer dtype"),
+        ({"value": ["a", "b"]}, "column value is of dtype <U1; expected an integer dtype"),
         ({"f": [True, False]}, "column f is of dtype bool"),
         ({"value": np.array([1, 2**63], np.uint64)}, "column value, row 1: 9223372036854775808; expected"),
-        ({"f": [WRITE, 7]}, "column f, row 1: 7; expected is READ, WRITE, CAS or DELETE"),
-        ({"status": [-1, OK]}, "column status, row 0: -1; expected is OK, REFUSED or UNKNOWN"),
-        ({"returned": [1, 1]}, "column returned, row 1: 1; expected is a time that is not before its call"),
-        ({"result": [ABSENT, NOT_TOLD]}, "column result, row 1: .*; expected is a value or ABSENT"),
+        ({"f": [WRITE, 7]}, "column f, row 1: 7; expected READ, WRITE, CAS or DELETE"),
+        ({"status": [-1, OK]}, "column status, row 0: -1; expected OK, REFUSED or UNKNOWN"),
+        ({"returned": [1, 1]}, "column returned, row 1: 1; expected a time that is not before its call"),
+        ({"result": [ABSENT, NOT_REPORTED]}, "column result, row 1: .*; expected a value or ABSENT"),
     ],
 )  # fmt: skip
-def test_columns_that_are_none_are_refused_with_column_and_row(changed: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_invalid_columns_are_refused_with_column_and_row(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         columns(**changed)
 
 
 @pytest.mark.parametrize(
-    ("changed", "model", "told"),
+    ("changed", "model", "message"),
     [
-        ({}, "list-append", "'list-append' has values that no integer can stand for; columns are for register and kv"),
+        ({}, "list-append", "'list-append' has values that are not integers; columns are for register and kv"),
         ({}, "kv-append", "'kv-append' has values"),
-        ({"f": [DELETE, READ]}, "register", r"column f, row 0: 3; expected is one of register's: READ \(0\), WRITE"),
-        ({"status": [OK, REFUSED]}, "kv", "column status, row 1: 1; expected is OK or UNKNOWN"),
+        ({"f": [DELETE, READ]}, "register", r"column f, row 0: 3; expected one of register's: READ \(0\), WRITE"),
+        ({"status": [OK, REFUSED]}, "kv", "column status, row 1: 1; expected OK or UNKNOWN"),
     ],
 )
-def test_what_a_model_does_not_have_is_refused(changed: dict[str, Any], model: Model, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_operations_that_the_model_does_not_have_are_refused(
+    changed: dict[str, Any], model: Model, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
         check_columns(columns(**changed), model)
 
 
-def test_without_numpy_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_numpy_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in [name for name in sys.modules if name.startswith("raft_chaos.invariants.linearizability.columns")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "numpy", None)

@@ -1,4 +1,4 @@
-"""The judges over generated runs: honest ones are never convicted, each bug is, and no verdict goes by arrival."""
+"""The judge over generated runs: correct runs are never convicted, each bug is, and arrival order does not matter."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def acked_ops(cluster: TinyCluster, random: Random) -> list[Op]:
 
 @given(seed=SEEDS, steps=st.integers(0, 80), size=st.sampled_from([3, 5]))
 @settings(deadline=None)
-def test_an_honest_run_is_never_convicted(seed: int, steps: int, size: int) -> None:
+def test_a_correct_run_is_never_convicted(seed: int, steps: int, size: int) -> None:
     cluster = TinyCluster(seed, size=size).run(steps)
     found = outcomes(interleaved(cluster.streams, Random(seed)))
     assert "violated" not in found.values(), found
@@ -73,7 +73,9 @@ def test_verdicts_do_not_depend_on_the_interleaving(
 
 @given(seed=SEEDS, bug=BUGS, damage=st.integers(0, 2**32), one=st.randoms(), other=st.randoms())
 @settings(deadline=None)
-def test_nor_do_those_on_a_damaged_report(seed: int, bug: str | None, damage: int, one: Random, other: Random) -> None:
+def test_verdicts_on_a_damaged_report_do_not_depend_on_the_interleaving(
+    seed: int, bug: str | None, damage: int, one: Random, other: Random
+) -> None:
     """Events lost, repeated and swapped: nonsense is convicted or not, but always alike, and nothing is raised."""
     streams = TinyCluster(seed, bug).run(40).streams
     random = Random(damage)
@@ -92,18 +94,18 @@ def test_each_bug_of_a_cluster_is_convicted(bug: str) -> None:
     assert any(found[tiny_cluster.BUGS[bug]] == "violated" for found in broken)
 
 
-def told(seed: int, steps: int, bug: str | None = None) -> dict[str, Outcome]:
+def outcomes_of_store(seed: int, steps: int, bug: str | None = None) -> dict[str, Outcome]:
     return outcomes(TinyStore(seed, bug).run(steps).history.ops)
 
 
 @given(seed=SEEDS, steps=st.integers(0, 300))
 @settings(deadline=None)
-def test_an_honest_history_is_never_convicted(seed: int, steps: int) -> None:
-    found = told(seed, steps)
+def test_a_correct_history_is_never_convicted(seed: int, steps: int) -> None:
+    found = outcomes_of_store(seed, steps)
     assert "violated" not in (found["acknowledged_writes"], found["monotonic_reads"])
 
 
 @pytest.mark.parametrize("bug", tiny_store.BUGS)
 def test_each_bug_of_a_store_is_convicted(bug: str) -> None:
-    assert any(told(seed, 200, bug)[tiny_store.BUGS[bug]] == "violated" for seed in range(20))
-    assert any(told(seed, 200)[tiny_store.BUGS[bug]] == "valid" for seed in range(20))
+    assert any(outcomes_of_store(seed, 200, bug)[tiny_store.BUGS[bug]] == "violated" for seed in range(20))
+    assert any(outcomes_of_store(seed, 200)[tiny_store.BUGS[bug]] == "valid" for seed in range(20))

@@ -1,4 +1,4 @@
-"""The trace of a saved run: in which order its lines come, its digest, and where two traces part."""
+"""The trace of a saved run: the order of its lines, its digest, and the first difference of two traces."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from raft_chaos.invariants.trace import KINDS, concerned, digest, first_differen
 
 
 def cut(node: str, t_us: int, inc: int = 1) -> LogTruncated:
-    """An event that is told apart by its time."""
+    """An event that is distinguished by its time."""
     return LogTruncated(node=node, inc=inc, t_us=t_us, from_index=1)
 
 
@@ -79,7 +79,7 @@ def append(file: Path, raw: bytes) -> None:
         lines.write(raw)
 
 
-def told(run: RunDir) -> list[tuple[str, int]]:
+def stream_times(run: RunDir) -> list[tuple[str, int]]:
     return [(one.stream, one.event.t_us) for one in run.trace()]
 
 
@@ -98,16 +98,16 @@ def test_a_trace_has_the_order_in_which_its_lines_were_made(tmp_path: Path, seed
     assert digest(run.trace()) == (trace_sha256(run), 60)
 
 
-def test_a_count_stands_for_so_many_lines(tmp_path: Path) -> None:
+def test_a_line_of_the_order_covers_as_many_lines_as_its_count(tmp_path: Path) -> None:
     run = save(tmp_path, [cut("n1", t_us) for t_us in range(5)] + [op(9)], ordered=False)
     run.order.write_text("n1/1 3\nhistory 1\nn1/1 2\n")
-    assert told(run) == [("n1/1", 0), ("n1/1", 1), ("n1/1", 2), ("history", 9), ("n1/1", 3), ("n1/1", 4)]
+    assert stream_times(run) == [("n1/1", 0), ("n1/1", 1), ("n1/1", 2), ("history", 9), ("n1/1", 3), ("n1/1", 4)]
 
 
 def test_without_an_order_the_streams_are_merged_by_time_and_each_keeps_its_own(tmp_path: Path) -> None:
     script = [cut("n1", 5), cut("n1", 2), cut("n1", 3, inc=2), cut("n2", 4), killed("n1", 4), op(1), op(6)]
     run = save(tmp_path, script, ordered=False)
-    assert told(run) == [
+    assert stream_times(run) == [
         ("history", 1),
         ("harness", 4),
         ("n2/1", 4),
@@ -118,11 +118,11 @@ def test_without_an_order_the_streams_are_merged_by_time_and_each_keeps_its_own(
     ]
 
 
-def test_what_the_order_does_not_name_comes_last_by_time(tmp_path: Path) -> None:
+def test_lines_that_the_order_does_not_name_come_last_by_time(tmp_path: Path) -> None:
     run = save(tmp_path, [op(9), cut("n1", 8)], ordered=True)
     for late in (op(4), cut("n1", 5), killed("n1", 3)):
         append(file_of(run, item(late).stream), item(late).line)
-    assert told(run) == [("history", 9), ("n1/1", 8), ("harness", 3), ("history", 4), ("n1/1", 5)]
+    assert stream_times(run) == [("history", 9), ("n1/1", 8), ("harness", 3), ("history", 4), ("n1/1", 5)]
 
 
 def test_a_run_without_a_line_has_an_empty_trace(tmp_path: Path) -> None:
@@ -160,14 +160,14 @@ def test_an_order_that_does_not_fit_the_files_is_refused(tmp_path: Path, order: 
     assert str(refused.value) == f"{tmp_path}/{expected}"
 
 
-def test_an_order_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_binary_order_file_is_refused(tmp_path: Path) -> None:
     run = save(tmp_path, [], ordered=False)
     run.order.write_bytes(b"\xff\xfe 1\n")
     with pytest.raises(RunDirError, match="order:1: names the stream"):
         list(run.trace())
 
 
-def test_torn_last_lines_are_forgiven_and_belong_to_no_trace(tmp_path: Path) -> None:
+def test_torn_last_lines_are_left_out_of_the_trace(tmp_path: Path) -> None:
     run = save(tmp_path, [cut("n1", 1), op(2)], ordered=True)
     before = digest(run.trace())
     append(run.node_events("n1", 1), b'{"kind":"log_tr')
@@ -175,7 +175,7 @@ def test_torn_last_lines_are_forgiven_and_belong_to_no_trace(tmp_path: Path) -> 
     assert digest(run.trace()) == before
 
 
-def test_a_torn_line_stands_for_one_line_only(tmp_path: Path) -> None:
+def test_an_order_that_takes_more_lines_than_a_file_has_is_refused(tmp_path: Path) -> None:
     run = save(tmp_path, [cut("n1", 1)], ordered=True)
     append(run.node_events("n1", 1), b'{"kind":"log_tr')
     append(run.order, b"n1/1 1\nn1/1 1\n")
@@ -208,7 +208,7 @@ def test_kinds_are_those_of_the_files() -> None:
     assert {"started", "message_sent", "run_ended", "op"} < set(KINDS)
 
 
-def test_a_line_of_the_harness_concerns_the_nodes_that_it_was_done_to() -> None:
+def test_a_line_of_the_harness_concerns_the_nodes_that_it_acted_on() -> None:
     fault = events.FaultInjected(node=HARNESS, inc=1, t_us=1, fault="f1", type="pause", targets=("n1", "n2"))
     assert concerned(fault) == (HARNESS, "n1", "n2")
     assert concerned(killed("n3", 1)) == (HARNESS, "n3")
@@ -260,7 +260,7 @@ def test_the_same_event_in_other_bytes_is_a_difference_without_a_field() -> None
     assert found is not None and found.fields == {}
 
 
-def test_what_led_to_a_difference_is_what_happened_before_it() -> None:
+def test_the_lines_before_a_difference_are_those_that_happened_before_it() -> None:
     script: list[Event | Op] = [
         cut("n1", 1),
         cut("n2", 2),
@@ -290,7 +290,7 @@ def test_the_sender_of_the_differing_message_itself_is_a_cause() -> None:
     assert [(relation, one.event.t_us) for relation, one in found.before] == [("cause", 1), ("cause", 2)]
 
 
-def test_where_too_little_led_to_it_the_last_lines_fill_up() -> None:
+def test_the_last_lines_fill_up_if_few_lines_led_to_the_difference() -> None:
     script: list[Event | Op] = [cut("n1", 1), cut("n2", 2), cut("n2", 3), cut("n3", 4)]
     found = first_difference(items([*script, cut("n1", 5)]), items([*script, cut("n1", 6)]), context=3)
     assert found is not None
@@ -309,7 +309,7 @@ def test_anything_may_have_led_to_what_a_client_saw() -> None:
 def test_causes_are_the_lines_from_which_messages_lead_to_the_difference(seed: int) -> None:
     rng = random.Random(seed)
     script: list[Event | Op] = []
-    past: list[set[int]] = []  # by line: itself and all that happened before it, told forwards
+    past: list[set[int]] = []  # by line: itself and all that happened before it, computed forwards
     latest: dict[str, set[int]] = {}
     in_flight: list[tuple[MessageSent, set[int]]] = []
     for place in range(60):

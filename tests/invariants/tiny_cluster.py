@@ -1,8 +1,8 @@
-"""Runs of a cluster that is correct by construction, or has exactly one bug, as the events its nodes would report.
+"""Runs of a cluster that is correct by construction, or has exactly one bug, as the events that its nodes report.
 
-It is no Raft: one hand moves all nodes, and elections, replication and commits are single steps that keep the paper's
-rules. What it does have is what confuses judges: leaders that are deposed and do not know it, diverging tails,
-truncations, crashes with a disk that is ahead of the events, and reports of a recovery that end in the middle.
+It is not a Raft: one function drives all nodes, and elections, replication and commits are single steps that keep the
+paper's rules. It has the situations that are difficult for checkers: deposed leaders that do not know it, diverging
+tails, truncations, crashes with a disk that is ahead of the events, and reports of a recovery that end early.
 """
 
 from __future__ import annotations
@@ -110,14 +110,14 @@ class TinyCluster:
 
     # ---- steps ----
 
-    def start(self, node: Node, told: int | None = None) -> None:
+    def start(self, node: Node, reported: int | None = None) -> None:
         node.inc += 1
         node.leads, node.commit, node.applied = False, 0, 0
         self.tell(NodeLaunched, subject=node.name, subject_inc=node.inc)
         log = node.log
         last = digest(log) if log else ""
         self.say(node, Started, term=node.term, voted_for=node.voted_for, last_index=len(log), digest=last)
-        for index in range(1, len(log) + 1)[:told]:
+        for index in range(1, len(log) + 1)[:reported]:
             self.say_appended(node, index)
 
     def crash(self, node: Node, other: Node) -> None:
@@ -137,7 +137,7 @@ class TinyCluster:
         if self.bug == "exits":
             self.tell(NodeExited, subject=node.name, subject_inc=node.inc, exit_code=1)
         if self.random.random() < 0.3:
-            self.start(node, told=self.random.randrange(len(node.log) + 1))
+            self.start(node, reported=self.random.randrange(len(node.log) + 1))
         self.start(node)
 
     def elect(self, candidate: Node, _: Node) -> None:

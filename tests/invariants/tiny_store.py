@@ -1,7 +1,7 @@
 """Client histories of a store that is linearizable by construction, or has exactly one bug.
 
-Each operation takes effect in one step between its invocation and its answer; one that is answered with info may do so
-at any later step instead, or never. Registers have one writer each, lists are appended to by all, one key is mixed.
+Each operation takes effect in one step between its invocation and its answer. An operation that ends as info may take
+effect at any later step instead, or never. Each register has one writer, all clients append to lists, one key is mixed.
 """
 
 from __future__ import annotations

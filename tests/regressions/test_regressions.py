@@ -1,6 +1,7 @@
-"""Failures of the past: each file in this folder breaks over the core that it names, and holds over the right one.
+"""Past failures: each file in this folder violates its invariant with the core that it names, and not with the
+unmodified core.
 
-A file of the right core (its mutant is null) is a mistake that was mended, so that it holds is all that is asked.
+A file of the unmodified core (its mutant is null) is a bug that was fixed, so it must only hold.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import typer
 from raft_chaos.chaos.cli.common import fail
 from raft_chaos.invariants.linearizability import format
 from raft_chaos.invariants.linearizability.check import Compared, check_with_order
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Answer, Model, Operation
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Answer, Model, Operation
 from raft_chaos.invariants.linearizability.readers.aborted import aborted_read
 from raft_chaos.invariants.linearizability.readers.formats import READERS, Format, contents, guess, model_for
 from raft_chaos.invariants.linearizability.readers.history_file import HistoryError, ReadHistory
@@ -171,4 +171,4 @@ def _operation(history: ReadHistory, operation: Operation) -> dict[str, Any]:
         "called_s": None if place.called_clock is None else place.called_clock / ticks,
         "returned_s": None if place.returned_clock is None else place.returned_clock / ticks,
     }
-    return {name: value for name, value in told.items() if value is not NOT_TOLD}
+    return {name: value for name, value in told.items() if value is not NOT_REPORTED}

@@ -14,7 +14,7 @@ import msgspec
 import typer
 
 from raft_chaos.chaos.cli.common import fail, print_lines, say
-from raft_chaos.chaos.execution.narrate import told
+from raft_chaos.chaos.execution.narrate import narrate
 from raft_chaos.chaos.judgement.analysis import CHANGED, analyse
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.reproduction.file import ReproductionError, load
@@ -84,7 +84,7 @@ def _steps(file: Path, edited: bool) -> list[str]:
     reproduction = load(file, edited=edited)
     if reproduction.execution is None:
         fail(f"--steps: {file} has a schedule alone, no execution")
-    return told(reproduction.execution, parts_of(reproduction.mutant))
+    return narrate(reproduction.execution, parts_of(reproduction.mutant))
 
 
 def _again(file: Path, edited: bool) -> tuple[list[Item], list[Verdict]]:

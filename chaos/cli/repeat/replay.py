@@ -18,7 +18,7 @@ from raft_chaos.chaos.mutants import MUTANTS, parts_of
 from raft_chaos.chaos.replay.node import replay_run
 from raft_chaos.chaos.replay.result import Difference, ReplayError
 from raft_chaos.chaos.replay.simulated import replay_sim
-from raft_chaos.chaos.replay.violation import Reached, Reported, first_reported, live_until, violations
+from raft_chaos.chaos.replay.violation import Reached, Reported, first_reported, replay_until, violations
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
 from raft_chaos.invariants.verdict import EXIT_UNKNOWN, EXIT_VALID, EXIT_VIOLATED
@@ -127,7 +127,7 @@ def _until_violation(run: RunDir, mutant: str | None, debug: bool, as_json: bool
         why = "no node's event shows what the clients saw" if found else "no invariant is violated in it"
         say(f"raft-chaos: --until violation: {run.path} has no such turn: {why}")
         return EXIT_UNKNOWN
-    reached = live_until(run, reported, parts_of(mutant))
+    reached = replay_until(run, reported, parts_of(mutant))
     if isinstance(reached, Difference):
         if as_json:
             _print_json({"verdict": "different", "difference": replay_text.difference_document(reached)})
@@ -145,7 +145,7 @@ def _until_violation(run: RunDir, mutant: str | None, debug: bool, as_json: bool
 
 def _debug(reported: Reported, reached: Reached) -> None:
     """A debugger right behind the turn. It ends with its input; whatever was done in it changes nothing on disk."""
-    node, turn = reached.lived.node, reached.turn
+    node, turn = reached.incarnation.node, reached.turn
     scope = {
         "node": node,
         "core": node.replica.core if node is not None else None,

@@ -91,7 +91,7 @@ def violation(reported: Reported) -> Iterator[str]:
 
 def reached(reported: Reported, there: Reached) -> Iterator[str]:
     """The turn that reported it, and the node as it is after it."""
-    turn, node = there.turn, there.lived.node
+    turn, node = there.turn, there.incarnation.node
     at = f"{turn.recorded.at_us / US_PER_S:.6f} s"
     yield f"{reported.node}#{reported.incarnation}, turn {turn.number}, at {at}"
     if reported.event is not None:
@@ -161,7 +161,7 @@ def sim_document(run: RunDir, done: SimReplay) -> Document:
 
 
 def reached_document(run: RunDir, reported: Reported, there: Reached) -> Document:
-    turn, node = there.turn, there.lived.node
+    turn, node = there.turn, there.incarnation.node
     return {
         "verdict": "exact",
         "run_dir": str(run.path),

@@ -175,7 +175,7 @@ def _info(asked: _Asked) -> RunInfo:
 def _told(reproduction: Reproduction, core: str | None, done: Reproduced) -> list[str]:
     expected = reproduction.expected
     lines = [f"{verdict}" for verdict in _violations(done)]
-    over = "the right core" if core is None else f"the mutant {core}"
+    over = "the unmodified core" if core is None else f"the mutant {core}"
     if done.outcome == "reproduced":
         same = "the same trace as when the file was made" if done.same_trace else "another trace than the file's"
         lines.append(f"reproduced over {over}: {same} (SHA-256 {done.trace_sha256})")

@@ -64,7 +64,7 @@ class StepConfig(msgspec.Struct, frozen=True):
     clock: list[tuple[int, int, int]]
 
 
-class Witness(Protocol):
+class StepObserver(Protocol):
     """Who is told what a node takes and what comes of it, before any of it is carried out: its journal.
 
     The output is the replica's own, in the time of the node's clock.
@@ -83,7 +83,7 @@ class SteppedNode:
     """
 
     def __init__(
-        self, config: StepConfig, parts: Parts, disk: Disk, now_us: int, witness: Witness | None = None
+        self, config: StepConfig, parts: Parts, disk: Disk, now_us: int, observer: StepObserver | None = None
     ) -> None:
         self.name = config.node
         self.incarnation = config.incarnation
@@ -91,10 +91,10 @@ class SteppedNode:
         self.disk = parts.disk(disk)
         self.wal = parts.wal(self.disk)
         self._number = 0
-        self._witness = witness
+        self._observer = observer
         recovered = self.wal.recover(Identity(config.cluster, config.node))
-        if witness is not None:
-            witness.start(self._start(config, now_us))
+        if observer is not None:
+            observer.start(self._start(config, now_us))
         self.replica = make_replica(
             parts,
             node=config.node,
@@ -116,8 +116,8 @@ class SteppedNode:
         events: list[Event] = [self._received(sender, sender_inc, number, message, now_us)]
         stale = message.term < self.replica.core.current_term
         local_us = now_us if self.clock.is_right else self.clock.local(now_us)
-        if self._witness is not None:
-            self._witness.took(Received(sender, sender_inc, number, message, local_us))
+        if self._observer is not None:
+            self._observer.took(Received(sender, sender_inc, number, message, local_us))
         self.replica.receive(sender, message, local_us)
         report = self._advance(events, now_us, failpoint)
         if stale:
@@ -127,8 +127,8 @@ class SteppedNode:
     def tick(self, now_us: int, failpoint: Failpoint | None) -> StepReport:
         """Its timer is due."""
         local_us = self._local(now_us)
-        if self._witness is not None:
-            self._witness.took(Ticked(local_us))
+        if self._observer is not None:
+            self._observer.took(Ticked(local_us))
         self.replica.tick(local_us)
         return self._advance([], now_us, failpoint)
 
@@ -138,16 +138,16 @@ class SteppedNode:
         if failpoint == "after_sync":
             return StepReport([], [], 0, [], 0, stopped=True)
         local_us = self._local(now_us)
-        if self._witness is not None:
-            self._witness.took(Persisted(lsn, local_us))
+        if self._observer is not None:
+            self._observer.took(Persisted(lsn, local_us))
         self.replica.persisted(lsn, local_us)
         return self._advance([], now_us, failpoint)
 
     def submit(self, token: Any, command: bytes, now_us: int, failpoint: Failpoint | None) -> StepReport:
         """A client's command. Its answer will carry `token`, now or in a later step."""
         local_us = self._local(now_us)
-        if self._witness is not None:
-            self._witness.took(Submitted(command, local_us))
+        if self._observer is not None:
+            self._observer.took(Submitted(command, local_us))
         accepted = self.replica.submit(token, command, local_us)
         report = self._advance([], now_us, failpoint)
         if not accepted:
@@ -173,8 +173,8 @@ class SteppedNode:
                 events.append(self.received(given, now_us))
             elif isinstance(given, Persisted):
                 self.wal.sync()
-            if self._witness is not None:
-                self._witness.took(given)
+            if self._observer is not None:
+                self._observer.took(given)
             if not apply(self.replica, given, token):
                 refused.append(token)
         report = self._advance(events, now_us, failpoint, unsent)
@@ -188,8 +188,8 @@ class SteppedNode:
 
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
         """Bends its clock from now on; returns when its timer is due after that."""
-        if self._witness is not None:
-            self._witness.clock_changed(now_us, rate_ppm, jump_us)
+        if self._observer is not None:
+            self._observer.clock_changed(now_us, rate_ppm, jump_us)
         self.clock.change(now_us, rate_ppm, jump_us)
         return self.clock.run(self.replica.core.deadline_us)
 
@@ -235,8 +235,8 @@ class SteppedNode:
     ) -> StepReport:
         output = self.replica.advance()
         stops = failpoint is not None and self._reached(failpoint, output)
-        if self._witness is not None:
-            self._witness.acted(output, now_us, sorted(unsent), failpoint if stops else None)
+        if self._observer is not None:
+            self._observer.acted(output, now_us, sorted(unsent), failpoint if stops else None)
         if not self.clock.is_right:
             self._to_run_time(output, now_us)
         if failpoint is not None and stops:

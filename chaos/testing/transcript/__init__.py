@@ -1,4 +1,5 @@
-"""Transcripts: commands to a cluster that is moved by hand, and what it then says, in a text file.
+"""Transcripts: text files with commands to a hand-driven cluster, and their output.
 
-Read in this order: `cluster` (moved by hand), `commands` (what a line does), `script` (a file, replayed or rewritten).
+Read in this order: `cluster` (the hand-driven cluster), `commands` (what each line does), `script` (replays or rewrites
+a file).
 """

@@ -1,10 +1,10 @@
-"""A cluster in virtual time that is moved by hand: what a transcript plays on.
+"""A hand-driven cluster in virtual time, on which transcripts run.
 
 The nodes are those of every other run (`SteppedNode`: core, records, recovery, over disks in memory). Nothing happens
-by itself. A frame lies in the network until it is delivered or dropped, a write is under way until it is persisted,
-and time stands still until somebody moves it. Each input to a node gives one `Step`, which says all that came of it.
+by itself. A frame stays in flight until it is delivered or dropped, a write is under way until it is persisted, and
+time advances only by command. Each input to a node gives one `StepResult` with everything that the node did.
 
-The judge sees every event. A node that dies of an error of its own is reported to it, as in any run.
+The judge observes every event. A node that dies of its own error is reported to it, as in any run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any
 
-from raft_chaos.chaos.execution.format import Frame, Step
+from raft_chaos.chaos.execution.format import Frame, StepResult
 from raft_chaos.chaos.run.nodes.driver import obituary
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.chaos.schedule.streams import stream_seed
@@ -27,20 +27,20 @@ from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import Disk, MemoryDisk
 from raft_chaos.raft.storage.wal import FILE, Identity, WriteAheadLog, decode_records
 
-# A torn tail is cut with a line in the log of the server; here the step says it.
+# The server logs a line when it cuts a torn tail. Here the step reports it instead.
 logging.getLogger("raft").addHandler(logging.NullHandler())
 
 CLUSTER = "transcript"
 MAX_STEPS = 10_000
-"""More than any scene needs: nodes that find no rest without a timer are broken."""
+"""More steps than any transcript needs. Nodes that do not settle without a timer are broken."""
 
 
 class NotPossibleError(Exception):
-    """What was asked for cannot be done to the cluster as it is now; says why."""
+    """The command cannot be done in the cluster's current state. The message says why."""
 
 
 class HandDrivenCluster:
-    """Nodes `names`, all up. `logs` gives the terms of the entries that a node has when the scene opens."""
+    """Nodes `names`, all up. `logs` gives the terms of the entries that a node has at the start."""
 
     def __init__(
         self, names: Sequence[str], *, parts: Parts, timing: Timing, logs: Mapping[str, Sequence[int]], term: int
@@ -50,8 +50,8 @@ class HandDrivenCluster:
         self.frames: list[Frame] = []
         self.cut: set[tuple[str, str]] = set()  # asked for membership only
         self.judge = Judge()
-        self.nodes: dict[str, SteppedNode] = {}  # those that are up
-        self.under_way: dict[str, int] = {}  # by node: the write that is not durable yet
+        self.nodes: dict[str, SteppedNode] = {}  # the nodes that are up
+        self.under_way: dict[str, int] = {}  # by node: the record number of the write that is not durable yet
         self._parts = parts
         self._timing = timing
         self._deadlines: dict[str, int] = {}
@@ -62,7 +62,7 @@ class HandDrivenCluster:
 
     # ---- one input ------------------------------------------------------------------------------------------------
 
-    def restart(self, name: str) -> Step:
+    def restart(self, name: str) -> StepResult:
         """Starts the next incarnation of a node that is down."""
         if name in self.nodes:
             raise NotPossibleError(f"{name} is up")
@@ -82,43 +82,45 @@ class HandDrivenCluster:
             return self.nodes[name].first
 
         self._observe([NodeLaunched(**self._subject(name))])
-        return self._step(Step(name, self.now_us, "starts"), start)
+        return self._step(StepResult(name, self.now_us, "starts"), start)
 
-    def crash(self, name: str, keep_permille: int) -> Step:
-        """The power of the node fails; of its unsynced bytes so many thousandths reach the disk."""
+    def crash(self, name: str, keep_permille: int) -> StepResult:
+        """The node loses power. `keep_permille` thousandths of its unsynced bytes reach the disk."""
         kept, lost = self._up(name).crash(keep_permille)
         self._down(name)
         self._observe([NodeKilled(**self._subject(name))])
         end = (
-            f"{kept} of its {kept + lost} unsynced bytes reached the disk" if kept + lost else "all it wrote is synced"
+            f"{kept} of its {kept + lost} unsynced bytes reached the disk"
+            if kept + lost
+            else "all its bytes are synced"
         )
-        return Step(name, self.now_us, "crashes", end=end)
+        return StepResult(name, self.now_us, "crashes", end=end)
 
-    def tick(self, name: str) -> Step:
-        """Time goes on to the node's deadline, if that is still to come, and its timer fires."""
+    def tick(self, name: str) -> StepResult:
+        """Time advances to the node's deadline, unless that has passed, and the node's timer fires."""
         node = self._up(name)
         self.now_us = max(self.now_us, self._deadlines[name])
-        return self._step(Step(name, self.now_us, "ticks"), lambda: node.tick(self.now_us, None))
+        return self._step(StepResult(name, self.now_us, "ticks"), lambda: node.tick(self.now_us, None))
 
-    def propose(self, name: str, key: str, value: str) -> Step:
-        """A client asks the node to put `value` at `key`; the answer will name the two."""
+    def propose(self, name: str, key: str, value: str) -> StepResult:
+        """A client submits `put key value` to the node; the answer names key and value."""
         node, token = self._up(name), f"{key}={value}"
         command = encode_command(Command("put", key, value))
-        step = Step(name, self.now_us, f"is asked for {token}")
+        step = StepResult(name, self.now_us, f"is asked for {token}")
         return self._step(step, lambda: node.submit(token, command, self.now_us, None))
 
-    def persist(self, name: str) -> Step:
+    def persist(self, name: str) -> StepResult:
         """The write under way is durable."""
         node = self._up(name)
         if name not in self.under_way:
             raise NotPossibleError(f"{name} has no write under way")
         lsn = self.under_way.pop(name)
-        return self._step(Step(name, self.now_us, "persists"), lambda: node.persisted(lsn, self.now_us, None))
+        return self._step(StepResult(name, self.now_us, "persists"), lambda: node.persisted(lsn, self.now_us, None))
 
-    def deliver(self, frame: Frame) -> Step:
-        """The frame arrives; at a node that is down it is lost."""
+    def deliver(self, frame: Frame) -> StepResult:
+        """The frame arrives. If the node is down, the frame is lost."""
         self._take(frame)
-        step = Step(frame.to, self.now_us, received=frame)
+        step = StepResult(frame.to, self.now_us, received=frame)
         node = self.nodes.get(frame.to)
         if node is None:
             step.lost, step.end = [frame], "is down"
@@ -127,13 +129,13 @@ class HandDrivenCluster:
         return self._step(step, lambda: node.receive(sender, inc, number, message, self.now_us, None))
 
     def names_by_deadline(self) -> list[str]:
-        """The nodes that are up, the one whose timer is due first before the others."""
+        """The nodes that are up, in the order in which their timers are due."""
         return sorted(self.nodes, key=lambda name: (self._deadlines[name], name))
 
     # ---- the network ----------------------------------------------------------------------------------------------
 
     def on_link(self, link: tuple[str, str]) -> list[Frame]:
-        """What lies on the link, oldest first."""
+        """The frames in flight on the link, oldest first."""
         return [frame for frame in self.frames if frame.link == link]
 
     def drop(self, frame: Frame) -> None:
@@ -141,7 +143,7 @@ class HandDrivenCluster:
         self._take(frame)
 
     def duplicate(self, frame: Frame) -> None:
-        """The network has the frame twice; the copy follows all others."""
+        """The network duplicates the frame. The copy comes after all other frames."""
         self.frames.append(copy(frame))
 
     def delay(self, frame: Frame) -> None:
@@ -150,7 +152,7 @@ class HandDrivenCluster:
         self.frames.append(frame)
 
     def cut_links(self, links: Iterable[tuple[str, str]]) -> list[Frame]:
-        """Nothing passes these links until `heal`. Returns what lay on them, which is lost."""
+        """Cuts these links until `heal`. Returns the frames in flight on them, which are lost."""
         self.cut.update(links)
         lost = [frame for frame in self.frames if frame.link in self.cut]
         self.frames = [frame for frame in self.frames if frame.link not in self.cut]
@@ -161,9 +163,9 @@ class HandDrivenCluster:
 
     # ---- many inputs ----------------------------------------------------------------------------------------------
 
-    def stabilize(self, names: Sequence[str]) -> list[Step]:
-        """Persists and delivers among these nodes until nothing is left to do. Time stands still."""
-        steps: list[Step] = []
+    def stabilize(self, names: Sequence[str]) -> list[StepResult]:
+        """Persists and delivers among these nodes until nothing is left to do. Time does not advance."""
+        steps: list[StepResult] = []
         while True:
             before = len(steps)
             steps += [self.persist(name) for name in names if name in self.under_way]
@@ -171,17 +173,17 @@ class HandDrivenCluster:
             if len(steps) == before:
                 return steps
             if len(steps) > MAX_STEPS:
-                raise NotPossibleError(f"no rest after {MAX_STEPS} steps, although time stands still")
+                raise NotPossibleError(f"the nodes did not settle within {MAX_STEPS} steps, although no timer fired")
 
-    def advance(self, for_us: int) -> list[Step]:
-        """Time goes on; timers fire when they are due, and nothing else happens."""
+    def advance(self, for_us: int) -> list[StepResult]:
+        """Time advances. Timers fire when they are due, and nothing else happens."""
         return list(self._pass(for_us, None))
 
-    def run(self, for_us: int, latency_us: int) -> list[Step]:
-        """Time goes on; timers fire, each frame arrives after its latency, and each write is durable at once."""
+    def run(self, for_us: int, latency_us: int) -> list[StepResult]:
+        """Time advances. Timers fire, each frame arrives after its latency, and each write is durable at once."""
         return list(self._pass(for_us, latency_us))
 
-    def _pass(self, for_us: int, latency_us: int | None) -> Iterator[Step]:
+    def _pass(self, for_us: int, latency_us: int | None) -> Iterator[StepResult]:
         until_us = self.now_us + for_us
         for _ in range(MAX_STEPS):
             if latency_us is not None and self.under_way:
@@ -196,11 +198,11 @@ class HandDrivenCluster:
                 return
             self.now_us = max(self.now_us, at_us)
             yield self.tick(self.names[place]) if timer else self.deliver(self.frames[place])
-        raise NotPossibleError(f"more than {MAX_STEPS} steps; let less time pass")
+        raise NotPossibleError(f"more than {MAX_STEPS} steps; give a shorter time")
 
     # ---- the step -------------------------------------------------------------------------------------------------
 
-    def _step(self, step: Step, move: Callable[[], StepReport]) -> Step:
+    def _step(self, step: StepResult, move: Callable[[], StepReport]) -> StepResult:
         name = step.node
         try:
             report = move()
@@ -251,7 +253,8 @@ class HandDrivenCluster:
 
 
 def _disk(name: str, terms: Sequence[int], term: int) -> Disk:
-    """A disk with a log as the paper draws it. Term and index make up a command, so it is equal only if both are."""
+    """A disk with a log of entries of these terms. An entry's command contains its term and index, so entries are equal
+    exactly if both are."""
     disk = MemoryDisk()
     wal = WriteAheadLog(disk)
     wal.recover(Identity(CLUSTER, name))

@@ -1,7 +1,7 @@
-"""The commands of a transcript: one line of text moves the cluster, and says in lines of text what came of it.
+"""The commands of a transcript: each line is a command to the cluster, and its output is lines of text.
 
-Nodes are named as `cluster` names them; a link is written n1>n2, from sender to receiver. Every command's method opens
-with its usage, which is what an error shows.
+Nodes have the names given to `cluster`. A link is written n1>n2, from sender to receiver. The docstring of each
+command's method is its usage, which errors show.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from raft_chaos.chaos.execution import format
-from raft_chaos.chaos.execution.format import Frame, Step
+from raft_chaos.chaos.execution.format import Frame, StepResult
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
 from raft_chaos.chaos.testing.transcript.cluster import HandDrivenCluster, NotPossibleError
 from raft_chaos.raft.state.timing import Timing
 
 ELECTION_TIMEOUT_US = (150_000, 300_000)
 HEARTBEAT_US = 50_000
-"""As the paper has them (§9.3), with heartbeats at a third of the least timeout."""
+"""The paper's timeouts (§9.3), with heartbeats at a third of the shortest timeout."""
 NOT_JUDGED = ("recovery", "acknowledged_writes", "monotonic_reads", "linearizability")
-"""What `judge` leaves out: these need the phases of a run and its clients' history."""
+"""The invariants that `judge` leaves out, since they need the phases of a run or its clients' history."""
 
 _NAME = re.compile(r"[A-Za-z]\w*")
 _UNITS = {"us": 1, "ms": 1_000, "s": 1_000_000}
@@ -27,17 +27,21 @@ _DURATION = re.compile(r"(\d+)(us|ms|s)")
 
 
 class CommandError(Exception):
-    """A line that is no command, or that the cluster cannot do; says what to write instead."""
+    """A line that is not a command, or that the cluster cannot do. The message says what to write instead."""
+
+
+FORMER_NAMES = {"campaign": "stand"}
+"""What commands are called in transcripts from before they were renamed."""
 
 
 class Commands:
-    """Carries out command lines one after another. `cluster` must come first, and starts anew when it comes again."""
+    """Runs command lines one after another. `cluster` must come first; a second `cluster` starts a new cluster."""
 
     def __init__(self) -> None:
         self._made: HandDrivenCluster | None = None
         self._commands: dict[str, Callable[[list[str]], list[str]]] = {
             "cluster": self._cluster,
-            "campaign": self._campaign,
+            "stand": self._stand,
             "tick": self._tick,
             "advance": self._advance,
             "run": self._run,
@@ -60,8 +64,9 @@ class Commands:
         }
 
     def do(self, line: str) -> list[str]:
-        """What the command says. Raises CommandError."""
+        """Runs a command and returns its output. Raises CommandError."""
         name, *rest = line.split()
+        name = FORMER_NAMES.get(name, name)
         if name not in self._commands:
             raise CommandError(f"no command {name!r}; there are {', '.join(self._commands)}")
         try:
@@ -69,7 +74,7 @@ class Commands:
         except NotPossibleError as error:
             raise CommandError(str(error)) from None
 
-    # ---- the scene ------------------------------------------------------------------------------------------------
+    # ---- the cluster ----------------------------------------------------------------------------------------------
 
     def _cluster(self, given: list[str]) -> list[str]:
         """cluster NODE ... [log NODE=TERM,TERM... ...] [term=TERM] [batch=ENTRIES] [mutant=ID]"""
@@ -83,7 +88,7 @@ class Commands:
             else:
                 raise CommandError(f"{name}={value}: {name!r} is no node of this cluster, nor term, batch or mutant")
         if not names or len(set(names)) < len(names) or not all(map(_NAME.fullmatch, names)):
-            raise CommandError(_usage(self._cluster) + "; every node has a word of its own for a name")
+            raise CommandError(_usage(self._cluster) + "; every node needs a different name, a single word")
         if options["mutant"] and options["mutant"] not in MUTANTS:
             raise CommandError(f"no mutant {options['mutant']!r}; `raft-chaos mutants` lists them")
         timing = Timing(*ELECTION_TIMEOUT_US, HEARTBEAT_US, max_entries_per_message=_number(options["batch"], 1))
@@ -105,9 +110,9 @@ class Commands:
 
     # ---- time -----------------------------------------------------------------------------------------------------
 
-    def _campaign(self, given: list[str]) -> list[str]:
-        """campaign NODE"""
-        name = self._node(given, self._campaign)
+    def _stand(self, given: list[str]) -> list[str]:
+        """stand NODE"""
+        name = self._node(given, self._stand)
         if name in self._cluster_now.nodes and self._cluster_now.nodes[name].replica.core.role == "leader":
             raise CommandError(f"{name} leads already")
         return format.step(self._cluster_now.tick(name))
@@ -182,7 +187,7 @@ class Commands:
 
     def _duplicate(self, given: list[str]) -> list[str]:
         """duplicate LINK ... [COUNT|all]"""
-        return self._with_frames(given, self._duplicate, self._cluster_now.duplicate, "is there twice")
+        return self._with_frames(given, self._duplicate, self._cluster_now.duplicate, "is duplicated")
 
     def _delay(self, given: list[str]) -> list[str]:
         """delay LINK ... [COUNT|all]"""
@@ -206,7 +211,7 @@ class Commands:
         self._cluster_now.heal()
         return []
 
-    # ---- what is so -----------------------------------------------------------------------------------------------
+    # ---- the state ------------------------------------------------------------------------------------------------
 
     def _status(self, given: list[str]) -> list[str]:
         """status [NODE ...]"""
@@ -258,7 +263,7 @@ class Commands:
         unknown = [v.invariant for v in verdicts if v.outcome == "unknown"]
         return (violated or ["all hold"]) + ([f"nothing to judge: {', '.join(unknown)}"] if unknown else [])
 
-    # ---- words ----------------------------------------------------------------------------------------------------
+    # ---- arguments ------------------------------------------------------------------------------------------------
 
     @property
     def _cluster_now(self) -> HandDrivenCluster:
@@ -290,7 +295,7 @@ class Commands:
         return sender, to
 
     def _frames(self, given: list[str], command: Callable[..., object]) -> list[Frame]:
-        """The frames meant: all that are in flight, or of each link so many, oldest first."""
+        """The frames that the arguments name: all in flight, or the oldest COUNT of each link."""
         if not given:
             return list(self._cluster_now.frames)
         links, count = given, "1"
@@ -320,7 +325,7 @@ def _usage(command: Callable[..., object]) -> str:
     return f"expected: {command.__doc__}"
 
 
-def _say(steps: Iterable[Step]) -> list[str]:
+def _say(steps: Iterable[StepResult]) -> list[str]:
     return [line for step in steps for line in format.step(step)]
 
 

@@ -1,18 +1,18 @@
-"""Transcripts: a file of commands to a hand-driven cluster, each with what the cluster says to it.
+"""Transcript files: commands to a hand-driven cluster, each with its output.
 
-    # Prose, for whoever reads.
+    # Comments, for readers.
     cluster n1 n2 n3
-    campaign n1
+    stand n1
     ----
-    what the commands above said, until a blank line
+    the output of the commands above, up to a blank line
 
-A block is one or more command lines (`commands`), then `----`, then the output until a blank line. A line
-that begins with a blank continues the command above it. To replay a file is to write it again with the output that
-comes now; the file is right if nothing changed. This does it:
+A block is one or more command lines (`commands`), then `----`, then the output up to a blank line. A line
+that begins with a blank continues the command above it. A replay runs the commands and compares their output with the
+file:
 
     python -m raft_chaos.chaos.testing.transcript.script FILE ... [--rewrite]
 
-The form is that of etcd's datadriven tests.
+The format follows etcd's datadriven tests.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ SEPARATOR = "----"
 
 
 class Replay(NamedTuple):
-    """The text with the output of now, and the lines (from 1) that were no commands, with what is wrong with them."""
+    """The text with the current output, and the mistakes: lines (from 1) with invalid commands, and what is wrong."""
 
     text: str
     mistakes: list[tuple[int, str]]
 
 
 def replay(text: str) -> Replay:
-    """Carries out all commands of a transcript. What is not output stays as it is."""
+    """Runs all commands of a transcript and replaces their output. Other lines stay unchanged."""
     commands = Commands()
     lines: list[str] = []
     mistakes: list[tuple[int, str]] = []
@@ -46,7 +46,7 @@ def replay(text: str) -> Replay:
     in_output = False
     for number, line in enumerate([*text.rstrip("\n").split("\n"), ""], 1):
         if in_output and line.strip():
-            continue  # the output of then
+            continue  # the old output
         in_output = False
         lines.append(line)
         if line.rstrip() == SEPARATOR:
@@ -62,15 +62,15 @@ def replay(text: str) -> Replay:
         elif line.strip() and not line.startswith("#"):
             block.append((number, line.strip()))
         elif block and not line.strip():
-            mistakes.append((block[-1][0], f"no {SEPARATOR} after this command, so nothing was done"))
+            mistakes.append((block[-1][0], f"expected {SEPARATOR} after this command; it was not run"))
             block = []
     return Replay("\n".join(lines), mistakes)
 
 
 def check(path: Path, *, rewrite: bool = False) -> list[str]:
-    """What is wrong with a transcript file: mistakes with file and line, and a diff to what comes now.
+    """Checks a transcript file: returns its mistakes with file and line, and a diff to the current output.
 
-    With `rewrite` a file without mistakes gets the output of now. Raises OSError or UnicodeDecodeError.
+    With `rewrite`, a file without mistakes gets the current output. Raises OSError or UnicodeDecodeError.
     """
     text = path.read_text(encoding="utf-8")
     now = replay(text)
@@ -80,7 +80,7 @@ def check(path: Path, *, rewrite: bool = False) -> list[str]:
     if rewrite and not wrong:
         path.write_text(now.text, encoding="utf-8")
         return []
-    diff = unified_diff(text.splitlines(), now.text.splitlines(), str(path), "what comes now", lineterm="")
+    diff = unified_diff(text.splitlines(), now.text.splitlines(), str(path), "current output", lineterm="")
     return [*wrong, *diff]
 
 
@@ -90,13 +90,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: all files say what comes now; 1: one does not; 254: one cannot be read or written."""
+    """Exit code 0: all files have the current output; 1: one does not; 254: one cannot be read or written."""
     parser = _Parser(
         prog="python -m raft_chaos.chaos.testing.transcript.script",
         description="Replays transcripts of a hand-driven Raft cluster.",
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    parser.add_argument("--rewrite", action="store_true", help="write what comes now into the files")
+    parser.add_argument("--rewrite", action="store_true", help="write the current output into the files")
     options = parser.parse_args(arguments)
     code = EXIT_VALID
     for path in options.files:

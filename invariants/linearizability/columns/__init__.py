@@ -1,13 +1,13 @@
-"""Histories as columns: one array for each field of an operation, so that no object is made of each operation.
+"""Histories as columns: one array for each field of an operation, without a Python object per operation.
 
     from raft_chaos.invariants.linearizability.columns import Columns, check_columns
 
     columns = Columns(key=..., f=..., called=..., returned=..., value=..., result=...)
     answer = check_columns(columns, "register")
 
-Read `table` (what the columns are), `check` (how an answer comes about), `proposal` (an order of the operations, by
-their values) and `replay` (whether it holds). NumPy comes with the extra `columns`; nothing outside this folder imports
-it, or this folder.
+Read `table` (the columns), `check` (the steps to an answer), `proposal` (proposes an order of the operations by their
+values) and `replay` (checks that order). NumPy comes with the extra `columns`. Nothing outside this folder imports
+NumPy or this folder.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from raft_chaos.invariants.linearizability.columns.table import (
     CAS,
     DELETE,
     NEVER,
-    NOT_TOLD,
+    NOT_REPORTED,
     OK,
     READ,
     REFUSED,
@@ -39,5 +39,5 @@ __all__ = [
     "Columns", "check_columns",
     "READ", "WRITE", "CAS", "DELETE",
     "OK", "REFUSED", "UNKNOWN",
-    "NEVER", "ABSENT", "NOT_TOLD",
+    "NEVER", "ABSENT", "NOT_REPORTED",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The checker on columns: what an order by values proves, and the rest as operations."""
+"""The checker on columns: an order by values proves keys valid; the other keys are judged as operations."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from raft_chaos.invariants.linearizability.operations import Answer, Model
 
 
 def check_columns(columns: Columns, model: Model, *, budget: int = BUDGET) -> Answer:
-    """`check` for the models "register" and "kv", the latter without lists. Operations are numbered by their rows.
+    """`check` for the models "register" and "kv", the latter without lists. An operation's number is its row.
 
-    Keys that the replay proves valid are done. The others, whether violated, ambiguous, or with operations other than
-    reads and writes, are judged by `check`: so a core and its argument are those that operations would have got.
+    The replay proves keys valid. `check` judges the other keys: those that are violated, are ambiguous, or have
+    operations other than reads and writes. So the core and the argument are the same as from operations.
 
     Raises ValueError for another model, and for an operation that the model does not have.
     """

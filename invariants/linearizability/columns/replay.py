@@ -1,8 +1,8 @@
-"""Is this order of rows a linearization? `order.py` in NumPy: the proof of every "valid" that columns get, in O(n).
+"""Checks in O(n) whether an order of rows is a linearization. This is `order.py` in NumPy, and it proves every "valid".
 
-Keys are played one after the other, each from its first value. In a key's part of the order the latest call so far is a
-running maximum, and so is the place of the last write so far. Only reads and writes are played: where another operation
-stands, or one is left out that certainly happened, the order fails.
+Keys are replayed one after the other, each from its initial value. In a key's part of the order, the latest call so far
+is a running maximum, and so is the place of the last write so far. Only reads and writes are replayed: the order fails
+at any other operation, and if it leaves out an operation that certainly took place.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from raft_chaos.invariants.linearizability.columns.table import ABSENT, READ, UN
 
 
 def faults(columns: Columns, order: Integers) -> Mask:
-    """For each row whether the order fails at it; a key without any is valid. `order`: rows, those of a key together
-    and keys in ascending order, or else all rows are faults."""
+    """For each row, whether the order fails at it. A key without faults is valid.
+
+    `order` holds rows. The rows of a key must be contiguous and the keys ascending; otherwise all rows are faults.
+    """
     times = np.bincount(order, minlength=len(columns))
     wrong: Mask = (times > 1) | ((times == 0) & (columns.status != UNKNOWN))
     if not len(order):
@@ -28,29 +30,30 @@ def faults(columns: Columns, order: Integers) -> Mask:
 
 
 def _out_of_time(columns: Columns, order: Integers, part: Integers) -> Mask:
-    """Who stands behind one that was called after it had returned. `part` numbers the keys, from 0."""
+    """The rows that come after an operation which was called only after they had returned. `part` numbers the keys."""
     called, returned = columns.called[order], columns.returned[order]
     first, last = int(called.min()), int(called.max())
     if (last - first + 1) * (int(part[-1]) + 1) >= 2**63:
-        # Too wide for what follows, so by rank: a call's, and for a return that of the last call until then.
+        # The range is too large for 64 bits, so use ranks: of a call its rank, of a return that of the last call
+        # before.
         calls = np.unique(called)
         called, returned = np.searchsorted(calls, called), np.searchsorted(calls, returned, "right") - 1
         first, last = 0, len(calls) - 1
-    # The times of a part are moved behind those of the part before, so that the maximum begins anew.
+    # The times of each part are shifted beyond those of the part before, so that the running maximum starts again.
     moved = part * (last - first + 1) - first
     latest = np.maximum.accumulate(called + moved)
-    # Nothing is called after `last`, so later returns are like one at that time.
+    # Nothing is called after `last`, so later returns are equivalent to one at that time.
     late: Mask = (np.minimum(returned, last) + moved < latest) & (columns.status[order] != UNKNOWN)
     return late
 
 
 def _out_of_model(columns: Columns, order: Integers, part: Integers) -> Mask:
-    """Who returned something else than what the last write before it, of its key, wrote; and who is not played."""
+    """The reads that did not return the value of the last write of their key, and the operations of other kinds."""
     f = columns.f[order]
     places = np.arange(len(order))
     begins = np.maximum.accumulate(np.where(np.diff(part, prepend=-1) > 0, places, -1))
     last = np.maximum.accumulate(np.where(f == WRITE, places, -1))
     found = np.where(last >= begins, columns.value[order[last]], ABSENT)
-    told = (f == READ) & (columns.status[order] != UNKNOWN)
-    wrong: Mask = (told & (columns.result[order] != found)) | ((f != READ) & (f != WRITE))
+    certain = (f == READ) & (columns.status[order] != UNKNOWN)
+    wrong: Mask = (certain & (columns.result[order] != found)) | ((f != READ) & (f != WRITE))
     return wrong

@@ -1,4 +1,4 @@
-"""Aborted reads (Adya's G1a): what an operation saw was written by one that its client was told had failed."""
+"""Aborted reads (Adya's G1a): an operation saw a value whose write had failed according to its answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from raft_chaos.invariants.linearizability.readers.history_file import Failure, 
 
 
 def aborted_read(history: ReadHistory, answer: Answer) -> str:
-    """A remark on an operation that by itself cannot be, if a failed write explains it; else ""."""
+    """A remark if a failed write explains a core of one operation; otherwise ""."""
     if len(answer.core) != 1:
         return ""
     [saw] = answer.core
@@ -21,7 +21,7 @@ def aborted_read(history: ReadHistory, answer: Answer) -> str:
 
 
 def _accused(history: ReadHistory, saw: Operation, failure: Failure) -> bool:
-    """Whether it saw what the failed operation would have made, more often than others made it."""
+    """Whether `saw` observed the value of the failed operation more often than other operations wrote it."""
     value = format.observed(saw)
     if failure.f == "append" and isinstance(value, list | tuple):
         made = sum(o.f == "append" and o.key == saw.key and o.value == failure.value for o in history.operations)

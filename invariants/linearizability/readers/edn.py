@@ -1,4 +1,4 @@
-"""EDN, as far as histories need it: the values at the top of a text or in the one vector around them, and their lines.
+"""A parser for the part of EDN that histories use: the top-level values of a text, or those of one vector around them.
 
     nil true false      None, True, False            [1 2] (1 2)     tuples
     12 -3N              int                          {:a 1}          a dict
@@ -20,7 +20,7 @@ from raft_chaos.invariants.linearizability.readers.history_file import HistoryEr
 
 
 class Keyword:
-    """A keyword is equal to itself alone: there is one of each name, made by `keyword`."""
+    """A keyword. `keyword` makes one object for each name, so keywords are compared by identity."""
 
     __slots__ = ("name",)
 
@@ -42,7 +42,7 @@ class Tagged(NamedTuple):
 
 
 class Other(NamedTuple):
-    """An atom that no history is judged by: a symbol, a character, any number that is no plain integer."""
+    """An atom that no model uses: a symbol, a character, or a number that is not a plain integer."""
 
     text: str
 
@@ -51,7 +51,7 @@ class Other(NamedTuple):
 
 
 class _Tag(NamedTuple):
-    """A tag whose value comes next."""
+    """A tag whose value follows."""
 
     name: str
 
@@ -113,11 +113,11 @@ _CONSTANTS = {"nil": None, "true": True, "false": False}
 
 
 def forms(file: str, text: str) -> Iterator[tuple[int, Any]]:
-    """The values of a text, each with the line in which it begins. Raises HistoryError for what is no EDN."""
-    known: dict[str, Any] = dict(_CONSTANTS)  # atoms that come again and again
+    """The values of a text, each with the line on which it begins, from 1. Raises HistoryError for invalid EDN."""
+    known: dict[str, Any] = dict(_CONSTANTS)  # atoms that are repeated often
     top: list[Any] = []
     items = top
-    stack: list[tuple[str, int, list[Any]]] = []  # what is open, since which line, and what is around it
+    stack: list[tuple[str, int, list[Any]]] = []  # open collections: bracket, line, and the items of the outer one
     around: tuple[str, int] | None = None  # the vector around all, and its line
     begun, ended = False, False
     for number, line in enumerate(text.split("\n"), 1):
@@ -182,7 +182,7 @@ def _collection(file: str, line: int, opened: str, items: list[Any]) -> Any:
 
 
 def _untagged(file: str, line: int, items: list[Any]) -> list[Any]:
-    """Each tag joined to the value after it, or with it left out."""
+    """The items with each tag joined to the value after it; `#_` removes that value."""
     if _Tag not in map(type, items):
         return items
     joined: list[Any] = []
@@ -199,7 +199,7 @@ def _untagged(file: str, line: int, items: list[Any]) -> list[Any]:
 
 
 def _atom(file: str, line: int, token: str, known: dict[str, Any]) -> Any:
-    """The value of one token. Those that come again are put among the known ones."""
+    """The value of one token. Adds keywords to `known`."""
     if _INTEGER.fullmatch(token):
         return int(token.rstrip("N"))
     first = token[0]

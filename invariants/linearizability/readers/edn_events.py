@@ -1,8 +1,8 @@
 """The lines of a history in EDN: maps with :process, :type and :f, in the order in which things happened.
 
-Only processes that are numbers are clients; the nemesis and others are skipped. Where an :index is given it is the
-order, and must grow from line to line; where not, and a :time is (in nanoseconds), that must not go back by more than
-10 ms: Jepsen's threads take the time before they take their turn to write.
+Only processes that are numbers are clients; the nemesis and others are skipped. If an :index is given, it is the order
+and must increase from line to line. If only a :time is given (in nanoseconds), it must not go back by more than 10 ms:
+Jepsen's threads read the clock before they wait for their turn to write.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED
 from raft_chaos.invariants.linearizability.readers.edn import Keyword, Tagged, forms, keyword, shown
 from raft_chaos.invariants.linearizability.readers.event_order import Unit
 from raft_chaos.invariants.linearizability.readers.history_file import HistoryError, decoded
@@ -27,7 +27,7 @@ NANOSECONDS = Unit("ns (:time)", 1_000_000_000, slip=10_000_000)
 
 
 class Event(NamedTuple):
-    """One line of a client. `ending` None: an invocation. `value` is NOT_TOLD where the map has none."""
+    """One line of a client. `ending` is None for an invocation. `value` is NOT_REPORTED if the map has none."""
 
     line: int
     process: int
@@ -38,8 +38,8 @@ class Event(NamedTuple):
 
 
 class EdnEvents:
-    """The events of clients in a file's content. `skipped` counts, once they are read, the maps of others. `default_f`
-    is what an operation does whose map has no :f ("": it must have one)."""
+    """Iterates over the events of clients in a file's content. `skipped` counts the maps of other processes so far.
+    `default_f` is the function of a map without :f ("": every map must have one)."""
 
     def __init__(self, file: str, raw: bytes, pairing: Pairing, default_f: str = "") -> None:
         self._default_f = default_f
@@ -55,8 +55,8 @@ class EdnEvents:
                 form = form.value
             if type(form) is not dict:
                 raise HistoryError(self._file, line, f"expected a map such as {{:process 0, ...}}, got {shown(form)}")
-            process = form.get(PROCESS, NOT_TOLD)
-            if process is NOT_TOLD:
+            process = form.get(PROCESS, NOT_REPORTED)
+            if process is NOT_REPORTED:
                 raise HistoryError(self._file, line, f"a map without :process: {shown(form)}")
             self._in_order(line, form)
             if type(process) is int:
@@ -72,7 +72,12 @@ class EdnEvents:
         if not isinstance(f, Keyword) and not (f is None and self._default_f):
             raise HistoryError(self._file, line, f"the :f: expected a function such as :read, got {shown(f)}")
         return Event(
-            line, process, ending, f.name if f else self._default_f, form.get(KEY, NOT_TOLD), form.get(VALUE, NOT_TOLD)
+            line,
+            process,
+            ending,
+            f.name if f else self._default_f,
+            form.get(KEY, NOT_REPORTED),
+            form.get(VALUE, NOT_REPORTED),
         )
 
     def _in_order(self, line: int, form: dict[Any, Any]) -> None:
@@ -90,5 +95,5 @@ class EdnEvents:
 
 
 def is_scalar(value: Any) -> bool:
-    """Whether Python and Clojure agree on what is equal to it: 1 and 1.0, or 1 and true, are no two values here."""
+    """Whether Python and Clojure agree on equality with it. In Python 1 equals 1.0 and True, in Clojure it does not."""
     return type(value) in (int, str, Keyword)

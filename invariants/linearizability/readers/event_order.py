@@ -1,10 +1,10 @@
-"""When things happened, as numbers that only their order matters of.
+"""Numbers the calls and returns of a history file. Only the order of these numbers matters.
 
-Each line is a moment of its own, later than all before it. But where the order of lines rests on nothing but a clock,
-lines of the same time have none: in a *tick* of the clock all that is called is called at its beginning, and all that
-returns does so at its end. Only a process that goes on within the tick certainly does so after itself; it has moments
-of its own in between. If several go on, that is the first one: two that do, each before itself but not before the
-other, cannot be had on one scale of times.
+Each line gets a number greater than all before it. But if only a clock orders the lines, lines with the same time are
+not ordered: within a *tick* of the clock, all calls get the number of its beginning, and all returns the number of its
+end. A process that returns and calls again within the tick certainly does so in this order, so its calls and returns
+get numbers in between. This is done for the first such process only: one scale of numbers cannot order two processes
+each with itself without ordering them with each other.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ LATEST = 2**63 - 1
 
 
 class Unit(NamedTuple):
-    """The unit of a file's times: its name, how many make a second, and by how many a clock may slip back.
+    """The unit of a file's times: its name, how many make a second, and by how many a time may go back.
 
-    Where several threads take the time and then write a line, a line may be a little older than the one before; then
-    the lines are in order.
+    If several threads read the clock and then write a line each, a line may be slightly older than the one before. The
+    order of lines then counts, not the times.
     """
 
     name: str
@@ -29,8 +29,8 @@ class Unit(NamedTuple):
 NO_CLOCK = Unit("", 0)
 
 
-class Moment:
-    """When a call or a return was: its number (final once its tick is over), its line, and what the clock showed."""
+class Timestamp:
+    """The time of a call or a return: its number (final when its tick is over), its line, and the clock's time."""
 
     __slots__ = ("clock", "line", "number")
 
@@ -38,8 +38,8 @@ class Moment:
         self.number, self.line, self.clock = number, line, clock
 
 
-class Moments:
-    """Gives moments to the lines of one file, in their order: first `on_time` of a line, then its `call` or `end`."""
+class EventOrder:
+    """Gives timestamps to the lines of one file, in order. For each line call `on_time`, then `call` or `end`."""
 
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
@@ -48,12 +48,14 @@ class Moments:
         self._ordered = True
         self._tick: int | None = None
         self._first = self._last = 0
-        self._returned: dict[Any, list[Moment]] = {}
+        self._returned: dict[Any, list[Timestamp]] = {}
         self._goes_on: tuple[Any] | None = None
 
     def on_time(self, clock: int | None, ordered: bool) -> str:
-        """What is wrong with the time that a line gives for itself, "" for nothing. `ordered`: the order of the lines
-        rests on something else."""
+        """Sets the time of the next line. Returns what is wrong with it, or "".
+
+        `ordered`: something else than the clock orders the lines.
+        """
         if clock is not None and not -LATEST <= clock <= LATEST:
             return f"the time {str(clock)[:20]}... {self.unit.name}: expected a number of at most 64 bits"
         if clock is not None and not ordered:
@@ -65,8 +67,8 @@ class Moments:
         self._clock, self._ordered = clock, ordered or clock is None
         return ""
 
-    def call(self, line: int, process: Any) -> Moment:
-        """The beginning of the tick; for the process that goes on in it, right after its own return."""
+    def call(self, line: int, process: Any) -> Timestamp:
+        """The timestamp of a call: the beginning of the tick, or after its own return for a process that continues."""
         self._begin()
         number = self._first
         if self._goes_on is None and process in self._returned:
@@ -75,32 +77,32 @@ class Moments:
         if self._goes_on == (process,):
             self._last += 1
             number = self._last
-        return Moment(number, line, self._clock)
+        return Timestamp(number, line, self._clock)
 
-    def end(self, line: int, process: Any) -> Moment:
-        """The end of the tick, which comes later; for the process that went on in it, now."""
+    def end(self, line: int, process: Any) -> Timestamp:
+        """The timestamp of a return: the end of the tick, which comes later, or now for a process that continues."""
         self._begin()
-        moment = Moment(self._last, line, self._clock)
+        timestamp = Timestamp(self._last, line, self._clock)
         if self._goes_on != (process,):
-            self._returned.setdefault(process, []).append(moment)
-        return moment
+            self._returned.setdefault(process, []).append(timestamp)
+        return timestamp
 
-    def too_early(self, called: Moment, returned: Moment) -> str:
-        """What is wrong with a return by its clock, "" for nothing: lines may be out of order, but no operation is."""
+    def too_early(self, called: Timestamp, returned: Timestamp) -> str:
+        """What is wrong with the clock's time of a return, or "". No operation may return before its own call."""
         if self._ordered or called.clock is None or returned.clock is None or returned.clock >= called.clock:
             return ""
         return f"ends at {returned.clock} {self.unit.name}, before its call at {called.clock}"
 
     def finish(self) -> None:
-        """The tick is over."""
-        for moments in self._returned.values():
-            for moment in moments:
-                moment.number = self._last
+        """Ends the tick, which makes the numbers of its returns final."""
+        for timestamps in self._returned.values():
+            for timestamp in timestamps:
+                timestamp.number = self._last
         self._returned.clear()
         self._goes_on = None
 
     def _begin(self) -> None:
-        """The line at hand begins another tick of the clock, unless it has the time of the one before."""
+        """Begins another tick of the clock, unless the line has the same time as the one before."""
         if self._ordered or self._clock != self._tick:
             self.finish()
             self._first = self._last = self._last + 1

@@ -1,4 +1,4 @@
-"""The formats by name, which models each is for, how one is told from another, and reading a file."""
+"""The formats by name, the models of each, guessing a file's format, and reading a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Format: TypeAlias = Literal["jsonl", "jepsen-log", "kv-edn", "edn"]
 
 
 class Reader(NamedTuple):
-    """`read` takes a file's name and content; `why` says why it is for these models alone."""
+    """`read` takes a file's name and content. `why` says why the format fits only these models."""
 
     read: Callable[[str, bytes, Model], ReadHistory]
     models: tuple[Model, ...]
@@ -40,11 +40,12 @@ READERS: dict[Format, Reader] = {
 _SUFFIXES: dict[str, Format] = {".jsonl": "jsonl", ".log": "jepsen-log", ".edn": "edn"}
 _LOGGED = re.compile(rb"\bjepsen\.util\b[\s:-]*\d+\s+:(?:invoke|ok|fail|info)\s")
 _LOOKED_AT = 64 * 1024
-"""How many bytes a file's format is guessed from; a log may begin with much else, and is searched whole."""
+"""The format is guessed from this many bytes, except that of a log: it may begin with other lines, so it is searched
+completely."""
 
 
 def contents(path: Path) -> bytes:
-    """Raises HistoryError for a file that cannot be read."""
+    """The content of a file. Raises HistoryError if it cannot be read or is empty."""
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -55,7 +56,7 @@ def contents(path: Path) -> bytes:
 
 
 def guess(path: Path, raw: bytes) -> Format:
-    """The format of a file by its content, and where that does not tell, by its name."""
+    """Guesses a file's format from its content, or else from its name. Raises HistoryError if neither is enough."""
     begins = raw.removeprefix(BOM_UTF8).lstrip(b" \t\r\n,")
     if re.match(rb'\{\s*["}]', begins):
         return "jsonl"
@@ -69,7 +70,7 @@ def guess(path: Path, raw: bytes) -> Format:
 
 
 def model_for(path: Path, form: Format, model: Model | None) -> Model:
-    """The model to judge by; it may be left open where the format has only one. Raises HistoryError for a misfit."""
+    """The model to judge by. `model` may be None if the format has only one. Raises HistoryError for a wrong model."""
     reader = READERS[form]
     if model is None and len(reader.models) == 1:
         return reader.models[0]
@@ -82,12 +83,12 @@ def model_for(path: Path, form: Format, model: Model | None) -> Model:
 
 
 def _kind_of_edn(begins: bytes) -> Format:
-    """A client's map in a file of our kind has a :key. What is no EDN is told when it is read."""
+    """`kv-edn` if the maps of clients have a :key, otherwise `edn`. Ignores invalid EDN, which the reader reports."""
     try:
         for _, form in islice(forms("", begins.decode(errors="ignore")), 1000):
             value = form.value if type(form) is Tagged else form
             if type(value) is dict and type(value.get(PROCESS)) is int:
                 return "kv-edn" if KEY in value else "edn"
     except HistoryError:
-        pass  # also since only the beginning was looked at
+        pass  # the text may be invalid, or cut at the end of what is looked at
     return "edn"

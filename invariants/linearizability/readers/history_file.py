@@ -1,4 +1,4 @@
-"""What a reader makes of a file: its operations, where each stands in it, and what was left out. Or what is wrong."""
+"""The result of reading a history file: its operations, their lines, and what was left out; and the error."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from raft_chaos.invariants.linearizability.operations import Function, Operation
 
 
 class HistoryError(Exception):
-    """A file that cannot be judged. The message names the file and the line, what is wrong and what was expected."""
+    """A file that cannot be judged. The message names the file and the line, what is wrong, and what was expected."""
 
     def __init__(self, file: str, line: int | None, message: str) -> None:
         super().__init__(f"{file}: {message}" if line is None else f"{file}:{line}: {message}")
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
-    """Where a file tells of an operation: the lines of its call and its return, and what the clock showed at each."""
+    """An operation's place in a file: the lines of its call and its return, from 1, and the clock's time at each."""
 
     called_line: int
     returned_line: int | None
@@ -28,7 +28,7 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 
 
 class Failure(msgspec.Struct, frozen=True, gc=False):
-    """An operation that certainly did not happen; its name in answers is its place in the file."""
+    """An operation that certainly did not happen. Answers name it by its lines in the file."""
 
     key: Hashable
     f: Function
@@ -37,19 +37,18 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReadHistory(msgspec.Struct, frozen=True):
-    """The operations in the order of their calls, numbered from 0; `places` says where each of them is told of.
+    """The operations in the order of their calls, numbered from 0, and the place of each in the file.
 
-    Their times count the moments of the file. Each line is a moment of its own, later than all before it; but where the
-    order of lines rests on nothing but a clock, what has the same time overlaps. Only a process that goes on within a
-    tick of the clock comes after itself; if several do, the first to do so (for all there is no such scale of times).
+    The operations' times are the numbers of `event_order`: the order of the lines, except that operations with equal
+    times of the clock overlap if only the clock orders the lines.
 
-    `ticks` is how many units of the clock make a second, 0 for a file without one.
+    `ticks` is the number of clock units per second, 0 for a file without a clock.
 
-    `log_order` has, by the index of the log entry that each answer names, the numbers of the operations; it is empty
-    where no answer names one.
+    `log_order` holds the numbers of the operations, by the index of the log entry that each answer names. It is empty
+    if no answer names one.
 
-    `failures` certainly did not happen and tell nothing, so they are not among the operations; `skipped` lines are not
-    a client's. `torn`: the last line was cut short, and left out.
+    `failures` certainly did not happen and say nothing about the state, so they are not among the operations. `skipped`
+    counts the lines that are not a client's. `torn`: the last line was cut short and left out.
     """
 
     operations: list[Operation]
@@ -72,7 +71,7 @@ class ReadHistory(msgspec.Struct, frozen=True):
 
 
 def decoded(file: str, raw: bytes) -> str:
-    """The text of a file. Raises HistoryError for what is not UTF-8."""
+    """The text of a file. Raises HistoryError if it is not UTF-8."""
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -81,7 +80,7 @@ def decoded(file: str, raw: bytes) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value of JSON in an error message, short enough for a line."""
+    """A JSON value for an error message, shortened to fit on a line."""
     return shortened(json.dumps(value, ensure_ascii=False, default=repr))
 
 

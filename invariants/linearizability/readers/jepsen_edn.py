@@ -1,23 +1,23 @@
-"""`edn`: Jepsen's history.edn, one map a line or all in one vector, for the models register and list-append.
+"""`edn`: Jepsen's history.edn, one map per line or all in one vector, for the models register and list-append.
 
     {:process 0, :type :invoke, :f :cas, :value [1 2], :time 3, :index 0}        a register
-    {:process 0, :type :invoke, :f :write, :value ["x" 1], :time 3, :index 0}    one of several: [key value]
+    {:process 0, :type :invoke, :f :write, :value ["x" 1], :time 3, :index 0}    several registers: [key value]
     {:process 0, :type :invoke, :f :txn, :value [[:append "x" 1]], :index 0}     lists
 
-A register has :read, :write and :cas, and is at first nil. A read that is invoked may already have the value that it
-will return, as in histories that Knossos completed; only what it returned counts. The first operation shows whether the
-file has several keys (jepsen.independent): then each value is [key value]. For lists each operation is a transaction of
-one part, an :append or a :r (which, when invoked, may lack its nil); :f may also name the part, or be missing. Values
-are nil, integers, strings and keywords.
+A register has :read, :write and :cas, and is initially nil. The invocation of a read may already have the value that it
+will return, as in histories that Knossos completed; only the completion counts. The first operation shows whether the
+file has several keys (jepsen.independent): then each value is [key value]. For lists, each operation is a transaction
+of one part, an :append or a :r (whose nil may be missing in the invocation). :f may also name the part, or be missing.
+Values are nil, integers, strings and keywords.
 
-`:fail` says in Jepsen that an operation did not happen, not why, so a failed cas tells nothing of the register.
+In Jepsen `:fail` says that an operation did not happen, but not why. So a failed cas says nothing about the register.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Function, Model
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Function, Model
 from raft_chaos.invariants.linearizability.readers.edn import shown
 from raft_chaos.invariants.linearizability.readers.edn_events import NANOSECONDS, EdnEvents, Event, is_scalar
 from raft_chaos.invariants.linearizability.readers.history_file import HistoryError, ReadHistory
@@ -31,7 +31,7 @@ _NAMES: dict[str, tuple[Function, ...]] = {
     "r": ("read",),
     "read": ("read",),
 }
-"""What :f may say of a transaction of one part."""
+"""The values of :f for a transaction of one part, and the functions that the part may have."""
 
 
 def read(file: str, raw: bytes, model: Model) -> ReadHistory:
@@ -67,7 +67,7 @@ class _Registers:
         assert event.ending is not None
         paired = self._pairing.end(event.line, event.process, f, event.ending)
         if event.ending != "ok":
-            return  # its value may be anything, such as :timed-out
+            return  # the value may be anything, such as :timed-out
         key, value = self._taken_apart(event)
         if self._keyed:
             self._pairing.same(event.line, "key", key, paired, paired.key)
@@ -94,7 +94,7 @@ class _Registers:
         return event.value[0], event.value[1]
 
     def _arguments(self, event: Event, f: Function, value: Any) -> tuple[Any, Any]:
-        """What is written, and what is expected."""
+        """The value to write, and the value that a cas expects."""
         if f == "read":
             return None, None
         if f == "write":
@@ -109,12 +109,12 @@ class _Registers:
         return value
 
     def _wrong(self, event: Event, expected: str) -> HistoryError:
-        got = "none" if event.value is NOT_TOLD else shown(event.value)
+        got = "none" if event.value is NOT_REPORTED else shown(event.value)
         return self._pairing.error(event.line, f"the :value of :{event.f}: expected {expected}, got {got}")
 
 
 def _has_key(f: Function, value: Any) -> bool:
-    """Whether a value is [key value]: one of a cas has two layers then."""
+    """Whether the value is [key value]. A cas then has a pair within the pair."""
     inner = value[1] if f == "cas" and type(value) is tuple and len(value) == 2 else value
     return type(inner) is tuple
 
@@ -133,7 +133,7 @@ class _Lists:
         assert event.ending is not None
         if event.ending != "ok":
             self._pairing.end(event.line, event.process, self._functions(event), event.ending)
-            return  # its value may be anything
+            return  # the value may be anything
         f, key, value = self._part(event)
         paired = self._pairing.end(event.line, event.process, f, event.ending)
         self._pairing.same(event.line, "key", key, paired, paired.key)
@@ -145,7 +145,7 @@ class _Lists:
             paired.result = value or ()  # nil: nobody has appended anything
 
     def _functions(self, event: Event) -> tuple[Function, ...]:
-        """What an operation can be, going by its :f."""
+        """The functions that an operation can have, according to its :f."""
         functions = _NAMES.get(event.f)
         if functions is None:
             raise self._pairing.error(
@@ -160,7 +160,7 @@ class _Lists:
         if type(parts) is not tuple or not all(type(part) is tuple and len(part) in (2, 3) for part in parts):
             raise self._wrong(event, "[[:append key value]] or [[:r key nil]]")
         if len(parts) != 1:
-            raise self._wrong(event, "a transaction of one part (of several, this checker cannot judge)")
+            raise self._wrong(event, "a transaction of one part (this checker cannot judge several)")
         name, key, *rest = parts[0]
         f = _PARTS.get(getattr(name, "name", ""))
         if not rest and (f != "read" or event.ending is not None):
@@ -171,5 +171,5 @@ class _Lists:
         return f, key, value
 
     def _wrong(self, event: Event, expected: str) -> HistoryError:
-        got = "none" if event.value is NOT_TOLD else shown(event.value)
+        got = "none" if event.value is NOT_REPORTED else shown(event.value)
         return self._pairing.error(event.line, f"the :value of :{event.f}: expected {expected}, got {got}")

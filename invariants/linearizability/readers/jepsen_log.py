@@ -1,12 +1,12 @@
-"""`jepsen-log`: the operations in a log of Jepsen's, on one register that is at first nil, for the model register.
+"""`jepsen-log`: the operations in a log of Jepsen, on one register that is initially nil, for the model register.
 
     INFO  jepsen.util - 3<TAB>:invoke<TAB>:cas<TAB>[1 2]
     INFO  jepsen.util - 3<TAB>:fail<TAB>:cas<TAB>[1 2]
 
-(or, as later versions write it, `... jepsen.util: 3<TAB>...` after a date and a level).
-Types are :invoke, :ok, :fail, :info; functions :read, :write, :cas. A cas that failed and repeats its values found
-something else than it expected. One that says why instead, such as :timed-out, certainly did not happen.
-The order of the lines is the time. All other lines are skipped, the nemesis' too.
+(later versions write `... jepsen.util: 3<TAB>...` after a date and a level).
+Types are :invoke, :ok, :fail, :info; functions are :read, :write, :cas. A failed cas that repeats its values found
+another value than it expected. A failed cas that gives a reason instead, such as :timed-out, certainly did not happen.
+The order of the lines is the order in time. All other lines are skipped, including those of the nemesis.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Function, Model
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Function, Model
 from raft_chaos.invariants.linearizability.readers.edn import shown
 from raft_chaos.invariants.linearizability.readers.history_file import HistoryError, ReadHistory, decoded
 from raft_chaos.invariants.linearizability.readers.pairing import Paired, Pairing
@@ -61,13 +61,13 @@ def _line(pairing: Pairing, number: int, process: int, text: str) -> None:
                 _happened(pairing, number, paired, value)
             elif kind == "fail" and f == "cas" and why is None and _PAIR.fullmatch(value):
                 _repeated(pairing, number, paired, value)
-                paired.status, paired.result = "refused", NOT_TOLD
+                paired.status, paired.result = "refused", NOT_REPORTED
         case _:
             raise pairing.error(number, f"unknown type :{kind}; expected :invoke, :ok, :fail or :info")
 
 
 def _called(pairing: Pairing, number: int, f: Function, text: str) -> tuple[Any, Any]:
-    """What is written, and what is expected."""
+    """The value to write, and the value that a cas expects."""
     if f == "read":
         if text != "nil":
             raise pairing.error(number, f"the value of a :read that is invoked: expected nil, got {text}")

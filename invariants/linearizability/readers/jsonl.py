@@ -1,12 +1,13 @@
-"""`jsonl`: the history of a run (`invariants.history.Op`, one JSON object a line), for the model kv.
+"""`jsonl`: the history of a run (`invariants.history.Op`, one JSON object per line), for the model kv.
 
     {"type":"invoke","process":0,"client":"c0","op":"c0/1","f":"put","key":"x","t_us":1000,"value":"a"}
     {"type":"ok","process":0,"client":"c0","op":"c0/1","f":"put","key":"x","t_us":1500,"index":7,"term":1}
 
-Times are microseconds; what has the same time overlaps. A cas or an append that a node refused (it has an `index`) says
-what it found there in `value`.
+Times are in microseconds; operations with equal times overlap. A cas or an append that a node refused (it has an
+`index`) carries the value that it found in `value`.
 
-A last line that a kill tore is left out: it answers an operation, which then stays open, or calls one that nobody saw.
+A last line that was torn by a kill is left out. If it was a completion, its operation stays open; if it was an
+invocation, nothing shows that operation.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _EXPECTED = {
     "key": "a string",
     "value": "a string, a list of strings, or null for an absent key",
 }
-"""What a field should have held, where its type alone says too little."""
+"""What a field should hold, where its type alone is not a clear error message."""
 
 _FUNCTIONS: dict[OpFunction, Function] = {
     "get": "read",
@@ -56,7 +57,7 @@ def read(file: str, raw: bytes, model: Model) -> ReadHistory:
             try:
                 op = decode(row)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                # Half an object is no JSON; a whole one of the wrong kind was not torn.
+                # A torn object is invalid JSON. A complete object of the wrong kind was not torn.
                 if number == len(rows) and not isinstance(error, msgspec.ValidationError):
                     torn = True
                     return
@@ -69,8 +70,7 @@ def read(file: str, raw: bytes, model: Model) -> ReadHistory:
 
 
 def history_of(file: str, ops: Iterable[tuple[int, Op]]) -> ReadHistory:
-    """The history in the lines of a file, each with its number. Raises HistoryError for a line that cannot follow those
-    before it."""
+    """The history in the numbered lines of a file. Raises HistoryError for a line that contradicts those before it."""
     pairing = Pairing(file, MICROSECONDS)
     for number, op in ops:
         _take(pairing, number, op)
@@ -93,7 +93,7 @@ def _take(pairing: Pairing, number: int, op: Op) -> None:
 
 
 def _check_call(pairing: Pairing, line: int, op: Op) -> None:
-    """A value is a string, where there is one to be."""
+    """Raises HistoryError for an invocation with a wrong value."""
     if op.f in ("get", "delete"):
         if op.value is not None:
             raise pairing.error(line, f"a {op.f} takes no value, got {shown(op.value)}")
@@ -114,10 +114,10 @@ def _ended(paired: Paired, op: Op) -> None:
 
 
 def _tells(op: Op) -> bool:
-    """Whether a failed operation says what it found.
+    """Whether a failed operation reports what it found.
 
-    Only what the log decided has an index. A serial that is too old (§8) was decided without a look at the key, and
-    an append is refused by what is there, so one that names nothing says nothing.
+    Only an operation that the log decided has an index. A serial that is too old (§8) is refused without reading the
+    key. An append is refused because of the value there, so a refusal without a value reports nothing.
     """
     if op.index is None or (op.error or "").startswith("serial "):
         return False

@@ -1,16 +1,16 @@
-"""`kv-edn`: a key-value store of strings, at first "", to which append adds at the end; for the model kv-append.
+"""`kv-edn`: a key-value store of strings, initially "", with append at the end; for the model kv-append.
 
     {:process 1, :type :invoke, :f :append, :key "0", :value "x"}
     {:process 1, :type :ok, :f :append, :key "0", :value "x"}
     {:process 1, :type :invoke, :f :get, :key "0", :value nil}
     {:process 1, :type :ok, :f :get, :key "0", :value "x"}
 
-Functions are :get, :put and :append. The order of the maps is the time (`edn_events`).
+Functions are :get, :put and :append. The order of the maps is the order in time (see `edn_events`).
 """
 
 from __future__ import annotations
 
-from raft_chaos.invariants.linearizability.operations import NOT_TOLD, Function, Model
+from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Function, Model
 from raft_chaos.invariants.linearizability.readers.edn import shown
 from raft_chaos.invariants.linearizability.readers.edn_events import NANOSECONDS, EdnEvents, Event, is_scalar
 from raft_chaos.invariants.linearizability.readers.history_file import ReadHistory
@@ -37,7 +37,7 @@ def read(file: str, raw: bytes, model: Model) -> ReadHistory:
 
 
 def _call(pairing: Pairing, event: Event, f: Function) -> None:
-    value = None if f == "read" else event.value  # a get that is invoked may tell what it will return
+    value = None if f == "read" else event.value  # the invocation of a get may hold the value that it will return
     if f != "read" and type(value) is not str:
         raise pairing.error(event.line, f"the :value of a :{event.f}: expected a string, got {shown(value)}")
     pairing.call(event.line, event.process, f, event.key, value)
@@ -50,11 +50,11 @@ def _end(pairing: Pairing, event: Event, f: Function) -> None:
     if event.ending != "ok":
         return
     if f != "read":
-        if event.value is not None and event.value is not NOT_TOLD:
+        if event.value is not None and event.value is not NOT_REPORTED:
             pairing.same(event.line, ":value", event.value, paired, paired.value)
     elif type(event.value) is not str:
         raise pairing.error(
-            event.line, f'the :value of a :get: expected a string (at first ""), got {shown(event.value)}'
+            event.line, f'the :value of a :get: expected a string (initially ""), got {shown(event.value)}'
         )
     else:
         paired.result = event.value

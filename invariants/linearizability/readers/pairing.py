@@ -1,7 +1,7 @@
-"""Invocations and what became of them, made into operations: the part that all formats share.
+"""Pairs invocations with their completions and makes operations of them. All formats share this.
 
-A process has at most one operation open. What ended as `info` has an unknown outcome, and so has what never ended;
-both may have happened, or may yet, however late.
+A process has at most one open operation. An operation that ended as `info`, or did not end, has an unknown outcome: it
+may have taken effect, or may still do so at any later time.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from raft_chaos.invariants.linearizability.operations import Function, Operation, Status
-from raft_chaos.invariants.linearizability.readers.event_order import NO_CLOCK, Moment, Moments, Unit
+from raft_chaos.invariants.linearizability.readers.event_order import NO_CLOCK, EventOrder, Timestamp, Unit
 from raft_chaos.invariants.linearizability.readers.history_file import Failure, HistoryError, Place, ReadHistory, shown
 
 Ending = Literal["ok", "fail", "info"]
 
 
 class Paired:
-    """One operation on its way. A reader sets `result`, `status` where a failed operation told what it found, and
-    where the file has one, `label`, its name there, and `index`, the log entry that its answer names."""
+    """One operation while the file is read. A reader sets `result`; `status`, if a failed operation reported what it
+    found; `label`, if the file names the operation; and `index`, if the answer names a log entry."""
 
     __slots__ = (
         "called", "expected", "f", "index", "key", "label", "process", "result", "returned", "status", "value",
     )  # fmt: skip
 
-    def __init__(self, called: Moment, process: Any, f: Function, key: Any, value: Any, expected: Any) -> None:
+    def __init__(self, called: Timestamp, process: Any, f: Function, key: Any, value: Any, expected: Any) -> None:
         self.called = called
         self.process = process
         self.f = f
@@ -33,7 +33,7 @@ class Paired:
         self.value = value
         self.expected = expected
         self.result: Any = None
-        self.returned: Moment | None = None
+        self.returned: Timestamp | None = None
         self.status: Status | Literal["failed"] = "unknown"
         self.label = ""
         self.index: int | None = None
@@ -41,11 +41,11 @@ class Paired:
     def operation(self, number: int) -> Operation:
         assert self.status != "failed"
         returned = None if self.returned is None else self.returned.number
-        told = self.value, self.expected, self.result, self.status, self.process, self.label
-        return Operation(number, self.key, self.f, self.called.number, returned, *told)
+        rest = self.value, self.expected, self.result, self.status, self.process, self.label
+        return Operation(number, self.key, self.f, self.called.number, returned, *rest)
 
     def place(self) -> Place:
-        """Where it stands in the file."""
+        """Its lines and times in the file."""
         called, returned = self.called, self.returned
         if returned is None:
             return Place(called.line, None, called.clock, None)
@@ -53,19 +53,19 @@ class Paired:
 
 
 class Pairing:
-    """Takes the calls and returns of one file, in its order. `shown` writes values as the file does; `unit` is that of
-    its lines' times."""
+    """Takes the calls and returns of one file, in order. `shown` formats values as the file does; `unit` is the unit of
+    the lines' times. All methods raise HistoryError for lines that contradict each other."""
 
     def __init__(self, file: str, unit: Unit = NO_CLOCK, shown: Callable[[Any], str] = shown) -> None:
         self.file = file
-        self.moments = Moments(unit)
+        self.order = EventOrder(unit)
         self._shown = shown
         self._paired: list[Paired] = []
         self._open: dict[Any, Paired] = {}
 
     def on_time(self, line: int, clock: int | None, *, ordered: bool = False) -> None:
-        """The time that a line gives for itself. It must not go back, unless the lines are `ordered` by more."""
-        if wrong := self.moments.on_time(clock, ordered):
+        """The time of the next line. It must not go back, unless the lines are `ordered` by something else."""
+        if wrong := self.order.on_time(clock, ordered):
             raise self.error(line, wrong)
 
     def call(self, line: int, process: Any, f: Function, key: Any, value: Any = None, expected: Any = None) -> Paired:
@@ -77,13 +77,13 @@ class Pairing:
                 f"process {self._shown(process)} calls {f}, but its {before.f} of line {before.called.line} has not "
                 "ended; expected at most one open operation a process",
             )
-        paired = Paired(self.moments.call(line, process), process, f, key, value, expected)
+        paired = Paired(self.order.call(line, process), process, f, key, value, expected)
         self._paired.append(paired)
         self._open[process] = paired
         return paired
 
     def end(self, line: int, process: Any, functions: Function | tuple[Function, ...], ending: Ending) -> Paired:
-        """A completion, of an operation that does one of these: as far as the ending alone says what became of it."""
+        """A completion of an operation with one of these functions. Sets the status that `ending` implies."""
         paired = self._open.pop(process, None)
         if isinstance(functions, str):
             functions = (functions,)
@@ -96,8 +96,8 @@ class Pairing:
         if paired.f not in functions:
             raise self.error(line, f"ends a {named}, but process {self._shown(process)} called a {self.where(paired)}")
         if ending != "info":
-            paired.returned = self.moments.end(line, process)
-            if wrong := self.moments.too_early(paired.called, paired.returned):
+            paired.returned = self.order.end(line, process)
+            if wrong := self.order.too_early(paired.called, paired.returned):
                 raise self.error(line, f"{wrong}: {self.where(paired)}")
             paired.status = "ok" if ending == "ok" else "failed"
         return paired
@@ -107,36 +107,37 @@ class Pairing:
         key = "" if paired.key is None else f" of {self._shown(paired.key)}"
         return f"{paired.f}{key} in line {paired.called.line}"
 
-    def same(self, line: int, what: str, told: Any, paired: Paired, called: Any) -> None:
-        """A completion may repeat what was called, but not contradict it."""
-        if told != called:
+    def same(self, line: int, what: str, completed: Any, paired: Paired, called: Any) -> None:
+        """Checks that a completion repeats a value of its invocation. Raises HistoryError if it contradicts it."""
+        if completed != called:
             raise self.error(
                 line,
-                f"has the {what} {self._shown(told)}; expected {self._shown(called)} as in the {self.where(paired)}",
+                f"has the {what} {self._shown(completed)}; expected {self._shown(called)} as in the "
+                f"{self.where(paired)}",
             )
 
     def error(self, line: int, message: str) -> HistoryError:
         return HistoryError(self.file, line, message)
 
-    def _named(self) -> None:
-        """A name that several operations have is none."""
+    def _drop_repeated_labels(self) -> None:
+        """Removes labels that several operations share."""
         count = Counter(paired.label for paired in self._paired if paired.label)
         for paired in self._paired:
             if count[paired.label] > 1:
                 paired.label = ""
 
     def history(self, *, skipped: int = 0) -> ReadHistory:
-        """All of it, at the end of the file. Raises HistoryError if no client did anything."""
+        """The whole history, at the end of the file. Raises HistoryError if it has no operation of a client."""
         if not self._paired:
             raise HistoryError(self.file, None, "holds no operation of a client")
-        self._named()
-        self.moments.finish()
+        self._drop_repeated_labels()
+        self.order.finish()
         happened = [paired for paired in self._paired if paired.status != "failed"]
         failed = [paired for paired in self._paired if paired.status == "failed"]
         return ReadHistory(
             [paired.operation(number) for number, paired in enumerate(happened)],
             [paired.place() for paired in happened],
-            self.moments.unit.ticks if any(paired.called.clock is not None for paired in happened) else 0,
+            self.order.unit.ticks if any(paired.called.clock is not None for paired in happened) else 0,
             _log_order(happened),
             [Failure(paired.key, paired.f, paired.value, paired.place()) for paired in failed],
             skipped,
@@ -144,7 +145,7 @@ class Pairing:
 
 
 def _log_order(happened: list[Paired]) -> list[int]:
-    """Of answers that name the same entry, what changed something comes before what saw it, and both in their order."""
+    """The numbers of the operations by the log entries of their answers. At one entry, writes come before reads."""
     placed = [
         (paired.index, paired.f == "read", number)
         for number, paired in enumerate(happened)

@@ -90,8 +90,8 @@ def test_a_violation_is_told_with_the_operations_that_show_it(called: Called) ->
         "",
     ]
     assert " ".join(told[9:11]) == (
-        "read #2 returned null; write #0 of 1 had returned before read #2 was called; but null was there only at "
-        "first: contradiction"
+        "read #2 returned null; write #0 of 1 had returned before read #2 was called; but null was only the "
+        "initial value: contradiction"
     )
     assert told[-1] == "violated: h.log"
 
@@ -301,7 +301,7 @@ def test_a_log_order_that_disagrees_is_told_beside_the_verdict(called: Called) -
     assert (code, told[-1]) == (0, "valid: h")
     assert " ".join(told[1:-1]) == (
         'log order disagrees with the client history: write c/1 of "b", on "x", was called after write c/0 of "a", on '
-        '"x", had returned, and stands before it'
+        '"x", had returned, but comes before it in the order'
     )
     assert json.loads("\n".join(called("--history", "h", "--json")[1]))["log_order"]
 

@@ -220,7 +220,9 @@ def test_a_run_without_journals_or_with_a_damaged_file_is_refused(
     assert said.startswith(f"raft-chaos: {file}, offset 8: the record is damaged, and an intact one follows at offset ")
     for _, one in copy.journals()["n1"]:
         one.unlink()
-    said = f"raft-chaos: {copy.node('n1')}: no journals; the run was made without, or by a target that keeps none\n"
+    said = (
+        f"raft-chaos: {copy.node('n1')}: no journals; the run was made without them, or its target does not keep any\n"
+    )
     assert called(copy.path) == (254, "", said)
     shutil.rmtree(copy.path)
     assert called(copy.path)[0] == 254

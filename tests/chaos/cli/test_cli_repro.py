@@ -41,7 +41,7 @@ def test_it_breaks_over_the_core_that_the_file_names(file: Path, command: Comman
 
 def test_it_holds_over_the_right_core(file: Path, command: Command) -> None:
     code, stdout, stderr = command("repro", file, "--mutant", "none")
-    assert (code, stdout, stderr) == (0, "one_vote_per_term: holds over the right core\n", "")
+    assert (code, stdout, stderr) == (0, "one_vote_per_term: holds over the unmodified core\n", "")
 
 
 def test_over_another_mutant_what_breaks_instead_is_told(file: Path, command: Command) -> None:
@@ -82,7 +82,7 @@ def test_what_was_not_seen_is_not_said_to_hold(tmp_path: Path, command: Command)
     save(replace(reproduction(), expected=replace(reproduction().expected, violation=violation)), tmp_path / "x.json")
     code, stdout, _ = command("repro", tmp_path / "x.json", "--mutant", "none")
     assert code == 2
-    assert stdout.startswith("recovery: nothing shows whether it holds over the right core (")
+    assert stdout.startswith("recovery: nothing shows whether it holds over the unmodified core (")
 
 
 def test_a_run_that_is_kept_is_of_the_executions_own_nodes(tmp_path: Path, command: Command) -> None:
@@ -147,7 +147,7 @@ def test_what_a_world_cannot_do_is_told(tmp_path: Path, command: Command) -> Non
     save(replace(reproduction(), scenario=None), tmp_path / "one.json")
     code, stdout, stderr = command("repro", tmp_path / "one.json", "--world", "live")
     assert (code, stdout) == (2, "")
-    assert stderr.startswith("raft-chaos: not applicable in live: the file has an execution alone, which real time")
+    assert stderr.startswith("raft-chaos: not applicable in live: the file has only an execution, which real time")
     code, stdout, _ = command("repro", tmp_path / "one.json", "--world", "live", "--json")
     assert (code, json.loads(stdout)["outcome"]) == (2, "not applicable")
 
@@ -187,7 +187,7 @@ def test_an_edited_file_gives_no_verdict_unless_that_is_said(file: Path, command
     for words in ([], ["--json"], ["--mutant", "none"], ["--world", "lockstep"], ["--world", "live"]):
         code, stdout, stderr = command("repro", file, *words)
         assert (code, stdout) == (254, "")
-        assert stderr.startswith(f"raft-chaos: {file}: was changed since it was made: its checksum does not fit. ")
+        assert stderr.startswith(f"raft-chaos: {file}: was changed after it was made: its checksum does not match. ")
     code, stdout, _ = command("repro", file, "--edited")
     assert code == 1 and "election_safety holds now over the mutant" in stdout
 

@@ -93,7 +93,7 @@ def test_what_breaks_nothing_cannot_be_shrunk(wrong: Path, tmp_path: Path, comma
 def test_without_time_nothing_is_reproduced(wrong: Path, tmp_path: Path, command: Command) -> None:
     code, stdout, stderr = command("shrink", wrong, "--budget", "0", "--out", tmp_path / "x.json")
     assert (code, stdout) == (2, "")
-    assert "not reproduced: the time ended before a run in sim broke one_vote_per_term" in stderr
+    assert "not reproduced: the budget ended before a run in sim violated one_vote_per_term" in stderr
     assert not (tmp_path / "x.json").exists()
 
 

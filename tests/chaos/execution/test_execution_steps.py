@@ -1,4 +1,4 @@
-"""Steps as data: what is left when some are taken out, and what is refused before anybody plays it."""
+"""Steps as data: the execution after removing steps, and validation before a play."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def left(one: Execution, *gone: int) -> list[int]:
 # ---- keep --------------------------------------------------------------------------------------------------------
 
 
-def test_to_keep_all_changes_nothing() -> None:
+def test_keeping_all_steps_changes_nothing() -> None:
     whole = replace(WHOLE, calls=[PUT])
     assert keep(whole, left(whole)) == keep(whole, left(whole), redirect=True) == whole
 
@@ -54,7 +54,7 @@ def test_references_follow_what_they_refer_to() -> None:
     assert kept.steps[-1] == Return("c0/0", answer=10)
 
 
-def test_what_refers_to_a_step_that_goes_goes_too() -> None:
+def test_steps_that_refer_to_a_removed_step_are_removed() -> None:
     """And so does what refers to that."""
     kept = keep(WHOLE, left(WHOLE, 4))
     assert [step for step in kept.steps if isinstance(step, Deliver)] == [
@@ -75,7 +75,7 @@ def test_redirected_deliveries_refer_to_the_step_before_of_the_same_node() -> No
     assert nothing_before.steps[2] == Persist("n2"), "n1 did nothing before it"
 
 
-def test_calls_that_nobody_names_go() -> None:
+def test_calls_that_no_step_names_are_removed() -> None:
     assert WHOLE.calls == [PUT, GET]
     assert keep(WHOLE, left(WHOLE)).calls == [PUT]
     assert keep(WHOLE, left(WHOLE, 12, 13, 18)).calls == []
@@ -122,7 +122,7 @@ def executions(draw: st.DrawFn) -> Execution:
 
 @settings(max_examples=40, deadline=None)
 @given(executions(), st.data())
-def test_what_is_kept_of_an_execution_is_one(whole: Execution, data: st.DataObject) -> None:
+def test_the_kept_steps_of_an_execution_are_a_valid_execution(whole: Execution, data: st.DataObject) -> None:
     check(whole)
     kept = sorted(data.draw(st.sets(st.integers(0, max(0, len(whole.steps) - 1))))) if whole.steps else []
     for redirect in (False, True):
@@ -134,7 +134,7 @@ def test_what_is_kept_of_an_execution_is_one(whole: Execution, data: st.DataObje
 
 @settings(max_examples=20, deadline=None)
 @given(executions())
-def test_an_execution_is_the_same_once_it_was_written_and_read(whole: Execution) -> None:
+def test_an_execution_is_equal_after_encoding_and_decoding(whole: Execution) -> None:
     assert msgspec.json.decode(msgspec.json.encode(whole), type=Execution) == whole
 
 
@@ -164,16 +164,19 @@ ONE_OF = "expected one of n1, n2, n3"
         (Return("c0/0", answer=0), "(return): expected the answer to an earlier step that submits 'c0/0', got that to"),
         (Return("c1/0", answer=2), "(return): expected the answer to an earlier step that submits 'c1/0', got that to"),
         (Return("c0/0", type="ok"), '(return): type: expected "info" or "fail", got \'ok\''),
-        (Note(NodeKilled(**KILLED)), "(note): event: that a node starts, is killed or ends cannot be noted, only done"),
-        (Note(NodeLaunched(**KILLED)), "(note): event: that a node starts, is killed or ends cannot be noted, only"),
-        (Note(NodeExited(**KILLED, exit_code=1)), "(note): event: that a node starts, is killed or ends cannot be"),
-        (Note(PhaseStarted(node="n1", inc=1, t_us=1, phase="safety")), "(note): event: only 'harness' notes, got one"),
+        (Note(NodeKilled(**KILLED)), "(note): event: a note cannot start, kill or end a node"),
+        (Note(NodeLaunched(**KILLED)), "(note): event: a note cannot start, kill or end a node"),
+        (Note(NodeExited(**KILLED, exit_code=1)), "(note): event: a note cannot start, kill or end a node"),
+        (
+            Note(PhaseStarted(node="n1", inc=1, t_us=1, phase="safety")),
+            "(note): event: expected an event of 'harness', got one",
+        ),
         (Note(PhaseStarted(node=HARNESS, inc=1, t_us=-1, phase="safety")), "(note): at_us: expected 0 to 9007199254"),
         (Timeout("n1", -1), "(timeout): at_us: expected 0 to 9007199254740992, got -1"),
         (Start("n2", MOST_US + 1), "(start): at_us: expected 0 to 9007199254740992, got 9007199254740993"),
     ],
 )
-def test_a_step_that_makes_no_sense_is_refused(step: Step, said: str) -> None:
+def test_invalid_steps_are_refused(step: Step, said: str) -> None:
     check(execution(HEAD))
     with pytest.raises(ExecutionError) as error:
         check(execution([*HEAD, step]))
@@ -185,8 +188,8 @@ def test_a_step_that_makes_no_sense_is_refused(step: Step, said: str) -> None:
     [
         ([], "nodes: expected at least one name, each only once, got []"),
         (["n1", "n1"], "nodes: expected at least one name, each only once, got ['n1', 'n1']"),
-        (["n1", "../n2"], "nodes: '../n2' is no name; expected letters, digits, - and _"),
-        (["n1", "n2\n"], "nodes: 'n2\\n' is no name; expected letters, digits, - and _"),
+        (["n1", "../n2"], "nodes: '../n2' is not a valid name; expected letters, digits, - and _"),
+        (["n1", "n2\n"], "nodes: 'n2\\n' is not a valid name; expected letters, digits, - and _"),
     ],
 )
 def test_names_of_nodes(names: list[str], said: str) -> None:
@@ -198,17 +201,17 @@ def test_names_of_nodes(names: list[str], said: str) -> None:
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (PUT, "calls: 'c0/0' is there twice; expected each id only once"),
-        (replace(PUT, id="c0/1"), "call 'c0/1': another has the serial 1 of c0.0 too"),
+        (PUT, "calls: 'c0/0' occurs twice; expected each id only once"),
+        (replace(PUT, id="c0/1"), "call 'c0/1': another call has serial 1 of c0.0 too"),
         (replace(GET, serial=-1), "call 'c1/0': serial and process: expected -1 or 0 to 9007199254740992"),
         (replace(GET, process=-2), "call 'c1/0': serial and process: expected -1 or 0 to 9007199254740992"),
-        (replace(GET, value="1"), "call 'c1/0': value: got '1', which is none for get"),
-        (replace(GET, f="append"), "call 'c1/0': value: got None, which is none for append"),
-        (replace(GET, f="cas", value=["1"]), "call 'c1/0': value: got ['1'], which is none for cas"),
-        (replace(GET, expected="1"), "call 'c1/0': expected: got '1', which is none for get"),
+        (replace(GET, value="1"), "call 'c1/0': value: got '1', which get cannot have"),
+        (replace(GET, f="append"), "call 'c1/0': value: got None, which append cannot have"),
+        (replace(GET, f="cas", value=["1"]), "call 'c1/0': value: got ['1'], which cas cannot have"),
+        (replace(GET, expected="1"), "call 'c1/0': expected: got '1', which get cannot have"),
     ],
 )
-def test_calls_that_make_no_sense_are_refused(call: Call, said: str) -> None:
+def test_invalid_calls_are_refused(call: Call, said: str) -> None:
     check(execution((), calls=[PUT, GET, replace(GET, id="c1/1", session=None), replace(GET, id="c1/2", session=None)]))
     with pytest.raises(ExecutionError) as error:
         check(execution((), calls=[PUT, call]))

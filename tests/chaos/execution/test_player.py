@@ -1,7 +1,7 @@
-"""Playing executions: that of a run is that run, and each step either is done or is told to be impossible, and why.
+"""Playing executions: a recorded execution gives the run again, and each step is done or reported as impossible.
 
-What differs from the run are times alone: nodes' events are timed by the nodes' own clocks, which show the run's time
-unless a fault bends them, and the death of a node by a moment after what came before.
+Only times differ from the run: nodes' events have the times of the nodes' own clocks, which show the run's time unless
+a fault changes them, and a kill is timed `STEP_US` after the step before it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from raft_chaos.chaos.execution.player import STEP_US, Manner, NotPlayableError, Player
+from raft_chaos.chaos.execution.player import STEP_US, Mode, NotPlayableError, Player
 from raft_chaos.chaos.execution.recording import record
 from raft_chaos.chaos.execution.steps import (
     OUTSIDE,
@@ -93,13 +93,13 @@ def _content(disk: MemoryDisk) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("mutant", [None, "truncate_on_stale_append"])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_execution_of_a_run_is_that_run_but_for_times(seed: int, mutant: str | None) -> None:
+def test_playing_the_execution_of_a_run_gives_the_same_events_except_for_times(seed: int, mutant: str | None) -> None:
     ran, played = run_and_play(stormy(seed), mutant)
     assert played.timeless() == ran.timeless()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_where_all_clocks_are_right_only_a_death_is_timed_otherwise(seed: int) -> None:
+def test_if_all_clocks_are_right_only_kills_have_other_times(seed: int) -> None:
     ran, played = run_and_play(without_clocks(stormy(seed)), None)
     assert len(ran.of("node_killed")) > 3
     assert [line for line in played.all if line[1].get("kind") != "node_killed"] == [
@@ -119,14 +119,14 @@ def cut_off() -> Schedule:
     )
 
 
-def test_operations_that_nobody_answers_end_as_they_did_in_the_run() -> None:
+def test_operations_without_an_answer_end_as_in_the_run() -> None:
     ran, played = run_and_play(cut_off(), None)
     assert played.timeless() == ran.timeless()
     assert {said for _, said, _ in history(played)} == {"invoke", "ok", "info", "fail"}
     assert len(played.of("node_paused")) == 1
 
 
-def test_the_recorded_runs_have_all_that_could_go_wrong() -> None:
+def test_the_recorded_runs_cover_crashes_failpoints_and_clocks() -> None:
     steps = [step for seed in SEEDS for step in recorded(seed).steps]
     deliveries = [(n, s.sent_by, s.node, s.nth) for n in SEEDS for s in recorded(n).steps if isinstance(s, Deliver)]
     assert len(set(deliveries)) < len(deliveries), "messages that arrive twice"
@@ -152,7 +152,7 @@ print(*(play(recorded(seed, "no_client_dedup")).trace_sha256 for seed in (1, 2))
 """
 
 
-def test_an_execution_comes_out_the_same_here_and_in_another_process() -> None:
+def test_an_execution_gives_the_same_result_in_another_process() -> None:
     here = [play(recorded(seed, "no_client_dedup")).trace_sha256 for seed in (1, 2)]
     assert [play(recorded(seed, "no_client_dedup")).trace_sha256 for seed in (1, 2)] == here
     there = subprocess.run(
@@ -173,7 +173,7 @@ def test_an_execution_without_times_plays() -> None:
     )
     bare = keep(bare, [number for number, step in enumerate(bare.steps) if not isinstance(step, Note)])
     lines = Lines()
-    came_to = player(bare, manner="lenient", sink=lines).play()
+    came_to = player(bare, mode="lenient", sink=lines).play()
     assert len(came_to.done) > 0.9 * len(bare.steps)
     times = [line["t_us"] for stream, line in lines.all if stream == ("harness", 0) or stream == ("history", 0)]
     assert times == sorted(times), "each step a little later than the one before"
@@ -201,9 +201,9 @@ STOPPED = (*LEADS, Invoke("c0/0"), Submit("n1", "c0/0", stop="before_write"))
     [
         (ELECTION, Start("n1"), "(start): n1 is up, and cannot start"),
         ((), Crash("n1"), "(crash): n1 is not running, and cannot crash"),
-        (ELECTION, Deliver(4, "n2", 1), "(deliver): step 4 sent 1 messages to n2, so message 1 is none"),
-        (ELECTION, Deliver(0, "n2"), "(deliver): step 0 sent 0 messages to n2, so message 0 is none"),
-        (ELECTION, Deliver(6, "n3"), "(deliver): step 6 sent 0 messages to n3, so message 0 is none"),
+        (ELECTION, Deliver(4, "n2", 1), "(deliver): step 4 sent 1 messages to n2, so there is no message 1"),
+        (ELECTION, Deliver(0, "n2"), "(deliver): step 0 sent 0 messages to n2, so there is no message 0"),
+        (ELECTION, Deliver(6, "n3"), "(deliver): step 6 sent 0 messages to n3, so there is no message 0"),
         ((*ELECTION, Crash("n3")), Deliver(4, "n3"), "(deliver): n3 is not running, and takes no input"),
         ((), Timeout("n1"), "(timeout): n1 is not running, and takes no input"),
         ((*LEADS, Crash("n2")), Timeout("n2"), "(timeout): n2 is not running, and takes no input"),
@@ -230,7 +230,9 @@ STOPPED = (*LEADS, Invoke("c0/0"), Submit("n1", "c0/0", stop="before_write"))
         (STOPPED, Deliver(6, "n1"), "(deliver): n1 stopped at its failpoint, and can only crash"),
     ],
 )
-def test_a_strict_play_refuses_and_a_lenient_one_passes_over(before: Sequence[Step], step: Step, said: str) -> None:
+def test_strict_mode_refuses_an_impossible_step_and_lenient_mode_skips_it(
+    before: Sequence[Step], step: Step, said: str
+) -> None:
     number = len(before)
     whole = execution((*before, step))
     check(whole)
@@ -238,7 +240,7 @@ def test_a_strict_play_refuses_and_a_lenient_one_passes_over(before: Sequence[St
         play(whole)
     assert str(error.value) == f"step {number} {said}"
     goes_on = Invoke("c1/0")
-    came_to = play(execution((*before, step, goes_on)), manner="lenient")
+    came_to = play(execution((*before, step, goes_on)), mode="lenient")
     assert came_to.done == [*range(number), number + 1]
     assert came_to.trace_sha256 == play(execution((*before, goes_on))).trace_sha256, "it took no time, either"
 
@@ -251,53 +253,55 @@ def test_a_node_that_stopped_can_start_again() -> None:
 WHOLE = recorded(2)
 
 
-MANNERS: tuple[Manner, ...] = ("lenient", "helpful")
+MODES: tuple[Mode, ...] = ("lenient", "helpful")
 
 
 @pytest.mark.parametrize("seed", range(18))
-def test_what_a_play_did_can_be_played_strictly(seed: int) -> None:
-    random, share, manner = Random(seed), (0.02, 0.3, 0.8)[seed % 3], MANNERS[seed % 2]
+def test_the_steps_that_were_done_can_be_played_in_strict_mode(seed: int) -> None:
+    random, share, mode = Random(seed), (0.02, 0.3, 0.8)[seed % 3], MODES[seed % 2]
     kept = [number for number in range(300) if random.random() > share]
-    part = keep(WHOLE, kept, redirect=manner == "helpful")
+    part = keep(WHOLE, kept, redirect=mode == "helpful")
     if random.random() < 0.5:
         part = replace(part, steps=[without_times(step) for step in part.steps])
     check(part)
-    came_to = play(part, manner=manner)
-    done = [came_to.instead.get(number, step) for number, step in enumerate(part.steps)]
+    came_to = play(part, mode=mode)
+    done = [came_to.substituted.get(number, step) for number, step in enumerate(part.steps)]
     again = play(keep(replace(part, steps=done), came_to.done))
     assert again.trace_sha256 == came_to.trace_sha256
     assert outcomes(again.verdicts) == outcomes(came_to.verdicts)
-    assert not any(verdict.outcome == "violated" for verdict in again.verdicts), "over the right core nothing breaks"
+    assert not any(verdict.outcome == "violated" for verdict in again.verdicts), (
+        "over the unmodified core nothing breaks"
+    )
 
 
 # ---- helpful -----------------------------------------------------------------------------------------------------
 
 
-def test_helpful_takes_the_nearest_message_that_did_not_arrive() -> None:
+def test_helpful_mode_takes_the_nearest_message_in_flight() -> None:
     beats = (*LEADS, Timeout("n1"), Timeout("n1"), Timeout("n1"))  # 9, 10 and 11 each send a heartbeat
     one = execution((*beats, Deliver(8, "n2")))
     with pytest.raises(ExecutionError, match="step 12"):
         play(one)
-    assert play(one, manner="helpful").instead == {12: Deliver(7, "n2")}, "7 and 9 are as near: the earlier"
+    assert play(one, mode="helpful").substituted == {12: Deliver(7, "n2")}, "7 and 9 are as near: the earlier"
     one = execution((*beats, Deliver(7, "n2"), Deliver(8, "n2"), Deliver(8, "n2"), Deliver(8, "n2")))
-    came_to = play(one, manner="helpful")
-    assert came_to.instead == {13: Deliver(9, "n2"), 14: Deliver(10, "n2"), 15: Deliver(11, "n2")}
+    came_to = play(one, mode="helpful")
+    assert came_to.substituted == {13: Deliver(9, "n2"), 14: Deliver(10, "n2"), 15: Deliver(11, "n2")}
     one = execution((*beats, Deliver(8, "n2", stop="before_send")))
-    assert play(one, manner="helpful").instead[12] == Deliver(7, "n2", stop="before_send")
+    assert play(one, mode="helpful").substituted[12] == Deliver(7, "n2", stop="before_send")
 
 
-def test_helpful_does_not_take_what_another_node_sent() -> None:
+def test_helpful_mode_does_not_take_a_message_of_another_sender() -> None:
     one = execution((*ELECTION, Deliver(0, "n2"), Deliver(1, "n3")))
-    came_to = play(one, manner="helpful")
-    assert came_to.instead == {8: Deliver(7, "n2")}, "n1 sent that, and n2 sent nothing to n3"
+    came_to = play(one, mode="helpful")
+    assert came_to.substituted == {8: Deliver(7, "n2")}, "n1 sent that, and n2 sent nothing to n3"
     assert came_to.done == list(range(9))
 
 
-def test_a_message_that_could_not_arrive_is_there_still() -> None:
+def test_a_message_that_could_not_be_delivered_stays_in_flight() -> None:
     """It is lost only for as long as its receiver is down."""
     one = execution((*ELECTION, Persist("n1"), Crash("n2"), Deliver(7, "n2"), Start("n2"), Deliver(8, "n2")))
-    came_to = play(one, manner="helpful")
-    assert came_to.instead == {12: Deliver(7, "n2")}
+    came_to = play(one, mode="helpful")
+    assert came_to.substituted == {12: Deliver(7, "n2")}
 
 
 # ---- ends of nodes -----------------------------------------------------------------------------------------------
@@ -307,8 +311,8 @@ def exits(lines: Lines) -> list[tuple[str, int, int, str]]:
     return [(e["subject"], e["subject_inc"], e["exit_code"], e["log_tail"]) for e in lines.of("node_exited")]
 
 
-def test_a_node_that_dies_of_an_error_is_told_and_stays_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = player(execution((*ASKED, Persist("n1"), Deliver(10, "n2"), Start("n1"))), manner="lenient", sink=Lines())
+def test_a_node_that_dies_of_an_error_is_reported_and_stays_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = player(execution((*ASKED, Persist("n1"), Deliver(10, "n2"), Start("n1"))), mode="lenient", sink=Lines())
     for number, step in enumerate(one.execution.steps[:11]):
         assert one.do(number, step) == ""
     driven = one.nodes["n1"].driven
@@ -333,10 +337,10 @@ class _Damaged:
         return self._driver.start(config, now_us)
 
 
-def test_a_node_that_dies_at_its_start_is_told() -> None:
+def test_a_node_that_dies_at_its_start_is_reported() -> None:
     steps = (*LEADS, Crash("n1"), Start("n1"), Timeout("n1"))
     lines = Lines()
-    came_to = Player(execution(steps), _Damaged(), manner="lenient", recorder=lines).play()
+    came_to = Player(execution(steps), _Damaged(), mode="lenient", recorder=lines).play()
     assert came_to.done == list(range(len(LEADS) + 2))
     ((node, incarnation, _, said),) = exits(lines)
     assert (node, incarnation) == ("n1", 2) and said.startswith("CorruptLogError")
@@ -344,7 +348,7 @@ def test_a_node_that_dies_at_its_start_is_told() -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 5, 10_000])
-def test_a_crash_keeps_as_many_bytes_as_there_are(kept: int) -> None:
+def test_a_crash_keeps_at_most_the_unsynced_bytes(kept: int) -> None:
     one = player(execution((Start("n1"), Timeout("n1"), Crash("n1", kept))))
     one.play()
     content = one._driver._disks["n1"].files[FILE]  # type: ignore[attr-defined]
@@ -362,7 +366,7 @@ def history(lines: Lines) -> list[tuple[str, str, Any]]:
     return [(line["op"], line["type"], line.get("value")) for stream, line in lines.all if stream == ("history", 0)]
 
 
-def test_a_command_that_arrives_twice_is_answered_twice_and_told_once() -> None:
+def test_a_command_that_arrives_twice_is_answered_twice_and_returns_once() -> None:
     """The second answer, to a client that asked again, is the first one's (§8), and names the same entry."""
     again = (Submit("n1", "c0/0"), Persist("n1"), Deliver(18, "n2"), Persist("n2"), Deliver(21, "n1"))
     for answer in (13, 18):
@@ -373,7 +377,7 @@ def test_a_command_that_arrives_twice_is_answered_twice_and_told_once() -> None:
         assert not any(verdict.outcome == "violated" for verdict in came_to.verdicts)
 
 
-def test_what_a_node_refused_certainly_did_not_happen() -> None:
+def test_an_operation_may_fail_without_an_answer_only_if_no_node_took_it() -> None:
     refused = (*ELECTION, Invoke("c0/0"), Submit("n2", "c0/0"), Return("c0/0", type="fail", error="no leader"))
     lines = Lines()
     play(execution(refused), sink=lines)
@@ -408,10 +412,10 @@ def test_a_read_returns_what_its_node_answers() -> None:
     assert ("acknowledged_writes", "valid", 2) in outcomes(came_to.verdicts)
 
 
-def test_a_read_of_what_nobody_wrote_cannot_be_made_up() -> None:
+def test_a_command_cannot_be_submitted_without_its_invocation() -> None:
     """Without its invocation a write could have been read that is in no history: every core would be convicted."""
     unasked = keep(COMMITTED, [number for number in range(len(COMMITTED.steps)) if number not in (12, 18)])
-    came_to = play(unasked, manner="lenient")
+    came_to = play(unasked, mode="lenient")
     assert len(came_to.done) < len(unasked.steps)
     outside = replace(unasked, calls=[replace(PUT, process=OUTSIDE)])
     assert len(play(outside).done) == len(unasked.steps), "somebody beside the run's clients"
@@ -420,7 +424,7 @@ def test_a_read_of_what_nobody_wrote_cannot_be_made_up() -> None:
 # ---- notes and turns ---------------------------------------------------------------------------------------------
 
 
-def test_a_note_stands_where_it_is() -> None:
+def test_a_note_keeps_its_time_and_place() -> None:
     note = Note(PhaseStarted(node=HARNESS, inc=1, t_us=777_777, phase="safety"))
     lines = Lines()
     play(execution((Start("n1"), note, Start("n2"))), sink=lines)
@@ -428,7 +432,7 @@ def test_a_note_stands_where_it_is() -> None:
     assert lines.all[-1][1]["t_us"] == 777_777 + STEP_US
 
 
-def test_inputs_that_are_taken_together_are_acted_on_once() -> None:
+def test_a_node_acts_once_on_the_inputs_of_a_turn() -> None:
     third = replace(GET, id="c2/0", client="c2", process=2, session="c2.2")
 
     def sent(more: bool) -> int:
@@ -440,7 +444,7 @@ def test_inputs_that_are_taken_together_are_acted_on_once() -> None:
     assert sent(False) == sent(True) + 1, "one message with both entries"
 
 
-def test_one_node_of_a_turn_that_crashes_has_not_acted() -> None:
+def test_a_node_that_crashes_within_a_turn_has_not_acted() -> None:
     lines = Lines()
     play(execution((*LEADS, Deliver(7, "n2", more=True), Crash("n2"), Start("n2"))), sink=lines)
     assert not [line for line in lines.of("entry_appended") if line["node"] == "n2"]

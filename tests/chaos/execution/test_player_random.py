@@ -1,7 +1,7 @@
-"""Whatever an execution does to the right core, no invariant breaks: else a small one could show what is no mistake.
+"""No execution makes the unmodified core violate an invariant. Otherwise a reproduction could blame a correct core.
 
-Random executions: recorded ones with steps left out, and crashes, timeouts, copies of messages, commands that arrive
-again and failpoints put in between. The same ones convict mutants.
+The random executions are recorded ones with steps removed, and with crashes, timeouts, duplicated messages, repeated
+commands and failpoints inserted. The same executions convict mutants.
 """
 
 from __future__ import annotations
@@ -85,11 +85,11 @@ def _between(rng: Random, one: Execution, count: int) -> list[Step]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_right_core_breaks_nothing(seed: int) -> None:
+def test_the_unmodified_core_violates_nothing(seed: int) -> None:
     one = stormier(seed)
     check(one)
-    for manner in ("lenient", "helpful"):
-        came_to = play(one, None, manner)  # type: ignore[arg-type]
+    for mode in ("lenient", "helpful"):
+        came_to = play(one, None, mode)  # type: ignore[arg-type]
         assert [v.violations for v in came_to.verdicts if v.outcome == "violated"] == []
         assert len(came_to.done) > 150
 

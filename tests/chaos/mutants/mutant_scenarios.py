@@ -1,7 +1,7 @@
-"""For each mutant a short run that shows its mistake: every input by hand, the same for the mutant and the right core.
+"""A short run for each mutant that shows its mistake: the inputs are the same for the mutant and the unmodified core.
 
-A scenario makes a cluster of the parts that it is given, moves it, and returns what was observed. It asserts nothing:
-where the right core does something else (refuses a vote, keeps an entry), the same steps simply come to less.
+A scenario makes a cluster of the given parts, drives it, and returns what was observed. It asserts nothing: where the
+unmodified core behaves differently (refuses a vote, keeps an entry), the same steps just have another result.
 """
 
 from __future__ import annotations

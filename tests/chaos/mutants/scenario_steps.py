@@ -1,10 +1,10 @@
-"""Steps of a cluster that scenarios are told in, each several inputs at once.
+"""The steps of the mutants' scenarios, each of which is several inputs at once.
 
     win(cluster, "n1", "n2")        n1 stands for election, and n2's vote decides it
     exchange(cluster, "n1", "n2")   what n1 has sent to n2 arrives, becomes durable there, and is answered
-    stand(cluster, "n3")            n3's deadline comes: it stands, or sends heartbeats if it leads; all is delivered
+    stand(cluster, "n3")            n3's timer fires: it stands, or sends heartbeats if it leads; all is delivered
 
-None of them asserts anything: where a core does something else, the same steps simply come to less.
+They assert nothing: where a core behaves differently, the same steps just have another result.
 """
 
 from __future__ import annotations

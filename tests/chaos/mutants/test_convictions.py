@@ -1,4 +1,4 @@
-"""Mutants under schedules written by hand: for each the faults that its mistake cannot stand."""
+"""Mutants under handwritten schedules with the faults that expose each mistake."""
 
 from __future__ import annotations
 

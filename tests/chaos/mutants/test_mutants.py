@@ -1,4 +1,4 @@
-"""Each mutant is honest (one method, and no crash), and the scenario that was written for it convicts it."""
+"""Each mutant overrides one method and does not crash, and its handwritten scenario convicts it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def replaced(mutant: Mutant) -> list[tuple[type[Any], type[Any]]]:
 
 
 @EVERY_MUTANT
-def test_its_scenario_convicts_the_mutant_and_not_the_right_raft(mutant: Mutant) -> None:
+def test_its_scenario_convicts_the_mutant_and_not_the_unmodified_core(mutant: Mutant) -> None:
     """The same steps for both. A mutant that nobody wrote a scenario for fails here."""
     scenario = SCENARIOS[mutant.id]
     assert violated(scenario(Parts())) == set()
@@ -79,7 +79,7 @@ def test_a_mutant_overrides_exactly_one_method_of_one_part(mutant: Mutant) -> No
 
 
 @EVERY_MUTANT
-def test_what_a_mutant_should_break_are_invariants_that_the_judge_knows(mutant: Mutant) -> None:
+def test_the_invariants_of_each_mutant_exist(mutant: Mutant) -> None:
     known = {verdict.invariant for verdict in Judge().verdicts()}
     assert set(mutant.invariants) <= known
 
@@ -92,7 +92,7 @@ class Blind(Safety):
 
 
 @pytest.mark.parametrize("core", [m.parts.core for m in MUTANTS.values() if m.parts.core is not Core])
-def test_a_mutant_does_wrong_and_does_not_crash(core: type[Core]) -> None:
+def test_a_mutant_does_not_crash(core: type[Core]) -> None:
     """A node that ends by itself is another violation than the one that its mistake is known for."""
     for seed in range(10):
         schedule = RandomSchedule(seed, core=core)

@@ -1,7 +1,7 @@
-"""Mutants are convicted in `sim`, and the seed that convicts one makes the same trace with real processes.
+"""Mutants are convicted in `sim`, and a seed that convicts gives the same trace with real processes.
 
-The seeds are what a search found (`python -m bench.convictions` measures how long one takes). Where the drawing of
-schedules changes, they must be searched for again: a conviction is owed, not one by these seeds.
+The seeds were found by a search (`python -m bench.convictions` measures how long one takes). If the generation of
+schedules changes, search for new seeds: each mutant must be convicted, but not by these seeds.
 """
 
 from __future__ import annotations
@@ -76,14 +76,14 @@ def test_a_mutant_is_convicted_in_sim(mutant: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mutant", ["old_term_commit", "send_before_persist", "hint_as_match"])
-def test_the_right_core_is_not_convicted_by_the_same_seed(mutant: str, tmp_path: Path) -> None:
+def test_the_unmodified_core_is_not_convicted_by_the_same_seed(mutant: str, tmp_path: Path) -> None:
     right = run("sim", None, mutant, tmp_path / "right")
     assert not [verdict for verdict in right.invariants if verdict.outcome == "violated"]
 
 
 @pytest.mark.parametrize("mutant", ["deposed_leader_reads", "no_client_dedup"])
-def test_what_clients_saw_convicts_by_itself(mutant: str, tmp_path: Path) -> None:
-    """Without a single event, as of a system that reports none: linearizability alone, and not the right core."""
+def test_the_clients_history_alone_convicts(mutant: str, tmp_path: Path) -> None:
+    """Without a single event, as of a system that reports none: linearizability alone, and not the unmodified core."""
     outcomes = {}
     for under_test in (mutant, None):
         path = tmp_path / (under_test or "right")

@@ -1,4 +1,4 @@
-"""Sabotages: a run that does not repeat shows in its digest. Those of real files and links are in test_lockstep."""
+"""Sabotages: a run that does not repeat has another digest. Those of real files and links are in test_lockstep."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def test_no_sabotage_has_the_name_of_a_mutant() -> None:
 
 
 @pytest.mark.parametrize("sabotage", ["wall_clock", "global_random"])
-def test_what_changes_from_moment_to_moment_shows_between_two_runs(sabotage: str) -> None:
+def test_a_sabotage_that_depends_on_time_shows_between_two_runs(sabotage: str) -> None:
     digests = {in_sim(stormy(1), sabotage).trace_sha256 for _ in range(3)}
     assert len(digests) > 1
 
 
-def test_what_changes_from_process_to_process_shows_between_two_processes() -> None:
+def test_a_sabotage_that_depends_on_the_process_shows_between_two_processes() -> None:
     right = digest_in_a_process(None, 1)
     assert right == in_sim(stormy(1)).trace_sha256 == digest_in_a_process(None, 2)
     digests = {digest_in_a_process("set_order", hash_seed) for hash_seed in (1, 2, 3)}

@@ -1,4 +1,4 @@
-"""Nodes lived again from their journals: exactly, and where anything was changed, the first difference or a refusal."""
+"""Replaying nodes from their journals: exact replays, and for any change the first difference or an error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from raft_chaos.chaos.replay.incarnation import Incarnation
 from raft_chaos.chaos.replay.node import recorded_incarnations, replay_node, replay_run
 from raft_chaos.chaos.replay.result import ReplayError
 from raft_chaos.chaos.replay.simulated import replay_sim
-from raft_chaos.chaos.replay.violation import Reached, Reported, live_until
+from raft_chaos.chaos.replay.violation import Reached, Reported, replay_until
 from raft_chaos.chaos.run.live.run import run_live
 from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
 from raft_chaos.chaos.run.sim.world import run_sim
@@ -78,7 +78,7 @@ def records_of(run: RunDir) -> Iterator[JournalRecord]:
 # ---- exact -----------------------------------------------------------------------------------------------------------
 
 
-def test_every_node_of_a_live_run_comes_to_the_same_again(live: RunDir) -> None:
+def test_every_node_of_a_live_run_replays_exactly(live: RunDir) -> None:
     done = replay_run(live, Parts())
     assert done.differences == []
     launched = [event for event in live.harness_events() if isinstance(event, NodeLaunched)]
@@ -116,7 +116,7 @@ def files_of(run: RunDir, node: str, incarnation: int) -> dict[str, str]:
     }
 
 
-def test_every_node_of_a_lockstep_run_comes_to_the_same_again(stepped: RunDir) -> None:
+def test_every_node_of_a_lockstep_run_replays_exactly(stepped: RunDir) -> None:
     done = replay_run(stepped, Parts(), NODES)
     assert done.differences == []
     assert sum(node.events for node in done.nodes) == sum(len(stream) for stream in stepped.node_streams())
@@ -133,7 +133,7 @@ def test_a_run_of_a_mutant_is_exact_with_the_mutant(tmp_path: Path) -> None:
     assert replay_run(run, Parts(), NODES).differences
 
 
-def test_a_run_of_the_simulator_is_made_again(tmp_path: Path) -> None:
+def test_a_run_of_sim_is_run_again_from_its_schedule(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     info = run_sim(stormy(1), TIMING, None, run, RunInfo(seed=1, config={"timing": msgspec.to_builtins(TIMING)}))
     done = replay_sim(run, None)
@@ -155,15 +155,15 @@ def test_a_node_that_died_of_an_error_dies_of_it_again(tmp_path: Path) -> None:
     done = replay_node(run, "n1", Parts())
     assert (done.differences, done.turns) == ([], 6)
     assert done.deaths == [f"incarnation 1: {died[1]}"] and died[1].startswith("ValidationError: ")
-    reached = live_until(run, Reported(Violation("unexpected_exit", "", ""), "n1", 1, None), Parts())
-    assert isinstance(reached, Reached), "a node that ended is lived to its end"
+    reached = replay_until(run, Reported(Violation("unexpected_exit", "", ""), "n1", 1, None), Parts())
+    assert isinstance(reached, Reached), "a node that ended is replayed to its end"
     assert (reached.turn.number, f"ValidationError: {reached.turn.error}") == (6, died[1])
 
 
 # ---- other code ------------------------------------------------------------------------------------------------------
 
 
-def test_with_other_code_the_first_difference_is_the_first_step_that_it_changes(stepped: RunDir) -> None:
+def test_with_other_code_the_first_difference_is_the_first_changed_turn(stepped: RunDir) -> None:
     done = replay_run(stepped, parts_of("ack_before_sync"), NODES)
     first, *_ = done.differences
     assert [one.at_us for one in done.differences] == sorted(one.at_us for one in done.differences)
@@ -176,7 +176,7 @@ def test_with_other_code_the_first_difference_is_the_first_step_that_it_changes(
     assert (recorded.at_us, recorded.inputs) == (first.at_us, first.inputs)
 
 
-def test_each_incarnation_is_followed_up_to_its_own_first_difference(stepped: RunDir) -> None:
+def test_each_incarnation_is_replayed_up_to_its_own_first_difference(stepped: RunDir) -> None:
     done = replay_run(stepped, parts_of("term_not_persisted"), NODES)
     for node in done.nodes:
         differing = [one.incarnation for one in node.differences]
@@ -203,7 +203,7 @@ def test_a_flipped_byte_in_any_event_line_is_the_first_difference(copy: RunDir) 
         assert list(found.fields) in (["t_us"], [])  # none, if it is no number any more
 
 
-def test_a_flipped_byte_in_the_journal_is_refused_and_with_its_checksum_mended_it_is_a_difference(copy: RunDir) -> None:
+def test_a_flipped_byte_in_the_journal_is_refused_and_with_a_corrected_checksum_is_a_difference(copy: RunDir) -> None:
     file = copy.node_journal("n1", 1)
     whole = bytearray(file.read_bytes())
     offsets = [8]
@@ -220,7 +220,7 @@ def test_a_flipped_byte_in_the_journal_is_refused_and_with_its_checksum_mended_i
     (found,) = replay_node(copy, "n1", Parts()).differences
     assert (found.incarnation, found.what) == (
         1,
-        "the outputs differ, though all that is reported now was recorded too",
+        "the outputs differ, although the reported events are equal",
     )
     assert found.output is not None
 
@@ -243,7 +243,9 @@ def test_a_log_that_is_shorter_than_what_was_recovered_from_it_is_refused(copy: 
     file = copy.node("n1") / "data" / FILE
     starts = [record for record in records_of(copy) if isinstance(record, Start) and record.node == "n1"]
     file.write_bytes(file.read_bytes()[: starts[-1].log_size - 1])
-    with pytest.raises(ReplayError, match=rf"^{file}, offset \d+: no intact record, but n1 recovered"):
+    with pytest.raises(
+        ReplayError, match=rf"^{file}, offset \d+: expected an intact record, since incarnation \d+ of n1 recovered"
+    ):
         replay_node(copy, "n1", Parts())
 
 
@@ -266,7 +268,7 @@ def test_an_event_that_no_turn_reported_is_refused(copy: RunDir) -> None:
     inc, file = copy.event_files()["n3"][-1]
     added = file.read_bytes().splitlines(keepends=True)[-1]
     file.write_bytes(file.read_bytes() + added)
-    with pytest.raises(ReplayError, match=rf"^{copy.node_journal('n3', inc)}: ends before {file.name} does"):
+    with pytest.raises(ReplayError, match=rf"^{copy.node_journal('n3', inc)}: ends before {file.name}, although"):
         replay_node(copy, "n3", Parts())
 
 
@@ -275,11 +277,13 @@ def test_a_journal_cut_short_does_not_explain_the_events(copy: RunDir, left: flo
     """The journal is written first: events that it knows nothing of were not caused by what it holds."""
     file = copy.node_journal("n1", 1)
     file.write_bytes(file.read_bytes()[: int(file.stat().st_size * left)])
-    with pytest.raises(ReplayError, match=rf"^{file}: ends before events-0001.jsonl does; a journal is written first"):
+    with pytest.raises(
+        ReplayError, match=rf"^{file}: ends before events-0001.jsonl, although a journal is written first"
+    ):
         replay_node(copy, "n1", Parts())
 
 
-def test_events_that_are_missing_beside_a_journal_are_refused(copy: RunDir) -> None:
+def test_a_missing_events_file_of_a_journal_is_refused(copy: RunDir) -> None:
     copy.node_events("n2", 1).unlink()
     with pytest.raises(ReplayError, match=rf"^{copy.node_events('n2', 1)}: missing, but there is journal-0001"):
         replay_node(copy, "n2", Parts())
@@ -287,7 +291,7 @@ def test_events_that_are_missing_beside_a_journal_are_refused(copy: RunDir) -> N
 
 def test_journals_that_are_missing_or_anothers_are_refused(copy: RunDir) -> None:
     shutil.copy(copy.node_journal("n2", 1), copy.node_journal("n1", 1))
-    with pytest.raises(ReplayError, match=rf"^{copy.node_journal('n1', 1)}: the journal of n2, incarnation 1"):
+    with pytest.raises(ReplayError, match=rf"^{copy.node_journal('n1', 1)}: this is the journal of n2, incarnation 1"):
         replay_node(copy, "n1", Parts())
     copy.node_journal("n1", 1).unlink()
     with pytest.raises(ReplayError, match=rf"^{copy.node_journal('n1', 1)}: missing, but there is events-0001.jsonl"):

@@ -1,4 +1,4 @@
-"""The reproduction file: small, read as it was written, and refused whenever anything in it is not as it was made."""
+"""The reproduction file: it is small, equal after saving and loading, and refused after any change."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ def test_a_step_is_a_line(file: Path) -> None:
     assert len([line for line in lines if line.startswith('{"do":')]) == len(made.steps)
 
 
-def test_how_it_is_laid_out_does_not_matter(file: Path) -> None:
+def test_the_layout_of_a_file_does_not_matter(file: Path) -> None:
     made = load(file)
     file.write_text(json.dumps(dict(reversed(json.loads(file.read_text()).items())), indent=4))
     assert load(file) == made
 
 
-def test_what_was_there_stays_where_a_new_file_cannot_be_written(file: Path) -> None:
+def test_the_old_file_stays_if_the_new_one_cannot_be_written(file: Path) -> None:
     before = file.read_bytes()
     file.with_name("one.json.new").mkdir()
     with pytest.raises(OSError, match=r"one\.json\.new"):
@@ -116,8 +116,8 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(file: Path) -> None:
         (b"\n", "Input data was truncated"),
         (b"null", "Expected `object`, got `null`"),
         (b"[]", "Expected `object`, got `array`"),
-        (b"{}", 'no reproduction; expected an object with "kind": "reproduction"'),
-        (b'{"kind": "schedule", "schema": 1}', "no reproduction; expected an object"),
+        (b"{}", 'not a reproduction; expected an object with "kind": "reproduction"'),
+        (b'{"kind": "schedule", "schema": 1}', "not a reproduction; expected an object"),
         (b'{"kind": 1}', "Expected `str`, got `int` - at `$.kind`"),
         (b'{"kind": "reproduction"}', "schema: expected 1 to 1, got 0"),
         (b'{"kind": "reproduction", "schema": 2, "what": 1}', "schema 2 is newer than 1, the newest that this version"),
@@ -129,13 +129,13 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(file: Path) -> None:
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_what_is_no_reproduction_is_refused(content: bytes, said: str, file: Path) -> None:
+def test_a_file_that_is_not_a_reproduction_is_refused(content: bytes, said: str, file: Path) -> None:
     file.write_bytes(content)
     assert said in refused(file)
     assert said in refused(file, edited=True)
 
 
-def test_what_cannot_be_read_is_told(tmp_path: Path, file: Path) -> None:
+def test_files_that_cannot_be_read_are_errors(tmp_path: Path, file: Path) -> None:
     assert refused(tmp_path / "none.json") == "cannot be read (No such file or directory)"
     assert refused(tmp_path) == "cannot be read (Is a directory)"
     assert refused(file / "below") == "cannot be read (Not a directory)"
@@ -163,7 +163,7 @@ def parent(document: Any, path: tuple[Any, ...]) -> Any:
     return document
 
 
-def test_whatever_is_taken_out_or_changed_is_refused(file: Path) -> None:
+def test_removed_or_changed_fields_are_refused(file: Path) -> None:
     """What may go are values that would be the same without standing there, so the reproduction is the same, too."""
     whole, made = file.read_text(), load(file)
     document = json.loads(whole)
@@ -192,7 +192,7 @@ def test_whatever_is_taken_out_or_changed_is_refused(file: Path) -> None:
 @pytest.mark.parametrize(
     "where", [(), ("expected",), ("origin",), ("execution",), ("execution", "steps", 0), ("scenario",)]
 )
-def test_what_is_added_is_refused(where: tuple[Any, ...], file: Path) -> None:
+def test_added_fields_are_refused(where: tuple[Any, ...], file: Path) -> None:
     changed(file, lambda document: parent(document, (*where, "more")).update(more=1))
     assert "unknown field `more`" in refused(file)
     assert "unknown field `more`" in refused(file, edited=True)
@@ -202,15 +202,21 @@ def test_what_is_added_is_refused(where: tuple[Any, ...], file: Path) -> None:
     ("change", "said"),
     [
         (lambda one: replace(one, mutant="no_such"), "mutant: there is no 'no_such' in this version; there are vote_"),
-        (lambda one: replace(one, execution=None, scenario=None), "neither execution nor scenario; expected at least"),
+        (
+            lambda one: replace(one, execution=None, scenario=None),
+            "has neither execution nor scenario; expected at least",
+        ),
         (lambda one: of_invariant(one, "no_such"), "expected.violation.invariant: there is no 'no_such' in this ver"),
-        (lambda one: of_steps(one), "steps: expected at least one node to start, or nothing is judged"),
-        (lambda one: of_steps(one, Timeout("n1")), "steps: expected at least one node to start, or nothing is judged"),
+        (lambda one: of_steps(one), "steps: expected at least one start step; without it nothing is judged"),
+        (
+            lambda one: of_steps(one, Timeout("n1")),
+            "steps: expected at least one start step; without it nothing is judged",
+        ),
         (lambda one: of_steps(one, Start("n1"), Crash("n1", -1)), "step 1 (crash): keep_bytes: expected 0 or more, "),
         (lambda one: of_steps(one, Start("/tmp")), "step 0 (start): node '/tmp' is unknown; expected one of n1, n2"),
         (
             lambda one: replace(one, execution=replace(one.execution, nodes=["../n1"])),
-            "nodes: '../n1' is no name; expected letters, digits, - and _",
+            "nodes: '../n1' is not a valid name; expected letters, digits, - and _",
         ),
         (
             lambda one: replace(one, scenario=replace(one.scenario, schedule=without_nodes(one))),
@@ -218,7 +224,7 @@ def test_what_is_added_is_refused(where: tuple[Any, ...], file: Path) -> None:
         ),
     ],
 )
-def test_a_file_with_a_right_checksum_must_make_sense_too(
+def test_a_file_with_a_correct_checksum_is_validated_too(
     change: Callable[[Reproduction], Reproduction], said: str, file: Path
 ) -> None:
     save(change(reproduction()), file)
@@ -240,7 +246,7 @@ def without_nodes(one: Reproduction) -> Any:
     return replace(one.scenario.schedule, header=replace(one.scenario.schedule.header, nodes=[]))
 
 
-def test_times_of_nodes_that_make_no_sense_are_refused(file: Path) -> None:
+def test_invalid_times_of_nodes_are_refused(file: Path) -> None:
     changed(file, lambda document: document["execution"]["timing"].update(heartbeat_us=10**9))
     assert "the heartbeat interval (1000000000 µs) must be positive and shorter" in refused(file, edited=True)
 
@@ -248,14 +254,14 @@ def test_times_of_nodes_that_make_no_sense_are_refused(file: Path) -> None:
 # ---- edited on purpose -------------------------------------------------------------------------------------------
 
 
-def test_an_edited_file_is_used_only_where_that_is_said(file: Path) -> None:
+def test_an_edited_file_is_used_only_with_the_option_edited(file: Path) -> None:
     def edit(document: Any) -> None:
         document["execution"]["steps"].append({"do": "start", "node": "n2"})
 
     changed(file, edit)
     assert refused(file) == (
-        "was changed since it was made: its checksum does not fit. "
-        "Get the file again, or give --edited to use it as it is now"
+        "was changed after it was made: its checksum does not match. "
+        "Get the file again, or give --edited to use it as it is"
     )
     edited = load(file, edited=True)
     assert edited.execution is not None and edited.execution.steps[-1] == Start("n2")
@@ -263,15 +269,15 @@ def test_an_edited_file_is_used_only_where_that_is_said(file: Path) -> None:
     assert load(file).execution == edited.execution, "once it is saved it is as it was made"
 
 
-def test_an_expectation_that_was_edited_gives_no_wrong_verdict(file: Path) -> None:
-    """What is violated is told, whatever the file expects; and what cannot be seen is not said to hold."""
+def test_an_edited_expectation_does_not_give_a_wrong_outcome(file: Path) -> None:
+    """Violations are reported, whatever the file expects; and what cannot be seen is not said to hold."""
     other = reproduce(of_invariant(reproduction(), "log_matching"), VOTE[0])
     assert (other.outcome, [v.invariant for v in other.violations]) == ("violated", ["one_vote_per_term"])
     assert reproduce(of_invariant(reproduction(), "recovery"), None).outcome == "unknown"
     assert reproduce(reproduction(), None).outcome == "holds"
 
 
-def test_liveness_must_have_been_seen_and_safety_must_have_been_broken() -> None:
+def test_recovery_must_be_observed_and_safety_must_be_violated() -> None:
     verdicts = [Verdict("election_safety", "unknown", 0), Verdict("recovery", "unknown", 0)]
     assert outcome_of(verdicts, "election_safety") == "holds"
     assert outcome_of(verdicts, "recovery") == "unknown"
@@ -284,7 +290,7 @@ def test_the_invariants_that_a_file_may_expect_are_those_that_are_judged() -> No
     assert [verdict.invariant for verdict in Judge().verdicts()] == list(INVARIANTS)
 
 
-def test_what_another_core_cannot_do_is_passed_over() -> None:
+def test_steps_that_another_core_cannot_do_are_skipped() -> None:
     one = replace(reproduction(), execution=execution((*ELECTION[:4], *ELECTION[5:], *WRITE)), mutant=None)
     done = reproduce(one, None)
     assert (done.outcome, done.same_trace, done.skipped[0]) == ("holds", False, 4)

@@ -1,4 +1,4 @@
-"""Small executions of failures: they break the same invariant, nothing can be taken out, and the right core holds."""
+"""Shrunk executions violate the same invariant, are minimal, and violate nothing in the unmodified core."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def test_it_still_breaks_the_same_invariant(mutant: str, invariant: str) -> None
 
 
 @failures
-def test_the_right_core_breaks_nothing_in_it(mutant: str, invariant: str) -> None:
+def test_the_unmodified_core_violates_nothing_in_it(mutant: str, invariant: str) -> None:
     """A small execution that every core breaks would be a mistake of the shrinker's, or of the player's."""
     small, _ = shrunk(mutant, invariant)
     assert not [v.invariant for v in play(small, None, "lenient").verdicts if v.outcome == "violated"]
 
 
 @failures
-def test_no_single_step_can_be_taken_out(mutant: str, invariant: str) -> None:
+def test_no_single_step_can_be_removed(mutant: str, invariant: str) -> None:
     small, _ = shrunk(mutant, invariant)
     for number in range(len(small.steps)):
         assert attempt(Candidate(without(small, number), mutant, invariant)) is None, small.steps[number]
@@ -80,7 +80,7 @@ def test_no_single_step_can_be_taken_out(mutant: str, invariant: str) -> None:
 
 
 @failures
-def test_no_two_steps_can_be_taken_out(mutant: str, invariant: str) -> None:
+def test_no_two_steps_can_be_removed(mutant: str, invariant: str) -> None:
     """An election, say, and the one that had to outbid it."""
     small, _ = shrunk(mutant, invariant)
     for pair in combinations(range(len(small.steps)), 2):
@@ -88,7 +88,7 @@ def test_no_two_steps_can_be_taken_out(mutant: str, invariant: str) -> None:
 
 
 @failures
-def test_nothing_is_left_that_only_a_recorded_run_has(mutant: str, invariant: str) -> None:
+def test_times_notes_and_turns_of_several_inputs_are_removed(mutant: str, invariant: str) -> None:
     small, _ = shrunk(mutant, invariant)
     assert len(small.nodes) == 3
     assert {call.id for call in small.calls} == {
@@ -100,7 +100,7 @@ def test_nothing_is_left_that_only_a_recorded_run_has(mutant: str, invariant: st
         assert not isinstance(step, Input) or not step.more
 
 
-def test_what_a_crash_leaves_stays_only_where_it_matters() -> None:
+def test_unsynced_bytes_survive_a_crash_only_if_they_are_needed() -> None:
     """Torn writes and failpoints go, too, where they are no part of the failure."""
     small, _ = shrunk("no_client_dedup", "acknowledged_writes")
     plain = replace(small, steps=[replace(s, keep_bytes=0) if isinstance(s, Crash) else s for s in small.steps])
@@ -108,7 +108,7 @@ def test_what_a_crash_leaves_stays_only_where_it_matters() -> None:
     assert not [step for step in small.steps if isinstance(step, Input) and step.stop]
 
 
-def test_nodes_that_have_no_part_in_it_go() -> None:
+def test_nodes_without_influence_are_removed() -> None:
     """And with them the size of a majority, whoever of the five it was."""
     names = ["a", *NODES, "b"]
     small, _ = shrunk("vote_not_persisted", "one_vote_per_term")
@@ -130,7 +130,7 @@ sys.stdout.buffer.write(msgspec.json.encode(shrunk("match_starts_valid", "state_
 """
 
 
-def test_it_is_the_same_again_with_two_processes_and_under_another_hash_seed() -> None:
+def test_the_result_is_the_same_with_two_processes_and_another_hash_seed() -> None:
     mutant, invariant = "match_starts_valid", "state_machine_safety"
     small, replays = shrunk(mutant, invariant)
     several = ExecutionShrinker(recorded(1, mutant, until=invariant), mutant, invariant, budget_s=FOR_EVER_S, jobs=2)
@@ -147,7 +147,7 @@ def test_it_is_the_same_again_with_two_processes_and_under_another_hash_seed() -
     assert msgspec.json.decode(there.stdout, type=tuple[Execution, int]) == (small, replays)
 
 
-def test_what_is_small_stays_as_it_is() -> None:
+def test_a_minimal_execution_stays_unchanged() -> None:
     small, _ = shrunk("follower_commit_regress", "monotonicity")
     again = shrinker(small, "follower_commit_regress", "monotonicity")
     assert again.run()
@@ -157,21 +157,21 @@ def test_what_is_small_stays_as_it_is() -> None:
 # ---- ends --------------------------------------------------------------------------------------------------------
 
 
-def test_an_execution_that_breaks_nothing_is_not_shrunk() -> None:
-    with pytest.raises(NotReproducedError, match="playing the execution did not break leader_completeness"):
+def test_an_execution_that_violates_nothing_is_not_shrunk() -> None:
+    with pytest.raises(NotReproducedError, match="playing the execution did not violate leader_completeness"):
         shrinker(execution((*ELECTION, *WRITE)), None, "leader_completeness").run()
     small, _ = shrunk("vote_not_persisted", "one_vote_per_term")
     with pytest.raises(NotReproducedError):
         shrinker(small, "vote_not_persisted", "election_safety").run()
 
 
-def test_without_any_time_nothing_is_known() -> None:
+def test_a_search_without_any_time_raises() -> None:
     whole = recorded(1, "vote_not_persisted", until="one_vote_per_term")
-    with pytest.raises(NotReproducedError, match="the time ended before the execution was played"):
+    with pytest.raises(NotReproducedError, match="the budget ended before the execution was played"):
         shrinker(whole, "vote_not_persisted", "one_vote_per_term", budget_s=0.0).run()
 
 
-def test_a_budget_that_ends_in_the_middle_leaves_the_smallest_so_far() -> None:
+def test_a_budget_that_ends_early_leaves_the_smallest_result_so_far() -> None:
     mutant, invariant = "no_up_to_date_check", "leader_completeness"
     whole = recorded(1, mutant, until=invariant)
 

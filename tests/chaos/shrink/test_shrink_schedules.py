@@ -1,4 +1,4 @@
-"""Small schedules of failures: they bring about the same violation, nothing can go, and they can be run by anybody."""
+"""Shrunk schedules cause the same violation, are minimal, and can be run like any other schedule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from raft_chaos.chaos.faults.actions import kind_of
 
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
 from raft_chaos.chaos.faults.process import Kill
@@ -25,15 +24,21 @@ from raft_chaos.chaos.schedule.file import load, save
 from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.chaos.shrink.anchors import anchor
 from raft_chaos.chaos.shrink.candidates import (
-    earlier,
-    fewer_clients,
-    fewer_nodes,
-    live_alone,
-    simpler_faults,
-    simpler_headers,
-    sooner,
+    client_candidates,
+    fault_candidates,
+    header_candidates,
+    live_fault_candidates,
+    node_candidates,
+    shifted_earlier,
+    when_candidates,
 )
-from raft_chaos.chaos.shrink.schedules import ScheduleCandidate, ScheduleShrinker, _came_to_pass, attempt, under_seed
+from raft_chaos.chaos.shrink.schedules import (
+    ScheduleCandidate,
+    ScheduleShrinker,
+    _part_that_happened,
+    attempt,
+    under_seed,
+)
 from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search
 from sim_runs import fault, short
 from small_executions import recorded
@@ -80,16 +85,16 @@ def test_it_breaks_the_same_invariant_under_its_own_seed(mutant: str, invariant:
     most_faults, most_operations = FAILURES[mutant, invariant]
     assert len(small.faults) <= most_faults and len(small.operations) <= most_operations
     assert len(small.header.nodes) == 3 and len(small.header.clients) == 1
-    assert run(small, None)[0] == [], "the right core breaks nothing in it"
+    assert run(small, None)[0] == [], "the unmodified core breaks nothing in it"
 
 
 @failures
-def test_no_single_fault_or_operation_can_be_taken_out(mutant: str, invariant: str) -> None:
+def test_no_single_fault_or_operation_can_be_removed(mutant: str, invariant: str) -> None:
     one = shrunk(mutant, invariant)
     small = one.schedule
     less = [replace(small, faults=[f for f in small.faults if f is not gone]) for gone in small.faults]
     less += [replace(small, operations=[o for o in small.operations if o is not gone]) for gone in small.operations]
-    less += [simpler for fault in small.faults for simpler in with_each(small, fault, simpler_faults(fault))]
+    less += [simpler for fault in small.faults for simpler in with_each(small, fault, fault_candidates(fault))]
     for plan in less:
         assert attempt(ScheduleCandidate(plan, TIMING, mutant, invariant, one._seeds, one._needed)) is None
 
@@ -119,7 +124,7 @@ def test_it_can_be_given_to_raft_chaos_run(tmp_path: Path, command: Callable[...
     assert document["invariants"][invariant] == "violated"
 
 
-def test_it_is_the_same_again_and_with_two_processes() -> None:
+def test_the_result_repeats_and_is_the_same_with_two_processes() -> None:
     mutant, invariant = "follower_commit_regress", "monotonicity"
     one = shrunk(mutant, invariant)
     several = ScheduleShrinker(stormy(1), TIMING, mutant, invariant, lasting=False, budget_s=FOR_EVER_S, jobs=2)
@@ -128,7 +133,7 @@ def test_it_is_the_same_again_and_with_two_processes() -> None:
     assert (several.schedule, several.search.replays) == (one.schedule, one.search.replays)
 
 
-def test_what_came_to_pass_after_the_violation_goes() -> None:
+def test_what_happens_after_the_violation_is_removed() -> None:
     mutant, invariant = "vote_not_persisted", "one_vote_per_term"
     candidate = ScheduleCandidate(stormy(1), TIMING, mutant, invariant, 1)
     left = attempt(candidate)
@@ -138,16 +143,16 @@ def test_what_came_to_pass_after_the_violation_goes() -> None:
     assert run(left, mutant, invariant) == run(stormy(1), mutant, invariant), "it is the same run"
 
 
-def test_a_violation_before_the_faults_leaves_a_schedule_that_can_be_obeyed() -> None:
+def test_a_violation_before_the_faults_leaves_a_valid_schedule() -> None:
     """Its end comes soon after the violation, but not before the safety phase has begun."""
     late = short(fault("f1", 6_000_000, Kill(["n1"], [0])), safety_us=(5_000_000, 7_000_000), every_us=0)
     not_begun = VirtualRun(late, timing=TIMING, driver=MemoryDriver(parts_of(None)))
-    left = _came_to_pass(late, not_begun)
+    left = _part_that_happened(late, not_begun)
     check_schedule(left)
     assert left.faults == []
 
 
-def test_other_seeds_follow_from_its_own() -> None:
+def test_other_seeds_are_derived_from_its_own() -> None:
     plan = stormy(1)
     assert under_seed(plan, 0) is plan
     seeds = [under_seed(plan, number).header.seed for number in range(64)]
@@ -158,17 +163,17 @@ def test_other_seeds_follow_from_its_own() -> None:
 # ---- ends --------------------------------------------------------------------------------------------------------
 
 
-def test_a_schedule_that_breaks_nothing_is_not_shrunk() -> None:
-    with pytest.raises(NotReproducedError, match="no run of this schedule in sim broke recovery, under 40 seeds"):
+def test_a_schedule_that_violates_nothing_is_not_shrunk() -> None:
+    with pytest.raises(NotReproducedError, match="no run of this schedule in sim violated recovery, under 40 seeds"):
         shrinker(short(every_us=0), None, "recovery").run()
 
 
-def test_without_any_time_nothing_is_known() -> None:
-    with pytest.raises(NotReproducedError, match="the time ended before a run in sim broke one_vote_per_term"):
+def test_a_search_without_any_time_raises() -> None:
+    with pytest.raises(NotReproducedError, match="the budget ended before a run in sim violated one_vote_per_term"):
         shrinker(stormy(1), "vote_not_persisted", "one_vote_per_term", budget_s=0.0).run()
 
 
-def test_a_budget_that_ends_in_the_middle_leaves_the_smallest_so_far() -> None:
+def test_a_budget_that_ends_early_leaves_the_smallest_result_so_far() -> None:
     mutant, invariant = "no_up_to_date_check", "leader_completeness"
 
     def ends(search: object) -> None:
@@ -198,61 +203,61 @@ def generated() -> list[Schedule]:
 
 def one_step(plan: Schedule) -> Iterator[Schedule]:
     """All that one may become by one simplification."""
-    yield from simpler_headers(plan)
-    yield from live_alone(plan)
-    yield from fewer_clients(plan)
-    yield from fewer_nodes(plan)
+    yield from header_candidates(plan)
+    yield from live_fault_candidates(plan)
+    yield from client_candidates(plan)
+    yield from node_candidates(plan)
     for by_us in (1, 10_000, 10_000_000):
-        if (moved := earlier(plan, by_us)) is not None:
+        if (moved := shifted_earlier(plan, by_us)) is not None:
             yield moved
     for one in plan.faults:
-        yield from with_each(plan, one, simpler_faults(one))
-        yield from with_each(plan, one, (replace(one, when=when) for when in sooner(one.when)))
+        yield from with_each(plan, one, fault_candidates(one))
+        yield from with_each(plan, one, (replace(one, when=when) for when in when_candidates(one.when)))
 
 
-def test_simpler_forms_of_every_fault_can_be_obeyed() -> None:
+def test_candidates_of_every_fault_are_valid() -> None:
     seen: dict[str, int] = {}
     for plan in generated():
         check_schedule(plan)
         for simpler in one_step(plan):
             check_schedule(simpler)
         for one in plan.faults:
-            seen[kind_of(one.action)] = seen.get(kind_of(one.action), 0) + len(list(simpler_faults(one)))
+            seen[one.action.kind()] = seen.get(one.action.kind(), 0) + len(list(fault_candidates(one)))
     assert set(seen) == set(FAULT_KINDS), seen
     assert min(seen[kind] for kind in seen if kind != "reset") > 10
 
 
-def test_a_form_is_simpler_and_at_some_time_there_is_no_simpler_one() -> None:
-    """Each names fewer nodes, does less, or ends sooner; so the search for simpler ones ends."""
+def test_each_candidate_is_smaller_so_the_search_ends() -> None:
+    """Each names fewer nodes, does less, or ends sooner, so the search ends."""
     for plan in generated()[:20]:
         for one in plan.faults:
             now, steps = one, 0
-            while (simpler := next(simpler_faults(now), None)) is not None:
+            while (simpler := next(fault_candidates(now), None)) is not None:
                 assert simpler != now
                 now, steps = simpler, steps + 1
                 assert steps < 60, one
-            for form in simpler_faults(one):
+            for form in fault_candidates(one):
                 assert form != one and form.duration_us <= max(one.duration_us, 1)
-            for when in sooner(one.when):
+            for when in when_candidates(one.when):
                 assert (when.nth, when.after_us) < (one.when.nth, one.when.after_us)
 
 
-def test_an_anchor_comes_sooner_in_two_ways() -> None:
+def test_an_anchor_gets_earlier_by_its_number_and_by_its_delay() -> None:
     when = When(on="leader_elected", nth=5, after_us=3_000)
-    assert list(sooner(when)) == [
+    assert list(when_candidates(when)) == [
         replace(when, nth=1),
         replace(when, nth=2),
         replace(when, nth=4),
         replace(when, after_us=0),
         replace(when, after_us=1_000),
     ]
-    assert list(sooner(When(at_us=7))) == [], "times move together"
+    assert list(when_candidates(When(at_us=7))) == [], "times move together"
 
 
 # ---- all of it ---------------------------------------------------------------------------------------------------
 
 
-def test_a_violation_that_is_only_seen_at_the_end_has_a_scenario_alone() -> None:
+def test_a_violation_that_shows_only_at_the_end_has_a_scenario_and_no_execution() -> None:
     one = made(*STUCK)
     assert one.reproduction.execution is None and one.reproduction.scenario is not None
     assert (one.minimal, one.after.steps) == (True, None)
@@ -262,7 +267,7 @@ def test_a_violation_that_is_only_seen_at_the_end_has_a_scenario_alone() -> None
     assert reproduce(one.reproduction, None).outcome == "holds"
 
 
-def test_a_reproduction_has_both_and_says_how_large_they_are() -> None:
+def test_a_reproduction_has_a_schedule_an_execution_and_their_sizes() -> None:
     one = made(*VOTE)
     execution, scenario = one.reproduction.execution, one.reproduction.scenario
     assert execution is not None and scenario is not None

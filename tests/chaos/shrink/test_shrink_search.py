@@ -1,4 +1,4 @@
-"""The search for something smaller: minimal, the same on any number of processes, and it leaves none behind."""
+"""The search for a smaller candidate: minimal, the same for any number of processes, and no process is left."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def reduced(attempt: Attempt, items: Items, jobs: int = 1) -> Search[Items, Item
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 8, 9, 16, 33])
-def test_only_what_is_needed_is_left(count: int) -> None:
+def test_only_needed_items_are_left(count: int) -> None:
     everything = tuple(range(count))
     for many in (0, 1, 2):
         for wanted in combinations(everything, many):
             assert reduced(partial(needs, frozenset(wanted)), everything).state == wanted
 
 
-def test_no_single_item_can_be_taken_out_whatever_the_oracle() -> None:
+def test_no_single_item_can_be_removed_with_any_oracle() -> None:
     sizes = []
     for seed in range(200):
         oracle, everything = partial(erratic, seed), tuple(range(seed % 13))
@@ -59,21 +59,21 @@ def test_no_single_item_can_be_taken_out_whatever_the_oracle() -> None:
     assert len(sizes) > 30 and sum(sizes) > 100
 
 
-def test_what_a_success_took_along_is_not_tried_again() -> None:
+def test_items_removed_by_a_success_are_not_tried_again() -> None:
     everything = tuple(range(1, 64))
     one = reduced(partial(chained, frozenset({37})), everything)
     assert one.state == (1, 2, 4, 9, 18, 37)
     assert one.replays < reduced(partial(needs, frozenset(one.state)), everything).replays
 
 
-def test_much_is_taken_out_in_few_replays() -> None:
+def test_many_items_are_removed_in_few_replays() -> None:
     assert reduced(partial(needs, frozenset({700})), tuple(range(1000))).replays < 30
 
 
 # ---- the same with any number of processes -----------------------------------------------------------------------
 
 
-def told(jobs: int) -> tuple[Items, int, list[tuple[int, Items]]]:
+def search_with_progress(jobs: int) -> tuple[Items, int, list[tuple[int, Items]]]:
     """The result, the count of replays, and how it came to that."""
     progress: list[tuple[int, Items]] = []
     one: Search[Items, Items] = Search(
@@ -92,9 +92,9 @@ def told(jobs: int) -> tuple[Items, int, list[tuple[int, Items]]]:
     return one.state, one.replays, progress
 
 
-def test_the_result_and_the_way_to_it_are_the_same_with_one_and_with_two_processes() -> None:
-    alone = told(1)
-    assert alone == told(2)
+def test_the_result_and_the_progress_are_the_same_with_one_and_with_two_processes() -> None:
+    alone = search_with_progress(1)
+    assert alone == search_with_progress(2)
     assert alone[0] == (1, 3, 4, 31)
 
 
@@ -117,7 +117,7 @@ def test_without_a_budget_nothing_is_tried(jobs: int) -> None:
     assert (one.state, one.replays) == ((1, 2), 0)
 
 
-def test_what_was_found_by_the_end_of_the_budget_is_kept() -> None:
+def test_the_best_anchor_at_the_end_of_the_budget_is_kept() -> None:
     whole = reduced(partial(needs, frozenset({5})), tuple(range(50)))
 
     def ends(now: Search[Items, Items]) -> None:
@@ -131,7 +131,7 @@ def test_what_was_found_by_the_end_of_the_budget_is_kept() -> None:
     assert 5 in one.state and 1 < len(one.state) < 50
 
 
-def test_a_budget_that_ends_while_processes_are_at_work_does_not_wait_for_them(tmp_path: Path) -> None:
+def test_a_budget_that_ends_does_not_wait_for_busy_workers(tmp_path: Path) -> None:
     one = search(partial(hangs, tmp_path / "pid"), (1,), jobs=2)
 
     def candidates() -> Iterator[Items]:
@@ -169,14 +169,14 @@ def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
     assert [child for child in psutil.Process().children() if lives(child)] == before
 
 
-def test_a_process_that_dies_is_told() -> None:
-    with pytest.raises(WorkerDiedError, match="a worker process died, or was killed"), search(dies, (1,), 2) as one:
+def test_a_worker_that_dies_is_an_error() -> None:
+    with pytest.raises(WorkerDiedError, match="a worker process died or was killed"), search(dies, (1,), 2) as one:
         one.first([(2,), (3,), (4,)])
     with pytest.raises(WorkerDiedError), search(dies, (1,), 2) as one:
         one.all([(2,)])
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_an_oracle_that_fails_is_no_answer(jobs: int) -> None:
+def test_an_error_of_an_oracle_is_raised(jobs: int) -> None:
     with pytest.raises(LookupError, match="3 items"), search(raises, (1,), jobs) as one:
         one.first([(1, 2, 3)])

@@ -1,4 +1,4 @@
-"""What a search is asked about in tests: whether a tuple of numbers still "fails". Importable by worker processes."""
+"""Oracles for tests of the search: whether a tuple of numbers still "fails". Worker processes can import them."""
 
 from __future__ import annotations
 

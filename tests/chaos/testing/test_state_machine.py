@@ -1,4 +1,4 @@
-"""The state machine: the right core holds, mistakes are convicted, and of a failure the smallest example remains."""
+"""The state machine: the unmodified core passes, mutants are convicted, and failures are shrunk and saved."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def moved(machine: RaftStateMachine, *does: Callable[[], None]) -> RaftStateMach
     return machine
 
 
-# ---- the right core ------------------------------------------------------------------------------------------------
+# ---- the unmodified core ---------------------------------------------------------------------------------------------
 
 
 class Counted(RaftStateMachine):
-    """Over the right core; counts what its examples came to."""
+    """Over the unmodified core; counts what its examples came to."""
 
     steps: ClassVar[int] = 0
     commits: ClassVar[int] = 0
@@ -75,7 +75,7 @@ class Five(Counted):
 
 
 @pytest.mark.parametrize(("machine", "least_steps"), [(Counted, 4_000), (Five, 2_000)])
-def test_the_right_core_holds(machine: type[Counted], least_steps: int, folder: Path) -> None:
+def test_all_invariants_hold_in_the_unmodified_core(machine: type[Counted], least_steps: int, folder: Path) -> None:
     run_state_machine_as_test(machine, settings=settings(BASE, max_examples=60 if machine is Counted else 20))
     assert machine.steps > least_steps and machine.commits > 5
     assert not folder.exists()
@@ -88,7 +88,7 @@ class ForgetsVotes(RaftStateMachine):
     mutant = "vote_not_persisted"
 
 
-def test_a_mistake_is_made_small_and_leaves_one_file(folder: Path) -> None:
+def test_a_failure_is_shrunk_and_saved_in_one_file(folder: Path) -> None:
     error = failure(ForgetsVotes, settings(BASE, max_examples=100))
     assert isinstance(error, InvariantViolatedError) and error.violation.invariant == "one_vote_per_term"
     file = folder / "test_state_machine.ForgetsVotes.json"
@@ -142,10 +142,10 @@ class Chatty(RaftStateMachine):
             assert self.log(node).last_index <= 2, f"{node} has more than two entries"
 
 
-def test_a_failure_of_the_user_is_told_and_not_saved(folder: Path) -> None:
+def test_a_failure_of_the_users_own_invariant_lists_its_steps_and_saves_no_file(folder: Path) -> None:
     error = failure(Chatty, settings(BASE, max_examples=100))
     assert "has more than two entries" in str(error) and not isinstance(error, InvariantViolatedError)
-    assert "What happened, step by step:" in notes(error) and "c0 invokes c0/0: put reg/c0 mine" in notes(error)
+    assert "The steps of the failure:" in notes(error) and "c0 invokes c0/0: put reg/c0 mine" in notes(error)
     assert "raft-chaos repro" not in notes(error) and "crashes" not in notes(error)
     assert not folder.exists()
 
@@ -159,15 +159,17 @@ class OwnCore(RaftStateMachine):
     parts = Parts(core=VotesForAll)
 
 
-def test_a_mistake_in_parts_of_the_user_is_told_and_not_saved(folder: Path) -> None:
+def test_a_failure_with_the_users_own_parts_lists_its_steps_and_saves_no_file(folder: Path) -> None:
     error = failure(OwnCore, UNSHRUNK)
     assert isinstance(error, InvariantViolatedError)
     assert "No reproduction file: it cannot hold the parts of OwnCore" in notes(error)
-    assert "What happened, step by step:" in notes(error)
+    assert "The steps of the failure:" in notes(error)
     assert not folder.exists()
 
 
-def test_a_folder_that_cannot_be_written_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_does_not_hide_the_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "taken").write_text("")
     monkeypatch.setenv(REPRODUCTIONS, str(tmp_path / "taken"))
     error = failure(ForgetsVotes, UNSHRUNK)
@@ -181,7 +183,7 @@ def test_rules_and_accessors_by_hand() -> None:
     machine = RaftStateMachine()
     moved(
         machine,
-        lambda: machine.campaign("n2", ["n1", "n2"]),
+        lambda: machine.stand_for_election("n2", ["n1", "n2"]),
         lambda: machine.ask("c0", "n2", ("put", "reg/{client}")),
         lambda: machine.settle(["n2", "n3"]),
         lambda: machine.ask_again("c0", "n2"),
@@ -205,12 +207,12 @@ def test_rules_and_accessors_by_hand() -> None:
     assert "violated" not in {verdict.outcome for verdict in machine.judge.verdicts()}
 
 
-def test_what_clients_see_is_judged() -> None:
+def test_the_clients_history_is_judged() -> None:
     class Doubles(RaftStateMachine):
         mutant = "no_client_dedup"
 
     machine = Doubles()
-    machine.campaign("n1", machine.names)
+    machine.stand_for_election("n1", machine.names)
     machine.ask("c0", "n1", ("append", "list"))
     machine.settle(machine.names)
     machine.ask_again("c0", "n1")
@@ -224,7 +226,7 @@ def test_what_clients_see_is_judged() -> None:
         machine.judged()
 
 
-def test_a_slow_disk_has_written_nothing_once_all_else_settled() -> None:
+def test_writes_of_a_slow_disk_do_not_complete_while_the_others_settle() -> None:
     machine = RaftStateMachine()
     machine.timeout("n1")
     machine.settle_slowly(machine.names, ["n1"])
@@ -247,7 +249,7 @@ def test_a_slow_disk_has_written_nothing_once_all_else_settled() -> None:
         (lambda machine: machine.core("n9"), "n9 is not up; n1, n2, n3 of n1, n2, n3 are"),
     ],
 )
-def test_what_cannot_be_done_says_why(move: Callable[[RaftStateMachine], Any], said: str) -> None:
+def test_impossible_steps_say_why(move: Callable[[RaftStateMachine], Any], said: str) -> None:
     with pytest.raises((ExecutionError, ValueError), match=said):
         move(RaftStateMachine())
 
@@ -258,9 +260,9 @@ def test_what_cannot_be_done_says_why(move: Callable[[RaftStateMachine], Any], s
         ({"nodes": 0}, "nodes: expected at least 1, got 0"),
         ({"clients": 0}, "clients: expected at least 1, got 0"),
         ({"mutant": "no_such"}, "mutant: there is no 'no_such'; there are vote_not_persisted"),
-        ({"mutant": "vote_not_persisted", "parts": Parts()}, "mutant and parts: expected one of them"),
+        ({"mutant": "vote_not_persisted", "parts": Parts()}, "mutant and parts: expected only one of them"),
     ],
 )
-def test_a_class_that_makes_no_cluster_says_why(attributes: dict[str, Any], said: str) -> None:
+def test_invalid_attributes_of_a_class_are_an_error(attributes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         type("Odd", (RaftStateMachine,), attributes)()

@@ -1,4 +1,4 @@
-"""Strategies: all that is drawn is valid, can be run, and becomes as small as it can."""
+"""Strategies: all drawn values are valid, can be run, and shrink as far as possible."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
-from raft_chaos.chaos.faults.actions import kind_of
 
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, LIVE_KINDS
 from raft_chaos.chaos.faults.names import LEADER, VOTER
@@ -53,7 +52,7 @@ def simulate(schedule: Schedule, mutant: str | None = None) -> Simulated:
 
 @many
 @given(schedule=schedules())
-def test_a_schedule_is_accepted_and_comes_back_from_its_file(schedule: Schedule, tmp_path: Path) -> None:
+def test_a_schedule_is_valid_and_equal_after_saving_and_loading(schedule: Schedule, tmp_path: Path) -> None:
     check_schedule(schedule)
     file = tmp_path / "schedule.jsonl"
     save(schedule, file)
@@ -62,7 +61,7 @@ def test_a_schedule_is_accepted_and_comes_back_from_its_file(schedule: Schedule,
 
 @few
 @given(schedule=schedules(**SHORT, most_faults=4, most_operations=10))
-def test_a_schedule_runs_and_does_so_the_same_way_again(schedule: Schedule) -> None:
+def test_a_schedule_runs_and_repeats_exactly(schedule: Schedule) -> None:
     simulated = simulate(schedule)
     assert "violated" not in {verdict.outcome for verdict in simulated.analysis.invariants}
     assert simulate(schedule).trace_sha256 == simulated.trace_sha256
@@ -77,7 +76,7 @@ def test_a_cluster_has_a_schedule_and_a_timing_that_fit_each_other(config: Clust
 
 @many
 @given(timing=timings(longest_us=20_000))
-def test_a_timing_keeps_to_the_longest_timeout(timing: Timing) -> None:
+def test_a_drawn_timing_respects_the_longest_timeout(timing: Timing) -> None:
     assert timing.election_timeout_max_us <= 20_000
 
 
@@ -85,13 +84,13 @@ def test_a_timing_keeps_to_the_longest_timeout(timing: Timing) -> None:
 def test_every_kind_of_fault_is_drawn_at_times_and_at_anchors(kind: Any) -> None:
     at_time = find(faults(NODES, kinds=[kind]), lambda fault: fault.when.at_us is not None, settings=few)
     anchored = find(faults(NODES, kinds=[kind]), lambda fault: fault.when.on is not None, settings=few)
-    assert kind_of(at_time.action) == kind_of(anchored.action) == kind
+    assert at_time.action.kind() == anchored.action.kind() == kind
 
 
 @many
 @given(fault=faults(NODES, kinds=LIVE_KINDS, anchored=False, from_us=7_000, until_us=9_000))
-def test_faults_keep_to_what_was_asked_for(fault: Any) -> None:
-    assert kind_of(fault.action) in LIVE_KINDS and fault.when.at_us in (7_000, 8_000, 9_000)
+def test_drawn_faults_respect_the_arguments(fault: Any) -> None:
+    assert fault.action.kind() in LIVE_KINDS and fault.when.at_us in (7_000, 8_000, 9_000)
 
 
 def test_a_voter_is_killed_only_where_a_vote_was_granted() -> None:
@@ -127,7 +126,7 @@ def test_the_simplest_cut_is_that_of_the_leader() -> None:
     assert clog == Clog({"n1": ["n2"]})
 
 
-def test_the_simplest_work_is_one_write_at_the_beginning() -> None:
+def test_the_simplest_workload_is_one_write_at_the_start() -> None:
     [operation] = find(workloads(["c0", "c1"]), lambda operations: bool(operations), settings=few)
     assert (operation.id, operation.at_us, operation.f, operation.key) == ("c0/0", 0, "put", "reg/c0")
 
@@ -155,20 +154,22 @@ def test_the_simplest_work_is_one_write_at_the_beginning() -> None:
         (lambda: cluster_configs(kinds=["fire"]), "kinds: 'fire' is unknown"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused_at_once(asked: Callable[[], st.SearchStrategy[Any]], said: str) -> None:
+def test_invalid_arguments_of_strategies_are_refused_immediately(
+    asked: Callable[[], st.SearchStrategy[Any]], said: str
+) -> None:
     with pytest.raises(ValueError, match=said):
         asked()
 
 
 @pytest.mark.parametrize("module", ["raft_chaos.chaos.testing.strategies", "raft_chaos.chaos.testing.state_machine"])
-def test_without_hypothesis_it_is_said_what_to_install(module: str) -> None:
+def test_without_hypothesis_the_error_says_what_to_install(module: str) -> None:
     program = f"import sys; sys.modules['hypothesis'] = None; import {module}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 1
     assert f"ImportError: {module} needs hypothesis" in done.stderr and "raft-chaos[hypothesis]" in done.stderr
 
 
-def test_nothing_else_needs_hypothesis() -> None:
+def test_no_other_module_needs_hypothesis() -> None:
     program = (
         "import sys; sys.modules['hypothesis'] = None; "
         "import raft_chaos.chaos.cli.app, raft_chaos.reports, raft_chaos.chaos.campaign.selfcheck"

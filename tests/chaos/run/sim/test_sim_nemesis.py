@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from raft_chaos.chaos.run.sim.nemesis import FAILPOINT_PATIENCE_US, LEADER_POLL_US, TRAFFIC_PATIENCE_US
 
 from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.clock import Clock
@@ -13,7 +14,6 @@ from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.network import Network, Reset
 from raft_chaos.chaos.faults.partition import Clog, Partition
 from raft_chaos.chaos.faults.process import Kill, Pause
-from raft_chaos.chaos.run.sim.nemesis import FAILPOINT_PATIENCE_US, LEADER_POLL_US, TRAFFIC_PATIENCE_US
 from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, When
 from raft_chaos.invariants.events import (

@@ -1,4 +1,4 @@
-"""The interpreter of transcripts: commands do what they say, and what cannot be done is an error with its place."""
+"""The transcript interpreter: the effect of each command, and errors with their place for impossible ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from raft_chaos.raft.core import Core
 from raft_chaos.raft.server.node import Parts
 from raft_chaos.raft.state.timing import Timing
 
-ELECTED = ["cluster n1 n2 n3", "quietly campaign n1", "quietly stabilize"]
+ELECTED = ["cluster n1 n2 n3", "quietly stand n1", "quietly stabilize"]
 
 
 def play(*lines: str) -> list[str]:
@@ -39,19 +39,19 @@ def roles(status: list[str]) -> list[str]:
 
 
 def test_nothing_happens_by_itself() -> None:
-    assert play("cluster n1 n2 n3", "campaign n1") == ["n1 ticks", "  writes: term 1, vote n1"]
-    assert play("cluster n1 n2 n3", "campaign n1", "network") == ["nothing in flight"]
-    frames = play("cluster n1 n2 n3", "campaign n1", "persist n1", "network")
+    assert play("cluster n1 n2 n3", "stand n1") == ["n1 ticks", "  writes: term 1, vote n1"]
+    assert play("cluster n1 n2 n3", "stand n1", "network") == ["nothing in flight"]
+    frames = play("cluster n1 n2 n3", "stand n1", "persist n1", "network")
     assert frames == [f"n1>{to} RequestVote term 1, last none" for to in ("n2", "n3")]
-    assert roles(play("cluster n1 n2 n3", "campaign n1", "persist n1", "status")) == [
+    assert roles(play("cluster n1 n2 n3", "stand n1", "persist n1", "status")) == [
         "candidate",
         "follower",
         "follower",
     ]
 
 
-def test_stabilize_goes_on_until_nothing_is_left_among_the_named() -> None:
-    begin = ["cluster n1 n2 n3", "campaign n1"]
+def test_stabilize_continues_until_the_named_nodes_have_nothing_left_to_do() -> None:
+    begin = ["cluster n1 n2 n3", "stand n1"]
     assert roles(play(*begin, "stabilize", "status")) == ["leader", "follower", "follower"]
     assert play(*begin, "stabilize", "network") == ["nothing in flight"]
     left = play(*begin, "stabilize n1 n2", "network")
@@ -59,7 +59,7 @@ def test_stabilize_goes_on_until_nothing_is_left_among_the_named() -> None:
     assert play(*begin, "quietly stabilize") == []
 
 
-def test_a_link_gives_its_oldest_frame_so_many_or_all() -> None:
+def test_a_command_takes_the_oldest_frame_of_a_link_or_several_or_all() -> None:
     begin = [*ELECTED, "propose n1 x=1 x=2 x=3"]
     got = "n2 receives from n1: AppendEntries term 1, entry"
     first = [line for line in play(*begin, "deliver n1>n2") if line.startswith("n2 rec")]
@@ -70,7 +70,7 @@ def test_a_link_gives_its_oldest_frame_so_many_or_all() -> None:
     assert sum(" receives " in line for line in play(*begin, "deliver")) == 6
 
 
-def test_frames_are_dropped_doubled_and_overtaken() -> None:
+def test_frames_are_dropped_duplicated_and_delayed() -> None:
     begin = [*ELECTED, "propose n1 x=1 x=2", "quietly drop n1>n3 all"]
     assert len(play(*begin, "network")) == 2
     assert play(*begin, "drop n1>n2", "network") == play(*begin, "network")[1:]
@@ -81,7 +81,7 @@ def test_frames_are_dropped_doubled_and_overtaken() -> None:
     assert play(*begin, "delay n1>n2", "network") == [second, first]
 
 
-def test_a_cut_loses_what_lies_on_it_and_what_is_sent_into_it_until_it_is_healed() -> None:
+def test_a_cut_loses_frames_in_flight_and_later_ones_until_it_is_healed() -> None:
     begin = [*ELECTED, "propose n1 x=1"]
     assert play(*begin, "cut n3") == ["n1>n3 AppendEntries term 1, entry 2 (term 1) after 1 (term 1), commit 1 is lost"]
     assert play(*begin, "cut n1>n3", "tick n1")[-1].endswith(", lost")
@@ -94,7 +94,7 @@ def test_a_cut_loses_what_lies_on_it_and_what_is_sent_into_it_until_it_is_healed
 @pytest.mark.parametrize(
     ("keep", "recovered"), [("", "log up to 1"), (" keep=999", "log up to 1"), (" keep=1000", "log up to 2")]
 )
-def test_a_crash_keeps_of_the_write_under_way_what_it_is_told_to(keep: str, recovered: str) -> None:
+def test_a_crash_keeps_the_given_part_of_the_write_under_way(keep: str, recovered: str) -> None:
     begin = [*ELECTED, "propose n1 x=1", "deliver n1>n2", f"crash n2{keep}"]
     assert play(*begin, "status n2") == ["n2 is down"]
     assert play(*begin, "restart n2")[1].endswith(recovered)
@@ -106,7 +106,7 @@ def test_frames_to_a_node_that_is_down_are_lost() -> None:
     assert play(*begin, "deliver n1>n2", "drop n1>n3", "network") == ["nothing in flight"]
 
 
-def test_time_moves_only_when_told() -> None:
+def test_time_advances_only_by_command() -> None:
     assert play(*ELECTED, "advance 49ms") == []
     beats = play(*ELECTED, "advance 50ms", "network")
     assert sum(line.startswith("n1>n2 AppendEntries") for line in beats) == 1
@@ -126,7 +126,7 @@ def test_a_follower_says_whom_to_ask() -> None:
     assert play(*ELECTED, "propose n2 x=1") == ["n2 is asked for x=1", "  refuses, leader n1"]
 
 
-def test_logs_are_as_given_and_a_new_cluster_begins_anew() -> None:
+def test_logs_are_as_given_and_a_second_cluster_command_starts_again() -> None:
     begin = "cluster n1 n2 log n1=1,1,3 n2=1 term=4"
     assert play(begin, "log n1 n2") == ["n1  1 1 3, committed 0, applied 0", "n2  1, committed 0, applied 0"]
     assert play(begin, "status n2") == ["n2 follower  term 4, no vote, commit 0, applied 0, last 1"]
@@ -135,7 +135,7 @@ def test_logs_are_as_given_and_a_new_cluster_begins_anew() -> None:
 
 def test_the_judge_says_what_holds_and_what_does_not() -> None:
     assert play(*ELECTED, "judge")[0] == "all hold"
-    lost = ["cut n3", "propose n1 x=1", "stabilize", "crash n1", "heal", "campaign n3", "stabilize", "judge"]
+    lost = ["cut n3", "propose n1 x=1", "stabilize", "crash n1", "heal", "stand n3", "stabilize", "judge"]
     assert play(*ELECTED, *lost)[0] == "all hold"
     said = play("cluster n1 n2 n3 mutant=no_up_to_date_check", *ELECTED[1:], *lost)
     assert said[0].startswith("leader_completeness is violated: n3 ")
@@ -164,10 +164,10 @@ def test_a_node_that_dies_of_its_own_error_is_reported_and_judged() -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("vote n1", "no command 'vote'; there are cluster, campaign"),
-        ("campaign n4", "no node 'n4'; there are n1, n2, n3"),
-        ("campaign", "expected: campaign NODE"),
-        ("campaign n1", "n1 leads already"),
+        ("vote n1", "no command 'vote'; there are cluster, stand"),
+        ("stand n4", "no node 'n4'; there are n1, n2, n3"),
+        ("stand", "expected: stand NODE"),
+        ("stand n1", "n1 leads already"),
         ("tick n1 n2", "expected: tick NODE|all"),
         ("persist n1", "n1 has no write under way"),
         ("restart n1", "n1 is up"),
@@ -186,7 +186,7 @@ def test_a_node_that_dies_of_its_own_error_is_reported_and_judged() -> None:
         ("log", "expected: log NODE"),
         ("quietly", "expected: quietly COMMAND"),
         ("cluster", "expected: cluster NODE"),
-        ("cluster n1 n1", "every node has a word of its own"),
+        ("cluster n1 n1", "every node needs a different name"),
         ("cluster n1 n4=1", "'n4' is no node of this cluster"),
         ("cluster n1 n1=2,1", "terms never decrease along a log"),
         ("cluster n1 n1=a", "'a': expected a number of at least 1"),
@@ -194,7 +194,7 @@ def test_a_node_that_dies_of_its_own_error_is_reported_and_judged() -> None:
         ("cluster n1 batch=0", "'0': expected a number of at least 1"),
     ],
 )
-def test_what_cannot_be_done_says_what_to_write_instead(line: str, says: str) -> None:
+def test_errors_say_what_to_write_instead(line: str, says: str) -> None:
     with pytest.raises(CommandError) as error:
         play(*ELECTED, line)
     assert says in str(error.value)
@@ -208,7 +208,7 @@ def test_a_node_that_is_down_can_do_nothing(line: str) -> None:
 
 def test_the_first_command_makes_the_cluster() -> None:
     with pytest.raises(CommandError, match="no cluster yet; begin with: expected: cluster NODE"):
-        play("campaign n1")
+        play("stand n1")
 
 
 # ---- files ---------------------------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ n1  1, committed 0, applied 0
 """
 
 
-def test_a_replay_leaves_all_but_the_output_as_it_is() -> None:
+def test_a_replay_changes_only_the_output() -> None:
     assert replay(TEXT) == (TEXT, [])
     assert replay(TEXT.replace("committed 0", "committed 7\nand more")).text == TEXT
     assert replay(TEXT.replace("----\nn1  1, committed 0, applied 0\n", "----\n")).text == TEXT
@@ -245,7 +245,7 @@ def test_commands_without_a_separator_are_a_mistake(tmp_path: Path) -> None:
     path = tmp_path / "open.txt"
     for text in ("cluster n1\n", "cluster n1\n\nlog n1\n----\n"):
         path.write_text(text, encoding="utf-8")
-        assert check(path)[0] == f"{path}:1: no ---- after this command, so nothing was done"
+        assert check(path)[0] == f"{path}:1: expected ---- after this command; it was not run"
 
 
 def test_the_command_line_shows_a_diff_and_rewrites(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -260,7 +260,7 @@ def test_the_command_line_shows_a_diff_and_rewrites(tmp_path: Path, capsys: pyte
     assert capsys.readouterr().out == ""
 
 
-def test_files_and_options_that_cannot_be_used_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unusable_files_and_options_are_named_in_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert script.main([str(tmp_path / "none.txt")]) == EXIT_USAGE
     assert "none.txt: cannot be used as a transcript" in capsys.readouterr().err
     binary = tmp_path / "binary.txt"
@@ -271,9 +271,9 @@ def test_files_and_options_that_cannot_be_used_are_named(tmp_path: Path, capsys:
     assert exit_info.value.code == EXIT_USAGE
 
 
-def test_a_module_run_says_the_same_whatever_the_hash_seed(tmp_path: Path) -> None:
+def test_a_transcript_has_the_same_output_under_every_hash_seed(tmp_path: Path) -> None:
     path = tmp_path / "lesson.txt"
-    commands = ["cluster n3 n1 n2", "campaign n1", "stabilize", "cut n1", "run 1s latency=3ms", "status", "judge"]
+    commands = ["cluster n3 n1 n2", "stand n1", "stabilize", "cut n1", "run 1s latency=3ms", "status", "judge"]
     path.write_text(replay("\n".join([*commands, "----", ""])).text, encoding="utf-8")
     assert len(path.read_text(encoding="utf-8").splitlines()) > 40
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Transcripts say what the cluster says now; `pytest tests/chaos/test_transcripts.py --rewrite` writes them anew."""
+"""The transcripts have the current output. `pytest tests/chaos/testing/transcript --rewrite` updates them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ def test_there_are_transcripts_of_every_part_of_section_5() -> None:
 
 
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
-def test_the_cluster_says_what_the_transcript_says(path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_transcript_has_the_current_output(path: Path, request: pytest.FixtureRequest) -> None:
     wrong = check(path, rewrite=request.config.getoption("--rewrite", default=False))
-    assert not wrong, "\n".join(["the transcript and the cluster differ; --rewrite accepts what comes now:", *wrong])
+    assert not wrong, "\n".join(
+        ["the transcript and the cluster differ; --rewrite accepts the current output:", *wrong]
+    )

@@ -1,4 +1,4 @@
-"""When the operations of a file happened: its lines, its clock, and what of these is an order."""
+"""The order of the operations of a file, from its lines and its clock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_an_operation_never_ends_before_its_call_though_a_clock_may_slip() -> No
     assert mistake("edn", text, "register") == "h:2: ends at 50 ns (:time), before its call at 100: write in line 1"
 
 
-def test_what_has_the_same_time_overlaps_but_a_process_goes_on_after_itself() -> None:
+def test_operations_with_equal_times_overlap_except_within_one_process() -> None:
     history = read(
         "jsonl",
         line("invoke", 0, "put", 10, value="a")
@@ -55,7 +55,7 @@ def test_a_clock_may_slip_a_little_between_the_threads_of_jepsen() -> None:
     assert [(each.called, each.returned) for each in history.operations] == [(1, 2), (3, 4)], "lines are in order"
 
 
-def test_of_several_that_go_on_within_a_tick_the_first_comes_after_itself() -> None:
+def test_of_several_processes_that_continue_within_a_tick_the_first_is_ordered_with_itself() -> None:
     text = (
         jepsen(0, "invoke", "write", "2", ", :time 0")
         + jepsen(0, "ok", "write", "2", ", :time 0")
@@ -71,13 +71,13 @@ def test_of_several_that_go_on_within_a_tick_the_first_comes_after_itself() -> N
     assert check(history.operations, "register").verdict == "valid"
 
 
-def test_a_time_that_no_clock_tells_is_refused() -> None:
+def test_a_time_out_of_range_is_refused() -> None:
     said = mistake("edn", jepsen(0, "invoke", "read", more=f", :time {10**400}"), "register")
     assert said == "h:1: the time 10000000000000000000... ns (:time): expected a number of at most 64 bits"
 
 
 @pytest.mark.parametrize("ticks", [1, 2, 5])
-def test_lines_of_one_tick_in_any_order_convict_nobody(ticks: int) -> None:
+def test_the_order_of_lines_within_one_tick_proves_no_violation(ticks: int) -> None:
     """Several processes on one register; what a tick holds is written down in any order that each process allows."""
     split = 0
     for seed in range(1_500):
