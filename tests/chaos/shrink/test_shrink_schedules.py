@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from raft_chaos.chaos.faults.actions import kind_of
 
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
 from raft_chaos.chaos.faults.process import Kill
@@ -217,7 +216,7 @@ def test_simpler_forms_of_every_fault_can_be_obeyed() -> None:
         for simpler in one_step(plan):
             check_schedule(simpler)
         for one in plan.faults:
-            seen[kind_of(one.action)] = seen.get(kind_of(one.action), 0) + len(list(simpler_faults(one)))
+            seen[one.action.kind()] = seen.get(one.action.kind(), 0) + len(list(simpler_faults(one)))
     assert set(seen) == set(FAULT_KINDS), seen
     assert min(seen[kind] for kind in seen if kind != "reset") > 10
 

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
-from raft_chaos.chaos.faults.actions import kind_of
 
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, LIVE_KINDS
+from raft_chaos.chaos.faults.clock import Clock
+from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.names import LEADER, VOTER
+from raft_chaos.chaos.faults.network import Network
 from raft_chaos.chaos.faults.partition import Clog, Partition
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import parts_of
@@ -85,13 +87,13 @@ def test_a_timing_keeps_to_the_longest_timeout(timing: Timing) -> None:
 def test_every_kind_of_fault_is_drawn_at_times_and_at_anchors(kind: Any) -> None:
     at_time = find(faults(NODES, kinds=[kind]), lambda fault: fault.when.at_us is not None, settings=few)
     anchored = find(faults(NODES, kinds=[kind]), lambda fault: fault.when.on is not None, settings=few)
-    assert kind_of(at_time.action) == kind_of(anchored.action) == kind
+    assert at_time.action.kind() == anchored.action.kind() == kind
 
 
 @many
 @given(fault=faults(NODES, kinds=LIVE_KINDS, anchored=False, from_us=7_000, until_us=9_000))
 def test_faults_keep_to_what_was_asked_for(fault: Any) -> None:
-    assert kind_of(fault.action) in LIVE_KINDS and fault.when.at_us in (7_000, 8_000, 9_000)
+    assert fault.action.kind() in LIVE_KINDS and fault.when.at_us in (7_000, 8_000, 9_000)
 
 
 def test_a_voter_is_killed_only_where_a_vote_was_granted() -> None:
@@ -125,6 +127,15 @@ def test_the_simplest_cut_is_that_of_the_leader() -> None:
     assert isinstance(cut, Partition) and LEADER in cut.grudge
     clog = find(faults(NODES, kinds=["clog"]), lambda fault: True, settings=few).action
     assert clog == Clog({"n1": ["n2"]})
+
+
+def test_the_simplest_fault_does_as_little_as_it_can() -> None:
+    simplest = {kind: find(faults(NODES, kinds=[kind]), lambda fault: True, settings=few) for kind in FAULT_KINDS}
+    assert simplest["clock"].action == Clock(["n1"], 0, 0)
+    assert simplest["network"].action == Network(["n1"])
+    assert simplest["slow_sync"].action == SlowSync(["n1"], 0, 0)
+    lasts_us = {kind: fault.duration_us for kind, fault in simplest.items()}
+    assert lasts_us == dict.fromkeys(FAULT_KINDS, 1_000) | {"kill": 0, "reset": 0}
 
 
 def test_the_simplest_work_is_one_write_at_the_beginning() -> None:
