@@ -180,13 +180,11 @@ class Reset(OnNodes, frozen=True, tag="reset"):
 
     about: ClassVar[str] = "All connections of some nodes break at once; what is in flight arrives then, or never"
     in_live: ClassVar[bool] = False
+    at_once: ClassVar[bool] = True
 
     def check(self, nodes: Sequence[str]) -> Iterator[str]:
         yield from super().check(nodes)
         yield from limits.probability("action.delivered", self.delivered)
-
-    def lasts_us(self, duration_us: int) -> int:
-        return 0
 
     @classmethod
     def draw(cls, room: Room) -> Self | None:

@@ -323,8 +323,9 @@ class Pause(OnNodes, frozen=True, tag="pause"):
     async def strike(self, at: Strike) -> None:
         world, nodes = at.can(Pauses), self.hit(at)
         at.begin(nodes)
-        for node, on in at.lay(PAUSED, dict.fromkeys(nodes, True)).items():
-            await world.pause(node, on)
+        at.lay(PAUSED, dict.fromkeys(nodes, True))
+        for node in nodes:  # also one that another fault paused before: it may have started anew since
+            await world.pause(node, True)
         stopped = [node for node in nodes if world.is_paused(node)]
         at.injected(f"pause {' '.join(nodes)}")
         await at.hold(at.duration_us)
