@@ -60,6 +60,8 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
 
     about: ClassVar[str]
     """What it does, in one line of the manual."""
+    needs: ClassVar[type]
+    """The capability that a world must have for it."""
     in_live: ClassVar[bool] = True
     """Whether real processes with real clocks, behind a proxy, can be made to suffer it."""
     asks_target: ClassVar[str] = ""

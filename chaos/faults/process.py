@@ -79,6 +79,7 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
     keep_permille: list[int] = msgspec.field(default_factory=list)
     failpoint: Failpoint | None = None
 
+    needs: ClassVar[type] = Processes
     about: ClassVar[str] = (
         "SIGKILL to several nodes at once; each starts again after its time. In virtual time also: how many of its "
         "unsynced bytes reach the disk, and at which point of a step it dies"
@@ -300,6 +301,7 @@ class Pauses(Protocol):
 class Pause(OnNodes, frozen=True, tag="pause"):
     """SIGSTOP to `nodes`, SIGCONT when the last fault that pauses them ends."""
 
+    needs: ClassVar[type] = Pauses
     about: ClassVar[str] = "SIGSTOP to some nodes, SIGCONT when the fault ends"
     stops_nodes: ClassVar[bool] = True
     disturbs: ClassVar[bool] = True

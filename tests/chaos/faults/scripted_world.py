@@ -135,15 +135,21 @@ class PoorWorld:
 class Stage:
     """A nemesis over a scripted world, in virtual time, and what was reported."""
 
-    def __init__(self, leader: str | None = "n2", *, poor: bool = False) -> None:
+    def __init__(
+        self,
+        leader: str | None = "n2",
+        *,
+        poor: bool = False,
+        world: Callable[[Callable[[], int]], ScriptedWorld] = ScriptedWorld,
+    ) -> None:
         self.scheduler = Scheduler()
-        self.world = ScriptedWorld(lambda: self.scheduler.now_us)
+        self.world = world(lambda: self.scheduler.now_us)
         self.events: list[HarnessEvent] = []
         self.view = ClusterView(NODES, lambda event, number, reporter: self.nemesis.happened(event, number, reporter))
         self.log = FaultLog(NODES, lambda: self.scheduler.now_us, self.events.append)
         self.tasks = VirtualTasks(self.scheduler)
-        world: World = PoorWorld(self.world) if poor else self.world
-        self.nemesis = Nemesis(world=world, view=self.view, log=self.log, nodes=NODES, tasks=self.tasks)
+        seen: World = PoorWorld(self.world) if poor else self.world
+        self.nemesis = Nemesis(world=seen, view=self.view, log=self.log, nodes=NODES, tasks=self.tasks)
         if leader is not None:
             self.view.status(leader, "leader", 1)
 
