@@ -60,10 +60,14 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
 
     about: ClassVar[str]
     """What it does, in one line of the manual."""
+    needs: ClassVar[type]
+    """The capability that a world must have for it."""
     in_live: ClassVar[bool] = True
     """Whether real processes with real clocks, behind a proxy, can be made to suffer it."""
     asks_target: ClassVar[str] = ""
     """What the target must be able to do, as the name of a flag of `chaos.targets.protocol.Target`."""
+    at_once: ClassVar[bool] = False
+    """Whether it is over as soon as it has struck, and so has no duration."""
     stops_nodes: ClassVar[bool] = False
     """Whether the nodes that it names are down, or stand still, for as long as it lasts."""
     disturbs: ClassVar[bool] = False
@@ -89,7 +93,7 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
 
     def lasts_us(self, duration_us: int) -> int:
         """How long it lasts, where `duration_us` is asked for."""
-        return duration_us
+        return 0 if self.at_once else duration_us
 
     def must_wait(self, nodes: Sequence[str], leader: str | None) -> bool:
         """Whether it cannot fire while this node leads, or nobody does."""

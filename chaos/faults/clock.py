@@ -52,6 +52,7 @@ class Clock(OnNodes, frozen=True, tag="clock"):
     rate_ppm: int
     jump_us: int
 
+    needs: ClassVar[type] = Clocks
     about: ClassVar[str] = "The clocks of some nodes jump forward, then run too fast or too slow"
     in_live: ClassVar[bool] = False
 

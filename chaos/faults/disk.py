@@ -45,6 +45,7 @@ class SlowSync(OnNodes, frozen=True, tag="slow_sync"):
     min_us: int
     max_us: int
 
+    needs: ClassVar[type] = SlowSyncs
     about: ClassVar[str] = "Each sync of some nodes takes up to 50 ms longer; a kill then loses what was not synced"
     asks_target: ClassVar[str] = "can_slow_sync"
     odds: ClassVar[float] = 0.6

@@ -1,7 +1,7 @@
 """What values a fault's fields may have, as data, so that a property-based test can draw faults and shrink them.
 
 Nothing here draws anything. `chaos.testing.strategies` turns a domain into a strategy of hypothesis, which is optional.
-Values shrink towards the first of a choice, the least of a number, and the fewest of a list.
+Values shrink towards the first of a choice, the number nearest to zero, and the fewest of a list.
 """
 
 from __future__ import annotations

@@ -51,6 +51,7 @@ class Network(OnNodes, frozen=True, tag="network"):
     reorder: float = 0.0
     delay_mean_us: int = 0
 
+    needs: ClassVar[type] = Links
     about: ClassVar[str] = "Frames to and from some nodes are delayed, lost, duplicated and reordered"
     odds: ClassVar[float] = 0.8
 
@@ -177,15 +178,14 @@ class Reset(OnNodes, frozen=True, tag="reset"):
 
     delivered: float
 
+    needs: ClassVar[type] = Resets
     about: ClassVar[str] = "All connections of some nodes break at once; what is in flight arrives then, or never"
     in_live: ClassVar[bool] = False
+    at_once: ClassVar[bool] = True
 
     def check(self, nodes: Sequence[str]) -> Iterator[str]:
         yield from super().check(nodes)
         yield from limits.probability("action.delivered", self.delivered)
-
-    def lasts_us(self, duration_us: int) -> int:
-        return 0
 
     @classmethod
     def draw(cls, room: Room) -> Self | None:

@@ -36,6 +36,7 @@ class Partition(OnLinks, frozen=True, tag="partition"):
     shape: Shape
     grudge: Grudge
 
+    needs: ClassVar[type] = Links
     about: ClassVar[str] = f"Frames between some nodes are held back, for good: {', '.join(SHAPES)}"
     odds: ClassVar[float] = 1.0
     leaves_behind: ClassVar[bool] = True
@@ -134,6 +135,7 @@ class Clog(OnLinks, frozen=True, tag="clog"):
 
     grudge: Grudge
 
+    needs: ClassVar[type] = Clogs
     about: ClassVar[str] = "Frames on some links are held, and all released at once when the fault ends"
     in_live: ClassVar[bool] = False
 

@@ -79,6 +79,7 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
     keep_permille: list[int] = msgspec.field(default_factory=list)
     failpoint: Failpoint | None = None
 
+    needs: ClassVar[type] = Processes
     about: ClassVar[str] = (
         "SIGKILL to several nodes at once; each starts again after its time. In virtual time also: how many of its "
         "unsynced bytes reach the disk, and at which point of a step it dies"
@@ -300,6 +301,7 @@ class Pauses(Protocol):
 class Pause(OnNodes, frozen=True, tag="pause"):
     """SIGSTOP to `nodes`, SIGCONT when the last fault that pauses them ends."""
 
+    needs: ClassVar[type] = Pauses
     about: ClassVar[str] = "SIGSTOP to some nodes, SIGCONT when the fault ends"
     stops_nodes: ClassVar[bool] = True
     disturbs: ClassVar[bool] = True
@@ -323,8 +325,9 @@ class Pause(OnNodes, frozen=True, tag="pause"):
     async def strike(self, at: Strike) -> None:
         world, nodes = at.can(Pauses), self.hit(at)
         at.begin(nodes)
-        for node, on in at.lay(PAUSED, dict.fromkeys(nodes, True)).items():
-            await world.pause(node, on)
+        at.lay(PAUSED, dict.fromkeys(nodes, True))
+        for node in nodes:  # also one that another fault paused before: it may have started anew since
+            await world.pause(node, True)
         stopped = [node for node in nodes if world.is_paused(node)]
         at.injected(f"pause {' '.join(nodes)}")
         await at.hold(at.duration_us)

@@ -5,7 +5,7 @@ needs one; then its kind strikes (`chaos.faults`). When the safety phase ends, w
 still waits never fires.
 
 Faults may overlap. What several of them make of one node or link together is decided here and nowhere else, from the
-set of faults in force (`_InForce`): a fault that sets in or ends changes only that in which the whole set differs.
+set of faults in force (`InForce`): a fault that sets in or ends changes only that in which the whole set differs.
 """
 
 from __future__ import annotations
@@ -43,26 +43,21 @@ class Nemesis:
         self.world = world
         self.nodes = nodes
         self.tasks = tasks
-        self.in_force = _InForce()
+        self.in_force = InForce()
         self.ending = tasks.signal()
         self._view = view
         self._waiting: dict[str, Task] = {}
         self._striking: dict[str, Task] = {}
         self._anchors: dict[tuple[AnchorEvent, int], Signal] = {}
-        self._reporters: dict[tuple[AnchorEvent, int], str] = {}
 
     def start(self, faults: Sequence[Fault]) -> None:
         """The safety phase begins. Anchors that have been passed by now count as passed at this moment."""
         for fault in faults:
-            when = fault.when
-            if when.on is not None and (reporter := self._view.seen[when.on].get(when.nth)) is not None:
-                self._reporters[when.on, when.nth] = reporter
             self._spawn(fault)
 
     def happened(self, event: AnchorEvent, number: int, reporter: str) -> None:
         """An anchor event; whoever waits for this one goes on from here."""
         if (passed := self._anchors.pop((event, number), None)) is not None:
-            self._reporters[event, number] = reporter
             passed.set()
 
     async def end(self) -> None:
@@ -107,10 +102,10 @@ class Nemesis:
         if when.on is None:
             await tasks.sleep_until(when.at_us or 0)
         else:
-            anchor = (when.on, when.nth)
-            if anchor not in self._reporters:
-                await tasks.first(self._anchors.setdefault(anchor, tasks.signal()))
-            voter = self._reporters[anchor] if when.on == "vote_granted" else None
+            reporters = self._view.seen[when.on]  # in real time one may come between `start` and here
+            if when.nth not in reporters:
+                await tasks.first(self._anchors.setdefault((when.on, when.nth), tasks.signal()))
+            voter = reporters[when.nth] if when.on == "vote_granted" else None
             await tasks.sleep_until(tasks.now_us + when.after_us)
         while fault.action.must_wait(self.nodes, self.leader()):
             await tasks.sleep_until(tasks.now_us + LEADER_POLL_US)
@@ -181,7 +176,7 @@ class _Strike:
         return await self._nemesis.tasks.together(coroutines)
 
 
-class _InForce:
+class InForce:
     """The faults in force on each node and link, layer by layer, in the order in which they set in."""
 
     def __init__(self) -> None:

@@ -64,7 +64,7 @@ def check_fault(fault: Fault, header: Header) -> None:
     names = [*header.nodes, *action.placeholders(at_vote=when.on == "vote_granted")]
     for problem in action.check(names):
         raise ScheduleError(problem)
-    if fault.duration_us and not action.lasts_us(fault.duration_us):
+    if fault.duration_us and action.at_once:
         raise ScheduleError(f"duration_us: expected 0, a {action.kind()} is over at once, got {fault.duration_us}")
 
 

@@ -12,7 +12,7 @@ Times are integers in µs from the start of the run, drawn in whole ms. Nodes ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
@@ -25,16 +25,8 @@ except ImportError as error:
         "pip install 'raft-chaos[hypothesis]'"
     ) from error
 
-from raft_chaos.chaos.faults import grudge
-from raft_chaos.chaos.faults.action import Action
-from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, FaultKind
-from raft_chaos.chaos.faults.clock import RATE_PPM, Clock
-from raft_chaos.chaos.faults.disk import SlowSync
-from raft_chaos.chaos.faults.grudge import Grudge, Shape
-from raft_chaos.chaos.faults.names import LEADER, OTHERS, VOTER
-from raft_chaos.chaos.faults.network import Network, Reset
-from raft_chaos.chaos.faults.partition import Clog, Partition
-from raft_chaos.chaos.faults.process import WHOLE_PERMILLE, Failpoint, Kill, Pause
+from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, KINDS, FaultKind
+from raft_chaos.chaos.faults.domain import MS, Built, Chosen, Domain, Drawn, OneOf, Several, Whole, range_us
 from raft_chaos.chaos.schedule.config import LEAST_TIMEOUTS, MOST_NODES, ScheduleConfig
 from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, Header, Model, Operation, Schedule, When
 from raft_chaos.invariants.history import OpFunction
@@ -42,22 +34,9 @@ from raft_chaos.raft.state.timing import Timing
 
 __all__ = ["ClusterConfig", "cluster_configs", "faults", "schedules", "timings", "workloads"]
 
-MS = 1_000
 FEWEST_NODES = 3
 MOST_CLIENTS = 100
-JUMP_US = 1_000 * MS
-"""The longest jump of a clock."""
-FAILPOINTS: tuple[Failpoint, ...] = (
-    "before_send",
-    "mid_send",
-    "before_report",
-    "before_write",
-    "before_apply",
-    "before_answer",
-    "after_sync",
-)
 ANCHORS: tuple[AnchorEvent, ...] = ("leader_elected", "leader_committed", "vote_granted")
-SHAPES: tuple[Shape, ...] = ("isolate_leader", *(shape for shape in grudge.SHAPES if shape != "isolate_leader"))
 FUNCTIONS: tuple[OpFunction, ...] = ("put", "get", "append", "cas", "delete")
 
 T = TypeVar("T")
@@ -150,18 +129,19 @@ def faults(
     _check_nodes(nodes)
     _check("longest_us", longest_us, MS, 3_600_000 * MS)
     whens = _whens(from_us, until_us, anchored=anchored)
-    kills = {voter: _kills(nodes, longest_us, voter=voter) for voter in (False, True)}
-    actions = {kind: _actions(kind, list(nodes)) for kind in _known(kinds) if kind != "kill"}
-    kind_of_it, lasts_us = st.sampled_from(_known(kinds)), _ms(MS, longest_us)
+    kinds = _known(kinds)
+    actions = {
+        (kind, at_vote): _of(KINDS[kind].domain(nodes, longest_us=longest_us, at_vote=at_vote))
+        for kind in kinds
+        for at_vote in (False, True)
+    }
+    kind_of_it, lasts_us = st.sampled_from(kinds), _ms(MS, longest_us)
 
     @st.composite
     def drawn(draw: st.DrawFn) -> Fault:
         kind, when = draw(kind_of_it), draw(whens)
-        if kind == "kill":
-            kill = draw(kills[when.on == "vote_granted"])
-            return Fault(id="f1", when=when, action=kill, duration_us=max(kill.restart_after_us))
-        action = draw(actions[kind])
-        return Fault(id="f1", when=when, action=action, duration_us=0 if kind == "reset" else draw(lasts_us))
+        action = draw(actions[kind, when.on == "vote_granted"])
+        return Fault(id="f1", when=when, action=action, duration_us=action.lasts_us(draw(lasts_us)))
 
     return drawn()
 
@@ -174,65 +154,23 @@ def _whens(from_us: int, until_us: int, *, anchored: bool) -> SearchStrategy[Whe
     return at | st.tuples(st.sampled_from(ANCHORS), st.integers(1, 5), _ms(0, 50 * MS)).map(lambda on: When(None, *on))
 
 
-def _kills(nodes: Sequence[str], longest_us: int, *, voter: bool) -> SearchStrategy[Kill]:
-    """Of one node at least and all at most. Unsynced bytes are lost unless they are said to be kept."""
-    names = [*nodes, LEADER, *([VOTER] if voter else [])]
-    restart, keep = _ms(0, longest_us), st.integers(0, WHOLE_PERMILLE)
-    hit = st.lists(st.tuples(st.sampled_from(names), restart, keep), min_size=1, max_size=len(nodes), unique_by=_first)
-    failpoint = st.none() | st.sampled_from(FAILPOINTS)
-    return st.tuples(hit, st.booleans(), failpoint).map(lambda drawn: _kill(*drawn))
-
-
-def _first(drawn: tuple[str, int, int]) -> str:
-    return drawn[0]
-
-
-def _kill(hit: list[tuple[str, int, int]], keeps: bool, failpoint: Failpoint | None) -> Kill:
-    return Kill(
-        [name for name, _, _ in hit],
-        [after_us for _, after_us, _ in hit],
-        [permille for _, _, permille in hit] if keeps else [],
-        failpoint,
-    )
-
-
-def _actions(kind: FaultKind, nodes: list[str]) -> SearchStrategy[Action]:
-    """Any action of the kind but a kill."""
-    hit = _some([*nodes, LEADER, OTHERS], most=len(nodes))
-    share = st.integers(0, 10).map(lambda tenths: tenths / 10)
-    match kind:
-        case "pause":
-            return hit.map(Pause)
-        case "slow_sync":
-            return st.tuples(hit, _range_us(50 * MS)).map(lambda a: SlowSync(a[0], *a[1]))
-        case "partition":
-            return st.sampled_from(SHAPES).flatmap(lambda shape: _partition(shape, nodes))
-        case "network":
-            drawn = st.tuples(hit, _range_us(100 * MS), share, share, share, _ms(0, 100 * MS))
-            return drawn.map(lambda a: Network(a[0], *a[1], *a[2:]))
-        case "clog":
-            return _any_grudge(nodes).map(Clog)
-        case "reset":
-            return st.tuples(hit, st.sampled_from([0.0, 0.5, 1.0])).map(lambda a: Reset(*a))
-        case "clock":
-            rates = st.integers(RATE_PPM[0] // 10_000, RATE_PPM[1] // 10_000).map(lambda percent: percent * 10_000)
-            return st.tuples(hit, rates, _ms(0, JUMP_US)).map(lambda a: Clock(*a))
-    raise AssertionError(kind)
-
-
-def _partition(shape: Shape, nodes: list[str]) -> SearchStrategy[Partition]:
-    """One that `chaos.faults.grudge` makes of that shape."""
-    return st.randoms(use_true_random=False).map(lambda rng: Partition(shape, grudge.make(shape, nodes, rng)))
-
-
-def _any_grudge(nodes: list[str]) -> SearchStrategy[Grudge]:
-    """Any links at all, one at least."""
-    links = [(receiver, sender) for receiver in nodes for sender in nodes if sender != receiver]
-
-    def cut(chosen: list[tuple[str, str]]) -> Grudge:
-        return {node: [s for r, s in chosen if r == node] for node in nodes if any(r == node for r, _ in chosen)}
-
-    return _some(links, most=len(links)).map(cut)
+def _of(domain: Domain) -> SearchStrategy[Any]:
+    """The values of a domain, which is what each kind of fault says of itself."""
+    match domain:
+        case OneOf(values):
+            return st.sampled_from(values)
+        case Whole(least, most, step):
+            down = max(0, -least // step)
+            first = least + down * step
+            return st.integers(-down, (most - first) // step).map(lambda steps: first + steps * step)
+        case Several(of, least, most, key):
+            return st.lists(_of(of), min_size=least, max_size=most, unique_by=key)
+        case Drawn(make):
+            return st.randoms(use_true_random=False).map(make)
+        case Built(make, parts):
+            return st.tuples(*map(_of, parts)).map(lambda values: make(*values))
+        case Chosen(of, then):
+            return _of(of).flatmap(lambda value: _of(then(value)))
 
 
 # ---- operations --------------------------------------------------------------------------------------------------
@@ -367,8 +305,9 @@ def _numbered(some: list[Fault]) -> list[Fault]:
 
 
 def _models(slowest_us: int) -> SearchStrategy[Model]:
-    """The default network and disk, or others."""
-    drawn = st.tuples(_range_us(slowest_us), _range_us(slowest_us), st.sampled_from([0, 1, 2]))
+    """A network and a disk as good as they come by default, or others."""
+    range_of_it: SearchStrategy[tuple[int, int]] = _of(range_us(slowest_us))
+    drawn = st.tuples(range_of_it, range_of_it, st.sampled_from([0, 1, 2]))
     return st.just(Model()) | drawn.map(lambda model: Model(*model[0], *model[1], model[2]))
 
 
@@ -376,13 +315,8 @@ def _models(slowest_us: int) -> SearchStrategy[Model]:
 
 
 def _ms(least_us: int, most_us: int) -> SearchStrategy[int]:
-    """Times in µs, in steps of 1 ms from `least_us` on, the smallest first."""
-    return st.integers(0, (most_us - least_us) // MS).map(lambda ms: least_us + ms * MS)
-
-
-def _range_us(most_us: int) -> SearchStrategy[tuple[int, int]]:
-    """(least, most)"""
-    return st.tuples(_ms(0, most_us), _ms(0, most_us)).map(lambda two: (min(two), max(two)))
+    """µs in steps of a ms from `least_us` on, the least first."""
+    return _of(Whole(least_us, most_us, MS))
 
 
 def _some(options: Sequence[T], *, least: int = 1, most: int) -> SearchStrategy[list[T]]:

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from raft_chaos.chaos.faults.action import Action
+from raft_chaos.chaos.faults.links import LINKS, Degraded, LinkState
+from raft_chaos.chaos.faults.links import Link as LinkName
 from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.cluster_view import ClusterView
+from raft_chaos.chaos.run.nemesis import InForce
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
 from raft_chaos.chaos.run.sim.network import Counters, Frame, SimNetwork
@@ -102,6 +105,7 @@ class Net:
         self.scheduler = Scheduler()
         self.frames: list[tuple[int, Frame]] = []
         self.network = SimNetwork(NODES, seed, model or Model(), self.scheduler, self._arrived)
+        self._in_force = InForce()
         self._sent = 0
 
     def _arrived(self, frame: Frame) -> None:
@@ -114,6 +118,23 @@ class Net:
             self.network.send(link[0], 1, link[1], self._sent, f"payload {self._sent}")
             if every_us:
                 self.go(every_us)
+
+    def put(self, fault: str, state: LinkState, *links: LinkName) -> None:
+        """The fault puts this in force on these links, beside what others do there."""
+        self.network.set_links(self._in_force.change(LINKS, fault, dict.fromkeys(links, state)))
+
+    def cut(self, fault: str, *links: LinkName) -> None:
+        self.put(fault, LinkState(cut=True), *links)
+
+    def clog(self, fault: str, *links: LinkName) -> None:
+        self.put(fault, LinkState(clogged=True), *links)
+
+    def degrade(self, fault: str, node: str, degraded: Degraded) -> None:
+        """All links of the node are degraded, in both directions."""
+        self.put(fault, LinkState(degraded=(degraded,)), *[link for link in self.network.links if node in link])
+
+    def heal(self, fault: str) -> None:
+        self.network.set_links(self._in_force.change(LINKS, fault, {}))
 
     def go(self, for_us: int) -> None:
         self.scheduler.run_until(self.scheduler.now_us + for_us)

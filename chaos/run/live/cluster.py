@@ -142,8 +142,8 @@ class LiveCluster:
     async def pause(self, node: str) -> None:
         """SIGSTOP, if the node runs; returns once it is seen stopped, or has ended by itself."""
         one = self._nodes[node]
-        if one.state != "up":
-            return
+        if one.state not in ("up", "paused"):
+            return  # one that is only starting does not run yet, and is not waited for
         async with one.lock:
             if self.state(node) != "up":
                 return

@@ -316,8 +316,8 @@ def test_drawn_says_what_is_in_the_schedule() -> None:
     assert [line.split(":")[0] for line in lines] == [
         "kill",
         "pause",
-        "partition",
         "slow_sync",
+        "partition",
         "network",
         "faults",
         "operations",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from raft_chaos.chaos.faults.actions import keeps, restarts
 
 from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.clock import Clock
@@ -213,18 +212,3 @@ def test_refuses_with_file_and_line(name: str, tmp_path: Path) -> None:
 def test_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ScheduleError, match=r"none\.jsonl: cannot be read \(No such file or directory\)"):
         load(tmp_path / "none.jsonl")
-
-
-def test_who_is_killed_and_when_it_returns() -> None:
-    kill = Kill(["leader", "n1", "n2"], [900, 0, 0])
-    assert restarts(kill, "n2", None) == {"n2": 900, "n1": 0}, "the first mention counts"
-    assert restarts(kill, "n3", None) == {"n3": 900, "n1": 0, "n2": 0}
-    assert restarts(kill, None, None) == {}, "the leader is not known yet"
-    assert restarts(Kill(["voter"], [0]), None, "n3") == {"n3": 0}
-
-
-def test_what_of_its_unsynced_bytes_each_keeps() -> None:
-    kill = Kill(["leader", "n1", "n2"], [900, 0, 0], keep_permille=[7, 500, 1000])
-    assert keeps(kill, "n2", None) == {"n2": 7, "n1": 500}, "the first mention counts"
-    assert keeps(kill, None, None) == {}, "the leader is not known yet"
-    assert keeps(Kill(["voter", "n1"], [0, 0]), None, "n3") == {"n3": 0, "n1": 0}

@@ -32,7 +32,8 @@ SEEDS = range(500)
 
 GENERATE = """
 import sys, msgspec
-from raft_chaos.chaos.schedule.generate import FAULT_KINDS, ScheduleConfig, generate
+from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
+from raft_chaos.chaos.schedule.generate import ScheduleConfig, generate
 config = ScheduleConfig(swarm=True, nodes=0, faults=FAULT_KINDS)
 sys.stdout.buffer.write(msgspec.json.encode([generate(seed, config) for seed in range(7, 10)]))
 """
@@ -79,22 +80,24 @@ def test_cluster_sizes_are_drawn_unless_they_are_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "most"),
+    ("kind", "option", "most"),
     [
-        ("loss", 0.3),
-        ("duplicate", 0.5),
-        ("reorder", 0.3),
-        ("delay_mean_us", 100_000),
-        ("clog_us", 5_000_000),
-        ("clock_ppm", 500_000),
-        ("clock_jump_us", 3_000_000),
-        ("keep_all", 0.5),
-        ("torn", 0.5),
-        ("failpoint", 0.8),
+        ("network", "loss", 0.3),
+        ("network", "duplicate", 0.5),
+        ("network", "reorder", 0.3),
+        ("network", "delay_mean_us", 100_000),
+        ("clog", "clog_us", 5_000_000),
+        ("clock", "clock_ppm", 500_000),
+        ("clock", "clock_jump_us", 3_000_000),
+        ("kill", "keep_all", 0.5),
+        ("kill", "torn", 0.5),
+        ("kill", "failpoint", 0.8),
     ],
 )
-def test_every_strength_is_off_in_some_seeds_and_near_its_most_in_others(option: str, most: float) -> None:
-    values = [getattr(swarm, option) for swarm in swarms()]
+def test_every_strength_is_off_in_some_seeds_and_near_its_most_in_others(
+    kind: FaultKind, option: str, most: float
+) -> None:
+    values = [getattr(swarm.of(kind), option) for swarm in swarms()]
     off = values.count(0) / len(values)
     assert 0.3 < off < 0.5
     assert 0.8 * most < max(values) <= most
@@ -102,7 +105,7 @@ def test_every_strength_is_off_in_some_seeds_and_near_its_most_in_others(option:
 
 
 def test_clocks_are_seldom_off_by_more_than_a_tenth() -> None:
-    rates = [swarm.clock_ppm for swarm in swarms() if swarm.clock_ppm]
+    rates = [ppm for swarm in swarms() if (ppm := swarm.of("clock").clock_ppm)]
     assert 0.02 < sum(rate > 100_000 for rate in rates) / len(rates) < 0.2
 
 
@@ -119,7 +122,8 @@ def test_some_seeds_kill_more_than_others() -> None:
 
 
 def test_cuts_of_one_direction_and_of_both_come_alone_and_together() -> None:
-    found = {("one_way" in swarm.shapes, any(shape != "one_way" for shape in swarm.shapes)) for swarm in swarms()}
+    drawn_shapes = [swarm.of("partition").shapes for swarm in swarms()]
+    found = {("one_way" in shapes, any(shape != "one_way" for shape in shapes)) for shapes in drawn_shapes}
     assert found == {(one_way, both) for one_way in (False, True) for both in (False, True)}
 
 
@@ -136,11 +140,13 @@ def test_kinds_that_are_not_asked_for_leave_no_option_and_shift_no_other() -> No
     for seed in range(50):
         all_kinds, live = draw(seed, WIDE), draw(seed, msgspec.structs.replace(WIDE, faults=LIVE_KINDS))
         assert not set(live.kinds) & {"clog", "reset", "clock"}
-        assert (live.clog_us, live.clock_ppm, live.clock_jump_us) == (0, 0, 0)
-        assert (live.loss, live.torn, live.sync_max_us) == (all_kinds.loss, all_kinds.torn, all_kinds.sync_max_us)
+        assert live.of("clog").clog_us == 0
+        assert (live.of("clock").clock_ppm, live.of("clock").clock_jump_us) == (0, 0)
+        assert [live.of(kind) for kind in LIVE_KINDS] == [all_kinds.of(kind) for kind in LIVE_KINDS]
+        assert live.model == all_kinds.model
     nothing = draw(1, msgspec.structs.replace(WIDE, faults=()))
-    assert nothing.kinds == () and nothing.shapes == () and nothing.failpoints == ()
-    assert (nothing.loss, nothing.duplicate, nothing.keep_all, nothing.failpoint) == (0, 0, 0, 0)
+    assert nothing.kinds == () and nothing.churn == nothing.divided == 0
+    assert all(not any(msgspec.structs.astuple(nothing.of(kind))) for kind in FAULT_KINDS)
 
 
 def test_a_sample_keeps_the_order_of_the_names() -> None:
@@ -193,7 +199,7 @@ def test_bad_weather_comes_in_windows_and_clears_up_before_the_end() -> None:
             at_us = fault.when.at_us + fault.duration_us
         assert at_us <= header.safety_until_us - 10 * UNIT
         assert all(window.duration_us >= 8 * UNIT for window in windows[:-1])
-        if swarm.loss or swarm.duplicate or swarm.reorder or swarm.delay_mean_us:
+        if any(msgspec.structs.astuple(swarm.of("network"))):
             bad_us += sum(fault.duration_us for fault in windows)
             all_us += header.safety_until_us - header.safety_from_us
         else:
@@ -206,7 +212,7 @@ def test_weather_has_the_troubles_of_its_seed_and_no_others() -> None:
         for fault in weather(schedule):
             assert isinstance(fault.action, Network)
             for option in ("loss", "duplicate", "reorder", "delay_mean_us"):
-                value, most = getattr(fault.action, option), getattr(swarm, option)
+                value, most = getattr(fault.action, option), getattr(swarm.of("network"), option)
                 assert 0.29 * most <= value <= most + 0.001
 
 
@@ -215,17 +221,20 @@ def test_single_faults_are_of_the_kinds_and_strengths_of_their_seed() -> None:
         for fault in schedule.faults:
             match fault.action:
                 case Clog():
-                    assert "clog" in swarm.kinds and min(UNIT // 2, swarm.clog_us) <= fault.duration_us <= swarm.clog_us
+                    most_us = swarm.of("clog").clog_us
+                    assert "clog" in swarm.kinds and min(UNIT // 2, most_us) <= fault.duration_us <= most_us
                 case Reset():
                     assert "reset" in swarm.kinds and fault.duration_us == 0
                 case Clock(_, rate_ppm, jump_us):
                     assert "clock" in swarm.kinds and (rate_ppm or jump_us)
-                    assert abs(rate_ppm) <= swarm.clock_ppm and 0 <= jump_us <= swarm.clock_jump_us
+                    most = swarm.of("clock")
+                    assert abs(rate_ppm) <= most.clock_ppm and 0 <= jump_us <= most.clock_jump_us
                 case Pause():
                     assert "pause" in swarm.kinds
                 case Kill(_, _, keep_permille, failpoint):
-                    assert (swarm.keep_all or swarm.torn) or keep_permille == []
-                    assert failpoint is None or failpoint in swarm.failpoints
+                    crash = swarm.of("kill")
+                    assert (crash.keep_all or crash.torn) or keep_permille == []
+                    assert failpoint is None or failpoint in crash.failpoints
 
 
 def test_over_all_seeds_single_faults_are_of_every_sort() -> None:
@@ -297,7 +306,7 @@ def test_drawn_says_what_is_on_and_what_is_off() -> None:
         named = {part.split()[0] for part in on.removeprefix("swarm: ").split(", ")}
         left_out = set(off.removeprefix("swarm, off: ").split(", "))
         assert named | left_out == set(swarm.flat()) and not named & left_out
-        assert ("loss" in named) == (swarm.loss > 0)
+        assert ("loss" in named) == (swarm.of("network").loss > 0)
 
 
 def test_drawn_counts_the_virtual_kinds() -> None:

@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, LIVE_KINDS
+from raft_chaos.chaos.faults.clock import Clock
+from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.names import LEADER, VOTER
+from raft_chaos.chaos.faults.network import Network
 from raft_chaos.chaos.faults.partition import Clog, Partition
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import parts_of
@@ -89,7 +92,7 @@ def test_every_kind_of_fault_is_drawn_at_times_and_at_anchors(kind: Any) -> None
 
 @many
 @given(fault=faults(NODES, kinds=LIVE_KINDS, anchored=False, from_us=7_000, until_us=9_000))
-def test_drawn_faults_respect_the_arguments(fault: Any) -> None:
+def test_faults_keep_to_what_was_asked_for(fault: Any) -> None:
     assert fault.action.kind() in LIVE_KINDS and fault.when.at_us in (7_000, 8_000, 9_000)
 
 
@@ -126,7 +129,16 @@ def test_the_simplest_cut_is_that_of_the_leader() -> None:
     assert clog == Clog({"n1": ["n2"]})
 
 
-def test_the_simplest_workload_is_one_write_at_the_start() -> None:
+def test_the_simplest_fault_does_as_little_as_it_can() -> None:
+    simplest = {kind: find(faults(NODES, kinds=[kind]), lambda fault: True, settings=few) for kind in FAULT_KINDS}
+    assert simplest["clock"].action == Clock(["n1"], 0, 0)
+    assert simplest["network"].action == Network(["n1"])
+    assert simplest["slow_sync"].action == SlowSync(["n1"], 0, 0)
+    lasts_us = {kind: fault.duration_us for kind, fault in simplest.items()}
+    assert lasts_us == dict.fromkeys(FAULT_KINDS, 1_000) | {"kill": 0, "reset": 0}
+
+
+def test_the_simplest_work_is_one_write_at_the_beginning() -> None:
     [operation] = find(workloads(["c0", "c1"]), lambda operations: bool(operations), settings=few)
     assert (operation.id, operation.at_us, operation.f, operation.key) == ("c0/0", 0, "put", "reg/c0")
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import pytest
 
-from raft_chaos.chaos.run.client_records import History
-from raft_chaos.chaos.run.sim.clients import LATENCY_US, OPERATION_TIMEOUT_US, RETRY_US, Requests, VirtualClient
+from raft_chaos.chaos.faults.links import LinkState
+from raft_chaos.chaos.run.client_records import History, Outcome
+from raft_chaos.chaos.run.clients import OPERATION_TIMEOUT_US, RETRY_US, Client, NoAnswer
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
+from raft_chaos.chaos.run.sim.door import LATENCY_US, Requests, VirtualDoor
+from raft_chaos.chaos.run.sim.tasks import VirtualTasks
 from raft_chaos.chaos.schedule.data import Model, Operation
 from raft_chaos.invariants.history import Op, OpFunction
 from raft_chaos.raft.replica.machine import Command, decode_command
@@ -32,16 +36,17 @@ class Workload:
         self._submit = cluster.submit
         cluster.submit = self._arrives  # type: ignore[method-assign]
         history = History(self.ops.append)
+        scheduler = self.nodes.scheduler
+        self.tasks = VirtualTasks(scheduler)
         self.clients = [
-            VirtualClient(
+            Client(
                 name=f"c{place}",
                 place=place,
                 clients=clients,
-                nodes=list(names),
-                seed=1,
-                requests=self.requests,
+                door=VirtualDoor(f"c{place}", list(names), 1, self.requests, scheduler, self.tasks),
                 history=history,
-                scheduler=self.nodes.scheduler,
+                tasks=self.tasks,
+                now_us=lambda: scheduler.now_us,
             )
             for place in range(clients)
         ]
@@ -67,8 +72,15 @@ class Workload:
         operation = Operation(
             id=f"c{client}/{number}", client=f"c{client}", at_us=0, f=f, key=key, value=None if f == "get" else value
         )
-        one.perform(operation, lambda: self.done.append(operation.id))
+        self.spawn(one.perform(operation), lambda: self.done.append(operation.id))
         return operation
+
+    def spawn(self, work: Coroutine[Any, Any, None], then: Callable[[], object] = lambda: None) -> None:
+        async def one() -> None:
+            await work
+            then()
+
+        self.tasks.spawn(one(), "a client")
 
     def ends(self) -> list[Op]:
         return [op for op in self.ops if op.type != "invoke"]
@@ -159,13 +171,18 @@ def test_what_certainly_did_not_happen_failed() -> None:
 
 
 def test_a_request_whose_time_is_up_on_its_way_never_arrives() -> None:
-    """It is reported as certainly not done, so it must not be done."""
+    """It is told as certainly not done, so it must not be done."""
     work = Workload()
-    operation = work.perform(work.leader)
-    work.clients[0]._time_is_up(operation)
-    assert [op.type for op in work.ends()] == ["fail"]
+    replies: list[Outcome | NoAnswer] = []
+
+    async def ask() -> None:
+        replies.append(await work.clients[0]._door.ask(work.leader, b"a command", LATENCY_US[0]))
+
+    began_us, ended = work.now_us, []
+    work.spawn(ask(), lambda: ended.append(work.now_us - began_us))
     work.nodes.go(OPERATION_TIMEOUT_US)
-    assert work.commands == [] and len(work.ends()) == 1
+    assert (replies, ended) == ([NoAnswer(False, "")], [LATENCY_US[0]])
+    assert work.commands == []
 
 
 def test_what_is_unknown_of_one_operation_says_nothing_of_the_next() -> None:
@@ -204,10 +221,10 @@ def test_a_leader_that_loses_its_office_does_not_know() -> None:
     """The command is in its log, without a majority; a new leader's entries take its place."""
     work = Workload()
     links = [(a, b) for a, b in work.nodes.cluster.network.links if work.leader in (a, b)]
-    work.nodes.cluster.network.cut("cut", links)
+    work.nodes.cluster.network.set_links(dict.fromkeys(links, LinkState(cut=True)))
     work.perform(work.leader)
     work.nodes.go(3 * LONGEST_US)
-    work.nodes.cluster.network.heal("cut")
+    work.nodes.cluster.network.set_links(dict.fromkeys(links, LinkState()))
     end = work.until_ended()
     assert end.type == "ok", "it asked again, and was answered by the new leader"
     assert len(work.commands) >= 2 and end.term is not None and end.term > 1
@@ -289,7 +306,7 @@ def test_a_cas_that_finds_something_else_is_told_what() -> None:
     work.perform(work.leader, "put", "old", "register")
     work.until_ended()
     cas = Operation(id="c0/1", client="c0", at_us=0, f="cas", key="register", value="new", expected="other")
-    work.clients[0].perform(cas, lambda: None)
+    work.spawn(work.clients[0].perform(cas))
     end = work.until_ended(2)
     assert (end.type, end.value, end.expected) == ("fail", "old", "other") and end.index == 3
 
@@ -308,7 +325,7 @@ def test_one_operation_is_open_at_a_time_and_none_begins_before_its_time() -> No
     work.clients[0]._believed = work.leader
     now_us, ended = work.now_us, []
     plan = planned([now_us, now_us, now_us + 1, now_us + 50_000])
-    work.clients[0].run(plan, FAR_US, lambda: ended.append(work.now_us))
+    work.spawn(work.clients[0].run(plan, FAR_US), lambda: ended.append(work.now_us))
     work.nodes.until(lambda: ended)
     assert [op.type for op in work.ops] == ["invoke", "ok"] * 4
     begins, ends = [op.t_us for op in work.ops[::2]], [op.t_us for op in work.ops[1::2]]
@@ -322,7 +339,7 @@ def test_no_operation_begins_after_the_end() -> None:
     work.clients[0]._believed = work.leader
     now_us, ended = work.now_us, []
     plan = planned([now_us, now_us + 20_000, now_us + 20_001])
-    work.clients[0].run(plan, now_us + 20_000, lambda: ended.append(work.now_us))
+    work.spawn(work.clients[0].run(plan, now_us + 20_000), lambda: ended.append(work.now_us))
     work.nodes.go(OPERATION_TIMEOUT_US)
     assert [op.op for op in work.ends()] == ["c0/0", "c0/1"]
     assert ended == [work.ends()[-1].t_us]
@@ -334,20 +351,21 @@ def test_an_operation_that_its_turn_comes_too_late_for_never_begins() -> None:
     for node in NODES:
         work.nodes.cluster.kill(node, 0)
     now_us, ended = work.now_us, []
-    work.clients[0].run(planned([now_us, now_us + 10]), now_us + 100, lambda: ended.append(work.now_us))
+    work.spawn(work.clients[0].run(planned([now_us, now_us + 10]), now_us + 100), lambda: ended.append(work.now_us))
     work.nodes.go(2 * OPERATION_TIMEOUT_US)
     assert [op.type for op in work.ops] == ["invoke", "fail"] and len(ended) == 1
 
 
 def test_a_client_without_operations_is_done() -> None:
     work, ended = Workload(), []
-    work.clients[0].run([], FAR_US, lambda: ended.append(work.now_us))
+    work.spawn(work.clients[0].run([], FAR_US), lambda: ended.append(work.now_us))
     assert ended == [work.now_us] and not work.ops
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_client_begins_with_a_node_of_its_own(place: int) -> None:
     work = Workload(clients=3)
-    work.clients[place].run([Operation(id="c/0", client="c", at_us=0, f="get", key="k")], FAR_US, lambda: None)
+    one = Operation(id="c/0", client="c", at_us=0, f="get", key="k")
+    work.spawn(work.clients[place].run([one], FAR_US))
     work.until_ended()
     assert work.asked()[0] == NODES[place]

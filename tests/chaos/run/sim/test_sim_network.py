@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raft_chaos.chaos.faults.network import Network
+from raft_chaos.chaos.faults.links import Degraded
 from raft_chaos.chaos.run.sim.network import LATE_US, VERY_LATE_US
 from raft_chaos.chaos.schedule.data import Model
 from sim_runs import Net
@@ -19,7 +19,7 @@ GONE_US = VERY_LATE_US[1] + 1_000_000
 
 
 def degraded(net: Net, name: str = "bad", **what: float) -> None:
-    net.network.degrade(name, ["n1"], Network(["n1"], **what))  # type: ignore[arg-type]
+    net.degrade(name, "n1", Degraded(**what))  # type: ignore[arg-type]
 
 
 # ---- without faults ----------------------------------------------------------------------------------------------
@@ -85,10 +85,10 @@ def test_a_frame_has_the_same_fate_whatever_became_of_those_before_it() -> None:
     plain, cut = Net(MODEL), Net(MODEL)
     for net in (plain, cut):
         degraded(net, delay_max_us=400, loss=0.2, duplicate=0.2, reorder=0.2)
-    cut.network.cut("cut", [LINK])
+    cut.cut("cut", LINK)
     cut.send(LINK, 50, every_us=1_000)
     plain.send(LINK, 50, every_us=1_000)
-    cut.network.heal("cut")
+    cut.heal("cut")
     for net in (plain, cut):
         net.go(GONE_US)
         net.frames.clear()
@@ -135,7 +135,7 @@ def test_delayed_frames_keep_their_order_too() -> None:
     net = Net(MODEL)
     degraded(net, delay_max_us=50_000, delay_mean_us=20_000)
     net.send(LINK, 200, every_us=100)
-    net.network.heal("bad")
+    net.heal("bad")
     net.send(LINK, 50, every_us=100)  # these are on time, and wait behind the late ones all the same
     net.go(GONE_US)
     assert net.numbers() == list(range(1, 251))
@@ -184,17 +184,22 @@ def test_a_frame_out_of_order_keeps_none_behind_it() -> None:
     net = Net(FIXED)
     degraded(net, reorder=1.0)
     net.send(LINK)
-    net.network.heal("bad")
+    net.heal("bad")
     net.send(LINK)
     net.go(500)
     assert net.numbers() == [2]
 
 
-def test_a_fault_is_on_the_links_of_its_nodes_in_both_directions_and_on_no_other() -> None:
+def test_what_is_in_force_on_some_links_is_no_matter_to_the_others() -> None:
     net = Net(MODEL)
-    links = net.network.degrade("bad", ["n1"], Network(["n1"], loss=1.0))
-    assert sorted(links) == [("n1", "n2"), ("n1", "n3"), ("n2", "n1"), ("n3", "n1")]
+    net.degrade("bad", "n1", Degraded(loss=1.0))
     for link in net.network.links:
         net.send(link)
     net.go(1_000)
     assert sorted((frame.sender, frame.to) for _, frame in net.frames) == [("n2", "n3"), ("n3", "n2")]
+    assert [link for link in net.network.links if net.counters(link).lost] == [
+        ("n1", "n2"),
+        ("n1", "n3"),
+        ("n2", "n1"),
+        ("n3", "n1"),
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from test_sim_network import BACK, ELSEWHERE, FIXED, GONE_US, LINK, MODEL, degraded
 
-from raft_chaos.chaos.faults.network import Network
+from raft_chaos.chaos.faults.links import Degraded
 from sim_runs import NODES, Net
 
 # ---- several faults at once, and their end -----------------------------------------------------------------------
@@ -13,16 +13,16 @@ from sim_runs import NODES, Net
 
 def test_delays_add_up_and_of_probabilities_the_largest_counts() -> None:
     net = Net(FIXED)
-    net.network.degrade("one", ["n1"], Network(["n1"], 1_000, 1_000, loss=0.9, duplicate=0.0, reorder=0.1))
-    net.network.degrade("other", ["n2"], Network(["n2"], 300, 300, loss=0.1, duplicate=0.5, reorder=0.0))
+    net.degrade("one", "n1", Degraded(1_000, 1_000, loss=0.9, duplicate=0.0, reorder=0.1))
+    net.degrade("other", "n2", Degraded(300, 300, loss=0.1, duplicate=0.5, reorder=0.0))
     link = net.network.links[LINK]
     assert (link.loss, link.duplicate, link.reorder) == (0.9, 0.5, 0.1)
-    net.network.heal("one")
+    net.heal("one")
     assert (link.loss, link.duplicate, link.reorder) == (0.1, 0.5, 0.0)
-    net.network.heal("other")
+    net.heal("other")
 
-    net.network.degrade("one", ["n1"], Network(["n1"], 1_000, 1_000))
-    net.network.degrade("other", ["n2"], Network(["n2"], 300, 300))
+    net.degrade("one", "n1", Degraded(1_000, 1_000))
+    net.degrade("other", "n2", Degraded(300, 300))
     net.send(LINK)
     net.go(10_000)
     assert net.times(LINK) == [500 + 1_000 + 300]
@@ -30,14 +30,14 @@ def test_delays_add_up_and_of_probabilities_the_largest_counts() -> None:
 
 def test_a_fault_that_ends_leaves_the_link_as_it_was() -> None:
     plain, hurt = Net(MODEL), Net(MODEL)
-    faulty = Network(["n1"], 100, 5_000, loss=0.5, duplicate=0.5, reorder=0.5, delay_mean_us=1_000)
-    hurt.network.degrade("f1", ["n1"], faulty)
-    hurt.network.cut("f2", [LINK])
-    hurt.network.clog("f3", [LINK])
+    faulty = Degraded(100, 5_000, loss=0.5, duplicate=0.5, reorder=0.5, delay_mean_us=1_000)
+    hurt.degrade("f1", "n1", faulty)
+    hurt.cut("f2", LINK)
+    hurt.clog("f3", LINK)
     for net in (plain, hurt):
         net.send(LINK, 20, every_us=1_000)
     for name in ("f1", "f2", "f3"):
-        hurt.network.heal(name)
+        hurt.heal(name)
     for net in (plain, hurt):
         net.go(GONE_US)
         net.frames.clear()
@@ -54,16 +54,16 @@ def test_a_cut_drops_what_is_sent_and_what_comes_due_but_not_what_outlasts_it() 
     net = Net(FIXED)
     net.send(LINK)  # due during the cut
     net.go(300)
-    net.network.cut("cut", [LINK])
+    net.cut("cut", LINK)
     net.go(150)
     net.send(LINK)  # sent during the cut
     net.go(150)
-    net.network.heal("cut")
+    net.heal("cut")
     net.send(LINK)
     net.go(100)
-    net.network.cut("short", [LINK])
+    net.cut("short", LINK)
     net.go(100)
-    net.network.heal("short")  # while the last one was on its way
+    net.heal("short")  # while the last one was on its way
     net.go(1_000)
     assert net.numbers() == [3]
     assert net.counters(LINK).cut == 2
@@ -71,7 +71,7 @@ def test_a_cut_drops_what_is_sent_and_what_comes_due_but_not_what_outlasts_it() 
 
 def test_a_cut_is_of_one_direction() -> None:
     net = Net(FIXED)
-    net.network.cut("cut", [LINK])
+    net.cut("cut", LINK)
     net.send(LINK)
     net.send(BACK)
     net.go(1_000)
@@ -80,15 +80,15 @@ def test_a_cut_is_of_one_direction() -> None:
 
 def test_a_link_is_cut_as_long_as_one_fault_cuts_it() -> None:
     net = Net(FIXED)
-    net.network.cut("one", [LINK, BACK])
-    net.network.cut("other", [LINK])
+    net.cut("one", LINK, BACK)
+    net.cut("other", LINK)
     degraded(net, loss=0.0)  # what comes later lifts no cut
-    net.network.heal("one")
+    net.heal("one")
     net.send(LINK)
     net.send(BACK)
     net.go(1_000)
     assert net.numbers(LINK) == [] and net.numbers(BACK) == [2]
-    net.network.heal("other")
+    net.heal("other")
     net.send(LINK)
     net.go(1_000)
     assert net.numbers(LINK) == [3]
@@ -100,12 +100,12 @@ def test_a_link_is_cut_as_long_as_one_fault_cuts_it() -> None:
 def test_a_clog_holds_what_comes_and_lets_all_go_at_once_in_order() -> None:
     net = Net(MODEL)
     net.send(LINK, 5)  # on their way
-    net.network.clog("clog", [LINK])
+    net.clog("clog", LINK)
     net.send(LINK, 20, every_us=300)
     net.send(BACK)
     net.go(5_000)
     assert net.numbers(LINK) == [] and len(net.numbers(BACK)) == 1
-    net.network.heal("clog")
+    net.heal("clog")
     released_us = net.scheduler.now_us
     net.go(0)
     assert net.numbers(LINK) == list(range(1, 26))
@@ -115,8 +115,8 @@ def test_a_clog_holds_what_comes_and_lets_all_go_at_once_in_order() -> None:
 
 def test_a_clog_that_ends_lets_nothing_overtake_what_it_held() -> None:
     net = Net(FIXED)
-    net.scheduler.at(1_000, lambda _: net.network.heal("clog"))
-    net.network.clog("clog", [LINK])
+    net.scheduler.at(1_000, lambda _: net.heal("clog"))
+    net.clog("clog", LINK)
     net.send(LINK)
     net.go(500)
     net.send(LINK)  # due at the very moment at which the clog ends
@@ -127,25 +127,25 @@ def test_a_clog_that_ends_lets_nothing_overtake_what_it_held() -> None:
 
 def test_a_link_is_clogged_as_long_as_one_fault_clogs_it() -> None:
     net = Net(FIXED)
-    net.network.clog("one", [LINK])
-    net.network.clog("other", [LINK])
+    net.clog("one", LINK)
+    net.clog("other", LINK)
     net.send(LINK)
     net.go(1_000)
-    net.network.heal("one")
+    net.heal("one")
     net.go(1_000)
     assert net.numbers() == []
-    net.network.heal("other")
+    net.heal("other")
     net.go(0)
     assert net.numbers() == [1] and net.counters(LINK).clogged == 1
 
 
 def test_what_a_clog_held_is_lost_if_the_link_is_cut_when_it_is_let_go() -> None:
     net = Net(FIXED)
-    net.network.clog("clog", [LINK])
+    net.clog("clog", LINK)
     net.send(LINK)
     net.go(1_000)
-    net.network.cut("cut", [LINK])
-    net.network.heal("clog")
+    net.cut("cut", LINK)
+    net.heal("clog")
     net.go(1_000)
     assert net.numbers() == []
     assert (net.counters(LINK).clogged, net.counters(LINK).cut) == (1, 1)
@@ -178,7 +178,7 @@ def test_a_reset_takes_copies_and_latecomers_too() -> None:
     net = Net(MODEL)
     degraded(net, duplicate=1.0, reorder=1.0)
     net.send(LINK, 50)
-    net.network.heal("bad")
+    net.heal("bad")
     assert net.network.reset("f1", ["n2"], 0.0) == (0, 100)
     net.go(GONE_US)
     assert net.numbers() == []
@@ -188,7 +188,7 @@ def test_no_frame_waits_behind_one_that_a_reset_took() -> None:
     net = Net(FIXED)
     degraded(net, delay_min_us=50_000, delay_max_us=50_000)
     net.send(LINK)
-    net.network.heal("bad")
+    net.heal("bad")
     assert net.network.reset("f1", ["n1"], 0.0) == (0, 1)
     net.send(LINK)
     net.go(100_000)
@@ -199,12 +199,12 @@ def test_a_frame_that_a_reset_delivers_onto_a_cut_or_clogged_link_fares_as_any_o
     net = Net(FIXED)
     net.send(LINK)
     net.send(BACK)
-    net.network.cut("cut", [LINK])
-    net.network.clog("clog", [BACK])
+    net.cut("cut", LINK)
+    net.clog("clog", BACK)
     net.network.reset("f1", ["n1"], 1.0)
     net.go(1_000)
     assert net.numbers() == []
-    net.network.heal("clog")
+    net.heal("clog")
     net.go(0)
     assert net.numbers() == [2]
 

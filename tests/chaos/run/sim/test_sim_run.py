@@ -116,7 +116,9 @@ def test_a_run_goes_through_its_phases() -> None:
         ("liveness", UNTIL_US),
     ]
     liveness = begun["liveness"]
-    assert liveness.owed == tuple(run.book.touched) and set(liveness.owed) <= {"n1", "n2", "n3"} and liveness.owed
+    assert (
+        liveness.owed == tuple(run.nemesis.log.touched) and set(liveness.owed) <= {"n1", "n2", "n3"} and liveness.owed
+    )
     assert liveness.commit_target > 10
     assert (liveness.within_us, begun["safety"].within_us) == (BOUND_US, 0)
     assert ended(run).reason == COMPLETED
@@ -205,7 +207,7 @@ def test_the_run_ends_when_nothing_is_owed_and_no_client_is_at_work() -> None:
 
 def test_clocks_do_not_change_the_bound() -> None:
     """It is in the run's time: a cluster whose clocks have jumped by a minute has no less of it."""
-    jump = fault("f1", 400_000, Clock(["n1", "n2", "n3"], 400_000, 60_000_000), 100_000)
+    jump = fault("f0", 400_000, Clock(["n1", "n2", "n3"], 400_000, 60_000_000), 100_000)
     run, recovery = ran(short(jump, *TWO_LEADERS))
     assert recovery.outcome == "valid"
     assert phases(run)["liveness"].within_us == BOUND_US

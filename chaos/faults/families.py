@@ -1,0 +1,9 @@
+"""The files that hold kinds of faults, in the order in which the kinds are listed. A new file is one name more here."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from raft_chaos.chaos.faults import clock, disk, network, partition, process
+
+FAMILIES: list[ModuleType] = [process, disk, partition, network, clock]

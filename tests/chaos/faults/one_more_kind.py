@@ -1,0 +1,146 @@
+"""What the whole product makes of a kind of fault that it has never seen: tests for a process of their own.
+
+`test_one_more_kind` runs them. The family is put in place before anything reads the catalogue, as a new line in
+`chaos/faults/families.py` would.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import one_more_family
+import pytest
+from one_more_family import Deaf
+
+from raft_chaos.chaos.faults import families
+
+families.FAMILIES.append(one_more_family)
+
+from hypothesis import find, settings  # noqa: E402
+from scripted_world import ScriptedWorld, Stage  # noqa: E402
+
+# What the seeds that are written down give stays as it is beside the new kind: these run here once more.
+from test_generate import test_what_a_seed_gives_stays_as_it_is  # noqa: E402, F401
+
+from raft_chaos.chaos.cli.arguments import fault_kinds  # noqa: E402
+from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, KINDS, LIVE_KINDS  # noqa: E402
+from raft_chaos.chaos.faults.process import Kill  # noqa: E402
+from raft_chaos.chaos.run.sim.capabilities import VirtualWorld  # noqa: E402
+from raft_chaos.chaos.schedule.check import check_schedule  # noqa: E402
+from raft_chaos.chaos.schedule.config import ScheduleConfig  # noqa: E402
+from raft_chaos.chaos.schedule.data import Schedule, ScheduleError  # noqa: E402
+from raft_chaos.chaos.schedule.describe import drawn  # noqa: E402
+from raft_chaos.chaos.schedule.file import load, save  # noqa: E402
+from raft_chaos.chaos.schedule.generate import generate  # noqa: E402
+from raft_chaos.chaos.schedule.swarm import draw  # noqa: E402
+from raft_chaos.chaos.shrink.candidates import simpler_faults  # noqa: E402
+from raft_chaos.chaos.testing.strategies import faults  # noqa: E402
+from short_runs import schedule  # noqa: E402
+from sim_runs import NODES, fault  # noqa: E402
+
+OTHERS = tuple(kind for kind in FAULT_KINDS if kind != "deaf")
+WIDE = ScheduleConfig(swarm=True, nodes=0, faults=FAULT_KINDS, ops_per_second=20)
+WITHOUT = ScheduleConfig(swarm=True, nodes=0, faults=OTHERS, ops_per_second=20)
+SEEDS = range(60)
+
+
+def plan(*actions: Deaf) -> Schedule:
+    return schedule([fault(f"f{place}", place, action, 9) for place, action in enumerate(actions)])
+
+
+def test_it_is_one_of_the_kinds() -> None:
+    assert KINDS["deaf"] is Deaf and FAULT_KINDS[-1] == "deaf"
+    assert "deaf" not in LIVE_KINDS and not isinstance(VirtualWorld.__new__(VirtualWorld), Deaf.needs)
+    assert "deaf" in fault_kinds("deaf", "sim", None)
+
+
+def test_it_is_saved_and_loaded(tmp_path: Path) -> None:
+    saved = plan(Deaf(["leader", "n1"], 30))
+    save(saved, tmp_path / "schedule.jsonl")
+    assert '"action":{"type":"deaf","nodes":["leader","n1"],"percent":30}' in (tmp_path / "schedule.jsonl").read_text()
+    assert load(tmp_path / "schedule.jsonl") == saved
+
+
+def test_it_is_checked() -> None:
+    with pytest.raises(ScheduleError, match=r"f0: action\.percent: expected 1 to 100, got 101"):
+        check_schedule(plan(Deaf(["n1"], 101)))
+    with pytest.raises(ScheduleError, match=r"action\.nodes: 'n9' is unknown"):
+        check_schedule(plan(Deaf(["n9"], 1)))
+
+
+def test_a_seed_draws_it_and_draws_everything_else_as_before() -> None:
+    present = 0
+    for seed in SEEDS:
+        swarm, before = draw(seed, WIDE), draw(seed, WITHOUT)
+        present += "deaf" in swarm.kinds
+        assert tuple(kind for kind in swarm.kinds if kind != "deaf") == before.kinds
+        assert [swarm.of(kind) for kind in OTHERS] == [before.of(kind) for kind in OTHERS]
+        assert (swarm.nodes, swarm.model, swarm.fault_interval_s) == (
+            before.nodes,
+            before.model,
+            before.fault_interval_s,
+        )
+        assert swarm.flat()["deaf_percent"] == swarm.of("deaf").deaf_percent
+    assert len(SEEDS) / 3 < present < len(SEEDS)
+
+
+def test_it_is_in_schedules_and_shifts_no_operation_and_no_anchored_fault() -> None:
+    found = 0
+    for seed in SEEDS:
+        made, before = generate(seed, WIDE), generate(seed, WITHOUT)
+        check_schedule(made)
+        found += any(isinstance(one.action, Deaf) for one in made.faults)
+        assert made.operations == before.operations
+        anchored = [[(f.when, f.action) for f in one.faults if f.when.on is not None] for one in (made, before)]
+        assert anchored[0] == anchored[1]
+    assert found > len(SEEDS) / 4
+
+
+def test_a_plain_schedule_may_have_it_too() -> None:
+    config = ScheduleConfig(ops_per_second=0, faults=(*LIVE_KINDS, "deaf"))
+    with_it = [seed for seed in SEEDS if "deaf" in draw(seed, config).kinds]
+    assert len(SEEDS) / 3 < len(with_it) < len(SEEDS)
+
+
+class DeafWorld(ScriptedWorld):
+    """A scripted world that has doors."""
+
+    async def deafen(self, node: str, percent: int) -> None:
+        self._ask("deafen", node, percent)
+
+    def unheard(self, node: str) -> int:
+        return 3
+
+
+def test_the_nemesis_strikes_with_it_alone_and_beside_others() -> None:
+    stage = Stage(world=DeafWorld, leader="n2")
+    stage.play(
+        fault("f1", 10, Deaf(["leader"], 30), 100),
+        fault("f2", 50, Deaf(["n1", "n2"], 80), 20),
+        fault("f3", 60, Kill(["n3"], [5])),
+    )
+    assert stage.asked("deafen") == [
+        (10, "deafen", "n2", 30),
+        (50, "deafen", "n1", 80),
+        (50, "deafen", "n2", 80),
+        (70, "deafen", "n1", 0),
+        (70, "deafen", "n2", 30),
+        (110, "deafen", "n2", 0),
+    ]
+    assert (stage.injected().type, stage.injected().detail) == ("deaf", "n2: 30 % is not heard")
+    assert stage.seen() == (True, "3 not heard", "") and stage.seen("f3")[0]
+
+
+def test_it_is_summarised() -> None:
+    assert "deaf: 2, up to 30 %" in drawn(plan(Deaf(["n1"], 30), Deaf(["leader"], 2)))
+
+
+def test_it_is_shrunk() -> None:
+    smaller = [one.action for one in simpler_faults(fault("f1", 1, Deaf(["n1", "n2"], 30), 10_000))]
+    assert Deaf(["n1", "n2"], 15) in smaller and Deaf(["n1"], 30) in smaller
+
+
+def test_hypothesis_draws_it() -> None:
+    few = settings(max_examples=25, derandomize=True, database=None, deadline=None)
+    assert find(faults(NODES, kinds=["deaf"]), lambda one: True, settings=few).action == Deaf(["n1"], 1)
+    assert find(faults(NODES), lambda one: isinstance(one.action, Deaf), settings=settings(few, max_examples=500))

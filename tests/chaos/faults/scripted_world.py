@@ -1,0 +1,202 @@
+"""A small world for tests of kinds of faults: it can do everything, in memory and at once, and says what it was asked.
+
+    stage = Stage()                                     n1, n2 and n3 are up, and n2 leads
+    stage.play(fault("f1", 10, Pause(["n1"]), 100))     virtual time, until everything is over
+    stage.world.asked                                   [(10, "pause", "n1"), (110, "resume", "n1")]
+    stage.healed().effect                               "seen stopped: n1"
+
+What a fault is to have an effect on is scripted with `at`: frames that are cut, syncs that are slowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from raft_chaos.chaos.faults.disk import RangeUs, Syncs
+from raft_chaos.chaos.faults.links import Link, LinkState
+from raft_chaos.chaos.faults.process import Failpoint
+from raft_chaos.chaos.faults.strike import Signal
+from raft_chaos.chaos.run.cluster_view import ClusterView
+from raft_chaos.chaos.run.fault_log import FaultLog
+from raft_chaos.chaos.run.nemesis import Nemesis, World
+from raft_chaos.chaos.run.sim.network import Counters
+from raft_chaos.chaos.run.sim.scheduler import Scheduler
+from raft_chaos.chaos.run.sim.tasks import VirtualTasks
+from raft_chaos.chaos.schedule.data import Fault
+from raft_chaos.invariants.events import FaultHealed, FaultInjected, HarnessEvent
+
+NODES = ["n1", "n2", "n3"]
+LINKS: list[Link] = [(a, b) for a in NODES for b in NODES if a != b]
+
+T = TypeVar("T")
+
+
+class ScriptedWorld:
+    """Every capability that there is. Nodes in `lost` never start again."""
+
+    def __init__(self, now_us: Callable[[], int]) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self.states = dict.fromkeys(NODES, "up")
+        self.incarnations = dict.fromkeys(NODES, 1)
+        self.lost: set[str] = set()
+        self.armed: dict[str, Signal] = {}
+        self.writes: dict[str, int | None] = dict.fromkeys(NODES, 0)
+        self.slowed = dict.fromkeys(NODES, 0)
+        self.counters = {link: Counters() for link in LINKS}
+        self.in_flight = (0, 0)
+        """What a reset finds: frames that arrive, and frames that are lost."""
+        self.watching: list[Signal] = []
+        self.passed = 0
+        self._now_us = now_us
+
+    def _ask(self, *what: Any) -> None:
+        self.asked.append((self._now_us(), *what))
+
+    # ---- processes ----
+
+    def is_up(self, node: str) -> bool:
+        return self.states[node] == "up"
+
+    def incarnation(self, node: str) -> int:
+        return self.incarnations[node]
+
+    async def start(self, node: str) -> bool:
+        self._ask("start", node)
+        if self.states[node] == "down" and node not in self.lost:
+            self.states[node] = "up"
+            self.incarnations[node] += 1
+        return self.states[node] == "up"
+
+    async def kill(self, keep_permille: Mapping[str, int]) -> list[str]:
+        self._ask("kill", dict(keep_permille))
+        hit = [node for node in keep_permille if self.states[node] != "down"]
+        self.states.update(dict.fromkeys(hit, "down"))
+        return hit
+
+    def arm(self, node: str, failpoint: Failpoint, reached: Signal) -> bool:
+        self._ask("arm", node, failpoint)
+        self.armed[node] = reached
+        return self.states[node] != "down"
+
+    def disarm(self, node: str) -> None:
+        self._ask("disarm", node)
+
+    async def pause(self, node: str, on: bool) -> None:
+        self._ask("pause" if on else "resume", node)
+        if self.states[node] != "down":
+            self.states[node] = "paused" if on else "up"
+
+    def is_paused(self, node: str) -> bool:
+        return self.states[node] == "paused"
+
+    # ---- disks and clocks ----
+
+    async def slow_sync(self, node: str, longer: RangeUs) -> None:
+        self._ask("slow_sync", node, longer)
+
+    async def syncs(self, node: str) -> Syncs:
+        return Syncs(self.slowed[node], self.writes[node])
+
+    def skew(self, node: str, rate_ppm: int, jump_us: int) -> None:
+        self._ask("skew", node, rate_ppm, jump_us)
+
+    # ---- links ----
+
+    @property
+    def links(self) -> Sequence[Link]:
+        return LINKS
+
+    def set_links(self, states: Mapping[Link, LinkState]) -> None:
+        self._ask("set_links", dict(states))
+
+    def link_counters(self) -> Mapping[Link, Counters]:
+        return {link: msgspec.structs.replace(counters) for link, counters in self.counters.items()}
+
+    def clog_counters(self) -> Mapping[Link, Counters]:
+        return self.link_counters()
+
+    def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> tuple[int, int]:
+        self._ask("reset", fault, tuple(nodes), delivered)
+        return self.in_flight
+
+    def watch_traffic(self, nodes: Sequence[str], for_us: int, seen: Signal) -> None:
+        self._ask("watch_traffic", tuple(nodes), for_us)
+        self.watching.append(seen)
+        if any(self.in_flight):
+            seen.set()
+
+    def send(self, in_flight: tuple[int, int]) -> None:
+        """From now on there is something that a reset finds."""
+        self.in_flight = in_flight
+        for seen in self.watching:
+            seen.set()
+
+    def arrivals(self) -> int:
+        return self.passed
+
+
+class PoorWorld:
+    """A world that can kill and start, and nothing else."""
+
+    def __init__(self, rich: ScriptedWorld) -> None:
+        self.is_up, self.incarnation, self.start, self.kill = rich.is_up, rich.incarnation, rich.start, rich.kill
+
+
+class Stage:
+    """A nemesis over a scripted world, in virtual time, and what was reported."""
+
+    def __init__(
+        self,
+        leader: str | None = "n2",
+        *,
+        poor: bool = False,
+        world: Callable[[Callable[[], int]], ScriptedWorld] = ScriptedWorld,
+    ) -> None:
+        self.scheduler = Scheduler()
+        self.world = world(lambda: self.scheduler.now_us)
+        self.events: list[HarnessEvent] = []
+        self.view = ClusterView(NODES, lambda event, number, reporter: self.nemesis.happened(event, number, reporter))
+        self.log = FaultLog(NODES, lambda: self.scheduler.now_us, self.events.append)
+        self.tasks = VirtualTasks(self.scheduler)
+        seen: World = PoorWorld(self.world) if poor else self.world
+        self.nemesis = Nemesis(world=seen, view=self.view, log=self.log, nodes=NODES, tasks=self.tasks)
+        if leader is not None:
+            self.view.status(leader, "leader", 1)
+
+    def at(self, at_us: int, action: Callable[[], object]) -> None:
+        """Something that the world does by itself at that time."""
+        self.scheduler.at(at_us, lambda _: action())
+
+    def count(self, at_us: int, link: Link, field: str, more: int = 1) -> None:
+        """So many frames more on the link suffer that at that time."""
+        counters = self.world.counters[link]
+        self.at(at_us, lambda: setattr(counters, field, getattr(counters, field) + more))
+
+    def play(self, *faults: Fault, end_us: int = 2_000_000) -> Stage:
+        """The safety phase, from 0 to `end_us`."""
+        self.nemesis.start(faults)
+        self.scheduler.run_until(end_us)
+        self.tasks.spawn(self.nemesis.end(), "the end of the safety phase")
+        return self
+
+    def injected(self, name: str = "f1") -> FaultInjected:
+        return self._only(FaultInjected, name)
+
+    def healed(self, name: str = "f1") -> FaultHealed:
+        return self._only(FaultHealed, name)
+
+    def seen(self, name: str = "f1") -> tuple[bool, str, str]:
+        """What was seen of the fault: whether it was effective, in words, and its excuse."""
+        event = self.healed(name)
+        return event.effective, event.effect, event.moot
+
+    def asked(self, what: str) -> list[tuple[Any, ...]]:
+        """What the world was asked of that sort."""
+        return [one for one in self.world.asked if one[1] == what]
+
+    def _only(self, kind: type[T], name: str) -> T:
+        (event,) = [one for one in self.events if isinstance(one, kind) and getattr(one, "fault", "") == name]
+        return event

@@ -1,0 +1,127 @@
+"""What every kind of fault is asked: whom it means, what it waits for, what it needs of a world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from scripted_world import NODES, Stage
+
+from raft_chaos.chaos.faults.action import Action
+from raft_chaos.chaos.faults.clock import Clock
+from raft_chaos.chaos.faults.disk import SlowSync
+from raft_chaos.chaos.faults.names import group_of, named, tally
+from raft_chaos.chaos.faults.network import Network, Reset
+from raft_chaos.chaos.faults.partition import Clog, Partition
+from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.faults.strike import NotPossibleError
+from raft_chaos.chaos.run.nemesis import LEADER_POLL_US
+from sim_runs import ISOLATED, fault
+
+# ---- whom a fault means -------------------------------------------------------------------------------------------
+
+
+def test_names_stand_for_nodes_each_only_once() -> None:
+    assert named(["n3", "leader"], NODES, "n1") == ["n3", "n1"]
+    assert named(["leader", "n1"], NODES, "n1") == ["n1"]
+    assert named(["others"], NODES, "n2") == ["n1", "n3"]
+    assert named(["n3", "others"], NODES, "n2") == ["n3", "n1"]
+    assert named(["others", "leader"], NODES, "n2") == ["n1", "n3", "n2"]
+
+
+@pytest.mark.parametrize(
+    ("names", "group"),
+    [
+        (["n1"], "one"),
+        (["leader"], "leader"),
+        (["voter"], "voter"),
+        (["n1", "n2"], "majority"),
+        (["n1", "n2", "n3"], "all"),
+        (["leader", "n2"], "leader and minority"),
+        (["leader", "n1", "n2", "n3"], "leader and all"),
+    ],
+)
+def test_a_group_of_nodes_has_a_name(names: list[str], group: str) -> None:
+    assert group_of(names, NODES) == group
+
+
+def test_a_tally_has_the_most_frequent_first() -> None:
+    assert tally(["one", "leader", "one", "all"]) == "one 2, all 1, leader 1"
+
+
+# ---- what it waits for --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("action", "needs"),
+    [
+        (Kill(["leader", "n1"], [0, 0]), True),
+        (Kill(["n1", "voter"], [0, 0]), False),
+        (Pause(["others"]), True),
+        (Pause(["n1"]), False),
+        (SlowSync(["leader"], 0, 0), True),
+        (Network(["n1", "leader"], loss=0.1), True),
+        (Reset(["leader"], 0.5), True),
+        (Clock(["leader"], 0, 1), True),
+        (Clog({"n1": ["leader"]}), True),
+        (Clog({"n1": ["n2"]}), False),
+        (Partition("isolate_leader", ISOLATED), True),
+        (Partition("one_way", {"n1": ["leader"]}), True),
+        (Partition("one", {"n1": ["n2", "n3"]}), False),
+    ],
+)
+def test_a_fault_waits_for_a_leader_only_if_it_names_one(action: Action, needs: bool) -> None:
+    assert action.must_wait(NODES, None) is needs
+    assert not action.must_wait(NODES, "n2")
+
+
+@pytest.mark.parametrize("make", [lambda grudge: Partition("bridge", grudge), Clog])
+def test_a_cut_waits_while_it_leaves_the_leader_s_links_alone(make: Callable[..., Action]) -> None:
+    action = make({"n2": ["n3"], "n3": ["n2"]})
+    assert action.must_wait(NODES, "n1")
+    assert not action.must_wait(NODES, "n2")
+    assert not action.must_wait(NODES, None)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        Kill(["leader"], [0]),
+        Pause(["leader"]),
+        SlowSync(["leader"], 0, 9),
+        Network(["leader"], loss=0.1),
+        Reset(["leader"], 0.5),
+        Clock(["leader"], 0, 1),
+        Clog({"others": ["leader"]}),
+        Partition("isolate_leader", ISOLATED),
+    ],
+    ids=lambda action: str(action.kind()),
+)
+def test_whoever_leads_by_then_is_hit(action: Action) -> None:
+    stage = Stage(leader=None)
+    stage.world.in_flight = (1, 0)
+    stage.at(3 * LEADER_POLL_US, lambda: stage.view.status("n3", "leader", 1))
+    stage.play(fault("f1", 10, action, 0 if isinstance(action, Kill | Reset) else 50))
+    assert stage.injected().t_us == 10 + 3 * LEADER_POLL_US
+    assert stage.injected().leader == "n3" and "n3" in stage.injected().targets
+
+
+# ---- what it needs of a world -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        Pause(["n1"]),
+        SlowSync(["n1"], 0, 9),
+        Network(["n1"], loss=0.1),
+        Reset(["n1"], 0.5),
+        Clock(["n1"], 0, 1),
+        Clog({"n1": ["n2"]}),
+        Partition("one_way", {"n1": ["n2"]}),
+    ],
+    ids=lambda action: str(action.kind()),
+)
+def test_a_world_that_has_not_got_what_a_fault_needs_is_told_so(action: Action) -> None:
+    with pytest.raises(NotPossibleError, match=f"fault f1: this world's nodes cannot suffer a {action.kind()}"):
+        Stage(poor=True).play(fault("f1", 10, action, 50))

@@ -1,0 +1,47 @@
+"""The catalogue of kinds, and which worlds can make their nodes suffer which."""
+
+from __future__ import annotations
+
+import inspect
+
+import msgspec
+import pytest
+
+from raft_chaos.chaos.faults.action import Action
+from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, KINDS, LIVE_KINDS, AnyAction
+from raft_chaos.chaos.run.live.capabilities import LiveWorld
+from raft_chaos.chaos.run.sim.capabilities import VirtualWorld
+from raft_chaos.chaos.schedule.swarm import SHARED
+
+LIVE_WORLD = LiveWorld.__new__(LiveWorld)
+LIVE_WORLD.links = []  # it is there as soon as the world is made
+VIRTUAL_WORLD = VirtualWorld.__new__(VirtualWorld)
+VIRTUAL_WORLD._network = type("Network", (), {"links": {}})()  # type: ignore[assignment]
+
+
+def test_the_kinds_are_those_that_saved_schedules_name() -> None:
+    assert FAULT_KINDS == ("kill", "pause", "slow_sync", "partition", "clog", "network", "reset", "clock")
+    assert LIVE_KINDS == ("kill", "pause", "slow_sync", "partition", "network")
+    assert set(SHARED) == set(FAULT_KINDS)
+
+
+def test_what_live_can_do_is_what_its_world_offers() -> None:
+    assert tuple(name for name, kind in KINDS.items() if isinstance(LIVE_WORLD, kind.needs)) == LIVE_KINDS
+
+
+def test_virtual_time_can_do_everything() -> None:
+    assert all(isinstance(VIRTUAL_WORLD, kind.needs) for kind in KINDS.values())
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=FAULT_KINDS)
+def test_each_kind_says_what_there_is_to_know_about_it(kind: type[Action]) -> None:
+    assert KINDS[kind.kind()] is kind
+    assert kind.about and "\n" not in kind.about
+    for method in ("draw", "domain", "strike", "summary", "without"):
+        assert getattr(kind, method) != getattr(Action, method), f"{method} is not there"
+    assert inspect.getdoc(kind)
+
+
+def test_an_action_is_told_from_the_others_by_its_type() -> None:
+    with pytest.raises(msgspec.ValidationError, match="Invalid value 'fire'"):
+        msgspec.json.decode(b'{"type":"fire","nodes":["n1"]}', type=AnyAction)

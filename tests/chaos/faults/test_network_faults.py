@@ -1,0 +1,103 @@
+"""Bad networks and broken connections over a scripted world."""
+
+from __future__ import annotations
+
+import pytest
+from scripted_world import LINKS, Stage
+
+from raft_chaos.chaos.faults.action import Action
+from raft_chaos.chaos.faults.links import LinkState
+from raft_chaos.chaos.faults.network import TRAFFIC_PATIENCE_US, Network, Reset
+from sim_runs import fault
+
+# ---- network -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("action", "detail"),
+    [
+        (
+            Network(["n1", "n2"], delay_min_us=500, delay_max_us=20_000, loss=0.05, duplicate=0.1, reorder=0.25),
+            "n1 n2: delay 0.5 to 20 ms, loss 5%, duplicate 10%, reorder 25%",
+        ),
+        (
+            Network(["n1"], delay_mean_us=1_500),
+            "n1: delay 0 to 0 ms and 1.5 ms more on average, loss 0%, duplicate 0%, reorder 0%",
+        ),
+    ],
+)
+def test_the_words_for_a_bad_network(action: Action, detail: str) -> None:
+    assert Stage().play(fault("f1", 10, action, 100)).injected().detail == detail
+
+
+def test_it_is_on_the_links_of_its_nodes_in_both_directions_and_on_no_other() -> None:
+    action = Network(["n1"], loss=0.5)
+    stage = Stage().play(fault("f1", 10, action, 100))
+    links = [link for link in LINKS if "n1" in link]
+    assert stage.world.asked == [
+        (10, "set_links", dict.fromkeys(links, LinkState(degraded=(action.degraded,)))),
+        (110, "set_links", dict.fromkeys(links, LinkState())),
+    ]
+
+
+def test_what_its_frames_suffered_is_counted() -> None:
+    stage = Stage()
+    stage.count(50, ("n1", "n2"), "lost", 2)
+    stage.count(50, ("n3", "n1"), "reordered", 1)
+    stage.count(50, ("n2", "n3"), "delayed", 9)  # another link
+    stage.count(5, ("n1", "n2"), "duplicated", 9)  # before it
+    stage.play(fault("f1", 10, Network(["n1"], loss=0.5), 100))
+    assert stage.seen() == (True, "frames: 0 delayed, 2 lost, 0 duplicated, 1 reordered", "")
+    stage = Stage()
+    stage.count(50, ("n1", "n2"), "forwarded", 9)
+    stage.play(fault("f1", 10, Network(["n1"], loss=0.5), 100))
+    assert stage.seen() == (False, "frames: 0 delayed, 0 lost, 0 duplicated, 0 reordered", "")
+
+
+def test_of_two_on_a_link_both_are_in_force_until_each_ends() -> None:
+    one, other = Network(["n1"], delay_mean_us=5), Network(["n2"], loss=0.5)
+    stage = Stage().play(fault("f1", 10, one, 100), fault("f2", 50, other, 100))
+    asked = [(at_us, states.get(("n1", "n2")), states.get(("n3", "n1"))) for at_us, _, states in stage.world.asked]
+    alone, both = LinkState(degraded=(one.degraded,)), LinkState(degraded=(one.degraded, other.degraded))
+    rest = LinkState(degraded=(other.degraded,))
+    assert asked == [(10, alone, alone), (50, both, None), (110, rest, LinkState()), (150, LinkState(), None)]
+
+
+# ---- reset -------------------------------------------------------------------------------------------------------
+
+
+def test_the_words_for_a_reset() -> None:
+    stage = Stage()
+    stage.world.in_flight = (1, 2)
+    stage.play(fault("f1", 10, Reset(["n1", "n2"], 0.5)))
+    assert stage.injected().detail == "reset the connections of n1 n2"
+    assert stage.seen() == (True, "frames in flight: 1 delivered, 2 lost", "")
+    assert stage.asked("reset") == [(10, "reset", "f1", ("n1", "n2"), 0.5)]
+    assert stage.injected().t_us == stage.healed().t_us == 10
+
+
+def test_a_reset_waits_for_frames_in_flight() -> None:
+    stage = Stage()
+    stage.at(200, lambda: stage.world.send((0, 1)))
+    stage.play(fault("f1", 10, Reset(["n1"], 0.0)))
+    assert stage.asked("watch_traffic") == [(10, "watch_traffic", ("n1",), TRAFFIC_PATIENCE_US)]
+    assert stage.asked("reset") == [(200, "reset", "f1", ("n1",), 0.0)]
+    assert stage.injected().t_us == stage.healed().t_us == 200
+
+
+def test_a_reset_that_found_nothing_is_excused_if_nothing_was_sent() -> None:
+    stage = Stage().play(fault("f1", 10, Reset(["n1"], 0.0)))
+    assert stage.seen() == (False, "frames in flight: 0 delivered, 0 lost", "nothing was sent")
+    assert stage.healed().t_us == 10 + TRAFFIC_PATIENCE_US
+
+
+def test_a_reset_that_missed_what_was_sent_is_not_excused() -> None:
+    stage = Stage()
+    stage.at(50, lambda: setattr(stage.world, "passed", 5))
+    stage.play(fault("f1", 10, Reset(["n1"], 0.0)))
+    assert stage.seen() == (False, "frames in flight: 0 delivered, 0 lost", "")
+
+
+def test_a_reset_that_still_waits_when_the_safety_phase_ends_never_fires() -> None:
+    stage = Stage().play(fault("f1", 10, Reset(["n1"], 0.0)), end_us=10 + TRAFFIC_PATIENCE_US // 2)
+    assert stage.events == []

@@ -1,0 +1,21 @@
+"""A new kind of fault is one class in one file: everything else finds it there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def test_a_new_kind_is_known_everywhere_once_its_family_is_listed() -> None:
+    """In a process of its own, since the catalogue is read when it is imported."""
+    shared = [HERE, HERE.parent, HERE.parent / "schedule"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, shared))}
+    options = ["-q", "--noconftest", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *options, str(HERE / "one_more_kind.py")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "11 passed" in done.stdout

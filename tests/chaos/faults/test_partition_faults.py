@@ -1,0 +1,113 @@
+"""Partitions and clogs over a scripted world."""
+
+from __future__ import annotations
+
+from scripted_world import Stage
+
+from raft_chaos.chaos.faults.grudge import Grudge
+from raft_chaos.chaos.faults.links import LinkState
+from raft_chaos.chaos.faults.partition import Clog, Partition
+from sim_runs import ISOLATED, fault
+
+CUT, CLOGGED, FREE = LinkState(cut=True), LinkState(clogged=True), LinkState()
+N3_ALONE: Grudge = {"n1": ["n3"], "n2": ["n3"], "n3": ["n2", "n1"]}
+
+# ---- partition ---------------------------------------------------------------------------------------------------
+
+
+def test_the_words_for_a_partition() -> None:
+    stage = Stage()
+    stage.count(50, ("n3", "n2"), "cut", 4)
+    stage.count(50, ("n1", "n3"), "cut", 2)
+    stage.count(50, ("n1", "n2"), "cut", 9)  # no link of its own
+    stage.count(5, ("n1", "n3"), "cut", 7)  # before it
+    stage.count(200, ("n1", "n3"), "cut", 7)  # after it
+    stage.play(fault("f1", 10, Partition("one", N3_ALONE), 100))
+    assert stage.injected().detail == "one: n1 hears not n3, n2 hears not n3, n3 hears not n1 n2"
+    assert stage.injected().targets == ("n1", "n2", "n3")
+    assert stage.seen() == (True, "6 frames held back", "")
+    links = [("n1", "n3"), ("n2", "n3"), ("n3", "n1"), ("n3", "n2")]
+    assert stage.world.asked == [
+        (10, "set_links", dict.fromkeys(links, CUT)),
+        (110, "set_links", dict.fromkeys(links, FREE)),
+    ]
+
+
+def test_a_cut_must_show_in_each_direction() -> None:
+    """The one direction is from n3 to those that it cannot reach, the other from these to n3."""
+    stage = Stage()
+    stage.count(50, ("n1", "n3"), "cut", 2)
+    stage.play(fault("f1", 10, Partition("one", N3_ALONE), 100))
+    assert stage.seen() == (False, "2 frames held back, none n3 > n1 n2", "")
+    stage = Stage().play(fault("f1", 10, Partition("one", N3_ALONE), 100))
+    assert stage.seen() == (False, "0 frames held back, none n3 > n1 n2; n1 n2 > n3", "")
+
+
+def test_the_leader_of_that_moment_is_cut_off() -> None:
+    stage = Stage(leader="n2").play(fault("f1", 10, Partition("isolate_leader", ISOLATED), 100))
+    assert stage.injected().detail == "isolate_leader: n1 hears not n2, n2 hears not n1 n3, n3 hears not n2"
+
+
+def test_of_two_cuts_a_link_that_both_share_stays_cut_until_both_have_ended() -> None:
+    one = Partition("one_way", {"n2": ["n1"], "n3": ["n1"]})
+    other = Partition("one_way", {"n1": ["n2"], "n2": ["n1"]})
+    stage = Stage().play(fault("f1", 10, one, 100), fault("f2", 50, other, 100))
+    assert stage.asked("set_links") == [
+        (10, "set_links", {("n1", "n2"): CUT, ("n1", "n3"): CUT}),
+        (50, "set_links", {("n2", "n1"): CUT}),
+        (110, "set_links", {("n1", "n3"): FREE}),
+        (150, "set_links", {("n1", "n2"): FREE, ("n2", "n1"): FREE}),
+    ]
+
+
+# ---- clog --------------------------------------------------------------------------------------------------------
+
+
+def test_the_words_for_a_clog() -> None:
+    stage = Stage()
+    stage.count(50, ("n2", "n1"), "clogged", 3)
+    stage.count(50, ("n3", "n2"), "clogged", 9)  # another link
+    stage.play(fault("f1", 10, Clog({"n1": ["n2", "n3"]}), 100))
+    assert stage.injected().detail == "clog: n1 waits for n2 n3"
+    assert stage.seen() == (True, "3 frames held and let go at once", "")
+    links = [("n2", "n1"), ("n3", "n1")]
+    assert stage.world.asked == [
+        (10, "set_links", dict.fromkeys(links, CLOGGED)),
+        (110, "set_links", dict.fromkeys(links, FREE)),
+    ]
+
+
+def test_a_clog_of_a_link_on_which_nothing_was_sent_is_excused() -> None:
+    stage = Stage().play(fault("f1", 10, Clog({"n1": ["n2"]}), 100))
+    assert stage.seen() == (False, "0 frames held and let go at once", "nothing was sent")
+
+
+def test_a_clog_that_let_everything_pass_is_not_excused() -> None:
+    stage = Stage()
+    stage.count(50, ("n2", "n1"), "forwarded", 4)
+    stage.play(fault("f1", 10, Clog({"n1": ["n2"]}), 100))
+    assert stage.seen() == (False, "0 frames held and let go at once", "")
+
+
+def test_of_two_clogs_a_link_is_let_go_when_both_have_ended() -> None:
+    stage = Stage().play(
+        fault("f1", 10, Clog({"n1": ["n2"]}), 100), fault("f2", 50, Clog({"n1": ["n2"], "n3": ["n2"]}), 30)
+    )
+    assert stage.asked("set_links") == [
+        (10, "set_links", {("n2", "n1"): CLOGGED}),
+        (50, "set_links", {("n2", "n3"): CLOGGED}),
+        (80, "set_links", {("n2", "n3"): FREE}),
+        (110, "set_links", {("n2", "n1"): FREE}),
+    ]
+
+
+def test_a_cut_and_a_clog_of_one_link_are_both_in_force() -> None:
+    stage = Stage().play(
+        fault("f1", 10, Clog({"n1": ["n2"]}), 100), fault("f2", 50, Partition("one_way", {"n1": ["n2"]}), 20)
+    )
+    assert [states["n2", "n1"] for _, _, states in stage.asked("set_links")] == [
+        CLOGGED,
+        LinkState(cut=True, clogged=True),
+        CLOGGED,
+        FREE,
+    ]

@@ -1,0 +1,34 @@
+"""A target whose nodes start in milliseconds and do nothing: they answer their disk's orders until they are killed."""
+
+from __future__ import annotations
+
+from multiprocessing.connection import Connection
+from typing import ClassVar
+
+from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.targets.protocol import Launch, Running
+
+
+class IdleTarget:
+    name: ClassVar[str] = "idle"
+    reports_events: ClassVar[bool] = False
+    can_slow_sync: ClassVar[bool] = True
+    knows_repeated_commands: ClassVar[bool] = False
+
+    def start(self, supervisor: Supervisor, launch: Launch) -> Running:
+        ours, theirs = supervisor.pipe()
+        child = supervisor.start(launch.node, idle, theirs)
+        theirs.close()
+        ours.recv()
+        return Running(child, "http://127.0.0.1:0", None, ours)
+
+
+def idle(control: Connection) -> None:
+    """Each time that its disk is told something it has slowed one sync."""
+    control.send("ready")
+    while True:
+        try:
+            control.recv()
+        except EOFError:
+            return
+        control.send(1)

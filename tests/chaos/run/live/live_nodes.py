@@ -1,0 +1,47 @@
+"""Nodes of a live cluster without a run around them: real processes, and everything that was reported of them."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.run.live.cluster import LiveCluster
+from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient, proxy_main
+from raft_chaos.chaos.run.live.watcher import Watcher
+from raft_chaos.chaos.targets.command import CommandTarget
+from raft_chaos.chaos.targets.protocol import Target
+from raft_chaos.invariants.events import HarnessEvent
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft.server.host import monotonic_us
+
+SERVER = [sys.executable, str(Path(__file__).parents[2] / "wrong_server.py"), "--port", "{http_port}"]
+
+
+class Cluster(LiveCluster):
+    """Nodes of a target, three of the servers if not said otherwise, and everything that was reported of them."""
+
+    def __init__(self, supervisor: Supervisor, folder: Path, size: int = 3, target: Target | None = None) -> None:
+        nodes = [f"n{number}" for number in range(1, size + 1)]
+        control, theirs = supervisor.pipe()
+        supervisor.start("proxy", proxy_main, theirs, ["n1", "n2", "n3"], 1)
+        theirs.close()
+        epoch_us = monotonic_us()
+        self.reported: list[HarnessEvent] = []
+        self.proxy = ProxyClient(control)
+        super().__init__(
+            supervisor=supervisor,
+            target=target or CommandTarget(shlex.join([*SERVER, "--mode", "memory", "--data", "{data}"])),
+            proxy=self.proxy,
+            watcher=Watcher(nodes, lambda event: None, lambda *anchor: None),
+            run=RunDir(folder),
+            nodes=nodes,
+            seed=1,
+            epoch_us=epoch_us,
+            now_us=lambda: monotonic_us() - epoch_us,
+            report=self.reported.append,
+        )
+
+    def kinds(self) -> list[type[HarnessEvent]]:
+        return [type(event) for event in self.reported]
