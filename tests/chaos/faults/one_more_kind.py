@@ -33,7 +33,7 @@ from raft_chaos.chaos.schedule.describe import drawn  # noqa: E402
 from raft_chaos.chaos.schedule.file import load, save  # noqa: E402
 from raft_chaos.chaos.schedule.generate import generate  # noqa: E402
 from raft_chaos.chaos.schedule.swarm import draw  # noqa: E402
-from raft_chaos.chaos.shrink.candidates import simpler_faults  # noqa: E402
+from raft_chaos.chaos.shrink.candidates import fault_candidates  # noqa: E402
 from raft_chaos.chaos.testing.strategies import faults  # noqa: E402
 from short_runs import schedule  # noqa: E402
 from sim_runs import NODES, fault  # noqa: E402
@@ -136,7 +136,7 @@ def test_it_is_summarised() -> None:
 
 
 def test_it_is_shrunk() -> None:
-    smaller = [one.action for one in simpler_faults(fault("f1", 1, Deaf(["n1", "n2"], 30), 10_000))]
+    smaller = [one.action for one in fault_candidates(fault("f1", 1, Deaf(["n1", "n2"], 30), 10_000))]
     assert Deaf(["n1", "n2"], 15) in smaller and Deaf(["n1"], 30) in smaller
 
 
