@@ -43,7 +43,7 @@ class Workload:
                 name=f"c{place}",
                 place=place,
                 clients=clients,
-                door=VirtualDoor(f"c{place}", list(names), 1, self.requests, scheduler, self.tasks),
+                door=VirtualDoor(f"c{place}", list(names), 1, self.requests, scheduler),
                 history=history,
                 tasks=self.tasks,
                 now_us=lambda: scheduler.now_us,
