@@ -25,7 +25,7 @@ def vacuity(schedule: Schedule, harness: Sequence[AnyEvent], tally: Tally | None
 
     `tally` is None for a target that reports no events: then terms are not asked for.
     """
-    missing = [*_ended(harness), *_effects(harness), *_promises(schedule, harness)]
+    missing = [*_ended(harness), *_effects(harness), *_required(schedule, harness)]
     if tally is not None:
         missing += _term_changes(tally) + _unreported(harness, tally)
     return missing + _clean_operations(schedule, harness, history)
@@ -65,7 +65,7 @@ def _effects(harness: Sequence[AnyEvent]) -> list[str]:
     return idle + unhealed
 
 
-def _promises(schedule: Schedule, harness: Sequence[AnyEvent]) -> list[str]:
+def _required(schedule: Schedule, harness: Sequence[AnyEvent]) -> list[str]:
     """What the schedule said would happen to a leader."""
     cuts = {f.id for f in schedule.faults if isinstance(f.action, Partition) and f.action.shape == "isolate_leader"}
     effective = {event.fault for event in harness if isinstance(event, FaultHealed) and event.effective}
@@ -79,9 +79,7 @@ def _promises(schedule: Schedule, harness: Sequence[AnyEvent]) -> list[str]:
         "leader_isolated": any(event.fault in cuts for event in on_leader),
     }
     said = {"leader_killed": "no leader was killed", "leader_isolated": "no leader was cut off"}
-    return [
-        f"{said[promise]}, which the schedule promised" for promise in schedule.header.promises if not kept[promise]
-    ]
+    return [f"{said[event]}, which the schedule requires" for event in schedule.header.required if not kept[event]]
 
 
 def _unreported(harness: Sequence[AnyEvent], tally: Tally) -> list[str]:

@@ -23,7 +23,7 @@ class ScheduleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     come on top. `election_timeout_us_max` is the unit of all lengths of faults: an isolation lasts 3 to 10 of them.
     With `swarm` each seed draws from the wide range (see `swarm`), and 0 `nodes` means as many as the seed draws.
 
-    Raises ScheduleError for values out of range, and for a `duration_s` too short for what a schedule promises.
+    Raises ScheduleError for values out of range, and for a `duration_s` too short for what a schedule requires.
     """
 
     nodes: int = 5

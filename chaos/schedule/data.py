@@ -23,7 +23,7 @@ from raft_chaos.invariants.history import OpFunction, Value
 SCHEDULE_SCHEMA = 1
 
 AnchorEvent: TypeAlias = Literal["leader_elected", "leader_committed", "vote_granted"]
-Promise: TypeAlias = Literal["leader_killed", "leader_isolated"]
+RequiredEvent: TypeAlias = Literal["leader_killed", "leader_isolated"]
 
 
 class When(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -35,7 +35,7 @@ class When(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     after_us: int = 0
 
 
-class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SimModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the simulated network and disk are like without faults: µs that a frame and a sync take (uniform).
 
     A message holds at most `entries_per_message` log entries; 0 leaves that to the node. Few of them make windows that
@@ -59,9 +59,9 @@ class Header(msgspec.Struct, frozen=True, tag="schedule", tag_field="kind", kw_o
     safety_from_us: int
     safety_until_us: int
     liveness_for_us: int
-    promises: list[Promise] = []
+    required: list[RequiredEvent] = msgspec.field(default_factory=list, name="promises")
     """What a run of it must show, or it is vacuous: "leader_killed", "leader_isolated"."""
-    model: Model = Model()
+    model: SimModel = SimModel()
     """For worlds with virtual time; elsewhere network and disk are what they are."""
     swarm: dict[str, float | int | str] = {}
     """The options that the seed drew (`chaos.schedule.swarm`), for a person; nothing obeys them."""

@@ -2,7 +2,7 @@
 
 They come in layers, each with streams of its own:
 
-1. Episodes at random times and anchored ones (`episodes`): what every schedule promises, and what is known
+1. Episodes at random times and anchored ones (`episodes`): what every schedule requires, and what is known
    to matter. A long run has several rounds of them.
 2. Single faults at random times, of the kinds and strengths that the seed drew (`swarm`). They leave a majority
    of the nodes undisturbed, so that there is something to lose, except where a whole majority is killed on purpose.

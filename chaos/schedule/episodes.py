@@ -1,6 +1,6 @@
 """Episodes: short sequences of faults that are known to matter, in rounds over the safety phase.
 
-`at_times` places one round of them at random times: what every schedule promises (a leader killed, a leader isolated),
+`at_times` places one round of them at random times: what every schedule requires (a leader killed, a leader isolated),
 a power loss before a sync, a log gone stale. `anchored` ties a round of them to the protocol itself: to a fresh leader,
 to a granted vote; `churn` and `divided` to many leaders in a row. Those hit the narrow windows that a random time
 misses, and hit them again when the schedule is repeated.

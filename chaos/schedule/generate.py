@@ -8,7 +8,7 @@ operation.
 from __future__ import annotations
 
 from raft_chaos.chaos.schedule.config import ScheduleConfig
-from raft_chaos.chaos.schedule.data import Header, Promise, Schedule
+from raft_chaos.chaos.schedule.data import Header, RequiredEvent, Schedule
 from raft_chaos.chaos.schedule.draw_faults import draw_faults
 from raft_chaos.chaos.schedule.swarm import draw
 from raft_chaos.chaos.schedule.workload import draw_operations
@@ -19,11 +19,11 @@ def generate(seed: int, config: ScheduleConfig) -> Schedule:
     swarm = draw(seed, config)
     nodes = [f"n{number}" for number in range(1, swarm.nodes + 1)]
     clients = [f"c{number}" for number in range(config.clients)]
-    promises: list[Promise] = []
+    required: list[RequiredEvent] = []
     if "kill" in config.faults:
-        promises.append("leader_killed")
+        required.append("leader_killed")
     if "partition" in config.faults:
-        promises.append("leader_isolated")
+        required.append("leader_isolated")
     header = Header(
         seed=seed,
         nodes=nodes,
@@ -31,7 +31,7 @@ def generate(seed: int, config: ScheduleConfig) -> Schedule:
         safety_from_us=round(config.warmup_s * 1e6),
         safety_until_us=round(config.duration_s * 1e6),
         liveness_for_us=round(config.liveness_s * 1e6),
-        promises=promises,
+        required=required,
         model=swarm.model,
         swarm=swarm.flat() if config.swarm else {},
     )

@@ -24,7 +24,7 @@ import msgspec
 from raft_chaos.chaos.faults.action import Strength
 from raft_chaos.chaos.faults.catalogue import KINDS, FaultKind
 from raft_chaos.chaos.schedule.config import ScheduleConfig
-from raft_chaos.chaos.schedule.data import Model
+from raft_chaos.chaos.schedule.data import SimModel
 from raft_chaos.chaos.schedule.streams import stream
 
 CLUSTER_SIZES = (3, 5, 7)
@@ -44,7 +44,7 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[FaultKind, ...]
     fault_interval_s: float
     strengths: dict[FaultKind, Strength]
-    model: Model = Model()
+    model: SimModel = SimModel()
     churn: int = 0
     divided: int = 0
 
@@ -112,7 +112,7 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
     often = {kind: KINDS[kind].often(later.get(kind, shared), strengths[kind]) for kind in KINDS}
     interval_s = round(config.fault_interval_s * math.exp(shared.uniform(math.log(0.4), math.log(2.5))), 3)
     strengths["kill"] = KINDS["kill"].wide(shared, timeout_us)
-    plain = Model()
+    plain = SimModel()
     latency_us = _between(shared, plain.latency_min_us, plain.latency_max_us, timeout_us // 30)
     sync_us = _between(shared, plain.sync_min_us, plain.sync_max_us, timeout_us // 15)
     churn, divided = shared.choice(((0, 0), (4, 0), (8, 0), (0, 2), (0, 3)))
@@ -123,7 +123,7 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
         kinds=tuple(kind for kind, times in often.items() for _ in range(times) if kind in config.faults),
         fault_interval_s=interval_s,
         strengths={kind: strengths[kind] if kind in config.faults else type(strengths[kind])() for kind in KINDS},
-        model=Model(*latency_us, *sync_us, entries_per_message),
+        model=SimModel(*latency_us, *sync_us, entries_per_message),
         churn=churn if leaders_fall else 0,
         divided=divided if leaders_fall else 0,
     )

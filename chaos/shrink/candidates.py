@@ -10,16 +10,16 @@ from itertools import combinations
 
 from msgspec.structs import replace
 
-from raft_chaos.chaos.schedule.data import Fault, Model, Operation, Schedule, When
+from raft_chaos.chaos.schedule.data import Fault, Operation, Schedule, SimModel, When
 
-PLAIN_MODEL = Model(latency_min_us=1_000, latency_max_us=1_000, sync_min_us=1_000, sync_max_us=1_000)
+PLAIN_MODEL = SimModel(latency_min_us=1_000, latency_max_us=1_000, sync_min_us=1_000, sync_max_us=1_000)
 FEWEST_NODES = 3
 
 
 def header_candidates(schedule: Schedule) -> Iterator[Schedule]:
-    """Without promises, swarm and liveness time, and with a network and disk of constant latency."""
+    """Without required events, swarm and liveness time, and with a network and disk of constant latency."""
     header = schedule.header
-    bare = replace(header, promises=[], swarm={}, liveness_for_us=0)
+    bare = replace(header, required=[], swarm={}, liveness_for_us=0)
     yield replace(schedule, header=replace(bare, model=PLAIN_MODEL))
     yield replace(schedule, header=bare)
 

@@ -28,7 +28,7 @@ except ImportError as error:
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, KINDS, FaultKind
 from raft_chaos.chaos.faults.domain import MS, Built, Chosen, Domain, Drawn, OneOf, Several, Whole, range_us
 from raft_chaos.chaos.schedule.config import LEAST_TIMEOUTS, MOST_NODES, ScheduleConfig
-from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, Header, Model, Operation, Schedule, When
+from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, Header, Operation, Schedule, SimModel, When
 from raft_chaos.invariants.history import OpFunction
 from raft_chaos.raft.state.timing import Timing
 
@@ -304,11 +304,11 @@ def _numbered(some: list[Fault]) -> list[Fault]:
     return [replace(fault, id=f"f{number:04}") for number, fault in enumerate(some, 1)]
 
 
-def _models(slowest_us: int) -> SearchStrategy[Model]:
+def _models(slowest_us: int) -> SearchStrategy[SimModel]:
     """A network and a disk as good as they come by default, or others."""
     range_of_it: SearchStrategy[tuple[int, int]] = _of(range_us(slowest_us))
     drawn = st.tuples(range_of_it, range_of_it, st.sampled_from([0, 1, 2]))
-    return st.just(Model()) | drawn.map(lambda model: Model(*model[0], *model[1], model[2]))
+    return st.just(SimModel()) | drawn.map(lambda model: SimModel(*model[0], *model[1], model[2]))
 
 
 # ---- helpers -----------------------------------------------------------------------------------------------------

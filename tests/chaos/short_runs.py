@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import psutil
 
-from raft_chaos.chaos.schedule.data import Fault, Header, Operation, Promise, Schedule
+from raft_chaos.chaos.schedule.data import Fault, Header, Operation, RequiredEvent, Schedule
 from raft_chaos.chaos.schedule.file import save
 from raft_chaos.invariants.rundir import RunDir
 
@@ -83,7 +83,7 @@ def schedule(
     clients: int = 3,
     every_us: int = 20_000,
     seed: int = 1,
-    promises: Sequence[Promise] = (),
+    required: Sequence[RequiredEvent] = (),
 ) -> Schedule:
     """The faults, with `clients` clients that each do something every `every_us` (0: nothing at all)."""
     names = [f"c{number}" for number in range(clients)]
@@ -94,7 +94,7 @@ def schedule(
         safety_from_us=safety_us[0],
         safety_until_us=safety_us[1],
         liveness_for_us=liveness_us,
-        promises=list(promises),
+        required=list(required),
     )
     return Schedule(header, list(faults), operations(names, safety_us[1] + liveness_us, every_us) if every_us else [])
 

@@ -22,7 +22,7 @@ from raft_chaos.chaos.run.sim.run import Simulated, VirtualRun
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
 from raft_chaos.chaos.run.sim.trace import Trace
 from raft_chaos.chaos.run.sim.world import run_sim
-from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, Model, Schedule, When
+from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, Schedule, SimModel, When
 from raft_chaos.invariants.events import AnyEvent, Event
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import Judge
@@ -101,10 +101,10 @@ def of(kind: type[T], events: Sequence[AnyEvent | Op | Event]) -> list[T]:
 class Net:
     """A network whose frames arrive here. `send` numbers them by itself."""
 
-    def __init__(self, model: Model | None = None, seed: int = 1) -> None:
+    def __init__(self, model: SimModel | None = None, seed: int = 1) -> None:
         self.scheduler = Scheduler()
         self.frames: list[tuple[int, Frame]] = []
-        self.network = SimNetwork(NODES, seed, model or Model(), self.scheduler, self._arrived)
+        self.network = SimNetwork(NODES, seed, model or SimModel(), self.scheduler, self._arrived)
         self._in_force = InForce()
         self._sent = 0
 
@@ -170,7 +170,7 @@ class Nodes:
     """A `VirtualCluster` that is moved by hand: all nodes are up, and what they say is kept."""
 
     def __init__(
-        self, parts: Parts | None = None, *, nodes: Sequence[str] = NODES, model: Model | None = None, seed: int = 1
+        self, parts: Parts | None = None, *, nodes: Sequence[str] = NODES, model: SimModel | None = None, seed: int = 1
     ) -> None:
         self.scheduler = Scheduler()
         self.judge = Judge()
@@ -184,7 +184,7 @@ class Nodes:
             nodes=list(nodes),
             seed=seed,
             timing=TIMING,
-            model=model or Model(),
+            model=model or SimModel(),
             driver=self.driver,
             scheduler=self.scheduler,
             trace=self.trace,

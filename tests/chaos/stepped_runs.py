@@ -13,7 +13,7 @@ from raft_chaos.chaos.faults.partition import Clog
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
-from raft_chaos.chaos.run.nodes.driver import Driver, obituary
+from raft_chaos.chaos.run.nodes.driver import Driver, exit_status
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig
 from raft_chaos.chaos.run.sim.run import Simulated, VirtualRun
@@ -86,7 +86,7 @@ def last_words(step: Callable[[], object]) -> tuple[int, str]:
     try:
         step()
     except Exception as error:
-        return obituary(error)
+        return exit_status(error)
     raise AssertionError("the node lives")
 
 

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from raft_chaos.chaos.run.live.run import Snapshot, Watch
+from raft_chaos.chaos.run.live.run import RunStatus, Watch
 from raft_chaos.invariants.verdict import Violation
 
 LINE_EVERY_S = 5.0
@@ -25,7 +25,7 @@ class View:
         self._live: Live | None = None
         self._last_line_s = -LINE_EVERY_S
         self._last_phase = ""
-        self._last: Snapshot | None = None
+        self._last: RunStatus | None = None
         self.watch = Watch(self._progress, self._violation)
 
     def __enter__(self) -> View:
@@ -41,7 +41,7 @@ class View:
             self._live.__exit__(kind, error, trace)
             self._live = None
 
-    def _progress(self, now: Snapshot) -> None:
+    def _progress(self, now: RunStatus) -> None:
         if self._live is not None:
             self._live.update(_picture(now, self._last), refresh=True)
         elif not self._quiet and self._line_is_due(now):
@@ -49,7 +49,7 @@ class View:
             self._console.print(_line(now), soft_wrap=True, markup=False)
         self._last = now
 
-    def _line_is_due(self, now: Snapshot) -> bool:
+    def _line_is_due(self, now: RunStatus) -> bool:
         return now.phase != self._last_phase or now.elapsed_s >= self._last_line_s + LINE_EVERY_S
 
     def _violation(self, violation: Violation) -> None:
@@ -57,7 +57,7 @@ class View:
         (self._live.console if self._live is not None else self._console).print(text, soft_wrap=True)
 
 
-def _picture(now: Snapshot, before: Snapshot | None) -> Group:
+def _picture(now: RunStatus, before: RunStatus | None) -> Group:
     head = Text.assemble(
         (f"seed {now.seed}", "bold"),
         f"  {now.phase}  {now.elapsed_s:5.1f} s, about {now.left_s:.0f} s left",
@@ -80,7 +80,7 @@ def _picture(now: Snapshot, before: Snapshot | None) -> Group:
     return Group(head, table, faults, judged)
 
 
-def _line(now: Snapshot) -> str:
+def _line(now: RunStatus) -> str:
     up = sum(n.state == "up" for n in now.nodes)
     leader = next((n.name for n in now.nodes if n.role == "leader" and n.state == "up"), "none")
     term = max((n.term for n in now.nodes), default=0)
@@ -92,11 +92,11 @@ def _line(now: Snapshot) -> str:
     )
 
 
-def _ops(now: Snapshot) -> str:
+def _ops(now: RunStatus) -> str:
     return f"{now.ops['ok']} ok {now.ops['fail']} fail {now.ops['info']} info"
 
 
-def _rate(now: Snapshot, before: Snapshot | None) -> str:
+def _rate(now: RunStatus, before: RunStatus | None) -> str:
     if before is None or now.elapsed_s <= before.elapsed_s:
         return ""
     return f" ({(now.ops['ok'] - before.ops['ok']) / (now.elapsed_s - before.elapsed_s):.0f}/s)"

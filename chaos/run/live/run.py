@@ -61,7 +61,7 @@ class NodeLine:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class RunStatus:
     """A run at one moment, for a person to watch. `left_s` is an estimate."""
 
     seed: int
@@ -77,9 +77,9 @@ class Snapshot:
 
 @dataclass
 class Watch:
-    """Who watches a run: called every so often with a snapshot, and at once with each violation."""
+    """Who watches a run: called every so often with a status, and at once with each violation."""
 
-    progress: Callable[[Snapshot], None] = lambda snapshot: None
+    progress: Callable[[RunStatus], None] = lambda status: None
     violation: Callable[[Violation], None] = lambda violation: None
     every_s: float = 0.25
 
@@ -304,10 +304,10 @@ class _LiveRun:
                     self._stop(f"{FAILED_FAST}, of {violation.invariant}")
             if time.monotonic() - told >= self.watch.every_s:
                 told = time.monotonic()
-                self.watch.progress(self._snapshot())
+                self.watch.progress(self._status())
             await asyncio.sleep(WATCH_S)
 
-    def _snapshot(self) -> Snapshot:
+    def _status(self) -> RunStatus:
         header = self.schedule.header
         elapsed_us = self.now_us() - self.zero_us if self.zero_us else 0
         total_us = header.safety_until_us + header.liveness_for_us
@@ -327,7 +327,7 @@ class _LiveRun:
         left_s = max(0, total_us - elapsed_us) / 1e6
         ops = {str(kind): number for kind, number in self.history.counts.items()}
         events = self.watcher.events
-        return Snapshot(
+        return RunStatus(
             header.seed, self.phase, elapsed_us / 1e6, left_s, lines, faults, ops, events, list(self.violations)
         )
 

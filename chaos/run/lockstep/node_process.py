@@ -36,7 +36,7 @@ from raft_chaos.chaos.run.lockstep.control import (
     Up,
     decode_order,
 )
-from raft_chaos.chaos.run.nodes.driver import obituary
+from raft_chaos.chaos.run.nodes.driver import exit_status
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
 from raft_chaos.invariants.events import encode
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
@@ -83,7 +83,7 @@ async def _run(setup: NodeSetup, control: Channel) -> None:
 def _last_words(control: Channel, error: Exception) -> int:
     """Tells what the node dies of; returns its exit code. The controller then closes the control."""
     log.critical("ends by an error of its own", exc_info=error)
-    exit_code, said = obituary(error)
+    exit_code, said = exit_status(error)
     control.send(Died(exit_code, said))
     return exit_code
 

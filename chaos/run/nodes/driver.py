@@ -50,7 +50,7 @@ class Driver(Protocol):
         ...
 
 
-def obituary(error: Exception) -> tuple[int, str]:
+def exit_status(error: Exception) -> tuple[int, str]:
     """(exit code, last words) of a node that dies of `error`: the same in every world of virtual time."""
     if isinstance(error, NodeDiedError):
         return error.exit_code, str(error)

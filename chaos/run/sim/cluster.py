@@ -16,14 +16,14 @@ from typing import Any, Literal, TypeAlias
 
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.cluster_view import ClusterView
-from raft_chaos.chaos.run.nodes.driver import DrivenNode, Driver, DriverError, obituary
+from raft_chaos.chaos.run.nodes.driver import DrivenNode, Driver, DriverError, exit_status
 from raft_chaos.chaos.run.nodes.node_clock import NodeClock, Segment
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
 from raft_chaos.chaos.run.sim.draws import Draws
 from raft_chaos.chaos.run.sim.network import Frame, SimNetwork
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
 from raft_chaos.chaos.run.sim.trace import Trace
-from raft_chaos.chaos.schedule.data import Model
+from raft_chaos.chaos.schedule.data import SimModel
 from raft_chaos.chaos.schedule.streams import stream_seed
 from raft_chaos.invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
 from raft_chaos.raft.replica.replica import Reply
@@ -59,7 +59,7 @@ class VirtualCluster:
         nodes: list[str],
         seed: int,
         timing: Timing,
-        model: Model,
+        model: SimModel,
         driver: Driver,
         scheduler: Scheduler,
         trace: Trace,
@@ -313,7 +313,7 @@ class VirtualCluster:
         """It ended although nobody asked it to, and stays as it is for all to see."""
         self._down(node)
         node.state = "exited"
-        code, said = obituary(error)
+        code, said = exit_status(error)
         self._trace.harness(NodeExited(**self._subject(node), exit_code=code, log_tail=said))
         self._broke(node.name)
 

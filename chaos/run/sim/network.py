@@ -21,7 +21,7 @@ from raft_chaos.chaos.faults.links import Degraded, LinkState
 from raft_chaos.chaos.faults.links import Link as LinkName
 from raft_chaos.chaos.run.sim.draws import Draws
 from raft_chaos.chaos.run.sim.scheduler import Due, Scheduler
-from raft_chaos.chaos.schedule.data import Model
+from raft_chaos.chaos.schedule.data import SimModel
 
 LATE_US = (1_000, 50_000)
 VERY_LATE_US = (50_000, 3_000_000)
@@ -102,7 +102,7 @@ class SimNetwork:
     """All directed links between `nodes`. `deliver(frame)` is called for each frame at the moment of its arrival."""
 
     def __init__(
-        self, nodes: list[str], seed: int, model: Model, scheduler: Scheduler, deliver: Callable[[Frame], None]
+        self, nodes: list[str], seed: int, model: SimModel, scheduler: Scheduler, deliver: Callable[[Frame], None]
     ) -> None:
         self.links = {(a, b): Link(a, b, seed) for a in nodes for b in nodes if a != b}
         self._seed = seed

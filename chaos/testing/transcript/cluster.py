@@ -15,7 +15,7 @@ from copy import copy
 from typing import Any
 
 from raft_chaos.chaos.execution.format import Frame, StepResult
-from raft_chaos.chaos.run.nodes.driver import obituary
+from raft_chaos.chaos.run.nodes.driver import exit_status
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.chaos.schedule.streams import stream_seed
 from raft_chaos.invariants.events import HARNESS, Event, NodeExited, NodeKilled, NodeLaunched
@@ -208,7 +208,7 @@ class HandDrivenCluster:
             report = move()
         except Exception as error:
             self._down(name)
-            code, said = obituary(error)
+            code, said = exit_status(error)
             self._observe([NodeExited(**self._subject(name), exit_code=code, log_tail=said)])
             step.end = f"ends by itself with exit code {code}: {said}"
             return step

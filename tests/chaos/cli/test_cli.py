@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from raft_chaos.chaos.cli.app import main
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import MUTANTS
-from raft_chaos.chaos.schedule.data import Fault, Model, When
+from raft_chaos.chaos.schedule.data import Fault, SimModel, When
 from raft_chaos.chaos.schedule.file import save
 from short_runs import PATIENCE_S, RAFT_CHAOS, only_run, raft_chaos, saved, schedule
 
@@ -121,7 +121,7 @@ def test_a_wrong_argument_of_a_run_is_named_and_nothing_is_run(
 def test_a_simulated_network_too_slow_for_an_election_is_refused(called: Called, tmp_path: Path) -> None:
     """On it a correct cluster need not recover, and would be blamed for that."""
     file = tmp_path / "slow.jsonl"
-    model = Model(latency_min_us=100, latency_max_us=60_000, sync_min_us=100, sync_max_us=15_000)
+    model = SimModel(latency_min_us=100, latency_max_us=60_000, sync_min_us=100, sync_max_us=15_000)
     plan = schedule(safety_us=(700_000, 3_200_000))
     save(replace(plan, header=replace(plan.header, model=model)), file)
     status, _, said = called("run", "--world", "sim", "--schedule", str(file))

@@ -13,7 +13,7 @@ from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.judgement.vacuity import COMPLETED, clean_operations, vacuity
-from raft_chaos.chaos.schedule.data import Fault, Operation, Promise, Schedule, When
+from raft_chaos.chaos.schedule.data import Fault, Operation, RequiredEvent, Schedule, When
 from raft_chaos.invariants.events import (
     HARNESS,
     AnyEvent,
@@ -30,7 +30,7 @@ from short_runs import only_run, raft_chaos, saved, schedule
 
 # ---- the reasons, one by one --------------------------------------------------------------------------------------
 
-BOTH: list[Promise] = ["leader_killed", "leader_isolated"]
+BOTH: list[RequiredEvent] = ["leader_killed", "leader_isolated"]
 KILL = Fault(id="f1", when=When(at_us=150), action=Kill(["leader"], [0]), duration_us=0)
 ISOLATE = Fault(
     id="f2",
@@ -40,9 +40,9 @@ ISOLATE = Fault(
 )
 
 
-def planned(at_us: Sequence[int] = (50, 150, 250), promises: list[Promise] = BOTH) -> Schedule:
+def planned(at_us: Sequence[int] = (50, 150, 250), required: list[RequiredEvent] = BOTH) -> Schedule:
     """Safety lasts from 100 to 200 µs: by default one operation comes before, one within and one after it."""
-    bare = schedule([KILL, ISOLATE], safety_us=(100, 200), liveness_us=100, clients=1, every_us=0, promises=promises)
+    bare = schedule([KILL, ISOLATE], safety_us=(100, 200), liveness_us=100, clients=1, every_us=0, required=required)
     operations = [
         Operation(id=f"c0/{number}", client="c0", at_us=at, f="put", key="x", value=f"{number}")
         for number, at in enumerate(at_us)
@@ -118,7 +118,7 @@ def test_a_fault_that_another_left_nothing_to_do_is_not_asked_for() -> None:
 
 
 def test_a_fault_that_never_fired_is_not_asked_for() -> None:
-    assert missing([PHASE, END], plan=planned(promises=[])) == []
+    assert missing([PHASE, END], plan=planned(required=[])) == []
 
 
 @pytest.mark.parametrize(
@@ -131,12 +131,12 @@ def test_a_fault_that_never_fired_is_not_asked_for() -> None:
     ],
     ids=["of a follower", "without a leader", "without effect", "only paused"],
 )
-def test_a_promised_kill_of_a_leader_must_hit_the_leader(kill: list[AnyEvent]) -> None:
-    assert missing([PHASE, *kill, *ISOLATED, END]) == ["no leader was killed, which the schedule promised"]
+def test_a_required_kill_of_a_leader_must_hit_the_leader(kill: list[AnyEvent]) -> None:
+    assert missing([PHASE, *kill, *ISOLATED, END]) == ["no leader was killed, which the schedule requires"]
 
 
-def test_a_promised_isolation_must_be_one_of_that_shape_and_take_effect() -> None:
-    said = "no leader was cut off, which the schedule promised"
+def test_a_required_isolation_must_be_one_of_that_shape_and_take_effect() -> None:
+    said = "no leader was cut off, which the schedule requires"
     assert missing([PHASE, *KILLED, END]) == [said]
     without_effect = [ISOLATED[0], healed("f2", "partition", effective=False, moot="f1")]
     assert missing([PHASE, *KILLED, *without_effect, END]) == [said]
@@ -145,7 +145,7 @@ def test_a_promised_isolation_must_be_one_of_that_shape_and_take_effect() -> Non
 
 
 def test_nothing_is_asked_for_that_was_not_promised() -> None:
-    assert missing([PHASE, END], plan=planned(promises=[])) == []
+    assert missing([PHASE, END], plan=planned(required=[])) == []
     assert len(missing([PHASE, END])) == 2
 
 
@@ -190,7 +190,7 @@ def test_a_refused_cas_was_served_if_it_was_decided_in_the_log() -> None:
 
 
 def test_a_run_of_which_no_phase_began_says_so() -> None:
-    assert missing([], node_events=None, history=[], plan=planned(promises=[])) == [
+    assert missing([], node_events=None, history=[], plan=planned(required=[])) == [
         "the run was cut short: its end was never recorded",
         "no phase of the run ever began",
     ]

@@ -118,7 +118,7 @@ def test_every_generated_schedule_survives_being_saved_and_loaded(tmp_path: Path
 def test_promises_are_kept_by_faults_that_fire_at_a_time(config: ScheduleConfig, nodes: int) -> None:
     for schedule in faulty(msgspec.structs.replace(config, nodes=nodes)):
         timed = [fault for fault in schedule.faults if fault.when.at_us is not None]
-        assert schedule.header.promises == ["leader_killed", "leader_isolated"]
+        assert schedule.header.required == ["leader_killed", "leader_isolated"]
         assert any(is_leader_kill(fault) for fault in timed)
         isolations = [fault.duration_us for fault in timed if is_leader_isolation(fault)]
         assert max(isolations) >= 3 * TIMEOUT_US
@@ -229,12 +229,12 @@ def test_only_the_kinds_asked_for(kind: FaultKind) -> None:
     every = faulty(msgspec.structs.replace(LONG, faults=(kind,)))
     assert {type(fault.action) for schedule in every for fault in schedule.faults} == {types[kind]}
     promises = {"kill": ["leader_killed"], "partition": ["leader_isolated"]}
-    assert all(schedule.header.promises == promises.get(kind, []) for schedule in every)
+    assert all(schedule.header.required == promises.get(kind, []) for schedule in every)
 
 
 def test_no_faults_is_a_schedule_too() -> None:
     schedule = generate(1, msgspec.structs.replace(LONG, faults=()))
-    assert schedule.faults == [] and schedule.header.promises == [] and schedule.operations
+    assert schedule.faults == [] and schedule.header.required == [] and schedule.operations
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.network import Network, Reset
 from raft_chaos.chaos.faults.partition import Clog, Partition
 from raft_chaos.chaos.faults.process import Kill, Pause
-from raft_chaos.chaos.schedule.data import Fault, Header, Model, Operation, Schedule, ScheduleError, When
+from raft_chaos.chaos.schedule.data import Fault, Header, Operation, Schedule, ScheduleError, SimModel, When
 from raft_chaos.chaos.schedule.file import load, save
 
 HEADER = (
@@ -70,8 +70,8 @@ def test_every_kind_of_entry_survives_being_saved_and_loaded(tmp_path: Path) -> 
         safety_from_us=1,
         safety_until_us=2,
         liveness_for_us=3,
-        promises=["leader_killed"],
-        model=Model(latency_min_us=1, latency_max_us=2, sync_min_us=3, sync_max_us=4),
+        required=["leader_killed"],
+        model=SimModel(latency_min_us=1, latency_max_us=2, sync_min_us=3, sync_max_us=4),
         swarm={"loss": 0.0, "delay_mean_us": 0, "kinds": "kill clog"},
     )
     schedule = Schedule(header, faults, operations)

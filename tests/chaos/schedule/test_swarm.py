@@ -20,7 +20,7 @@ from raft_chaos.chaos.faults.network import Network, Reset
 from raft_chaos.chaos.faults.partition import Clog, Partition
 from raft_chaos.chaos.faults.process import Kill, Pause
 from raft_chaos.chaos.schedule.config import ScheduleConfig
-from raft_chaos.chaos.schedule.data import Fault, Model, Schedule, ScheduleError
+from raft_chaos.chaos.schedule.data import Fault, Schedule, ScheduleError, SimModel
 from raft_chaos.chaos.schedule.describe import drawn
 from raft_chaos.chaos.schedule.file import load, save
 from raft_chaos.chaos.schedule.generate import generate
@@ -128,7 +128,7 @@ def test_cuts_of_one_direction_and_of_both_come_alone_and_together() -> None:
 
 
 def test_network_and_disk_are_plain_in_half_of_the_seeds_and_slow_in_others() -> None:
-    plain, models = Model(), [schedule.header.model for schedule in schedules()]
+    plain, models = SimModel(), [schedule.header.model for schedule in schedules()]
     assert 0.4 < sum(model.sync_max_us == plain.sync_max_us for model in models) / len(models) < 0.6
     assert 0.4 < sum(model.latency_max_us == plain.latency_max_us for model in models) / len(models) < 0.6
     assert 19_000 < max(model.sync_max_us for model in models) <= 20_000
@@ -161,7 +161,7 @@ def test_a_sample_keeps_the_order_of_the_names() -> None:
 def test_promises_are_kept_by_faults_that_fire_at_a_time_and_at_once() -> None:
     for schedule in schedules():
         timed = [fault for fault in schedule.faults if fault.when.at_us is not None]
-        assert schedule.header.promises == ["leader_killed", "leader_isolated"]
+        assert schedule.header.required == ["leader_killed", "leader_isolated"]
         assert any(
             isinstance(fault.action, Kill) and "leader" in fault.action.nodes and fault.action.failpoint is None
             for fault in timed

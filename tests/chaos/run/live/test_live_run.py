@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from raft_chaos.chaos.judgement.analysis import analyse
-from raft_chaos.chaos.run.live.run import Snapshot, Watch, run_live
+from raft_chaos.chaos.run.live.run import RunStatus, Watch, run_live
 from raft_chaos.chaos.run.settings import Settings, describe
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.file import load
@@ -32,17 +32,17 @@ CONFIG = ScheduleConfig(nodes=3, clients=3, warmup_s=1.0, duration_s=5.0, livene
 
 
 @pytest.fixture(scope="module")
-def snapshots() -> list[Snapshot]:
+def statuses() -> list[RunStatus]:
     return []
 
 
 @pytest.fixture(scope="module")
-def run_dir(tmp_path_factory: pytest.TempPathFactory, snapshots: list[Snapshot]) -> RunDir:
+def run_dir(tmp_path_factory: pytest.TempPathFactory, statuses: list[RunStatus]) -> RunDir:
     """A run of seed 4: a drawn schedule with all kinds of faults."""
     run = RunDir(tmp_path_factory.mktemp("live") / "run")
     settings = Settings(schedule=CONFIG, timing=TIMING)
     plan = settings.make_schedule(4)
-    watch = Watch(progress=snapshots.append)
+    watch = Watch(progress=statuses.append)
     run_live(plan, RaftTarget(TIMING), run, describe(settings, 4, plan, run), watch=watch)
     return run
 
@@ -90,13 +90,13 @@ def test_each_operation_is_invoked_once_and_ends_once(run_dir: RunDir) -> None:
             assert open_ops.pop(op.process) == op.op
 
 
-def test_whoever_watches_sees_nodes_faults_and_operations(run_dir: RunDir, snapshots: list[Snapshot]) -> None:
-    assert {"warmup", "safety", "liveness"} <= {snapshot.phase for snapshot in snapshots}
-    assert any(line.role == "leader" for snapshot in snapshots for line in snapshot.nodes)
-    assert any(line.incarnation > 1 for snapshot in snapshots for line in snapshot.nodes)
-    assert any(snapshot.faults for snapshot in snapshots)
-    assert [s.ops["ok"] for s in snapshots] == sorted(s.ops["ok"] for s in snapshots)
-    assert snapshots[-1].ops["ok"] > 0 and snapshots[-1].violations == []
+def test_whoever_watches_sees_nodes_faults_and_operations(run_dir: RunDir, statuses: list[RunStatus]) -> None:
+    assert {"warmup", "safety", "liveness"} <= {status.phase for status in statuses}
+    assert any(line.role == "leader" for status in statuses for line in status.nodes)
+    assert any(line.incarnation > 1 for status in statuses for line in status.nodes)
+    assert any(status.faults for status in statuses)
+    assert [s.ops["ok"] for s in statuses] == sorted(s.ops["ok"] for s in statuses)
+    assert statuses[-1].ops["ok"] > 0 and statuses[-1].violations == []
 
 
 def test_judging_it_again_gives_the_same_again(run_dir: RunDir) -> None:

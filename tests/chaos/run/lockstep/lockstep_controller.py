@@ -21,7 +21,7 @@ def main(folder: Path) -> None:
         safety_from_us=0,
         safety_until_us=HOUR_US,
         liveness_for_us=0,
-        promises=[],
+        required=[],
     )
     operations = [
         Operation(id=f"c0/{number}", client="c0", at_us=100_000 * number, f="put", key="x", value=str(number))

@@ -13,7 +13,7 @@ from raft_chaos.chaos.faults.clock import JUMP_US_MAX, RATE_PPM
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.node_clock import MILLION, NodeClock, Segment
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
-from raft_chaos.chaos.schedule.data import Model
+from raft_chaos.chaos.schedule.data import SimModel
 from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryApplied,
@@ -152,7 +152,7 @@ def test_a_restart_keeps_the_clock_of_the_machine(rate_ppm: int) -> None:
 
 
 def test_events_carry_the_runs_time_whatever_the_clocks_show() -> None:
-    nodes = Nodes(model=Model(100, 900, 1_000, 1_000))
+    nodes = Nodes(model=SimModel(100, 900, 1_000, 1_000))
     for round_number, (rate_ppm, jump_us) in enumerate([(900_000, 0), (-400_000, 70_000), (77_777, 1_000_003), (0, 0)]):
         for place, node in enumerate(NODES):
             nodes.cluster.change_clock(node, rate_ppm - 7_919 * place * round_number, jump_us * (place + 1))

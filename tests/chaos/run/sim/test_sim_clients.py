@@ -13,7 +13,7 @@ from raft_chaos.chaos.run.clients import OPERATION_TIMEOUT_US, RETRY_US, Client,
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
 from raft_chaos.chaos.run.sim.door import LATENCY_US, Requests, VirtualDoor
 from raft_chaos.chaos.run.sim.tasks import VirtualTasks
-from raft_chaos.chaos.schedule.data import Model, Operation
+from raft_chaos.chaos.schedule.data import Operation, SimModel
 from raft_chaos.invariants.history import Op, OpFunction
 from raft_chaos.raft.replica.machine import Command, decode_command
 from sim_runs import LONGEST_US, NODES, Nodes
@@ -25,7 +25,7 @@ FAR_US = 10**9
 class Workload:
     """Clients of a cluster with a leader. `ops` is the history, `commands` are (when, node, command) as they arrive."""
 
-    def __init__(self, clients: int = 1, model: Model | None = None, names: Sequence[str] = NODES) -> None:
+    def __init__(self, clients: int = 1, model: SimModel | None = None, names: Sequence[str] = NODES) -> None:
         self.nodes = Nodes(nodes=names, model=model)
         self.ops: list[Op] = []
         self.done: list[str] = []
@@ -256,7 +256,7 @@ def test_after_an_unknown_outcome_the_client_is_another_process_in_another_sessi
 
 def test_a_command_that_is_sent_again_is_applied_once() -> None:
     """The leader is killed when its followers have the entry, and before its answer can leave."""
-    work = Workload(model=Model(sync_min_us=10, sync_max_us=10))
+    work = Workload(model=SimModel(sync_min_us=10, sync_max_us=10))
     answers: list[str] = []
     cluster = work.nodes.cluster
     cluster.arm(work.leader, "before_answer", lambda: (cluster.kill(work.leader, 0), answers.append("reached"))[1])

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from raft_chaos.chaos.schedule.data import Model
+from raft_chaos.chaos.schedule.data import SimModel
 from raft_chaos.invariants.events import (
     EntryApplied,
     Event,
@@ -27,8 +27,8 @@ from raft_chaos.raft.state.messages import AppendEntries
 from raft_chaos.raft.storage.wal import FILE, MAGIC
 from sim_runs import LONGEST_US, NODES, TIMING, Nodes, of
 
-SLOW_SYNC = Model(sync_min_us=5_000, sync_max_us=5_000)
-FIXED = Model(latency_min_us=500, latency_max_us=500, sync_min_us=1_000, sync_max_us=1_000)
+SLOW_SYNC = SimModel(sync_min_us=5_000, sync_max_us=5_000)
+FIXED = SimModel(latency_min_us=500, latency_max_us=500, sync_min_us=1_000, sync_max_us=1_000)
 
 
 def put(value: str) -> bytes:
@@ -286,7 +286,7 @@ def test_a_frame_to_a_dead_node_is_lost_even_if_it_is_up_again_before_a_later_on
 
 
 def test_a_frame_of_a_dead_node_still_arrives_and_names_the_incarnation_that_sent_it() -> None:
-    nodes = Nodes(model=Model(latency_min_us=3_000, latency_max_us=3_000))
+    nodes = Nodes(model=SimModel(latency_min_us=3_000, latency_max_us=3_000))
     leader = nodes.leader()
     count = len(nodes.reports(MessageSent, leader))
     nodes.until(lambda: len(nodes.reports(MessageSent, leader)) > count)
@@ -323,7 +323,7 @@ def test_an_incarnation_hears_nothing_of_the_syncs_and_timers_of_the_one_before(
 
 def test_a_write_is_durable_after_its_own_time_and_not_when_that_of_an_earlier_incarnation_is() -> None:
     """n1 dies with a vote on its way to the disk, and votes again before that would have been durable."""
-    nodes = Nodes(nodes=["n1"], model=Model(sync_min_us=100_000, sync_max_us=100_000))
+    nodes = Nodes(nodes=["n1"], model=SimModel(sync_min_us=100_000, sync_max_us=100_000))
     nodes.go(nodes.cluster._nodes["n1"].deadline_us)
     nodes.cluster.kill("n1", 0)
     nodes.cluster.start("n1")

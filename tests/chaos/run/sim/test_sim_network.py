@@ -6,14 +6,14 @@ import pytest
 
 from raft_chaos.chaos.faults.links import Degraded
 from raft_chaos.chaos.run.sim.network import LATE_US, VERY_LATE_US
-from raft_chaos.chaos.schedule.data import Model
+from raft_chaos.chaos.schedule.data import SimModel
 from sim_runs import Net
 
 LINK = ("n1", "n2")
 BACK = ("n2", "n1")
 ELSEWHERE = ("n3", "n2")
-MODEL = Model(latency_min_us=200, latency_max_us=900)
-FIXED = Model(latency_min_us=500, latency_max_us=500)
+MODEL = SimModel(latency_min_us=200, latency_max_us=900)
+FIXED = SimModel(latency_min_us=500, latency_max_us=500)
 GONE_US = VERY_LATE_US[1] + 1_000_000
 """After this time nothing is on its way any more."""
 
