@@ -30,10 +30,10 @@ from raft_chaos.chaos.replay.node import replay_run
 from raft_chaos.chaos.replay.result import ReplayError
 from raft_chaos.chaos.reproduction.file import Reproduction, Scenario, save
 from raft_chaos.chaos.reproduction.live_rate import not_applicable, run_often
+from raft_chaos.chaos.reproduction.make import NotReproducedError
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.shrink.failure import Counts, Shrinker, Shrunk
 from raft_chaos.chaos.shrink.from_run import failure_in
-from raft_chaos.chaos.shrink.search import NotReproducedError
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 
 

@@ -13,7 +13,7 @@ found a violation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from heapq import merge
 from operator import attrgetter
 from typing import Any, TypeAlias
@@ -30,7 +30,7 @@ from raft_chaos.invariants.checkers.logs import LeaderAppendOnly, LogMatching
 from raft_chaos.invariants.checkers.monotonicity import Monotonicity
 from raft_chaos.invariants.checkers.node_logs import NodeLogs
 from raft_chaos.invariants.checkers.recovery import Recovery
-from raft_chaos.invariants.events import Event
+from raft_chaos.invariants.events import AnyEvent, Event
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import Outcome, Verdict, Violation, overall
@@ -161,14 +161,24 @@ class Judge:
 
 
 def judge_run(run: RunDir) -> list[Verdict]:
-    """Judges a saved run, finished or not. Raises `RunDirError` if a file cannot be read.
+    """Judges a saved run, finished or not. Raises `RunDirError` if a file cannot be read."""
+    return judge_saved(run.load_info().reports_events, run.harness_events(), run.node_streams(), run.operations())
+
+
+def judge_saved(
+    reports_events: bool,
+    harness: Sequence[AnyEvent],
+    node_streams: Sequence[Sequence[AnyEvent]],
+    history: Iterable[Op],
+) -> list[Verdict]:
+    """Judges what a run directory holds.
 
     The streams are merged by time, so that early violations come first. Each stream keeps its own order whatever its
     times are; the verdicts depend on that order only.
     """
-    judge = Judge(events_expected=run.load_info().reports_events)
-    for event in merge(run.harness_events(), *run.node_streams(), key=attrgetter("t_us")):
+    judge = Judge(events_expected=reports_events)
+    for event in merge(harness, *node_streams, key=attrgetter("t_us")):
         judge.observe(event)
-    for op in run.operations():
+    for op in history:
         judge.observe_op(op)
     return judge.verdicts()

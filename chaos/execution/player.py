@@ -46,7 +46,6 @@ from raft_chaos.chaos.run.nodes.driver import DrivenNode, Driver, DriverError, e
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.chaos.run.sim.trace import Trace
-from raft_chaos.chaos.schedule.streams import stream_seed
 from raft_chaos.invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import Judge
@@ -185,15 +184,9 @@ class Player:
             return f"{step.node} is {node.state}, and cannot start"
         node.incarnation += 1
         self._advance(step.at_us)
-        seed = self.execution.seed
-        config = StepConfig(
-            cluster=f"run-{seed}",
-            node=node.name,
-            peers=node.peers,
-            incarnation=node.incarnation,
-            timing=self.execution.timing,
-            seed=stream_seed(seed, f"timer/{node.name}/{node.incarnation}"),
-            clock=[(0, 0, 0)],
+        execution = self.execution
+        config = StepConfig.of(
+            node.name, execution.nodes, node.incarnation, seed=execution.seed, timing=execution.timing
         )
         try:
             node.driven = self._driver.start(config, self.now_us)

@@ -19,7 +19,7 @@ from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.file import load
 from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, NodeLaunched
 from raft_chaos.invariants.history import Op
-from raft_chaos.invariants.judge import judge_run
+from raft_chaos.invariants.judge import judge_saved
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.trace import trace_sha256
 from raft_chaos.invariants.verdict import Outcome, Verdict, overall
@@ -69,15 +69,14 @@ def analyse(run: RunDir) -> Analysis:
     """Raises RunDirError or ScheduleError for a directory that cannot be read."""
     info = run.load_info()
     schedule = load(run.schedule)
-    verdicts = judge_run(run)
-    harness, history = run.harness_events(), run.operations()
+    harness, streams, history = run.harness_events(), run.node_streams(), run.operations()
     tally = Tally()
-    for stream in run.node_streams():
+    for stream in streams:
         for event in stream:
             tally.observe(event)
     return conclude(
         schedule,
-        verdicts,
+        judge_saved(info.reports_events, harness, streams, history),
         harness,
         tally if info.reports_events else None,
         history,

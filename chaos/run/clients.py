@@ -93,6 +93,8 @@ class Client:
             may_have_happened = may_have_happened or reply.may_have_happened
             if may_have_happened and not self._door.knows_repeats:
                 break
+            if self._tasks.now_us >= ends_us:
+                break  # a node that said nothing may only be slow: the next operation asks it again
             self._believed = reply.ask_next or self._after(self._believed)
             if not reply.ask_next:
                 await self._wait(ends_us)

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from raft_chaos.chaos.run.clients import Client
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.nemesis import Nemesis
-from raft_chaos.chaos.run.tasks import Task, Tasks
+from raft_chaos.chaos.run.tasks import Tasks
 from raft_chaos.chaos.schedule.data import Operation, Schedule
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, Phase, PhaseStarted
 
@@ -75,8 +75,7 @@ class Phases:
         self._view = view
         self._bound = bound
         self._recovery_owed = recovery_owed
-        self._at_work: list[Task] = []  # clients, and reads of the harness's own
-        self._working = 0  # so many of them have not ended
+        self._working = 0  # so many clients, and reads of the harness's own, have not ended
         self._probes = 0
 
     async def run(self) -> None:
@@ -119,8 +118,7 @@ class Phases:
                 self._probes += 1
                 self._work(final.perform(probe), probe.id)
             await self._pass_until(self._tasks.now_us + WATCH_US, ends_us)
-        for task in self._at_work:
-            await task.ended()
+        await self._idle()
         return True
 
     async def _pass_until(self, at_us: int, ends_us: int | None) -> None:
@@ -146,7 +144,13 @@ class Phases:
         """Every key once more: what was acknowledged must still be there."""
         for number, key in enumerate(sorted({operation.key for operation in self._schedule.operations})):
             read = Operation(id=f"final/{number}", client="final", at_us=0, f="get", key=key)
-            await client.perform(read, final=True)
+            self._work(client.perform(read, final=True), read.id)
+            await self._idle()
+
+    async def _idle(self) -> None:
+        """Until nobody is at work."""
+        while self._working:
+            await self._tasks.pass_until(self._tasks.now_us + WATCH_US)
 
     def _work(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         async def counted() -> None:
@@ -154,7 +158,7 @@ class Phases:
             self._working -= 1
 
         self._working += 1
-        self._at_work.append(self._tasks.spawn(counted(), name))
+        self._tasks.spawn(counted(), name)
 
     def _enter(self, phase: Phase, commit_target: int = 0, owed: list[str] | None = None) -> None:
         self.phase = phase

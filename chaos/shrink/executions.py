@@ -38,8 +38,9 @@ from raft_chaos.chaos.execution.steps import (
     without_times,
 )
 from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.reproduction.make import NotReproducedError
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
-from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search, reduce
+from raft_chaos.chaos.shrink.search import BudgetEndedError, Search, reduce
 
 FEWEST_NODES = 3
 """A smaller cluster tolerates no failure."""

@@ -20,16 +20,17 @@ from raft_chaos.chaos.execution.player import Player
 from raft_chaos.chaos.execution.recording import record
 from raft_chaos.chaos.execution.steps import Crash, Execution
 from raft_chaos.chaos.mutants import parts_of
-from raft_chaos.chaos.reproduction.file import Expected, Origin, Reproduction, Scenario
-from raft_chaos.chaos.reproduction.reproduce import LIVENESS_INVARIANTS, run_scenario
+from raft_chaos.chaos.reproduction.file import Origin, Reproduction, Scenario
+from raft_chaos.chaos.reproduction.make import NotReproducedError, make
+from raft_chaos.chaos.reproduction.reproduce import LIVENESS_INVARIANTS
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.shrink.anchors import Anchored, anchor, failing
 from raft_chaos.chaos.shrink.executions import ExecutionShrinker
 from raft_chaos.chaos.shrink.schedules import ScheduleCandidate, ScheduleShrinker
 from raft_chaos.chaos.shrink.schedules import attempt as attempt_schedule
-from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search
-from raft_chaos.invariants.verdict import Verdict, Violation
+from raft_chaos.chaos.shrink.search import BudgetEndedError, Search
+from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.raft.state.timing import Timing
 
 SHARE_OF_FIRST, SHARE_OF_SCHEDULE, SHARE_OF_ANCHORS = 0.4, 0.5, 0.5
@@ -232,24 +233,14 @@ class Shrinker:
     def _reproduction(self, schedule: Schedule | None, execution: Execution | None) -> Reproduction:
         failure = self.failure
         scenario = Scenario(timing=failure.timing, schedule=schedule) if schedule is not None else None
-        if execution is not None:
-            verdicts, digest, _ = _play(execution, failure.mutant)
-        else:
-            assert scenario is not None
-            verdicts, digest = run_scenario(scenario, failure.invariant, MemoryDriver(parts_of(failure.mutant)))
-        violations = _violations_of(failure.invariant, verdicts)
-        if not violations:
-            raise NotReproducedError("; ".join([*self._remarks, f"no run in sim violates {failure.invariant}"]))
+        try:
+            made = make(failure.invariant, failure.mutant, failure.origin, execution=execution, scenario=scenario)
+        except NotReproducedError as error:
+            raise NotReproducedError("; ".join([*self._remarks, str(error)])) from None
         unmodified = _play_unmodified(execution) if failure.mutant is not None and execution is not None else []
-        if _violations_of(failure.invariant, unmodified):
+        if any(verdict.violations for verdict in unmodified if verdict.invariant == failure.invariant):
             self._remarks.append("the unmodified core violates it too, so it does not show the mutant's mistake")
-        return Reproduction(
-            expected=Expected(violation=violations[0], trace_sha256=digest),
-            mutant=failure.mutant,
-            origin=failure.origin,
-            execution=execution,
-            scenario=scenario,
-        )
+        return made
 
     def _before(self) -> Counts:
         schedule, execution = self.failure.schedule, self.failure.execution
@@ -289,10 +280,6 @@ def _play(execution: Execution, mutant: str | None) -> tuple[list[Verdict], str,
 def _play_unmodified(execution: Execution) -> list[Verdict]:
     """The verdicts on the same steps with the unmodified core, which skips those that it cannot do."""
     return Player(execution, MemoryDriver(parts_of(None)), mode="lenient").play().verdicts
-
-
-def _violations_of(invariant: str, verdicts: list[Verdict]) -> list[Violation]:
-    return [violation for verdict in verdicts if verdict.invariant == invariant for violation in verdict.violations]
 
 
 def _size_of_schedule(schedule: Schedule) -> str:

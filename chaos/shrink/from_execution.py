@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from raft_chaos.chaos.execution.player import Player
 from raft_chaos.chaos.execution.steps import Execution
-from raft_chaos.chaos.mutants import parts_of
-from raft_chaos.chaos.reproduction.file import Expected, Origin, Reproduction
-from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.reproduction.file import Origin, Reproduction
+from raft_chaos.chaos.reproduction.make import make
 from raft_chaos.chaos.run.settings import commit, versions
 from raft_chaos.chaos.shrink.executions import ExecutionShrinker
 
@@ -22,14 +20,5 @@ def reproduction_of(
     """
     shrinker = ExecutionShrinker(execution, mutant, invariant, budget_s=budget_s, jobs=1)
     shrinker.run()
-    small = shrinker.execution
-    played = Player(small, MemoryDriver(parts_of(mutant))).play()
-    violations = [
-        found for verdict in played.verdicts if verdict.invariant == invariant for found in verdict.violations
-    ]
-    return Reproduction(
-        expected=Expected(violation=violations[0], trace_sha256=played.trace_sha256),
-        mutant=mutant,
-        origin=Origin(world="sim", seed=execution.seed, commit=commit(), versions=versions()),
-        execution=small,
-    )
+    origin = Origin(world="sim", seed=execution.seed, commit=commit(), versions=versions())
+    return make(invariant, mutant, origin, execution=shrinker.execution)

@@ -21,6 +21,7 @@ import msgspec
 from msgspec.structs import replace
 
 from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.reproduction.make import NotReproducedError
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.schedule.data import Fault, Schedule
@@ -34,7 +35,7 @@ from raft_chaos.chaos.shrink.candidates import (
     shifted_earlier,
     when_candidates,
 )
-from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search, reduce
+from raft_chaos.chaos.shrink.search import BudgetEndedError, Search, reduce
 from raft_chaos.invariants.events import FaultInjected
 from raft_chaos.raft.state.timing import Timing
 

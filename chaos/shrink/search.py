@@ -38,10 +38,6 @@ class WorkerDiedError(Exception):
     """A worker process of the search was killed from outside. This says nothing about the candidates."""
 
 
-class NotReproducedError(Exception):
-    """The failure to shrink did not occur. The message says what was tried."""
-
-
 @dataclass
 class Search(Generic[C, S]):
     """A search, as a context manager that owns the worker processes.

@@ -54,9 +54,9 @@ from raft_chaos.chaos.execution.steps import (
 from raft_chaos.chaos.faults.grudge import majority_of
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
 from raft_chaos.chaos.reproduction.file import save
+from raft_chaos.chaos.reproduction.make import NotReproducedError
 from raft_chaos.chaos.run.settings import program
 from raft_chaos.chaos.shrink.from_execution import reproduction_of
-from raft_chaos.chaos.shrink.search import NotReproducedError
 from raft_chaos.invariants.history import OpFunction
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.verdict import Violation

@@ -13,9 +13,9 @@ from raft_chaos.chaos.cli.common import fail, say
 from raft_chaos.chaos.execution.merge import MergeError
 from raft_chaos.chaos.replay.as_sim import AsSim, as_sim
 from raft_chaos.chaos.replay.result import ReplayError
+from raft_chaos.chaos.run.directory import begin
 from raft_chaos.chaos.run.settings import EXECUTION, new_run_dir, program
 from raft_chaos.chaos.run.sim.recorder import Recorder
-from raft_chaos.chaos.run.sim.world import prepare
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.chaos.schedule.file import load
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
@@ -54,7 +54,7 @@ def _recorded(run: RunDir, out: Path) -> AsSim:
         config=info.config,
         repro=again,
     )
-    prepare(load(run.schedule), kept, now)
+    begin(load(run.schedule), kept, now)
     recorder = Recorder(kept)
     try:
         done = as_sim(run, recorder)

@@ -21,11 +21,11 @@ from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.reproduction.file import Reproduction, ReproductionError, load
 from raft_chaos.chaos.reproduction.live_rate import LiveRun, interval, not_applicable, run_often
 from raft_chaos.chaos.reproduction.reproduce import Outcome, Reproduced, reproduce_with
+from raft_chaos.chaos.run.directory import begin
 from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.settings import EXECUTION, World, new_run_dir, program
 from raft_chaos.chaos.run.sim.recorder import Recorder
-from raft_chaos.chaos.run.sim.world import prepare
 from raft_chaos.chaos.schedule.data import Header, Schedule
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import EXIT_CODE, EXIT_UNKNOWN, Verdict
@@ -120,7 +120,7 @@ def _run_again(asked: _Asked, run: RunDir | None) -> Reproduced:
     reproduction, core = asked.reproduction, asked.core
     if run is None:
         return reproduce_with(reproduction, MemoryDriver(parts_of(core)))
-    prepare(_schedule(reproduction), run, _info(asked))
+    begin(_schedule(reproduction), run, _info(asked))
     recorder = Recorder(run, nodes_write=asked.world == "lockstep")
     try:
         if asked.world == "sim":

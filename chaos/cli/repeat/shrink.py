@@ -20,12 +20,13 @@ from raft_chaos.chaos.cli.read.check import RunPath
 from raft_chaos.chaos.execution.merge import MergeError
 from raft_chaos.chaos.replay.result import ReplayError
 from raft_chaos.chaos.reproduction.file import Reproduction, ReproductionError, load, save
+from raft_chaos.chaos.reproduction.make import NotReproducedError
 from raft_chaos.chaos.run.settings import program
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.chaos.shrink.anchors import SEEDS
 from raft_chaos.chaos.shrink.failure import INTERRUPTED, Shrinker, Shrunk
 from raft_chaos.chaos.shrink.from_run import NothingToShrinkError, UnknownInvariantError, failure_in
-from raft_chaos.chaos.shrink.search import NotReproducedError, WorkerDiedError
+from raft_chaos.chaos.shrink.search import WorkerDiedError
 from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_UNKNOWN
 from raft_chaos.reports.text import visible

@@ -21,6 +21,7 @@ from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run.clients import Client
+from raft_chaos.chaos.run.directory import begin, finish
 from raft_chaos.chaos.run.fault_log import FaultLog
 from raft_chaos.chaos.run.live.capabilities import LiveWorld
 from raft_chaos.chaos.run.live.cluster import LiveCluster
@@ -33,7 +34,6 @@ from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.run.nemesis import Nemesis
 from raft_chaos.chaos.run.phases import Bound, Phases
 from raft_chaos.chaos.schedule.data import AnchorEvent, Schedule
-from raft_chaos.chaos.schedule.file import save
 from raft_chaos.chaos.targets.protocol import Target
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, RunEnded, encode
 from raft_chaos.invariants.judge import Judge
@@ -100,11 +100,7 @@ def run_live(
     The run directory must be new; `info` says how the run came about, and is completed here.
     Raises ProcessError or OSError if the harness itself fails; the directory then still holds what happened.
     """
-    run.path.mkdir(parents=True, exist_ok=False)
-    for node in schedule.header.nodes:
-        run.node(node).mkdir(parents=True)
-    save(schedule, run.schedule)
-    run.save_info(info)
+    begin(schedule, run, info)
     with Supervisor() as supervisor:
         live = _LiveRun(
             schedule, target, run, info, supervisor, fail_fast or until is not None, until, watch or Watch()
@@ -336,9 +332,5 @@ class _LiveRun:
     def _finish(self, wall_s: float) -> RunInfo:
         """Judges what is on disk, as any later check will, and completes run.json."""
         analysis = analyse(self.run_dir)
-        info = self.info
-        info.verdict, info.invariants, info.vacuous = analysis.verdict, analysis.invariants, analysis.vacuous
-        info.stats = {**analysis.stats, "wall_s": round(wall_s, 3)}
-        info.state = "finished"
-        self.run_dir.save_info(info)
-        return info
+        analysis.stats["wall_s"] = round(wall_s, 3)
+        return finish(self.run_dir, self.info, analysis)

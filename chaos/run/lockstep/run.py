@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.run.directory import begin, finish
 from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
 from raft_chaos.chaos.run.sim.recorder import Recorder
 from raft_chaos.chaos.run.sim.run import VirtualRun
-from raft_chaos.chaos.run.sim.world import finish, prepare
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.raft.state.timing import Timing
@@ -20,11 +20,11 @@ def run_lockstep(
     Raises DivergenceError where a process does what the simulator cannot explain, and DriverError if the harness itself
     fails. No process is left then either, and the directory holds what happened by then.
     """
-    prepare(schedule, run, info)
+    begin(schedule, run, info)
     recorder = Recorder(run, nodes_write=True)
     try:
         with Supervisor() as supervisor, LockstepDriver(run, mutant, supervisor) as driver:
             simulated = VirtualRun(schedule, timing=timing, driver=driver, recorder=recorder, fail_fast=fail_fast).go()
     finally:
         recorder.close()
-    return finish(simulated, run, info)
+    return finish(run, info, simulated.analysis, trace_sha256=simulated.trace_sha256)

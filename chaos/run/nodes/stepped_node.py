@@ -13,13 +13,14 @@ Times in here are the run's, except inside the replica, which lives by the node'
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import msgspec
 from msgspec.structs import replace
 
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.nodes.node_clock import NodeClock
+from raft_chaos.chaos.schedule.streams import stream_seed
 from raft_chaos.invariants.events import EntryApplied, Event, MessageReceived, MessageSent
 from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked, apply
 from raft_chaos.raft.replica.replica import Output, Reply
@@ -62,6 +63,30 @@ class StepConfig(msgspec.Struct, frozen=True):
     timing: Timing
     seed: int
     clock: list[tuple[int, int, int]]
+
+    @classmethod
+    def of(
+        cls,
+        node: str,
+        nodes: Sequence[str],
+        incarnation: int,
+        *,
+        seed: int,
+        timing: Timing,
+        clock: list[tuple[int, int, int]] | None = None,
+        cluster: str = "",
+    ) -> Self:
+        """That incarnation of a node of a run with `seed`, among all `nodes`. Its timer draws from a stream of its own;
+        its clock is right unless `clock` says otherwise."""
+        return cls(
+            cluster=cluster or f"run-{seed}",
+            node=node,
+            peers=[peer for peer in nodes if peer != node],
+            incarnation=incarnation,
+            timing=timing,
+            seed=stream_seed(seed, f"timer/{node}/{incarnation}"),
+            clock=[(0, 0, 0)] if clock is None else clock,
+        )
 
 
 class StepObserver(Protocol):

@@ -24,7 +24,6 @@ from raft_chaos.chaos.run.sim.network import Frame, SimNetwork
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
 from raft_chaos.chaos.run.sim.trace import Trace
 from raft_chaos.chaos.schedule.data import SimModel
-from raft_chaos.chaos.schedule.streams import stream_seed
 from raft_chaos.invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
 from raft_chaos.raft.replica.replica import Reply
 from raft_chaos.raft.state.timing import Timing
@@ -106,14 +105,8 @@ class VirtualCluster:
         if node.state != "down":
             return node.state == "up"
         node.incarnation += 1
-        config = StepConfig(
-            cluster=f"run-{self._seed}",
-            node=name,
-            peers=node.peers,
-            incarnation=node.incarnation,
-            timing=self._timing,
-            seed=stream_seed(self._seed, f"timer/{name}/{node.incarnation}"),
-            clock=node.clock,
+        config = StepConfig.of(
+            name, list(self._nodes), node.incarnation, seed=self._seed, timing=self._timing, clock=node.clock
         )
         self._view.up(name)
         try:

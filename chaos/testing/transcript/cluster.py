@@ -17,7 +17,6 @@ from typing import Any
 from raft_chaos.chaos.execution.format import Frame, StepResult
 from raft_chaos.chaos.run.nodes.driver import exit_status
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
-from raft_chaos.chaos.schedule.streams import stream_seed
 from raft_chaos.invariants.events import HARNESS, Event, NodeExited, NodeKilled, NodeLaunched
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.raft.replica.machine import Command, encode_command
@@ -67,15 +66,7 @@ class HandDrivenCluster:
         if name in self.nodes:
             raise NotPossibleError(f"{name} is up")
         self._incarnations[name] += 1
-        config = StepConfig(
-            cluster=CLUSTER,
-            node=name,
-            peers=[peer for peer in self.names if peer != name],
-            incarnation=self._incarnations[name],
-            timing=self._timing,
-            seed=stream_seed(0, f"timer/{name}/{self._incarnations[name]}"),
-            clock=[(0, 0, 0)],
-        )
+        config = StepConfig.of(name, self.names, self._incarnations[name], seed=0, timing=self._timing, cluster=CLUSTER)
 
         def start() -> StepReport:
             self.nodes[name] = SteppedNode(config, self._parts, self._disks[name], self.now_us)

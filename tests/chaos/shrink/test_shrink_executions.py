@@ -14,8 +14,8 @@ import pytest
 from msgspec.structs import replace
 
 from raft_chaos.chaos.execution.steps import Crash, Execution, Input, Note, Return, Submit, check, keep
+from raft_chaos.chaos.reproduction.make import NotReproducedError
 from raft_chaos.chaos.shrink.executions import Candidate, ExecutionShrinker, attempt
-from raft_chaos.chaos.shrink.search import NotReproducedError
 from small_executions import ELECTION, WRITE, execution, play, recorded
 from stepped_runs import NODES
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.reproduction.make import NotReproducedError
 from raft_chaos.chaos.reproduction.reproduce import reproduce
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.run import VirtualRun
@@ -39,7 +40,7 @@ from raft_chaos.chaos.shrink.schedules import (
     attempt,
     under_seed,
 )
-from raft_chaos.chaos.shrink.search import BudgetEndedError, NotReproducedError, Search
+from raft_chaos.chaos.shrink.search import BudgetEndedError, Search
 from sim_runs import fault, short
 from small_executions import recorded
 from small_reproductions import STUCK, VOTE, made

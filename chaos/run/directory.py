@@ -1,0 +1,27 @@
+"""A run directory from its beginning to its end, the same in every world."""
+
+from __future__ import annotations
+
+from raft_chaos.chaos.judgement.analysis import Analysis
+from raft_chaos.chaos.schedule.data import Schedule
+from raft_chaos.chaos.schedule.file import save
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+
+
+def begin(schedule: Schedule, run: RunDir, info: RunInfo) -> None:
+    """Makes the directory, with everything that is known before the run. It must not exist yet."""
+    run.path.mkdir(parents=True, exist_ok=False)
+    for node in schedule.header.nodes:
+        run.node(node).mkdir(parents=True)
+    save(schedule, run.schedule)
+    run.save_info(info)
+
+
+def finish(run: RunDir, info: RunInfo, analysis: Analysis, *, trace_sha256: str = "") -> RunInfo:
+    """Completes run.json with what the run came to."""
+    info.verdict, info.invariants, info.vacuous = analysis.verdict, analysis.invariants, analysis.vacuous
+    info.stats, info.state = analysis.stats, "finished"
+    if trace_sha256:
+        info.trace_sha256 = trace_sha256
+    run.save_info(info)
+    return info
