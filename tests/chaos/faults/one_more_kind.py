@@ -17,7 +17,6 @@ from raft_chaos.chaos.faults import families
 families.FAMILIES.append(one_more_family)
 
 from hypothesis import find, settings  # noqa: E402
-from scripted_world import ScriptedWorld, Stage  # noqa: E402
 
 # What the seeds that are written down give stays as it is beside the new kind: these run here once more.
 from test_generate import test_what_a_seed_gives_stays_as_it_is  # noqa: E402, F401
@@ -35,6 +34,7 @@ from raft_chaos.chaos.schedule.generate import generate  # noqa: E402
 from raft_chaos.chaos.schedule.swarm import draw  # noqa: E402
 from raft_chaos.chaos.shrink.candidates import fault_candidates  # noqa: E402
 from raft_chaos.chaos.testing.strategies import faults  # noqa: E402
+from scripted_world import ScriptedWorld, Stage  # noqa: E402
 from short_runs import schedule  # noqa: E402
 from sim_runs import NODES, fault  # noqa: E402
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from scripted_world import NODES, Stage
 
 from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.clock import Clock
@@ -16,6 +15,7 @@ from raft_chaos.chaos.faults.partition import Clog, Partition
 from raft_chaos.chaos.faults.process import Kill, Pause
 from raft_chaos.chaos.faults.strike import NotPossibleError
 from raft_chaos.chaos.run.nemesis import LEADER_POLL_US
+from scripted_world import NODES, Stage
 from sim_runs import ISOLATED, fault
 
 # ---- whom a fault means -------------------------------------------------------------------------------------------

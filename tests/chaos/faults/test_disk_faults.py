@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from scripted_world import Stage
-
 from raft_chaos.chaos.faults.disk import SlowSync
+from scripted_world import Stage
 from sim_runs import fault
 
 

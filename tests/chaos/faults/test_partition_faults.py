@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from scripted_world import Stage
-
 from raft_chaos.chaos.faults.grudge import Grudge
 from raft_chaos.chaos.faults.links import LinkState
 from raft_chaos.chaos.faults.partition import Clog, Partition
+from scripted_world import Stage
 from sim_runs import ISOLATED, fault
 
 CUT, CLOGGED, FREE = LinkState(cut=True), LinkState(clogged=True), LinkState()

@@ -10,14 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from raft_chaos.chaos.faults.process import Kill, Pause
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.run.live.run import RunStatus, Watch, run_live
 from raft_chaos.chaos.run.settings import Settings, describe
 from raft_chaos.chaos.schedule.config import ScheduleConfig
+from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.chaos.schedule.file import load
 from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.chaos.targets.raft import RaftTarget
-from raft_chaos.invariants.events import NodeKilled, NodeLaunched, PhaseStarted, RunEnded
+from raft_chaos.invariants.events import NodeExited, NodeKilled, NodeLaunched, NodePaused, PhaseStarted, RunEnded
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
 from raft_chaos.invariants.verdict import Outcome, Verdict
@@ -45,6 +47,26 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory, statuses: list[RunStatus])
     watch = Watch(progress=statuses.append)
     run_live(plan, RaftTarget(TIMING), run, describe(settings, 4, plan, run), watch=watch)
     return run
+
+
+def test_a_pause_and_a_kill_of_one_node_within_milliseconds_convict_nobody(tmp_path: Path) -> None:
+    """Each node in turn, with a pause that begins or ends a few ms before or after the kill."""
+    faults = []
+    for number in range(12):
+        node, at_us = f"n{1 + number % 3}", 700_000 + 400_000 * number
+        apart_us = 1_000 * (number - 6)
+        faults += [
+            Fault(id=f"{number:02}/kill", when=When(at_us=at_us), action=Kill([node], [0]), duration_us=0),
+            Fault(id=f"{number:02}/pause", when=When(at_us=at_us + apart_us), action=Pause([node]), duration_us=4_000),
+        ]
+    run = RunDir(tmp_path / "run")
+    plan = schedule(faults, safety_us=(600_000, 5_600_000), every_us=40_000)
+    info = run_live(plan, RaftTarget(TIMING), run, RunInfo(seed=1))
+    harness = run.harness_events()
+    assert not [event for event in harness if isinstance(event, NodeExited)]
+    assert info.verdict != "violated", info.invariants
+    assert sum(isinstance(event, NodeKilled) for event in harness) > 6
+    assert any(isinstance(event, NodePaused) for event in harness), "or nothing was done at the same time"
 
 
 def outcomes(verdicts: list[Verdict]) -> dict[str, Outcome]:
