@@ -37,6 +37,7 @@ from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.verdict import Outcome, Verdict
 
 RUN_SCHEMA = 1
+"""The version of run.json, events, history and order in a run directory; a schedule and a journal carry their own."""
 
 
 class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
