@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from raft_chaos.invariants.causal_order import message_id
 from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryAppended,
@@ -18,7 +19,7 @@ from raft_chaos.invariants.events import (
     VoteGranted,
 )
 from raft_chaos.reports.story.causes import APPEND_REPLY, VOTE_REPLY
-from raft_chaos.reports.story.happens_before import Past, message_id
+from raft_chaos.reports.story.happens_before import Past
 from raft_chaos.reports.text import count, milliseconds
 
 LATE_US = 50_000

@@ -17,9 +17,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from heapq import heapify, heappop, heappush
 from typing import TypeAlias, TypeVar
 
+from raft_chaos.invariants.causal_order import MessageId, causal_order, message_id, reporter
 from raft_chaos.invariants.events import (
     HARNESS,
     AnyEvent,
@@ -38,15 +38,7 @@ from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.trace import concerned
 
 Item: TypeAlias = AnyEvent | Op
-MessageId: TypeAlias = tuple[str, int, int]
 T = TypeVar("T")
-
-
-def message_id(event: MessageSent | MessageReceived) -> MessageId:
-    """(sender, its incarnation, number)."""
-    if isinstance(event, MessageSent):
-        return event.node, event.inc, event.number
-    return event.sender, event.sender_inc, event.number
 
 
 class Past:
@@ -67,7 +59,7 @@ class Past:
         self._held: dict[tuple[str, int], list[tuple[int, EntryAppended | None]]] = {}
         recovering: dict[str, int] = {}
         for place, item in enumerate(items):
-            self._streams[_owner(item)].append(place)
+            self._streams[reporter(item)].append(place)
             self._kinds[type(item)].append(place)
             if isinstance(item, MessageSent):
                 self.sent[message_id(item)] = place
@@ -136,7 +128,7 @@ class Past:
     def brought_by(self, place: int, type: str | None = None, sender: str | None = None) -> int | None:
         """The arrival that the node's event at `place` is due to, by its time and position; None if there is none."""
         event = self.items[place]
-        for earlier in reversed(self.own(_owner(event), until=place)):
+        for earlier in reversed(self.own(reporter(event), until=place)):
             item = self.items[earlier]
             if isinstance(item, Started):
                 return None
@@ -220,12 +212,15 @@ def causal_past(items: Sequence[Item], ends: Sequence[int]) -> tuple[Past, dict[
 
     `items` hold each node's lines in that node's own order, and the nodes' interleaved in any way.
     """
+    order = causal_order(items)
+    items = [items[place] for place in order]
+    position = {place: n for n, place in enumerate(order)}
     streams: defaultdict[str, list[int]] = defaultdict(list)
     sent: dict[MessageId, int] = {}
     delivered: set[MessageId] = set()  # asked for membership only
     nodes: dict[str, None] = {}
     for place, item in enumerate(items):
-        streams[_owner(item)].append(place)
+        streams[reporter(item)].append(place)
         if isinstance(item, MessageSent):
             sent[message_id(item)] = place
         elif isinstance(item, MessageReceived):
@@ -233,14 +228,9 @@ def causal_past(items: Sequence[Item], ends: Sequence[int]) -> tuple[Past, dict[
         for name in () if isinstance(item, Op) else concerned(item):
             if name != HARNESS:
                 nodes[name] = None
-    reached = _reached(items, streams, sent, ends, traced=bool(delivered))
-    places = _in_order(items, sorted(reached), sent)
-    past = Past([items[place] for place in places], sorted(nodes, key=_by_number), delivered)
-    return past, {place: position for position, place in enumerate(places)}
-
-
-def _owner(item: Item) -> str:
-    return item.client if isinstance(item, Op) else item.node
+    reached = sorted(_reached(items, streams, sent, [position[end] for end in ends], traced=bool(delivered)))
+    past = Past([items[place] for place in reached], sorted(nodes, key=_by_number), delivered)
+    return past, {order[place]: n for n, place in enumerate(reached)}
 
 
 def _by_number(node: str) -> tuple[str, int, str]:
@@ -297,34 +287,3 @@ def _done_to(items: Sequence[Item], harness: Sequence[int], latest: dict[str, in
             if isinstance(item, FaultInjected):
                 faults.add(item.fault)
             yield place
-
-
-def _in_order(items: Sequence[Item], places: list[int], sent: dict[MessageId, int]) -> list[int]:
-    """The places in their own order, but no message before it was sent (clocks of real processes differ a little)."""
-    source = {
-        place: sent[message_id(item)]
-        for place in places
-        if isinstance(item := items[place], MessageReceived) and message_id(item) in sent
-    }
-    if all(came_from < place for place, came_from in source.items()):
-        return places
-    followers: defaultdict[int, list[int]] = defaultdict(list)
-    waits: dict[int, int] = dict.fromkeys(places, 0)
-    last_of: dict[str, int] = {}
-    for place in places:
-        before = [last_of.get(_owner(items[place])), source.get(place)]
-        last_of[_owner(items[place])] = place
-        for earlier in before:
-            if earlier is not None and earlier in waits:
-                followers[earlier].append(place)
-                waits[place] += 1
-    ready = [place for place in places if not waits[place]]
-    heapify(ready)
-    ordered = []
-    while ready:
-        ordered.append(place := heappop(ready))
-        for later in followers[place]:
-            waits[later] -= 1
-            if not waits[later]:
-                heappush(ready, later)
-    return ordered

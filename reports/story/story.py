@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from raft_chaos.invariants.causal_order import message_id
 from raft_chaos.invariants.events import (
     AnyEvent,
     CommitAdvanced,
@@ -33,7 +34,7 @@ from raft_chaos.invariants.verdict import Violation
 from raft_chaos.reports.event_lines import line as transcript_line
 from raft_chaos.reports.story.annotations import remarks
 from raft_chaos.reports.story.causes import CONTEXT, HELPFUL, Chosen
-from raft_chaos.reports.story.happens_before import Item, Past, causal_past, message_id
+from raft_chaos.reports.story.happens_before import Item, Past, causal_past
 from raft_chaos.reports.story.relevance import choose
 from raft_chaos.reports.text import US_PER_S, count, visible
 

@@ -14,6 +14,7 @@ from raft_chaos.invariants.events import (
     LogTruncated,
     MessageReceived,
     MessageSent,
+    NodeExited,
     NodeKilled,
     RoleChanged,
     Started,
@@ -84,6 +85,12 @@ class Told:
         started = self.items[-1]
         assert isinstance(started, Started)
         return started
+
+    def exits(self, node: str) -> None:
+        """It ends by itself, and starts again with nothing."""
+        self.say(HARNESS, NodeExited, subject=node, subject_inc=self.inc[node], exit_code=1)
+        self.inc[node] += 1
+        self.starts(node)
 
     def role(self, node: str, role: str, term: int, leader: str | None = None) -> RoleChanged:
         return self.say(node, RoleChanged, role=role, term=term, leader=node if role == "leader" else leader)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raft_chaos.invariants.causal_order import message_id
 from raft_chaos.invariants.events import (
     HARNESS,
     EntryApplied,
@@ -18,13 +19,14 @@ from raft_chaos.invariants.events import (
     MessageReceived,
     MessageSent,
     NodeExited,
+    NodeKilled,
     PhaseStarted,
     RunEnded,
     VoteGranted,
 )
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.verdict import Violation
-from raft_chaos.reports.story.happens_before import Item, causal_past, message_id
+from raft_chaos.reports.story.happens_before import Item, causal_past
 from raft_chaos.reports.story.story import FEW_LINES, MOST_LINES, Story, document, tell, text
 from told import TYPES, Told
 
@@ -542,7 +544,7 @@ def rarely(what: int, told: Told, node: str, other: str, index: int, term: int) 
         case 3:
             told.say(node, EntryApplied, index=index, term=term, digest="")
         case 4:
-            told.say(HARNESS, NodeExited, subject=node, subject_inc=1, exit_code=1)
+            told.exits(node)
         case _:
             told.say(HARNESS, PhaseStarted, phase="liveness", commit_target=index, owed=(node,))
 
@@ -678,6 +680,16 @@ def test_the_document_has_every_line_and_its_event() -> None:
     assert read["lines"][-1]["event"]["kind"] == "started"
     assert read["lines"][-1]["text"] == "n2#2         started in term 1, no vote, log empty"
     assert (read["invariant"], read["events_before"]) == ("one_vote_per_term", shown.past_events)
+
+
+def test_a_fault_that_was_recorded_after_its_kill_is_told_before_it() -> None:
+    told = begun(1)
+    kill = told.say(HARNESS, NodeKilled, subject="n2", subject_inc=1)
+    fault = told.fault("f1", "kill", "n2")
+    told.inc["n2"] += 1
+    told.starts("n2", term=1)
+    events = [line.event for line in story(told, "one_vote_per_term").lines]
+    assert events.index(fault) == events.index(kill) - 1
 
 
 def test_the_past_ends_at_the_witness() -> None:
