@@ -10,5 +10,6 @@ Read in this order:
     run/         one run's report
     campaign/    many runs, many seeds
     formats/     for programs: JSON, JUnit XML, GitHub
-    write        the way in: `write_reports`, `render`, `render_campaign`
+    write        the way in for a run's report: `write_reports`, `render`, `render_campaign`
+    commands/    what the other commands print, a file for each kind of result
 """

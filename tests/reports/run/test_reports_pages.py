@@ -230,7 +230,7 @@ def test_write_reports_leaves_all_four_in_the_run_directory(violated: RunDir) ->
 def test_a_campaign_has_a_row_for_each_seed_worst_first(
     valid: RunDir, vacuous: RunDir, violated: RunDir, interrupted: RunDir
 ) -> None:
-    lines = render_campaign([valid, vacuous, violated, interrupted], "text").splitlines()
+    lines = render_campaign([build(valid), build(vacuous), build(violated), build(interrupted)], "text").splitlines()
     assert lines[0] == "VIOLATED (4 runs: 1 violated, 2 unknown, 1 valid)"
     rows = [line.split()[:6] for line in lines if line.split()[1:2] in (["VIOLATED"], ["UNKNOWN"], ["valid"])]
     assert rows == [
@@ -241,17 +241,17 @@ def test_a_campaign_has_a_row_for_each_seed_worst_first(
     ]
     assert lines[-3].startswith("First failure: seed 42, saved in ")
     assert lines[-1] == sample.REPRO
-    page = render_campaign([valid, violated], "markdown")
+    page = render_campaign([build(valid), build(violated)], "markdown")
     assert page.startswith("# VIOLATED (2 runs: 1 violated, 1 valid)\n\n|   seed | verdict   |")
     assert page.endswith(f"```sh\n{sample.REPRO}\n```\n")
 
 
 def test_campaign_documents(valid: RunDir, violated: RunDir) -> None:
-    document = json.loads(render_campaign([valid, violated], "json"))
+    document = json.loads(render_campaign([build(valid), build(violated)], "json"))
     assert document["verdict"] == "violated"
     assert [run["seed"] for run in document["runs"]] == [7, 42]
     assert (document["stats"]["runs"], document["stats"]["violated"], document["stats"]["ops_ok"]) == (2, 1, 100)
-    suites = JUnitXml.fromstring(render_campaign([valid, violated], "junit").encode())
+    suites = JUnitXml.fromstring(render_campaign([build(valid), build(violated)], "junit").encode())
     assert [suite.name for suite in suites] == ["raft-chaos.live.raft.seed-7", "raft-chaos.live.raft.seed-42"]
     assert (suites.tests, suites.failures) == (10, 1)
 
