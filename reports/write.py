@@ -29,7 +29,7 @@ PICTURE = "linearizability.html"
 def write_reports(run: RunDir) -> None:
     """Writes report.txt, report.md, report.json and junit.xml into the run directory, over older ones.
 
-    And, if its history is not linearizable, a picture of the operations that show it.
+    If the history is not linearizable, also writes a picture of the operations that show it.
 
     Raises RunDirError for a directory that cannot be read as a run, OSError if it cannot be written.
     """

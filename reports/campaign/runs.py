@@ -1,4 +1,4 @@
-"""Many runs at once: a row for each seed, what all of them add up to, and the first failure's command as last line."""
+"""Many runs at once: a row for each, their sums, and the command of the first failure as the last line."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _table(reports: Sequence[RunReport]) -> Table:
 
 
 def _finding(report: RunReport) -> str:
-    """The one sentence that says why a run is not valid; "" if it is."""
+    """The sentence that says why a run is not valid; "" if it is."""
     if report.violations:
         first = report.violations[0]
         return f"{first.invariant}: {first.message}"

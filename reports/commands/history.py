@@ -104,7 +104,7 @@ def _answer(answer: Answer, window: Window | None, columns: int) -> Iterator[str
     if answer.others:
         keys = ", ".join(map(format.shown, answer.others[:MOST_KEYS]))
         more = f" and {len(answer.others) - MOST_KEYS} more" if len(answer.others) > MOST_KEYS else ""
-        yield f"{_wrapped(f'also violated, as shows without a search: {keys}{more}', columns)}\n"
+        yield f"{_wrapped(f'also violated, found without a search: {keys}{more}', columns)}\n"
 
 
 def _wrapped(text: str, columns: int) -> str:

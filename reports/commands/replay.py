@@ -15,7 +15,7 @@ from tabulate import tabulate
 from raft_chaos.invariants.events import AnyEvent, decode
 from raft_chaos.invariants.trace import Difference
 from raft_chaos.invariants.verdict import Violation
-from raft_chaos.reports.event_lines import line
+from raft_chaos.reports.event_lines import event_line
 from raft_chaos.reports.text import US_PER_S, count, json_value, visible
 
 Exact = Literal["exact", "different"]
@@ -116,7 +116,7 @@ def reached_page(there: Reached, event: AnyEvent | None) -> Iterator[str]:
     """The turn, which reported `event` (None: that the node ended), and the node as it is after it."""
     yield _where(there)
     if event is not None:
-        yield f"  reports: {line(event).strip()}"
+        yield f"  reports: {event_line(event).strip()}"
     yield from _block("it takes:", there.inputs)
     if there.dies is None:
         yield from _block("it does:", there.does)
@@ -157,7 +157,7 @@ def _event(text: str | None) -> str:
     if text is None:
         return "nothing"
     try:
-        return line(decode(text.encode())).strip()
+        return event_line(decode(text.encode())).strip()
     except (msgspec.MsgspecError, UnicodeError):
         return visible(text)
 

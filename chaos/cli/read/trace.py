@@ -19,7 +19,7 @@ from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.invariants.trace import KINDS, concerned, digest, first_difference, kind_of
 from raft_chaos.invariants.verdict import EXIT_VALID, EXIT_VIOLATED
 from raft_chaos.reports.commands.difference import difference_page
-from raft_chaos.reports.event_lines import line
+from raft_chaos.reports.event_lines import event_lines
 from raft_chaos.reports.text import US_PER_S, count
 
 EXIT_EQUAL, EXIT_DIFFERENT = EXIT_VALID, EXIT_VIOLATED
@@ -61,7 +61,7 @@ def trace(
 def _lines(items: Iterable[AnyEvent | Op]) -> Iterator[str]:
     """A line each, while they are read. Ends with exit code 254 at a line of the run that cannot be read."""
     try:
-        yield from map(line, items)
+        yield from event_lines(items)
     except RunDirError as error:
         fail(str(error))
 

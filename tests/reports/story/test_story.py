@@ -26,7 +26,7 @@ from raft_chaos.invariants.events import (
 )
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.verdict import Violation
-from raft_chaos.reports.story.happens_before import Item, causal_past
+from raft_chaos.reports.story.happens_before import Item, happens_before
 from raft_chaos.reports.story.story import FEW_LINES, MOST_LINES, Story, document, tell, text
 from told import TYPES, Told
 
@@ -466,7 +466,7 @@ def test_what_happened_elsewhere_at_the_same_time_is_not_before_it() -> None:
     assert {line.event.node for line in shown.lines} == {"n2"}
     assert concurrent not in [line.event for line in shown.lines]
     assert unsent not in [line.event for line in shown.lines]
-    assert shown.past_events == 3
+    assert shown.events_before == 3
 
 
 def test_without_messages_all_that_stands_above_may_have_led_to_it() -> None:
@@ -475,7 +475,7 @@ def test_without_messages_all_that_stands_above_may_have_led_to_it() -> None:
     told.role("n1", "leader", 1)
     told.role("n3", "leader", 1)
     shown = story(told, "election_safety")
-    assert len(shown.lines) == shown.past_events == 5
+    assert len(shown.lines) == shown.events_before == 5
     assert not any(line.note for line in shown.lines)  # nobody knows how many votes had arrived
 
 
@@ -603,7 +603,7 @@ def test_a_story_holds_the_witness_respects_what_led_to_what_and_is_short(seed: 
     for place, line in zip(places, shown.lines, strict=True):
         if line.came_from is not None:
             assert places[line.came_from - 1] in earlier[place]
-    assert shown.past_events == len(shown.lines) + sum(shown.left_out.values()) + told_by_arrivals(shown, items)
+    assert shown.events_before == len(shown.lines) + sum(shown.left_out.values()) + told_by_arrivals(shown, items)
 
 
 def find(items: list[Item], event: Item) -> int:
@@ -679,7 +679,7 @@ def test_the_document_has_every_line_and_its_event() -> None:
     assert read["lines"][1]["from_line"] == 1
     assert read["lines"][-1]["event"]["kind"] == "started"
     assert read["lines"][-1]["text"] == "n2#2         started in term 1, no vote, log empty"
-    assert (read["invariant"], read["events_before"]) == ("one_vote_per_term", shown.past_events)
+    assert (read["invariant"], read["events_before"]) == ("one_vote_per_term", shown.events_before)
 
 
 def test_a_fault_that_was_recorded_after_its_kill_is_told_before_it() -> None:
@@ -695,7 +695,7 @@ def test_a_fault_that_was_recorded_after_its_kill_is_told_before_it() -> None:
 def test_the_past_ends_at_the_witness() -> None:
     told = begun(1)
     end = len(told.items) - 1
-    past, where = causal_past(told.items, [end])
+    past, where = happens_before(told.items, [end])
     assert where[end] == len(past.items) - 1
     assert past.nodes == ["n1", "n2", "n3"]
     assert past.majority == 2
