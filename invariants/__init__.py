@@ -2,6 +2,7 @@
 
 Only `rundir`, which reads a saved run, and the readers of histories do input or output.
 Read in this order: `events` (what nodes and the harness report), `history` (what clients saw), `verdict`,
-`checkers/` (one invariant per file), `judge` (all checkers over one stream), `rundir`, `trace` (the digest of a
-run's trace, and the first difference of two traces), `linearizability/` (histories of any system).
+`checkers/` (one invariant per file), `judge` (all checkers over one stream), `causal_order` (causes before effects),
+`rundir`, `trace` (the digest of a run's trace, and the first difference of two traces), `linearizability/` (histories
+of any system).
 """

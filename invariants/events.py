@@ -14,6 +14,10 @@ Any system in any language may write these lines. The rules that a reporter must
 Times are integer microseconds since the run began. Digests are hexadecimal strings, and are only compared.
 An entry's digest is chained over its whole prefix: equal digests at an index mean equal logs up to that index. A state
 digest covers the state machine's state itself, not the commands that led to it.
+
+Events carry no version of their own: `schema` in run.json is the version of all events of the directory, and
+`RunDir.load_info` refuses a newer one than this program reads. Whoever changes the fields below in a way that an older
+reader would misunderstand raises `RUN_SCHEMA` in `invariants.rundir`.
 """
 
 from __future__ import annotations
@@ -21,8 +25,6 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 import msgspec
-
-SCHEMA_VERSION = 1
 
 Role: TypeAlias = Literal["follower", "candidate", "leader"]
 Phase: TypeAlias = Literal["warmup", "safety", "liveness"]

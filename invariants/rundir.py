@@ -15,7 +15,8 @@ The directory is written before and during the run, so a run whose controller wa
 
 A stream is the content of one file of events or operations: `harness`, `history`, or `n1/2` for the second incarnation
 of n1. The lines of all streams in one order are the run's trace. A line of `order` names a stream and how many of its
-lines come next ("n1/2 3"). Without that file, the streams are merged by time.
+lines come next ("n1/2 3"). Without that file, the streams are merged by time, and causes come before their effects
+(invariants.causal_order).
 """
 
 from __future__ import annotations
@@ -32,11 +33,13 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import msgspec
 
 from raft_chaos.invariants import events, history
+from raft_chaos.invariants.causal_order import causal_order
 from raft_chaos.invariants.events import AnyEvent
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.verdict import Outcome, Verdict
 
 RUN_SCHEMA = 1
+"""The version of run.json, events, history and order in a run directory; a schedule and a journal carry their own."""
 
 
 class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
@@ -169,9 +172,10 @@ class RunDir:
     def trace(self) -> Iterator[TraceItem]:
         """All lines of the run, in the order in which the scheduler made them, or merged by time without that order.
 
-        The merge by time keeps each node's own order, and the clients', whatever the times are. Lines that a killed
-        controller wrote but did not enter into `order` come last. While it is read, the iterator raises RunDirError for
-        a file that cannot be read and for an order that does not fit the files.
+        The merge by time keeps each node's own order, and the clients', whatever the times are, and puts each cause
+        before its effect. Lines that a killed controller wrote but did not enter into `order` come last. While it is
+        read, the iterator raises RunDirError for a file that cannot be read and for an order that does not fit the
+        files.
         """
         groups = [
             [_Stream("harness", self.harness, events.decode)],
@@ -187,7 +191,8 @@ class RunDir:
                 raise RunDirError(f"{place}: names the stream {name}; there are {', '.join(streams)}")
             yield from streams[name].take(count, place)
         rest = [chain.from_iterable(stream.rest() for stream in group) for group in groups]
-        yield from merge(*rest, key=lambda item: item.event.t_us)
+        items = list(merge(*rest, key=lambda item: item.event.t_us))
+        yield from (items[place] for place in causal_order([item.event for item in items]))
 
     def event_files(self) -> dict[str, list[tuple[int, Path]]]:
         """For each node, its incarnations and their files of events."""

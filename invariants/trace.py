@@ -20,6 +20,7 @@ from hashlib import sha256
 from itertools import zip_longest
 from typing import Any, Literal, TypeAlias, get_args
 
+from raft_chaos.invariants.causal_order import message_id
 from raft_chaos.invariants.events import (
     HARNESS,
     AnyEvent,
@@ -131,19 +132,19 @@ def _led_to(window: Sequence[TraceItem], ends: Sequence[AnyEvent | Op], most: in
     same = {name for end in ends for name in concerned(end)}
     of_client = any(isinstance(end, Op) for end in ends)
     past = set(same)  # nodes whose earlier lines all happened before one of `ends`
-    awaited = {_message(end) for end in ends if isinstance(end, MessageReceived)}
+    awaited = {message_id(end) for end in ends if isinstance(end, MessageReceived)}
     relations: dict[int, Relation] = {}
     for place in range(len(window) - 1, -1, -1):
         if len(relations) >= most:
             break
         event = window[place].event
-        if isinstance(event, MessageSent) and (event.node, event.inc, event.number) in awaited:
+        if isinstance(event, MessageSent) and message_id(event) in awaited:
             past.add(event.node)
         names = concerned(event)
         if of_client or not past.isdisjoint(names):
             relations[place] = _relation(names, same, of_client)
             if isinstance(event, MessageReceived):
-                awaited.add(_message(event))
+                awaited.add(message_id(event))
     for place in range(len(window) - 1, -1, -1):
         if len(relations) >= most:
             break
@@ -155,7 +156,3 @@ def _relation(names: Iterable[str], same: set[str], of_client: bool) -> Relation
     if not same.isdisjoint(names):
         return "same"
     return "other" if of_client else "cause"
-
-
-def _message(event: MessageReceived) -> tuple[str, int, int]:
-    return event.sender, event.sender_inc, event.number

@@ -1,14 +1,15 @@
-"""The reports: what one run directory, or a campaign of them, has to say to a person, a script or a CI server.
+"""The reports: one run directory, or a campaign of them, for a person, a script or a CI server.
 
-Nothing here runs or judges anything: the verdicts stand in run.json, and the tables are counted from the saved events.
+Nothing here runs or judges anything: run.json has the verdicts, and the tables count the saved events.
 Read in this order:
 
-    text, tables, event_lines    what all share: text that may be shown, tables, an event as a line
+    text, tables, event_lines    what all share: text that is safe to print, tables, an event as a line
     facts/       one table each, counted from the events: faults, nodes, elections, operations, violations
     window/      a violation of linearizability as a timeline and as a picture
-    story/       how a violation came about: what in its past matters, as a listing and as a diagram
+    story/       how a violation came about: the events that led to it, as a listing and as a diagram
     run/         one run's report
     campaign/    many runs, many seeds
     formats/     for programs: JSON, JUnit XML, GitHub
-    write        the way in: `write_reports`, `render`, `render_campaign`
+    write        the way in for a run's report: `write_reports`, `render`, `render_campaign`
+    commands/    what the other commands print, a file for each kind of result
 """

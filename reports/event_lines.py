@@ -1,4 +1,4 @@
-"""A trace to be read: one line an event, in the order in which things happened.
+"""A trace for a reader: one line for each event, in the order in which things happened.
 
       1.204317  n2#1         became candidate in term 3
       1.204317  n2#1 > n3    RequestVote #17
@@ -6,8 +6,9 @@
       1.301000  harness      fault f1 kill: kill n2 (leader n2)
       1.310422  c2           invoke c2/17 put reg/c2/0 = c2-17
 
-First the time in seconds, then who: node#incarnation (with the other end of a message), the harness, or a client.
-Of a digest the first digits are shown. Nothing that a node or a client wrote can move the cursor or break the line.
+The columns are the time in seconds, who it was (node#incarnation, with the other end of a message, the harness, or a
+client), and what happened. Only the first digits of a digest are shown. Nothing that a node or a client wrote can move
+the cursor or break the line.
 """
 
 from __future__ import annotations
@@ -48,18 +49,18 @@ _PLAIN = re.compile(r"[\w./:-]+", re.ASCII)
 _MB = 1_000_000
 
 
-def transcript(items: Iterable[AnyEvent | Op]) -> Iterator[str]:
+def event_lines(events: Iterable[AnyEvent | Op]) -> Iterator[str]:
     """One line for each, without line ends."""
-    return map(line, items)
+    return map(event_line, events)
 
 
-def line(event: AnyEvent | Op) -> str:
+def event_line(event: AnyEvent | Op) -> str:
     """One event or client operation as one line, without its line end."""
     return visible(f"{event.t_us / US_PER_S:10.6f}  {who(event):<{_WHO_WIDTH}}  {what(event)}")
 
 
 def who(event: AnyEvent | Op) -> str:
-    """Whose line it is, and the other end of a message. As the node wrote it: not yet made visible."""
+    """Who reports it, and the other end of a message. The text is as the node wrote it: not yet made visible."""
     if isinstance(event, Op):
         return event.client
     if event.node == HARNESS:
@@ -75,7 +76,7 @@ def who(event: AnyEvent | Op) -> str:
 
 
 def what(event: AnyEvent | Op) -> str:
-    """What happened, in words. As the node or the client wrote it: not yet made visible."""
+    """What happened. The text is as the node or the client wrote it: not yet made visible."""
     match event:
         case Op():
             return _operation(event)
@@ -145,7 +146,7 @@ def _sampled(event: NodeSampled) -> str:
 
 
 def _injected(event: FaultInjected) -> str:
-    # The harness's own words name the nodes already.
+    # The harness's own text names the nodes already.
     detail = event.detail or ", ".join(event.targets)
     leader = f" (leader {event.leader})" if event.leader is not None else ""
     return f"fault {event.fault} {event.type}{f': {detail}' if detail else ''}{leader}"
@@ -177,7 +178,7 @@ def _phase(event: PhaseStarted) -> str:
 def _operation(op: Op) -> str:
     if op.type == "invoke":
         return f"invoke {op.op} {op.f} {_value(op.key)}{_written(op)}{' (final read)' if op.final else ''}"
-    # A read that was answered says what it read, even if that is nothing.
+    # An answered read shows what it read, even if that is nothing.
     answered = op.value is not None or (op.type == "ok" and op.f == "get")
     read = f" = {_value(op.value)}" if answered else ""
     entry = f" at {op.index}" if op.index is not None else ""
@@ -198,7 +199,7 @@ def _written(op: Op) -> str:
 
 
 def _value(value: Value) -> str:
-    """A plain word as it is, "absent" for no value, and all that could be misread (blanks, quotes, lists) as JSON."""
+    """A plain word as it is, "absent" for no value, JSON for what a reader could misread (blanks, quotes, lists)."""
     if value is None:
         return "absent"
     return value if isinstance(value, str) and value != "absent" and _PLAIN.fullmatch(value) else json_value(value)

@@ -1,9 +1,9 @@
 """A table as terminal text or as Markdown. tabulate draws it; this file decides what goes into the cells.
 
-Terminal text is to fit 80 columns: where it does not, the columns that may wrap give way, the widest first, down to
-`NARROWEST`. Columns of numbers and names are never wrapped, so a very narrow terminal gets lines that are too long
-rather than figures that cannot be read. A column in which no row has anything is left out, save the first, which names
-the rows.
+Terminal text should fit 80 columns. Where it does not, the columns that may wrap become narrower, the widest first,
+down to `NARROWEST`. Columns of numbers and names never wrap: a very narrow terminal gets lines that are too long rather
+than figures that nobody can read. A column that is empty in all rows is left out, except the first, which names the
+rows.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A title, columns, rows of as many texts, a remark that goes below it (a legend), and how many rows are shown."""
+    """A title, columns, rows of as many texts, a note below it (a legend), and how many rows are shown at most."""
 
     title: str
     columns: list[Column]
@@ -44,7 +44,7 @@ class Table:
 
 
 def shortened(table: Table) -> tuple[Table, str]:
-    """The table as it is shown, its cells made visible: without its empty columns, and cut to its `longest`.
+    """The table with its cells made visible, without its empty columns, and cut to its `longest`.
 
     The second value is a line that says how many rows are left out, "" for none.
     """
@@ -88,7 +88,7 @@ def markdown_table(table: Table) -> list[str]:
 
 
 def _fit(columns: list[Column], rows: list[list[str]], width: int) -> list[int]:
-    """The width of each column: as its longest cell, and less for those that wrap until the whole fits."""
+    """The width of each column: that of its longest cell, less for columns that wrap, until the whole fits."""
     widths = [max(len(column.header), *(len(row[n]) for row in rows), 0) for n, column in enumerate(columns)]
     narrowest = [
         max(NARROWEST, len(column.header)) if column.wraps else w for column, w in zip(columns, widths, strict=True)

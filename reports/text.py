@@ -1,8 +1,8 @@
-"""What may be shown: every text that comes from a run passes through here before it is printed.
+"""Text that is safe to print: every text that comes from a run passes through here first.
 
-A message may hold anything that a node wrote to stderr or a client wrote as a value. `visible` leaves nothing in it
-that could move the cursor, reverse the line, split a table's row or break an XML document (all of these are
-characters that Unicode calls not printable), and shows what it replaced.
+A message may hold anything that a node wrote to stderr or a client wrote as a value. `visible` replaces all that could
+move the cursor, reverse the line, split a table's row or break an XML document (Unicode calls all of these characters
+not printable), and shows what it replaced.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The way in: writes or renders the reports of saved runs. Each function reads its run directories anew."""
+"""The way in: writes or renders the reports of saved runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PICTURE = "linearizability.html"
 def write_reports(run: RunDir) -> None:
     """Writes report.txt, report.md, report.json and junit.xml into the run directory, over older ones.
 
-    And, if its history is not linearizable, a picture of the operations that show it.
+    If the history is not linearizable, also writes a picture of the operations that show it.
 
     Raises RunDirError for a directory that cannot be read as a run, OSError if it cannot be written.
     """
@@ -47,9 +47,8 @@ def render(run: RunDir, fmt: Format) -> str:
     return render_report(build(run), fmt)
 
 
-def render_campaign(runs: Sequence[RunDir], fmt: Format) -> str:
-    """The report of several runs. Raises RunDirError for the first that cannot be read."""
-    reports = [build(run) for run in runs]
+def render_campaign(reports: Sequence[RunReport], fmt: Format) -> str:
+    """The report of several runs that were read already."""
     match fmt:
         case "text":
             return campaign_text(reports)

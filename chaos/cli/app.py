@@ -1,4 +1,7 @@
-"""The application: one command a function, each in the module named after what it does."""
+"""The application: one command a function, each in the module named after what it does.
+
+A command returns a `Result`, which `show` prints; arguments that cannot be end it earlier (`common.fail`).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import typer
 from raft_chaos.chaos.cli import mutants
 from raft_chaos.chaos.cli.read import check, explain, trace
 from raft_chaos.chaos.cli.repeat import replay, repro, shrink
+from raft_chaos.chaos.cli.result import show
 from raft_chaos.chaos.cli.run import cluster, run, selfcheck
 from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_USAGE
 
@@ -26,6 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    result_callback=show,
 )
 app.command("run")(run.run)
 app.command("check")(check.check)
@@ -47,10 +52,10 @@ def _interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _told(error: typer.TyperException) -> str:
+def _wrong(error: typer.TyperException) -> str:
     """What is wrong with the arguments, and with which of them."""
-    tell = getattr(error, "format_message", None)
-    return tell() if tell is not None else str(error)
+    message = getattr(error, "format_message", None)
+    return message() if message is not None else str(error)
 
 
 def main() -> None:
@@ -61,7 +66,7 @@ def main() -> None:
     except (typer.Abort, KeyboardInterrupt):
         status = INTERRUPTED
     except typer.TyperException as error:
-        print(f"raft-chaos: {_told(error)}", file=sys.stderr)
+        print(f"raft-chaos: {_wrong(error)}", file=sys.stderr)
         status = EXIT_USAGE
     except Exception:
         traceback.print_exc()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-from collections.abc import Iterable
 from typing import NoReturn
 
 import typer
@@ -30,17 +28,6 @@ def parse_range_ms(text: str, option: str) -> tuple[int, int]:
     if match is None or not 0 < int(match[1]) <= int(match[2]):
         fail(f"{option}: expected two numbers of milliseconds in order, such as 150-300, got {text!r}")
     return int(match[1]) * 1000, int(match[2]) * 1000
-
-
-def print_lines(lines: Iterable[str]) -> None:
-    """Prints until all is said or nobody reads any more (`| head`), which is no error."""
-    try:
-        for text in lines:
-            print(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What is still in the buffer would be flushed when Python ends, and fail once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 MOST_SEEDS = 10_000_000

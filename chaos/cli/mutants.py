@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 import typer
-from tabulate import tabulate
 
+from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.mutants import MUTANTS
+from raft_chaos.reports.commands.mutants import MutantRow, mutants_page
 
 
-def mutants(as_json: Annotated[bool, typer.Option("--json", help="One JSON list on stdout.")] = False) -> None:
+def mutants(as_json: Annotated[bool, typer.Option("--json", help="One JSON list on stdout.")] = False) -> Result:
     """Lists the mutants: our Raft with exactly one mistake, for `run --mutant ID`."""
-    rows = [
-        {"id": m.id, "mistake": m.mistake, "source": m.source, "invariants": list(m.invariants)}
-        for m in MUTANTS.values()
-    ]
-    if as_json:
-        print(msgspec.json.format(msgspec.json.encode(rows)).decode())
-        return
-    table = [[m.id, m.mistake, m.source, ", ".join(m.invariants)] for m in MUTANTS.values()]
-    headers = ["id", "what is wrong", "source", "should break"]
-    print(tabulate(table, headers, tablefmt="simple", maxcolwidths=[None, 36, 16, 22]))
+    rows = [MutantRow(m.id, m.mistake, m.source, list(m.invariants)) for m in MUTANTS.values()]
+    return Result(page=mutants_page(rows), document=rows, as_json=as_json)

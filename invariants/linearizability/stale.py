@@ -25,7 +25,6 @@ class Writers:
     """The operations that may have written one value, by their calls, and the latest return in each prefix of them."""
 
     def __init__(self, problem: Problem, tasks: list[int]) -> None:
-        self._problem = problem
         tasks.sort(key=lambda task: problem.times[task][0])
         self._calls = [problem.times[task][0] for task in tasks]
         self._latest = list(accumulate((problem.times[task][1] for task in tasks), max))

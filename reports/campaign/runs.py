@@ -1,9 +1,11 @@
-"""Many runs at once: a row for each seed, what all of them add up to, and the first failure's command as last line."""
+"""Many runs at once: a row for each, their sums, and the command of the first failure as the last line."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from raft_chaos.invariants.rundir import RunInfo
 from raft_chaos.invariants.verdict import Outcome, overall
 from raft_chaos.reports.run.model import RunReport, Stats, worst_first
 from raft_chaos.reports.run.pages import WIDTH, repro, reproduces
@@ -36,6 +38,18 @@ def campaign_text(reports: Sequence[RunReport], width: int = WIDTH) -> str:
     if (failure := _first_failure(reports)) and (command := repro(failure)):
         lines += ["", _where(failure), reproduces(failure), command]
     return "\n".join(lines) + "\n"
+
+
+def one_line(info: RunInfo, path: Path) -> str:
+    """One run of a campaign as it ends; its statistics are in `info`."""
+    stats = info.stats
+    broken = ", ".join(verdict.invariant for verdict in info.invariants if verdict.outcome == "violated")
+    why = broken or "; ".join(info.vacuous) or ", ".join(v.invariant for v in info.invariants if v.outcome == "unknown")
+    return (
+        f"seed {info.seed}: {info.verdict}{f' ({why})' if info.verdict != 'valid' else ''}  "
+        f"{stats['ops_ok']} ops ok, {stats['elections']} elections, {stats['restarts']} restarts, "
+        f"{stats['wall_s']:.1f} s  {path}"
+    )
 
 
 def campaign_markdown(reports: Sequence[RunReport]) -> str:
@@ -94,7 +108,7 @@ def _table(reports: Sequence[RunReport]) -> Table:
 
 
 def _finding(report: RunReport) -> str:
-    """The one sentence that says why a run is not valid; "" if it is."""
+    """The sentence that says why a run is not valid; "" if it is."""
     if report.violations:
         first = report.violations[0]
         return f"{first.invariant}: {first.message}"

@@ -1,8 +1,8 @@
-"""A campaign of many seeds: what became of them, and what happened in them, so that nobody mistakes quiet for safe.
+"""A campaign of many seeds: how they ended, and what happened in them, so that nobody mistakes quiet for safe.
 
 `SeedTotals` takes one result after the other and keeps sums, not results: a campaign may have millions of seeds. The
-pages are made of it at the end. Of anything that is listed by seed the lowest seeds are shown, so that the same
-campaign gives the same page in whatever order its seeds end.
+pages are made of it at the end. Lists of seeds show the lowest ones, so that the same campaign gives the same page in
+whatever order its seeds end.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from raft_chaos.reports.tables import Column, Table, markdown_table, text_table
 from raft_chaos.reports.text import count, fenced, markdown, visible
 
 FIRST = 5
-"""So many seeds are named where seeds are listed."""
+"""How many seeds a list of seeds names."""
 
 HIGHEST = frozenset({"max_term"})
-"""The statistics of which a sum says nothing."""
+"""The statistics whose sum says nothing."""
 
 HAPPENED: dict[str, str] = {
     "simulated_s": "simulated seconds",
@@ -45,8 +45,8 @@ HAPPENED: dict[str, str] = {
     "ops_info": "operations unknown",
     "events": "events judged",
 }
-"""The statistics in the order in which they are shown, and what they are called. The JSON document has all others too.
-Those that no seed told are left out; those that are zero are not: that is what the table is for."""
+"""The statistics that the table shows, in its order, with their labels. The JSON document has all others too.
+The table leaves out those that no seed reported, and keeps zeros: a zero is what a reader must see."""
 
 
 class SeedLike(Protocol):
@@ -115,7 +115,7 @@ class SeedTotals:
         self.violated: dict[str, Seen] = {}
         self.reasons: dict[str, Seen] = {}
         self.worst: SeedLike | None = None
-        """Of the seeds that are not valid the one to look at: a violated one rather than an unknown one, the lowest."""
+        """The seed to look at: a violated one before an unknown one, and of these the lowest."""
 
     @property
     def done(self) -> int:
@@ -127,14 +127,14 @@ class SeedTotals:
 
     @property
     def verdict(self) -> Outcome:
-        """The worst of them; unknown for a campaign that did not come to its end."""
+        """The worst verdict of its seeds; unknown for a campaign that did not finish."""
         if self.outcomes["violated"]:
             return "violated"
         return "unknown" if self.outcomes["unknown"] or not self.complete else "valid"
 
     @property
     def exit_code(self) -> int:
-        """That of the verdict. That the harness failed comes after a violation, which stands, and before the rest."""
+        """That of the verdict. A failure of the harness comes after a violation, which stands, and before the rest."""
         return EXIT_HARNESS if self.failed and self.verdict != "violated" else EXIT_CODE[self.verdict]
 
     def observe(self, result: SeedLike) -> None:
@@ -157,17 +157,17 @@ class SeedTotals:
 
     @property
     def repro(self) -> str:
-        """The command that repeats what is to be looked at first; "" for a campaign in which all is well."""
+        """The command that repeats what to look at first; "" for a campaign in which all is well."""
         if self.worst is not None and (self.worst.verdict == "violated" or not self.failed):
             return visible(self.worst.repro)
         return visible(self.failed[0][2]) if self.failed else ""
 
 
 def seeds_text(totals: SeedTotals, width: int = WIDTH) -> str:
-    """The campaign for a terminal of `width` columns. Commands are never wrapped: they are to be copied."""
+    """The campaign for a terminal of `width` columns. Commands never wrap, so that they can be copied."""
     lines = textwrap.wrap(_headline(totals), width, subsequent_indent="  ")
-    for remark in _remarks(totals):
-        lines += textwrap.wrap(remark, width, subsequent_indent="  ")
+    for caveat in _caveats(totals):
+        lines += textwrap.wrap(caveat, width, subsequent_indent="  ")
     for table in _tables(totals):
         lines += ["", table.title, "=" * len(table.title), *text_table(table, width)]
     if totals.repro:
@@ -180,7 +180,7 @@ def seeds_text(totals: SeedTotals, width: int = WIDTH) -> str:
 def seeds_markdown(totals: SeedTotals) -> str:
     """The campaign for GitHub."""
     lines = [f"# {markdown(_headline(totals))}", ""]
-    lines += [line for remark in _remarks(totals) for line in (f"> {markdown(remark)}", "")]
+    lines += [line for caveat in _caveats(totals) for line in (f"> {markdown(caveat)}", "")]
     for table in _tables(totals):
         lines += [f"## {table.title}", "", *markdown_table(table), ""]
     if totals.repro:
@@ -215,7 +215,7 @@ def seeds_document(totals: SeedTotals) -> dict[str, Any]:
     }
 
 
-# ---- words -------------------------------------------------------------------------------------------------------
+# ---- sentences ---------------------------------------------------------------------------------------------------
 
 
 def _headline(totals: SeedTotals) -> str:
@@ -229,13 +229,13 @@ def _headline(totals: SeedTotals) -> str:
     return visible(f"{totals.verdict.upper()} seeds {totals.seeds} ({about})")
 
 
-def _remarks(totals: SeedTotals) -> list[str]:
+def _caveats(totals: SeedTotals) -> list[str]:
     lines = []
     if not totals.complete:
         why = f": {totals.stopped}" if totals.stopped else ""
         lines.append(f"STOPPED{visible(why)}. The same command goes on with the seeds that have no result.")
     if totals.failed:
-        lines.append("HARNESS FAILED: this says nothing about the system under test. Where, the campaign's file says.")
+        lines.append("HARNESS FAILED: this says nothing about the system under test. The campaign's file says where.")
     return lines
 
 
@@ -253,10 +253,10 @@ def _tables(totals: SeedTotals) -> list[Table]:
 
 def _happened(totals: SeedTotals) -> Table:
     rows = []
-    for name, words in HAPPENED.items():
+    for name, label in HAPPENED.items():
         if (amount := totals.amounts.get(name)) is not None:
             total = "" if name in HIGHEST else _number(amount.total)
-            rows.append([words, total, _number(amount.total / totals.done), _number(amount.most), str(amount.seeds)])
+            rows.append([label, total, _number(amount.total / totals.done), _number(amount.most), str(amount.seeds)])
     columns = [
         Column("what"),
         Column("total", "right"),
@@ -308,13 +308,13 @@ def _rank(result: SeedLike) -> tuple[bool, int]:
 
 
 def _reasons(result: SeedLike) -> list[str]:
-    """Why it is unknown, without the numbers that differ from seed to seed: "only # of # operations ..."."""
+    """Why it is unknown, without the numbers that differ between seeds: "only # of # operations ..."."""
     unsure = [f"{invariant} could not be judged" for invariant in result.unknown]
     return [re.sub(r"\d+(\.\d+)?", "#", reason) for reason in (*result.vacuous, *unsure)]
 
 
 def _number(value: float) -> str:
-    """Whole numbers as they are, others with as many decimals as say something."""
+    """A whole number as it is, another with two or three significant digits."""
     if value == int(value) or value >= 1000:
         return f"{value:.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"

@@ -1,7 +1,7 @@
-"""Who stood, who voted and who won, term by term (§5.2).
+"""Candidates, votes and winners, term by term (§5.2).
 
-Only what nodes reported counts: a vote is a durable vote, and a term without a leader is a split vote, or an election
-that a fault cut short.
+The table counts what nodes reported: a vote is a durable vote, and a term without a leader is a split vote or an
+election that a fault cut short.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ElectionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Term:
-    """What has been seen of one term so far; dicts, since they keep the order of insertion and a set does not."""
+    """What the events said of one term so far, in dicts: they keep the order of insertion, which a set does not."""
 
     def __init__(self) -> None:
         self.stood_us: dict[str, int] = {}

@@ -1,7 +1,7 @@
-"""What was broken: one row for each fault that fired, and one for each that the schedule planned and that never did.
+"""The faults: one row for each that fired, and one for each that the schedule planned and that never fired.
 
-A fault is effective when its effect was seen (a kill: a new incarnation; a pause: the stopped state; a cut: frames
-held back). A report that hides ineffective faults would call a calm run a test, so these stand out as "NO".
+A fault is effective when the harness saw its effect (a kill: a new incarnation; a pause: the stopped state; a cut:
+frames held back). A report that hides ineffective faults would call a calm run a test, so these stand out as "NO".
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from raft_chaos.reports.text import milliseconds, seconds
 class FaultRow(msgspec.Struct, frozen=True, kw_only=True):
     """One fault. Times are µs since the run began; None where that never happened.
 
-    `effective` is None while nobody has said: the fault never fired, or the run ended before it was healed.
-    `seen` is what its effect was, or why it has none. `leader` led the cluster when it fired. `moot` names the other
-    fault that left this one nothing to do, which is no fault of the run.
+    `effective` is None where nobody said so: the fault never fired, or the run ended before it was healed. `seen` is
+    its effect, or why it has none. `leader` led the cluster when it fired. `moot` names the other fault that left this
+    one nothing to do, which is no flaw of the run.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""What each node went through: the roles it had, what was done to it, how it caught up, and what it used."""
+"""The nodes: the roles that each had, the faults that hit it, how it caught up, and the resources it used."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from raft_chaos.invariants.events import (
 )
 
 RESTART = "/"
-"""Stands between the roles of two incarnations."""
+"""It stands between the roles of two incarnations."""
 
 _LETTER = {"follower": "F", "candidate": "C", "leader": "L"}
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node used, over all its samples. CPU in percent of one core, RSS in bytes; files and threads at most."""
+    """What a node used, over all its samples: CPU in percent of one core, RSS in bytes, most open files and threads."""
 
     samples: int
     cpu_mean: float
@@ -43,8 +43,8 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     `roles` is one letter (F, C, L) for each change of role, "/" for a restart. `term` and `commit_index` are the last
     reported, None for a node that never reported. Catching up counts from the start of the liveness phase, or from
     the node's last restart if that was later: `behind` is how many entries up to the commit target its log lacked
-    then, `catch_up_us` how long until its commit index was there; both None where the phase never began, the latter
-    also where the node never got there.
+    then, `catch_up_us` how long it took until its commit index was there. Both are None where the phase never began;
+    `catch_up_us` is None also where the node never got there.
     """
 
     node: str
@@ -87,7 +87,7 @@ def _row(name: str, stream: list[AnyEvent], harness: list[AnyEvent], liveness: P
 
 
 def _roles(stream: list[AnyEvent]) -> list[str]:
-    """Each change of role; a change of term or leader alone is none. Every incarnation starts as follower (§5.2)."""
+    """Each change of role; a new term or leader alone is none. Every incarnation starts as follower (§5.2)."""
     roles: list[str] = []
     for event in stream:
         if isinstance(event, Started):

@@ -1,4 +1,4 @@
-"""Broken promises in words: the message, the rule, and the witness as one line for each event.
+"""The violations: the message, the rule, and the witness with one line for each event.
 
 A witness holds events and client operations as they stand in the run's files. Each becomes a line such as
 
@@ -29,7 +29,7 @@ class ViolationRow(msgspec.Struct, frozen=True, kw_only=True):
 def violation_rows(verdicts: list[Verdict]) -> list[ViolationRow]:
     """The violations in the order of the verdicts, each invariant's earliest first.
 
-    A violated invariant that names no violation still has a row: a broken promise is never left out.
+    A violated invariant that names no violation still has a row: no violation is ever left out.
     """
     rows: list[ViolationRow] = []
     for verdict in verdicts:
@@ -53,7 +53,7 @@ def violation_rows(verdicts: list[Verdict]) -> list[ViolationRow]:
 
 
 def witness_lines(item: Any) -> list[str]:
-    """One event, operation or remark of a witness as lines; a field of several lines (a log's tail) goes below it."""
+    """One event, operation or text of a witness as lines; a field of several lines (a log's tail) goes below it."""
     if isinstance(item, str):
         return visible_lines(item)
     if not isinstance(item, dict) or not isinstance(item.get("t_us"), int):
@@ -63,7 +63,7 @@ def witness_lines(item: Any) -> list[str]:
     if "kind" in fields:
         where, what = f"{fields.pop('node', '?')}/{fields.pop('inc', '?')}", str(fields.pop("kind"))
     else:
-        # A client operation; its process and its name in the schedule would only repeat who it was.
+        # A client operation. Its process would only repeat who it was.
         where, what = str(fields.pop("client", "?")), f"{fields.pop('type', '?')} {fields.pop('f', '?')}"
         fields.pop("process", None)
     blocks = {key: value for key, value in fields.items() if isinstance(value, str) and "\n" in value.strip()}
@@ -73,7 +73,7 @@ def witness_lines(item: Any) -> list[str]:
 
 
 def _value(value: Any) -> str:
-    """A plain name as it is; anything that could be misread (blanks, quotes, lists, null) as JSON."""
+    """A plain name as it is; JSON for all that a reader could misread (blanks, quotes, lists, null)."""
     if isinstance(value, str) and value and all(c.isalnum() or c in "_-./:" for c in value):
         return visible(value)
     return json_value(value)

@@ -17,12 +17,17 @@ MOST_ANNOTATIONS = 10
 """GitHub shows no more than this of a kind for one step."""
 
 
+def on_github() -> bool:
+    """Whether this process runs in a workflow of GitHub Actions."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
 def publish(reports: Sequence[RunReport], markdown: str) -> list[str]:
     """Appends the Markdown to the job's summary, and returns the annotation lines that the caller is to print.
 
     Does nothing, and returns none, outside GitHub Actions. Raises OSError if the summary cannot be written.
     """
-    if os.environ.get("GITHUB_ACTIONS") != "true":
+    if not on_github():
         return []
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8") as file:

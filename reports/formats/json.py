@@ -62,6 +62,6 @@ def campaign_document(reports: Sequence[RunReport]) -> Document:
     }
 
 
-def dumps(document: Document) -> str:
+def dumps(document: object) -> str:
     """The document as indented JSON text, with a line end."""
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"

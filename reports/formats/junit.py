@@ -1,8 +1,8 @@
 """JUnit XML: a test suite for each run, a test case for each invariant.
 
 Violated is a failure with its witness and the command that repeats it; unknown is skipped, with its reason. CI servers
-show a suite of skipped cases as green, and an unknown run is not: two more cases are therefore errors, `not_vacuous`
-when the run proves nothing, and `conclusive` when the overall verdict is unknown.
+show a suite of skipped cases as green, which an unknown run is not. So two more cases can be errors: `not_vacuous` when
+the run proves nothing, and `conclusive` when the overall verdict is unknown.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.reports.facts.violations import ViolationRow
-from raft_chaos.reports.run.layout import remarks
+from raft_chaos.reports.run.layout import caveats
 from raft_chaos.reports.run.model import RunReport
 from raft_chaos.reports.run.pages import repro
 from raft_chaos.reports.text import US_PER_S, visible
@@ -89,12 +89,12 @@ def _not_vacuous(report: RunReport) -> TestCase:
 
 def _conclusive(report: RunReport) -> TestCase:
     case = _case(report, "conclusive")
-    # A suite's time is the sum of its cases', and judging takes none: the run's own time goes to the case of the whole.
+    # A suite's time is the sum of its cases' times. Judging takes none, so the case of the whole gets the run's time.
     case.time = round(report.duration_us / US_PER_S, 3)
     if report.verdict == "unknown":
         unsure = [verdict.invariant for verdict in report.invariants if verdict.outcome == "unknown"]
         error = Error("the overall verdict is unknown", "unknown")
-        lines = [*remarks(report), *(visible(f"unknown: {name}") for name in unsure), "", *_repro(report)]
+        lines = [*caveats(report), *(visible(f"unknown: {name}") for name in unsure), "", *_repro(report)]
         error.text = "\n".join(lines)
         case.result = error
     return case

@@ -1,1 +1,1 @@
-"""One run's report: `model` (all its tables), `layout` (which ones are shown, in which words), `pages` (the whole)."""
+"""One run's report: `model` (all its tables), `layout` (which ones it shows, and their texts), `pages` (the whole)."""

@@ -1,4 +1,4 @@
-"""Which tables the report of a run has, in which order and in which words; the same for the terminal and for GitHub."""
+"""The tables of a run's report, their order and their texts; the same for the terminal and for GitHub."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def duration(report: RunReport) -> str:
     return f"{report.duration_us / 1e6:.1f} s{virtual}"
 
 
-def remarks(report: RunReport) -> list[str]:
-    """What a reader must know before any table: that the run was interrupted, or proves nothing."""
+def caveats(report: RunReport) -> list[str]:
+    """What a reader must know before any table: the run was interrupted, or proves nothing."""
     lines = []
     if report.interrupted:
         lines.append(
@@ -95,7 +95,7 @@ def _run(report: RunReport) -> Table:
 
 
 def _trace(report: RunReport) -> str:
-    """What a run in virtual time can be recognised by."""
+    """What identifies a run in virtual time."""
     sha256, stats = report.info.trace_sha256, report.info.stats
     return f"SHA-256 {sha256} over {stats.get('deliveries', 0)} deliveries" if sha256 else ""
 
@@ -162,7 +162,7 @@ def _owed(nodes: list[NodeRow]) -> bool:
 
 
 def _roles(roles: list[str]) -> str:
-    """The last roles of a node; a long history is cut at its start."""
+    """The last roles of a node; a long list loses its beginning."""
     return " ".join(roles) if len(roles) <= _ROLES_SHOWN else " ".join(["..", *roles[-_ROLES_SHOWN:]])
 
 

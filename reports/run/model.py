@@ -1,7 +1,7 @@
 """`RunReport`: all that a report of one run may say, as plain data, read from its run directory and nothing else.
 
-The verdicts are those of run.json. All else is counted from the events, so that an interrupted run, whose run.json
-never got its statistics, is reported as fully as a finished one.
+The verdicts are those of run.json. All else is counted from the events, so that the report of an interrupted run, whose
+run.json never got its statistics, is as full as that of a finished one.
 """
 
 from __future__ import annotations

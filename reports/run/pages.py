@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from raft_chaos.reports.facts.violations import ViolationRow
-from raft_chaos.reports.run.layout import headline, remarks, tables
+from raft_chaos.reports.run.layout import caveats, headline, tables
 from raft_chaos.reports.run.model import RunReport
 from raft_chaos.reports.tables import markdown_table, text_table
 from raft_chaos.reports.text import fenced, markdown, visible
@@ -16,9 +16,9 @@ WIDTH = 80
 
 
 def text_page(report: RunReport, width: int = WIDTH) -> str:
-    """The report for a terminal of `width` columns. Witnesses and commands are never wrapped: they are to be copied."""
+    """The report for a terminal of `width` columns. Witnesses and commands never wrap, so that they can be copied."""
     lines = textwrap.wrap(headline(report), width, subsequent_indent="  ")
-    lines += [line for remark in remarks(report) for line in textwrap.wrap(remark, width, subsequent_indent="  ")]
+    lines += [line for caveat in caveats(report) for line in textwrap.wrap(caveat, width, subsequent_indent="  ")]
     if report.violations:
         lines += ["", *_title("Violations")]
         for number, violation in enumerate(report.violations, 1):
@@ -35,7 +35,7 @@ def text_page(report: RunReport, width: int = WIDTH) -> str:
 def markdown_page(report: RunReport) -> str:
     """The report for GitHub."""
     lines = [f"# {markdown(headline(report))}", ""]
-    lines += [line for remark in remarks(report) for line in (f"> {markdown(remark)}", "")]
+    lines += [line for caveat in caveats(report) for line in (f"> {markdown(caveat)}", "")]
     for violation in report.violations:
         lines += [f"## Violated: {markdown(violation.invariant)}", "", markdown(violation.message), ""]
         lines += [f"Rule: {markdown(violation.rule)}", ""] if violation.rule else []
@@ -63,7 +63,7 @@ def repro(report: RunReport) -> str:
 
 
 def reproduces(report: RunReport) -> str:
-    """What that command promises, to stand above it: in virtual time everything is repeated, in real time not."""
+    """The line above that command: it repeats everything in virtual time, and the schedule alone in real time."""
     live = report.info.world == "live"
     return "Reproduce (this repeats the schedule, not the interleaving):" if live else "Reproduce, event for event:"
 
@@ -73,7 +73,7 @@ def _title(title: str) -> list[str]:
 
 
 NARROWEST = 20
-"""Text is not wrapped to less: where the indent takes up the whole width, `textwrap` may never come to an end."""
+"""Text wraps at no less: where the indent takes up the whole width, `textwrap` may never end."""
 
 
 def _violation(number: int, violation: ViolationRow, width: int) -> list[str]:

@@ -1,13 +1,14 @@
-"""What an event of a story does not say itself, but the events before it do: a word on logs, votes and messages.
+"""Annotations to the events of a story: what the events before one say about its log, its votes and its message.
 
-All of it goes by what was reported: "2 of 7 nodes had voted" means that of no more it can have been known by then. That
-takes a system that reports its messages.
+They count what nodes reported: "only 2 of 7 nodes had voted" means that no other vote can have been known by then. This
+needs a system that reports its messages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from raft_chaos.invariants.causal_order import message_id
 from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryAppended,
@@ -18,15 +19,15 @@ from raft_chaos.invariants.events import (
     VoteGranted,
 )
 from raft_chaos.reports.story.causes import APPEND_REPLY, VOTE_REPLY
-from raft_chaos.reports.story.happens_before import Past, message_id
+from raft_chaos.reports.story.happens_before import HappensBefore
 from raft_chaos.reports.text import count, milliseconds
 
 LATE_US = 50_000
 """A message that took longer says how long."""
 
 
-def remarks(past: Past, place: int, about_logs: bool) -> Iterator[str]:
-    """What is to be said of the event there; of the ends of logs only if the story is `about_logs`."""
+def annotate(past: HappensBefore, place: int, about_logs: bool) -> Iterator[str]:
+    """The annotations to the event there; the ends of logs are among them only if the story is `about_logs`."""
     match past.items[place]:
         case RoleChanged(role="candidate") | VoteGranted() as event if about_logs:
             yield from _log_end(past, event.node, place, "log")
@@ -52,22 +53,22 @@ def remarks(past: Past, place: int, about_logs: bool) -> Iterator[str]:
             yield f"after it {count(stood, 'candidacy', 'candidacies')}, {count(led, 'election')} won"
 
 
-def _log_end(past: Past, node: str, before: int, whose: str) -> Iterator[str]:
-    """Up to which entry the node's log goes: that decides votes (§5.4.1) and what an acknowledgement is worth."""
+def _log_end(past: HappensBefore, node: str, before: int, whose: str) -> Iterator[str]:
+    """The last entry of the node's log: it decides votes (§5.4.1) and what an acknowledgement is worth."""
     end = past.log_end(node, before)
     if end is not None:
         yield f"{whose}: up to {end[0]} (term {end[1]})" if end[0] else f"{whose} is empty"
 
 
-def _too_few_votes(past: Past, place: int, event: RoleChanged) -> Iterator[str]:
+def _too_few_votes(past: HappensBefore, place: int, event: RoleChanged) -> Iterator[str]:
     votes = [vote for at, vote in past.of(VoteGranted) if at < place and vote.term == event.term]
     voters = {vote.node for vote in votes if vote.candidate == event.node}
     if len(voters) < past.majority:
         yield f"only {len(voters)} of {count(len(past.nodes), 'node')} had voted for it in this term"
 
 
-def _no_vote(past: Past, place: int, reply: MessageReceived) -> Iterator[str]:
-    """A reply to a candidate from one that had not reported to have voted for it, in that term."""
+def _no_vote(past: HappensBefore, place: int, reply: MessageReceived) -> Iterator[str]:
+    """A reply to a candidate from a node that had reported no vote for it in that term."""
     stood, sent = past.role(reply.node, place), past.sending(place)
     if stood is None or stood[1].role != "candidate" or sent is None:
         return
@@ -76,7 +77,7 @@ def _no_vote(past: Past, place: int, reply: MessageReceived) -> Iterator[str]:
         yield f"{reply.sender} had reported no vote for it in term {stood[1].term}"
 
 
-def _too_few_copies(past: Past, place: int, event: CommitAdvanced, entry: EntryAppended) -> Iterator[str]:
+def _too_few_copies(past: HappensBefore, place: int, event: CommitAdvanced, entry: EntryAppended) -> Iterator[str]:
     """A leader commits what a majority has (§5.3)."""
     led = past.role(event.node, place)
     if led is None or led[1].role != "leader":
@@ -87,7 +88,7 @@ def _too_few_copies(past: Past, place: int, event: CommitAdvanced, entry: EntryA
         yield f"only {copies} of {count(len(past.nodes), 'node')} had the entry"
 
 
-def _arrival(past: Past, place: int, event: MessageReceived) -> Iterator[str]:
+def _arrival(past: HappensBefore, place: int, event: MessageReceived) -> Iterator[str]:
     sent = past.sending(place)
     took_us = 0 if sent is None else event.t_us - past.items[sent].t_us
     if took_us > LATE_US:

@@ -1,9 +1,9 @@
-"""From an event back to what made it possible, by the rules of the paper: the one idea of each method below.
+"""The causes of an event, by the rules of the paper. Each method goes back one step:
 
-From a leader to its votes, from a vote to the candidacy, from a commit to the acknowledgements and the entries behind
+from a leader to its votes, from a vote to the candidacy, from a commit to the acknowledgements and the entries behind
 them, from an entry to the leader that had it first, from a log that was cut to the message that cut it.
 
-What is found is kept with a rank. The nearest causes are essential, what led to these helps, the rest is context.
+Each cause gets a rank: the nearest ones are essential, their own causes are helpful, the rest is context.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from raft_chaos.invariants.events import (
     VoteGranted,
 )
 from raft_chaos.invariants.history import Op
-from raft_chaos.reports.story.happens_before import Past
+from raft_chaos.reports.story.happens_before import HappensBefore
 
 WITNESS, ESSENTIAL, HELPFUL, CONTEXT = range(4)
-"""How much a line matters; the lower, the more. What would rank below CONTEXT is not kept."""
+"""How much an event matters; the lower, the more. Events that rank below CONTEXT are dropped."""
 
 REQUEST_VOTE, VOTE_REPLY = "RequestVote", "RequestVoteReply"
 APPEND, APPEND_REPLY = "AppendEntries", "AppendEntriesReply"
@@ -40,13 +40,13 @@ class Chosen:
 
 
 class Causes:
-    """What was found so far, by place, and how to find more. A `rank` is that of the event in question."""
+    """The causes found so far, by place, and the steps that find more. A `rank` is that of the event in question."""
 
-    def __init__(self, past: Past) -> None:
+    def __init__(self, past: HappensBefore) -> None:
         self.past = past
         self.items = past.items
         self.chosen: dict[int, Chosen] = {}
-        self._followed: dict[tuple[str, int], int] = {}  # what was gone into already, and for what rank
+        self._followed: dict[tuple[str, int], int] = {}  # the steps made so far, and the rank of each
 
     def _add(self, place: int, why: str, rank: int) -> None:
         known = self.chosen.get(place)
@@ -54,7 +54,7 @@ class Causes:
             self.chosen[place] = Chosen(why, rank)
 
     def _new(self, what: str, place: int, rank: int) -> bool:
-        """Whether one goes into it for the first time, or it matters more than one knew then."""
+        """Whether the step is made for the first time, or for a higher rank than before."""
         new = rank < self._followed.get((what, place), CONTEXT + 1)
         if new:
             self._followed[what, place] = rank
@@ -69,7 +69,7 @@ class Causes:
         return arrival
 
     def _sender_led(self, arrival: int, rank: int) -> tuple[int, RoleChanged] | None:
-        """Where the leader that sent this message was elected, if a leader did."""
+        """The election of the leader that sent this message, if a leader sent it."""
         event = self.items[arrival]
         assert isinstance(event, MessageReceived)
         sent = self.past.sending(arrival)
@@ -82,7 +82,7 @@ class Causes:
     # ---- elections (§5.2) -------------------------------------------------------------------------------------
 
     def _candidacy(self, node: str, term: int, before: int, rank: int) -> int | None:
-        """Where the node stood in that term."""
+        """The node's candidacy in that term."""
         for place in reversed(self.past.own(node, until=before)):
             item = self.items[place]
             if isinstance(item, RoleChanged) and item.role == "candidate" and item.term <= term:
@@ -93,14 +93,14 @@ class Causes:
         return None
 
     def _led(self, leader: int, rank: int) -> None:
-        """That it was elected, without the votes."""
+        """The election of a leader, without the votes."""
         event = self.items[leader]
         assert isinstance(event, RoleChanged)
         self._add(leader, "leader", rank)
         self._candidacy(event.node, event.term, leader, rank + 1)
 
     def _voters(self, leader: int, event: RoleChanged, rank: int) -> None:
-        """The votes of its term that it got from others, without the messages."""
+        """The votes that it got from others in its term, without the messages."""
         for place, vote in self.past.of(VoteGranted):
             if vote.term == event.term and vote.candidate == event.node != vote.node and place < leader:
                 self._add(place, "vote", rank)
@@ -108,8 +108,8 @@ class Causes:
     def _election(self, leader: int, rank: int) -> None:
         """Candidacy, votes and the replies that had arrived when the leader was elected.
 
-        A majority should have voted; where it did not, every reply that can have been counted is shown, with what its
-        sender had said of its vote.
+        A majority should have voted. Where it did not, the story shows every reply that may have been counted, with
+        the last vote that its sender had reported.
         """
         event = self.items[leader]
         assert isinstance(event, RoleChanged)
@@ -134,12 +134,12 @@ class Causes:
             for place, reply in replies:
                 if reply.sender not in counted:
                     counted[reply.sender] = place
-                    self._said_of_vote(place, reply, event.node, rank)
+                    self._last_vote(place, reply, event.node, rank)
         for place in counted.values():
             self._add(place, "vote reply", rank)
 
-    def _said_of_vote(self, place: int, reply: MessageReceived, candidate: str, rank: int) -> None:
-        """The last vote of whoever sent this reply, if it was for that candidate: in an earlier term, then."""
+    def _last_vote(self, place: int, reply: MessageReceived, candidate: str, rank: int) -> None:
+        """The last vote of the sender of this reply, if it was for that candidate, in an earlier term."""
         sent = self.past.sending(place)
         vote = self.past.last(VoteGranted, reply.sender, place if sent is None else sent)
         if vote is not None and vote[1].candidate == candidate:
@@ -156,7 +156,7 @@ class Causes:
         self._candidacy(vote.candidate, vote.term, place + 1 if sent is None else sent, rank)
 
     def _outcome_of_vote(self, place: int) -> None:
-        """Whether the candidate won, if that is known by then."""
+        """The candidate's election, if it had won by then."""
         vote = self.items[place]
         assert isinstance(vote, VoteGranted)
         for leader, event in self.past.of(RoleChanged):
@@ -166,7 +166,7 @@ class Causes:
     # ---- entries (§5.3) ---------------------------------------------------------------------------------------
 
     def _entry(self, place: int, rank: int) -> None:
-        """An entry in a log: what brought it there, and the leader that had it first."""
+        """An entry in a log: the message that brought it there, and the leader that had it first."""
         event = self.items[place]
         assert isinstance(event, EntryAppended)
         if place in self.past.recovered:
@@ -193,7 +193,7 @@ class Causes:
         return other.digest == event.digest and (anywhere or other.node == event.node)
 
     def _origin(self, place: int, rank: int) -> None:
-        """Where the entry was appended first: by the leader of its term, unless a follower was faster to disk."""
+        """The first append of the entry: that of the leader of its term, unless a follower was faster to disk."""
         event = self.items[place]
         assert isinstance(event, EntryAppended)
         self._add(place, "entry", rank)
@@ -204,7 +204,7 @@ class Causes:
     def _lost(self, place: int, rank: int, term: int | None = None) -> None:
         """A log that was cut, or that a restart found shorter: what made the node do it.
 
-        `term` is that of an entry that was lost: who let somebody lead after it, who had another there?
+        `term` is that of an entry that was lost; the votes for a later leader, which had another entry there, matter.
         """
         event = self.items[place]
         assert not isinstance(event, Op)
@@ -236,7 +236,7 @@ class Causes:
     # ---- commitment (§5.3, §5.4) ------------------------------------------------------------------------------
 
     def _commit(self, place: int, rank: int) -> None:
-        """A leader commits what a majority acknowledged, a follower what its leader says."""
+        """A leader commits what a majority acknowledged, a follower what its leader committed."""
         event = self.items[place]
         assert isinstance(event, CommitAdvanced)
         self._add(place, "commit", rank)
@@ -259,7 +259,7 @@ class Causes:
             self._add(known, "commit", rank)
 
     def _first_commit(self, node: str, index: int, before: int) -> int | None:
-        """Where the incarnation that spoke committed up to the index, or as far as it got."""
+        """Where the sender's incarnation committed up to the index, or as far as it got."""
         found = None
         for place in reversed(self.past.own(node, until=before)):
             item = self.items[place]
@@ -272,7 +272,7 @@ class Causes:
         return found
 
     def _acknowledged(self, place: int, event: CommitAdvanced, led: int, rank: int) -> None:
-        """The replies with which a majority held the entry; where there are too few, all that can have been counted."""
+        """The replies by which a majority held the entry; where they are too few, all that may have been counted."""
         entry = self.past.entry_at(event.node, event.index, place)
         own = self._add_own_entry(event.node, entry, place, rank) if entry is not None else None
         replies = self.past.arrivals(event.node, APPEND_REPLY, led, place)

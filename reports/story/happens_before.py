@@ -1,15 +1,16 @@
-"""What happened before some events of a trace (Lamport, 1978), and how to find one's way in it.
+"""The events of a trace that happened before some others (Lamport, 1978), and look-ups among them.
 
-    past = causal_past(items, ends)     the trace of all that can have led to the items at these places
+    past, where = happens_before(items, ends)     the trace of all that can have led to the items at these places
 
-Before an event come its node's own earlier ones, across restarts (what is on disk carries over), the sending of every
-message that had arrived by then, and what the harness did to the node. Nobody traces HTTP, and the harness watches all
-nodes: before a client's line, a phase and the end of a run comes all that stands above it. So it is with every event of
-a system that reports no messages.
+These happen before an event: its node's own earlier events, across restarts (the disk carries over), the sending of
+every message that had arrived by then, and what the harness did to the node. HTTP is not traced, and the harness
+watches all nodes, so everything above a client's line, a phase or the end of a run happened before it. The same holds
+for every event of a system that reports no messages.
 
-Events do not say what a message held, nor which message an event is due to. An event carries the time of the step that
-made it, even where it was reported later, once it was durable. So what brought it is the last message of the right kind
-that had arrived by that time; where a system reports the time of writing, that is the last one before the event.
+Events do not say what a message held, nor which message caused an event. An event carries the time of the step that
+made it, even where the node reported it later, once it was durable. So the message that caused it is the last one of
+the right kind that had arrived by that time; in a system that reports the time of writing, it is the last one before
+the event.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from heapq import heapify, heappop, heappush
 from typing import TypeAlias, TypeVar
 
+from raft_chaos.invariants.causal_order import MessageId, causal_order, message_id, reporter
 from raft_chaos.invariants.events import (
     HARNESS,
     AnyEvent,
@@ -38,19 +39,11 @@ from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.trace import concerned
 
 Item: TypeAlias = AnyEvent | Op
-MessageId: TypeAlias = tuple[str, int, int]
 T = TypeVar("T")
 
 
-def message_id(event: MessageSent | MessageReceived) -> MessageId:
-    """(sender, its incarnation, number)."""
-    if isinstance(event, MessageSent):
-        return event.node, event.inc, event.number
-    return event.sender, event.sender_inc, event.number
-
-
-class Past:
-    """A trace in an order that respects what happened before what. A place is a position in `items`."""
+class HappensBefore:
+    """A trace in which each cause comes before its effects. A place is a position in `items`."""
 
     def __init__(self, items: Sequence[Item], nodes: Sequence[str], delivered: Collection[MessageId] = ()) -> None:
         """`nodes` are all of the cluster, `delivered` the messages that arrived at any time, even after this past."""
@@ -67,7 +60,7 @@ class Past:
         self._held: dict[tuple[str, int], list[tuple[int, EntryAppended | None]]] = {}
         recovering: dict[str, int] = {}
         for place, item in enumerate(items):
-            self._streams[_owner(item)].append(place)
+            self._streams[reporter(item)].append(place)
             self._kinds[type(item)].append(place)
             if isinstance(item, MessageSent):
                 self.sent[message_id(item)] = place
@@ -91,7 +84,7 @@ class Past:
     def majority(self) -> int:
         return len(self.nodes) // 2 + 1
 
-    # ---- lines of one kind, or of one node ------------------------------------------------------------------------
+    # ---- events of one kind, or of one node -----------------------------------------------------------------------
 
     def of(self, kind: type[T]) -> Iterator[tuple[int, T]]:
         """All events of a type, with their places."""
@@ -101,7 +94,7 @@ class Past:
             yield place, item
 
     def own(self, node: str, after: int = -1, until: int | None = None) -> Sequence[int]:
-        """The places of what the node (or client) itself reported, both bounds left out."""
+        """The places of what the node (or client) itself reported, between the bounds (exclusive)."""
         stream = self._streams.get(node, [])
         return stream[bisect_right(stream, after) : len(stream) if until is None else bisect_left(stream, until)]
 
@@ -116,7 +109,7 @@ class Past:
         return None
 
     def role(self, node: str, before: int) -> tuple[int, RoleChanged] | None:
-        """What the node had last said of its role in the incarnation in which it was then."""
+        """The last role that the node had reported in its incarnation of that time."""
         for place in reversed(self.own(node, until=before)):
             item = self.items[place]
             if isinstance(item, Started):
@@ -134,9 +127,9 @@ class Past:
         return self.sent.get(message_id(event))
 
     def brought_by(self, place: int, type: str | None = None, sender: str | None = None) -> int | None:
-        """The arrival that the node's event at `place` is due to, by its time and position; None if there is none."""
+        """The arrival that caused the node's event at `place`, by its time and position; None if there is none."""
         event = self.items[place]
-        for earlier in reversed(self.own(_owner(event), until=place)):
+        for earlier in reversed(self.own(reporter(event), until=place)):
             item = self.items[earlier]
             if isinstance(item, Started):
                 return None
@@ -153,7 +146,7 @@ class Past:
     # ---- logs, as they were reported ------------------------------------------------------------------------------
 
     def log_end(self, node: str, before: int) -> tuple[int, int] | None:
-        """(index, term) of the node's last entry, (0, 0) for an empty log; None if nothing was said of its log."""
+        """(index, term) of the node's last entry, (0, 0) for an empty log; None if it reported nothing of its log."""
         if node not in self._log_ends:
             self._log_ends[node] = self._follow_log(node)
         places, ends = self._log_ends[node]
@@ -180,7 +173,7 @@ class Past:
         return places, ends
 
     def held(self, node: str, index: int) -> list[tuple[int, EntryAppended | None]]:
-        """Where the entry at this index of the node's log changed, and to what; None: it was gone.
+        """Where the entry at this index of the node's log changed, and what it became; None: it was gone.
 
         A restart that recovers the same entry changes nothing.
         """
@@ -215,17 +208,20 @@ class Past:
 # ---- from a whole trace ------------------------------------------------------------------------------------------
 
 
-def causal_past(items: Sequence[Item], ends: Sequence[int]) -> tuple[Past, dict[int, int]]:
-    """The past of the items at `ends`, these included, and for each place in `items` that is in it, its place there.
+def happens_before(items: Sequence[Item], ends: Sequence[int]) -> tuple[HappensBefore, dict[int, int]]:
+    """All that happened before the items at `ends`, these included; and by place in `items`, the place in it.
 
-    `items` hold each node's lines in that node's own order, and the nodes' interleaved in any way.
+    `items` hold each node's events in that node's own order; those of different nodes may be interleaved in any way.
     """
+    order = causal_order(items)
+    items = [items[place] for place in order]
+    position = {place: n for n, place in enumerate(order)}
     streams: defaultdict[str, list[int]] = defaultdict(list)
     sent: dict[MessageId, int] = {}
     delivered: set[MessageId] = set()  # asked for membership only
     nodes: dict[str, None] = {}
     for place, item in enumerate(items):
-        streams[_owner(item)].append(place)
+        streams[reporter(item)].append(place)
         if isinstance(item, MessageSent):
             sent[message_id(item)] = place
         elif isinstance(item, MessageReceived):
@@ -233,14 +229,9 @@ def causal_past(items: Sequence[Item], ends: Sequence[int]) -> tuple[Past, dict[
         for name in () if isinstance(item, Op) else concerned(item):
             if name != HARNESS:
                 nodes[name] = None
-    reached = _reached(items, streams, sent, ends, traced=bool(delivered))
-    places = _in_order(items, sorted(reached), sent)
-    past = Past([items[place] for place in places], sorted(nodes, key=_by_number), delivered)
-    return past, {place: position for position, place in enumerate(places)}
-
-
-def _owner(item: Item) -> str:
-    return item.client if isinstance(item, Op) else item.node
+    reached = sorted(_reached(items, streams, sent, [position[end] for end in ends], traced=bool(delivered)))
+    past = HappensBefore([items[place] for place in reached], sorted(nodes, key=_by_number), delivered)
+    return past, {order[place]: n for n, place in enumerate(reached)}
 
 
 def _by_number(node: str) -> tuple[str, int, str]:
@@ -257,9 +248,9 @@ def _reached(
     *,
     traced: bool,
 ) -> set[int]:
-    """The places of all that happened before the ends, and of the ends themselves. `traced`: messages are."""
+    """The places of all that happened before the ends, and the ends. `traced`: the system reports its messages."""
     reached: set[int] = set()  # sorted before anybody iterates it
-    known: dict[str, int] = {}  # of each stream, how many of its lines
+    known: dict[str, int] = {}  # how many events of each stream
     todo = []
     for end in ends:
         item = items[end]
@@ -286,7 +277,7 @@ def _reached(
 
 
 def _done_to(items: Sequence[Item], harness: Sequence[int], latest: dict[str, int], until: int) -> Iterator[int]:
-    """What the harness did to nodes before the last line of theirs that counts."""
+    """What the harness did to nodes before the last event of theirs that counts."""
     faults: set[str] = set()  # asked for membership only
     for place in harness:
         item = items[place]
@@ -297,34 +288,3 @@ def _done_to(items: Sequence[Item], harness: Sequence[int], latest: dict[str, in
             if isinstance(item, FaultInjected):
                 faults.add(item.fault)
             yield place
-
-
-def _in_order(items: Sequence[Item], places: list[int], sent: dict[MessageId, int]) -> list[int]:
-    """The places in their own order, but no message before it was sent (clocks of real processes differ a little)."""
-    source = {
-        place: sent[message_id(item)]
-        for place in places
-        if isinstance(item := items[place], MessageReceived) and message_id(item) in sent
-    }
-    if all(came_from < place for place, came_from in source.items()):
-        return places
-    followers: defaultdict[int, list[int]] = defaultdict(list)
-    waits: dict[int, int] = dict.fromkeys(places, 0)
-    last_of: dict[str, int] = {}
-    for place in places:
-        before = [last_of.get(_owner(items[place])), source.get(place)]
-        last_of[_owner(items[place])] = place
-        for earlier in before:
-            if earlier is not None and earlier in waits:
-                followers[earlier].append(place)
-                waits[place] += 1
-    ready = [place for place in places if not waits[place]]
-    heapify(ready)
-    ordered = []
-    while ready:
-        ordered.append(place := heappop(ready))
-        for later in followers[place]:
-            waits[later] -= 1
-            if not waits[later]:
-                heappush(ready, later)
-    return ordered

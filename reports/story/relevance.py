@@ -1,10 +1,10 @@
-"""Which of the events before a violation matter: those that a reader of the paper needs to see how it came about.
+"""The events before a violation that matter: those that show a reader of the paper how it came about.
 
     chosen = choose(past, witness)      by place: why the event is there, and how much it matters
 
-From each event of the witness one goes back to what made it possible (`causes`). The entries that the witness
-speaks of are followed on every node that plays a part, up to where they got lost. Restarts and faults are added where
-they lie between, or over, the lines of a node. `reports.story.story` shows as much of it as fits.
+The search starts at each event of the witness and goes back to its causes (`causes`). It follows the entries of the
+witness on every node that takes part, up to where they got lost. It adds restarts and faults that lie between, or over,
+the events of a node. `reports.story.story` shows as much of it as fits.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ from raft_chaos.invariants.events import (
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.trace import concerned
 from raft_chaos.reports.story.causes import APPEND_REPLY, CONTEXT, ESSENTIAL, HELPFUL, WITNESS, Causes, Chosen
-from raft_chaos.reports.story.happens_before import Past
+from raft_chaos.reports.story.happens_before import HappensBefore
 
 SEVERING = ("partition", "clog", "pause")
-"""Faults that decide who hears whom; the others are weather."""
+"""Faults that decide who hears whom; the others are only context."""
 
 LAST_WORDS = 8
-"""So many of its last events are shown of a node that ended by itself."""
+"""How many of its last events are shown of a node that ended by itself."""
 
 ELECTIONS_SHOWN = 8
-"""So many of the last candidacies are shown of a phase without progress."""
+"""How many of the last candidacies are shown of a phase without progress."""
 
 
-def choose(past: Past, witness: Sequence[int]) -> dict[int, Chosen]:
-    """By place, all that may be told; a bounded number of events for each of the witness and each node."""
+def choose(past: HappensBefore, witness: Sequence[int]) -> dict[int, Chosen]:
+    """By place, all events that may be shown; a bounded number for each event of the witness and each node."""
     return _Chooser(past, witness).choose()
 
 
 class _Chooser(Causes):
-    def __init__(self, past: Past, witness: Sequence[int]) -> None:
+    def __init__(self, past: HappensBefore, witness: Sequence[int]) -> None:
         super().__init__(past)
         self.witness = witness
 
@@ -96,13 +96,13 @@ class _Chooser(Causes):
                 self._client(place, op)
 
     def _about_terms(self) -> bool:
-        """Whether a commit is in the witness only because it was the last to name the node's term."""
+        """Whether a commit is in the witness only because it was the last event to name the node's term."""
         return any(isinstance(self.items[place], Started | VoteGranted) for place in self.witness)
 
-    # ---- what became of it all --------------------------------------------------------------------------------
+    # ---- what happened to entries ------------------------------------------------------------------------------
 
     def _fates(self) -> None:
-        """Where a node that plays a part lost, or replaced, an entry that the witness speaks of."""
+        """Where a node that takes part lost, or replaced, an entry of the witness."""
         entries = {
             event.digest: event
             for place in self.witness
@@ -131,7 +131,7 @@ class _Chooser(Causes):
                 self._add(place, "entry", holds)
 
     def _players(self) -> list[str]:
-        """The nodes whose own lines, or messages, are essential so far, in the cluster's order."""
+        """The nodes whose own events, or messages, are essential so far, in the cluster's order."""
         seen: set[str] = set()  # asked for membership only
         for place, chosen in self.chosen.items():
             if chosen.rank <= ESSENTIAL:
@@ -142,7 +142,7 @@ class _Chooser(Causes):
         return [node for node in self.past.nodes if node in seen]
 
     def _restarted(self, node: str, lines: Sequence[int]) -> list[int]:
-        """The node's incarnations that play a part but the first: in lines of its own, or as a message's sender."""
+        """The node's incarnations that take part, except the first: by own events, or as a message's sender."""
         incs = {item.inc for place in lines if not isinstance(item := self.items[place], Op)}
         for place, chosen in self.chosen.items():
             item = self.items[place]
@@ -151,7 +151,7 @@ class _Chooser(Causes):
         return sorted(incs)[1:]
 
     def _between(self) -> None:
-        """What lies between two lines of a node: a restart, or a change of its role within the term of its votes."""
+        """What lies between two events of a node: a restart, or a change of its role within the term of its votes."""
         for node in self._players():
             lines = sorted(p for p in self.past.own(node) if p in self.chosen)
             for inc in self._restarted(node, lines):
@@ -167,7 +167,7 @@ class _Chooser(Causes):
                         self._brought_by(place, None, HELPFUL)
 
     def _faults(self) -> None:
-        """The faults that were in force on a node at one of its lines."""
+        """The faults that were in force on a node at one of its events."""
         healed = {event.fault: place for place, event in self.past.of(FaultHealed)}
         lines = sorted(
             (place, name)
@@ -187,7 +187,7 @@ class _Chooser(Causes):
     # ---- the harness and the clients --------------------------------------------------------------------------
 
     def _last_words(self, place: int, event: NodeExited) -> None:
-        """The last that a node said before it ended."""
+        """The last events of a node before it ended."""
         for own in self.past.own(event.subject, until=place)[-LAST_WORDS:]:
             self._add(own, "last words", HELPFUL if isinstance(self.items[own], MessageSent) else ESSENTIAL)
         self._add_last(Started, event.subject, place, HELPFUL)
@@ -198,7 +198,7 @@ class _Chooser(Causes):
             self._add(found[0], "last of its node", rank)
 
     def _no_progress(self, begun: int, ended: int) -> None:
-        """How far each node got; who led, or stood in vain, in the liveness phase; what reached those behind last."""
+        """How far each node got, who led or stood in the liveness phase, and the last messages to nodes behind."""
         phase = self.items[begun]
         assert isinstance(phase, PhaseStarted)
         for node in self.past.nodes:
@@ -218,14 +218,14 @@ class _Chooser(Causes):
             self._add(place, "election", HELPFUL)
 
     def _last_acknowledgements(self, led: int, leader: str, ended: int) -> None:
-        """What the leader, which commits nothing new, had last and was last told that others have."""
+        """The last entry of a leader that commits nothing new, and the last acknowledgement from each other node."""
         self._add_last(EntryAppended, leader, ended, ESSENTIAL)
         replies = self.past.arrivals(leader, APPEND_REPLY, led, ended)
         for arrival in {reply.sender: arrival for arrival, reply in replies}.values():
             self._add(arrival, "acknowledgement", ESSENTIAL)
 
     def _last_exchange(self, node: str, ended: int) -> None:
-        """The last message that reached a node which is behind, and what came back."""
+        """The last message that reached a node which is behind, and the reply."""
         heard = self.past.last(MessageReceived, node, ended)
         if heard is None:
             return

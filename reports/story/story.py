@@ -4,9 +4,9 @@
     text(story)                        its lines for a terminal
     document(story)                    the same for a script; `reports.story.mermaid` draws it
 
-A message is one line, where it arrived, with the line of its sender that it came from; a line of its own for sending
-it has only what never arrived. Of the last entry of a node's log, index and term are told where they decide: at
-candidates, votes and acknowledgements.
+A message is one line, where it arrived, with the line of its sender that it came from. Only a message that had not
+arrived has a line where it was sent. Candidates, votes and acknowledgements show the index and term of the last entry
+of a node's log, since these decide.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from raft_chaos.invariants.causal_order import message_id
 from raft_chaos.invariants.events import (
     AnyEvent,
     CommitAdvanced,
@@ -30,35 +31,35 @@ from raft_chaos.invariants.events import (
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.trace import OP, kind_of
 from raft_chaos.invariants.verdict import Violation
-from raft_chaos.reports.event_lines import line as transcript_line
-from raft_chaos.reports.story.annotations import remarks
+from raft_chaos.reports.event_lines import event_line
+from raft_chaos.reports.story.annotations import annotate
 from raft_chaos.reports.story.causes import CONTEXT, HELPFUL, Chosen
-from raft_chaos.reports.story.happens_before import Item, Past, causal_past, message_id
+from raft_chaos.reports.story.happens_before import HappensBefore, Item, happens_before
 from raft_chaos.reports.story.relevance import choose
 from raft_chaos.reports.text import US_PER_S, count, visible
 
 SHORT_LINES = 20
-"""So many lines are filled with what is only context."""
+"""Events that are only context fill a story up to this length."""
 
 ENOUGH_LINES = 30
-"""So many lines are filled with what helps. What is essential may be more, up to `MOST_LINES`."""
+"""Helpful events fill a story up to this length. Essential ones may be more, up to `MOST_LINES`."""
 
 MOST_LINES = 60
 """No story is longer, however long the run was."""
 
 FEW_LINES = 40
-"""A past of so few lines is told as a whole."""
+"""If no more events than this happened before, the story has all of them."""
 
 MOST_ROWS, MOST_WITNESS_ROWS = 2, 4
-"""So many rows of the terminal a line may take; the rest of an endless value is left out."""
+"""How many rows of the terminal a line may take; the rest of an endless value is left out."""
 
 
 @dataclass(frozen=True)
 class Line:
     """One event of a story. `number` counts from 1; `came_from` is the line after which an arrived message was sent.
 
-    `why` it is here: witness, candidate, vote, leader, entry, commit, message, restart, fault, and the like. `note` is
-    what the event itself does not say. `lost`: a message that never arrived, not even later.
+    `why` it is here: witness, candidate, vote, leader, entry, commit, message, restart, fault, and the like. `note` has
+    its annotations. `lost`: a message that never arrived, not even later.
     """
 
     number: int
@@ -74,39 +75,39 @@ class Line:
 class Story:
     """A violation and what led to it. `nodes` are the cluster's, in its order.
 
-    `past_events` is how many events happened before, of which `left_out` are not told, by kind. `cut` counts those of
-    them that would matter, but for the limit.
+    `events_before` is how many events happened before; `left_out` counts those without a line, by kind. `cut` counts
+    those of them that would matter, but for the limit.
     """
 
     violation: Violation
     lines: tuple[Line, ...]
     nodes: tuple[str, ...]
-    past_events: int
+    events_before: int
     left_out: dict[str, int]
     cut: int
 
 
 def tell(items: Sequence[Item], violation: Violation) -> Story:
-    """The story of a violation. A witness that `items` do not hold is told at the end of them."""
+    """The story of a violation. Events of the witness that `items` do not hold stand at the end."""
     at, missing = _find(items, _witness(violation))
     at += range(len(items), len(items) + len(missing))
     items = [*items, *missing]
-    past, where = causal_past(items, at)
+    past, where = happens_before(items, at)
     marked = sorted(where[place] for place in at)
     chosen = _chosen(past, marked)
     shown = _limited(chosen)
-    told = tuple(_lines(past, shown, {place: chosen[place] for place in shown}, frozenset(marked)))
+    lines = tuple(_lines(past, shown, {place: chosen[place] for place in shown}, frozenset(marked)))
     left_out = Counter(map(kind_of, past.items))
-    left_out.subtract(kind_of(line.event) for line in told)
-    # An arrival tells of the sending too, unless that has a line of its own.
-    sent = {message_id(line.event) for line in told if isinstance(line.event, MessageSent)}
-    arrived = {message_id(line.event) for line in told if isinstance(line.event, MessageReceived)}
+    left_out.subtract(kind_of(line.event) for line in lines)
+    # The line of an arrival stands for the sending too, unless that has a line of its own.
+    sent = {message_id(line.event) for line in lines if isinstance(line.event, MessageSent)}
+    arrived = {message_id(line.event) for line in lines if isinstance(line.event, MessageReceived)}
     left_out[_SENT] -= sum(message in past.sent for message in arrived - sent)
     return Story(
         violation=violation,
-        lines=told,
+        lines=lines,
         nodes=tuple(past.nodes),
-        past_events=len(past.items),
+        events_before=len(past.items),
         left_out={kind: number for kind, number in left_out.most_common() if number},
         cut=len(chosen) - len(shown),
     )
@@ -131,21 +132,21 @@ def _find(items: Sequence[Item], witness: Sequence[Item]) -> tuple[list[int], li
     return places, missing
 
 
-# ---- what is told ------------------------------------------------------------------------------------------------
+# ---- what is shown -----------------------------------------------------------------------------------------------
 
 
-def _chosen(past: Past, witness: Sequence[int]) -> dict[int, Chosen]:
-    """What may be told: all that matters, and everything if that is little."""
+def _chosen(past: HappensBefore, witness: Sequence[int]) -> dict[int, Chosen]:
+    """What may be shown: all that matters, and everything if that is little."""
     chosen = choose(past, witness)
-    everything = [place for place, item in enumerate(past.items) if not _told_by_another(past, place, item)]
+    everything = [place for place, item in enumerate(past.items) if not _has_another_line(past, place, item)]
     if len(everything) <= FEW_LINES:
         for place in everything:
             chosen.setdefault(place, Chosen("past", CONTEXT))
     return chosen
 
 
-def _told_by_another(past: Past, place: int, item: Item) -> bool:
-    """A message is told where it arrives, a recovered entry by the restart."""
+def _has_another_line(past: HappensBefore, place: int, item: Item) -> bool:
+    """A message stands where it arrived, and a restart stands for the entries that it recovered."""
     return place in past.recovered or (isinstance(item, MessageSent) and message_id(item) in past.arrived)
 
 
@@ -162,27 +163,29 @@ def _limited(chosen: dict[int, Chosen]) -> list[int]:
     return sorted(by_rank[:MOST_LINES])
 
 
-def _lines(past: Past, shown: Sequence[int], chosen: dict[int, Chosen], witness: frozenset[int]) -> list[Line]:
+def _lines(past: HappensBefore, shown: Sequence[int], chosen: dict[int, Chosen], witness: frozenset[int]) -> list[Line]:
     about_logs = any(isinstance(past.items[place], (EntryAppended, LogTruncated, CommitAdvanced)) for place in shown)
-    told: list[tuple[int, Item]] = []
+    above: list[tuple[int, Item]] = []
     lines = []
     for number, place in enumerate(shown, 1):
         item = past.items[place]
-        came_from = _came_from(past, place, item, told) if isinstance(item, MessageReceived) else None
-        note = "; ".join(remarks(past, place, about_logs))
+        came_from = _came_from(past, place, item, above) if isinstance(item, MessageReceived) else None
+        note = "; ".join(annotate(past, place, about_logs))
         lost = isinstance(item, MessageSent) and message_id(item) not in past.delivered
         lines.append(Line(number, item, chosen[place].why, place in witness, came_from, note, lost))
-        told.append((place, item))
+        above.append((place, item))
     return lines
 
 
-def _came_from(past: Past, place: int, arrival: MessageReceived, told: Sequence[tuple[int, Item]]) -> int | None:
-    """The sender's last line by then. That something else arrived there from a third node says nothing of it."""
+def _came_from(
+    past: HappensBefore, place: int, arrival: MessageReceived, above: Sequence[tuple[int, Item]]
+) -> int | None:
+    """The sender's last line by then, arrivals from third nodes left out: they say nothing of this message."""
     sent = past.sending(place)
     if sent is None:
         return None
-    for number in range(len(told), 0, -1):
-        at, item = told[number - 1]
+    for number in range(len(above), 0, -1):
+        at, item = above[number - 1]
         third = isinstance(item, MessageReceived) and item.sender != arrival.node
         own = not isinstance(item, Op) and (item.node, item.inc) == (arrival.sender, arrival.sender_inc)
         if at <= sent and own and not third:
@@ -213,13 +216,13 @@ def text(story: Story, width: int = 100) -> list[str]:
         mark = "*" if one.witness else " "
         notes = [part for part in (f"from line {one.came_from}" if one.came_from else "", one.note) if part]
         note = f"  ({'; '.join(notes)})" if notes else ""
-        told = f"{mark}{one.number:>3}{transcript_line(one.event)}{visible(note)}"
-        rows += wrapped(told, " " * _WHAT_COLUMN, width, MOST_WITNESS_ROWS if one.witness else MOST_ROWS)
+        row = f"{mark}{one.number:>3}{event_line(one.event)}{visible(note)}"
+        rows += wrapped(row, " " * _WHAT_COLUMN, width, MOST_WITNESS_ROWS if one.witness else MOST_ROWS)
     return [*rows, "", *wrapped(left_out(story), "", width)]
 
 
 def left_out(story: Story) -> str:
-    """What is not told, in a sentence."""
+    """What is left out, in a sentence."""
     groups: Counter[tuple[str, str]] = Counter()
     for kind, number in story.left_out.items():
         groups[_GROUPS.get(kind, _OTHERS)] += number
@@ -227,7 +230,7 @@ def left_out(story: Story) -> str:
     if not listed:
         return "* the witness. Nothing that happened before is left out."
     cut = f"; {story.cut} of these would matter too" if story.cut else ""
-    return f"* the witness. Left out of the {count(story.past_events, 'event')} up to it: {listed}{cut}."
+    return f"* the witness. Left out of the {count(story.events_before, 'event')} up to it: {listed}{cut}."
 
 
 _SENT = str(MessageSent.__struct_config__.tag)
@@ -273,12 +276,12 @@ def document(story: Story) -> dict[str, object]:
                 "witness": one.witness,
                 "from_line": one.came_from,
                 "note": one.note,
-                "text": transcript_line(one.event).split(maxsplit=1)[1],
+                "text": event_line(one.event).split(maxsplit=1)[1],
                 "event": one.event,
             }
             for one in story.lines
         ],
-        "events_before": story.past_events,
+        "events_before": story.events_before,
         "left_out": story.left_out,
         "cut": story.cut,
     }

@@ -27,21 +27,21 @@ class Axis:
             if bar.operation.returned is not None:
                 clocks[bar.operation.returned] = bar.place.returned_clock
         self._moments = sorted(clocks)
-        told = [clocks[moment] for moment in self._moments]
-        steps = _steps(told)
+        times = [clocks[moment] for moment in self._moments]
+        steps = _steps(times)
         whole = sum(steps) or 1.0
         self._places = [0.0]
         for step in steps:
             self._places.append(self._places[-1] + step * width / whole)
-        self._clocks = [clock for clock in told if clock is not None]
-        self._timed = len(self._clocks) == len(told) and self._clocks == sorted(self._clocks)
+        self._clocks = [clock for clock in times if clock is not None]
+        self._timed = len(self._clocks) == len(times) and self._clocks == sorted(self._clocks)
 
     def at(self, moment: float) -> float:
         """The position of a call or return of one of the bars; of what never ends, the right edge."""
         return self.width if moment == float("inf") else self._places[bisect_left(self._moments, moment)]
 
     def at_clock(self, clock: int | None) -> float:
-        """The position of a time, None being the end of all; what is outside is at the edge."""
+        """The position of a time; None is the end of the run, and a time outside stands at the edge."""
         if clock is None or not self._timed:
             return self.width
         clocks, places = self._clocks, self._places
@@ -55,7 +55,7 @@ class Axis:
 
 
 def _steps(clocks: Sequence[int | None]) -> list[float]:
-    """How far apart neighbours are drawn; all alike where there is no clock, or it says nothing."""
+    """The distances of neighbours; all alike where there is no clock, or it says nothing."""
     gaps = [after - before if before is not None and after is not None else 0 for before, after in pairwise(clocks)]
     shortest = min((gap for gap in gaps if gap > 0), default=1)
     return [min(LONGEST_STEP, 1 + log2(max(gap, shortest) / shortest) / 2) for gap in gaps]

@@ -1,4 +1,4 @@
-"""What a window shows: the core, a few operations near it, and what was going on meanwhile."""
+"""What a window shows: the core, a few operations near it, and the faults and leaders of that time."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from raft_chaos.invariants.linearizability.readers.history_file import Place, Re
 from raft_chaos.reports.text import visible
 
 MOST_CORE = 24
-"""A core is a handful; one that could not be made small is shown by its first operations."""
+"""A core is a handful of operations; one that could not be made small shows its first ones."""
 
 MOST_NEAR = 14
 MOST_SPANS = 10
 
 
 class Bar(msgspec.Struct, frozen=True):
-    """An operation, and where its history tells of it. `core`: it is one of those that cannot all be."""
+    """An operation, and where it stands in its history. `core`: it is one of those that cannot all have happened."""
 
     operation: Operation
     place: Place
@@ -88,7 +88,7 @@ def window(history: ReadHistory, core: Collection[int], key: Any, argument: str,
 
 
 def _near(core: list[Operation], others: list[Operation], argument: str) -> tuple[list[Operation], int]:
-    """A few of the others: those that the argument names, then what was closest; and how many more overlap the core."""
+    """A few of the others: those that the argument names, then the closest; and how many more overlap the core."""
     moments = sorted({moment for o in core for moment in (o.called, o.returned) if moment is not None})
     begin, end = moments[0], moments[-1]
     overlapping = [o for o in others if o.called <= end and (o.returned is None or o.returned >= begin)]
@@ -105,7 +105,7 @@ def _near(core: list[Operation], others: list[Operation], argument: str) -> tupl
 
 
 def _named(argument: str, others: list[Operation]) -> list[Operation]:
-    """Those of which the argument speaks: who wrote what was seen, who may have."""
+    """Those that the argument names: who wrote the value that was read, or may have written it."""
     mentioned = [o for o in others if (name := format.name(o)) in argument and _is_whole(name, argument)]
     return mentioned[:MOST_NEAR]
 
@@ -122,7 +122,7 @@ def _clocks(bars: list[Bar]) -> tuple[int, int] | None:
 
 
 def _meanwhile(bars: list[Bar], spans: Iterable[Span]) -> list[Span]:
-    """What was going on in the window's time."""
+    """The faults and leaders of the window's time."""
     return during(sorted(spans, key=lambda span: (span.begin, span.label)), _clocks(bars), MOST_SPANS)
 
 

@@ -16,7 +16,7 @@ INVARIANT = "linearizability"
 
 
 def window_of_run(run: RunDir, verdicts: Sequence[Verdict]) -> Window | None:
-    """The window around what the run's verdict names, or None if it names nothing that its history has.
+    """The window around the operations that the run's verdict names; None if its history has none of them.
 
     Raises RunDirError where the run cannot be read.
     """

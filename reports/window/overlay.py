@@ -1,4 +1,4 @@
-"""The faults of a run, and who led when: what lies behind the bars of a window."""
+"""The faults and the leaders of a run, which lie behind the bars of a window."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _faults(harness: list[AnyEvent]) -> list[Span]:
 
 
 def _leaders(streams: list[list[AnyEvent]], harness: list[AnyEvent]) -> list[Span]:
-    """Each time that a node led, until it says that it does so no more, or is gone."""
+    """Each time that a node led, until it reports another role, or is gone."""
     gone = [event for event in harness if isinstance(event, NodeKilled | NodeExited)]
     spans = []
     for stream in streams:

@@ -45,8 +45,8 @@ def svg(window: Window) -> str:
     axis = Axis(window.bars, WIDTH - LEFT - RIGHT)
     spans_end = TOP + ROW * len(window.spans)
     bars_end = spans_end + ROW * len(window.bars) + 6
-    said = [*textwrap.wrap(visible(window.argument), ARGUMENT_COLUMNS, break_on_hyphens=False), "", *_legend(window)]
-    height = bars_end + 40 + 17 * len(said)
+    prose = [*textwrap.wrap(visible(window.argument), ARGUMENT_COLUMNS, break_on_hyphens=False), "", *_legend(window)]
+    height = bars_end + 40 + 17 * len(prose)
     rows = [f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>']
     rows.append(f'<clipPath id="labels"><rect width="{LEFT - 6}" height="{height}"/></clipPath>')
     rows.append(f'<text class="title" x="8" y="22">{escape(_title(window))}</text>')
@@ -54,8 +54,8 @@ def svg(window: Window) -> str:
     rows += _ticks(window, axis, bars_end)
     for number, bar in enumerate(window.bars):
         rows += _bar(bar, axis, spans_end + ROW * number, window.ticks)
-    for number, line in enumerate(said):
-        rows.append(f'<text x="8" y="{bars_end + 46 + 17 * number}"{_small(line, said)}>{escape(line)}</text>')
+    for number, line in enumerate(prose):
+        rows.append(f'<text x="8" y="{bars_end + 46 + 17 * number}"{_small(line, prose)}>{escape(line)}</text>')
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
         f'role="img" aria-label="{escape(_title(window))}">\n<style>{_STYLE}</style>\n' + "\n".join(rows) + "\n</svg>\n"
@@ -67,9 +67,9 @@ def _title(window: Window) -> str:
     return visible(f"Not linearizable{where}")
 
 
-def _small(line: str, said: list[str]) -> str:
+def _small(line: str, prose: list[str]) -> str:
     """The legend is written small, the argument is not."""
-    return ' class="small"' if said.index("") < said.index(line) else ""
+    return ' class="small"' if prose.index("") < prose.index(line) else ""
 
 
 def _legend(window: Window) -> list[str]:
@@ -140,15 +140,15 @@ def _bar(bar: Bar, axis: Axis, y: int, ticks: int) -> Iterator[str]:
     yield _label(bar.text, y, "told" if bar.core else "")
     yield (
         f'<rect class="{kind}" x="{x:.1f}" y="{y + 6}" width="{max(3.0, solid - x):.1f}" height="{ROW - 12}" rx="2">'
-        f"<title>{escape(_told(bar, ticks))}</title></rect>"
+        f"<title>{escape(_tooltip(bar, ticks))}</title></rect>"
     )
     if not known:
         middle = y + ROW // 2
         yield f'<line class="{kind} open" x1="{solid:.1f}" y1="{middle}" x2="{end:.1f}" y2="{middle}"/>'
 
 
-def _told(bar: Bar, ticks: int) -> str:
-    """All that is known of an operation, for whoever points at it."""
+def _tooltip(bar: Bar, ticks: int) -> str:
+    """All that is known of an operation; shown when the pointer is on its bar."""
     place = bar.place
     called = _when(place.called_clock, place.called_line, ticks)
     returned = _when(place.returned_clock, place.returned_line or 0, ticks)

@@ -24,7 +24,7 @@ MOST_OF_A_KIND = 4
 
 
 def timeline(window: Window, width: int = 80, *, by_line: bool = False) -> list[str]:
-    """The lines. `by_line`: the operations' lines in their file are told, not their times."""
+    """The lines. `by_line`: they show where the operations stand in their file, not their times."""
     core = window.core
     spans = during(window.spans, window.clocks(core=True), MOST_OF_A_KIND)
     texts = [bar.text for bar in core] + [visible(span.label) for span in spans]
@@ -39,7 +39,7 @@ def timeline(window: Window, width: int = 80, *, by_line: bool = False) -> list[
     drawn = [_bar(bar, axis) for bar in core] + [_span(span, axis) for span in spans]
     times += [["" for _ in header]] * len(spans)
     rows = [[title, *header], ["-" * first, *("-" * c for c in columns)]]
-    rows += [[text, *told] for text, told in zip(texts, times, strict=True)]
+    rows += [[text, *cells] for text, cells in zip(texts, times, strict=True)]
     lines = [_aligned(row, [first, *columns]) for row in rows]
     return [f"{line}  {bar}".rstrip() for line, bar in zip(lines, ["", "", *drawn], strict=True)]
 

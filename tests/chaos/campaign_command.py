@@ -5,9 +5,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import typer
+
 from raft_chaos.chaos.cli.common import parse_seeds
+from raft_chaos.chaos.cli.result import show
 from raft_chaos.chaos.cli.run.campaign import run_campaign
 from seed_runs import settings
 
 if __name__ == "__main__":
-    sys.exit(run_campaign(settings(), parse_seeds(sys.argv[2]), 2, Path(sys.argv[1]), None, None, False, False))
+    result = run_campaign(settings(), parse_seeds(sys.argv[2]), 2, Path(sys.argv[1]), None, None, False, False)
+    try:
+        show(result)
+    except typer.Exit as end:
+        sys.exit(end.exit_code)

@@ -105,7 +105,7 @@ def test_a_line_of_the_order_covers_as_many_lines_as_its_count(tmp_path: Path) -
 
 
 def test_without_an_order_the_streams_are_merged_by_time_and_each_keeps_its_own(tmp_path: Path) -> None:
-    script = [cut("n1", 5), cut("n1", 2), cut("n1", 3, inc=2), cut("n2", 4), killed("n1", 4), op(1), op(6)]
+    script = [cut("n1", 5), cut("n1", 2), cut("n1", 3, inc=2), cut("n2", 4), killed("n3", 4), op(1), op(6)]
     run = save(tmp_path, script, ordered=False)
     assert stream_times(run) == [
         ("history", 1),
@@ -120,7 +120,7 @@ def test_without_an_order_the_streams_are_merged_by_time_and_each_keeps_its_own(
 
 def test_lines_that_the_order_does_not_name_come_last_by_time(tmp_path: Path) -> None:
     run = save(tmp_path, [op(9), cut("n1", 8)], ordered=True)
-    for late in (op(4), cut("n1", 5), killed("n1", 3)):
+    for late in (op(4), cut("n1", 5), killed("n3", 3)):
         append(file_of(run, item(late).stream), item(late).line)
     assert stream_times(run) == [("history", 9), ("n1/1", 8), ("harness", 3), ("history", 4), ("n1/1", 5)]
 

@@ -30,7 +30,7 @@ from raft_chaos.invariants.events import (
     VoteGranted,
 )
 from raft_chaos.invariants.history import Op
-from raft_chaos.reports.event_lines import line, transcript
+from raft_chaos.reports.event_lines import event_line, event_lines
 
 AT_US = 1_204_317
 DIGEST = "9f3a01c2d4e5f607"
@@ -148,7 +148,7 @@ OPERATIONS: list[tuple[Op, str]] = [
 
 @pytest.mark.parametrize(("event", "expected"), EVENTS, ids=lambda value: type(value).__name__)
 def test_an_event_in_words(event: AnyEvent, expected: str) -> None:
-    assert line(event) == f"  1.204317  {expected}"
+    assert event_line(event) == f"  1.204317  {expected}"
 
 
 def test_every_kind_of_event_has_its_words() -> None:
@@ -157,14 +157,14 @@ def test_every_kind_of_event_has_its_words() -> None:
 
 @pytest.mark.parametrize(("op", "expected"), OPERATIONS, ids=lambda value: value if isinstance(value, str) else "")
 def test_a_client_operation_in_words(op: Op, expected: str) -> None:
-    assert line(op) == f"  1.204317  c2           {expected}"
+    assert event_line(op) == f"  1.204317  c2           {expected}"
 
 
-def test_a_transcript_is_a_line_for_each_in_the_same_order_and_aligned() -> None:
+def test_there_is_a_line_for_each_in_the_same_order_and_aligned() -> None:
     items = [*(event for event, _ in EVENTS), *(op for op, _ in OPERATIONS)]
-    assert list(transcript(items)) == [line(item) for item in items]
+    assert list(event_lines(items)) == [event_line(item) for item in items]
     times = [0, 999_999, 12_000_001, 9_999_999_999]
-    lines = [line(LogTruncated(node="n1", inc=1, t_us=t_us, from_index=1)) for t_us in times]
+    lines = [event_line(LogTruncated(node="n1", inc=1, t_us=t_us, from_index=1)) for t_us in times]
     assert [text.split()[0] for text in lines] == ["0.000000", "0.999999", "12.000001", "9999.999999"]
     assert len({text.index("n1#1") for text in lines[:3]}) == 1
 
@@ -172,10 +172,10 @@ def test_a_transcript_is_a_line_for_each_in_the_same_order_and_aligned() -> None
 @pytest.mark.parametrize("hostile", ["a\nb", "a\r\nb", "\x1b[2J", "\u202eabc", "\u2028"])
 def test_nothing_from_a_run_breaks_its_line(hostile: str) -> None:
     said = [
-        line(EntryAppended(**_node(), index=1, term=1, digest=hostile)),
-        line(MessageSent(**_node(), to=hostile, number=1, type=hostile)),
-        line(FaultInjected(**_harness(), fault=hostile, type=hostile, targets=(hostile,), detail=hostile)),
-        line(_op("invoke", value=hostile, key=hostile, client=hostile, op=hostile)),
-        line(_op("info", error=hostile)),
+        event_line(EntryAppended(**_node(), index=1, term=1, digest=hostile)),
+        event_line(MessageSent(**_node(), to=hostile, number=1, type=hostile)),
+        event_line(FaultInjected(**_harness(), fault=hostile, type=hostile, targets=(hostile,), detail=hostile)),
+        event_line(_op("invoke", value=hostile, key=hostile, client=hostile, op=hostile)),
+        event_line(_op("info", error=hostile)),
     ]
     assert all(text.isprintable() for text in said)

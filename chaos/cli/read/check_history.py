@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
 
 import msgspec
-import typer
 
 from raft_chaos.chaos.cli.common import fail
+from raft_chaos.chaos.cli.result import Result
 from raft_chaos.invariants.linearizability import format
 from raft_chaos.invariants.linearizability.check import Compared, check_with_order
-from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Answer, Model, Operation
+from raft_chaos.invariants.linearizability.operations import Answer, Model
 from raft_chaos.invariants.linearizability.readers.aborted import aborted_read
 from raft_chaos.invariants.linearizability.readers.formats import READERS, Format, contents, guess, model_for
-from raft_chaos.invariants.linearizability.readers.history_file import HistoryError, ReadHistory
+from raft_chaos.invariants.linearizability.readers.history_file import HistoryError
 from raft_chaos.invariants.rundir import RunDir, RunDirError
-from raft_chaos.invariants.verdict import EXIT_CODE
-from raft_chaos.reports.text import visible
+from raft_chaos.invariants.verdict import EXIT_CODE, EXIT_USAGE
+from raft_chaos.reports.commands.history import WIDEST, JudgedHistory, history_document, history_page
 from raft_chaos.reports.window.content import Span, Window, window
 from raft_chaos.reports.window.overlay import spans_of
 from raft_chaos.reports.window.picture import html, svg
-from raft_chaos.reports.window.timeline import timeline
-
-WIDEST, NARROWEST = 100, 40
-"""How many characters a line of prose has, going by the terminal; without one, and of a timeline, 100."""
-
-MOST_KEYS = 10
-"""Of so many other keys it is told that they are violated; --json has all."""
 
 PICTURES: dict[str, Callable[[Window], str]] = {".html": html, ".svg": svg}
 
 
-def check_history(
-    file: Path, form: Format | None, model: Model | None, as_json: bool, picture: Path | None
-) -> NoReturn:
-    """Reads, judges and tells. Exit codes: 0 valid, 1 violated, 2 unknown, 254 a file that cannot be judged."""
+def check_history(file: Path, form: Format | None, model: Model | None, as_json: bool, picture: Path | None) -> Result:
+    """Reads and judges it. Exit codes: 0 valid, 1 violated, 2 unknown, 254 a file that cannot be judged."""
     if picture is not None and picture.suffix not in PICTURES:
         fail(f"--picture: expected a name that ends in {' or '.join(PICTURES)}, got {picture}")
     try:
@@ -64,23 +52,20 @@ def check_history(
         try:
             picture.write_text(PICTURES[picture.suffix](shown), encoding="utf-8")
         except OSError as error:
-            trouble = f"--picture: {picture} cannot be written ({error.strerror})"
-    finding = format.against_the_log(compared.disagreement.reason) if compared.disagreement is not None else ""
-    if as_json:
-        asked = {"verdict": answer.verdict, "history": str(file), "format": used, "model": judged_by}
-        document = asked | _document(history, answer, finding)
-        print(json.dumps(document, ensure_ascii=False, indent=2, default=repr))
+            trouble = f"raft-chaos: --picture: {picture} cannot be written ({error.strerror})"
+    if picture is None or trouble:
+        drawn = ""
     else:
-        print(f"format {used}{'' if form else ' (guessed)'}, model {judged_by}: {_amount(history)}")
-        _print_answer(answer, shown)
-        if finding:
-            print(_wrapped(finding))
-        if picture is not None and not trouble:
-            print(f"picture: {picture}" if shown is not None else f"no violation, so {picture} is not written")
-        print(f"{answer.verdict}: {file}")
-    if trouble:
-        fail(trouble)
-    raise typer.Exit(EXIT_CODE[answer.verdict])
+        drawn = f"picture: {picture}" if shown is not None else f"no violation, so {picture} is not written"
+    finding = format.against_the_log(compared.disagreement.reason) if compared.disagreement is not None else ""
+    judged = JudgedHistory(file, used, judged_by, history, answer, shown, finding)
+    return Result(
+        EXIT_USAGE if trouble else EXIT_CODE[answer.verdict],
+        history_page(judged, shutil.get_terminal_size((WIDEST, 24)).columns, guessed=form is None, picture=drawn),
+        history_document(judged),
+        as_json,
+        [trouble] if trouble else [],
+    )
 
 
 def _meanwhile(file: Path) -> list[Span]:
@@ -92,83 +77,3 @@ def _meanwhile(file: Path) -> list[Span]:
         return spans_of(run)
     except RunDirError:
         return []  # the history can be judged all the same
-
-
-def _amount(history: ReadHistory) -> str:
-    """What was read, and what was left out."""
-    left_out = []
-    if history.failed:
-        left_out.append(_count(history.failed, "operation that failed", "operations that failed"))
-    if history.skipped:
-        left_out.append(_count(history.skipped, "line that is not a client's", "lines that are not a client's"))
-    if history.torn:
-        left_out.append("the last line, which is torn")
-    told = f"{_count(len(history.operations), 'operation', 'operations')} on {_count(history.keys, 'key', 'keys')}"
-    return f"{told} (left out: {', '.join(left_out)})" if left_out else told
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
-
-
-def _print_answer(answer: Answer, shown: Window | None) -> None:
-    where = "" if answer.key is None else visible(f" on key {format.shown(answer.key)}")
-    if shown is not None:
-        print(f"\nThese operations{where} have no order that real time and the model allow:\n")
-        print("\n".join(timeline(shown, _columns(), by_line=True)))
-        if shown.cut:
-            print(f"... and {_count(shown.cut, 'operation', 'operations')} more; --json has all of them")
-    if answer.argument:
-        told = _wrapped(answer.argument)
-        print(f"\n{told}\n" if answer.core else told)
-    elif answer.verdict == "unknown":
-        print(f"given up{where} after {answer.steps} steps")
-    if answer.others:
-        keys = ", ".join(map(format.shown, answer.others[:MOST_KEYS]))
-        more = f" and {len(answer.others) - MOST_KEYS} more" if len(answer.others) > MOST_KEYS else ""
-        print(f"{_wrapped(f'also violated, as shows without a search: {keys}{more}')}\n")
-
-
-def _wrapped(text: str) -> str:
-    width = max(NARROWEST, min(WIDEST, _columns()))
-    return textwrap.fill(visible(text), width, break_long_words=False, break_on_hyphens=False)
-
-
-def _columns() -> int:
-    return shutil.get_terminal_size((WIDEST, 24)).columns
-
-
-def _document(history: ReadHistory, answer: Answer, finding: str) -> dict[str, Any]:
-    return {
-        "operations": len(history.operations),
-        "keys": history.keys,
-        "failed": history.failed,
-        "skipped": history.skipped,
-        "torn": history.torn,
-        "key": answer.key,
-        "core": [_operation(history, each) for each in answer.core],
-        "argument": answer.argument,
-        "other_keys": answer.others,
-        "log_order": finding,
-        "steps": answer.steps,
-    }
-
-
-def _operation(history: ReadHistory, operation: Operation) -> dict[str, Any]:
-    """One operation of a core, with its lines in the file and its times, where the file has any, in seconds."""
-    place, ticks = history.places[operation.number], history.ticks
-    told = {
-        "number": operation.number,
-        "name": operation.label,
-        "process": operation.process,
-        "f": operation.f,
-        "value": operation.value,
-        "expected": operation.expected,
-        "result": operation.result,
-        "status": operation.status,
-        "called_line": place.called_line,
-        "returned_line": place.returned_line,
-        "called_s": None if place.called_clock is None else place.called_clock / ticks,
-        "returned_s": None if place.returned_clock is None else place.returned_clock / ticks,
-    }
-    return {name: value for name, value in told.items() if value is not NOT_REPORTED}

@@ -6,14 +6,13 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
-from raft_chaos.chaos.cli.common import fail, print_lines, say
+from raft_chaos.chaos.cli.common import fail, say
+from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.execution.narrate import narrate
 from raft_chaos.chaos.judgement.analysis import CHANGED, analyse
 from raft_chaos.chaos.mutants import parts_of
@@ -24,20 +23,13 @@ from raft_chaos.chaos.run.settings import program
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.invariants.verdict import EXIT_UNKNOWN, Verdict, Violation, overall
+from raft_chaos.reports.commands.explain import Explanation, explanation_document, explanation_page
 from raft_chaos.reports.story.happens_before import Item
 from raft_chaos.reports.story.mermaid import mermaid
-from raft_chaos.reports.story.story import Story, document, tell, text, wrapped
+from raft_chaos.reports.story.story import tell
 from raft_chaos.reports.text import fenced, visible
 
 WIDEST = 100
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """The story of one violation, and the first violation of each other invariant that was broken."""
-
-    story: Story
-    others: tuple[Violation, ...]
 
 
 def explain(
@@ -50,22 +42,23 @@ def explain(
     edited: Annotated[bool, typer.Option("--edited", help="Use a file that was changed since it was made.")] = False,
     as_mermaid: Annotated[bool, typer.Option("--mermaid", help="Only the diagram, to be pasted.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-) -> None:
+) -> Result:
     """Explains a violation in a saved run: the events that led to it, one a line. Exit code 2: nothing to explain."""
     if as_mermaid + as_json + steps > 1:
         fail("--mermaid, --json, --steps: expected one of them")
     try:
         if steps:
-            print_lines(_steps(path, edited))
-            return
+            return Result(page=_steps(path, edited))
         items, verdicts = _again(path, edited) if path.is_file() else _saved(RunDir(path))
     except (RunDirError, ReproductionError, ScheduleError) as error:
         fail(str(error))
     explained = explanation(items, verdicts, invariant)
     if explained is None:
-        say(f"raft-chaos: nothing to explain: {nothing_violated(verdicts, invariant)}")
-        raise typer.Exit(EXIT_UNKNOWN)
-    show(explained, shlex.join([program(), "explain", str(path)]), as_mermaid=as_mermaid, as_json=as_json)
+        return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: nothing to explain: {nothing_violated(verdicts, invariant)}"])
+    if as_mermaid:
+        return Result(page=fenced(mermaid(explained.story), "mermaid"))
+    page = explanation_page(explained, _width(), shlex.join([program(), "explain", str(path)]))
+    return Result(page=page, document=explanation_document(explained), as_json=as_json)
 
 
 def _saved(run: RunDir) -> tuple[list[Item], list[Verdict]]:
@@ -122,27 +115,6 @@ def nothing_violated(verdicts: Sequence[Verdict], invariant: str | None) -> str:
     return f"{invariant} is {verdict.outcome}{f' ({visible(verdict.reason)})' if verdict.reason else ''}"
 
 
-# ---- what is printed ---------------------------------------------------------------------------------------------
-
-
-def show(explained: Explanation, command: str, *, as_mermaid: bool, as_json: bool) -> None:
-    """Prints it. `command` is what explains the same again."""
-    story = explained.story
-    if as_json:
-        others = [{"invariant": other.invariant, "message": other.message} for other in explained.others]
-        print(msgspec.json.format(msgspec.json.encode({**document(story), "also_violated": others})).decode())
-    elif as_mermaid:
-        print_lines(fenced(mermaid(story), "mermaid"))
-    else:
-        width = _width()
-        also = [row for other in explained.others for row in wrapped(_also(other), "  ", width)]
-        print_lines([*text(story, width), *also, "", f"As a diagram: {visible(command)} --mermaid"])
-
-
 def _width() -> int:
     """The terminal's, up to `WIDEST`; a file or a pipe has no width of its own."""
     return min(shutil.get_terminal_size((WIDEST, 0)).columns, WIDEST) if sys.stdout.isatty() else WIDEST
-
-
-def _also(other: Violation) -> str:
-    return f"Also violated: {other.invariant}: {other.message}"

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from raft_chaos.chaos.cli.common import fail, print_lines
+from raft_chaos.chaos.cli.common import fail
 from raft_chaos.chaos.cli.read.check import RunPath, known_nodes
+from raft_chaos.chaos.cli.result import Result
+from raft_chaos.invariants.events import AnyEvent
+from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.rundir import RunDir, RunDirError
-from raft_chaos.invariants.trace import KINDS, Difference, Relation, concerned, digest, first_difference, kind_of
+from raft_chaos.invariants.trace import KINDS, concerned, digest, first_difference, kind_of
 from raft_chaos.invariants.verdict import EXIT_VALID, EXIT_VIOLATED
-from raft_chaos.reports.event_lines import line, transcript
-from raft_chaos.reports.text import US_PER_S, count, json_value, visible
+from raft_chaos.reports.commands.difference import difference_page
+from raft_chaos.reports.event_lines import event_lines
+from raft_chaos.reports.text import US_PER_S, count
 
 EXIT_EQUAL, EXIT_DIFFERENT = EXIT_VALID, EXIT_VIOLATED
-
-_MARK: dict[Relation, str] = {"same": "*", "cause": "<", "other": " "}
 
 
 def trace(
@@ -37,21 +39,29 @@ def trace(
         str | None, typer.Option(metavar="KIND,KIND", help="Only these kinds of events; op: client operations.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="The first so many lines.")] = None,
-) -> None:
+) -> Result:
     """Prints what happened in a saved run, one line an event, in the order in which it happened."""
     kinds = _kinds(kind)
     if not from_s <= until_s:
         fail(f"--until: expected a time that is not before --from ({from_s:g} s), got {until_s:g}")
     try:
         nodes = set(known_nodes(RunDir(run), node or [])) or None
-        items = (
-            item.event
-            for item in RunDir(run).trace()
-            if from_s <= item.event.t_us / US_PER_S <= until_s
-            and (kinds is None or kind_of(item.event) in kinds)
-            and (nodes is None or not nodes.isdisjoint(concerned(item.event)))
-        )
-        print_lines(transcript(islice(items, limit)))
+    except RunDirError as error:
+        fail(str(error))
+    items = (
+        item.event
+        for item in RunDir(run).trace()
+        if from_s <= item.event.t_us / US_PER_S <= until_s
+        and (kinds is None or kind_of(item.event) in kinds)
+        and (nodes is None or not nodes.isdisjoint(concerned(item.event)))
+    )
+    return Result(page=_lines(islice(items, limit)))
+
+
+def _lines(items: Iterable[AnyEvent | Op]) -> Iterator[str]:
+    """A line each, while they are read. Ends with exit code 254 at a line of the run that cannot be read."""
+    try:
+        yield from event_lines(items)
     except RunDirError as error:
         fail(str(error))
 
@@ -60,7 +70,7 @@ def diff(
     left: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     right: Annotated[Path, typer.Argument(metavar="RUN", help="Another one.")],
     context: Annotated[int, typer.Option(min=0, help="How many of the lines that led to it are shown.")] = 10,
-) -> None:
+) -> Result:
     """Compares two saved runs, event by event. Exit codes: 0 equal, 1 different."""
     try:
         for run in (left, right):
@@ -68,12 +78,10 @@ def diff(
         found = first_difference(RunDir(left).trace(), RunDir(right).trace(), context)
         if found is None:
             sha256, events = digest(RunDir(left).trace())
-            print_lines([f"equal: {count(events, 'event')}, SHA-256 {sha256}"])
-            raise typer.Exit(EXIT_EQUAL)
+            return Result(EXIT_EQUAL, [f"equal: {count(events, 'event')}, SHA-256 {sha256}"])
     except RunDirError as error:
         fail(str(error))
-    print_lines(describe_difference(found, str(left), str(right)))
-    raise typer.Exit(EXIT_DIFFERENT)
+    return Result(EXIT_DIFFERENT, difference_page(found, str(left), str(right)))
 
 
 # ---- arguments ---------------------------------------------------------------------------------------------------
@@ -87,22 +95,3 @@ def _kinds(text: str | None) -> set[str] | None:
         if kind not in KINDS:
             fail(f"--kind: {kind!r} is unknown; expected some of {', '.join(KINDS)}")
     return set(kinds)
-
-
-# ---- what is printed ---------------------------------------------------------------------------------------------
-
-
-def describe_difference(found: Difference, left: str, right: str) -> Iterator[str]:
-    """Where two runs, named `left` and `right`, part, and what led to it; a line each."""
-    yield f"{count(found.common, 'event')} equal, then the runs differ."
-    if found.before:
-        yield "Before that (* the same node or client, < what happened before it elsewhere):"
-    yield from (f"{_MARK[relation]} {line(item.event)}" for relation, item in found.before)
-    for path, item in ((left, found.left), (right, found.right)):
-        yield f"{visible(path)}:"
-        yield f"  {line(item.event)}" if item is not None else "  nothing more"
-    if found.fields:
-        yield "They differ in:"
-        yield from (f"  {field}: {json_value(a)}, {json_value(b)}" for field, (a, b) in found.fields.items())
-    elif found.left is not None and found.right is not None:
-        yield "They are the same event, written in other bytes."

@@ -5,11 +5,9 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-import msgspec
-from tabulate import tabulate
-
 from raft_chaos.chaos.cli.arguments import make_folder
 from raft_chaos.chaos.cli.common import fail, say
+from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.execution.merge import MergeError
 from raft_chaos.chaos.replay.as_sim import AsSim, as_sim
 from raft_chaos.chaos.replay.result import ReplayError
@@ -20,21 +18,26 @@ from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.chaos.schedule.file import load
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
 from raft_chaos.invariants.verdict import EXIT_CODE, overall
-from raft_chaos.reports.text import count, visible
+from raft_chaos.reports.commands.verdicts import ReExecuted, re_executed_document, re_executed_page
 
 
-def replay_as_sim(run: RunDir, out: Path | None, *, as_json: bool) -> int:
-    """Returns the exit code of a run: 1 if an invariant is violated."""
+def replay_as_sim(run: RunDir, out: Path | None, *, as_json: bool) -> Result:
+    """Exit codes as those of a run: 1 if an invariant is violated."""
     try:
         done = as_sim(run) if out is None else _recorded(run, out)
     except (MergeError, ReplayError, RunDirError, ScheduleError) as error:
         fail(str(error))
-    verdict = overall(one.outcome for one in done.verdicts)
-    if as_json:
-        print(msgspec.json.format(msgspec.json.encode(_document(run, done, verdict))).decode())
-    else:
-        print("\n".join(_told(run, done, verdict)))
-    return EXIT_CODE[verdict]
+    re_executed = ReExecuted(
+        run=run.path,
+        recorded=run.load_info().invariants,
+        invariants=done.verdicts,
+        steps=len(done.execution.steps),
+        turns=done.turns,
+        trace_sha256=done.trace_sha256,
+        remarks=done.remarks,
+    )
+    page, document = re_executed_page(re_executed), re_executed_document(re_executed)
+    return Result(EXIT_CODE[re_executed.verdict], page, document, as_json)
 
 
 def _recorded(run: RunDir, out: Path) -> AsSim:
@@ -66,43 +69,3 @@ def _recorded(run: RunDir, out: Path) -> AsSim:
     kept.save_info(now)
     say(f"recorded in {kept.path}")
     return done
-
-
-def _told(run: RunDir, done: AsSim, verdict: str) -> list[str]:
-    recorded = {one.invariant: one.outcome for one in run.load_info().invariants}
-    rows = [
-        [
-            one.invariant,
-            recorded.get(one.invariant, ""),
-            one.outcome,
-            _why(one.violations[0].message if one.violations else one.reason),
-        ]
-        for one in done.verdicts
-    ]
-    lines = [
-        tabulate(rows, ["invariant", "recorded", "now", ""], tablefmt="simple", maxcolwidths=[None, None, None, 50]),
-        "",
-        f"{count(len(done.execution.steps), 'step')} re-executed"
-        + (f", {count(done.turns, 'turn')} equal to the recorded ones" if done.turns else ", the same trace"),
-        *(f"Note: {visible(remark)}" for remark in done.remarks),
-        f"{verdict}: {run.path} as sim, SHA-256 {done.trace_sha256}",
-    ]
-    return lines
-
-
-def _why(text: str) -> str:
-    return visible(text)
-
-
-def _document(run: RunDir, done: AsSim, verdict: str) -> dict[str, object]:
-    return {
-        "verdict": verdict,
-        "run_dir": str(run.path),
-        "invariants": {one.invariant: one.outcome for one in done.verdicts},
-        "recorded": {one.invariant: one.outcome for one in run.load_info().invariants},
-        "steps": len(done.execution.steps),
-        "turns_equal": done.turns,
-        "trace_sha256": done.trace_sha256,
-        "remarks": done.remarks,
-        "violations": [violation for one in done.verdicts for violation in one.violations],
-    }

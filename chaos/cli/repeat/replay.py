@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import pdb
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
-from raft_chaos.chaos.cli.common import fail, print_lines, say
+from raft_chaos.chaos.cli.common import fail
 from raft_chaos.chaos.cli.read.check import RunPath, known_nodes
-from raft_chaos.chaos.cli.read.trace import describe_difference
-from raft_chaos.chaos.cli.repeat import replay_text
 from raft_chaos.chaos.cli.repeat.as_sim import replay_as_sim
+from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
+from raft_chaos.chaos.replay import format
 from raft_chaos.chaos.replay.node import replay_run
 from raft_chaos.chaos.replay.result import Difference, ReplayError
 from raft_chaos.chaos.replay.simulated import replay_sim
-from raft_chaos.chaos.replay.violation import Reached, Reported, first_reported, replay_until, violations
+from raft_chaos.chaos.replay.violation import Reached as ReachedTurn
+from raft_chaos.chaos.replay.violation import Reported, first_reported, replay_until, violations
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
 from raft_chaos.invariants.verdict import EXIT_UNKNOWN, EXIT_VALID, EXIT_VIOLATED
+from raft_chaos.reports.commands.difference import difference_page
+from raft_chaos.reports.commands.replay import (
+    Exact,
+    Reached,
+    Replayed,
+    ReplayedNode,
+    TurnDifference,
+    made_again_document,
+    reached_page,
+    replayed_page,
+    turn_difference_page,
+    violation_page,
+)
 from raft_chaos.reports.text import count
 
 EXIT_EXACT, EXIT_DIFFERENT = EXIT_VALID, EXIT_VIOLATED
@@ -46,7 +62,7 @@ def replay(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="With --as sim: keep a run directory here.")] = None,
     debug: Annotated[bool, typer.Option("--debug", help="With --until: open a debugger there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-) -> None:
+) -> Result:
     """Lives the nodes of a saved run again, from their journals, and compares every output and every event.
 
     Exit codes: 0 exact, 1 different, 2 no violation to go to, 254 bad arguments or a file that cannot be used; with
@@ -58,7 +74,7 @@ def replay(
             fail(f"--as: expected sim, got {as_world!r}")
         if node or mutant is not None or until is not None or debug:
             fail("--as sim re-executes the whole cluster as it was; leave out --node, --mutant, --until and --debug")
-        raise typer.Exit(replay_as_sim(run, out, as_json=as_json))
+        return replay_as_sim(run, out, as_json=as_json)
     if out is not None:
         fail("--out: only --as sim makes a run directory")
     if until not in (None, "violation"):
@@ -73,14 +89,12 @@ def replay(
         if info.world == "sim":
             if node or until is not None:
                 fail(f"{'--node' if node else '--until'}: a run of sim has no journals; it is made again as a whole")
-            status = _again(run, parts_id, as_json)
-        elif until is not None:
-            status = _until_violation(run, parts_id, debug, as_json)
-        else:
-            status = _all(run, parts_id, known_nodes(run, node or info.nodes), as_json)
+            return _again(run, parts_id, as_json)
+        if until is not None:
+            return _until_violation(run, parts_id, debug, as_json)
+        return _all(run, parts_id, known_nodes(run, node or info.nodes), as_json)
     except (ReplayError, RunDirError, ScheduleError) as error:
         fail(str(error))
-    raise typer.Exit(status)
 
 
 def _parts_id(info: RunInfo, mutant: str | None) -> str | None:
@@ -96,54 +110,66 @@ def _parts_id(info: RunInfo, mutant: str | None) -> str | None:
 # ---- what can be replayed ----------------------------------------------------------------------------------------
 
 
-def _all(run: RunDir, mutant: str | None, nodes: list[str], as_json: bool) -> int:
+def _all(run: RunDir, mutant: str | None, nodes: list[str], as_json: bool) -> Result:
     """Each of the nodes from its beginning to its end, or to the first difference in each incarnation."""
     done = replay_run(run, parts_of(mutant), nodes)
-    if as_json:
-        _print_json(replay_text.document(run, done))
-    else:
-        print_lines(replay_text.all_nodes(done))
-    return EXIT_DIFFERENT if done.differences else EXIT_EXACT
+    each = [
+        ReplayedNode(one.node, one.incarnations, len(one.differences), one.turns, one.events, one.deaths)
+        for one in done.nodes
+    ]
+    differences = [_different(one) for one in done.differences]
+    verdict: Exact = "different" if differences else "exact"
+    replayed = Replayed(verdict=verdict, run_dir=str(run.path), nodes=each, differences=differences)
+    return Result(EXIT_DIFFERENT if differences else EXIT_EXACT, replayed_page(replayed), replayed, as_json)
 
 
-def _again(run: RunDir, mutant: str | None, as_json: bool) -> int:
+def _different(one: Difference) -> TurnDifference:
+    fields = msgspec.structs.asdict(one)
+    output = fields.pop("output")
+    fields["inputs"] = format.took(one.inputs)
+    return TurnDifference(**fields, does_now=format.did(output) if output is not None else None)
+
+
+def _again(run: RunDir, mutant: str | None, as_json: bool) -> Result:
     """A run of `sim`, made again."""
     done = replay_sim(run, mutant)
-    found = done.difference
-    if as_json:
-        _print_json(replay_text.sim_document(run, done))
-    elif found is None:
-        print_lines([f"exact: {count(done.events, 'event')} in the same order, SHA-256 {done.trace_sha256}"])
-    else:
-        print_lines(describe_difference(found, "recorded", "now"))
-    return EXIT_EXACT if found is None else EXIT_DIFFERENT
+    document = made_again_document(run.path, done.events, done.trace_sha256, done.difference)
+    if done.difference is None:
+        page = [f"exact: {count(done.events, 'event')} in the same order, SHA-256 {done.trace_sha256}"]
+        return Result(EXIT_EXACT, page, document, as_json)
+    return Result(EXIT_DIFFERENT, difference_page(done.difference, "recorded", "now"), document, as_json)
 
 
-def _until_violation(run: RunDir, mutant: str | None, debug: bool, as_json: bool) -> int:
+def _until_violation(run: RunDir, mutant: str | None, debug: bool, as_json: bool) -> Result:
     """The node that reported the first violation, up to the turn in which it did."""
     found = violations(run)
     reported = first_reported(found)
     if reported is None:
         why = "no node's event shows what the clients saw" if found else "no invariant is violated in it"
-        say(f"raft-chaos: --until violation: {run.path} has no such turn: {why}")
-        return EXIT_UNKNOWN
-    reached = replay_until(run, reported, parts_of(mutant))
-    if isinstance(reached, Difference):
-        if as_json:
-            _print_json({"verdict": "different", "difference": replay_text.difference_document(reached)})
-        else:
-            print_lines([*replay_text.violation(reported), *replay_text.difference(reached)])
-        return EXIT_DIFFERENT
-    if as_json:
-        _print_json(replay_text.reached_document(run, reported, reached))
-    else:
-        print_lines([*replay_text.violation(reported), *replay_text.reached(reported, reached)])
-    if debug:
-        _debug(reported, reached)
-    return EXIT_EXACT
+        return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: --until violation: {run.path} has no such turn: {why}"])
+    there = replay_until(run, reported, parts_of(mutant))
+    if isinstance(there, Difference):
+        different = _different(there)
+        page = chain(violation_page(reported.violation), turn_difference_page(different))
+        return Result(EXIT_DIFFERENT, page, {"verdict": "different", "difference": different}, as_json)
+    turn, node = there.turn, there.incarnation.node
+    reached = Reached(
+        run_dir=str(run.path),
+        violation=reported.violation,
+        node=reported.node,
+        incarnation=reported.incarnation,
+        turn=turn.number,
+        at_us=turn.recorded.at_us,
+        inputs=format.took(turn.recorded.inputs),
+        does=format.did(turn.output) if turn.output is not None else [],
+        dies=f"{type(turn.error).__name__}: {turn.error}" if turn.error is not None else None,
+        state=format.state(node.replica.core) if node is not None else [],
+    )
+    page = chain(violation_page(reported.violation), reached_page(reached, reported.event))
+    return Result(EXIT_EXACT, chain(page, _debug(reported, there)) if debug else page, reached, as_json)
 
 
-def _debug(reported: Reported, reached: Reached) -> None:
+def _debug(reported: Reported, reached: ReachedTurn) -> Iterator[str]:
     """A debugger right behind the turn. It ends with its input; whatever was done in it changes nothing on disk."""
     node, turn = reached.incarnation.node, reached.turn
     scope = {
@@ -155,9 +181,5 @@ def _debug(reported: Reported, reached: Reached) -> None:
         "output": turn.output,
         "report": turn.report,
     }
-    print(f"In scope: {', '.join(scope)}: {reported.node}#{reported.incarnation} after its turn {turn.number}.")
+    yield f"In scope: {', '.join(scope)}: {reported.node}#{reported.incarnation} after its turn {turn.number}."
     pdb.Pdb(nosigint=True).run("pass", scope)
-
-
-def _print_json(document: object) -> None:
-    print(msgspec.json.format(msgspec.json.encode(document)).decode())

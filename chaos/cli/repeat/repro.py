@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import typer
 
 from raft_chaos.chaos.cli.arguments import known_world, make_folder
 from raft_chaos.chaos.cli.common import fail, say
+from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.execution.player import NotPlayableError
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
 from raft_chaos.chaos.processes.supervisor import Supervisor
@@ -30,7 +30,8 @@ from raft_chaos.chaos.schedule.data import Header, Schedule
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import EXIT_CODE, EXIT_UNKNOWN, Verdict
 from raft_chaos.invariants.verdict import Outcome as VerdictOutcome
-from raft_chaos.reports.text import visible
+from raft_chaos.reports.commands import repro as repro_report
+from raft_chaos.reports.commands.repro import LiveRate, NotApplicable, live_rate_page, reproduced_page
 
 RIGHT_CORE = "none"
 
@@ -55,7 +56,7 @@ def repro(
     edited: Annotated[bool, typer.Option("--edited", help="Use a file that was changed since it was made.")] = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep run directories here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-) -> None:
+) -> Result:
     """Runs a reproduction file again, over the core that is here now.
 
     Exit codes: 1 it breaks, 0 it does not any more, 2 it cannot be run in this world or nothing shows whether it
@@ -74,7 +75,7 @@ def repro(
     if out is not None:
         make_folder(out)
     asked = _Asked(file, reproduction, core, chosen, out, as_json)
-    raise typer.Exit(_in_live(asked, repeat) if chosen == "live" else _in_virtual_time(asked))
+    return _in_live(asked, repeat) if chosen == "live" else _in_virtual_time(asked)
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ class _Asked:
 # ---- virtual time ------------------------------------------------------------------------------------------------
 
 
-def _in_virtual_time(asked: _Asked) -> int:
+def _in_virtual_time(asked: _Asked) -> Result:
+    reproduction = asked.reproduction
     with _run_dir(asked) as run:
         try:
             done = _run_again(asked, run)
@@ -108,11 +110,20 @@ def _in_virtual_time(asked: _Asked) -> int:
             return _not_applicable(asked, str(error))
         if asked.out is not None and run is not None:
             say(f"recorded in {run.path}")
-    if asked.as_json:
-        _print_json(_document(asked, done))
-    else:
-        print("\n".join(_told(asked.reproduction, asked.core, done)))
-    return EXIT_CODE[_VERDICT[done.outcome]]
+    expected = _judged(reproduction.expected.invariant, done)
+    plain = repro_report.Reproduced(
+        outcome=done.outcome,
+        world=asked.world,
+        invariant=expected.invariant,
+        verdict=expected.outcome,
+        mutant=asked.core,
+        trace_sha256=done.trace_sha256,
+        same_trace=done.same_trace,
+        skipped_steps=done.skipped,
+        violations=done.violations,
+    )
+    steps = reproduction.execution.steps if reproduction.execution is not None else []
+    return Result(EXIT_CODE[_VERDICT[done.outcome]], reproduced_page(plain, expected, steps), plain, asked.as_json)
 
 
 def _run_again(asked: _Asked, run: RunDir | None) -> Reproduced:
@@ -172,63 +183,14 @@ def _info(asked: _Asked) -> RunInfo:
     )
 
 
-def _told(reproduction: Reproduction, core: str | None, done: Reproduced) -> list[str]:
-    expected = reproduction.expected
-    lines = [f"{verdict}" for verdict in _violations(done)]
-    over = "the unmodified core" if core is None else f"the mutant {core}"
-    if done.outcome == "reproduced":
-        same = "the same trace as when the file was made" if done.same_trace else "another trace than the file's"
-        lines.append(f"reproduced over {over}: {same} (SHA-256 {done.trace_sha256})")
-    elif done.outcome == "violated":
-        lines.append(f"{expected.invariant} holds now over {over}, but something else is violated")
-    else:
-        why = _judged(expected.invariant, done).reason
-        lines.append(
-            f"{expected.invariant}: {'nothing shows whether it holds' if done.outcome == 'unknown' else 'holds'} "
-            f"over {over}{f' ({why})' if why else ''}"
-        )
-    if done.skipped:
-        lines.append(f"{_first_skipped(reproduction, done)}: up to there it is the same")
-    return lines
-
-
 def _judged(invariant: str, done: Reproduced) -> Verdict:
     return next(verdict for verdict in done.verdicts if verdict.invariant == invariant)
-
-
-def _violations(done: Reproduced) -> Iterator[str]:
-    for violation in done.violations:
-        yield f"VIOLATED {violation.invariant}: {visible(violation.message)}"
-        yield f"  {violation.rule}"
-
-
-def _first_skipped(reproduction: Reproduction, done: Reproduced) -> str:
-    assert reproduction.execution is not None
-    count = len(reproduction.execution.steps)
-    first = done.skipped[0]
-    step = msgspec.json.encode(reproduction.execution.steps[first]).decode()
-    return f"{len(done.skipped)} of {count} steps could not be done, the first of them step {first} ({step})"
-
-
-def _document(asked: _Asked, done: Reproduced) -> dict[str, Any]:
-    reproduction = asked.reproduction
-    return {
-        "outcome": done.outcome,
-        "world": asked.world,
-        "invariant": reproduction.expected.invariant,
-        "verdict": _judged(reproduction.expected.invariant, done).outcome,
-        "mutant": asked.core,
-        "trace_sha256": done.trace_sha256,
-        "same_trace": done.same_trace,
-        "skipped_steps": done.skipped,
-        "violations": done.violations,
-    }
 
 
 # ---- real time ---------------------------------------------------------------------------------------------------
 
 
-def _in_live(asked: _Asked, repeat: int) -> int:
+def _in_live(asked: _Asked, repeat: int) -> Result:
     reproduction, core, out = asked.reproduction, asked.core, asked.out or Path("runs")
     if why := not_applicable(reproduction):
         return _not_applicable(asked, why)
@@ -247,40 +209,23 @@ def _in_live(asked: _Asked, repeat: int) -> int:
     reproduced = sum(one.outcome == "reproduced" for one in done)
     others = sum(one.outcome == "violated" for one in done)
     unknown = sum(one.outcome == "unknown" for one in done)
-    least, most = interval(reproduced, len(done)) if done else (0.0, 1.0)
     outcome: Outcome = "reproduced" if reproduced else "violated" if others else "holds"
     if outcome == "holds" and (unknown or len(done) < repeat):
         outcome = "unknown"
+    rate = LiveRate(
+        outcome=outcome,
+        invariant=reproduction.expected.invariant,
+        mutant=core,
+        runs=len(done),
+        reproduced=reproduced,
+        other_violations=others,
+        rate_95=interval(reproduced, len(done)) if done else (0.0, 1.0),
+        run_dirs=[str(one.run.path) for one in done],
+    )
+    return Result(EXIT_CODE[_VERDICT[outcome]], live_rate_page(rate), rate, asked.as_json)
+
+
+def _not_applicable(asked: _Asked, why: str) -> Result:
     if asked.as_json:
-        _print_json(
-            {
-                "outcome": outcome,
-                "world": "live",
-                "invariant": reproduction.expected.invariant,
-                "mutant": core,
-                "runs": len(done),
-                "reproduced": reproduced,
-                "other_violations": others,
-                "rate_95": [least, most],
-                "run_dirs": [str(one.run.path) for one in done],
-            }
-        )
-    else:
-        other = f"; another invariant was violated in {others}" if others else ""
-        print(
-            f"{reproduction.expected.invariant}: reproduced in {reproduced}/{len(done)} runs "
-            f"(95 % interval {least:.0%} to {most:.0%}){other}"
-        )
-    return EXIT_CODE[_VERDICT[outcome]]
-
-
-def _not_applicable(asked: _Asked, why: str) -> int:
-    if asked.as_json:
-        _print_json({"outcome": "not applicable", "world": asked.world, "why": why})
-    else:
-        say(f"raft-chaos: not applicable in {asked.world}: {why}")
-    return EXIT_UNKNOWN
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    print(msgspec.json.format(msgspec.json.encode(document)).decode())
+        return Result(EXIT_UNKNOWN, document=NotApplicable(world=asked.world, why=why), as_json=True)
+    return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: not applicable in {asked.world}: {why}"])

@@ -13,10 +13,10 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.status import Status
-from tabulate import tabulate
 
 from raft_chaos.chaos.cli.common import fail, say
 from raft_chaos.chaos.cli.read.check import RunPath
+from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.execution.merge import MergeError
 from raft_chaos.chaos.replay.result import ReplayError
 from raft_chaos.chaos.reproduction.file import Reproduction, ReproductionError, load, save
@@ -29,7 +29,8 @@ from raft_chaos.chaos.shrink.from_run import NothingToShrinkError, UnknownInvari
 from raft_chaos.chaos.shrink.search import WorkerDiedError
 from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_UNKNOWN
-from raft_chaos.reports.text import visible
+from raft_chaos.reports.commands import shrink as shrink_report
+from raft_chaos.reports.commands.shrink import Anchors, shrunk_page
 
 DEFAULT_NAME = "reproduction.json"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|min)?")
@@ -51,7 +52,7 @@ def shrink(
     jobs: Annotated[int | None, typer.Option(min=1, help="How many processes.", show_default="all cores")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-) -> None:
+) -> Result:
     """Makes a failure smaller while the same invariant still breaks, and writes its reproduction file.
 
     Exit codes: 0 written, 2 nothing to shrink or not reproducible, 254 bad arguments, 255 the harness itself failed.
@@ -65,26 +66,41 @@ def shrink(
     except UnknownInvariantError as error:
         fail(f"--invariant: {error}")
     except NothingToShrinkError as error:
-        say(f"raft-chaos: {error}")
-        raise typer.Exit(EXIT_UNKNOWN) from None
+        return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: {error}"])
     _check_writable(file)
     with _Progress(quiet=quiet) as progress:
         shrinker = Shrinker(failure, budget_s, jobs or os.cpu_count() or 1, anchors=anchors, progress=progress.tell)
         try:
             shrunk = shrinker.run()
         except WorkerDiedError as error:
-            say(f"raft-chaos: {error}; --jobs 1 needs none")
-            raise typer.Exit(EXIT_HARNESS) from None
+            return Result(EXIT_HARNESS, notes=[f"raft-chaos: {error}; --jobs 1 needs none"])
         except NotReproducedError as error:
-            say(f"raft-chaos: {run}: not reproduced: {error}")
-            raise typer.Exit(EXIT_UNKNOWN) from None
+            return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: {run}: not reproduced: {error}"])
     file = _beside_a_smaller(file, shrunk)
     try:
         save(shrunk.reproduction, file)
     except OSError as error:
         fail(f"--out: cannot write {file} ({error.strerror})")
-    print(
-        msgspec.json.format(msgspec.json.encode(_document(shrunk, file))).decode() if as_json else _told(shrunk, file)
+    done = _plain(shrunk, file)
+    message = shrunk.reproduction.expected.violation.message
+    return Result(
+        page=shrunk_page(done, message, f"{program()} repro {file}", INTERRUPTED), document=done, as_json=as_json
+    )
+
+
+def _plain(shrunk: Shrunk, file: Path) -> shrink_report.Shrunk:
+    anchored = shrunk.anchored
+    return shrink_report.Shrunk(
+        invariant=shrunk.reproduction.expected.invariant,
+        mutant=shrunk.reproduction.mutant,
+        before=msgspec.structs.asdict(shrunk.before),
+        after=msgspec.structs.asdict(shrunk.after),
+        replays=shrunk.replays,
+        minimal=shrunk.minimal,
+        file=str(file),
+        has=[part for part in ("execution", "scenario") if getattr(shrunk.reproduction, part) is not None],
+        remarks=shrunk.remarks,
+        anchors=msgspec.UNSET if anchored is None else Anchors(SEEDS, anchored.before, anchored.after),
     )
 
 
@@ -142,50 +158,3 @@ class _Progress:
     def tell(self, what: str, replays: int, left: str) -> None:
         if self._status is not None:
             self._status.update(f"shrinking the {what}: {left} left, {replays} replays")
-
-
-def _document(shrunk: Shrunk, file: Path) -> dict[str, object]:
-    document: dict[str, object] = {
-        "invariant": shrunk.reproduction.expected.invariant,
-        "mutant": shrunk.reproduction.mutant,
-        "before": shrunk.before,
-        "after": shrunk.after,
-        "replays": shrunk.replays,
-        "minimal": shrunk.minimal,
-        "file": str(file),
-        "has": [part for part in ("execution", "scenario") if getattr(shrunk.reproduction, part) is not None],
-        "remarks": shrunk.remarks,
-    }
-    if shrunk.anchored is not None:
-        document["anchors"] = {"seeds": SEEDS, "before": shrunk.anchored.before, "after": shrunk.anchored.after}
-    return document
-
-
-def _end(shrunk: Shrunk) -> str:
-    if shrunk.minimal:
-        return "minimal: nothing single can be taken out"
-    return f"{'interrupted' if INTERRUPTED in shrunk.remarks else 'the budget ended first'}, so more may go"
-
-
-def _told(shrunk: Shrunk, file: Path) -> str:
-    expected = shrunk.reproduction.expected
-    rows = [
-        [name, *("-" if (count := getattr(part, name)) is None else count for part in (shrunk.before, shrunk.after))]
-        for name in shrunk.before.__struct_fields__
-    ]
-    lines = [
-        f"{expected.invariant}: {visible(expected.violation.message)}",
-        "",
-        tabulate(rows, ["", "before", "after"], tablefmt="simple"),
-        "",
-        f"{shrunk.replays} replays; " + _end(shrunk),
-    ]
-    if shrunk.anchored is not None:
-        anchored = shrunk.anchored
-        lines.append(
-            f"Of {SEEDS} simulated runs with the delays of live the file's schedule fails {anchored.after} "
-            f"({anchored.before} before its faults were anchored); --world live may do so about as often."
-        )
-    lines += [f"Note: {remark}" for remark in shrunk.remarks if remark != INTERRUPTED]
-    lines += [f"Written to {file}. To run it again:", f"{program()} repro {file}"]
-    return "\n".join(lines)

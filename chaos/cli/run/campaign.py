@@ -7,7 +7,6 @@ seconds. The result goes to stdout: a table, or one JSON document.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -27,12 +26,12 @@ from raft_chaos.chaos.campaign.campaign import WINDOW_PER_JOB, Campaign, RunSeed
 from raft_chaos.chaos.campaign.file import CampaignError, SeedFailed, seed_ranges
 from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
 from raft_chaos.chaos.cli.common import fail, say
+from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.processes.worker_pool import WorkerPool
 from raft_chaos.chaos.run.settings import Settings, World
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.reports.campaign.seeds import SeedTotals, seeds_document, seeds_markdown, seeds_text
-from raft_chaos.reports.formats.github import publish
-from raft_chaos.reports.formats.json import dumps
+from raft_chaos.reports.formats.github import on_github, publish
 from raft_chaos.reports.run.model import build
 
 RUN_ONE: dict[World, RunSeed] = {"sim": run_seed}
@@ -56,8 +55,8 @@ def run_campaign(
     quiet: bool,
     as_json: bool,
     open_executor: Callable[[], Executor] | None = None,
-) -> int:
-    """Runs the seeds, `jobs` at once (as many as there are CPUs for None), and returns the exit code.
+) -> Result:
+    """Runs the seeds, `jobs` at once (as many as there are CPUs for None).
 
     `open_executor` makes another executor than processes on this machine. Raises typer.Exit for arguments that cannot
     be, and for a file in `out` that cannot be used.
@@ -83,8 +82,7 @@ def run_campaign(
         if not quiet:
             _announce(campaign, totals, jobs)
         _go(campaign, totals, open_executor or partial(WorkerPool, jobs), WINDOW_PER_JOB * jobs, quiet=quiet)
-    _show(campaign, totals, as_json=as_json)
-    return totals.exit_code
+    return _result(campaign, totals, as_json=as_json)
 
 
 def _check(settings: Settings, jobs: int, max_failures: int | None, time_limit_s: float | None) -> None:
@@ -133,18 +131,14 @@ def _go(
         totals.stopped += f"; given up before they ended: {seed_ranges(campaign.given_up)}"
 
 
-def _show(campaign: Campaign, totals: SeedTotals, *, as_json: bool) -> None:
-    """The document or the table on stdout, and the command that repeats a failure in the last line."""
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        run = totals.worst.run if totals.worst is not None else None
-        for line in publish([build(RunDir(Path(run)))] if run else [], seeds_markdown(totals)):
-            print(line, file=sys.stderr if as_json else sys.stdout)
-    if as_json:
-        print(dumps({**seeds_document(totals), "file": str(campaign.path)}), end="")
-        if totals.repro:
-            say(totals.repro)
-    else:
-        print(seeds_text(totals, Console().width), end="")
+def _result(campaign: Campaign, totals: SeedTotals, *, as_json: bool) -> Result:
+    """The command that repeats a failure stands in the last line."""
+    run = totals.worst.run if totals.worst is not None and on_github() else None
+    published = publish([build(RunDir(Path(run)))] if run else [], seeds_markdown(totals))
+    page = [*published, seeds_text(totals, Console().width).removesuffix("\n")]
+    document = {**seeds_document(totals), "file": str(campaign.path)}
+    notes = [*published, totals.repro] if totals.repro else published
+    return Result(totals.exit_code, page, document, as_json, notes if as_json else [])
 
 
 # ---- what is seen meanwhile --------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from raft_chaos.chaos.cli.common import fail, parse_address, parse_range_ms, say
+from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.targets.raft_process import node_main
 from raft_chaos.invariants.verdict import EXIT_HARNESS
@@ -46,7 +47,7 @@ def cluster(
         int | None, typer.Option(metavar="MS", help="A tenth of the least timeout by default.")
     ] = None,
     token: Token = None,
-) -> None:
+) -> Result:
     """Starts a plain cluster in the foreground; Ctrl-C shuts it down."""
     timing = make_timing(election_timeout, heartbeat)
     names = [f"n{i}" for i in range(1, nodes + 1)]
@@ -92,7 +93,7 @@ def cluster(
                 _start_again_if_killed(one, stop)
         for one in running:
             one.child.terminate(patience_s=3.0)
-    say("the cluster has ended")
+    return Result(notes=["the cluster has ended"])
 
 
 class _Running:
@@ -148,7 +149,7 @@ def node(
         int | None, typer.Option(metavar="MS", help="A tenth of the least timeout by default.")
     ] = None,
     token: Token = None,
-) -> None:
+) -> Result:
     """Runs one node in the foreground."""
     peers: dict[str, tuple[str, int]] = {}
     for text in peer:
@@ -172,6 +173,7 @@ def node(
     )
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(message)s")
     run_event_loop(_run_node(config))
+    return Result()
 
 
 def make_timing(election_timeout: str, heartbeat_ms: int | None, heartbeats_per_timeout: int = 10) -> Timing:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import sys
 from pathlib import Path
@@ -22,6 +21,7 @@ from raft_chaos.chaos.cli.arguments import (
     schedule_config,
 )
 from raft_chaos.chaos.cli.common import fail, parse_seeds, say
+from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.run.campaign import run_campaign
 from raft_chaos.chaos.cli.run.cluster import ElectionTimeout, make_timing
 from raft_chaos.chaos.cli.run.view import View
@@ -32,10 +32,12 @@ from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.describe import drawn
 from raft_chaos.invariants.rundir import RunDir, RunInfo
-from raft_chaos.invariants.verdict import EXIT_CODE, overall
-from raft_chaos.reports.formats.github import publish
-from raft_chaos.reports.run.model import build
-from raft_chaos.reports.write import PICTURE, Format, render, render_campaign, write_reports
+from raft_chaos.invariants.verdict import EXIT_CODE, Outcome, overall
+from raft_chaos.reports.campaign.runs import one_line
+from raft_chaos.reports.formats.github import on_github, publish
+from raft_chaos.reports.formats.json import campaign_document, run_document
+from raft_chaos.reports.run.model import RunReport, build
+from raft_chaos.reports.write import PICTURE, Format, render_campaign, render_report, write_reports
 
 
 def run(
@@ -86,7 +88,7 @@ def run(
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End at the first violation.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-) -> None:
+) -> Result:
     """Breaks a cluster on purpose, judges it, and reports.
 
     Exit codes: 0 valid, 1 violated, 2 unknown, 254 bad arguments, 255 the harness itself failed.
@@ -126,12 +128,12 @@ def run(
         chosen = [seed if seed is not None else saved.header.seed if saved else secrets.randbelow(1_000_000)]
     make_folder(out)
     if seeds is not None and chosen_world == "sim" and repeat == 1:
-        raise typer.Exit(run_campaign(settings, chosen, jobs, out, max_failures, time_limit, quiet, as_json))
+        return run_campaign(settings, chosen, jobs, out, max_failures, time_limit, quiet, as_json)
     if jobs is not None or max_failures is not None or time_limit is not None:
         fail("--jobs, --max-failures and --time-limit are for campaigns in sim: --world sim --seeds A..B")
     plans = [(one, _plan(settings, one, saved)) for one in chosen for _ in range(repeat)]
     done, interrupted = _run_all(settings, plans, out, fail_fast=fail_fast, quiet=quiet)
-    raise typer.Exit(_conclude(done, len(plans), interrupted=interrupted, as_json=as_json))
+    return _result(done, len(plans), interrupted=interrupted, as_json=as_json)
 
 
 # ---- runs --------------------------------------------------------------------------------------------------------
@@ -162,7 +164,7 @@ def _run_all(
             write_reports(directory)
             done.append((directory, info))
             if campaign and not quiet:
-                say(_one_line(info, directory))
+                say(one_line(info, directory.path))
             if any("interrupted by" in reason for reason in info.vacuous):
                 return done, True
     except KeyboardInterrupt:
@@ -181,17 +183,6 @@ def _run_one(
     return run_live(plan, settings.target(), directory, info, fail_fast=fail_fast, watch=watch)
 
 
-def _conclude(done: list[tuple[RunDir, RunInfo]], planned: int, *, interrupted: bool, as_json: bool) -> int:
-    """Shows what was done; returns the exit code."""
-    outcomes = [info.verdict or "unknown" for _, info in done]
-    if done:
-        _show(done, as_json=as_json)
-    if interrupted:
-        say(f"interrupted: {len(done)} of {planned} runs were made")
-        outcomes.append("unknown")
-    return EXIT_CODE[overall(outcomes)]
-
-
 def _announce(info: RunInfo, plan: Schedule, directory: RunDir) -> None:
     """The seed and everything that was drawn from it, before anything happens."""
     target = info.mutant or info.target
@@ -200,37 +191,41 @@ def _announce(info: RunInfo, plan: Schedule, directory: RunDir) -> None:
         say(f"  {line}")
 
 
-def _show(done: list[tuple[RunDir, RunInfo]], *, as_json: bool) -> None:
-    """The document or the report on stdout, the seed or the command that repeats a failure in its last line."""
-    runs = [directory for directory, _ in done]
-    campaign = len(runs) > 1
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        markdown = render_campaign(runs, "markdown") if campaign else render(runs[0], "markdown")
-        for line in publish([build(run) for run in runs], markdown):
-            print(line, file=sys.stderr if as_json else sys.stdout)
-    shape: Format = "json" if as_json else "text"
-    print(render_campaign(runs, shape) if campaign else render(runs[0], shape), end="")
+def _result(done: list[tuple[RunDir, RunInfo]], planned: int, *, interrupted: bool, as_json: bool) -> Result:
+    """The report, with the seed or the command that repeats a failure in its last line."""
+    outcomes: list[Outcome] = [info.verdict or "unknown" for _, info in done]
+    exit_code = EXIT_CODE[overall([*outcomes, "unknown"] if interrupted else outcomes)]
+    stopped = [f"interrupted: {len(done)} of {planned} runs were made"] if interrupted else []
+    if not done:
+        return Result(exit_code, notes=stopped)
+    reports = [build(directory) for directory, _ in done]
+    page = _rendered(reports, "text").removesuffix("\n")
+    document = campaign_document(reports) if len(reports) > 1 else run_document(reports[0])
+    published = publish(reports, _rendered(reports, "markdown")) if on_github() else []
+    notes = [*(published if as_json else []), *_how_to_go_on(done, as_json=as_json), *stopped]
+    return Result(exit_code, [*published, page, *_where_saved(done)], document, as_json, notes)
+
+
+def _rendered(reports: list[RunReport], shape: Format) -> str:
+    return render_campaign(reports, shape) if len(reports) > 1 else render_report(reports[0], shape)
+
+
+def _where_saved(done: list[tuple[RunDir, RunInfo]]) -> list[str]:
+    """The last lines of a page on which all is well."""
+    if any(info.verdict != "valid" for _, info in done):
+        return []
+    (first, first_info), (_, last_info) = done[0], done[-1]
+    if len(done) == 1:
+        return ["", f"seed {first_info.seed}: valid; everything is saved in {first.path}"]
+    return ["", f"seeds {first_info.seed} to {last_info.seed}: valid; everything is saved in {first.path.parent}"]
+
+
+def _how_to_go_on(done: list[tuple[RunDir, RunInfo]], *, as_json: bool) -> list[str]:
+    """The commands that say more of the first failure."""
     failed = next(((run, info) for run, info in done if info.verdict == "violated"), None)
-    if failed is not None:
-        run, info = failed
-        say(f"What happened: {program()} explain {run.path}\nAs small as it gets: {program()} shrink {run.path}")
-        if (run.path / PICTURE).exists():
-            say(f"As clients saw it: {run.path / PICTURE}")
-        if as_json:
-            say(info.repro)
-    if as_json:
-        return
-    if all(info.verdict == "valid" for _, info in done):
-        seeds = f"seed {done[0][1].seed}" if not campaign else f"seeds {done[0][1].seed} to {done[-1][1].seed}"
-        print(f"\n{seeds}: valid; everything is saved in {runs[0].path if not campaign else runs[0].path.parent}")
-
-
-def _one_line(info: RunInfo, directory: RunDir) -> str:
-    stats = info.stats
-    broken = ", ".join(verdict.invariant for verdict in info.invariants if verdict.outcome == "violated")
-    why = broken or "; ".join(info.vacuous) or ", ".join(v.invariant for v in info.invariants if v.outcome == "unknown")
-    return (
-        f"seed {info.seed}: {info.verdict}{f' ({why})' if info.verdict != 'valid' else ''}  "
-        f"{stats['ops_ok']} ops ok, {stats['elections']} elections, {stats['restarts']} restarts, "
-        f"{stats['wall_s']:.1f} s  {directory.path}"
-    )
+    if failed is None:
+        return []
+    run, info = failed
+    lines = [f"What happened: {program()} explain {run.path}", f"As small as it gets: {program()} shrink {run.path}"]
+    lines += [f"As clients saw it: {run.path / PICTURE}"] if (run.path / PICTURE).exists() else []
+    return [*lines, info.repro] if as_json else lines

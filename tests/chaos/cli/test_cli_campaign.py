@@ -16,6 +16,7 @@ from rich.console import Console
 
 from raft_chaos.chaos.campaign.campaign import Campaign
 from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.cli.result import show
 from raft_chaos.chaos.cli.run.campaign import MOST_SHOWN, CampaignView, Progress, run_campaign
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.invariants.rundir import RunDir
@@ -41,8 +42,10 @@ def called(
 ) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a campaign whose seeds are run in threads, which start at once."""
     threads = partial(ThreadPoolExecutor, 2)
-    code = run_campaign(of or settings(), seeds, jobs, out, max_failures, time_limit_s, quiet, as_json, threads)
-    return code, *capsys.readouterr()
+    result = run_campaign(of or settings(), seeds, jobs, out, max_failures, time_limit_s, quiet, as_json, threads)
+    with pytest.raises(typer.Exit) as ended:
+        show(result)
+    return ended.value.exit_code, *capsys.readouterr()
 
 
 # ---- what is said ------------------------------------------------------------------------------------------------

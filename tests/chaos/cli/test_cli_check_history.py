@@ -348,7 +348,7 @@ def test_other_keys_that_are_violated_are_named(called: Called) -> None:
         rows[-2:] = [json.dumps(json.loads(row) | {"key": key}) for row in rows[-2:]]
     save("h", *rows)
     told = called("--history", "h")[1]
-    assert told[-3:] == ['also violated, as shows without a search: "y", "z"', "", "violated: h"]
+    assert told[-3:] == ['also violated, found without a search: "y", "z"', "", "violated: h"]
     assert json.loads("\n".join(called("--history", "h", "--json")[1]))["other_keys"] == ["y", "z"]
 
 

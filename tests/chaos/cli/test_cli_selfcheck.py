@@ -11,10 +11,7 @@ from typing import TypeAlias
 
 import pytest
 
-from raft_chaos.chaos.campaign.selfcheck import Checked
-from raft_chaos.chaos.campaign.selfcheck_worker import Answer
 from raft_chaos.chaos.cli.app import app
-from raft_chaos.chaos.cli.run.selfcheck import Totals, _text
 from raft_chaos.chaos.run.settings import program
 from raft_chaos.invariants.rundir import RunDir
 from short_runs import RAFT_CHAOS, Background, background, eventually
@@ -112,28 +109,6 @@ def test_a_narrow_terminal_gets_a_bar_and_whole_commands(
     lines = stdout.splitlines()
     assert all(len(line) <= 40 for line in lines[: lines.index("")])
     assert lines[-1].endswith("--mutant wall_clock")
-
-
-def test_a_harness_that_fails_is_told_and_a_difference_stands_beside_it() -> None:
-    totals = Totals("1..3", 3, ["--lockstep"])
-    assert totals.exit_code == 0
-    totals.observe(
-        Checked(1, [Answer("sim-1", "ab", {"elections": 3}), Answer("sim-2", failed="OSError: \x1b", run="r/1")])
-    )
-    assert totals.exit_code == 255
-    totals.stopped, totals.broken = "a worker process died while these seeds were under way: 2..3", True
-    assert _text(totals).splitlines()[-6:] == [
-        r"HARNESS FAILED on seed 1, sim-2: OSError: \x1b",
-        "  r/1",
-        "STOPPED: a worker process died while these seeds were under way: 2..3",
-        "seeds 1..3: 0 of 1 equal (3 were asked for)",
-        "Reproduce:",
-        f"{program()} selfcheck --seeds 1 --lockstep",
-    ]
-    sides = (Answer("sim-1", "ab", {"elections": 4}), Answer("sim-2", "cd"))
-    totals.observe(Checked(2, list(sides), sides))
-    assert (totals.exit_code, totals.sums["elections"]) == (1, 7)
-    assert totals.repro == f"{program()} selfcheck --seeds 2 --lockstep", "what is different comes first"
 
 
 # ---- wrong arguments -----------------------------------------------------------------------------------------------

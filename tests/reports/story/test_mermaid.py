@@ -11,7 +11,7 @@ from raft_chaos.invariants.verdict import Violation
 from raft_chaos.reports.story.mermaid import escape, mermaid
 from raft_chaos.reports.story.story import tell
 from raft_chaos.reports.text import fenced
-from told import Told
+from report_builders import Trace
 
 HOSTILE = 'end; #quot; "x": %% a->>b {c} <b>d</b> @{e} `f`\n\x1b[2J note\u202e'
 
@@ -21,18 +21,18 @@ ARROW = re.compile(r" {4,8}(p\d+)(->>|-x|--\))(p\d+): (.+)")
 SHAPES = (re.compile("sequenceDiagram"), PARTICIPANT, NOTE, ARROW, re.compile(r"    rect rgb\(\d+, \d+, \d+\)|    end"))
 
 
-def diagram(told: Told, invariant: str) -> list[str]:
-    return mermaid(tell(told.items, told.violation(invariant)))
+def diagram(trace: Trace, invariant: str) -> list[str]:
+    return mermaid(tell(trace.items, trace.violation(invariant)))
 
 
-def two_leaders() -> Told:
-    told = Told("n1", "n2", "n10")
-    told.starts("n10", "n2", "n1")
-    told.wins("n1", 1, "n2")
-    told.dies("n2", term=1)
-    told.send("n10", "n1", "rv")
-    told.wins("n10", 1, "n2")
-    return told
+def two_leaders() -> Trace:
+    trace = Trace("n1", "n2", "n10")
+    trace.starts("n10", "n2", "n1")
+    trace.wins("n1", 1, "n2")
+    trace.dies("n2", term=1)
+    trace.send("n10", "n1", "rv")
+    trace.wins("n10", 1, "n2")
+    return trace
 
 
 def test_a_diagram_has_nodes_arrows_notes_and_the_witness_on_its_ground() -> None:
@@ -70,47 +70,47 @@ def test_a_diagram_has_nodes_arrows_notes_and_the_witness_on_its_ground() -> Non
 
 
 def test_a_message_that_arrives_later_is_dotted() -> None:
-    told = two_leaders()
-    sent = [item for item in told.items if isinstance(item, MessageSent)]
-    told.arrives(sent[2])
-    rows = mermaid(tell(told.items, told.violation("election_safety")))
+    trace = two_leaders()
+    sent = [item for item in trace.items if isinstance(item, MessageSent)]
+    trace.arrives(sent[2])
+    rows = mermaid(tell(trace.items, trace.violation("election_safety")))
     assert "    p3--)p1: 12. RequestVote (arrives later)" in rows
 
 
 def test_a_fault_is_noted_over_its_targets_and_what_is_nobodys_over_all() -> None:
-    told = Told("n1", "n2", "n3")
-    told.starts("n1", "n2", "n3")
-    told.fault("f1", "pause", "n2", "n3", "n9")
-    told.say(HARNESS, FaultHealed, fault="f1", type="pause", effective=True)
-    told.say(HARNESS, PhaseStarted, phase="liveness", commit_target=1, owed=("n1",), within_us=1)
-    told.say(HARNESS, RunEnded, reason="done")
-    rows = diagram(told, "recovery")
+    trace = Trace("n1", "n2", "n3")
+    trace.starts("n1", "n2", "n3")
+    trace.fault("f1", "pause", "n2", "n3", "n9")
+    trace.add(HARNESS, FaultHealed, fault="f1", type="pause", effective=True)
+    trace.add(HARNESS, PhaseStarted, phase="liveness", commit_target=1, owed=("n1",), within_us=1)
+    trace.add(HARNESS, RunEnded, reason="done")
+    rows = diagram(trace, "recovery")
     assert [row for row in rows if "as n9" in row] == []
     assert "    Note over p2,p3: 4. 0.004 s#58; fault f1 pause#58; pause it is" in rows
     assert "    Note over p1,p3: 5. 0.005 s#58; healed f1 pause" in rows
 
 
 def test_clients_come_after_the_nodes() -> None:
-    told = Told("n1")
-    told.starts("n1")
-    told.op("invoke", "a0", 1, "append", value="x")
-    told.op("ok", "a0", 1, "append")
-    told.op("invoke", "a0", 2, "get")
-    told.op("ok", "a0", 2, "get", value=[])
-    rows = diagram(told, "acknowledged_writes")
+    trace = Trace("n1")
+    trace.starts("n1")
+    trace.op("invoke", "a0", 1, "append", value="x")
+    trace.op("ok", "a0", 1, "append")
+    trace.op("invoke", "a0", 2, "get")
+    trace.op("ok", "a0", 2, "get", value=[])
+    rows = diagram(trace, "acknowledged_writes")
     assert [match[1] for row in rows if (match := PARTICIPANT.fullmatch(row))] == ["n1", "a0"]
     assert "        Note over p2: 2. 0.002 s#58; a0 invoke a0/1 append k + x" in rows
 
 
 @pytest.mark.parametrize("hostile", [HOSTILE, "", "end", "x" * 300, "#59;", "日本;語"])
 def test_no_text_means_anything(hostile: str) -> None:
-    told = Told(hostile, "n2")
-    told.starts(hostile, "n2", digest=hostile, last_index=1, voted_for=hostile)
-    told.message(hostile, "n2", hostile)
-    told.send("n2", hostile, hostile)
-    told.fault(hostile, hostile, hostile)
-    told.op("ok", hostile, 1, "get", value=hostile, error=hostile)
-    rows = mermaid(tell(told.items, Violation(hostile, hostile, hostile, tuple(told.items[-2:]))))
+    trace = Trace(hostile, "n2")
+    trace.starts(hostile, "n2", digest=hostile, last_index=1, voted_for=hostile)
+    trace.message(hostile, "n2", hostile)
+    trace.send("n2", hostile, hostile)
+    trace.fault(hostile, hostile, hostile)
+    trace.op("ok", hostile, 1, "get", value=hostile, error=hostile)
+    rows = mermaid(tell(trace.items, Violation(hostile, hostile, hostile, tuple(trace.items[-2:]))))
     assert rows[0] == "sequenceDiagram"
     for row in rows:
         assert row.isprintable()

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raft_chaos.invariants.causal_order import message_id
 from raft_chaos.invariants.events import (
     HARNESS,
     EntryApplied,
@@ -18,37 +19,38 @@ from raft_chaos.invariants.events import (
     MessageReceived,
     MessageSent,
     NodeExited,
+    NodeKilled,
     PhaseStarted,
     RunEnded,
     VoteGranted,
 )
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.verdict import Violation
-from raft_chaos.reports.story.happens_before import Item, causal_past, message_id
+from raft_chaos.reports.story.happens_before import Item, happens_before
 from raft_chaos.reports.story.story import FEW_LINES, MOST_LINES, Story, document, tell, text
-from told import TYPES, Told
+from report_builders import TYPES, Trace
 
 LONG = 30
-"""Rounds of heartbeats after which a past is no longer told as a whole."""
+"""Rounds of heartbeats after which a story no longer has all events before."""
 
 
-def begun(rounds: int = LONG) -> Told:
+def begun(rounds: int = LONG) -> Trace:
     """n1 leads in term 1, by the vote of n2, and has sent heartbeats since."""
-    told = Told("n1", "n2", "n3")
-    told.starts("n1", "n2", "n3")
-    told.wins("n1", 1, "n2")
+    trace = Trace("n1", "n2", "n3")
+    trace.starts("n1", "n2", "n3")
+    trace.wins("n1", 1, "n2")
     for follower in ("n2", "n3"):
-        told.heartbeats("n1", follower, rounds)
-    return told
+        trace.heartbeats("n1", follower, rounds)
+    return trace
 
 
-def story(told: Told, invariant: str) -> Story:
-    return tell(told.items, told.violation(invariant))
+def story(trace: Trace, invariant: str) -> Story:
+    return tell(trace.items, trace.violation(invariant))
 
 
-def said(told: Told, invariant: str) -> list[str]:
+def said(trace: Trace, invariant: str) -> list[str]:
     """The lines of the story: mark, who, what and the notes."""
-    shown = text(story(told, invariant), 200)
+    shown = text(story(trace, invariant), 200)
     lines = shown[shown.index("") + 1 : -2]
     return [line[0] + line[16:] for line in lines]
 
@@ -57,12 +59,12 @@ def said(told: Told, invariant: str) -> list[str]:
 
 
 def test_two_leaders_of_a_term() -> None:
-    told = Told("n1", "n2", "n3")
-    told.starts("n1", "n2", "n3")
-    told.wins("n1", 1, "n2")
-    told.dies("n2", term=1)
-    told.wins("n3", 1, "n2")
-    assert text(story(told, "election_safety")) == [
+    trace = Trace("n1", "n2", "n3")
+    trace.starts("n1", "n2", "n3")
+    trace.wins("n1", 1, "n2")
+    trace.dies("n2", term=1)
+    trace.wins("n3", 1, "n2")
+    assert text(story(trace, "election_safety")) == [
         "VIOLATED term 1 has two leaders: n1 (incarnation 1) and n3 (incarnation 1)",
         "Election Safety: At most one server is ever elected leader in a given term (Figure 3, §5.2).",
         "",
@@ -89,17 +91,17 @@ def test_two_leaders_of_a_term() -> None:
 
 
 def test_a_vote_of_an_earlier_term_that_was_counted() -> None:
-    told = begun()
-    told.role("n3", "candidate", 2)
-    request = told.send("n3", "n2", "rv")
-    told.arrives(request)
-    told.votes("n2", "n3", 2)
-    reply = told.send("n2", "n3", "rvr")
-    told.role("n3", "candidate", 3)
-    told.arrives(reply)
-    told.role("n3", "leader", 3)
-    told.wins("n1", 3, "n2")
-    assert said(told, "election_safety")[:6] == [
+    trace = begun()
+    trace.role("n3", "candidate", 2)
+    request = trace.send("n3", "n2", "rv")
+    trace.arrives(request)
+    trace.votes("n2", "n3", 2)
+    reply = trace.send("n2", "n3", "rvr")
+    trace.role("n3", "candidate", 3)
+    trace.arrives(reply)
+    trace.role("n3", "leader", 3)
+    trace.wins("n1", 3, "n2")
+    assert said(trace, "election_safety")[:6] == [
         " n3#1         became candidate in term 2",
         " n2#1 < n3#1  RequestVote #123  (from line 1)",
         " n2#1         voted for n3 in term 2",
@@ -110,30 +112,30 @@ def test_a_vote_of_an_earlier_term_that_was_counted() -> None:
 
 
 def test_a_vote_that_was_never_reported() -> None:
-    told = begun()
-    told.role("n3", "candidate", 2)
-    told.message("n2", "n3", "rvr")
-    told.role("n3", "leader", 2)
-    told.dies("n2", term=1)
-    told.role("n2", "candidate", 2)
-    told.message("n3", "n2", "rvr")
-    told.role("n2", "leader", 2)
-    lines = said(told, "election_safety")
+    trace = begun()
+    trace.role("n3", "candidate", 2)
+    trace.message("n2", "n3", "rvr")
+    trace.role("n3", "leader", 2)
+    trace.dies("n2", term=1)
+    trace.role("n2", "candidate", 2)
+    trace.message("n3", "n2", "rvr")
+    trace.role("n2", "leader", 2)
+    lines = said(trace, "election_safety")
     assert " n3#1 < n2#1  RequestVoteReply #123  (n2 had reported no vote for it in term 2)" in lines
     assert lines.index(" harness      killed n2#1") < lines.index(" n2#2         became candidate in term 2")
 
 
 def test_two_votes_in_a_term_and_the_change_of_role_between() -> None:
-    told = begun()
-    told.role("n1", "candidate", 2)
-    told.role("n3", "candidate", 2)
-    told.message("n1", "n2", "rv")
-    told.votes("n2", "n1", 2)
-    told.message("n1", "n2", "ae")
-    told.role("n2", "follower", 2, "n1")
-    told.message("n3", "n2", "rv")
-    told.votes("n2", "n3", 2)
-    assert said(told, "one_vote_per_term") == [
+    trace = begun()
+    trace.role("n1", "candidate", 2)
+    trace.role("n3", "candidate", 2)
+    trace.message("n1", "n2", "rv")
+    trace.votes("n2", "n1", 2)
+    trace.message("n1", "n2", "ae")
+    trace.role("n2", "follower", 2, "n1")
+    trace.message("n3", "n2", "rv")
+    trace.votes("n2", "n3", 2)
+    assert said(trace, "one_vote_per_term") == [
         " n1#1         became candidate in term 2",
         " n3#1         became candidate in term 2",
         " n2#1 < n1#1  RequestVote #123  (from line 1)",
@@ -146,9 +148,9 @@ def test_two_votes_in_a_term_and_the_change_of_role_between() -> None:
 
 
 def test_a_vote_that_a_restart_forgot() -> None:
-    told = begun()
-    told.dies("n2", term=1)
-    assert said(told, "one_vote_per_term") == [
+    trace = begun()
+    trace.dies("n2", term=1)
+    assert said(trace, "one_vote_per_term") == [
         " n1#1         became candidate in term 1",
         " n2#1 < n1#1  RequestVote #1  (from line 1)",
         "*n2#1         voted for n1 in term 1",
@@ -159,15 +161,15 @@ def test_a_vote_that_a_restart_forgot() -> None:
 
 
 def test_a_leader_without_a_committed_entry_that_its_voter_had_cut_off() -> None:
-    told = begun()
-    told.appends("n1", 1, 1)
-    late = told.send("n1", "n2", "ae")
-    told.replicates("n1", "n2", 1, 1)
-    told.commits("n1", 1, 1)
-    told.arrives(late)
-    told.truncates("n2", 1)
-    told.wins("n3", 2, "n2")
-    assert said(told, "leader_completeness") == [
+    trace = begun()
+    trace.appends("n1", 1, 1)
+    late = trace.send("n1", "n2", "ae")
+    trace.replicates("n1", "n2", 1, 1)
+    trace.commits("n1", 1, 1)
+    trace.arrives(late)
+    trace.truncates("n2", 1)
+    trace.wins("n3", 2, "n2")
+    assert said(trace, "leader_completeness") == [
         " n1#1         became candidate in term 1  (log is empty)",
         " n1#1         became leader in term 1",
         "*n1#1         appended 1 (term 1) 1@1",
@@ -186,29 +188,29 @@ def test_a_leader_without_a_committed_entry_that_its_voter_had_cut_off() -> None
 
 
 def test_a_commit_without_a_majority_says_so() -> None:
-    told = begun()
-    told.appends("n1", 1, 1)
-    told.message("n2", "n1", "aer")
-    told.commits("n1", 1, 1)
-    told.wins("n3", 2, "n2")
-    lines = said(told, "leader_completeness")
+    trace = begun()
+    trace.appends("n1", 1, 1)
+    trace.message("n2", "n1", "aer")
+    trace.commits("n1", 1, 1)
+    trace.wins("n3", 2, "n2")
+    lines = said(trace, "leader_completeness")
     assert "*n1#1         committed up to 1 in term 1  (only 1 of 3 nodes had the entry)" in lines
     assert " n1#1 < n2#1  AppendEntriesReply #123  (n2's log is empty)" in lines
 
 
 def test_two_entries_committed_at_an_index() -> None:
-    told = begun()
-    told.appends("n1", 1, 1)
-    told.replicates("n1", "n2", 1, 1)
-    told.commits("n1", 1, 1)
-    told.wins("n3", 2, "n2")
-    told.appends("n3", 1, 2)
-    told.message("n3", "n2", "ae")
-    told.truncates("n2", 1)
-    told.appends("n2", 1, 2)
-    told.message("n2", "n3", "aer")
-    told.commits("n3", 1, 2)
-    lines = said(told, "state_machine_safety")
+    trace = begun()
+    trace.appends("n1", 1, 1)
+    trace.replicates("n1", "n2", 1, 1)
+    trace.commits("n1", 1, 1)
+    trace.wins("n3", 2, "n2")
+    trace.appends("n3", 1, 2)
+    trace.message("n3", "n2", "ae")
+    trace.truncates("n2", 1)
+    trace.appends("n2", 1, 2)
+    trace.message("n2", "n3", "aer")
+    trace.commits("n3", 1, 2)
+    lines = said(trace, "state_machine_safety")
     marked = [line for line in lines if line.startswith("*")]
     assert [line[14:] for line in marked] == [
         "appended 1 (term 1) 1@1",
@@ -222,15 +224,15 @@ def test_two_entries_committed_at_an_index() -> None:
 
 
 def test_two_states_behind_one_entry() -> None:
-    told = begun()
-    told.appends("n1", 1, 1)
-    told.replicates("n1", "n2", 1, 1)
-    told.commits("n1", 1, 1)
-    told.say("n1", EntryApplied, index=1, term=1, digest="a")
-    told.message("n1", "n2", "ae")
-    told.commits("n2", 1, 1)
-    told.say("n2", EntryApplied, index=1, term=1, digest="b")
-    assert said(told, "state_machine_safety")[-5:] == [
+    trace = begun()
+    trace.appends("n1", 1, 1)
+    trace.replicates("n1", "n2", 1, 1)
+    trace.commits("n1", 1, 1)
+    trace.add("n1", EntryApplied, index=1, term=1, digest="a")
+    trace.message("n1", "n2", "ae")
+    trace.commits("n2", 1, 1)
+    trace.add("n2", EntryApplied, index=1, term=1, digest="b")
+    assert said(trace, "state_machine_safety")[-5:] == [
         " n1#1         committed up to 1 in term 1",
         "*n1#1         applied 1 (term 1), state a",
         " n2#1 < n1#1  AppendEntries #125  (from line 8)",
@@ -240,11 +242,11 @@ def test_two_states_behind_one_entry() -> None:
 
 
 def test_a_leader_that_cuts_its_own_log() -> None:
-    told = begun()
-    told.appends("n1", 1, 1)
-    told.message("n2", "n1", "ae")
-    told.truncates("n1", 1)
-    assert said(told, "leader_append_only")[-3:] == [
+    trace = begun()
+    trace.appends("n1", 1, 1)
+    trace.message("n2", "n1", "ae")
+    trace.truncates("n1", 1)
+    assert said(trace, "leader_append_only")[-3:] == [
         "*n1#1         appended 1 (term 1) 1@1",
         " n1#1 < n2#1  AppendEntries #123  (from line 3)",
         "*n1#1         truncates its log from 1 on",
@@ -252,11 +254,11 @@ def test_a_leader_that_cuts_its_own_log() -> None:
 
 
 def test_one_index_and_term_with_two_logs() -> None:
-    told = begun()
-    told.appends("n1", 1, 1)
-    told.message("n1", "n2", "ae")
-    told.appends("n2", 1, 1, "other")
-    assert said(told, "log_matching")[-3:] == [
+    trace = begun()
+    trace.appends("n1", 1, 1)
+    trace.message("n1", "n2", "ae")
+    trace.appends("n2", 1, 1, "other")
+    assert said(trace, "log_matching")[-3:] == [
         "*n1#1         appended 1 (term 1) 1@1",
         " n2#1 < n1#1  AppendEntries #123  (from line 3)",
         "*n2#1         appended 1 (term 1) other",
@@ -264,16 +266,16 @@ def test_one_index_and_term_with_two_logs() -> None:
 
 
 def test_a_commit_index_that_goes_back() -> None:
-    told = begun()
+    trace = begun()
     for index in (1, 2):
-        told.appends("n1", index, 1)
-        told.replicates("n1", "n2", index, 1)
-        told.commits("n1", index, 1)
-    told.message("n1", "n2", "ae")
-    told.commits("n2", 2, 1)
-    told.message("n1", "n2", "ae")
-    told.commits("n2", 1, 1)
-    assert said(told, "monotonicity")[-5:] == [
+        trace.appends("n1", index, 1)
+        trace.replicates("n1", "n2", index, 1)
+        trace.commits("n1", index, 1)
+    trace.message("n1", "n2", "ae")
+    trace.commits("n2", 2, 1)
+    trace.message("n1", "n2", "ae")
+    trace.commits("n2", 1, 1)
+    assert said(trace, "monotonicity")[-5:] == [
         " n1#1         committed up to 2 in term 1",
         " n2#1 < n1#1  AppendEntries #127  (from line 10)",
         "*n2#1         committed up to 2 in term 1",
@@ -283,14 +285,14 @@ def test_a_commit_index_that_goes_back() -> None:
 
 
 def test_an_entry_that_a_restart_lost_and_the_fault_over_it() -> None:
-    told = begun()
-    told.fault("f1", "clog", "n2")
-    told.fault("f2", "clog", "n3")
-    told.appends("n1", 1, 1)
-    told.replicates("n1", "n2", 1, 1)
-    told.dies("n2", term=1, voted_for="n1")
-    told.say(HARNESS, FaultHealed, fault="f1", type="clog", effective=True)
-    lines = said(told, "durability")
+    trace = begun()
+    trace.fault("f1", "clog", "n2")
+    trace.fault("f2", "clog", "n3")
+    trace.appends("n1", 1, 1)
+    trace.replicates("n1", "n2", 1, 1)
+    trace.dies("n2", term=1, voted_for="n1")
+    trace.add(HARNESS, FaultHealed, fault="f1", type="clog", effective=True)
+    lines = said(trace, "durability")
     assert lines[2] == " harness      fault f1 clog: clog it is"
     assert lines[-5:] == [
         " n1#1         appended 1 (term 1) 1@1",
@@ -303,12 +305,12 @@ def test_an_entry_that_a_restart_lost_and_the_fault_over_it() -> None:
 
 
 def test_a_node_that_ended_by_itself() -> None:
-    told = begun()
-    told.message("n1", "n2", "ae")
-    told.appends("n2", 1, 1)
-    told.fault("f1", "pause", "n2")
-    told.say(HARNESS, NodeExited, subject="n2", subject_inc=1, exit_code=1, log_tail="KeyError")
-    assert said(told, "unexpected_exit")[-4:] == [
+    trace = begun()
+    trace.message("n1", "n2", "ae")
+    trace.appends("n2", 1, 1)
+    trace.fault("f1", "pause", "n2")
+    trace.add(HARNESS, NodeExited, subject="n2", subject_inc=1, exit_code=1, log_tail="KeyError")
+    assert said(trace, "unexpected_exit")[-4:] == [
         " n2#1 < n1#1  AppendEntries #123",
         " n2#1         appended 1 (term 1) 1@1",
         " harness      fault f1 pause: pause it is",
@@ -317,18 +319,18 @@ def test_a_node_that_ended_by_itself() -> None:
 
 
 def test_what_was_owed_and_what_each_node_reached() -> None:
-    told = begun()
-    told.appends("n1", 1, 1)
-    told.replicates("n1", "n2", 1, 1)
-    told.commits("n1", 1, 1)
-    told.say("n1", EntryApplied, index=1, term=1, digest="a")
-    told.say(HARNESS, PhaseStarted, phase="liveness", commit_target=1, owed=("n1", "n3"), within_us=5_000)
-    told.commits("n1", 2, 1)
-    told.heartbeats("n1", "n3", LONG)
-    told.role("n2", "candidate", 2)
-    told.say(HARNESS, RunEnded, reason="done")
-    last = told.t_us // 1_000
-    assert said(told, "recovery") == [
+    trace = begun()
+    trace.appends("n1", 1, 1)
+    trace.replicates("n1", "n2", 1, 1)
+    trace.commits("n1", 1, 1)
+    trace.add("n1", EntryApplied, index=1, term=1, digest="a")
+    trace.add(HARNESS, PhaseStarted, phase="liveness", commit_target=1, owed=("n1", "n3"), within_us=5_000)
+    trace.commits("n1", 2, 1)
+    trace.heartbeats("n1", "n3", LONG)
+    trace.role("n2", "candidate", 2)
+    trace.add(HARNESS, RunEnded, reason="done")
+    last = trace.t_us // 1_000
+    assert said(trace, "recovery") == [
         " n1#1         became candidate in term 1",
         " n1#1         became leader in term 1",
         " n1#1         applied 1 (term 1), state a",
@@ -344,21 +346,21 @@ def test_what_was_owed_and_what_each_node_reached() -> None:
 
 @pytest.mark.parametrize("invariant", ["acknowledged_writes", "monotonic_reads"])
 def test_a_write_that_a_read_does_not_show(invariant: str) -> None:
-    told = begun()
-    told.op("invoke", "c0", 1, "append", value="a")
-    told.appends("n1", 1, 1)
-    told.replicates("n1", "n2", 1, 1)
-    told.commits("n1", 1, 1)
-    told.say("n1", EntryApplied, index=1, term=1, digest="a")
-    told.op("ok", "c0", 1, "append", index=1, term=1)
-    told.op("invoke", "c2", 1, "get")
-    told.op("ok", "c2", 1, "get", value=["a"], index=1, term=1)
-    told.wins("n3", 2, "n2")
-    told.message("n3", "n1", "ae")
-    told.truncates("n1", 1)
-    told.op("invoke", "c1", 1, "get")
-    told.op("ok", "c1", 1, "get", value=[])
-    lines = said(told, invariant)
+    trace = begun()
+    trace.op("invoke", "c0", 1, "append", value="a")
+    trace.appends("n1", 1, 1)
+    trace.replicates("n1", "n2", 1, 1)
+    trace.commits("n1", 1, 1)
+    trace.add("n1", EntryApplied, index=1, term=1, digest="a")
+    trace.op("ok", "c0", 1, "append", index=1, term=1)
+    trace.op("invoke", "c2", 1, "get")
+    trace.op("ok", "c2", 1, "get", value=["a"], index=1, term=1)
+    trace.wins("n3", 2, "n2")
+    trace.message("n3", "n1", "ae")
+    trace.truncates("n1", 1)
+    trace.op("invoke", "c1", 1, "get")
+    trace.op("ok", "c1", 1, "get", value=[])
+    lines = said(trace, invariant)
     assert lines[-2:] == ["*c1           invoke c1/1 get k", "*c1           ok c1/1 = []"]
     for expected in (
         " n1#1         committed up to 1 in term 1",
@@ -375,34 +377,34 @@ def test_a_write_that_a_read_does_not_show(invariant: str) -> None:
 
 
 def test_an_event_that_waited_for_the_disk_belongs_to_the_message_of_its_time() -> None:
-    told = begun()
-    told.appends("n1", 1, 1)
-    brought = told.message("n1", "n2", "ae")
-    later = told.message("n1", "n2", "ae")
-    told.appends("n2", 1, 1, "other", t_us=brought.t_us)
-    arrivals = [line.event for line in story(told, "log_matching").lines if isinstance(line.event, MessageReceived)]
+    trace = begun()
+    trace.appends("n1", 1, 1)
+    brought = trace.message("n1", "n2", "ae")
+    later = trace.message("n1", "n2", "ae")
+    trace.appends("n2", 1, 1, "other", t_us=brought.t_us)
+    arrivals = [line.event for line in story(trace, "log_matching").lines if isinstance(line.event, MessageReceived)]
     assert brought in arrivals and later not in arrivals
 
 
 def test_a_vote_belongs_to_the_request_of_its_candidate() -> None:
-    told = begun()
-    asked = told.message("n1", "n2", "rv")
-    told.message("n3", "n2", "rv")
-    told.votes("n2", "n1", 2)
-    told.dies("n2", term=2)
+    trace = begun()
+    asked = trace.message("n1", "n2", "rv")
+    trace.message("n3", "n2", "rv")
+    trace.votes("n2", "n1", 2)
+    trace.dies("n2", term=2)
     arrivals = [
-        line.event for line in story(told, "one_vote_per_term").lines if isinstance(line.event, MessageReceived)
+        line.event for line in story(trace, "one_vote_per_term").lines if isinstance(line.event, MessageReceived)
     ]
     assert arrivals == [asked]
 
 
 def test_an_event_before_any_message_of_its_incarnation_has_none() -> None:
-    told = begun()
-    told.message("n1", "n2", "ae")
-    told.dies("n2", term=1, voted_for="n1")
-    told.appends("n1", 1, 1)
-    told.appends("n2", 1, 1, "other")
-    assert not any(line.event.node == "n2" for line in story(told, "log_matching").lines if is_arrival(line.event))
+    trace = begun()
+    trace.message("n1", "n2", "ae")
+    trace.dies("n2", term=1, voted_for="n1")
+    trace.appends("n1", 1, 1)
+    trace.appends("n2", 1, 1, "other")
+    assert not any(line.event.node == "n2" for line in story(trace, "log_matching").lines if is_arrival(line.event))
 
 
 def is_arrival(item: Item) -> bool:
@@ -410,28 +412,28 @@ def is_arrival(item: Item) -> bool:
 
 
 def test_recovered_entries_are_told_by_the_restart() -> None:
-    told = Told("n1", "n2", "n3")
-    told.starts("n1", "n2")
-    first = told.appends("n1", 1, 1)
-    told.dies("n1", term=1, last_index=1, digest="1@1")
-    again = told.appends("n1", 1, 1)
-    told.message("n1", "n2", "ae")
-    told.appends("n2", 1, 1, "other")
-    events = [line.event for line in story(told, "log_matching").lines]
+    trace = Trace("n1", "n2", "n3")
+    trace.starts("n1", "n2")
+    first = trace.appends("n1", 1, 1)
+    trace.dies("n1", term=1, last_index=1, digest="1@1")
+    again = trace.appends("n1", 1, 1)
+    trace.message("n1", "n2", "ae")
+    trace.appends("n2", 1, 1, "other")
+    events = [line.event for line in story(trace, "log_matching").lines]
     assert first in events and again not in events
 
 
 def test_what_never_arrived_is_told_where_it_was_sent_if_little_happened() -> None:
-    told = Told("n1", "n2", "n3")
-    told.starts("n1", "n2")
-    told.role("n1", "candidate", 1)
-    told.send("n1", "n3", "rv")
-    told.votes("n1", "n1", 1)
-    late = told.send("n1", "n2", "rv")
-    told.dies("n1", term=1)
-    violation = told.violation("one_vote_per_term")
-    told.arrives(late)
-    lines = tell(told.items, violation).lines
+    trace = Trace("n1", "n2", "n3")
+    trace.starts("n1", "n2")
+    trace.role("n1", "candidate", 1)
+    trace.send("n1", "n3", "rv")
+    trace.votes("n1", "n1", 1)
+    late = trace.send("n1", "n2", "rv")
+    trace.dies("n1", term=1)
+    violation = trace.violation("one_vote_per_term")
+    trace.arrives(late)
+    lines = tell(trace.items, violation).lines
     assert [(line.note, line.lost) for line in lines if isinstance(line.event, MessageSent)] == [
         ("never arrives", True),
         ("arrives later", False),
@@ -439,63 +441,63 @@ def test_what_never_arrived_is_told_where_it_was_sent_if_little_happened() -> No
 
 
 def test_a_second_arrival_and_a_slow_one_say_so() -> None:
-    told = Told("n1", "n2")
-    told.starts("n1", "n2")
-    sent = told.send("n1", "n2", "ae")
-    told.t_us += 100_000
-    told.arrives(sent)
-    told.arrives(sent)
-    told.votes("n2", "n1", 1)
-    told.votes("n2", "n2", 1)
-    notes = [line.note for line in story(told, "one_vote_per_term").lines if is_arrival(line.event)]
+    trace = Trace("n1", "n2")
+    trace.starts("n1", "n2")
+    sent = trace.send("n1", "n2", "ae")
+    trace.t_us += 100_000
+    trace.arrives(sent)
+    trace.arrives(sent)
+    trace.votes("n2", "n1", 1)
+    trace.votes("n2", "n2", 1)
+    notes = [line.note for line in story(trace, "one_vote_per_term").lines if is_arrival(line.event)]
     assert notes == ["took 101 ms", "took 102 ms; for the second time"]
 
 
 def test_what_happened_elsewhere_at_the_same_time_is_not_before_it() -> None:
-    told = Told("n1", "n2", "n3")
-    told.starts("n1", "n2", "n3")
-    told.message("n1", "n3", "ae")
-    concurrent = told.votes("n3", "n3", 1)
-    told.fault("f1", "pause", "n3")
-    told.votes("n2", "n2", 1)
-    told.votes("n2", "n1", 1)
-    unsent = told.send("n2", "n3", "rvr")
-    shown = story(told, "one_vote_per_term")
+    trace = Trace("n1", "n2", "n3")
+    trace.starts("n1", "n2", "n3")
+    trace.message("n1", "n3", "ae")
+    concurrent = trace.votes("n3", "n3", 1)
+    trace.fault("f1", "pause", "n3")
+    trace.votes("n2", "n2", 1)
+    trace.votes("n2", "n1", 1)
+    unsent = trace.send("n2", "n3", "rvr")
+    shown = story(trace, "one_vote_per_term")
     assert {line.event.node for line in shown.lines} == {"n2"}
     assert concurrent not in [line.event for line in shown.lines]
     assert unsent not in [line.event for line in shown.lines]
-    assert shown.past_events == 3
+    assert shown.events_before == 3
 
 
 def test_without_messages_all_that_stands_above_may_have_led_to_it() -> None:
-    told = Told("n1", "n2", "n3")
-    told.starts("n1", "n2", "n3")
-    told.role("n1", "leader", 1)
-    told.role("n3", "leader", 1)
-    shown = story(told, "election_safety")
-    assert len(shown.lines) == shown.past_events == 5
+    trace = Trace("n1", "n2", "n3")
+    trace.starts("n1", "n2", "n3")
+    trace.role("n1", "leader", 1)
+    trace.role("n3", "leader", 1)
+    shown = story(trace, "election_safety")
+    assert len(shown.lines) == shown.events_before == 5
     assert not any(line.note for line in shown.lines)  # nobody knows how many votes had arrived
 
 
 def test_a_witness_as_it_stands_in_a_file_is_found_again() -> None:
-    told = begun()
-    told.op("invoke", "c0", 1, "append", value="a")
-    told.op("ok", "c0", 1, "append")
-    told.op("invoke", "c1", 1, "get")
-    told.op("ok", "c1", 1, "get", value=[])
+    trace = begun()
+    trace.op("invoke", "c0", 1, "append", value="a")
+    trace.op("ok", "c0", 1, "append")
+    trace.op("invoke", "c1", 1, "get")
+    trace.op("ok", "c1", 1, "get", value=[])
     for invariant in ("acknowledged_writes",):
-        violation = told.violation(invariant)
+        violation = trace.violation(invariant)
         plain = msgspec.convert(msgspec.to_builtins(violation), Violation)
         assert plain.witness != violation.witness
-        assert tell(told.items, plain).lines == tell(told.items, violation).lines
+        assert tell(trace.items, plain).lines == tell(trace.items, violation).lines
 
 
 def test_a_witness_that_the_trace_lacks_is_told_at_its_end() -> None:
-    told = Told("n1", "n2")
-    told.starts("n1", "n2")
-    told.message("n1", "n2", "ae")
+    trace = Trace("n1", "n2")
+    trace.starts("n1", "n2")
+    trace.message("n1", "n2", "ae")
     missing = VoteGranted(node="n9", inc=1, t_us=5, term=1, candidate="n9")
-    shown = tell(told.items, Violation("one_vote_per_term", "m", "r", (missing,)))
+    shown = tell(trace.items, Violation("one_vote_per_term", "m", "r", (missing,)))
     assert [(line.event, line.witness) for line in shown.lines] == [(missing, True)]
 
 
@@ -504,47 +506,47 @@ def test_a_witness_that_the_trace_lacks_is_told_at_its_end() -> None:
 
 def random_trace(random: Random, steps: int) -> list[Item]:
     """Four nodes that send, receive, fail and report anything at all, and a client."""
-    told = Told("n1", "n2", "n3", "n4")
-    told.starts(*told.inc)
+    trace = Trace("n1", "n2", "n3", "n4")
+    trace.starts(*trace.inc)
     under_way: list[MessageSent] = []
     for _ in range(steps):
-        node, other = random.sample(sorted(told.inc), 2)
+        node, other = random.sample(sorted(trace.inc), 2)
         index, term = random.randint(1, 4), random.randint(1, 3)
         match random.randrange(12):
             case 0 | 1 | 2:
-                under_way.append(told.send(node, other, random.choice(sorted(TYPES))))
+                under_way.append(trace.send(node, other, random.choice(sorted(TYPES))))
             case 3 | 4 | 5 if under_way:
                 place = random.randrange(len(under_way))
-                told.arrives(under_way[place] if random.random() < 0.1 else under_way.pop(place))
+                trace.arrives(under_way[place] if random.random() < 0.1 else under_way.pop(place))
             case 6:
-                told.role(node, random.choice(["follower", "candidate", "leader"]), term)
+                trace.role(node, random.choice(["follower", "candidate", "leader"]), term)
             case 7:
-                told.votes(node, other, term)
+                trace.votes(node, other, term)
             case 8:
-                told.appends(node, index, term, t_us=told.t_us - random.randrange(3_000))
+                trace.appends(node, index, term, t_us=trace.t_us - random.randrange(3_000))
             case 9:
-                told.commits(node, index, term)
+                trace.commits(node, index, term)
             case 10:
-                rarely(random.randrange(6), told, node, other, index, term)
+                rarely(random.randrange(6), trace, node, other, index, term)
             case _:
-                told.op(random.choice(["invoke", "ok"]), "c0", index, "get", value=["a"], index=index, term=term)
-    return told.items
+                trace.op(random.choice(["invoke", "ok"]), "c0", index, "get", value=["a"], index=index, term=term)
+    return trace.items
 
 
-def rarely(what: int, told: Told, node: str, other: str, index: int, term: int) -> None:
+def rarely(what: int, trace: Trace, node: str, other: str, index: int, term: int) -> None:
     match what:
         case 0:
-            told.truncates(node, index)
+            trace.truncates(node, index)
         case 1:
-            told.dies(node, term=term, last_index=index)
+            trace.dies(node, term=term, last_index=index)
         case 2:
-            told.fault(f"f{index}", "pause", node, other)
+            trace.fault(f"f{index}", "pause", node, other)
         case 3:
-            told.say(node, EntryApplied, index=index, term=term, digest="")
+            trace.add(node, EntryApplied, index=index, term=term, digest="")
         case 4:
-            told.say(HARNESS, NodeExited, subject=node, subject_inc=1, exit_code=1)
+            trace.exits(node)
         case _:
-            told.say(HARNESS, PhaseStarted, phase="liveness", commit_target=index, owed=(node,))
+            trace.add(HARNESS, PhaseStarted, phase="liveness", commit_target=index, owed=(node,))
 
 
 def skewed(random: Random, items: list[Item]) -> list[Item]:
@@ -601,7 +603,7 @@ def test_a_story_holds_the_witness_respects_what_led_to_what_and_is_short(seed: 
     for place, line in zip(places, shown.lines, strict=True):
         if line.came_from is not None:
             assert places[line.came_from - 1] in earlier[place]
-    assert shown.past_events == len(shown.lines) + sum(shown.left_out.values()) + told_by_arrivals(shown, items)
+    assert shown.events_before == len(shown.lines) + sum(shown.left_out.values()) + told_by_arrivals(shown, items)
 
 
 def find(items: list[Item], event: Item) -> int:
@@ -609,30 +611,30 @@ def find(items: list[Item], event: Item) -> int:
 
 
 def told_by_arrivals(shown: Story, items: list[Item]) -> int:
-    """Messages sent that are told where they arrived."""
+    """Messages sent whose line stands where they arrived."""
     past = [line.event for line in shown.lines]
-    told = {message_id(event) for event in past if isinstance(event, MessageReceived)}
-    told -= {message_id(event) for event in past if isinstance(event, MessageSent)}
-    return len(told)
+    trace = {message_id(event) for event in past if isinstance(event, MessageReceived)}
+    trace -= {message_id(event) for event in past if isinstance(event, MessageSent)}
+    return len(trace)
 
 
 @pytest.mark.parametrize("rounds", [LONG, 10 * LONG])
 def test_a_longer_run_makes_no_longer_story(rounds: int) -> None:
-    told = begun(rounds)
-    told.appends("n1", 1, 1)
-    told.replicates("n1", "n2", 1, 1)
-    told.commits("n1", 1, 1)
-    told.wins("n3", 2, "n1")
-    assert len(story(told, "leader_completeness").lines) == 12
+    trace = begun(rounds)
+    trace.appends("n1", 1, 1)
+    trace.replicates("n1", "n2", 1, 1)
+    trace.commits("n1", 1, 1)
+    trace.wins("n3", 2, "n1")
+    assert len(story(trace, "leader_completeness").lines) == 12
 
 
 def test_more_than_a_story_may_have_is_counted() -> None:
-    told = begun()
+    trace = begun()
     for term in range(2, 60):
-        told.role("n2", "candidate", term)
-        told.votes("n2", "n2", term)
-    items = [item for item in told.items if isinstance(item, VoteGranted)]
-    shown = tell(told.items, Violation("one_vote_per_term", "m", "r", tuple(items)))
+        trace.role("n2", "candidate", term)
+        trace.votes("n2", "n2", term)
+    items = [item for item in trace.items if isinstance(item, VoteGranted)]
+    shown = tell(trace.items, Violation("one_vote_per_term", "m", "r", tuple(items)))
     assert len(shown.lines) == MOST_LINES
     assert shown.cut >= len(items) - MOST_LINES
     assert f"; {shown.cut} of these would matter too." in " ".join(text(shown)[-2:])
@@ -640,12 +642,12 @@ def test_more_than_a_story_may_have_is_counted() -> None:
 
 def test_a_short_past_is_told_as_a_whole_and_a_longer_one_is_not() -> None:
     for rounds, shown in (((FEW_LINES - 4) // 2, FEW_LINES), (FEW_LINES // 2, 2)):
-        told = Told("n1", "n2")
-        told.starts("n1", "n2")
-        told.heartbeats("n1", "n2", rounds)
-        told.votes("n2", "n2", 1)
-        told.votes("n2", "n1", 1)
-        assert len(story(told, "one_vote_per_term").lines) == shown
+        trace = Trace("n1", "n2")
+        trace.starts("n1", "n2")
+        trace.heartbeats("n1", "n2", rounds)
+        trace.votes("n2", "n2", 1)
+        trace.votes("n2", "n1", 1)
+        assert len(story(trace, "one_vote_per_term").lines) == shown
 
 
 # ---- its text --------------------------------------------------------------------------------------------------------
@@ -656,34 +658,44 @@ HOSTILE = ["a\nb", "\x1b[2J", "\u202eabc", "x" * 500, "a b " * 200, "", "日本�
 @pytest.mark.parametrize("width", [1, 40, 60, 100])
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_no_text_breaks_a_row(hostile: str, width: int) -> None:
-    told = Told("n1", "n2")
-    told.starts("n1", "n2", digest=hostile, last_index=1, voted_for=hostile)
-    told.message("n1", "n2", hostile)
-    told.fault(hostile, hostile, "n2")
-    told.op("ok", "c0", 1, "get", value=[hostile] * 9, error=hostile)
-    witness = tuple(told.items[-2:])
-    rows = text(tell(told.items, Violation(hostile, hostile, hostile, witness)), width)
+    trace = Trace("n1", "n2")
+    trace.starts("n1", "n2", digest=hostile, last_index=1, voted_for=hostile)
+    trace.message("n1", "n2", hostile)
+    trace.fault(hostile, hostile, "n2")
+    trace.op("ok", "c0", 1, "get", value=[hostile] * 9, error=hostile)
+    witness = tuple(trace.items[-2:])
+    rows = text(tell(trace.items, Violation(hostile, hostile, hostile, witness)), width)
     assert all(row.isprintable() for row in rows)
     assert max(map(len, rows)) <= max(width, 40)
 
 
 def test_the_document_has_every_line_and_its_event() -> None:
-    told = begun()
-    told.dies("n2", term=1)
-    shown = story(told, "one_vote_per_term")
+    trace = begun()
+    trace.dies("n2", term=1)
+    shown = story(trace, "one_vote_per_term")
     read = msgspec.json.decode(msgspec.json.encode(document(shown)))
     assert [line["line"] for line in read["lines"]] == list(range(1, len(shown.lines) + 1))
     assert [line["witness"] for line in read["lines"]] == [line.witness for line in shown.lines]
     assert read["lines"][1]["from_line"] == 1
     assert read["lines"][-1]["event"]["kind"] == "started"
     assert read["lines"][-1]["text"] == "n2#2         started in term 1, no vote, log empty"
-    assert (read["invariant"], read["events_before"]) == ("one_vote_per_term", shown.past_events)
+    assert (read["invariant"], read["events_before"]) == ("one_vote_per_term", shown.events_before)
+
+
+def test_a_fault_that_was_recorded_after_its_kill_is_told_before_it() -> None:
+    trace = begun(1)
+    kill = trace.add(HARNESS, NodeKilled, subject="n2", subject_inc=1)
+    fault = trace.fault("f1", "kill", "n2")
+    trace.inc["n2"] += 1
+    trace.starts("n2", term=1)
+    events = [line.event for line in story(trace, "one_vote_per_term").lines]
+    assert events.index(fault) == events.index(kill) - 1
 
 
 def test_the_past_ends_at_the_witness() -> None:
-    told = begun(1)
-    end = len(told.items) - 1
-    past, where = causal_past(told.items, [end])
+    trace = begun(1)
+    end = len(trace.items) - 1
+    past, where = happens_before(trace.items, [end])
     assert where[end] == len(past.items) - 1
     assert past.nodes == ["n1", "n2", "n3"]
     assert past.majority == 2

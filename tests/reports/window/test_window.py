@@ -25,7 +25,7 @@ from raft_chaos.reports.window.overlay import spans_of
 from raft_chaos.reports.window.picture import html, svg
 from raft_chaos.reports.window.timeline import timeline
 from raft_chaos.reports.write import PICTURE, render, write_reports
-from sample_runs import save
+from report_builders import save
 
 MS = 1_000
 

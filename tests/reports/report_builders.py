@@ -1,21 +1,30 @@
-"""Run directories as a controller leaves them, small enough to read: real files, real events."""
+"""What the tests of reports share: run directories as a controller leaves them, and traces, event by event.
+
+Both are small enough to read: real files, real events.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+from junitparser import JUnitXml
 
 from raft_chaos.invariants import events, history
 from raft_chaos.invariants.events import (
     HARNESS,
+    AnyEvent,
     CommitAdvanced,
     EntryAppended,
     Event,
     FaultHealed,
     FaultInjected,
+    LogTruncated,
+    MessageReceived,
+    MessageSent,
+    NodeExited,
     NodeKilled,
     NodeLaunched,
     NodePaused,
@@ -28,8 +37,12 @@ from raft_chaos.invariants.events import (
     VoteGranted,
 )
 from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import Verdict, Violation
+
+E = TypeVar("E", bound=Event)
+TYPES = {"rv": "RequestVote", "rvr": "RequestVoteReply", "ae": "AppendEntries", "aer": "AppendEntriesReply"}
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 REPRO = "raft-chaos run --seed 42 --world live --nodes 5"
@@ -158,45 +171,45 @@ HARNESS_EVENTS: list[Event] = [
 ]
 
 
-def _started(node: str, inc: int, t_us: int, last_index: int = 0, term: int = 0) -> Event:
+def started(node: str, inc: int, t_us: int, last_index: int = 0, term: int = 0) -> Event:
     return Started(node=node, inc=inc, t_us=t_us, term=term, voted_for=None, last_index=last_index, digest="")
 
 
-def _role(node: str, inc: int, t_us: int, role: events.Role, term: int, leader: str | None = None) -> Event:
+def role(node: str, inc: int, t_us: int, role: events.Role, term: int, leader: str | None = None) -> Event:
     return RoleChanged(node=node, inc=inc, t_us=t_us, role=role, term=term, leader=leader)
 
 
-def _entries(node: str, inc: int, t_us: int, *indexes: int) -> list[Event]:
+def entries(node: str, inc: int, t_us: int, *indexes: int) -> list[Event]:
     return [EntryAppended(node=node, inc=inc, t_us=t_us, index=i, term=1, digest=f"d{i}") for i in indexes]
 
 
-def _commit(node: str, inc: int, t_us: int, index: int, term: int) -> Event:
+def commit(node: str, inc: int, t_us: int, index: int, term: int) -> Event:
     return CommitAdvanced(node=node, inc=inc, t_us=t_us, index=index, term=term)
 
 
 NODE_EVENTS: list[Event] = [
-    *(_started(node, 1, 90_000) for node in NODES),
+    *(started(node, 1, 90_000) for node in NODES),
     # Term 1: n1 is elected by three, then killed. It comes back with one of three entries.
-    _role("n1", 1, 260_000, "candidate", 1),
+    role("n1", 1, 260_000, "candidate", 1),
     *(VoteGranted(node=node, inc=1, t_us=270_000, term=1, candidate="n1") for node in ("n1", "n2", "n3")),
-    _role("n1", 1, 276_400, "leader", 1, "n1"),
-    *_entries("n1", 1, 300_000, 1),
-    _commit("n1", 1, 310_000, 1, 1),
-    _started("n1", 2, 2_990_000, last_index=1, term=1),
-    *_entries("n1", 2, 2_991_000, 1),
+    role("n1", 1, 276_400, "leader", 1, "n1"),
+    *entries("n1", 1, 300_000, 1),
+    commit("n1", 1, 310_000, 1, 1),
+    started("n1", 2, 2_990_000, last_index=1, term=1),
+    *entries("n1", 2, 2_991_000, 1),
     # Term 2: a split vote between n2 and n4. Term 3: n2 wins.
-    *(_role(node, 1, 1_600_000, "candidate", 2) for node in ("n4", "n2")),
+    *(role(node, 1, 1_600_000, "candidate", 2) for node in ("n4", "n2")),
     *(VoteGranted(node=n, inc=1, t_us=1_610_000, term=2, candidate=c) for n, c in (("n2", "n2"), ("n4", "n4"))),
     *(VoteGranted(node=n, inc=1, t_us=1_612_000, term=2, candidate=c) for n, c in (("n3", "n2"), ("n5", "n4"))),
-    _role("n2", 1, 1_900_000, "candidate", 3),
+    role("n2", 1, 1_900_000, "candidate", 3),
     *(VoteGranted(node=node, inc=1, t_us=1_905_000, term=3, candidate="n2") for node in ("n2", "n3", "n4")),
-    _role("n2", 1, 1_912_000, "leader", 3, "n2"),
-    _role("n4", 1, 1_913_000, "follower", 3, "n2"),
-    *(entry for node in ("n2", "n3", "n4", "n5") for entry in _entries(node, 1, 4_000_000, 1, 2, 3)),
-    *(_commit(node, 1, 4_010_000, 3, 3) for node in ("n2", "n3", "n4")),
+    role("n2", 1, 1_912_000, "leader", 3, "n2"),
+    role("n4", 1, 1_913_000, "follower", 3, "n2"),
+    *(entry for node in ("n2", "n3", "n4", "n5") for entry in entries(node, 1, 4_000_000, 1, 2, 3)),
+    *(commit(node, 1, 4_010_000, 3, 3) for node in ("n2", "n3", "n4")),
     # The liveness phase began at 20 s: n1 gets two entries within 41.5 ms, n5 never learns what is committed.
-    *_entries("n1", 2, 20_030_000, 2, 3),
-    _commit("n1", 2, 20_041_500, 3, 3),
+    *entries("n1", 2, 20_030_000, 2, 3),
+    commit("n1", 2, 20_041_500, 3, 3),
 ]
 
 
@@ -215,3 +228,118 @@ def operations() -> list[Op]:
 def five_nodes(path: Path, run_info: RunInfo) -> RunDir:
     """A run of 24.7 s: a kill, a partition, a pause without effect, and a fault that never fired."""
     return save(path, run_info, harness=HARNESS_EVENTS, nodes=NODE_EVENTS, ops=operations(), schedule=SCHEDULE)
+
+
+def junit_cases(xml: str) -> dict[str, Any]:
+    """The test cases of a document of one suite, by name."""
+    [suite] = JUnitXml.fromstring(xml.encode())
+    return {case.name: case for case in suite}
+
+
+# ---- traces ------------------------------------------------------------------------------------------------------
+
+
+class Trace:
+    """A trace: each method adds the next event, a millisecond later, and returns it."""
+
+    def __init__(self, *nodes: str) -> None:
+        self.items: list[AnyEvent | Op] = []
+        self.t_us = 0
+        self.inc = dict.fromkeys(nodes, 1)
+        self._sent = 0
+
+    def add(self, node: str, kind: type[E], t_us: int | None = None, **fields: Any) -> E:
+        self.t_us += 1_000
+        event = kind(node=node, inc=self.inc.get(node, 1), t_us=self.t_us if t_us is None else t_us, **fields)
+        self.items.append(event)  # type: ignore[arg-type]
+        return event
+
+    def op(self, type: str, client: str, number: int, f: str, **fields: Any) -> Op:
+        self.t_us += 1_000
+        op = Op(type=type, process=0, client=client, op=f"{client}/{number}", f=f, key="k", t_us=self.t_us, **fields)
+        self.items.append(op)
+        return op
+
+    def violation(self, invariant: str) -> Violation:
+        """The first violation of it that a judge finds in the trace."""
+        judge = Judge()
+        for item in self.items:
+            if isinstance(item, Op):
+                judge.observe_op(item)
+            else:
+                judge.observe(item)
+        return next(verdict.violations[0] for verdict in judge.verdicts() if verdict.invariant == invariant)
+
+    # ---- nodes ---------------------------------------------------------------------------------------------------
+
+    def send(self, one: str, other: str, type: str) -> MessageSent:
+        self._sent += 1
+        return self.add(one, MessageSent, to=other, number=self._sent, type=TYPES.get(type, type))
+
+    def arrives(self, sent: MessageSent) -> MessageReceived:
+        return self.add(
+            sent.to, MessageReceived, sender=sent.node, sender_inc=sent.inc, number=sent.number, type=sent.type
+        )
+
+    def message(self, one: str, other: str, type: str) -> MessageReceived:
+        return self.arrives(self.send(one, other, type))
+
+    def starts(self, *nodes: str, **state: Any) -> None:
+        for node in nodes:
+            self.add(node, Started, **{"term": 0, "voted_for": None, "last_index": 0, "digest": "", **state})
+
+    def dies(self, node: str, **state: Any) -> Started:
+        """It is killed, and starts again with that state."""
+        self.add(HARNESS, NodeKilled, subject=node, subject_inc=self.inc[node])
+        self.inc[node] += 1
+        self.starts(node, **state)
+        started = self.items[-1]
+        assert isinstance(started, Started)
+        return started
+
+    def exits(self, node: str) -> None:
+        """It ends by itself, and starts again with nothing."""
+        self.add(HARNESS, NodeExited, subject=node, subject_inc=self.inc[node], exit_code=1)
+        self.inc[node] += 1
+        self.starts(node)
+
+    def role(self, node: str, role: str, term: int, leader: str | None = None) -> RoleChanged:
+        return self.add(node, RoleChanged, role=role, term=term, leader=node if role == "leader" else leader)
+
+    def votes(self, node: str, candidate: str, term: int) -> VoteGranted:
+        return self.add(node, VoteGranted, candidate=candidate, term=term)
+
+    def wins(self, candidate: str, term: int, *voters: str) -> RoleChanged:
+        """It stands, is voted for by these, and leads."""
+        self.role(candidate, "candidate", term)
+        self.votes(candidate, candidate, term)
+        requests = [self.send(candidate, voter, "rv") for voter in voters]
+        for request in requests:
+            self.arrives(request)
+            self.votes(request.to, candidate, term)
+            self.message(request.to, candidate, "rvr")
+        return self.role(candidate, "leader", term)
+
+    def appends(self, node: str, index: int, term: int, digest: str = "", t_us: int | None = None) -> EntryAppended:
+        return self.add(node, EntryAppended, t_us, index=index, term=term, digest=digest or f"{index}@{term}")
+
+    def truncates(self, node: str, from_index: int) -> LogTruncated:
+        return self.add(node, LogTruncated, from_index=from_index)
+
+    def commits(self, node: str, index: int, term: int) -> CommitAdvanced:
+        return self.add(node, CommitAdvanced, index=index, term=term)
+
+    def replicates(self, leader: str, follower: str, index: int, term: int) -> None:
+        """The entry goes to the follower, and is acknowledged."""
+        self.message(leader, follower, "ae")
+        self.appends(follower, index, term)
+        self.message(follower, leader, "aer")
+
+    def heartbeats(self, leader: str, follower: str, rounds: int) -> None:
+        """Messages that make a trace long and say nothing."""
+        for _ in range(rounds):
+            self.message(leader, follower, "ae")
+            self.message(follower, leader, "aer")
+
+    def fault(self, name: str, type: str, *targets: str) -> FaultInjected:
+        return self.add(HARNESS, FaultInjected, fault=name, type=type, targets=targets, detail=f"{type} it is")

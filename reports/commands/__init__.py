@@ -1,0 +1,1 @@
+"""What commands print, a file for each kind of result: plain data, its page for a person, its document for a script."""

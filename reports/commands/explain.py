@@ -1,0 +1,33 @@
+"""The story of a violation, and what else was violated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from raft_chaos.invariants.verdict import Violation
+from raft_chaos.reports.story.story import Story, document, text, wrapped
+from raft_chaos.reports.text import visible
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """The story of one violation, and the first violation of each other invariant that was broken."""
+
+    story: Story
+    others: tuple[Violation, ...]
+
+
+def explanation_page(explained: Explanation, width: int, command: str) -> list[str]:
+    """In rows of at most `width` columns; `command` explains the same again."""
+    also = [
+        row
+        for other in explained.others
+        for row in wrapped(f"Also violated: {other.invariant}: {other.message}", "  ", width)
+    ]
+    return [*text(explained.story, width), *also, "", f"As a diagram: {visible(command)} --mermaid"]
+
+
+def explanation_document(explained: Explanation) -> dict[str, Any]:
+    others = [{"invariant": other.invariant, "message": other.message} for other in explained.others]
+    return {**document(explained.story), "also_violated": others}

@@ -1,0 +1,82 @@
+"""A reproduction file run again: once in virtual time, or several times in real time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import msgspec
+
+from raft_chaos.invariants.verdict import Outcome, Verdict, Violation
+from raft_chaos.reports.text import visible
+
+Ended = Literal["reproduced", "violated", "holds", "unknown"]
+"""The expected invariant was violated, only others were, none was, or nothing shows it."""
+
+
+class Reproduced(msgspec.Struct, frozen=True, kw_only=True):
+    """One run in virtual time; it is the document. `verdict` is that on the expected `invariant`."""
+
+    outcome: Ended
+    world: str
+    invariant: str
+    verdict: Outcome
+    mutant: str | None
+    trace_sha256: str
+    same_trace: bool
+    skipped_steps: Sequence[int]
+    violations: Sequence[Violation]
+
+
+class LiveRate(msgspec.Struct, frozen=True, kw_only=True):
+    """Several runs in real time; it is the document. `rate_95`: the 95 % interval of how often it is reproduced."""
+
+    outcome: Ended
+    world: Literal["live"] = "live"
+    invariant: str
+    mutant: str | None
+    runs: int
+    reproduced: int
+    other_violations: int
+    rate_95: tuple[float, float]
+    run_dirs: Sequence[str]
+
+
+class NotApplicable(msgspec.Struct, frozen=True, kw_only=True):
+    """The file cannot be run in that world; it is the document."""
+
+    outcome: Literal["not applicable"] = "not applicable"
+    world: str
+    why: str
+
+
+def reproduced_page(done: Reproduced, expected: Verdict, steps: Sequence[object]) -> Iterator[str]:
+    """`expected` is the verdict on the expected invariant, `steps` are those of the file's execution."""
+    for violation in done.violations:
+        yield f"VIOLATED {violation.invariant}: {visible(violation.message)}"
+        yield f"  {violation.rule}"
+    over = "the unmodified core" if done.mutant is None else f"the mutant {done.mutant}"
+    if done.outcome == "reproduced":
+        same = "the same trace as when the file was made" if done.same_trace else "another trace than the file's"
+        yield f"reproduced over {over}: {same} (SHA-256 {done.trace_sha256})"
+    elif done.outcome == "violated":
+        yield f"{done.invariant} holds now over {over}, but something else is violated"
+    else:
+        how = "nothing shows whether it holds" if done.outcome == "unknown" else "holds"
+        yield f"{done.invariant}: {how} over {over}{f' ({expected.reason})' if expected.reason else ''}"
+    if done.skipped_steps:
+        first = done.skipped_steps[0]
+        step = msgspec.json.encode(steps[first]).decode()
+        yield (
+            f"{len(done.skipped_steps)} of {len(steps)} steps could not be done, the first of them step {first} "
+            f"({step}): up to there it is the same"
+        )
+
+
+def live_rate_page(done: LiveRate) -> list[str]:
+    least, most = done.rate_95
+    other = f"; another invariant was violated in {done.other_violations}" if done.other_violations else ""
+    return [
+        f"{done.invariant}: reproduced in {done.reproduced}/{done.runs} runs "
+        f"(95 % interval {least:.0%} to {most:.0%}){other}"
+    ]

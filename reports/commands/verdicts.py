@@ -1,0 +1,104 @@
+"""The verdicts on a run, judged again: from its files (`check`), or from a re-execution (`replay --as sim`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from tabulate import tabulate
+
+from raft_chaos.invariants.verdict import Outcome, Verdict, overall
+from raft_chaos.reports.text import count, visible
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """A run judged from its files. `vacuous`: what it lacks to mean anything, `repro`: the command that repeats it."""
+
+    run: Path
+    verdict: Outcome
+    invariants: Sequence[Verdict]
+    vacuous: Sequence[str]
+    stats: Mapping[str, float | int | str]
+    repro: str
+
+
+def judged_page(judged: Judged) -> Iterator[str]:
+    rows = [[v.invariant, v.outcome, v.judged, _why(v)] for v in judged.invariants]
+    yield from _table(rows, ["invariant", "verdict", "judged", ""], 60)
+    yield from (f"missing: {reason}" for reason in judged.vacuous)
+    yield f"{judged.verdict}: {judged.run}"
+    if judged.verdict == "violated":
+        yield f"The witnesses: raft-chaos check --json. To reproduce:\n{judged.repro}"
+
+
+def judged_document(judged: Judged) -> dict[str, Any]:
+    return {
+        "verdict": judged.verdict,
+        "run_dir": str(judged.run),
+        "invariants": _outcomes(judged.invariants),
+        "vacuous": judged.vacuous,
+        "stats": judged.stats,
+        "violations": _violations(judged.invariants),
+    }
+
+
+class ReExecuted(msgspec.Struct, frozen=True, kw_only=True):
+    """A run re-executed in one process. `recorded` are the verdicts of then, `invariants` those of now.
+
+    `turns`: how many turns of its journals came to the same again; 0 for a run that keeps none.
+    """
+
+    run: Path
+    recorded: Sequence[Verdict]
+    invariants: Sequence[Verdict]
+    steps: int
+    turns: int
+    trace_sha256: str
+    remarks: Sequence[str]
+
+    @property
+    def verdict(self) -> Outcome:
+        return overall(one.outcome for one in self.invariants)
+
+
+def re_executed_page(done: ReExecuted) -> Iterator[str]:
+    recorded = _outcomes(done.recorded)
+    rows = [[v.invariant, recorded.get(v.invariant, ""), v.outcome, visible(_why(v))] for v in done.invariants]
+    yield from _table(rows, ["invariant", "recorded", "now", ""], 50)
+    yield ""
+    same = f"{count(done.turns, 'turn')} equal to the recorded ones" if done.turns else "the same trace"
+    yield f"{count(done.steps, 'step')} re-executed, {same}"
+    yield from (f"Note: {visible(remark)}" for remark in done.remarks)
+    yield f"{done.verdict}: {done.run} as sim, SHA-256 {done.trace_sha256}"
+
+
+def re_executed_document(done: ReExecuted) -> dict[str, Any]:
+    return {
+        "verdict": done.verdict,
+        "run_dir": str(done.run),
+        "invariants": _outcomes(done.invariants),
+        "recorded": _outcomes(done.recorded),
+        "steps": done.steps,
+        "turns_equal": done.turns,
+        "trace_sha256": done.trace_sha256,
+        "remarks": done.remarks,
+        "violations": _violations(done.invariants),
+    }
+
+
+def _table(rows: Sequence[Sequence[object]], headers: Sequence[str], widest: int) -> list[str]:
+    return tabulate(rows, headers, tablefmt="simple", maxcolwidths=[None, None, None, widest]).split("\n")
+
+
+def _why(verdict: Verdict) -> str:
+    return verdict.violations[0].message if verdict.violations else verdict.reason
+
+
+def _outcomes(verdicts: Sequence[Verdict]) -> dict[str, Outcome]:
+    return {verdict.invariant: verdict.outcome for verdict in verdicts}
+
+
+def _violations(verdicts: Sequence[Verdict]) -> list[object]:
+    return [violation for verdict in verdicts for violation in verdict.violations]
