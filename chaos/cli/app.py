@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from raft_chaos.chaos.cli import mutants
+from raft_chaos.chaos.cli import faults, mutants
 from raft_chaos.chaos.cli.read import check, explain, trace
 from raft_chaos.chaos.cli.repeat import replay, repro, shrink
 from raft_chaos.chaos.cli.result import show
@@ -42,6 +42,7 @@ app.command("replay")(replay.replay)
 app.command("shrink")(shrink.shrink)
 app.command("repro")(repro.repro)
 app.command("selfcheck")(selfcheck.command)
+app.command("faults")(faults.faults)
 app.command("mutants")(mutants.mutants)
 app.command("cluster")(cluster.cluster)
 app.command("node")(cluster.node)

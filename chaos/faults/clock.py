@@ -53,7 +53,9 @@ class Clock(OnNodes, frozen=True, tag="clock"):
     jump_us: int
 
     needs: ClassVar[type] = Clocks
-    about: ClassVar[str] = "The clocks of some nodes jump forward, then run too fast or too slow"
+    about: ClassVar[str] = (
+        "The clocks of `nodes` jump forward by `jump_us`, then run `rate_ppm` millionths too fast or too slow"
+    )
     in_live: ClassVar[bool] = False
 
     def check(self, nodes: Sequence[str]) -> Iterator[str]:

@@ -46,7 +46,7 @@ class SlowSync(OnNodes, frozen=True, tag="slow_sync"):
     max_us: int
 
     needs: ClassVar[type] = SlowSyncs
-    about: ClassVar[str] = "Each sync of some nodes takes up to 50 ms longer; a kill then loses what was not synced"
+    about: ClassVar[str] = "Each sync takes `min_us` to `max_us` longer; a kill then loses what was not synced"
     asks_target: ClassVar[str] = "can_slow_sync"
     odds: ClassVar[float] = 0.6
 

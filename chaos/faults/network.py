@@ -52,7 +52,9 @@ class Network(OnNodes, frozen=True, tag="network"):
     delay_mean_us: int = 0
 
     needs: ClassVar[type] = Links
-    about: ClassVar[str] = "Frames to and from some nodes are delayed, lost, duplicated and reordered"
+    about: ClassVar[str] = (
+        "Frames to and from `nodes` are delayed (uniformly, and exponentially with a mean), lost, duplicated and reordered"
+    )
     odds: ClassVar[float] = 0.8
 
     def check(self, nodes: Sequence[str]) -> Iterator[str]:
@@ -179,7 +181,9 @@ class Reset(OnNodes, frozen=True, tag="reset"):
     delivered: float
 
     needs: ClassVar[type] = Resets
-    about: ClassVar[str] = "All connections of some nodes break at once; what is in flight arrives then, or never"
+    about: ClassVar[str] = (
+        "All connections of `nodes` break; a frame in flight arrives at once with probability `delivered`, or never"
+    )
     in_live: ClassVar[bool] = False
     at_once: ClassVar[bool] = True
 

@@ -37,7 +37,9 @@ class Partition(OnLinks, frozen=True, tag="partition"):
     grudge: Grudge
 
     needs: ClassVar[type] = Links
-    about: ClassVar[str] = f"Frames between some nodes are held back, for good: {', '.join(SHAPES)}"
+    about: ClassVar[str] = (
+        f"Frames are held back, for good, from the senders of `grudge` to its receivers. Drawn as {', '.join(SHAPES)}"
+    )
     odds: ClassVar[float] = 1.0
     leaves_behind: ClassVar[bool] = True
 
@@ -136,7 +138,9 @@ class Clog(OnLinks, frozen=True, tag="clog"):
     grudge: Grudge
 
     needs: ClassVar[type] = Clogs
-    about: ClassVar[str] = "Frames on some links are held, and all released at once when the fault ends"
+    about: ClassVar[str] = (
+        "Frames from the senders of `grudge` to its receivers are held, and all released when the fault ends"
+    )
     in_live: ClassVar[bool] = False
 
     @property

@@ -81,8 +81,9 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
 
     needs: ClassVar[type] = Processes
     about: ClassVar[str] = (
-        "SIGKILL to several nodes at once; each starts again after its time. In virtual time also: how many of its "
-        "unsynced bytes reach the disk, and at which point of a step it dies"
+        "SIGKILL to all of `nodes` at once; each starts again `restart_after_us` later. In virtual time also: "
+        "`keep_permille` of its unsynced bytes reach the disk, and it dies at a `failpoint` within a step: "
+        f"{', '.join(FAILPOINTS)}"
     )
     stops_nodes: ClassVar[bool] = True
     disturbs: ClassVar[bool] = True

@@ -22,7 +22,7 @@ def test_the_words_for_a_partition() -> None:
     stage.count(5, ("n1", "n3"), "cut", 7)  # before it
     stage.count(200, ("n1", "n3"), "cut", 7)  # after it
     stage.play(fault("f1", 10, Partition("one", N3_ALONE), 100))
-    assert stage.injected().detail == "one: n1 hears not n3, n2 hears not n3, n3 hears not n1 n2"
+    assert stage.injected().detail == "one: n1 does not hear n3, n2 does not hear n3, n3 does not hear n1 n2"
     assert stage.injected().targets == ("n1", "n2", "n3")
     assert stage.seen() == (True, "6 frames held back", "")
     links = [("n1", "n3"), ("n2", "n3"), ("n3", "n1"), ("n3", "n2")]
@@ -44,7 +44,7 @@ def test_a_cut_must_show_in_each_direction() -> None:
 
 def test_the_leader_of_that_moment_is_cut_off() -> None:
     stage = Stage(leader="n2").play(fault("f1", 10, Partition("isolate_leader", ISOLATED), 100))
-    assert stage.injected().detail == "isolate_leader: n1 hears not n2, n2 hears not n1 n3, n3 hears not n2"
+    assert stage.injected().detail == "isolate_leader: n1 does not hear n2, n2 does not hear n1 n3, n3 does not hear n2"
 
 
 def test_of_two_cuts_a_link_that_both_share_stays_cut_until_both_have_ended() -> None:

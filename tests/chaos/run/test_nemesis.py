@@ -66,7 +66,7 @@ def links(grudge: dict[str, list[str]]) -> set[tuple[str, str]]:
 EFFECTS = {
     "leader slow/1": ("syncs of n[123] take 2 to 3 ms longer", r"[1-9]\d* syncs slowed"),
     "two pauses/1": ("pause n1 n2", "seen stopped: n1 n2"),
-    "leader cut off/1": ("isolate_leader: n1 hears not .*", r"[1-9]\d* frames held back"),
+    "leader cut off/1": ("isolate_leader: n1 does not hear .*", r"[1-9]\d* frames held back"),
     "bad network/1": (
         "n[123]: delay 0 to 3 ms and 0.5 ms more on average, loss 20%, duplicate 30%, reorder 30%",
         r"frames: [1-9]\d* delayed, [1-9]\d* lost, [1-9]\d* duplicated, [1-9]\d* reordered",
