@@ -53,7 +53,7 @@ class Network(OnNodes, frozen=True, tag="network"):
 
     needs: ClassVar[type] = Links
     about: ClassVar[str] = (
-        "Frames to and from `nodes` are delayed (uniformly, and exponentially with a mean), lost, duplicated and reordered"
+        "Frames to and from `nodes` are delayed (uniformly, and exponentially), lost, duplicated and reordered"
     )
     odds: ClassVar[float] = 0.8
 
