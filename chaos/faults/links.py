@@ -52,28 +52,20 @@ def _merged(states: Sequence[LinkState]) -> LinkState:
 LINKS: Layer[LinkState] = Layer("links", _merged)
 
 
-class LinkCounters(Protocol):
-    """What has happened to the frames of a link since the run began; `forwarded` reached the receiver."""
+class LinkCounters(msgspec.Struct):
+    """Frames on one directed link since the run began.
 
-    @property
-    def forwarded(self) -> int: ...
-    @property
-    def cut(self) -> int: ...
-    @property
-    def lost(self) -> int: ...
-    @property
-    def delayed(self) -> int: ...
-    @property
-    def duplicated(self) -> int: ...
-    @property
-    def reordered(self) -> int: ...
+    `forwarded` reached the receiver (copies included), `cut` were held back by a cut, `lost` by a draw or with their
+    connection, `clogged` were held by a clog; `delayed`, `duplicated` and `reordered` count the draws.
+    """
 
-
-class ClogCounters(LinkCounters, Protocol):
-    """`clogged` were held by a clog."""
-
-    @property
-    def clogged(self) -> int: ...
+    forwarded: int = 0
+    cut: int = 0
+    lost: int = 0
+    delayed: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+    clogged: int = 0
 
 
 @runtime_checkable
@@ -94,7 +86,7 @@ class Clogs(Protocol):
     """A world whose links can also hold frames and release them."""
 
     def set_links(self, states: Mapping[Link, LinkState]) -> None: ...
-    def clog_counters(self) -> Mapping[Link, ClogCounters]: ...
+    def clog_counters(self) -> Mapping[Link, LinkCounters]: ...
 
 
 @runtime_checkable

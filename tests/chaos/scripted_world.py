@@ -16,13 +16,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
-from raft_chaos.chaos.faults.links import Link, LinkState
+from raft_chaos.chaos.faults.links import Link, LinkCounters, LinkState
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.faults.strike import Signal
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.fault_log import FaultLog
 from raft_chaos.chaos.run.nemesis import Nemesis, World
-from raft_chaos.chaos.run.sim.network import Counters
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
 from raft_chaos.chaos.run.sim.tasks import VirtualTasks
 from raft_chaos.chaos.schedule.data import Fault
@@ -45,7 +44,7 @@ class ScriptedWorld:
         self.armed: dict[str, Signal] = {}
         self.writes: dict[str, int | None] = dict.fromkeys(NODES, 0)
         self.slowed = dict.fromkeys(NODES, 0)
-        self.counters = {link: Counters() for link in LINKS}
+        self.counters = {link: LinkCounters() for link in LINKS}
         self.in_flight = (0, 0)
         """What a reset finds: frames that arrive, and frames that are lost."""
         self.watching: list[Signal] = []
@@ -112,10 +111,10 @@ class ScriptedWorld:
     def set_links(self, states: Mapping[Link, LinkState]) -> None:
         self._ask("set_links", dict(states))
 
-    def link_counters(self) -> Mapping[Link, Counters]:
+    def link_counters(self) -> Mapping[Link, LinkCounters]:
         return {link: msgspec.structs.replace(counters) for link, counters in self.counters.items()}
 
-    def clog_counters(self) -> Mapping[Link, Counters]:
+    def clog_counters(self) -> Mapping[Link, LinkCounters]:
         return self.link_counters()
 
     def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from raft_chaos.chaos.faults.action import Action
-from raft_chaos.chaos.faults.links import LINKS, Degraded, LinkState
+from raft_chaos.chaos.faults.links import LINKS, Degraded, LinkCounters, LinkState
 from raft_chaos.chaos.faults.links import Link as LinkName
 from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.faults.process import Kill
@@ -17,7 +17,7 @@ from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.nemesis import InForce
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
-from raft_chaos.chaos.run.sim.network import Counters, Frame, SimNetwork
+from raft_chaos.chaos.run.sim.network import Frame, SimNetwork
 from raft_chaos.chaos.run.sim.run import Simulated, VirtualRun
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
 from raft_chaos.chaos.run.sim.trace import Trace
@@ -146,7 +146,7 @@ class Net:
     def times(self, link: tuple[str, str] | None = None) -> list[int]:
         return [at_us for at_us, frame in self.frames if link is None or (frame.sender, frame.to) == link]
 
-    def counters(self, link: tuple[str, str]) -> Counters:
+    def counters(self, link: tuple[str, str]) -> LinkCounters:
         return self.network.counters()[link]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
-from raft_chaos.chaos.faults.links import Link, LinkState
+from raft_chaos.chaos.faults.links import Link, LinkCounters, LinkState
 from raft_chaos.chaos.run.live.cluster import LiveCluster
-from raft_chaos.chaos.run.live.network.frame_proxy import LinkCounters, ProxyClient
+from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient
 from raft_chaos.chaos.run.live.network.rules import rule_of
 
 

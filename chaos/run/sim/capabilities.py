@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
-from raft_chaos.chaos.faults.links import Link, LinkState
+from raft_chaos.chaos.faults.links import Link, LinkCounters, LinkState
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.faults.strike import Signal
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
-from raft_chaos.chaos.run.sim.network import Counters
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
 
 TRAFFIC_POLL_US = 100
@@ -73,10 +72,10 @@ class VirtualWorld:
     def set_links(self, states: Mapping[Link, LinkState]) -> None:
         self._network.set_links(states)
 
-    def link_counters(self) -> Mapping[Link, Counters]:
+    def link_counters(self) -> Mapping[Link, LinkCounters]:
         return self._network.counters()
 
-    def clog_counters(self) -> Mapping[Link, Counters]:
+    def clog_counters(self) -> Mapping[Link, LinkCounters]:
         return self._network.counters()
 
     def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from raft_chaos.chaos.faults.links import Degraded, LinkState
+from raft_chaos.chaos.faults.links import Degraded, LinkCounters, LinkState
 from raft_chaos.chaos.faults.links import Link as LinkName
 from raft_chaos.chaos.run.sim.draws import Draws
 from raft_chaos.chaos.run.sim.scheduler import Due, Scheduler
@@ -39,18 +39,6 @@ class Frame(msgspec.Struct, gc=False):
     payload: Any
     link: Link
     void: bool = False
-
-
-class Counters(msgspec.Struct):
-    """Frames on one directed link since the run began, under the live proxy's names."""
-
-    forwarded: int = 0
-    cut: int = 0
-    lost: int = 0
-    delayed: int = 0
-    duplicated: int = 0
-    reordered: int = 0
-    clogged: int = 0
 
 
 class Link:
@@ -84,7 +72,7 @@ class Link:
         self.rules: tuple[Degraded, ...] = ()
         self.loss = self.duplicate = self.reorder = 0.0  # the largest of the rules'
         self.held: list[Frame] = []
-        self.counters = Counters()
+        self.counters = LinkCounters()
         self.in_order_until_us = 0
         self.latencies = Draws(seed, f"network/{sender}>{receiver}/latency", 1)
         self.fates = Draws(seed, f"network/{sender}>{receiver}/fate", 7)
@@ -210,7 +198,7 @@ class SimNetwork:
         """Of the frames on their way to or from one of the nodes, the arrivals that the scheduler holds."""
         return [due for due in self._scheduler.heap if due[2] == self._arrive and _touches(due[3], nodes)]
 
-    def counters(self) -> dict[LinkName, Counters]:
+    def counters(self) -> dict[LinkName, LinkCounters]:
         """What has happened to the frames of each link so far."""
         return {name: msgspec.structs.replace(link.counters) for name, link in self.links.items()}
 

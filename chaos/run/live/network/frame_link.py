@@ -21,8 +21,7 @@ import struct
 from math import log
 from typing import NamedTuple, cast
 
-import msgspec
-
+from raft_chaos.chaos.faults.links import Degraded, LinkCounters
 from raft_chaos.chaos.schedule.streams import stream
 
 MAX_FRAME = 8 * 1024 * 1024 + 64 * 1024
@@ -39,35 +38,11 @@ TICK_S = 0.001
 """Event loops count in milliseconds: what is due within the next one is due."""
 
 
-class LinkRule(msgspec.Struct, frozen=True):
-    """What messages on one directed link suffer: probabilities 0 to 1, delays in µs: uniform, and on top of that
-    exponential with mean `delay_mean_us`.
-
-    `cut` drops every message, those too that were delayed before and come due during the cut.
-    """
+class LinkRule(Degraded, frozen=True):
+    """What messages on one directed link suffer. `cut` drops every message, those too that were delayed before and come
+    due during the cut. Handshakes are no messages, and do not count."""
 
     cut: bool = False
-    delay_min_us: int = 0
-    delay_max_us: int = 0
-    loss: float = 0.0
-    duplicate: float = 0.0
-    reorder: float = 0.0
-    delay_mean_us: int = 0
-
-
-class LinkCounters(msgspec.Struct):
-    """Messages on one directed link since the proxy began; handshakes do not count.
-
-    `forwarded` were written to the receiver (copies included), `cut` held back by a cut, `lost` by a loss draw or with
-    the connection; `delayed`, `duplicated` and `reordered` count the draws.
-    """
-
-    forwarded: int = 0
-    cut: int = 0
-    lost: int = 0
-    delayed: int = 0
-    duplicated: int = 0
-    reordered: int = 0
 
 
 class _Fate(NamedTuple):

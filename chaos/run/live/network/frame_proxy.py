@@ -13,14 +13,10 @@ import signal
 from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any, TypeAlias
+from typing import Any
 
-from raft_chaos.chaos.run.live.network.frame_link import MAX_FRAME, Downstream, LinkCounters, LinkRule, Wire
-
-__all__ = ["Link", "LinkCounters", "LinkRule", "ProxyClient", "ProxyError", "proxy_main"]
-
-Link: TypeAlias = tuple[str, str]
-"""A directed link: (sender, receiver)."""
+from raft_chaos.chaos.faults.links import Link, LinkCounters
+from raft_chaos.chaos.run.live.network.frame_link import MAX_FRAME, Downstream, LinkRule, Wire
 
 REPLY_TIMEOUT_S = 30.0
 

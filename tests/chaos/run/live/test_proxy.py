@@ -13,7 +13,8 @@ from multiprocessing.process import BaseProcess
 
 import pytest
 
-from raft_chaos.chaos.run.live.network.frame_proxy import LinkCounters, LinkRule, ProxyClient, ProxyError, proxy_main
+from raft_chaos.chaos.faults.links import LinkCounters
+from raft_chaos.chaos.run.live.network.frame_proxy import LinkRule, ProxyClient, ProxyError, proxy_main
 from raft_chaos.chaos.schedule.streams import stream
 
 PATIENCE_S = 10.0
