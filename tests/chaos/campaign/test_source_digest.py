@@ -37,7 +37,7 @@ def test_one_changed_byte_of_each_package_changes_it(package: str, copy: Path) -
 
 def test_a_module_under_another_name_is_another_program(copy: Path) -> None:
     before = digest_of(copy)
-    (copy / "raft" / "core.py").rename(copy / "raft" / "other.py")
+    (copy / "raft" / "core" / "core.py").rename(copy / "raft" / "core" / "other.py")
     assert digest_of(copy) != before
 
 
