@@ -110,13 +110,14 @@ def plan(tick_us: int, *, live: bool) -> Schedule:
     """All scenes of the world in one safety phase, with anchored faults around them and lasting ones at its end."""
     kinds = set(LIVE_KINDS if live else FAULT_KINDS)
     from_us = 35 * tick_us
+    late = Network(["n3"], delay_min_us=100, delay_max_us=200)
     anchored = [
-        ("anchor/passed", When(on="leader_elected", nth=1, after_us=tick_us), SlowSync(["n3"], 0, 100)),
-        ("anchor/to come", When(on="leader_elected", nth=2, after_us=tick_us), SlowSync(["n3"], 0, 100)),
+        ("anchor/passed", When(on="leader_elected", nth=1, after_us=tick_us), late),
+        ("anchor/to come", When(on="leader_elected", nth=2, after_us=tick_us), late),
         ("anchor/never", When(on="leader_elected", nth=99), Kill(["n1"], [0])),
     ]
-    faults = [Fault(id=name, when=when, action=action, duration_us=tick_us) for name, when, action in anchored]
-    at_us = from_us + 5 * tick_us
+    faults = [Fault(id=name, when=when, action=action, duration_us=8 * tick_us) for name, when, action in anchored]
+    at_us = from_us + 10 * tick_us
     for scene in SCENES:
         if scene.kinds() <= kinds and (scene.in_live or not live):
             for number, (begins, action, lasts) in enumerate(scene.faults(tick_us), 1):
