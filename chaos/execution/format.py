@@ -15,9 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-import msgspec
-
-from raft_chaos.chaos.run.nodes.stepped_node import StepReport
+from raft_chaos.chaos.execution.player import Frame
+from raft_chaos.chaos.execution.step_result import StepResult
 from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryAppended,
@@ -43,40 +42,6 @@ from raft_chaos.raft.state.messages import (
 
 SHOWN_TERMS = 12
 """At most this many terms in a row are shown one by one."""
-
-
-class Frame(msgspec.Struct, frozen=True):
-    """A message in flight. Two frames may hold the same message, since the network may duplicate it."""
-
-    sender: str
-    sender_inc: int
-    number: int
-    to: str
-    message: Message
-    sent_us: int
-
-    @property
-    def link(self) -> tuple[str, str]:
-        return self.sender, self.to
-
-
-class StepResult(msgspec.Struct):
-    """One input to one node, and its result. `at_us` is the time of the step.
-
-    The input is the frame `received`, or is described by `input`. `written` are the records of the write that began.
-    `lost` are frames that the node sent into a cut, or that arrived while it was down. `report` is None if the node is
-    down, and `end` says why.
-    """
-
-    node: str
-    at_us: int
-    input: str = ""
-    received: Frame | None = None
-    report: StepReport | None = None
-    sent: list[Frame] = []
-    lost: list[Frame] = []
-    written: list[Record] = []
-    end: str = ""
 
 
 def step(done: StepResult) -> list[str]:

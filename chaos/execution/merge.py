@@ -84,7 +84,7 @@ class Merge:
         self._operations = run.operations()
         self._incarnations = {node: _incarnations(run, node, self._harness) for node in info.nodes}
         self._frame = Execution(seed=info.seed, nodes=info.nodes, timing=timing, calls=[], steps=[])
-        self._player = Player(self._frame, self._driver, recorder=sink, acted=self._acted)
+        self._player = Player(self._frame, self._driver, recorder=sink)
         self._sent: dict[tuple[str, int], int] = {}  # (node, incarnation) -> number of its last message
         self._turn: Turn | None = None
         self._turns = 0
@@ -189,7 +189,7 @@ class Merge:
                 return Persist(node, now_us, more)
             case Submitted(command, now_us):
                 call = self._recording.calls.of_command(command)
-                self._player.add_call(call)
+                self._player.calls[call.id] = call
                 return Submit(node, call.id, now_us, more)
 
     def _acted(self, number: int, report: StepReport) -> None:
@@ -230,7 +230,7 @@ class Merge:
         number = len(self._recording.steps)
         self._recording.operation(op)
         if op.type == "invoke":
-            self._player.add_call(self._recording.calls.by_id[op.op])
+            self._player.calls[op.op] = self._recording.calls.by_id[op.op]
         self._play(number)
 
     def _notes(self) -> Iterator[_Item]:
@@ -256,6 +256,8 @@ class Merge:
         step = self._recording.steps[number]
         if why := self._player.do(number, step):
             raise MergeError(f"step {number} ({step.__struct_config__.tag}): {why}")
+        if self._player.report is not None:
+            self._acted(number, self._player.report)
 
 
 def _always() -> bool:

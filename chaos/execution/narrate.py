@@ -12,12 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from raft_chaos.chaos.execution import format
-from raft_chaos.chaos.execution.format import Frame
 from raft_chaos.chaos.execution.player import Player
+from raft_chaos.chaos.execution.step_result import result_of
 from raft_chaos.chaos.execution.steps import (
     Call,
     Crash,
-    Deliver,
     Execution,
     Invoke,
     Note,
@@ -29,12 +28,8 @@ from raft_chaos.chaos.execution.steps import (
     Timeout,
 )
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
-from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
-from raft_chaos.invariants.events import NodeExited
 from raft_chaos.invariants.history import Op, Value
 from raft_chaos.raft.server.node import Parts
-from raft_chaos.raft.state.messages import Record
-from raft_chaos.raft.storage.wal import FILE, decode_records
 
 
 def narrate(execution: Execution, parts: Parts) -> list[str]:
@@ -49,19 +44,12 @@ def narrate(execution: Execution, parts: Parts) -> list[str]:
 
 class _Narrator:
     def __init__(self, execution: Execution, parts: Parts) -> None:
-        self._player = Player(execution, MemoryDriver(parts), acted=self._acted)
-        self._calls = {call.id: call for call in execution.calls}
-        self._frames: dict[tuple[int, str, int], Frame] = {}  # (step, receiver, nth)
-        self._report: StepReport | None = None
+        self._player = Player(execution, MemoryDriver(parts))
 
     def steps(self) -> Iterator[tuple[int, list[str]]]:
         for number, step in enumerate(self._player.execution.steps):
-            self._report = None
             if not self._player.do(number, step):
                 yield number, self._lines(number, step)
-
-    def _acted(self, number: int, report: StepReport) -> None:
-        self._report = report
 
     def _lines(self, number: int, step: Step) -> list[str]:
         match step:
@@ -71,48 +59,14 @@ class _Narrator:
                 return [_client(self._player.trace.operations[-1])]
             case Note():
                 return [f"the harness notes: {type(step.event).__name__}"]
-        return format.step(self._result(number, step))
-
-    def _result(self, number: int, step: Start | Deliver | Submit | Persist | Timeout) -> format.StepResult:
-        node = self._player.nodes[step.node]
-        said = format.StepResult(step.node, self._player.now_us, _INPUT.get(type(step), ""))
-        if isinstance(step, Deliver):
-            said.received = self._frames[step.sent_by, step.node, step.nth]
-        elif isinstance(step, Submit):
-            said.input = f"is asked by {_asked(self._calls[step.call])}"
-        if self._report is None:
-            said.end = self._end(step.node)
-            return said
-        said.report = self._report
-        said.sent = self._sent(number, step.node, node.incarnation)
-        if self._report.write_lsn and isinstance(node.driven, SteppedNode):
-            said.written = _last_write(node.driven)
-        return said
-
-    def _sent(self, number: int, node: str, incarnation: int) -> list[Frame]:
-        assert self._report is not None
-        frames: list[Frame] = []
-        nth: dict[str, int] = {}
-        for to, message, content in self._report.sends:
-            frames.append(Frame(node, incarnation, message, to, content, self._player.now_us))
-            nth[to] = nth.get(to, -1) + 1
-            self._frames[number, to, nth[to]] = frames[-1]
-        return frames
-
-    def _end(self, node: str) -> str:
-        """Why a step has no report: the node died, or acts only after its next input."""
-        for event in reversed(self._player.trace.harness_events):
-            if isinstance(event, NodeExited) and event.subject == node:
-                return f"ends by itself with exit code {event.exit_code}: {event.log_tail}"
-        return "does not act yet"
+            case Submit():
+                given = f"is asked by {_asked(self._player.calls[step.call])}"
+            case _:
+                given = _INPUT.get(type(step), "")
+        return format.step(result_of(self._player, number, step, given))
 
 
 _INPUT: dict[type[Step], str] = {Start: "starts", Timeout: "ticks", Persist: "persists"}
-
-
-def _last_write(node: SteppedNode) -> list[Record]:
-    """The records of the last write. One write is under way at a time, so it is the last batch of the file."""
-    return decode_records(node.disk.read(FILE))[0][-1]
 
 
 def _asked(call: Call) -> str:

@@ -16,10 +16,12 @@ The steps that were done form an execution that can be played in strict mode. Th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+import msgspec
 from msgspec.structs import replace
 
 from raft_chaos.chaos.execution.steps import (
@@ -53,6 +55,9 @@ from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.raft.replica.inputs import Input as NodeInput
 from raft_chaos.raft.replica.inputs import Persisted, Received, Submitted, Ticked
 from raft_chaos.raft.replica.replica import Reply
+
+Link: TypeAlias = tuple[str, str]
+"""(sender, receiver)"""
 
 Mode: TypeAlias = Literal["strict", "lenient", "helpful"]
 
@@ -90,23 +95,37 @@ class _Node:
     incarnation: int = 0
     driven: DrivenNode | None = None
     deadline_us: int = 0
-    write_lsn: int = 0
     stopped: bool = False  # at a failpoint: the rest of its step will never happen, so the node can only crash
     gathered: list[tuple[NodeInput, Any]] = field(default_factory=list)  # inputs that it has not acted on yet
 
 
-@dataclass(frozen=True)
-class _Sent:
-    """A message that a step sent."""
+class Frame(msgspec.Struct, frozen=True):
+    """Message `nth` (from 0) that step `sent_by` sent to a node. It is message `number` of that incarnation."""
 
+    sent_by: int
+    nth: int
     sender: str
     sender_inc: int
     number: int
-    payload: Any
+    to: str
+    message: Any
+    sent_us: int
+
+    @property
+    def link(self) -> Link:
+        return self.sender, self.to
+
+    def arrival(self, at_us: int | None = None) -> Deliver:
+        """The step that delivers it."""
+        return Deliver(self.sent_by, self.to, self.nth, at_us)
 
 
 class Player:
-    """Plays one execution, once. `mode`: see the module's header. `acted(step, report)` is called after each turn."""
+    """Plays one execution, once. `mode`: see the module's header.
+
+    `sent` are the frames that each step sent, by the step's number. `report` is what the last step's node did; None if
+    the step was not a turn of a node.
+    """
 
     def __init__(
         self,
@@ -115,7 +134,6 @@ class Player:
         *,
         mode: Mode = "strict",
         recorder: LineSink | None = None,
-        acted: Callable[[int, StepReport], None] = lambda number, report: None,
     ) -> None:
         self.execution = execution
         self.nodes = {name: _Node(name, [peer for peer in execution.nodes if peer != name]) for name in execution.nodes}
@@ -123,15 +141,18 @@ class Player:
         self.view = ClusterView(execution.nodes, lambda event, number, reporter: None)
         self.trace = Trace(self.judge, Tally(), self.view, recorder)
         self.now_us = 0
+        self.calls = {call.id: call for call in execution.calls}
+        """The calls that steps may name. The caller may add some, to extend the execution while it is played."""
+        self.sent: dict[int, list[Frame]] = {}
+        self.report: StepReport | None = None
+        self.writing: dict[str, int] = {}
+        """For each node with a write under way, the number of its last record; in the order in which they began."""
         self._driver = driver
         self._mode = mode
-        self._acted = acted
-        self._calls = {call.id: call for call in execution.calls}
         self._open: set[str] = set()  # calls that were invoked and have not returned; asked for membership only
         self._invoked: set[str] = set()  # likewise
         self._failed: set[str] = set()  # calls that certainly did not happen; likewise
         self._submitted: dict[int, str] = {}  # step -> its call, of those that were not refused
-        self._sent: dict[tuple[int, str], list[_Sent]] = {}  # (step, receiver)
         self._answers: dict[int, Reply] = {}
         self._delivered: set[tuple[int, str, int]] = set()  # (step, receiver, nth); asked for membership only
         self._substituted: dict[int, Deliver] = {}
@@ -168,13 +189,14 @@ class Player:
         """The result so far, given the numbers of the steps that were done."""
         return Played(self.judge.verdicts(), done, self._substituted, frozenset(self._early), self.trace.digest())
 
-    def add_call(self, call: Call) -> None:
-        """Adds a call that later steps may name. So an execution can be extended while it is played step by step."""
-        self._calls[call.id] = call
-
     def do(self, number: int, step: Step) -> str:
         """Does one step. Returns why it cannot be done, or "". Later steps refer to it by `number`."""
+        self.report = None
         return self._doing[step.__class__](number, step)
+
+    def sent_to(self, step: Deliver) -> list[Frame]:
+        """The frames of which the delivery names one, by its `nth`."""
+        return [frame for frame in self.sent.get(step.sent_by, ()) if frame.to == step.node]
 
     # ---- starts and crashes ---------------------------------------------------------------------------------------
 
@@ -216,12 +238,13 @@ class Player:
         self.trace.harness(NodeExited(**self._subject(node), exit_code=code, log_tail=said))
 
     def _down(self, node: _Node, state: str) -> None:
-        node.state, node.driven, node.write_lsn, node.stopped, node.gathered = state, None, 0, False, []
+        node.state, node.driven, node.stopped, node.gathered = state, None, False, []
+        self.writing.pop(node.name, None)
 
     # ---- inputs ---------------------------------------------------------------------------------------------------
 
     def _deliver(self, number: int, step: Deliver) -> str:
-        there = self._sent.get((step.sent_by, step.node), ())
+        there = self.sent_to(step)
         if step.nth >= len(there):
             nearby = self._nearby(step) if self._mode == "helpful" else None
             if nearby is None:
@@ -229,14 +252,14 @@ class Player:
                     f"step {step.sent_by} sent {len(there)} messages to {step.node}, so there is no message {step.nth}"
                 )
             self._substituted[number] = step = nearby
-            there = self._sent[step.sent_by, step.node]
+            there = self.sent_to(step)
         sent = there[step.nth]
         impossible = self._input(
             number,
             step,
-            lambda now_us: Received(sent.sender, sent.sender_inc, sent.number, sent.payload, now_us),
+            lambda now_us: Received(sent.sender, sent.sender_inc, sent.number, sent.message, now_us),
             lambda driven, now_us: driven.receive(
-                sent.sender, sent.sender_inc, sent.number, sent.payload, now_us, step.stop
+                sent.sender, sent.sender_inc, sent.number, sent.message, now_us, step.stop
             ),
         )
         if not impossible:
@@ -247,11 +270,11 @@ class Player:
         """The delivery of a message in flight from the same sender to the same receiver, sent in the nearest step."""
         sender = getattr(self.execution.steps[step.sent_by], "node", "")
         in_flight = [
-            (abs(by - step.sent_by), by, nth)
-            for (by, to), messages in self._sent.items()
-            if to == step.node and messages[0].sender == sender
-            for nth in range(len(messages))
-            if (by, to, nth) not in self._delivered
+            (abs(by - step.sent_by), by, frame.nth)
+            for by, frames in self.sent.items()
+            if frames[0].sender == sender
+            for frame in frames
+            if frame.to == step.node and (by, step.node, frame.nth) not in self._delivered
         ]
         if not in_flight:
             return None
@@ -270,9 +293,9 @@ class Player:
         node = self.nodes[step.node]
         if impossible := self._why_no_input(node):
             return impossible
-        if not node.write_lsn:
+        if step.node not in self.writing:
             return f"{step.node} has no write under way"
-        lsn, node.write_lsn = node.write_lsn, 0
+        lsn = self.writing.pop(step.node)
         return self._input(
             number,
             step,
@@ -282,11 +305,11 @@ class Player:
 
     def _submit(self, number: int, step: Submit) -> str:
         # Otherwise its effect would not be in the history, and a client that sees it would seem to be wrong.
-        if step.call not in self._invoked and self._calls[step.call].process != OUTSIDE:
+        if step.call not in self._invoked and self.calls[step.call].process != OUTSIDE:
             return f"{step.call} was not invoked"
         if step.call in self._failed:
             return f"{step.call} has failed, so it cannot happen any more"
-        command = self._calls[step.call].command()
+        command = self.calls[step.call].command()
         return self._input(
             number,
             step,
@@ -338,16 +361,24 @@ class Player:
         """Records the results of a turn for later steps."""
         if report.events:
             self.trace.node(node.name, node.incarnation, report.events)
-        for to, sent, message in report.sends:
-            self._sent.setdefault((number, to), []).append(_Sent(node.name, node.incarnation, sent, message))
+        if report.sends:
+            self.sent[number] = self._frames(number, node, report)
         if report.write_lsn:
-            node.write_lsn = report.write_lsn
+            self.writing[node.name] = report.write_lsn
         for reply in report.replies:
             self._answers[reply.token] = reply
         for refused in report.refused if report.accepted else [number]:
             del self._submitted[refused]
         node.deadline_us, node.stopped = report.deadline_us, report.stopped
-        self._acted(number, report)
+        self.report = report
+
+    def _frames(self, number: int, node: _Node, report: StepReport) -> list[Frame]:
+        frames: list[Frame] = []
+        nth = Counter[str]()
+        for to, sent, message in report.sends:
+            frames.append(Frame(number, nth[to], node.name, node.incarnation, sent, to, message, self.now_us))
+            nth[to] += 1
+        return frames
 
     # ---- clients and notes ----------------------------------------------------------------------------------------
 
@@ -357,7 +388,7 @@ class Player:
         self._advance(step.at_us)
         self._invoked.add(step.call)
         self._open.add(step.call)
-        call = self._calls[step.call]
+        call = self.calls[step.call]
         self._operation(call, Outcome("invoke", call.value))
         return ""
 
@@ -378,7 +409,7 @@ class Player:
         self._open.remove(step.call)
         if outcome.type == "fail" and step.answer is None:
             self._failed.add(step.call)
-        self._operation(self._calls[step.call], outcome)
+        self._operation(self.calls[step.call], outcome)
         return ""
 
     def _operation(self, call: Call, outcome: Outcome) -> None:

@@ -2,17 +2,17 @@
 
 It runs a cluster in this process and keeps the state that a caller needs: which messages are in flight, which
 operations are open, which of them are answered, and which nodes are up. It keeps only steps that can be done, so the
-execution can be played in strict mode at any time.
+execution can be played in strict mode at any time, if the disks were empty at the start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import TypeAlias
 
-from raft_chaos.chaos.execution.player import Player
+from raft_chaos.chaos.execution.hand_driven_network import HandDrivenNetwork
+from raft_chaos.chaos.execution.player import Link, Player
 from raft_chaos.chaos.execution.steps import (
     Call,
     Deliver,
@@ -20,23 +20,19 @@ from raft_chaos.chaos.execution.steps import (
     ExecutionError,
     Invoke,
     NodeStep,
-    Persist,
     Return,
-    Start,
     Step,
     Submit,
-    Timeout,
 )
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
-from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
+from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
 from raft_chaos.invariants.history import OpFunction
 from raft_chaos.invariants.verdict import Violation
+from raft_chaos.raft.replica.replica import Reply
 from raft_chaos.raft.server.node import Parts
 from raft_chaos.raft.state.timing import Timing
+from raft_chaos.raft.storage.disk import MemoryDisk
 from raft_chaos.raft.storage.wal import FILE
-
-Link: TypeAlias = tuple[str, str]
-"""(sender, receiver)"""
 
 
 @dataclass
@@ -50,38 +46,39 @@ class _Client:
 
 
 class Session:
-    """A cluster whose `nodes` are all up, with `clients` that have invoked nothing yet.
+    """A cluster whose nodes `names` have not started yet, with `clients` that have invoked nothing yet.
 
-    `violation` is the first violation that a step caused; later ones do not replace it.
+    `disks` are the disks of nodes that do not start with an empty one. `violation` is the first violation that a step
+    caused; later ones do not replace it.
     """
 
-    def __init__(self, nodes: Sequence[str], clients: Sequence[str], *, timing: Timing, parts: Parts) -> None:
-        self.nodes = list(nodes)
-        self.links: list[Link] = [(sender, to) for sender in nodes for to in nodes if sender != to]
-        self.in_flight: dict[Link, list[Deliver]] = {link: [] for link in self.links}
-        """The messages of each link that have not arrived yet, oldest first, as the steps that would deliver them."""
-        self.arrived: dict[Link, list[Deliver]] = {link: [] for link in self.links}
-        """The messages of each link that arrived or were lost, and may arrive again, latest first."""
+    def __init__(
+        self,
+        names: Sequence[str],
+        clients: Sequence[str],
+        *,
+        timing: Timing,
+        parts: Parts,
+        disks: Mapping[str, MemoryDisk] | None = None,
+    ) -> None:
+        self.names = list(names)
+        self.links: list[Link] = [(sender, to) for sender in names for to in names if sender != to]
+        self.network = HandDrivenNetwork(self.links)
         self.answers: dict[str, int] = {}
         """For each open operation that is answered, by its id: the number of the step that submitted it."""
         self.violation: Violation | None = None
         self.player = Player(
-            Execution(seed=0, nodes=self.nodes, timing=timing, calls=[], steps=[]),
-            MemoryDriver(parts),
-            acted=self._acted,
+            Execution(seed=0, nodes=self.names, timing=timing, calls=[], steps=[]), MemoryDriver(parts, disks)
         )
         self._clients = {name: _Client(name, place) for place, name in enumerate(clients)}
-        self._calls: dict[str, Call] = {}
         self._numbers = count()
-        for name in nodes:
-            self.do(Start(name))
 
     @property
     def execution(self) -> Execution:
         """The steps so far."""
         grown = self.player.execution
         return Execution(
-            seed=grown.seed, nodes=self.nodes, timing=grown.timing, calls=list(grown.calls), steps=list(grown.steps)
+            seed=grown.seed, nodes=self.names, timing=grown.timing, calls=list(grown.calls), steps=list(grown.steps)
         )
 
     # ---- steps ----------------------------------------------------------------------------------------------------
@@ -89,18 +86,27 @@ class Session:
     def do(self, step: Step) -> None:
         """Does one step. Raises ExecutionError if it cannot be done."""
         self._check_names(step)
-        steps = self.player.execution.steps
-        steps.append(step)  # before it is done, since its results refer to it
-        if impossible := self.player.do(len(steps) - 1, step):
-            steps.pop()
+        if impossible := self.attempt(step):
             raise ExecutionError(f"{step.__struct_config__.tag}: {impossible}")
+
+    def attempt(self, step: Step) -> str:
+        """Does one step, whose names are valid. Returns why it cannot be done, or ""."""
+        steps = self.player.execution.steps
+        number = len(steps)
+        if impossible := self.player.do(number, step):
+            return impossible
+        steps.append(step)
+        self.network.send(self.player.sent.get(number, ()))
         if isinstance(step, Deliver):
-            self._arrives(step)
+            self.network.take(self.player.sent_to(step)[step.nth])
         elif isinstance(step, Return):
             self._returned(step)
+        if self.player.report is not None:
+            self._answered(self.player.report.replies)
         found = self.player.judge.new_violations()
         if found and self.violation is None:
             self.violation = found[0]
+        return ""
 
     def begin(
         self, client: str, f: OpFunction, key: str, value: str | None = None, expected: str | None = None
@@ -126,18 +132,15 @@ class Session:
             value=value,
             expected=expected,
         )
-        self._calls[call.id] = call
-        self.player.execution.calls.append(call)
-        self.player.add_call(call)
+        self.add_call(call)
         self.do(Invoke(call.id))
         who.open = call.id
         return call
 
-    def lose(self, links: Sequence[Link]) -> None:
-        """Loses the messages in flight on these links. This is not a step: no later step delivers them."""
-        for link in links:
-            self.arrived[link][:0] = reversed(self.in_flight[link])
-            self.in_flight[link] = []
+    def add_call(self, call: Call) -> None:
+        """Later steps may name this call."""
+        self.player.execution.calls.append(call)
+        self.player.calls[call.id] = call
 
     # ---- the cluster's state --------------------------------------------------------------------------------------
 
@@ -153,7 +156,7 @@ class Session:
 
     def is_writing(self, node: str) -> bool:
         """Whether the node has a write under way."""
-        return self.player.nodes[node].write_lsn > 0
+        return node in self.player.writing
 
     def unsynced_bytes(self, node: str) -> int:
         """The number of bytes that a crash of the node would lose."""
@@ -163,49 +166,34 @@ class Session:
     def open_call(self, client: str) -> Call | None:
         """The operation that the client waits for, or None."""
         waits_for = self._clients[client].open
-        return None if waits_for is None else self._calls[waits_for]
+        return None if waits_for is None else self.player.calls[waits_for]
+
+    def submitted(self, reply: Reply) -> Call:
+        """The call that the reply answers."""
+        step = self.player.execution.steps[reply.token]
+        assert isinstance(step, Submit)
+        return self.player.calls[step.call]
 
     def _check_names(self, step: Step) -> None:
         tag = step.__struct_config__.tag
-        if isinstance(step, NodeStep) and step.node not in self.nodes:
-            raise ExecutionError(f"{tag}: node {step.node!r} is unknown; expected one of {', '.join(self.nodes)}")
-        if isinstance(step, Submit | Invoke | Return) and step.call not in self._calls:
+        if isinstance(step, NodeStep) and step.node not in self.names:
+            raise ExecutionError(f"{tag}: node {step.node!r} is unknown; expected one of {', '.join(self.names)}")
+        if isinstance(step, Submit | Invoke | Return) and step.call not in self.player.calls:
             raise ExecutionError(f"{tag}: call {step.call!r} is unknown; `begin` makes one")
 
     # ---- the results of a step ------------------------------------------------------------------------------------
 
-    def _acted(self, number: int, report: StepReport) -> None:
-        steps = self.player.execution.steps
-        to_each: dict[str, int] = {}
-        for to, _, _ in report.sends:
-            nth = to_each[to] = to_each.get(to, -1) + 1
-            self.in_flight[_node(steps[number]), to].append(Deliver(number, to, nth))
-        for reply in report.replies:
-            submitted = steps[reply.token]
-            assert isinstance(submitted, Submit)
-            client = self._clients[self._calls[submitted.call].client]
-            if reply.result is not None and client.open == submitted.call:
-                self.answers[submitted.call] = reply.token
-
-    def _arrives(self, step: Deliver) -> None:
-        """Moves the message that the step names from `in_flight` to `arrived`."""
-        message = Deliver(step.sent_by, step.node, step.nth)
-        link = _node(self.player.execution.steps[step.sent_by]), step.node
-        for where in (self.in_flight[link], self.arrived[link]):
-            if message in where:
-                where.remove(message)
-        self.arrived[link].insert(0, message)
+    def _answered(self, replies: Sequence[Reply]) -> None:
+        for reply in replies:
+            call = self.submitted(reply)
+            client = self._clients.get(call.client)
+            if reply.result is not None and client is not None and client.open == call.id:
+                self.answers[call.id] = reply.token
 
     def _returned(self, step: Return) -> None:
-        client = self._clients[self._calls[step.call].client]
+        client = self._clients[self.player.calls[step.call].client]
         client.open = None
         self.answers.pop(step.call, None)
         if step.answer is None and step.type == "info":
             client.process += len(self._clients)
             client.serial = 0
-
-
-def _node(step: Step) -> str:
-    """The node of a step. Only steps of nodes send messages."""
-    assert isinstance(step, Start | Deliver | Timeout | Persist | Submit)
-    return step.node

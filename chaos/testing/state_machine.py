@@ -38,7 +38,8 @@ except ImportError as error:
     ) from error
 
 from raft_chaos.chaos.execution.narrate import narrate
-from raft_chaos.chaos.execution.session import Link, Session
+from raft_chaos.chaos.execution.player import Frame, Link
+from raft_chaos.chaos.execution.session import Session
 from raft_chaos.chaos.execution.steps import (
     Call,
     Crash,
@@ -137,9 +138,9 @@ _DOWN = _node(lambda machine, node: machine.cluster.is_down(node))
 _SPARE = _node(lambda machine, node: machine.is_up(node) and len(machine.up()) > majority_of(machine.nodes))
 _WRITING = _node(lambda machine, node: machine.cluster.is_writing(node))
 _LEADING = _node(lambda machine, node: node in machine.leaders())
-_IN_FLIGHT = _link(lambda machine, link: bool(machine.cluster.in_flight[link]) and machine.is_up(link[1]))
-_ARRIVED = _link(lambda machine, link: bool(machine.cluster.arrived[link]) and machine.is_up(link[1]))
-_CUT_OFF = _node(lambda machine, node: any(machine.cluster.in_flight[link] for link in machine.links_of(node)))
+_IN_FLIGHT = _link(lambda machine, link: bool(machine.cluster.network.on_link(link)) and machine.is_up(link[1]))
+_ARRIVED = _link(lambda machine, link: bool(machine.cluster.network.arrived[link]) and machine.is_up(link[1]))
+_CUT_OFF = _node(lambda machine, node: any(node in frame.link for frame in machine.cluster.network.frames))
 _IDLE = _client(lambda machine, client: machine.cluster.open_call(client) is None)
 _WAITING = _client(lambda machine, client: machine.cluster.open_call(client) is not None)
 _ANSWERED = _client(lambda machine, client: machine.answer_to(client) is not None)
@@ -186,6 +187,8 @@ class RaftStateMachine(RuleBasedStateMachine):
         ]
         """Groups of nodes: all, then each single node, then larger groups."""
         self.cluster: Session = Session(self.names, self.client_names, timing=self.timing, parts=self._parts())
+        for name in self.names:
+            self.do(Start(name))
         self._written: dict[str, str] = {}  # by key, the value of the last write that was invoked
 
     # ---- the cluster's state --------------------------------------------------------------------------------------
@@ -239,19 +242,19 @@ class RaftStateMachine(RuleBasedStateMachine):
     @rule(link=_IN_FLIGHT.drawn(), nth=st.integers(0, 3))
     def deliver(self, link: Link, nth: int = 0) -> None:
         """Message `nth` on the link (sender, receiver) arrives; 0 is the oldest. The last one if there are fewer."""
-        self.do(_at(self.cluster.in_flight[link], nth, f"on its way from {link[0]} to {link[1]}"))
+        self.do(_at(self.cluster.network.on_link(link), nth, f"on its way from {link[0]} to {link[1]}"))
 
     @precondition(_ARRIVED.possible)
     @rule(link=_ARRIVED.drawn(), nth=st.integers(0, 7))
     def deliver_again(self, link: Link, nth: int = 0) -> None:
         """A message that has arrived or was lost arrives again: message `nth` of the link, where 0 is the latest."""
-        self.do(_at(self.cluster.arrived[link], nth, f"that arrived from {link[0]} at {link[1]}"))
+        self.do(_at(self.cluster.network.arrived[link], nth, f"that arrived from {link[0]} at {link[1]}"))
 
     @precondition(_CUT_OFF.possible)
     @rule(node=_CUT_OFF.drawn())
     def lose(self, node: str) -> None:
         """All messages in flight to and from the node are lost."""
-        self.cluster.lose(self.links_of(node))
+        self.cluster.network.lose(self.links_of(node))
 
     @precondition(_WRITING.possible)
     @rule(node=_WRITING.drawn())
@@ -409,8 +412,9 @@ class RaftStateMachine(RuleBasedStateMachine):
             if self.cluster.is_writing(node) and node not in slow:
                 return Persist(node)
         for link in self.cluster.links:
-            if link[0] in group and link[1] in group and self.cluster.in_flight[link] and self.is_up(link[1]):
-                return self.cluster.in_flight[link][0]
+            in_flight = self.cluster.network.on_link(link)
+            if in_flight and link[0] in group and link[1] in group and self.is_up(link[1]):
+                return in_flight[0].arrival()
         return None
 
     def _parts(self) -> Parts:
@@ -447,10 +451,10 @@ def _checked(field: str, value: int) -> int:
     return value
 
 
-def _at(messages: Sequence[Deliver], nth: int, where: str) -> Deliver:
-    if not messages:
+def _at(frames: Sequence[Frame], nth: int, where: str) -> Deliver:
+    if not frames:
         raise ValueError(f"there is no message {where}")
-    return messages[min(nth, len(messages) - 1)]
+    return frames[min(nth, len(frames) - 1)].arrival()
 
 
 def _is_last_run() -> bool:

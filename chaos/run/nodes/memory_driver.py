@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode
 from raft_chaos.raft.server.node import Parts
@@ -12,11 +13,14 @@ _recovery_log = logging.getLogger("raft.wal")
 
 
 class MemoryDriver:
-    """Makes each incarnation of a node from the same parts, and from what the one before left on its disk."""
+    """Makes each incarnation of a node from the same parts, and from what the one before left on its disk.
 
-    def __init__(self, parts: Parts) -> None:
+    `disks` are the disks of nodes whose first incarnation does not begin with an empty one.
+    """
+
+    def __init__(self, parts: Parts, disks: Mapping[str, MemoryDisk] | None = None) -> None:
         self._parts = parts
-        self._disks: dict[str, MemoryDisk] = {}
+        self._disks = dict(disks or {})
 
     def start(self, config: StepConfig, now_us: int) -> SteppedNode:
         disk = self._disks.setdefault(config.node, MemoryDisk())

@@ -10,9 +10,11 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from raft_chaos.chaos.execution import format
-from raft_chaos.chaos.execution.format import Frame, StepResult
+from raft_chaos.chaos.execution.player import Frame
+from raft_chaos.chaos.execution.step_result import StepResult
+from raft_chaos.chaos.execution.steps import ExecutionError
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
-from raft_chaos.chaos.testing.transcript.cluster import HandDrivenCluster, NotPossibleError
+from raft_chaos.chaos.testing.transcript.cluster import HandDrivenCluster
 from raft_chaos.raft.state.timing import Timing
 
 ELECTION_TIMEOUT_US = (150_000, 300_000)
@@ -71,7 +73,7 @@ class Commands:
             raise CommandError(f"no command {name!r}; there are {', '.join(self._commands)}")
         try:
             return self._commands[name](rest)
-        except NotPossibleError as error:
+        except ExecutionError as error:
             raise CommandError(str(error)) from None
 
     # ---- the cluster ----------------------------------------------------------------------------------------------
@@ -113,7 +115,8 @@ class Commands:
     def _stand(self, given: list[str]) -> list[str]:
         """stand NODE"""
         name = self._node(given, self._stand)
-        if name in self._cluster_now.nodes and self._cluster_now.nodes[name].replica.core.role == "leader":
+        node = self._cluster_now.running(name)
+        if node is not None and node.replica.core.role == "leader":
             raise CommandError(f"{name} leads already")
         return format.step(self._cluster_now.tick(name))
 
@@ -183,15 +186,15 @@ class Commands:
 
     def _drop(self, given: list[str]) -> list[str]:
         """drop [LINK ... [COUNT|all]]"""
-        return self._with_frames(given, self._drop, self._cluster_now.drop, "is lost")
+        return self._with_frames(given, self._drop, self._cluster_now.network.take, "is lost")
 
     def _duplicate(self, given: list[str]) -> list[str]:
         """duplicate LINK ... [COUNT|all]"""
-        return self._with_frames(given, self._duplicate, self._cluster_now.duplicate, "is duplicated")
+        return self._with_frames(given, self._duplicate, self._cluster_now.network.duplicate, "is duplicated")
 
     def _delay(self, given: list[str]) -> list[str]:
         """delay LINK ... [COUNT|all]"""
-        return self._with_frames(given, self._delay, self._cluster_now.delay, "is overtaken")
+        return self._with_frames(given, self._delay, self._cluster_now.network.delay, "is overtaken")
 
     def _cut(self, given: list[str]) -> list[str]:
         """cut NODE ...|LINK ..."""
@@ -202,13 +205,13 @@ class Commands:
             links = [(a, b) for a in names for b in names if (a in inside) != (b in inside)]
         if not links:
             raise CommandError(_usage(self._cut) + "; nodes are cut off from all others")
-        return [f"{_frame(frame)} is lost" for frame in self._cluster_now.cut_links(links)]
+        return [f"{_frame(frame)} is lost" for frame in self._cluster_now.network.cut_links(links)]
 
     def _heal(self, given: list[str]) -> list[str]:
         """heal"""
         if given:
             raise CommandError(_usage(self._heal))
-        self._cluster_now.heal()
+        self._cluster_now.network.heal()
         return []
 
     # ---- the state ------------------------------------------------------------------------------------------------
@@ -219,7 +222,7 @@ class Commands:
         width = max(map(len, names))
         lines = []
         for name in names:
-            node = self._cluster_now.nodes.get(name)
+            node = self._cluster_now.running(name)
             if node is None:
                 lines.append(f"{name:<{width}} is down")
                 continue
@@ -235,9 +238,10 @@ class Commands:
         width = max(map(len, names))
         lines = []
         for name in names:
-            if name not in self._cluster_now.nodes:
+            node = self._cluster_now.running(name)
+            if node is None:
                 raise CommandError(f"{name} is down")
-            core = self._cluster_now.nodes[name].replica.core
+            core = node.replica.core
             log = core.log
             terms = " ".join(str(log.term_at(index)) for index in range(1, log.last_index + 1)) or "empty"
             durable = f", durable {log.durable_index}" if log.durable_index < log.last_index else ""
@@ -250,13 +254,13 @@ class Commands:
         """network"""
         if given:
             raise CommandError(_usage(self._network))
-        return [_frame(frame) for frame in self._cluster_now.frames] or ["nothing in flight"]
+        return [_frame(frame) for frame in self._cluster_now.network.frames] or ["nothing in flight"]
 
     def _judge(self, given: list[str]) -> list[str]:
         """judge"""
         if given:
             raise CommandError(_usage(self._judge))
-        verdicts = [v for v in self._cluster_now.judge.verdicts() if v.invariant not in NOT_JUDGED]
+        verdicts = [v for v in self._cluster_now.player.judge.verdicts() if v.invariant not in NOT_JUDGED]
         violated = [
             f"{v.invariant} is violated: {v.violations[0].message}" for v in verdicts if v.outcome == "violated"
         ]
@@ -297,7 +301,7 @@ class Commands:
     def _frames(self, given: list[str], command: Callable[..., object]) -> list[Frame]:
         """The frames that the arguments name: all in flight, or the oldest COUNT of each link."""
         if not given:
-            return list(self._cluster_now.frames)
+            return list(self._cluster_now.network.frames)
         links, count = given, "1"
         if ">" not in given[-1]:
             links, count = given[:-1], given[-1]
@@ -305,7 +309,7 @@ class Commands:
             raise CommandError(_usage(command))
         found: list[Frame] = []
         for word in links:
-            frames = self._cluster_now.on_link(self._link(word))
+            frames = self._cluster_now.network.on_link(self._link(word))
             wanted = len(frames) if count == "all" else _number(count, 1)
             if wanted > len(frames) or not frames:
                 raise CommandError(f"{word}: {len(frames)} frames in flight there; `network` shows them")

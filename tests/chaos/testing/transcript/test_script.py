@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from raft_chaos.chaos.execution import format
+from raft_chaos.chaos.execution.steps import ExecutionError
 from raft_chaos.chaos.testing.transcript import script
 from raft_chaos.chaos.testing.transcript.cluster import HandDrivenCluster
 from raft_chaos.chaos.testing.transcript.commands import CommandError, Commands
@@ -153,8 +154,10 @@ def test_a_node_that_dies_of_its_own_error_is_reported_and_judged() -> None:
         "n1 receives from n2: RequestVoteReply term 1, granted; "
         "ends by itself with exit code 70: ZeroDivisionError: a mistake"
     ]
-    assert list(cluster.nodes) == ["n2"]
-    violated = [verdict.invariant for verdict in cluster.judge.verdicts() if verdict.outcome == "violated"]
+    assert [name for name in cluster.names if cluster.running(name)] == ["n2"]
+    with pytest.raises(ExecutionError, match="n1 is exited, and cannot start"):
+        cluster.restart("n1")
+    violated = [verdict.invariant for verdict in cluster.player.judge.verdicts() if verdict.outcome == "violated"]
     assert violated == ["unexpected_exit"]
 
 
