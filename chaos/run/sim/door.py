@@ -7,20 +7,24 @@ nothing until the operation's time is up.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from types import coroutine
 
 from raft_chaos.chaos.run.client_records import Outcome
 from raft_chaos.chaos.run.clients import NoAnswer
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
 from raft_chaos.chaos.run.sim.draws import Draws
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
-from raft_chaos.chaos.run.sim.tasks import GoOn, wait
+from raft_chaos.chaos.run.sim.tasks import GoOn, Subscribe
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.raft.replica.machine import Command, Result, encode_command
 from raft_chaos.raft.replica.replica import Reply
 
 LATENCY_US = (100, 500)
 """Between a client and a node, each way."""
+
+NOT_SENT = NoAnswer(False, "")
+NOT_ANSWERED = NoAnswer(True, "no answer in time")
 
 
 class Requests:
@@ -80,9 +84,10 @@ class VirtualDoor:
         expected = operation.expected if isinstance(operation.expected, str) else None
         return encode_command(Command(operation.f, operation.key, value, expected, session, serial))
 
-    async def ask(self, address: str, command: bytes, within_us: int) -> Outcome | NoAnswer:
+    @coroutine
+    def ask(self, address: str, command: bytes, within_us: int) -> Generator[Subscribe, None, Outcome | NoAnswer]:
         asking = _Asking(self, address, command, self.scheduler.now_us + within_us)
-        await wait(asking.begin)
+        yield asking.begin
         return asking.reply
 
     def trip_us(self) -> int:
@@ -103,7 +108,7 @@ class _Asking:
         self._command = command
         self._ends_us = ends_us
         self._go_on: GoOn | None = None
-        self.reply: Outcome | NoAnswer = NoAnswer(False, "")
+        self.reply: Outcome | NoAnswer = NOT_SENT
 
     def begin(self, go_on: GoOn) -> None:
         self._go_on = go_on
@@ -116,7 +121,7 @@ class _Asking:
 
     def _arrived(self, _: object) -> None:
         """Until an answer comes the node may have the command, and may yet carry it out."""
-        self.reply = NoAnswer(True, "no answer in time")
+        self.reply = NOT_ANSWERED
         self._door.requests.send(self._address, self._command, self._replied)
         self._door.scheduler.at(self._ends_us, self._over)
 
