@@ -16,12 +16,14 @@ from typing import TypeAlias
 import pytest
 from msgspec.structs import replace
 
+from builders.commands import RAFT_CHAOS, only_run, raft_chaos
+from builders.schedules import saved, schedule
+from builders.waiting import PATIENCE_S
 from raft_chaos.chaos.cli.app import main
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.schedule.data import Fault, SimModel, When
 from raft_chaos.chaos.schedule.file import save
-from short_runs import PATIENCE_S, RAFT_CHAOS, only_run, raft_chaos, saved, schedule
 
 KILL_THE_LEADER = Fault(id="f1", when=When(at_us=700_000), action=Kill(["leader"], [500_000]), duration_us=0)
 

@@ -10,10 +10,11 @@ from typing import Any, NoReturn, TypeAlias
 
 import pytest
 
+from builders.runs import recorded_run
+from builders.schedules import TWO_LEADERS, short
 from raft_chaos.chaos.cli.read import check_history
 from raft_chaos.invariants.linearizability.check import Compared
 from raft_chaos.invariants.linearizability.operations import Answer, Operation
-from sim_runs import TWO_LEADERS, recorded, short
 
 Called: TypeAlias = Callable[..., tuple[int, list[str], str]]
 
@@ -246,7 +247,7 @@ def test_a_mistake_is_told(arguments: list[str], said: str, called: Called) -> N
 
 
 def test_the_history_of_a_run_is_judged_whole_and_torn(called: Called, tmp_path: Path) -> None:
-    run = recorded(short(*TWO_LEADERS), tmp_path)
+    run = recorded_run(short(*TWO_LEADERS), tmp_path)
     raw = run.history.read_bytes()
     operations = sum(op.type == "invoke" for op in run.operations())
     failed = sum(op.type == "fail" for op in run.operations())
@@ -262,7 +263,7 @@ def test_the_history_of_a_run_is_judged_whole_and_torn(called: Called, tmp_path:
 
 
 def test_a_lost_write_in_the_history_of_a_run_is_found(called: Called, tmp_path: Path) -> None:
-    run = recorded(short(*TWO_LEADERS), tmp_path)
+    run = recorded_run(short(*TWO_LEADERS), tmp_path)
     lines = run.history.read_text().splitlines()
     reads = [place for place, line in enumerate(lines) if '"type":"ok"' in line and '"f":"get"' in line]
     lost = next(place for place in reversed(reads) if '"value":"' in lines[place])
@@ -307,7 +308,7 @@ def test_a_log_order_that_disagrees_is_told_beside_the_verdict(called: Called) -
 
 
 def test_the_faults_and_leaders_of_a_run_lie_behind_its_violation(called: Called, tmp_path: Path) -> None:
-    run = recorded(short(*TWO_LEADERS), tmp_path)
+    run = recorded_run(short(*TWO_LEADERS), tmp_path)
     lines = run.history.read_text().splitlines()
     lost = next(n for n, line in enumerate(lines) if '"ok"' in line and '"get"' in line and '"value"' in line)
     lines[lost] = re.sub(r'"value":("[^"]*"|\[[^]]*\])', '"value":"never written"', lines[lost])

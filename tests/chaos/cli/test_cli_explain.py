@@ -10,8 +10,9 @@ from typing import TypeAlias
 
 import pytest
 
+from builders.runs import recorded_run
+from builders.schedules import TWO_LEADERS, short
 from raft_chaos.reports.story.story import MOST_LINES
-from sim_runs import TWO_LEADERS, recorded, short
 
 Called: TypeAlias = Callable[..., tuple[int, list[str], str]]
 
@@ -49,7 +50,7 @@ def lines_of(told: list[str]) -> list[tuple[str, str]]:
 def test_a_violation_is_explained(
     mutant: str, seed: int, invariant: str, ends: str, called: Called, tmp_path: Path
 ) -> None:
-    recorded(short(*TWO_LEADERS, seed=seed), tmp_path, mutant)
+    recorded_run(short(*TWO_LEADERS, seed=seed), tmp_path, mutant)
     code, told, said = called("explain", "run")
     assert (code, said) == (0, "")
     assert told[0].startswith("VIOLATED ")
@@ -62,7 +63,7 @@ def test_a_violation_is_explained(
 
 
 def test_the_diagram_can_be_pasted(called: Called, tmp_path: Path) -> None:
-    recorded(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
+    recorded_run(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
     code, told, said = called("explain", "run", "--mermaid")
     assert (code, said) == (0, "")
     assert told[:2] == ["```mermaid", "sequenceDiagram"]
@@ -71,7 +72,7 @@ def test_the_diagram_can_be_pasted(called: Called, tmp_path: Path) -> None:
 
 
 def test_the_document_is_one(called: Called, tmp_path: Path) -> None:
-    recorded(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
+    recorded_run(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
     code, told, said = called("explain", "run", "--json")
     read = json.loads("\n".join(told))
     assert (code, said, read["invariant"]) == (0, "", "one_vote_per_term")
@@ -81,7 +82,7 @@ def test_the_document_is_one(called: Called, tmp_path: Path) -> None:
 
 def test_other_violated_invariants_are_named_and_can_be_chosen(called: Called, tmp_path: Path) -> None:
     # Its last words are a vote of a far term and then its first vote again: its term went back.
-    run = recorded(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
+    run = recorded_run(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
     events_then = sum(len(stream) for stream in run.node_streams())
     vote = next(line for line in run.node_events("n1", 1).read_bytes().splitlines(keepends=True) if b"vote_gra" in line)
     run.order.unlink()  # the added line has no place in it
@@ -100,7 +101,7 @@ def test_other_violated_invariants_are_named_and_can_be_chosen(called: Called, t
 
 
 def test_a_valid_run_has_nothing_to_explain(called: Called, tmp_path: Path) -> None:
-    recorded(short(*TWO_LEADERS), tmp_path)
+    recorded_run(short(*TWO_LEADERS), tmp_path)
     said = "raft-chaos: nothing to explain: no invariant was violated (valid)\n"
     assert called("explain", "run") == (2, [], said)
     code, told, said = called("explain", "run", "--invariant", "recovery", "--mermaid")
@@ -108,7 +109,7 @@ def test_a_valid_run_has_nothing_to_explain(called: Called, tmp_path: Path) -> N
 
 
 def test_an_invariant_that_holds_in_a_violated_run_is_not_explained(called: Called, tmp_path: Path) -> None:
-    recorded(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
+    recorded_run(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
     said = "raft-chaos: nothing to explain: recovery is valid\n"
     assert called("explain", "run", "--invariant", "recovery") == (2, [], said)
 
@@ -122,14 +123,14 @@ def test_an_invariant_that_holds_in_a_violated_run_is_not_explained(called: Call
     ],
 )
 def test_a_wrong_argument_is_named(arguments: list[str], said: str, called: Called, tmp_path: Path) -> None:
-    recorded(short(*TWO_LEADERS), tmp_path)
+    recorded_run(short(*TWO_LEADERS), tmp_path)
     code, told, error = called("explain", *arguments)
     assert (code, told) == (254, [])
     assert error.startswith(f"raft-chaos: {said}")
 
 
 def test_a_damaged_run_is_refused(called: Called, tmp_path: Path) -> None:
-    run = recorded(short(*TWO_LEADERS), tmp_path)
+    run = recorded_run(short(*TWO_LEADERS), tmp_path)
     run.history.write_bytes(b"{}\n")
     code, told, error = called("explain", "run")
     assert (code, told) == (254, [])

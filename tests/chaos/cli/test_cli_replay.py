@@ -14,13 +14,15 @@ from typing import TypeAlias
 import msgspec
 import pytest
 
+from builders.commands import RAFT_CHAOS
+from builders.schedules import NODES, TIMING
+from builders.storms import stormy
+from builders.waiting import PATIENCE_S
 from raft_chaos.chaos.cli.app import main
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.invariants.events import decode
 from raft_chaos.invariants.rundir import RunDir, RunInfo
-from short_runs import PATIENCE_S, RAFT_CHAOS
-from stepped_runs import NODES, TIMING, stormy
 
 pytestmark = pytest.mark.live
 

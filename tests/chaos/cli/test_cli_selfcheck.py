@@ -11,10 +11,11 @@ from typing import TypeAlias
 
 import pytest
 
+from builders.commands import RAFT_CHAOS, Background, background
+from builders.waiting import eventually
 from raft_chaos.chaos.cli.app import app
 from raft_chaos.chaos.run.settings import program
 from raft_chaos.invariants.rundir import RunDir
-from short_runs import RAFT_CHAOS, Background, background, eventually
 
 pytestmark = pytest.mark.live
 

@@ -10,10 +10,10 @@ from typing import TypeAlias
 
 import pytest
 
+from builders.commands import only_run, raft_chaos
+from builders.schedules import short
 from raft_chaos.chaos.reproduction.file import load
 from raft_chaos.chaos.schedule.file import save
-from short_runs import only_run, raft_chaos
-from sim_runs import short
 
 Command: TypeAlias = Callable[..., tuple[int, str, str]]
 

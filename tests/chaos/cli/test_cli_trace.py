@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import pytest
 
+from builders.commands import RAFT_CHAOS
 from raft_chaos.invariants import events, history
 from raft_chaos.invariants.events import (
     HARNESS,
@@ -25,7 +26,6 @@ from raft_chaos.invariants.events import (
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.trace import KINDS, trace_sha256
-from short_runs import RAFT_CHAOS
 
 Called: TypeAlias = Callable[..., tuple[int, list[str], str]]
 

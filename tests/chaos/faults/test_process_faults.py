@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from builders.schedules import fault
+from builders.scripted_world import Stage
 from raft_chaos.chaos.faults.process import FAILPOINT_PATIENCE_US, Kill, Pause
 from raft_chaos.chaos.schedule.data import When
-from scripted_world import Stage
-from sim_runs import fault
 
 # ---- kill --------------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 import psutil
 import pytest
 
+from builders.schedules import ISOLATED, NODES, TIMING, schedule
 from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, LIVE_KINDS
 from raft_chaos.chaos.faults.clock import Clock
@@ -37,8 +38,6 @@ from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, PhaseStarted
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.raft.state.timing import Timing
-from short_runs import schedule
-from sim_runs import ISOLATED, NODES, TIMING
 
 WorldName: TypeAlias = Literal["sim", "lockstep", "live"]
 LIVE_TIMING = Timing(150_000, 300_000, 50_000)

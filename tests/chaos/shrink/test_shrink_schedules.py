@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from builders.executions import recorded
+from builders.reproductions import STUCK, VOTE, made
+from builders.schedules import TIMING, fault, short
+from builders.storms import stormy
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import parts_of
@@ -41,10 +45,6 @@ from raft_chaos.chaos.shrink.schedules import (
     under_seed,
 )
 from raft_chaos.chaos.shrink.search import BudgetEndedError, Search
-from sim_runs import fault, short
-from small_executions import recorded
-from small_reproductions import STUCK, VOTE, made
-from stepped_runs import TIMING, stormy
 
 FOR_EVER_S = 1e6
 

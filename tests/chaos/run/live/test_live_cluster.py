@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from live_nodes import Cluster
 
+from builders.waiting import eventually
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.invariants.events import NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
 from raft_chaos.raft.state.timing import Timing
-from short_runs import eventually
 
 pytestmark = pytest.mark.live
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from builders.schedules import fault
+from builders.scripted_world import NODES, ScriptedWorld
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.fault_log import FaultLog
@@ -11,8 +13,6 @@ from raft_chaos.chaos.run.live.tasks import LiveTasks
 from raft_chaos.chaos.run.nemesis import Nemesis
 from raft_chaos.chaos.schedule.data import When
 from raft_chaos.invariants.events import FaultInjected, HarnessEvent
-from scripted_world import NODES, ScriptedWorld
-from sim_runs import fault
 
 
 def test_an_event_right_after_the_beginning_is_not_missed() -> None:

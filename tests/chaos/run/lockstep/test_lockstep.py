@@ -11,6 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from builders.processes import lives
+from builders.runs import in_lockstep, in_sim
+from builders.stepped import config, last_words, torn_and_damaged
+from builders.storms import stormy
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import SABOTAGES
 from raft_chaos.chaos.processes.supervisor import Supervisor
@@ -20,8 +24,6 @@ from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_REFUSED, Parts
 from raft_chaos.raft.storage.wal import FILE
-from short_runs import lives
-from stepped_runs import config, in_lockstep, in_sim, last_words, stormy, torn_and_damaged
 
 pytestmark = pytest.mark.live
 

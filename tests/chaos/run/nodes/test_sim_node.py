@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from builders.stepped import config
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
@@ -23,7 +24,6 @@ from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.server.node import Parts
 from raft_chaos.raft.state.messages import Append, AppendEntriesReply, HardState, RequestVoteReply
 from raft_chaos.raft.storage.wal import FILE, decode_records, encode_record
-from stepped_runs import config
 
 FAILPOINTS: tuple[Failpoint, ...] = get_args(Failpoint)
 PUT = encode_command(Command("put", "key", "value"))

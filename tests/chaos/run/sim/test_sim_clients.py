@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from builders.schedules import LONGEST_US, NODES
+from builders.virtual_cluster import Nodes
 from raft_chaos.chaos.faults.links import LinkState
 from raft_chaos.chaos.run.client_records import History, Outcome
 from raft_chaos.chaos.run.clients import OPERATION_TIMEOUT_US, RETRY_US, Client, NoAnswer
@@ -16,7 +18,6 @@ from raft_chaos.chaos.run.sim.tasks import VirtualTasks
 from raft_chaos.chaos.schedule.data import Operation, SimModel
 from raft_chaos.invariants.history import Op, OpFunction
 from raft_chaos.raft.replica.machine import Command, decode_command
-from sim_runs import LONGEST_US, NODES, Nodes
 
 ROUND_TRIP_US = 2 * LATENCY_US[1]
 FAR_US = 10**9

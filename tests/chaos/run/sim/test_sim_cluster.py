@@ -6,6 +6,9 @@ from itertools import pairwise
 
 import pytest
 
+from builders.runs import of
+from builders.schedules import LONGEST_US, NODES, TIMING
+from builders.virtual_cluster import Nodes
 from raft_chaos.chaos.schedule.data import SimModel
 from raft_chaos.invariants.events import (
     EntryApplied,
@@ -25,7 +28,6 @@ from raft_chaos.raft.replica.machine import Command, Result, encode_command
 from raft_chaos.raft.server.node import Parts
 from raft_chaos.raft.state.messages import AppendEntries
 from raft_chaos.raft.storage.wal import FILE, MAGIC
-from sim_runs import LONGEST_US, NODES, TIMING, Nodes, of
 
 SLOW_SYNC = SimModel(sync_min_us=5_000, sync_max_us=5_000)
 FIXED = SimModel(latency_min_us=500, latency_max_us=500, sync_min_us=1_000, sync_max_us=1_000)

@@ -7,13 +7,14 @@ from collections.abc import Callable
 import pytest
 from test_sim_cluster import SLOW_SYNC, harness, put, reported_by
 
+from builders.schedules import LONGEST_US, NODES
+from builders.virtual_cluster import Nodes
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.invariants.events import EntryAppended, MessageSent, NodeExited, NodeLaunched, Started
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.replica.machine import NOWHERE, Machine, Place, Result
 from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_REFUSED, Parts
 from raft_chaos.raft.storage.wal import FILE
-from sim_runs import LONGEST_US, NODES, Nodes
 
 # ---- crashes and failpoints --------------------------------------------------------------------------------------
 

@@ -9,6 +9,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from builders.runs import in_sim, of, recorded_run, virtual
+from builders.schedules import LIVENESS_US, LONGEST_US, SAFETY_US, TIMING, TWO_LEADERS, fault, short
+from builders.storms import stormy
 from raft_chaos.chaos.faults.clock import Clock
 from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.faults.process import Kill, Pause
@@ -22,20 +25,6 @@ from raft_chaos.invariants.trace import trace_sha256
 from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.server.node import Parts
-from sim_runs import (
-    LIVENESS_US,
-    LONGEST_US,
-    SAFETY_US,
-    TIMING,
-    TWO_LEADERS,
-    fault,
-    in_sim,
-    of,
-    recorded,
-    short,
-    virtual,
-)
-from stepped_runs import stormy
 
 FROM_US, UNTIL_US = SAFETY_US
 BOUND_US = RECOVERY_TIMEOUTS * LONGEST_US
@@ -242,7 +231,7 @@ def test_fail_fast_changes_nothing_of_a_run_without_a_violation() -> None:
 @pytest.mark.parametrize("mutant", [None, "vote_not_persisted", "commit_loop_break"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_run_is_judged_the_same_in_memory_and_from_disk(mutant: str | None, seed: int, tmp_path: Path) -> None:
-    run = recorded(stormy(seed), tmp_path, mutant)
+    run = recorded_run(stormy(seed), tmp_path, mutant)
     simulated = in_sim(stormy(seed), mutant)
     info, saved, now = run.load_info(), analyse(run), simulated.analysis
     assert (info.verdict, info.vacuous, info.state) == (now.verdict, now.vacuous, "finished")
