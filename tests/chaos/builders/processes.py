@@ -7,12 +7,24 @@ from contextlib import ExitStack
 
 import psutil
 
+from raft_chaos.chaos.processes.supervisor import Child
+
 
 def lives(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def process_state(child: Child | None) -> str:
+    """Whether a child of a supervisor runs, stands still, or is gone: "up", "paused" or "down"."""
+    try:
+        status = child.info.status() if child is not None else psutil.STATUS_DEAD
+    except psutil.NoSuchProcess:
+        return "down"
+    gone = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    return "down" if status in gone else "paused" if status == psutil.STATUS_STOPPED else "up"
 
 
 def listening(process: psutil.Process) -> list[int]:

@@ -35,10 +35,20 @@ class _Kept(Trace):
 
 
 class Nodes:
-    """A `VirtualCluster` that is moved by hand: all nodes are up, and what they say is kept."""
+    """A `VirtualCluster` that is moved by hand: all nodes are up, and what they say is kept.
+
+    Answers to commands and broken connections are kept too, unless `answer` and `broke` take them.
+    """
 
     def __init__(
-        self, parts: Parts | None = None, *, nodes: Sequence[str] = NODES, model: SimModel | None = None, seed: int = 1
+        self,
+        parts: Parts | None = None,
+        *,
+        nodes: Sequence[str] = NODES,
+        model: SimModel | None = None,
+        seed: int = 1,
+        answer: Callable[[str, Reply], None] | None = None,
+        broke: Callable[[str], None] | None = None,
     ) -> None:
         self.scheduler = Scheduler()
         self.judge = Judge()
@@ -57,8 +67,8 @@ class Nodes:
             scheduler=self.scheduler,
             trace=self.trace,
             view=self.view,
-            answer=lambda node, reply: self.replies.append((node, reply)),
-            broke=self.broken.append,
+            answer=answer or (lambda node, reply: self.replies.append((node, reply))),
+            broke=broke or self.broken.append,
         )
         for node in nodes:
             self.cluster.start(node)

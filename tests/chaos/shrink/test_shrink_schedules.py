@@ -40,8 +40,8 @@ from raft_chaos.chaos.shrink.candidates import (
 from raft_chaos.chaos.shrink.schedules import (
     ScheduleCandidate,
     ScheduleShrinker,
-    _part_that_happened,
     attempt,
+    part_that_happened,
     under_seed,
 )
 from raft_chaos.chaos.shrink.search import BudgetEndedError, Search
@@ -97,7 +97,7 @@ def test_no_single_fault_or_operation_can_be_removed(mutant: str, invariant: str
     less += [replace(small, operations=[o for o in small.operations if o is not gone]) for gone in small.operations]
     less += [simpler for fault in small.faults for simpler in with_each(small, fault, fault_candidates(fault))]
     for plan in less:
-        assert attempt(ScheduleCandidate(plan, TIMING, mutant, invariant, one._seeds, one._needed)) is None
+        assert attempt(one.candidate(plan)) is None
 
 
 def with_each(plan: Schedule, old: Fault, forms: Iterator[Fault]) -> Iterator[Schedule]:
@@ -148,7 +148,7 @@ def test_a_violation_before_the_faults_leaves_a_valid_schedule() -> None:
     """Its end comes soon after the violation, but not before the safety phase has begun."""
     late = short(fault("f1", 6_000_000, Kill(["n1"], [0])), safety_us=(5_000_000, 7_000_000), every_us=0)
     not_begun = VirtualRun(late, timing=TIMING, driver=MemoryDriver(parts_of(None)))
-    left = _part_that_happened(late, not_begun)
+    left = part_that_happened(late, not_begun)
     check_schedule(left)
     assert left.faults == []
 

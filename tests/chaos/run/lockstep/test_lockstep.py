@@ -99,7 +99,7 @@ def test_a_real_node_is_torn_and_dies_as_a_simulated_one(driver: LockstepDriver,
     log = RunDir(tmp_path).node("n1") / "data" / FILE
 
     def damage_in_memory() -> None:
-        memory._disks["n1"].files[FILE][12] ^= 1
+        memory.disk("n1").files[FILE][12] ^= 1
 
     def damage() -> None:
         content = bytearray(log.read_bytes())
@@ -108,7 +108,7 @@ def test_a_real_node_is_torn_and_dies_as_a_simulated_one(driver: LockstepDriver,
 
     seen, simulated = torn_and_damaged(driver, damage), torn_and_damaged(memory, damage_in_memory)
     assert seen == simulated
-    assert log.read_bytes() == memory._disks["n1"].files[FILE]
+    assert log.read_bytes() == memory.disk("n1").files[FILE]
     in_a_step, at_the_start = seen[-2:]
     assert (
         isinstance(in_a_step, tuple) and in_a_step[0] == EXIT_CRASHED and in_a_step[1].startswith("ValidationError: ")

@@ -12,7 +12,6 @@ from builders.virtual_cluster import Nodes
 from raft_chaos.chaos.faults.links import LinkState
 from raft_chaos.chaos.run.client_records import History, Outcome
 from raft_chaos.chaos.run.clients import OPERATION_TIMEOUT_US, RETRY_US, Client, NoAnswer
-from raft_chaos.chaos.run.sim.cluster import VirtualCluster
 from raft_chaos.chaos.run.sim.door import LATENCY_US, Requests, VirtualDoor
 from raft_chaos.chaos.run.sim.tasks import VirtualTasks
 from raft_chaos.chaos.schedule.data import Operation, SimModel
@@ -27,24 +26,21 @@ class Workload:
     """Clients of a cluster with a leader. `ops` is the history, `commands` are (when, node, command) as they arrive."""
 
     def __init__(self, clients: int = 1, model: SimModel | None = None, names: Sequence[str] = NODES) -> None:
-        self.nodes = Nodes(nodes=names, model=model)
         self.ops: list[Op] = []
         self.done: list[str] = []
         self.commands: list[tuple[int, str, Command]] = []
-        self.requests = Requests(lambda: self.nodes.cluster)
-        cluster: VirtualCluster = self.nodes.cluster
-        cluster._answer, cluster._broke = self.requests.answer, self.requests.broke
-        self._submit = cluster.submit
-        cluster.submit = self._arrives  # type: ignore[method-assign]
+        self.requests = Requests(lambda: self)  # type: ignore[arg-type,return-value]
+        self.nodes = Nodes(nodes=names, model=model, answer=self.requests.answer, broke=self.requests.broke)
         history = History(self.ops.append)
         scheduler = self.nodes.scheduler
         self.tasks = VirtualTasks(scheduler)
+        self.doors = [VirtualDoor(f"c{place}", list(names), 1, self.requests, scheduler) for place in range(clients)]
         self.clients = [
             Client(
                 name=f"c{place}",
                 place=place,
                 clients=clients,
-                door=VirtualDoor(f"c{place}", list(names), 1, self.requests, scheduler),
+                door=self.doors[place],
                 history=history,
                 tasks=self.tasks,
                 now_us=lambda: scheduler.now_us,
@@ -55,9 +51,10 @@ class Workload:
         self.follower, self.other = [*self.nodes.followers(self.leader), "", ""][:2]
         self.nodes.go(LONGEST_US)
 
-    def _arrives(self, name: str, token: int, command: bytes, refused: Callable[[str | None], None]) -> bool:
+    def submit(self, name: str, token: int, command: bytes, refused: Callable[[str | None], None]) -> bool:
+        """A request arrives at a node, and is noted."""
         self.commands.append((self.now_us, name, decode_command(command)))
-        return self._submit(name, token, command, refused)
+        return self.nodes.cluster.submit(name, token, command, refused)
 
     @property
     def now_us(self) -> int:
@@ -68,7 +65,7 @@ class Workload:
     ) -> Operation:
         """The operation begins, with a client that believes in that node."""
         one = self.clients[client]
-        one._believed = node
+        one.believed = node
         number = sum(op.type == "invoke" for op in self.ops)
         operation = Operation(
             id=f"c{client}/{number}", client=f"c{client}", at_us=0, f=f, key=key, value=None if f == "get" else value
@@ -128,7 +125,7 @@ def test_a_follower_sends_its_clients_to_the_leader() -> None:
     (first_us, _, first), (second_us, _, second) = work.commands
     assert first == second
     assert second_us - first_us <= ROUND_TRIP_US, "at once"
-    work.perform(work.clients[0]._believed)
+    work.perform(work.clients[0].believed)
     work.until_ended(2)
     assert work.asked()[2:] == [work.leader], "and it remembers"
 
@@ -177,7 +174,7 @@ def test_a_request_whose_time_is_up_on_its_way_never_arrives() -> None:
     replies: list[Outcome | NoAnswer] = []
 
     async def ask() -> None:
-        replies.append(await work.clients[0]._door.ask(work.leader, b"a command", LATENCY_US[0]))
+        replies.append(await work.doors[0].ask(work.leader, b"a command", LATENCY_US[0]))
 
     began_us, ended = work.now_us, []
     work.spawn(ask(), lambda: ended.append(work.now_us - began_us))
@@ -323,7 +320,7 @@ def planned(at_us: Sequence[int]) -> list[Operation]:
 
 def test_one_operation_is_open_at_a_time_and_none_begins_before_its_time() -> None:
     work = Workload()
-    work.clients[0]._believed = work.leader
+    work.clients[0].believed = work.leader
     now_us, ended = work.now_us, []
     plan = planned([now_us, now_us, now_us + 1, now_us + 50_000])
     work.spawn(work.clients[0].run(plan, FAR_US), lambda: ended.append(work.now_us))
@@ -337,7 +334,7 @@ def test_one_operation_is_open_at_a_time_and_none_begins_before_its_time() -> No
 
 def test_no_operation_begins_after_the_end() -> None:
     work = Workload()
-    work.clients[0]._believed = work.leader
+    work.clients[0].believed = work.leader
     now_us, ended = work.now_us, []
     plan = planned([now_us, now_us + 20_000, now_us + 20_001])
     work.spawn(work.clients[0].run(plan, now_us + 20_000), lambda: ended.append(work.now_us))

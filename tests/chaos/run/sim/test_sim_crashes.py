@@ -144,7 +144,7 @@ def test_a_node_that_refuses_to_start_exits_with_its_own_code(spoil: Callable[[b
     leader = nodes.leader()
     nodes.go(LONGEST_US)
     nodes.cluster.kill(leader, 0)
-    spoil(nodes.driver._disks[leader].files[FILE])
+    spoil(nodes.driver.disk(leader).files[FILE])
     assert not nodes.cluster.start(leader)
     assert nodes.cluster.state(leader) == "exited" and nodes.cluster.incarnation(leader) == 2
     (exited,) = harness(nodes, NodeExited)

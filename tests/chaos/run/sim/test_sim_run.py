@@ -18,6 +18,8 @@ from raft_chaos.chaos.faults.process import Kill, Pause
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.judgement.vacuity import COMPLETED
 from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode
 from raft_chaos.chaos.run.sim.run import RECOVERY_TIMEOUTS, WATCH_US, VirtualRun
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.invariants.events import PhaseStarted, RunEnded
@@ -25,6 +27,7 @@ from raft_chaos.invariants.trace import trace_sha256
 from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.state.timing import Timing
 
 FROM_US, UNTIL_US = SAFETY_US
 BOUND_US = RECOVERY_TIMEOUTS * LONGEST_US
@@ -244,14 +247,29 @@ def test_a_run_is_judged_the_same_in_memory_and_from_disk(mutant: str | None, se
     assert trace_sha256(run) == simulated.trace_sha256 == info.trace_sha256
 
 
+class Noting(MemoryDriver):
+    """Notes the timings with which nodes are started."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self.timings: set[Timing] = set()
+
+    def start(self, config: StepConfig, now_us: int) -> SteppedNode:
+        self.timings.add(config.timing)
+        return super().start(config, now_us)
+
+
 def test_timing_is_that_of_the_run_unless_the_model_says_how_much_a_message_holds() -> None:
     plan = short(*TWO_LEADERS)
     model = replace(plan.header.model, entries_per_message=1)
     small = Schedule(replace(plan.header, model=model), plan.faults, plan.operations)
-    run = virtual(small)
-    assert run.cluster._timing == replace(TIMING, max_entries_per_message=1)
-    assert virtual(plan).cluster._timing == TIMING
+    driver = Noting(Parts())
+    run = VirtualRun(small, timing=TIMING, driver=driver)
     assert run.go().analysis.verdict == "valid"
+    assert driver.timings == {replace(TIMING, max_entries_per_message=1)}
+    driver = Noting(Parts())
+    VirtualRun(plan, timing=TIMING, driver=driver).go()
+    assert driver.timings == {TIMING}
 
 
 def test_a_pause_over_the_end_is_owed_and_caught_up() -> None:
