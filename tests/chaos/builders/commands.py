@@ -8,15 +8,21 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import psutil
 
 from builders.processes import listening, lives
 from builders.waiting import PATIENCE_S
 from raft_chaos.invariants.rundir import RunDir
+
+Command: TypeAlias = Callable[..., tuple[int, str, str]]
+"""`raft-chaos` with these words, in this process: exit code, stdout, stderr."""
+InLines: TypeAlias = Callable[..., tuple[int, list[str], str]]
+"""The same, with stdout as lines."""
 
 RAFT_CHAOS = str(Path(sys.executable).with_name("raft-chaos"))
 SCRIPTS = Path(__file__).parents[1]

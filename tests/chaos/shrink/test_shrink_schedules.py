@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from builders.commands import Command
 from builders.executions import recorded
 from builders.reproductions import STUCK, VOTE, made
 from builders.schedules import TIMING, fault, short
@@ -113,7 +114,7 @@ def test_it_is_a_schedule_like_any_other(mutant: str, invariant: str, tmp_path: 
     assert load(tmp_path / "small.jsonl") == small
 
 
-def test_it_can_be_given_to_raft_chaos_run(tmp_path: Path, command: Callable[..., tuple[int, str, str]]) -> None:
+def test_it_can_be_given_to_raft_chaos_run(tmp_path: Path, command: Command) -> None:
     mutant, invariant = "follower_commit_regress", "monotonicity"
     small = shrunk(mutant, invariant).schedule
     save(small, tmp_path / "small.jsonl")
