@@ -225,7 +225,7 @@ def test_a_narrow_terminal_gets_a_bar_and_whole_commands(
 
 
 def long_campaign(out: Path) -> list[str]:
-    return [sys.executable, "-m", "cli.campaign_command", str(out), f"1..{MANY}"]
+    return [sys.executable, "-m", "cli.run.campaign_command", str(out), f"1..{MANY}"]
 
 
 def results(out: Path) -> int:

@@ -1,4 +1,4 @@
-"""A campaign as a process of its own: `python -m cli.campaign_command OUT SEEDS`. Seeds as in 1..9."""
+"""A campaign as a process of its own: `python -m cli.run.campaign_command OUT SEEDS`. Seeds as in 1..9."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What the whole product makes of a kind of fault that it has never seen: tests for a process of their own.
 
-`test_one_more_kind` runs them. The family is put in place before anything reads the catalogue, as a new line in
+`test_new_fault_kind` runs them. The family is put in place before anything reads the catalogue, as a new line in
 `chaos/faults/families.py` would.
 """
 
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import one_more_family
+import deaf
 import pytest
-from one_more_family import Deaf
+from deaf import Deaf
 
 from raft_chaos.chaos.faults import families
 
-families.FAMILIES.append(one_more_family)
+families.FAMILIES.append(deaf)
 
 from hypothesis import find, settings  # noqa: E402
 
