@@ -61,7 +61,8 @@ class Client:
         self._record = ClientRecord(name=name, place=place, clients=clients, history=history, now_us=now_us)
         self._door = door
         self._tasks = tasks
-        self._believed = ""
+        self.believed = ""
+        """The address that it asks first, where it last found the leader; "": it has asked none yet."""
 
     async def run(self, operations: list[Operation], until_us: int) -> None:
         """Carries out the operations, and begins none after `until_us`: a client that has waited for answers in vain
@@ -82,11 +83,11 @@ class Client:
         ends_us = self._tasks.now_us + OPERATION_TIMEOUT_US
         may_have_happened, error = False, "no node took it"
         while (left_us := ends_us - self._tasks.now_us) > 0:
-            self._believed = self._believed or self._after("")
-            if not self._believed:
+            self.believed = self.believed or self._after("")
+            if not self.believed:
                 await self._wait(ends_us)
                 continue
-            reply = await self._door.ask(self._believed, command, left_us)
+            reply = await self._door.ask(self.believed, command, left_us)
             if isinstance(reply, Outcome):
                 return reply
             error = reply.error or error
@@ -95,7 +96,7 @@ class Client:
                 break
             if self._tasks.now_us >= ends_us:
                 break  # a node that said nothing may only be slow: the next operation asks it again
-            self._believed = reply.ask_next or self._after(self._believed)
+            self.believed = reply.ask_next or self._after(self.believed)
             if not reply.ask_next:
                 await self._wait(ends_us)
         return Outcome("info" if may_have_happened else "fail", error=error)

@@ -78,7 +78,7 @@ def attempt(candidate: ScheduleCandidate) -> Schedule | None:
         schedule = under_seed(candidate.schedule, number)
         run = _run(candidate, schedule)
         if run is not None:
-            forms = (_part_that_happened(schedule, run), schedule)
+            forms = (part_that_happened(schedule, run), schedule)
             return next((form for form in forms if _is_robust(replace(candidate, schedule=form))), None)
     return None
 
@@ -128,7 +128,7 @@ def under_seed(schedule: Schedule, number: int) -> Schedule:
     return replace(schedule, header=replace(schedule.header, seed=stream_seed(seed, f"shrink/{number}") % SEED_LIMIT))
 
 
-def _part_that_happened(schedule: Schedule, run: VirtualRun) -> Schedule:
+def part_that_happened(schedule: Schedule, run: VirtualRun) -> Schedule:
     """The schedule without faults and operations that did not happen by the end of the run, and with an earlier end.
 
     Up to the violation its run is the same.
@@ -210,7 +210,7 @@ class ScheduleShrinker:
         )
 
     def _first_seeds(self, schedule: Schedule) -> bool:
-        return self._first(self._candidate(under_seed(schedule, number), 1) for number in range(FIRST_SEEDS))
+        return self._first(self.candidate(under_seed(schedule, number), 1) for number in range(FIRST_SEEDS))
 
     def _reduce(self) -> None:
         while self._try_each(client_candidates(self.schedule)) or self._try_each(node_candidates(self.schedule)):
@@ -241,23 +241,24 @@ class ScheduleShrinker:
                     yield replace(self.schedule, faults=[*faults[:place], changed, *faults[place + 1 :]])
 
     def _without_faults(self, schedule: Schedule, first: int, end: int) -> ScheduleCandidate:
-        return self._candidate(replace(schedule, faults=[*schedule.faults[:first], *schedule.faults[end:]]))
+        return self.candidate(replace(schedule, faults=[*schedule.faults[:first], *schedule.faults[end:]]))
 
     def _without_operations(self, schedule: Schedule, first: int, end: int) -> ScheduleCandidate:
-        return self._candidate(replace(schedule, operations=[*schedule.operations[:first], *schedule.operations[end:]]))
+        return self.candidate(replace(schedule, operations=[*schedule.operations[:first], *schedule.operations[end:]]))
 
     def _try_each(self, schedules: Iterable[Schedule]) -> bool:
-        return self._first(self._candidate(schedule) for schedule in schedules)
+        return self._first(self.candidate(schedule) for schedule in schedules)
 
     def _first(self, candidates: Iterable[ScheduleCandidate]) -> bool:
         return self.search.first(candidates) is not None
 
     def _fails_as_in_live(self, schedule: Schedule) -> int:
         trials = (as_in_live(schedule, number) for number in range(1, TRIALS + 1))
-        once = self._candidate(schedule, seeds=1)
+        once = self.candidate(schedule, seeds=1)
         return sum(self.search.all(replace(once, schedule=trial, needed=0) for trial in trials))
 
-    def _candidate(self, schedule: Schedule, seeds: int = 0) -> ScheduleCandidate:
+    def candidate(self, schedule: Schedule, seeds: int = 0) -> ScheduleCandidate:
+        """The schedule, to be judged as strictly as those that were kept so far."""
         return ScheduleCandidate(
             schedule, self._timing, self._mutant, self._invariant, seeds or self._seeds, self._needed
         )

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from builders.commands import Command
 from raft_chaos.chaos.cli.app import main
 
 
@@ -20,9 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
-def command(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., tuple[int, str, str]]]:
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
     """`raft-chaos` with these words, as its console script calls it: exit code, stdout, stderr."""
     on_sigterm = signal.getsignal(signal.SIGTERM)
 

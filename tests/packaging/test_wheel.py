@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 
+from builders.commands import background
+from builders.processes import free_ports
+from builders.waiting import eventually
 from raft_chaos.chaos.campaign.file import source_digest
 from raft_chaos.invariants.verdict import EXIT_UNKNOWN, EXIT_VALID
-from short_runs import background, eventually, free_ports
 from users_folder import TEST, imported_from, lay_out
 
 pytestmark = [pytest.mark.slow, pytest.mark.live]

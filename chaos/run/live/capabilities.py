@@ -15,45 +15,46 @@ class LiveWorld:
     """Real processes and the proxy between them, as faults see them."""
 
     def __init__(self, cluster: LiveCluster, proxy: ProxyClient) -> None:
-        self._cluster = cluster
+        self.cluster = cluster
         self._proxy = proxy
         self.links: Sequence[Link] = sorted(proxy.addresses())
-        self._states: dict[Link, LinkState] = {}
+        self.link_states: dict[Link, LinkState] = {}
+        """What is in force on each link on which anything ever was."""
 
     # ---- processes ------------------------------------------------------------------------------------------------
 
     def is_up(self, node: str) -> bool:
-        return self._cluster.state(node) == "up"
+        return self.cluster.state(node) == "up"
 
     def incarnation(self, node: str) -> int:
-        return self._cluster.incarnation(node)
+        return self.cluster.incarnation(node)
 
     async def start(self, node: str) -> bool:
-        return await self._cluster.start(node)
+        return await self.cluster.start(node)
 
     async def kill(self, keep_permille: Mapping[str, int]) -> list[str]:
         """Unsynced bytes are always lost: a node that is killed cannot be told what to keep."""
-        return await self._cluster.kill(list(keep_permille))
+        return await self.cluster.kill(list(keep_permille))
 
     async def pause(self, node: str, on: bool) -> None:
-        await (self._cluster.pause(node) if on else self._cluster.resume(node))
+        await (self.cluster.pause(node) if on else self.cluster.resume(node))
 
     def is_paused(self, node: str) -> bool:
-        return self._cluster.state(node) == "paused"
+        return self.cluster.state(node) == "paused"
 
     # ---- disks ----------------------------------------------------------------------------------------------------
 
     async def slow_sync(self, node: str, longer: RangeUs) -> None:
-        await self._cluster.slow_sync(node, longer)
+        await self.cluster.slow_sync(node, longer)
 
     async def syncs(self, node: str) -> Syncs:
-        return Syncs(await self._cluster.slowed_syncs(node), writes=None)
+        return Syncs(await self.cluster.slowed_syncs(node), writes=None)
 
     # ---- links ----------------------------------------------------------------------------------------------------
 
     def set_links(self, states: Mapping[Link, LinkState]) -> None:
-        self._states.update(states)
-        rules = {link: rule_of(state) for link, state in self._states.items() if state != LinkState()}
+        self.link_states.update(states)
+        rules = {link: rule_of(state) for link, state in self.link_states.items() if state != LinkState()}
         self._proxy.set_rules(rules)
 
     def link_counters(self) -> Mapping[Link, LinkCounters]:

@@ -89,6 +89,17 @@ class LiveCluster:
         running = self._nodes[node].running
         return running.http_url if running else None
 
+    # ---- for inspection: how a node is, whatever was reported of it --------------------------------------------------
+
+    def child(self, node: str) -> Child | None:
+        """The process of its last incarnation; None before its first start."""
+        running = self._nodes[node].running
+        return running.child if running else None
+
+    def slow_sync_us(self, node: str) -> tuple[int, int]:
+        """By how much (least, most) its syncs are slowed; 0, 0: not at all."""
+        return self._nodes[node].slow_sync_us
+
     # ---- what is done ---------------------------------------------------------------------------------------------
     #
     # Whatever changes a node's state holds its lock, and looks again at the state after each await: only a node that

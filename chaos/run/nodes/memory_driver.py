@@ -23,7 +23,7 @@ class MemoryDriver:
         self._disks = dict(disks or {})
 
     def start(self, config: StepConfig, now_us: int) -> SteppedNode:
-        disk = self._disks.setdefault(config.node, MemoryDisk())
+        disk = self.disk(config.node)
         # A torn tail is cut with a line in the log, for whoever runs a server; here it happens thousands of times a
         # minute, and a test that fails would be buried under it.
         spoke, _recovery_log.disabled = _recovery_log.disabled, True
@@ -31,3 +31,7 @@ class MemoryDriver:
             return SteppedNode(config, self._parts, disk, now_us)
         finally:
             _recovery_log.disabled = spoke
+
+    def disk(self, node: str) -> MemoryDisk:
+        """The disk that all incarnations of the node share. Tests look at it, and damage it."""
+        return self._disks.setdefault(node, MemoryDisk())

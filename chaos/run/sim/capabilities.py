@@ -18,50 +18,50 @@ class VirtualWorld:
     """A virtual cluster, as faults see it."""
 
     def __init__(self, cluster: VirtualCluster, scheduler: Scheduler) -> None:
-        self._cluster = cluster
+        self.cluster = cluster
         self._scheduler = scheduler
         self._network = cluster.network
 
     # ---- processes ------------------------------------------------------------------------------------------------
 
     def is_up(self, node: str) -> bool:
-        return self._cluster.state(node) == "up"
+        return self.cluster.state(node) == "up"
 
     def incarnation(self, node: str) -> int:
-        return self._cluster.incarnation(node)
+        return self.cluster.incarnation(node)
 
     async def start(self, node: str) -> bool:
-        return self._cluster.start(node)
+        return self.cluster.start(node)
 
     async def kill(self, keep_permille: Mapping[str, int]) -> list[str]:
-        return [node for node, permille in keep_permille.items() if self._cluster.kill(node, permille)]
+        return [node for node, permille in keep_permille.items() if self.cluster.kill(node, permille)]
 
     def arm(self, node: str, failpoint: Failpoint, reached: Signal) -> bool:
-        return self._cluster.arm(node, failpoint, reached.set)
+        return self.cluster.arm(node, failpoint, reached.set)
 
     def disarm(self, node: str) -> None:
-        self._cluster.disarm(node)
+        self.cluster.disarm(node)
 
     async def pause(self, node: str, on: bool) -> None:
         if on:
-            self._cluster.pause(node)
+            self.cluster.pause(node)
         else:
-            self._cluster.resume(node)
+            self.cluster.resume(node)
 
     def is_paused(self, node: str) -> bool:
-        return self._cluster.state(node) == "paused"
+        return self.cluster.state(node) == "paused"
 
     # ---- disks and clocks -----------------------------------------------------------------------------------------
 
     async def slow_sync(self, node: str, longer: RangeUs) -> None:
-        self._cluster.slow_sync(node, *longer)
+        self.cluster.slow_sync(node, *longer)
 
     async def syncs(self, node: str) -> Syncs:
-        writes, slowed = self._cluster.syncs(node)
+        writes, slowed = self.cluster.syncs(node)
         return Syncs(slowed, writes)
 
     def skew(self, node: str, rate_ppm: int, jump_us: int) -> None:
-        self._cluster.change_clock(node, rate_ppm, jump_us)
+        self.cluster.change_clock(node, rate_ppm, jump_us)
 
     # ---- links ----------------------------------------------------------------------------------------------------
 

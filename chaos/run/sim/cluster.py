@@ -97,6 +97,20 @@ class VirtualCluster:
         """How many writes it has begun, in all its incarnations, and how many of their syncs were slowed."""
         return self._nodes[node].writes, self._nodes[node].slowed_syncs
 
+    # ---- for inspection: how a node is, whatever its events say ------------------------------------------------------
+
+    def deadline_us(self, node: str) -> int:
+        """When the timer of the node is due, as its last step said."""
+        return self._nodes[node].deadline_us
+
+    def slow_sync_us(self, node: str) -> tuple[int, int]:
+        """By how much (least, most) its syncs are slowed; 0, 0: not at all."""
+        return self._nodes[node].slow_sync_us
+
+    def rate_ppm(self, node: str) -> int:
+        """By how many millionths its clock runs fast; negative: slow."""
+        return self._nodes[node].clock[-1][2]
+
     # ---- what is done to nodes ------------------------------------------------------------------------------------
 
     def start(self, name: str) -> bool:

@@ -14,6 +14,19 @@ import msgspec
 import psutil
 import pytest
 
+from builders.campaigns import (
+    ALWAYS_CONVICTED,
+    dies_on_4,
+    dies_once,
+    lines_of,
+    raises_on_3,
+    seeds_in,
+    settings,
+    traces,
+    waits_for,
+)
+from builders.processes import lives
+from builders.waiting import eventually
 from raft_chaos.chaos.campaign.campaign import MOST_FAILED, Campaign, SeedEnd
 from raft_chaos.chaos.campaign.file import (
     CampaignEnd,
@@ -27,18 +40,6 @@ from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
 from raft_chaos.chaos.processes.worker_pool import WorkerPool
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.invariants.rundir import RunDir
-from seed_runs import (
-    ALWAYS_CONVICTED,
-    dies_on_4,
-    dies_once,
-    lines_of,
-    raises_on_3,
-    seeds_in,
-    settings,
-    traces,
-    waits_for,
-)
-from short_runs import eventually, lives
 
 THREADS: Callable[[], Executor] = partial(ThreadPoolExecutor, 2)
 WORKERS: Callable[[], Executor] = partial(WorkerPool, 2)

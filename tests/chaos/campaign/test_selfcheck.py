@@ -9,17 +9,16 @@ from pathlib import Path
 import psutil
 import pytest
 
+from builders.schedules import TIMING
+from builders.storms import swarm_config
 from raft_chaos.chaos.campaign.selfcheck import MOST_UNEQUAL, Checked, Selfcheck, SelfcheckError
 from raft_chaos.chaos.campaign.selfcheck_worker import Answer
-from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
 from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import SABOTAGES
 from raft_chaos.chaos.run.settings import Settings
-from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.trace import trace_sha256
-from raft_chaos.raft.state.timing import Timing
 
 pytestmark = pytest.mark.live
 
@@ -33,18 +32,7 @@ for _sabotage in SABOTAGES.values():
 
 def settings(mutant: str | None = None, nodes: int = 3) -> Settings:
     """A swarm of all faults, in runs of less than two virtual seconds."""
-    config = ScheduleConfig(
-        swarm=True,
-        nodes=nodes,
-        clients=3,
-        faults=FAULT_KINDS,
-        warmup_s=0.2,
-        duration_s=1.6,
-        liveness_s=0.1,
-        fault_interval_s=0.1,
-        election_timeout_us_max=60_000,
-    )
-    return Settings(world="sim", schedule=config, timing=Timing(30_000, 60_000, 10_000), mutant=mutant)
+    return Settings(world="sim", schedule=swarm_config(nodes, 1.6), timing=TIMING, mutant=mutant)
 
 
 @pytest.fixture(scope="module")

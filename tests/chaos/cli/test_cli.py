@@ -6,22 +6,21 @@ import json
 import os
 import pty
 import re
-import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
 from msgspec.structs import replace
 
-from raft_chaos.chaos.cli.app import main
+from builders.commands import RAFT_CHAOS, Command, only_run, raft_chaos
+from builders.schedules import saved, schedule
+from builders.waiting import PATIENCE_S
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.schedule.data import Fault, SimModel, When
 from raft_chaos.chaos.schedule.file import save
-from short_runs import PATIENCE_S, RAFT_CHAOS, only_run, raft_chaos, saved, schedule
+
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 KILL_THE_LEADER = Fault(id="f1", when=When(at_us=700_000), action=Kill(["leader"], [500_000]), duration_us=0)
 
@@ -30,26 +29,6 @@ def short_run(folder: Path, *options: str) -> list[str]:
     """The arguments of a run that is valid in about two seconds."""
     plan = saved(folder, schedule([KILL_THE_LEADER], safety_us=(700_000, 1_300_000)))
     return ["run", "--schedule", plan, "--out", str(folder / "out"), *options]
-
-
-Called: TypeAlias = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def called(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Called]:
-    """The console command in this process and an empty folder: its exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["raft-chaos", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, *capsys.readouterr()
-
-    yield call
-    signal.signal(signal.SIGTERM, on_sigterm)
 
 
 # ---- wrong arguments: 254, one line that names the option, nothing done -------------------------------------------
@@ -112,19 +91,19 @@ def called(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
     ids=lambda value: "" if isinstance(value, str) else value[0].removeprefix("--"),
 )
 def test_a_wrong_argument_of_a_run_is_named_and_nothing_is_run(
-    arguments: list[str], said: str, called: Called, tmp_path: Path
+    arguments: list[str], said: str, command: Command, tmp_path: Path
 ) -> None:
-    assert called("run", *arguments) == (254, "", f"raft-chaos: {said}\n")
+    assert command("run", *arguments) == (254, "", f"raft-chaos: {said}\n")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_simulated_network_too_slow_for_an_election_is_refused(called: Called, tmp_path: Path) -> None:
+def test_a_simulated_network_too_slow_for_an_election_is_refused(command: Command, tmp_path: Path) -> None:
     """On it a correct cluster need not recover, and would be blamed for that."""
     file = tmp_path / "slow.jsonl"
     model = SimModel(latency_min_us=100, latency_max_us=60_000, sync_min_us=100, sync_max_us=15_000)
     plan = schedule(safety_us=(700_000, 3_200_000))
     save(replace(plan, header=replace(plan.header, model=model)), file)
-    status, _, said = called("run", "--world", "sim", "--schedule", str(file))
+    status, _, said = command("run", "--world", "sim", "--schedule", str(file))
     assert (status, said.partition(", and ")[0]) == (
         254,
         f"raft-chaos: --schedule: {file}: model: a vote takes up to 150000 µs there and back with both writes",
@@ -143,34 +122,34 @@ def test_a_simulated_network_too_slow_for_an_election_is_refused(called: Called,
         ),
     ],
 )
-def test_a_wrong_argument_of_a_cluster_is_named(arguments: list[str], said: str, called: Called) -> None:
-    assert called("cluster", *arguments) == (254, "", f"raft-chaos: {said}\n")
+def test_a_wrong_argument_of_a_cluster_is_named(arguments: list[str], said: str, command: Command) -> None:
+    assert command("cluster", *arguments) == (254, "", f"raft-chaos: {said}\n")
 
 
-def test_a_folder_that_cannot_be_made_is_a_wrong_argument(called: Called, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_a_wrong_argument(command: Command, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     said = "raft-chaos: --out: cannot make run directories in file/runs (Not a directory)\n"
-    assert called("run", "--out", "file/runs") == (254, "", said)
+    assert command("run", "--out", "file/runs") == (254, "", said)
 
 
-@pytest.mark.parametrize("command", ["check", "report"])
-def test_a_folder_that_is_no_run_is_refused(command: str, called: Called, tmp_path: Path) -> None:
+@pytest.mark.parametrize("reads", ["check", "report"])
+def test_a_folder_that_is_no_run_is_refused(reads: str, command: Command, tmp_path: Path) -> None:
     said = f"raft-chaos: {tmp_path} is not a run directory: cannot read run.json (No such file or directory)\n"
-    assert called(command, str(tmp_path)) == (254, "", said)
+    assert command(reads, str(tmp_path)) == (254, "", said)
 
 
-@pytest.mark.parametrize("command", ["check", "report"])
+@pytest.mark.parametrize("reads", ["check", "report"])
 @pytest.mark.parametrize("damage", ['{"seed": 1, ', '{"seed": "one"}', '{"seed": 1, "schema": 99}'])
-def test_a_damaged_run_json_is_refused(command: str, damage: str, called: Called, tmp_path: Path) -> None:
+def test_a_damaged_run_json_is_refused(reads: str, damage: str, command: Command, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(damage)
-    code, stdout, stderr = called(command, str(tmp_path))
+    code, stdout, stderr = command(reads, str(tmp_path))
     assert (code, stdout) == (254, "")
     assert stderr.startswith(f"raft-chaos: {tmp_path / 'run.json'}: ") and stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("arguments", [["nope"], ["check"], ["run", "--nope"], ["report", ".", "--format", "pdf"]])
-def test_what_the_command_line_does_not_know_is_refused_in_one_line(arguments: list[str], called: Called) -> None:
-    code, stdout, stderr = called(*arguments)
+def test_what_the_command_line_does_not_know_is_refused_in_one_line(arguments: list[str], command: Command) -> None:
+    code, stdout, stderr = command(*arguments)
     assert (code, stdout) == (254, "")
     assert stderr.startswith("raft-chaos: ") and stderr.count("\n") == 1
 
@@ -184,8 +163,8 @@ def test_the_installed_command_ends_with_the_same_code() -> None:
     )
 
 
-def test_help_is_no_error(called: Called) -> None:
-    code, stdout, stderr = called("run", "--help")
+def test_help_is_no_error(command: Command) -> None:
+    code, stdout, stderr = command("run", "--help")
     assert (code, stderr) == (0, "")
     assert "--target-command" in stdout and "Exit codes: 0 valid, 1 violated, 2 unknown" in stdout
 
@@ -193,13 +172,13 @@ def test_help_is_no_error(called: Called) -> None:
 # ---- what goes where ----------------------------------------------------------------------------------------------
 
 
-def test_mutants_as_json_are_one_list_on_stdout(called: Called) -> None:
-    code, stdout, stderr = called("mutants", "--json")
+def test_mutants_as_json_are_one_list_on_stdout(command: Command) -> None:
+    code, stdout, stderr = command("mutants", "--json")
     assert (code, stderr) == (0, "")
     listed = json.loads(stdout)
     assert [mutant["id"] for mutant in listed] == list(MUTANTS)
     assert all({"id", "mistake", "source", "invariants"} == set(mutant) for mutant in listed)
-    table = called("mutants")[1]
+    table = command("mutants")[1]
     assert all(mutant["id"] in table for mutant in listed)
 
 

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from builders.executions import ELECTION, GET, PUT, WRITE, execution
+from builders.schedules import NODES
 from raft_chaos.chaos.execution.steps import (
     MOST_US,
     Call,
@@ -30,8 +32,6 @@ from raft_chaos.chaos.execution.steps import (
     without_times,
 )
 from raft_chaos.invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched, NodePaused, PhaseStarted
-from small_executions import ELECTION, GET, PUT, WRITE, execution
-from stepped_runs import NODES
 
 WHOLE = execution((*ELECTION, *WRITE))
 

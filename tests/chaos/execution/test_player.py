@@ -17,6 +17,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from builders.executions import ELECTION, GET, PUT, WRITE, Lines, execution, play, player, recorded
+from builders.schedules import NODES, TIMING, fault, short
+from builders.storms import stormy, without_clocks
 from raft_chaos.chaos.execution.player import STEP_US, Mode, NotPlayableError, Player
 from raft_chaos.chaos.execution.recording import record
 from raft_chaos.chaos.execution.steps import (
@@ -52,9 +55,6 @@ from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.raft.storage.disk import MemoryDisk
 from raft_chaos.raft.storage.wal import FILE
-from sim_runs import fault, short
-from small_executions import ELECTION, GET, PUT, WRITE, Lines, execution, play, player, recorded, without_clocks
-from stepped_runs import NODES, TIMING, stormy
 
 SEEDS = (8, 14, 20)
 COMMITTED = execution((*ELECTION, *WRITE))
@@ -147,7 +147,7 @@ def test_an_execution_ends_at_the_violation_that_is_asked_for() -> None:
 # ---- the same each time ------------------------------------------------------------------------------------------
 
 DIGESTS = """
-from small_executions import play, recorded
+from builders.executions import play, recorded
 print(*(play(recorded(seed, "no_client_dedup")).trace_sha256 for seed in (1, 2)))
 """
 

@@ -12,6 +12,7 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
+from builders.executions import play, recorded
 from raft_chaos.chaos.execution.steps import (
     Crash,
     Deliver,
@@ -29,7 +30,6 @@ from raft_chaos.chaos.execution.steps import (
     without_times,
 )
 from raft_chaos.chaos.faults.process import Failpoint
-from small_executions import play, recorded
 
 SEEDS = range(40)
 STOPS: tuple[Failpoint, ...] = (

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from builders.schedules import ISOLATED, fault
+from builders.scripted_world import NODES, Stage
 from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.clock import Clock
 from raft_chaos.chaos.faults.disk import SlowSync
@@ -15,8 +17,6 @@ from raft_chaos.chaos.faults.partition import Clog, Partition
 from raft_chaos.chaos.faults.process import Kill, Pause
 from raft_chaos.chaos.faults.strike import NotPossibleError
 from raft_chaos.chaos.run.nemesis import LEADER_POLL_US
-from scripted_world import NODES, Stage
-from sim_runs import ISOLATED, fault
 
 # ---- whom a fault means -------------------------------------------------------------------------------------------
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from builders.schedules import fault
+from builders.scripted_world import Stage
 from raft_chaos.chaos.faults.clock import Clock
-from scripted_world import Stage
-from sim_runs import fault
 
 
 def test_the_words_for_a_clock() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from builders.schedules import fault
+from builders.scripted_world import Stage
 from raft_chaos.chaos.faults.disk import SlowSync
-from scripted_world import Stage
-from sim_runs import fault
 
 
 def slowed(stage: Stage, at_us: int, node: str, syncs: int) -> None:

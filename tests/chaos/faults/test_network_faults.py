@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from builders.schedules import fault
+from builders.scripted_world import LINKS, Stage
 from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.links import LinkState
 from raft_chaos.chaos.faults.network import TRAFFIC_PATIENCE_US, Network, Reset
-from scripted_world import LINKS, Stage
-from sim_runs import fault
 
 # ---- network -----------------------------------------------------------------------------------------------------
 

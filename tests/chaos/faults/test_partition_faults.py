@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from builders.schedules import ISOLATED, fault
+from builders.scripted_world import Stage
 from raft_chaos.chaos.faults.grudge import Grudge
 from raft_chaos.chaos.faults.links import LinkState
 from raft_chaos.chaos.faults.partition import Clog, Partition
-from scripted_world import Stage
-from sim_runs import ISOLATED, fault
 
 CUT, CLOGGED, FREE = LinkState(cut=True), LinkState(clogged=True), LinkState()
 N3_ALONE: Grudge = {"n1": ["n3"], "n2": ["n3"], "n3": ["n2", "n1"]}

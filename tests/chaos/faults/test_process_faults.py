@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from builders.schedules import fault
+from builders.scripted_world import Stage
 from raft_chaos.chaos.faults.process import FAILPOINT_PATIENCE_US, Kill, Pause
 from raft_chaos.chaos.schedule.data import When
-from scripted_world import Stage
-from sim_runs import fault
+from raft_chaos.invariants.events import VoteGranted
 
 # ---- kill --------------------------------------------------------------------------------------------------------
 
@@ -22,8 +23,8 @@ def test_who_is_killed_and_when_it_returns() -> None:
 
 
 def test_the_voter_is_killed_at_its_vote_alone() -> None:
-    stage = Stage()
-    stage.at(40, lambda: stage.view._anchor("vote_granted", 1, "n3"))
+    stage, vote = Stage(), VoteGranted(node="n3", inc=1, t_us=40, term=1, candidate="n1")
+    stage.at(40, lambda: stage.view.observe(vote))
     stage.play(fault("f1", When(on="vote_granted", nth=1, after_us=2), Kill(["voter", "n1"], [5, 0])))
     assert stage.asked("kill") == [(42, "kill", {"n3": 0, "n1": 0})]
     assert stage.asked("start") == [(42, "start", "n1"), (47, "start", "n3")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from builders.schedules import schedule
 from raft_chaos.chaos.judgement.analysis import Analysis, Tally, conclude
 from raft_chaos.chaos.judgement.vacuity import COMPLETED
 from raft_chaos.chaos.schedule.data import Operation, Schedule
@@ -24,7 +25,6 @@ from raft_chaos.invariants.events import (
 )
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.verdict import Outcome, Verdict
-from short_runs import schedule
 
 
 def started(node: str, inc: int) -> Started:

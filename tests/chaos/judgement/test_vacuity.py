@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from builders.commands import only_run, raft_chaos
+from builders.schedules import saved, schedule
 from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.judgement.tally import Tally
@@ -26,7 +28,6 @@ from raft_chaos.invariants.events import (
     Started,
 )
 from raft_chaos.invariants.history import Op, OpFunction, OpType
-from short_runs import only_run, raft_chaos, saved, schedule
 
 # ---- the reasons, one by one --------------------------------------------------------------------------------------
 

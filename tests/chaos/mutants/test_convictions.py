@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from builders.commands import only_run, raft_chaos
+from builders.schedules import saved, schedule
 from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.grudge import Grudge
@@ -17,7 +19,6 @@ from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.invariants.events import PhaseStarted, RunEnded
-from short_runs import only_run, raft_chaos, saved, schedule
 
 pytestmark = pytest.mark.live
 

@@ -5,22 +5,27 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from builders.commands import SCRIPTS
+from builders.runs import in_sim
+from builders.storms import stormy
 from raft_chaos.chaos.mutants import MUTANTS, SABOTAGES, parts_of
 from raft_chaos.raft.server.node import Parts
-from stepped_runs import in_sim, stormy
 
-PRINTS_A_DIGEST = "from stepped_runs import in_sim, stormy; print(in_sim(stormy(1), {!r}).trace_sha256)"
+PRINTS_A_DIGEST = """
+from builders.runs import in_sim
+from builders.storms import stormy
+print(in_sim(stormy(1), {!r}).trace_sha256)
+"""
 
 
 def digest_in_a_process(mutant: str | None, hash_seed: int) -> str:
     """In a process of its own, with that order of sets."""
     done = subprocess.run(
         [sys.executable, "-c", PRINTS_A_DIGEST.format(mutant)],
-        cwd=Path(__file__).parents[1],
+        cwd=SCRIPTS,
         env=os.environ | {"PYTHONHASHSEED": str(hash_seed)},
         capture_output=True,
         text=True,

@@ -8,22 +8,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from builders.commands import RAFT_CHAOS, Background, background, only_run, raft_chaos
+from builders.processes import accepts, listening
+from builders.schedules import saved, schedule
+from builders.waiting import eventually
 from raft_chaos.chaos.faults.process import Pause
 from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.invariants.events import AnyEvent, NodePaused, RunEnded, decode
 from raft_chaos.invariants.rundir import RunDir
-from short_runs import (
-    RAFT_CHAOS,
-    Background,
-    accepts,
-    background,
-    eventually,
-    listening,
-    only_run,
-    raft_chaos,
-    saved,
-    schedule,
-)
 
 pytestmark = pytest.mark.live
 

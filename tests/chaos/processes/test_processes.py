@@ -12,8 +12,10 @@ import psutil
 import pytest
 from children import exits, has_a_stubborn_child, leaves_a_child_behind, sleeps
 
+from builders.commands import background
+from builders.processes import lives
+from builders.waiting import eventually
 from raft_chaos.chaos.processes.supervisor import Supervisor
-from short_runs import background, eventually, lives
 
 pytestmark = pytest.mark.live
 

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from shadowing import imported_from, shadow_the_standard_library
 
+from builders.commands import raft_chaos
+from builders.schedules import saved, schedule
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.processes.safe_path import OURS, VARIABLE, installed_first, safe_imports, safe_interpreters
 from raft_chaos.chaos.processes.worker_pool import WorkerPool
 from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.invariants.verdict import EXIT_UNKNOWN, EXIT_VALID
-from short_runs import raft_chaos, saved, schedule
 
 LIBRARY, PACKAGES = sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")
 

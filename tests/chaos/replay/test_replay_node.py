@@ -10,6 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from builders.runs import in_lockstep
+from builders.schedules import NODES, TIMING, schedule
+from builders.stepped import config, last_words
+from builders.storms import stormy
 from nodes import Nodes
 from raft_chaos.chaos.faults.network import Network
 from raft_chaos.chaos.faults.process import Kill, Pause
@@ -34,8 +38,6 @@ from raft_chaos.raft.state.messages import AppendEntries
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.journal import ClockChanged, JournalRecord, Start, Turn, read_journal
 from raft_chaos.raft.storage.wal import FILE
-from short_runs import schedule
-from stepped_runs import NODES, TIMING, config, in_lockstep, last_words, stormy
 
 pytestmark = pytest.mark.live
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from builders.executions import ELECTION, WRITE, execution
+from builders.reproductions import STUCK, VOTE, reproduction
 from raft_chaos.chaos.execution.steps import Crash, Start, Timeout
 from raft_chaos.chaos.reproduction.file import INVARIANTS, Expected, Reproduction, ReproductionError, load, parse, save
 from raft_chaos.chaos.reproduction.reproduce import outcome_of, reproduce
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.verdict import Verdict
-from small_executions import ELECTION, WRITE, execution
-from small_reproductions import STUCK, VOTE, reproduction
 
 Change = Callable[[Any], None]
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import psutil
 import pytest
 
+from builders.processes import process_state
+from builders.schedules import ISOLATED, NODES, TIMING, schedule
 from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, LIVE_KINDS
 from raft_chaos.chaos.faults.clock import Clock
@@ -26,19 +27,20 @@ from raft_chaos.chaos.faults.links import Degraded, Link
 from raft_chaos.chaos.faults.network import Network, Reset
 from raft_chaos.chaos.faults.partition import Clog, Partition
 from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.run.fault_log import FaultLog, Span
 from raft_chaos.chaos.run.live.capabilities import LiveWorld
+from raft_chaos.chaos.run.live.cluster import LiveCluster
 from raft_chaos.chaos.run.live.run import run_live
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.nemesis import Nemesis
 from raft_chaos.chaos.run.sim.capabilities import VirtualWorld
+from raft_chaos.chaos.run.sim.cluster import VirtualCluster
 from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.chaos.schedule.data import Fault, Schedule, When
 from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, PhaseStarted
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.raft.state.timing import Timing
-from short_runs import schedule
-from sim_runs import ISOLATED, NODES, TIMING
 
 WorldName: TypeAlias = Literal["sim", "lockstep", "live"]
 LIVE_TIMING = Timing(150_000, 300_000, 50_000)
@@ -154,36 +156,29 @@ class Moment:
 def look(world: object) -> Moment:
     """Asks the nodes and links themselves: in real time the operating system, whether a process stands still."""
     if isinstance(world, LiveWorld):
-        nodes = world._cluster._nodes
-        states = {name: _process_state(node) for name, node in nodes.items()}
-        links = {link: state for link, state in world._states.items() if state.cut or state.degraded}
+        links = {link: state for link, state in world.link_states.items() if state.cut or state.degraded}
         return Moment(
-            states,
-            {name: node.slow_sync_us[1] for name, node in nodes.items() if node.slow_sync_us[1]},
+            {node: process_state(world.cluster.child(node)) for node in NODES},
+            _slow(world.cluster),
             {link for link, state in links.items() if state.cut},
             set(),
             {link: state.degraded for link, state in links.items() if state.degraded},
             {},
         )
     assert isinstance(world, VirtualWorld)
-    cluster = world._cluster
-    virtual = cluster._nodes
+    cluster = world.cluster
     return Moment(
-        {name: cluster.state(name) for name in virtual},
-        {name: node.slow_sync_us[1] for name, node in virtual.items() if node.slow_sync_us[1]},
+        {node: cluster.state(node) for node in NODES},
+        _slow(cluster),
         {name for name, link in cluster.network.links.items() if link.cut},
         {name for name, link in cluster.network.links.items() if link.clog},
         {name: link.rules for name, link in cluster.network.links.items() if link.rules},
-        {name: node.clock[-1][2] for name, node in virtual.items() if node.clock[-1][2]},
+        {node: rate for node in NODES if (rate := cluster.rate_ppm(node))},
     )
 
 
-def _process_state(node: Any) -> str:
-    try:
-        status = node.running.child.info.status()
-    except psutil.NoSuchProcess:
-        return "down"
-    return {psutil.STATUS_STOPPED: "paused", psutil.STATUS_ZOMBIE: "down"}.get(status, "up")
+def _slow(cluster: LiveCluster | VirtualCluster) -> dict[str, int]:
+    return {node: most for node in NODES if (most := cluster.slow_sync_us(node)[1])}
 
 
 # ---- one run of all ------------------------------------------------------------------------------------------------
@@ -260,18 +255,19 @@ def play(world: WorldName, folder: Path) -> Played:
 @contextmanager
 def _watched(played: Played) -> Iterator[None]:
     """Looks at the world whenever the nemesis reports, and when it has ended."""
-    start, end = Nemesis.start, Nemesis.end
+    start, end, injected, healed = Nemesis.start, Nemesis.end, FaultLog.injected, FaultLog.healed
+    worlds: list[object] = []
 
     def starting(nemesis: Nemesis, faults: list[Fault]) -> None:
-        report = nemesis.log._report
-
-        def reporting(event: Any) -> None:
-            report(event)
-            mark = "+" if isinstance(event, FaultInjected) else "-"
-            played.moments[mark + event.fault] = look(nemesis.world)
-
-        nemesis.log._report = reporting
+        worlds.append(nemesis.world)
         start(nemesis, faults)
+
+    def looking(mark: str, report: Callable[..., None]) -> Callable[..., None]:
+        def reporting(log: FaultLog, span: Span, *said: Any) -> None:
+            report(log, span, *said)
+            played.moments[mark + span.fault.id] = look(worlds[0])
+
+        return reporting
 
     async def ending(nemesis: Nemesis) -> None:
         await end(nemesis)
@@ -280,4 +276,6 @@ def _watched(played: Played) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Nemesis, "start", starting)
         patch.setattr(Nemesis, "end", ending)
+        patch.setattr(FaultLog, "injected", looking("+", injected))
+        patch.setattr(FaultLog, "healed", looking("-", healed))
         yield

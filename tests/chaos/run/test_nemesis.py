@@ -12,6 +12,7 @@ from collections.abc import Callable
 import pytest
 from nemesis_scenes import ALONE_N1, CROSSED, LOSSY, SLIGHT, Moment, Played, WorldName, play
 
+from builders.schedules import NODES
 from raft_chaos.invariants.events import (
     AnyEvent,
     FaultInjected,
@@ -21,7 +22,6 @@ from raft_chaos.invariants.events import (
     NodeResumed,
     RoleChanged,
 )
-from sim_runs import NODES
 
 Plays = Callable[[WorldName], Played]
 FROM_LIVE = pytest.param("live", marks=pytest.mark.live)

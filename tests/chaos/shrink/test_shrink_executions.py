@@ -13,11 +13,11 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from builders.executions import ELECTION, WRITE, execution, play, recorded
+from builders.schedules import NODES
 from raft_chaos.chaos.execution.steps import Crash, Execution, Input, Note, Return, Submit, check, keep
 from raft_chaos.chaos.reproduction.make import NotReproducedError
 from raft_chaos.chaos.shrink.executions import Candidate, ExecutionShrinker, attempt
-from small_executions import ELECTION, WRITE, execution, play, recorded
-from stepped_runs import NODES
 
 FOR_EVER_S = 1e6
 

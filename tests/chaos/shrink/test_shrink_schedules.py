@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from builders.commands import Command
+from builders.executions import recorded
+from builders.reproductions import STUCK, VOTE, made
+from builders.schedules import TIMING, fault, short
+from builders.storms import stormy
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import parts_of
@@ -36,15 +41,11 @@ from raft_chaos.chaos.shrink.candidates import (
 from raft_chaos.chaos.shrink.schedules import (
     ScheduleCandidate,
     ScheduleShrinker,
-    _part_that_happened,
     attempt,
+    part_that_happened,
     under_seed,
 )
 from raft_chaos.chaos.shrink.search import BudgetEndedError, Search
-from sim_runs import fault, short
-from small_executions import recorded
-from small_reproductions import STUCK, VOTE, made
-from stepped_runs import TIMING, stormy
 
 FOR_EVER_S = 1e6
 
@@ -97,7 +98,7 @@ def test_no_single_fault_or_operation_can_be_removed(mutant: str, invariant: str
     less += [replace(small, operations=[o for o in small.operations if o is not gone]) for gone in small.operations]
     less += [simpler for fault in small.faults for simpler in with_each(small, fault, fault_candidates(fault))]
     for plan in less:
-        assert attempt(ScheduleCandidate(plan, TIMING, mutant, invariant, one._seeds, one._needed)) is None
+        assert attempt(one.candidate(plan)) is None
 
 
 def with_each(plan: Schedule, old: Fault, forms: Iterator[Fault]) -> Iterator[Schedule]:
@@ -113,7 +114,7 @@ def test_it_is_a_schedule_like_any_other(mutant: str, invariant: str, tmp_path: 
     assert load(tmp_path / "small.jsonl") == small
 
 
-def test_it_can_be_given_to_raft_chaos_run(tmp_path: Path, command: Callable[..., tuple[int, str, str]]) -> None:
+def test_it_can_be_given_to_raft_chaos_run(tmp_path: Path, command: Command) -> None:
     mutant, invariant = "follower_commit_regress", "monotonicity"
     small = shrunk(mutant, invariant).schedule
     save(small, tmp_path / "small.jsonl")
@@ -148,7 +149,7 @@ def test_a_violation_before_the_faults_leaves_a_valid_schedule() -> None:
     """Its end comes soon after the violation, but not before the safety phase has begun."""
     late = short(fault("f1", 6_000_000, Kill(["n1"], [0])), safety_us=(5_000_000, 7_000_000), every_us=0)
     not_begun = VirtualRun(late, timing=TIMING, driver=MemoryDriver(parts_of(None)))
-    left = _part_that_happened(late, not_begun)
+    left = part_that_happened(late, not_begun)
     check_schedule(left)
     assert left.faults == []
 

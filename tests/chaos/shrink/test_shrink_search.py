@@ -13,8 +13,9 @@ import psutil
 import pytest
 from toy_oracles import Items, chained, dies, erratic, hangs, needs, raises, unevenly_slow
 
+from builders.processes import lives
+from builders.waiting import eventually
 from raft_chaos.chaos.shrink.search import BudgetEndedError, Search, WorkerDiedError, reduce
-from short_runs import eventually, lives
 
 Attempt = Callable[[Items], Items | None]
 FOR_EVER_S = 1e6

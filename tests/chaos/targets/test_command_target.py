@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
+from builders.commands import only_run, raft_chaos
+from builders.schedules import saved, schedule
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.chaos.targets.command import CommandTarget
 from raft_chaos.chaos.targets.protocol import TargetError
 from raft_chaos.invariants.events import NodeExited
 from raft_chaos.invariants.rundir import RunDir
-from short_runs import only_run, raft_chaos, saved, schedule
 
-SERVER = [sys.executable, str(Path(__file__).parents[1] / "wrong_server.py")]
+SERVER = [sys.executable, str(Path(__file__).with_name("wrong_server.py"))]
 KILLS = [
     Fault(id="f1", when=When(at_us=700_000), action=Kill(["n1"], [200_000]), duration_us=0),
     Fault(id="f2", when=When(at_us=800_000), action=Kill(["n2", "n3"], [0, 200_000]), duration_us=0),

@@ -16,7 +16,7 @@ from raft_chaos.invariants.events import HarnessEvent
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.server.host import monotonic_us
 
-SERVER = [sys.executable, str(Path(__file__).parents[2] / "wrong_server.py"), "--port", "{http_port}"]
+SERVER = [sys.executable, str(Path(__file__).parents[2] / "targets" / "wrong_server.py"), "--port", "{http_port}"]
 
 
 class Cluster(LiveCluster):

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from live_nodes import Cluster
 
+from builders.waiting import eventually
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.invariants.events import NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
 from raft_chaos.raft.state.timing import Timing
-from short_runs import eventually
 
 pytestmark = pytest.mark.live
 
@@ -49,7 +49,8 @@ def test_a_node_goes_through_its_states_and_each_is_reported(cluster: Cluster) -
 def test_a_node_that_ended_by_itself_does_not_pass_for_killed_and_is_not_started_again(cluster: Cluster) -> None:
     async def scenario() -> None:
         await cluster.start("n1")
-        child = cluster._child(cluster._nodes["n1"])
+        child = cluster.child("n1")
+        assert child is not None
         os.kill(child.pid, signal.SIGKILL)  # by somebody else
         eventually("n1 has ended", lambda: not child.is_alive)
         assert await cluster.kill(["n1"]) == []

@@ -13,17 +13,17 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
 import pytest
 from idle_node import IdleTarget
 from live_nodes import Cluster
 
+from builders.processes import process_state
+from builders.schedules import NODES
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.invariants.events import HarnessEvent, NodeKilled, NodeLaunched, NodePaused, NodeResumed, NodeSampled
 
 pytestmark = pytest.mark.live
 
-SIZE = 3
 ACTIONS: dict[str, Callable[[Cluster, str], Awaitable[object]]] = {
     "start": lambda cluster, node: cluster.start(node),
     "kill": lambda cluster, node: cluster.kill([node]),
@@ -75,14 +75,7 @@ async def run_race(cluster: Cluster, node: str, race: Race) -> None:
         await ACTIONS[action](cluster, node)
 
     await asyncio.gather(*(one(place, action) for place, action in enumerate(race.actions)))
-    assert cluster.state(node) == process_state(cluster, node), race
-
-
-def process_state(cluster: Cluster, node: str) -> str:
-    running = cluster._nodes[node].running
-    if running is None or not running.child.is_alive:
-        return "down"
-    return "paused" if running.child.info.status() == psutil.STATUS_STOPPED else "up"
+    assert cluster.state(node) == process_state(cluster.child(node)), race
 
 
 async def run_all(cluster: Cluster, races: list[Race]) -> None:
@@ -101,8 +94,8 @@ async def run_all(cluster: Cluster, races: list[Race]) -> None:
 
     watch = asyncio.ensure_future(watching())
     try:
-        await asyncio.gather(*(racing(node) for node in cluster._nodes))
-        await cluster.kill(list(cluster._nodes))
+        await asyncio.gather(*(racing(node) for node in NODES))
+        await cluster.kill(NODES)
     finally:
         watch.cancel()
     cluster.find_exits()
@@ -110,7 +103,7 @@ async def run_all(cluster: Cluster, races: list[Race]) -> None:
 
 def check(cluster: Cluster) -> None:
     """All that was reported of each node could be so."""
-    for node in cluster._nodes:
+    for node in NODES:
         last: type[HarnessEvent] | None = None
         incarnation = 0
         for event in cluster.reported:
@@ -131,7 +124,7 @@ THREE = [Race(state, three, 0) for state, three in product(STATES, product(ACTIO
 
 @pytest.mark.parametrize("races", [TWO, THREE], ids=["two", "three"])
 def test_several_things_at_a_time_convict_nobody(supervisor: Supervisor, tmp_path: Path, races: list[Race]) -> None:
-    cluster = Cluster(supervisor, tmp_path, SIZE, IdleTarget())
+    cluster = Cluster(supervisor, tmp_path, target=IdleTarget())
     asyncio.run(run_all(cluster, races))
     check(cluster)
     assert sum(isinstance(event, NodeLaunched) for event in cluster.reported) > len(races) // 3
@@ -139,7 +132,7 @@ def test_several_things_at_a_time_convict_nobody(supervisor: Supervisor, tmp_pat
 
 def test_kills_of_the_same_nodes_in_another_order_wait_for_nobody(supervisor: Supervisor, tmp_path: Path) -> None:
     """Each kill takes the locks of all its nodes; one of the two hits, and the other finds them down."""
-    cluster = Cluster(supervisor, tmp_path, SIZE, IdleTarget())
+    cluster = Cluster(supervisor, tmp_path, target=IdleTarget())
 
     async def scenario() -> list[list[str]]:
         await asyncio.gather(*(cluster.start(node) for node in ("n1", "n2", "n3")))
@@ -155,16 +148,16 @@ def test_kills_of_the_same_nodes_in_another_order_wait_for_nobody(supervisor: Su
 def test_a_pause_that_follows_a_resume_at_once_holds(supervisor: Supervisor, tmp_path: Path) -> None:
     """The resume waits for what is under way; the pause comes after it, although the node is still paused when it is
     asked for."""
-    cluster = Cluster(supervisor, tmp_path, SIZE, IdleTarget())
+    cluster = Cluster(supervisor, tmp_path, target=IdleTarget())
 
     async def scenario() -> None:
         await cluster.start("n1")
         await cluster.pause("n1")
-        async with cluster._nodes["n1"].lock:
+        async with cluster._nodes["n1"].lock:  # as long as something else is under way
             both = asyncio.gather(cluster.resume("n1"), cluster.pause("n1"))
             await asyncio.sleep(0)
         await both
-        assert cluster.state("n1") == process_state(cluster, "n1") == "paused"
+        assert cluster.state("n1") == process_state(cluster.child("n1")) == "paused"
         await cluster.kill(["n1"])
 
     asyncio.run(scenario())

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+from builders.schedules import fault
+from builders.scripted_world import NODES, ScriptedWorld
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.fault_log import FaultLog
 from raft_chaos.chaos.run.live.tasks import LiveTasks
 from raft_chaos.chaos.run.nemesis import Nemesis
 from raft_chaos.chaos.schedule.data import When
-from raft_chaos.invariants.events import FaultInjected, HarnessEvent
-from scripted_world import NODES, ScriptedWorld
-from sim_runs import fault
+from raft_chaos.invariants.events import FaultInjected, HarnessEvent, VoteGranted
 
 
 def test_an_event_right_after_the_beginning_is_not_missed() -> None:
@@ -30,7 +30,7 @@ def test_an_event_right_after_the_beginning_is_not_missed() -> None:
                 tasks=LiveTasks(group, lambda: 0),
             )
             nemesis.start([fault("f1", When(on="vote_granted", nth=1), Kill(["voter"], [0]))])
-            view._anchor("vote_granted", 1, "n3")
+            view.observe(VoteGranted(node="n3", inc=1, t_us=0, term=1, candidate="n1"))
             for _ in range(100):  # far more turns of the loop than it takes
                 await asyncio.sleep(0)
             await nemesis.end()

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from builders.schedules import schedule
 from raft_chaos.chaos.faults.process import Kill, Pause
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.run.live.run import RunStatus, Watch, run_live
@@ -25,7 +26,6 @@ from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
 from raft_chaos.invariants.verdict import Outcome, Verdict
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.reports.write import render
-from short_runs import schedule
 
 pytestmark = pytest.mark.live
 

@@ -1,12 +1,15 @@
-"""A run in the world `lockstep` that nobody waits for: `lockstep_controller.py FOLDER`, for tests that end it early."""
+"""A run in the world `lockstep` that nobody waits for, for tests that end it early.
+
+Started as `python -m run.lockstep.lockstep_controller FOLDER`.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+from builders.schedules import schedule
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
-from raft_chaos.chaos.schedule.data import Header, Operation, Schedule
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.raft.state.timing import Timing
 
@@ -14,21 +17,8 @@ HOUR_US = 3_600_000_000
 
 
 def main(folder: Path) -> None:
-    header = Header(
-        seed=1,
-        nodes=["n1", "n2", "n3"],
-        clients=["c0"],
-        safety_from_us=0,
-        safety_until_us=HOUR_US,
-        liveness_for_us=0,
-        required=[],
-    )
-    operations = [
-        Operation(id=f"c0/{number}", client="c0", at_us=100_000 * number, f="put", key="x", value=str(number))
-        for number in range(1, 10_000)
-    ]
-    timing = Timing(150_000, 300_000, 50_000)
-    run_lockstep(Schedule(header, [], operations), timing, None, RunDir(folder / "run"), RunInfo(seed=1))
+    plan = schedule(safety_us=(0, HOUR_US), liveness_us=0, clients=1, every_us=100_000)
+    run_lockstep(plan, Timing(150_000, 300_000, 50_000), None, RunDir(folder / "run"), RunInfo(seed=1))
 
 
 if __name__ == "__main__":

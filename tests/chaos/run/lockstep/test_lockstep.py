@@ -11,6 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from builders.processes import lives
+from builders.runs import in_lockstep, in_sim
+from builders.stepped import config, last_words, torn_and_damaged
+from builders.storms import stormy
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import SABOTAGES
 from raft_chaos.chaos.processes.supervisor import Supervisor
@@ -20,8 +24,6 @@ from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_REFUSED, Parts
 from raft_chaos.raft.storage.wal import FILE
-from short_runs import lives
-from stepped_runs import config, in_lockstep, in_sim, last_words, stormy, torn_and_damaged
 
 pytestmark = pytest.mark.live
 
@@ -97,7 +99,7 @@ def test_a_real_node_is_torn_and_dies_as_a_simulated_one(driver: LockstepDriver,
     log = RunDir(tmp_path).node("n1") / "data" / FILE
 
     def damage_in_memory() -> None:
-        memory._disks["n1"].files[FILE][12] ^= 1
+        memory.disk("n1").files[FILE][12] ^= 1
 
     def damage() -> None:
         content = bytearray(log.read_bytes())
@@ -106,7 +108,7 @@ def test_a_real_node_is_torn_and_dies_as_a_simulated_one(driver: LockstepDriver,
 
     seen, simulated = torn_and_damaged(driver, damage), torn_and_damaged(memory, damage_in_memory)
     assert seen == simulated
-    assert log.read_bytes() == memory._disks["n1"].files[FILE]
+    assert log.read_bytes() == memory.disk("n1").files[FILE]
     in_a_step, at_the_start = seen[-2:]
     assert (
         isinstance(in_a_step, tuple) and in_a_step[0] == EXIT_CRASHED and in_a_step[1].startswith("ValidationError: ")

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from builders.commands import SCRIPTS, Background, background
+from builders.processes import accepts
+from builders.waiting import eventually
 from raft_chaos.invariants.events import Event
 from raft_chaos.invariants.rundir import RunDir
-from short_runs import Background, accepts, background, eventually
 
 pytestmark = pytest.mark.live
 
-CONTROLLER = str(Path(__file__).with_name("lockstep_controller.py"))
+CONTROLLER = [sys.executable, "-m", "run.lockstep.lockstep_controller"]
 
 
 def at_work(folder: Path) -> bool:
@@ -30,7 +32,7 @@ def record(command: Background) -> list[int]:
 
 @pytest.mark.parametrize("how", ["killed", "interrupted"])
 def test_a_controller_that_is_ended_leaves_nothing_but_evidence(how: str, tmp_path: Path) -> None:
-    with background(sys.executable, CONTROLLER, str(tmp_path)) as command:
+    with background(*CONTROLLER, str(tmp_path), cwd=SCRIPTS) as command:
         eventually("all nodes are at work", lambda: at_work(tmp_path))
         ports = record(command)
         assert list(command.temp.glob("pymp-*"))

@@ -6,6 +6,9 @@ from itertools import pairwise
 
 import pytest
 
+from builders.runs import of
+from builders.schedules import LONGEST_US, NODES, TIMING
+from builders.virtual_cluster import Nodes
 from raft_chaos.chaos.schedule.data import SimModel
 from raft_chaos.invariants.events import (
     EntryApplied,
@@ -25,7 +28,6 @@ from raft_chaos.raft.replica.machine import Command, Result, encode_command
 from raft_chaos.raft.server.node import Parts
 from raft_chaos.raft.state.messages import AppendEntries
 from raft_chaos.raft.storage.wal import FILE, MAGIC
-from sim_runs import LONGEST_US, NODES, TIMING, Nodes, of
 
 SLOW_SYNC = SimModel(sync_min_us=5_000, sync_max_us=5_000)
 FIXED = SimModel(latency_min_us=500, latency_max_us=500, sync_min_us=1_000, sync_max_us=1_000)
@@ -144,7 +146,7 @@ def test_an_overdue_timer_fires_after_a_pause() -> None:
 
 def test_a_sync_that_ends_during_a_pause_is_heard_of_after_it() -> None:
     nodes = Nodes(nodes=["n1"], model=SLOW_SYNC)
-    nodes.go(nodes.cluster._nodes["n1"].deadline_us)
+    nodes.go(nodes.cluster.deadline_us("n1"))
     nodes.cluster.pause("n1")
     nodes.go(20_000)
     assert not nodes.reports(VoteGranted)
@@ -251,7 +253,7 @@ def test_the_node_with_the_fast_clock_stands_first(rate_ppm: int) -> None:
 
 def test_a_slower_clock_moves_a_timer_that_is_already_set() -> None:
     nodes = Nodes()
-    due_us = {node: nodes.cluster._nodes[node].deadline_us for node in NODES}
+    due_us = {node: nodes.cluster.deadline_us(node) for node in NODES}
     for node in NODES:
         nodes.cluster.change_clock(node, -500_000, 0)
     nodes.until(lambda: nodes.reports(VoteGranted))
@@ -307,9 +309,9 @@ def test_a_frame_of_a_dead_node_still_arrives_and_names_the_incarnation_that_sen
 def test_an_incarnation_hears_nothing_of_the_syncs_and_timers_of_the_one_before() -> None:
     """The first write of n1 is under way when it is killed. Its "persisted" would be of a write that never ended."""
     nodes = Nodes(model=SLOW_SYNC)
-    due_us = nodes.cluster._nodes["n1"].deadline_us
+    due_us = nodes.cluster.deadline_us("n1")
     nodes.go(due_us)
-    assert nodes.driver._disks["n1"].read(FILE) == MAGIC, "a vote is on its way to the disk"
+    assert nodes.driver.disk("n1").read(FILE) == MAGIC, "a vote is on its way to the disk"
     nodes.cluster.kill("n1", 0)
     nodes.cluster.start("n1")
     restarted_us = nodes.scheduler.now_us
@@ -324,10 +326,10 @@ def test_an_incarnation_hears_nothing_of_the_syncs_and_timers_of_the_one_before(
 def test_a_write_is_durable_after_its_own_time_and_not_when_that_of_an_earlier_incarnation_is() -> None:
     """n1 dies with a vote on its way to the disk, and votes again before that would have been durable."""
     nodes = Nodes(nodes=["n1"], model=SimModel(sync_min_us=100_000, sync_max_us=100_000))
-    nodes.go(nodes.cluster._nodes["n1"].deadline_us)
+    nodes.go(nodes.cluster.deadline_us("n1"))
     nodes.cluster.kill("n1", 0)
     nodes.cluster.start("n1")
-    votes_us = nodes.cluster._nodes["n1"].deadline_us
+    votes_us = nodes.cluster.deadline_us("n1")
     assert votes_us < nodes.scheduler.now_us + 100_000
     nodes.until(lambda: nodes.reports(VoteGranted))
     assert nodes.scheduler.now_us == votes_us + 100_000

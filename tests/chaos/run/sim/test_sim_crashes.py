@@ -7,13 +7,14 @@ from collections.abc import Callable
 import pytest
 from test_sim_cluster import SLOW_SYNC, harness, put, reported_by
 
+from builders.schedules import LONGEST_US, NODES
+from builders.virtual_cluster import Nodes
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.invariants.events import EntryAppended, MessageSent, NodeExited, NodeLaunched, Started
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.replica.machine import NOWHERE, Machine, Place, Result
 from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_REFUSED, Parts
 from raft_chaos.raft.storage.wal import FILE
-from sim_runs import LONGEST_US, NODES, Nodes
 
 # ---- crashes and failpoints --------------------------------------------------------------------------------------
 
@@ -143,7 +144,7 @@ def test_a_node_that_refuses_to_start_exits_with_its_own_code(spoil: Callable[[b
     leader = nodes.leader()
     nodes.go(LONGEST_US)
     nodes.cluster.kill(leader, 0)
-    spoil(nodes.driver._disks[leader].files[FILE])
+    spoil(nodes.driver.disk(leader).files[FILE])
     assert not nodes.cluster.start(leader)
     assert nodes.cluster.state(leader) == "exited" and nodes.cluster.incarnation(leader) == 2
     (exited,) = harness(nodes, NodeExited)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from builders.runs import in_sim, recorded_run
+from builders.schedules import NODES, SAFETY_US, TWO_LEADERS, fault, short
+from builders.storms import stormy
 from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.clock import Clock
 from raft_chaos.chaos.faults.disk import SlowSync
@@ -20,8 +23,6 @@ from raft_chaos.invariants.events import (
 )
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.rundir import RunDir, TraceItem
-from sim_runs import NODES, SAFETY_US, TWO_LEADERS, fault, in_sim, recorded, short
-from stepped_runs import stormy
 
 SEEDS = (1, 2)
 HELD = (RoleChanged, VoteGranted, EntryAppended, LogTruncated, CommitAdvanced)
@@ -33,7 +34,7 @@ def without(plan: Schedule, gone: Fault) -> Schedule:
 
 def trace(plan: Schedule, folder: Path) -> list[TraceItem]:
     folder.mkdir()
-    return list(recorded(plan, folder).trace())
+    return list(recorded_run(plan, folder).trace())
 
 
 def common(one: list[TraceItem], other: list[TraceItem]) -> int:
@@ -61,7 +62,7 @@ def test_every_seed_makes_a_trace_of_its_own() -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_run_is_the_same_recorded_or_not(seed: int, tmp_path: Path) -> None:
-    assert recorded(stormy(seed), tmp_path).load_info().trace_sha256 == in_sim(stormy(seed)).trace_sha256
+    assert recorded_run(stormy(seed), tmp_path).load_info().trace_sha256 == in_sim(stormy(seed)).trace_sha256
 
 
 def test_where_it_is_recorded_does_not_matter(tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from builders.virtual_network import Net
 from raft_chaos.chaos.faults.links import Degraded
 from raft_chaos.chaos.run.sim.network import LATE_US, VERY_LATE_US
 from raft_chaos.chaos.schedule.data import SimModel
-from sim_runs import Net
 
 LINK = ("n1", "n2")
 BACK = ("n2", "n1")

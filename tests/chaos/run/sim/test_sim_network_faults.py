@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from test_sim_network import BACK, ELSEWHERE, FIXED, GONE_US, LINK, MODEL, degraded
 
+from builders.schedules import NODES
+from builders.virtual_network import Net
 from raft_chaos.chaos.faults.links import Degraded
-from sim_runs import NODES, Net
 
 # ---- several faults at once, and their end -----------------------------------------------------------------------
 

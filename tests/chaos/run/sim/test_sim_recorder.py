@@ -10,6 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from builders.runs import recorded_run, virtual
+from builders.schedules import TIMING, TWO_LEADERS, short
+from builders.storms import stormy
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.run.sim.recorder import FLUSHED_AT_ONCE, HARNESS_STREAM, HISTORY_STREAM, Recorder
 from raft_chaos.chaos.run.sim.world import run_sim
@@ -19,8 +22,6 @@ from raft_chaos.invariants import events
 from raft_chaos.invariants.events import HARNESS, MessageReceived, NodeLaunched
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
 from raft_chaos.invariants.trace import trace_sha256
-from sim_runs import TIMING, TWO_LEADERS, recorded, short, virtual
-from stepped_runs import stormy
 
 
 def empty(folder: Path) -> RunDir:
@@ -97,7 +98,7 @@ def test_the_order_of_a_killed_controller_names_no_line_that_is_not_there(tmp_pa
 
 
 def test_a_run_directory_holds_the_whole_trace(tmp_path: Path) -> None:
-    run = recorded(stormy(2), tmp_path)
+    run = recorded_run(stormy(2), tmp_path)
     trace = list(run.trace())
     files = [run.harness, run.history, *sorted((run.path / "nodes").glob("*/events-*.jsonl"))]
     assert len(files) > 5, "several incarnations"
@@ -115,7 +116,7 @@ def test_a_run_directory_holds_the_whole_trace(tmp_path: Path) -> None:
 
 def test_the_schedule_is_saved_with_the_run_and_gives_it_again(tmp_path: Path) -> None:
     plan = stormy(1)
-    run = recorded(plan, tmp_path)
+    run = recorded_run(plan, tmp_path)
     saved: Schedule = load(run.schedule)
     assert sorted(saved.faults, key=lambda f: f.id) == sorted(plan.faults, key=lambda f: f.id)
     again = RunDir(tmp_path / "again")
@@ -154,7 +155,7 @@ def test_a_run_that_fails_leaves_what_was_recorded_by_then(tmp_path: Path, monke
 @pytest.fixture(scope="module")
 def valid(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, bytes]:
     """The files of a valid run, by their path in its directory."""
-    run = recorded(short(*TWO_LEADERS), tmp_path_factory.mktemp("valid"))
+    run = recorded_run(short(*TWO_LEADERS), tmp_path_factory.mktemp("valid"))
     assert analyse(run).verdict == "valid"
     return {file.relative_to(run.path): file.read_bytes() for file in run.path.rglob("*") if file.is_file()}
 

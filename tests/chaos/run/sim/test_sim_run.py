@@ -9,12 +9,17 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from builders.runs import in_sim, of, recorded_run, virtual
+from builders.schedules import LIVENESS_US, LONGEST_US, SAFETY_US, TIMING, TWO_LEADERS, fault, short
+from builders.storms import stormy
 from raft_chaos.chaos.faults.clock import Clock
 from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.faults.process import Kill, Pause
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.judgement.vacuity import COMPLETED
 from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode
 from raft_chaos.chaos.run.sim.run import RECOVERY_TIMEOUTS, WATCH_US, VirtualRun
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.invariants.events import PhaseStarted, RunEnded
@@ -22,20 +27,7 @@ from raft_chaos.invariants.trace import trace_sha256
 from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.server.node import Parts
-from sim_runs import (
-    LIVENESS_US,
-    LONGEST_US,
-    SAFETY_US,
-    TIMING,
-    TWO_LEADERS,
-    fault,
-    in_sim,
-    of,
-    recorded,
-    short,
-    virtual,
-)
-from stepped_runs import stormy
+from raft_chaos.raft.state.timing import Timing
 
 FROM_US, UNTIL_US = SAFETY_US
 BOUND_US = RECOVERY_TIMEOUTS * LONGEST_US
@@ -242,7 +234,7 @@ def test_fail_fast_changes_nothing_of_a_run_without_a_violation() -> None:
 @pytest.mark.parametrize("mutant", [None, "vote_not_persisted", "commit_loop_break"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_run_is_judged_the_same_in_memory_and_from_disk(mutant: str | None, seed: int, tmp_path: Path) -> None:
-    run = recorded(stormy(seed), tmp_path, mutant)
+    run = recorded_run(stormy(seed), tmp_path, mutant)
     simulated = in_sim(stormy(seed), mutant)
     info, saved, now = run.load_info(), analyse(run), simulated.analysis
     assert (info.verdict, info.vacuous, info.state) == (now.verdict, now.vacuous, "finished")
@@ -255,14 +247,29 @@ def test_a_run_is_judged_the_same_in_memory_and_from_disk(mutant: str | None, se
     assert trace_sha256(run) == simulated.trace_sha256 == info.trace_sha256
 
 
+class Noting(MemoryDriver):
+    """Notes the timings with which nodes are started."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self.timings: set[Timing] = set()
+
+    def start(self, config: StepConfig, now_us: int) -> SteppedNode:
+        self.timings.add(config.timing)
+        return super().start(config, now_us)
+
+
 def test_timing_is_that_of_the_run_unless_the_model_says_how_much_a_message_holds() -> None:
     plan = short(*TWO_LEADERS)
     model = replace(plan.header.model, entries_per_message=1)
     small = Schedule(replace(plan.header, model=model), plan.faults, plan.operations)
-    run = virtual(small)
-    assert run.cluster._timing == replace(TIMING, max_entries_per_message=1)
-    assert virtual(plan).cluster._timing == TIMING
+    driver = Noting(Parts())
+    run = VirtualRun(small, timing=TIMING, driver=driver)
     assert run.go().analysis.verdict == "valid"
+    assert driver.timings == {replace(TIMING, max_entries_per_message=1)}
+    driver = Noting(Parts())
+    VirtualRun(plan, timing=TIMING, driver=driver).go()
+    assert driver.timings == {TIMING}
 
 
 def test_a_pause_over_the_end_is_owed_and_caught_up() -> None:

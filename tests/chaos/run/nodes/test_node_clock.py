@@ -9,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from builders.schedules import LONGEST_US, NODES, TIMING
+from builders.stepped import config
+from builders.virtual_cluster import Nodes
 from raft_chaos.chaos.faults.clock import JUMP_US_MAX, RATE_PPM
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.node_clock import MILLION, NodeClock, Segment
@@ -24,8 +27,6 @@ from raft_chaos.invariants.events import (
 )
 from raft_chaos.raft.server.node import Parts
 from raft_chaos.raft.state.messages import AppendEntries
-from sim_runs import LONGEST_US, NODES, TIMING, Nodes
-from stepped_runs import config
 
 Change = tuple[int, int, int]
 """How long after the one before (µs), to which rate, and how far it jumps."""

@@ -14,6 +14,9 @@ import pytest
 import typer
 from rich.console import Console
 
+from builders.campaigns import ALWAYS_CONVICTED, settings
+from builders.commands import SCRIPTS, Background, background
+from builders.waiting import eventually
 from raft_chaos.chaos.campaign.campaign import Campaign
 from raft_chaos.chaos.campaign.seed import SeedResult
 from raft_chaos.chaos.cli.result import show
@@ -21,8 +24,6 @@ from raft_chaos.chaos.cli.run.campaign import MOST_SHOWN, CampaignView, Progress
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.reports.campaign.seeds import SeedTotals
-from seed_runs import ALWAYS_CONVICTED, settings
-from short_runs import Background, background, eventually
 
 MANY = 1_000_000
 """No test waits for so many seeds."""
@@ -224,7 +225,7 @@ def test_a_narrow_terminal_gets_a_bar_and_whole_commands(
 
 
 def long_campaign(out: Path) -> list[str]:
-    return [sys.executable, str(Path(__file__).parents[1] / "campaign_command.py"), str(out), f"1..{MANY}"]
+    return [sys.executable, "-m", "cli.run.campaign_command", str(out), f"1..{MANY}"]
 
 
 def results(out: Path) -> int:
@@ -238,7 +239,7 @@ def at_work(command: Background, out: Path) -> None:
 
 
 def test_ctrl_c_ends_a_campaign_with_its_table_and_leaves_nothing(tmp_path: Path) -> None:
-    with background(*long_campaign(tmp_path)) as command:
+    with background(*long_campaign(tmp_path), cwd=SCRIPTS) as command:
         at_work(command, tmp_path)
         assert command.interrupt() == 2, command.stderr
         eventually("every process is gone", command.all_gone)
@@ -255,7 +256,7 @@ def test_ctrl_c_ends_a_campaign_with_its_table_and_leaves_nothing(tmp_path: Path
 
 
 def test_a_killed_controller_leaves_no_worker_and_the_campaign_goes_on(tmp_path: Path) -> None:
-    with background(*long_campaign(tmp_path)) as command:
+    with background(*long_campaign(tmp_path), cwd=SCRIPTS) as command:
         at_work(command, tmp_path)
         command.sigkill()
         eventually("every process is gone", command.all_gone)

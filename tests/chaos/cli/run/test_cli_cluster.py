@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from short_runs import RAFT_CHAOS, Background, accepts, background, eventually, free_ports
+from builders.commands import RAFT_CHAOS, Background, background
+from builders.processes import accepts, free_ports
+from builders.waiting import eventually
 
 pytestmark = pytest.mark.live
 

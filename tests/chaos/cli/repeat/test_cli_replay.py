@@ -4,45 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeAlias
 
 import msgspec
 import pytest
 
-from raft_chaos.chaos.cli.app import main
+from builders.commands import RAFT_CHAOS, Command
+from builders.schedules import NODES, TIMING
+from builders.storms import stormy
+from builders.waiting import PATIENCE_S
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.invariants.events import decode
 from raft_chaos.invariants.rundir import RunDir, RunInfo
-from short_runs import PATIENCE_S, RAFT_CHAOS
-from stepped_runs import NODES, TIMING, stormy
 
 pytestmark = pytest.mark.live
 
 MUTANT = "no_up_to_date_check"  # in the storm of seed 1 its voters elect a leader that lacks a committed entry
-
-Called: TypeAlias = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def called(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Called]:
-    """The console command in this process: its exit code, stdout and stderr."""
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["raft-chaos", "replay", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, *capsys.readouterr()
-
-    yield call
-    signal.signal(signal.SIGTERM, on_sigterm)
 
 
 def info(world: str, mutant: str | None = None) -> RunInfo:
@@ -73,16 +52,16 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
 # ---- exact and different ---------------------------------------------------------------------------------------------
 
 
-def test_an_exact_replay_says_how_much_was_compared(right: RunDir, called: Called) -> None:
-    code, told, said = called(right.path)
+def test_an_exact_replay_says_how_much_was_compared(right: RunDir, command: Command) -> None:
+    code, told, said = command("replay", right.path)
     assert (code, said) == (0, "")
     *_, last = told.splitlines()
     events = sum(len(stream) for stream in right.node_streams())
     assert last.startswith("exact: ") and last.endswith(f"{events} events came to the same again, bit for bit")
 
 
-def test_one_node_alone_and_as_a_document(right: RunDir, called: Called) -> None:
-    code, told, _ = called(right.path, "--node", "n3", "--json")
+def test_one_node_alone_and_as_a_document(right: RunDir, command: Command) -> None:
+    code, told, _ = command("replay", right.path, "--node", "n3", "--json")
     document = json.loads(told)
     assert (code, document["verdict"], document["differences"]) == (0, "exact", [])
     (node,) = document["nodes"]
@@ -90,22 +69,22 @@ def test_one_node_alone_and_as_a_document(right: RunDir, called: Called) -> None
     assert (node["incarnations"], node["turns"] > 10) == (len(right.journals()["n3"]), True)
 
 
-def test_the_mutant_of_the_run_is_what_it_is_replayed_with(wrong: RunDir, called: Called) -> None:
-    assert called(wrong.path)[0] == 0
-    code, told, _ = called(wrong.path, "--mutant", "none")
+def test_the_mutant_of_the_run_is_what_it_is_replayed_with(wrong: RunDir, command: Command) -> None:
+    assert command("replay", wrong.path)[0] == 0
+    code, told, _ = command("replay", wrong.path, "--mutant", "none")
     assert code == 1
     *_, last = told.splitlines()
     assert last.startswith("different: ")
 
 
-def test_the_first_difference_of_a_node_is_told_with_what_it_takes_and_does_now(wrong: RunDir, called: Called) -> None:
-    code, told, _ = called(wrong.path, "--mutant", "none", "--json")
+def test_the_first_difference_of_a_node_is_told_with_its_input_and_output(wrong: RunDir, command: Command) -> None:
+    code, told, _ = command("replay", wrong.path, "--mutant", "none", "--json")
     first = json.loads(told)["differences"][0]
     assert code == 1
     # The right voter refuses what the mutant granted.
     assert first["inputs"][0].startswith("receives #") and "RequestVote term" in first["inputs"][0]
     assert not any("vote n" in line for line in first["does_now"])
-    lines = called(wrong.path, "--mutant", "none")[1].splitlines()
+    lines = command("replay", wrong.path, "--mutant", "none")[1].splitlines()
     where = f"{first['node']}#{first['incarnation']}, turn {first['turn']}, at {first['at_us'] / 1e6:.6f} s"
     begin = next(number for number, line in enumerate(lines) if line.startswith(where))
     assert lines[begin] == f"{where}: {first['what']}"
@@ -113,7 +92,7 @@ def test_the_first_difference_of_a_node_is_told_with_what_it_takes_and_does_now(
 
 
 def test_an_event_that_differs_is_told_as_it_was_and_as_it_is_now(
-    right: RunDir, tmp_path: Path, called: Called
+    right: RunDir, tmp_path: Path, command: Command
 ) -> None:
     copy = RunDir(Path(shutil.copytree(right.path, tmp_path / "copy")))
     file = copy.node_events("n1", 1)
@@ -121,31 +100,31 @@ def test_an_event_that_differs_is_told_as_it_was_and_as_it_is_now(
     event = decode(lines[0])
     lines[0] = lines[0].replace(b'"term":0', b'"term":7')
     file.write_bytes(b"".join(lines))
-    code, told, _ = called(copy.path)
+    code, told, _ = command("replay", copy.path)
     assert (code, event.node) == (1, "n1")
     assert "  recorded: 0.000000  n1#1         started in term 7, no vote, log empty\n" in told
     assert "  now:      0.000000  n1#1         started in term 0, no vote, log empty\n    term: 7, 0\n" in told
 
 
-def test_a_run_of_the_simulator_is_made_again(simulated: RunDir, called: Called) -> None:
+def test_a_run_of_the_simulator_is_made_again(simulated: RunDir, command: Command) -> None:
     sha256 = simulated.load_info().trace_sha256
-    code, told, _ = called(simulated.path)
+    code, told, _ = command("replay", simulated.path)
     assert code == 0 and told.startswith("exact: ") and told.endswith(f"SHA-256 {sha256}\n")
-    document = json.loads(called(simulated.path, "--json")[1])
+    document = json.loads(command("replay", simulated.path, "--json")[1])
     assert (document["verdict"], document["trace_sha256"], document["difference"]) == ("exact", sha256, None)
-    code, told, _ = called(simulated.path, "--mutant", MUTANT)
+    code, told, _ = command("replay", simulated.path, "--mutant", MUTANT)
     assert code == 1 and "events equal, then the runs differ." in told
 
 
 # ---- up to a violation -----------------------------------------------------------------------------------------------
 
 
-def test_a_node_is_lived_up_to_the_turn_that_shows_the_violation(wrong: RunDir, called: Called) -> None:
-    code, told, said = called(wrong.path, "--until", "violation")
+def test_a_node_is_lived_up_to_the_turn_that_shows_the_violation(wrong: RunDir, command: Command) -> None:
+    code, told, said = command("replay", wrong.path, "--until", "violation")
     assert (code, said) == (0, "")
     lines = told.splitlines()
     assert lines[0].startswith("VIOLATED leader_completeness: n3 (incarnation 1), elected leader of term 9")
-    document = json.loads(called(wrong.path, "--until", "violation", "--json")[1])
+    document = json.loads(command("replay", wrong.path, "--until", "violation", "--json")[1])
     assert (document["verdict"], document["node"], document["incarnation"]) == ("exact", "n3", 1)
     assert lines[2].startswith(f"n3#1, turn {document['turn']}, at ")
     assert "became leader in term 9" in document["does"]
@@ -156,13 +135,13 @@ def test_a_node_is_lived_up_to_the_turn_that_shows_the_violation(wrong: RunDir, 
     assert document["violation"]["invariant"] == "leader_completeness"
 
 
-def test_the_way_to_a_violation_with_other_code_ends_where_it_differs(wrong: RunDir, called: Called) -> None:
-    code, told, _ = called(wrong.path, "--until", "violation", "--mutant", "vote_not_persisted")
+def test_the_way_to_a_violation_with_other_code_ends_where_it_differs(wrong: RunDir, command: Command) -> None:
+    code, told, _ = command("replay", wrong.path, "--until", "violation", "--mutant", "vote_not_persisted")
     assert code == 1 and "n3#1, turn " in told and "it does now:" in told
 
 
-def test_a_run_without_a_violation_has_no_such_turn(right: RunDir, called: Called) -> None:
-    code, told, said = called(right.path, "--until", "violation")
+def test_a_run_without_a_violation_has_no_such_turn(right: RunDir, command: Command) -> None:
+    code, told, said = command("replay", right.path, "--until", "violation")
     assert (code, told) == (2, "")
     assert said == (f"raft-chaos: --until violation: {right.path} has no such turn: no invariant is violated in it\n")
 
@@ -195,27 +174,27 @@ def test_the_debugger_has_the_node_and_ends_with_what_is_typed(wrong: RunDir, ty
         (["--node", "n9"], "--node: 'n9' is no node of "),
     ],
 )
-def test_a_wrong_argument_is_named(arguments: list[str], said: str, right: RunDir, called: Called) -> None:
-    code, told, error = called(right.path, *arguments)
+def test_a_wrong_argument_is_named(arguments: list[str], said: str, right: RunDir, command: Command) -> None:
+    code, told, error = command("replay", right.path, *arguments)
     assert (code, told) == (254, "")
     assert error.startswith(f"raft-chaos: {said}") and error.count("\n") == 1
 
 
 @pytest.mark.parametrize("arguments", [["--node", "n1"], ["--until", "violation"]])
-def test_a_run_of_the_simulator_has_no_nodes_to_choose(arguments: list[str], simulated: RunDir, called: Called) -> None:
+def test_a_node_of_a_simulated_run_cannot_be_chosen(arguments: list[str], simulated: RunDir, command: Command) -> None:
     said = f"raft-chaos: {arguments[0]}: a run of sim has no journals; it is made again as a whole\n"
-    assert called(simulated.path, *arguments) == (254, "", said)
+    assert command("replay", simulated.path, *arguments) == (254, "", said)
 
 
 def test_a_run_without_journals_or_with_a_damaged_file_is_refused(
-    right: RunDir, tmp_path: Path, called: Called
+    right: RunDir, tmp_path: Path, command: Command
 ) -> None:
     copy = RunDir(Path(shutil.copytree(right.path, tmp_path / "copy")))
     file = copy.node_journal("n1", 1)
     whole = bytearray(file.read_bytes())
     whole[20] ^= 1
     file.write_bytes(whole)
-    code, told, said = called(copy.path)
+    code, told, said = command("replay", copy.path)
     assert (code, told) == (254, "")
     assert said.startswith(f"raft-chaos: {file}, offset 8: the record is damaged, and an intact one follows at offset ")
     for _, one in copy.journals()["n1"]:
@@ -223,6 +202,6 @@ def test_a_run_without_journals_or_with_a_damaged_file_is_refused(
     said = (
         f"raft-chaos: {copy.node('n1')}: no journals; the run was made without them, or its target does not keep any\n"
     )
-    assert called(copy.path) == (254, "", said)
+    assert command("replay", copy.path) == (254, "", said)
     shutil.rmtree(copy.path)
-    assert called(copy.path)[0] == 254
+    assert command("replay", copy.path)[0] == 254

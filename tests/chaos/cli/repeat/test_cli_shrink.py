@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
 
+from builders.commands import Command, only_run, raft_chaos
+from builders.schedules import short
 from raft_chaos.chaos.reproduction.file import load
 from raft_chaos.chaos.schedule.file import save
-from short_runs import only_run, raft_chaos
-from sim_runs import short
-
-Command: TypeAlias = Callable[..., tuple[int, str, str]]
 
 TIMING = ["--election-timeout", "30-60", "--heartbeat", "10"]
 SIZE = ["--nodes", "5", "--warmup", "0.5", "--duration", "2.5", "--liveness", "0.2", "--rate", "20", "--clients", "2"]

@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
 
+from builders.commands import InLines
+from builders.runs import recorded_run
+from builders.schedules import TWO_LEADERS, short
 from raft_chaos.reports.story.story import MOST_LINES
-from sim_runs import TWO_LEADERS, recorded, short
-
-Called: TypeAlias = Callable[..., tuple[int, list[str], str]]
 
 LINE = re.compile(r"([* ]) {0,2}(\d+) +\d+\.\d{6}  (\S.*)")
-
-
-@pytest.fixture
-def called(command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Called:
-    """The console command in an empty folder: its exit code, the lines of stdout, and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, list[str], str]:
-        code, told, said = command(*arguments)
-        return code, told.splitlines(), said
-
-    return call
 
 
 def lines_of(told: list[str]) -> list[tuple[str, str]]:
@@ -47,10 +33,10 @@ def lines_of(told: list[str]) -> list[tuple[str, str]]:
     ],
 )
 def test_a_violation_is_explained(
-    mutant: str, seed: int, invariant: str, ends: str, called: Called, tmp_path: Path
+    mutant: str, seed: int, invariant: str, ends: str, in_lines: InLines, tmp_path: Path
 ) -> None:
-    recorded(short(*TWO_LEADERS, seed=seed), tmp_path, mutant)
-    code, told, said = called("explain", "run")
+    recorded_run(short(*TWO_LEADERS, seed=seed), tmp_path, mutant)
+    code, told, said = in_lines("explain", "run")
     assert (code, said) == (0, "")
     assert told[0].startswith("VIOLATED ")
     assert any(line.startswith(f"{invariant}: ") for line in told[1:3])
@@ -61,56 +47,56 @@ def test_a_violation_is_explained(
     assert told[-1] == "As a diagram: raft-chaos explain run --mermaid"
 
 
-def test_the_diagram_can_be_pasted(called: Called, tmp_path: Path) -> None:
-    recorded(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
-    code, told, said = called("explain", "run", "--mermaid")
+def test_the_diagram_can_be_pasted(in_lines: InLines, tmp_path: Path) -> None:
+    recorded_run(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
+    code, told, said = in_lines("explain", "run", "--mermaid")
     assert (code, said) == (0, "")
     assert told[:2] == ["```mermaid", "sequenceDiagram"]
     assert (told[-1], told.count("```")) == ("```", 1)
     assert any("VIOLATED" in line for line in told)
 
 
-def test_the_document_is_one(called: Called, tmp_path: Path) -> None:
-    recorded(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
-    code, told, said = called("explain", "run", "--json")
+def test_the_document_is_one(in_lines: InLines, tmp_path: Path) -> None:
+    recorded_run(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
+    code, told, said = in_lines("explain", "run", "--json")
     read = json.loads("\n".join(told))
     assert (code, said, read["invariant"]) == (0, "", "one_vote_per_term")
     assert [line["event"]["kind"] for line in read["lines"] if line["witness"]] == ["vote_granted", "started"]
     assert read["also_violated"] == []
 
 
-def test_other_violated_invariants_are_named_and_can_be_chosen(called: Called, tmp_path: Path) -> None:
+def test_other_violated_invariants_are_named_and_can_be_chosen(in_lines: InLines, tmp_path: Path) -> None:
     # Its last words are a vote of a far term and then its first vote again: its term went back.
-    run = recorded(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
+    run = recorded_run(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
     events_then = sum(len(stream) for stream in run.node_streams())
     vote = next(line for line in run.node_events("n1", 1).read_bytes().splitlines(keepends=True) if b"vote_gra" in line)
     run.order.unlink()  # the added line has no place in it
     with run.node_events("n1", 1).open("ab") as events:
         events.write(vote.replace(b'"term":', b'"term":99'))
         events.write(vote)
-    _, told, _ = called("explain", "run")
+    _, told, _ = in_lines("explain", "run")
     others = [line for line in told if line.startswith("Also violated: ")]
     assert len(others) == 1
     named = others[0].split(": ")[1]
-    code, chosen, said = called("explain", "run", "--invariant", named)
+    code, chosen, said = in_lines("explain", "run", "--invariant", named)
     changed = f"the files have changed since the run ended: {events_then + 2} events of nodes, there were {events_then}"
     assert code == 0 and changed in said
     assert chosen[0] != told[0]
     assert any(line.startswith("Also violated: ") for line in chosen)
 
 
-def test_a_valid_run_has_nothing_to_explain(called: Called, tmp_path: Path) -> None:
-    recorded(short(*TWO_LEADERS), tmp_path)
+def test_a_valid_run_has_nothing_to_explain(in_lines: InLines, tmp_path: Path) -> None:
+    recorded_run(short(*TWO_LEADERS), tmp_path)
     said = "raft-chaos: nothing to explain: no invariant was violated (valid)\n"
-    assert called("explain", "run") == (2, [], said)
-    code, told, said = called("explain", "run", "--invariant", "recovery", "--mermaid")
+    assert in_lines("explain", "run") == (2, [], said)
+    code, told, said = in_lines("explain", "run", "--invariant", "recovery", "--mermaid")
     assert (code, told, said) == (2, [], "raft-chaos: nothing to explain: recovery is valid\n")
 
 
-def test_an_invariant_that_holds_in_a_violated_run_is_not_explained(called: Called, tmp_path: Path) -> None:
-    recorded(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
+def test_an_invariant_that_holds_in_a_violated_run_is_not_explained(in_lines: InLines, tmp_path: Path) -> None:
+    recorded_run(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
     said = "raft-chaos: nothing to explain: recovery is valid\n"
-    assert called("explain", "run", "--invariant", "recovery") == (2, [], said)
+    assert in_lines("explain", "run", "--invariant", "recovery") == (2, [], said)
 
 
 @pytest.mark.parametrize(
@@ -121,16 +107,16 @@ def test_an_invariant_that_holds_in_a_violated_run_is_not_explained(called: Call
         (["run", "--invariant", "luck"], "--invariant: 'luck' was not judged; expected one of election_safety, "),
     ],
 )
-def test_a_wrong_argument_is_named(arguments: list[str], said: str, called: Called, tmp_path: Path) -> None:
-    recorded(short(*TWO_LEADERS), tmp_path)
-    code, told, error = called("explain", *arguments)
+def test_a_wrong_argument_is_named(arguments: list[str], said: str, in_lines: InLines, tmp_path: Path) -> None:
+    recorded_run(short(*TWO_LEADERS), tmp_path)
+    code, told, error = in_lines("explain", *arguments)
     assert (code, told) == (254, [])
     assert error.startswith(f"raft-chaos: {said}")
 
 
-def test_a_damaged_run_is_refused(called: Called, tmp_path: Path) -> None:
-    run = recorded(short(*TWO_LEADERS), tmp_path)
+def test_a_damaged_run_is_refused(in_lines: InLines, tmp_path: Path) -> None:
+    run = recorded_run(short(*TWO_LEADERS), tmp_path)
     run.history.write_bytes(b"{}\n")
-    code, told, error = called("explain", "run")
+    code, told, error = in_lines("explain", "run")
     assert (code, told) == (254, [])
     assert "history.jsonl:1: " in error

@@ -8,14 +8,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from builders.campaigns import ALWAYS_CONVICTED, settings
+from builders.commands import only_run
 from raft_chaos.chaos.campaign.seed import NotDeterministicError, run_seed
 from raft_chaos.chaos.mutants import SABOTAGES
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.schedule.file import load
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.trace import trace_sha256
-from seed_runs import ALWAYS_CONVICTED, settings
-from short_runs import only_run
 
 
 def idle(mutant: str | None = None) -> Settings:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
 
+from builders.commands import RAFT_CHAOS, InLines
 from raft_chaos.invariants import events, history
 from raft_chaos.invariants.events import (
     HARNESS,
@@ -25,22 +25,6 @@ from raft_chaos.invariants.events import (
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.trace import KINDS, trace_sha256
-from short_runs import RAFT_CHAOS
-
-Called: TypeAlias = Callable[..., tuple[int, list[str], str]]
-
-
-@pytest.fixture
-def called(command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Called:
-    """The console command in an empty folder: its exit code, the lines of stdout, and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, list[str], str]:
-        code, told, said = command(*arguments)
-        return code, told.splitlines(), said
-
-    return call
-
 
 SCRIPT: list[Event | Op] = [
     Started(node="n1", inc=1, t_us=0, term=0, voted_for=None, last_index=0, digest=""),
@@ -86,9 +70,9 @@ def save(path: Path, script: Sequence[Event | Op]) -> RunDir:
 # ---- trace -------------------------------------------------------------------------------------------------------
 
 
-def test_a_trace_is_a_line_an_event_in_the_order_of_the_run(called: Called, tmp_path: Path) -> None:
+def test_a_trace_is_a_line_an_event_in_the_order_of_the_run(in_lines: InLines, tmp_path: Path) -> None:
     save(tmp_path / "run", SCRIPT)
-    assert called("trace", "run") == (0, READ, "")
+    assert in_lines("trace", "run") == (0, READ, "")
 
 
 @pytest.mark.parametrize(
@@ -108,9 +92,9 @@ def test_a_trace_is_a_line_an_event_in_the_order_of_the_run(called: Called, tmp_
         (["--from", "5"], []),
     ],
 )
-def test_a_trace_can_be_narrowed_down(options: list[str], shown: list[int], called: Called, tmp_path: Path) -> None:
+def test_a_trace_can_be_narrowed_down(options: list[str], shown: list[int], in_lines: InLines, tmp_path: Path) -> None:
     save(tmp_path / "run", SCRIPT)
-    assert called("trace", "run", *options) == (0, [READ[place] for place in shown], "")
+    assert in_lines("trace", "run", *options) == (0, [READ[place] for place in shown], "")
 
 
 @pytest.mark.parametrize(
@@ -127,22 +111,22 @@ def test_a_trace_can_be_narrowed_down(options: list[str], shown: list[int], call
         (["--limit", "0"], "Invalid value for '--limit': Input should be greater than or equal to 1"),
     ],
 )
-def test_a_wrong_argument_of_trace_is_named(options: list[str], said: str, called: Called, tmp_path: Path) -> None:
+def test_a_wrong_argument_of_trace_is_named(options: list[str], said: str, in_lines: InLines, tmp_path: Path) -> None:
     save(tmp_path / "run", SCRIPT)
-    assert called("trace", "run", *options) == (254, [], f"raft-chaos: {said}\n")
+    assert in_lines("trace", "run", *options) == (254, [], f"raft-chaos: {said}\n")
 
 
 @pytest.mark.parametrize("arguments", [["trace", "none"], ["diff", "run", "none"], ["diff", "none", "run"]])
-def test_a_folder_that_is_no_run_is_refused(arguments: list[str], called: Called, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_run_is_refused(arguments: list[str], in_lines: InLines, tmp_path: Path) -> None:
     save(tmp_path / "run", SCRIPT)
     said = "raft-chaos: none is not a run directory: cannot read run.json (No such file or directory)\n"
-    assert called(*arguments) == (254, [], said)
+    assert in_lines(*arguments) == (254, [], said)
 
 
 @pytest.mark.parametrize("arguments", [["trace", "run"], ["diff", "run", "run"]])
-def test_an_order_that_does_not_fit_is_refused(arguments: list[str], called: Called, tmp_path: Path) -> None:
+def test_an_order_that_does_not_fit_is_refused(arguments: list[str], in_lines: InLines, tmp_path: Path) -> None:
     save(tmp_path / "run", SCRIPT).history.unlink()
-    code, _, said = called(*arguments)
+    code, _, said = in_lines(*arguments)
     assert (code, said) == (
         254,
         "raft-chaos: run/order:6: takes 1 from history, but run/history.jsonl has only 0 left\n",
@@ -163,22 +147,22 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
 # ---- diff --------------------------------------------------------------------------------------------------------
 
 
-def test_equal_runs_are_told_by_their_digest(called: Called, tmp_path: Path) -> None:
+def test_equal_runs_are_told_by_their_digest(in_lines: InLines, tmp_path: Path) -> None:
     left, right = (save(tmp_path / name, SCRIPT) for name in ("a", "b"))
     told = f"equal: 8 events, SHA-256 {trace_sha256(left)}"
-    assert called("diff", "a", "b") == (0, [told], "")
+    assert in_lines("diff", "a", "b") == (0, [told], "")
     assert trace_sha256(right) == trace_sha256(left)
 
 
-def test_a_run_without_events_equals_another_one(called: Called, tmp_path: Path) -> None:
+def test_a_run_without_events_equals_another_one(in_lines: InLines, tmp_path: Path) -> None:
     save(tmp_path / "a", [])
-    assert called("diff", "a", "a") == (0, [f"equal: 0 events, SHA-256 {sha256().hexdigest()}"], "")
+    assert in_lines("diff", "a", "a") == (0, [f"equal: 0 events, SHA-256 {sha256().hexdigest()}"], "")
 
 
-def test_runs_of_different_orders_differ(called: Called, tmp_path: Path) -> None:
+def test_runs_of_different_orders_differ(in_lines: InLines, tmp_path: Path) -> None:
     save(tmp_path / "a", SCRIPT)
     save(tmp_path / "b", [SCRIPT[1], SCRIPT[0], *SCRIPT[2:]])
-    code, told, said = called("diff", "a", "b")
+    code, told, said = in_lines("diff", "a", "b")
     assert (code, said) == (1, "")
     assert told == [
         "0 events equal, then the runs differ.",
@@ -191,11 +175,11 @@ def test_runs_of_different_orders_differ(called: Called, tmp_path: Path) -> None
     ]
 
 
-def test_a_difference_is_told_with_what_led_to_it(called: Called, tmp_path: Path) -> None:
+def test_a_difference_is_told_with_what_led_to_it(in_lines: InLines, tmp_path: Path) -> None:
     ends = [CommitAdvanced(node="n1", inc=1, t_us=210_000, index=index, term=1) for index in (1, 2)]
     for name, end in zip("ab", ends, strict=True):
         save(tmp_path / name, [*SCRIPT, end, SCRIPT[0]])
-    assert called("diff", "a", "b", "--context", "4") == (
+    assert in_lines("diff", "a", "b", "--context", "4") == (
         1,
         [
             "8 events equal, then the runs differ.",
@@ -213,20 +197,20 @@ def test_a_difference_is_told_with_what_led_to_it(called: Called, tmp_path: Path
         ],
         "",
     )
-    assert called("diff", "a", "b", "--context", "0")[1][1] == "a:"
+    assert in_lines("diff", "a", "b", "--context", "0")[1][1] == "a:"
 
 
-def test_a_run_that_goes_on_differs_from_one_that_ended(called: Called, tmp_path: Path) -> None:
+def test_a_run_that_goes_on_differs_from_one_that_ended(in_lines: InLines, tmp_path: Path) -> None:
     save(tmp_path / "a", SCRIPT)
     save(tmp_path / "b", SCRIPT[:-1])
-    code, told, _ = called("diff", "a", "b")
+    code, told, _ = in_lines("diff", "a", "b")
     assert (code, told[0]) == (1, "7 events equal, then the runs differ.")
     assert told[-4:] == ["a:", f"  {READ[7]}", "b:", "  nothing more"]
 
 
-def test_the_same_event_in_other_bytes_is_a_difference(called: Called, tmp_path: Path) -> None:
+def test_the_same_event_in_other_bytes_is_a_difference(in_lines: InLines, tmp_path: Path) -> None:
     save(tmp_path / "a", SCRIPT)
     history_b = save(tmp_path / "b", SCRIPT).history
     history_b.write_bytes(history_b.read_bytes().replace(b'","', b'", "'))
-    code, told, _ = called("diff", "a", "b")
+    code, told, _ = in_lines("diff", "a", "b")
     assert (code, told[-1]) == (1, "They are the same event, written in other bytes.")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
+from builders.schedules import TIMING
+from builders.storms import stormy
 from raft_chaos.chaos.reproduction.file import Origin, Reproduction
 from raft_chaos.chaos.shrink.failure import Failure, Shrinker, Shrunk
-from stepped_runs import TIMING, stormy
 
 VOTE = ("vote_not_persisted", "one_vote_per_term")
 STUCK = ("commit_loop_break", "recovery")

@@ -6,29 +6,21 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
 import pytest
 
+from builders.commands import InLines
+from builders.runs import recorded_run
+from builders.schedules import TWO_LEADERS, short
 from raft_chaos.chaos.cli.read import check_history
 from raft_chaos.invariants.linearizability.check import Compared
 from raft_chaos.invariants.linearizability.operations import Answer, Operation
-from sim_runs import TWO_LEADERS, recorded, short
-
-Called: TypeAlias = Callable[..., tuple[int, list[str], str]]
 
 
-@pytest.fixture
-def called(command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Called:
-    """The console command in an empty folder: its exit code, the lines of stdout, and stderr."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-
-    def call(*arguments: str) -> tuple[int, list[str], str]:
-        code, told, said = command("check", *arguments)
-        return code, told.splitlines(), said
-
-    return call
 
 
 def save(name: str, *lines: str) -> None:
@@ -48,9 +40,9 @@ GOOD = (
 )
 
 
-def test_a_valid_history_is_told_with_what_was_read(called: Called) -> None:
+def test_a_valid_history_is_told_with_what_was_read(in_lines: InLines) -> None:
     save("h", *GOOD)
-    assert called("--history", "h") == (
+    assert in_lines("check", "--history", "h") == (
         0,
         [
             "format kv-edn (guessed), model kv-append: 3 operations on 1 key "
@@ -59,7 +51,7 @@ def test_a_valid_history_is_told_with_what_was_read(called: Called) -> None:
         ],
         "",
     )
-    assert called("--history", "h", "--format", "kv-edn", "--model", "kv-append")[1][0].startswith(
+    assert in_lines("check", "--history", "h", "--format", "kv-edn", "--model", "kv-append")[1][0].startswith(
         "format kv-edn, model"
     )
 
@@ -75,9 +67,9 @@ LOST = (
 )
 
 
-def test_a_violation_is_told_with_the_operations_that_show_it(called: Called) -> None:
+def test_a_violation_is_told_with_the_operations_that_show_it(in_lines: InLines) -> None:
     save("h.log", *LOST)
-    code, told, said = called("--history", "h.log")
+    code, told, said = in_lines("check", "--history", "h.log")
     assert (code, said) == (1, "")
     assert told[0] == "format jepsen-log (guessed), model register: 3 operations on 1 key"
     assert [re.sub("={9,}", "==", line) for line in told[2:9]] == [
@@ -96,9 +88,9 @@ def test_a_violation_is_told_with_the_operations_that_show_it(called: Called) ->
     assert told[-1] == "violated: h.log"
 
 
-def test_the_document_has_all_of_it(called: Called) -> None:
+def test_the_document_has_all_of_it(in_lines: InLines) -> None:
     save("h.log", *LOST)
-    code, told, said = called("--history", "h.log", "--json")
+    code, told, said = in_lines("check", "--history", "h.log", "--json")
     document = json.loads("\n".join(told))
     assert (code, said) == (1, "")
     assert document.pop("argument")
@@ -124,10 +116,10 @@ def test_the_document_has_all_of_it(called: Called) -> None:
     }
 
 
-def test_a_value_of_any_size_has_its_place_in_the_document(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_of_any_size_has_its_place_in_the_document(in_lines: InLines, monkeypatch: pytest.MonkeyPatch) -> None:
     save("h.edn", f"{{:process 0, :type :invoke, :f :write, :value [:ü {'9' * 40}]}}")
     answering(monkeypatch, lambda operations: Answer("violated", 1, operations[0].key, tuple(operations)))
-    document = json.loads("\n".join(called("--history", "h.edn", "--model", "register", "--json")[1]))
+    document = json.loads("\n".join(in_lines("check", "--history", "h.edn", "--model", "register", "--json")[1]))
     assert (document["key"], document["core"][0]["value"]) == (":ü", int("9" * 40))
 
 
@@ -138,7 +130,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, answer: Callable[[list[Operation]
     monkeypatch.setattr(check_history, "check_with_order", answered)
 
 
-def test_each_kind_of_operation_is_told_in_a_line(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_kind_of_operation_is_told_in_a_line(in_lines: InLines, monkeypatch: pytest.MonkeyPatch) -> None:
     save(
         "h.edn",
         "{:process 0, :type :invoke, :f :cas, :value [:x [1 2]]}",
@@ -146,7 +138,7 @@ def test_each_kind_of_operation_is_told_in_a_line(called: Called, monkeypatch: p
         '{:process 1, :type :invoke, :f :write, :value [:x "' + 50 * "long" + '"]}',
     )
     answering(monkeypatch, lambda operations: Answer("violated", 2, operations[0].key, tuple(operations), "Why.", 3))
-    told = called("--history", "h.edn", "--model", "register")[1]
+    told = in_lines("check", "--history", "h.edn", "--model", "register")[1]
     assert told[2] == "These operations on key :x have no order that real time and the model allow:"
     assert [re.split(" {2,}", row)[:2] for row in told[6:8]] == [
         ["0: cas #0 from 1 to 2 (outcome unknown)", "1-"],
@@ -160,7 +152,7 @@ def op(kind: str, process: int, f: str, t_us: int, **more: Any) -> str:
     return json.dumps(head | more)
 
 
-def test_what_a_refused_operation_found_is_told(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_refused_operation_found_is_told(in_lines: InLines, monkeypatch: pytest.MonkeyPatch) -> None:
     save(
         "h",
         op("invoke", 0, "append", 1, value="a"),
@@ -169,7 +161,7 @@ def test_what_a_refused_operation_found_is_told(called: Called, monkeypatch: pyt
         op("ok", 1, "get", 4, value=["a", "ü"], index=2, term=1),
     )
     answering(monkeypatch, lambda operations: Answer("violated", 2, "x", tuple(operations)))
-    told = called("--history", "h")[1]
+    told = in_lines("check", "--history", "h")[1]
     assert told[2] == 'These operations on key "x" have no order that real time and the model allow:'
     assert [re.split(" {2,}", row)[:2] for row in told[6:8]] == [
         ['append c/0 of "a" was refused, finding "b"', "1-2"],
@@ -177,16 +169,16 @@ def test_what_a_refused_operation_found_is_told(called: Called, monkeypatch: pyt
     ]
 
 
-def test_what_could_not_be_decided_is_unknown(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_could_not_be_decided_is_unknown(in_lines: InLines, monkeypatch: pytest.MonkeyPatch) -> None:
     save("h", *GOOD)
     answering(monkeypatch, lambda _: Answer("unknown", 3, key="0", steps=1000))
-    code, told, _ = called("--history", "h")
+    code, told, _ = in_lines("check", "--history", "h")
     assert (code, told[1:]) == (2, ['given up on key "0" after 1000 steps', "unknown: h"])
 
 
-def test_where_nothing_can_have_happened_nothing_was_judged(called: Called) -> None:
+def test_where_nothing_can_have_happened_nothing_was_judged(in_lines: InLines) -> None:
     save("h", *GOOD[7:])
-    assert called("--history", "h") == (
+    assert in_lines("check", "--history", "h") == (
         2,
         [
             "format kv-edn (guessed), model kv-append: 0 operations on 0 keys (left out: 1 operation that failed)",
@@ -197,13 +189,13 @@ def test_where_nothing_can_have_happened_nothing_was_judged(called: Called) -> N
     )
 
 
-def test_a_checker_that_fails_convicts_nobody(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checker_that_fails_convicts_nobody(in_lines: InLines, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(operations: list[Operation]) -> NoReturn:
         raise RuntimeError("broken")
 
     save("h", *GOOD)
     answering(monkeypatch, broken)
-    code, told, said = called("--history", "h")
+    code, told, said = in_lines("check", "--history", "h")
     assert (code, told) == (255, [])
     assert said.endswith("raft-chaos itself failed; this says nothing about the system under test\n")
 
@@ -240,56 +232,58 @@ def test_a_checker_that_fails_convicts_nobody(called: Called, monkeypatch: pytes
         ),
     ],
 )
-def test_a_mistake_is_told(arguments: list[str], said: str, called: Called) -> None:
+def test_a_mistake_is_told(arguments: list[str], said: str, in_lines: InLines) -> None:
     save("h", *GOOD)
-    assert called(*arguments) == (254, [], f"raft-chaos: {said}\n")
+    assert in_lines("check", *arguments) == (254, [], f"raft-chaos: {said}\n")
 
 
-def test_the_history_of_a_run_is_judged_whole_and_torn(called: Called, tmp_path: Path) -> None:
-    run = recorded(short(*TWO_LEADERS), tmp_path)
+def test_the_history_of_a_run_is_judged_whole_and_torn(in_lines: InLines, tmp_path: Path) -> None:
+    run = recorded_run(short(*TWO_LEADERS), tmp_path)
     raw = run.history.read_bytes()
     operations = sum(op.type == "invoke" for op in run.operations())
     failed = sum(op.type == "fail" for op in run.operations())
     assert operations > 30
-    code, told, _ = called("--history", str(run.history), "--json")
+    code, told, _ = in_lines("check", "--history", str(run.history), "--json")
     document = json.loads("\n".join(told))
     assert (code, document["verdict"], document["format"], document["model"]) == (0, "valid", "jsonl", "kv")
     assert (document["operations"] + document["failed"], document["failed"]) == (operations, failed)
     assert (document["keys"], document["torn"]) == (3, False)
     run.history.write_bytes(raw[:-5])
-    code, told, _ = called("--history", str(run.history))
+    code, told, _ = in_lines("check", "--history", str(run.history))
     assert (code, told[0].rpartition("(")[2]) == (0, "left out: the last line, which is torn)")
 
 
-def test_a_lost_write_in_the_history_of_a_run_is_found(called: Called, tmp_path: Path) -> None:
-    run = recorded(short(*TWO_LEADERS), tmp_path)
+def test_a_lost_write_in_the_history_of_a_run_is_found(in_lines: InLines, tmp_path: Path) -> None:
+    run = recorded_run(short(*TWO_LEADERS), tmp_path)
     lines = run.history.read_text().splitlines()
     reads = [place for place, line in enumerate(lines) if '"type":"ok"' in line and '"f":"get"' in line]
     lost = next(place for place in reversed(reads) if '"value":"' in lines[place])
     told_before = json.loads(lines[lost])
     save("h.jsonl", *lines[:lost], json.dumps(told_before | {"value": None}), *lines[lost + 1 :])
-    code, told, _ = called("--history", "h.jsonl", "--json")
+    code, told, _ = in_lines("check", "--history", "h.jsonl", "--json")
     document = json.loads("\n".join(told))
     assert (code, document["verdict"], document["key"]) == (1, "violated", told_before["key"])
     assert lost + 1 in [each["returned_line"] for each in document["core"]]
 
 
-def test_a_violation_is_drawn_and_a_wrong_place_for_it_is_told(called: Called) -> None:
+def test_a_violation_is_drawn_and_a_wrong_place_for_it_is_told(in_lines: InLines) -> None:
     save("h.log", *LOST)
-    assert called("--history", "h.log", "--picture", "p.svg")[0] == 1
+    assert in_lines("check", "--history", "h.log", "--picture", "p.svg")[0] == 1
     assert Path("p.svg").read_text().startswith("<svg") and "read #2 returned null" in Path("p.svg").read_text()
-    assert called("--history", "h.log", "--picture", "p.html")[1][-2] == "picture: p.html"
+    assert in_lines("check", "--history", "h.log", "--picture", "p.html")[1][-2] == "picture: p.html"
     assert "p.svg" not in Path("p.html").read_text() and "<svg" in Path("p.html").read_text()
-    code, told, said = called("--history", "h.log", "--picture", "no/such/place.svg")
+    code, told, said = in_lines("check", "--history", "h.log", "--picture", "no/such/place.svg")
     assert (code, told[-1]) == (254, "violated: h.log"), "the verdict is not lost"
     assert said == "raft-chaos: --picture: no/such/place.svg cannot be written (No such file or directory)\n"
-    assert called("--history", "h.log", "--picture", "p.png")[0] == 254
+    assert in_lines("check", "--history", "h.log", "--picture", "p.png")[0] == 254
     save("good", *GOOD)
-    assert called("--history", "good", "--picture", "q.svg")[1][-2] == "no violation, so q.svg is not written"
+    assert (
+        in_lines("check", "--history", "good", "--picture", "q.svg")[1][-2] == "no violation, so q.svg is not written"
+    )
     assert not Path("q.svg").exists()
 
 
-def test_a_log_order_that_disagrees_is_told_beside_the_verdict(called: Called) -> None:
+def test_a_log_order_that_disagrees_is_told_beside_the_verdict(in_lines: InLines) -> None:
     save(
         "h",
         op("invoke", 0, "put", 1, value="a"),
@@ -297,30 +291,30 @@ def test_a_log_order_that_disagrees_is_told_beside_the_verdict(called: Called) -
         op("invoke", 1, "put", 3, value="b"),
         op("ok", 1, "put", 4, index=3, term=1),
     )
-    code, told, _ = called("--history", "h")
+    code, told, _ = in_lines("check", "--history", "h")
     assert (code, told[-1]) == (0, "valid: h")
     assert " ".join(told[1:-1]) == (
         'log order disagrees with the client history: write c/1 of "b", on "x", was called after write c/0 of "a", on '
         '"x", had returned, but comes before it in the order'
     )
-    assert json.loads("\n".join(called("--history", "h", "--json")[1]))["log_order"]
+    assert json.loads("\n".join(in_lines("check", "--history", "h", "--json")[1]))["log_order"]
 
 
-def test_the_faults_and_leaders_of_a_run_lie_behind_its_violation(called: Called, tmp_path: Path) -> None:
-    run = recorded(short(*TWO_LEADERS), tmp_path)
+def test_the_faults_and_leaders_of_a_run_lie_behind_its_violation(in_lines: InLines, tmp_path: Path) -> None:
+    run = recorded_run(short(*TWO_LEADERS), tmp_path)
     lines = run.history.read_text().splitlines()
     lost = next(n for n, line in enumerate(lines) if '"ok"' in line and '"get"' in line and '"value"' in line)
     lines[lost] = re.sub(r'"value":("[^"]*"|\[[^]]*\])', '"value":"never written"', lines[lost])
     run.history.write_text("\n".join(lines) + "\n")
-    assert called("--history", str(run.history), "--picture", "p.svg")[0] == 1
+    assert in_lines("check", "--history", str(run.history), "--picture", "p.svg")[0] == 1
     assert "leads in term" in Path("p.svg").read_text()
 
 
-def test_what_a_failed_write_left_is_called_an_aborted_read(called: Called) -> None:
+def test_what_a_failed_write_left_is_called_an_aborted_read(in_lines: InLines) -> None:
     save("h", op("invoke", 0, "put", 1, value="a"), op("fail", 0, "put", 2), op("invoke", 1, "get", 3))
     with Path("h").open("a") as more:
         more.write(op("ok", 1, "get", 4, value="a"))
-    code, told, _ = called("--history", "h")
+    code, told, _ = in_lines("check", "--history", "h")
     assert code == 1
     assert " ".join(told[8:10]) == (
         'read c/1 returned "a", but nothing ever wrote "a": contradiction; '
@@ -328,7 +322,7 @@ def test_what_a_failed_write_left_is_called_an_aborted_read(called: Called) -> N
     )
 
 
-def test_a_key_cannot_move_the_cursor(called: Called) -> None:
+def test_a_key_cannot_move_the_cursor(in_lines: InLines) -> None:
     key = "k\u009b31m\u202e\x7f"
     save(
         "h",
@@ -337,28 +331,28 @@ def test_a_key_cannot_move_the_cursor(called: Called) -> None:
             for row in (op("invoke", 0, "get", 1), op("ok", 0, "get", 2, value="a"))
         ),
     )
-    code, told, _ = called("--history", "h")
+    code, told, _ = in_lines("check", "--history", "h")
     assert code == 1 and all(line.isprintable() for line in told)
 
 
-def test_other_keys_that_are_violated_are_named(called: Called) -> None:
+def test_other_keys_that_are_violated_are_named(in_lines: InLines) -> None:
     rows = []
     for number, key in enumerate(["x", "y", "z"]):
         rows += [op("invoke", number, "get", 10 * number), op("ok", number, "get", 10 * number + 1, value="a")]
         rows[-2:] = [json.dumps(json.loads(row) | {"key": key}) for row in rows[-2:]]
     save("h", *rows)
-    told = called("--history", "h")[1]
+    told = in_lines("check", "--history", "h")[1]
     assert told[-3:] == ['also violated, found without a search: "y", "z"', "", "violated: h"]
-    assert json.loads("\n".join(called("--history", "h", "--json")[1]))["other_keys"] == ["y", "z"]
+    assert json.loads("\n".join(in_lines("check", "--history", "h", "--json")[1]))["other_keys"] == ["y", "z"]
 
 
-def test_an_aborted_read_is_blamed_on_no_other_failure(called: Called) -> None:
+def test_an_aborted_read_is_blamed_on_no_other_failure(in_lines: InLines) -> None:
     rows = [op("invoke", 0, "append", 1, value="a"), op("fail", 0, "append", 2)]
     for number, value in enumerate(["a", "b"], 1):
         rows += [op("invoke", number, "append", 3 * number, value=value), op("ok", number, "append", 3 * number + 1)]
     rows += [op("invoke", 5, "get", 20), op("ok", 5, "get", 21, value=["a", "b", "b"])]
     save("h", *rows)
-    assert not any("aborted" in line for line in called("--history", "h")[1])
+    assert not any("aborted" in line for line in in_lines("check", "--history", "h")[1])
     later = [op("invoke", 0, "get", 1), op("ok", 0, "get", 2, value="x")]
     save("h", *later, op("invoke", 1, "put", 3, value="x"), op("fail", 1, "put", 4))
-    assert not any("aborted" in line for line in called("--history", "h")[1])
+    assert not any("aborted" in line for line in in_lines("check", "--history", "h")[1])

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
 from msgspec.structs import replace
 
+from builders.commands import RAFT_CHAOS, Command, background, only_run, raft_chaos
+from builders.executions import recorded
+from builders.reproductions import STUCK, VOTE, reproduction
+from builders.waiting import PATIENCE_S, eventually
 from raft_chaos.chaos.reproduction.file import save
-from short_runs import PATIENCE_S, RAFT_CHAOS, background, eventually, only_run, raft_chaos
-from small_executions import recorded
-from small_reproductions import STUCK, VOTE, reproduction
 
-Command: TypeAlias = Callable[..., tuple[int, str, str]]
 DIGEST = reproduction().expected.trace_sha256
 
 

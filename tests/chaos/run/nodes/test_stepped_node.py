@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from builders.stepped import config
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
@@ -23,7 +24,6 @@ from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.server.node import Parts
 from raft_chaos.raft.state.messages import Append, AppendEntriesReply, HardState, RequestVoteReply
 from raft_chaos.raft.storage.wal import FILE, decode_records, encode_record
-from stepped_runs import config
 
 FAILPOINTS: tuple[Failpoint, ...] = get_args(Failpoint)
 PUT = encode_command(Command("put", "key", "value"))
@@ -72,8 +72,8 @@ class Candidate:
 
     def on_disk(self) -> list[list[object]]:
         """The records of the disk itself, a list for each write."""
-        batches, end = decode_records(self.driver._disks["n1"].read(FILE))
-        assert end == len(self.driver._disks["n1"].read(FILE)), "a torn tail"
+        batches, end = decode_records(self.driver.disk("n1").read(FILE))
+        assert end == len(self.driver.disk("n1").read(FILE)), "a torn tail"
         return [list(batch) for batch in batches]
 
 
@@ -227,14 +227,14 @@ def test_a_crash_that_keeps_all_loses_nothing() -> None:
 def test_a_crash_tears_a_record_at_any_byte_and_recovery_cuts_it_off(keep_permille: int) -> None:
     candidate = Candidate()
     candidate.served(None)
-    before, unsynced = candidate.driver._disks["n1"].read(FILE), candidate.unsynced()
+    before, unsynced = candidate.driver.disk("n1").read(FILE), candidate.unsynced()
     kept, lost = candidate.node.crash(keep_permille)
     assert (kept, lost) == (unsynced * keep_permille // 1000, unsynced - kept)
     assert lost > 0
-    left = candidate.driver._disks["n1"].read(FILE)
+    left = candidate.driver.disk("n1").read(FILE)
     assert left[: len(before)] == before and len(left) == len(before) + kept
     assert restarted(candidate).last_index == 2, "the entry of the torn record is not there"
-    assert candidate.driver._disks["n1"].read(FILE) == before
+    assert candidate.driver.disk("n1").read(FILE) == before
 
 
 def test_the_log_goes_on_behind_a_cut_off_record() -> None:

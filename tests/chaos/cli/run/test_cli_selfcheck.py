@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
 
-from raft_chaos.chaos.cli.app import app
+from builders.commands import RAFT_CHAOS, Background, Command, background
+from builders.waiting import eventually
 from raft_chaos.chaos.run.settings import program
 from raft_chaos.invariants.rundir import RunDir
-from short_runs import RAFT_CHAOS, Background, background, eventually
 
 pytestmark = pytest.mark.live
 
@@ -22,25 +20,11 @@ SMALL = ["--nodes", "3", "--warmup", "0.2", "--duration", "1.6", "--liveness", "
 MANY = "1..1000000"
 """No test waits for so many seeds."""
 
-Called: TypeAlias = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def called(capsys: pytest.CaptureFixture[str]) -> Called:
-    """Calls raft-chaos in this process: exit code, stdout, stderr."""
-
-    def call(*words: str) -> tuple[int, str, str]:
-        code = app([*words], standalone_mode=False)
-        return code or 0, *capsys.readouterr()
-
-    return call
-
-
 # ---- what is said --------------------------------------------------------------------------------------------------
 
 
-def test_equal_seeds_are_told_with_what_happened_in_them(called: Called, tmp_path: Path) -> None:
-    code, stdout, stderr = called("selfcheck", "--seeds", "6,7", *SMALL, "--jobs", "1", "--out", str(tmp_path / "out"))
+def test_equal_seeds_are_told_with_what_happened_in_them(command: Command, tmp_path: Path) -> None:
+    code, stdout, stderr = command("selfcheck", "--seeds", "6,7", *SMALL, "--jobs", "1", "--out", str(tmp_path / "out"))
     assert code == 0
     assert stderr == "seeds 6,7: each twice in sim; 1 at once, in 2 processes\n"
     lines = stdout.splitlines()
@@ -53,11 +37,11 @@ def test_equal_seeds_are_told_with_what_happened_in_them(called: Called, tmp_pat
 
 
 def test_a_difference_is_told_with_what_led_to_it_and_the_commands_to_look_further(
-    called: Called, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     options = [*SMALL, "--lockstep", "--mutant", "sync_skipped"]
-    code, stdout, stderr = called("selfcheck", "--seeds", "2", "--quiet", *options)
+    code, stdout, stderr = command("selfcheck", "--seeds", "2", "--quiet", *options)
     assert (code, stderr) == (1, "")
     (records,) = (tmp_path / "runs").iterdir()
     lines = stdout.splitlines()
@@ -74,13 +58,13 @@ def test_a_difference_is_told_with_what_led_to_it_and_the_commands_to_look_furth
     words = shlex.split(told[-1])
     assert words[:4] == [program(), "selfcheck", "--seeds", "2"] and sorted(words[4:]) == sorted(options)
 
-    code, stdout, _ = called(*shlex.split(diff)[1:])
+    code, stdout, _ = command(*shlex.split(diff)[1:])
     assert code == 1 and stdout.splitlines()[0] == told[4].strip()
 
 
-def test_the_document_is_all_that_is_on_stdout(called: Called, tmp_path: Path) -> None:
+def test_the_document_is_all_that_is_on_stdout(command: Command, tmp_path: Path) -> None:
     options = [*SMALL, "--mutant", "global_random", "--json", "--out", str(tmp_path), "--jobs", "1"]
-    code, stdout, stderr = called("selfcheck", "--seeds", "1..2", *options)
+    code, stdout, stderr = command("selfcheck", "--seeds", "1..2", *options)
     document = json.loads(stdout)
     assert code == 1
     assert stderr.splitlines()[1:] == ["seed 1: different", "seed 2: different", document["repro"]]
@@ -96,13 +80,13 @@ def test_the_document_is_all_that_is_on_stdout(called: Called, tmp_path: Path) -
 
 
 def test_a_narrow_terminal_gets_a_bar_and_whole_commands(
-    called: Called, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("FORCE_COLOR", "1")
     options = [*SMALL, "--mutant", "wall_clock", "--out", str(tmp_path)]
-    _, stdout, stderr = called("selfcheck", "--seeds", "1..2", *options)
+    _, stdout, stderr = command("selfcheck", "--seeds", "1..2", *options)
     assert stderr.count("\x1b[?25l") == stderr.count("\x1b[?25h") == 1, "the cursor is hidden, and shown again"
     bars = [line for line in re.split(r"[\r\n]", re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", stderr)) if "━" in line]
     assert bars and all(len(line) <= 40 for line in bars) and any("2/2" in line for line in bars)
@@ -127,8 +111,8 @@ def test_a_narrow_terminal_gets_a_bar_and_whole_commands(
         (["--seeds", "1", "--out", f"{__file__}/x/y"], f"--out: cannot make run directories in {__file__}/x/y ("),
     ],
 )
-def test_wrong_arguments_are_told(words: list[str], said: str, called: Called) -> None:
-    code, stdout, stderr = called("selfcheck", *words)
+def test_wrong_arguments_are_told(words: list[str], said: str, command: Command) -> None:
+    code, stdout, stderr = command("selfcheck", *words)
     assert (code, stdout) == (254, "")
     assert stderr.startswith(f"raft-chaos: {said}") and stderr.count("\n") == 1
 

@@ -15,7 +15,7 @@ def test_a_new_kind_is_known_everywhere_once_its_family_is_listed() -> None:
     shared = [HERE, HERE.parent, HERE.parent / "schedule"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, shared))}
     options = ["-q", "--noconftest", "-p", "no:cacheprovider"]
-    command = [sys.executable, "-m", "pytest", *options, str(HERE / "one_more_kind.py")]
+    command = [sys.executable, "-m", "pytest", *options, str(HERE / "new_fault_kind.py")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "11 passed" in done.stdout

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from builders.schedules import NODES, TIMING
+from builders.storms import stormy
 from raft_chaos.chaos.execution.player import Mode, Played, Player
 from raft_chaos.chaos.execution.recording import record
 from raft_chaos.chaos.execution.steps import (
@@ -20,12 +22,9 @@ from raft_chaos.chaos.execution.steps import (
     Submit,
     Timeout,
 )
-from raft_chaos.chaos.faults.clock import Clock
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.recorder import Stream
-from raft_chaos.chaos.schedule.data import Schedule
-from stepped_runs import NODES, TIMING, stormy
 
 PUT = Call("c0/0", "c0", 0, "put", "x", "c0.0", 1, value="1")
 GET = Call("c1/0", "c1", 1, "get", "x", "c1.1", 1)
@@ -82,11 +81,6 @@ class Lines:
 
 
 # ---- recorded ones ---------------------------------------------------------------------------------------------------
-
-
-def without_clocks(plan: Schedule) -> Schedule:
-    faults = [fault for fault in plan.faults if not isinstance(fault.action, Clock)]
-    return Schedule(plan.header, faults, plan.operations)
 
 
 def recorded(seed: int, mutant: str | None = None, *, until: str | None = None) -> Execution:

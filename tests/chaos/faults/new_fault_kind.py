@@ -1,6 +1,6 @@
 """What the whole product makes of a kind of fault that it has never seen: tests for a process of their own.
 
-`test_one_more_kind` runs them. The family is put in place before anything reads the catalogue, as a new line in
+`test_new_fault_kind` runs them. The family is put in place before anything reads the catalogue, as a new line in
 `chaos/faults/families.py` would.
 """
 
@@ -8,19 +8,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import one_more_family
+import deaf
 import pytest
-from one_more_family import Deaf
+from deaf import Deaf
 
 from raft_chaos.chaos.faults import families
 
-families.FAMILIES.append(one_more_family)
+families.FAMILIES.append(deaf)
 
 from hypothesis import find, settings  # noqa: E402
 
 # What the seeds that are written down give stays as it is beside the new kind: these run here once more.
 from test_generate import test_what_a_seed_gives_stays_as_it_is  # noqa: E402, F401
 
+from builders.schedules import (  # noqa: E402
+    NODES,
+    fault,
+    schedule,
+)
+from builders.scripted_world import ScriptedWorld, Stage  # noqa: E402
 from raft_chaos.chaos.cli.arguments import fault_kinds  # noqa: E402
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, KINDS, LIVE_KINDS  # noqa: E402
 from raft_chaos.chaos.faults.process import Kill  # noqa: E402
@@ -34,9 +40,6 @@ from raft_chaos.chaos.schedule.generate import generate  # noqa: E402
 from raft_chaos.chaos.schedule.swarm import draw  # noqa: E402
 from raft_chaos.chaos.shrink.candidates import fault_candidates  # noqa: E402
 from raft_chaos.chaos.testing.strategies import faults  # noqa: E402
-from scripted_world import ScriptedWorld, Stage  # noqa: E402
-from short_runs import schedule  # noqa: E402
-from sim_runs import NODES, fault  # noqa: E402
 
 OTHERS = tuple(kind for kind in FAULT_KINDS if kind != "deaf")
 WIDE = ScheduleConfig(swarm=True, nodes=0, faults=FAULT_KINDS, ops_per_second=20)

@@ -1,0 +1,51 @@
+"""Whole runs in virtual time, and what they leave behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from builders.schedules import TIMING
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.run.lockstep.run import run_lockstep
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.sim.run import Simulated, VirtualRun
+from raft_chaos.chaos.run.sim.world import run_sim
+from raft_chaos.chaos.schedule.data import Schedule
+from raft_chaos.invariants.events import AnyEvent, Event
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.raft.server.node import Parts
+
+T = TypeVar("T")
+
+
+def virtual(plan: Schedule, parts: Parts | None = None, *, fail_fast: bool = False) -> VirtualRun:
+    """A run that has not begun."""
+    return VirtualRun(plan, timing=TIMING, driver=MemoryDriver(parts or Parts()), fail_fast=fail_fast)
+
+
+def in_sim(plan: Schedule, mutant: str | None = None) -> Simulated:
+    return virtual(plan, parts_of(mutant)).go()
+
+
+def recorded_run(plan: Schedule, folder: Path, mutant: str | None = None) -> RunDir:
+    run = RunDir(folder / "run")
+    run_sim(plan, TIMING, mutant, run, RunInfo(seed=plan.header.seed, world="sim", mutant=mutant))
+    return run
+
+
+def harness_of(plan: Schedule) -> list[AnyEvent]:
+    """What the harness reports in a run of it."""
+    run = virtual(plan)
+    run.go()
+    return run.trace.harness_events
+
+
+def in_lockstep(schedule: Schedule, folder: Path, mutant: str | None = None) -> RunInfo:
+    return run_lockstep(schedule, TIMING, mutant, RunDir(folder / "run"), RunInfo(seed=schedule.header.seed))
+
+
+def of(kind: type[T], events: Sequence[AnyEvent | Op | Event]) -> list[T]:
+    return [event for event in events if isinstance(event, kind)]
