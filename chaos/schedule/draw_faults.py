@@ -142,7 +142,7 @@ def _background(seed: int, config: ScheduleConfig, most: NetworkStrength, nodes:
     windows: list[Draft] = []
     number = 0
     while (room_us := calm_from_us - at_us) >= WINDOW_TIMEOUTS[0] * unit:
-        rng = stream(seed, f"faults/weather/{number}")
+        rng = stream(seed, f"faults/weather/{number}")  # a name that the seeds written down depend on
         lasts_us = min(rng.randint(WINDOW_TIMEOUTS[0] * unit, WINDOW_TIMEOUTS[1] * unit), room_us)
         if rng.random() >= CALM:
             windows.append(Draft(at_us, Network.of_all(rng, nodes, most), lasts_us))

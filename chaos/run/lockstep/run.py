@@ -1,4 +1,4 @@
-"""One run in the world `lockstep`: the run of `chaos.sim`, with each node in a process of its own."""
+"""One run in the world `lockstep`: the run of `chaos.run.sim`, with each node in a process of its own."""
 
 from __future__ import annotations
 

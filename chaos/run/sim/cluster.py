@@ -1,7 +1,7 @@
 """The nodes in virtual time: which incarnation of each is up, what it is told, and what becomes of what it says.
 
 A driver starts incarnations and carries their steps out: in this process (`MemoryDriver`), or in a real one
-(`chaos.lockstep`). Everything else is the same for both and happens here, so both make the same trace.
+(`chaos.run.lockstep`). Everything else is the same for both and happens here, so both make the same trace.
 
 A paused node is told nothing: its inputs wait in the order in which they came, and it gets them all when it goes on.
 A frame to a node that is down is lost. A node that dies of an error of its own is reported, and stays down.

@@ -53,7 +53,7 @@ def every(kind: type[Action]) -> list[Fault]:
     return [fault for schedule in schedules() for fault in schedule.faults if isinstance(fault.action, kind)]
 
 
-def weather(schedule: Schedule) -> list[Fault]:
+def background(schedule: Schedule) -> list[Fault]:
     return [fault for fault in schedule.faults if isinstance(fault.action, Network)]
 
 
@@ -187,11 +187,11 @@ def test_faults_at_a_time_begin_and_end_within_the_safety_phase_and_ids_follow_t
         assert ids[0] == "f01" and ids == sorted(set(ids))
 
 
-def test_bad_weather_comes_in_windows_and_clears_up_before_the_end() -> None:
+def test_background_faults_come_in_windows_and_end_before_the_phase_does() -> None:
     bad_us = all_us = 0
     for swarm, schedule in zip(swarms(), schedules(), strict=True):
         header, at_us = schedule.header, schedule.header.safety_from_us
-        windows = weather(schedule)
+        windows = background(schedule)
         for fault in windows:
             assert isinstance(fault.action, Network) and fault.action.nodes == header.nodes
             assert fault.when.at_us is not None and fault.when.at_us >= at_us, "one after the other"
@@ -207,9 +207,9 @@ def test_bad_weather_comes_in_windows_and_clears_up_before_the_end() -> None:
     assert 0.4 < bad_us / all_us < 0.6, "two thirds of what lies before the last window"
 
 
-def test_weather_has_the_troubles_of_its_seed_and_no_others() -> None:
+def test_background_faults_have_the_troubles_of_its_seed_and_no_others() -> None:
     for swarm, schedule in zip(swarms(), schedules(), strict=True):
-        for fault in weather(schedule):
+        for fault in background(schedule):
             assert isinstance(fault.action, Network)
             for option in ("loss", "duplicate", "reorder", "delay_mean_us"):
                 value, most = getattr(fault.action, option), getattr(swarm.of("network"), option)
@@ -283,9 +283,9 @@ def test_a_schedule_that_is_no_swarm_has_the_virtual_kinds_too_if_asked(kind: Fa
     assert all(schedule.header.swarm == {} for schedule in made)
 
 
-def test_a_safety_phase_too_short_for_weather_is_calm() -> None:
+def test_a_safety_phase_too_short_for_background_faults_is_calm() -> None:
     shortest = msgspec.structs.replace(WIDE, duration_s=WIDE.warmup_s + 8 * UNIT / 1e6)
-    assert [fault for seed in range(50) for fault in weather(generate(seed, shortest))] == []
+    assert [fault for seed in range(50) for fault in background(generate(seed, shortest))] == []
 
 
 # ---- the schedule as a file, and in words ------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The fault proxy: a process that stands on every directed link, and holds back, delays, loses or doubles frames.
 
 For each link a>b it listens on a port of its own: a connects there to send to b, and the proxy connects on to b,
-wherever b listens at the time (`proxied_link` says what becomes of frames). The controller asks and tells through one
+wherever b listens at the time (`frame_link` says what becomes of frames). The controller asks and tells through one
 `multiprocessing` connection, with `ProxyClient` at its end; once that is closed, because the controller is done or
 dead, the proxy ends.
 """

@@ -38,7 +38,7 @@ CHANGES = st.lists(
 )
 
 
-def bent(changes: list[Change]) -> tuple[NodeClock, list[int]]:
+def skewed(changes: list[Change]) -> tuple[NodeClock, list[int]]:
     """The clock, and the moments of its changes."""
     clock, now_us, moments = NodeClock(), 0, []
     for after_us, rate_ppm, jump_us in changes:
@@ -80,7 +80,7 @@ def test_a_clock_never_goes_back(changes: list[Change]) -> None:
 
 @given(CHANGES, st.integers(0, 40_000_000))
 def test_the_runs_time_is_the_first_moment_at_which_the_clock_shows_it(changes: list[Change], local_us: int) -> None:
-    clock, _ = bent(changes)
+    clock, _ = skewed(changes)
     run_us = clock.run(local_us)
     assert type(run_us) is int
     assert shown(clock, run_us) >= local_us
@@ -90,7 +90,7 @@ def test_the_runs_time_is_the_first_moment_at_which_the_clock_shows_it(changes: 
 @given(CHANGES, st.integers(0, 10_000_000))
 def test_a_moment_is_found_again_from_what_the_clock_showed(changes: list[Change], after_us: int) -> None:
     """To the microsecond, or at half speed to the first of two that show the same."""
-    clock, moments = bent(changes)
+    clock, moments = skewed(changes)
     at_us = moments[-1] + after_us
     assert clock.local(at_us) == shown(clock, at_us)
     assert at_us - 1 <= clock.run(clock.local(at_us)) <= at_us
