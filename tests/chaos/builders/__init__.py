@@ -3,6 +3,7 @@
 schedules, storms                    faults and operations: by hand, and drawn from a seed
 runs                                 whole runs in virtual time, and what they leave behind
 virtual_network, virtual_cluster     a part of the world `sim` without the rest, moved by hand
+workload                             clients of such a cluster, and their history
 stepped                              one node, step by step
 scripted_world                       a world for kinds of faults, which does as it is asked at once
 executions, reproductions            a run as steps, and a failure made small

@@ -71,7 +71,7 @@ def test_a_campaign_gives_what_each_seed_gives_by_itself(executor: Callable[[], 
     assert end == CampaignEnd(seeds=8)
 
 
-def test_no_more_than_a_window_is_handed_out(tmp_path: Path) -> None:
+def test_at_most_a_window_of_seeds_is_submitted(tmp_path: Path) -> None:
     class Watched(ThreadPoolExecutor):
         handed = 0
 
@@ -102,11 +102,11 @@ def test_no_seeds_are_no_campaign(tmp_path: Path) -> None:
     ("seeds", "text"),
     [([7], "7"), (range(1, 201), "1..200"), ([1, 2, 3, 300, 5, 4], "1..3,300,5,4"), ([0, 2, 3], "0,2..3")],
 )
-def test_seeds_as_text(seeds: list[int], text: str) -> None:
+def test_seeds_are_written_as_ranges(seeds: list[int], text: str) -> None:
     assert seed_ranges(seeds) == text
 
 
-def test_the_key_follows_from_what_decides_the_results() -> None:
+def test_the_key_depends_on_everything_that_decides_the_results() -> None:
     base = describe_campaign(settings(), [1, 2]).key
     assert base == describe_campaign(msgspec.structs.replace(settings(), options=["--jobs", "3"]), [1, 2]).key
     others = [
@@ -121,7 +121,7 @@ def test_the_key_follows_from_what_decides_the_results() -> None:
 
 
 @pytest.mark.parametrize("left", ["in the header", "in a result", "after a result", "before the end", "in the end"])
-def test_a_killed_campaign_goes_on_where_it_stopped(left: str, tmp_path: Path) -> None:
+def test_a_killed_campaign_resumes_where_it_stopped(left: str, tmp_path: Path) -> None:
     seeds = range(1, 7)
     with Campaign(settings(), seeds, tmp_path) as campaign:
         whole(campaign)
@@ -153,7 +153,7 @@ def lines_of_bytes(lines: list[bytes]) -> list[object]:
     return [msgspec.json.decode(line, type=CampaignHeader | SeedResult | CampaignEnd) for line in lines]
 
 
-def test_a_campaign_that_was_closed_half_way_goes_on(tmp_path: Path) -> None:
+def test_a_closed_campaign_resumes(tmp_path: Path) -> None:
     with (
         Campaign(settings(), range(1, 9), tmp_path) as campaign,
         closing(campaign.run(THREADS, 4)) as ends,
@@ -165,7 +165,7 @@ def test_a_campaign_that_was_closed_half_way_goes_on(tmp_path: Path) -> None:
         assert traces([*first, *whole(again)]) == expected(range(1, 9))
 
 
-def test_a_completed_campaign_begins_anew_and_its_file_is_kept(tmp_path: Path) -> None:
+def test_a_completed_campaign_starts_again_and_keeps_the_old_file(tmp_path: Path) -> None:
     for number in range(3):
         with Campaign(settings(), [1, 2], tmp_path) as campaign:
             assert campaign.resumed == 0 and not list(campaign.earlier())
@@ -174,7 +174,7 @@ def test_a_completed_campaign_begins_anew_and_its_file_is_kept(tmp_path: Path) -
     assert len(list(tmp_path.glob("campaign-*.jsonl"))) == 3
 
 
-def test_damage_that_no_kill_leaves_is_told(tmp_path: Path) -> None:
+def test_damage_that_a_kill_cannot_cause_is_an_error(tmp_path: Path) -> None:
     with Campaign(settings(), [1, 2], tmp_path) as campaign:
         whole(campaign)
     header, *results = campaign.path.read_bytes().splitlines(keepends=True)
@@ -189,7 +189,7 @@ def test_damage_that_no_kill_leaves_is_told(tmp_path: Path) -> None:
         assert campaign.path.read_bytes() == b"".join(damaged), "it is left as it is"
 
 
-def test_one_campaign_is_not_run_twice_at_once(tmp_path: Path) -> None:
+def test_the_same_campaign_cannot_run_twice_at_once(tmp_path: Path) -> None:
     with (
         Campaign(settings(), [1, 2], tmp_path) as campaign,
         Campaign(settings(), [1, 2, 3], tmp_path),
@@ -201,7 +201,7 @@ def test_one_campaign_is_not_run_twice_at_once(tmp_path: Path) -> None:
 # ---- stopping early ----------------------------------------------------------------------------------------------
 
 
-def test_a_campaign_stops_after_so_many_violated_seeds(tmp_path: Path) -> None:
+def test_a_campaign_stops_after_the_given_number_of_violated_seeds(tmp_path: Path) -> None:
     begin = partial(Campaign, settings(mutant=ALWAYS_CONVICTED), range(1, 30), tmp_path)
     with begin(max_failures=2) as campaign:
         ends = whole(campaign, WORKERS)
@@ -222,7 +222,7 @@ def test_a_campaign_stops_after_so_many_violated_seeds(tmp_path: Path) -> None:
     assert len(set(seeds_in(more))) == 4
 
 
-def test_after_the_time_limit_no_seed_is_begun(tmp_path: Path) -> None:
+def test_no_seed_starts_after_the_time_limit(tmp_path: Path) -> None:
     with Campaign(settings(), [1, 2], tmp_path, time_limit_s=0.0) as campaign:
         assert not whole(campaign)
         assert campaign.stopped == "the time limit of 0 s was reached" and not campaign.complete
@@ -234,7 +234,7 @@ def test_after_the_time_limit_no_seed_is_begun(tmp_path: Path) -> None:
 # ---- a harness that fails ----------------------------------------------------------------------------------------
 
 
-def test_a_seed_that_raises_is_a_failure_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_seed_that_raises_fails_and_the_others_run(tmp_path: Path) -> None:
     with Campaign(settings(), range(1, 6), tmp_path, run_one=raises_on_3) as campaign:
         ends = whole(campaign)
         assert not campaign.complete and not campaign.stopped
@@ -249,7 +249,7 @@ def test_a_seed_that_raises_is_a_failure_and_the_others_go_on(tmp_path: Path) ->
         assert again.complete
 
 
-def test_a_seed_that_kills_its_worker_is_found_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_seed_that_kills_its_worker_is_named_and_the_others_run(tmp_path: Path) -> None:
     with Campaign(settings(), range(1, 8), tmp_path, run_one=dies_on_4) as campaign:
         ends = whole(campaign, WORKERS)
         assert not campaign.complete and not campaign.stopped
@@ -260,13 +260,13 @@ def test_a_seed_that_kills_its_worker_is_found_and_the_others_go_on(tmp_path: Pa
     }
 
 
-def test_a_worker_that_dies_once_is_forgiven(tmp_path: Path) -> None:
+def test_a_seed_is_retried_after_its_worker_died_once(tmp_path: Path) -> None:
     with Campaign(settings(), [1, 2, 3], tmp_path, run_one=dies_once) as campaign:
         assert traces(whole(campaign, WORKERS)) == expected(range(1, 4))
         assert campaign.complete
 
 
-def test_a_harness_that_always_fails_is_not_run_a_million_times(tmp_path: Path) -> None:
+def test_a_campaign_stops_when_the_harness_fails_for_every_seed(tmp_path: Path) -> None:
     with Campaign(settings(mutant="nope"), range(1, 1_000_001), tmp_path) as campaign:
         ends = whole(campaign)
     assert len(ends) == MOST_FAILED and campaign.stopped == f"the harness failed on {MOST_FAILED} seeds"
@@ -276,7 +276,7 @@ def test_a_harness_that_always_fails_is_not_run_a_million_times(tmp_path: Path) 
 # ---- workers -----------------------------------------------------------------------------------------------------
 
 
-def test_a_pool_that_is_given_up_ends_its_workers_at_once(tmp_path: Path) -> None:
+def test_an_abandoned_pool_kills_its_workers_at_once(tmp_path: Path) -> None:
     pool = WorkerPool(2)
     futures = [pool.submit(waits_for, tmp_path / f"{number}", tmp_path / "never") for number in range(2)]
     workers = [
@@ -289,7 +289,7 @@ def test_a_pool_that_is_given_up_ends_its_workers_at_once(tmp_path: Path) -> Non
     assert all(future.done() for future in futures)
 
 
-def test_a_worker_does_not_see_ctrl_c(tmp_path: Path) -> None:
+def test_a_worker_ignores_ctrl_c(tmp_path: Path) -> None:
     with WorkerPool(1) as pool:
         future = pool.submit(waits_for, tmp_path / "pid", tmp_path / "go")
         worker = int(

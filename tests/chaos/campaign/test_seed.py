@@ -24,7 +24,7 @@ def idle(mutant: str | None = None) -> Settings:
     return msgspec.structs.replace(plain, schedule=msgspec.structs.replace(plain.schedule, faults=()))
 
 
-def test_a_valid_seed_leaves_a_line_of_numbers_and_no_file(tmp_path: Path) -> None:
+def test_a_valid_seed_gives_a_result_and_leaves_no_file(tmp_path: Path) -> None:
     result = run_seed(settings(), 1, tmp_path)
     assert (result.seed, result.verdict, result.violated, result.unknown, result.vacuous) == (1, "valid", [], [], [])
     assert (result.run, result.repro) == (None, "")
@@ -41,7 +41,7 @@ def test_a_seed_gives_the_same_result_again() -> None:
     assert run_seed(settings(), 3, None).trace_sha256 != first.trace_sha256
 
 
-def test_a_seed_that_is_violated_leaves_a_run_directory_with_the_same_trace(tmp_path: Path) -> None:
+def test_a_violated_seed_leaves_a_run_directory_with_the_same_trace(tmp_path: Path) -> None:
     given = settings(ALWAYS_CONVICTED)
     result = run_seed(given, 1, tmp_path)
     assert result.verdict == "violated" and "one_vote_per_term" in result.violated
@@ -65,20 +65,20 @@ def test_a_vacuous_seed_is_unknown_and_leaves_a_run_directory(tmp_path: Path) ->
     assert result.run is not None and RunDir(Path(result.run)).load_info().vacuous == result.vacuous
 
 
-def test_without_a_place_for_it_no_run_directory_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_run_directory_is_made_without_an_output_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = run_seed(settings(ALWAYS_CONVICTED), 1, None)
     assert (result.verdict, result.run, result.repro) == ("violated", None, "")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_runs_of_a_seed_are_two_directories(tmp_path: Path) -> None:
+def test_two_runs_of_a_seed_have_two_directories(tmp_path: Path) -> None:
     runs = {run_seed(settings(ALWAYS_CONVICTED), 1, tmp_path).run for _ in range(2)}
     assert len(runs) == 2 and len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize("sabotage", ["global_random", "wall_clock"])
-def test_a_seed_that_is_another_run_when_it_is_recorded_says_so(sabotage: str, tmp_path: Path) -> None:
+def test_a_seed_whose_recorded_run_differs_is_an_error(sabotage: str, tmp_path: Path) -> None:
     assert sabotage in SABOTAGES
     with pytest.raises(
         NotDeterministicError, match=r"seed 1 had the trace [0-9a-f]{64} and then [0-9a-f]{64}"

@@ -83,7 +83,7 @@ def test_the_seeds_are_equal_with_real_processes(in_lockstep: Selfcheck, tmp_pat
 
 
 @pytest.mark.parametrize("sabotage", FOUND_BY["same world"])
-def test_what_does_not_repeat_is_found_in_sim(sabotage: str, in_sim: Selfcheck, tmp_path: Path) -> None:
+def test_nondeterminism_is_found_in_sim(sabotage: str, in_sim: Selfcheck, tmp_path: Path) -> None:
     (found,) = in_sim.check(settings(sabotage, nodes=5), [2], tmp_path)
     assert found.outcome == "different" and found.parted is not None
     (records,) = tmp_path.iterdir()
@@ -98,7 +98,7 @@ def test_what_does_not_repeat_is_found_in_sim(sabotage: str, in_sim: Selfcheck, 
 
 
 @pytest.mark.parametrize("sabotage", FOUND_BY["lockstep"])
-def test_what_only_real_files_and_links_do_is_found_in_lockstep_alone(
+def test_faults_of_real_files_and_links_are_found_only_in_lockstep(
     sabotage: str, in_sim: Selfcheck, in_lockstep: Selfcheck, tmp_path: Path
 ) -> None:
     (unseen,) = in_sim.check(settings(sabotage), [2], tmp_path / "sim")
@@ -117,14 +117,14 @@ def test_what_only_real_files_and_links_do_is_found_in_lockstep_alone(
         assert trace_sha256(RunDir(Path(real.run or ""))) == real.trace_sha256 != simulated.trace_sha256
 
 
-def test_a_difference_that_does_not_come_again_is_a_difference_all_the_same(in_sim: Selfcheck, tmp_path: Path) -> None:
+def test_a_difference_that_does_not_repeat_still_counts(in_sim: Selfcheck, tmp_path: Path) -> None:
     (found,) = in_sim.check(settings("wall_clock"), [2], tmp_path)
     assert found.parted is not None
     again = Checked(2, found.answers, (found.parted[0], found.parted[0]))
     assert (again.outcome, again.difference()) == ("different", None)
 
 
-def test_it_ends_when_the_rest_would_tell_nothing_new(in_sim: Selfcheck, tmp_path: Path) -> None:
+def test_it_stops_when_more_seeds_would_add_nothing(in_sim: Selfcheck, tmp_path: Path) -> None:
     checked = list(in_sim.check(settings("no such mutant"), range(1, MANY), tmp_path / "out"))
     assert MOST_UNEQUAL <= len(checked) <= MOST_UNEQUAL + 2, "those under way come to their end"
     assert {one.outcome for one in checked} == {"failed"}
@@ -132,7 +132,7 @@ def test_it_ends_when_the_rest_would_tell_nothing_new(in_sim: Selfcheck, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-def test_a_failure_of_one_side_is_no_difference() -> None:
+def test_a_failure_of_one_side_is_not_a_difference() -> None:
     right, wrong = Answer("sim-1", "ab"), Answer("sim-2", failed="MemoryError: ")
     assert Checked(1, [right, wrong]).outcome == "failed"
     assert Checked(1, [right, Answer("sim-2", "cd")], (right, wrong)).outcome == "failed"
@@ -147,7 +147,7 @@ def workers() -> set[int]:
     return {child.pid for child in children if any("spawn_main" in word for word in child.cmdline())}
 
 
-def test_a_worker_that_dies_ends_it_with_the_seeds_that_are_lost(in_sim: Selfcheck, tmp_path: Path) -> None:
+def test_a_dead_worker_ends_the_selfcheck_and_its_seeds_are_named(in_sim: Selfcheck, tmp_path: Path) -> None:
     list(in_sim.check(settings(), [1], tmp_path))
     others = workers()
     with (
@@ -160,7 +160,7 @@ def test_a_worker_that_dies_ends_it_with_the_seeds_that_are_lost(in_sim: Selfche
     assert workers() == others, "and leaves nobody behind"
 
 
-def test_runs_that_cannot_be_saved_are_told(in_sim: Selfcheck, tmp_path: Path) -> None:
+def test_runs_that_cannot_be_saved_are_reported(in_sim: Selfcheck, tmp_path: Path) -> None:
     (tmp_path / "out").touch()
     with pytest.raises(
         SelfcheckError, match=r"^seed 2 is not equal, and its runs cannot be saved in .*/out/selfcheck-"
@@ -168,7 +168,7 @@ def test_runs_that_cannot_be_saved_are_told(in_sim: Selfcheck, tmp_path: Path) -
         list(in_sim.check(settings("wall_clock"), [2], tmp_path / "out"))
 
 
-def test_at_its_end_nothing_is_left_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_process_and_no_file_is_left_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("PYTHONHASHSEED", "17")
     before = workers()

@@ -35,7 +35,7 @@ def test_one_changed_byte_of_each_package_changes_it(package: str, copy: Path) -
     assert digest_of(copy) != before
 
 
-def test_a_module_under_another_name_is_another_program(copy: Path) -> None:
+def test_renaming_a_module_changes_it(copy: Path) -> None:
     before = digest_of(copy)
     (copy / "raft" / "core" / "core.py").rename(copy / "raft" / "core" / "other.py")
     assert digest_of(copy) != before

@@ -19,7 +19,7 @@ families.FAMILIES.append(deaf)
 from hypothesis import find, settings  # noqa: E402
 
 # What the seeds that are written down give stays as it is beside the new kind: these run here once more.
-from test_generate import test_what_a_seed_gives_stays_as_it_is  # noqa: E402, F401
+from test_generate import test_the_schedules_of_known_seeds_do_not_change  # noqa: E402, F401
 
 from builders.schedules import (  # noqa: E402
     NODES,

@@ -21,7 +21,7 @@ from raft_chaos.chaos.run.nemesis import LEADER_POLL_US
 # ---- whom a fault means -------------------------------------------------------------------------------------------
 
 
-def test_names_stand_for_nodes_each_only_once() -> None:
+def test_names_resolve_to_nodes_without_repetition() -> None:
     assert named(["n3", "leader"], NODES, "n1") == ["n3", "n1"]
     assert named(["leader", "n1"], NODES, "n1") == ["n1"]
     assert named(["others"], NODES, "n2") == ["n1", "n3"]
@@ -45,7 +45,7 @@ def test_a_group_of_nodes_has_a_name(names: list[str], group: str) -> None:
     assert group_of(names, NODES) == group
 
 
-def test_a_tally_has_the_most_frequent_first() -> None:
+def test_a_tally_lists_the_most_frequent_first() -> None:
     assert tally(["one", "leader", "one", "all"]) == "one 2, all 1, leader 1"
 
 
@@ -97,7 +97,7 @@ def test_a_cut_waits_while_it_leaves_the_leader_s_links_alone(make: Callable[...
     ],
     ids=lambda action: str(action.kind()),
 )
-def test_whoever_leads_by_then_is_hit(action: Action) -> None:
+def test_a_fault_on_the_leader_hits_the_leader_of_that_moment(action: Action) -> None:
     stage = Stage(leader=None)
     stage.world.in_flight = (1, 0)
     stage.at(3 * LEADER_POLL_US, lambda: stage.view.status("n3", "leader", 1))
@@ -122,6 +122,6 @@ def test_whoever_leads_by_then_is_hit(action: Action) -> None:
     ],
     ids=lambda action: str(action.kind()),
 )
-def test_a_world_that_has_not_got_what_a_fault_needs_is_told_so(action: Action) -> None:
+def test_a_fault_raises_in_a_world_without_its_capability(action: Action) -> None:
     with pytest.raises(NotPossibleError, match=f"fault f1: this world's nodes cannot suffer a {action.kind()}"):
         Stage(poor=True).play(fault("f1", 10, action, 50))

@@ -25,16 +25,16 @@ def test_the_kinds_are_those_that_saved_schedules_name() -> None:
     assert set(SHARED) == set(FAULT_KINDS)
 
 
-def test_what_live_can_do_is_what_its_world_offers() -> None:
+def test_the_kinds_of_live_are_those_that_its_world_offers() -> None:
     assert tuple(name for name, kind in KINDS.items() if isinstance(LIVE_WORLD, kind.needs)) == LIVE_KINDS
 
 
-def test_virtual_time_can_do_everything() -> None:
+def test_virtual_time_offers_every_kind() -> None:
     assert all(isinstance(VIRTUAL_WORLD, kind.needs) for kind in KINDS.values())
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=FAULT_KINDS)
-def test_each_kind_says_what_there_is_to_know_about_it(kind: type[Action]) -> None:
+def test_each_kind_describes_itself(kind: type[Action]) -> None:
     assert KINDS[kind.kind()] is kind
     assert kind.about and "\n" not in kind.about
     for method in ("draw", "domain", "strike", "summary", "without"):
@@ -42,6 +42,6 @@ def test_each_kind_says_what_there_is_to_know_about_it(kind: type[Action]) -> No
     assert inspect.getdoc(kind)
 
 
-def test_an_action_is_told_from_the_others_by_its_type() -> None:
+def test_a_saved_action_is_recognised_by_its_type() -> None:
     with pytest.raises(msgspec.ValidationError, match="Invalid value 'fire'"):
         msgspec.json.decode(b'{"type":"fire","nodes":["n1"]}', type=AnyAction)

@@ -7,7 +7,7 @@ from builders.scripted_world import Stage
 from raft_chaos.chaos.faults.clock import Clock
 
 
-def test_the_words_for_a_clock() -> None:
+def test_the_description_of_a_skewed_clock() -> None:
     stage = Stage().play(fault("f1", 10, Clock(["n1"], rate_ppm=-50_000, jump_us=2_500), 100_000))
     assert stage.injected().detail == "clocks of n1 jump by 2.5 ms and gain -5 %"
     assert stage.seen() == (True, "gained -2.5 ms", "")
@@ -18,7 +18,7 @@ def test_a_clock_that_gained_nothing_had_no_effect() -> None:
     assert Stage().play(fault("f1", 10, Clock(["n1"], -20_000, 2_000), 100_000)).seen() == (False, "gained 0 ms", "")
 
 
-def test_of_two_on_a_node_the_later_rate_counts_and_both_jump() -> None:
+def test_the_later_of_two_rates_counts_and_both_clocks_jump() -> None:
     one, other = Clock(["n1", "n2"], 200_000, 7), Clock(["n2", "n3"], -100_000, 9)
     stage = Stage().play(fault("f1", 10, one, 100), fault("f2", 50, other, 100))
     assert stage.world.asked == [

@@ -11,7 +11,7 @@ def slowed(stage: Stage, at_us: int, node: str, syncs: int) -> None:
     stage.at(at_us, lambda: stage.world.slowed.update({node: syncs}))
 
 
-def test_the_words_for_slow_syncs() -> None:
+def test_the_descriptions_of_slow_syncs() -> None:
     stage = Stage()
     stage.world.slowed["n1"] = 5  # before it
     slowed(stage, 50, "n1", 8)
@@ -22,25 +22,25 @@ def test_the_words_for_slow_syncs() -> None:
     assert stage.world.asked == [(10, "slow_sync", "n1", (500, 20_000)), (110, "slow_sync", "n1", (0, 0))]
 
 
-def test_slow_syncs_of_a_node_that_writes_must_show() -> None:
+def test_slow_syncs_must_have_an_effect_on_a_node_that_writes() -> None:
     stage = Stage()
     stage.at(50, lambda: stage.world.writes.update(n1=4))
     assert stage.play(fault("f1", 10, SlowSync(["n1", "n2"], 0, 9), 100)).seen() == (False, "0 syncs slowed", "")
 
 
-def test_a_node_that_writes_nothing_has_nothing_to_be_slow_at() -> None:
+def test_slow_syncs_of_a_node_that_writes_nothing_are_excused() -> None:
     stage = Stage()
     stage.world.writes["n1"] = 7
     assert stage.play(fault("f1", 10, SlowSync(["n1"], 0, 9), 100)).seen()[2] == "nothing was written"
 
 
-def test_where_writes_are_not_counted_nothing_is_excused() -> None:
+def test_slow_syncs_are_not_excused_where_writes_are_not_counted() -> None:
     stage = Stage()
     stage.world.writes = dict.fromkeys(stage.world.writes)
     assert stage.play(fault("f1", 10, SlowSync(["n1"], 0, 9), 100)).seen() == (False, "0 syncs slowed", "")
 
 
-def test_of_two_on_a_node_the_later_counts_until_it_ends() -> None:
+def test_the_later_of_two_slow_syncs_of_a_node_counts_until_it_ends() -> None:
     one, other = SlowSync(["n1", "n2"], 10, 10), SlowSync(["n2", "n3"], 20, 20)
     stage = Stage().play(fault("f1", 10, one, 100), fault("f2", 50, other, 40))
     assert stage.asked("slow_sync") == [
@@ -55,7 +55,7 @@ def test_of_two_on_a_node_the_later_counts_until_it_ends() -> None:
     ]
 
 
-def test_the_end_of_an_earlier_one_leaves_the_later_alone() -> None:
+def test_the_end_of_an_earlier_slow_sync_does_not_change_the_later_one() -> None:
     stage = Stage().play(fault("f1", 10, SlowSync(["n1"], 10, 10), 50), fault("f2", 50, SlowSync(["n1"], 20, 20), 50))
     assert [(at_us, longer) for at_us, _, _, longer in stage.asked("slow_sync")] == [
         (10, (10, 10)),

@@ -26,11 +26,11 @@ from raft_chaos.chaos.faults.network import TRAFFIC_PATIENCE_US, Network, Reset
         ),
     ],
 )
-def test_the_words_for_a_bad_network(action: Action, detail: str) -> None:
+def test_the_description_of_a_bad_network(action: Action, detail: str) -> None:
     assert Stage().play(fault("f1", 10, action, 100)).injected().detail == detail
 
 
-def test_it_is_on_the_links_of_its_nodes_in_both_directions_and_on_no_other() -> None:
+def test_a_bad_network_affects_the_links_of_its_nodes_in_both_directions() -> None:
     action = Network(["n1"], loss=0.5)
     stage = Stage().play(fault("f1", 10, action, 100))
     links = [link for link in LINKS if "n1" in link]
@@ -40,7 +40,7 @@ def test_it_is_on_the_links_of_its_nodes_in_both_directions_and_on_no_other() ->
     ]
 
 
-def test_what_its_frames_suffered_is_counted() -> None:
+def test_lost_delayed_and_duplicated_frames_are_counted() -> None:
     stage = Stage()
     stage.count(50, ("n1", "n2"), "lost", 2)
     stage.count(50, ("n3", "n1"), "reordered", 1)
@@ -54,7 +54,7 @@ def test_what_its_frames_suffered_is_counted() -> None:
     assert stage.seen() == (False, "frames: 0 delayed, 0 lost, 0 duplicated, 0 reordered", "")
 
 
-def test_of_two_on_a_link_both_are_in_force_until_each_ends() -> None:
+def test_two_bad_networks_of_a_link_are_in_force_together() -> None:
     one, other = Network(["n1"], delay_mean_us=5), Network(["n2"], loss=0.5)
     stage = Stage().play(fault("f1", 10, one, 100), fault("f2", 50, other, 100))
     asked = [(at_us, states.get(("n1", "n2")), states.get(("n3", "n1"))) for at_us, _, states in stage.world.asked]
@@ -66,7 +66,7 @@ def test_of_two_on_a_link_both_are_in_force_until_each_ends() -> None:
 # ---- reset -------------------------------------------------------------------------------------------------------
 
 
-def test_the_words_for_a_reset() -> None:
+def test_the_description_of_a_reset() -> None:
     stage = Stage()
     stage.world.in_flight = (1, 2)
     stage.play(fault("f1", 10, Reset(["n1", "n2"], 0.5)))
@@ -85,19 +85,19 @@ def test_a_reset_waits_for_frames_in_flight() -> None:
     assert stage.injected().t_us == stage.healed().t_us == 200
 
 
-def test_a_reset_that_found_nothing_is_excused_if_nothing_was_sent() -> None:
+def test_a_reset_without_effect_is_excused_if_nothing_was_sent() -> None:
     stage = Stage().play(fault("f1", 10, Reset(["n1"], 0.0)))
     assert stage.seen() == (False, "frames in flight: 0 delivered, 0 lost", "nothing was sent")
     assert stage.healed().t_us == 10 + TRAFFIC_PATIENCE_US
 
 
-def test_a_reset_that_missed_what_was_sent_is_not_excused() -> None:
+def test_a_reset_without_effect_is_not_excused_if_something_was_sent() -> None:
     stage = Stage()
     stage.at(50, lambda: setattr(stage.world, "passed", 5))
     stage.play(fault("f1", 10, Reset(["n1"], 0.0)))
     assert stage.seen() == (False, "frames in flight: 0 delivered, 0 lost", "")
 
 
-def test_a_reset_that_still_waits_when_the_safety_phase_ends_never_fires() -> None:
+def test_a_reset_that_waits_past_the_safety_phase_never_fires() -> None:
     stage = Stage().play(fault("f1", 10, Reset(["n1"], 0.0)), end_us=10 + TRAFFIC_PATIENCE_US // 2)
     assert stage.events == []

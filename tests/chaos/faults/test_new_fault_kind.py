@@ -10,7 +10,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
-def test_a_new_kind_is_known_everywhere_once_its_family_is_listed() -> None:
+def test_a_new_kind_works_everywhere_once_its_family_is_listed() -> None:
     """In a process of its own, since the catalogue is read when it is imported."""
     shared = [HERE, HERE.parent, HERE.parent / "schedule"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, shared))}

@@ -14,7 +14,7 @@ N3_ALONE: Grudge = {"n1": ["n3"], "n2": ["n3"], "n3": ["n2", "n1"]}
 # ---- partition ---------------------------------------------------------------------------------------------------
 
 
-def test_the_words_for_a_partition() -> None:
+def test_the_description_of_a_partition() -> None:
     stage = Stage()
     stage.count(50, ("n3", "n2"), "cut", 4)
     stage.count(50, ("n1", "n3"), "cut", 2)
@@ -32,7 +32,7 @@ def test_the_words_for_a_partition() -> None:
     ]
 
 
-def test_a_cut_must_show_in_each_direction() -> None:
+def test_a_cut_must_hold_back_frames_in_each_direction() -> None:
     """The one direction is from n3 to those that it cannot reach, the other from these to n3."""
     stage = Stage()
     stage.count(50, ("n1", "n3"), "cut", 2)
@@ -42,12 +42,12 @@ def test_a_cut_must_show_in_each_direction() -> None:
     assert stage.seen() == (False, "0 frames held back, none n3 > n1 n2; n1 n2 > n3", "")
 
 
-def test_the_leader_of_that_moment_is_cut_off() -> None:
+def test_a_partition_cuts_off_the_leader_of_that_moment() -> None:
     stage = Stage(leader="n2").play(fault("f1", 10, Partition("isolate_leader", ISOLATED), 100))
     assert stage.injected().detail == "isolate_leader: n1 does not hear n2, n2 does not hear n1 n3, n3 does not hear n2"
 
 
-def test_of_two_cuts_a_link_that_both_share_stays_cut_until_both_have_ended() -> None:
+def test_a_link_cut_by_two_faults_stays_cut_until_both_have_ended() -> None:
     one = Partition("one_way", {"n2": ["n1"], "n3": ["n1"]})
     other = Partition("one_way", {"n1": ["n2"], "n2": ["n1"]})
     stage = Stage().play(fault("f1", 10, one, 100), fault("f2", 50, other, 100))
@@ -62,7 +62,7 @@ def test_of_two_cuts_a_link_that_both_share_stays_cut_until_both_have_ended() ->
 # ---- clog --------------------------------------------------------------------------------------------------------
 
 
-def test_the_words_for_a_clog() -> None:
+def test_the_description_of_a_clog() -> None:
     stage = Stage()
     stage.count(50, ("n2", "n1"), "clogged", 3)
     stage.count(50, ("n3", "n2"), "clogged", 9)  # another link
@@ -81,14 +81,14 @@ def test_a_clog_of_a_link_on_which_nothing_was_sent_is_excused() -> None:
     assert stage.seen() == (False, "0 frames held and let go at once", "nothing was sent")
 
 
-def test_a_clog_that_let_everything_pass_is_not_excused() -> None:
+def test_a_clog_that_held_nothing_of_what_was_sent_is_not_excused() -> None:
     stage = Stage()
     stage.count(50, ("n2", "n1"), "forwarded", 4)
     stage.play(fault("f1", 10, Clog({"n1": ["n2"]}), 100))
     assert stage.seen() == (False, "0 frames held and let go at once", "")
 
 
-def test_of_two_clogs_a_link_is_let_go_when_both_have_ended() -> None:
+def test_a_link_clogged_by_two_faults_is_released_when_both_have_ended() -> None:
     stage = Stage().play(
         fault("f1", 10, Clog({"n1": ["n2"]}), 100), fault("f2", 50, Clog({"n1": ["n2"], "n3": ["n2"]}), 30)
     )

@@ -13,7 +13,7 @@ from raft_chaos.invariants.events import VoteGranted
 # ---- kill --------------------------------------------------------------------------------------------------------
 
 
-def test_who_is_killed_and_when_it_returns() -> None:
+def test_a_kill_names_its_nodes_and_when_each_restarts() -> None:
     """The first mention counts."""
     stage = Stage(leader="n2").play(fault("f1", 10, Kill(["leader", "n1", "n2"], [900, 0, 0])))
     assert stage.asked("kill") == [(10, "kill", {"n2": 0, "n1": 0})]
@@ -22,7 +22,7 @@ def test_who_is_killed_and_when_it_returns() -> None:
     assert stage.asked("start") == [(10, "start", "n1"), (60, "start", "n2"), (910, "start", "n3")]
 
 
-def test_the_voter_is_killed_at_its_vote_alone() -> None:
+def test_a_kill_of_the_voter_waits_for_a_vote() -> None:
     stage, vote = Stage(), VoteGranted(node="n3", inc=1, t_us=40, term=1, candidate="n1")
     stage.at(40, lambda: stage.view.observe(vote))
     stage.play(fault("f1", When(on="vote_granted", nth=1, after_us=2), Kill(["voter", "n1"], [5, 0])))
@@ -30,21 +30,21 @@ def test_the_voter_is_killed_at_its_vote_alone() -> None:
     assert stage.asked("start") == [(42, "start", "n1"), (47, "start", "n3")]
 
 
-def test_a_kill_of_somebody_unknown_hits_nobody() -> None:
+def test_a_kill_of_an_unknown_voter_kills_nobody() -> None:
     stage = Stage().play(fault("f1", 10, Kill(["n1", "voter"], [0, 0])))
     assert stage.asked("kill") == [(10, "kill", {})] and stage.asked("start") == []
     assert stage.injected().targets == ()
     assert stage.seen() == (False, "killed nothing, new incarnation of none", "")
 
 
-def test_what_of_its_unsynced_bytes_each_keeps() -> None:
+def test_each_killed_node_keeps_its_share_of_unsynced_bytes() -> None:
     kill = Kill(["leader", "n1", "n2"], [900, 0, 0], keep_permille=[7, 500, 1000])
     assert Stage(leader="n2").play(fault("f1", 1, kill)).asked("kill") == [(1, "kill", {"n2": 7, "n1": 500})]
     every = Stage(leader="n3").play(fault("f1", 1, kill)).asked("kill")
     assert every == [(1, "kill", {"n3": 7, "n1": 500, "n2": 1000})]
 
 
-def test_the_words_for_a_kill() -> None:
+def test_the_description_of_a_kill() -> None:
     stage = Stage().play(fault("f1", 10, Kill(["n2", "n1"], [5, 5])))
     assert (stage.injected().detail, stage.injected().targets) == ("kill n2 n1", ("n2", "n1"))
     assert stage.seen() == (True, "killed n2 n1, new incarnation of n2 n1", "")
@@ -58,14 +58,14 @@ def test_a_kill_whose_nodes_do_not_all_come_back_is_not_effective() -> None:
     assert stage.seen() == (False, "killed n2 n1, new incarnation of n1", "")
 
 
-def test_a_kill_of_a_node_that_is_down_hits_those_that_are_up() -> None:
+def test_a_kill_kills_only_nodes_that_are_up() -> None:
     stage = Stage().play(fault("f1", 10, Kill(["n1"], [90])), fault("f2", 20, Kill(["n1", "n3"], [0, 0])))
     assert stage.injected("f2").targets == ("n3",)
     assert stage.seen("f2") == (True, "killed n3, new incarnation of n3", "")
     assert stage.asked("start") == [(20, "start", "n3"), (100, "start", "n1")]
 
 
-def test_a_kill_at_a_failpoint_comes_when_the_node_gets_there() -> None:
+def test_a_kill_at_a_failpoint_waits_until_the_node_reaches_it() -> None:
     stage = Stage()
     stage.at(70, lambda: stage.world.armed["n2"].set())
     stage.play(fault("f1", 10, Kill(["n2"], [5], [300], failpoint="mid_send")))
@@ -79,20 +79,20 @@ def test_a_kill_at_a_failpoint_comes_when_the_node_gets_there() -> None:
     assert stage.seen() == (True, "killed n2, new incarnation of n2", "")
 
 
-def test_a_failpoint_that_is_never_reached_is_waited_for_so_long_and_no_longer() -> None:
+def test_the_wait_for_a_failpoint_is_bounded() -> None:
     stage = Stage().play(fault("f1", 10, Kill(["n2"], [5], failpoint="before_answer")))
     due_us = 10 + FAILPOINT_PATIENCE_US
     assert stage.world.asked[1:] == [(due_us, "disarm", "n2"), (due_us, "kill", {"n2": 0}), (due_us + 5, "start", "n2")]
 
 
-def test_a_node_that_is_killed_by_another_fault_before_its_failpoint_is_not_hit_by_both() -> None:
+def test_a_node_killed_before_its_failpoint_is_killed_only_once() -> None:
     late = fault("f1", 10, Kill(["n2"], [5], failpoint="before_answer"))
     stage = Stage().play(late, fault("f2", 20, Kill(["n2"], [2_000_000])), end_us=1_000_000)
     assert stage.seen("f1") == (False, "killed nothing, new incarnation of none", "f2")
     assert stage.seen("f2") == (True, "killed n2, new incarnation of n2", "")
 
 
-def test_where_there_are_no_failpoints_the_kill_comes_at_once() -> None:
+def test_a_kill_comes_at_once_in_a_world_without_failpoints() -> None:
     stage = Stage(poor=True).play(fault("f1", 10, Kill(["n2"], [5], failpoint="mid_send")))
     assert stage.asked("kill") == [(10, "kill", {"n2": 0})] and stage.healed().t_us == 15
 
@@ -100,7 +100,7 @@ def test_where_there_are_no_failpoints_the_kill_comes_at_once() -> None:
 # ---- pause -------------------------------------------------------------------------------------------------------
 
 
-def test_the_words_for_a_pause() -> None:
+def test_the_description_of_a_pause() -> None:
     stage = Stage().play(fault("f1", 10, Pause(["n1", "n2"]), 100))
     assert stage.injected().detail == "pause n1 n2"
     assert stage.seen() == (True, "seen stopped: n1 n2", "")
@@ -112,7 +112,7 @@ def test_the_words_for_a_pause() -> None:
     ]
 
 
-def test_a_pause_counts_only_if_all_its_nodes_stood_still() -> None:
+def test_a_pause_is_effective_only_if_all_its_nodes_stopped() -> None:
     stage = Stage()
     stage.world.states["n1"] = "down"
     assert stage.play(fault("f1", 10, Pause(["n1", "n2"]), 100)).seen() == (False, "seen stopped: n2", "")
@@ -122,13 +122,13 @@ def test_a_pause_counts_only_if_all_its_nodes_stood_still() -> None:
 
 
 @pytest.mark.parametrize(("second_us", "goes_on_us"), [((50, 150), 200), ((50, 20), 110)], ids=["across", "within"])
-def test_a_node_that_two_faults_pause_goes_on_when_both_have_ended(second_us: tuple[int, int], goes_on_us: int) -> None:
+def test_a_node_paused_by_two_faults_resumes_when_both_have_ended(second_us: tuple[int, int], goes_on_us: int) -> None:
     stage = Stage().play(fault("f1", 10, Pause(["n1"]), 100), fault("f2", second_us[0], Pause(["n1"]), second_us[1]))
     assert stage.asked("resume") == [(goes_on_us, "resume", "n1")]
     assert stage.seen("f1") == stage.seen("f2") == (True, "seen stopped: n1", "")
 
 
-def test_a_pause_stops_a_node_that_started_anew_within_another_pause() -> None:
+def test_a_pause_stops_a_node_that_restarted_during_another_pause() -> None:
     pauses = fault("f1", 10, Pause(["n1"]), 200), fault("f3", 50, Pause(["n1"]), 100)
     stage = Stage()
     states: list[str] = []

@@ -65,7 +65,7 @@ def tally(events: list[Event]) -> Tally:
 
 
 @pytest.mark.parametrize("events", [EVENTS, EVENTS[::-1]], ids=["in order", "reversed"])
-def test_the_tally_counts_what_happened_in_any_order(events: list[Event]) -> None:
+def test_the_tally_does_not_depend_on_the_order_of_events(events: list[Event]) -> None:
     counted = tally(events)
     assert counted.events == len(EVENTS)
     assert counted.leader_terms == {2, 3}
@@ -75,7 +75,7 @@ def test_the_tally_counts_what_happened_in_any_order(events: list[Event]) -> Non
     assert (counted.messages_sent, counted.messages_received) == (2, 1)
 
 
-def test_a_tally_of_nothing_is_all_zero() -> None:
+def test_an_empty_tally_is_zero() -> None:
     empty = Tally()
     assert (empty.events, empty.highest_commit, empty.truncations) == (0, 0, 0)
     assert (empty.messages_sent, empty.messages_received) == (0, 0)
@@ -109,7 +109,7 @@ def concluded(*outcomes: Outcome, counted: Tally | None = None, also_missing: tu
     )
 
 
-def test_the_worst_verdict_counts_and_something_missing_makes_a_valid_run_unknown() -> None:
+def test_the_worst_verdict_counts_and_a_vacuous_valid_run_is_unknown() -> None:
     counted = tally(EVENTS)
     assert concluded("valid", "valid", counted=counted).verdict == "valid"
     assert concluded("valid", "unknown", counted=counted).verdict == "unknown"
@@ -144,7 +144,7 @@ def test_the_numbers_are_those_of_harness_tally_and_history() -> None:
     }
 
 
-def test_a_target_without_events_is_not_asked_for_any() -> None:
+def test_a_target_without_events_need_not_report_any() -> None:
     analysis = concluded("valid")
     assert (analysis.verdict, analysis.vacuous) == ("valid", [])
     assert (analysis.stats["events"], analysis.stats["elections"], analysis.stats["restarts"]) == (0, 0, 1)

@@ -95,7 +95,7 @@ def tallied(events: Sequence[AnyEvent]) -> Tally:
     return tally
 
 
-def test_a_run_that_has_shown_everything_lacks_nothing() -> None:
+def test_a_complete_run_is_not_vacuous() -> None:
     assert missing() == []
 
 
@@ -108,17 +108,17 @@ def test_a_run_that_ended_for_another_reason_was_cut_short() -> None:
     assert missing([PHASE, *KILLED, *ISOLATED, end]) == ["the run was cut short: interrupted by SIGINT"]
 
 
-def test_a_fault_without_effect_is_named_with_what_was_seen() -> None:
+def test_a_fault_without_effect_is_named_with_its_observed_effect() -> None:
     idle = [injected("f9", "network", ("n3",), "n1"), healed("f9", "network", effective=False)]
     assert missing([PHASE, *KILLED, *ISOLATED, *idle, END]) == ["fault f9 (network) had no effect: what was seen"]
 
 
-def test_a_fault_that_another_left_nothing_to_do_is_not_asked_for() -> None:
+def test_a_moot_fault_needs_no_effect() -> None:
     moot = [injected("f9", "kill", (), "n1"), healed("f9", "kill", effective=False, moot="f1")]
     assert missing([PHASE, *KILLED, *ISOLATED, *moot, END]) == []
 
 
-def test_a_fault_that_never_fired_is_not_asked_for() -> None:
+def test_a_fault_that_never_fired_needs_no_effect() -> None:
     assert missing([PHASE, END], plan=planned(required=[])) == []
 
 
@@ -136,7 +136,7 @@ def test_a_required_kill_of_a_leader_must_hit_the_leader(kill: list[AnyEvent]) -
     assert missing([PHASE, *kill, *ISOLATED, END]) == ["no leader was killed, which the schedule requires"]
 
 
-def test_a_required_isolation_must_be_one_of_that_shape_and_take_effect() -> None:
+def test_a_required_isolation_must_have_its_shape_and_take_effect() -> None:
     said = "no leader was cut off, which the schedule requires"
     assert missing([PHASE, *KILLED, END]) == [said]
     without_effect = [ISOLATED[0], healed("f2", "partition", effective=False, moot="f1")]
@@ -145,18 +145,18 @@ def test_a_required_isolation_must_be_one_of_that_shape_and_take_effect() -> Non
     assert missing([PHASE, *KILLED, *other_cut, END]) == [said]
 
 
-def test_nothing_is_asked_for_that_was_not_promised() -> None:
+def test_nothing_is_required_that_the_schedule_did_not_promise() -> None:
     assert missing([PHASE, END], plan=planned(required=[])) == []
     assert len(missing([PHASE, END])) == 2
 
 
-def test_a_leader_in_one_term_only_is_no_change() -> None:
+def test_a_leader_in_one_term_only_is_not_a_change_of_leader() -> None:
     assert missing(node_events=[leads("n1", 1), leads("n1", 1)]) == [
         "no change of leader: leaders were elected in 1 terms"
     ]
 
 
-def test_a_target_without_events_is_not_asked_for_terms() -> None:
+def test_a_target_without_events_needs_no_terms() -> None:
     assert missing(node_events=None) == []
 
 
@@ -179,18 +179,18 @@ def test_less_than_half_of_the_operations_without_faults_is_too_few() -> None:
     ]
 
 
-def test_operations_only_during_the_faults_do_not_count() -> None:
+def test_operations_during_faults_do_not_count() -> None:
     said = "no client operation was planned in the phases without faults"
     assert missing(plan=planned(at_us=(100, 199))) == [said]
     assert missing(plan=planned(at_us=())) == [said]
 
 
-def test_a_refused_cas_was_served_if_it_was_decided_in_the_log() -> None:
+def test_a_failed_cas_counts_if_it_was_decided_in_the_log() -> None:
     assert clean_operations(planned(), [ended("c0/0", "fail", "cas", index=7)]) == (2, 1)
     assert clean_operations(planned(), [ended("c0/0", "fail", "cas")]) == (2, 0)
 
 
-def test_a_run_of_which_no_phase_began_says_so() -> None:
+def test_a_run_without_any_phase_is_vacuous() -> None:
     assert missing([], node_events=None, history=[], plan=planned(required=[])) == [
         "the run was cut short: its end was never recorded",
         "no phase of the run ever began",

@@ -61,7 +61,7 @@ def _leads_a_session(pid: int) -> bool:
     return int(fields[3]) == pid
 
 
-def test_ctrl_c_ends_a_run_as_unknown_and_leaves_nothing(tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_run_as_unknown_and_leaves_no_process(tmp_path: Path) -> None:
     with background(*long_run(tmp_path, [])) as command:
         eventually("the safety phase begins", lambda: in_safety(tmp_path))
         ports = record(command)
@@ -100,7 +100,7 @@ def test_a_killed_controller_leaves_nothing_but_evidence(tmp_path: Path) -> None
     assert report.returncode == 0 and "interrupted" in report.stdout.lower()
 
 
-def test_a_harness_that_fails_says_so_and_its_run_is_never_valid(tmp_path: Path) -> None:
+def test_a_failing_harness_reports_it_and_its_run_is_not_valid(tmp_path: Path) -> None:
     """Without its proxy no node hears another, for which the system under test must not be blamed."""
     with background(*long_run(tmp_path, [])) as command:
         eventually("the safety phase begins", lambda: in_safety(tmp_path))
@@ -118,7 +118,7 @@ def test_a_harness_that_fails_says_so_and_its_run_is_never_valid(tmp_path: Path)
     assert code == 2 and "the run was cut short: the harness failed" in str(judged["vacuous"])
 
 
-def test_ctrl_c_while_all_is_still_being_loaded_is_told_in_one_line(tmp_path: Path) -> None:
+def test_ctrl_c_during_imports_prints_one_line(tmp_path: Path) -> None:
     """The fork server has just been started, and imports what nodes need."""
     with background(*long_run(tmp_path, [])) as command:
         eventually("the fork server is at work", lambda: any(map(_is_importing, command.family())))

@@ -35,7 +35,7 @@ def test_a_child_runs_in_a_session_of_its_own_until_it_is_killed(supervisor: Sup
     assert not lives(child.info)
 
 
-def test_a_kill_takes_the_whole_group_with_a_grandchild_that_ignores_signals(supervisor: Supervisor) -> None:
+def test_a_kill_ends_the_whole_process_group(supervisor: Supervisor) -> None:
     ours, theirs = supervisor.pipe()
     child = supervisor.start("n1", has_a_stubborn_child, theirs)
     grandchild = psutil.Process(ours.recv())
@@ -44,7 +44,7 @@ def test_a_kill_takes_the_whole_group_with_a_grandchild_that_ignores_signals(sup
     assert not lives(grandchild)
 
 
-def test_a_termination_with_patience_ends_what_ignores_it_too(supervisor: Supervisor) -> None:
+def test_terminate_kills_a_child_that_ignores_sigterm(supervisor: Supervisor) -> None:
     ours, theirs = supervisor.pipe()
     child = supervisor.start("n1", has_a_stubborn_child, theirs)
     grandchild = psutil.Process(ours.recv())
@@ -53,7 +53,7 @@ def test_a_termination_with_patience_ends_what_ignores_it_too(supervisor: Superv
     assert not lives(grandchild)
 
 
-def test_a_kill_finds_the_group_of_a_leader_that_has_ended(supervisor: Supervisor) -> None:
+def test_a_kill_ends_the_group_of_a_child_that_has_exited(supervisor: Supervisor) -> None:
     ours, theirs = supervisor.pipe()
     child = supervisor.start("n1", leaves_a_child_behind, theirs)
     left_behind = psutil.Process(ours.recv())
@@ -63,7 +63,7 @@ def test_a_kill_finds_the_group_of_a_leader_that_has_ended(supervisor: Superviso
     assert not lives(left_behind)
 
 
-def test_a_paused_child_is_seen_stopped_and_goes_on_when_resumed(supervisor: Supervisor) -> None:
+def test_a_paused_child_is_stopped_until_it_is_resumed(supervisor: Supervisor) -> None:
     child = supervisor.start("n1", sleeps)
     child.pause()
     assert child.info.status() == psutil.STATUS_STOPPED
@@ -79,7 +79,7 @@ def test_a_paused_child_can_be_killed(supervisor: Supervisor) -> None:
     assert child.exit_code == -signal.SIGKILL
 
 
-def test_a_child_that_ends_by_itself_shows_its_exit_code_and_its_words(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_an_exited_child_has_an_exit_code_and_its_output(supervisor: Supervisor, tmp_path: Path) -> None:
     child = supervisor.start("n1", exits, 78, stderr=tmp_path / "said")
     assert eventually("the child ends", lambda: child.exit_code) == 78
     assert (tmp_path / "said").read_text() == "last words\n"

@@ -27,7 +27,7 @@ LIBRARY, PACKAGES = sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")
 # ---- sys.path ----------------------------------------------------------------------------------------------------
 
 
-def test_the_users_folders_come_last_in_their_order_and_the_nameless_one_not_at_all() -> None:
+def test_user_folders_come_last_and_the_current_folder_is_removed() -> None:
     compiled = f"{LIBRARY}/lib-dynload"
     path = ["/home/user/tests", "", LIBRARY, "/home/user/lib", compiled, PACKAGES, f"{LIBRARY}-of-a-user"]
     assert installed_first(path) == [
@@ -36,13 +36,13 @@ def test_the_users_folders_come_last_in_their_order_and_the_nameless_one_not_at_
     ]
 
 
-def test_what_an_interpreter_has_by_itself_stays_as_it_is() -> None:
+def test_the_default_path_of_an_interpreter_is_unchanged() -> None:
     command = [sys.executable, "-I", "-S", "-c", "import json, sys; print(json.dumps(sys.path))"]
     path = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert installed_first(["/home/user/tests", *path]) == [*path, "/home/user/tests"]
 
 
-def test_a_folder_is_known_by_any_name(tmp_path: Path) -> None:
+def test_a_folder_is_recognised_under_any_name(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(LIBRARY)
     path = ["/home/user/tests", str(tmp_path / "link")]
     assert installed_first(path) == path[::-1]
@@ -52,7 +52,7 @@ def test_a_folder_is_known_by_any_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("before", [None, ""])
-def test_sys_path_and_environment_are_the_users_own_again(before: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sys_path_and_environment_are_restored(before: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", {} if before is None else {VARIABLE: before})
     path = ["", "/home/user/tests", LIBRARY]
     monkeypatch.setattr(sys, "path", path)
@@ -62,7 +62,7 @@ def test_sys_path_and_environment_are_the_users_own_again(before: str | None, mo
     assert sys.path is path and path == ["", "/home/user/tests", LIBRARY]
 
 
-def test_a_variable_that_the_user_has_set_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_that_the_user_has_set_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "1")
     with safe_interpreters():
         assert os.environ[VARIABLE] == "1"
@@ -71,7 +71,7 @@ def test_a_variable_that_the_user_has_set_is_left_alone(monkeypatch: pytest.Monk
         assert pool.submit(os.getenv, VARIABLE).result() == "1"
 
 
-def test_starts_in_many_threads_do_not_undo_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_starts_in_many_threads_do_not_interfere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     path = ["/home/user/tests", LIBRARY]
     monkeypatch.setattr(sys, "path", path)

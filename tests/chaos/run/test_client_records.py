@@ -34,7 +34,7 @@ def test_an_operation_is_recorded_as_it_begins_and_as_it_ends() -> None:
     ]
 
 
-def test_after_an_unknown_outcome_a_client_is_another_process_in_another_session() -> None:
+def test_a_client_gets_a_new_process_and_session_after_an_unknown_outcome() -> None:
     client, seen, _ = record(place=1, clients=4)
     assert (client.process, client.session) == (1, "c1.1")
     assert [client.next_serial(), client.next_serial()] == [1, 2]
@@ -54,7 +54,7 @@ def test_after_an_unknown_outcome_a_client_is_another_process_in_another_session
     assert (client.process, client.session, client.next_serial()) == (9, "c1.9", 1)
 
 
-def test_no_two_clients_ever_are_the_same_process() -> None:
+def test_no_two_clients_share_a_process_number() -> None:
     numbers: set[int] = set()
     for place in range(3):
         client, seen, _ = record(place, clients=3)
@@ -66,7 +66,7 @@ def test_no_two_clients_ever_are_the_same_process() -> None:
         numbers |= mine
 
 
-def test_the_history_counts_what_it_hands_on() -> None:
+def test_the_history_counts_its_operations() -> None:
     client, seen, history = record()
     for number, outcome in enumerate([Outcome("ok"), Outcome("info"), Outcome("ok")]):
         client.invoked(put(number))

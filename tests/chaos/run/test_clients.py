@@ -47,7 +47,7 @@ def test_a_node_that_knows_no_leader_is_asked_in_turn_with_the_others() -> None:
     assert OPERATION_TIMEOUT_US // (RETRY_US + ROUND_TRIP_US) <= len(work.asked()) <= OPERATION_TIMEOUT_US // RETRY_US
 
 
-def test_what_certainly_did_not_happen_failed() -> None:
+def test_an_operation_that_no_node_took_fails() -> None:
     work = Workload()
     for node in NODES:
         work.nodes.cluster.kill(node, 0)
@@ -61,7 +61,7 @@ def test_what_certainly_did_not_happen_failed() -> None:
     assert work.ops[-1].process == 0, "the client goes on as the same process"
 
 
-def test_what_is_unknown_of_one_operation_says_nothing_of_the_next() -> None:
+def test_an_unknown_outcome_does_not_affect_the_next_operation() -> None:
     work = Workload()
     for node in (work.other, work.follower):
         work.nodes.cluster.kill(node, 0)
@@ -86,7 +86,7 @@ def test_a_command_without_a_majority_is_unknown() -> None:
 # ---- processes and serials ---------------------------------------------------------------------------------------
 
 
-def test_after_an_unknown_outcome_the_client_is_another_process_in_another_session() -> None:
+def test_the_client_gets_a_new_process_and_session_after_an_unknown_outcome() -> None:
     work = Workload(clients=3)
     work.perform(work.leader, client=1)
     work.until_ended()
@@ -157,7 +157,7 @@ def test_no_operation_begins_after_the_end() -> None:
     assert ended == [work.ends()[-1].t_us]
 
 
-def test_an_operation_that_its_turn_comes_too_late_for_never_begins() -> None:
+def test_an_operation_never_begins_if_the_one_before_outlasts_the_end() -> None:
     """The first takes until its time is up; the second's own moment was before the end, but the end came first."""
     work = Workload()
     for node in NODES:
@@ -175,7 +175,7 @@ def test_a_client_without_operations_is_done() -> None:
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_client_begins_with_a_node_of_its_own(place: int) -> None:
+def test_each_client_begins_with_a_different_node(place: int) -> None:
     work = Workload(clients=3)
     one = Operation(id="c/0", client="c", at_us=0, f="get", key="k")
     work.spawn(work.clients[place].run([one], FAR_US))

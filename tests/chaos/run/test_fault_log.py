@@ -76,7 +76,7 @@ def test_a_fault_is_reported_when_it_is_in_force_and_when_it_is_over(world: Worl
     ]
 
 
-def test_what_is_in_force_is_told_until_it_is_over(world: World) -> None:
+def test_the_log_lists_each_fault_while_it_is_in_force(world: World) -> None:
     first, second = world.begin("f1", 1, Pause(["n1"]), "n1"), world.begin("f2", 2, Pause(["n2"]), "n2")
     assert world.log.current == {"f1": "what f1 does", "f2": "what f2 does"}
     world.heal(first, 3)
@@ -99,14 +99,14 @@ def test_what_is_in_force_is_told_until_it_is_over(world: World) -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_only_what_stops_a_node_or_cuts_it_off_touches_it(world: World, action: Action, touches: bool) -> None:
+def test_only_kills_pauses_and_cuts_touch_a_node(world: World, action: Action, touches: bool) -> None:
     span = world.begin("f1", 1, action, "n1")
     assert world.log.touched == (["n1"] if touches else [])
     world.heal(span, 2, DONE)
     assert world.log.touched == (["n1"] if touches else [])
 
 
-def test_touched_nodes_are_those_that_were_hit_in_the_order_of_the_cluster(world: World) -> None:
+def test_touched_nodes_are_listed_in_the_order_of_the_cluster(world: World) -> None:
     world.begin("f1", 1, Pause(["n3"]), "n3")
     fault = Fault(id="f2", when=When(at_us=2), action=Kill(["n2", "n1"], [0, 0]), duration_us=0)
     world.log.injected(world.log.begin(fault, ["n2", "n1"], None), "kill n2 n1", ["n1"])
@@ -161,7 +161,7 @@ def test_a_fault_with_effect_needs_no_excuse(world: World) -> None:
         "still in force on another",
     ],
 )
-def test_another_fault_on_one_of_its_nodes_at_the_same_time_is_its_excuse(
+def test_a_fault_without_effect_is_excused_by_another_on_the_same_node(
     world: World, other_us: tuple[int, int | None], nodes: list[str], moot: str
 ) -> None:
     """The fault in question hits n1 from 200 to 300. Its excuse is asked for when it is healed, so one that begins
@@ -189,7 +189,7 @@ def test_all_faults_that_excuse_it_are_named_in_the_order_in_which_they_began(wo
     assert world.heal(span, 102).moot == "f3 f1"
 
 
-def test_a_fault_that_was_cut_short_is_excused_if_no_other_excuses_it(world: World) -> None:
+def test_a_fault_that_was_cut_short_is_excused_by_the_end_of_the_phase(world: World) -> None:
     span = world.begin("f1", 0, Pause(["n1"]), "n1")
     assert world.heal(span, 99).moot == "end of the safety phase"
     world.begin("f2", 200, Kill(["n1"], [0]), "n1")

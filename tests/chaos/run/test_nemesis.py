@@ -96,16 +96,16 @@ def shows(played: Played, name: str, detail: str, effect: str) -> None:
 
 
 @pytest.mark.parametrize("name", EFFECTS)
-def test_each_kind_is_told_and_its_effect_is_seen(played: Played, name: str) -> None:
+def test_each_kind_is_reported_with_its_effect(played: Played, name: str) -> None:
     shows(played, name, *EFFECTS[name])
 
 
 @pytest.mark.parametrize("name", VIRTUAL_EFFECTS)
-def test_each_kind_of_virtual_time_is_told_and_its_effect_is_seen(virtual: Played, name: str) -> None:
+def test_each_kind_of_virtual_time_is_reported_with_its_effect(virtual: Played, name: str) -> None:
     shows(virtual, name, *VIRTUAL_EFFECTS[name])
 
 
-def test_each_fault_sets_in_at_its_time_and_is_healed_after_its_duration(played: Played) -> None:
+def test_each_fault_starts_at_its_time_and_is_healed_after_its_duration(played: Played) -> None:
     """Those that wait for a leader, whatever comes after a restart, and what the end cuts short are not among them."""
     looked_at = 0
     for fault in played.plan.faults:
@@ -122,7 +122,7 @@ def test_each_fault_sets_in_at_its_time_and_is_healed_after_its_duration(played:
     assert looked_at >= 14
 
 
-def test_a_run_of_all_of_it_is_valid(played: Played) -> None:
+def test_a_run_of_all_scenes_is_valid(played: Played) -> None:
     info = played.run.load_info()
     assert all(verdict.outcome == "valid" for verdict in info.invariants)
     if played.world != "live":  # a busy machine may leave a fault without effect, which makes the run vacuous
@@ -130,7 +130,7 @@ def test_a_run_of_all_of_it_is_valid(played: Played) -> None:
 
 
 @pytest.mark.live
-def test_real_processes_in_virtual_time_do_the_same_at_the_same_moments(plays: Plays) -> None:
+def test_lockstep_does_the_same_as_sim_at_the_same_times(plays: Plays) -> None:
     sim, lockstep = plays("sim"), plays("lockstep")
     assert sim.events == lockstep.events
     assert sim.moments == lockstep.moments
@@ -139,7 +139,7 @@ def test_real_processes_in_virtual_time_do_the_same_at_the_same_moments(plays: P
 # ---- several at once -----------------------------------------------------------------------------------------------
 
 
-def test_of_two_pauses_of_a_node_the_first_end_does_not_let_it_go(played: Played) -> None:
+def test_a_node_with_two_pauses_stays_paused_until_both_have_ended(played: Played) -> None:
     states = [(moment.states["n1"], moment.states["n2"]) for moment in played.all_four("two pauses")]
     assert states == [("paused", "paused"), ("paused", "paused"), ("up", "paused"), ("up", "up")]
     assert told(played, "two pauses", "n1") == told(played, "two pauses", "n2") == [NodePaused, NodeResumed]
@@ -148,19 +148,19 @@ def test_of_two_pauses_of_a_node_the_first_end_does_not_let_it_go(played: Played
         assert end.effective and end.effect.endswith("n2")
 
 
-def test_of_two_slow_syncs_of_a_node_the_later_goes_on_when_the_earlier_ends(played: Played) -> None:
+def test_the_later_of_two_slow_syncs_lasts_when_the_earlier_ends(played: Played) -> None:
     slow = [(moment.slow_us.get("n1"), moment.slow_us.get("n2")) for moment in played.all_four("two slow syncs")]
     assert slow == [(1_000, 1_000), (1_000, 2_000), (None, 2_000), (None, None)]
     assert played.healed("two slow syncs/1").effective and played.healed("two slow syncs/2").effective
 
 
-def test_of_two_cuts_the_shared_link_stays_cut_until_both_have_ended(played: Played) -> None:
+def test_the_shared_link_of_two_cuts_stays_cut_until_both_have_ended(played: Played) -> None:
     one, other = links(ALONE_N1), links(CROSSED)
     assert one & other and one - other and other - one
     assert [moment.cut for moment in played.all_four("two cuts")] == [one, one | other, other, set()]
 
 
-def test_of_two_bad_networks_a_shared_link_suffers_both(played: Played) -> None:
+def test_the_shared_link_of_two_bad_networks_suffers_both(played: Played) -> None:
     shared, of_one, of_other = ("n1", "n2"), ("n2", "n1"), ("n3", "n2")
     slight, lossy = SLIGHT.degraded, LOSSY.degraded
     one, both, other, none = played.all_four("two bad networks")
@@ -171,13 +171,13 @@ def test_of_two_bad_networks_a_shared_link_suffers_both(played: Played) -> None:
     assert played.healed("two bad networks/1").effective and played.healed("two bad networks/2").effective
 
 
-def test_of_two_clogs_the_shared_link_is_held_until_both_have_ended(virtual: Played) -> None:
+def test_the_shared_link_of_two_clogs_is_held_until_both_have_ended(virtual: Played) -> None:
     shared, of_one, of_other = ("n2", "n1"), ("n3", "n1"), ("n1", "n3")
     clogged = [moment.clogged for moment in virtual.all_four("two clogs")]
     assert clogged == [{shared, of_one}, {shared, of_one, of_other}, {shared, of_other}, set()]
 
 
-def test_of_two_clocks_of_a_node_the_later_goes_on_when_the_earlier_ends(virtual: Played) -> None:
+def test_the_later_of_two_clock_rates_lasts_when_the_earlier_ends(virtual: Played) -> None:
     rates = [moment.rates_ppm for moment in virtual.all_four("two clocks")]
     assert rates == [
         {"n1": 200_000, "n2": 200_000},
@@ -187,7 +187,7 @@ def test_of_two_clocks_of_a_node_the_later_goes_on_when_the_earlier_ends(virtual
     ]
 
 
-def test_a_node_that_is_killed_within_a_pause_starts_anew_and_is_not_resumed(played: Played) -> None:
+def test_a_node_killed_during_a_pause_restarts_and_is_not_resumed(played: Played) -> None:
     assert told(played, "kill within a pause", "n1") == [NodePaused, NodeKilled, NodeLaunched]
     for number in (1, 2):
         assert played.healed(f"kill within a pause/{number}").effective
@@ -204,7 +204,7 @@ def test_a_pause_of_a_node_that_is_down_is_excused_by_the_kill(played: Played) -
 # ---- what a fault waits for ----------------------------------------------------------------------------------------
 
 
-def test_a_fault_on_the_leader_waits_until_there_is_one_again(played: Played) -> None:
+def test_a_fault_on_the_leader_waits_for_a_leader(played: Played) -> None:
     """The leader is killed, and the next fault is meant for its successor."""
     killed, paused = played.injected("two leaders/1"), played.injected("two leaders/2")
     assert paused.leader not in (None, killed.leader) and paused.targets == (paused.leader,)
@@ -230,13 +230,13 @@ def test_an_anchor_that_has_passed_counts_from_the_beginning_of_the_safety_phase
     assert start_us >= due_us if played.world == "live" else start_us == due_us
 
 
-def test_an_anchored_fault_fires_so_long_after_the_event(played: Played) -> None:
+def test_an_anchored_fault_fires_with_its_delay_after_the_event(played: Played) -> None:
     due_us, start_us = elected_us(played, 2) + played.tick_us, played.injected("anchor/to come").t_us
     assert start_us >= due_us if played.world == "live" else start_us == due_us
 
 
 @pytest.mark.parametrize("name", ["anchor/never", "end/too late"])
-def test_a_fault_whose_moment_does_not_come_by_the_end_never_fires(played: Played, name: str) -> None:
+def test_a_fault_whose_event_does_not_come_never_fires(played: Played, name: str) -> None:
     assert not [event for event in played.events if isinstance(event, FaultInjected) and event.fault == name]
 
 

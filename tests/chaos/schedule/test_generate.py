@@ -56,7 +56,7 @@ def is_leader_isolation(fault: Fault) -> bool:
 # ---- purity ------------------------------------------------------------------------------------------------------
 
 
-def test_the_same_bits_whatever_the_hash_seed() -> None:
+def test_the_schedule_does_not_depend_on_the_hash_seed() -> None:
     outputs = []
     for hash_seed in ("0", "1", "4711"):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
@@ -73,7 +73,7 @@ def test_streams_differ_by_seed_and_by_name_and_stay_as_they_are() -> None:
     assert stream(7, "workload/c0").random() == stream(7, "workload/c0").random()
 
 
-def test_what_a_seed_gives_stays_as_it_is() -> None:
+def test_the_schedules_of_known_seeds_do_not_change() -> None:
     """Saved commands repeat a run by its seed: a change here makes them all lie."""
     digests = []
     for seed in (1, 812):
@@ -87,7 +87,7 @@ def test_another_seed_is_another_schedule() -> None:
     assert generate(1, LONG).operations != generate(2, LONG).operations
 
 
-def test_a_client_more_shifts_nothing_of_the_others() -> None:
+def test_another_client_does_not_change_the_operations_of_the_others() -> None:
     five = generate(3, LONG)
     six = generate(3, msgspec.structs.replace(LONG, clients=6, ops_per_second=120))
     assert six.faults == five.faults
@@ -99,7 +99,7 @@ def test_a_client_more_shifts_nothing_of_the_others() -> None:
     assert kept == [without_register(operation) for operation in five.operations]
 
 
-def test_other_faults_shift_no_operation() -> None:
+def test_other_faults_do_not_change_operations() -> None:
     only_kills = msgspec.structs.replace(LONG, faults=("kill",))
     assert generate(3, only_kills).operations == generate(3, LONG).operations
 
@@ -115,7 +115,7 @@ def test_every_generated_schedule_survives_being_saved_and_loaded(tmp_path: Path
 
 @pytest.mark.parametrize("nodes", [3, 4, 5, 7])
 @pytest.mark.parametrize("config", [LONG, SHORT, ScheduleConfig(duration_s=4.4)], ids=["long", "short", "shortest"])
-def test_promises_are_kept_by_faults_that_fire_at_a_time(config: ScheduleConfig, nodes: int) -> None:
+def test_required_events_come_from_faults_at_fixed_times(config: ScheduleConfig, nodes: int) -> None:
     for schedule in faulty(msgspec.structs.replace(config, nodes=nodes)):
         timed = [fault for fault in schedule.faults if fault.when.at_us is not None]
         assert schedule.header.required == ["leader_killed", "leader_isolated"]
@@ -159,7 +159,7 @@ def test_anchored_faults_wait_for_the_next_elections_after_the_warmup(nodes: int
         assert nodes < voter.when.nth <= nodes + 3
 
 
-def test_a_power_loss_kills_everyone_while_syncs_are_slow_and_the_leader_returns_last() -> None:
+def test_a_power_loss_kills_all_nodes_while_syncs_are_slow_and_the_leader_restarts_last() -> None:
     with_power_loss = 0
     for schedule in faulty(LONG):
         for loss in schedule.faults:
@@ -180,7 +180,7 @@ def test_a_power_loss_kills_everyone_while_syncs_are_slow_and_the_leader_returns
     assert with_power_loss > 0.75 * len(SEEDS), "most schedules have one"
 
 
-def test_a_stale_log_comes_back_just_before_the_leader_is_killed() -> None:
+def test_a_node_with_a_stale_log_restarts_just_before_the_leader_is_killed() -> None:
     for schedule in faulty(LONG):
         by_anchor: dict[int, list[Fault]] = {}
         for fault in schedule.faults:
@@ -224,7 +224,7 @@ def test_seeds_draw_different_kinds_shapes_and_strengths() -> None:
 
 
 @pytest.mark.parametrize("kind", LIVE_KINDS)
-def test_only_the_kinds_asked_for(kind: FaultKind) -> None:
+def test_only_the_requested_kinds_are_drawn(kind: FaultKind) -> None:
     types = {"kill": Kill, "pause": Pause, "slow_sync": SlowSync, "partition": Partition, "network": Network}
     every = faulty(msgspec.structs.replace(LONG, faults=(kind,)))
     assert {type(fault.action) for schedule in every for fault in schedule.faults} == {types[kind]}
@@ -232,7 +232,7 @@ def test_only_the_kinds_asked_for(kind: FaultKind) -> None:
     assert all(schedule.header.required == promises.get(kind, []) for schedule in every)
 
 
-def test_no_faults_is_a_schedule_too() -> None:
+def test_a_schedule_may_have_no_faults() -> None:
     schedule = generate(1, msgspec.structs.replace(LONG, faults=()))
     assert schedule.faults == [] and schedule.header.required == [] and schedule.operations
 
@@ -264,7 +264,7 @@ def test_refuses_a_run_too_short_for_its_promises_and_says_the_least() -> None:
 # ---- operations --------------------------------------------------------------------------------------------------
 
 
-def test_operations_are_spread_over_the_run_at_the_rate_asked_for() -> None:
+def test_operations_are_spread_over_the_run_at_the_requested_rate() -> None:
     for schedule in schedules(LONG, SHORT):
         times = [operation.at_us for operation in schedule.operations]
         end_us = schedule.header.safety_until_us + schedule.header.liveness_for_us
@@ -310,7 +310,7 @@ def test_a_cas_expects_what_was_written_to_its_key_before_or_absence() -> None:
 # ---- in words ----------------------------------------------------------------------------------------------------
 
 
-def test_drawn_says_what_is_in_the_schedule() -> None:
+def test_drawn_describes_the_schedule() -> None:
     schedule = generate(0, LONG)
     lines = drawn(schedule)
     assert [line.split(":")[0] for line in lines] == [

@@ -80,7 +80,7 @@ def test_every_kind_of_entry_survives_being_saved_and_loaded(tmp_path: Path) -> 
     assert load(file) == schedule
 
 
-def test_a_kill_says_what_survives_and_where_it_comes_only_if_there_is_something_to_say(tmp_path: Path) -> None:
+def test_a_kill_is_saved_without_its_default_fields(tmp_path: Path) -> None:
     header = Header(seed=1, nodes=["n1"], clients=["c0"], safety_from_us=1, safety_until_us=2, liveness_for_us=3)
     plain = Fault(id="f1", when=When(at_us=1), action=Kill(["n1"], [0]), duration_us=0)
     file = tmp_path / "schedule.jsonl"
@@ -88,7 +88,7 @@ def test_a_kill_says_what_survives_and_where_it_comes_only_if_there_is_something
     assert '"action":{"type":"kill","nodes":["n1"],"restart_after_us":[0]}' in file.read_text()
 
 
-def test_entries_may_stand_in_any_order_and_be_left_out(tmp_path: Path) -> None:
+def test_lines_may_be_in_any_order_and_fields_may_be_left_out(tmp_path: Path) -> None:
     late, early = operation('"f":"get","key":"x"', "c0/9", at_us=9), operation('"f":"get","key":"x"', "c0/3", at_us=3)
     schedule = load(written(tmp_path, HEADER, late, fault(KILL, name="f02"), early, fault(KILL, name="f01")))
     assert [one.id for one in schedule.faults] == ["f01", "f02"]

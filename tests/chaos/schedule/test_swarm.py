@@ -60,7 +60,7 @@ def background(schedule: Schedule) -> list[Fault]:
 # ---- options -----------------------------------------------------------------------------------------------------
 
 
-def test_the_same_bits_whatever_the_hash_seed() -> None:
+def test_the_schedule_does_not_depend_on_the_hash_seed() -> None:
     outputs = []
     for hash_seed in ("0", "4711"):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
@@ -94,7 +94,7 @@ def test_cluster_sizes_are_drawn_unless_they_are_given() -> None:
         ("kill", "failpoint", 0.8),
     ],
 )
-def test_every_strength_is_off_in_some_seeds_and_near_its_most_in_others(
+def test_every_strength_is_off_in_some_seeds_and_near_its_maximum_in_others(
     kind: FaultKind, option: str, most: float
 ) -> None:
     values = [getattr(swarm.of(kind), option) for swarm in swarms()]
@@ -115,13 +115,13 @@ def test_every_kind_of_single_fault_is_missing_in_some_seeds(kind: FaultKind) ->
     assert 0.4 < present < 0.9
 
 
-def test_some_seeds_kill_more_than_others() -> None:
+def test_seeds_differ_in_how_much_they_kill() -> None:
     assert {swarm.kinds.count("kill") for swarm in swarms()} == {0, 1, 2, 3}
     intervals = [swarm.fault_interval_s / WIDE.fault_interval_s for swarm in swarms()]
     assert 0.4 <= min(intervals) < 0.5 and 2 < max(intervals) <= 2.5
 
 
-def test_cuts_of_one_direction_and_of_both_come_alone_and_together() -> None:
+def test_one_way_and_two_way_cuts_occur_alone_and_together() -> None:
     drawn_shapes = [swarm.of("partition").shapes for swarm in swarms()]
     found = {("one_way" in shapes, any(shape != "one_way" for shape in shapes)) for shapes in drawn_shapes}
     assert found == {(one_way, both) for one_way in (False, True) for both in (False, True)}
@@ -136,7 +136,7 @@ def test_network_and_disk_are_plain_in_half_of_the_seeds_and_slow_in_others() ->
     assert all(0 <= m.latency_min_us <= m.latency_max_us and 0 <= m.sync_min_us <= m.sync_max_us for m in models)
 
 
-def test_kinds_that_are_not_asked_for_leave_no_option_and_shift_no_other() -> None:
+def test_kinds_that_are_not_requested_do_not_change_the_options_of_others() -> None:
     for seed in range(50):
         all_kinds, live = draw(seed, WIDE), draw(seed, msgspec.structs.replace(WIDE, faults=LIVE_KINDS))
         assert not set(live.kinds) & {"clog", "reset", "clock"}
@@ -158,7 +158,7 @@ def test_a_sample_keeps_the_order_of_the_names() -> None:
 # ---- faults ------------------------------------------------------------------------------------------------------
 
 
-def test_promises_are_kept_by_faults_that_fire_at_a_time_and_at_once() -> None:
+def test_required_events_come_from_faults_at_fixed_times_without_waiting() -> None:
     for schedule in schedules():
         timed = [fault for fault in schedule.faults if fault.when.at_us is not None]
         assert schedule.header.required == ["leader_killed", "leader_isolated"]
@@ -207,7 +207,7 @@ def test_background_faults_come_in_windows_and_end_before_the_phase_does() -> No
     assert 0.4 < bad_us / all_us < 0.6, "two thirds of what lies before the last window"
 
 
-def test_background_faults_have_the_troubles_of_its_seed_and_no_others() -> None:
+def test_background_faults_have_the_options_of_their_seed_and_no_others() -> None:
     for swarm, schedule in zip(swarms(), schedules(), strict=True):
         for fault in background(schedule):
             assert isinstance(fault.action, Network)
@@ -237,7 +237,7 @@ def test_single_faults_are_of_the_kinds_and_strengths_of_their_seed() -> None:
                     assert failpoint is None or failpoint in crash.failpoints
 
 
-def test_over_all_seeds_single_faults_are_of_every_sort() -> None:
+def test_single_faults_of_every_kind_occur_over_all_seeds() -> None:
     clocks = [fault.action for fault in every(Clock) if isinstance(fault.action, Clock)]
     assert min(clock.rate_ppm for clock in clocks) < -300_000 and max(clock.rate_ppm for clock in clocks) > 300_000
     assert {fault.action.delivered for fault in every(Reset) if isinstance(fault.action, Reset)} == {0.0, 0.5, 1.0}
@@ -246,7 +246,7 @@ def test_over_all_seeds_single_faults_are_of_every_sort() -> None:
     assert every(Pause) and every(SlowSync)
 
 
-def test_kills_tear_keep_or_lose_what_is_unsynced_and_single_ones_wait_for_every_failpoint() -> None:
+def test_kills_tear_keep_or_lose_unsynced_bytes_and_use_every_failpoint() -> None:
     kills = [fault.action for fault in every(Kill) if isinstance(fault.action, Kill)]
     kept = [permille for kill in kills for permille in kill.keep_permille]
     assert {0, 1000} < set(kept) and len(set(kept)) > 500
@@ -265,7 +265,7 @@ def test_kills_tear_keep_or_lose_what_is_unsynced_and_single_ones_wait_for_every
 
 
 @pytest.mark.parametrize("kind", FAULT_KINDS)
-def test_only_the_kinds_asked_for(kind: FaultKind) -> None:
+def test_only_the_requested_kinds_are_drawn(kind: FaultKind) -> None:
     tags = {
         action.__struct_config__.tag
         for seed in range(60)
@@ -275,7 +275,7 @@ def test_only_the_kinds_asked_for(kind: FaultKind) -> None:
 
 
 @pytest.mark.parametrize("kind", ["clog", "reset", "clock"])
-def test_a_schedule_that_is_no_swarm_has_the_virtual_kinds_too_if_asked(kind: FaultKind) -> None:
+def test_a_schedule_without_a_swarm_has_the_virtual_kinds_if_requested(kind: FaultKind) -> None:
     config = ScheduleConfig(ops_per_second=0, faults=("kill", kind))
     made = [generate(seed, config) for seed in range(40)]
     with_kind = sum(any(kind == type(f.action).__struct_config__.tag for f in one.faults) for one in made)
@@ -283,7 +283,7 @@ def test_a_schedule_that_is_no_swarm_has_the_virtual_kinds_too_if_asked(kind: Fa
     assert all(schedule.header.swarm == {} for schedule in made)
 
 
-def test_a_safety_phase_too_short_for_background_faults_is_calm() -> None:
+def test_a_short_safety_phase_has_no_background_faults() -> None:
     shortest = msgspec.structs.replace(WIDE, duration_s=WIDE.warmup_s + 8 * UNIT / 1e6)
     assert [fault for seed in range(50) for fault in background(generate(seed, shortest))] == []
 
@@ -299,7 +299,7 @@ def test_every_swarm_survives_being_saved_and_loaded(tmp_path: Path) -> None:
         assert load(file).header.swarm == draw(seed, WIDE).flat()
 
 
-def test_drawn_says_what_is_on_and_what_is_off() -> None:
+def test_drawn_names_the_options_that_are_on_and_off() -> None:
     for swarm, schedule in list(zip(swarms(), schedules(), strict=True))[:50]:
         on, off = drawn(schedule)[:2]
         assert on.startswith(f"swarm: nodes {swarm.nodes}, ") and off.startswith("swarm, off: ")

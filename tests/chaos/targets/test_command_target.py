@@ -60,7 +60,7 @@ def test_a_server_that_forgets_and_never_replicates_is_convicted_by_its_history(
 
 
 @pytest.mark.live
-def test_the_same_server_with_one_durable_state_is_found_valid(tmp_path: Path) -> None:
+def test_the_same_server_with_durable_state_is_valid(tmp_path: Path) -> None:
     code, document, run = broken(tmp_path, server("shared"), KILLS)
     assert document["vacuous"] == []
     assert document["invariants"] == dict.fromkeys(BY_HISTORY, "valid"), document["violations"]
@@ -70,7 +70,7 @@ def test_the_same_server_with_one_durable_state_is_found_valid(tmp_path: Path) -
 
 @pytest.mark.slow
 @pytest.mark.live
-def test_a_server_that_ends_by_itself_is_convicted_and_quoted(tmp_path: Path) -> None:
+def test_a_server_that_exits_is_a_violation_with_its_last_output(tmp_path: Path) -> None:
     """Nothing answers at all: the harness still comes to its end, and says which node said what."""
     command = shlex.join([sys.executable, "-c", "import sys; sys.exit('no config for {node}')"])
     code, document, run = broken(tmp_path, command, [], clients=1, every_us=2_000_000)

@@ -46,7 +46,7 @@ def test_a_node_goes_through_its_states_and_each_is_reported(cluster: Cluster) -
     assert [getattr(event, "subject_inc", None) for event in cluster.reported] == [1, 1, 1, 1, 2]
 
 
-def test_a_node_that_ended_by_itself_does_not_pass_for_killed_and_is_not_started_again(cluster: Cluster) -> None:
+def test_an_exited_node_is_not_reported_as_killed_and_not_restarted(cluster: Cluster) -> None:
     async def scenario() -> None:
         await cluster.start("n1")
         child = cluster.child("n1")
@@ -63,7 +63,7 @@ def test_a_node_that_ended_by_itself_does_not_pass_for_killed_and_is_not_started
     assert isinstance(exited, NodeExited) and exited.exit_code == -signal.SIGKILL
 
 
-def test_a_disk_that_was_healed_while_its_node_was_paused_is_healed_when_the_node_goes_on(tmp_path: Path) -> None:
+def test_slow_syncs_that_end_during_a_pause_have_ended_on_resume(tmp_path: Path) -> None:
     def written(url: str) -> bool:
         request = urllib.request.Request(f"{url}/executeCommand", b'{"command": "put x 1"}')
         try:

@@ -123,14 +123,16 @@ THREE = [Race(state, three, 0) for state, three in product(STATES, product(ACTIO
 
 
 @pytest.mark.parametrize("races", [TWO, THREE], ids=["two", "three"])
-def test_several_things_at_a_time_convict_nobody(supervisor: Supervisor, tmp_path: Path, races: list[Race]) -> None:
+def test_concurrent_actions_are_not_reported_as_exits(
+    supervisor: Supervisor, tmp_path: Path, races: list[Race]
+) -> None:
     cluster = Cluster(supervisor, tmp_path, target=IdleTarget())
     asyncio.run(run_all(cluster, races))
     check(cluster)
     assert sum(isinstance(event, NodeLaunched) for event in cluster.reported) > len(races) // 3
 
 
-def test_kills_of_the_same_nodes_in_another_order_wait_for_nobody(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_two_kills_of_the_same_nodes_do_not_deadlock(supervisor: Supervisor, tmp_path: Path) -> None:
     """Each kill takes the locks of all its nodes; one of the two hits, and the other finds them down."""
     cluster = Cluster(supervisor, tmp_path, target=IdleTarget())
 
@@ -145,7 +147,7 @@ def test_kills_of_the_same_nodes_in_another_order_wait_for_nobody(supervisor: Su
     check(cluster)
 
 
-def test_a_pause_that_follows_a_resume_at_once_holds(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_a_pause_right_after_a_resume_takes_effect(supervisor: Supervisor, tmp_path: Path) -> None:
     """The resume waits for what is under way; the pause comes after it, although the node is still paused when it is
     asked for."""
     cluster = Cluster(supervisor, tmp_path, target=IdleTarget())

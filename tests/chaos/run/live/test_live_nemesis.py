@@ -15,7 +15,7 @@ from raft_chaos.chaos.schedule.data import When
 from raft_chaos.invariants.events import FaultInjected, HarnessEvent, VoteGranted
 
 
-def test_an_event_right_after_the_beginning_is_not_missed() -> None:
+def test_an_event_right_after_the_start_is_not_missed() -> None:
     """No task of a fault has begun when the vote comes."""
     events: list[HarnessEvent] = []
 

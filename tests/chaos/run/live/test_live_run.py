@@ -49,7 +49,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory, statuses: list[RunStatus])
     return run
 
 
-def test_a_pause_and_a_kill_of_one_node_within_milliseconds_convict_nobody(tmp_path: Path) -> None:
+def test_a_pause_and_a_kill_within_milliseconds_are_not_a_violation(tmp_path: Path) -> None:
     """Each node in turn, with a pause that begins or ends a few ms before or after the kill."""
     faults = []
     for number in range(12):
@@ -73,7 +73,7 @@ def outcomes(verdicts: list[Verdict]) -> dict[str, Outcome]:
     return {verdict.invariant: verdict.outcome for verdict in verdicts}
 
 
-def test_a_correct_cluster_is_found_valid(run_dir: RunDir) -> None:
+def test_a_correct_cluster_is_valid(run_dir: RunDir) -> None:
     info = run_dir.load_info()
     assert (info.state, info.verdict) == ("finished", "valid"), render(run_dir, "text")
     assert set(outcomes(info.invariants).values()) == {"valid"}
@@ -112,7 +112,7 @@ def test_each_operation_is_invoked_once_and_ends_once(run_dir: RunDir) -> None:
             assert open_ops.pop(op.process) == op.op
 
 
-def test_whoever_watches_sees_nodes_faults_and_operations(run_dir: RunDir, statuses: list[RunStatus]) -> None:
+def test_the_status_shows_nodes_faults_and_operations(run_dir: RunDir, statuses: list[RunStatus]) -> None:
     assert {"warmup", "safety", "liveness"} <= {status.phase for status in statuses}
     assert any(line.role == "leader" for status in statuses for line in status.nodes)
     assert any(line.incarnation > 1 for status in statuses for line in status.nodes)
@@ -121,7 +121,7 @@ def test_whoever_watches_sees_nodes_faults_and_operations(run_dir: RunDir, statu
     assert statuses[-1].ops["ok"] > 0 and statuses[-1].violations == []
 
 
-def test_judging_it_again_gives_the_same_again(run_dir: RunDir) -> None:
+def test_judging_a_saved_run_gives_the_same_result(run_dir: RunDir) -> None:
     info = run_dir.load_info()
     first, second = analyse(run_dir), analyse(run_dir)
     assert first == second
@@ -129,7 +129,7 @@ def test_judging_it_again_gives_the_same_again(run_dir: RunDir) -> None:
     assert first.stats == {name: value for name, value in info.stats.items() if name != "wall_s"}
 
 
-def test_no_verdict_goes_by_the_interleaving_of_the_nodes(run_dir: RunDir) -> None:
+def test_verdicts_do_not_depend_on_the_interleaving_of_nodes(run_dir: RunDir) -> None:
     streams: list[list[Any]] = [run_dir.harness_events(), *run_dir.node_streams(), run_dir.operations()]
     expected = outcomes(run_dir.load_info().invariants)
     for seed in range(20):
@@ -146,7 +146,7 @@ def test_no_verdict_goes_by_the_interleaving_of_the_nodes(run_dir: RunDir) -> No
         assert outcomes(judge.verdicts()) == expected, f"shuffled by seed {seed}"
 
 
-def test_a_run_is_never_made_over_another(run_dir: RunDir) -> None:
+def test_a_run_does_not_overwrite_another(run_dir: RunDir) -> None:
     before = run_dir.harness.read_bytes()
     with pytest.raises(FileExistsError):
         run_live(schedule(), RaftTarget(TIMING), run_dir, RunInfo(seed=1))
@@ -154,7 +154,7 @@ def test_a_run_is_never_made_over_another(run_dir: RunDir) -> None:
     assert run_dir.load_info().seed == 4
 
 
-def test_a_torn_last_line_is_forgiven_and_says_the_same(run_dir: RunDir) -> None:
+def test_a_torn_last_line_does_not_change_the_verdict(run_dir: RunDir) -> None:
     """What a kill of the controller may leave: half of the event that it was writing."""
     expected = analyse(run_dir)
     whole = run_dir.history.read_bytes()
@@ -166,7 +166,7 @@ def test_a_torn_last_line_is_forgiven_and_says_the_same(run_dir: RunDir) -> None
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.5], ids=["emptied", "cut in half"])
-def test_a_run_that_has_lost_events_is_never_valid(run_dir: RunDir, tmp_path: Path, keep: float) -> None:
+def test_a_run_with_lost_events_is_not_valid(run_dir: RunDir, tmp_path: Path, keep: float) -> None:
     copy = RunDir(Path(shutil.copytree(run_dir.path, tmp_path / "copy")))
     file = copy.node_events("n1", 1)
     lines = file.read_bytes().splitlines(keepends=True)

@@ -42,7 +42,7 @@ def family() -> list[int]:
     return sorted(process.pid for process in psutil.Process().children(recursive=True) if lives(process))
 
 
-def test_the_seeds_have_what_the_worlds_could_differ_in() -> None:
+def test_the_seeds_have_everything_in_which_the_worlds_could_differ() -> None:
     stats = [in_sim(stormy(seed)).analysis.stats for seed in SEEDS]
     for what in ("restarts", "torn_writes", "lost_writes", "frames_duplicated", "frames_reordered", "frames_lost"):
         assert sum(int(of[what]) for of in stats) > 0, what
@@ -71,7 +71,7 @@ def test_a_mutant_makes_the_same_mistake_in_both_worlds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cheat", CHEATS)
-def test_a_world_that_is_not_what_it_says_makes_another_trace(cheat: str, tmp_path: Path) -> None:
+def test_a_sabotaged_world_makes_another_trace(cheat: str, tmp_path: Path) -> None:
     simulated = in_sim(stormy(1), cheat)
     assert simulated.trace_sha256 == in_sim(stormy(1)).trace_sha256, "it must not show in the simulator"
     try:
@@ -94,7 +94,7 @@ def test_a_run_that_fails_in_the_middle_leaves_no_process_and_no_socket(tmp_path
     assert RunDir(tmp_path / "run").load_info().state == "running"
 
 
-def test_a_real_node_is_torn_and_dies_as_a_simulated_one(driver: LockstepDriver, tmp_path: Path) -> None:
+def test_a_real_node_tears_records_and_dies_like_a_simulated_one(driver: LockstepDriver, tmp_path: Path) -> None:
     memory = MemoryDriver(Parts())
     log = RunDir(tmp_path).node("n1") / "data" / FILE
 
@@ -117,21 +117,21 @@ def test_a_real_node_is_torn_and_dies_as_a_simulated_one(driver: LockstepDriver,
     assert at_the_start[1].startswith(f"CorruptLogError: {FILE}, offset 8: the record is damaged")
 
 
-def test_a_process_that_something_else_kills_is_a_node_that_died(driver: LockstepDriver) -> None:
+def test_a_process_killed_from_outside_is_a_node_that_died(driver: LockstepDriver) -> None:
     node = driver.start(config(), 0)
     os.kill(node.pid, signal.SIGKILL)
     assert last_words(lambda: node.tick(1, None)) == (-signal.SIGKILL, "the process ended without a word")
     assert driver.living == {}
 
 
-def test_a_process_that_is_gone_when_it_is_to_be_killed_is_a_divergence(driver: LockstepDriver) -> None:
+def test_killing_a_process_that_is_gone_is_a_divergence(driver: LockstepDriver) -> None:
     node = driver.start(config(), 0)
     os.kill(node.pid, signal.SIGKILL)
     with pytest.raises(DivergenceError, match="n1: the process ended without a word, with exit code -9"):
         node.crash(0)
 
 
-def test_a_frame_that_was_not_announced_is_not_taken(driver: LockstepDriver) -> None:
+def test_an_unannounced_frame_is_refused(driver: LockstepDriver) -> None:
     n1, n2 = (driver.start(config(node, (peer,)), 0) for node, peer in (("n1", "n2"), ("n2", "n1")))
     now_us = n1.first.deadline_us
     for _ in range(2):

@@ -34,7 +34,7 @@ def test_a_message_of_any_size_arrives_although_an_event_loop_made_both_ends_non
     other.close()
 
 
-def test_a_patience_ends_a_read_that_nothing_answers() -> None:
+def test_a_read_times_out() -> None:
     one, other = Pipe()
     patient = Channel(one, 0.01)
     with pytest.raises(TimeoutError):

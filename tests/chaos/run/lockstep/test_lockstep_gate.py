@@ -119,7 +119,7 @@ def test_a_frame_of_a_dead_incarnation_passes_under_its_own_name(gate: Gate, rec
     new.dies()
 
 
-def test_a_frame_that_nobody_announced_is_found_when_the_link_is_read(gate: Gate, receiver: Receiver) -> None:
+def test_an_unannounced_frame_is_found_when_the_link_is_read(gate: Gate, receiver: Receiver) -> None:
     sender = Sender(gate)
     sender.announces(2)
     sender.sends(1, 2)
@@ -128,7 +128,7 @@ def test_a_frame_that_nobody_announced_is_found_when_the_link_is_read(gate: Gate
     sender.socket.close()
 
 
-def test_a_frame_that_nobody_announced_is_found_at_the_latest_at_the_end(gate: Gate) -> None:
+def test_an_unannounced_frame_is_found_at_the_end_at_the_latest(gate: Gate) -> None:
     sender = Sender(gate)
     sender.announces(1)
     sender.sends(1)
@@ -138,7 +138,7 @@ def test_a_frame_that_nobody_announced_is_found_at_the_latest_at_the_end(gate: G
         sender.dies()
 
 
-def test_a_frame_that_comes_twice_is_found(gate: Gate) -> None:
+def test_a_duplicate_frame_is_found(gate: Gate) -> None:
     sender = Sender(gate)
     sender.announces(1)
     sender.sends(1, 1)
@@ -146,7 +146,7 @@ def test_a_frame_that_comes_twice_is_found(gate: Gate) -> None:
         sender.dies()
 
 
-def test_a_frame_that_never_comes_is_found(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_frame_is_found(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PATIENCE_S", 0.01)
     sender = Sender(gate)
     sender.announces(1)
@@ -156,7 +156,7 @@ def test_a_frame_that_never_comes_is_found(gate: Gate, monkeypatch: pytest.Monke
         sender.dies()
 
 
-def test_a_link_that_closes_while_a_frame_is_owed_is_found(gate: Gate) -> None:
+def test_a_link_that_closes_before_an_expected_frame_is_found(gate: Gate) -> None:
     sender = Sender(gate)
     sender.announces(1)
     sender.socket.close()
@@ -174,7 +174,7 @@ def test_a_link_that_closes_while_a_frame_is_owed_is_found(gate: Gate) -> None:
         (hello("n1", 1) + b"\x00\x00\x00\x01\xc0", "what was sent is no frame"),
     ],
 )
-def test_whoever_else_speaks_on_a_link_is_found(gate: Gate, greeting: bytes, complaint: str) -> None:
+def test_an_unexpected_greeting_on_a_link_is_found(gate: Gate, greeting: bytes, complaint: str) -> None:
     sender = Sender(gate, greeting=greeting)
     with pytest.raises(DivergenceError, match=complaint):
         sender.dies()

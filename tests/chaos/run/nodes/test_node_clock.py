@@ -57,7 +57,7 @@ def shown(clock: NodeClock, run_us: int) -> int:
 # ---- the clock alone ---------------------------------------------------------------------------------------------
 
 
-def test_a_clock_that_was_never_bent_shows_the_runs_time() -> None:
+def test_an_unchanged_clock_shows_the_time_of_the_run() -> None:
     clock = NodeClock()
     assert clock.is_right
     assert [(clock.local(at), clock.run(at)) for at in (0, 1, 10**12)] == [(at, at) for at in (0, 1, 10**12)]
@@ -79,7 +79,7 @@ def test_a_clock_never_goes_back(changes: list[Change]) -> None:
 
 
 @given(CHANGES, st.integers(0, 40_000_000))
-def test_the_runs_time_is_the_first_moment_at_which_the_clock_shows_it(changes: list[Change], local_us: int) -> None:
+def test_a_local_time_converts_to_the_first_moment_that_shows_it(changes: list[Change], local_us: int) -> None:
     clock, _ = skewed(changes)
     run_us = clock.run(local_us)
     assert type(run_us) is int
@@ -88,7 +88,7 @@ def test_the_runs_time_is_the_first_moment_at_which_the_clock_shows_it(changes: 
 
 
 @given(CHANGES, st.integers(0, 10_000_000))
-def test_a_moment_is_found_again_from_what_the_clock_showed(changes: list[Change], after_us: int) -> None:
+def test_converting_to_local_time_and_back_gives_the_same_moment(changes: list[Change], after_us: int) -> None:
     """To the microsecond, or at half speed to the first of two that show the same."""
     clock, moments = skewed(changes)
     at_us = moments[-1] + after_us
@@ -96,7 +96,7 @@ def test_a_moment_is_found_again_from_what_the_clock_showed(changes: list[Change
     assert at_us - 1 <= clock.run(clock.local(at_us)) <= at_us
 
 
-def test_a_jump_and_a_rate_in_numbers() -> None:
+def test_examples_of_a_jump_and_a_rate() -> None:
     clock = NodeClock()
     clock.change(1_000, 500_000, 200)
     assert [clock.local(at) for at in (1_000, 1_001, 1_002, 2_000)] == [1_200, 1_201, 1_203, 2_700]
@@ -128,7 +128,7 @@ def test_a_clock_that_changes_moves_the_deadline() -> None:
     assert started([(0, 0, 0)]).change_clock(10_000, 0, 2 * LONGEST_US) == 10_000, "it is over: now"
 
 
-def test_a_timer_that_is_due_by_a_bent_clock_fires() -> None:
+def test_a_timer_fires_by_a_skewed_clock() -> None:
     """A deadline in the run's time must be one at which the node's own clock shows its deadline."""
     for number in range(50):
         node = started([(0, 0, 0)])
@@ -138,7 +138,7 @@ def test_a_timer_that_is_due_by_a_bent_clock_fires() -> None:
 
 
 @pytest.mark.parametrize("rate_ppm", [-500_000, 333_333, 1_000_000])
-def test_a_restart_keeps_the_clock_of_the_machine(rate_ppm: int) -> None:
+def test_a_restart_keeps_the_skew_of_the_clock(rate_ppm: int) -> None:
     nodes = Nodes(nodes=["n1"])
     nodes.go(5_000)
     nodes.cluster.kill("n1", 0)
@@ -152,7 +152,7 @@ def test_a_restart_keeps_the_clock_of_the_machine(rate_ppm: int) -> None:
     assert TIMING.election_timeout_min_us - 2 <= took_us <= TIMING.election_timeout_max_us + 2
 
 
-def test_events_carry_the_runs_time_whatever_the_clocks_show() -> None:
+def test_events_carry_the_time_of_the_run_with_skewed_clocks() -> None:
     nodes = Nodes(model=SimModel(100, 900, 1_000, 1_000))
     for round_number, (rate_ppm, jump_us) in enumerate([(900_000, 0), (-400_000, 70_000), (77_777, 1_000_003), (0, 0)]):
         for place, node in enumerate(NODES):
@@ -176,7 +176,7 @@ def test_events_carry_the_runs_time_whatever_the_clocks_show() -> None:
     assert nodes.reports(CommitAdvanced)
 
 
-def test_a_frame_reaches_a_node_by_its_own_clock() -> None:
+def test_a_node_handles_a_frame_at_its_own_local_time() -> None:
     """A heartbeat resets the election timer in local time: at twice the speed it buys half as long."""
     node = started([(0, 0, 0), (0, 0, 1_000_000)])
     report = node.receive("n2", 1, 1, AppendEntries(1, 0, 0, 0, []), 10_000, None)

@@ -105,7 +105,7 @@ def test_a_step_reports_sends_writes_and_answers() -> None:
     assert served.write_lsn > 0
 
 
-def test_numbers_of_messages_go_on_from_step_to_step() -> None:
+def test_message_numbers_continue_from_step_to_step() -> None:
     candidate = Candidate()
     numbers = [number for _, number in sent(candidate.requests)] + [
         number for _, number in sent(candidate.elected(None))
@@ -113,7 +113,7 @@ def test_numbers_of_messages_go_on_from_step_to_step() -> None:
     assert numbers == list(range(1, 9))
 
 
-def test_a_submission_that_is_refused_names_the_leader_that_is_known() -> None:
+def test_a_refused_submission_names_the_known_leader() -> None:
     candidate = Candidate()
     report = candidate.node.submit("x", PUT, candidate.now_us, None)
     assert (report.accepted, report.leader, report.replies) == (False, None, [])
@@ -170,11 +170,11 @@ def test_a_failpoint_that_a_step_does_not_reach_changes_nothing(failpoint: Failp
 
 
 @pytest.mark.parametrize("failpoint", ["before_apply", "before_answer", "after_sync"])
-def test_a_step_without_applying_is_no_place_for_these(failpoint: Failpoint) -> None:
+def test_a_step_that_applies_nothing_does_not_reach_these_failpoints(failpoint: Failpoint) -> None:
     assert Candidate().elected(failpoint) == Candidate().elected(None)
 
 
-def test_one_message_has_no_middle() -> None:
+def test_a_step_with_one_message_does_not_reach_mid_send() -> None:
     single = MemoryDriver(Parts()).start(config("n1", ("n2",)), 0)
     due_us = single.first.deadline_us
     vote = single.tick(due_us, None)
@@ -182,7 +182,7 @@ def test_one_message_has_no_middle() -> None:
     assert not report.stopped and len(report.sends) == 1
 
 
-def test_after_sync_the_write_is_durable_and_nothing_else_is_done() -> None:
+def test_the_failpoint_after_sync_makes_the_write_durable_and_does_nothing_else() -> None:
     node = MemoryDriver(Parts()).start(config("n1", ("n2", "n3")), 0)
     due_us = node.first.deadline_us
     vote = node.tick(due_us, None)
@@ -237,7 +237,7 @@ def test_a_crash_tears_a_record_at_any_byte_and_recovery_cuts_it_off(keep_permil
     assert candidate.driver.disk("n1").read(FILE) == before
 
 
-def test_the_log_goes_on_behind_a_cut_off_record() -> None:
+def test_appending_continues_after_a_torn_record() -> None:
     candidate = Candidate()
     candidate.served(None)
     candidate.node.crash(700)

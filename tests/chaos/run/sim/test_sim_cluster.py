@@ -79,7 +79,7 @@ def test_messages_are_numbered_and_arrive_as_those_that_were_sent() -> None:
     assert len(dict(received)) == len(received)
 
 
-def test_a_node_that_is_up_is_not_started_again_and_one_that_is_down_is_not_killed_again() -> None:
+def test_starting_a_running_node_and_killing_a_dead_one_do_nothing() -> None:
     nodes = Nodes()
     assert nodes.cluster.start("n1")
     assert nodes.cluster.incarnation("n1") == 1
@@ -99,7 +99,7 @@ def test_a_node_that_is_up_is_not_started_again_and_one_that_is_down_is_not_kill
 # ---- pauses ------------------------------------------------------------------------------------------------------
 
 
-def test_a_paused_node_says_nothing_and_gets_everything_in_order_when_it_goes_on() -> None:
+def test_a_paused_node_is_silent_and_gets_its_inputs_in_order_on_resume() -> None:
     nodes = Nodes(model=FIXED)
     leader = nodes.leader()
     paused = nodes.followers(leader)[0]
@@ -144,7 +144,7 @@ def test_an_overdue_timer_fires_after_a_pause() -> None:
     assert len(nodes.reports(VoteGranted, "n1")) >= terms + 3, "and again and again"
 
 
-def test_a_sync_that_ends_during_a_pause_is_heard_of_after_it() -> None:
+def test_a_sync_that_ends_during_a_pause_is_delivered_on_resume() -> None:
     nodes = Nodes(nodes=["n1"], model=SLOW_SYNC)
     nodes.go(nodes.cluster.deadline_us("n1"))
     nodes.cluster.pause("n1")
@@ -154,7 +154,7 @@ def test_a_sync_that_ends_during_a_pause_is_heard_of_after_it() -> None:
     assert nodes.reports(VoteGranted), "its vote is durable"
 
 
-def test_what_waits_for_a_node_that_is_killed_in_its_pause_never_reaches_it() -> None:
+def test_inputs_that_wait_for_a_paused_node_are_lost_when_it_is_killed() -> None:
     nodes = Nodes()
     leader = nodes.leader()
     paused = nodes.followers(leader)[0]
@@ -180,7 +180,7 @@ def test_what_waits_for_a_node_that_is_killed_in_its_pause_never_reaches_it() ->
     nodes.until(lambda: applied(nodes, paused) == applied(nodes, leader) > 1)
 
 
-def test_a_node_that_dies_of_what_waited_for_it_is_told_nothing_more() -> None:
+def test_a_node_that_dies_on_resume_gets_no_more_inputs() -> None:
     class Fragile(Core):
         def _on_append_entries(self, source: str, m: AppendEntries) -> None:
             if m.entries and self.commit_index >= 3:
@@ -226,7 +226,7 @@ def test_a_cluster_elects_after_all_clocks_have_jumped_over_their_timeouts(at_us
     nodes.until(lambda: nodes.replies)
 
 
-def test_a_single_timer_that_is_jumped_over_fires_again_and_again() -> None:
+def test_a_timer_that_a_jump_skipped_fires_repeatedly() -> None:
     nodes = Nodes(nodes=["n1", "n2", "n3"])
     nodes.cluster.kill("n2", 0)
     nodes.cluster.kill("n3", 0)
@@ -239,7 +239,7 @@ def test_a_single_timer_that_is_jumped_over_fires_again_and_again() -> None:
 
 
 @pytest.mark.parametrize("rate_ppm", [-500_000, 1_000_000])
-def test_the_node_with_the_fast_clock_stands_first(rate_ppm: int) -> None:
+def test_the_node_with_the_fastest_clock_is_the_first_candidate(rate_ppm: int) -> None:
     """At twice the speed the longest timeout is over before the shortest by a right clock; half speed is the mirror."""
     nodes = Nodes()
     for node in NODES if rate_ppm < 0 else ["n2"]:
@@ -251,7 +251,7 @@ def test_the_node_with_the_fast_clock_stands_first(rate_ppm: int) -> None:
     assert first.t_us <= (LONGEST_US if rate_ppm < 0 else LONGEST_US // 2)
 
 
-def test_a_slower_clock_moves_a_timer_that_is_already_set() -> None:
+def test_slowing_a_clock_delays_a_timer_that_is_already_set() -> None:
     nodes = Nodes()
     due_us = {node: nodes.cluster.deadline_us(node) for node in NODES}
     for node in NODES:
@@ -306,7 +306,7 @@ def test_a_frame_of_a_dead_node_still_arrives_and_names_the_incarnation_that_sen
     assert nodes.cluster.incarnation(leader) == 2
 
 
-def test_an_incarnation_hears_nothing_of_the_syncs_and_timers_of_the_one_before() -> None:
+def test_an_incarnation_does_not_get_syncs_and_timers_of_the_one_before() -> None:
     """The first write of n1 is under way when it is killed. Its "persisted" would be of a write that never ended."""
     nodes = Nodes(model=SLOW_SYNC)
     due_us = nodes.cluster.deadline_us("n1")
@@ -323,7 +323,7 @@ def test_an_incarnation_hears_nothing_of_the_syncs_and_timers_of_the_one_before(
     assert all(later - earlier >= TIMING.election_timeout_min_us for earlier, later in pairwise(votes))
 
 
-def test_a_write_is_durable_after_its_own_time_and_not_when_that_of_an_earlier_incarnation_is() -> None:
+def test_a_write_is_not_durable_when_the_sync_of_an_earlier_incarnation_ends() -> None:
     """n1 dies with a vote on its way to the disk, and votes again before that would have been durable."""
     nodes = Nodes(nodes=["n1"], model=SimModel(sync_min_us=100_000, sync_max_us=100_000))
     nodes.go(nodes.cluster.deadline_us("n1"))

@@ -43,7 +43,7 @@ def test_a_crash_with_nothing_unsynced_loses_nothing() -> None:
 
 
 @pytest.mark.parametrize("failpoint", ["before_report", "before_send", "mid_send", "before_write"])
-def test_an_armed_node_goes_on_until_it_gets_to_its_failpoint(failpoint: Failpoint) -> None:
+def test_an_armed_node_runs_until_it_reaches_its_failpoint(failpoint: Failpoint) -> None:
     nodes = Nodes()
     leader = nodes.leader()
     nodes.go(LONGEST_US)
@@ -65,7 +65,7 @@ def test_an_armed_node_goes_on_until_it_gets_to_its_failpoint(failpoint: Failpoi
     assert len(reached) == 1 and len(reported_by(nodes, leader)) == before
 
 
-def test_an_incarnation_does_not_inherit_what_the_one_before_was_armed_with() -> None:
+def test_a_restart_disarms_a_failpoint() -> None:
     nodes = Nodes()
     nodes.cluster.arm("n1", "before_send", lambda: pytest.fail("it was killed before"))
     nodes.cluster.kill("n1", 0)
@@ -83,7 +83,7 @@ def test_a_node_that_is_disarmed_passes_its_failpoint() -> None:
     assert nodes.cluster.state(leader) == "up"
 
 
-def test_a_command_whose_step_ends_at_a_failpoint_gets_no_answer_of_its_own() -> None:
+def test_a_command_whose_step_ends_at_a_failpoint_gets_no_answer() -> None:
     nodes = Nodes()
     leader = nodes.leader()
     nodes.cluster.arm(leader, "before_write", lambda: nodes.cluster.kill(leader, 0) or None)
@@ -131,7 +131,7 @@ def test_a_node_that_raises_is_reported_and_stays_down() -> None:
     assert any(v.invariant == "unexpected_exit" and v.outcome == "violated" for v in nodes.judge.verdicts())
 
 
-def test_a_node_may_die_of_its_timer() -> None:
+def test_a_node_that_raises_on_its_timer_exits() -> None:
     nodes = Nodes(Parts(core=DiesVoting))
     nodes.go(LONGEST_US)
     assert [nodes.cluster.state(node) for node in NODES] == ["exited"] * 3

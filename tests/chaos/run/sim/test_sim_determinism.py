@@ -56,7 +56,7 @@ def test_a_schedule_makes_the_same_trace_again(seed: int) -> None:
     assert again.analysis.invariants == first.analysis.invariants
 
 
-def test_every_seed_makes_a_trace_of_its_own() -> None:
+def test_every_seed_makes_a_different_trace() -> None:
     assert len({in_sim(short(*TWO_LEADERS, seed=seed)).trace_sha256 for seed in range(5)}) == 5
 
 
@@ -65,7 +65,7 @@ def test_a_run_is_the_same_recorded_or_not(seed: int, tmp_path: Path) -> None:
     assert recorded_run(stormy(seed), tmp_path).load_info().trace_sha256 == in_sim(stormy(seed)).trace_sha256
 
 
-def test_where_it_is_recorded_does_not_matter(tmp_path: Path) -> None:
+def test_the_trace_does_not_depend_on_the_folder(tmp_path: Path) -> None:
     left, right = tmp_path / "left", tmp_path / "a much longer name than that of the other"
     assert trace(stormy(1), left) == trace(stormy(1), right)
     assert RunDir(left / "run").order.read_bytes() == RunDir(right / "run").order.read_bytes()
@@ -75,7 +75,7 @@ def test_where_it_is_recorded_does_not_matter(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_up_to_a_fault_the_run_is_the_same_without_it(seed: int, tmp_path: Path) -> None:
+def test_removing_a_fault_changes_nothing_before_it(seed: int, tmp_path: Path) -> None:
     plan = stormy(seed)
     whole = trace(plan, tmp_path / "whole")
     timed = [one for one in plan.faults if one.when.at_us is not None]
@@ -94,7 +94,7 @@ def _told_before(at_us: int, items: list[TraceItem]) -> int:
     return place
 
 
-def test_up_to_an_operation_the_run_is_the_same_without_it(tmp_path: Path) -> None:
+def test_removing_an_operation_changes_nothing_before_it(tmp_path: Path) -> None:
     plan = short(*TWO_LEADERS)
     whole = trace(plan, tmp_path / "whole")
     gone = plan.operations[len(plan.operations) // 2]
@@ -113,7 +113,7 @@ IDLE: list[Action] = [
 
 
 @pytest.mark.parametrize("action", IDLE, ids=lambda action: str(action)[:40])
-def test_a_fault_that_does_nothing_shifts_nothing(action: Action, tmp_path: Path) -> None:
+def test_a_fault_without_effect_changes_nothing(action: Action, tmp_path: Path) -> None:
     idle = fault("idle", SAFETY_US[0] + 1, action, 400_000)
     with_it = trace(short(*TWO_LEADERS, idle), tmp_path / "with")
     rest = [item for item in with_it if getattr(item.event, "fault", None) != "idle"]

@@ -35,7 +35,7 @@ def test_a_dead_node_refuses_and_the_next_one_is_asked_after_a_while() -> None:
     assert work.commands[0][0] - began_us <= LATENCY_US[1]
 
 
-def test_a_request_whose_time_is_up_on_its_way_never_arrives() -> None:
+def test_a_request_that_times_out_on_its_way_never_arrives() -> None:
     """It is told as certainly not done, so it must not be done."""
     work = Workload()
     replies: list[Outcome | NoAnswer] = []
@@ -50,7 +50,7 @@ def test_a_request_whose_time_is_up_on_its_way_never_arrives() -> None:
     assert work.commands == []
 
 
-def test_a_paused_node_says_nothing_until_the_time_is_up() -> None:
+def test_a_request_to_a_paused_node_times_out() -> None:
     work = Workload()
     work.nodes.cluster.pause(work.leader)
     began_us = work.now_us
@@ -60,7 +60,7 @@ def test_a_paused_node_says_nothing_until_the_time_is_up() -> None:
     assert work.asked() == [work.leader]
 
 
-def test_a_leader_that_loses_its_office_does_not_know() -> None:
+def test_a_deposed_leader_answers_with_an_unknown_outcome() -> None:
     """The command is in its log, without a majority; a new leader's entries take its place."""
     work = Workload()
     links = [(a, b) for a, b in work.nodes.cluster.network.links if work.leader in (a, b)]
@@ -74,7 +74,7 @@ def test_a_leader_that_loses_its_office_does_not_know() -> None:
     assert work.list_value() == ["v"]
 
 
-def test_a_broken_connection_is_no_answer() -> None:
+def test_a_broken_connection_makes_the_outcome_unknown() -> None:
     work = Workload()
     work.nodes.cluster.kill(work.other, 0)
     work.nodes.cluster.kill(work.follower, 0)
@@ -87,7 +87,7 @@ def test_a_broken_connection_is_no_answer() -> None:
     assert len(work.commands) > 1
 
 
-def test_a_late_answer_of_an_earlier_request_is_no_answer_to_a_later_one() -> None:
+def test_a_late_answer_to_an_earlier_request_is_ignored() -> None:
     """The paused node has two commands of the client when it goes on, and the time for the first is up."""
     work = Workload(names=["n1"])
     work.nodes.cluster.pause("n1")
@@ -104,7 +104,7 @@ def test_a_late_answer_of_an_earlier_request_is_no_answer_to_a_later_one() -> No
     assert work.list_value() == ["first", "second"]
 
 
-def test_a_cas_that_finds_something_else_is_told_what() -> None:
+def test_a_failed_cas_returns_the_value_that_it_found() -> None:
     work = Workload()
     work.perform(work.leader, "put", "old", "register")
     work.until_ended()

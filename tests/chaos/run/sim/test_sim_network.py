@@ -25,7 +25,7 @@ def degraded(net: Net, name: str = "bad", **what: float) -> None:
 # ---- without faults ----------------------------------------------------------------------------------------------
 
 
-def test_a_frame_takes_a_latency_of_the_models_range() -> None:
+def test_the_latency_of_a_frame_is_within_the_range_of_the_model() -> None:
     net = Net(MODEL)
     net.send(LINK, 300, every_us=1_000)
     took = [at_us - 1_000 * place for place, at_us in enumerate(net.times())]
@@ -34,7 +34,7 @@ def test_a_frame_takes_a_latency_of_the_models_range() -> None:
     assert 500 < sum(took) / len(took) < 600
 
 
-def test_a_range_of_one_value_is_that_value() -> None:
+def test_a_range_of_one_value_gives_that_latency() -> None:
     net = Net(FIXED)
     net.send(LINK, 5, every_us=1_000)
     assert net.times() == [500, 1_500, 2_500, 3_500, 4_500]
@@ -67,7 +67,7 @@ def test_frames_of_different_links_overtake_each_other() -> None:
     assert all(net.numbers(link) == sorted(net.numbers(link)) for link in (LINK, ELSEWHERE))
 
 
-def test_what_happens_on_a_link_is_no_matter_to_another() -> None:
+def test_links_do_not_affect_each_other() -> None:
     alone, together = Net(MODEL), Net(MODEL)
     for number in range(200):
         for net in (alone, together):
@@ -80,7 +80,7 @@ def test_what_happens_on_a_link_is_no_matter_to_another() -> None:
     assert together.times(LINK) != together.times(BACK)
 
 
-def test_a_frame_has_the_same_fate_whatever_became_of_those_before_it() -> None:
+def test_the_draws_of_a_frame_do_not_depend_on_earlier_frames() -> None:
     """Draws go by the frame's number on the link: a cut that is left out of a schedule shifts nothing."""
     plain, cut = Net(MODEL), Net(MODEL)
     for net in (plain, cut):
@@ -141,7 +141,7 @@ def test_delayed_frames_keep_their_order_too() -> None:
     assert net.numbers() == list(range(1, 251))
 
 
-def test_a_copy_is_the_same_frame_again_and_never_before_it() -> None:
+def test_a_duplicate_is_the_same_frame_and_never_arrives_before_it() -> None:
     net = Net(MODEL)
     degraded(net, duplicate=1.0)
     net.send(LINK, 300, every_us=5_000)
@@ -154,7 +154,7 @@ def test_a_copy_is_the_same_frame_again_and_never_before_it() -> None:
         assert first_us < again_us, "the copy is what is late"
 
 
-def test_some_copies_are_very_late() -> None:
+def test_some_duplicates_arrive_very_late() -> None:
     net = Net(FIXED)
     degraded(net, duplicate=1.0)
     net.send(LINK, 1_000, every_us=5_000)
@@ -170,7 +170,7 @@ def test_some_copies_are_very_late() -> None:
 
 
 @pytest.mark.parametrize(("reorder", "least", "most"), [(0.0, 0, 0), (0.3, 80, 160), (1.0, 400, 400)])
-def test_frames_leave_their_order_with_their_probability(reorder: float, least: int, most: int) -> None:
+def test_frames_are_reordered_with_their_probability(reorder: float, least: int, most: int) -> None:
     net = Net(MODEL)
     degraded(net, reorder=reorder, delay_max_us=1)
     net.send(LINK, 400, every_us=100)
@@ -180,7 +180,7 @@ def test_frames_leave_their_order_with_their_probability(reorder: float, least: 
     assert least <= net.counters(LINK).reordered <= most
 
 
-def test_a_frame_out_of_order_keeps_none_behind_it() -> None:
+def test_a_reordered_frame_does_not_delay_later_frames() -> None:
     net = Net(FIXED)
     degraded(net, reorder=1.0)
     net.send(LINK)
@@ -190,7 +190,7 @@ def test_a_frame_out_of_order_keeps_none_behind_it() -> None:
     assert net.numbers() == [2]
 
 
-def test_what_is_in_force_on_some_links_is_no_matter_to_the_others() -> None:
+def test_a_fault_on_some_links_does_not_affect_the_others() -> None:
     net = Net(MODEL)
     net.degrade("bad", "n1", Degraded(loss=1.0))
     for link in net.network.links:

@@ -51,7 +51,7 @@ def test_a_fault_that_ends_leaves_the_link_as_it_was() -> None:
 # ---- cuts --------------------------------------------------------------------------------------------------------
 
 
-def test_a_cut_drops_what_is_sent_and_what_comes_due_but_not_what_outlasts_it() -> None:
+def test_a_cut_drops_frames_that_are_sent_or_due_during_it() -> None:
     net = Net(FIXED)
     net.send(LINK)  # due during the cut
     net.go(300)
@@ -70,7 +70,7 @@ def test_a_cut_drops_what_is_sent_and_what_comes_due_but_not_what_outlasts_it() 
     assert net.counters(LINK).cut == 2
 
 
-def test_a_cut_is_of_one_direction() -> None:
+def test_a_cut_affects_one_direction() -> None:
     net = Net(FIXED)
     net.cut("cut", LINK)
     net.send(LINK)
@@ -98,7 +98,7 @@ def test_a_link_is_cut_as_long_as_one_fault_cuts_it() -> None:
 # ---- clogs -------------------------------------------------------------------------------------------------------
 
 
-def test_a_clog_holds_what_comes_and_lets_all_go_at_once_in_order() -> None:
+def test_a_clog_holds_frames_and_releases_them_in_order() -> None:
     net = Net(MODEL)
     net.send(LINK, 5)  # on their way
     net.clog("clog", LINK)
@@ -114,7 +114,7 @@ def test_a_clog_holds_what_comes_and_lets_all_go_at_once_in_order() -> None:
     assert net.counters(LINK).clogged == 25
 
 
-def test_a_clog_that_ends_lets_nothing_overtake_what_it_held() -> None:
+def test_held_frames_are_not_overtaken_when_a_clog_ends() -> None:
     net = Net(FIXED)
     net.scheduler.at(1_000, lambda _: net.heal("clog"))
     net.clog("clog", LINK)
@@ -140,7 +140,7 @@ def test_a_link_is_clogged_as_long_as_one_fault_clogs_it() -> None:
     assert net.numbers() == [1] and net.counters(LINK).clogged == 1
 
 
-def test_what_a_clog_held_is_lost_if_the_link_is_cut_when_it_is_let_go() -> None:
+def test_held_frames_are_lost_if_the_link_is_cut_when_the_clog_ends() -> None:
     net = Net(FIXED)
     net.clog("clog", LINK)
     net.send(LINK)
@@ -156,7 +156,7 @@ def test_what_a_clog_held_is_lost_if_the_link_is_cut_when_it_is_let_go() -> None
 
 
 @pytest.mark.parametrize(("delivered", "least", "most"), [(0.0, 0, 0), (0.3, 40, 80), (1.0, 200, 200)])
-def test_a_reset_delivers_what_is_in_flight_now_or_never(delivered: float, least: int, most: int) -> None:
+def test_a_reset_delivers_or_drops_each_frame_in_flight_at_once(delivered: float, least: int, most: int) -> None:
     net = Net(MODEL)
     net.go(777)
     net.send(LINK, 100)
@@ -175,7 +175,7 @@ def test_a_reset_delivers_what_is_in_flight_now_or_never(delivered: float, least
     assert net.numbers(ELSEWHERE) == list(range(201, 301)), "of other nodes: as if nothing had happened"
 
 
-def test_a_reset_takes_copies_and_latecomers_too() -> None:
+def test_a_reset_affects_duplicates_and_reordered_frames() -> None:
     net = Net(MODEL)
     degraded(net, duplicate=1.0, reorder=1.0)
     net.send(LINK, 50)
@@ -185,7 +185,7 @@ def test_a_reset_takes_copies_and_latecomers_too() -> None:
     assert net.numbers() == []
 
 
-def test_no_frame_waits_behind_one_that_a_reset_took() -> None:
+def test_no_frame_waits_behind_one_that_a_reset_removed() -> None:
     net = Net(FIXED)
     degraded(net, delay_min_us=50_000, delay_max_us=50_000)
     net.send(LINK)
@@ -196,7 +196,7 @@ def test_no_frame_waits_behind_one_that_a_reset_took() -> None:
     assert (net.numbers(), net.times()) == ([2], [500])
 
 
-def test_a_frame_that_a_reset_delivers_onto_a_cut_or_clogged_link_fares_as_any_other() -> None:
+def test_frames_that_a_reset_delivers_obey_cuts_and_clogs() -> None:
     net = Net(FIXED)
     net.send(LINK)
     net.send(BACK)
@@ -210,7 +210,7 @@ def test_a_frame_that_a_reset_delivers_onto_a_cut_or_clogged_link_fares_as_any_o
     assert net.numbers() == [2]
 
 
-def test_the_draws_of_a_reset_are_those_of_its_fault() -> None:
+def test_the_draws_of_a_reset_depend_on_its_fault() -> None:
     """Another reset before it, which may poll for traffic many times, shifts nothing."""
 
     def arrived(name: str, *earlier: str) -> list[int]:
@@ -234,7 +234,7 @@ def test_a_reset_finds_nothing_where_nothing_is_in_flight() -> None:
     assert net.network.reset("f1", NODES, 0.0) == (0, 0)
 
 
-def test_counters_are_of_their_link_and_stay_as_they_were_taken() -> None:
+def test_counters_belong_to_a_link_and_are_a_snapshot() -> None:
     net = Net(FIXED)
     before = net.network.counters()
     net.send(LINK, 3)

@@ -68,7 +68,7 @@ def test_a_recorder_that_wrote_nothing_leaves_an_empty_order(tmp_path: Path) -> 
     assert run.order.read_text() == "" and list(run.trace()) == []
 
 
-def test_nodes_that_write_themselves_have_only_their_order_written(tmp_path: Path) -> None:
+def test_only_the_order_is_written_for_nodes_that_write_their_own_events(tmp_path: Path) -> None:
     run = empty(tmp_path)
     recorder = Recorder(run, nodes_write=True)
     recorder.write(("n1", 1), b"", 2)
@@ -78,7 +78,7 @@ def test_nodes_that_write_themselves_have_only_their_order_written(tmp_path: Pat
     assert run.order.read_text() == "n1/1 2\nharness 1\n"
 
 
-def test_the_order_of_a_killed_controller_names_no_line_that_is_not_there(tmp_path: Path) -> None:
+def test_the_order_after_a_killed_controller_names_only_existing_lines(tmp_path: Path) -> None:
     """Nothing is closed: what has been flushed by then is all there is."""
     run = empty(tmp_path)
     recorder = Recorder(run)
@@ -125,7 +125,7 @@ def test_the_schedule_is_saved_with_the_run_and_gives_it_again(tmp_path: Path) -
     assert again.order.read_bytes() == run.order.read_bytes()
 
 
-def test_a_run_that_fails_leaves_what_was_recorded_by_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_run_keeps_its_trace_up_to_the_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from raft_chaos.chaos.run.nodes.driver import DriverError
     from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 
@@ -179,7 +179,7 @@ def _later(content: bytes) -> bytes:
     "name",
     ["harness.jsonl", "history.jsonl", "nodes/n1/events-0001.jsonl", "nodes/n1/events-0002.jsonl"],
 )
-def test_one_byte_that_has_changed_is_noticed(name: str, valid: dict[Path, bytes], tmp_path: Path) -> None:
+def test_a_changed_byte_is_noticed(name: str, valid: dict[Path, bytes], tmp_path: Path) -> None:
     run = _restored(valid, tmp_path)
     assert analyse(run).verdict == "valid"
     file = run.path / name
@@ -208,7 +208,7 @@ def _torn(content: bytes) -> bytes:
         ("harness.jsonl", _torn),
     ],
 )
-def test_a_line_that_is_gone_is_noticed(
+def test_a_missing_line_is_noticed(
     name: str, change: Callable[[bytes], bytes], valid: dict[Path, bytes], tmp_path: Path
 ) -> None:
     run = _restored(valid, tmp_path)
@@ -236,14 +236,14 @@ def test_an_order_that_names_too_many_lines_cannot_be_read(valid: dict[Path, byt
         analyse(run)
 
 
-def test_a_digest_that_has_changed_is_noticed(valid: dict[Path, bytes], tmp_path: Path) -> None:
+def test_a_changed_digest_is_noticed(valid: dict[Path, bytes], tmp_path: Path) -> None:
     run = _restored(valid, tmp_path)
     info = run.load_info()
     run.save_info(msgspec.structs.replace(info, trace_sha256="0" + info.trace_sha256[1:] + "0"))
     assert analyse(run).verdict == "unknown"
 
 
-def test_a_digest_is_of_everything_so_far() -> None:
+def test_a_digest_covers_everything_so_far() -> None:
     run = virtual(short(*TWO_LEADERS))
     digests: list[str] = []
     for at_us in (100, 300_000, 300_000):

@@ -117,7 +117,7 @@ def test_a_run_goes_through_its_phases() -> None:
     assert recovery.outcome == "valid"
 
 
-def test_a_run_is_valid_and_says_what_it_saw() -> None:
+def test_a_run_is_valid_and_reports_its_numbers() -> None:
     simulated = in_sim(short(*TWO_LEADERS))
     analysis = simulated.analysis
     assert (analysis.verdict, analysis.vacuous) == ("valid", [])
@@ -131,12 +131,12 @@ def test_a_run_is_valid_and_says_what_it_saw() -> None:
     assert UNTIL_US / 1e6 < stats["simulated_s"] < 2
 
 
-def test_the_judge_hears_what_the_nodes_and_the_clients_say() -> None:
+def test_the_judge_observes_all_events_and_operations() -> None:
     analysis = in_sim(short(*TWO_LEADERS)).analysis
     assert all(verdict.judged > 0 for verdict in analysis.invariants), analysis.invariants
 
 
-def test_the_keys_are_read_once_more_at_the_end() -> None:
+def test_every_key_is_read_at_the_end() -> None:
     plan = short()
     run, _ = ran(plan)
     final = [op for op in run.trace.operations if op.final and op.type == "ok"]
@@ -184,14 +184,14 @@ def test_a_node_that_never_catches_up_is_violated_at_the_very_end_of_its_time() 
     assert ended(run).t_us == UNTIL_US + BOUND_US
 
 
-def test_a_cluster_that_nobody_asks_for_anything_is_asked_by_the_run_itself() -> None:
+def test_the_run_submits_operations_itself_if_there_are_none() -> None:
     run, recovery = ran(short(every_us=0))
     assert recovery.outcome == "valid"
     assert [op.op for op in run.trace.operations if op.type == "invoke"] == ["probe/0"]
     assert ended(run).t_us < UNTIL_US + 5 * LONGEST_US
 
 
-def test_the_run_ends_when_nothing_is_owed_and_no_client_is_at_work() -> None:
+def test_the_run_ends_when_recovery_is_complete_and_all_clients_are_done() -> None:
     run, _ = ran(short())
     last_planned_us = max(operation.at_us for operation in run.schedule.operations)
     assert last_planned_us < ended(run).t_us < UNTIL_US + LIVENESS_US + 10 * WATCH_US
@@ -223,7 +223,7 @@ def test_fail_fast_ends_a_run_at_the_first_violation() -> None:
     assert fast.trace.harness_events[:-1] == whole.trace.harness_events[: len(fast.trace.harness_events) - 1]
 
 
-def test_fail_fast_changes_nothing_of_a_run_without_a_violation() -> None:
+def test_fail_fast_does_not_change_a_run_without_a_violation() -> None:
     plan = short(*TWO_LEADERS)
     assert virtual(plan, fail_fast=True).go().trace_sha256 == virtual(plan).go().trace_sha256
 
@@ -259,7 +259,7 @@ class Noting(MemoryDriver):
         return super().start(config, now_us)
 
 
-def test_timing_is_that_of_the_run_unless_the_model_says_how_much_a_message_holds() -> None:
+def test_the_model_may_set_the_number_of_entries_per_message() -> None:
     plan = short(*TWO_LEADERS)
     model = replace(plan.header.model, entries_per_message=1)
     small = Schedule(replace(plan.header, model=model), plan.faults, plan.operations)
@@ -272,7 +272,7 @@ def test_timing_is_that_of_the_run_unless_the_model_says_how_much_a_message_hold
     assert driver.timings == {TIMING}
 
 
-def test_a_pause_over_the_end_is_owed_and_caught_up() -> None:
+def test_a_node_paused_past_the_end_must_catch_up() -> None:
     run, recovery = ran(short(fault("f9", 500_000, Pause(["n2"]), UNTIL_US), *TWO_LEADERS[:1]))
     assert "n2" in phases(run)["liveness"].owed
     assert recovery.outcome == "valid"

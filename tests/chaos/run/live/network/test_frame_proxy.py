@@ -140,7 +140,7 @@ def test_every_directed_link_has_a_port_of_its_own(proxy: Proxy) -> None:
     assert set(proxy.ports) == links and len(set(proxy.ports.values())) == len(links)
 
 
-def test_without_a_rule_frames_pass_in_order_however_they_are_cut_up(
+def test_frames_pass_in_order_without_a_rule_in_pieces_of_any_size(
     proxy: Proxy, sender: socket.socket, receiver: Receiver
 ) -> None:
     before = proxy.client.counters()["a", "b"]
@@ -175,7 +175,7 @@ def test_a_cut_lets_handshakes_pass_and_holds_back_messages_for_good(
         assert receiver.read(1) == [b"after the cut"]
 
 
-def test_a_cut_of_one_direction_leaves_the_other_and_other_links_alone(proxy: Proxy, receiver: Receiver) -> None:
+def test_a_one_way_cut_does_not_affect_other_links(proxy: Proxy, receiver: Receiver) -> None:
     proxy.client.set_target("b", receiver.port)
     proxy.client.set_rules({("b", "a"): LinkRule(cut=True), ("a", "c"): LinkRule(cut=True)})
     with connect(proxy) as connection:
@@ -184,7 +184,7 @@ def test_a_cut_of_one_direction_leaves_the_other_and_other_links_alone(proxy: Pr
         assert receiver.read(2) == numbered(2)
 
 
-def test_a_frame_that_has_begun_to_pass_passes_whole_when_a_cut_begins(
+def test_a_cut_does_not_split_a_frame_that_has_begun_to_pass(
     proxy: Proxy, sender: socket.socket, receiver: Receiver
 ) -> None:
     before = proxy.client.counters()["a", "b"]
@@ -208,7 +208,9 @@ def test_a_delay_keeps_the_order_also_when_it_ends(proxy: Proxy, sender: socket.
     assert receiver.read(50) == numbered(50)
 
 
-def test_what_is_due_during_a_cut_is_held_back(proxy: Proxy, sender: socket.socket, receiver: Receiver) -> None:
+def test_frames_that_are_due_during_a_cut_are_held_back(
+    proxy: Proxy, sender: socket.socket, receiver: Receiver
+) -> None:
     """A machine too busy to cut the link before the delay is over gets another try with a longer one."""
     for delay_us in (60_000, 600_000, 6_000_000):
         before = proxy.client.counters()["a", "b"]
@@ -236,7 +238,7 @@ def test_reordered_frames_are_overtaken_and_none_is_lost(
     assert 0 < counted(proxy, before, "forwarded", 60).reordered - before.reordered < 60
 
 
-def test_a_duplicate_comes_once_more_and_later(proxy: Proxy, sender: socket.socket, receiver: Receiver) -> None:
+def test_a_duplicate_arrives_once_and_later(proxy: Proxy, sender: socket.socket, receiver: Receiver) -> None:
     before = proxy.client.counters()["a", "b"]
     proxy.client.set_rules({("a", "b"): LinkRule(duplicate=1.0)})
     send(sender, numbered(20))
@@ -246,7 +248,7 @@ def test_a_duplicate_comes_once_more_and_later(proxy: Proxy, sender: socket.sock
     assert counted(proxy, before, "forwarded", 40).duplicated - before.duplicated == 20
 
 
-def test_who_is_lost_depends_on_seed_link_and_number_alone() -> None:
+def test_the_lost_frames_depend_only_on_seed_link_and_number() -> None:
     """A proxy of its own: message numbers begin with 1. Two connections and a late rule change nothing."""
     proxy, receiver = Proxy(seed=812), Receiver()
     try:
@@ -283,7 +285,7 @@ def test_a_connection_ends_when_its_receiver_cannot_be_reached(proxy: Proxy) -> 
         assert ended(connection)
 
 
-def test_when_the_receiver_ends_so_does_the_sender_and_the_next_connection_goes_to_the_new_target(
+def test_the_sender_is_disconnected_with_its_receiver_and_reconnects_to_the_new_target(
     proxy: Proxy, sender: socket.socket, receiver: Receiver
 ) -> None:
     restarted = Receiver()
@@ -297,7 +299,7 @@ def test_when_the_receiver_ends_so_does_the_sender_and_the_next_connection_goes_
         restarted.close()
 
 
-def test_when_the_sender_ends_what_it_sent_arrives_and_then_the_end(
+def test_frames_arrive_before_the_end_of_the_senders_connection(
     proxy: Proxy, sender: socket.socket, receiver: Receiver
 ) -> None:
     send(sender, numbered(3))
@@ -306,7 +308,7 @@ def test_when_the_sender_ends_what_it_sent_arrives_and_then_the_end(
     assert receiver.connection is not None and ended(receiver.connection)
 
 
-def test_a_length_beyond_belief_ends_the_connection(sender: socket.socket, receiver: Receiver) -> None:
+def test_a_frame_that_is_too_long_ends_the_connection(sender: socket.socket, receiver: Receiver) -> None:
     sender.sendall(struct.pack(">I", MAX_FRAME + 1))
     assert ended(sender)
 
@@ -314,7 +316,7 @@ def test_a_length_beyond_belief_ends_the_connection(sender: socket.socket, recei
 @pytest.mark.parametrize(
     "rules", [{}, {("a", "b"): LinkRule(delay_min_us=60_000_000, delay_max_us=60_000_000)}], ids=["unread", "delayed"]
 )
-def test_a_sender_is_made_to_wait_instead_of_buffering_without_bound(
+def test_a_sender_gets_backpressure_instead_of_an_unbounded_buffer(
     proxy: Proxy, sender: socket.socket, receiver: Receiver, rules: dict[tuple[str, str], LinkRule]
 ) -> None:
     """Nothing is read at the other end: what the sender gets rid of is what the buffers on the way hold."""

@@ -25,11 +25,11 @@ def fates(rule: LinkRule) -> list[tuple[bool, int, int | None, bool]]:
 # ---- several faults, one rule --------------------------------------------------------------------------------------
 
 
-def test_a_link_without_faults_has_the_rule_that_does_nothing() -> None:
+def test_a_link_without_faults_has_the_empty_rule() -> None:
     assert rule_of(LinkState()) == LinkRule()
 
 
-def test_a_cut_is_a_cut_whatever_else_there_is() -> None:
+def test_a_cut_wins_over_all_other_faults() -> None:
     assert rule_of(LinkState(cut=True)) == LinkRule(cut=True)
     assert rule_of(LinkState(cut=True, degraded=(Degraded(loss=0.5),))) == LinkRule(cut=True, loss=0.5)
 
@@ -60,7 +60,7 @@ def test_without_a_mean_a_message_is_delayed_by_the_range_alone() -> None:
     assert min(delays) == 100 and max(delays) == 200
 
 
-def test_a_reordered_message_comes_after_most_of_those_that_a_mean_delays() -> None:
+def test_a_reordered_message_arrives_after_most_delayed_ones() -> None:
     rule = LinkRule(delay_max_us=500, reorder=0.5, delay_mean_us=2_000)
     late = [delay for _, delay, _, reordered in fates(rule) if reordered]
     others = [delay for _, delay, _, reordered in fates(rule) if not reordered]
@@ -68,7 +68,7 @@ def test_a_reordered_message_comes_after_most_of_those_that_a_mean_delays() -> N
     assert sum(delay < min(late) for delay in others) > 0.95 * len(others)
 
 
-def test_no_part_of_a_rule_shifts_the_draws_of_another() -> None:
+def test_the_parts_of_a_rule_draw_independently() -> None:
     rule = LinkRule(delay_max_us=700, loss=0.3, duplicate=0.4, reorder=0.2)
     plain, slow = fates(rule), fates(changed(rule, delay_mean_us=5_000))
     assert [(lost, copy, reordered) for lost, _, copy, reordered in plain] == [
