@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from builders.commands import background
-from builders.processes import free_ports
+from builders.processes import FIRST_PORT, free_ports
 from builders.waiting import eventually
 from raft_chaos.chaos.campaign.file import source_digest
 from raft_chaos.invariants.verdict import EXIT_UNKNOWN, EXIT_VALID
@@ -153,7 +153,7 @@ def test_a_campaign_runs_in_several_processes(programs: Path, user: Path, python
 
 
 def test_a_cluster_starts_and_ends_with_ctrl_c(programs: Path, user: Path, python_path: dict[str, str]) -> None:
-    http_port = free_ports(3, 20_000)
+    http_port = free_ports(3, FIRST_PORT)
     ports = ["--http-port", str(http_port), "--raft-port", str(free_ports(3, http_port + 3))]
     environment = ["env", "--chdir", str(user), "--unset", "PYTHONPATH", *(f"{k}={v}" for k, v in python_path.items())]
     with background(*environment, str(programs / "raft-chaos"), "cluster", *ports) as command:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from contextlib import ExitStack
 
@@ -40,6 +41,10 @@ def accepts(port: int) -> bool:
     """Whether somebody listens on that port of the loopback."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+FIRST_PORT = 20_000 + os.getpid() % 1_000 * 10
+"""Below the ports that the kernel hands out; suites that run at once begin at different ones."""
 
 
 def free_ports(count: int, after: int) -> int:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from builders.commands import RAFT_CHAOS, Background, background
-from builders.processes import accepts, free_ports
+from builders.processes import FIRST_PORT, accepts, free_ports
 from builders.waiting import eventually
 
 pytestmark = pytest.mark.live
@@ -64,7 +64,7 @@ def nodes_of(command: Background) -> dict[str, list[tuple[str, int]]]:
 
 
 def test_a_cluster_serves_from_every_node_restarts_what_is_killed_and_ends_with_ctrl_c() -> None:
-    http_port = free_ports(4, 20_000)
+    http_port = free_ports(4, FIRST_PORT)
     raft_port = free_ports(4, http_port + 4)
     with background(
         *(RAFT_CHAOS, "cluster", "--nodes", "4", "--election-timeout", "150-300"),
@@ -98,7 +98,7 @@ def test_a_cluster_serves_from_every_node_restarts_what_is_killed_and_ends_with_
 
 @pytest.mark.parametrize("taken", ["--http-port", "--raft-port"])
 def test_a_port_in_use_is_told_and_nothing_stays(taken: str) -> None:
-    ports = {"--http-port": free_ports(3, 20_000)}
+    ports = {"--http-port": free_ports(3, FIRST_PORT)}
     ports["--raft-port"] = free_ports(3, ports["--http-port"] + 3)
     options = [word for option, port in ports.items() for word in (option, str(port))]
     with (
