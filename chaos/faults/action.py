@@ -151,10 +151,6 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
         """The leader that it cuts off, which then leads nobody whatever it reports."""
         return None
 
-    def shows(self) -> str | None:
-        """What a run has shown once it has hit the leader, of that which a schedule may require."""
-        return None
-
     # ---- told ------------------------------------------------------------------------------------------------------
 
     @classmethod

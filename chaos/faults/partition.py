@@ -95,9 +95,6 @@ class Partition(OnLinks, frozen=True, tag="partition"):
     def isolated(self, leader: str | None) -> str | None:
         return leader if self.shape == "isolate_leader" else None
 
-    def shows(self) -> str | None:
-        return "leader_isolated" if self.shape == "isolate_leader" else None
-
     @classmethod
     def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:
         yield f"partition: {tally(partition.shape for partition, _ in faults)}"

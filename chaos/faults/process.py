@@ -227,9 +227,6 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
             hit.setdefault(node, value)
         return hit
 
-    def shows(self) -> str | None:
-        return "leader_killed"
-
     # ---- told ----
 
     def _text(self, nodes: Sequence[str]) -> str:

@@ -237,6 +237,8 @@ def _begin(process: BaseProcess) -> None:
 def _enter(gate: Connection, stderr: Path | None, target: Callable[..., None], args: tuple[Any, ...]) -> None:
     """A child's first steps: a session, default signals, its own stderr, and the gate."""
     os.setsid()
+    # A Ctrl-C that came before this session began is for the controller alone: to ignore it drops what is pending.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -23,11 +23,10 @@ from random import Random
 import msgspec
 
 from raft_chaos.chaos.faults import grudge
-from raft_chaos.chaos.faults.action import Action, Room, Strength
+from raft_chaos.chaos.faults.action import Action, OnNodes, Room, Strength
 from raft_chaos.chaos.faults.catalogue import KINDS, FaultKind
 from raft_chaos.chaos.faults.names import LEADER
 from raft_chaos.chaos.faults.network import Network, NetworkStrength
-from raft_chaos.chaos.faults.process import Kill, Pause
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.chaos.schedule.episodes import Draft, anchored, at_times, churn, divided
@@ -110,7 +109,12 @@ def _single(
     """One fault and how long it lasts, or None where `others`, those at the same time, leave no room for the kind."""
     disturbed = sum(draft.action.disturbed(len(nodes)) for draft in others)
     spare = len(nodes) - grudge.majority_of(len(nodes)) - disturbed
-    down = [name for draft in others if isinstance(draft.action, Kill | Pause) for name in draft.action.nodes]
+    down = [
+        name
+        for draft in others
+        if isinstance(draft.action, OnNodes) and draft.action.stops_nodes
+        for name in draft.action.nodes
+    ]
     if KINDS[kind].disturbs and spare < 1:
         return None
     room = Room(
