@@ -115,7 +115,12 @@ class VirtualTasks:
         return VirtualTask(coroutine)
 
     async def together(self, coroutines: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
-        tasks = [VirtualTask(coroutine) for coroutine in coroutines]
+        tasks: list[VirtualTask[Result]] = []
+        try:
+            tasks += (VirtualTask(coroutine) for coroutine in coroutines)  # each begins at once, and may raise
+        finally:
+            for never_begun in coroutines[len(tasks) :]:
+                never_begun.close()
         for task in tasks:
             await task.ended()
         return [task.result for task in tasks]
