@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from raft_chaos.chaos.judgement.vacuity import FAILED_FAST
+from raft_chaos.chaos.replay.earlier_words import in_present_words
 from raft_chaos.chaos.run.settings import refuse_execution
 from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.chaos.schedule.file import load
@@ -39,7 +40,7 @@ def replay_sim(run: RunDir, mutant: str | None) -> SimReplay:
             RunInfo(seed=info.seed, world="sim"),
             fail_fast=fail_fast,
         )
-        difference = first_difference(run.trace(), again.trace())
+        difference = first_difference(in_present_words(run.trace()), again.trace())
     sha256, events = digest(run.trace())
     return SimReplay(events, sha256, difference)
 
