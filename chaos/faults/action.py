@@ -7,7 +7,7 @@ A kind is one class in its family's file. It says, from the top of the class dow
     draw          a fault of the kind at a random time, as strong as the seed has it (`strength`)
     domain        its values, for property-based tests
     strike        how it is carried out, healed, and seen to have had an effect
-    text          what it does, in words
+    summary       all faults of the kind in a schedule, in words
     smaller       less of it, for shrinking
 
 How a fault acts on a world is a capability, a small protocol that stands beside the kind. A world has what it can do:
@@ -64,8 +64,8 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
     """The capability that a world must have for it."""
     in_live: ClassVar[bool] = True
     """Whether real processes with real clocks, behind a proxy, can be made to suffer it."""
-    asks_target: ClassVar[str] = ""
-    """What the target must be able to do, as the name of a flag of `chaos.targets.protocol.Target`."""
+    asks_target: ClassVar[bool] = False
+    """Whether the nodes' own program carries it out. A program that is started by a command line is never asked."""
     at_once: ClassVar[bool] = False
     """Whether it is over as soon as it has struck, and so has no duration."""
     stops_nodes: ClassVar[bool] = False

@@ -47,7 +47,7 @@ class SlowSync(OnNodes, frozen=True, tag="slow_sync"):
 
     needs: ClassVar[type] = SlowSyncs
     about: ClassVar[str] = "Each sync takes `min_us` to `max_us` longer; a kill then loses what was not synced"
-    asks_target: ClassVar[str] = "can_slow_sync"
+    asks_target: ClassVar[bool] = True
     odds: ClassVar[float] = 0.6
 
     def check(self, nodes: Sequence[str]) -> Iterator[str]:

@@ -19,8 +19,9 @@ class ScheduleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     The warmup (first election, no faults) ends at `warmup_s`, the safety phase (faults) at `duration_s`; then all is
     healed, and client operations go on for `liveness_s`. `ops_per_second` is of all clients together.
-    `fault_interval_s` is the mean gap between the faults drawn at random times; promised, grouped and anchored ones
-    come on top. `election_timeout_us_max` is the unit of all lengths of faults: an isolation lasts 3 to 10 of them.
+    `fault_interval_s` is the mean gap between the faults drawn at random times; required, grouped and anchored ones,
+    and those of later kinds (`draw_faults`), come on top. `election_timeout_us_max` is the unit of all lengths of
+    faults: an isolation lasts 3 to 10 of them.
     With `swarm` each seed draws from the wide range (see `swarm`), and 0 `nodes` means as many as the seed draws.
 
     Raises ScheduleError for values out of range, and for a `duration_s` too short for what a schedule requires.

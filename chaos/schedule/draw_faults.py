@@ -6,6 +6,7 @@ They come in layers, each with streams of its own:
    to matter. A long run has several rounds of them.
 2. Single faults at random times, of the kinds and strengths that the seed drew (`swarm`). They leave a majority
    of the nodes undisturbed, so that there is something to lose, except where a whole majority is killed on purpose.
+   A kind that joins later is fitted in around those before it, and moves none of them.
 3. In a wide swarm, background faults: the network of all nodes is bad for a while, then good again. Most mistakes show
    only where messages come late, twice or out of order across elections; but with that all the time nobody is ever
    elected, and nothing shows. The last window is calm, so that faults that wait for a leader get one.
@@ -18,6 +19,7 @@ The unit of time is the longest election timeout. Everything at a random time en
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from random import Random
 
 import msgspec
@@ -31,7 +33,7 @@ from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.chaos.schedule.episodes import Draft, anchored, at_times, churn, divided
 from raft_chaos.chaos.schedule.streams import stream
-from raft_chaos.chaos.schedule.swarm import Swarm
+from raft_chaos.chaos.schedule.swarm import LATER, SHARED, Swarm
 
 ROUND_TIMEOUTS = 60
 """A round of episodes takes about this many election timeouts: 18 s for 300 ms."""
@@ -57,11 +59,12 @@ def draw_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str
         at_events += anchored(stream(seed, f"faults/anchored/{number}"), config, nodes, number)
     at_events += churn(stream(seed, "faults/churn"), config, swarm)
     at_events += divided(stream(seed, "faults/divided"), config, swarm, nodes)
-    singles = _singles(stream(seed, "faults/singles"), config, swarm, nodes, timed)
+    singles = _singles(seed, config, swarm, nodes, timed)
     # What is required must happen, and a point within a step may never be reached: these kills have none.
     certain = {**swarm.strengths, "kill": msgspec.structs.replace(swarm.of("kill"), failpoint=0.0)}
     timed = _detailed(seed, "episodes", timed, certain)
-    timed += _detailed(seed, "singles", singles, swarm.strengths)
+    for layer, drafts in singles.items():
+        timed += _detailed(seed, layer, drafts, swarm.strengths)
     timed += _background(seed, config, swarm.of("network"), nodes)
     anchored_drafts = _detailed(seed, "anchored", [draft for _, draft in at_events], swarm.strengths)
 
@@ -78,23 +81,51 @@ def draw_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str
 # ---- single faults -----------------------------------------------------------------------------------------------
 
 
-def _singles(rng: Random, config: ScheduleConfig, swarm: Swarm, nodes: list[str], timed: list[Draft]) -> list[Draft]:
-    """Single faults with exponential gaps over the safety phase, around what is already in `timed`."""
-    unit = config.election_timeout_us_max
-    from_us, until_us = round(config.warmup_s * 1e6), round(config.duration_s * 1e6)
-    singles: list[Draft] = []
-    at_us = from_us
-    while swarm.kinds and (at_us := at_us + round(rng.expovariate(1 / swarm.fault_interval_s) * 1e6)) < until_us - unit:
+def _singles(
+    seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str], timed: list[Draft]
+) -> dict[str, list[Draft]]:
+    """The single faults around what is already in `timed`, by the streams that they are drawn from.
+
+    The kinds that were there first share a stream. Each later one is fitted in around the faults of those before it,
+    about as often as one of them.
+    """
+    shared = [kind for kind in swarm.kinds if kind in SHARED]
+    layers = {"singles": _at_random(seed, "singles", config, swarm, shared, swarm.fault_interval_s, nodes, timed)}
+    for kind in LATER:
+        if times := swarm.kinds.count(kind):
+            gap_s = swarm.fault_interval_s * max(1, len(shared)) / times
+            others = [*timed, *chain.from_iterable(layers.values())]
+            layer = f"singles/{kind}"
+            layers[layer] = _at_random(seed, layer, config, swarm, [kind], gap_s, nodes, others)
+    return layers
+
+
+def _at_random(
+    seed: int,
+    layer: str,
+    config: ScheduleConfig,
+    swarm: Swarm,
+    kinds: list[FaultKind],
+    gap_s: float,
+    nodes: list[str],
+    planned: list[Draft],
+) -> list[Draft]:
+    """Faults of these kinds over the safety phase, with exponential gaps of the mean `gap_s`."""
+    rng, unit = stream(seed, f"faults/{layer}"), config.election_timeout_us_max
+    until_us = round(config.duration_s * 1e6)
+    at_us = round(config.warmup_s * 1e6)
+    drafts: list[Draft] = []
+    while kinds and (at_us := at_us + round(rng.expovariate(1 / gap_s) * 1e6)) < until_us - unit:
         duration_us = min(rng.randint(3 * unit, 10 * unit), until_us - at_us)
         others = [
             draft
-            for draft in timed + singles
+            for draft in planned + drafts
             if draft.after_us < at_us + duration_us + unit and at_us < draft.end_us + unit
         ]
-        single = _single(rng, config, rng.choice(swarm.kinds), swarm, nodes, others, duration_us)
+        single = _single(rng, config, rng.choice(kinds), swarm, nodes, others, duration_us)
         if single is not None:
-            singles.append(Draft(at_us, *single))
-    return singles
+            drafts.append(Draft(at_us, *single))
+    return drafts
 
 
 def _single(

@@ -53,7 +53,7 @@ Episode: TypeAlias = list[Draft]
 
 
 def at_times(rng: Random, config: ScheduleConfig, nodes: list[str], from_us: int, round_us: int) -> list[Draft]:
-    """One round: the promised episodes, and of the others those that there is room for, one after the other."""
+    """One round: the required episodes, and of the others those that there is room for, one after the other."""
     unit, kinds = config.election_timeout_us_max, config.faults
     chosen: list[Episode] = []
     if "kill" in kinds:

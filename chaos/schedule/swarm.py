@@ -10,7 +10,7 @@ troubles that no cluster lives with for long, which is why they come as backgrou
 Each kind of fault says itself how strong it is (`plain`, `wide`) and how often it comes (`odds`, `often`). Everything
 is drawn whether it is used or not, so that what the configuration leaves out shifts nothing else. The kinds that were
 there first share one stream, in the order of `SHARED` and of the code below: the seeds that are written down depend
-on it. A kind that came later has a stream of its own, and shifts nothing.
+on it. A kind that came later has streams of its own, here and in `draw_faults`: what a seed had before, it still has.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from raft_chaos.chaos.schedule.streams import stream
 CLUSTER_SIZES = (3, 5, 7)
 
 SHARED: tuple[FaultKind, ...] = ("kill", "partition", "pause", "slow_sync", "network", "clog", "reset", "clock")
+LATER: tuple[FaultKind, ...] = tuple(kind for kind in KINDS if kind not in SHARED)
+"""The kinds that came after the seeds were first written down."""
 
 
 class Swarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +86,7 @@ def _moderate(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
     strengths = {kind: KINDS[kind].plain(shared, timeout_us) for kind in first}
     present |= {kind: shared.random() < KINDS[kind].odds for kind in virtual}
     strengths |= {kind: KINDS[kind].plain(shared, timeout_us) for kind in virtual}
-    for kind in _later():
+    for kind in LATER:
         rng = stream(seed, f"faults/swarm/{kind}")
         present[kind], strengths[kind] = rng.random() < KINDS[kind].odds, KINDS[kind].plain(rng, timeout_us)
     return Swarm(
@@ -106,7 +108,7 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
         kind: KINDS[kind].wide(shared, timeout_us)
         for kind in ("pause", "slow_sync", "network", "partition", "clog", "reset", "clock")
     }
-    later = {kind: stream(seed, f"swarm/{kind}") for kind in _later()}
+    later = {kind: stream(seed, f"swarm/{kind}") for kind in LATER}
     strengths |= {kind: KINDS[kind].wide(rng, timeout_us) for kind, rng in later.items()}
     strengths["kill"] = Strength()  # drawn below; how often there are kills does not depend on it
     often = {kind: KINDS[kind].often(later.get(kind, shared), strengths[kind]) for kind in KINDS}
@@ -127,11 +129,6 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
         churn=churn if leaders_fall else 0,
         divided=divided if leaders_fall else 0,
     )
-
-
-def _later() -> list[FaultKind]:
-    """The kinds that came after the seeds were first written down."""
-    return [kind for kind in KINDS if kind not in SHARED]
 
 
 def _between(rng: Random, least_us: int, most_us: int, slow_us: int) -> tuple[int, int]:

@@ -29,7 +29,6 @@ class CommandTarget:
 
     name: ClassVar[str] = "command"
     reports_events: ClassVar[bool] = False
-    can_slow_sync: ClassVar[bool] = False
     knows_repeated_commands: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

@@ -1,8 +1,8 @@
 """What the controller asks of a system under test: a small protocol with optional capabilities.
 
 A target starts one incarnation of one node, in a process group of the harness, and says where clients and peers reach
-it. What it cannot do it does not claim: a target that reports no events is judged by its client history alone, one that
-cannot slow its disk gets no such faults, and one that does not recognise a repeated command is never sent one twice.
+it. It declares only what it supports: a target that reports no events is judged by its client history alone, and one
+that does not recognise a repeated command is never sent one twice.
 
 Clients speak HTTP to every target: POST /executeCommand and GET /status as the manual of our own node describes them.
 """
@@ -62,7 +62,6 @@ class Target(Protocol):
 
     name: ClassVar[str]
     reports_events: ClassVar[bool]
-    can_slow_sync: ClassVar[bool]
     knows_repeated_commands: ClassVar[bool]
 
     def start(self, supervisor: Supervisor, launch: Launch) -> Running: ...

@@ -22,7 +22,6 @@ class RaftTarget:
 
     name: ClassVar[str] = "raft"
     reports_events: ClassVar[bool] = True
-    can_slow_sync: ClassVar[bool] = True
     knows_repeated_commands: ClassVar[bool] = True
 
     def start(self, supervisor: Supervisor, launch: Launch) -> Running:

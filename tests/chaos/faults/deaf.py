@@ -39,11 +39,14 @@ class Deaf(OnNodes, frozen=True, tag="deaf"):
 
     needs: ClassVar[type] = Doors
     about: ClassVar[str] = "Some nodes do not hear their clients"
-    in_live: ClassVar[bool] = False
 
     def check(self, nodes: Sequence[str]) -> Iterator[str]:
         yield from super().check(nodes)
         yield from limits.within("action.percent", self.percent, 1, 100)
+
+    @classmethod
+    def plain(cls, rng: Random, timeout_us: int) -> DeafStrength:
+        return DeafStrength(30)
 
     @classmethod
     def wide(cls, rng: Random, timeout_us: int) -> DeafStrength:

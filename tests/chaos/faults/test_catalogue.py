@@ -11,7 +11,7 @@ from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, KINDS, LIVE_KINDS, AnyAction
 from raft_chaos.chaos.run.live.capabilities import LiveWorld
 from raft_chaos.chaos.run.sim.capabilities import VirtualWorld
-from raft_chaos.chaos.schedule.swarm import SHARED
+from raft_chaos.chaos.schedule.swarm import LATER, SHARED
 
 LIVE_WORLD = LiveWorld.__new__(LiveWorld)
 LIVE_WORLD.links = []  # it is there as soon as the world is made
@@ -20,9 +20,9 @@ VIRTUAL_WORLD._network = type("Network", (), {"links": {}})()  # type: ignore[as
 
 
 def test_the_kinds_are_those_that_saved_schedules_name() -> None:
-    assert FAULT_KINDS == ("kill", "pause", "slow_sync", "partition", "clog", "network", "reset", "clock")
-    assert LIVE_KINDS == ("kill", "pause", "slow_sync", "partition", "network")
-    assert set(SHARED) == set(FAULT_KINDS)
+    assert set(SHARED) == {"kill", "pause", "slow_sync", "partition", "clog", "network", "reset", "clock"}
+    assert set(FAULT_KINDS) == {*SHARED, *LATER}
+    assert set(SHARED) & set(LIVE_KINDS) == {"kill", "pause", "slow_sync", "partition", "network"}
 
 
 def test_the_kinds_of_live_are_those_that_its_world_offers() -> None:

@@ -12,7 +12,6 @@ from raft_chaos.chaos.targets.protocol import Launch, Running
 class IdleTarget:
     name: ClassVar[str] = "idle"
     reports_events: ClassVar[bool] = False
-    can_slow_sync: ClassVar[bool] = True
     knows_repeated_commands: ClassVar[bool] = False
 
     def start(self, supervisor: Supervisor, launch: Launch) -> Running:
