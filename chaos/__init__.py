@@ -8,7 +8,7 @@ only folders above it in this list:
     processes       children that never outlive their owner
     schedule        from a seed to what is to happen
     targets         systems under test
-    judgement       what a run came to: counted, vacuous or not, judged
+    judgement       of a run: its counts, whether it is vacuous, its verdict
     run             one run, in virtual time (`sim`, `lockstep`) and in real time (`live`)
     campaign        many seeds, and the proof that one seed is one trace
     execution       a run as the bare order of its nodes' inputs

@@ -1,7 +1,7 @@
 """A campaign: many seeds, on any `concurrent.futures.Executor`, each result written down as it comes.
 
-    run      hands seeds out, at most a window of them at once, and yields what became of each, as they end
-    shift    the life of one executor: until all seeds have ended, or until one of its workers dies
+    run             submits seeds, at most a window of them at once, and yields each result as it comes
+    _on_executor    uses one executor until all seeds have ended, or until one of its workers dies
 
 When a worker dies, all that was under way is lost, and nothing tells which seed it was that killed it. So the seeds of
 that window are run once more, one at a time: the one that is alone when a worker dies again is the one to blame. That
@@ -32,7 +32,7 @@ RunSeed: TypeAlias = Callable[[Settings, int, Path | None], SeedResult]
 """Runs one seed; its run directory, if it leaves one, goes into the folder. Must be importable by name."""
 
 WINDOW_PER_JOB = 4
-"""So many seeds a worker are handed out at once: none ever waits for work, and few are lost when one dies."""
+"""Seeds under way for each worker: no worker waits for work, and few seeds are lost when one dies."""
 
 MOST_FAILED = 20
 """A harness that failed on so many seeds will fail on the rest."""
@@ -96,7 +96,7 @@ class Campaign:
     def run(self, open_executor: Callable[[], Executor], window: int) -> Generator[SeedEnd, None, None]:
         """What becomes of each seed that has no result yet, as it ends. Closing the generator stops the campaign.
 
-        `open_executor` is called once, and again whenever a worker has died. `window` is how many seeds are handed out
+        `open_executor` is called once, and again whenever a worker has died. `window` is how many seeds are under way
         at once. An executor is shut down without waiting if something is still under way; whether that ends it at once
         is up to the executor.
         """
@@ -107,7 +107,7 @@ class Campaign:
         while not self.stopped:
             alone = bool(suspects)
             handed = self._until(deadline_s, _taken(suspects)) if alone else fresh
-            caught = yield from self._shift(open_executor(), handed, 1 if alone else window)
+            caught = yield from self._on_executor(open_executor(), handed, 1 if alone else window)
             if alone and caught:
                 yield self._ended(self._failure(caught.pop(), "its worker process died, twice in a row"))
             suspects.extend(caught)
@@ -116,7 +116,9 @@ class Campaign:
         if self.complete:
             self._file.append(CampaignEnd(seeds=self.done))
 
-    def _shift(self, executor: Executor, seeds: Iterator[int], window: int) -> Generator[SeedEnd, None, list[int]]:
+    def _on_executor(
+        self, executor: Executor, seeds: Iterator[int], window: int
+    ) -> Generator[SeedEnd, None, list[int]]:
         """Runs seeds until there are no more, or the executor is broken. Returns those that were lost with it."""
         under_way: dict[Future[SeedEnd], int] = {}
         ended: SimpleQueue[Future[SeedEnd]] = SimpleQueue()

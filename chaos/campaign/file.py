@@ -5,10 +5,10 @@
     {"kind":"failed",...}     the harness failed on this seed, which is no result: it is run again next time
     {"kind":"end",...}        the last line, once every seed has a result
 
-The key is a hash of all that decides the results: the settings, the seeds and the source code. The commit is only
-told, since a changed tree has the commit of the unchanged one. Opening the same campaign again finds the same file and
-goes on there. A torn last line, which is what a kill leaves, is cut off; any other damage is an error. The file of a
-campaign that came to its end is kept under another name, and the campaign begins anew.
+The key is a hash of all that decides the results: the settings, the seeds and the source code. The commit is
+information only, since a changed tree has the commit of the unchanged one. Opening the same campaign again finds the
+same file and goes on there. A torn last line, which is what a kill leaves, is cut off; any other damage is an error.
+The file of a campaign that is complete is kept under another name, and the campaign begins anew.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class CampaignFile:
         return fd
 
     def _read(self) -> CampaignEnd | None:
-        """Learns what is done, and cuts a torn last line off. Returns the end of a campaign that came to it."""
+        """Learns what is done, and cuts a torn last line off. Returns the end of a complete campaign."""
         whole, line = 0, None
         with self.path.open("rb") as file:
             for number, text in enumerate(file, 1):

@@ -1,4 +1,4 @@
-"""What one seed of a campaign came to: a line of statistics, and for a failure where its run directory is."""
+"""The result of one seed: a line of statistics, and for a failure the place of its run directory."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 The processes differ in what must not matter: they hash strings differently (PYTHONHASHSEED), and their clocks, process
 numbers and unseeded generators are their own. With lockstep, one more runs the seed with real node processes.
 
-Only digests are compared. Where two of them differ, runs in `sim` are made again and recorded, one in `lockstep` is
-recorded as it was: what is wrong there may not come twice. Records are made in a temporary folder and moved when they
-are complete, so that whatever ends this early leaves nothing half done.
+Only digests are compared. Where two of them differ, runs in `sim` are repeated and recorded. A run in `lockstep` is
+recorded the first time, since what went wrong there may not repeat. Records are made in a temporary folder and moved
+when they are complete, so that whatever ends this early leaves nothing half done.
 """
 
 from __future__ import annotations

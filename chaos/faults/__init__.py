@@ -1,4 +1,4 @@
-"""What can go wrong: one file a family of faults, which holds all that there is to know about its kinds.
+"""What can go wrong: one file for each family of faults, with everything about its kinds.
 
 Read in this order: `names` (how a fault names nodes), `grudge` (who does not hear whom), `domain` and `limits` (values
 of fields), `strike` (one fault in a run, as its kind sees it), `action` (what every kind is), `links` (what faults put

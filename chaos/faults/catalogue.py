@@ -1,4 +1,4 @@
-"""All kinds of faults that there are, by name: the classes with a tag in the families' files, in the order of these.
+"""All kinds of faults by name: the classes with a tag in the families' files, in the order of these.
 
 A new kind needs no line here: it is one class in its family's file, and a new family is one name in `families`.
 """

@@ -1,4 +1,4 @@
-"""What a fault's fields must be, beyond their types: each check yields what is wrong, in one sentence."""
+"""Checks of a fault's fields, beyond their types. Each yields what is wrong, in one sentence."""
 
 from __future__ import annotations
 

@@ -31,14 +31,14 @@ class ShapesStrength(Strength, frozen=True):
 
 
 class Partition(OnLinks, frozen=True, tag="partition"):
-    """Frames are held back along `grudge`, for good. `shape` says what it was drawn as."""
+    """Frames along `grudge` are dropped. `shape` says what it was drawn as."""
 
     shape: Shape
     grudge: Grudge
 
     needs: ClassVar[type] = Links
     about: ClassVar[str] = (
-        f"Frames are held back, for good, from the senders of `grudge` to its receivers. Drawn as {', '.join(SHAPES)}"
+        f"Frames from the senders of `grudge` to its receivers are dropped. Drawn as {', '.join(SHAPES)}"
     )
     odds: ClassVar[float] = 1.0
     leaves_behind: ClassVar[bool] = True

@@ -85,15 +85,16 @@ class Strike(Protocol):
     # ---- what is in force ------------------------------------------------------------------------------------------
 
     def lay(self, layer: Layer[Value], values: Mapping[Subject, Value]) -> dict[Subject, Value]:
-        """Puts the fault in force; returns what is so now, where that has changed."""
+        """Puts the fault in force. Returns the merged values that changed: those of all faults in force on a
+        subject."""
         ...
 
     def lift(self, layer: Layer[Value]) -> dict[Any, Value]:
-        """Takes the fault out again; returns what is so now, where that has changed."""
+        """Takes the fault out again. Returns the merged values that changed."""
         ...
 
     def merged(self, layer: Layer[Value], subject: Any) -> Value:
-        """What is so on that subject now."""
+        """The merged value on that subject now."""
         ...
 
     # ---- what is told ----------------------------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""What a run came to: `tally` (counts), `vacuity` (what a run must show to count), `analysis` (the verdict)."""
+"""The judgement of a run: `tally` (counts), `vacuity` (what a run must show to count), `analysis` (the verdict)."""

@@ -60,7 +60,7 @@ def conclude(
     if missing:
         outcomes.append("unknown")
     if also_missing:
-        outcomes = ["unknown"]  # a line that is gone makes a liar of whoever speaks of it
+        outcomes = ["unknown"]  # with a line missing, a right cluster may look wrong
     stats = {**_stats(schedule, harness, tally or Tally(), history), **(extra_stats or {})}
     return Analysis(overall(outcomes), list(verdicts), missing, stats)
 

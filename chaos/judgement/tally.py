@@ -52,7 +52,7 @@ class Tally:
             self.handlers[kind](event)
 
     def count(self, happened: Iterable[object]) -> None:
-        """Counts events, and nothing more; whatever is no node's event may be among them."""
+        """Counts by type only. Items that are not nodes' events do no harm."""
         self._counts.update(map(type, happened))
 
     @property

@@ -17,13 +17,13 @@ from raft_chaos.invariants.history import Op
 COMPLETED = "completed"
 """The reason of a `RunEnded` that ended as it should."""
 FAILED_FAST = "ended at the first violation"
-"""How the reason of one begins that ended early because that was asked for."""
+"""The beginning of the reason of a `RunEnded` that `--fail-fast` brought about."""
 
 
 def vacuity(schedule: Schedule, harness: Sequence[AnyEvent], tally: Tally | None, history: Sequence[Op]) -> list[str]:
-    """Everything that was missing, a sentence each; empty for a run that means something.
+    """What the run lacks, a sentence each; empty for a run that counts.
 
-    `tally` is None for a target that reports no events: then terms are not asked for.
+    `tally` is None for a target that reports no events: then no change of terms is required.
     """
     missing = [*_ended(harness), *_effects(harness), *_required(schedule, harness)]
     if tally is not None:

@@ -1,7 +1,7 @@
 """What clients put on record, in every world: their operations under process numbers, and the history they add up to.
 
 How an operation is carried out is each world's own. How it is recorded is not: a process has at most one operation
-open, and one of unknown outcome stays open for ever, so its client goes on as a new process, in a new session.
+open, and one of unknown outcome never ends, so its client goes on as a new process, in a new session.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The workload: concurrent clients, the same in every world.
 
-A client carries out its operations one after the other, each not before its time. It asks whom it believes to lead,
-follows redirects, and asks the next node when nobody took the command; none of that can have had an effect. Once a node
-may have taken it, only an answer makes the outcome known: where the target recognises a repeated command (client and
-serial, §8) it is sent again until the operation's time is up, and then it is `info`.
+A client carries out its operations one after the other, each not before its time. It asks the node that it takes for
+the leader, follows redirects, and asks the next node when nobody took the command; none of that can have had an effect.
+Once a node may have taken it, only an answer makes the outcome known: where the target recognises a repeated command
+(client and serial, §8) it is sent again until the operation's time is up, and then it is `info`.
 
 How a command reaches a node, and what comes back, is the world's own: its `Door`.
 """

@@ -18,7 +18,7 @@ def begin(schedule: Schedule, run: RunDir, info: RunInfo) -> None:
 
 
 def finish(run: RunDir, info: RunInfo, analysis: Analysis, *, trace_sha256: str = "") -> RunInfo:
-    """Completes run.json with what the run came to."""
+    """Completes run.json with the verdict and the numbers of the run."""
     info.verdict, info.invariants, info.vacuous = analysis.verdict, analysis.invariants, analysis.vacuous
     info.stats, info.state = analysis.stats, "finished"
     if trace_sha256:

@@ -7,8 +7,8 @@ When a fault fires is either a time (`at_us`, counted from the start of the run)
 (`on`, `nth`, then `after_us`): "50 ms after the 2nd leader was elected". Each fault knows how long it lasts and heals.
 What a fault does stands in `chaos.faults`.
 
-`save` writes a schedule; `load` reads one back and refuses, with file and line, what cannot be obeyed: schedules are
-also written and shortened by hand.
+`file` saves a schedule and loads one, and refuses with file and line what cannot be obeyed: schedules are also written
+and shortened by hand.
 """
 
 from __future__ import annotations

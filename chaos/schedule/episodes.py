@@ -132,7 +132,7 @@ def _stale_log(rng: Random, nodes: list[str], unit: int) -> Episode:
 
 
 def anchored(rng: Random, config: ScheduleConfig, nodes: list[str], number: int) -> list[tuple[When, Draft]]:
-    """Episodes at the next leaders and votes of the round, of the kinds that there are.
+    """Episodes at the next leaders and votes of the round, of the kinds that the configuration has.
 
     The first leader, and the votes of as many nodes, belong to the warmup. After that each round sees at least three
     leaders elected, if only because the anchored faults themselves bring down the leaders.

@@ -22,7 +22,7 @@ Exact = Literal["exact", "different"]
 
 
 class ReplayedNode(msgspec.Struct, frozen=True):
-    """One node: how much of it came to the same again, and what its incarnations died of, now as then."""
+    """One node: how much of it was the same again, and what its incarnations died of."""
 
     node: str
     incarnations: int
@@ -33,7 +33,7 @@ class ReplayedNode(msgspec.Struct, frozen=True):
 
 
 class TurnDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """The first turn of an incarnation that comes to something else now: what it takes, and what it does now.
+    """The first turn of an incarnation that diverges from the recording: its inputs, and what the code does now.
 
     `recorded` and `now` are the lines of an event that differs, `fields` what differs in it.
     """
@@ -86,7 +86,7 @@ def replayed_page(done: Replayed) -> Iterator[str]:
         turns, events = sum(node.turns for node in done.nodes), sum(node.events for node in done.nodes)
         yield (
             f"exact: {incarnations}, {count(turns, 'turn')} and {count(events, 'event')} "
-            "came to the same again, bit for bit"
+            "are the same again, bit for bit"
         )
         return
     firsts: dict[str, TurnDifference] = {}

@@ -47,7 +47,7 @@ def judged_document(judged: Judged) -> dict[str, Any]:
 class ReExecuted(msgspec.Struct, frozen=True, kw_only=True):
     """A run re-executed in one process. `recorded` are the verdicts of then, `invariants` those of now.
 
-    `turns`: how many turns of its journals came to the same again; 0 for a run that keeps none.
+    `turns`: how many turns of its journals were the same again; 0 for a run that keeps none.
     """
 
     run: Path

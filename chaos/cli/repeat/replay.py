@@ -1,4 +1,4 @@
-"""`raft-chaos replay`: a saved run lived again, node by node, and where it comes to something else."""
+"""`raft-chaos replay`: replays a saved run node by node, and shows where it diverges from the recording."""
 
 from __future__ import annotations
 

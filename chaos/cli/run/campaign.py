@@ -106,7 +106,7 @@ def _announce(campaign: Campaign, totals: SeedTotals, jobs: int) -> None:
     if campaign.resumed:
         say(f"going on with a campaign that was stopped: {campaign.resumed} seeds have a result already")
     if campaign.kept is not None:
-        say(f"this campaign came to its end before, and begins anew; its earlier results are kept in {campaign.kept}")
+        say(f"this campaign was complete, and begins anew; its earlier results are kept in {campaign.kept}")
 
 
 def _go(

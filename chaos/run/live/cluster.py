@@ -76,7 +76,7 @@ class LiveCluster:
         self._report = report
         self._nodes = {name: _Node(name) for name in nodes}
 
-    # ---- what is so -----------------------------------------------------------------------------------------------
+    # ---- state ----------------------------------------------------------------------------------------------------
 
     def state(self, node: str) -> State:
         return self._nodes[node].state

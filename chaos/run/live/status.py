@@ -29,7 +29,7 @@ async def _ask(session: aiohttp.ClientSession, url: str, node: str, watcher: Wat
         async with session.get(url, timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)) as response:
             status: Any = await response.json(content_type=None)
     except (aiohttp.ClientError, TimeoutError, ValueError):
-        return  # down, paused, or no speaker of JSON: nothing is known of it
+        return  # it is down or paused, or does not answer in JSON: nothing is known of it
     role, term = (status.get("role"), status.get("term")) if isinstance(status, dict) else (None, None)
     if role in ("follower", "candidate", "leader") and isinstance(term, int):
         watcher.status(node, role, term)

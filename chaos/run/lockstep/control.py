@@ -88,7 +88,7 @@ Order: TypeAlias = Receive | Tick | Persisted | Submit | ChangeClock | Crash
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True, tag="report"):
-    """What a step came to, as in `StepReport`: `lines` are its events as in the file, `sends` (to, number)."""
+    """The result of a step, as in `StepReport`: `lines` are its events as in the file, `sends` (to, number)."""
 
     lines: bytes
     sends: list[tuple[str, int]]

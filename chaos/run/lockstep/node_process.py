@@ -46,7 +46,7 @@ from raft_chaos.raft.state.messages import Message
 from raft_chaos.raft.storage.disk import OsDisk
 from raft_chaos.raft.storage.journal import Journal
 
-log = logging.getLogger("chaos.lockstep")
+log = logging.getLogger("raft_chaos.lockstep")
 
 
 class _Folder(OsDisk):

@@ -16,7 +16,7 @@ MILLION = 1_000_000
 
 
 class NodeClock:
-    """Converts between the run's time and the node's. A new one is right; `change` bends it from a moment on."""
+    """Converts between the run's time and the node's. A new one is right; `change` makes it wrong from a moment on."""
 
     __slots__ = ("is_right", "segments")
 

@@ -85,7 +85,7 @@ class VirtualCluster:
         self._answer = answer
         self._broke = broke
 
-    # ---- what is so -----------------------------------------------------------------------------------------------
+    # ---- state ----------------------------------------------------------------------------------------------------
 
     def state(self, node: str) -> State:
         return self._nodes[node].state
@@ -187,7 +187,7 @@ class VirtualCluster:
         self._nodes[name].slow_sync_us = (min_us, max_us)
 
     def change_clock(self, name: str, rate_ppm: int, jump_us: int) -> None:
-        """The clock of the node's machine bends; it stays so over restarts."""
+        """Changes the clock of the node's machine, which outlives restarts."""
         node, now_us = self._nodes[name], self._scheduler.now_us
         clock = NodeClock(node.clock)
         clock.change(now_us, rate_ppm, jump_us)

@@ -41,7 +41,7 @@ FOREVER_US = 1 << 62
 
 
 class Simulated(msgspec.Struct, frozen=True):
-    """What a run came to. `trace_sha256` is the digest of everything that happened."""
+    """The result of a run. `trace_sha256` is the digest of everything that happened."""
 
     analysis: Analysis
     trace_sha256: str

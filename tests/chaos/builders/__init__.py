@@ -8,5 +8,5 @@ stepped                              one node, step by step
 scripted_world                       a world for kinds of faults, which does as it is asked at once
 executions, reproductions            a run as steps, and a failure made small
 campaigns                            settings with which a seed takes tens of milliseconds
-waiting, processes, commands         real processes: waiting for what is so, and `raft-chaos` as one of them
+waiting, processes, commands         real processes: waiting for a state, and `raft-chaos` as one of them
 """

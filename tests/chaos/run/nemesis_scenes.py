@@ -137,7 +137,7 @@ def plan(tick_us: int, *, live: bool) -> Schedule:
     return schedule(faults, safety_us=(from_us, until_us), liveness_us=20 * tick_us, every_us=30_000)
 
 
-# ---- what is so in a world -----------------------------------------------------------------------------------------
+# ---- the state of a world ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def test_an_exact_replay_says_how_much_was_compared(right: RunDir, command: Comm
     assert (code, said) == (0, "")
     *_, last = told.splitlines()
     events = sum(len(stream) for stream in right.node_streams())
-    assert last.startswith("exact: ") and last.endswith(f"{events} events came to the same again, bit for bit")
+    assert last.startswith("exact: ") and last.endswith(f"{events} events are the same again, bit for bit")
 
 
 def test_one_node_alone_and_as_a_document(right: RunDir, command: Command) -> None:

@@ -65,7 +65,7 @@ async def brought_to(cluster: Cluster, node: str, state: str) -> None:
 
 
 async def run_race(cluster: Cluster, node: str, race: Race) -> None:
-    """All of it, and a look at what is so in the end."""
+    """All of it, and a look at the state in the end."""
     await brought_to(cluster, node, race.state)
     assert cluster.state(node) == race.state
 
