@@ -77,7 +77,9 @@ class Replica:
         if self._waiting and self.core.role != "leader":
             self._replies += [Reply(token, index, term, None) for index, (term, token) in self._waiting.items()]
             self._waiting = {}
-        replies, self._replies = self._replies, []
+        replies: list[Reply] = []
+        if self._replies:
+            replies, self._replies = self._replies, replies
         return Output(ready.events, ready.messages, ready.write, ready.deadline_us, replies)
 
     def _apply(self, index: int, entry: Entry, events: list[Event]) -> None:

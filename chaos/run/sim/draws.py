@@ -6,6 +6,7 @@ with a generator of its own that fills it at once; draw `n` is a place in block 
 
 from __future__ import annotations
 
+from itertools import repeat, starmap
 from random import Random
 
 from raft_chaos.chaos.schedule.streams import stream_seed
@@ -40,5 +41,5 @@ class Draws:
 
     def _fill(self, block: int) -> None:
         draw = Random(stream_seed(self._seed, f"{self._name}/{block}")).random
-        self._values = [draw() for _ in range(BLOCK * self._width)]
+        self._values = list(starmap(draw, repeat((), BLOCK * self._width)))
         self._block = block

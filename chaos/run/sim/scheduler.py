@@ -16,6 +16,8 @@ Due: TypeAlias = tuple[int, int, Action, Any]
 
 LAST = 1 << 62
 """More than any number of things that are asked for."""
+END = 1 << 63
+"""More than `LAST` and any number: the end of `run_until` comes after all that is due at the same time."""
 
 
 class Scheduler:
@@ -45,12 +47,16 @@ class Scheduler:
 
     def run_until(self, until_us: int) -> None:
         """Does all that is due by `until_us`, and stands there then; ends early where somebody sets `stopped`."""
+        if self.stopped:
+            return
         heap, pop = self.heap, heapq.heappop
-        while heap and heap[0][0] <= until_us and not self.stopped:
+        # The end is an entry of the heap: to look at the time of the first entry before each step costs more.
+        ended: list[None] = []
+        self._number += 1
+        heapq.heappush(heap, (max(until_us, self.now_us), END + self._number, ended.append, None))
+        while not (ended or self.stopped):
             self.now_us, _, action, argument = pop(heap)
             action(argument)
-        if not self.stopped:
-            self.now_us = max(self.now_us, until_us)
 
     def stop(self) -> None:
         """The action that asked for this is the last."""

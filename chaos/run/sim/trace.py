@@ -49,7 +49,11 @@ class Trace:
 
     def node(self, name: str, incarnation: int, reported: list[Event]) -> None:
         """What one step of one incarnation reported."""
-        self._write((name, incarnation), reported)
+        self._unhashed += reported  # as in `_write`: this is called with every step of every node
+        if len(self._unhashed) >= HASHED_AT_ONCE:
+            self._hash()
+        if self._recorder is not None:
+            self._recorder.write((name, incarnation), _encode_lines(reported), len(reported))
         hearers = self._hearers
         for event in reported:
             if event.__class__ in hearers:
