@@ -14,8 +14,6 @@ found a violation.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from heapq import merge
-from operator import attrgetter
 from typing import Any, TypeAlias
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers
@@ -162,22 +160,17 @@ class Judge:
 
 def judge_run(run: RunDir) -> list[Verdict]:
     """Judges a saved run, finished or not. Raises `RunDirError` if a file cannot be read."""
-    return judge_saved(run.load_info().reports_events, run.harness_events(), run.node_streams(), run.operations())
+    in_order = run.merged(run.harness_events(), run.node_streams())
+    return judge_saved(run.load_info().reports_events, in_order, run.operations())
 
 
-def judge_saved(
-    reports_events: bool,
-    harness: Sequence[AnyEvent],
-    node_streams: Sequence[Sequence[AnyEvent]],
-    history: Iterable[Op],
-) -> list[Verdict]:
-    """Judges what a run directory holds.
+def judge_saved(reports_events: bool, in_order: Iterable[AnyEvent], history: Iterable[Op]) -> list[Verdict]:
+    """Judges what a run directory holds. `in_order` are its events as `RunDir.merged` gives them.
 
-    The streams are merged by time, so that early violations come first. Each stream keeps its own order whatever its
-    times are; the verdicts depend on that order only.
+    The verdicts depend only on the order within each stream, and their violations come in the order given.
     """
     judge = Judge(events_expected=reports_events)
-    for event in merge(harness, *node_streams, key=attrgetter("t_us")):
+    for event in in_order:
         judge.observe(event)
     for op in history:
         judge.observe_op(op)

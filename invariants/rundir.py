@@ -22,7 +22,7 @@ lines come next ("n1/2 3"). Without that file, the streams are merged by time, a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from io import BytesIO
@@ -34,7 +34,7 @@ import msgspec
 
 from raft_chaos.invariants import events, history
 from raft_chaos.invariants.causal_order import causal_order
-from raft_chaos.invariants.events import AnyEvent
+from raft_chaos.invariants.events import HARNESS, AnyEvent
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.verdict import Outcome, Verdict
 
@@ -168,6 +168,14 @@ class RunDir:
     def schedule_lines(self) -> list[dict[str, Any]]:
         """The schedule as plain JSON objects: its types belong to `chaos`, which this package does not know."""
         return list(_decoded(self.schedule, _json_object.decode))
+
+    def merged(self, harness: Sequence[AnyEvent], streams: Sequence[Sequence[AnyEvent]]) -> Iterator[AnyEvent]:
+        """The events of `harness_events` and `node_streams` in one order: as they happened where `order` says so, and
+        the rest by time. Each stream keeps its own order in any case."""
+        rest = {HARNESS: iter(harness)} | {stream[0].node: iter(stream) for stream in streams}
+        for _, name, count in _order_lines(self.order):
+            yield from islice(rest.get(name.split("/")[0], iter(())), count)
+        yield from merge(*rest.values(), key=lambda event: event.t_us)
 
     def trace(self) -> Iterator[TraceItem]:
         """All lines of the run, in the order in which the scheduler made them, or merged by time without that order.

@@ -76,7 +76,7 @@ def analyse(run: RunDir) -> Analysis:
             tally.observe(event)
     return conclude(
         schedule,
-        judge_saved(info.reports_events, harness, streams, history),
+        judge_saved(info.reports_events, run.merged(harness, streams), history),
         harness,
         tally if info.reports_events else None,
         history,

@@ -24,7 +24,14 @@ import msgspec
 from raft_chaos.invariants.events import Event
 from raft_chaos.raft.core.election import Election
 from raft_chaos.raft.state.held import CountOwnVote, Held, ReleaseCommit, ReportEvent, SendMessage
-from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, Entry, Message, RequestVote, RequestVoteReply
+from raft_chaos.raft.state.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Entry,
+    Message,
+    RequestVote,
+    RequestVoteReply,
+)
 from raft_chaos.raft.state.pending import Write
 
 

@@ -171,6 +171,17 @@ def test_a_saved_run_gets_the_same_verdicts(tmp_path: Path, bug: str | None) -> 
     assert [v.outcome for v in saved if v.invariant == "acknowledged_writes"] == ["violated"]
 
 
+def test_violations_of_one_moment_come_in_the_order_of_the_run(tmp_path: Path) -> None:
+    """Two nodes forget their votes, and start again in the same microsecond."""
+    before = [event for node in ("n1", "n2") for event in (started(node), votes(node, 1, node))]
+    again = [started(node, inc=2, term=1) for node in ("n2", "n1")]
+    run = save(tmp_path, [[*before, *again], []], History())
+    by_time = ["n1", "n2"]
+    assert [violation.witness[-1].node for violation in judge_run(run)[1].violations] == by_time
+    run.order.write_text("n1/1 2\nn2/1 2\nn2/2 1\nn1/2 1\n")
+    assert [violation.witness[-1].node for violation in judge_run(run)[1].violations] == by_time[::-1]
+
+
 def test_verdicts_with_witnesses_are_saved_and_read_back(tmp_path: Path) -> None:
     run = save(tmp_path, TinyCluster(5, "votes_twice").run(60).streams, History())
     info = run.load_info()

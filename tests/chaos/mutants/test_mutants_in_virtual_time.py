@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.settings import Settings, describe
 from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.chaos.schedule.config import ScheduleConfig
+from raft_chaos.chaos.schedule.swarm import SHARED
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.trace import first_difference
@@ -53,7 +53,7 @@ def run(world: str, mutant: str | None, of: str, path: Path, *, fail_fast: bool 
         nodes=0,
         clients=3,
         swarm=True,
-        faults=FAULT_KINDS,
+        faults=SHARED,
         warmup_s=1,
         duration_s=duration_s,
         liveness_s=1,
