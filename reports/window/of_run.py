@@ -18,7 +18,7 @@ INVARIANT = "linearizability"
 def window_of_run(run: RunDir, verdicts: Sequence[Verdict]) -> Window | None:
     """The window around the operations that the run's verdict names; None if its history has none of them.
 
-    Raises RunDirError where the run cannot be read.
+    Raises RunDirError if the run cannot be read.
     """
     found = next((v.violations[0] for v in verdicts if v.invariant == INVARIANT and v.violations), None)
     if found is None:

@@ -115,7 +115,7 @@ def test_a_campaign_that_was_stopped_says_so() -> None:
     campaign.stopped = "interrupted"
     page = seeds_text(campaign, width=200)
     assert page.startswith("UNKNOWN seeds 1..1000 (sim, raft, 1 of 1000 seeds: 1 valid; 0.50 simulated hours)\n")
-    assert "STOPPED: interrupted. The same command goes on with the seeds that have no result.\n" in page
+    assert "STOPPED: interrupted. The same command continues with the seeds that have no result.\n" in page
     assert page.splitlines()[-1] == "seeds 1..1000: unknown, 1 of 1000"
 
 

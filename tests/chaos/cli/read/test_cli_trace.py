@@ -213,4 +213,4 @@ def test_the_same_event_in_other_bytes_is_a_difference(in_lines: InLines, tmp_pa
     history_b = save(tmp_path / "b", SCRIPT).history
     history_b.write_bytes(history_b.read_bytes().replace(b'","', b'", "'))
     code, told, _ = in_lines("diff", "a", "b")
-    assert (code, told[-1]) == (1, "They are the same event, written in other bytes.")
+    assert (code, told[-1]) == (1, "The events are equal, but their bytes differ.")

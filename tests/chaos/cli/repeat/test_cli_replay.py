@@ -57,7 +57,7 @@ def test_an_exact_replay_says_how_much_was_compared(right: RunDir, command: Comm
     assert (code, said) == (0, "")
     *_, last = told.splitlines()
     events = sum(len(stream) for stream in right.node_streams())
-    assert last.startswith("exact: ") and last.endswith(f"{events} events are the same again, bit for bit")
+    assert last.startswith("exact: ") and last.endswith(f"{events} events are equal to the recording, bit for bit")
 
 
 def test_one_node_alone_and_as_a_document(right: RunDir, command: Command) -> None:
@@ -88,7 +88,7 @@ def test_the_first_difference_of_a_node_is_told_with_its_input_and_output(wrong:
     where = f"{first['node']}#{first['incarnation']}, turn {first['turn']}, at {first['at_us'] / 1e6:.6f} s"
     begin = next(number for number, line in enumerate(lines) if line.startswith(where))
     assert lines[begin] == f"{where}: {first['what']}"
-    assert lines[begin + 1 : begin + 3] == ["  it takes:", f"    {first['inputs'][0]}"]
+    assert lines[begin + 1 : begin + 3] == ["  inputs:", f"    {first['inputs'][0]}"]
 
 
 def test_an_event_that_differs_is_told_as_it_was_and_as_it_is_now(
@@ -137,7 +137,7 @@ def test_a_node_is_lived_up_to_the_turn_that_shows_the_violation(wrong: RunDir, 
 
 def test_the_way_to_a_violation_with_other_code_ends_where_it_differs(wrong: RunDir, command: Command) -> None:
     code, told, _ = command("replay", wrong.path, "--until", "violation", "--mutant", "vote_not_persisted")
-    assert code == 1 and "n3#1, turn " in told and "it does now:" in told
+    assert code == 1 and "n3#1, turn " in told and "output now:" in told
 
 
 def test_a_run_without_a_violation_has_no_such_turn(right: RunDir, command: Command) -> None:

@@ -80,7 +80,7 @@ def test_what_was_not_seen_is_not_said_to_hold(tmp_path: Path, command: Command)
     save(replace(reproduction(), expected=replace(reproduction().expected, violation=violation)), tmp_path / "x.json")
     code, stdout, _ = command("repro", tmp_path / "x.json", "--mutant", "none")
     assert code == 2
-    assert stdout.startswith("recovery: nothing shows whether it holds over the unmodified core (")
+    assert stdout.startswith("recovery: could not be judged over the unmodified core (")
 
 
 def test_a_run_that_is_kept_is_of_the_executions_own_nodes(tmp_path: Path, command: Command) -> None:
