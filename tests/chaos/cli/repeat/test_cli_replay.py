@@ -143,7 +143,7 @@ def test_the_way_to_a_violation_with_other_code_ends_where_it_differs(wrong: Run
 def test_a_run_without_a_violation_has_no_such_turn(right: RunDir, command: Command) -> None:
     code, told, said = command("replay", right.path, "--until", "violation")
     assert (code, told) == (2, "")
-    assert said == (f"raft-chaos: --until violation: {right.path} has no such turn: no invariant is violated in it\n")
+    assert said == (f"raft-chaos: --until violation: {right.path} has no such turn: no invariant is violated\n")
 
 
 @pytest.mark.parametrize("typed", ["print(node.name, core.role, log.last_index, inputs == report)\n", "", "quit\n"])
@@ -182,7 +182,7 @@ def test_a_wrong_argument_is_named(arguments: list[str], said: str, right: RunDi
 
 @pytest.mark.parametrize("arguments", [["--node", "n1"], ["--until", "violation"]])
 def test_a_node_of_a_simulated_run_cannot_be_chosen(arguments: list[str], simulated: RunDir, command: Command) -> None:
-    said = f"raft-chaos: {arguments[0]}: a run of sim has no journals; it is made again as a whole\n"
+    said = f"raft-chaos: {arguments[0]}: a run of sim has no journals; it is run again as a whole\n"
     assert command("replay", simulated.path, *arguments) == (254, "", said)
 
 

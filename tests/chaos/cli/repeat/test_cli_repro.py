@@ -169,7 +169,7 @@ def test_several_inputs_at_once_are_for_sim_alone(tmp_path: Path, command: Comma
     [
         (["--mutant", "nope"], "--mutant: there is no 'nope'; there are none, vote_not_persisted, "),
         (["--world", "mars"], "--world: "),
-        (["--repeat", "3"], "--repeat: it is the same each time in sim; only --world live has a rate"),
+        (["--repeat", "3"], "--repeat: sim always gives the same result; only --world live has a rate"),
         (["--repeat", "0", "--world", "live"], "Invalid value for '--repeat'"),
         (["--out", __file__], f"--out: cannot make run directories in {__file__} ("),
     ],

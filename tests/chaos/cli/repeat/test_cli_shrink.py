@@ -107,7 +107,7 @@ def test_a_file_that_cannot_be_written_is_told_before_the_work(wrong: Path, tmp_
     for file in (tmp_path, tmp_path / "none" / "x.json", wrong / "run.json" / "x.json"):
         code, stdout, stderr = command("shrink", wrong, "--out", file)
         assert (code, stdout) == (254, "")
-        assert stderr == f"raft-chaos: --out: cannot write {file}; expected a file in a folder that is there\n"
+        assert stderr == f"raft-chaos: --out: cannot write {file}; expected a file in an existing folder\n"
 
 
 def test_what_is_no_run_of_ours_is_refused(wrong: Path, tmp_path: Path, command: Command) -> None:

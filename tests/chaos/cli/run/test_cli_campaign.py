@@ -100,7 +100,7 @@ def test_not_every_violation_of_thousands_is_shown(capsys: pytest.CaptureFixture
     lines = capsys.readouterr().err.splitlines()
     assert lines[:3] == ["VIOLATED seed 1: log_matching", "  runs/1", "  raft-chaos run --seed 1"]
     assert len(lines) == 3 * MOST_SHOWN + 1
-    assert lines[-1] == "further violations are only counted here; the campaign's file has all of them"
+    assert lines[-1] == "further violations are not shown here; the campaign's file has all of them"
 
 
 def test_the_document_is_all_that_is_on_stdout(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -122,11 +122,11 @@ def test_a_campaign_that_goes_on_says_so_and_counts_all_of_it(
         ends.close()
     code, stdout, stderr = called(capsys, tmp_path, range(1, 5))
     assert code == 0
-    assert "going on with a campaign that was stopped: 2 seeds have a result already\n" in stderr
+    assert "continuing a campaign that was stopped: 2 seeds already have a result\n" in stderr
     assert stdout.startswith("VALID seeds 1..4 (sim, raft, 4 seeds: 4 valid;")
     _, _, stderr = called(capsys, tmp_path, range(1, 5))
     kept = campaign.path.with_stem(campaign.path.stem + "-1")
-    assert f"begins anew; its earlier results are kept in {kept}\n" in stderr and kept.exists()
+    assert f"complete and starts again; its earlier results are kept in {kept}\n" in stderr and kept.exists()
 
 
 def test_a_harness_that_fails_is_told_with_its_seed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
