@@ -30,7 +30,7 @@ def window_of_run(run: RunDir, verdicts: Sequence[Verdict]) -> Window | None:
         return None
     core = [o.number for o in history.operations if (o.label, repr(o.process)) in names]
     if not core or len(core) < len(names):
-        return None  # somebody edited or tore the files
+        return None  # the files were edited or torn
     key = history.operations[core[0]].key
     return window(history, core, key, found.message.removeprefix(f"{key}: "), spans_of(run))
 

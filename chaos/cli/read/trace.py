@@ -38,7 +38,7 @@ def trace(
     kind: Annotated[
         str | None, typer.Option(metavar="KIND,KIND", help="Only these kinds of events; op: client operations.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="The first so many lines.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only this many lines, from the beginning.")] = None,
 ) -> Result:
     """Prints a saved run, one event per line, in the order of its trace."""
     kinds = _kinds(kind)

@@ -288,7 +288,7 @@ def test_only_the_events_of_the_last_turn_may_be_missing(copy: RunDir) -> None:
         if missing <= len(last.lines):
             assert differences == []
         else:
-            assert [one.what for one in differences] == ["the recorded node reported less, and went on"]
+            assert [one.what for one in differences] == ["the recorded node reported less and continued"]
             assert differences[0].turn == last.number - 1 and differences[0].recorded is None
 
 
