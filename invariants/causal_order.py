@@ -1,12 +1,11 @@
-"""The order of cause and effect, for events that were recorded by several hands.
+"""Puts causes before their effects, for events that several processes recorded.
 
-Times alone do not give it: who records an event reads the clock a few microseconds before or after it happened, and the
-harness writes a fault down once its kills are done. So a trace that was merged by time is put right here, by what is
-known of causes:
+Times alone do not give this order: a process reads the clock a few microseconds before or after an event happens, and
+the harness records a fault after its kills. So this module corrects a trace that was merged by time, with these rules:
 
-- A node's lines, and a client's, stay in the order in which it wrote them, one incarnation after the other.
+- The lines of a node, or of a client, stay in the order in which it wrote them, one incarnation after the other.
 - A message is sent before it is received.
-- A fault is injected before the nodes are killed or paused that it kills or pauses.
+- A fault is injected before its kills and pauses.
 - A node is killed, or ends by itself, after its last line and before the next incarnation's first one.
 """
 
@@ -47,10 +46,10 @@ def reporter(event: AnyEvent | Op) -> str:
 
 
 def causal_order(events: Sequence[AnyEvent | Op]) -> list[int]:
-    """The places of the events, each after those of its causes and otherwise in the order given.
+    """The places of the events, each event after its causes and otherwise in the given order.
 
-    A cause that stands too late moves up to just before its first effect. Files that contradict themselves (two events,
-    each the cause of the other) keep all their events, and lose one of the two constraints.
+    A cause that comes too late moves to just before its first effect. If files contradict themselves (two events, each
+    the cause of the other), all events are kept and one of the two constraints is dropped.
     """
     causes: dict[int, list[int]] = {}
     for cause, effect in _constraints(events):
@@ -99,9 +98,9 @@ def _constraints(events: Sequence[AnyEvent | Op]) -> Iterator[tuple[int, int]]:
 
 
 def _as_done(events: Sequence[AnyEvent | Op], lines: Sequence[int]) -> list[int]:
-    """The harness's lines in the order of what it did: each injection before the kills and pauses that are part of it.
+    """The harness's lines in the order of its actions: each injection before the kills and pauses that are part of it.
 
-    These were recorded before it, and nobody has started or resumed the node since.
+    These were recorded before the injection, and the node was not started or resumed in between.
     """
     done: list[int] = []
     unexplained: dict[tuple[str, str], int] = {}  # the kind of fault that may have done it, and the node

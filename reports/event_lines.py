@@ -1,4 +1,4 @@
-"""A trace for a reader: one line for each event, in the order in which things happened.
+"""A trace as text: one line for each event, in the order of the trace.
 
       1.204317  n2#1         became candidate in term 3
       1.204317  n2#1 > n3    RequestVote #17
@@ -6,9 +6,9 @@
       1.301000  harness      fault f1 kill: kill n2 (leader n2)
       1.310422  c2           invoke c2/17 put reg/c2/0 = c2-17
 
-The columns are the time in seconds, who it was (node#incarnation, with the other end of a message, the harness, or a
-client), and what happened. Only the first digits of a digest are shown. Nothing that a node or a client wrote can move
-the cursor or break the line.
+The columns are the time in seconds, the reporter (node#incarnation, with the other end of a message; the harness; or a
+client), and what happened. Only the first digits of a digest are shown. Text from a node or a client cannot move the
+cursor or break the line.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _MB = 1_000_000
 
 
 def event_lines(events: Iterable[AnyEvent | Op]) -> Iterator[str]:
-    """One line for each, without line ends."""
+    """One line for each event, without line ends."""
     return map(event_line, events)
 
 
@@ -60,7 +60,7 @@ def event_line(event: AnyEvent | Op) -> str:
 
 
 def who(event: AnyEvent | Op) -> str:
-    """Who reports it, and the other end of a message. The text is as the node wrote it: not yet made visible."""
+    """The reporter, and the other end of a message. The text is as the node wrote it, not yet made visible."""
     if isinstance(event, Op):
         return event.client
     if event.node == HARNESS:
@@ -76,7 +76,7 @@ def who(event: AnyEvent | Op) -> str:
 
 
 def what(event: AnyEvent | Op) -> str:
-    """What happened. The text is as the node or the client wrote it: not yet made visible."""
+    """What happened. The text is as the node or the client wrote it, not yet made visible."""
     match event:
         case Op():
             return _operation(event)
@@ -199,7 +199,7 @@ def _written(op: Op) -> str:
 
 
 def _value(value: Value) -> str:
-    """A plain word as it is, "absent" for no value, JSON for what a reader could misread (blanks, quotes, lists)."""
+    """A plain word unchanged, "absent" for no value, JSON for a value that could be misread (blanks, quotes, lists)."""
     if value is None:
         return "absent"
     return value if isinstance(value, str) and value != "absent" and _PLAIN.fullmatch(value) else json_value(value)

@@ -1,9 +1,8 @@
-"""A table as terminal text or as Markdown. tabulate draws it; this file decides what goes into the cells.
+"""A table as terminal text or as Markdown. tabulate draws it; this file decides the content of the cells.
 
-Terminal text should fit 80 columns. Where it does not, the columns that may wrap become narrower, the widest first,
-down to `NARROWEST`. Columns of numbers and names never wrap: a very narrow terminal gets lines that are too long rather
-than figures that nobody can read. A column that is empty in all rows is left out, except the first, which names the
-rows.
+Terminal text should fit 80 columns. If it does not, the columns that may wrap become narrower, the widest first, down
+to `NARROWEST`. Columns of numbers and names never wrap, since broken numbers are unreadable; on a very narrow terminal
+the lines are too long. A column that is empty in all rows is left out, except the first, which names the rows.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _GAP = 2
 
 @dataclass(frozen=True)
 class Column:
-    """A column: numbers go right. `wraps` lets its cells be broken into lines; `keep` shows it even if it is empty."""
+    """A column; numbers are aligned right. `wraps` allows line breaks in cells; `keep` shows it even if it is empty."""
 
     header: str
     align: Literal["left", "right"] = "left"
@@ -34,7 +33,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A title, columns, rows of as many texts, a note below it (a legend), and how many rows are shown at most."""
+    """A title, columns, rows with one text per column, a note below it (a legend), and the most rows that are shown."""
 
     title: str
     columns: list[Column]
@@ -46,7 +45,7 @@ class Table:
 def shortened(table: Table) -> tuple[Table, str]:
     """The table with its cells made visible, without its empty columns, and cut to its `longest`.
 
-    The second value is a line that says how many rows are left out, "" for none.
+    The second value is a line with the number of rows that are left out, or "".
     """
     cells = [[visible(cell).strip() for cell in row] for row in table.rows[: table.longest]]
     used = [n for n, column in enumerate(table.columns) if n == 0 or column.keep or any(row[n] for row in cells)]
@@ -62,7 +61,7 @@ def text_table(table: Table, width: int = 80) -> list[str]:
     widths = _fit(table.columns, table.rows, width)
     wrapped = [[_wrap(cell, widths[n], table.columns[n]) for n, cell in enumerate(row)] for row in table.rows]
     headers = [column.header for column in table.columns]
-    # The header goes in as a row: as `headers`, tabulate would widen each column by two blanks beyond its need.
+    # The header is passed as a row: with `headers`, tabulate makes each column two blanks wider than needed.
     drawn = tabulate(
         [headers, _rules(headers, wrapped), *wrapped],
         tablefmt="plain",
@@ -88,7 +87,7 @@ def markdown_table(table: Table) -> list[str]:
 
 
 def _fit(columns: list[Column], rows: list[list[str]], width: int) -> list[int]:
-    """The width of each column: that of its longest cell, less for columns that wrap, until the whole fits."""
+    """The width of each column: its longest cell. Columns that wrap become narrower until the table fits."""
     widths = [max(len(column.header), *(len(row[n]) for row in rows), 0) for n, column in enumerate(columns)]
     narrowest = [
         max(NARROWEST, len(column.header)) if column.wraps else w for column, w in zip(columns, widths, strict=True)

@@ -1,8 +1,8 @@
-"""Text that is safe to print: every text that comes from a run passes through here first.
+"""Makes text safe to print: every text from a run passes through here first.
 
-A message may hold anything that a node wrote to stderr or a client wrote as a value. `visible` replaces all that could
-move the cursor, reverse the line, split a table's row or break an XML document (Unicode calls all of these characters
-not printable), and shows what it replaced.
+A message may contain anything that a node wrote to stderr or a client wrote as a value. `visible` replaces characters
+that could move the cursor, reverse the line, split a table's row or break an XML document (Unicode calls all of them
+not printable) with escapes that show them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ US_PER_MS = 1_000
 
 
 def visible(text: str) -> str:
-    """The text on one line, each character that is not printable as its backslash escape; a line end is a blank."""
+    """The text on one line: a character that is not printable becomes a backslash escape, a line end a blank."""
     joined = " ".join(text.splitlines())
     if joined.isprintable():
         return joined
@@ -56,7 +56,7 @@ _MARKDOWN = re.compile(r"[\\`*\[\]<>|~&#$]|^[-+=]|(?<!\w)_|_(?!\w)")
 
 
 def markdown(text: str) -> str:
-    """The text on one line, so that GitHub shows it as it stands. An underscore inside a word needs no escape there."""
+    """The text on one line, escaped so that GitHub shows it unchanged. An underscore inside a word needs no escape."""
     return _MARKDOWN.sub(lambda match: "\\" + match[0], visible(text))
 
 

@@ -1,4 +1,4 @@
-"""The way in: writes or renders the reports of saved runs."""
+"""The entry point: writes or renders the reports of saved runs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The application: one command a function, each in the module named after what it does.
+"""The application: each command is one function, in the module with its name.
 
-A command returns a `Result`, which `show` prints; arguments that cannot be end it earlier (`common.fail`).
+A command returns a `Result`, which `show` prints. Bad arguments end the command earlier (`common.fail`).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from raft_chaos.chaos.cli.run import cluster, run, selfcheck
 from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_USAGE
 
 INTERRUPTED = 130
-"""As in a shell. Typer catches Ctrl-C by itself, and returns this without a word."""
+"""The exit code after Ctrl-C, as in a shell. Typer catches Ctrl-C itself and returns this code without a message."""
 
 app = typer.Typer(
     name="raft-chaos",
-    help="Breaks a real Raft cluster on purpose, judges Raft's safety properties while it happens, "
-    "and hands every failure back from its seed.",
+    help="Breaks a real Raft cluster on purpose, checks Raft's safety properties meanwhile, "
+    "and reproduces every failure from its seed.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -49,12 +49,12 @@ app.command("node")(cluster.node)
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
-    """SIGTERM ends the command as Ctrl-C does: with everything cleaned up."""
+    """SIGTERM ends the command like Ctrl-C, after a clean-up."""
     raise KeyboardInterrupt
 
 
 def _wrong(error: typer.TyperException) -> str:
-    """What is wrong with the arguments, and with which of them."""
+    """The error of bad arguments, with the name of the argument."""
     message = getattr(error, "format_message", None)
     return message() if message is not None else str(error)
 

@@ -1,4 +1,4 @@
-"""The arguments that say what a run is to be: each check ends with exit code 254 and names the option."""
+"""Checks the arguments that define a run. A failed check names the option and ends with exit code 254."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ OPTION_OF = {
     "fault_interval_s": "--fault-interval",
     "election_timeout_us_max": "--election-timeout",
 }
-"""What the fields of a ScheduleConfig are called on the command line, where that is not just --field."""
+"""The options for the fields of a ScheduleConfig, where the option is not --field."""
 
 
 def check_target(mutant: str | None, command: str | None) -> None:
@@ -108,7 +108,7 @@ def saved_schedule(schedule: Path | None, world: World, timing: Timing) -> Sched
         if round_us >= timing.election_timeout_min_us:
             fail(
                 f"--schedule: {schedule}: model: a vote takes up to {round_us} µs there and back with both writes, and "
-                f"the least election timeout is {timing.election_timeout_min_us} µs, so nobody need ever be elected "
+                f"the least election timeout is {timing.election_timeout_min_us} µs, so perhaps no leader is elected "
                 "(§5.6); make latency_max_us and sync_max_us smaller, or --election-timeout longer"
             )
     return saved
@@ -122,7 +122,7 @@ def make_folder(out: Path) -> None:
 
 
 def given_options(context: typer.Context) -> list[str]:
-    """The options that were given and that decide what a run is, as words of a command line."""
+    """The given options that define a run, as words of a command line."""
     words: list[str] = []
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")

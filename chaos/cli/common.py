@@ -1,4 +1,4 @@
-"""What the commands share: how arguments are written, and how a mistake in them is told."""
+"""Shared by the commands: parsing arguments, and reporting errors in them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from raft_chaos.invariants.verdict import EXIT_USAGE
 
 
 def fail(message: str) -> NoReturn:
-    """Ends with exit code 254: what was wrong, where, what to do."""
+    """Ends with exit code 254 and a message: what is wrong, where, what to do."""
     say(f"raft-chaos: {message}")
     raise typer.Exit(EXIT_USAGE)
 
 
 def say(text: str) -> None:
-    """A line for a person. stdout belongs to the one document or table that was asked for."""
+    """Prints a line for people to stderr. stdout is only for the requested document or table."""
     print(text, file=sys.stderr, flush=True)
 
 

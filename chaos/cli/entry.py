@@ -1,6 +1,6 @@
-"""Where the console command begins: Ctrl-C is told in one line from its first moment on.
+"""The entry point of the console command. It reports Ctrl-C in one line from the start.
 
-Everything else is imported only here, which takes about a second.
+So it imports everything else only here, which takes about a second.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`raft-chaos faults`: what can go wrong in a run."""
+"""`raft-chaos faults`: lists the kinds of faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`raft-chaos mutants`: which mistakes can be put into the cluster on purpose."""
+"""`raft-chaos mutants`: lists the mistakes that can be injected into our Raft."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command ends with, and the one place that prints it."""
+"""The result of a command, and the only place that prints it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from raft_chaos.reports.formats.json import dumps
 
 @dataclass(frozen=True)
 class Result:
-    """What a command found. To stdout goes the page for a person or, with --json, the document for a script.
+    """The result of a command. The page for people or, with --json, the document for scripts goes to stdout.
 
-    `notes` are for a person in any case, and go to stderr after it.
+    `notes` are always for people, and go to stderr afterwards.
     """
 
     exit_code: int = EXIT_VALID
@@ -37,11 +37,11 @@ def show(result: Result) -> None:
 
 
 def _print_lines(lines: Iterable[str]) -> None:
-    """Prints until all is said or nobody reads any more (`| head`), which is no error."""
+    """Prints all lines. A reader that closes the pipe (`| head`) is no error."""
     try:
         for text in lines:
             print(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        # What is still in the buffer would be flushed when Python ends, and fail once more.
+        # Python flushes the rest of the buffer when it ends, which would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

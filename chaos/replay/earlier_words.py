@@ -1,7 +1,7 @@
-"""The trace of a run that an earlier version recorded, in the words of this one.
+"""Converts a trace that an earlier version recorded to the wording of this version.
 
-What a fault did stands in its event as text, and so in the trace. A version that words it differently still makes the
-same run. Before two traces are compared, the recorded one passes through here.
+The event of a fault, and so the trace, describes the fault's effect as text. A version with another wording still makes
+the same run. So the recorded trace is converted here before it is compared.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ EARLIER, NOW = b" hears not ", b" does not hear "
 
 
 def in_present_words(trace: Iterable[TraceItem]) -> Iterator[TraceItem]:
-    """The same lines; those of the harness that are worded as before, as they are worded now."""
+    """The same lines, with the harness's earlier wording replaced by the current one."""
     for item in trace:
         if item.stream == HARNESS and EARLIER in item.line:
             line = item.line.replace(EARLIER, NOW)

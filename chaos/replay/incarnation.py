@@ -201,12 +201,12 @@ class Incarnation:
 
     def _compare(self, turn: ReplayedTurn) -> Difference | None:
         if self._short is not None:
-            return self.differs(self._short, "the recorded node reported less, and went on", now=self._short.lines[-1])
+            return self.differs(self._short, "the recorded node reported less and continued", now=self._short.lines[-1])
         died_then = not turn.recorded.digest
         if turn.error is not None and not died_then:
             return self.differs(turn, f"the node dies now: {type(turn.error).__name__}: {turn.error}")
         if turn.error is None and died_then:
-            return self.differs(turn, "the recorded node died of an error here, and the replayed node goes on")
+            return self.differs(turn, "the recorded node died of an error here, and the replayed node continues")
         difference = self._compare_events(turn)
         if difference is None and turn.digest != turn.recorded.digest:
             return self.differs(turn, "the outputs differ, although the reported events are equal")

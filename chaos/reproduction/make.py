@@ -22,9 +22,9 @@ def make(
     execution: Execution | None = None,
     scenario: Scenario | None = None,
 ) -> Reproduction:
-    """Plays the execution, or where there is none runs the scenario, and keeps the violation and the trace's digest.
+    """Plays the execution, or else runs the scenario, and keeps the violation and the trace's digest.
 
-    Raises NotReproducedError where that does not violate the invariant.
+    Raises NotReproducedError if the invariant is not violated.
     """
     driver = MemoryDriver(parts_of(mutant))
     if execution is not None:

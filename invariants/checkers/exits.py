@@ -7,10 +7,10 @@ from raft_chaos.invariants.events import NodeExited, NodeLaunched
 
 
 class UnexpectedExit(Checker):
-    """Every node runs until the harness kills it. Needs the harness's events only, so it judges any system."""
+    """Every node runs until the harness kills it. It needs only the harness's events, so it judges any system."""
 
     invariant = "unexpected_exit"
-    rule = "A server fails only by stopping when it is made to; a correct one does not end by itself (§2)."
+    rule = "A correct server runs until it is stopped from outside; it does not end by itself (§2)."
     nothing_judged = "no node was launched"
 
     def handlers(self) -> Handlers:

@@ -161,7 +161,7 @@ class Problem:
         self.last_use = self.states.last_uses(uses, conditional)
 
     def _gather_spares(self) -> None:
-        """Turns tasks that never return and need not take effect into spares, and drops those that are of no use."""
+        """Turns tasks that never return and need not take effect into spares, and drops tasks without use."""
         found: dict[Hashable, Spare] = {}
         events = []
         kept: list[int] = []

@@ -1,1 +1,1 @@
-"""Many runs: `runs` (a row for each run directory), `seeds` (the page of a campaign that keeps only sums)."""
+"""Many runs: `runs` (one row per run directory), `seeds` (the page of a campaign that keeps only sums)."""

@@ -1,4 +1,4 @@
-"""Many runs at once: a row for each, their sums, and the command of the first failure as the last line."""
+"""Many runs: one row for each, their sums, and the command that repeats the first failure as the last line."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _SUMMED = ("leaders_elected", "ops_ok", "ops_fail", "ops_info", "faults_fired", 
 
 
 def campaign_verdict(reports: Sequence[RunReport]) -> Outcome:
-    """The worst verdict of them; unknown for no runs at all."""
+    """The worst verdict of the runs; unknown if there are none."""
     return overall(report.verdict for report in reports)
 
 
 def campaign_stats(reports: Sequence[RunReport]) -> Stats:
-    """How many runs ended in which way, and the sums of their counts."""
+    """The number of runs by verdict, and the sums of their counts."""
     stats: Stats = {"runs": len(reports)}
     for outcome in ("violated", "unknown", "valid"):
         stats[outcome] = sum(report.verdict == outcome for report in reports)
@@ -41,7 +41,7 @@ def campaign_text(reports: Sequence[RunReport], width: int = WIDTH) -> str:
 
 
 def one_line(info: RunInfo, path: Path) -> str:
-    """One run of a campaign as it ends; its statistics are in `info`."""
+    """One line for a run of a campaign that has just ended; its statistics are in `info`."""
     stats = info.stats
     broken = ", ".join(verdict.invariant for verdict in info.invariants if verdict.outcome == "violated")
     why = broken or "; ".join(info.vacuous) or ", ".join(v.invariant for v in info.invariants if v.outcome == "unknown")

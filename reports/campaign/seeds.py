@@ -1,8 +1,8 @@
-"""A campaign of many seeds: how they ended, and what happened in them, so that nobody mistakes quiet for safe.
+"""A campaign of many seeds: the verdicts, and what happened in the runs, so that nobody mistakes a calm run for a test.
 
-`SeedTotals` takes one result after the other and keeps sums, not results: a campaign may have millions of seeds. The
-pages are made of it at the end. Lists of seeds show the lowest ones, so that the same campaign gives the same page in
-whatever order its seeds end.
+`SeedTotals` takes one result after the other and keeps only sums, since a campaign may have millions of seeds. At the
+end the pages are made from the sums. Lists of seeds show the lowest ones, so a campaign gives the same page regardless
+of the order in which its seeds end.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from raft_chaos.reports.tables import Column, Table, markdown_table, text_table
 from raft_chaos.reports.text import count, fenced, markdown, visible
 
 FIRST = 5
-"""How many seeds a list of seeds names."""
+"""A list of seeds names at most this many."""
 
 HIGHEST = frozenset({"max_term"})
-"""The statistics whose sum says nothing."""
+"""The statistics whose sum has no meaning."""
 
 HAPPENED: dict[str, str] = {
     "simulated_s": "simulated seconds",
@@ -45,12 +45,12 @@ HAPPENED: dict[str, str] = {
     "ops_info": "operations unknown",
     "events": "events judged",
 }
-"""The statistics that the table shows, in its order, with their labels. The JSON document has all others too.
-The table leaves out those that no seed reported, and keeps zeros: a zero is what a reader must see."""
+"""The statistics in the table, in order, with their labels. The JSON document also has all others.
+The table leaves out statistics that no seed reported. It shows zeros: a zero tells the reader what was not tested."""
 
 
 class SeedLike(Protocol):
-    """The result of one seed, as a campaign's file holds it."""
+    """The result of one seed, as in a campaign's file."""
 
     @property
     def seed(self) -> int: ...
@@ -86,7 +86,7 @@ class Amount:
 
 @dataclass
 class Seen:
-    """Something that several seeds have in common: how many, and the lowest of them."""
+    """Something that several seeds have in common: the number of these seeds, and the lowest of them."""
 
     seeds: int = 0
     first: list[int] = field(default_factory=list)
@@ -98,9 +98,9 @@ class Seen:
 
 
 class SeedTotals:
-    """The sums of a campaign. `seeds` is their text, such as "1..200", `total` how many they are.
+    """The sums of a campaign. `seeds` is the text that names its seeds, such as "1..200", `total` is their number.
 
-    `stopped` says why it ended before all were done; `failed` are the seeds on which the harness itself failed.
+    `stopped` says why the campaign ended early; `failed` are the seeds on which the harness itself failed.
     """
 
     def __init__(self, *, world: str, target: str, seeds: str, total: int) -> None:
@@ -115,7 +115,7 @@ class SeedTotals:
         self.violated: dict[str, Seen] = {}
         self.reasons: dict[str, Seen] = {}
         self.worst: SeedLike | None = None
-        """The seed to look at: a violated one before an unknown one, and of these the lowest."""
+        """The seed to look at first: the lowest violated one, or else the lowest unknown one."""
 
     @property
     def done(self) -> int:
@@ -127,18 +127,18 @@ class SeedTotals:
 
     @property
     def verdict(self) -> Outcome:
-        """The worst verdict of its seeds; unknown for a campaign that did not finish."""
+        """The worst verdict of the seeds; a campaign that did not finish is never valid."""
         if self.outcomes["violated"]:
             return "violated"
         return "unknown" if self.outcomes["unknown"] or not self.complete else "valid"
 
     @property
     def exit_code(self) -> int:
-        """That of the verdict. A failure of the harness comes after a violation, which stands, and before the rest."""
+        """The verdict's exit code. A failure of the harness outranks every verdict except violated."""
         return EXIT_HARNESS if self.failed and self.verdict != "violated" else EXIT_CODE[self.verdict]
 
     def observe(self, result: SeedLike) -> None:
-        """The result of one seed, in any order."""
+        """Adds the result of one seed. Results may come in any order."""
         self.outcomes[result.verdict] += 1
         for name, value in result.stats.items():
             if not isinstance(value, str):
@@ -152,12 +152,12 @@ class SeedTotals:
             self.worst = result
 
     def observe_failure(self, seed: int, error: str, repro: str) -> None:
-        """A seed on which the harness itself failed, and the command that repeats it."""
+        """Adds a seed on which the harness itself failed, and the command that repeats it."""
         insort(self.failed, (seed, error, repro))
 
     @property
     def repro(self) -> str:
-        """The command that repeats what to look at first; "" for a campaign in which all is well."""
+        """The command that repeats the seed to look at first; "" if all seeds are valid."""
         if self.worst is not None and (self.worst.verdict == "violated" or not self.failed):
             return visible(self.worst.repro)
         return visible(self.failed[0][2]) if self.failed else ""
@@ -215,7 +215,7 @@ def seeds_document(totals: SeedTotals) -> dict[str, Any]:
     }
 
 
-# ---- sentences ---------------------------------------------------------------------------------------------------
+# ---- lines of text -----------------------------------------------------------------------------------------------
 
 
 def _headline(totals: SeedTotals) -> str:
@@ -233,7 +233,7 @@ def _caveats(totals: SeedTotals) -> list[str]:
     lines = []
     if not totals.complete:
         why = f": {totals.stopped}" if totals.stopped else ""
-        lines.append(f"STOPPED{visible(why)}. The same command goes on with the seeds that have no result.")
+        lines.append(f"STOPPED{visible(why)}. The same command continues with the seeds that have no result.")
     if totals.failed:
         lines.append("HARNESS FAILED: this says nothing about the system under test. The campaign's file says where.")
     return lines
@@ -268,7 +268,7 @@ def _happened(totals: SeedTotals) -> Table:
         "What happened",
         columns,
         rows,
-        "mean and most: of one seed; seeds: those in which it happened",
+        "mean and most: per seed; seeds: the number of seeds in which it happened",
         longest=len(rows),
     )
 
@@ -308,7 +308,7 @@ def _rank(result: SeedLike) -> tuple[bool, int]:
 
 
 def _reasons(result: SeedLike) -> list[str]:
-    """Why it is unknown, without the numbers that differ between seeds: "only # of # operations ..."."""
+    """Why the seed is unknown, without the numbers that differ between seeds: "only # of # operations ..."."""
     unsure = [f"{invariant} could not be judged" for invariant in result.unknown]
     return [re.sub(r"\d+(\.\d+)?", "#", reason) for reason in (*result.vacuous, *unsure)]
 

@@ -1,1 +1,1 @@
-"""What commands print, a file for each kind of result: plain data, its page for a person, its document for a script."""
+"""The output of commands, a file for each kind of result: plain data, a page for people, a document for scripts."""

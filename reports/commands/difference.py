@@ -1,4 +1,4 @@
-"""Where two runs part, and what led to it."""
+"""The first difference of two runs, and what led to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MARK: dict[Relation, str] = {"same": "*", "cause": "<", "other": " "}
 
 
 def difference_page(found: Difference, left: str, right: str) -> Iterator[str]:
-    """A line each; `left` and `right` are the names of the two runs."""
+    """The page, line by line; `left` and `right` are the names of the two runs."""
     yield f"{count(found.common, 'event')} equal, then the runs differ."
     if found.before:
         yield "Before that (* the same node or client, < what happened before it elsewhere):"
@@ -24,4 +24,4 @@ def difference_page(found: Difference, left: str, right: str) -> Iterator[str]:
         yield "They differ in:"
         yield from (f"  {field}: {json_value(a)}, {json_value(b)}" for field, (a, b) in found.fields.items())
     elif found.left is not None and found.right is not None:
-        yield "They are the same event, written in other bytes."
+        yield "The events are equal, but their bytes differ."

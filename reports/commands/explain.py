@@ -1,4 +1,4 @@
-"""The story of a violation, and what else was violated."""
+"""The explanation of a violation, and the other violated invariants."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from raft_chaos.reports.text import visible
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """The story of one violation, and the first violation of each other invariant that was broken."""
+    """The story of one violation, and the first violation of each other violated invariant."""
 
     story: Story
     others: tuple[Violation, ...]
 
 
 def explanation_page(explained: Explanation, width: int, command: str) -> list[str]:
-    """In rows of at most `width` columns; `command` explains the same again."""
+    """The page in lines of at most `width` columns. `command` is the command that explains the same violation."""
     also = [
         row
         for other in explained.others

@@ -1,4 +1,4 @@
-"""The kinds of faults: a table of what can go wrong."""
+"""A table of the kinds of faults."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 
 class FaultRow(Protocol):
-    """One kind: its name, the worlds that have it, what it does, and its fields in a schedule."""
+    """One kind: its name, the worlds that have it, its effect, and its fields in a schedule."""
 
     @property
     def kind(self) -> str: ...

@@ -1,4 +1,4 @@
-"""A history of client operations from a file: is it linearizable, and if not, why."""
+"""The judgement of a history file: whether it is linearizable, and if not, why."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from raft_chaos.reports.window.content import Window
 from raft_chaos.reports.window.timeline import timeline
 
 WIDEST, NARROWEST = 100, 40
-"""How many characters a line of prose has, going by the terminal."""
+"""The greatest and the least length of a line of prose; the terminal's width decides between them."""
 
 MOST_KEYS = 10
-"""The page names so many other keys that are violated; the document has all."""
+"""The page names at most this many other violated keys; the document has all."""
 
 
 @dataclass(frozen=True)
 class JudgedHistory:
-    """The answer to one file, read as `format` and judged by `model`.
+    """The answer about one file, read as `format` and judged by `model`.
 
-    `window` shows the violation, if there is one, `log_order` says where the log's own order contradicts the clients.
+    `window` shows the violation, if there is one. `log_order` says where the log's order contradicts the clients.
     """
 
     file: Path
@@ -42,7 +42,7 @@ class JudgedHistory:
 
 
 def history_page(judged: JudgedHistory, columns: int, *, guessed: bool, picture: str) -> Iterator[str]:
-    """For a terminal of `columns`. `guessed`: nobody named the format; `picture`: what to say of the picture, or ""."""
+    """The page for a terminal of `columns`. `guessed`: the user named no format; `picture`: a line about it, or ""."""
     how = " (guessed)" if guessed else ""
     yield f"format {judged.format}{how}, model {judged.model}: {_amount(judged.history)}"
     yield from _answer(judged.answer, judged.window, columns)
@@ -54,7 +54,7 @@ def history_page(judged: JudgedHistory, columns: int, *, guessed: bool, picture:
 
 
 def history_document(judged: JudgedHistory) -> msgspec.Raw:
-    """Values that JSON does not have stand in it as Python writes them."""
+    """The document. A value that JSON does not have is written as Python's text of it."""
     history, answer = judged.history, judged.answer
     plain = {
         "verdict": answer.verdict,
@@ -77,7 +77,7 @@ def history_document(judged: JudgedHistory) -> msgspec.Raw:
 
 
 def _amount(history: ReadHistory) -> str:
-    """What was read, and what was left out."""
+    """The amounts that were read and left out."""
     left_out = []
     if history.failed:
         left_out.append(count(history.failed, "operation that failed", "operations that failed"))
@@ -113,7 +113,7 @@ def _wrapped(text: str, columns: int) -> str:
 
 
 def _operation(history: ReadHistory, operation: Operation) -> dict[str, Any]:
-    """One operation of a core, with its lines in the file and its times, where the file has any, in seconds."""
+    """One operation of a core, with its lines in the file, and its times in seconds if the file has times."""
     place, ticks = history.places[operation.number], history.ticks
     fields = {
         "number": operation.number,

@@ -1,4 +1,4 @@
-"""The mutants: a table of the mistakes that can be put into the cluster."""
+"""A table of the mutants, the mistakes that can be injected into our Raft."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 
 class MutantRow(msgspec.Struct, frozen=True):
-    """One mutant: what is wrong in it, where the mistake is known from, and the invariants that it should break."""
+    """One mutant: its mistake, where the mistake is known from, and the invariants that it should violate."""
 
     id: str
     mistake: str

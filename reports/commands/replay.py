@@ -1,6 +1,6 @@
-"""Nodes lived again from their journals: what was equal, where an incarnation first differs, a violation's turn.
+"""The result of a replay: what was equal, the first difference of each incarnation, the turn of a violation.
 
-The structs are the documents; the pages are made of them.
+The structs are the documents; the pages are made from them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Exact = Literal["exact", "different"]
 
 
 class ReplayedNode(msgspec.Struct, frozen=True):
-    """One node: how much of it was the same again, and what its incarnations died of."""
+    """One node: how many of its turns and events were equal, and the errors that its incarnations died of."""
 
     node: str
     incarnations: int
@@ -33,9 +33,9 @@ class ReplayedNode(msgspec.Struct, frozen=True):
 
 
 class TurnDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """The first turn of an incarnation that diverges from the recording: its inputs, and what the code does now.
+    """The first turn of an incarnation that differs from the recording: its inputs, and its output now.
 
-    `recorded` and `now` are the lines of an event that differs, `fields` what differs in it.
+    `recorded` and `now` are the lines of an event that differs, `fields` are its fields that differ.
     """
 
     node: str
@@ -51,7 +51,7 @@ class TurnDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """All nodes that were replayed, and their differences in the order of time."""
+    """All nodes that were replayed, and their differences in order of time."""
 
     verdict: Exact
     run_dir: str
@@ -60,7 +60,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reached(msgspec.Struct, frozen=True, kw_only=True):
-    """The turn that reported a violation: what the node takes in it, does or dies of, and what it is after it."""
+    """The turn that reported a violation: the node's inputs, its output or its error, and its state after the turn."""
 
     verdict: Exact = "exact"
     run_dir: str
@@ -76,17 +76,19 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def replayed_page(done: Replayed) -> Iterator[str]:
-    """A row a node, then the first difference of each node in full and the others in a line each, in order of time."""
+    """One row per node, then the first difference of each node in full, then one line for each other difference."""
     rows = [[n.node, n.incarnations, n.incarnations_different or "", n.turns, n.events] for n in done.nodes]
     yield from tabulate(rows, ["node", "incarnations", "differ", "turns equal", "events equal"]).split("\n")
     for node in done.nodes:
-        yield from (visible(f"{node.node} died, now as then: {death}") for death in node.deaths)
+        yield from (
+            visible(f"{node.node} died of the same error as in the recording: {death}") for death in node.deaths
+        )
     incarnations = count(sum(node.incarnations for node in done.nodes), "incarnation")
     if not done.differences:
         turns, events = sum(node.turns for node in done.nodes), sum(node.events for node in done.nodes)
         yield (
             f"exact: {incarnations}, {count(turns, 'turn')} and {count(events, 'event')} "
-            "are the same again, bit for bit"
+            "are equal to the recording, bit for bit"
         )
         return
     firsts: dict[str, TurnDifference] = {}
@@ -101,29 +103,29 @@ def replayed_page(done: Replayed) -> Iterator[str]:
 
 
 def turn_difference_page(one: TurnDifference) -> Iterator[str]:
-    """Where an incarnation first differs: what came in, what was recorded, what comes out now."""
+    """The first difference of an incarnation: its inputs, the recorded event, the event and the output now."""
     yield f"{_where(one)}: {visible(one.what)}"
-    yield from _block("it takes:", one.inputs)
+    yield from _block("inputs:", one.inputs)
     if one.recorded is not None or one.now is not None:
         yield f"  recorded: {_event(one.recorded)}"
         yield f"  now:      {_event(one.now)}"
     yield from (f"    {field}: {json_value(then)}, {json_value(now)}" for field, (then, now) in one.fields.items())
     if one.does_now is not None:
-        yield from _block("it does now:", one.does_now)
+        yield from _block("output now:", one.does_now)
 
 
 def reached_page(there: Reached, event: AnyEvent | None) -> Iterator[str]:
-    """The turn, which reported `event` (None: that the node ended), and the node as it is after it."""
+    """The turn that reported `event` (None: the end of the node), and the node's state after it."""
     yield _where(there)
     if event is not None:
         yield f"  reports: {event_line(event).strip()}"
-    yield from _block("it takes:", there.inputs)
+    yield from _block("inputs:", there.inputs)
     if there.dies is None:
-        yield from _block("it does:", there.does)
+        yield from _block("output:", there.does)
     else:
-        yield visible(f"  it dies: {there.dies}")
+        yield visible(f"  the node dies: {there.dies}")
     if there.state:
-        yield from _block("then it is:", there.state)
+        yield from _block("state after the turn:", there.state)
 
 
 def violation_page(found: Violation) -> Iterator[str]:
@@ -132,7 +134,7 @@ def violation_page(found: Violation) -> Iterator[str]:
 
 
 def made_again_document(run: Path, events: int, trace_sha256: str, found: Difference | None) -> dict[str, Any]:
-    """A run of `sim` that was made again as a whole."""
+    """The result of running a run of `sim` again."""
     return {
         "verdict": "exact" if found is None else "different",
         "run_dir": str(run),
@@ -153,7 +155,7 @@ def _where(one: TurnDifference | Reached) -> str:
 
 
 def _event(text: str | None) -> str:
-    """An event's line as `raft-chaos trace` has it, or as it is if it is none."""
+    """The line as `raft-chaos trace` prints the event; unchanged if it is no event."""
     if text is None:
         return "nothing"
     try:

@@ -1,4 +1,4 @@
-"""A reproduction file run again: once in virtual time, or several times in real time."""
+"""The result of a reproduction: of one run in virtual time, or of several in real time."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from raft_chaos.invariants.verdict import Outcome, Verdict, Violation
 from raft_chaos.reports.text import visible
 
 Ended = Literal["reproduced", "violated", "holds", "unknown"]
-"""The expected invariant was violated, only others were, none was, or nothing shows it."""
+"""The expected invariant was violated, only others were, none was, or it could not be judged."""
 
 
 class Reproduced(msgspec.Struct, frozen=True, kw_only=True):
-    """One run in virtual time; it is the document. `verdict` is that on the expected `invariant`."""
+    """The document of one run in virtual time. `verdict` is the verdict on the expected `invariant`."""
 
     outcome: Ended
     world: str
@@ -29,7 +29,7 @@ class Reproduced(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveRate(msgspec.Struct, frozen=True, kw_only=True):
-    """Several runs in real time; it is the document. `rate_95`: the 95 % interval of how often it is reproduced."""
+    """The document of several runs in real time. `rate_95` is the 95 % interval of the rate of reproduction."""
 
     outcome: Ended
     world: Literal["live"] = "live"
@@ -43,7 +43,7 @@ class LiveRate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotApplicable(msgspec.Struct, frozen=True, kw_only=True):
-    """The file cannot be run in that world; it is the document."""
+    """The document if the file cannot be run in that world."""
 
     outcome: Literal["not applicable"] = "not applicable"
     world: str
@@ -51,7 +51,7 @@ class NotApplicable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reproduced_page(done: Reproduced, expected: Verdict, steps: Sequence[object]) -> Iterator[str]:
-    """`expected` is the verdict on the expected invariant, `steps` are those of the file's execution."""
+    """`expected` is the verdict on the expected invariant, `steps` are the steps of the file's execution."""
     for violation in done.violations:
         yield f"VIOLATED {violation.invariant}: {visible(violation.message)}"
         yield f"  {violation.rule}"
@@ -60,16 +60,16 @@ def reproduced_page(done: Reproduced, expected: Verdict, steps: Sequence[object]
         same = "the same trace as when the file was made" if done.same_trace else "another trace than the file's"
         yield f"reproduced over {over}: {same} (SHA-256 {done.trace_sha256})"
     elif done.outcome == "violated":
-        yield f"{done.invariant} holds now over {over}, but something else is violated"
+        yield f"{done.invariant} holds now over {over}, but another invariant is violated"
     else:
-        how = "nothing shows whether it holds" if done.outcome == "unknown" else "holds"
+        how = "could not be judged" if done.outcome == "unknown" else "holds"
         yield f"{done.invariant}: {how} over {over}{f' ({expected.reason})' if expected.reason else ''}"
     if done.skipped_steps:
         first = done.skipped_steps[0]
         step = msgspec.json.encode(steps[first]).decode()
         yield (
-            f"{len(done.skipped_steps)} of {len(steps)} steps could not be done, the first of them step {first} "
-            f"({step}): up to there it is the same"
+            f"{len(done.skipped_steps)} of {len(steps)} steps could not be done; the first is step {first} "
+            f"({step}), and the run is the same up to it"
         )
 
 

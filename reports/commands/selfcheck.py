@@ -1,4 +1,4 @@
-"""Seeds that were run several times each: what happened in them, and where two runs of one seed part."""
+"""The result of `selfcheck`: what happened in the runs of each seed, and the first difference of two of them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SUMMED = (
 
 
 class AnswerLike(Protocol):
-    """One run of a seed. It has a digest, or a reason why not: it `diverged` by itself, or the harness `failed`."""
+    """One run of a seed. It has a digest, or the reason for having none: the run `diverged` or the harness `failed`."""
 
     @property
     def side(self) -> str: ...
@@ -51,7 +51,7 @@ class AnswerLike(Protocol):
 
 
 class CheckedLike(Protocol):
-    """One seed: its runs, and two that differ, recorded. `every` has all of these."""
+    """One seed: its runs, and recordings of two runs that differ. `every` has both."""
 
     @property
     def seed(self) -> int: ...
@@ -68,9 +68,9 @@ class CheckedLike(Protocol):
 
 @dataclass
 class SelfcheckTotals:
-    """What became of the seeds. Of those that were equal only sums are kept, of their first run.
+    """The results of all seeds. Of a seed with equal runs it keeps only the sums of its first run.
 
-    `options` are those of the command line that decide what is run; `program` is how raft-chaos was called.
+    `options` are the options of the command line that decide what is run; `program` is how raft-chaos was called.
     """
 
     program: str
@@ -81,9 +81,9 @@ class SelfcheckTotals:
     unequal: list[CheckedLike] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SUMMED, 0))
     stopped: str = ""
-    """Why it ended before all seeds were compared, or ""."""
+    """Why the command ended before it compared all seeds, or ""."""
     broken: bool = False
-    """Whether that was a failure of the harness."""
+    """Whether it ended because the harness failed."""
 
     def observe(self, checked: CheckedLike) -> None:
         self.done += 1
@@ -102,7 +102,7 @@ class SelfcheckTotals:
 
     @property
     def exit_code(self) -> int:
-        """A difference stands, whatever failed beside it."""
+        """A difference outranks a failure of the harness."""
         if self.of("different"):
             return EXIT_VIOLATED
         if self.unequal or self.broken:
@@ -111,7 +111,7 @@ class SelfcheckTotals:
 
     @property
     def repro(self) -> str:
-        """The command that repeats what is to be looked at first, or ""."""
+        """The command that repeats the seed to look at first, or ""."""
         first = (self.of("different") or self.of("failed"))[:1]
         return shlex.join([self.program, "selfcheck", "--seeds", str(first[0].seed), *self.options]) if first else ""
 
@@ -121,7 +121,7 @@ class SelfcheckTotals:
 
 
 def selfcheck_page(totals: SelfcheckTotals, width: int) -> Iterator[str]:
-    """What happened, where the first two runs part, what failed, and the command that repeats it."""
+    """What happened, the first difference, the failures, and the command that repeats it."""
     rows = [[HAPPENED[name], f"{totals.sums[name]:.0f}"] for name in SUMMED]
     yield from text_table(Table("", [Column("in these runs"), Column("sum", "right")], rows), width)
     different = totals.of("different")
@@ -161,7 +161,7 @@ def selfcheck_document(totals: SelfcheckTotals) -> dict[str, Any]:
 
 
 def _parting(checked: CheckedLike) -> Iterator[str]:
-    """Both traces of a seed, the first event in which they part, and what led to it."""
+    """The traces of a seed, the first event in which they differ, and what led to it."""
     assert checked.parted is not None
     yield from (f"{answer.side}: {answer.diverged or answer.trace_sha256}" for answer in checked.answers)
     before = {answer.trace_sha256 for answer in checked.answers}
@@ -174,12 +174,12 @@ def _parting(checked: CheckedLike) -> Iterator[str]:
 
 
 def _difference(checked: CheckedLike) -> tuple[Difference | None, str]:
-    """Where the recorded runs part, or why that is not known."""
+    """The first difference of the recorded runs, or why it is not known."""
     try:
         found = checked.difference()
     except RunDirError as error:
         return None, str(error)
-    return found, "" if found is not None else "What differed did not come again: the recorded runs are the same."
+    return found, "" if found is not None else "The difference did not occur again: the recorded runs are equal."
 
 
 def _different(checked: CheckedLike, diff: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A failure made smaller: what was there before and after, and how to run what is left."""
+"""The result of `shrink`: the size before and after, and the command that runs the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from raft_chaos.reports.text import visible
 
 
 class Anchors(msgspec.Struct, frozen=True):
-    """In how many of `seeds` simulated runs the schedule failed, before its faults were anchored and after."""
+    """The number of simulated runs, of `seeds`, that failed before and after the schedule's faults were anchored."""
 
     seeds: int
     before: int
@@ -19,9 +19,9 @@ class Anchors(msgspec.Struct, frozen=True):
 
 
 class Shrunk(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the failure; it is the document. `has` are the parts of the file, `before` and `after` counts.
+    """The document. `has` are the parts of the file; `before` and `after` are counts.
 
-    `minimal`: nothing single can be taken out any more.
+    `minimal`: without any single part the failure does not occur.
     """
 
     invariant: str
@@ -37,14 +37,16 @@ class Shrunk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def shrunk_page(shrunk: Shrunk, message: str, command: str, interrupted: str) -> list[str]:
-    """`message` is the violation's, `command` runs the file again, `interrupted` the remark that somebody ended it."""
+    """`message` is the violation's; `command` runs the file; `interrupted` is the remark if the user ended it."""
     rows = [
         [name, *("-" if n is None else n for n in (was, shrunk.after[name]))] for name, was in shrunk.before.items()
     ]
     if shrunk.minimal:
-        end = "minimal: nothing single can be taken out"
+        end = "minimal: no single part can be removed"
     else:
-        end = f"{'interrupted' if interrupted in shrunk.remarks else 'the budget ended first'}, so more may go"
+        end = (
+            f"{'interrupted' if interrupted in shrunk.remarks else 'the budget ended first'}, so it may not be minimal"
+        )
     lines = [
         f"{shrunk.invariant}: {visible(message)}",
         "",
@@ -54,8 +56,8 @@ def shrunk_page(shrunk: Shrunk, message: str, command: str, interrupted: str) ->
     ]
     if anchors := shrunk.anchors:
         lines.append(
-            f"Of {anchors.seeds} simulated runs with the delays of live the file's schedule fails {anchors.after} "
-            f"({anchors.before} before its faults were anchored); --world live may do so about as often."
+            f"The file's schedule fails in {anchors.after} of {anchors.seeds} simulated runs with the delays of live "
+            f"({anchors.before} before its faults were anchored); --world live may fail about as often."
         )
     lines += [f"Note: {remark}" for remark in shrunk.remarks if remark != interrupted]
     return [*lines, f"Written to {shrunk.file}. To run it again:", command]

@@ -1,4 +1,4 @@
-"""The verdicts on a run, judged again: from its files (`check`), or from a re-execution (`replay --as sim`)."""
+"""The verdicts on a run that was judged again: from its files (`check`), or re-executed (`replay --as sim`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from raft_chaos.reports.text import count, visible
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """A run judged from its files. `vacuous`: what it lacks to mean anything, `repro`: the command that repeats it."""
+    """A run judged from its files. `vacuous`: why it proves nothing; `repro`: the command that repeats it."""
 
     run: Path
     verdict: Outcome
@@ -45,9 +45,9 @@ def judged_document(judged: Judged) -> dict[str, Any]:
 
 
 class ReExecuted(msgspec.Struct, frozen=True, kw_only=True):
-    """A run re-executed in one process. `recorded` are the verdicts of then, `invariants` those of now.
+    """A run re-executed in one process. `recorded` are the saved verdicts, `invariants` the new ones.
 
-    `turns`: how many turns of its journals were the same again; 0 for a run that keeps none.
+    `turns`: the number of recorded turns that were equal; 0 for a run without journals.
     """
 
     run: Path

@@ -1,1 +1,1 @@
-"""What happened in a run, counted from its events: a file for each table."""
+"""The tables of a run, counted from its events: a file for each table."""

@@ -14,9 +14,10 @@ from raft_chaos.invariants.events import AnyEvent, RoleChanged, VoteGranted
 class ElectionRow(msgspec.Struct, frozen=True, kw_only=True):
     """One term in which a node stood or led.
 
-    `votes` counts the nodes that voted for each candidate, themselves included. `leaders` has one node at most, or
-    Election Safety (Fig. 3) is broken. `at_us` is when the first of them reported to lead, or, with no leader, when
-    the first candidate stood (µs since the run began); `took_us` is from the first candidacy to there.
+    `votes` counts the nodes that voted for each candidate, including the candidate itself. `leaders` has at most one
+    node, unless Election Safety (Fig. 3) is violated. `at_us` is the time (µs since the run began) at which the first
+    leader reported its election, or, without a leader, the time of the first candidacy. `took_us` is the time from the
+    first candidacy to `at_us`.
     """
 
     term: int
@@ -28,7 +29,7 @@ class ElectionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Term:
-    """What the events said of one term so far, in dicts: they keep the order of insertion, which a set does not."""
+    """The events of one term so far, in dicts, since these keep the order of insertion and a set does not."""
 
     def __init__(self) -> None:
         self.stood_us: dict[str, int] = {}
@@ -37,7 +38,7 @@ class _Term:
 
 
 def election_rows(streams: list[list[AnyEvent]]) -> list[ElectionRow]:
-    """The elections in the order of their terms, from each node's own events."""
+    """The elections in order of their terms, from each node's own events."""
     terms: dict[int, _Term] = {}
     for stream in streams:
         for event in stream:

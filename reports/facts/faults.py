@@ -1,7 +1,7 @@
-"""The faults: one row for each that fired, and one for each that the schedule planned and that never fired.
+"""The faults: one row for each fault that fired, then one for each planned fault that never fired.
 
-A fault is effective when the harness saw its effect (a kill: a new incarnation; a pause: the stopped state; a cut:
-frames held back). A report that hides ineffective faults would call a calm run a test, so these stand out as "NO".
+A fault is effective if the harness saw its effect (a kill: a new incarnation; a pause: the stopped state; a cut:
+frames held back). The report marks an ineffective fault as "NO", since a calm run tests nothing.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from raft_chaos.reports.text import milliseconds, seconds
 
 
 class FaultRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One fault. Times are µs since the run began; None where that never happened.
+    """One fault. Times are µs since the run began, None if the fault was never injected or healed.
 
-    `effective` is None where nobody said so: the fault never fired, or the run ended before it was healed. `seen` is
-    its effect, or why it has none. `leader` led the cluster when it fired. `moot` names the other fault that left this
-    one nothing to do, which is no flaw of the run.
+    `effective` is None if it is not known: the fault never fired, or the run ended before it was healed. `seen` is
+    its effect, or why it had none. `leader` was the leader when it fired. `moot` names the other fault that prevented
+    its effect; then the missing effect is no flaw of the run.
     """
 
     id: str
@@ -34,7 +34,7 @@ class FaultRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fault_rows(harness: list[AnyEvent], schedule: list[dict[str, Any]]) -> list[FaultRow]:
-    """The faults in the order in which they fired, then those that never did, in the schedule's order."""
+    """The faults in the order in which they fired, then those that never fired, in the schedule's order."""
     fired: dict[str, FaultRow] = {}
     for event in harness:
         if isinstance(event, FaultInjected):

@@ -1,4 +1,4 @@
-"""The nodes: the roles that each had, the faults that hit it, how it caught up, and the resources it used."""
+"""The nodes: the roles that each had, the faults that hit it, when it caught up, and the resources it used."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from raft_chaos.invariants.events import (
 )
 
 RESTART = "/"
-"""It stands between the roles of two incarnations."""
+"""Separates the roles of two incarnations."""
 
 _LETTER = {"follower": "F", "candidate": "C", "leader": "L"}
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node used, over all its samples: CPU in percent of one core, RSS in bytes, most open files and threads."""
+    """A node's resources over all samples: CPU in percent of one core, RSS in bytes, most open files and threads."""
 
     samples: int
     cpu_mean: float
@@ -40,11 +40,11 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
 class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     """One node.
 
-    `roles` is one letter (F, C, L) for each change of role, "/" for a restart. `term` and `commit_index` are the last
-    reported, None for a node that never reported. Catching up counts from the start of the liveness phase, or from
-    the node's last restart if that was later: `behind` is how many entries up to the commit target its log lacked
-    then, `catch_up_us` how long it took until its commit index was there. Both are None where the phase never began;
-    `catch_up_us` is None also where the node never got there.
+    `roles` has one letter (F, C, L) for each change of role, "/" for a restart. `term` and `commit_index` are the last
+    reported values, None for a node that never reported. Catching up begins with the liveness phase, or with the
+    node's last restart if that was later: `behind` is the number of entries up to the commit target that its log
+    lacked then, `catch_up_us` the time until its commit index reached the target. Both are None if the phase never
+    began; `catch_up_us` is also None if the node did not catch up.
     """
 
     node: str
@@ -61,7 +61,7 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def node_rows(nodes: list[str], streams: list[list[AnyEvent]], harness: list[AnyEvent]) -> list[NodeRow]:
-    """A row for each node of run.json, in its order, then for any other that reported something."""
+    """A row for each node of run.json, in its order, then for any other node that reported something."""
     by_node = {stream[0].node: stream for stream in streams}
     names = dict.fromkeys([*nodes, *by_node])
     liveness = next((e for e in harness if isinstance(e, PhaseStarted) and e.phase == "liveness"), None)
@@ -87,7 +87,7 @@ def _row(name: str, stream: list[AnyEvent], harness: list[AnyEvent], liveness: P
 
 
 def _roles(stream: list[AnyEvent]) -> list[str]:
-    """Each change of role; a new term or leader alone is none. Every incarnation starts as follower (§5.2)."""
+    """Each change of role, not of the term or the leader alone. Every incarnation starts as follower (§5.2)."""
     roles: list[str] = []
     for event in stream:
         if isinstance(event, Started):
@@ -112,7 +112,7 @@ def _last_reported(stream: list[AnyEvent]) -> tuple[int | None, int | None]:
 
 
 def _catch_up(stream: list[AnyEvent], liveness: PhaseStarted) -> tuple[int, int | None]:
-    """How many entries up to the commit target the log lacked, and how many µs until they were known as committed."""
+    """The number of entries up to the commit target that the log lacked, and the µs until the node committed them."""
     restarts_us = [event.t_us for event in stream if isinstance(event, Started)]
     since_us = max([liveness.t_us, *restarts_us[-1:]])
     last_index = commit_index = behind_at_since = 0
@@ -121,7 +121,7 @@ def _catch_up(stream: list[AnyEvent], liveness: PhaseStarted) -> tuple[int, int 
         if isinstance(event, Started):
             last_index, commit_index, reached_us = event.last_index, 0, None
         elif isinstance(event, EntryAppended):
-            # Recovered entries are reported again from index 1 on; the log is as long as `started` said all along.
+            # Recovered entries are reported again from index 1 on; meanwhile the log is as long as `started` said.
             last_index = max(last_index, event.index)
         elif isinstance(event, LogTruncated):
             last_index = event.from_index - 1

@@ -1,4 +1,4 @@
-"""What clients saw: how their operations ended, and how long those that succeeded took."""
+"""The clients' operations: how they ended, and the latency of those that succeeded."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from raft_chaos.invariants.history import Op
 class OperationRow(msgspec.Struct, frozen=True, kw_only=True):
     """The operations of one function ("put"), or of all.
 
-    `ok`, `fail` and `info` are how they ended; `open` have no end in the history. Latencies are µs from invocation to
-    ok, by nearest rank; None where none was ok.
+    `ok`, `fail` and `info` count how they ended; `open` counts those without an end in the history. Latencies are in
+    µs from invocation to ok, by nearest rank; None if no operation was ok.
     """
 
     function: str
@@ -28,7 +28,7 @@ class OperationRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ALL = "all"
-"""The `function` of the row that sums up the others."""
+"""The `function` of the row with the sums."""
 
 
 class _Tally:
@@ -38,7 +38,7 @@ class _Tally:
 
 
 def operation_rows(history: list[Op]) -> list[OperationRow]:
-    """A row for each function in alphabetical order, then one for all; no rows for an empty history."""
+    """A row for each function in alphabetical order, then one for all; no row if the history is empty."""
     tallies: dict[str, _Tally] = {}
     invoked_us: dict[int, int] = {}
     for op in history:
@@ -48,7 +48,7 @@ def operation_rows(history: list[Op]) -> list[OperationRow]:
         if op.type == "invoke":
             invoked_us[op.process] = op.t_us
         elif op.type == "ok" and op.process in invoked_us:
-            # A process has one operation open at most, so its number is enough to find the invocation.
+            # A process has at most one open operation, so its number is enough to find the invocation.
             for tally in both:
                 tally.latencies_us.append(op.t_us - invoked_us[op.process])
     functions = sorted(name for name in tallies if name != ALL)
@@ -72,5 +72,5 @@ def _row(name: str, tally: _Tally) -> OperationRow:
 
 
 def _nearest_rank(ascending: list[int], quantile: float) -> int | None:
-    """The smallest value that at least this share of the values does not exceed."""
+    """The smallest value such that at least this share of the values is not larger."""
     return ascending[math.ceil(quantile * len(ascending)) - 1] if ascending else None

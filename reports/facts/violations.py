@@ -1,6 +1,6 @@
 """The violations: the message, the rule, and the witness with one line for each event.
 
-A witness holds events and client operations as they stand in the run's files. Each becomes a line such as
+A witness holds events and client operations as in the run's files. Each becomes a line such as
 
     8.590 s  n3/2     role_changed  role=leader term=5 leader=n3
     9.114 s  c0       invoke put    key=k1 value="a"
@@ -17,7 +17,8 @@ from raft_chaos.reports.text import json_value, seconds, visible, visible_lines
 
 
 class ViolationRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One violation. `witness` has one or more lines for each event. `unshown` is how many more of it there were."""
+    """One violation. `witness` has one or more lines for each event. `unshown` counts further violations of the
+    invariant, of which only the number is known."""
 
     invariant: str
     message: str
@@ -29,7 +30,7 @@ class ViolationRow(msgspec.Struct, frozen=True, kw_only=True):
 def violation_rows(verdicts: list[Verdict]) -> list[ViolationRow]:
     """The violations in the order of the verdicts, each invariant's earliest first.
 
-    A violated invariant that names no violation still has a row: no violation is ever left out.
+    A violated invariant without a saved violation still has a row: no violation is left out.
     """
     rows: list[ViolationRow] = []
     for verdict in verdicts:
@@ -53,7 +54,7 @@ def violation_rows(verdicts: list[Verdict]) -> list[ViolationRow]:
 
 
 def witness_lines(item: Any) -> list[str]:
-    """One event, operation or text of a witness as lines; a field of several lines (a log's tail) goes below it."""
+    """One event, operation or text of a witness as lines. A field of several lines (a log's tail) follows below."""
     if isinstance(item, str):
         return visible_lines(item)
     if not isinstance(item, dict) or not isinstance(item.get("t_us"), int):
@@ -63,7 +64,7 @@ def witness_lines(item: Any) -> list[str]:
     if "kind" in fields:
         where, what = f"{fields.pop('node', '?')}/{fields.pop('inc', '?')}", str(fields.pop("kind"))
     else:
-        # A client operation. Its process would only repeat who it was.
+        # A client operation. The process would only repeat the client.
         where, what = str(fields.pop("client", "?")), f"{fields.pop('type', '?')} {fields.pop('f', '?')}"
         fields.pop("process", None)
     blocks = {key: value for key, value in fields.items() if isinstance(value, str) and "\n" in value.strip()}
@@ -73,7 +74,7 @@ def witness_lines(item: Any) -> list[str]:
 
 
 def _value(value: Any) -> str:
-    """A plain name as it is; JSON for all that a reader could misread (blanks, quotes, lists, null)."""
+    """A plain name unchanged; JSON for a value that is easily misread (blanks, quotes, lists, null)."""
     if isinstance(value, str) and value and all(c.isalnum() or c in "_-./:" for c in value):
         return visible(value)
     return json_value(value)

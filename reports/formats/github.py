@@ -1,4 +1,4 @@
-"""GitHub Actions: the report on the page of the workflow's run, and an annotation for each violation.
+"""GitHub Actions: the report in the job's summary, and an annotation for each violation.
 
 Source: GitHub's documentation, "Workflow commands for GitHub Actions" (error and warning messages, job summaries).
 """
@@ -14,7 +14,7 @@ from raft_chaos.reports.run.pages import repro
 from raft_chaos.reports.text import visible
 
 MOST_ANNOTATIONS = 10
-"""GitHub shows no more than this of a kind for one step."""
+"""GitHub shows at most this many annotations of a kind for one step."""
 
 
 def on_github() -> bool:
@@ -23,9 +23,9 @@ def on_github() -> bool:
 
 
 def publish(reports: Sequence[RunReport], markdown: str) -> list[str]:
-    """Appends the Markdown to the job's summary, and returns the annotation lines that the caller is to print.
+    """Appends the Markdown to the job's summary, and returns the annotation lines that the caller prints.
 
-    Does nothing, and returns none, outside GitHub Actions. Raises OSError if the summary cannot be written.
+    Outside GitHub Actions it does nothing and returns none. Raises OSError if the summary cannot be written.
     """
     if not on_github():
         return []
@@ -36,7 +36,7 @@ def publish(reports: Sequence[RunReport], markdown: str) -> list[str]:
 
 
 def annotation_lines(reports: Sequence[RunReport]) -> list[str]:
-    """An error for each violation and a warning for each run without a verdict, the first few of each."""
+    """An error for each violation and a warning for each unknown run, the first few of each."""
     errors, warnings = [], []
     for report in reports:
         seed, command = report.info.seed, repro(report)
@@ -54,5 +54,5 @@ def _command(level: str, title: str, message: str) -> str:
 
 
 def _escape(text: str) -> str:
-    # The percent sign first, or it would escape the escapes.
+    # The percent sign comes first; otherwise it would escape the escapes.
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

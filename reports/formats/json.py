@@ -54,7 +54,7 @@ def run_document(report: RunReport) -> Document:
 
 
 def campaign_document(reports: Sequence[RunReport]) -> Document:
-    """The document of a campaign: its runs are in the order given."""
+    """The document of a campaign, with its runs in the order given."""
     return {
         "verdict": campaign_verdict(reports),
         "stats": campaign_stats(reports),

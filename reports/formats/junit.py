@@ -1,8 +1,8 @@
 """JUnit XML: a test suite for each run, a test case for each invariant.
 
-Violated is a failure with its witness and the command that repeats it; unknown is skipped, with its reason. CI servers
-show a suite of skipped cases as green, which an unknown run is not. So two more cases can be errors: `not_vacuous` when
-the run proves nothing, and `conclusive` when the overall verdict is unknown.
+A violated invariant is a failure, with its witness and the command that repeats it; an unknown one is skipped, with its
+reason. CI servers show a suite of skipped cases as green, but an unknown run did not pass. So two more cases can be
+errors: `not_vacuous` if the run proves nothing, and `conclusive` if the overall verdict is unknown.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from raft_chaos.reports.text import US_PER_S, visible
 
 
 def junit_xml(reports: Sequence[RunReport]) -> str:
-    """The document of these runs. Times of suites are in s, as the format wants."""
+    """The document of these runs. Times of suites are in seconds, as the format requires."""
     document = JUnitXml("raft-chaos")
     for report in reports:
         document.add_testsuite(_suite(report))
@@ -89,7 +89,7 @@ def _not_vacuous(report: RunReport) -> TestCase:
 
 def _conclusive(report: RunReport) -> TestCase:
     case = _case(report, "conclusive")
-    # A suite's time is the sum of its cases' times. Judging takes none, so the case of the whole gets the run's time.
+    # A suite's time is the sum of its cases' times. The case of the whole run gets its time, the other cases none.
     case.time = round(report.duration_us / US_PER_S, 3)
     if report.verdict == "unknown":
         unsure = [verdict.invariant for verdict in report.invariants if verdict.outcome == "unknown"]

@@ -1,1 +1,1 @@
-"""One run's report: `model` (all its tables), `layout` (which ones it shows, and their texts), `pages` (the whole)."""
+"""One run's report: `model` (its data), `layout` (the tables that it shows, and their texts), `pages` (the whole)."""

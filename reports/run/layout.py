@@ -16,7 +16,7 @@ _ROLES_SHOWN = 24
 
 
 def headline(report: RunReport) -> str:
-    """The first line: the verdict, and what it is about."""
+    """The first line: the verdict, then the run that it is about."""
     info = report.info
     under_test = f"{info.target} with mutant {info.mutant}" if info.mutant else info.target
     broken = [verdict.invariant for verdict in report.invariants if verdict.outcome == "violated"]
@@ -26,18 +26,18 @@ def headline(report: RunReport) -> str:
 
 
 def duration(report: RunReport) -> str:
-    """How long the run took; outside `live` the clock is virtual."""
+    """The run's duration, marked as virtual outside `live`."""
     virtual = "" if report.info.world == "live" else " virtual"
     return f"{report.duration_us / 1e6:.1f} s{virtual}"
 
 
 def caveats(report: RunReport) -> list[str]:
-    """What a reader must know before any table: the run was interrupted, or proves nothing."""
+    """The remarks before any table: the run was interrupted, or it proves nothing."""
     lines = []
     if report.interrupted:
         lines.append(
             "INTERRUPTED: the controller did not finish this run, so it has no final verdict. "
-            "What it left is reported below."
+            "This report covers the recorded part."
         )
     lines += [f"VACUOUS: {visible(reason)}" for reason in report.info.vacuous]
     return lines
@@ -95,7 +95,7 @@ def _run(report: RunReport) -> Table:
 
 
 def _trace(report: RunReport) -> str:
-    """What identifies a run in virtual time."""
+    """The digest that identifies a run in virtual time."""
     sha256, stats = report.info.trace_sha256, report.info.stats
     return f"SHA-256 {sha256} over {stats.get('deliveries', 0)} deliveries" if sha256 else ""
 
@@ -113,14 +113,14 @@ def _faults(faults: list[FaultRow]) -> Table:
         Column("at s", "right"),
         Column("healed s", "right"),
         Column("effect", keep=True),
-        Column("what was seen", wraps=True),
+        Column("observed", wraps=True),
     ]
     led = any(fault.leader in fault.targets for fault in faults)
     return Table("Faults", columns, rows, "* was the leader when the fault fired" if led else "")
 
 
 def _effect(fault: FaultRow) -> str:
-    """ "?" is for a fault that was not healed when the run broke off."""
+    """ "?" is for a fault that was not healed when the run was interrupted."""
     if fault.moot:
         return "moot"
     fired = fault.injected_us is not None
@@ -162,7 +162,7 @@ def _owed(nodes: list[NodeRow]) -> bool:
 
 
 def _roles(roles: list[str]) -> str:
-    """The last roles of a node; a long list loses its beginning."""
+    """The last roles of a node, without the beginning of a long list."""
     return " ".join(roles) if len(roles) <= _ROLES_SHOWN else " ".join(["..", *roles[-_ROLES_SHOWN:]])
 
 
@@ -181,7 +181,7 @@ def _elections(report: RunReport) -> Table:
     rows = []
     for led, group in groupby(report.elections, key=lambda row: bool(row.leaders)):
         elections = list(group)
-        # A cluster that cannot elect goes through terms by the hundred: three or more without a leader are one row.
+        # A cluster that cannot elect goes through hundreds of terms: three or more without a leader share a row.
         if not led and len(elections) > 2:
             rows.append(_leaderless(elections))
         else:

@@ -1,7 +1,7 @@
-"""`RunReport`: all that a report of one run may say, as plain data, read from its run directory and nothing else.
+"""`RunReport`: the content of one run's report as plain data, read only from the run directory.
 
-The verdicts are those of run.json. All else is counted from the events, so that the report of an interrupted run, whose
-run.json never got its statistics, is as full as that of a finished one.
+The verdicts come from run.json. Everything else is counted from the events, so the report of an interrupted run, whose
+run.json has no statistics, is as complete as that of a finished one.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _WORST_FIRST: dict[Outcome, int] = {"violated": 0, "unknown": 1, "valid": 2}
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """One run. `verdict` is never None: a run that was not judged to its end is unknown, unless already violated.
 
-    `invariants` has violated ones first, then unknown ones. `duration_us` is the time of the last event.
-    `stats` holds the numbers of run.json, and the counts of `_stats` for those that it does not have. `window` shows
+    `invariants` has the violated ones first, then the unknown ones. `duration_us` is the time of the last event.
+    `stats` holds the numbers of run.json, and the counts of `_stats` that run.json does not have. `window` shows
     the violation of linearizability, if there is one.
     """
 
@@ -56,7 +56,7 @@ def worst_first(outcome: Outcome) -> int:
 
 
 def build(run: RunDir) -> RunReport:
-    """Reads a run. Files that are missing or empty leave their tables empty; damage raises `RunDirError`."""
+    """Reads a run. The tables of missing or empty files are empty; a damaged file raises `RunDirError`."""
     info = run.load_info()
     streams, harness = run.node_streams(), run.harness_events()
     faults = fault_rows(harness, run.schedule_lines())
@@ -86,7 +86,7 @@ def _interrupted(info: RunInfo) -> bool:
 
 
 def _verdict(info: RunInfo) -> Outcome:
-    # A violation stands even if the analysis was cut short; that nothing was found does not.
+    # A violation counts even if the analysis was cut short; "valid" does not.
     return "unknown" if info.verdict is None or (_interrupted(info) and info.verdict == "valid") else info.verdict
 
 
@@ -97,7 +97,7 @@ def _stats(
     streams: list[list[AnyEvent]],
     duration_us: int,
 ) -> Stats:
-    """The counts: durations in s, and for clients, faults and elections how many there were."""
+    """Durations in s, and the counts of clients' operations, faults and elections."""
     total = next((row for row in operations if row.function == ALL), None)
     return {
         "duration_s": duration_us / US_PER_S,

@@ -1,4 +1,4 @@
-"""A run's whole report: what is broken comes first, and the last line of a failure is the command that repeats it."""
+"""A run's whole report: violations come first, and the last line of a failure is the command that repeats it."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def _timeline(report: RunReport, violation: ViolationRow, width: int) -> list[st
 
 
 def repro(report: RunReport) -> str:
-    """The command that repeats a run that is not valid, on one line; "" where there is none, or nothing to repeat."""
+    """The command that repeats a run that is not valid, on one line; "" if the run is valid or has no command."""
     return "" if report.verdict == "valid" else visible(report.info.repro).strip()
 
 
 def reproduces(report: RunReport) -> str:
-    """The line above that command: it repeats everything in virtual time, and the schedule alone in real time."""
+    """The line above that command. It says that the command repeats everything, or in `live` only the schedule."""
     live = report.info.world == "live"
     return "Reproduce (this repeats the schedule, not the interleaving):" if live else "Reproduce, event for event:"
 
@@ -73,7 +73,7 @@ def _title(title: str) -> list[str]:
 
 
 NARROWEST = 20
-"""Text wraps at no less: where the indent takes up the whole width, `textwrap` may never end."""
+"""The least width to wrap text at: if the indent takes up the whole width, `textwrap` may never end."""
 
 
 def _violation(number: int, violation: ViolationRow, width: int) -> list[str]:

@@ -1,7 +1,7 @@
-"""Annotations to the events of a story: what the events before one say about its log, its votes and its message.
+"""Annotations to the events of a story: facts about an event's log, votes and message, from the events before it.
 
-They count what nodes reported: "only 2 of 7 nodes had voted" means that no other vote can have been known by then. This
-needs a system that reports its messages.
+They count what nodes reported: "only 2 of 7 nodes had voted" means that the node cannot have known of another vote by
+then. This needs a system that reports its messages.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from raft_chaos.reports.story.happens_before import HappensBefore
 from raft_chaos.reports.text import count, milliseconds
 
 LATE_US = 50_000
-"""A message that took longer says how long."""
+"""The annotation of a message that took longer gives the time that it took."""
 
 
 def annotate(past: HappensBefore, place: int, about_logs: bool) -> Iterator[str]:
-    """The annotations to the event there; the ends of logs are among them only if the story is `about_logs`."""
+    """The annotations to the event at `place`. They show the ends of logs only if the story is `about_logs`."""
     match past.items[place]:
         case RoleChanged(role="candidate") | VoteGranted() as event if about_logs:
             yield from _log_end(past, event.node, place, "log")
@@ -54,7 +54,7 @@ def annotate(past: HappensBefore, place: int, about_logs: bool) -> Iterator[str]
 
 
 def _log_end(past: HappensBefore, node: str, before: int, whose: str) -> Iterator[str]:
-    """The last entry of the node's log: it decides votes (§5.4.1) and what an acknowledgement is worth."""
+    """The last entry of the node's log: it decides votes (§5.4.1) and which entries a reply acknowledges."""
     end = past.log_end(node, before)
     if end is not None:
         yield f"{whose}: up to {end[0]} (term {end[1]})" if end[0] else f"{whose} is empty"
@@ -78,7 +78,7 @@ def _no_vote(past: HappensBefore, place: int, reply: MessageReceived) -> Iterato
 
 
 def _too_few_copies(past: HappensBefore, place: int, event: CommitAdvanced, entry: EntryAppended) -> Iterator[str]:
-    """A leader commits what a majority has (§5.3)."""
+    """A leader commits an entry that a majority has (§5.3)."""
     led = past.role(event.node, place)
     if led is None or led[1].role != "leader":
         return

@@ -1,7 +1,7 @@
 """The causes of an event, by the rules of the paper. Each method goes back one step:
 
-from a leader to its votes, from a vote to the candidacy, from a commit to the acknowledgements and the entries behind
-them, from an entry to the leader that had it first, from a log that was cut to the message that cut it.
+from a leader to its votes, from a vote to the candidacy, from a commit to the acknowledgements and their entries,
+from an entry to the leader that had it first, from a truncated log to the message that truncated it.
 
 Each cause gets a rank: the nearest ones are essential, their own causes are helpful, the rest is context.
 """
@@ -25,7 +25,7 @@ from raft_chaos.invariants.history import Op
 from raft_chaos.reports.story.happens_before import HappensBefore
 
 WITNESS, ESSENTIAL, HELPFUL, CONTEXT = range(4)
-"""How much an event matters; the lower, the more. Events that rank below CONTEXT are dropped."""
+"""How much an event matters; a lower number matters more. Events that rank below CONTEXT are dropped."""
 
 REQUEST_VOTE, VOTE_REPLY = "RequestVote", "RequestVoteReply"
 APPEND, APPEND_REPLY = "AppendEntries", "AppendEntriesReply"
@@ -33,14 +33,14 @@ APPEND, APPEND_REPLY = "AppendEntries", "AppendEntriesReply"
 
 @dataclass(frozen=True)
 class Chosen:
-    """Why an event is in the story, in a word, and its rank: WITNESS, ESSENTIAL, HELPFUL or CONTEXT."""
+    """The reason why an event is in the story, in one word, and its rank: WITNESS, ESSENTIAL, HELPFUL or CONTEXT."""
 
     why: str
     rank: int
 
 
 class Causes:
-    """The causes found so far, by place, and the steps that find more. A `rank` is that of the event in question."""
+    """The causes found so far, by place, and the steps that find more. `rank` is the rank of the event in question."""
 
     def __init__(self, past: HappensBefore) -> None:
         self.past = past
@@ -54,7 +54,7 @@ class Causes:
             self.chosen[place] = Chosen(why, rank)
 
     def _new(self, what: str, place: int, rank: int) -> bool:
-        """Whether the step is made for the first time, or for a higher rank than before."""
+        """Whether this is the first time that the step is made, or the first time for such a high rank."""
         new = rank < self._followed.get((what, place), CONTEXT + 1)
         if new:
             self._followed[what, place] = rank
@@ -100,7 +100,7 @@ class Causes:
         self._candidacy(event.node, event.term, leader, rank + 1)
 
     def _voters(self, leader: int, event: RoleChanged, rank: int) -> None:
-        """The votes that it got from others in its term, without the messages."""
+        """The votes that the leader got from others in its term, without the messages."""
         for place, vote in self.past.of(VoteGranted):
             if vote.term == event.term and vote.candidate == event.node != vote.node and place < leader:
                 self._add(place, "vote", rank)
@@ -108,7 +108,7 @@ class Causes:
     def _election(self, leader: int, rank: int) -> None:
         """Candidacy, votes and the replies that had arrived when the leader was elected.
 
-        A majority should have voted. Where it did not, the story shows every reply that may have been counted, with
+        A majority should have voted. If it did not, the story shows every reply that the node may have counted, with
         the last vote that its sender had reported.
         """
         event = self.items[leader]
@@ -166,7 +166,7 @@ class Causes:
     # ---- entries (§5.3) ---------------------------------------------------------------------------------------
 
     def _entry(self, place: int, rank: int) -> None:
-        """An entry in a log: the message that brought it there, and the leader that had it first."""
+        """An entry in a log: the message that carried it there, and the leader that had it first."""
         event = self.items[place]
         assert isinstance(event, EntryAppended)
         if place in self.past.recovered:
@@ -193,7 +193,7 @@ class Causes:
         return other.digest == event.digest and (anywhere or other.node == event.node)
 
     def _origin(self, place: int, rank: int) -> None:
-        """The first append of the entry: that of the leader of its term, unless a follower was faster to disk."""
+        """The first append of the entry, by the leader of its term or by a follower with a faster disk."""
         event = self.items[place]
         assert isinstance(event, EntryAppended)
         self._add(place, "entry", rank)
@@ -202,9 +202,9 @@ class Causes:
                 self._led(leader, rank)
 
     def _lost(self, place: int, rank: int, term: int | None = None) -> None:
-        """A log that was cut, or that a restart found shorter: what made the node do it.
+        """The causes of a truncated log, or of a log that a restart found shorter.
 
-        `term` is that of an entry that was lost; the votes for a later leader, which had another entry there, matter.
+        `term` is the term of a lost entry; the votes for a later leader, which had another entry there, matter.
         """
         event = self.items[place]
         assert not isinstance(event, Op)
@@ -236,7 +236,7 @@ class Causes:
     # ---- commitment (§5.3, §5.4) ------------------------------------------------------------------------------
 
     def _commit(self, place: int, rank: int) -> None:
-        """A leader commits what a majority acknowledged, a follower what its leader committed."""
+        """A leader commits an entry that a majority acknowledged, a follower an entry that its leader committed."""
         event = self.items[place]
         assert isinstance(event, CommitAdvanced)
         self._add(place, "commit", rank)
@@ -259,7 +259,7 @@ class Causes:
             self._add(known, "commit", rank)
 
     def _first_commit(self, node: str, index: int, before: int) -> int | None:
-        """Where the sender's incarnation committed up to the index, or as far as it got."""
+        """Where the sender's incarnation committed the index, or its last commit before the index."""
         found = None
         for place in reversed(self.past.own(node, until=before)):
             item = self.items[place]
@@ -272,7 +272,7 @@ class Causes:
         return found
 
     def _acknowledged(self, place: int, event: CommitAdvanced, led: int, rank: int) -> None:
-        """The replies by which a majority held the entry; where they are too few, all that may have been counted."""
+        """The replies by which a majority held the entry; if they are too few, all that the leader may have counted."""
         entry = self.past.entry_at(event.node, event.index, place)
         own = self._add_own_entry(event.node, entry, place, rank) if entry is not None else None
         replies = self.past.arrivals(event.node, APPEND_REPLY, led, place)
@@ -290,7 +290,7 @@ class Causes:
             self._add(arrival, "acknowledgement", rank)
 
     def _add_own_entry(self, node: str, entry: EntryAppended, before: int, rank: int) -> int | None:
-        """Where the leader itself appended what it commits."""
+        """Where the leader itself appended the entry that it commits."""
         for place in reversed(self.past.appended[entry.index]):
             event = self.items[place]
             assert isinstance(event, EntryAppended)
@@ -300,14 +300,14 @@ class Causes:
         return None
 
     def _stored(self, node: str, index: int, entry: EntryAppended | None, before: int) -> int | None:
-        """Where the node appended the same entry, if it had it then."""
+        """Where the node appended the same entry, if it had the entry then."""
         change = next(((at, held) for at, held in reversed(self.past.held(node, index)) if at < before), None)
         if change is None or change[1] is None or (entry is not None and change[1].digest != entry.digest):
             return None
         return change[0]
 
     def _applied(self, place: int) -> None:
-        """What was applied was committed, and an entry of that node's log."""
+        """The commit of an applied entry, and the entry in that node's log."""
         event = self.items[place]
         assert isinstance(event, EntryApplied)
         commit = self._first_commit(event.node, event.index, place)

@@ -1,16 +1,15 @@
 """The events of a trace that happened before some others (Lamport, 1978), and look-ups among them.
 
-    past, where = happens_before(items, ends)     the trace of all that can have led to the items at these places
+    past, where = happens_before(items, ends)     the trace of all events that can have led to the items at these places
 
-These happen before an event: its node's own earlier events, across restarts (the disk carries over), the sending of
-every message that had arrived by then, and what the harness did to the node. HTTP is not traced, and the harness
-watches all nodes, so everything above a client's line, a phase or the end of a run happened before it. The same holds
-for every event of a system that reports no messages.
+These happen before an event: its node's own earlier events, across restarts (the disk survives them), the sending of
+every message that had arrived by then, and the harness's actions on the node. HTTP is not traced, and the harness
+watches all nodes, so all earlier lines happened before a client's line, a phase or the end of a run. The same holds for
+every event of a system that reports no messages.
 
-Events do not say what a message held, nor which message caused an event. An event carries the time of the step that
-made it, even where the node reported it later, once it was durable. So the message that caused it is the last one of
-the right kind that had arrived by that time; in a system that reports the time of writing, it is the last one before
-the event.
+Events do not record the content of a message, nor which message caused an event. An event carries the time of the step
+that made it, even if the node reported it later, when it was durable. So its cause is the last message of the right
+kind that had arrived by that time. In a system that reports the time of writing, it is the last one before the event.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ class HappensBefore:
     """A trace in which each cause comes before its effects. A place is a position in `items`."""
 
     def __init__(self, items: Sequence[Item], nodes: Sequence[str], delivered: Collection[MessageId] = ()) -> None:
-        """`nodes` are all of the cluster, `delivered` the messages that arrived at any time, even after this past."""
+        """`nodes` are all nodes of the cluster, `delivered` all messages that arrived, even after this past."""
         self.items = items
         self.nodes = nodes
         self.delivered = delivered
@@ -94,7 +93,7 @@ class HappensBefore:
             yield place, item
 
     def own(self, node: str, after: int = -1, until: int | None = None) -> Sequence[int]:
-        """The places of what the node (or client) itself reported, between the bounds (exclusive)."""
+        """The places of the events that the node (or client) itself reported, between the bounds (exclusive)."""
         stream = self._streams.get(node, [])
         return stream[bisect_right(stream, after) : len(stream) if until is None else bisect_left(stream, until)]
 
@@ -109,7 +108,7 @@ class HappensBefore:
         return None
 
     def role(self, node: str, before: int) -> tuple[int, RoleChanged] | None:
-        """The last role that the node had reported in its incarnation of that time."""
+        """The last role that the node had reported in its incarnation at that time."""
         for place in reversed(self.own(node, until=before)):
             item = self.items[place]
             if isinstance(item, Started):
@@ -139,14 +138,14 @@ class HappensBefore:
         return None
 
     def arrivals(self, node: str, type: str, after: int, until: int) -> list[tuple[int, MessageReceived]]:
-        """What arrived at the node between the two places."""
+        """The messages that arrived at the node between the two places."""
         found = ((place, self.items[place]) for place in self.own(node, after, until))
         return [(place, item) for place, item in found if isinstance(item, MessageReceived) and item.type == type]
 
     # ---- logs, as they were reported ------------------------------------------------------------------------------
 
     def log_end(self, node: str, before: int) -> tuple[int, int] | None:
-        """(index, term) of the node's last entry, (0, 0) for an empty log; None if it reported nothing of its log."""
+        """(index, term) of the node's last entry, (0, 0) for an empty log; None if its log was not reported."""
         if node not in self._log_ends:
             self._log_ends[node] = self._follow_log(node)
         places, ends = self._log_ends[node]
@@ -173,7 +172,7 @@ class HappensBefore:
         return places, ends
 
     def held(self, node: str, index: int) -> list[tuple[int, EntryAppended | None]]:
-        """Where the entry at this index of the node's log changed, and what it became; None: it was gone.
+        """The places where the entry at this index of the node's log changed, and the new entry; None: it was removed.
 
         A restart that recovers the same entry changes nothing.
         """
@@ -209,9 +208,10 @@ class HappensBefore:
 
 
 def happens_before(items: Sequence[Item], ends: Sequence[int]) -> tuple[HappensBefore, dict[int, int]]:
-    """All that happened before the items at `ends`, these included; and by place in `items`, the place in it.
+    """The trace of all that happened before the items at `ends`, including them; and the place in it of each place in
+    `items`.
 
-    `items` hold each node's events in that node's own order; those of different nodes may be interleaved in any way.
+    `items` hold each node's events in that node's own order; different nodes may be interleaved in any way.
     """
     order = causal_order(items)
     items = [items[place] for place in order]
@@ -235,7 +235,7 @@ def happens_before(items: Sequence[Item], ends: Sequence[int]) -> tuple[HappensB
 
 
 def _by_number(node: str) -> tuple[str, int, str]:
-    """n2 before n10."""
+    """A sort key that puts n2 before n10."""
     stem = node.rstrip("0123456789")
     return stem, int(node[len(stem) :] or 0), node
 
@@ -248,7 +248,7 @@ def _reached(
     *,
     traced: bool,
 ) -> set[int]:
-    """The places of all that happened before the ends, and the ends. `traced`: the system reports its messages."""
+    """The places of the ends and of all that happened before them. `traced`: the system reports its messages."""
     reached: set[int] = set()  # sorted before anybody iterates it
     known: dict[str, int] = {}  # how many events of each stream
     todo = []
@@ -277,7 +277,7 @@ def _reached(
 
 
 def _done_to(items: Sequence[Item], harness: Sequence[int], latest: dict[str, int], until: int) -> Iterator[int]:
-    """What the harness did to nodes before the last event of theirs that counts."""
+    """The harness's actions on nodes before the last event of each node that counts."""
     faults: set[str] = set()  # asked for membership only
     for place in harness:
         item = items[place]

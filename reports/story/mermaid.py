@@ -1,11 +1,11 @@
-"""A story as a Mermaid sequence diagram: it can be pasted where Markdown is shown (issue trackers, pull requests).
+"""A story as a Mermaid sequence diagram, for places that show Markdown (issue trackers, pull requests).
 
-A node, and a client that has a line, is a participant; a message is an arrow, drawn where it arrived (a cross where it
-never does); all else is a note over the node that it concerns. The witness lies on red ground.
+The participants are the nodes, and the clients that have a line. A message is an arrow where it arrived, or an arrow
+with a cross if it never arrived. Every other event is a note over the node that it concerns. The witness has a red
+background.
 
-Mermaid has no quotes that hold: a semicolon ends a statement, a hash begins an entity, words such as "end" close a
-block. So participants have plain names of their own, and in every text each character that could mean something is
-written as its entity.
+Mermaid has no safe quotes: a semicolon ends a statement, a hash begins an entity, words such as "end" close a block. So
+participants get plain internal names, and in texts each character that has a meaning is written as its entity.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from raft_chaos.reports.text import seconds, visible
 WITNESS_GROUND = "rgb(255, 214, 214)"
 
 NOTE_COLUMNS = 40
-"""Where the text of a note is broken: Mermaid breaks none by itself."""
+"""The greatest width of a note's text: Mermaid does not wrap text by itself."""
 
 MOST_NOTE_ROWS = 4
 
@@ -49,12 +49,13 @@ def mermaid(story: Story) -> list[str]:
 
 
 def escape(text: str) -> str:
-    """The text, on one line, as Mermaid shows it unchanged. A blank one, which it would refuse, is a hard space."""
+    """The text on one line, written so that Mermaid shows it unchanged. Mermaid refuses a blank text, so a blank text
+    becomes a hard space."""
     return "".join(c if c.isalnum() or c in _PLAIN else f"#{ord(c)};" for c in visible(text).strip() or "\xa0")
 
 
 def _participants(story: Story) -> dict[str, str]:
-    """By node or client its plain name; nodes in the cluster's order, then clients in that of their first line."""
+    """The plain name of each node or client: nodes in the cluster's order, then clients by their first line."""
     seen: dict[str, None] = {}
     for line in story.lines:
         for name in _concerned(line):
@@ -70,20 +71,20 @@ def _participants(story: Story) -> dict[str, str]:
 
 
 def _concerned(line: Line) -> list[str]:
-    """Whose line it is; nobody's for what the harness did to many, or says of no node in particular."""
+    """The nodes or client that a line concerns; none for a fault, or if the harness names no node."""
     if isinstance(line.event, FaultInjected):
         return []
     return [name for name in concerned(line.event) if name != HARNESS]
 
 
 def _over(line: Line, names: dict[str, str]) -> list[str]:
-    """Over whom a line is noted: a fault over its targets that have lines of their own, what is nobody's over all."""
+    """The participants that a note covers: for a fault its targets that are participants; all if there is none."""
     hit = line.event.targets if isinstance(line.event, FaultInjected) else _concerned(line)
     return [name for name in hit if name in names] or list(names)
 
 
 def _span(names: dict[str, str], those: Sequence[str]) -> str:
-    """A note over several participants lies over all between the first and the last."""
+    """A note over several participants covers all between the first and the last."""
     places = sorted(list(names).index(name) for name in those)
     ids = list(names.values())
     return ids[places[0]] if places[0] == places[-1] else f"{ids[places[0]]},{ids[places[-1]]}"

@@ -1,10 +1,10 @@
-"""The events before a violation that matter: those that show a reader of the paper how it came about.
+"""Chooses the events before a violation that matter: they show a reader of the paper how it came about.
 
     chosen = choose(past, witness)      by place: why the event is there, and how much it matters
 
 The search starts at each event of the witness and goes back to its causes (`causes`). It follows the entries of the
-witness on every node that takes part, up to where they got lost. It adds restarts and faults that lie between, or over,
-the events of a node. `reports.story.story` shows as much of it as fits.
+witness on every node that takes part, to the point where they were lost. It adds restarts between a node's events, and
+faults that were in force at them. `reports.story.story` shows as many of the chosen events as fit.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from raft_chaos.reports.story.causes import APPEND_REPLY, CONTEXT, ESSENTIAL, HE
 from raft_chaos.reports.story.happens_before import HappensBefore
 
 SEVERING = ("partition", "clog", "pause")
-"""Faults that decide who hears whom; the others are only context."""
+"""Faults that decide which nodes hear each other; the others are only context."""
 
 LAST_WORDS = 8
-"""How many of its last events are shown of a node that ended by itself."""
+"""The number of last events that are shown of a node that ended by itself."""
 
 ELECTIONS_SHOWN = 8
-"""How many of the last candidacies are shown of a phase without progress."""
+"""The number of last candidacies that are shown of a phase without progress."""
 
 
 def choose(past: HappensBefore, witness: Sequence[int]) -> dict[int, Chosen]:
-    """By place, all events that may be shown; a bounded number for each event of the witness and each node."""
+    """All events that may be shown, by place: a bounded number for each event of the witness and each node."""
     return _Chooser(past, witness).choose()
 
 
@@ -70,7 +70,7 @@ class _Chooser(Causes):
         return self.chosen
 
     def _explain(self, place: int) -> None:
-        """What made an event of the witness possible."""
+        """Adds the causes of an event of the witness."""
         match self.items[place]:
             case RoleChanged() as event:
                 if event.role == "leader":
@@ -102,7 +102,7 @@ class _Chooser(Causes):
     # ---- what happened to entries ------------------------------------------------------------------------------
 
     def _fates(self) -> None:
-        """Where a node that takes part lost, or replaced, an entry of the witness."""
+        """Adds the places where a node that takes part lost or replaced an entry of the witness."""
         entries = {
             event.digest: event
             for place in self.witness
@@ -121,7 +121,7 @@ class _Chooser(Causes):
                 self._fate(node, entry)
 
     def _fate(self, node: str, entry: EntryAppended, holds: int = HELPFUL) -> None:
-        """Where the node got the entry, which ranks as `holds`, and where it lost it."""
+        """Adds the places where the node got the entry (with the rank `holds`) and where it lost the entry."""
         held = False
         for place, now in self.past.held(node, entry.index):
             if held and (now is None or now.digest != entry.digest):
@@ -131,7 +131,7 @@ class _Chooser(Causes):
                 self._add(place, "entry", holds)
 
     def _players(self) -> list[str]:
-        """The nodes whose own events, or messages, are essential so far, in the cluster's order."""
+        """The nodes whose own events or messages are essential so far, in the cluster's order."""
         seen: set[str] = set()  # asked for membership only
         for place, chosen in self.chosen.items():
             if chosen.rank <= ESSENTIAL:
@@ -142,7 +142,7 @@ class _Chooser(Causes):
         return [node for node in self.past.nodes if node in seen]
 
     def _restarted(self, node: str, lines: Sequence[int]) -> list[int]:
-        """The node's incarnations that take part, except the first: by own events, or as a message's sender."""
+        """The node's incarnations that take part (by their events, or as a message's sender), except the first."""
         incs = {item.inc for place in lines if not isinstance(item := self.items[place], Op)}
         for place, chosen in self.chosen.items():
             item = self.items[place]
@@ -151,7 +151,7 @@ class _Chooser(Causes):
         return sorted(incs)[1:]
 
     def _between(self) -> None:
-        """What lies between two events of a node: a restart, or a change of its role within the term of its votes."""
+        """Adds the restarts between two events of a node, and its changes of role within the term of its votes."""
         for node in self._players():
             lines = sorted(p for p in self.past.own(node) if p in self.chosen)
             for inc in self._restarted(node, lines):
@@ -167,7 +167,7 @@ class _Chooser(Causes):
                         self._brought_by(place, None, HELPFUL)
 
     def _faults(self) -> None:
-        """The faults that were in force on a node at one of its events."""
+        """Adds the faults that were in force on a node at one of its events."""
         healed = {event.fault: place for place, event in self.past.of(FaultHealed)}
         lines = sorted(
             (place, name)
@@ -187,7 +187,7 @@ class _Chooser(Causes):
     # ---- the harness and the clients --------------------------------------------------------------------------
 
     def _last_words(self, place: int, event: NodeExited) -> None:
-        """The last events of a node before it ended."""
+        """Adds the last events of a node before it ended."""
         for own in self.past.own(event.subject, until=place)[-LAST_WORDS:]:
             self._add(own, "last words", HELPFUL if isinstance(self.items[own], MessageSent) else ESSENTIAL)
         self._add_last(Started, event.subject, place, HELPFUL)
@@ -198,7 +198,8 @@ class _Chooser(Causes):
             self._add(found[0], "last of its node", rank)
 
     def _no_progress(self, begun: int, ended: int) -> None:
-        """How far each node got, who led or stood in the liveness phase, and the last messages to nodes behind."""
+        """Adds the last progress of each node, the leaders and candidates of the liveness phase, and the last messages
+        to the nodes that are behind."""
         phase = self.items[begun]
         assert isinstance(phase, PhaseStarted)
         for node in self.past.nodes:
@@ -218,14 +219,14 @@ class _Chooser(Causes):
             self._add(place, "election", HELPFUL)
 
     def _last_acknowledgements(self, led: int, leader: str, ended: int) -> None:
-        """The last entry of a leader that commits nothing new, and the last acknowledgement from each other node."""
+        """Adds the last entry of a leader that commits nothing new, and the last acknowledgement of each other node."""
         self._add_last(EntryAppended, leader, ended, ESSENTIAL)
         replies = self.past.arrivals(leader, APPEND_REPLY, led, ended)
         for arrival in {reply.sender: arrival for arrival, reply in replies}.values():
             self._add(arrival, "acknowledgement", ESSENTIAL)
 
     def _last_exchange(self, node: str, ended: int) -> None:
-        """The last message that reached a node which is behind, and the reply."""
+        """Adds the last message that reached a node which is behind, and its reply."""
         heard = self.past.last(MessageReceived, node, ended)
         if heard is None:
             return
@@ -237,7 +238,7 @@ class _Chooser(Causes):
                 return
 
     def _client(self, place: int, op: Op) -> None:
-        """The whole operation, the entries that its answers name, and other operations of its key."""
+        """Adds the whole operation, the entries that its answers name, and other operations of its key."""
         first, last = min(self.witness), max(self.witness)
         for other in self.past.own(op.client):
             line = self.items[other]
@@ -260,7 +261,7 @@ class _Chooser(Causes):
                 self._add(other, "restart", CONTEXT)
 
     def _entry_of(self, answer: int, index: int, term: int) -> None:
-        """The entry behind an answer: appended, committed and applied before it, and where it was lost."""
+        """Adds the entry of an answer: where it was appended, committed and applied before, and where it was lost."""
         for place in self.past.appended[index]:
             event = self.items[place]
             assert isinstance(event, EntryAppended)

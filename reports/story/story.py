@@ -1,12 +1,12 @@
-"""A failure as a short story: the events before it that matter, one a line, in an order that respects what led to what.
+"""A failure as a short story: the events before it that matter, one per line, with causes before their effects.
 
     story = tell(items, violation)     items: the whole trace, `item.event` of each item of `RunDir.trace()`
     text(story)                        its lines for a terminal
     document(story)                    the same for a script; `reports.story.mermaid` draws it
 
-A message is one line, where it arrived, with the line of its sender that it came from. Only a message that had not
-arrived has a line where it was sent. Candidates, votes and acknowledgements show the index and term of the last entry
-of a node's log, since these decide.
+A message has one line, at its arrival, with the number of the line after which it was sent. Only a message that had not
+arrived has a line at its sending. Candidates, votes and acknowledgements show the index and term of the last entry of a
+node's log, since Raft decides by these.
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ from raft_chaos.reports.story.relevance import choose
 from raft_chaos.reports.text import US_PER_S, count, visible
 
 SHORT_LINES = 20
-"""Events that are only context fill a story up to this length."""
+"""Events that are only context are added up to this number of lines."""
 
 ENOUGH_LINES = 30
-"""Helpful events fill a story up to this length. Essential ones may be more, up to `MOST_LINES`."""
+"""Helpful events are added up to this number of lines, essential ones up to `MOST_LINES`."""
 
 MOST_LINES = 60
-"""No story is longer, however long the run was."""
+"""The greatest length of a story, however long the run was."""
 
 FEW_LINES = 40
-"""If no more events than this happened before, the story has all of them."""
+"""If at most this many events happened before, the story shows all of them."""
 
 MOST_ROWS, MOST_WITNESS_ROWS = 2, 4
-"""How many rows of the terminal a line may take; the rest of an endless value is left out."""
+"""The number of terminal rows that a line may take; the rest of a very long value is left out."""
 
 
 @dataclass(frozen=True)
 class Line:
     """One event of a story. `number` counts from 1; `came_from` is the line after which an arrived message was sent.
 
-    `why` it is here: witness, candidate, vote, leader, entry, commit, message, restart, fault, and the like. `note` has
-    its annotations. `lost`: a message that never arrived, not even later.
+    `why` is the reason why it is shown: witness, candidate, vote, leader, entry, commit, message, restart, fault, and
+    the like. `note` has its annotations. `lost`: a message that never arrived, not even later.
     """
 
     number: int
@@ -75,8 +75,8 @@ class Line:
 class Story:
     """A violation and what led to it. `nodes` are the cluster's, in its order.
 
-    `events_before` is how many events happened before; `left_out` counts those without a line, by kind. `cut` counts
-    those of them that would matter, but for the limit.
+    `events_before` is the number of events that happened before; `left_out` counts those without a line, by kind. `cut`
+    counts those that matter and are left out only because of the limit.
     """
 
     violation: Violation
@@ -88,7 +88,7 @@ class Story:
 
 
 def tell(items: Sequence[Item], violation: Violation) -> Story:
-    """The story of a violation. Events of the witness that `items` do not hold stand at the end."""
+    """The story of a violation. Events of the witness that are not in `items` come last."""
     at, missing = _find(items, _witness(violation))
     at += range(len(items), len(items) + len(missing))
     items = [*items, *missing]
@@ -99,7 +99,7 @@ def tell(items: Sequence[Item], violation: Violation) -> Story:
     lines = tuple(_lines(past, shown, {place: chosen[place] for place in shown}, frozenset(marked)))
     left_out = Counter(map(kind_of, past.items))
     left_out.subtract(kind_of(line.event) for line in lines)
-    # The line of an arrival stands for the sending too, unless that has a line of its own.
+    # The line of an arrival also represents the sending, unless the sending has a line of its own.
     sent = {message_id(line.event) for line in lines if isinstance(line.event, MessageSent)}
     arrived = {message_id(line.event) for line in lines if isinstance(line.event, MessageReceived)}
     left_out[_SENT] -= sum(message in past.sent for message in arrived - sent)
@@ -114,7 +114,7 @@ def tell(items: Sequence[Item], violation: Violation) -> Story:
 
 
 def _witness(violation: Violation) -> list[Item]:
-    """The events of the witness, which is plain data where the violation was read from a file."""
+    """The events of the witness, which is plain data if the violation was read from a file."""
     return [
         msgspec.convert(event, AnyEvent if "kind" in event else Op) if isinstance(event, dict) else event
         for event in violation.witness
@@ -122,7 +122,7 @@ def _witness(violation: Violation) -> list[Item]:
 
 
 def _find(items: Sequence[Item], witness: Sequence[Item]) -> tuple[list[int], list[Item]]:
-    """Where the events of the witness stand, and those that stand nowhere. Equal ones are different places."""
+    """The places of the witness's events, and the events that have no place. Equal events get different places."""
     times = {event.t_us for event in witness}  # asked for membership only; a read of a list has no hash
     missing, places = list(witness), []
     for place, item in enumerate(items):
@@ -136,7 +136,7 @@ def _find(items: Sequence[Item], witness: Sequence[Item]) -> tuple[list[int], li
 
 
 def _chosen(past: HappensBefore, witness: Sequence[int]) -> dict[int, Chosen]:
-    """What may be shown: all that matters, and everything if that is little."""
+    """The events that may be shown: those that matter, or all of them if there are few."""
     chosen = choose(past, witness)
     everything = [place for place, item in enumerate(past.items) if not _has_another_line(past, place, item)]
     if len(everything) <= FEW_LINES:
@@ -146,12 +146,12 @@ def _chosen(past: HappensBefore, witness: Sequence[int]) -> dict[int, Chosen]:
 
 
 def _has_another_line(past: HappensBefore, place: int, item: Item) -> bool:
-    """A message stands where it arrived, and a restart stands for the entries that it recovered."""
+    """Whether another line represents the event: a message's arrival its sending, a restart the recovered entries."""
     return place in past.recovered or (isinstance(item, MessageSent) and message_id(item) in past.arrived)
 
 
 def _limited(chosen: dict[int, Chosen]) -> list[int]:
-    """As many places as a story may have: the most important ones, and of equal ones the last."""
+    """The places that fit into a story: the most important ones, and of equally important ones the last."""
     by_rank = sorted(chosen, key=lambda place: (chosen[place].rank, -place))
     everything = any(one.why == "past" for one in chosen.values())
     filled = {HELPFUL: ENOUGH_LINES, CONTEXT: SHORT_LINES}
@@ -180,7 +180,7 @@ def _lines(past: HappensBefore, shown: Sequence[int], chosen: dict[int, Chosen],
 def _came_from(
     past: HappensBefore, place: int, arrival: MessageReceived, above: Sequence[tuple[int, Item]]
 ) -> int | None:
-    """The sender's last line by then, arrivals from third nodes left out: they say nothing of this message."""
+    """The sender's last line by then, without arrivals from third nodes, which do not concern this message."""
     sent = past.sending(place)
     if sent is None:
         return None
@@ -205,7 +205,7 @@ def title(violation: Violation) -> str:
 
 
 def text(story: Story, width: int = 100) -> list[str]:
-    """The story in rows of at most `width` columns (40 at least). `*` marks the witness."""
+    """The story in rows of at most `width` columns (at least 40). `*` marks the witness."""
     width = max(width, 40)
     rows = [
         *wrapped(f"VIOLATED {story.violation.message}", "", width),
@@ -222,7 +222,7 @@ def text(story: Story, width: int = 100) -> list[str]:
 
 
 def left_out(story: Story) -> str:
-    """What is left out, in a sentence."""
+    """A sentence that says what is left out."""
     groups: Counter[tuple[str, str]] = Counter()
     for kind, number in story.left_out.items():
         groups[_GROUPS.get(kind, _OTHERS)] += number
@@ -263,7 +263,7 @@ def wrapped(text: str, indent: str, width: int, most_rows: int | None = None) ->
 
 
 def document(story: Story) -> dict[str, object]:
-    """The story as plain JSON data; times in seconds stand in the events as microseconds, `t_us`."""
+    """The story as plain JSON data; the events have their times in microseconds, `t_us`."""
     return {
         "invariant": story.violation.invariant,
         "message": story.violation.message,

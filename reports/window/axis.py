@@ -1,6 +1,6 @@
-"""Where a moment is drawn. Order is exact; distance grows with the logarithm of time, so long gaps are drawn short.
+"""The position of a moment. Order is exact; distance grows with the logarithm of time, so long gaps are drawn short.
 
-On a linear scale a read of a millisecond, half a second after a write of another, would be two dots far apart.
+On a linear scale, a write and a read of one millisecond each, half a second apart, would be two dots far apart.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from math import log2
 from raft_chaos.reports.window.content import Bar
 
 LONGEST_STEP = 6.0
-"""How many times the shortest gap the longest one is drawn."""
+"""The longest gap is drawn this many times as long as the shortest."""
 
 
 class Axis:
@@ -37,11 +37,11 @@ class Axis:
         self._timed = len(self._clocks) == len(times) and self._clocks == sorted(self._clocks)
 
     def at(self, moment: float) -> float:
-        """The position of a call or return of one of the bars; of what never ends, the right edge."""
+        """The position of a call or return of one of the bars; the right edge for an operation that never returned."""
         return self.width if moment == float("inf") else self._places[bisect_left(self._moments, moment)]
 
     def at_clock(self, clock: int | None) -> float:
-        """The position of a time; None is the end of the run, and a time outside stands at the edge."""
+        """The position of a time. None is the end of the run; a time outside the window gets the edge."""
         if clock is None or not self._timed:
             return self.width
         clocks, places = self._clocks, self._places
@@ -55,7 +55,7 @@ class Axis:
 
 
 def _steps(clocks: Sequence[int | None]) -> list[float]:
-    """The distances of neighbours; all alike where there is no clock, or it says nothing."""
+    """The distances of neighbours; all equal if there is no clock, or if all its times are equal."""
     gaps = [after - before if before is not None and after is not None else 0 for before, after in pairwise(clocks)]
     shortest = min((gap for gap in gaps if gap > 0), default=1)
     return [min(LONGEST_STEP, 1 + log2(max(gap, shortest) / shortest) / 2) for gap in gaps]

@@ -1,4 +1,4 @@
-"""What a window shows: the core, a few operations near it, and the faults and leaders of that time."""
+"""The content of a window: the core, a few operations near it, and the faults and leaders of that time."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from raft_chaos.invariants.linearizability.readers.history_file import Place, Re
 from raft_chaos.reports.text import visible
 
 MOST_CORE = 24
-"""A core is a handful of operations; one that could not be made small shows its first ones."""
+"""A core is a handful of operations. Of a core that could not be reduced, the first operations are shown."""
 
 MOST_NEAR = 14
 MOST_SPANS = 10
 
 
 class Bar(msgspec.Struct, frozen=True):
-    """An operation, and where it stands in its history. `core`: it is one of those that cannot all have happened."""
+    """An operation, and its place in its history. `core`: it belongs to the core of the violation."""
 
     operation: Operation
     place: Place
@@ -30,7 +30,7 @@ class Bar(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """What it did, after its process where it has no name of its own: "3: read #7 returned null"."""
+        """What it did. An operation without a name of its own begins with its process: "3: read #7 returned null"."""
         operation = self.operation
         who = "" if operation.label else f"{operation.process}: "
         if operation.status == "unknown":
@@ -40,12 +40,12 @@ class Bar(msgspec.Struct, frozen=True):
 
     @property
     def ends(self) -> float:
-        """The moment of its return; infinite for what never returned, or may happen later."""
+        """The moment of its return; infinite if it never returned, or may take effect later."""
         return return_of(self.operation)
 
 
 class Span(msgspec.Struct, frozen=True):
-    """A fault that was in force, or a node that led: from when to when, in units of the history's clock (None: to the
+    """A fault that was in force, or a node that led. `begin` and `end` are in units of the history's clock (None: the
     end of the run)."""
 
     kind: Literal["fault", "leader"]
@@ -55,8 +55,8 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Window(msgspec.Struct, frozen=True):
-    """`bars` by their calls. `left_out` counts operations on the key in this time, `cut` those of the core, that are
-    not drawn. `ticks` is how many units of the clock make a second, 0 where the history has none."""
+    """`bars` are in order of their calls. `left_out` counts the operations on the key in this time that are not drawn,
+    `cut` those of the core. `ticks` is the number of clock units per second, 0 if the history has no clock."""
 
     key: Any
     argument: str
@@ -71,7 +71,7 @@ class Window(msgspec.Struct, frozen=True):
         return [bar for bar in self.bars if bar.core]
 
     def clocks(self, *, core: bool) -> tuple[int, int] | None:
-        """From when to when, by the clock, its operations were called and returned; None without a clock."""
+        """The first call and the last return of its operations, by the clock; None without a clock."""
         return _clocks(self.core if core else self.bars)
 
 
@@ -88,7 +88,8 @@ def window(history: ReadHistory, core: Collection[int], key: Any, argument: str,
 
 
 def _near(core: list[Operation], others: list[Operation], argument: str) -> tuple[list[Operation], int]:
-    """A few of the others: those that the argument names, then the closest; and how many more overlap the core."""
+    """A few of the other operations: those that the argument names, then the closest; and the number of others that
+    overlap the core."""
     moments = sorted({moment for o in core for moment in (o.called, o.returned) if moment is not None})
     begin, end = moments[0], moments[-1]
     overlapping = [o for o in others if o.called <= end and (o.returned is None or o.returned >= begin)]
@@ -105,13 +106,13 @@ def _near(core: list[Operation], others: list[Operation], argument: str) -> tupl
 
 
 def _named(argument: str, others: list[Operation]) -> list[Operation]:
-    """Those that the argument names: who wrote the value that was read, or may have written it."""
+    """The operations that the argument names: they wrote the value that was read, or may have written it."""
     mentioned = [o for o in others if (name := format.name(o)) in argument and _is_whole(name, argument)]
     return mentioned[:MOST_NEAR]
 
 
 def _is_whole(name: str, argument: str) -> bool:
-    """Whether it is there, and not only as the beginning of a longer name."""
+    """Whether the text has the name, and not only as the beginning of a longer name."""
     return re.search(rf"{re.escape(name)}(?![\w/])", argument) is not None
 
 
@@ -127,7 +128,7 @@ def _meanwhile(bars: list[Bar], spans: Iterable[Span]) -> list[Span]:
 
 
 def during(spans: Iterable[Span], clocks: tuple[int, int] | None, most: int) -> list[Span]:
-    """The spans that reach into this time, leaders first; of more than so many of a kind, the last."""
+    """The spans that overlap this time, leaders first; of each kind at most the last few."""
     if clocks is None:
         return []
     begin, end = clocks

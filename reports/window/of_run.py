@@ -18,7 +18,7 @@ INVARIANT = "linearizability"
 def window_of_run(run: RunDir, verdicts: Sequence[Verdict]) -> Window | None:
     """The window around the operations that the run's verdict names; None if its history has none of them.
 
-    Raises RunDirError where the run cannot be read.
+    Raises RunDirError if the run cannot be read.
     """
     found = next((v.violations[0] for v in verdicts if v.invariant == INVARIANT and v.violations), None)
     if found is None:
@@ -30,7 +30,7 @@ def window_of_run(run: RunDir, verdicts: Sequence[Verdict]) -> Window | None:
         return None
     core = [o.number for o in history.operations if (o.label, repr(o.process)) in names]
     if not core or len(core) < len(names):
-        return None  # somebody edited or tore the files
+        return None  # the files were edited or torn
     key = history.operations[core[0]].key
     return window(history, core, key, found.message.removeprefix(f"{key}: "), spans_of(run))
 

@@ -1,4 +1,4 @@
-"""The faults and the leaders of a run, which lie behind the bars of a window."""
+"""The faults and the leaders of a run, drawn behind the bars of a window."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from raft_chaos.reports.window.content import Span
 
 
 def spans_of(run: RunDir) -> list[Span]:
-    """In µs since the run began, as the times of its history are. Raises RunDirError where it cannot be read."""
+    """Times are in µs since the run began, as in its history. Raises RunDirError if the run cannot be read."""
     harness = run.harness_events()
     return _faults(harness) + _leaders(run.node_streams(), harness)
 
@@ -23,7 +23,7 @@ def _faults(harness: list[AnyEvent]) -> list[Span]:
 
 
 def _leaders(streams: list[list[AnyEvent]], harness: list[AnyEvent]) -> list[Span]:
-    """Each time that a node led, until it reports another role, or is gone."""
+    """The spans in which a node led: until it reports another role, or ends."""
     gone = [event for event in harness if isinstance(event, NodeKilled | NodeExited)]
     spans = []
     for stream in streams:

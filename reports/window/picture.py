@@ -1,6 +1,6 @@
-"""The whole window as one SVG picture, and as an HTML page around it: no script, no font, nothing from elsewhere.
+"""The whole window as one SVG picture, and as an HTML page around it, without scripts, fonts or external files.
 
-From top to bottom: who led, which faults were in force (their time is shaded through all rows), the operations by their
+From top to bottom: the leaders, the faults (their time is shaded through all rows), the operations in order of their
 calls, the times of the core's calls and returns, the argument.
 """
 
@@ -68,7 +68,7 @@ def _title(window: Window) -> str:
 
 
 def _small(line: str, prose: list[str]) -> str:
-    """The legend is written small, the argument is not."""
+    """The legend is in small print, the argument is not."""
     return ' class="small"' if prose.index("") < prose.index(line) else ""
 
 
@@ -148,7 +148,7 @@ def _bar(bar: Bar, axis: Axis, y: int, ticks: int) -> Iterator[str]:
 
 
 def _tooltip(bar: Bar, ticks: int) -> str:
-    """All that is known of an operation; shown when the pointer is on its bar."""
+    """All details of an operation; shown when the pointer is on its bar."""
     place = bar.place
     called = _when(place.called_clock, place.called_line, ticks)
     returned = _when(place.returned_clock, place.returned_line or 0, ticks)

@@ -1,4 +1,4 @@
-"""The core as text: one line an operation, with a bar from its call to its return.
+"""The core as text: one line per operation, with a bar from its call to its return.
 
 operation                  from s      to s
 -----------------------  --------  --------
@@ -8,7 +8,7 @@ n1 leads in term 3                           ----------
 n2 leads in term 4                                   -------------
 f3 partition n1                                 ##################
 
-A bar that ends in > has no end: the operation may happen at any later time, or never.
+A bar that ends in > has no end: the operation may take effect at any later time, or never.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from raft_chaos.reports.window.content import Bar, Span, Window, during
 LONGEST_TEXT, SHORTEST_TEXT = 60, 24
 NARROWEST_BARS = 20
 MOST_OF_A_KIND = 4
-"""How many leaders, and how many faults, have a line."""
+"""The number of leaders, and of faults, that get a line."""
 
 
 def timeline(window: Window, width: int = 80, *, by_line: bool = False) -> list[str]:
-    """The lines. `by_line`: they show where the operations stand in their file, not their times."""
+    """The lines. `by_line`: they show the operations' lines in the file, not their times."""
     core = window.core
     spans = during(window.spans, window.clocks(core=True), MOST_OF_A_KIND)
     texts = [bar.text for bar in core] + [visible(span.label) for span in spans]
@@ -45,7 +45,7 @@ def timeline(window: Window, width: int = 80, *, by_line: bool = False) -> list[
 
 
 def _times(window: Window, core: list[Bar], by_line: bool) -> tuple[list[str], list[list[str]]]:
-    """The headers of the columns beside the text, and what stands in them."""
+    """The headers of the columns beside the text, and their cells."""
     places = [bar.place for bar in core]
     if by_line or not window.ticks:
         return ["lines"], [[f"{p.called_line}-{p.returned_line or ''}"] for p in places]
@@ -66,7 +66,7 @@ def _shortened(text: str, room: int) -> str:
 
 
 def _aligned(row: list[str], columns: list[int]) -> str:
-    """The text to the left, all else to the right."""
+    """Aligns the text left and the other columns right."""
     return "  ".join([row[0].ljust(columns[0]), *(cell.rjust(c) for cell, c in zip(row[1:], columns[1:], strict=True))])
 
 

@@ -36,7 +36,7 @@ def sound(operations: Sequence[Operation], core: Sequence[Operation], model: Mod
 
 
 def needless(operations: Sequence[Operation], core: Sequence[Operation], model: Model) -> list[Operation]:
-    """Those of the core that can be forgotten (a write: it may happen at any time) while it remains sound."""
+    """The operations that the core does not need: it is sound without them (such a write may happen at any time)."""
     found = []
     for operation in core:
         rest = [other for other in core if other is not operation]

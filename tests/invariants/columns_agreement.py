@@ -20,17 +20,17 @@ from small_histories import history as small_history
 FUNCTIONS = ("read", "write", "cas", "delete")
 STATUSES = ("ok", "refused", "unknown")
 FAR = 2**56
-"""So far apart that pairs of numbers do not fit into one: ranks have to stand in."""
+"""So far apart that a pair of numbers does not fit into one number, and ranks must replace them."""
 
 
 def expressible(history: Sequence[Operation]) -> bool:
-    """Whether columns can hold it: nothing in it is a list."""
+    """Whether columns can hold the history: it has no lists."""
     return not any(o.f == "append" or isinstance(o.result, list) for o in history)
 
 
 def as_columns(history: Sequence[Operation], spread: int = 1) -> Columns:
-    """Keys, values and times are numbers or letters, which are multiplied by `spread`, so as to be far apart;
-    and times are such as no float has."""
+    """Keys, values and times become numbers that are multiplied by `spread`, to be far apart. With a large `spread` no
+    float equals such a time."""
     odd = int(spread > 1)
     return Columns(
         key=np.array([_number(o.key, spread) for o in history], np.int64),
@@ -53,7 +53,7 @@ def _number(value: Any, spread: int) -> int:
 
 
 def columns_differ(history: Sequence[Operation], model: Model, valid: bool, spread: int = 1) -> str:
-    """Empty if columns get the answer that the same operations get, and the verdict that brute force says."""
+    """Empty if columns get the same answer as operations, and the same verdict as brute force."""
     columns = as_columns(history, spread)
     answer = check_columns(columns, model)
     if answer.verdict != ("valid" if valid else "violated"):

@@ -84,7 +84,7 @@ def _one(draw: Draw, number: int, point: int, state: Any) -> tuple[Operation, An
 
 
 def _spoilt(draw: Draw, operation: Operation, states: list[Any]) -> Operation:
-    """Perhaps with another result, most often one that would have been right at another time, or moved in time."""
+    """The operation, perhaps moved in time or with a wrong result, most often one that is right at another time."""
     reported, status = operation.result, operation.status
     if status != "unknown" and draw.random.random() < draw.wrong:
         if operation.f == "read" or (status == "refused" and reported is not NOT_REPORTED):
@@ -102,7 +102,7 @@ def plain(value: Any) -> Any:
 
 
 def features(operations: list[Operation]) -> set[str]:
-    """What a history has of that which makes it hard."""
+    """The features of a history that make it hard to judge."""
     found = set()
     times = [operation.called for operation in operations]
     times += [operation.returned for operation in operations if operation.returned is not None]
@@ -122,8 +122,8 @@ def features(operations: list[Operation]) -> set[str]:
 
 
 def honest(random: Random, model: Model, most: int = 22) -> list[Operation]:
-    """A history that is valid, too long for brute force: operations of very different lengths, few values, all results
-    those of one order. What it is good for is to catch a search that leaves out an order."""
+    """A valid history that is too long for brute force: operations of very different lengths, few values, all results
+    from one order. It detects a search that leaves out an order."""
     spans = _spans(random, random.randint(6, most))
     functions = [f for f in FUNCTIONS[model] if random.random() < 0.8]
     functions += ["read", random.choice([*functions, "read"])]

@@ -1,4 +1,4 @@
-"""Events that were recorded microseconds apart, out of the order of cause and effect, come back in it."""
+"""Events that were recorded out of causal order, by some microseconds, are put back into it."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def in_order(items: list[Item]) -> list[Item]:
 # ---- each kind of cause ------------------------------------------------------------------------------------------
 
 
-def test_a_fault_is_injected_before_the_node_that_it_kills_is_gone() -> None:
+def test_a_fault_is_injected_before_its_kill() -> None:
     kill, fault = killed(599, "n4"), injected(642, "f1", "kill", "n4")
     before, between, after = cut(500, "n1"), cut(610, "n1"), cut(700, "n1")
     assert in_order([before, kill, between, fault, after]) == [before, fault, kill, between, after]
@@ -112,7 +112,7 @@ def test_a_fault_that_hits_several_nodes_comes_before_all_of_them() -> None:
     assert in_order([*kills, fault]) == [fault, *kills]
 
 
-def test_a_fault_is_injected_before_the_node_that_it_pauses_stands_still() -> None:
+def test_a_fault_is_injected_before_its_pause() -> None:
     pause, fault = paused(10, "n1"), injected(14, "f1", "pause", "n1", "n2")
     resume, heal = resumed(90, "n1"), healed(91, "f1", "pause")
     assert in_order([pause, fault, resume, heal]) == [fault, pause, resume, heal]
@@ -139,7 +139,7 @@ def test_each_of_two_faults_comes_before_its_own_kill() -> None:
         [],
     ],
 )
-def test_a_fault_is_not_put_before_what_it_did_not_do(earlier: list[Item]) -> None:
+def test_a_fault_is_not_moved_before_a_kill_or_pause_of_another(earlier: list[Item]) -> None:
     late = injected(40, "f9", "kill", "n1")
     assert in_order([*earlier, late])[-1] == late
 
@@ -208,7 +208,7 @@ def test_files_that_contradict_themselves_keep_all_their_events() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_whatever_the_clocks_say_messages_and_own_orders_hold(seed: int) -> None:
+def test_the_order_of_messages_and_of_each_node_holds_for_any_clocks(seed: int) -> None:
     """Three nodes exchange messages; what they wrote is interleaved at random."""
     random = Random(seed)
     streams: dict[str, list[Item]] = {"n1": [], "n2": [], "n3": []}

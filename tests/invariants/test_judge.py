@@ -108,11 +108,11 @@ def test_a_checker_that_raised_observes_nothing_more(monkeypatch: pytest.MonkeyP
     assert len(reported) == 2
 
 
-def test_a_violation_counts_even_if_its_reporter_never_said_started() -> None:
+def test_a_violation_counts_even_if_its_reporter_never_reported_started() -> None:
     assert judged(votes("n1", 1, "n1"), votes("n1", 1, "n2"))["one_vote_per_term"].outcome == "violated"
 
 
-def test_a_violation_found_before_the_failure_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_violation_found_before_the_failure_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     judge = Judge()
     for event in (started("n1"), leads("n1", 1), leads("n2", 1)):
         judge.observe(event)
@@ -202,7 +202,7 @@ def test_a_run_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
         judge_run(RunDir(tmp_path))
 
 
-def test_a_log_order_that_clients_contradict_is_noted_and_convicts_nobody() -> None:
+def test_a_log_order_that_clients_contradict_is_a_remark_and_no_violation() -> None:
     judge = Judge(events_expected=False)
     for number, (index, value) in enumerate([(5, "a"), (3, "b")]):
         common = {"process": number, "client": f"c{number}", "op": f"c{number}/1", "f": "put", "key": "x"}

@@ -160,7 +160,7 @@ def test_a_client_operation_in_words(op: Op, expected: str) -> None:
     assert event_line(op) == f"  1.204317  c2           {expected}"
 
 
-def test_there_is_a_line_for_each_in_the_same_order_and_aligned() -> None:
+def test_each_event_has_one_line_in_the_same_order_and_aligned() -> None:
     items = [*(event for event, _ in EVENTS), *(op for op, _ in OPERATIONS)]
     assert list(event_lines(items)) == [event_line(item) for item in items]
     times = [0, 999_999, 12_000_001, 9_999_999_999]

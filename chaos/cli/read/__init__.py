@@ -1,1 +1,1 @@
-"""Commands that look at what was saved: `check` and `report`, `check --history`, `trace` and `diff`, `explain`."""
+"""Commands that read saved files: `check` and `report`, `check --history`, `trace` and `diff`, `explain`."""

@@ -1,6 +1,6 @@
-"""`raft-chaos check` and `raft-chaos report`: what a saved run says, finished or cut short.
+"""`raft-chaos check` and `raft-chaos report`: judge and report a saved run, finished or interrupted.
 
-`check` also judges a history from elsewhere (`check_history`).
+`check` also judges the history of another system (`check_history`).
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")
 def check(
     run: Annotated[Path | None, typer.Argument(metavar="RUN", help="A run directory.")] = None,
     history: Annotated[
-        Path | None, typer.Option("--history", help="A file of client operations instead, of any system.")
+        Path | None, typer.Option("--history", help="Instead, a file of client operations of any system.")
     ] = None,
     model: Annotated[
-        Model | None, typer.Option("--model", help="What they were on; needed where a format fits several.")
+        Model | None, typer.Option("--model", help="The model; needed if the format fits several.")
     ] = None,
     form: Annotated[
-        HistoryFormat | None, typer.Option("--format", help="How the file is written; by default guessed.")
+        HistoryFormat | None, typer.Option("--format", help="The file's format; by default guessed.")
     ] = None,
     picture: Annotated[
         Path | None, typer.Option("--picture", metavar="FILE", help="Draw a violation of --history: .html or .svg.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> Result:
-    """Judges a saved run again, from its events and history; exit codes as of the run itself.
+    """Judges a saved run again, from its events and history. The exit codes are those of `run`.
 
-    With --history: whether the client operations in a file are linearizable.
+    With --history: checks whether the client operations in a file are linearizable.
     """
     if history is not None:
         if run is not None:
@@ -75,7 +75,7 @@ def report(
 
 
 def known_nodes(run: RunDir, wanted: list[str]) -> list[str]:
-    """What was given as --node, each of which must be a node of the run. Raises RunDirError for what is no run."""
+    """The nodes given as --node, which must be nodes of the run. Raises RunDirError if the directory is no run."""
     there = run.load_info().nodes
     for node in wanted:
         if node not in there:

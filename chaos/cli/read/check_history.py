@@ -1,4 +1,4 @@
-"""`raft-chaos check --history FILE`: is a history of client operations linearizable, whatever system they were on?"""
+"""`raft-chaos check --history FILE`: checks whether a history of client operations of any system is linearizable."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def check_history(file: Path, form: Format | None, model: Model | None, as_json:
 
 
 def _meanwhile(file: Path) -> list[Span]:
-    """The faults and leaders of the run that the file is part of, if it is the history of one."""
+    """The faults and leaders of the run, if the file is the history of a run."""
     run = RunDir(file.parent)
     if not run.history.exists() or not run.run_json.exists() or not run.history.samefile(file):
         return []

@@ -1,4 +1,4 @@
-"""`raft-chaos explain`: how a violation came about, as a short listing or as a diagram."""
+"""`raft-chaos explain`: shows how a violation came about, as a short listing or as a diagram."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def explain(
         str | None,
         typer.Option(metavar="NAME", help="The violation of this invariant.", show_default="the earliest one"),
     ] = None,
-    steps: Annotated[bool, typer.Option("--steps", help="Of a file: each step, and what its node does.")] = False,
+    steps: Annotated[bool, typer.Option("--steps", help="Of a file: each step, and its node's output.")] = False,
     edited: Annotated[bool, typer.Option("--edited", help="Use a file that was changed since it was made.")] = False,
-    as_mermaid: Annotated[bool, typer.Option("--mermaid", help="Only the diagram, to be pasted.")] = False,
+    as_mermaid: Annotated[bool, typer.Option("--mermaid", help="Only the diagram, ready to paste.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> Result:
-    """Explains a violation in a saved run: the events that led to it, one a line. Exit code 2: nothing to explain."""
+    """Explains a violation in a saved run: the events that led to it, one per line. Exit code 2: nothing to explain."""
     if as_mermaid + as_json + steps > 1:
         fail("--mermaid, --json, --steps: expected one of them")
     try:
@@ -62,26 +62,26 @@ def explain(
 
 
 def _saved(run: RunDir) -> tuple[list[Item], list[Verdict]]:
-    """What happened in a saved run, and what is to be said of it."""
+    """The trace of a saved run, and the verdicts on it. Warns if its files have changed."""
     analysis = analyse(run)
     for remark in analysis.vacuous:
         if remark.startswith(CHANGED):
-            say(f"raft-chaos: {run.path}: {remark}; what follows may come of that alone")
+            say(f"raft-chaos: {run.path}: {remark}; the explanation may be a result of that alone")
     return [item.event for item in run.trace()], analysis.invariants
 
 
 def _steps(file: Path, edited: bool) -> list[str]:
-    """A reproduction's execution in words, with each message that is sent and each record that is written."""
+    """A reproduction's execution as text, with each message sent and each record written."""
     if not file.is_file():
         fail(f"--steps: {file} is no reproduction file; raft-chaos shrink makes one, and raft-chaos trace shows a run")
     reproduction = load(file, edited=edited)
     if reproduction.execution is None:
-        fail(f"--steps: {file} has a schedule alone, no execution")
+        fail(f"--steps: {file} has only a schedule, no execution")
     return narrate(reproduction.execution, parts_of(reproduction.mutant))
 
 
 def _again(file: Path, edited: bool) -> tuple[list[Item], list[Verdict]]:
-    """The same of a reproduction, which is run again in this process."""
+    """The same for a reproduction, which it runs again in this process."""
     reproduction, lines = load(file, edited=edited), Lines()
     done = reproduce_with(reproduction, MemoryDriver(parts_of(reproduction.mutant)), lines)
     return lines.items, done.verdicts
@@ -103,12 +103,12 @@ def explanation(items: Sequence[Item], verdicts: Sequence[Verdict], invariant: s
 
 
 def _complete_us(violation: Violation) -> int:
-    """When the last event of its witness happened."""
+    """The time of the last event of the violation's witness."""
     return max((event.t_us for event in violation.witness), default=0)
 
 
 def nothing_violated(verdicts: Sequence[Verdict], invariant: str | None) -> str:
-    """What is so instead."""
+    """A sentence with the verdict, if there is no violation to explain."""
     if invariant is None:
         return f"no invariant was violated ({overall(verdict.outcome for verdict in verdicts)})"
     verdict = next(verdict for verdict in verdicts if verdict.invariant == invariant)
@@ -116,5 +116,5 @@ def nothing_violated(verdicts: Sequence[Verdict], invariant: str | None) -> str:
 
 
 def _width() -> int:
-    """The terminal's, up to `WIDEST`; a file or a pipe has no width of its own."""
+    """The terminal's width, up to `WIDEST`; `WIDEST` for a file or a pipe."""
     return min(shutil.get_terminal_size((WIDEST, 0)).columns, WIDEST) if sys.stdout.isatty() else WIDEST

@@ -1,4 +1,4 @@
-"""`raft-chaos trace` and `raft-chaos diff`: what happened in a saved run, and where two of them part."""
+"""`raft-chaos trace` and `raft-chaos diff`: print the events of a saved run, and the first difference of two runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXIT_EQUAL, EXIT_DIFFERENT = EXIT_VALID, EXIT_VIOLATED
 def trace(
     run: RunPath,
     node: Annotated[
-        list[str] | None, typer.Option(help="Only this node's events, and what the harness did to it; repeatable.")
+        list[str] | None, typer.Option(help="Only this node's events, and the harness's actions on it; repeatable.")
     ] = None,
     from_s: Annotated[float, typer.Option("--from", metavar="SECONDS", help="Nothing before this time.")] = 0.0,
     until_s: Annotated[
@@ -38,9 +38,9 @@ def trace(
     kind: Annotated[
         str | None, typer.Option(metavar="KIND,KIND", help="Only these kinds of events; op: client operations.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="The first so many lines.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only this many lines, from the beginning.")] = None,
 ) -> Result:
-    """Prints what happened in a saved run, one line an event, in the order in which it happened."""
+    """Prints a saved run, one event per line, in the order of its trace."""
     kinds = _kinds(kind)
     if not from_s <= until_s:
         fail(f"--until: expected a time that is not before --from ({from_s:g} s), got {until_s:g}")
@@ -59,7 +59,7 @@ def trace(
 
 
 def _lines(items: Iterable[AnyEvent | Op]) -> Iterator[str]:
-    """A line each, while they are read. Ends with exit code 254 at a line of the run that cannot be read."""
+    """Yields a line for each event while reading. Ends with exit code 254 at a line that cannot be read."""
     try:
         yield from event_lines(items)
     except RunDirError as error:
@@ -69,7 +69,7 @@ def _lines(items: Iterable[AnyEvent | Op]) -> Iterator[str]:
 def diff(
     left: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     right: Annotated[Path, typer.Argument(metavar="RUN", help="Another one.")],
-    context: Annotated[int, typer.Option(min=0, help="How many of the lines that led to it are shown.")] = 10,
+    context: Annotated[int, typer.Option(min=0, help="How many of the lines that led to it to show.")] = 10,
 ) -> Result:
     """Compares two saved runs, event by event. Exit codes: 0 equal, 1 different."""
     try:

@@ -1,4 +1,4 @@
-"""`raft-chaos replay --as sim`: a saved run re-executed as a whole, in one process, with the same verdicts."""
+"""`raft-chaos replay --as sim`: re-executes a whole saved run in one process, with the same verdicts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from raft_chaos.reports.commands.verdicts import ReExecuted, re_executed_documen
 
 
 def replay_as_sim(run: RunDir, out: Path | None, *, as_json: bool) -> Result:
-    """Exit codes as those of a run: 1 if an invariant is violated."""
+    """The exit codes are those of `run`: 1 if an invariant is violated."""
     try:
         done = as_sim(run) if out is None else _recorded(run, out)
     except (MergeError, ReplayError, RunDirError, ScheduleError) as error:
@@ -41,11 +41,11 @@ def replay_as_sim(run: RunDir, out: Path | None, *, as_json: bool) -> Result:
 
 
 def _recorded(run: RunDir, out: Path) -> AsSim:
-    """With a run directory of its own, to be traced, explained and compared like any other."""
+    """Re-executes with a run directory, which `trace`, `explain` and `diff` read like any other."""
     make_folder(out)
     info = run.load_info()
     if info.world != "live":
-        fail(f"--out: {run.path} is a run in virtual time already: it is its own re-execution")
+        fail(f"--out: {run.path} is already a run in virtual time: its re-execution is the same run")
     kept = new_run_dir(out, info.seed)
     again = shlex.join([program(), "replay", str(run.path), "--as", "sim"])
     now = RunInfo(

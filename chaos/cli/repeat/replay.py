@@ -49,21 +49,21 @@ def replay(
     node: Annotated[list[str] | None, typer.Option(help="Only this node; repeatable.")] = None,
     mutant: Annotated[
         str | None,
-        typer.Option(metavar="ID|none", help="With this mistake instead of the run's own; none: the right code."),
+        typer.Option(metavar="ID|none", help="This mutant instead of the run's; none: the unmodified core."),
     ] = None,
     until: Annotated[
         str | None,
-        typer.Option(metavar="violation", help="Up to the turn that reported the first violation, and its state then."),
+        typer.Option(metavar="violation", help="Up to the turn that reported the first violation, with its state."),
     ] = None,
     as_world: Annotated[
         str | None,
-        typer.Option("--as", metavar="sim", help="The whole cluster in one process: the same invariant breaks."),
+        typer.Option("--as", metavar="sim", help="The whole cluster in one process, with the same verdicts."),
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="With --as sim: keep a run directory here.")] = None,
     debug: Annotated[bool, typer.Option("--debug", help="With --until: open a debugger there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> Result:
-    """Lives the nodes of a saved run again, from their journals, and compares every output and every event.
+    """Replays the nodes of a saved run from their journals, and compares every output and every event.
 
     Exit codes: 0 exact, 1 different, 2 no violation to go to, 254 bad arguments or a file that cannot be used; with
     --as sim those of a run.
@@ -73,7 +73,7 @@ def replay(
         if as_world != "sim":
             fail(f"--as: expected sim, got {as_world!r}")
         if node or mutant is not None or until is not None or debug:
-            fail("--as sim re-executes the whole cluster as it was; leave out --node, --mutant, --until and --debug")
+            fail("--as sim re-executes the whole cluster unchanged; leave out --node, --mutant, --until and --debug")
         return replay_as_sim(run, out, as_json=as_json)
     if out is not None:
         fail("--out: only --as sim makes a run directory")
@@ -88,7 +88,7 @@ def replay(
         parts_id = _parts_id(info, mutant)
         if info.world == "sim":
             if node or until is not None:
-                fail(f"{'--node' if node else '--until'}: a run of sim has no journals; it is made again as a whole")
+                fail(f"{'--node' if node else '--until'}: a run of sim has no journals; it is run again as a whole")
             return _again(run, parts_id, as_json)
         if until is not None:
             return _until_violation(run, parts_id, debug, as_json)
@@ -98,7 +98,7 @@ def replay(
 
 
 def _parts_id(info: RunInfo, mutant: str | None) -> str | None:
-    """Which mistake is in the code that the run is replayed with: its own, if none was asked for."""
+    """The mutant to replay the run with: the run's own, unless the user chose another."""
     chosen = info.mutant if mutant is None else None if mutant == RIGHT else mutant
     try:
         parts_of(chosen)
@@ -111,7 +111,7 @@ def _parts_id(info: RunInfo, mutant: str | None) -> str | None:
 
 
 def _all(run: RunDir, mutant: str | None, nodes: list[str], as_json: bool) -> Result:
-    """Each of the nodes from its beginning to its end, or to the first difference in each incarnation."""
+    """Replays each node, each incarnation to its end or to its first difference."""
     done = replay_run(run, parts_of(mutant), nodes)
     each = [
         ReplayedNode(one.node, one.incarnations, len(one.differences), one.turns, one.events, one.deaths)
@@ -131,7 +131,7 @@ def _different(one: Difference) -> TurnDifference:
 
 
 def _again(run: RunDir, mutant: str | None, as_json: bool) -> Result:
-    """A run of `sim`, made again."""
+    """Runs a run of `sim` again and compares the traces."""
     done = replay_sim(run, mutant)
     document = made_again_document(run.path, done.events, done.trace_sha256, done.difference)
     if done.difference is None:
@@ -141,11 +141,11 @@ def _again(run: RunDir, mutant: str | None, as_json: bool) -> Result:
 
 
 def _until_violation(run: RunDir, mutant: str | None, debug: bool, as_json: bool) -> Result:
-    """The node that reported the first violation, up to the turn in which it did."""
+    """Replays the node that reported the first violation up to the turn that reported it."""
     found = violations(run)
     reported = first_reported(found)
     if reported is None:
-        why = "no node's event shows what the clients saw" if found else "no invariant is violated in it"
+        why = "only clients saw the violation, no node's event shows it" if found else "no invariant is violated"
         return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: --until violation: {run.path} has no such turn: {why}"])
     there = replay_until(run, reported, parts_of(mutant))
     if isinstance(there, Difference):
@@ -170,7 +170,7 @@ def _until_violation(run: RunDir, mutant: str | None, debug: bool, as_json: bool
 
 
 def _debug(reported: Reported, reached: ReachedTurn) -> Iterator[str]:
-    """A debugger right behind the turn. It ends with its input; whatever was done in it changes nothing on disk."""
+    """Opens a debugger right after the turn. The debugger ends with its input, and changes nothing on disk."""
     node, turn = reached.incarnation.node, reached.turn
     scope = {
         "node": node,

@@ -47,24 +47,26 @@ FilePath = Annotated[Path, typer.Argument(metavar="FILE", help="A reproduction f
 
 def repro(
     file: FilePath,
-    world: Annotated[str, typer.Option(help="sim, lockstep: the same each time. live: with luck.")] = "sim",
-    repeat: Annotated[int, typer.Option(min=1, help="In live: how many times.")] = 1,
+    world: Annotated[str, typer.Option(help="sim, lockstep: always the same result. live: it varies.")] = "sim",
+    repeat: Annotated[int, typer.Option(min=1, help="In live: the number of runs.")] = 1,
     mutant: Annotated[
         str | None,
-        typer.Option(metavar="ID", help=f"Over another core; {RIGHT_CORE}: the right one.", show_default="the file's"),
+        typer.Option(
+            metavar="ID", help=f"This mutant instead; {RIGHT_CORE}: the unmodified core.", show_default="the file's"
+        ),
     ] = None,
     edited: Annotated[bool, typer.Option("--edited", help="Use a file that was changed since it was made.")] = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep run directories here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> Result:
-    """Runs a reproduction file again, over the core that is here now.
+    """Runs a reproduction file again, over the installed code.
 
-    Exit codes: 1 it breaks, 0 it does not any more, 2 it cannot be run in this world or nothing shows whether it
-    breaks, 254 the file cannot be used.
+    Exit codes: 1 the invariant is violated, 0 it holds now, 2 the file cannot be run in this world or the invariant
+    could not be judged, 254 the file cannot be used.
     """
     chosen = known_world(world)
     if repeat != 1 and chosen != "live":
-        fail(f"--repeat: it is the same each time in {chosen}; only --world live has a rate")
+        fail(f"--repeat: {chosen} always gives the same result; only --world live has a rate")
     if mutant not in (None, RIGHT_CORE) and mutant not in MUTANTS:
         fail(f"--mutant: there is no {mutant!r}; there are {RIGHT_CORE}, {', '.join(MUTANTS)}")
     try:
@@ -80,7 +82,7 @@ def repro(
 
 @dataclass(frozen=True)
 class _Asked:
-    """What is to be run, over which core, where, and what is to be kept and said of it."""
+    """The request: the file to run, the core, the world, and the folder for run directories."""
 
     file: Path
     reproduction: Reproduction
@@ -91,7 +93,7 @@ class _Asked:
 
     @property
     def command(self) -> str:
-        """What does the same again."""
+        """The command that repeats this request."""
         words = [program(), "repro", str(self.file), "--world", self.world]
         return shlex.join(
             words if self.core == self.reproduction.mutant else [*words, "--mutant", self.core or RIGHT_CORE]
@@ -127,7 +129,10 @@ def _in_virtual_time(asked: _Asked) -> Result:
 
 
 def _run_again(asked: _Asked, run: RunDir | None) -> Reproduced:
-    """In `sim` or `lockstep`; recorded in `run`, which lockstep needs. Raises NotPlayableError, DriverError."""
+    """Runs it in `sim` or `lockstep` and records it in `run`, which lockstep needs.
+
+    Raises NotPlayableError, DriverError.
+    """
     reproduction, core = asked.reproduction, asked.core
     if run is None:
         return reproduce_with(reproduction, MemoryDriver(parts_of(core)))
@@ -151,7 +156,7 @@ def _run_again(asked: _Asked, run: RunDir | None) -> Reproduced:
 
 @contextmanager
 def _run_dir(asked: _Asked) -> Iterator[RunDir | None]:
-    """Where the run is recorded. Real processes need folders in any case, which are gone afterwards if nobody asked."""
+    """The directory that the run is recorded in. Real processes always need one; without --out it is temporary."""
     if asked.out is not None:
         yield new_run_dir(asked.out, asked.reproduction.origin.seed)
     elif asked.world == "lockstep":
@@ -162,7 +167,7 @@ def _run_dir(asked: _Asked) -> Iterator[RunDir | None]:
 
 
 def _schedule(reproduction: Reproduction) -> Schedule:
-    """That of the scenario; an execution, which may be of other nodes, stands for one without faults and operations."""
+    """The scenario's schedule. For an execution, whose nodes may differ, a schedule without faults and operations."""
     if reproduction.execution is None:
         assert reproduction.scenario is not None
         return reproduction.scenario.schedule
@@ -203,9 +208,9 @@ def _in_live(asked: _Asked, repeat: int) -> Result:
             done.append(one)
             say(f"run {len(done)} of {repeat}: {one.outcome}, {one.wall_s:.1f} s  {one.run.path}")
     except KeyboardInterrupt:
-        pass  # between two runs; what was seen so far is told all the same
+        pass  # between two runs; the runs so far are reported all the same
     if len(done) < repeat:
-        say(f"interrupted: {len(done)} of {repeat} runs were made")
+        say(f"interrupted: {len(done)} of {repeat} runs are done")
     reproduced = sum(one.outcome == "reproduced" for one in done)
     others = sum(one.outcome == "violated" for one in done)
     unknown = sum(one.outcome == "unknown" for one in done)

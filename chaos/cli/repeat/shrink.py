@@ -1,4 +1,4 @@
-"""`raft-chaos shrink`: the smallest schedule and execution that still break the same invariant, as one file."""
+"""`raft-chaos shrink`: searches for a small schedule and execution that violate the same invariant, for one file."""
 
 from __future__ import annotations
 
@@ -41,19 +41,20 @@ def shrink(
     run: RunPath,
     budget: Annotated[str, typer.Option(metavar="TIME", help="How long it may take: 60s, 5m.")] = "60s",
     invariant: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The one that is to break.", show_default="the first that did")
+        str | None,
+        typer.Option(metavar="NAME", help="The invariant that must be violated.", show_default="the first violated"),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The file to write.", show_default=f"RUN/{DEFAULT_NAME}")
     ] = None,
     anchors: Annotated[
-        bool, typer.Option("--anchors/--no-anchors", help="Tie faults to the protocol where that helps.")
+        bool, typer.Option("--anchors/--no-anchors", help="Anchor faults to protocol events if that helps.")
     ] = True,
     jobs: Annotated[int | None, typer.Option(min=1, help="How many processes.", show_default="all cores")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> Result:
-    """Makes a failure smaller while the same invariant still breaks, and writes its reproduction file.
+    """Makes a failure smaller, with a violation of the same invariant, and writes its reproduction file.
 
     Exit codes: 0 written, 2 nothing to shrink or not reproducible, 254 bad arguments, 255 the harness itself failed.
     """
@@ -105,7 +106,7 @@ def _plain(shrunk: Shrunk, file: Path) -> shrink_report.Shrunk:
 
 
 def _beside_a_smaller(file: Path, shrunk: Shrunk) -> Path:
-    """The file, or another name where a smaller reproduction of the same would be lost for one that is not finished."""
+    """The file, or another name if an unfinished result would replace a smaller reproduction of the same failure."""
     if shrunk.minimal or not file.exists():
         return file
     try:
@@ -127,9 +128,9 @@ def _is_smaller(one: Reproduction, other: Reproduction) -> bool:
 
 
 def _check_writable(file: Path) -> None:
-    """Before the work, not after it."""
+    """Checks before the work that the file can be written."""
     if file.is_dir() or not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
-        fail(f"--out: cannot write {file}; expected a file in a folder that is there")
+        fail(f"--out: cannot write {file}; expected a file in an existing folder")
 
 
 def _seconds(text: str) -> float:
@@ -140,7 +141,7 @@ def _seconds(text: str) -> float:
 
 
 class _Progress:
-    """On a terminal one line that changes, elsewhere nothing: it takes no longer than was asked for."""
+    """On a terminal one line that changes; elsewhere nothing, since the budget limits the time."""
 
     def __init__(self, *, quiet: bool) -> None:
         console = Console(stderr=True)

@@ -1,1 +1,1 @@
-"""Commands that start a cluster: `run` and its `campaign`, `selfcheck`, and a plain `cluster`."""
+"""Commands that start clusters: `run` and its `campaign`, `selfcheck`, and a plain `cluster`."""

@@ -1,7 +1,7 @@
-"""A campaign on the command line: a bar while it goes on, each violation as it is found, and what became of all seeds.
+"""A campaign on the command line: its progress, each violation when it is found, and the result of all seeds.
 
-Everything that is said meanwhile goes to stderr: on a terminal a bar that fits its width, elsewhere a line every ten
-seconds. The result goes to stdout: a table, or one JSON document.
+The progress goes to stderr: on a terminal a bar that fits its width, elsewhere a line every ten seconds. The result
+goes to stdout: a table, or one JSON document.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from raft_chaos.reports.formats.github import on_github, publish
 from raft_chaos.reports.run.model import build
 
 RUN_ONE: dict[World, RunSeed] = {"sim": run_seed}
-"""The worlds in which many seeds can run at once, and how one is run in each."""
+"""The worlds in which many seeds can run at once, and the function that runs one seed in each."""
 
 LINE_EVERY_S = 10.0
 MOST_SHOWN = 20
-"""So many violations are shown as they are found; all further ones are in the campaign's file."""
+"""At most this many violations are shown when they are found; the campaign's file has all."""
 
 NARROWEST_BAR = 10
 WIDEST_BAR = 40
@@ -56,10 +56,10 @@ def run_campaign(
     as_json: bool,
     open_executor: Callable[[], Executor] | None = None,
 ) -> Result:
-    """Runs the seeds, `jobs` at once (as many as there are CPUs for None).
+    """Runs the seeds, `jobs` at once (None: one per CPU).
 
-    `open_executor` makes another executor than processes on this machine. Raises typer.Exit for arguments that cannot
-    be, and for a file in `out` that cannot be used.
+    `open_executor` can replace the processes on this machine by another executor. Raises typer.Exit for bad arguments,
+    and for a file in `out` that cannot be used.
     """
     jobs = (os.cpu_count() or 1) if jobs is None else jobs
     _check(settings, jobs, max_failures, time_limit_s)
@@ -87,7 +87,7 @@ def run_campaign(
 
 def _check(settings: Settings, jobs: int, max_failures: int | None, time_limit_s: float | None) -> None:
     if settings.world not in RUN_ONE:
-        fail(f"--world: a campaign at once needs one of {', '.join(RUN_ONE)}, got {settings.world}")
+        fail(f"--world: a parallel campaign needs one of {', '.join(RUN_ONE)}, got {settings.world}")
     if settings.schedule_file is not None:
         fail("--schedule: a campaign draws its schedules from its seeds")
     if jobs < 1:
@@ -104,19 +104,19 @@ def _announce(campaign: Campaign, totals: SeedTotals, jobs: int) -> None:
         f"{jobs} at once  {campaign.path}"
     )
     if campaign.resumed:
-        say(f"going on with a campaign that was stopped: {campaign.resumed} seeds have a result already")
+        say(f"continuing a campaign that was stopped: {campaign.resumed} seeds already have a result")
     if campaign.kept is not None:
-        say(f"this campaign was complete, and begins anew; its earlier results are kept in {campaign.kept}")
+        say(f"this campaign was complete and starts again; its earlier results are kept in {campaign.kept}")
 
 
 def _go(
     campaign: Campaign, totals: SeedTotals, open_executor: Callable[[], Executor], window: int, *, quiet: bool
 ) -> None:
-    """Runs it to its end, or until somebody wants no more."""
+    """Runs the campaign to its end, or until the user interrupts it."""
     try:
         for result in campaign.earlier():
             totals.observe(result)
-        # Closed even where Ctrl-C comes between two results: that is what ends the workers.
+        # Closed even if Ctrl-C comes between two results, since closing ends the workers.
         with CampaignView(totals, quiet=quiet) as view, closing(campaign.run(open_executor, window)) as ends:
             for end in ends:
                 if isinstance(end, SeedFailed):
@@ -132,7 +132,7 @@ def _go(
 
 
 def _result(campaign: Campaign, totals: SeedTotals, *, as_json: bool) -> Result:
-    """The command that repeats a failure stands in the last line."""
+    """The page; its last line is the command that repeats a failure."""
     run = totals.worst.run if totals.worst is not None and on_github() else None
     published = publish([build(RunDir(Path(run)))] if run else [], seeds_markdown(totals))
     page = [*published, seeds_text(totals, Console().width).removesuffix("\n")]
@@ -141,12 +141,12 @@ def _result(campaign: Campaign, totals: SeedTotals, *, as_json: bool) -> Result:
     return Result(totals.exit_code, page, document, as_json, notes if as_json else [])
 
 
-# ---- what is seen meanwhile --------------------------------------------------------------------------------------
+# ---- progress ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a campaign is: seeds with a result, those of them from earlier calls, and what this call took."""
+    """The progress of a campaign: seeds with a result, those of them from earlier calls, and the time of this call."""
 
     done: int
     total: int
@@ -157,7 +157,7 @@ class Progress:
     elapsed_s: float
 
     def words(self) -> list[str]:
-        """The most important first: a narrow terminal shows only these."""
+        """The parts of the line, the most important first: a narrow terminal shows only the first ones."""
         words = [f"{self.done}/{self.total}", f"{self.violated} violated"]
         if self.failed:
             words.append(f"{self.failed} failed")
@@ -170,7 +170,7 @@ class Progress:
         return words
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """One line, as wide as the terminal at most. Two words come before the bar, the others only beside it."""
+        """One line, at most as wide as the terminal. Two parts take precedence over the bar, the others do not."""
         room = options.max_width - NARROWEST_BAR - 2
         words = self.words()
         while len(words) > 2 and len("  ".join(words)) > room:
@@ -193,7 +193,7 @@ def _clock(seconds: float) -> str:
 
 
 class CampaignView:
-    """The view of one campaign, on stderr. Use as a context manager around it; nothing is seen with `quiet`."""
+    """The progress view of one campaign, on stderr. Use it as a context manager. With `quiet` it prints nothing."""
 
     def __init__(self, totals: SeedTotals, *, quiet: bool) -> None:
         self._totals = totals
@@ -231,7 +231,7 @@ class CampaignView:
         )
 
     def show(self, end: SeedEnd) -> None:
-        """One seed has ended, and is in the totals already."""
+        """Call this when a seed has ended and is already in the totals."""
         if self._quiet:
             return
         if isinstance(end, SeedFailed):
@@ -248,10 +248,10 @@ class CampaignView:
         if self._shown <= MOST_SHOWN:
             self._print(f"VIOLATED seed {result.seed}: {', '.join(result.violated)}", result.run or "", result.repro)
         if self._shown == MOST_SHOWN:
-            self._print("further violations are only counted here; the campaign's file has all of them")
+            self._print("further violations are not shown here; the campaign's file has all of them")
 
     def _print(self, headline: str, *details: str) -> None:
-        # Never wrapped by rich: what is copied from a terminal must not have line ends in it.
+        # Never wrapped by rich: a command that is copied from a terminal must not contain line ends.
         self._console.print(Text(headline, style="bold red"), soft_wrap=True)
         for detail in details:
             self._console.print(Text(f"  {detail}"), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`raft-chaos cluster`: a plain cluster in the foreground. `raft-chaos node`: one node of one."""
+"""`raft-chaos cluster`: a plain cluster in the foreground. `raft-chaos node`: a single node of such a cluster."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def cluster(
         for one in running:
             one.wait_until_ready()
             say(f"{one.config.node}  {one.http_url}  (pid {one.child.pid})")
-        # curl sends the header on to another port only if it is told to trust it.
+        # curl forwards the header to another port only with this option.
         auth = " --location-trusted -H 'Authorization: Bearer <token>'" if token else ""
         url = running[0].http_url
         say(f'\ntry:  curl -L{auth} {url}/executeCommand -d \'{{"command": "put x 1"}}\'')
@@ -97,7 +97,7 @@ def cluster(
 
 
 class _Running:
-    """A node of the cluster and the pipe that it tells its address on."""
+    """A node of the cluster, and the pipe on which it reports its address."""
 
     def __init__(self, supervisor: Supervisor, config: NodeConfig) -> None:
         self.config = config
@@ -111,7 +111,7 @@ class _Running:
         theirs.close()
 
     def wait_until_ready(self) -> None:
-        """Ends with exit code 254 if the node could not start (it has said why itself)."""
+        """Ends with exit code 254 if the node could not start (the node itself prints why)."""
         if self._control.poll(START_TIMEOUT_S):
             try:
                 self.http_url = self._control.recv().http_url
@@ -140,10 +140,10 @@ def node(
     data: Annotated[Path, typer.Option(help="This node's data folder.")],
     peer: Annotated[list[str], typer.Option("--peer", metavar="NAME=HOST:PORT", help="Each other node; repeat.")] = [],  # noqa: B006
     listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where the other nodes reach this one.")
+        str, typer.Option(metavar="HOST:PORT", help="The address at which the other nodes reach this one.")
     ] = "127.0.0.1:9001",
-    http_port: Annotated[int, typer.Option(min=0, max=65535, help="HTTP port; 0 takes a free one.")] = 8001,
-    cluster_id: Annotated[str, typer.Option(help="Nodes of another cluster are turned away.")] = "cluster",
+    http_port: Annotated[int, typer.Option(min=0, max=65535, help="HTTP port; 0: any free port.")] = 8001,
+    cluster_id: Annotated[str, typer.Option(help="Nodes of another cluster are rejected.")] = "cluster",
     election_timeout: ElectionTimeout = "1500-3000",
     heartbeat: Annotated[
         int | None, typer.Option(metavar="MS", help="A tenth of the least timeout by default.")
@@ -155,7 +155,7 @@ def node(
     for text in peer:
         other, equals, address = text.partition("=")
         if not equals or not other or other == name or other in peers:
-            fail(f"--peer: expected NAME=HOST:PORT with another name each time, got {text!r}")
+            fail(f"--peer: expected NAME=HOST:PORT with a different name each time, got {text!r}")
         peers[other] = parse_address(address, "--peer")
     host, port = parse_address(listen, "--listen")
     config = NodeConfig(
@@ -177,7 +177,7 @@ def node(
 
 
 def make_timing(election_timeout: str, heartbeat_ms: int | None, heartbeats_per_timeout: int = 10) -> Timing:
-    """Timing from the options; ends with exit code 254 where they do not fit together."""
+    """Timing from the options; ends with exit code 254 if they contradict each other."""
     least, most = parse_range_ms(election_timeout, "--election-timeout")
     try:
         return Timing(least, most, least // heartbeats_per_timeout if heartbeat_ms is None else heartbeat_ms * 1000)
@@ -201,7 +201,7 @@ async def _run_node(config: NodeConfig) -> None:
 
 
 class _Kept:
-    """A folder that stays, as a context manager like the temporary one."""
+    """A permanent folder, as a context manager like the temporary one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""`raft-chaos run`: breaks a cluster from one seed, from each of several, or from a saved schedule."""
+"""`raft-chaos run`: breaks a cluster by one seed, by each of several seeds, or by a saved schedule."""
 
 from __future__ import annotations
 
@@ -44,25 +44,25 @@ def run(
     context: typer.Context,
     seed: Annotated[int | None, typer.Option(min=0, help="Everything follows from it. Drawn if not given.")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="A..B", help="A campaign: one run for each seed.")] = None,
-    schedule: Annotated[Path | None, typer.Option(help="Obey this saved schedule.jsonl instead.")] = None,
+    schedule: Annotated[Path | None, typer.Option(help="Run this saved schedule.jsonl instead.")] = None,
     repeat: Annotated[int, typer.Option(min=1, help="Run each seed or schedule this many times.")] = 1,
     world: Annotated[
         str, typer.Option(help="live: real time. sim: virtual time, in one process. lockstep: both.")
     ] = "live",
     swarm: Annotated[
         bool | None,
-        typer.Option("--swarm/--no-swarm", help="Each seed draws how much of which fault there is. Not in live."),
+        typer.Option("--swarm/--no-swarm", help="Each seed draws its kinds of faults and their strength. Not in live."),
     ] = None,
     nodes: Annotated[
         int | None, typer.Option(help="How many nodes, 3 or more. 5 by default; with --swarm 3, 5 or 7.")
     ] = None,
     clients: Annotated[int, typer.Option(help="How many concurrent clients.")] = 5,
     rate: Annotated[float, typer.Option(help="Client operations a second, all clients together.")] = 100.0,
-    duration: Annotated[float, typer.Option(help="Seconds until all is healed, warmup included.")] = 15.0,
+    duration: Annotated[float, typer.Option(help="Seconds until all faults are healed, warmup included.")] = 15.0,
     warmup: Annotated[float, typer.Option(help="Seconds without faults at the beginning.")] = 1.5,
     liveness: Annotated[float, typer.Option(help="Seconds of client operations after healing.")] = 3.0,
     faults: Annotated[
-        str | None, typer.Option(help="Kinds of faults, with commas. By default all that the world can do.")
+        str | None, typer.Option(help="Kinds of faults, with commas. By default all that the world has.")
     ] = None,
     fault_interval: Annotated[float, typer.Option(help="Mean seconds between faults.")] = 1.2,
     election_timeout: ElectionTimeout = "150-300",
@@ -70,7 +70,7 @@ def run(
         int | None, typer.Option(metavar="MS", help="A third of the least timeout by default.")
     ] = None,
     mutant: Annotated[
-        str | None, typer.Option(metavar="ID", help="Put this mistake in; see `raft-chaos mutants`.")
+        str | None, typer.Option(metavar="ID", help="Inject this mistake; see `raft-chaos mutants`.")
     ] = None,
     target_command: Annotated[
         str | None,
@@ -80,10 +80,8 @@ def run(
         ),
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes of a campaign in sim; as many as cores.")] = None,
-    max_failures: Annotated[int | None, typer.Option(min=1, help="End a campaign in sim at so many.")] = None,
-    time_limit: Annotated[
-        float | None, typer.Option(min=0, help="End a campaign in sim after so many seconds.")
-    ] = None,
+    max_failures: Annotated[int | None, typer.Option(min=1, help="End a campaign in sim at this many.")] = None,
+    time_limit: Annotated[float | None, typer.Option(min=0, help="End a campaign in sim after this time.")] = None,
     out: Annotated[Path, typer.Option(help="Where run directories are made.")] = Path("runs"),
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End at the first violation.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
@@ -149,7 +147,7 @@ def _plan(settings: Settings, seed: int, saved: Schedule | None) -> Schedule:
 def _run_all(
     settings: Settings, plans: list[tuple[int, Schedule]], out: Path, *, fail_fast: bool, quiet: bool
 ) -> tuple[list[tuple[RunDir, RunInfo]], bool]:
-    """One run after the other; the second value says whether somebody wanted no more."""
+    """One run after the other; the second value says whether the user interrupted them."""
     done: list[tuple[RunDir, RunInfo]] = []
     campaign = len(plans) > 1
     try:
@@ -158,7 +156,7 @@ def _run_all(
             info = describe(settings, seed, plan, directory)
             if not quiet and not campaign:
                 _announce(info, plan, directory)
-            # A campaign says one line a run; what goes on inside each is for a terminal, where it leaves no trace.
+            # A campaign prints one line per run. Progress inside a run appears only on a terminal, and is erased there.
             with View(quiet=quiet or (campaign and not sys.stderr.isatty())) as view:
                 info = _run_one(settings, plan, directory, info, fail_fast=fail_fast, watch=view.watch)
             write_reports(directory)
@@ -175,7 +173,7 @@ def _run_all(
 def _run_one(
     settings: Settings, plan: Schedule, directory: RunDir, info: RunInfo, *, fail_fast: bool, watch: Watch
 ) -> RunInfo:
-    """One run in the world that was asked for."""
+    """One run in the requested world."""
     if settings.world == "sim":
         return run_sim(plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast)
     if settings.world == "lockstep":
@@ -184,7 +182,7 @@ def _run_one(
 
 
 def _announce(info: RunInfo, plan: Schedule, directory: RunDir) -> None:
-    """The seed and everything that was drawn from it, before anything happens."""
+    """Prints the seed and everything that was drawn from it, before the run starts."""
     target = info.mutant or info.target
     say(f"seed {info.seed}  world {info.world}  {len(info.nodes)} nodes  target {target}  {directory.path}")
     for line in drawn(plan):
@@ -195,7 +193,7 @@ def _result(done: list[tuple[RunDir, RunInfo]], planned: int, *, interrupted: bo
     """The report, with the seed or the command that repeats a failure in its last line."""
     outcomes: list[Outcome] = [info.verdict or "unknown" for _, info in done]
     exit_code = EXIT_CODE[overall([*outcomes, "unknown"] if interrupted else outcomes)]
-    stopped = [f"interrupted: {len(done)} of {planned} runs were made"] if interrupted else []
+    stopped = [f"interrupted: {len(done)} of {planned} runs are done"] if interrupted else []
     if not done:
         return Result(exit_code, notes=stopped)
     reports = [build(directory) for directory, _ in done]
@@ -211,7 +209,7 @@ def _rendered(reports: list[RunReport], shape: Format) -> str:
 
 
 def _where_saved(done: list[tuple[RunDir, RunInfo]]) -> list[str]:
-    """The last lines of a page on which all is well."""
+    """The last lines of a page without failures."""
     if any(info.verdict != "valid" for _, info in done):
         return []
     (first, first_info), (_, last_info) = done[0], done[-1]
@@ -221,7 +219,7 @@ def _where_saved(done: list[tuple[RunDir, RunInfo]]) -> list[str]:
 
 
 def _how_to_go_on(done: list[tuple[RunDir, RunInfo]], *, as_json: bool) -> list[str]:
-    """The commands that say more of the first failure."""
+    """The commands that show more about the first failure."""
     failed = next(((run, info) for run, info in done if info.verdict == "violated"), None)
     if failed is None:
         return []

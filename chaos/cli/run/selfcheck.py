@@ -1,7 +1,7 @@
-"""`raft-chaos selfcheck`: shows that one seed is one trace, in every process and with real nodes.
+"""`raft-chaos selfcheck`: checks that one seed gives one trace, in every process and with real nodes.
 
-What is said meanwhile goes to stderr: on a terminal a bar, elsewhere a line every ten seconds. The result goes to
-stdout: what happened in the runs that were compared, and where the first two that differ part; or one JSON document.
+The progress goes to stderr: on a terminal a bar, elsewhere a line every ten seconds. The result goes to stdout: what
+happened in the compared runs, and the first difference of the first two that differ; or one JSON document.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def command(
     lockstep: Annotated[
         bool, typer.Option("--lockstep", help="Also with real processes, sockets, files and SIGKILL.")
     ] = False,
-    nodes: Annotated[int, typer.Option(help="How many nodes; 0: as many as the seed draws.")] = 0,
+    nodes: Annotated[int, typer.Option(help="How many nodes; 0: the seed draws the number.")] = 0,
     clients: Annotated[int, typer.Option(help="How many concurrent clients.")] = 5,
     rate: Annotated[float, typer.Option(help="Client operations a second, all clients together.")] = 100.0,
-    duration: Annotated[float, typer.Option(help="Seconds until all is healed, warmup included.")] = 15.0,
+    duration: Annotated[float, typer.Option(help="Seconds until all faults are healed, warmup included.")] = 15.0,
     warmup: Annotated[float, typer.Option(help="Seconds without faults at the beginning.")] = 1.5,
     liveness: Annotated[float, typer.Option(help="Seconds of client operations after healing.")] = 3.0,
     election_timeout: ElectionTimeout = "150-300",
@@ -46,9 +46,9 @@ def command(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Seeds at once, each in two or three processes; by default what fits the cores."),
+        typer.Option(min=1, help="Seeds at once, each in two or three processes; by default as many as fit the cores."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where the runs that differ are recorded.")] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="The folder for runs that differ.")] = Path("runs"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> Result:
@@ -87,7 +87,7 @@ def command(
                 totals.observe(checked)
                 view.show(checked)
         if totals.done < totals.total:
-            totals.stopped = f"{len(totals.unequal)} seeds were not equal, and the rest would tell nothing new"
+            totals.stopped = f"{len(totals.unequal)} seeds were not equal; the others were not started"
     except SelfcheckError as error:
         totals.stopped, totals.broken = str(error), True
     except KeyboardInterrupt:
@@ -99,7 +99,7 @@ def command(
 
 
 def _check_folder(out: Path) -> None:
-    """Nothing is made before something differs; whether it can be is told now."""
+    """Checks that run directories can be made in `out`, which are made only if runs differ."""
     nearest = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
     if not nearest.is_dir():
         fail(f"--out: cannot make run directories in {out} ({nearest} is no directory)")
@@ -108,7 +108,7 @@ def _check_folder(out: Path) -> None:
 
 
 class View:
-    """What is seen meanwhile. A context manager around the comparison; nothing is seen with `quiet`."""
+    """The progress view. Use it as a context manager around the comparison. With `quiet` it prints nothing."""
 
     def __init__(self, totals: SelfcheckTotals, *, quiet: bool) -> None:
         console = Console(stderr=True, highlight=False)
@@ -133,7 +133,7 @@ class View:
         self._bar.stop()
 
     def show(self, checked: Checked) -> None:
-        """One seed has been compared, and is in the totals already."""
+        """Call this when a seed has been compared and is already in the totals."""
         self._bar.advance(self._task)
         if self._quiet:
             return

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a live table on a terminal, plain lines elsewhere, nothing with --quiet."""
+"""The progress of a run: a live table on a terminal, plain lines elsewhere, nothing with --quiet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROLE_STYLE = {"leader": "bold green", "candidate": "yellow", "follower": ""}
 
 
 class View:
-    """The view of one run, on stderr. Use as a context manager around the run; pass `watch` to it."""
+    """The progress view of one run, on stderr. Use it as a context manager around the run, which gets its `watch`."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet

@@ -1,4 +1,4 @@
-"""The console command as one reads it: its output as lines, in a folder where nothing else is."""
+"""The output of the console command as lines, in an empty folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: exit codes, what goes to stdout and what to stderr, and what is said about wrong arguments."""
+"""The command line: exit codes, stdout and stderr, and the errors of bad arguments."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_wrong_argument_of_a_run_is_named_and_nothing_is_run(
 
 
 def test_a_simulated_network_too_slow_for_an_election_is_refused(command: Command, tmp_path: Path) -> None:
-    """On it a correct cluster need not recover, and would be blamed for that."""
+    """A correct cluster might not recover on it, and would be judged violated."""
     file = tmp_path / "slow.jsonl"
     model = SimModel(latency_min_us=100, latency_max_us=60_000, sync_min_us=100, sync_max_us=15_000)
     plan = schedule(safety_us=(700_000, 3_200_000))
@@ -147,7 +147,7 @@ def test_a_damaged_run_json_is_refused(reads: str, damage: str, command: Command
 
 
 @pytest.mark.parametrize("arguments", [["nope"], ["check"], ["run", "--nope"], ["report", ".", "--format", "pdf"]])
-def test_what_the_command_line_does_not_know_is_refused_in_one_line(arguments: list[str], command: Command) -> None:
+def test_unknown_commands_and_options_are_refused_in_one_line(arguments: list[str], command: Command) -> None:
     code, stdout, stderr = command(*arguments)
     assert (code, stdout) == (254, "")
     assert stderr.startswith("raft-chaos: ") and stderr.count("\n") == 1
@@ -196,7 +196,7 @@ def test_without_a_terminal_progress_is_plain_lines_on_stderr_and_the_report_alo
 
 
 @pytest.mark.live
-def test_quiet_says_nothing_but_the_result(tmp_path: Path) -> None:
+def test_quiet_prints_only_the_result(tmp_path: Path) -> None:
     idle = saved(tmp_path, schedule(safety_us=(0, 0), liveness_us=0, every_us=0))
     done = raft_chaos("run", "--schedule", idle, "--out", str(tmp_path / "out"), "--quiet")
     assert (done.returncode, done.stderr) == (2, ""), done.stdout

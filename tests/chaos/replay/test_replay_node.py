@@ -64,7 +64,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
 
 @pytest.fixture(scope="module")
 def stepped(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    """A lockstep run with failpoints and clock faults; its storm has all that a node can meet."""
+    """A lockstep run with failpoints and clock faults; its storm has every kind of fault and input."""
     folder = tmp_path_factory.mktemp("lockstep")
     in_lockstep(stormy(1), folder)
     return RunDir(folder / "run")
@@ -97,8 +97,8 @@ def test_every_node_of_a_live_run_replays_exactly(live: RunDir) -> None:
     assert any(len(turn.inputs) > 1 for turn in turns), "a turn of several inputs is what lockstep does not have"
 
 
-def test_messages_to_nodes_that_are_down_get_no_number_again(tmp_path: Path) -> None:
-    """A node that nobody hears, over a disk without faults: it stands for election again and again."""
+def test_messages_to_nodes_that_are_down_get_no_number_in_the_replay_either(tmp_path: Path) -> None:
+    """A node without peers that are up, so it stands for election again and again."""
     run = RunDir(tmp_path)
 
     async def main() -> None:
@@ -149,7 +149,7 @@ def test_a_run_of_sim_is_run_again_from_its_schedule(tmp_path: Path) -> None:
     assert other is not None and other.common > 0
 
 
-def test_a_run_of_sim_that_an_earlier_version_worded_is_exact(tmp_path: Path) -> None:
+def test_a_run_of_sim_in_the_wording_of_an_earlier_version_is_exact(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     cut = Fault(id="f1", when=When(at_us=700_000), action=Partition("one", {"n1": ["n2"]}), duration_us=300_000)
     settings = Settings(world="sim", schedule=ScheduleConfig(), timing=TIMING)
@@ -288,7 +288,7 @@ def test_only_the_events_of_the_last_turn_may_be_missing(copy: RunDir) -> None:
         if missing <= len(last.lines):
             assert differences == []
         else:
-            assert [one.what for one in differences] == ["the recorded node reported less, and went on"]
+            assert [one.what for one in differences] == ["the recorded node reported less and continued"]
             assert differences[0].turn == last.number - 1 and differences[0].recorded is None
 
 
@@ -302,7 +302,7 @@ def test_an_event_that_no_turn_reported_is_refused(copy: RunDir) -> None:
 
 @pytest.mark.parametrize("left", [0.0, 0.5, 0.999])
 def test_a_journal_cut_short_does_not_explain_the_events(copy: RunDir, left: float) -> None:
-    """The journal is written first: events that it knows nothing of were not caused by what it holds."""
+    """The journal is written first, so its inputs cannot have caused further events."""
     file = copy.node_journal("n1", 1)
     file.write_bytes(file.read_bytes()[: int(file.stat().st_size * left)])
     with pytest.raises(
@@ -317,7 +317,7 @@ def test_a_missing_events_file_of_a_journal_is_refused(copy: RunDir) -> None:
         replay_node(copy, "n2", Parts())
 
 
-def test_journals_that_are_missing_or_anothers_are_refused(copy: RunDir) -> None:
+def test_missing_journals_and_those_of_another_node_are_refused(copy: RunDir) -> None:
     shutil.copy(copy.node_journal("n2", 1), copy.node_journal("n1", 1))
     with pytest.raises(ReplayError, match=rf"^{copy.node_journal('n1', 1)}: this is the journal of n2, incarnation 1"):
         replay_node(copy, "n1", Parts())

@@ -1,4 +1,4 @@
-"""The page of a campaign of many seeds: from results that are made up, so that every number can be foreseen."""
+"""The page of a campaign of many seeds, from invented results, so that every number is known."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_campaign_that_was_stopped_says_so() -> None:
     campaign.stopped = "interrupted"
     page = seeds_text(campaign, width=200)
     assert page.startswith("UNKNOWN seeds 1..1000 (sim, raft, 1 of 1000 seeds: 1 valid; 0.50 simulated hours)\n")
-    assert "STOPPED: interrupted. The same command goes on with the seeds that have no result.\n" in page
+    assert "STOPPED: interrupted. The same command continues with the seeds that have no result.\n" in page
     assert page.splitlines()[-1] == "seeds 1..1000: unknown, 1 of 1000"
 
 
@@ -160,7 +160,7 @@ def test_texts_are_wrapped_to_a_narrow_terminal_and_commands_are_not() -> None:
     assert head and all(len(line) <= 40 for line in head)
 
 
-def test_everything_that_a_seed_counts_is_told() -> None:
+def test_every_statistic_of_the_table_is_counted_by_a_seed() -> None:
     """A statistic that is renamed must not silently go missing from the page."""
     config = ScheduleConfig(clients=1, warmup_s=0.3, duration_s=1.6, liveness_s=0, election_timeout_us_max=150_000)
     counted = run_seed(Settings(world="sim", schedule=config, timing=Timing(100_000, 150_000, 30_000)), 1, None).stats

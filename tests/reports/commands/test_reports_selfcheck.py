@@ -1,4 +1,4 @@
-"""The result of a selfcheck: what stands on its page, and which exit code it has."""
+"""The result of a selfcheck: its page and its exit code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from raft_chaos.chaos.campaign.selfcheck_worker import Answer
 from raft_chaos.reports.commands.selfcheck import SelfcheckTotals, selfcheck_page
 
 
-def test_a_harness_that_fails_is_told_and_a_difference_stands_beside_it() -> None:
+def test_a_failure_of_the_harness_is_printed_and_a_difference_outranks_it() -> None:
     totals = SelfcheckTotals("raft-chaos", "1..3", 3, ["--lockstep"])
     assert totals.exit_code == 0
     totals.observe(

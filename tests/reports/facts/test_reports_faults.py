@@ -23,7 +23,7 @@ def test_faults_say_whether_they_had_an_effect(report: RunReport) -> None:
     assert never_fired.seen == "never fired: due at leader_elected #9 + 50.0 ms"
 
 
-def test_a_moot_fault_names_the_one_that_left_it_nothing_to_do(tmp_path: Path) -> None:
+def test_a_moot_fault_names_the_fault_that_prevented_its_effect(tmp_path: Path) -> None:
     healed = FaultHealed(
         node="harness", inc=1, t_us=9, fault="f2", type="partition", effective=False, effect="no frame", moot="f1"
     )

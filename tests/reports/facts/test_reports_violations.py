@@ -18,7 +18,7 @@ def test_violations_name_what_the_checker_did_not_list(report: RunReport, tmp_pa
     assert row.message == "violated; the checker left no witness"
 
 
-def test_a_witness_is_one_line_an_event() -> None:
+def test_a_witness_has_one_line_per_event() -> None:
     event = {"kind": "role_changed", "node": "n3", "inc": 2, "t_us": 8_590_977, "role": "leader", "term": 2}
     op = {"type": "ok", "process": 7, "client": "c0", "op": "c0/7", "f": "get", "key": "k", "t_us": 1, "value": "a b"}
     exited = {"kind": "node_exited", "node": "harness", "inc": 1, "t_us": 5, "exit_code": -6, "log_tail": "one\ntwo\n"}

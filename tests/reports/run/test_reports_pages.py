@@ -1,4 +1,4 @@
-"""The report of a run for a person: on a terminal and on GitHub."""
+"""The report of a run for people: on a terminal and on GitHub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The diagram of a story: its shape, and that no text can mean anything to Mermaid."""
+"""The diagram of a story: its shape, and that Mermaid reads no text as syntax."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def two_leaders() -> Trace:
     return trace
 
 
-def test_a_diagram_has_nodes_arrows_notes_and_the_witness_on_its_ground() -> None:
+def test_a_diagram_has_nodes_arrows_notes_and_a_marked_witness() -> None:
     assert diagram(two_leaders(), "election_safety") == [
         "sequenceDiagram",
         "    participant p1 as n1",
@@ -77,7 +77,7 @@ def test_a_message_that_arrives_later_is_dotted() -> None:
     assert "    p3--)p1: 12. RequestVote (arrives later)" in rows
 
 
-def test_a_fault_is_noted_over_its_targets_and_what_is_nobodys_over_all() -> None:
+def test_a_fault_is_noted_over_its_targets_and_an_event_without_a_node_over_all() -> None:
     trace = Trace("n1", "n2", "n3")
     trace.starts("n1", "n2", "n3")
     trace.fault("f1", "pause", "n2", "n3", "n9")
@@ -103,7 +103,7 @@ def test_clients_come_after_the_nodes() -> None:
 
 
 @pytest.mark.parametrize("hostile", [HOSTILE, "", "end", "x" * 300, "#59;", "日本;語"])
-def test_no_text_means_anything(hostile: str) -> None:
+def test_no_text_is_read_as_mermaid_syntax(hostile: str) -> None:
     trace = Trace(hostile, "n2")
     trace.starts(hostile, "n2", digest=hostile, last_index=1, voted_for=hostile)
     trace.message(hostile, "n2", hostile)
@@ -121,7 +121,7 @@ def test_no_text_means_anything(hostile: str) -> None:
     assert fenced(rows, "mermaid")[0] == "```mermaid"
 
 
-def test_what_is_escaped_reads_as_before() -> None:
+def test_escaped_text_reads_unchanged() -> None:
     shown = re.sub(r"#(\d+);", lambda match: chr(int(match[1])), escape(HOSTILE))
     assert shown == 'end; #quot; "x": %% a->>b {c} <b>d</b> @{e} `f` \\x1b[2J note\\u202e'
     assert escape("plain words, §5.2 (Figure 3)") == "plain words, §5.2 (Figure 3)"

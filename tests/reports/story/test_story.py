@@ -1,4 +1,4 @@
-"""A violation's story: what led to it for each kind of witness, how messages are linked, and what it never exceeds."""
+"""A violation's story: the causes for each kind of witness, the links of messages, and its limits."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_a_vote_that_a_restart_forgot() -> None:
     ]
 
 
-def test_a_leader_without_a_committed_entry_that_its_voter_had_cut_off() -> None:
+def test_a_leader_without_a_committed_entry_that_its_voter_had_truncated() -> None:
     trace = begun()
     trace.appends("n1", 1, 1)
     late = trace.send("n1", "n2", "ae")
@@ -241,7 +241,7 @@ def test_two_states_behind_one_entry() -> None:
     ]
 
 
-def test_a_leader_that_cuts_its_own_log() -> None:
+def test_a_leader_that_truncates_its_own_log() -> None:
     trace = begun()
     trace.appends("n1", 1, 1)
     trace.message("n2", "n1", "ae")
@@ -318,7 +318,7 @@ def test_a_node_that_ended_by_itself() -> None:
     ]
 
 
-def test_what_was_owed_and_what_each_node_reached() -> None:
+def test_a_recovery_story_has_the_owed_nodes_and_the_progress_of_each() -> None:
     trace = begun()
     trace.appends("n1", 1, 1)
     trace.replicates("n1", "n2", 1, 1)
@@ -411,7 +411,7 @@ def is_arrival(item: Item) -> bool:
     return isinstance(item, MessageReceived)
 
 
-def test_recovered_entries_are_told_by_the_restart() -> None:
+def test_the_line_of_a_restart_represents_the_recovered_entries() -> None:
     trace = Trace("n1", "n2", "n3")
     trace.starts("n1", "n2")
     first = trace.appends("n1", 1, 1)
@@ -423,7 +423,7 @@ def test_recovered_entries_are_told_by_the_restart() -> None:
     assert first in events and again not in events
 
 
-def test_what_never_arrived_is_told_where_it_was_sent_if_little_happened() -> None:
+def test_a_lost_message_is_shown_where_it_was_sent_if_little_happened() -> None:
     trace = Trace("n1", "n2", "n3")
     trace.starts("n1", "n2")
     trace.role("n1", "candidate", 1)
@@ -440,7 +440,7 @@ def test_what_never_arrived_is_told_where_it_was_sent_if_little_happened() -> No
     ]
 
 
-def test_a_second_arrival_and_a_slow_one_say_so() -> None:
+def test_a_duplicate_and_a_slow_message_are_annotated() -> None:
     trace = Trace("n1", "n2")
     trace.starts("n1", "n2")
     sent = trace.send("n1", "n2", "ae")
@@ -453,7 +453,7 @@ def test_a_second_arrival_and_a_slow_one_say_so() -> None:
     assert notes == ["took 101 ms", "took 102 ms; for the second time"]
 
 
-def test_what_happened_elsewhere_at_the_same_time_is_not_before_it() -> None:
+def test_concurrent_events_of_other_nodes_did_not_happen_before() -> None:
     trace = Trace("n1", "n2", "n3")
     trace.starts("n1", "n2", "n3")
     trace.message("n1", "n3", "ae")
@@ -469,7 +469,7 @@ def test_what_happened_elsewhere_at_the_same_time_is_not_before_it() -> None:
     assert shown.events_before == 3
 
 
-def test_without_messages_all_that_stands_above_may_have_led_to_it() -> None:
+def test_without_messages_all_earlier_events_may_be_causes() -> None:
     trace = Trace("n1", "n2", "n3")
     trace.starts("n1", "n2", "n3")
     trace.role("n1", "leader", 1)
@@ -479,7 +479,7 @@ def test_without_messages_all_that_stands_above_may_have_led_to_it() -> None:
     assert not any(line.note for line in shown.lines)  # nobody knows how many votes had arrived
 
 
-def test_a_witness_as_it_stands_in_a_file_is_found_again() -> None:
+def test_a_witness_read_from_a_file_is_found() -> None:
     trace = begun()
     trace.op("invoke", "c0", 1, "append", value="a")
     trace.op("ok", "c0", 1, "append")
@@ -492,7 +492,7 @@ def test_a_witness_as_it_stands_in_a_file_is_found_again() -> None:
         assert tell(trace.items, plain).lines == tell(trace.items, violation).lines
 
 
-def test_a_witness_that_the_trace_lacks_is_told_at_its_end() -> None:
+def test_a_witness_that_the_trace_lacks_comes_last() -> None:
     trace = Trace("n1", "n2")
     trace.starts("n1", "n2")
     trace.message("n1", "n2", "ae")
@@ -505,7 +505,7 @@ def test_a_witness_that_the_trace_lacks_is_told_at_its_end() -> None:
 
 
 def random_trace(random: Random, steps: int) -> list[Item]:
-    """Four nodes that send, receive, fail and report anything at all, and a client."""
+    """Four nodes that send, receive, fail and report at random, and a client."""
     trace = Trace("n1", "n2", "n3", "n4")
     trace.starts(*trace.inc)
     under_way: list[MessageSent] = []
@@ -585,7 +585,7 @@ def before(items: list[Item]) -> list[set[int]]:
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), steps=st.integers(1, 250), skew=st.booleans())
-def test_a_story_holds_the_witness_respects_what_led_to_what_and_is_short(seed: int, steps: int, skew: bool) -> None:
+def test_a_story_has_the_witness_keeps_causal_order_and_is_short(seed: int, steps: int, skew: bool) -> None:
     random = Random(seed)
     items = random_trace(random, steps)
     if skew:
@@ -628,7 +628,7 @@ def test_a_longer_run_makes_no_longer_story(rounds: int) -> None:
     assert len(story(trace, "leader_completeness").lines) == 12
 
 
-def test_more_than_a_story_may_have_is_counted() -> None:
+def test_events_beyond_the_limit_of_a_story_are_counted() -> None:
     trace = begun()
     for term in range(2, 60):
         trace.role("n2", "candidate", term)
@@ -640,7 +640,7 @@ def test_more_than_a_story_may_have_is_counted() -> None:
     assert f"; {shown.cut} of these would matter too." in " ".join(text(shown)[-2:])
 
 
-def test_a_short_past_is_told_as_a_whole_and_a_longer_one_is_not() -> None:
+def test_a_short_past_is_shown_completely_and_a_longer_one_is_not() -> None:
     for rounds, shown in (((FEW_LINES - 4) // 2, FEW_LINES), (FEW_LINES // 2, 2)):
         trace = Trace("n1", "n2")
         trace.starts("n1", "n2")
@@ -682,7 +682,7 @@ def test_the_document_has_every_line_and_its_event() -> None:
     assert (read["invariant"], read["events_before"]) == ("one_vote_per_term", shown.events_before)
 
 
-def test_a_fault_that_was_recorded_after_its_kill_is_told_before_it() -> None:
+def test_a_fault_that_was_recorded_after_its_kill_is_shown_before_it() -> None:
     trace = begun(1)
     kill = trace.add(HARNESS, NodeKilled, subject="n2", subject_inc=1)
     fault = trace.fault("f1", "kill", "n2")

@@ -1,4 +1,4 @@
-"""The window around a violation: what is chosen, where it is drawn, and that it stays small and harmless."""
+"""The window around a violation: its content, its positions, and that it stays small and safe."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_timeline_fits_its_width_as_far_as_it_can() -> None:
     assert timeline(shown(clients), 1)
 
 
-def test_what_may_still_happen_has_no_end() -> None:
+def test_an_operation_that_may_still_happen_has_no_end() -> None:
     clients = Clients()
     clients.op("put", 1, None, "a")
     clients.op("get", 2, 3, "a")
@@ -109,7 +109,7 @@ def test_what_may_still_happen_has_no_end() -> None:
     assert "(outcome unknown)" in lines[2]
 
 
-def test_a_history_without_a_clock_is_told_by_its_lines() -> None:
+def test_a_history_without_a_clock_shows_its_line_numbers() -> None:
     history = msgspec.structs.replace(stale().history(), ticks=0)
     answer = check(history.operations, "kv")
     drawn = window(history, [o.number for o in answer.core], "x", answer.argument)
@@ -139,7 +139,7 @@ def test_a_window_never_grows_with_its_history(others: int) -> None:
     assert (drawn.left_out > 0) == (others > 10)
 
 
-def test_who_wrote_what_was_read_is_in_the_window_however_long_ago() -> None:
+def test_the_writer_of_the_read_value_is_in_the_window_however_long_ago() -> None:
     clients = Clients()
     clients.op("put", 1, 2, "a")
     clients.op("put", 3, 4, "a")
@@ -151,7 +151,7 @@ def test_who_wrote_what_was_read_is_in_the_window_however_long_ago() -> None:
     assert (first.label, drawn.bars[0].core) == ("c2/1", False), "the later one of the two that wrote it"
 
 
-def test_of_a_core_that_is_no_handful_the_first_are_drawn() -> None:
+def test_the_first_operations_of_a_large_core_are_drawn() -> None:
     clients = Clients()
     for number in range(100):
         clients.op("put", number, number + 1, f"v{number}")
@@ -160,7 +160,7 @@ def test_of_a_core_that_is_no_handful_the_first_are_drawn() -> None:
     assert f"Not drawn: {100 - MOST_CORE} operations of the core" in svg(drawn)
 
 
-def test_only_what_was_going_on_meanwhile_lies_behind_it() -> None:
+def test_only_faults_and_leaders_of_the_same_time_are_drawn() -> None:
     spans = [Span("fault", f"f{n}", n * 100 * MS, (n * 100 + 50) * MS) for n in range(20)]
     assert [span.label for span in shown(stale(), spans).spans] == [f"f{n}" for n in range(1, 11)]
 
@@ -188,7 +188,7 @@ def test_times_of_the_clock_lie_between_their_neighbours() -> None:
 # ---- the picture ----
 
 
-def test_a_picture_is_whole_and_needs_nothing_from_elsewhere() -> None:
+def test_a_picture_is_complete_and_self_contained() -> None:
     clients = Clients()
     clients.op("put", 1, 2, "<script>alert('&')</script>\x1b[31m\u202e")
     clients.op("get", 3, 4)
@@ -201,7 +201,7 @@ def test_a_picture_is_whole_and_needs_nothing_from_elsewhere() -> None:
     assert page.startswith("<!doctype html>") and picture in page and 'Not linearizable on key "x"'[:8] in page
 
 
-def test_all_that_is_drawn_lies_inside_the_picture() -> None:
+def test_everything_is_drawn_inside_the_picture() -> None:
     tree = ElementTree.fromstring(svg(shown(crowded(40), [Span("leader", "n1", 0, None)])))
     width, height = float(tree.attrib["width"]), float(tree.attrib["height"])
     for element in tree.iter():
@@ -219,7 +219,7 @@ def event(kind: type[Event], node: str, t_ms: int, **more: Any) -> Event:
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunDir:
-    """Not linearizable: a write is lost while n1 leads, and n2 after it; n1 is killed in between."""
+    """Not linearizable: a write is lost. n1 leads, then is killed, then n2 leads."""
     clients = stale()
     checker = Linearizability()
     for op in clients.sorted():
@@ -293,7 +293,7 @@ def test_a_witness_that_somebody_edited_has_no_window(run: RunDir, witness: list
     assert window_of_run(run, [Verdict("linearizability", "violated", 1, "", (found,), 1)]) is None
 
 
-def test_a_picture_of_an_earlier_report_does_not_outlive_it(run: RunDir) -> None:
+def test_a_new_report_removes_an_earlier_picture(run: RunDir) -> None:
     write_reports(run)
     info = run.load_info()
     info.invariants = []
@@ -311,7 +311,7 @@ def test_names_and_values_of_any_length_are_shortened() -> None:
     assert len(svg(drawn)) < 12_000 and len(drawn.argument) < 1_000
 
 
-def test_what_the_argument_names_takes_no_more_room_than_others() -> None:
+def test_operations_that_the_argument_names_count_towards_the_limit() -> None:
     clients = Clients()
     names = [clients.op("put", number, number, f"v{number}") for number in range(40)]
     clients.op("get", 100, 101, "v0")
@@ -319,7 +319,7 @@ def test_what_the_argument_names_takes_no_more_room_than_others() -> None:
     assert len(drawn.bars) == 1 + MOST_NEAR
 
 
-def test_the_beginning_of_a_name_is_another_one() -> None:
+def test_a_prefix_of_a_name_is_another_name() -> None:
     clients = Clients()
     for number in range(12):
         clients.op("put", number * 10, number * 10 + 1, f"v{number}")

@@ -1,4 +1,4 @@
-"""`raft-chaos check --history`: what it prints of a history from elsewhere, its exit codes, and what it refuses."""
+"""`raft-chaos check --history`: its output for a history of another system, its exit codes, and its errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ GOOD = (
 )
 
 
-def test_a_valid_history_is_told_with_what_was_read(in_lines: InLines) -> None:
+def test_a_valid_history_prints_what_was_read(in_lines: InLines) -> None:
     save("h", *GOOD)
     assert in_lines("check", "--history", "h") == (
         0,
@@ -67,7 +67,7 @@ LOST = (
 )
 
 
-def test_a_violation_is_told_with_the_operations_that_show_it(in_lines: InLines) -> None:
+def test_a_violation_prints_its_core(in_lines: InLines) -> None:
     save("h.log", *LOST)
     code, told, said = in_lines("check", "--history", "h.log")
     assert (code, said) == (1, "")
@@ -88,7 +88,7 @@ def test_a_violation_is_told_with_the_operations_that_show_it(in_lines: InLines)
     assert told[-1] == "violated: h.log"
 
 
-def test_the_document_has_all_of_it(in_lines: InLines) -> None:
+def test_the_document_has_the_whole_answer(in_lines: InLines) -> None:
     save("h.log", *LOST)
     code, told, said = in_lines("check", "--history", "h.log", "--json")
     document = json.loads("\n".join(told))
@@ -116,7 +116,7 @@ def test_the_document_has_all_of_it(in_lines: InLines) -> None:
     }
 
 
-def test_a_value_of_any_size_has_its_place_in_the_document(in_lines: InLines, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_document_holds_values_of_any_size(in_lines: InLines, monkeypatch: pytest.MonkeyPatch) -> None:
     save("h.edn", f"{{:process 0, :type :invoke, :f :write, :value [:ü {'9' * 40}]}}")
     answering(monkeypatch, lambda operations: Answer("violated", 1, operations[0].key, tuple(operations)))
     document = json.loads("\n".join(in_lines("check", "--history", "h.edn", "--model", "register", "--json")[1]))
@@ -130,7 +130,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, answer: Callable[[list[Operation]
     monkeypatch.setattr(check_history, "check_with_order", answered)
 
 
-def test_each_kind_of_operation_is_told_in_a_line(in_lines: InLines, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_kind_of_operation_is_one_line(in_lines: InLines, monkeypatch: pytest.MonkeyPatch) -> None:
     save(
         "h.edn",
         "{:process 0, :type :invoke, :f :cas, :value [:x [1 2]]}",
@@ -152,7 +152,7 @@ def op(kind: str, process: int, f: str, t_us: int, **more: Any) -> str:
     return json.dumps(head | more)
 
 
-def test_what_a_refused_operation_found_is_told(in_lines: InLines, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_operation_shows_what_it_found(in_lines: InLines, monkeypatch: pytest.MonkeyPatch) -> None:
     save(
         "h",
         op("invoke", 0, "append", 1, value="a"),
@@ -169,14 +169,14 @@ def test_what_a_refused_operation_found_is_told(in_lines: InLines, monkeypatch: 
     ]
 
 
-def test_what_could_not_be_decided_is_unknown(in_lines: InLines, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_is_given_up_is_unknown(in_lines: InLines, monkeypatch: pytest.MonkeyPatch) -> None:
     save("h", *GOOD)
     answering(monkeypatch, lambda _: Answer("unknown", 3, key="0", steps=1000))
     code, told, _ = in_lines("check", "--history", "h")
     assert (code, told[1:]) == (2, ['given up on key "0" after 1000 steps', "unknown: h"])
 
 
-def test_where_nothing_can_have_happened_nothing_was_judged(in_lines: InLines) -> None:
+def test_a_history_of_failed_operations_is_unknown(in_lines: InLines) -> None:
     save("h", *GOOD[7:])
     assert in_lines("check", "--history", "h") == (
         2,
@@ -189,7 +189,7 @@ def test_where_nothing_can_have_happened_nothing_was_judged(in_lines: InLines) -
     )
 
 
-def test_a_checker_that_fails_convicts_nobody(in_lines: InLines, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checker_that_raises_is_a_failure_of_the_harness(in_lines: InLines, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(operations: list[Operation]) -> NoReturn:
         raise RuntimeError("broken")
 
@@ -232,7 +232,7 @@ def test_a_checker_that_fails_convicts_nobody(in_lines: InLines, monkeypatch: py
         ),
     ],
 )
-def test_a_mistake_is_told(arguments: list[str], said: str, in_lines: InLines) -> None:
+def test_a_bad_argument_or_file_is_an_error(arguments: list[str], said: str, in_lines: InLines) -> None:
     save("h", *GOOD)
     assert in_lines("check", *arguments) == (254, [], f"raft-chaos: {said}\n")
 
@@ -266,7 +266,7 @@ def test_a_lost_write_in_the_history_of_a_run_is_found(in_lines: InLines, tmp_pa
     assert lost + 1 in [each["returned_line"] for each in document["core"]]
 
 
-def test_a_violation_is_drawn_and_a_wrong_place_for_it_is_told(in_lines: InLines) -> None:
+def test_a_violation_is_drawn_and_an_unwritable_picture_is_an_error(in_lines: InLines) -> None:
     save("h.log", *LOST)
     assert in_lines("check", "--history", "h.log", "--picture", "p.svg")[0] == 1
     assert Path("p.svg").read_text().startswith("<svg") and "read #2 returned null" in Path("p.svg").read_text()
@@ -283,7 +283,7 @@ def test_a_violation_is_drawn_and_a_wrong_place_for_it_is_told(in_lines: InLines
     assert not Path("q.svg").exists()
 
 
-def test_a_log_order_that_disagrees_is_told_beside_the_verdict(in_lines: InLines) -> None:
+def test_a_log_order_that_disagrees_is_a_remark(in_lines: InLines) -> None:
     save(
         "h",
         op("invoke", 0, "put", 1, value="a"),
@@ -300,7 +300,7 @@ def test_a_log_order_that_disagrees_is_told_beside_the_verdict(in_lines: InLines
     assert json.loads("\n".join(in_lines("check", "--history", "h", "--json")[1]))["log_order"]
 
 
-def test_the_faults_and_leaders_of_a_run_lie_behind_its_violation(in_lines: InLines, tmp_path: Path) -> None:
+def test_the_picture_of_a_run_shows_its_faults_and_leaders(in_lines: InLines, tmp_path: Path) -> None:
     run = recorded_run(short(*TWO_LEADERS), tmp_path)
     lines = run.history.read_text().splitlines()
     lost = next(n for n, line in enumerate(lines) if '"ok"' in line and '"get"' in line and '"value"' in line)
@@ -310,7 +310,7 @@ def test_the_faults_and_leaders_of_a_run_lie_behind_its_violation(in_lines: InLi
     assert "leads in term" in Path("p.svg").read_text()
 
 
-def test_what_a_failed_write_left_is_called_an_aborted_read(in_lines: InLines) -> None:
+def test_a_read_of_a_failed_write_is_an_aborted_read(in_lines: InLines) -> None:
     save("h", op("invoke", 0, "put", 1, value="a"), op("fail", 0, "put", 2), op("invoke", 1, "get", 3))
     with Path("h").open("a") as more:
         more.write(op("ok", 1, "get", 4, value="a"))
@@ -346,7 +346,7 @@ def test_other_keys_that_are_violated_are_named(in_lines: InLines) -> None:
     assert json.loads("\n".join(in_lines("check", "--history", "h", "--json")[1]))["other_keys"] == ["y", "z"]
 
 
-def test_an_aborted_read_is_blamed_on_no_other_failure(in_lines: InLines) -> None:
+def test_an_aborted_read_names_only_its_own_failed_write(in_lines: InLines) -> None:
     rows = [op("invoke", 0, "append", 1, value="a"), op("fail", 0, "append", 2)]
     for number, value in enumerate(["a", "b"], 1):
         rows += [op("invoke", number, "append", 3 * number, value=value), op("ok", number, "append", 3 * number + 1)]

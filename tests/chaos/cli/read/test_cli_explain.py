@@ -56,7 +56,7 @@ def test_the_diagram_can_be_pasted(in_lines: InLines, tmp_path: Path) -> None:
     assert any("VIOLATED" in line for line in told)
 
 
-def test_the_document_is_one(in_lines: InLines, tmp_path: Path) -> None:
+def test_json_prints_one_document(in_lines: InLines, tmp_path: Path) -> None:
     recorded_run(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
     code, told, said = in_lines("explain", "run", "--json")
     read = json.loads("\n".join(told))

@@ -70,7 +70,7 @@ def save(path: Path, script: Sequence[Event | Op]) -> RunDir:
 # ---- trace -------------------------------------------------------------------------------------------------------
 
 
-def test_a_trace_is_a_line_an_event_in_the_order_of_the_run(in_lines: InLines, tmp_path: Path) -> None:
+def test_a_trace_has_one_line_per_event_in_the_order_of_the_run(in_lines: InLines, tmp_path: Path) -> None:
     save(tmp_path / "run", SCRIPT)
     assert in_lines("trace", "run") == (0, READ, "")
 
@@ -92,7 +92,9 @@ def test_a_trace_is_a_line_an_event_in_the_order_of_the_run(in_lines: InLines, t
         (["--from", "5"], []),
     ],
 )
-def test_a_trace_can_be_narrowed_down(options: list[str], shown: list[int], in_lines: InLines, tmp_path: Path) -> None:
+def test_options_select_the_lines_of_a_trace(
+    options: list[str], shown: list[int], in_lines: InLines, tmp_path: Path
+) -> None:
     save(tmp_path / "run", SCRIPT)
     assert in_lines("trace", "run", *options) == (0, [READ[place] for place in shown], "")
 
@@ -133,7 +135,7 @@ def test_an_order_that_does_not_fit_is_refused(arguments: list[str], in_lines: I
     )
 
 
-def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     save(tmp_path / "run", [event for event in SCRIPT for _ in range(300)])  # more than a pipe and a buffer hold
     theirs, ours = os.pipe()
     with subprocess.Popen([RAFT_CHAOS, "trace", tmp_path / "run"], stdout=ours, stderr=subprocess.PIPE) as process:
@@ -147,7 +149,7 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
 # ---- diff --------------------------------------------------------------------------------------------------------
 
 
-def test_equal_runs_are_told_by_their_digest(in_lines: InLines, tmp_path: Path) -> None:
+def test_equal_runs_print_their_digest(in_lines: InLines, tmp_path: Path) -> None:
     left, right = (save(tmp_path / name, SCRIPT) for name in ("a", "b"))
     told = f"equal: 8 events, SHA-256 {trace_sha256(left)}"
     assert in_lines("diff", "a", "b") == (0, [told], "")
@@ -175,7 +177,7 @@ def test_runs_of_different_orders_differ(in_lines: InLines, tmp_path: Path) -> N
     ]
 
 
-def test_a_difference_is_told_with_what_led_to_it(in_lines: InLines, tmp_path: Path) -> None:
+def test_a_difference_prints_what_led_to_it(in_lines: InLines, tmp_path: Path) -> None:
     ends = [CommitAdvanced(node="n1", inc=1, t_us=210_000, index=index, term=1) for index in (1, 2)]
     for name, end in zip("ab", ends, strict=True):
         save(tmp_path / name, [*SCRIPT, end, SCRIPT[0]])
@@ -200,7 +202,7 @@ def test_a_difference_is_told_with_what_led_to_it(in_lines: InLines, tmp_path: P
     assert in_lines("diff", "a", "b", "--context", "0")[1][1] == "a:"
 
 
-def test_a_run_that_goes_on_differs_from_one_that_ended(in_lines: InLines, tmp_path: Path) -> None:
+def test_a_longer_run_differs_from_one_that_ended(in_lines: InLines, tmp_path: Path) -> None:
     save(tmp_path / "a", SCRIPT)
     save(tmp_path / "b", SCRIPT[:-1])
     code, told, _ = in_lines("diff", "a", "b")
@@ -213,4 +215,4 @@ def test_the_same_event_in_other_bytes_is_a_difference(in_lines: InLines, tmp_pa
     history_b = save(tmp_path / "b", SCRIPT).history
     history_b.write_bytes(history_b.read_bytes().replace(b'","', b'", "'))
     code, told, _ = in_lines("diff", "a", "b")
-    assert (code, told[-1]) == (1, "They are the same event, written in other bytes.")
+    assert (code, told[-1]) == (1, "The events are equal, but their bytes differ.")

@@ -1,4 +1,4 @@
-"""`raft-chaos replay`: exit codes, what is said of an exact run and of a difference, the way to a violation."""
+"""`raft-chaos replay`: exit codes, the pages of an exact run and of a difference, the replay to a violation."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def test_an_exact_replay_says_how_much_was_compared(right: RunDir, command: Comm
     assert (code, said) == (0, "")
     *_, last = told.splitlines()
     events = sum(len(stream) for stream in right.node_streams())
-    assert last.startswith("exact: ") and last.endswith(f"{events} events are the same again, bit for bit")
+    assert last.startswith("exact: ") and last.endswith(f"{events} events are equal to the recording, bit for bit")
 
 
-def test_one_node_alone_and_as_a_document(right: RunDir, command: Command) -> None:
+def test_one_node_is_replayed_alone_and_as_a_document(right: RunDir, command: Command) -> None:
     code, told, _ = command("replay", right.path, "--node", "n3", "--json")
     document = json.loads(told)
     assert (code, document["verdict"], document["differences"]) == (0, "exact", [])
@@ -69,7 +69,7 @@ def test_one_node_alone_and_as_a_document(right: RunDir, command: Command) -> No
     assert (node["incarnations"], node["turns"] > 10) == (len(right.journals()["n3"]), True)
 
 
-def test_the_mutant_of_the_run_is_what_it_is_replayed_with(wrong: RunDir, command: Command) -> None:
+def test_a_run_is_replayed_with_its_own_mutant(wrong: RunDir, command: Command) -> None:
     assert command("replay", wrong.path)[0] == 0
     code, told, _ = command("replay", wrong.path, "--mutant", "none")
     assert code == 1
@@ -77,7 +77,7 @@ def test_the_mutant_of_the_run_is_what_it_is_replayed_with(wrong: RunDir, comman
     assert last.startswith("different: ")
 
 
-def test_the_first_difference_of_a_node_is_told_with_its_input_and_output(wrong: RunDir, command: Command) -> None:
+def test_the_first_difference_of_a_node_prints_its_inputs_and_output(wrong: RunDir, command: Command) -> None:
     code, told, _ = command("replay", wrong.path, "--mutant", "none", "--json")
     first = json.loads(told)["differences"][0]
     assert code == 1
@@ -88,10 +88,10 @@ def test_the_first_difference_of_a_node_is_told_with_its_input_and_output(wrong:
     where = f"{first['node']}#{first['incarnation']}, turn {first['turn']}, at {first['at_us'] / 1e6:.6f} s"
     begin = next(number for number, line in enumerate(lines) if line.startswith(where))
     assert lines[begin] == f"{where}: {first['what']}"
-    assert lines[begin + 1 : begin + 3] == ["  it takes:", f"    {first['inputs'][0]}"]
+    assert lines[begin + 1 : begin + 3] == ["  inputs:", f"    {first['inputs'][0]}"]
 
 
-def test_an_event_that_differs_is_told_as_it_was_and_as_it_is_now(
+def test_a_differing_event_is_printed_as_recorded_and_as_it_is_now(
     right: RunDir, tmp_path: Path, command: Command
 ) -> None:
     copy = RunDir(Path(shutil.copytree(right.path, tmp_path / "copy")))
@@ -106,7 +106,7 @@ def test_an_event_that_differs_is_told_as_it_was_and_as_it_is_now(
     assert "  now:      0.000000  n1#1         started in term 0, no vote, log empty\n    term: 7, 0\n" in told
 
 
-def test_a_run_of_the_simulator_is_made_again(simulated: RunDir, command: Command) -> None:
+def test_a_run_of_sim_is_run_again(simulated: RunDir, command: Command) -> None:
     sha256 = simulated.load_info().trace_sha256
     code, told, _ = command("replay", simulated.path)
     assert code == 0 and told.startswith("exact: ") and told.endswith(f"SHA-256 {sha256}\n")
@@ -119,7 +119,7 @@ def test_a_run_of_the_simulator_is_made_again(simulated: RunDir, command: Comman
 # ---- up to a violation -----------------------------------------------------------------------------------------------
 
 
-def test_a_node_is_lived_up_to_the_turn_that_shows_the_violation(wrong: RunDir, command: Command) -> None:
+def test_a_node_is_replayed_up_to_the_turn_of_the_violation(wrong: RunDir, command: Command) -> None:
     code, told, said = command("replay", wrong.path, "--until", "violation")
     assert (code, said) == (0, "")
     lines = told.splitlines()
@@ -135,19 +135,21 @@ def test_a_node_is_lived_up_to_the_turn_that_shows_the_violation(wrong: RunDir, 
     assert document["violation"]["invariant"] == "leader_completeness"
 
 
-def test_the_way_to_a_violation_with_other_code_ends_where_it_differs(wrong: RunDir, command: Command) -> None:
+def test_with_other_code_the_replay_to_a_violation_ends_at_the_first_difference(
+    wrong: RunDir, command: Command
+) -> None:
     code, told, _ = command("replay", wrong.path, "--until", "violation", "--mutant", "vote_not_persisted")
-    assert code == 1 and "n3#1, turn " in told and "it does now:" in told
+    assert code == 1 and "n3#1, turn " in told and "output now:" in told
 
 
 def test_a_run_without_a_violation_has_no_such_turn(right: RunDir, command: Command) -> None:
     code, told, said = command("replay", right.path, "--until", "violation")
     assert (code, told) == (2, "")
-    assert said == (f"raft-chaos: --until violation: {right.path} has no such turn: no invariant is violated in it\n")
+    assert said == (f"raft-chaos: --until violation: {right.path} has no such turn: no invariant is violated\n")
 
 
 @pytest.mark.parametrize("typed", ["print(node.name, core.role, log.last_index, inputs == report)\n", "", "quit\n"])
-def test_the_debugger_has_the_node_and_ends_with_what_is_typed(wrong: RunDir, typed: str) -> None:
+def test_the_debugger_has_the_node_and_ends_with_its_input(wrong: RunDir, typed: str) -> None:
     command = [RAFT_CHAOS, "replay", str(wrong.path), "--until", "violation", "--debug"]
     done = subprocess.run(command, input=typed, capture_output=True, text=True, timeout=PATIENCE_S)
     assert (done.returncode, done.stderr) == (0, "")
@@ -182,7 +184,7 @@ def test_a_wrong_argument_is_named(arguments: list[str], said: str, right: RunDi
 
 @pytest.mark.parametrize("arguments", [["--node", "n1"], ["--until", "violation"]])
 def test_a_node_of_a_simulated_run_cannot_be_chosen(arguments: list[str], simulated: RunDir, command: Command) -> None:
-    said = f"raft-chaos: {arguments[0]}: a run of sim has no journals; it is made again as a whole\n"
+    said = f"raft-chaos: {arguments[0]}: a run of sim has no journals; it is run again as a whole\n"
     assert command("replay", simulated.path, *arguments) == (254, "", said)
 
 

@@ -27,7 +27,7 @@ def file(tmp_path: Path) -> Path:
 # ---- virtual time ------------------------------------------------------------------------------------------------
 
 
-def test_it_breaks_over_the_core_that_the_file_names(file: Path, command: Command) -> None:
+def test_the_failure_is_reproduced_over_the_core_that_the_file_names(file: Path, command: Command) -> None:
     code, stdout, stderr = command("repro", file)
     assert (code, stderr) == (1, "")
     lines = stdout.splitlines()
@@ -37,12 +37,12 @@ def test_it_breaks_over_the_core_that_the_file_names(file: Path, command: Comman
     )
 
 
-def test_it_holds_over_the_right_core(file: Path, command: Command) -> None:
+def test_the_invariant_holds_over_the_unmodified_core(file: Path, command: Command) -> None:
     code, stdout, stderr = command("repro", file, "--mutant", "none")
     assert (code, stdout, stderr) == (0, "one_vote_per_term: holds over the unmodified core\n", "")
 
 
-def test_over_another_mutant_what_breaks_instead_is_told(file: Path, command: Command) -> None:
+def test_over_another_mutant_the_other_violation_is_printed(file: Path, command: Command) -> None:
     code, stdout, _ = command("repro", file, "--mutant", "term_not_persisted", "--json")
     document = json.loads(stdout)
     assert (code, document["mutant"], document["same_trace"]) == (1, "term_not_persisted", False)
@@ -68,22 +68,22 @@ def test_the_document_says_the_same(file: Path, command: Command) -> None:
     }
 
 
-def test_a_violation_of_liveness_breaks_and_holds_too(tmp_path: Path, command: Command) -> None:
+def test_a_violation_of_recovery_is_reproduced_and_can_hold(tmp_path: Path, command: Command) -> None:
     save(reproduction(*STUCK), tmp_path / "stuck.json")
     assert command("repro", tmp_path / "stuck.json")[0] == 1
     assert command("repro", tmp_path / "stuck.json", "--mutant", "none")[0] == 0
 
 
-def test_what_was_not_seen_is_not_said_to_hold(tmp_path: Path, command: Command) -> None:
+def test_an_invariant_that_could_not_be_judged_is_unknown(tmp_path: Path, command: Command) -> None:
     """Recovery, by an execution that just ends."""
     violation = replace(reproduction().expected.violation, invariant="recovery")
     save(replace(reproduction(), expected=replace(reproduction().expected, violation=violation)), tmp_path / "x.json")
     code, stdout, _ = command("repro", tmp_path / "x.json", "--mutant", "none")
     assert code == 2
-    assert stdout.startswith("recovery: nothing shows whether it holds over the unmodified core (")
+    assert stdout.startswith("recovery: could not be judged over the unmodified core (")
 
 
-def test_a_run_that_is_kept_is_of_the_executions_own_nodes(tmp_path: Path, command: Command) -> None:
+def test_a_kept_run_has_the_nodes_of_the_execution(tmp_path: Path, command: Command) -> None:
     """The scenario may be of others: they are shrunk one by one."""
     one = reproduction()
     assert one.scenario is not None
@@ -103,7 +103,7 @@ def test_a_run_that_is_kept_is_of_the_executions_own_nodes(tmp_path: Path, comma
 
 
 @pytest.mark.live
-def test_real_processes_break_it_with_the_same_trace(file: Path, tmp_path: Path) -> None:
+def test_real_processes_reproduce_the_failure_with_the_same_trace(file: Path, tmp_path: Path) -> None:
     done = raft_chaos("repro", str(file), "--world", "lockstep", "--json", cwd=tmp_path)
     document = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (1, "")
@@ -112,7 +112,7 @@ def test_real_processes_break_it_with_the_same_trace(file: Path, tmp_path: Path)
 
 
 @pytest.mark.live
-def test_in_real_time_it_comes_about_or_not(file: Path, tmp_path: Path, command: Command) -> None:
+def test_in_real_time_the_failure_is_reproduced_or_not(file: Path, tmp_path: Path, command: Command) -> None:
     code, stdout, stderr = command("repro", file, "--world", "live", "--json", "--out", tmp_path / "out")
     document = json.loads(stdout)
     assert (document["runs"], document["run_dirs"]) == (1, [str(only_run(tmp_path / "out").path)])
@@ -141,7 +141,7 @@ def at_work(temp: Path) -> bool:
     return len(files) == 3 and all(file.stat().st_size > 2_000 for file in files)
 
 
-def test_what_a_world_cannot_do_is_told(tmp_path: Path, command: Command) -> None:
+def test_a_file_that_a_world_cannot_run_is_not_applicable(tmp_path: Path, command: Command) -> None:
     save(replace(reproduction(), scenario=None), tmp_path / "one.json")
     code, stdout, stderr = command("repro", tmp_path / "one.json", "--world", "live")
     assert (code, stdout) == (2, "")
@@ -151,7 +151,7 @@ def test_what_a_world_cannot_do_is_told(tmp_path: Path, command: Command) -> Non
 
 
 @pytest.mark.live
-def test_several_inputs_at_once_are_for_sim_alone(tmp_path: Path, command: Command) -> None:
+def test_only_sim_plays_several_inputs_at_once(tmp_path: Path, command: Command) -> None:
     one = reproduction()
     assert one.execution is not None
     steps = [replace(s, more=True) if type(s).__name__ == "Timeout" else s for s in one.execution.steps]
@@ -169,18 +169,18 @@ def test_several_inputs_at_once_are_for_sim_alone(tmp_path: Path, command: Comma
     [
         (["--mutant", "nope"], "--mutant: there is no 'nope'; there are none, vote_not_persisted, "),
         (["--world", "mars"], "--world: "),
-        (["--repeat", "3"], "--repeat: it is the same each time in sim; only --world live has a rate"),
+        (["--repeat", "3"], "--repeat: sim always gives the same result; only --world live has a rate"),
         (["--repeat", "0", "--world", "live"], "Invalid value for '--repeat'"),
         (["--out", __file__], f"--out: cannot make run directories in {__file__} ("),
     ],
 )
-def test_wrong_arguments_are_told(words: list[str], said: str, file: Path, command: Command) -> None:
+def test_bad_arguments_are_named(words: list[str], said: str, file: Path, command: Command) -> None:
     code, stdout, stderr = command("repro", file, *words)
     assert (code, stdout) == (254, "")
     assert stderr.startswith(f"raft-chaos: {said}") and stderr.count("\n") == 1
 
 
-def test_an_edited_file_gives_no_verdict_unless_that_is_said(file: Path, command: Command) -> None:
+def test_an_edited_file_needs_the_option_edited(file: Path, command: Command) -> None:
     file.write_text(file.read_text().replace('"invariant": "one_vote_per_term"', '"invariant": "election_safety"'))
     for words in ([], ["--json"], ["--mutant", "none"], ["--world", "lockstep"], ["--world", "live"]):
         code, stdout, stderr = command("repro", file, *words)
@@ -190,7 +190,7 @@ def test_an_edited_file_gives_no_verdict_unless_that_is_said(file: Path, command
     assert code == 1 and "election_safety holds now over the mutant" in stdout
 
 
-def test_what_is_no_reproduction_is_refused_in_one_line(file: Path, tmp_path: Path, command: Command) -> None:
+def test_a_file_that_is_no_reproduction_is_refused_in_one_line(file: Path, tmp_path: Path, command: Command) -> None:
     whole = file.read_bytes()
     (tmp_path / "cut.json").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.json").touch()

@@ -1,4 +1,4 @@
-"""`raft-chaos shrink`: exit codes, the report and the document, the file, and what is refused before any work."""
+"""`raft-chaos shrink`: exit codes, the report and the document, the file, and errors before any work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MUTANT, INVARIANT = "vote_not_persisted", "one_vote_per_term"
 
 @pytest.fixture(scope="module")
 def wrong(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run in which somebody votes twice."""
+    """A run in which a node votes twice."""
     out = tmp_path_factory.mktemp("wrong")
     done = raft_chaos(
         "run", "--world", "sim", "--seed", "1", "--mutant", MUTANT, *TIMING, *SIZE, "-q", "--out", str(out)
@@ -52,7 +52,7 @@ def test_a_failure_becomes_a_small_file(wrong: Path, tmp_path: Path, command: Co
     rows = {words[0]: words[1:] for line in table[: table.index("")] if (words := line.split())}
     assert set(rows) == {"faults", "operations", "clients", "nodes", "terms", "steps"}
     assert rows["nodes"] == ["5", "3"] and rows["operations"][1] == "0"
-    assert any(line.endswith("replays; minimal: nothing single can be taken out") for line in lines)
+    assert any(line.endswith("replays; minimal: no single part can be removed") for line in lines)
     assert lines[-1].endswith(f"repro {file}")
     made = load(file)
     assert (made.mutant, made.expected.invariant, made.origin.world, made.origin.seed) == (MUTANT, INVARIANT, "sim", 1)
@@ -76,7 +76,7 @@ def test_the_document_says_the_same(wrong: Path, command: Command) -> None:
 # ---- nothing to shrink -------------------------------------------------------------------------------------------
 
 
-def test_what_breaks_nothing_cannot_be_shrunk(wrong: Path, tmp_path: Path, command: Command) -> None:
+def test_a_run_without_the_violation_cannot_be_shrunk(wrong: Path, tmp_path: Path, command: Command) -> None:
     save(short(every_us=0), tmp_path / "calm.jsonl")
     calm = ["--schedule", tmp_path / "calm.jsonl", "-q", "--out", tmp_path / "out"]
     assert command("run", "--world", "sim", *TIMING, *calm)[0] == 2, "vacuous, and nothing is violated"
@@ -86,7 +86,7 @@ def test_what_breaks_nothing_cannot_be_shrunk(wrong: Path, tmp_path: Path, comma
     assert (code, stdout) == (2, "") and stderr.endswith(f": log_matching is not violated; violated: {INVARIANT}\n")
 
 
-def test_without_time_nothing_is_reproduced(wrong: Path, tmp_path: Path, command: Command) -> None:
+def test_without_a_budget_nothing_is_reproduced(wrong: Path, tmp_path: Path, command: Command) -> None:
     code, stdout, stderr = command("shrink", wrong, "--budget", "0", "--out", tmp_path / "x.json")
     assert (code, stdout) == (2, "")
     assert "not reproduced: the budget ended before a run in sim violated one_vote_per_term" in stderr
@@ -103,14 +103,16 @@ def test_a_budget_is_a_time(budget: str, wrong: Path, command: Command) -> None:
     assert stderr == f"raft-chaos: --budget: expected a time such as 60s or 5m, got {budget!r}\n"
 
 
-def test_a_file_that_cannot_be_written_is_told_before_the_work(wrong: Path, tmp_path: Path, command: Command) -> None:
+def test_an_unwritable_file_is_an_error_before_the_work(wrong: Path, tmp_path: Path, command: Command) -> None:
     for file in (tmp_path, tmp_path / "none" / "x.json", wrong / "run.json" / "x.json"):
         code, stdout, stderr = command("shrink", wrong, "--out", file)
         assert (code, stdout) == (254, "")
-        assert stderr == f"raft-chaos: --out: cannot write {file}; expected a file in a folder that is there\n"
+        assert stderr == f"raft-chaos: --out: cannot write {file}; expected a file in an existing folder\n"
 
 
-def test_what_is_no_run_of_ours_is_refused(wrong: Path, tmp_path: Path, command: Command) -> None:
+def test_a_folder_that_is_no_run_and_a_run_of_another_system_are_refused(
+    wrong: Path, tmp_path: Path, command: Command
+) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     for run in (empty, tmp_path / "none", wrong / "run.json"):

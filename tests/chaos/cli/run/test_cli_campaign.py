@@ -1,4 +1,4 @@
-"""Campaigns on the command line: what is said meanwhile and at the end, exit codes, Ctrl-C, and a killed controller."""
+"""Campaigns on the command line: progress, result, exit codes, Ctrl-C, and a killed controller."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_violations_are_shown_as_they_are_found_and_end_the_campaign(
     assert stdout.splitlines()[-1] in [repro for *_, repro in shown]
 
 
-def test_not_every_violation_of_thousands_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_the_first_violations_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     totals = SeedTotals(world="sim", target="raft", seeds=f"1..{MANY}", total=MANY)
     with CampaignView(totals, quiet=False) as view:
         for seed in range(1, 1000):
@@ -100,10 +100,10 @@ def test_not_every_violation_of_thousands_is_shown(capsys: pytest.CaptureFixture
     lines = capsys.readouterr().err.splitlines()
     assert lines[:3] == ["VIOLATED seed 1: log_matching", "  runs/1", "  raft-chaos run --seed 1"]
     assert len(lines) == 3 * MOST_SHOWN + 1
-    assert lines[-1] == "further violations are only counted here; the campaign's file has all of them"
+    assert lines[-1] == "further violations are not shown here; the campaign's file has all of them"
 
 
-def test_the_document_is_all_that_is_on_stdout(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_stdout_has_only_the_document(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     mutant = settings(mutant=ALWAYS_CONVICTED)
     code, stdout, stderr = called(capsys, tmp_path, range(1, 4), of=mutant, max_failures=1, quiet=True, as_json=True)
     document = json.loads(stdout)
@@ -113,23 +113,21 @@ def test_the_document_is_all_that_is_on_stdout(capsys: pytest.CaptureFixture[str
     assert stderr == document["repro"] + "\n", "quiet: nothing but the command"
 
 
-def test_a_campaign_that_goes_on_says_so_and_counts_all_of_it(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_continued_campaign_says_so_and_counts_all_seeds(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with Campaign(settings(), range(1, 5), tmp_path) as campaign:
         ends = campaign.run(partial(ThreadPoolExecutor, 1), 1)
         next(ends), next(ends)
         ends.close()
     code, stdout, stderr = called(capsys, tmp_path, range(1, 5))
     assert code == 0
-    assert "going on with a campaign that was stopped: 2 seeds have a result already\n" in stderr
+    assert "continuing a campaign that was stopped: 2 seeds already have a result\n" in stderr
     assert stdout.startswith("VALID seeds 1..4 (sim, raft, 4 seeds: 4 valid;")
     _, _, stderr = called(capsys, tmp_path, range(1, 5))
     kept = campaign.path.with_stem(campaign.path.stem + "-1")
-    assert f"begins anew; its earlier results are kept in {kept}\n" in stderr and kept.exists()
+    assert f"complete and starts again; its earlier results are kept in {kept}\n" in stderr and kept.exists()
 
 
-def test_a_harness_that_fails_is_told_with_its_seed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_failure_of_the_harness_names_its_seed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, stdout, stderr = called(capsys, tmp_path, range(1, 3), of=settings(mutant="nope"))
     assert code == 255
     assert "HARNESS FAILED on seed 2: KeyError: 'nope'\n" in stderr
@@ -161,7 +159,7 @@ def test_the_page_for_github_goes_to_the_summary(
         ({"time_limit_s": float("nan")}, "--time-limit: expected more than 0 seconds, got nan"),
     ],
 )
-def test_wrong_arguments_are_told_and_nothing_is_done(
+def test_bad_arguments_are_named_and_nothing_is_run(
     wrong: dict[str, float], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     with pytest.raises(typer.Exit) as ended:
@@ -170,7 +168,7 @@ def test_wrong_arguments_are_told_and_nothing_is_done(
     assert capsys.readouterr().err == f"raft-chaos: {said}\n" and not (tmp_path / "out").exists()
 
 
-def test_a_file_that_cannot_be_used_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_used_is_an_error(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "out").touch()
     with pytest.raises(typer.Exit):
         called(capsys, tmp_path / "out", range(1, 3))
@@ -185,7 +183,7 @@ def test_a_file_that_cannot_be_used_is_told(capsys: pytest.CaptureFixture[str], 
 HALF = Progress(done=150, total=250, earlier=50, violated=2, failed=0, simulated_s=1500.0, elapsed_s=10.0)
 
 
-def test_the_words_of_a_progress_count_only_what_this_call_did() -> None:
+def test_the_rates_of_a_progress_count_only_the_seeds_of_this_call() -> None:
     assert HALF.words() == ["150/250", "2 violated", "10/s", "0:10 left", "150 simulated s/s"]
 
 

@@ -63,7 +63,7 @@ def nodes_of(command: Background) -> dict[str, list[tuple[str, int]]]:
     return started
 
 
-def test_a_cluster_serves_from_every_node_restarts_what_is_killed_and_ends_with_ctrl_c() -> None:
+def test_a_cluster_serves_from_every_node_restarts_killed_nodes_and_ends_with_ctrl_c() -> None:
     http_port = free_ports(4, FIRST_PORT)
     raft_port = free_ports(4, http_port + 4)
     with background(
@@ -97,7 +97,7 @@ def test_a_cluster_serves_from_every_node_restarts_what_is_killed_and_ends_with_
 
 
 @pytest.mark.parametrize("taken", ["--http-port", "--raft-port"])
-def test_a_port_in_use_is_told_and_nothing_stays(taken: str) -> None:
+def test_a_port_in_use_is_an_error_and_leaves_nothing(taken: str) -> None:
     ports = {"--http-port": free_ports(3, FIRST_PORT)}
     ports["--raft-port"] = free_ports(3, ports["--http-port"] + 3)
     options = [word for option, port in ports.items() for word in (option, str(port))]

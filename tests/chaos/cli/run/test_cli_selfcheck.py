@@ -1,4 +1,4 @@
-"""`raft-chaos selfcheck`: what it says, exit codes, wrong arguments, Ctrl-C, and a killed controller."""
+"""`raft-chaos selfcheck`: output, exit codes, bad arguments, Ctrl-C, and a killed controller."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MANY = "1..1000000"
 # ---- what is said --------------------------------------------------------------------------------------------------
 
 
-def test_equal_seeds_are_told_with_what_happened_in_them(command: Command, tmp_path: Path) -> None:
+def test_equal_seeds_print_what_happened_in_them(command: Command, tmp_path: Path) -> None:
     code, stdout, stderr = command("selfcheck", "--seeds", "6,7", *SMALL, "--jobs", "1", "--out", str(tmp_path / "out"))
     assert code == 0
     assert stderr == "seeds 6,7: each twice in sim; 1 at once, in 2 processes\n"
@@ -36,7 +36,7 @@ def test_equal_seeds_are_told_with_what_happened_in_them(command: Command, tmp_p
     assert not (tmp_path / "out").exists()
 
 
-def test_a_difference_is_told_with_what_led_to_it_and_the_commands_to_look_further(
+def test_a_difference_prints_what_led_to_it_and_the_next_commands(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -62,7 +62,7 @@ def test_a_difference_is_told_with_what_led_to_it_and_the_commands_to_look_furth
     assert code == 1 and stdout.splitlines()[0] == told[4].strip()
 
 
-def test_the_document_is_all_that_is_on_stdout(command: Command, tmp_path: Path) -> None:
+def test_stdout_has_only_the_document(command: Command, tmp_path: Path) -> None:
     options = [*SMALL, "--mutant", "global_random", "--json", "--out", str(tmp_path), "--jobs", "1"]
     code, stdout, stderr = command("selfcheck", "--seeds", "1..2", *options)
     document = json.loads(stdout)
@@ -111,7 +111,7 @@ def test_a_narrow_terminal_gets_a_bar_and_whole_commands(
         (["--seeds", "1", "--out", f"{__file__}/x/y"], f"--out: cannot make run directories in {__file__}/x/y ("),
     ],
 )
-def test_wrong_arguments_are_told(words: list[str], said: str, command: Command) -> None:
+def test_bad_arguments_are_named(words: list[str], said: str, command: Command) -> None:
     code, stdout, stderr = command("selfcheck", *words)
     assert (code, stdout) == (254, "")
     assert stderr.startswith(f"raft-chaos: {said}") and stderr.count("\n") == 1
