@@ -1,7 +1,7 @@
-"""What clients put on record, in every world: their operations under process numbers, and the history they add up to.
+"""The clients' records, in every world: their operations under process numbers, and the history of all clients.
 
-How an operation is carried out is each world's own. How it is recorded is not: a process has at most one operation
-open, and one of unknown outcome never ends, so its client goes on as a new process, in a new session.
+Each world carries out operations in its own way; all worlds record them alike. A process has at most one operation
+open. An operation of unknown outcome never ends, so its client continues as a new process, in a new session.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.invariants.history import Op, OpType, Value
 
 OPERATION_TIMEOUT_S = 2.0
-"""How long a client tries to have an operation answered."""
+"""How long a client tries to get an answer to an operation."""
 RETRY_S = 0.05
 """How long it waits before it asks again."""
 
@@ -31,7 +31,7 @@ class Outcome:
 
 
 class History:
-    """The operations of all clients, in the order in which the clients saw them: counted, and handed to `observe`."""
+    """Counts the operations of all clients and passes them to `observe`, in the order in which the clients saw them."""
 
     def __init__(self, observe: Callable[[Op], None]) -> None:
         self._observe = observe
@@ -45,8 +45,8 @@ class History:
 class ClientRecord:
     """One client's part of the history.
 
-    `process` is at first its place among the run's `clients` (their number), and after each unknown outcome that many
-    more, so no two clients ever share one. `serial` numbers the commands of a session, from 1 (§8).
+    `process` starts at the client's place among the `clients` of the run (their number), and grows by `clients` after
+    each unknown outcome, so no two clients ever share one. `serial` numbers the commands of a session, from 1 (§8).
     """
 
     def __init__(self, *, name: str, place: int, clients: int, history: History, now_us: Callable[[], int]) -> None:
@@ -59,11 +59,11 @@ class ClientRecord:
 
     @property
     def session(self) -> str:
-        """The name under which the commands of the present process are sent."""
+        """The session (§8) of the present process, which its commands name."""
         return f"{self.name}.{self.process}"
 
     def next_serial(self) -> int:
-        """The serial of a new command; one that is sent again keeps its own."""
+        """The serial of a new command; a command that is sent again keeps its serial."""
         return next(self._serials)
 
     def invoked(self, operation: Operation, *, final: bool = False) -> None:
@@ -71,7 +71,7 @@ class ClientRecord:
         self._write(operation, Outcome("invoke", operation.value), final)
 
     def ended(self, operation: Operation, outcome: Outcome, *, final: bool = False) -> None:
-        """The operation ends now; after `info` the client is another process."""
+        """The operation ends now; after `info` the client continues as a new process."""
         self._write(operation, outcome, final)
         if outcome.type == "info":
             self.process += self._clients

@@ -1,11 +1,12 @@
 """The workload: concurrent clients, the same in every world.
 
-A client carries out its operations one after the other, each not before its time. It asks the node that it takes for
-the leader, follows redirects, and asks the next node when nobody took the command; none of that can have had an effect.
-Once a node may have taken it, only an answer makes the outcome known: where the target recognises a repeated command
-(client and serial, §8) it is sent again until the operation's time is up, and then it is `info`.
+A client carries out its operations one after the other, each at its time or later. It asks the node that it takes for
+the leader, follows redirects, and asks the next node when a node did not take the command; none of these attempts can
+have had an effect. Once a node may have taken the command, only an answer makes the outcome known. A target that
+recognises repeated commands (client and serial, §8) gets the command again until the operation's time is up. Without
+an answer the outcome is then `info`.
 
-How a command reaches a node, and what comes back, is the world's own: its `Door`.
+Each world has its own `Door`, which sends commands to nodes and brings back the answers.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ RETRY_US = round(RETRY_S * 1e6)
 
 @dataclass(frozen=True)
 class NoAnswer:
-    """What came back instead of an answer, and in `error` why ("": nothing new is known). `ask_next` is where the
-    leader is, if a node named it."""
+    """A request without an answer. `error` says why ("": no new reason is known); `ask_next` is the address of the
+    leader, if a node named it."""
 
     may_have_happened: bool
     error: str
@@ -33,13 +34,13 @@ class NoAnswer:
 
 
 class Door(Protocol):
-    """How one client reaches the nodes. An address is whatever the door makes of it."""
+    """How one client reaches the nodes. Only the door interprets an address."""
 
     knows_repeats: bool
     """Whether the target recognises a command that it has seen before."""
 
     def addresses(self) -> list[str]:
-        """Of all nodes that have ever been up, in the order of the nodes."""
+        """The addresses of all nodes that have ever been up, in the order of the nodes."""
         ...
 
     def command(self, operation: Operation, session: str, serial: int) -> Any:
@@ -47,7 +48,7 @@ class Door(Protocol):
         ...
 
     def ask(self, address: str, command: Any, within_us: int) -> Awaitable[Outcome | NoAnswer]:
-        """Sends it, and waits for what comes back at most so long."""
+        """Sends the command, and waits at most `within_us` for the answer."""
         ...
 
 
@@ -62,11 +63,11 @@ class Client:
         self._door = door
         self._tasks = tasks
         self.believed = ""
-        """The address that it asks first, where it last found the leader; "": it has asked none yet."""
+        """The address that it asks first: where it last found the leader; "" before its first request."""
 
     async def run(self, operations: list[Operation], until_us: int) -> None:
-        """Carries out the operations, and begins none after `until_us`: a client that has waited for answers in vain
-        for long leaves the rest undone."""
+        """Carries out the operations, and begins none after `until_us`: a client that waited too long for answers
+        skips the rest."""
         for operation in operations:
             if max(self._tasks.now_us, operation.at_us) > until_us:
                 return
@@ -74,7 +75,7 @@ class Client:
             await self.perform(operation)
 
     async def perform(self, operation: Operation, *, final: bool = False) -> None:
-        """One operation, from its invocation to whatever is known of its end."""
+        """One operation, from its invocation to its outcome."""
         self._record.invoked(operation, final=final)
         self._record.ended(operation, await self._outcome(operation), final=final)
 
@@ -95,18 +96,18 @@ class Client:
             if may_have_happened and not self._door.knows_repeats:
                 break
             if self._tasks.now_us >= ends_us:
-                break  # a node that said nothing may only be slow: the next operation asks it again
+                break  # a node that did not answer may only be slow: the next operation asks it again
             self.believed = reply.ask_next or self._after(self.believed)
             if not reply.ask_next:
                 await self._wait(ends_us)
         return Outcome("info" if may_have_happened else "fail", error=error)
 
     async def _wait(self, ends_us: int) -> None:
-        """A little, before it asks again."""
+        """Waits a little before the next attempt."""
         await self._tasks.sleep_until(min(self._tasks.now_us + RETRY_US, ends_us))
 
     def _after(self, address: str) -> str:
-        """The address after that one; "" while no node has ever been up."""
+        """The address after this one; "" if no node has been up yet."""
         addresses = self._door.addresses()
         if not addresses:
             return ""

@@ -1,6 +1,6 @@
-"""What is known of a cluster by its nodes' reports: who leads, what is committed, which anchor events have come.
+"""The state of a cluster as its nodes report it: who leads, what is committed, which anchor events have happened.
 
-The same in every world: `live` feeds it what it reads from the event files, `sim` and `lockstep` what a step reports.
+It is the same in every world: `live` feeds it from the event files, `sim` and `lockstep` from the reports of steps.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from raft_chaos.invariants.events import (
 
 @dataclass
 class NodeView:
-    """What is known of a node by its reports. `role` is None while it is down."""
+    """The state of a node as it reports it. `role` is None while the node is down."""
 
     role: Role | None = None
     term: int = 0
@@ -44,8 +44,8 @@ class ClusterView:
             "leader_committed": {},
             "vote_granted": {},
         }
-        """For each anchor event, its numbers so far and who reported each."""
-        self._uncommitted: dict[int, int] = {}  # term -> which leader it has, while that one has not committed yet
+        """For each anchor event: its number -> who reported it."""
+        self._uncommitted: dict[int, int] = {}  # term -> the number of its leader, until that leader commits
         self.new_commit_at_us = 0
         self.highest_commit = 0
         self.handlers: dict[type[Event], Callable[[Any], None]] = {
@@ -75,12 +75,12 @@ class ClusterView:
         self._down.discard(node)
 
     def gone(self, node: str) -> None:
-        """The node is down; what it wrote before may still come."""
+        """The node is down; events that it wrote before may still arrive."""
         self._down.add(node)
         self.nodes[node].role = None
 
     def status(self, node: str, role: Role | None, term: int) -> None:
-        """Role and term of a node, from its reports or from what it answered when asked."""
+        """Role and term of a node, from its reports or from its status answer."""
         view = self.nodes[node]
         view.role, view.term = (None if node in self._down else role), term
         if role == "leader" and term not in self.leaders:

@@ -9,7 +9,7 @@ from raft_chaos.invariants.rundir import RunDir, RunInfo
 
 
 def begin(schedule: Schedule, run: RunDir, info: RunInfo) -> None:
-    """Makes the directory, with everything that is known before the run. It must not exist yet."""
+    """Makes the directory and writes everything that is known before the run. It must not exist yet."""
     run.path.mkdir(parents=True, exist_ok=False)
     for node in schedule.header.nodes:
         run.node(node).mkdir(parents=True)

@@ -1,13 +1,13 @@
-"""The fault log: what a nemesis has begun, and what was seen of it, as the harness's events.
+"""The fault log: records the faults of a nemesis, and their effects, as the harness's events.
 
     span = log.begin(fault, nodes, leader)     before anything is done: from now on the fault touches these nodes
     log.injected(span, "pause n1")             it is in force
-    log.healed(span, Effect(...))              it is over, and this was seen of it
+    log.healed(span, Effect(...))              it is over, and this was its effect
 
-Every world keeps the same log, so the same fault is told in the same way and excused for the same reasons. A fault
-whose effect was not seen makes a run vacuous, unless another fault left it nothing to do: a link cut to a node that is
-down carries no frame to hold back. Such a fault is reported as moot, with the name of the other; so is one that the end
-of the safety phase cut short.
+Every world keeps the same log, so all report and excuse a fault in the same way. A fault without a visible effect makes
+a run vacuous, unless another fault prevented the effect: a cut link to a node that is down has no frame to hold back.
+Such a fault is reported as moot, with the name of the other fault. A fault that the end of the safety phase cut short
+is moot too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from raft_chaos.invariants.events import HARNESS, FaultHealed, FaultInjected, Ha
 
 @dataclass
 class Span:
-    """From when to when (µs; None: still) a fault touches which nodes. `leader` is the one when it fired, if known."""
+    """The time (µs; `to_us` None: still on) and the nodes that a fault touches. `leader` is the one when it fired."""
 
     fault: Fault
     nodes: tuple[str, ...]
@@ -31,7 +31,7 @@ class Span:
     to_us: int | None = None
 
     def meets(self, other: Span) -> bool:
-        """Whether the two touch one node at one time."""
+        """Whether the two touch the same node at the same time."""
         return (
             not set(self.nodes).isdisjoint(other.nodes)
             and (self.to_us is None or other.from_us <= self.to_us)
@@ -40,7 +40,7 @@ class Span:
 
 
 class FaultLog:
-    """The faults of one run. Tells time by `now_us`, and hands the harness's events to `report`."""
+    """The faults of one run. Takes the time from `now_us`, and passes the harness's events to `report`."""
 
     def __init__(self, nodes: Sequence[str], now_us: Callable[[], int], report: Callable[[HarnessEvent], None]) -> None:
         self._nodes = list(nodes)
@@ -52,7 +52,7 @@ class FaultLog:
         self.current: dict[str, str] = {}
         """Fault id -> what it does, for those in force."""
 
-    # ---- what is written down -------------------------------------------------------------------------------------
+    # ---- records --------------------------------------------------------------------------------------------------
 
     def begin(self, fault: Fault, nodes: Sequence[str], leader: str | None) -> Span:
         """The fault is about to hit these nodes; its span lasts until `healed`."""
@@ -61,7 +61,7 @@ class FaultLog:
         return span
 
     def injected(self, span: Span, detail: str, targets: Sequence[str] | None = None) -> None:
-        """The fault is in force. `targets` are the nodes that it really hit, if not all those of its span."""
+        """The fault is in force. `targets` are the nodes that it really hit, if not all nodes of its span."""
         fault, action = span.fault, span.fault.action
         hit = span.nodes if targets is None else tuple(targets)
         if action.leaves_behind:
@@ -83,7 +83,7 @@ class FaultLog:
         )
 
     def healed(self, span: Span, seen: Effect) -> None:
-        """The fault is over. Without effect, it is excused by another fault or by the end of the safety phase."""
+        """The fault is over. Another fault, or the end of the safety phase, excuses one without effect."""
         fault = span.fault
         span.to_us = self._now_us()
         self._isolated.pop(fault.id, None)
@@ -102,10 +102,10 @@ class FaultLog:
         )
 
     def _others(self, span: Span) -> str:
-        """The faults that touched one of its nodes at the same time."""
+        """The other faults that touched one of the span's nodes at the same time."""
         return " ".join(other.fault.id for other in self._spans if other is not span and other.meets(span))
 
-    # ---- what is asked --------------------------------------------------------------------------------------------
+    # ---- queries --------------------------------------------------------------------------------------------------
 
     @property
     def touched(self) -> list[str]:

@@ -1,11 +1,11 @@
-"""The nemesis: carries out a schedule's faults in any world, heals each, and sees what came of it.
+"""The nemesis: carries out a schedule's faults in any world, heals each, and observes its effect.
 
-Each fault is a task of its own. It waits for its moment (a time, or so long after an anchor) and for a leader where it
-needs one; then its kind strikes (`chaos.faults`). When the safety phase ends, what is in force is healed, and what
-still waits never fires.
+Each fault is a task of its own. It waits for its moment (a time, or a delay after an anchor) and for a leader if it
+needs one; then its kind strikes (`chaos.faults`). When the safety phase ends, the nemesis heals the faults in force,
+and cancels those that still wait.
 
-Faults may overlap. What several of them make of one node or link together is decided here and nowhere else, from the
-set of faults in force (`InForce`): a fault that sets in or ends changes only that in which the whole set differs.
+Faults may overlap. Only the nemesis merges the faults on one node or link, from the set of faults in force (`InForce`):
+when a fault starts or ends, it changes only the values that the whole set changes.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ Result = TypeVar("Result")
 
 
 class World(Protocol):
-    """What the nemesis itself asks of a world. What the kinds of faults ask are capabilities of their own."""
+    """What the nemesis itself needs from a world. The kinds of faults need capabilities, which are protocols too."""
 
     def is_up(self, node: str) -> bool:
-        """Whether it runs, and is not paused."""
+        """Whether the node runs and is not paused."""
         ...
 
 
@@ -51,17 +51,17 @@ class Nemesis:
         self._anchors: dict[tuple[AnchorEvent, int], Signal] = {}
 
     def start(self, faults: Sequence[Fault]) -> None:
-        """The safety phase begins. Anchors that have been passed by now count as passed at this moment."""
+        """The safety phase begins. Anchor events that happened before count as happening now."""
         for fault in faults:
             self._spawn(fault)
 
     def happened(self, event: AnchorEvent, number: int, reporter: str) -> None:
-        """An anchor event; whoever waits for this one goes on from here."""
+        """An anchor event; the faults that wait for it continue."""
         if (passed := self._anchors.pop((event, number), None)) is not None:
             passed.set()
 
     async def end(self) -> None:
-        """The safety phase is over: heals all, and starts no more. Returns once all is healed."""
+        """The safety phase is over: heals all faults, and starts no more. Returns once all are healed."""
         for task in self._waiting.values():
             task.cancel()
         self._waiting.clear()
@@ -72,7 +72,7 @@ class Nemesis:
     def leader(self) -> str | None:
         """The leader, if there is one that runs and reaches others.
 
-        One that is paused or cut off already leads nobody; the next fault on "the leader" is meant for its successor.
+        A leader that is paused or cut off leads nobody; the next fault on "the leader" is meant for its successor.
         """
         leader = self._view.leader
         if leader is None or not self.world.is_up(leader) or self.log.isolates(leader):
@@ -91,18 +91,18 @@ class Nemesis:
             await fault.action.strike(_Strike(self, fault, self.leader(), voter))
             del self._striking[fault.id]
 
-        # It may go on at once, and must find itself among those that wait.
+        # The task may continue at once, and must then find itself in `_waiting`.
         self._waiting[fault.id] = self.tasks.spawn(one(), fault.id)
         started.set()
 
     async def _moment(self, fault: Fault) -> str | None:
-        """Waits until the fault is to fire; returns the voter, if it is a vote that it waited for."""
+        """Waits until the fault is to fire; returns the voter, if the fault waited for a vote."""
         when, tasks = fault.when, self.tasks
         voter = None
         if when.on is None:
             await tasks.sleep_until(when.at_us or 0)
         else:
-            reporters = self._view.seen[when.on]  # in real time one may come between `start` and here
+            reporters = self._view.seen[when.on]  # in real time an event may come between `start` and here
             if when.nth not in reporters:
                 await tasks.first(self._anchors.setdefault((when.on, when.nth), tasks.signal()))
             voter = reporters[when.nth] if when.on == "vote_granted" else None
@@ -177,14 +177,13 @@ class _Strike:
 
 
 class InForce:
-    """The faults in force on each node and link, layer by layer, in the order in which they set in."""
+    """The faults in force on each node and link, layer by layer, in the order in which they started."""
 
     def __init__(self) -> None:
         self._layers: dict[Layer[Any], dict[str, Mapping[Any, Any]]] = {}
 
     def change(self, layer: Layer[Value], fault: str, values: Mapping[Subject, Value]) -> dict[Subject, Value]:
-        """The fault puts these values on its subjects, and on no others any more; returns the merged values that this
-        changes."""
+        """Replaces all values of the fault by these; returns the merged values that this changes, by subject."""
         faults = self._layers.setdefault(layer, {})
         touched = dict.fromkeys([*faults.get(fault, {}), *values])
         before = {subject: self.merged(layer, subject) for subject in touched}

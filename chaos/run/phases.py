@@ -2,11 +2,11 @@
 
     warmup      nodes up, a first leader, clients at work; no faults
     safety      the schedule's faults, while every event is judged
-    liveness    all is healed; within a bound a new commit is owed, and by each node that was hit, catching up
+    liveness    all is healed; within a bound the cluster owes a new commit, and each node that was hit owes catching up
     end         every key is read once more
 
-Virtual time is exact: all that is owed is owed within a time. Real time is not: there something is owed only as long as
-the harness itself is punctual, and progress must stop for the whole bound before anybody is blamed.
+Virtual time is exact: the cluster must recover within a fixed time. Real time is not: there recovery is owed only while
+the harness itself is punctual, and a violation means that there was no progress for the whole bound.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ WATCH_US = 20_000
 
 @dataclass(frozen=True)
 class Bound:
-    """How long recovery may take (µs): `within_us` in all, or else without any progress for `stalled_us`."""
+    """How long recovery may take (µs): `within_us` in all, or `stalled_us` without any progress."""
 
     within_us: int = 0
     stalled_us: int = 0
 
 
 class World(Protocol):
-    """What the phases ask of a world, beside the nemesis's work and the clients'."""
+    """What the phases need from a world, beside what the nemesis and the clients need."""
 
     async def start(self, node: str) -> bool: ...
     def now_us(self) -> int:
@@ -44,7 +44,7 @@ class World(Protocol):
     def report(self, event: HarnessEvent) -> None: ...
     def client(self, name: str, place: int) -> Client: ...
     def began(self) -> None:
-        """All nodes have been started: this is the moment from which a schedule's times count."""
+        """All nodes have been started: the times of a schedule count from this moment."""
         ...
 
     def refresh(self) -> None:
@@ -75,7 +75,7 @@ class Phases:
         self._view = view
         self._bound = bound
         self._recovery_owed = recovery_owed
-        self._working = 0  # so many clients, and reads of the harness's own, have not ended
+        self._working = 0  # how many clients, and reads of the harness, have not ended
         self._probes = 0
 
     async def run(self) -> None:
@@ -99,9 +99,9 @@ class Phases:
             await self._final_reads(final)
 
     async def _liveness(self, until_us: int, final: Client) -> bool:
-        """All is healed: until nothing is owed any more and the clients are done, or until the bound is reached.
+        """All is healed: waits until nothing is owed and the clients are done, or until the bound is reached.
 
-        Returns False where something is still owed then: anything that came later would only blur that.
+        Returns False if something is still owed then; the run ends there, since later events would only blur that.
         """
         self._world.refresh()
         target, owed = self._view.highest_commit, self._nemesis.log.touched
@@ -113,7 +113,7 @@ class Phases:
             if self._is_too_late(began_us):
                 return False
             if not self._working and self._view.highest_commit <= target:
-                # The workload is over, and a cluster that is asked for nothing has nothing to commit.
+                # The workload is over, and a cluster without commands has nothing to commit.
                 probe = Operation(id=f"probe/{self._probes}", client="final", at_us=0, f="get", key="probe")
                 self._probes += 1
                 self._work(final.perform(probe), probe.id)
@@ -130,7 +130,7 @@ class Phases:
             return now_us - began_us >= self._bound.within_us
         applied_us = [view.applied_at_us for view in self._view.nodes.values()]
         moved_us = max(began_us, self._view.new_commit_at_us, *applied_us)
-        # The checker wants to have seen no progress for the whole bound; a little more, and it has.
+        # The checker must see no progress for the whole bound, so wait slightly longer than that.
         return (
             now_us - moved_us > stalled_us * 11 // 10
             or now_us - began_us > 3 * stalled_us + 10 * self._header.liveness_for_us
@@ -141,14 +141,14 @@ class Phases:
         return self._view.highest_commit > target and all(views[node].applied_index >= target for node in owed)
 
     async def _final_reads(self, client: Client) -> None:
-        """Every key once more: what was acknowledged must still be there."""
+        """Reads every key once more: acknowledged writes must still be there."""
         for number, key in enumerate(sorted({operation.key for operation in self._schedule.operations})):
             read = Operation(id=f"final/{number}", client="final", at_us=0, f="get", key=key)
             self._work(client.perform(read, final=True), read.id)
             await self._idle()
 
     async def _idle(self) -> None:
-        """Until nobody is at work."""
+        """Waits until no client and no read is at work."""
         while self._working:
             await self._tasks.pass_until(self._tasks.now_us + WATCH_US)
 

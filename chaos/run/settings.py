@@ -1,4 +1,4 @@
-"""What a run is asked to be: everything that, beside the seed, decides its schedule and its target."""
+"""The settings of a run: everything that decides its schedule and its target, beside the seed."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from raft_chaos.raft.state.timing import Timing
 
 World: TypeAlias = Literal["sim", "lockstep", "live"]
 EXECUTION = "execution"
-"""The target of a directory that records the play of an execution, and no run of a schedule."""
+"""The target of a directory that records the play of an execution, not a run of a schedule."""
 WORLDS: tuple[World, ...] = get_args(World)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of `raft-chaos run`. `options` are those of the command line that were given, as text, for the
-    command that repeats a run; `schedule_file` replaces the schedule that the seed would give."""
+    """The options of `raft-chaos run`. `options` are the given command-line options, as text, for the command that
+    repeats the run; `schedule_file` replaces the schedule that the seed would give."""
 
     world: World = "live"
     schedule: ScheduleConfig
@@ -46,12 +46,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return CommandTarget(self.command) if self.command is not None else RaftTarget(self.timing, self.mutant)
 
     def make_schedule(self, seed: int) -> Schedule:
-        """What the seed gives. The drawing is pure; a saved schedule is loaded by the command line instead."""
+        """The seed's schedule. This is a pure function; the command line loads a saved schedule instead."""
         return generate(seed, self.schedule)
 
 
 def new_run_dir(out: Path, seed: int) -> RunDir:
-    """A directory that does not exist yet: the time, then the seed."""
+    """A directory that does not exist yet, named by the time and the seed."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     path = out / f"{stamp}-{seed}"
     number = 1
@@ -62,7 +62,7 @@ def new_run_dir(out: Path, seed: int) -> RunDir:
 
 
 def refuse_execution(run: RunDir, info: RunInfo) -> None:
-    """Raises RunDirError for a directory that no run of a schedule made: its schedule is not what was done."""
+    """Raises RunDirError for a directory that no run of a schedule made: its schedule does not say what happened."""
     if info.target == EXECUTION:
         raise RunDirError(
             f"{run.path} records the play of an execution, not a run; go back to where it is from: {info.repro}"
@@ -70,7 +70,7 @@ def refuse_execution(run: RunDir, info: RunInfo) -> None:
 
 
 def settings_of(run: RunDir, info: RunInfo) -> Settings:
-    """What the run was asked to be. Raises RunDirError for one that no schedule made, or of another system."""
+    """The settings of a past run. Raises RunDirError for one that no schedule made, or of another system."""
     refuse_execution(run, info)
     try:
         settings = msgspec.convert(info.config, Settings)
@@ -88,7 +88,7 @@ def settings_of(run: RunDir, info: RunInfo) -> Settings:
 
 
 def describe(settings: Settings, seed: int, schedule: Schedule, run: RunDir) -> RunInfo:
-    """run.json as it stands when a run begins."""
+    """run.json at the beginning of a run."""
     target = settings.target()
     return RunInfo(
         seed=seed,
@@ -106,7 +106,7 @@ def describe(settings: Settings, seed: int, schedule: Schedule, run: RunDir) -> 
 
 
 def repro(settings: Settings, seed: int, run: RunDir) -> str:
-    """The command that repeats the run: from its seed alone, or from the schedule that was saved with it."""
+    """The command that repeats the run: from its seed alone, or from its saved schedule."""
     words = [program(), "run", "--seed", str(seed), *settings.options]
     if settings.schedule_file is not None:
         words += ["--schedule", str(run.schedule)]
@@ -114,12 +114,12 @@ def repro(settings: Settings, seed: int, run: RunDir) -> str:
 
 
 def program() -> str:
-    """As it was called here, unless the shell finds it anyway: a command that is printed is to be copied and run."""
+    """`raft-chaos`, or its path as called if the shell does not find it: users copy and run the printed commands."""
     return "raft-chaos" if shutil.which("raft-chaos") or not sys.argv[0].endswith("raft-chaos") else sys.argv[0]
 
 
 def commit() -> str | None:
-    """The commit of the tree that this runs from, where it is one."""
+    """The commit of the source tree that this runs from; None outside of one."""
     here = Path(__file__).parent
     try:
         result = subprocess.run(
@@ -131,12 +131,12 @@ def commit() -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Of Python, the system, and the packages that a run depends on."""
+    """The versions of Python, the system, and the packages that a run depends on."""
     names = ("raft-chaos", "msgspec", "aiohttp", "psutil")
     found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.release()}"}
     for name in names:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            continue  # run from a tree that is not installed
+            continue  # running from a source tree that is not installed
     return found

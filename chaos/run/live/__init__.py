@@ -1,8 +1,8 @@
 """The world `live`: real node processes, real TCP through the fault proxy, the real clock.
 
-What it repeats from a seed is the schedule, not the interleaving.
+The same seed repeats the schedule, not the interleaving.
 
 Read in this order: `tasks` (real time), `network/` (the proxy), `watcher` and `status` (what nodes report, or answer),
 `cluster` (which incarnation is up), `capabilities` (what faults can do here), `door` and `history` (how clients reach
-nodes, and what they saw), `run` (a run put together).
+nodes, and what they saw), `run` (puts a run together).
 """

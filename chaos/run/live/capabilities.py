@@ -19,7 +19,7 @@ class LiveWorld:
         self._proxy = proxy
         self.links: Sequence[Link] = sorted(proxy.addresses())
         self.link_states: dict[Link, LinkState] = {}
-        """What is in force on each link on which anything ever was."""
+        """The state of each link that a fault has ever touched."""
 
     # ---- processes ------------------------------------------------------------------------------------------------
 
@@ -33,7 +33,7 @@ class LiveWorld:
         return await self.cluster.start(node)
 
     async def kill(self, keep_permille: Mapping[str, int]) -> list[str]:
-        """Unsynced bytes are always lost: a node that is killed cannot be told what to keep."""
+        """Loses all unsynced bytes: SIGKILL leaves a node no time to keep some of them."""
         return await self.cluster.kill(list(keep_permille))
 
     async def pause(self, node: str, on: bool) -> None:

@@ -1,7 +1,7 @@
 """The nodes of a live run: which incarnation of each is up, and what the harness does to it.
 
-Every change is reported as a harness event once it has been seen to be so: launched when it answers, killed when the
-process group is gone, paused when it is in the stopped state.
+The harness reports each change once it has seen it: a node is launched when it answers, killed when its process group
+is gone, paused when it is in the stopped state.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ State: TypeAlias = Literal["down", "up", "paused", "exited"]
 
 @dataclass
 class _Node:
-    """One node; `exited` means that it ended by itself, and stays as it is for all to see."""
+    """One node; `exited` means that it ended by itself, and is not started again."""
 
     name: str
     state: State = "down"
@@ -89,7 +89,7 @@ class LiveCluster:
         running = self._nodes[node].running
         return running.http_url if running else None
 
-    # ---- for inspection: how a node is, whatever was reported of it --------------------------------------------------
+    # ---- inspection: the state of a node, beside what it reports -----------------------------------------------------
 
     def child(self, node: str) -> Child | None:
         """The process of its last incarnation; None before its first start."""
@@ -97,13 +97,13 @@ class LiveCluster:
         return running.child if running else None
 
     def slow_sync_us(self, node: str) -> tuple[int, int]:
-        """By how much (least, most) its syncs are slowed; 0, 0: not at all."""
+        """The slowdown of its syncs (least, most); 0, 0: none."""
         return self._nodes[node].slow_sync_us
 
-    # ---- what is done ---------------------------------------------------------------------------------------------
+    # ---- actions --------------------------------------------------------------------------------------------------
     #
-    # Whatever changes a node's state holds its lock, and looks again at the state after each await: only a node that
-    # ends by itself changes without the lock.
+    # A method that changes a node's state holds its lock, and checks the state again after each await: a node that ends
+    # by itself changes without the lock.
 
     async def start(self, node: str) -> bool:
         """Starts the next incarnation of a node that is down; returns whether it answers now."""
@@ -119,7 +119,7 @@ class LiveCluster:
                 one.running = await asyncio.to_thread(self.target.start, self._supervisor, launch)
             except TargetError as error:
                 if self._supervisor.is_closed:
-                    return False  # killed by the end of the run, which says nothing about it
+                    return False  # the end of the run killed it, which says nothing about the node
                 self._exited(one, exit_code=1, log_tail=str(error))
                 return False
             one.state = "up"
@@ -130,15 +130,15 @@ class LiveCluster:
             return self.state(node) == "up"
 
     async def kill(self, nodes: Sequence[str]) -> list[str]:
-        """SIGKILL to all of them at once; returns those that were running, now seen gone.
+        """SIGKILL to all of them at once; returns those that were running, once they are gone.
 
-        A node that is only starting is not hit: it does not run yet.
+        A node that is still starting is not hit: it does not run yet.
         """
         running = sorted(node for node in nodes if self.state(node) in ("up", "paused"))
         async with AsyncExitStack() as locks:
             for node in running:  # in one order, so that two kills do not wait for each other
                 await locks.enter_async_context(self._nodes[node].lock)
-            self.find_exits()  # one that has just ended by itself must not pass for killed
+            self.find_exits()  # a node that has just ended by itself must not count as killed
             hit = [self._nodes[node] for node in nodes if node in running and self.state(node) in ("up", "paused")]
             for one in hit:
                 one.state = "down"
@@ -151,10 +151,10 @@ class LiveCluster:
         return [one.name for one in hit]
 
     async def pause(self, node: str) -> None:
-        """SIGSTOP, if the node runs; returns once it is seen stopped, or has ended by itself."""
+        """SIGSTOP, if the node runs; returns once it is stopped, or has ended by itself."""
         one = self._nodes[node]
         if one.state not in ("up", "paused"):
-            return  # one that is only starting does not run yet, and is not waited for
+            return  # a node that is still starting does not run yet; do not wait for it
         async with one.lock:
             if self.state(node) != "up":
                 return
@@ -173,7 +173,7 @@ class LiveCluster:
             self._child(one).resume()
             one.state = "up"
             self._report(self._event(NodeResumed, one))
-            await self._tell_disk(one)  # which could not hear what it was told meanwhile
+            await self._tell_disk(one)  # while it was paused it could not receive a change
 
     async def slow_sync(self, node: str, longer: tuple[int, int]) -> None:
         """Syncs of the node take so many µs (least, most) longer from now on, restarts included."""
@@ -183,24 +183,24 @@ class LiveCluster:
             await self._tell_disk(one)
 
     async def slowed_syncs(self, node: str) -> int:
-        """How many of its syncs were slowed since the run began, as far as it could tell."""
+        """How many of its syncs were slowed since the run began, as far as it could report them."""
         one = self._nodes[node]
         async with one.lock:
             await self._tell_disk(one)
         return one.slowed_syncs
 
     async def _tell_disk(self, one: _Node) -> None:
-        """Tells the disk of a node that is up how slow it is to be, and hears how many syncs it has slowed."""
+        """Sets the slowdown of the disk of a node that is up, and reads how many syncs it has slowed."""
         if one.state == "up" and one.running is not None:
             one.slowed_syncs += await asyncio.to_thread(one.running.slow_sync, *one.slow_sync_us)
 
-    # ---- what is noticed ------------------------------------------------------------------------------------------
+    # ---- observations ---------------------------------------------------------------------------------------------
 
     def find_exits(self) -> None:
-        """Reports nodes that ended although nobody asked them to."""
+        """Reports nodes that ended by themselves."""
         for one in self._nodes.values():
             if one.state in ("up", "paused") and (code := self._child(one).exit_code) is not None:
-                self._child(one).kill()  # whatever it leaves behind in its group
+                self._child(one).kill()  # its group may still have processes
                 self._exited(one, code, tail(self._run.node(one.name) / "stderr.log"))
 
     def sample(self) -> None:
@@ -223,7 +223,7 @@ class LiveCluster:
                         threads=info.num_threads(),
                     )
             except psutil.Error:
-                continue  # it has just ended, which `find_exits` will tell
+                continue  # it has just ended; `find_exits` reports that
             self._report(event)
 
     def _exited(self, one: _Node, exit_code: int, log_tail: str) -> None:

@@ -1,4 +1,4 @@
-"""How clients reach nodes in real time: over HTTP, as the manual of our own node's API says."""
+"""How clients reach nodes in real time: over HTTP, as the manual of our node's API describes it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class HttpDoor:
 
 
 def _understood(status: int, headers: Mapping[str, str], body: bytes) -> Outcome | NoAnswer:
-    """A response as the HTTP API's manual defines it. Anything that it does not define may have had an effect."""
+    """Reads a response as the HTTP API's manual defines it. After any other response the command may have an effect."""
     if status == 200:
         try:
             answer = _answers.decode(body)

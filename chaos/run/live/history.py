@@ -11,7 +11,7 @@ from raft_chaos.invariants.history import Op, encode
 
 
 class HistoryFile(History):
-    """history.jsonl, appended to as things happen; each operation is then counted, and handed to `observe`."""
+    """Appends each operation to history.jsonl as it happens, then counts it and passes it to `observe`."""
 
     def __init__(self, file: Path, observe: Callable[[Op], None]) -> None:
         super().__init__(observe)

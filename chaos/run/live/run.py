@@ -1,8 +1,8 @@
 """One live run: real processes, from an empty directory to a verdict.
 
-Its phases are gone through in real time; then the nodes are killed, and what they wrote last is read and judged.
-Whatever ends a run (its end, a violation with `fail_fast`, a signal, an error of the harness), the nodes are killed and
-the directory holds everything that happened so far.
+The run goes through its phases in real time, kills the nodes, reads what they wrote last, and judges. However a run
+ends (normally, at a violation with `fail_fast`, by a signal, by an error of the harness), it kills the nodes, and the
+directory holds everything that happened so far.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class NodeLine:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """A run at one moment, for a person to watch. `left_s` is an estimate."""
+    """A run at one moment, as the live view shows it. `left_s` is an estimate."""
 
     seed: int
     phase: str
@@ -77,7 +77,7 @@ class RunStatus:
 
 @dataclass
 class Watch:
-    """Who watches a run: called every so often with a status, and at once with each violation."""
+    """An observer of a run: called regularly with a status, and at once with each violation."""
 
     progress: Callable[[RunStatus], None] = lambda status: None
     violation: Callable[[Violation], None] = lambda violation: None
@@ -97,7 +97,7 @@ def run_live(
     """Carries out the schedule against the target; returns the finished run.json.
 
     It ends at the first violation with `fail_fast`, or at the first one of the invariant `until`.
-    The run directory must be new; `info` says how the run came about, and is completed here.
+    The run directory must be new; `info` describes the run as it was asked for, and is completed here.
     Raises ProcessError or OSError if the harness itself fails; the directory then still holds what happened.
     """
     begin(schedule, run, info)
@@ -171,14 +171,14 @@ class _LiveRun:
         return self._finish(time.monotonic() - started)
 
     def report(self, event: HarnessEvent) -> None:
-        """A harness event: to its file, and to the judge."""
+        """Writes a harness event to its file, and passes it to the judge."""
         os.write(self._harness_fd, encode(event))
         self.judge.observe(event)
 
     # ---- the phases -----------------------------------------------------------------------------------------------
 
     async def _until_signalled(self, phases: Coroutine[None, None, None]) -> str:
-        """Runs the phases; returns the reason for which the run ended. SIGINT, SIGTERM and violations end it early."""
+        """Runs the phases; returns why the run ended. SIGINT, SIGTERM and violations end it early."""
         loop = asyncio.get_running_loop()
         task = asyncio.ensure_future(phases)
         self._stop_reason = ""
@@ -203,7 +203,7 @@ class _LiveRun:
         finally:
             for number, handler in before.items():
                 loop.remove_signal_handler(number)
-                signal.signal(number, handler)  # asyncio would leave the default, which cleans nothing up
+                signal.signal(number, handler)  # asyncio would leave the default handler, which does not clean up
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
@@ -272,7 +272,7 @@ class _LiveRun:
     # ---- helpers --------------------------------------------------------------------------------------------------
 
     async def _sentinel(self) -> None:
-        """Measures how late the harness itself is while recovery is owed: only a punctual one may say that a node was
+        """Measures how late the harness itself is while recovery is owed: only a punctual harness may call a node
         slow."""
         while True:
             due_us = self.now_us() + round(SENTINEL_S * 1e6)
@@ -286,11 +286,11 @@ class _LiveRun:
             await asyncio.sleep(SAMPLE_S)
 
     async def _watch(self) -> None:
-        """Finds dead nodes and new violations, and tells whoever watches."""
+        """Finds dead nodes and new violations, and informs the observer."""
         told = 0.0
         while True:
             if not self.proxy_process.is_alive:
-                # Nodes that cannot hear each other would be blamed for it.
+                # Otherwise the checkers would blame the nodes, which no longer hear each other.
                 raise ProxyError(f"the proxy ended by itself with exit code {self.proxy_process.exit_code}")
             self.cluster.find_exits()
             for violation in self.judge.new_violations():
@@ -330,7 +330,7 @@ class _LiveRun:
     # ---- the end --------------------------------------------------------------------------------------------------
 
     def _finish(self, wall_s: float) -> RunInfo:
-        """Judges what is on disk, as any later check will, and completes run.json."""
+        """Judges the files on disk, as any later check will, and completes run.json."""
         analysis = analyse(self.run_dir)
         analysis.stats["wall_s"] = round(wall_s, 3)
         return finish(self.run_dir, self.info, analysis)

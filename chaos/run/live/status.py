@@ -1,4 +1,4 @@
-"""Who leads, asked over HTTP: for targets whose nodes report no events."""
+"""Asks nodes over HTTP who leads: for targets whose nodes report no events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ANSWER_TIMEOUT_S = 0.5
 
 
 async def poll_status(session: aiohttp.ClientSession, cluster: LiveCluster, watcher: Watcher, nodes: list[str]) -> None:
-    """Asks every running node for its role and term, over and over; a node that says neither is left alone."""
+    """Asks every running node for its role and term, again and again; an answer with neither changes nothing."""
     while True:
         for node in nodes:
             url = cluster.url(node)
@@ -29,7 +29,7 @@ async def _ask(session: aiohttp.ClientSession, url: str, node: str, watcher: Wat
         async with session.get(url, timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)) as response:
             status: Any = await response.json(content_type=None)
     except (aiohttp.ClientError, TimeoutError, ValueError):
-        return  # it is down or paused, or does not answer in JSON: nothing is known of it
+        return  # it is down or paused, or does not answer in JSON: its state is unknown
     role, term = (status.get("role"), status.get("term")) if isinstance(status, dict) else (None, None)
     if role in ("follower", "candidate", "leader") and isinstance(term, int):
         watcher.status(node, role, term)

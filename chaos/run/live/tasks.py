@@ -1,4 +1,4 @@
-"""Tasks in real time: asyncio's, in one group, on the clock of the run."""
+"""Tasks in real time: asyncio tasks in one group, on the clock of the run."""
 
 from __future__ import annotations
 

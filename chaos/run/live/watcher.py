@@ -1,7 +1,7 @@
-"""The watcher: reads what nodes report as they report it, and keeps the judge and everybody else informed.
+"""The watcher: reads the nodes' events as they report them, and passes them to the judge and to all other observers.
 
-It tails the event files, since these are what a later check of the run will see too. Whoever wants to know who leads
-asks here; `happened` is called when something happens in the protocol for which a fault may wait.
+It tails the event files, because a later check of the run sees the same files. It knows who leads, and calls `happened`
+with each event of the protocol that a fault may wait for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ POLL_S = 0.005
 
 
 class Tail:
-    """A growing file of JSON lines, read from where the last read ended; an unfinished line waits for its end."""
+    """A growing file of JSON lines. Each read continues where the last one ended, and keeps an unfinished line back."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -58,7 +58,7 @@ class Watcher:
         self._observe = observe
         self._tails: dict[str, deque[Tail]] = {node: deque() for node in nodes}
 
-    # ---- what others ask ------------------------------------------------------------------------------------------
+    # ---- queries --------------------------------------------------------------------------------------------------
 
     @property
     def nodes(self) -> dict[str, NodeView]:
@@ -69,7 +69,7 @@ class Watcher:
         """The node that leads in the highest term, among those that are up; None if there is none."""
         return self.view.leader
 
-    # ---- what it is told ------------------------------------------------------------------------------------------
+    # ---- inputs ---------------------------------------------------------------------------------------------------
 
     def follow(self, node: str, file: Path) -> None:
         """A new incarnation of the node will write its events to `file`."""
@@ -77,35 +77,35 @@ class Watcher:
         self.view.up(node)
 
     def gone(self, node: str) -> None:
-        """The node is down; what it wrote before is still read."""
+        """The node is down; `read` still reads what it wrote before."""
         self.view.gone(node)
 
     def status(self, node: str, role: Role | None, term: int) -> None:
-        """What a node that reports no events answered when asked."""
+        """The status answer of a node that reports no events."""
         self.view.status(node, role, term)
 
     async def run(self) -> None:
-        """Reads on until cancelled."""
+        """Reads again and again until cancelled."""
         while True:
             self.read()
             await asyncio.sleep(POLL_S)
 
     def read(self) -> None:
-        """Reads everything that there is now. Raises msgspec.MsgspecError for a line that is no event."""
+        """Reads everything that the files hold now. Raises msgspec.MsgspecError for a line that is not an event."""
         for tails in self._tails.values():
             while tails:
                 for event in tails[0].read():
                     self._take(event)
                 if len(tails) == 1:
                     break
-                tails.popleft().close()  # a later incarnation exists, so this one has written its last
+                tails.popleft().close()  # a later incarnation exists, so this one writes no more
 
     def close(self) -> None:
         for tails in self._tails.values():
             for tail in tails:
                 tail.close()
 
-    # ---- what it makes of it --------------------------------------------------------------------------------------
+    # ---- what it derives ------------------------------------------------------------------------------------------
 
     def _take(self, event: AnyEvent) -> None:
         self.events += 1

@@ -1,8 +1,8 @@
-"""What the scheduler and the process of a node say to each other: one order, then one answer, and so on.
+"""The messages between the scheduler and a node's process: one order, then one answer, and so on.
 
 Both ends of a socket pair carry messages of four bytes of length (big-endian) and a msgpack payload. The scheduler
-never sends an order before the answer to the last one is there, so at most one message is ever under way, and neither
-end needs more than a blocking read. The frames between nodes do not pass here, only their numbers.
+waits for the answer to each order before it sends the next, so at most one message is under way, and both ends need
+only a blocking read. The frames between nodes do not pass here, only their numbers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ LENGTH_BYTES = 4
 
 
 class NodeSetup(msgspec.Struct, frozen=True):
-    """With what a process begins. `links` are the gate's addresses of its links to peers; it recovers at `now_us`."""
+    """The start parameters of a process. `links` are the gate's addresses of its links to peers; `now_us` is the time
+    of its recovery."""
 
     config: StepConfig
     links: dict[str, tuple[str, int]]
@@ -39,7 +40,7 @@ class NodeSetup(msgspec.Struct, frozen=True):
 
 
 class Receive(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="receive"):
-    """The frame (sender, sender_inc, number) is delivered on its link; the message is what comes over the wire."""
+    """The frame (sender, sender_inc, number) is delivered on its link; the message itself comes over the wire."""
 
     sender: str
     sender_inc: int
@@ -54,7 +55,7 @@ class Tick(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="tick"):
 
 
 class Persisted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="persisted"):
-    """The sync of the write that ended with record `lsn` is done now, by the real disk."""
+    """The real disk now syncs the write that ended with record `lsn`."""
 
     lsn: int
     now_us: int
@@ -75,7 +76,7 @@ class ChangeClock(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="c
 
 
 class Crash(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="crash"):
-    """What is to go of the unsynced bytes to the file, as in `SteppedNode`; then the process is killed."""
+    """How much of the unsynced bytes goes to the file, as in `SteppedNode`; then the process is killed."""
 
     keep_permille: int
     keep_bytes: int | None
@@ -113,21 +114,21 @@ class ClockChanged(msgspec.Struct, frozen=True, array_like=True, tag="clock_chan
 
 
 class Crashed(msgspec.Struct, frozen=True, array_like=True, tag="crashed"):
-    """Of its unsynced bytes so many are in the file, and so many are not; the process waits for its end."""
+    """How many of its unsynced bytes are in the file, and how many are lost; the process waits to be killed."""
 
     kept: int
     lost: int
 
 
 class Died(msgspec.Struct, frozen=True, array_like=True, tag="died"):
-    """It ends by an error of its own, with this exit code."""
+    """The process ends by an error of its own, with this exit code."""
 
     exit_code: int
     said: str
 
 
 class Diverged(msgspec.Struct, frozen=True, array_like=True, tag="diverged"):
-    """Something came over the wire that was not announced."""
+    """A frame came over the wire that nobody announced."""
 
     what: str
 
@@ -140,10 +141,10 @@ decode_answer = msgspec.msgpack.Decoder(Answer).decode
 
 
 class Channel:
-    """One end of the connection. With a patience, a read that takes longer raises TimeoutError."""
+    """One end of the connection. With a `patience`, a read that takes longer raises TimeoutError."""
 
     def __init__(self, connection: Connection, patience_s: float | None = None) -> None:
-        # A socket of our own on the same pair: one read for a message instead of the connection's two.
+        # A socket of our own on the same pair reads a message in one call; the connection needs two.
         self._socket = socket.socket(fileno=os.dup(connection.fileno()))
         self._socket.settimeout(patience_s)
         connection.close()
@@ -185,7 +186,7 @@ class Channel:
                 return None
 
     def _wait(self, event: int) -> None:
-        """An event loop that watches the socket makes it non-blocking, but a message is one piece here in any case."""
+        """Waits until the socket is ready: an event loop that watches it makes it non-blocking."""
         poll = select.poll()
         poll.register(self._socket, event)
         poll.poll()

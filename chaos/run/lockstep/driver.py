@@ -1,10 +1,10 @@
 """Runs each incarnation of a node in a process of its own, and steps it.
 
-An order goes out, its answer comes back, and only then does the scheduler go on: no two steps of a run ever overlap.
-A crash is told to the node first, which puts into its real file what is to survive; then SIGKILL ends its whole group.
-Before that all frames that it has announced must be at the gate, since a killed process sends nothing more.
+The scheduler sends an order, and continues after its answer: no two steps of a run ever overlap. A crash begins with an
+order to the node, which writes to its real file the bytes that survive; then SIGKILL ends its whole group. Before that
+all frames that the node has announced must be at the gate, since a killed process sends nothing more.
 
-Whatever goes wrong here is no fault of the node, and is a DriverError: only its own death is a NodeDiedError.
+An error here is a DriverError, which says nothing about the node; only a node's own death is a NodeDiedError.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ _decode_lines = msgspec.json.Decoder(AnyEvent).decode_lines
 
 
 class LockstepDriver:
-    """Starts incarnations in `run`'s folders. A context manager: at a normal end all links are checked to their end.
+    """Starts incarnations in `run`'s folders. A context manager: at a normal end it checks all links to their end.
 
-    After an error it only closes its sockets; the processes are the supervisor's to end.
+    After an error it only closes its sockets; the supervisor ends the processes.
     """
 
     def __init__(self, run: RunDir, mutant: str | None, supervisor: Supervisor) -> None:
@@ -93,13 +93,13 @@ class LockstepDriver:
                 return LockstepNode(self, config, child, Channel(ours, PATIENCE_S))
 
     def finish(self) -> None:
-        """Ends all nodes, and reads every link to its end. Raises DivergenceError for what was not announced."""
+        """Ends all nodes, and reads every link to its end. Raises DivergenceError for an unannounced frame."""
         for node in list(self.living.values()):
             node.end()
 
 
 class LockstepNode:
-    """One incarnation in its process, as `DrivenNode` has it."""
+    """One incarnation in its process: a `DrivenNode`."""
 
     def __init__(self, driver: LockstepDriver, config: StepConfig, child: Child, control: Channel) -> None:
         self.name = config.node
@@ -127,7 +127,7 @@ class LockstepNode:
             try:
                 self._gate.deliver(sender, sender_inc, number, self.name)
             except ConnectionError:
-                pass  # it has ended by itself; the answer will tell
+                pass  # it has ended by itself; the answer will say so
             return self._took(self._ask(Receive(sender, sender_inc, number, now_us, failpoint), Report))
 
     def tick(self, now_us: int, failpoint: Failpoint | None) -> StepReport:
@@ -150,7 +150,7 @@ class LockstepNode:
             return crashed.kept, crashed.lost
 
     def end(self) -> None:
-        """Kills it once all that it has announced has left it."""
+        """Kills the process once all frames that it has announced are at the gate."""
         self._gate.drain(self.name, self.incarnation, self._peers)
         self._control.close()
         self._child.kill()
@@ -158,7 +158,7 @@ class LockstepNode:
         del self._driver.living[self.name]
 
     def let_go(self) -> None:
-        """Closes its control; without it the process ends by itself."""
+        """Closes its control connection, so that the process ends by itself."""
         self._control.close()
 
     # ---- orders and answers ---------------------------------------------------------------------------------------
@@ -186,18 +186,18 @@ class LockstepNode:
         try:
             self._control.send(order)
         except ConnectionError:
-            pass  # it has ended by itself; the answer will tell
+            pass  # it has ended by itself; the answer will say so
         return self._answer(kind)
 
     def _tell(self, order: Order, kind: type[_A]) -> _A:
-        """An order of which no simulated node can die."""
+        """Sends an order of which no simulated node can die."""
         try:
             return self._ask(order, kind)
         except NodeDiedError as error:
             raise DivergenceError(f"{error}, with exit code {error.exit_code}") from error
 
     def _answer(self, kind: type[_A]) -> _A:
-        """The next answer, which must be of this kind. Raises NodeDiedError."""
+        """The next answer, which must be of this kind. Raises NodeDiedError if the node died instead."""
         try:
             payload = self._control.receive()
         except TimeoutError:
@@ -214,7 +214,7 @@ class LockstepNode:
         raise DriverError(f"expected {kind.__name__} as an answer, got {answer}")
 
     def _ended_by_itself(self, died: Died | None) -> NodeDiedError:
-        """Waits until it is gone. Closing the control lets one that has said its last words go."""
+        """Waits until the process is gone. Closing the control lets a process that has reported its error end."""
         if died is not None and self._is_up:
             self._gate.drain(self.name, self.incarnation, self._peers)
         self._control.close()
@@ -232,7 +232,7 @@ class LockstepNode:
 
 @contextmanager
 def _no_fault_of(node: str) -> Iterator[None]:
-    """Whatever else fails here must not pass for the node's death; it says whose step it was."""
+    """Turns any other error into one of the harness, which must not count as the node's death; it names the node."""
     try:
         yield
     except NodeDiedError:

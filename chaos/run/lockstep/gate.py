@@ -1,14 +1,14 @@
-"""The gate: every frame between nodes ends here, and goes on when the scheduler delivers it, if it ever does.
+"""The gate: receives every frame between nodes, and passes it on when the scheduler delivers it, if it ever does.
 
 Each directed link has a listening socket, which accepts one connection of each incarnation of the sender, whether the
-receiver is up or not. What comes in is held by the sender's incarnation and the frame's number. To deliver a frame is
-to write its bytes, just as they came, on a connection to the receiver: one for each incarnation at either end, opened
-with the sender's own handshake. A frame that is to arrive twice is written twice; one that is lost is never written.
+receiver is up or not. The gate keeps each frame under the sender's incarnation and the frame's number. To deliver a
+frame, it writes the frame's bytes unchanged on a connection to the receiver: one for each pair of incarnations, opened
+with the sender's own handshake. It writes a duplicated frame twice, and never writes a lost one.
 
-A sender announces the frames of a step in its report. Links are read between steps only, so whatever can be read has
-been announced, in this order, and anything else is a divergence: a frame that nobody announced, one that comes twice,
-one that never comes. A link is read when a frame of it is wanted, and to its end when the sender is gone, so none of
-these is missed. No loop or thread reads ahead: reads block, with a patience.
+A sender announces the frames of a step in its report. The gate reads links only between steps, so every frame that it
+can read has been announced, in this order. Anything else is a divergence: a frame that nobody announced, one that comes
+twice, one that never comes. The gate reads a link when the scheduler needs a frame of it, and to its end when the
+sender is gone, so it misses none of these. No loop or thread reads ahead: reads block, with a timeout.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from raft_chaos.chaos.run.nodes.driver import DriverError
 from raft_chaos.raft.network.codec import LENGTH_BYTES, FrameBuffer, FrameError, decode_hello
 
 PATIENCE_S = 20.0
-"""How long anything real may take that the scheduler waits for; only a fault reaches it."""
+"""The timeout for everything real that the scheduler waits for; only an error of the harness or a node reaches it."""
 
 READ_AT_ONCE = 1 << 16
 HOST = "127.0.0.1"
@@ -31,11 +31,11 @@ _decode_number = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw]).decode
 
 
 class DivergenceError(DriverError):
-    """A real process did what a simulated one cannot have done; says which, what was expected, and what was seen."""
+    """A real process did what a simulated one cannot do. The message says which, what was expected, what was seen."""
 
 
 class _Wire:
-    """What one incarnation sends on one of its links: frames that are owed, and frames that are here."""
+    """What one incarnation sends on one of its links: announced frames that are owed, and frames that are here."""
 
     def __init__(self, sender: str, sender_inc: int, to: str, connection: socket.socket) -> None:
         self.name = f"{sender}/{sender_inc} > {to}"
@@ -50,7 +50,7 @@ class _Wire:
         self._owed.append(number)
 
     def frame(self, number: int) -> bytes:
-        """The frame, once it is here."""
+        """Waits for the frame and returns it."""
         while number not in self._held:
             self._read_owed(f"frame {number}")
         return self._held[number]
@@ -61,7 +61,7 @@ class _Wire:
             self._read_owed(f"frame {self._owed[0]}" if self._owed else "the handshake")
 
     def finish(self) -> None:
-        """The sender is gone: whatever it still wrote is read, and none of it may be a surprise."""
+        """The sender is gone: reads the rest of what it wrote, which must all be announced."""
         while self._read():
             pass
         self.close()
@@ -79,7 +79,7 @@ class _Wire:
             raise DivergenceError(f"{self.name}: waited {PATIENCE_S:g} s in vain for {what}") from None
 
     def _read(self) -> bool:
-        """Takes in what has come; False at the end of the connection."""
+        """Reads what has arrived; False at the end of the connection."""
         data = self._connection.recv(READ_AT_ONCE)
         try:
             for payload in self._buffer.feed(data):
@@ -106,7 +106,7 @@ class _Wire:
 
 
 class Gate:
-    """All links of a run. Raises DivergenceError, or OSError where the machine is at fault."""
+    """All links of a run. Raises DivergenceError, or OSError for an error of the machine."""
 
     def __init__(self) -> None:
         self._listeners: dict[tuple[str, str], socket.socket] = {}
@@ -115,7 +115,7 @@ class Gate:
         self._ports: dict[str, int] = {}
 
     def addresses(self, sender: str, peers: list[str]) -> dict[str, tuple[str, int]]:
-        """Where `sender` reaches each of its peers; every incarnation the same."""
+        """The addresses at which `sender` reaches its peers; the same for each incarnation."""
         for peer in peers:
             if (sender, peer) not in self._listeners:
                 self._listeners[sender, peer] = listener = socket.create_server((HOST, 0))
@@ -123,7 +123,7 @@ class Gate:
         return {peer: (HOST, self._listeners[sender, peer].getsockname()[1]) for peer in peers}
 
     def came_up(self, node: str, incarnation: int, peers: list[str], raft_port: int) -> None:
-        """The incarnation has opened all its links, and accepts on `raft_port` what is delivered to it."""
+        """The incarnation has opened all its links, and accepts frames on `raft_port`."""
         for peer in peers:
             connection, _ = self._listeners[node, peer].accept()
             connection.settimeout(PATIENCE_S)
@@ -145,12 +145,12 @@ class Gate:
         route.sendall(frame)
 
     def drain(self, node: str, incarnation: int, peers: list[str]) -> None:
-        """Waits for all that the node has announced; it may be killed then."""
+        """Waits for all frames that the node has announced; after that it may be killed."""
         for peer in peers:
             self._wires[node, incarnation, peer].drain()
 
     def went_down(self, node: str, incarnation: int, peers: list[str]) -> None:
-        """The process is gone. What it sent stays, and may still be delivered; nothing can be delivered to it."""
+        """The process is gone. The frames that it sent may still be delivered; no frame can be delivered to it."""
         self._ports.pop(node, None)
         for name in [name for name in self._routes if name[2] == node]:
             self._routes.pop(name).close()

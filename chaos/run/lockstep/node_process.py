@@ -1,12 +1,12 @@
-"""What runs in the process of a stepped node: the live node's log, recovery, links and codec, told when to move.
+"""The program of a stepped node's process: the live node's log, recovery, links and codec, stepped by orders.
 
-Of the live node three things differ. Its clock is what each order says. Its links end at the gate, and it takes a frame
-when the order for it is there too: of a frame and its order either may come first, and the message that is handled is
-the one that came over the wire. Its client's commands come with orders, not over HTTP. In between is `SteppedNode`, as
-in the simulator, over a real folder.
+It differs from the live node in three things. Each order sets its clock. Its links end at the gate, and it takes a
+frame once both the frame and the order for it are there; either may come first, and the node handles the message that
+came over the wire. Clients' commands come with orders, not over HTTP. Between these is `SteppedNode`, as in the
+simulator, over a real folder.
 
-A step is written to the journal, its events are one write to the incarnation's file, its report goes back, and its
-messages leave on their links.
+For each step it writes to the journal, writes the events to the incarnation's file at once, sends the report back, and
+sends the messages on their links.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ log = logging.getLogger("raft_chaos.lockstep")
 
 
 class _Folder(OsDisk):
-    """A real folder that names its files as the simulated one does: what a node dies saying is in the trace."""
+    """A real folder that names its files as the simulated one does: a node's last error names them in the trace."""
 
     def describe(self, name: str) -> str:
         return name
@@ -81,7 +81,7 @@ async def _run(setup: NodeSetup, control: Channel) -> None:
 
 
 def _last_words(control: Channel, error: Exception) -> int:
-    """Tells what the node dies of; returns its exit code. The controller then closes the control."""
+    """Reports the error of which the node dies; returns its exit code. The controller then closes the control."""
     log.critical("ends by an error of its own", exc_info=error)
     exit_code, said = exit_status(error)
     control.send(Died(exit_code, said))
@@ -105,7 +105,7 @@ class SteppedHost:
         self._diverged = ""
 
     async def start(self) -> None:
-        """Opens all links, so that no step finds one down, and answers that it is up."""
+        """Opens all links, so that every step finds them up, and answers that the node is up."""
         await self._transport.listen("127.0.0.1", 0)
         self._transport.connect("")
         await self._transport.connected()
@@ -119,7 +119,7 @@ class SteppedHost:
     def _on_order(self) -> None:
         payload = self._control.receive()
         if payload is None:
-            os._exit(self._exit_code)  # the controller is gone, or has heard the last words
+            os._exit(self._exit_code)  # the controller is gone, or has read the error
         if self._diverged:
             self._control.send(Diverged(self._diverged))
             return
@@ -168,11 +168,11 @@ class SteppedHost:
             report = step()
         except Exception as error:
             self._journal.died(now_us)
-            # Not at once: what it has sent in earlier steps may still be on its way out of this process.
+            # Not at once: frames of earlier steps may still be on their way out of this process.
             self._exit_code = _last_words(self._control, error)
             return
         self._control.send(self._report(report))
-        # While the scheduler reads the report. It waits at the gate for a frame that it wants.
+        # The scheduler reads the report meanwhile, and waits at the gate for a frame that it needs.
         self._transport.send(report.sends)
 
     def _report(self, report: StepReport) -> Report:

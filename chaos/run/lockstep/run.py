@@ -18,7 +18,7 @@ def run_lockstep(
     """Carries out the schedule with real processes in a new run directory; returns the finished run.json.
 
     Raises DivergenceError where a process does what the simulator cannot explain, and DriverError if the harness itself
-    fails. No process is left then either, and the directory holds what happened by then.
+    fails. After an error no process is left either, and the directory holds what happened until then.
     """
     begin(schedule, run, info)
     recorder = Recorder(run, nodes_write=True)

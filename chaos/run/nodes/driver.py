@@ -1,4 +1,4 @@
-"""Where nodes run, as virtual time sees it: a driver starts incarnations, which take a step when they are told to."""
+"""Where nodes run in virtual time: a driver starts incarnations, which take one step for each input."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from raft_chaos.raft.storage.wal import CorruptLogError
 
 
 class DriverError(Exception):
-    """The harness cannot drive a node, which says nothing about the node. Ends the run."""
+    """The harness cannot drive a node. The error says nothing about the node, and ends the run."""
 
 
 class NodeDiedError(Exception):
-    """A node in a process of its own ended by itself: its exit code, and what it died of."""
+    """A node in a process of its own ended by itself: its exit code and its error."""
 
     def __init__(self, exit_code: int, said: str) -> None:
         super().__init__(said)
@@ -23,7 +23,7 @@ class NodeDiedError(Exception):
 
 
 class DrivenNode(Protocol):
-    """One incarnation that can be told to take a step; see `SteppedNode`. An error but DriverError is its end."""
+    """One incarnation that takes steps; see `SteppedNode`. Any error but a DriverError is its end."""
 
     first: StepReport
 
@@ -35,9 +35,9 @@ class DrivenNode(Protocol):
     def submit(self, token: Any, command: bytes, now_us: int, failpoint: Failpoint | None) -> StepReport: ...
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int: ...
     def crash(self, keep_permille: int, keep_bytes: int | None = None) -> tuple[int, int]:
-        """The incarnation is gone; of its unsynced bytes so many reached the disk, and so many did not.
+        """Ends the incarnation; returns how many of its unsynced bytes reached the disk, and how many did not.
 
-        How many are to: a share, or where `keep_bytes` is given a number.
+        `keep_permille` is the share that reaches it; `keep_bytes`, if given, is the number of bytes instead.
         """
         ...
 
@@ -46,12 +46,12 @@ class Driver(Protocol):
     """Where incarnations run."""
 
     def start(self, config: StepConfig, now_us: int) -> DrivenNode:
-        """Raises whatever the node dies of before it is up, or DriverError."""
+        """Raises the error of a node that dies before it is up, or DriverError."""
         ...
 
 
 def exit_status(error: Exception) -> tuple[int, str]:
-    """(exit code, last words) of a node that dies of `error`: the same in every world of virtual time."""
+    """(exit code, last message) of a node that dies of `error`: the same in every world of virtual time."""
     if isinstance(error, NodeDiedError):
         return error.exit_code, str(error)
     return EXIT_REFUSED if isinstance(error, CorruptLogError) else EXIT_CRASHED, f"{type(error).__name__}: {error}"

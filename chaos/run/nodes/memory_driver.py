@@ -13,9 +13,9 @@ _recovery_log = logging.getLogger("raft.wal")
 
 
 class MemoryDriver:
-    """Makes each incarnation of a node from the same parts, and from what the one before left on its disk.
+    """Makes each incarnation of a node from the same parts, and from the disk that the one before left.
 
-    `disks` are the disks of nodes whose first incarnation does not begin with an empty one.
+    `disks` are the disks of nodes whose first incarnation does not start with an empty one.
     """
 
     def __init__(self, parts: Parts, disks: Mapping[str, MemoryDisk] | None = None) -> None:
@@ -24,8 +24,8 @@ class MemoryDriver:
 
     def start(self, config: StepConfig, now_us: int) -> SteppedNode:
         disk = self.disk(config.node)
-        # A torn tail is cut with a line in the log, for whoever runs a server; here it happens thousands of times a
-        # minute, and a test that fails would be buried under it.
+        # Cutting a torn tail logs a line for the operator of a server. Here it happens thousands of times a minute, and
+        # would hide the output of a test that fails.
         spoke, _recovery_log.disabled = _recovery_log.disabled, True
         try:
             return SteppedNode(config, self._parts, disk, now_us)
@@ -33,5 +33,5 @@ class MemoryDriver:
             _recovery_log.disabled = spoke
 
     def disk(self, node: str) -> MemoryDisk:
-        """The disk that all incarnations of the node share. Tests look at it, and damage it."""
+        """The disk that all incarnations of the node share. Tests inspect it, and damage it."""
         return self._disks.setdefault(node, MemoryDisk())

@@ -1,13 +1,13 @@
-"""One node that moves only when told: each input is one step, and each step says all that came of it.
+"""One stepped node: each input is one step, and each step reports everything that it did.
 
-The node is the live one's replica, log and recovery over the same disk layer. What the live host takes from the clock,
-the sockets and the disk's own pace comes here from the scheduler, as inputs: a frame, a timer, a client's command,
-"your write is durable". Between steps nothing happens, so there are unsynced bytes between steps, and they can be lost.
+The node is the live one's replica, log and recovery over the same disk layer. The live host gets its inputs from the
+clock, the sockets and the disk; here the scheduler gives them: a frame, a timer, a client's command, "your write is
+durable". Nothing happens between steps, so unsynced bytes stay unsynced between steps, and can be lost.
 
 A step carries out the outputs in the host's order (report, send, write, apply and answer). A failpoint ends it between
-two of these: what came before is done and reported, what follows is not, and the node is only good to be killed.
+two of these: the outputs before it are done and reported, the others are not, and the node must then be killed.
 
-Times in here are the run's, except inside the replica, which lives by the node's own clock.
+Times here are the run's, except inside the replica, which uses the node's own clock.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from raft_chaos.raft.storage.wal import FILE, Identity
 
 class StepReport(msgspec.Struct):
     """What one step did: events in order, messages as (to, number, message), the number of the write that began (0:
-    none), answers to clients, and when the node wants its timer (µs of the run).
+    none), answers to clients, and the deadline of the node's timer (µs of the run).
 
-    `leader` answers a submission that was refused: whom the node believes to lead. `stopped` says that the step ended
-    at its failpoint, `stale` that the message it received was of an earlier term than the node's. Where there were
-    several submissions, `refused` has the tokens of those that were.
+    `leader` comes with a refused submission: the node believes this one to lead. `stopped` says that the step ended at
+    its failpoint, `stale` that the message it received was of an earlier term than the node's. After several
+    submissions, `refused` has the tokens of the refused ones.
     """
 
     events: list[Event]
@@ -54,7 +54,7 @@ class StepReport(msgspec.Struct):
 
 
 class StepConfig(msgspec.Struct, frozen=True):
-    """All that an incarnation needs to know. `seed` feeds its election timer; `clock` are the segments of its clock."""
+    """The parameters of an incarnation. `seed` feeds its election timer; `clock` are the segments of its clock."""
 
     cluster: str
     node: str
@@ -76,8 +76,8 @@ class StepConfig(msgspec.Struct, frozen=True):
         clock: list[tuple[int, int, int]] | None = None,
         cluster: str = "",
     ) -> Self:
-        """That incarnation of a node of a run with `seed`, among all `nodes`. Its timer draws from a stream of its own;
-        its clock is right unless `clock` says otherwise."""
+        """The configuration of this incarnation of a node, in a run with `seed` and all `nodes`. Its timer draws from a
+        stream of its own; its clock is right unless `clock` says otherwise."""
         return cls(
             cluster=cluster or f"run-{seed}",
             node=node,
@@ -90,7 +90,7 @@ class StepConfig(msgspec.Struct, frozen=True):
 
 
 class StepObserver(Protocol):
-    """Who is told what a node takes and what comes of it, before any of it is carried out: its journal.
+    """The journal: gets a node's inputs and the outputs they cause, before the node carries the outputs out.
 
     The output is the replica's own, in the time of the node's clock.
     """
@@ -104,7 +104,7 @@ class StepObserver(Protocol):
 class SteppedNode:
     """One incarnation of a node, recovered from `disk` at `now_us`. `first` is the report of its start.
 
-    Raises CorruptLogError, or whatever the node itself dies of; so does every step.
+    Raises CorruptLogError, or another error of which the node dies; so does every step.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class SteppedNode:
         return self._advance([], now_us, failpoint)
 
     def persisted(self, lsn: int, now_us: int, failpoint: Failpoint | None) -> StepReport:
-        """The write that ended with record `lsn` has had its time: it is synced now."""
+        """The time of the write that ended with record `lsn` is over: syncs it now."""
         self.wal.sync()
         if failpoint == "after_sync":
             return StepReport([], [], 0, [], 0, stopped=True)
@@ -186,10 +186,10 @@ class SteppedNode:
         failpoint: Failpoint | None = None,
         unsent: Collection[int] = (),
     ) -> StepReport:
-        """Several inputs, each with the token of a command, before it acts once, as the live host takes them.
+        """Takes several inputs, each with its command's token, and then acts once, like the live host.
 
-        `now_us` is the time of the acting. Inputs carry times of the node's own clock; where that is not right, they
-        are all of this moment. `unsent` are the positions of messages that get no number and are lost.
+        `now_us` is the time at which it acts. Inputs carry times of the node's own clock; if that clock is wrong, all
+        of them count as of `now_us`. `unsent` are the positions of messages that get no number and are lost.
         """
         events: list[Event] = []
         refused: list[Any] = []
@@ -207,19 +207,19 @@ class SteppedNode:
         return report
 
     def received(self, given: Received, now_us: int) -> MessageReceived:
-        """What the node reports of that input of a turn that ends at `now_us`."""
+        """The node's report of this input, in a turn that ends at `now_us`."""
         run_us = given.now_us if self.clock.is_right else now_us
         return self._received(given.sender, given.sender_inc, given.number, given.message, run_us)
 
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
-        """Bends its clock from now on; returns when its timer is due after that."""
+        """Changes its clock from now on; returns when its timer is now due."""
         if self._observer is not None:
             self._observer.clock_changed(now_us, rate_ppm, jump_us)
         self.clock.change(now_us, rate_ppm, jump_us)
         return self.clock.run(self.replica.core.deadline_us)
 
     def crash(self, keep_permille: int, keep_bytes: int | None = None) -> tuple[int, int]:
-        """The power fails: so many thousandths of the unsynced bytes reach the disk, or so many bytes of them.
+        """The power fails: `keep_permille` of the unsynced bytes reach the disk, or `keep_bytes` of them if given.
 
         Returns (kept, lost), in bytes.
         """
@@ -294,7 +294,7 @@ class SteppedNode:
     # ---- failpoints -----------------------------------------------------------------------------------------------
 
     def _reached(self, failpoint: Failpoint, output: Output) -> bool:
-        """Whether this step gets to that point: one at which there is something to be cut off from."""
+        """Whether this step reaches the failpoint, with work left that the failpoint cuts off."""
         match failpoint:
             case "before_report":
                 return bool(output.events)
@@ -312,10 +312,10 @@ class SteppedNode:
                 return False  # in `persisted`
 
     def _stop_at(self, failpoint: Failpoint, output: Output, events: list[Event], now_us: int) -> StepReport:
-        """Does what comes before the failpoint, and no more."""
+        """Carries out the outputs before the failpoint, and no others."""
         sends: list[tuple[str, int, Message]] = []
         if failpoint != "before_report":
-            # Applying is in memory alone: not to have applied is not to have said so.
+            # Applying changes only memory, so a node that did not report it did not apply.
             applying = failpoint == "before_answer"
             events += [event for event in output.events if applying or type(event) is not EntryApplied]
             if failpoint != "before_send":
@@ -331,11 +331,11 @@ class SteppedNode:
         return run_us if self.clock.is_right else self.clock.local(run_us)
 
     def _to_run_time(self, output: Output, now_us: int) -> None:
-        """Events count from the beginning of the run, and so does the deadline, whatever the node's clock shows."""
+        """Converts the times of events, and the deadline, from the node's clock to the run's time."""
         run, local_us = self.clock.run, self.replica.core.now_us
         output.deadline_us = run(output.deadline_us)
         if output.events:
-            # Nearly all are of this moment; some were held back until a write was durable.
+            # Nearly all events are of this moment; some waited until a write was durable.
             output.events = [
                 replace(event, t_us=now_us if event.t_us == local_us else run(event.t_us)) for event in output.events
             ]

@@ -1,4 +1,4 @@
-"""What faults can do in virtual time: every capability that there is (`chaos.faults`), on a virtual cluster."""
+"""What faults can do in virtual time: all capabilities (`chaos.faults`), on a virtual cluster."""
 
 from __future__ import annotations
 

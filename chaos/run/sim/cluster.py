@@ -1,10 +1,10 @@
-"""The nodes in virtual time: which incarnation of each is up, what it is told, and what becomes of what it says.
+"""The nodes in virtual time: which incarnation of each is up, which inputs it gets, and what happens to its outputs.
 
-A driver starts incarnations and carries their steps out: in this process (`MemoryDriver`), or in a real one
-(`chaos.run.lockstep`). Everything else is the same for both and happens here, so both make the same trace.
+A driver starts incarnations and carries out their steps: in this process (`MemoryDriver`), or in a real one
+(`chaos.run.lockstep`). Everything else happens here and is the same for both, so both make the same trace.
 
-A paused node is told nothing: its inputs wait in the order in which they came, and it gets them all when it goes on.
-A frame to a node that is down is lost. A node that dies of an error of its own is reported, and stays down.
+A paused node gets no inputs: they wait in their order of arrival, and the node gets them all when it resumes. A frame
+to a node that is down is lost. A node that dies of an error of its own is reported, and stays down.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class _Node:
 
 
 class VirtualCluster:
-    """All nodes of a run. `answer(node, reply)` gets clients' answers, `broke(node)` is told when a node goes down."""
+    """All nodes of a run. Calls `answer(node, reply)` for each client's answer, `broke(node)` when a node goes down."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class VirtualCluster:
         self.lost_to_the_dead = 0  # frames
         self.stale = 0  # frames of an earlier term than their receiver's
         self.lost_writes = 0  # crashes that lost unsynced bytes
-        self.torn_writes = 0  # those of them that left a part of a record behind
+        self.torn_writes = 0  # crashes that left a part of a record behind
         self._nodes = {
             name: _Node(name, [peer for peer in nodes if peer != name], Draws(seed, f"disk/{name}", 2))
             for name in nodes
@@ -94,24 +94,24 @@ class VirtualCluster:
         return self._nodes[node].incarnation
 
     def syncs(self, node: str) -> tuple[int, int]:
-        """How many writes it has begun, in all its incarnations, and how many of their syncs were slowed."""
+        """How many writes the node began, in all its incarnations, and how many of their syncs were slowed."""
         return self._nodes[node].writes, self._nodes[node].slowed_syncs
 
-    # ---- for inspection: how a node is, whatever its events say ------------------------------------------------------
+    # ---- inspection: the state of a node, beside what it reports -----------------------------------------------------
 
     def deadline_us(self, node: str) -> int:
-        """When the timer of the node is due, as its last step said."""
+        """When the timer of the node is due, according to its last step."""
         return self._nodes[node].deadline_us
 
     def slow_sync_us(self, node: str) -> tuple[int, int]:
-        """By how much (least, most) its syncs are slowed; 0, 0: not at all."""
+        """The slowdown of its syncs (least, most); 0, 0: none."""
         return self._nodes[node].slow_sync_us
 
     def rate_ppm(self, node: str) -> int:
         """By how many millionths its clock runs fast; negative: slow."""
         return self._nodes[node].clock[-1][2]
 
-    # ---- what is done to nodes ------------------------------------------------------------------------------------
+    # ---- actions --------------------------------------------------------------------------------------------------
 
     def start(self, name: str) -> bool:
         """Starts the next incarnation of a node that is down; returns whether it is up now."""
@@ -136,7 +136,7 @@ class VirtualCluster:
         return True
 
     def kill(self, name: str, keep_permille: int) -> bool:
-        """The power of the node fails at this moment; returns whether it was running."""
+        """The power of the node fails now; returns whether the node was running."""
         node = self._nodes[name]
         if node.state not in ("up", "paused"):
             return False
@@ -150,7 +150,7 @@ class VirtualCluster:
         return True
 
     def arm(self, name: str, failpoint: Failpoint, reached: Callable[[], None]) -> bool:
-        """From now on each step of the node stops at `failpoint` if it gets there; then `reached` must kill it."""
+        """From now on each step of the node stops at `failpoint` if it gets there; `reached` must then kill it."""
         node = self._nodes[name]
         if node.state not in ("up", "paused"):
             return False
@@ -161,7 +161,7 @@ class VirtualCluster:
         self._nodes[name].armed = None
 
     def pause(self, name: str) -> bool:
-        """Nothing reaches the node from now on; returns whether it was up."""
+        """No input reaches the node from now on; returns whether it was up."""
         node = self._nodes[name]
         if node.state != "up":
             return False
@@ -170,7 +170,7 @@ class VirtualCluster:
         return True
 
     def resume(self, name: str) -> None:
-        """The node goes on: what waited reaches it in the order in which it came, then its timer if that is due."""
+        """The node resumes: it gets the waiting inputs in their order of arrival, then its timer if that is due."""
         node = self._nodes[name]
         if node.state != "paused":
             return
@@ -178,12 +178,12 @@ class VirtualCluster:
         self._trace.harness(NodeResumed(**self._subject(node)))
         waiting, node.waiting = node.waiting, []
         for give in waiting:
-            give()  # which looks again at whether it is up: what came before may have been its end
+            give()  # it checks again whether the node is up: an earlier input may have ended the node
         if self.state(name) == "up":
             self._set_timer(node)
 
     def slow_sync(self, name: str, min_us: int, max_us: int) -> None:
-        """Syncs that begin from now on take so much longer; 0, 0: no more."""
+        """Syncs that begin from now on take `min_us` to `max_us` longer; 0, 0 ends that."""
         self._nodes[name].slow_sync_us = (min_us, max_us)
 
     def change_clock(self, name: str, rate_ppm: int, jump_us: int) -> None:
@@ -196,7 +196,8 @@ class VirtualCluster:
             self._set_timer(node)
 
     def submit(self, name: str, token: Any, command: bytes, refused: Callable[[str | None], None]) -> bool:
-        """A client's command arrives at the node; False if it is down. `refused(leader)`: it does not lead."""
+        """A client's command arrives at the node; False if it is down. A node that does not lead calls
+        `refused(leader)`."""
         node = self._nodes[name]
         if node.state not in ("up", "paused"):
             return False
@@ -229,10 +230,10 @@ class VirtualCluster:
     def _on_timer(self, due: tuple[_Node, int]) -> None:
         node, incarnation = due
         if node.incarnation != incarnation or node.timer_at_us != self._scheduler.now_us:
-            return  # of an earlier incarnation, or one in whose place an earlier one was set
+            return  # the timer of an earlier incarnation, or one that an earlier deadline replaced
         node.timer_at_us = None
         if node.state != "up":
-            return  # one that is paused looks at its timer when it goes on
+            return  # a paused node looks at its timer when it resumes
         if node.deadline_us > self._scheduler.now_us:
             self._set_timer(node)
             return
@@ -250,13 +251,13 @@ class VirtualCluster:
     def _submit(self, node: _Node, token: Any, command: bytes, refused: Callable[[str | None], None]) -> None:
         if node.state == "paused":
             node.waiting.append(lambda: self._submit(node, token, command, refused))
-        elif node.state == "up":  # if not, whoever waits for an answer has been told
+        elif node.state == "up":  # otherwise the clients that wait for an answer have been informed
             report = self._step(node, "submit", token, command)
             if report is not None and not report.accepted:
                 refused(report.leader)
 
     def _step(self, node: _Node, what: str, *given: Any) -> StepReport | None:
-        """One step; None if the node died of it."""
+        """Takes one step; None if the node died of it."""
         failpoint = node.armed[0] if node.armed is not None else None
         try:
             report: StepReport = getattr(node.driven, what)(*given, self._scheduler.now_us, failpoint)
@@ -271,7 +272,7 @@ class VirtualCluster:
     # ---- outputs --------------------------------------------------------------------------------------------------
 
     def _took(self, node: _Node, report: StepReport) -> None:
-        """Carries out what a step asks for."""
+        """Carries out the outputs of a step."""
         if report.events:
             self._trace.node(node.name, node.incarnation, report.events)
         for to, number, message in report.sends:
@@ -291,14 +292,14 @@ class VirtualCluster:
             self._set_timer(node)
 
     def _set_timer(self, node: _Node) -> None:
-        # A timer that fires early is looked at again, so one is set anew only when it would fire too late.
+        # A timer that fires early is checked again, so set a new one only if the old one would fire too late.
         if node.timer_at_us is None or node.timer_at_us > node.deadline_us:
-            # One that is overdue, on a clock that has jumped or after a pause, is due now.
+            # An overdue timer (its clock jumped, or the node was paused) is due now.
             node.timer_at_us = max(node.deadline_us, self._scheduler.now_us)
             self._scheduler.at(node.timer_at_us, self._on_timer, (node, node.incarnation))
 
     def _sync_us(self, node: _Node) -> int:
-        """How long this write of the node takes to be durable."""
+        """How long the node's new write takes to become durable."""
         base, slow = node.write_draws.of(node.writes)
         node.writes += 1
         model = self._model
@@ -317,7 +318,7 @@ class VirtualCluster:
         self._view.gone(node.name)
 
     def _died(self, node: _Node, error: Exception) -> None:
-        """It ended although nobody asked it to, and stays as it is for all to see."""
+        """The node ended by itself, and is not started again."""
         self._down(node)
         node.state = "exited"
         code, said = exit_status(error)

@@ -1,8 +1,8 @@
-"""How clients reach nodes in virtual time: what the live clients do over HTTP, as inputs of the nodes.
+"""How clients reach nodes in virtual time: requests are inputs of the nodes, where live clients use HTTP.
 
-A request takes a little while to reach its node, and its answer to come back. A node that does not lead names whom it
-knows to, one that is down refuses, one that goes down leaves its clients without an answer, and one that is paused says
-nothing until the operation's time is up.
+A request takes a short time to reach its node, and so does the answer on its way back. A node that does not lead names
+the leader if it knows one. A node that is down refuses the connection. A node that goes down leaves its clients without
+an answer. A paused node does not answer before the operation's time is up.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from raft_chaos.raft.replica.machine import Command, Result, encode_command
 from raft_chaos.raft.replica.replica import Reply
 
 LATENCY_US = (100, 500)
-"""Between a client and a node, each way."""
+"""The latency between a client and a node, each way."""
 
 NOT_SENT = NoAnswer(False, "")
 NOT_ANSWERED = NoAnswer(True, "no answer in time")
 
 
 class Requests:
-    """All requests that are open: who waits for which answer."""
+    """All open requests: which client waits for which answer."""
 
     def __init__(self, cluster: Callable[[], VirtualCluster]) -> None:
         self._cluster = cluster
@@ -36,20 +36,20 @@ class Requests:
         self._number = 0
 
     def send(self, node: str, command: bytes, reply: Callable[[Outcome | NoAnswer], None]) -> None:
-        """The command arrives at the node now; `reply` is called once, as soon as the node says or does something."""
+        """The command arrives at the node now; calls `reply` once, when the node answers, refuses or goes down."""
         self._number += 1
         number = self._number
         self._open[number] = (node, reply)
 
         def refused(leader: str | None) -> None:
-            """It does not lead; perhaps it knows who does."""
+            """The node does not lead; it may know the leader."""
             self._end(number, NoAnswer(False, "redirected" if leader else "no leader known", leader or ""))
 
         if not self._cluster().submit(node, number, command, refused):
             self._end(number, NoAnswer(False, "cannot connect: Connection refused"))
 
     def answer(self, node: str, reply: Reply) -> None:
-        """The end of a submission: the command is applied, or its node lost the leadership first."""
+        """The end of a submission: the node applied the command, or lost the leadership first."""
         result = reply.result
         unknown = NoAnswer(True, "outcome unknown (status 504)")
         self._end(reply.token, unknown if result is None else _outcome(reply, result))
@@ -91,7 +91,7 @@ class VirtualDoor:
         return asking.reply
 
     def trip_us(self) -> int:
-        """How long the next way takes, there or back."""
+        """How long the next trip takes, in either direction."""
         self._trips += 1
         least, most = LATENCY_US
         return least + int((most - least) * self._latencies.one(self._trips))
@@ -120,13 +120,13 @@ class _Asking:
             scheduler.at(arrives_us, self._arrived)
 
     def _arrived(self, _: object) -> None:
-        """Until an answer comes the node may have the command, and may yet carry it out."""
+        """The request is at the node. Until an answer comes, the node may carry out the command."""
         self.reply = NOT_ANSWERED
         self._door.requests.send(self._address, self._command, self._replied)
         self._door.scheduler.at(self._ends_us, self._over)
 
     def _replied(self, reply: Outcome | NoAnswer) -> None:
-        """On its way back, also to a client that no longer waits for it."""
+        """The answer travels back, also to a client that no longer waits for it."""
         self._door.scheduler.after(self._door.trip_us(), self._came_back, reply)
 
     def _came_back(self, reply: Outcome | NoAnswer) -> None:
@@ -141,5 +141,5 @@ class _Asking:
 
 
 def _outcome(reply: Reply, result: Result) -> Outcome:
-    """An applied command's end, as the HTTP API would tell it."""
+    """The outcome of an applied command, as the HTTP API reports it."""
     return Outcome("ok" if result.ok else "fail", result.value, reply.index, reply.term, result.error)

@@ -1,7 +1,7 @@
 """Random draws keyed by a number: draw `n` of a stream is the same whether or not the draws before it were taken.
 
-A generator of its own for each frame would cost more than the frame's delivery. So a stream is cut into blocks, each
-with a generator of its own that fills it at once; draw `n` is a place in block `n // BLOCK`.
+A generator for each frame would cost more than the frame's delivery. So a stream consists of blocks, and each block has
+a generator that fills the whole block; draw `n` is a place in block `n // BLOCK`.
 """
 
 from __future__ import annotations

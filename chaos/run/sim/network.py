@@ -1,12 +1,12 @@
-"""The simulated network: what becomes of each frame on each directed link.
+"""The simulated network: what happens to each frame on each directed link.
 
-Without a fault a frame takes its base latency. Faults add to it: a cut drops frames (those too that come due during the
-cut, as in the live proxy), a clog holds them and lets them all go at once, a network fault delays, loses, doubles and
-reorders them, a reset takes the frames in flight or delivers them on the spot. Several faults may hit one link: any cut
-cuts it, any clog holds it, delays add up, and of the probabilities the largest counts.
+Without a fault a frame takes its base latency. A cut drops frames, also those that come due during the cut, as in the
+live proxy. A clog holds frames and later releases all at once. A network fault delays, loses, duplicates and reorders
+frames. A reset loses the frames in flight or delivers them at once. Several faults may hit one link: any cut cuts it,
+any clog holds it, delays add up, and the largest of the probabilities counts.
 
-Frames keep their order unless a draw says otherwise. A copy and a frame out of order are mostly a little late and
-seldom very late: late enough to meet another leader. Each draw is keyed by the link and the frame's number on it.
+Frames keep their order unless a draw says otherwise. Copies and reordered frames are mostly a little late and seldom
+very late: late enough to meet another leader. Each draw is keyed by the link and the frame's number on it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from raft_chaos.chaos.schedule.data import SimModel
 LATE_US = (1_000, 50_000)
 VERY_LATE_US = (50_000, 3_000_000)
 VERY_LATE_SHARE = 0.15
-"""How much later than in its place a copy or a reordered frame comes; the very late ones are drawn on a log scale."""
+"""How late a copy or a reordered frame arrives; the lateness of very late ones is drawn on a log scale."""
 
 
 class Frame(msgspec.Struct, gc=False):
-    """One message on its way. `payload` is the message itself, or None where a real socket holds it."""
+    """One message on its way. `payload` is the message itself, or None if a real socket holds it."""
 
     sender: str
     sender_inc: int
@@ -42,10 +42,10 @@ class Frame(msgspec.Struct, gc=False):
 
 
 class Link:
-    """One directed link: what is in force on it, and how many frames it has seen.
+    """One directed link: the faults in force on it, and the number of its frames.
 
-    Draws are numbered by frame: one of `latencies`, uniform in [0, 1), and seven of `fates`, which are for loss, delay,
-    mean delay, copy, its lateness, reorder, its lateness.
+    Draws are numbered by frame: one of `latencies`, uniform in [0, 1), and seven of `fates`: loss, delay, mean delay,
+    copy, its lateness, reorder, its lateness.
     """
 
     __slots__ = (
@@ -78,7 +78,7 @@ class Link:
         self.fates = Draws(seed, f"network/{sender}>{receiver}/fate", 7)
 
     def put_in_force(self, state: LinkState) -> None:
-        """Of what several faults do, delays add up, and of probabilities the largest counts."""
+        """Merges several faults: delays add up, and the largest of the probabilities counts."""
         self.cut, self.clog = state.cut, state.clogged
         rules = self.rules = state.degraded
         self.loss = max((rule.loss for rule in rules), default=0.0)
@@ -107,7 +107,7 @@ class SimNetwork:
     # ---- frames ---------------------------------------------------------------------------------------------------
 
     def send(self, sender: str, sender_inc: int, to: str, number: int, payload: Any) -> None:
-        """A frame leaves its sender; what becomes of it is decided here and now."""
+        """A frame leaves its sender; decides at once what happens to it."""
         link = self.links[sender, to]
         link.frames += 1
         if link.cut:
@@ -125,7 +125,7 @@ class SimNetwork:
         self._scheduler.at(due_us, self._arrive, frame)
 
     def _suffer(self, frame: Frame, link: Link, due_us: int) -> None:
-        """The fate of a frame under the rules in force: lost, late, out of order, doubled."""
+        """Applies the rules in force to a frame: it may be lost, late, out of order, duplicated."""
         loss, delay, mean, copy, copy_late, reorder, reorder_late = link.fates.of(link.frames)
         counters = link.counters
         if loss < link.loss:
@@ -155,7 +155,7 @@ class SimNetwork:
             return
         if link.cut:
             link.counters.cut += 1
-        elif link.clog or link.held:  # or behind frames that are about to be let go
+        elif link.clog or link.held:  # or behind frames that are about to be released
             link.counters.clogged += 1
             link.held.append(frame)
         else:
@@ -165,7 +165,7 @@ class SimNetwork:
     # ---- faults ---------------------------------------------------------------------------------------------------
 
     def set_links(self, states: Mapping[LinkName, LinkState]) -> None:
-        """What is in force on these links from now on; others stay as they are."""
+        """Sets the states of these links from now on; other links keep theirs."""
         for name, state in states.items():
             link = self.links[name]
             was_clogged = link.clog
@@ -176,7 +176,7 @@ class SimNetwork:
     def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> tuple[int, int]:
         """The connections of `nodes` break: each frame in flight arrives now with probability `delivered`, or never.
 
-        Returns how many did and did not.
+        Returns how many arrived, and how many were lost.
         """
         in_flight = sorted(self.in_flight(nodes))
         draws = Draws(self._seed, f"network/reset/{fault}", 1)
@@ -195,11 +195,11 @@ class SimNetwork:
         return arrived, len(in_flight) - arrived
 
     def in_flight(self, nodes: Sequence[str]) -> list[Due]:
-        """Of the frames on their way to or from one of the nodes, the arrivals that the scheduler holds."""
+        """The scheduled arrivals of all frames on their way to or from one of the nodes."""
         return [due for due in self._scheduler.heap if due[2] == self._arrive and _touches(due[3], nodes)]
 
     def counters(self) -> dict[LinkName, LinkCounters]:
-        """What has happened to the frames of each link so far."""
+        """What happened to the frames of each link so far."""
         return {name: msgspec.structs.replace(link.counters) for name, link in self.links.items()}
 
     def _let_go(self, link: Link) -> None:
@@ -213,7 +213,7 @@ def _touches(frame: Frame, nodes: Sequence[str]) -> bool:
 
 
 def _late_us(draw: float) -> int:
-    """How late, from one uniform draw: uniform for most, log-uniform for the very late share."""
+    """The lateness for one uniform draw: uniform for most frames, log-uniform for the very late share."""
     if draw >= VERY_LATE_SHARE:
         least, most = LATE_US
         return least + int((most - least) * (draw - VERY_LATE_SHARE) / (1 - VERY_LATE_SHARE))

@@ -1,7 +1,7 @@
 """Writes a run directory in virtual time: the same files as a live run's, and the order of their lines.
 
-`order` names a stream and how many of its lines come next (`invariants.rundir`). Where the nodes are processes of their
-own they write their events themselves, and only the order is written for them here.
+`order` names a stream and how many of its lines come next (`invariants.rundir`). Nodes that are processes of their own
+write their events themselves, and the recorder writes only the order of their lines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HISTORY_STREAM: Stream = ("history", 0)
 
 
 class LineSink(Protocol):
-    """Takes a run's lines as they come, `count` of them at a time."""
+    """Takes a run's lines in their order, `count` of them at a time."""
 
     def write(self, stream: Stream, lines: bytes, count: int) -> None: ...
 
@@ -37,8 +37,8 @@ class Recorder:
         self._order: list[str] = []
 
     def write(self, stream: Stream, lines: bytes, count: int) -> None:
-        """`count` lines of a stream. They are written before they are counted, and no count is noted twice: Ctrl-C may
-        come between any two lines of this, and the order must never name what is not there."""
+        """Writes `count` lines of a stream, then counts them, and notes no count twice: Ctrl-C may come between any two
+        lines of this function, and the order must never name a line that does not exist."""
         file = self._file_of(stream)
         if file is not None:
             self._open(file).write(lines)
@@ -61,7 +61,7 @@ class Recorder:
             self._flush()
 
     def _flush(self) -> None:
-        """The lines before their order."""
+        """Writes the lines before their order."""
         for file in self._files.values():
             file.flush()
         noted, self._order = self._order, []

@@ -1,6 +1,6 @@
-"""One run in virtual time, from an empty cluster to a verdict: its parts put together, and its phases gone through.
+"""One run in virtual time, from an empty cluster to a verdict: puts the parts together, and goes through the phases.
 
-Which driver runs the nodes decides the world, and nothing else in here knows it.
+The driver that runs the nodes decides the world; nothing else here depends on the world.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from raft_chaos.invariants.judge import Judge
 from raft_chaos.raft.state.timing import Timing
 
 RECOVERY_TIMEOUTS = 40
-"""Once all is healed, the longest election timeout this many times is the time in which everything owed is owed.
+"""The bound of recovery once all is healed, in units of the longest election timeout.
 
-An election fails where two candidates meet within a round trip, which takes a small part of the range that timeouts are
-drawn from; that this happens tens of times in a row is beyond any number of seeds.
+An election fails when two candidates start within one round trip, which is a small part of the range of the timeouts.
+Tens of such elections in a row are too improbable to happen in any number of seeds.
 """
 FOREVER_US = 1 << 62
 
@@ -48,7 +48,7 @@ class Simulated(msgspec.Struct, frozen=True):
 
 
 class VirtualRun:
-    """One run of a schedule. `go` carries it out; the driver and the recorder are the caller's to close.
+    """One run of a schedule. `go` carries it out; the caller closes the driver and the recorder.
 
     It ends at the first violation with `fail_fast`, or at the first one of the invariant `until`.
     """
@@ -68,7 +68,7 @@ class VirtualRun:
             timing = msgspec.structs.replace(timing, max_entries_per_message=header.model.entries_per_message)
         self.schedule = schedule
         self.timing = timing
-        """The nodes'; the schedule may know it better than who asked for the run."""
+        """The nodes' timing; the schedule may override the caller's."""
         self.scheduler = Scheduler()
         self.judge = Judge()
         self.tally = Tally()
@@ -109,7 +109,7 @@ class VirtualRun:
         self._until = until
 
     def go(self) -> Simulated:
-        """Raises DriverError if the harness itself fails; what was recorded by then stays."""
+        """Carries out the run. Raises DriverError if the harness itself fails; the recorded files stay."""
         began = time.monotonic()
         self.tasks.spawn(self._whole(), "the run")
         reason = self._until_over() or COMPLETED
@@ -131,7 +131,7 @@ class VirtualRun:
         self.scheduler.stop()
 
     def _until_over(self) -> str:
-        """Until all phases are over, or a violation for which the run was to end; returns that reason, or ""."""
+        """Runs until all phases are over, or until a violation ends the run; returns that reason, or ""."""
         while not self.scheduler.stopped:
             self.scheduler.run_until(self.scheduler.now_us + WATCH_US if self._watched else FOREVER_US)
             for violation in self.judge.new_violations() if self._watched else ():

@@ -1,7 +1,7 @@
-"""Virtual time: what is due, in one order.
+"""Virtual time: all scheduled actions, in one order.
 
-Everything that will happen stands in one heap, by time and then by the order in which it was asked for. Time is an
-integer of microseconds, and only goes on when the next thing is taken out; nothing waits for anything real.
+One heap holds every scheduled action, by its time and then by the order in which it was scheduled. Time is an integer
+of microseconds, and advances only when the next action is taken out; nothing waits for anything real.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ Due: TypeAlias = tuple[int, int, Action, Any]
 
 
 LAST = 1 << 62
-"""More than any number of things that are asked for."""
+"""More than any number of scheduled actions."""
 END = 1 << 63
 """More than `LAST` and any number: the end of `run_until` comes after all that is due at the same time."""
 
 
 class Scheduler:
-    """The heap and the clock. An action may ask for more, at its own moment or later."""
+    """The heap and the clock. An action may schedule more actions, at its own time or later."""
 
     __slots__ = ("_number", "heap", "now_us", "stopped")
 
@@ -32,12 +32,12 @@ class Scheduler:
         self._number = 0
 
     def at(self, at_us: int, action: Action, argument: Any = None) -> None:
-        """`action(argument)` at `at_us`, or now if that is past; after all that was asked for that moment before."""
+        """Schedules `action(argument)` at `at_us` (now, if that is past), after all actions already scheduled there."""
         self._number += 1
         heapq.heappush(self.heap, (at_us if at_us > self.now_us else self.now_us, self._number, action, argument))
 
     def at_last(self, at_us: int, action: Action, argument: Any = None) -> None:
-        """The same, but after all that is asked for that moment, whenever it is asked."""
+        """The same, but also after actions that are scheduled for that time later."""
         self._number += 1
         number = self._number + LAST
         heapq.heappush(self.heap, (at_us if at_us > self.now_us else self.now_us, number, action, argument))
@@ -46,7 +46,7 @@ class Scheduler:
         self.at(self.now_us + delay_us, action, argument)
 
     def run_until(self, until_us: int) -> None:
-        """Does all that is due by `until_us`, and stands there then; ends early where somebody sets `stopped`."""
+        """Runs all actions due by `until_us`, and sets the time to that; ends early once `stopped` is set."""
         if self.stopped:
             return
         heap, pop = self.heap, heapq.heappop
@@ -59,5 +59,5 @@ class Scheduler:
             action(argument)
 
     def stop(self) -> None:
-        """The action that asked for this is the last."""
+        """Ends `run_until` after the current action."""
         self.stopped = True

@@ -1,7 +1,7 @@
 """Tasks in virtual time: coroutines that wait for the scheduler, or for each other, and for nothing real.
 
-A task goes on in the very step that lets it: inside the scheduler's action that wakes it, or inside the call that sets
-a signal. So the order of everything is the scheduler's order, and one run is one order.
+A task continues inside the step that wakes it: inside the scheduler's action, or inside the call that sets a signal. So
+the scheduler's order is the order of everything in a run.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from raft_chaos.chaos.run.sim.scheduler import Scheduler
 Result = TypeVar("Result")
 GoOn: TypeAlias = Callable[[object], None]
 Subscribe: TypeAlias = Callable[[GoOn], None]
-"""Registers what goes on once the time has come. What it is called with is of no matter."""
+"""Registers the callback that continues a task. The callback ignores its argument."""
 
 
 @coroutine
 def wait(subscribe: Subscribe) -> Generator[Subscribe, None, None]:
-    """What a coroutine awaits: the task that runs it subscribes."""
+    """The awaitable of all coroutines here: the task that runs the coroutine subscribes."""
     yield subscribe
 
 
 class VirtualSignal:
-    """See `Signal`. Whoever waits goes on within `set`, in the order in which they began to wait."""
+    """See `Signal`. The waiting tasks continue within `set`, in the order in which they began to wait."""
 
     def __init__(self) -> None:
         self.is_set = False
@@ -38,7 +38,7 @@ class VirtualSignal:
 
 
 class VirtualTask(Generic[Result]):
-    """One coroutine under way. It begins at once."""
+    """One running coroutine. It begins at once."""
 
     result: Result
 

@@ -1,11 +1,10 @@
 """The trace: everything that happens in a run, in the one order in which it happens.
 
 Each event and each client operation is a JSON line, the same bytes as in the run directory's files; the trace's digest
-is the SHA-256 of all of them. Two runs are the same run exactly if their digests are equal. What passes through here
-also goes to the judge, the tally and the cluster's view, and, where the run is recorded, to its files.
+is the SHA-256 of all of them. Two runs are the same run exactly if their digests are equal. Each event also goes to the
+judge, the tally and the cluster's view, and, if the run is recorded, to its files.
 
-Each of these is told at once, but of the events that nobody has a handler for, which are most, nobody is told: they
-are only counted and hashed, many at a time.
+Each of these gets an event at once. Most events have no handler: they are only counted and hashed, many at a time.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from raft_chaos.invariants.history import Op, OpType
 from raft_chaos.invariants.judge import Judge
 
 HASHED_AT_ONCE = 2_000
-"""Events and operations, which never change once they are made: one call for many costs less than many calls."""
+"""How many events and operations to hash at once: they never change, and one call for many is cheaper."""
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 
@@ -48,7 +47,7 @@ class Trace:
         self._hearers = self._who_hears()
 
     def node(self, name: str, incarnation: int, reported: list[Event]) -> None:
-        """What one step of one incarnation reported."""
+        """The events of one step of one incarnation."""
         self._unhashed += reported  # as in `_write`: this is called with every step of every node
         if len(self._unhashed) >= HASHED_AT_ONCE:
             self._hash()
@@ -91,7 +90,7 @@ class Trace:
         self._unhashed.clear()
 
     def _who_hears(self) -> dict[type[Event], list[Callable[[Any], None]]]:
-        """By type of event, who is told of it."""
+        """For each type of event, the handlers that get it."""
         hearers: dict[type[Event], list[Callable[[Any], None]]] = {}
         for handlers in (self.tally.handlers, dict.fromkeys(self.judge.hears, self.judge.observe), self._view.handlers):
             for kind, handler in handlers.items():

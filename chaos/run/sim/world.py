@@ -1,4 +1,4 @@
-"""Runs in the world `sim`: one that is recorded, and one seed of a campaign, which leaves no files if it is valid."""
+"""Runs in the world `sim`: a recorded run, and one seed of a campaign, which leaves no files if it is valid."""
 
 from __future__ import annotations
 

@@ -2,15 +2,15 @@
 
 A connection carries frames from sender to receiver: four bytes of length (big-endian), then the payload. The first
 frame is the handshake and always passes; every later one is a message, numbered on its link since the proxy began.
-Bytes from the receiver back to the sender pass as they are. When either side ends, both do, and what was still delayed
-is lost with the connection; the sender then reconnects, as it does after any reset.
+Bytes from the receiver back to the sender pass unchanged. When one side ends, the link closes the other one, and
+delayed frames are lost with the connection; the sender then reconnects, as it does after any reset.
 
-What happens to a message is drawn from a stream named by link and number ("network/n1>n3/812"): a rule that sets in
-earlier or later changes nothing for the messages that it meets. Frames keep their order unless a draw says otherwise.
-Without a rule nothing is parsed but lengths, and a buffer goes on whole.
+The draws for a message come from a stream named by link and number ("network/n1>n3/812"). So a rule that starts earlier
+or later does not change the draws of the messages that it applies to. Frames keep their order unless a draw says
+otherwise. Without a rule the link parses only lengths, and forwards a buffer whole.
 
 No buffer grows without bound: while the receiver does not read, or too much is delayed, the proxy stops reading from
-the sender, and TCP tells it.
+the sender, and TCP's flow control slows the sender down.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from raft_chaos.chaos.faults.links import Degraded, LinkCounters
 from raft_chaos.chaos.schedule.streams import stream
 
 MAX_FRAME = 8 * 1024 * 1024 + 64 * 1024
-"""Longest payload (bytes) that is believed; a longer one means that the stream is no stream of frames."""
+"""Longest payload (bytes) that the proxy accepts; a longer one means that the stream does not consist of frames."""
 
 DELAYED_BYTES_MAX = 4 * 1024 * 1024
 REORDER_US = (5_000, 50_000)
-"""How much later than its delay a reordered frame comes: long enough for later ones to overtake it."""
+"""How much longer than its delay a reordered frame takes: long enough for later frames to overtake it."""
 DUPLICATE_US = (1_000, 10_000)
-"""How much later than the frame its copy comes."""
+"""How much later than the frame its copy arrives."""
 LATE_MEANS = 3
-"""So many times the mean a reordered frame is delayed at least: 95 % of the others come sooner."""
+"""The least delay of a reordered frame, in means of the delay: 95 % of the other frames come sooner."""
 TICK_S = 0.001
-"""Event loops count in milliseconds: what is due within the next one is due."""
+"""Event loops count in milliseconds: a frame that is due within the next one is due now."""
 
 
 class LinkRule(Degraded, frozen=True):
-    """What messages on one directed link suffer. `cut` drops every message, those too that were delayed before and come
-    due during the cut. Handshakes are no messages, and do not count."""
+    """What happens to messages on one directed link. `cut` drops every message, also delayed ones that come due during
+    the cut. Handshakes are not messages, and do not count."""
 
     cut: bool = False
 
 
 class _Fate(NamedTuple):
-    """What was drawn for one message. `copy_after_us` is counted from the message itself; None: no copy."""
+    """The draws for one message. `copy_after_us` counts from the message itself; None: no copy."""
 
     lost: bool
     delay_us: int
@@ -55,7 +55,7 @@ class _Fate(NamedTuple):
 
 
 class Wire:
-    """What one directed link keeps while connections come and go: target, rule, number of messages, counters."""
+    """The state of one directed link, across its connections: target, rule, number of messages, counters."""
 
     def __init__(self, sender: str, receiver: str, seed: int, max_frame: int) -> None:
         self._name = f"network/{sender}>{receiver}"
@@ -67,14 +67,14 @@ class Wire:
         self.counters = LinkCounters()
 
     def fate(self, rule: LinkRule) -> _Fate:
-        """Draws for the latest message. All is drawn, in one order: no probability shifts the draw of another."""
+        """Draws for the latest message. It always makes all draws, in one order: no probability shifts another draw."""
         rng = stream(self._seed, f"{self._name}/{self.messages}")
         lost = rng.random() < rule.loss
         delay_us = rng.randint(rule.delay_min_us, rule.delay_max_us)
         duplicated, copy_after_us = rng.random() < rule.duplicate, rng.randint(*DUPLICATE_US)
         reordered, later_us = rng.random() < rule.reorder, rng.randint(*REORDER_US)
         mean_us = int(-rule.delay_mean_us * log(1.0 - rng.random()))
-        if reordered:  # later than what is sent right after it is likely to be
+        if reordered:  # likely to arrive after the messages sent right after it
             delay_us, mean_us = rule.delay_max_us + later_us, max(mean_us, LATE_MEANS * rule.delay_mean_us)
         return _Fate(lost, delay_us + mean_us, copy_after_us if duplicated else None, reordered)
 
@@ -88,7 +88,7 @@ class Downstream(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._upstream: asyncio.Transport | None = None
         self._greeted = False
-        self._pending = bytearray()  # the beginning of a frame, nothing of which has been forwarded
+        self._pending = bytearray()  # the beginning of a frame, not forwarded yet
         self._passing = 0  # bytes still to come of a frame whose beginning has been forwarded
         self._delayed: list[tuple[float, int, bytes]] = []  # a heap: due (s), position in the order of arrival, frame
         self._delayed_bytes = 0
@@ -114,7 +114,7 @@ class Downstream(asyncio.Protocol):
             self._transport.abort()
 
     def connected(self, upstream: asyncio.Transport) -> None:
-        """The receiver has accepted: what has come so far may go on."""
+        """The receiver has accepted: forwards the frames that have come so far."""
         self._upstream = upstream
         if self._transport.is_closing():
             upstream.abort()
@@ -126,7 +126,7 @@ class Downstream(asyncio.Protocol):
         self.end()
 
     def end(self) -> None:
-        """Either side has ended. What has been written still goes out; what was delayed is lost."""
+        """Either side has ended. Written bytes still go out; delayed frames are lost."""
         if self._timer is not None:
             self._timer.cancel()
         self._wire.counters.lost += len(self._delayed)
@@ -160,7 +160,7 @@ class Downstream(asyncio.Protocol):
             del self._pending[:taken]
 
     def _forward_whole(self, buffer: bytes | bytearray) -> int:
-        """Forwards all but an incomplete length at the end; returns how many bytes that were."""
+        """Forwards all but an incomplete length at the end; returns the number of forwarded bytes."""
         position, begun = self._passing, 0
         while (following := self._frame_end(buffer, position)) is not None:
             position = following
@@ -176,7 +176,7 @@ class Downstream(asyncio.Protocol):
         return position
 
     def _take_messages(self, buffer: bytes | bytearray) -> int:
-        """Takes every whole frame on its own; returns how many bytes they were."""
+        """Handles each whole frame; returns the number of their bytes."""
         position = min(self._passing, len(buffer))
         self._passing -= position
         if position:
@@ -206,7 +206,7 @@ class Downstream(asyncio.Protocol):
         self._upstream.write(data)
 
     def _message(self, frame: bytes) -> None:
-        """Decides what becomes of one message."""
+        """Decides what happens to one message."""
         wire, counters, rule = self._wire, self._wire.counters, self._wire.rule
         wire.messages += 1
         if rule is not None and rule.cut:
@@ -255,7 +255,7 @@ class Downstream(asyncio.Protocol):
     # ---- backpressure ----
 
     def clog(self, clogged: bool) -> None:
-        """The receiver does not read as fast as is written; or does again."""
+        """The receiver reads too slowly (`clogged`), or reads fast enough again."""
         self._clogged = clogged
         self._throttle()
 
@@ -279,12 +279,12 @@ class Downstream(asyncio.Protocol):
             self._upstream.resume_reading()
 
     def backwards(self, data: bytes) -> None:
-        """Bytes from the receiver go to the sender as they are."""
+        """Bytes from the receiver go to the sender unchanged."""
         self._transport.write(data)
 
 
 class _Upstream(asyncio.Protocol):
-    """The connection on to the receiver; all that it learns it tells to its downstream."""
+    """The connection on to the receiver; passes all its events to its downstream."""
 
     def __init__(self, downstream: Downstream) -> None:
         self._downstream = downstream
@@ -306,7 +306,7 @@ class _Upstream(asyncio.Protocol):
 
 
 class _FrameTooLong(Exception):
-    """The length of a frame is beyond belief."""
+    """A frame's length is over the limit."""
 
 
 _LENGTH = struct.Struct(">I")

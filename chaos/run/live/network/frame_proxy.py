@@ -1,9 +1,9 @@
 """The fault proxy: a process that stands on every directed link, and holds back, delays, loses or doubles frames.
 
-For each link a>b it listens on a port of its own: a connects there to send to b, and the proxy connects on to b,
-wherever b listens at the time (`frame_link` says what becomes of frames). The controller asks and tells through one
-`multiprocessing` connection, with `ProxyClient` at its end; once that is closed, because the controller is done or
-dead, the proxy ends.
+For each link a>b it listens on a port of its own: a connects there to send to b, and the proxy connects on to the port
+where b listens at the time (`frame_link` says what happens to frames). The controller sends its requests over one
+`multiprocessing` connection, through a `ProxyClient`; the proxy ends when that connection closes, because the
+controller is done or dead.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ProxyError(Exception):
 class ProxyClient:
     """Asks the proxy at the other end of a `multiprocessing` connection. Every call waits for its answer.
 
-    Each method raises ProxyError when the proxy is gone, silent for 30 s, or refuses. Not for several threads at once.
+    Each method raises ProxyError when the proxy is gone, silent for 30 s, or refuses. Not thread-safe.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -47,11 +47,11 @@ class ProxyClient:
         self._ask("set_target", node, port)
 
     def set_rules(self, rules: dict[Link, LinkRule]) -> None:
-        """Replaces all rules; a link that is not mentioned has none. In force when this returns."""
+        """Replaces all rules; a link that is not mentioned has none. The rules are in force when this returns."""
         self._ask("set_rules", rules)
 
     def counters(self) -> dict[Link, LinkCounters]:
-        """For each link what happened to its messages so far."""
+        """For each link, what happened to its messages so far."""
         counters: dict[Link, LinkCounters] = self._ask("counters")
         return counters
 
@@ -76,14 +76,14 @@ class ProxyClient:
 
 
 def proxy_main(control: Connection, nodes: list[str], seed: int, max_frame: int = MAX_FRAME) -> None:
-    """Runs the proxy for all directed links between `nodes` until `control` is closed. The body of its process."""
+    """The main function of the proxy's process: serves all directed links between `nodes` until `control` closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group, and the controller still needs us
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_Proxy(control, nodes, seed, max_frame).run())
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """uvloop's, where it is installed: it only makes the proxy faster."""
+    """uvloop's, where it is installed; that only makes the proxy faster."""
     try:
         import uvloop
     except ImportError:

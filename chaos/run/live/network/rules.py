@@ -1,4 +1,4 @@
-"""What is in force on a link, as one rule for the proxy: delays add up, and of probabilities the largest counts."""
+"""Merges the faults in force on a link into one rule for the proxy: delays add up, the largest probability counts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from raft_chaos.chaos.run.live.network.frame_link import LinkRule
 
 
 def rule_of(state: LinkState) -> LinkRule:
-    """The proxy cannot clog a link, and no fault that does is ever in force in real time."""
+    """The rule for this state. The proxy cannot clog a link; no fault that clogs is ever in force in real time."""
     degraded = state.degraded
     return LinkRule(
         cut=state.cut,
