@@ -1,6 +1,6 @@
-"""From a seed to what is to happen: faults and client operations, as data.
+"""Makes a schedule from a seed: faults and client operations, as data.
 
-Read in this order: `data` (what a schedule holds), `check` (what it must be), `file` (JSON lines), `config` (what it
-is drawn from), `streams` (random numbers, one stream a use), `swarm` (what a seed draws first), `episodes` and
-`draw_faults` (the faults), `workload` (the operations), `generate` (all of it).
+Read in this order: `data` (what a schedule holds), `check` (whether it is valid), `file` (JSON lines), `config` (the
+parameters of the draws), `streams` (random numbers, one stream for each use), `swarm` (what a seed draws first),
+`episodes` and `draw_faults` (the faults), `workload` (the operations), `generate` (all of it).
 """

@@ -1,4 +1,4 @@
-"""What an entry of a schedule must be, beyond its types: schedules are also written and shortened by hand."""
+"""Checks the entries of a schedule beyond their types: people also write and shorten schedules by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from raft_chaos.chaos.schedule.data import Fault, Header, Operation, Schedule, S
 
 
 def check_schedule(schedule: Schedule) -> None:
-    """Raises ScheduleError for a schedule that was not read by `load` and cannot be obeyed."""
+    """Raises ScheduleError for an invalid schedule. For schedules that `load` did not read."""
     check_header(schedule.header)
     entries: list[Fault | Operation] = [*schedule.faults, *schedule.operations]
     taken: set[str] = set()
@@ -33,7 +33,7 @@ def check_header(header: Header) -> None:
             raise ScheduleError(f"{field}: expected at least one name, each only once, got {names}")
         if odd := [name for name in names if not re.fullmatch(r"[A-Za-z0-9_-]+", name)]:
             # A node's name is also that of its folder.
-            raise ScheduleError(f"{field}: {odd[0]!r} is no name; expected letters, digits, - and _")
+            raise ScheduleError(f"{field}: {odd[0]!r} is not a valid name; expected letters, digits, - and _")
     if reserved := [name for name in header.nodes if name in PLACEHOLDERS]:
         raise ScheduleError(f"nodes: {reserved[0]!r} stands for whoever has that part, and cannot be a node's name")
     if not 0 <= header.safety_from_us <= header.safety_until_us or header.liveness_for_us < 0:

@@ -1,4 +1,4 @@
-"""What a schedule is to be drawn from: sizes, lengths, and the kinds of faults."""
+"""The parameters of a schedule's draws: sizes, lengths, and the kinds of faults."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class ScheduleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The size of a run. Nodes are named n1, n2, ..., clients c0, c1, ...
 
     The warmup (first election, no faults) ends at `warmup_s`, the safety phase (faults) at `duration_s`; then all is
-    healed, and client operations go on for `liveness_s`. `ops_per_second` is of all clients together.
-    `fault_interval_s` is the mean gap between the faults drawn at random times; required, grouped and anchored ones,
-    and those of later kinds (`draw_faults`), come on top. `election_timeout_us_max` is the unit of all lengths of
-    faults: an isolation lasts 3 to 10 of them.
-    With `swarm` each seed draws from the wide range (see `swarm`), and 0 `nodes` means as many as the seed draws.
+    healed, and client operations continue for `liveness_s`. `ops_per_second` counts all clients together.
+    `fault_interval_s` is the mean gap between the faults drawn at random times; episodes, anchored faults, and those
+    of later kinds (`draw_faults`) are added to these. `election_timeout_us_max` is the unit of all lengths of faults:
+    an isolation lasts 3 to 10 of them.
+    With `swarm` each seed draws from the wide range (see `swarm`), and with 0 `nodes` also the number of nodes.
 
-    Raises ScheduleError for values out of range, and for a `duration_s` too short for what a schedule requires.
+    Raises ScheduleError for values out of range, and for a `duration_s` too short for the required faults.
     """
 
     nodes: int = 5

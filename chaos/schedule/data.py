@@ -1,14 +1,14 @@
-"""What is to happen in a run, as data: faults, client operations, and when.
+"""A schedule as data: the faults and client operations of a run, and their times.
 
-A schedule is made by a pure function of seed and configuration (`generate`), saved as JSON lines, and obeyed as saved.
-Entries stand for themselves: removing one shifts no other. The first line is the header.
+A pure function of seed and configuration makes a schedule (`generate`). A schedule is saved as JSON lines, and runs
+follow the saved one. Entries are independent: removing one shifts no other. The first line is the header.
 
-When a fault fires is either a time (`at_us`, counted from the start of the run) or an anchor in the protocol
-(`on`, `nth`, then `after_us`): "50 ms after the 2nd leader was elected". Each fault knows how long it lasts and heals.
-What a fault does stands in `chaos.faults`.
+A fault fires at a time (`at_us`, counted from the start of the run) or at an anchor in the protocol (`on`, `nth`, then
+`after_us`): "50 ms after the 2nd leader was elected". Each fault has a duration and heals. `chaos.faults` defines what
+faults do.
 
-`file` saves a schedule and loads one, and refuses with file and line what cannot be obeyed: schedules are also written
-and shortened by hand.
+`file` saves and loads a schedule, and refuses invalid ones with file and line: people also write and shorten schedules
+by hand.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class When(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
 
 
 class SimModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the simulated network and disk are like without faults: µs that a frame and a sync take (uniform).
+    """The simulated network and disk without faults: how many µs a frame and a sync take (uniform).
 
-    A message holds at most `entries_per_message` log entries; 0 leaves that to the node. Few of them make windows that
-    large messages never open, such as an old entry replicated and the term's own not yet (Fig. 8).
+    A message holds at most `entries_per_message` log entries; 0 leaves the limit to the node. A small limit allows
+    states that large messages skip: an old entry is replicated, and the leader's own entry is not yet (Fig. 8).
     """
 
     latency_min_us: int = 100
@@ -60,11 +60,11 @@ class Header(msgspec.Struct, frozen=True, tag="schedule", tag_field="kind", kw_o
     safety_until_us: int
     liveness_for_us: int
     required: list[RequiredEvent] = msgspec.field(default_factory=list, name="promises")
-    """What a run of it must show, or it is vacuous: "leader_killed", "leader_isolated"."""
+    """The events that a run must show, or it is vacuous: "leader_killed", "leader_isolated"."""
     model: SimModel = SimModel()
-    """For worlds with virtual time; elsewhere network and disk are what they are."""
+    """For worlds with virtual time; in real time the network and the disk are real."""
     swarm: dict[str, float | int | str] = {}
-    """The options that the seed drew (`chaos.schedule.swarm`), for a person; nothing obeys them."""
+    """The options that the seed drew (`chaos.schedule.swarm`), for the reader; a run ignores them."""
 
 
 class Fault(msgspec.Struct, frozen=True, tag="fault", tag_field="kind", kw_only=True, forbid_unknown_fields=True):

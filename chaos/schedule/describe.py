@@ -1,4 +1,4 @@
-"""What a schedule holds, in words: shown before a run begins."""
+"""Describes a schedule in words, before a run begins."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def drawn(schedule: Schedule) -> list[str]:
 
 
 def _swarm(options: dict[str, float | int | str]) -> list[str]:
-    """What the seed drew for the whole run, and what it left out."""
+    """The options that the seed drew for the whole run, and those that it left out."""
     if not options:
         return []
     on = [

@@ -2,18 +2,18 @@
 
 They come in layers, each with streams of its own:
 
-1. Episodes at random times and anchored ones (`episodes`): what every schedule requires, and what is known
+1. Episodes at random times and anchored ones (`episodes`): the required faults, and sequences that are known
    to matter. A long run has several rounds of them.
 2. Single faults at random times, of the kinds and strengths that the seed drew (`swarm`). They leave a majority
-   of the nodes undisturbed, so that there is something to lose, except where a whole majority is killed on purpose.
-   A kind that joins later is fitted in around those before it, and moves none of them.
+   of the nodes undisturbed, so that entries can commit, except where a fault kills a whole majority on purpose.
+   Faults of a later kind go around those of earlier kinds, and move none of them.
 3. In a wide swarm, background faults: the network of all nodes is bad for a while, then good again. Most mistakes show
-   only where messages come late, twice or out of order across elections; but with that all the time nobody is ever
-   elected, and nothing shows. The last window is calm, so that faults that wait for a leader get one.
+   only when messages arrive late, twice or out of order across elections. A network that is always bad would elect
+   no leader, and show nothing. The last window is calm, so that faults that wait for a leader get one.
 
-Each fault then draws details by itself: of a kill, what reaches the disk, and at which point of a step it comes.
+Each fault then draws its details: for a kill, how many bytes reach the disk, and the point of a step at which it comes.
 
-The unit of time is the longest election timeout. Everything at a random time ends within the safety phase.
+The unit of time is the longest election timeout. Every fault at a random time ends within the safety phase.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ ROUND_TIMEOUTS = 60
 """A round of episodes takes about this many election timeouts: 18 s for 300 ms."""
 
 WINDOW_TIMEOUTS = (8, 20)
-"""How long the background stays as it is: long enough for what it delays to meet a few elections."""
+"""The length of a window of the background: long enough for delayed messages to meet a few elections."""
 CALM_TIMEOUTS = 10
-"""How long it is calm at the end, at least: time to elect a leader, and for what waited for one to happen to it."""
+"""The least length of the calm at the end: time to elect a leader, and for the faults that waited for it."""
 CALM = 1 / 3
 
 
 def draw_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str]) -> list[Fault]:
-    """All faults for `nodes`: those at a time first, in its order, then the anchored ones. Ids are "f01", "f02", ..."""
+    """All faults for `nodes`: those at fixed times first, by time, then the anchored ones. Ids: "f01", "f02", ..."""
     from_us, until_us = round(config.warmup_s * 1e6), round(config.duration_s * 1e6)
     rounds = max(1, (until_us - from_us) // (ROUND_TIMEOUTS * config.election_timeout_us_max))
     round_us = (until_us - from_us) // rounds
@@ -60,7 +60,7 @@ def draw_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str
     at_events += churn(stream(seed, "faults/churn"), config, swarm)
     at_events += divided(stream(seed, "faults/divided"), config, swarm, nodes)
     singles = _singles(seed, config, swarm, nodes, timed)
-    # What is required must happen, and a point within a step may never be reached: these kills have none.
+    # A required kill must happen, and a node may never reach a failpoint: these kills have no failpoint.
     certain = {**swarm.strengths, "kill": msgspec.structs.replace(swarm.of("kill"), failpoint=0.0)}
     timed = _detailed(seed, "episodes", timed, certain)
     for layer, drafts in singles.items():
@@ -84,10 +84,10 @@ def draw_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str
 def _singles(
     seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str], timed: list[Draft]
 ) -> dict[str, list[Draft]]:
-    """The single faults around what is already in `timed`, by the streams that they are drawn from.
+    """The single faults, placed around those in `timed`: name of the stream -> the faults drawn from it.
 
-    The kinds that were there first share a stream. Each later one is fitted in around the faults of those before it,
-    about as often as one of them.
+    The first kinds share a stream. Faults of each later kind go around those of earlier kinds, and are about as
+    frequent as those of one earlier kind.
     """
     shared = [kind for kind in swarm.kinds if kind in SHARED]
     layers = {"singles": _at_random(seed, "singles", config, swarm, shared, swarm.fault_interval_s, nodes, timed)}
@@ -137,7 +137,7 @@ def _single(
     others: list[Draft],
     most_us: int,
 ) -> tuple[Action, int] | None:
-    """One fault and how long it lasts, or None where `others`, those at the same time, leave no room for the kind."""
+    """One fault and its duration, or None if `others`, the faults at the same time, leave no room for the kind."""
     disturbed = sum(draft.action.disturbed(len(nodes)) for draft in others)
     spare = len(nodes) - grudge.majority_of(len(nodes)) - disturbed
     down = [
@@ -154,8 +154,8 @@ def _single(
         timeout_us=config.election_timeout_us_max,
         strength=swarm.of(kind),
         spare=spare,
-        # Whom "leader" was is not known here: with one down, the next to choose is again the leader, who is up for
-        # certain.
+        # A seed does not know which node "leader" will be. While a leader is down, the only node that is certainly up
+        # is the next leader.
         up=[LEADER] if LEADER in down else [node for node in nodes if node not in down],
         crowded=bool(others),
         most_us=most_us,
@@ -190,7 +190,7 @@ def _background(seed: int, config: ScheduleConfig, most: NetworkStrength, nodes:
 
 
 def _detailed(seed: int, layer: str, drafts: Sequence[Draft], strengths: Mapping[FaultKind, Strength]) -> list[Draft]:
-    """The same drafts with what each draws by itself. The stream is named after the first use: what a crash leaves."""
+    """The same drafts with the details that each draws. The stream has the name of its first use: a crash's bytes."""
     return [
         draft._replace(
             action=draft.action.detailed(stream(seed, f"faults/crash/{layer}/{number}"), strengths[draft.action.kind()])

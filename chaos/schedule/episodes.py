@@ -1,8 +1,8 @@
 """Episodes: short sequences of faults that are known to matter, in rounds over the safety phase.
 
-`at_times` places one round of them at random times: what every schedule requires (a leader killed, a leader isolated),
-a power loss before a sync, a log gone stale. `anchored` ties a round of them to the protocol itself: to a fresh leader,
-to a granted vote; `churn` and `divided` to many leaders in a row. Those hit the narrow windows that a random time
+`at_times` places one round of them at random times: the required ones (a leader killed, a leader isolated), a power
+loss before a sync, a stale log. `anchored` ties a round of them to the protocol: to a new leader, to a granted vote.
+`churn` and `divided` tie them to many leaders in a row. Anchored episodes hit the narrow windows that a random time
 misses, and hit them again when the schedule is repeated.
 
 The unit of time is the longest election timeout.
@@ -26,7 +26,7 @@ from raft_chaos.chaos.schedule.data import AnchorEvent, When
 from raft_chaos.chaos.schedule.swarm import Swarm
 
 FIRST_STRUCK = 4
-"""The leader with which a churn begins, counted from the beginning of the run."""
+"""The number of the leader with which a churn begins, counted from the beginning of the run."""
 SOONEST_US = 200
 FIRST_DIVIDED = 4
 
@@ -34,7 +34,7 @@ FIRST_DIVIDED = 4
 class Draft(NamedTuple):
     """A fault without id and anchor: what it does, how long (µs), and how many µs after the beginning.
 
-    The beginning is that of its episode, or of the run once the episode has its place in time.
+    The beginning is that of its episode, or of the run once the episode has a time.
     """
 
     after_us: int
@@ -53,7 +53,7 @@ Episode: TypeAlias = list[Draft]
 
 
 def at_times(rng: Random, config: ScheduleConfig, nodes: list[str], from_us: int, round_us: int) -> list[Draft]:
-    """One round: the required episodes, and of the others those that there is room for, one after the other."""
+    """One round: the required episodes, and as many of the others as there is room for, one after the other."""
     unit, kinds = config.election_timeout_us_max, config.faults
     chosen: list[Episode] = []
     if "kill" in kinds:
@@ -62,7 +62,7 @@ def at_times(rng: Random, config: ScheduleConfig, nodes: list[str], from_us: int
         chosen.append(_isolate_leader(rng, 3 * unit, max(3 * unit, min(10 * unit, round_us // 3))))
     power_loss, stale_log = _power_loss(rng, nodes, unit), _stale_log(rng, nodes, unit)
     wanted_power_loss, wanted_stale_log = rng.random() < 0.9, rng.random() < 0.5
-    gap_us = 2 * unit  # for the election that each of them brings about
+    gap_us = 2 * unit  # for the election that each episode causes
     for episode, wanted in (
         (power_loss, wanted_power_loss and "kill" in kinds and "slow_sync" in kinds),
         (stale_log, wanted_stale_log and "kill" in kinds and "partition" in kinds),
@@ -92,16 +92,16 @@ def _kill_leader(rng: Random, least_us: int, most_us: int) -> Episode:
 
 
 def _isolate_leader(rng: Random, least_us: int, most_us: int) -> Episode:
-    """The leader is cut off for long enough that the others elect another, and that it goes on without knowing."""
+    """The leader is cut off until the others have elected another leader, while it still believes that it leads."""
     return [Draft(0, Partition("isolate_leader", grudge.isolate_leader([], rng)), rng.randint(least_us, most_us))]
 
 
 def _power_loss(rng: Random, nodes: list[str], unit: int) -> Episode:
     """While syncs are slow all nodes, or a majority with the leader, are killed at once; the old leader returns last.
 
-    What was acknowledged before it was synced is then gone from the followers, and they elect a leader without it:
-    a committed entry is lost (§5.4.1). Were the old leader back in time, its log would win and hide the loss. The gap
-    between acknowledged and synced is widest where the leader's own disk is not slow.
+    If followers acknowledge entries before they sync them, they lose these entries and elect a leader without them: a
+    committed entry is lost (§5.4.1). An old leader that is back in time would win with its log, and hide the loss. The
+    gap between acknowledged and synced is widest if the leader's own disk is not slow.
     """
     least = len(nodes) - grudge.majority_of(len(nodes))
     slow = [OTHERS] if rng.random() < 0.7 else some(rng, nodes, rng.randint(least, len(nodes)))
@@ -116,8 +116,8 @@ def _power_loss(rng: Random, nodes: list[str], unit: int) -> Episode:
 def _stale_log(rng: Random, nodes: list[str], unit: int) -> Episode:
     """A follower or a minority misses some entries; once it is back the leader is killed.
 
-    Its term has grown with every election that it called in vain, so its candidacy is heard: only the comparison of
-    logs keeps it from becoming leader without the committed entries (§5.4.1).
+    Its term grew with each election that it called in vain, so the others follow its term: only the comparison of logs
+    keeps it from becoming leader without the committed entries (§5.4.1).
     """
     shape: Shape = "one" if rng.random() < 0.6 else "halves"
     away_us = rng.randint(3 * unit, 8 * unit)
@@ -132,7 +132,7 @@ def _stale_log(rng: Random, nodes: list[str], unit: int) -> Episode:
 
 
 def anchored(rng: Random, config: ScheduleConfig, nodes: list[str], number: int) -> list[tuple[When, Draft]]:
-    """Episodes at the next leaders and votes of the round, of the kinds that the configuration has.
+    """Episodes at the next leaders and votes of the round, with the configuration's kinds of faults.
 
     The first leader, and the votes of as many nodes, belong to the warmup. After that each round sees at least three
     leaders elected, if only because the anchored faults themselves bring down the leaders.
@@ -167,10 +167,10 @@ def anchored(rng: Random, config: ScheduleConfig, nodes: list[str], number: int)
 
 
 def churn(rng: Random, config: ScheduleConfig, swarm: Swarm) -> list[tuple[When, Draft]]:
-    """Leaders in a row, each killed or cut off so soon after its election that little of its term gets around.
+    """Several leaders in a row, each killed or cut off soon after its election, before it replicates much.
 
-    Each leaves entries of its own term on few nodes, and the next ones carry on with what they find: the ground on
-    which an entry of an older term can be held by a majority and still be lost (Fig. 8).
+    Each leaves entries of its own term on few nodes, and the next leaders continue from these logs. In such logs a
+    majority can hold an entry of an older term, and the entry can still be lost (Fig. 8).
     """
     unit = config.election_timeout_us_max
     planned: list[tuple[When, Draft]] = []
@@ -187,11 +187,11 @@ def churn(rng: Random, config: ScheduleConfig, swarm: Swarm) -> list[tuple[When,
 
 
 def divided(rng: Random, config: ScheduleConfig, swarm: Swarm, nodes: list[str]) -> list[tuple[When, Draft]]:
-    """An entry that a leader left on a minority, and two more elections at the worst moments (Fig. 8).
+    """A leader leaves an entry on a minority; two more leaders fail at the worst moments (Fig. 8).
 
-    For three leaders in a row: the first is heard by a minority alone, and dies before the others miss it; the second
-    is cut off as soon as it leads, with an entry of its own that nobody else has; the third finds the old entry, gets
-    it around, and is struck down as soon as it commits anything.
+    For three leaders in a row: only a minority hears the first one, which dies before the others miss it. The second is
+    cut off as soon as it leads, with an entry of its own that no other node has. The third finds the old entry,
+    replicates it, and is killed or cut off as soon as it commits anything.
     """
     unit, trip_us = config.election_timeout_us_max, swarm.model.latency_min_us
     planned: list[tuple[When, Draft]] = []

@@ -1,6 +1,6 @@
 """A schedule as a file of JSON lines: the header, faults, operations.
 
-`load` refuses, with file and line, what cannot be obeyed.
+`load` refuses an invalid schedule, with file and line.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 
 
 class _FirstLine(msgspec.Struct):
-    """What every version's header has: enough to refuse a newer one before its other fields are looked at."""
+    """The fields of every version's header: enough to refuse a newer version before reading its other fields."""
 
     kind: str = ""
     schema: int = 0
@@ -35,7 +35,7 @@ def save(schedule: Schedule, file: Path) -> None:
 def load(file: Path) -> Schedule:
     """The schedule of a file: faults in the order of their ids, operations in the order of time.
 
-    Raises ScheduleError for a file that cannot be read and for the first line that cannot be obeyed.
+    Raises ScheduleError for a file that cannot be read, and for the first invalid line.
     """
     try:
         lines = file.read_bytes().splitlines()

@@ -1,8 +1,8 @@
 """From a seed to a schedule: `generate` is a pure function of the seed and a `ScheduleConfig`.
 
 First the seed draws the options of the whole run (`swarm`), then the faults (`draw_faults`) and the client operations
-(`draw_operations`), each from streams of its own: another number of clients moves no fault, and other faults move no
-operation.
+(`draw_operations`), each from streams of its own: a different number of clients moves no fault, and different faults
+move no operation.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from raft_chaos.chaos.schedule.workload import draw_operations
 
 
 def generate(seed: int, config: ScheduleConfig) -> Schedule:
-    """The schedule of that seed: the same bits in every process and on every machine."""
+    """The schedule of this seed: the same bits in every process and on every machine."""
     swarm = draw(seed, config)
     nodes = [f"n{number}" for number in range(1, swarm.nodes + 1)]
     clients = [f"c{number}" for number in range(config.clients)]

@@ -1,16 +1,16 @@
-"""What one seed draws for the whole of its run: which faults exist in it at all, and how strong they may get.
+"""The options that one seed draws for its whole run: which kinds of faults it has, and how strong they may get.
 
-Swarm testing (Groce et al. 2012): a run with fewer kinds of faults drives those further, and meets what a run with all
-of them hides. Every option is off in some seeds.
+Swarm testing (Groce et al. 2012): a run with fewer kinds of faults has more of each, and finds failures that a run with
+all kinds hides. Every option is off in some seeds.
 
-`draw` gives one of two ranges. A plain schedule has the moderate one, that a cluster of real processes can live with. A
-schedule with `ScheduleConfig.swarm` has the wide one: also the number of nodes, the simulated network and disk, and
-troubles that no cluster lives with for long, which is why they come as background faults that pass (`draw_faults`).
+`draw` uses one of two ranges. A plain schedule has the moderate range, which a cluster of real processes can tolerate.
+A schedule with `ScheduleConfig.swarm` has the wide range: it also draws the number of nodes, the simulated network and
+disk, and faults that no cluster tolerates for long, so they come as temporary background faults (`draw_faults`).
 
-Each kind of fault says itself how strong it is (`plain`, `wide`) and how often it comes (`odds`, `often`). Everything
-is drawn whether it is used or not, so that what the configuration leaves out shifts nothing else. The kinds that were
-there first share one stream, in the order of `SHARED` and of the code below: the seeds that are written down depend
-on it. A kind that came later has streams of its own, here and in `draw_faults`: what a seed had before, it still has.
+Each kind of fault defines its own strength (`plain`, `wide`) and frequency (`odds`, `often`). A seed draws all options,
+used or not, so a smaller configuration shifts no other draw. The first kinds share one stream, in the order of `SHARED`
+and of the code below: saved seeds depend on it. Each later kind has streams of its own, here and in `draw_faults`, so a
+seed keeps the faults that it had before.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ CLUSTER_SIZES = (3, 5, 7)
 
 SHARED: tuple[FaultKind, ...] = ("kill", "partition", "pause", "slow_sync", "network", "clog", "reset", "clock")
 LATER: tuple[FaultKind, ...] = tuple(kind for kind in KINDS if kind not in SHARED)
-"""The kinds that came after the seeds were first written down."""
+"""The kinds that are newer than the first saved seeds."""
 
 
 class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     """The options of one seed. Zero, or empty, is off.
 
-    `kinds` are those of single faults; one that is named twice comes twice as often. `strengths` say how strong each
-    kind is. `churn` leaders in a row are struck down right after their election, and `divided` is how often an entry
-    is left behind on a minority for later leaders to find. `model` is the simulated network and disk without faults.
+    `kinds` are those of single faults; a kind that occurs twice is twice as frequent. `strengths` say how strong each
+    kind is. `churn` is the number of leaders in a row that fail soon after their election, and `divided` how often an
+    entry stays on a minority for later leaders to find. `model` is the simulated network and disk without faults.
     """
 
     nodes: int
@@ -51,11 +51,11 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     divided: int = 0
 
     def of(self, kind: FaultKind) -> Any:
-        """How strong that kind is: its own `Strength`."""
+        """How strong this kind is: its own `Strength`."""
         return self.strengths[kind]
 
     def flat(self) -> dict[str, float | int | str]:
-        """The options by name, for the header of a schedule; several names as one text."""
+        """The options by name, for the header of a schedule; a list of names becomes one text."""
         options: dict[str, float | int | str] = {
             "nodes": self.nodes,
             "kinds": " ".join(self.kinds),
@@ -69,7 +69,7 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def draw(seed: int, config: ScheduleConfig) -> Swarm:
-    """The options of that seed: a pure function, from streams of its own."""
+    """The options of this seed: a pure function, with streams of its own."""
     if config.swarm:
         return _wide(seed, stream(seed, "swarm"), config)
     return _moderate(seed, stream(seed, "faults/swarm"), config)
@@ -79,7 +79,7 @@ def draw(seed: int, config: ScheduleConfig) -> Swarm:
 
 
 def _moderate(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
-    """Kinds that change leaders are always there, and of the others some."""
+    """The kinds that change leaders are always present, and some of the others."""
     timeout_us = config.election_timeout_us_max
     first, virtual = SHARED[:5], SHARED[5:]
     present = {kind: shared.random() < KINDS[kind].odds for kind in first}
@@ -110,7 +110,7 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
     }
     later = {kind: stream(seed, f"swarm/{kind}") for kind in LATER}
     strengths |= {kind: KINDS[kind].wide(rng, timeout_us) for kind, rng in later.items()}
-    strengths["kill"] = Strength()  # drawn below; how often there are kills does not depend on it
+    strengths["kill"] = Strength()  # drawn below; the frequency of kills does not depend on it
     often = {kind: KINDS[kind].often(later.get(kind, shared), strengths[kind]) for kind in KINDS}
     interval_s = round(config.fault_interval_s * math.exp(shared.uniform(math.log(0.4), math.log(2.5))), 3)
     strengths["kill"] = KINDS["kill"].wide(shared, timeout_us)

@@ -1,15 +1,14 @@
 """The client operations of a schedule: what each client asks for, and when.
 
-Three families of keys, each made to show something else:
+There are three families of keys, each for different failures:
 
-    reg/<client>/0..1    written by one client alone with ever new values, read by anyone: stale and lost writes
-    list/<k>             appended to by all, every token once: lost, doubled and reordered writes, whole order visible
-    mix/<k>              put, cas, delete and get by all: everything else a linearizable register can do
+    reg/<client>/0..1    one client writes new values, all clients read: shows stale reads and lost writes
+    list/<k>             all append, every token once: shows lost, duplicated and reordered writes, and the whole order
+    mix/<k>              all put, cas, delete and get: everything else that a linearizable register can do
 
-Lists and mixed keys are used for ten seconds and then give way to new ones: a read then stays short, and a key's
-history small enough to be judged. Every client draws from a stream of its own, equally often however many clients there
-are, and looks only at what clients before it write: one client more changes nothing of the others but, perhaps, whose
-register they read.
+New lists and mixed keys replace the old ones every ten seconds, so reads stay short, and a key's history stays small
+enough to be judged. Each client draws from a stream of its own, in a way that does not depend on the number of clients,
+and looks only at the writes of clients before it. So an additional client changes at most which register others read.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from raft_chaos.chaos.schedule.streams import stream
 from raft_chaos.invariants.history import OpFunction
 
 FIRST_US = 300_000
-"""Before this the cluster has hardly had time to elect anyone."""
+"""Before this time the cluster has hardly been able to elect a leader."""
 
 KEY_LIFE_US = 10_000_000
 LISTS, MIXED, REGISTERS = 3, 2, 2
 
 Written = dict[str, list[tuple[int, str]]]
-"""For each mixed key what was written to it so far: (time in µs, value)."""
+"""For each mixed key, the writes to it so far: (time in µs, value)."""
 
 
 _FAMILIES = (25, 45, 85, 100)
@@ -77,14 +76,14 @@ def _operation(rng: Random, client: str, number: int, clients: list[str], at_us:
     f = _MIXED_FUNCTIONS[bisect(_MIXED_SHARES, rng.random() * 100)]
     if f in ("delete", "get"):
         return Operation(id=name, client=client, at_us=at_us, f=f, key=key)
-    # A cas with nothing to expect yet expects the key to be absent.
+    # A cas before the first write expects the key to be absent.
     expected = _plausible(rng, written, key, at_us) if f == "cas" else None
     written.setdefault(key, []).append((at_us, value))
     return Operation(id=name, client=client, at_us=at_us, f=f, key=key, value=value, expected=expected)
 
 
 def _below(rng: Random, count: int) -> int:
-    """0 to count - 1, what `rng.randrange` gives, without its checks: this is most of the time of a schedule."""
+    """0 to count - 1, like `rng.randrange` without its checks, which take most of the time of making a schedule."""
     bits = count.bit_length()
     while (drawn := rng.getrandbits(bits)) >= count:
         pass
@@ -92,7 +91,7 @@ def _below(rng: Random, count: int) -> int:
 
 
 def _plausible(rng: Random, written: Written, key: str, at_us: int) -> str | None:
-    """What the key may well hold at that time: mostly the last value written before it, else one of the last few."""
+    """A value that the key probably holds at that time: mostly the last write before it, else one of the last few."""
     earlier = sorted(item for item in written.get(key, []) if item[0] < at_us)[-4:]
     if not earlier:
         return None

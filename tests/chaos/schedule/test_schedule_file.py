@@ -104,7 +104,7 @@ REFUSED = {
     "a newer schema": ([HEADER.replace('"schema":1', '"schema":2,"new":0')], 1, "schema 2 is newer than 1"),
     "no nodes": ([HEADER.replace('"n1","n2","n3"', "")], 1, "nodes: expected at least one name"),
     "a node twice": ([HEADER.replace('"n3"', '"n1"')], 1, "nodes: expected at least one name, each only once"),
-    "a node named like a path": ([HEADER.replace('"n3"', '"../n3"')], 1, "nodes: '../n3' is no name"),
+    "a node named like a path": ([HEADER.replace('"n3"', '"../n3"')], 1, "nodes: '../n3' is not a valid name"),
     "a node named leader": ([HEADER.replace('"n3"', '"leader"')], 1, "'leader' stands for whoever"),
     "phases backwards": ([HEADER.replace('"safety_from_us":1', '"safety_from_us":3')], 1, "got 3, 2 and 3"),
     "an unknown promise": ([HEADER[:-1] + ',"promises":["luck"]}'], 1, "Invalid enum value 'luck'"),
