@@ -1,17 +1,17 @@
-"""What every kind of fault is: data that knows how it is checked, drawn, carried out, told and made smaller.
+"""The base of all kinds of faults: data with methods to check, draw, carry out, describe and shrink it.
 
-A kind is one class in its family's file. It says, from the top of the class down:
+A kind is one class in its family's file. It defines, from the top of the class down:
 
-    fields        what stands in a schedule; the class's tag is the kind's name
-    check         what is wrong with the fields, beyond their types
-    draw          a fault of the kind at a random time, as strong as the seed has it (`strength`)
+    fields        the data in a schedule; the class's tag is the kind's name
+    check         yields what is wrong with the fields, beyond their types
+    draw          a fault of the kind at a random time, with the seed's `strength`
     domain        its values, for property-based tests
-    strike        how it is carried out, healed, and seen to have had an effect
+    strike        carries the fault out, heals it, and observes its effect
     summary       all faults of the kind in a schedule, in words
-    smaller       less of it, for shrinking
+    smaller       weaker forms of the fault, for shrinking
 
-How a fault acts on a world is a capability, a small protocol that stands beside the kind. A world has what it can do:
-`Strike.can` asks for it. `catalogue` finds the kinds by itself.
+A fault acts on a world through a capability, a small protocol beside the kind. A world implements the capabilities that
+it supports, and `Strike.can` asks for one. `catalogue` finds the kinds by itself.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ Name = TypeVar("Name", bound=str)
 
 
 class Strength(msgspec.Struct, frozen=True):
-    """What one seed draws for all faults of a kind, as options with names of their own. Zero, or empty, is off."""
+    """The options that one seed draws for all faults of a kind. Zero, or empty, is off."""
 
 
 @dataclass(frozen=True)
 class Room:
-    """What a single fault at a random time is drawn from, and what is left for it beside the others at that time.
+    """The parameters for drawing a single fault at a random time, and the room that other faults leave at that time.
 
-    `timeout_us` is the longest election timeout. At most `spare` more nodes may be disturbed, for a majority to stay
-    undisturbed. `up` are those of which it is known that they are up then; "leader" alone where only that is known.
-    `crowded` says that there are other faults at that time. It may last `most_us`.
+    `timeout_us` is the longest election timeout. At most `spare` more nodes may be disturbed, so that a majority stays
+    undisturbed. `up` are the nodes that are certainly up then; "leader" alone if only that is certain. `crowded` says
+    that there are other faults at that time. The fault may last `most_us`.
     """
 
     rng: Random
@@ -56,47 +56,47 @@ class Room:
 
 
 class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fields=True):
-    """One kind of fault. What a kind leaves out here it has by default."""
+    """One kind of fault. A kind overrides the defaults below."""
 
     about: ClassVar[str]
     """What it does, in one line of the manual."""
     needs: ClassVar[type]
     """The capability that a world must have for it."""
     in_live: ClassVar[bool] = True
-    """Whether real processes with real clocks, behind a proxy, can be made to suffer it."""
+    """Whether it exists in real time: for real processes with real clocks, behind a proxy."""
     asks_target: ClassVar[bool] = False
-    """Whether the nodes' own program carries it out. A program that is started by a command line is never asked."""
+    """Whether the nodes' own program carries it out. Targets that a command line starts do not have such kinds."""
     at_once: ClassVar[bool] = False
-    """Whether it is over as soon as it has struck, and so has no duration."""
+    """Whether it ends as soon as it has struck, and so has no duration."""
     stops_nodes: ClassVar[bool] = False
-    """Whether the nodes that it names are down, or stand still, for as long as it lasts."""
+    """Whether its nodes are down or paused as long as it lasts."""
     disturbs: ClassVar[bool] = False
-    """Whether it takes nodes away from the majority that single faults leave alone."""
+    """Whether it disturbs nodes, of which single faults must leave a majority undisturbed."""
     leaves_behind: ClassVar[bool] = False
-    """Whether a node may miss entries for as long as it lasts, and so owes catching up."""
+    """Whether a node may miss entries as long as it lasts, and so owes catching up."""
 
     # ---- as data ---------------------------------------------------------------------------------------------------
 
     @classmethod
     def kind(cls) -> str:
-        """The kind's name, as it stands in a schedule: "kill", "slow_sync"."""
+        """The kind's name in a schedule: "kill", "slow_sync"."""
         return str(cls.__struct_config__.tag)
 
     @classmethod
     def placeholders(cls, *, at_vote: bool) -> list[str]:
-        """What may stand for a node; `at_vote`: in a fault that is anchored to a granted vote."""
+        """The placeholders for a node, such as "leader"; `at_vote`: in a fault anchored to a granted vote."""
         return [LEADER, OTHERS]
 
     def check(self, nodes: Sequence[str]) -> Iterator[str]:
-        """What is wrong, a sentence each. `nodes` are the names that may stand in it, placeholders included."""
+        """Yields what is wrong, one sentence each. `nodes` are the names that are allowed, placeholders included."""
         yield from ()
 
     def lasts_us(self, duration_us: int) -> int:
-        """How long it lasts, where `duration_us` is asked for."""
+        """How long it lasts if the schedule says `duration_us`."""
         return 0 if self.at_once else duration_us
 
     def must_wait(self, nodes: Sequence[str], leader: str | None) -> bool:
-        """Whether it cannot fire while this node leads, or nobody does."""
+        """Whether it cannot fire yet, with this leader or with none."""
         return False
 
     # ---- drawn from a seed -----------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
 
     @classmethod
     def plain(cls, rng: Random, timeout_us: int) -> Strength:
-        """How strong the kind is in a plain schedule: what a cluster of real processes can live with."""
+        """How strong the kind is in a plain schedule, which a cluster of real processes can tolerate."""
         return Strength()
 
     @classmethod
@@ -116,56 +116,56 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
 
     @classmethod
     def often(cls, rng: Random, strength: Any) -> int:
-        """How many times as often as others it comes in a seed of the swarm; 0: never."""
+        """How frequent it is in a seed of the swarm, relative to the other kinds; 0: never."""
         return rng.choice((0, 1))
 
     @classmethod
     def draw(cls, room: Room) -> Self | None:
-        """A fault at a random time; None where there is no room for one."""
+        """A fault at a random time; None if there is no room for one."""
         raise NotImplementedError
 
     def drawn_us(self, room: Room) -> int:
-        """How long one that was drawn lasts (µs)."""
+        """The duration of a drawn fault (µs)."""
         return room.most_us
 
     def detailed(self, rng: Random, strength: Any) -> Self:
-        """The same fault, with details that every fault of the kind draws by itself, those of episodes too."""
+        """The same fault, with the details that every fault of the kind draws, also in episodes."""
         return self
 
     def disturbed(self, count: int) -> int:
-        """How many of `count` nodes are down, stopped or apart, at most."""
+        """How many of `count` nodes are down, stopped or cut off, at most."""
         return 0
 
     @classmethod
     def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
-        """Its values among these nodes; it lasts `longest_us` at most."""
+        """Its values among these nodes; it lasts at most `longest_us`."""
         raise NotImplementedError
 
     # ---- in a run --------------------------------------------------------------------------------------------------
 
     async def strike(self, at: Strike) -> None:
-        """From its moment until it is healed."""
+        """Carries the fault out, from its moment until it is healed."""
         raise NotImplementedError
 
     def isolated(self, leader: str | None) -> str | None:
-        """The leader that it cuts off, which then leads nobody whatever it reports."""
+        """The leader that it cuts off; that node then leads nobody, whatever it reports."""
         return None
 
-    # ---- told ------------------------------------------------------------------------------------------------------
+    # ---- described -------------------------------------------------------------------------------------------------
 
     @classmethod
     def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:
-        """All faults of the kind in one schedule (with µs that they last), in lines of "kind: ..."."""
+        """Describes all faults of the kind in one schedule (each with its duration in µs), in lines of "kind: ..."."""
         raise NotImplementedError
 
     # ---- made smaller ----------------------------------------------------------------------------------------------
 
     def smaller(self) -> Iterator[Self]:
-        """The same fault doing less, the boldest first."""
+        """Weaker forms of the same fault, the weakest first."""
         yield from ()
 
     def without(self, gone: Sequence[str]) -> Self | None:
-        """The fault among the nodes that are left; None if it hit only those that are gone."""
+        """The fault among the remaining nodes; None if it hit only nodes in `gone`."""
         raise NotImplementedError
 
 
@@ -195,7 +195,7 @@ class OnNodes(Action, frozen=True):
 
 
 def sums(before: Mapping[Any, Any], after: Mapping[Any, Any], field: str) -> int:
-    """By how much the counters of that name have grown, all together."""
+    """The total growth of the counters of this name."""
     return sum(getattr(after[name], field) - getattr(before[name], field) for name in before)
 
 
@@ -205,6 +205,6 @@ def some(rng: Random, names: Sequence[Name], count: int) -> list[Name]:
 
 
 def strong(rng: Random, most: float) -> float:
-    """Off for two seeds in five, else up to `most`, and never so weak that a fault may pass without being noticed."""
+    """Off for two seeds in five, else up to `most`, and never too weak to have a visible effect."""
     there, value = rng.random() < 0.6, rng.uniform(most / 6, most)
     return round(value, 4) if there else 0.0

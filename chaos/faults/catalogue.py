@@ -1,4 +1,4 @@
-"""All kinds of faults by name: the classes with a tag in the families' files, in the order of these.
+"""All kinds of faults by name: the classes with a tag in the families' files, in the order of the files.
 
 A new kind needs no line here: it is one class in its family's file, and a new family is one name in `families`.
 """
@@ -25,10 +25,10 @@ def _kinds() -> Iterator[type[Action]]:
 KINDS: dict[FaultKind, type[Action]] = {kind.kind(): kind for kind in _kinds()}
 FAULT_KINDS: tuple[FaultKind, ...] = tuple(KINDS)
 LIVE_KINDS: tuple[FaultKind, ...] = tuple(name for name, kind in KINDS.items() if kind.in_live)
-"""What real processes with real clocks, behind a proxy, can be made to suffer."""
+"""The kinds that exist in real time: for real processes with real clocks, behind a proxy."""
 
 if TYPE_CHECKING:
     AnyAction: TypeAlias = Action
 else:
     AnyAction = Union[tuple(KINDS.values())]  # noqa: UP007 - there is no other way to write one that is computed
-    """What a schedule's file may hold, told apart by "type"."""
+    """The actions that a schedule's file may hold, distinguished by "type"."""

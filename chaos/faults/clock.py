@@ -1,4 +1,4 @@
-"""Faults of clocks: a node's time runs fast or slow, or jumps forward."""
+"""Faults of clocks: a node's clock runs fast or slow, or jumps forward."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ JUMP_US_MAX = 60_000_000
 PERCENT_PPM = 10_000
 RATE_PPM_MOST = 10 * PERCENT_PPM
 RATE_PPM_SELDOM = 50 * PERCENT_PPM
-"""A clock that gains or loses a tenth is drifting; half is a broken one, for one seed in ten with clock faults."""
+"""A drifting clock gains or loses up to a tenth; a broken one up to half, in one seed of ten with clock faults."""
 
 RATE: Layer[int] = Layer("clock_rate_ppm", lambda rates: rates[-1] if rates else 0)
-"""Of several on a node the latest counts."""
+"""If a node has several, the latest counts."""
 
 
 @runtime_checkable
@@ -32,7 +32,7 @@ class Clocks(Protocol):
     """A world whose nodes' clocks can be skewed."""
 
     def skew(self, node: str, rate_ppm: int, jump_us: int) -> None:
-        """The node's clock jumps forward, and gains so many millionths from now on, over restarts too."""
+        """The node's clock jumps forward by `jump_us`, and gains `rate_ppm` from now on, also after restarts."""
         ...
 
 
@@ -46,7 +46,7 @@ class SkewStrength(Strength, frozen=True):
 class Clock(OnNodes, frozen=True, tag="clock"):
     """The clocks of `nodes` jump forward by `jump_us`, then run `rate_ppm` millionths too fast (negative: too slow).
 
-    When the fault ends they run at true speed again; what they are ahead or behind by then, they stay.
+    When the fault ends they run at true speed again, and keep the offset that they have by then.
     """
 
     rate_ppm: int
@@ -78,7 +78,7 @@ class Clock(OnNodes, frozen=True, tag="clock"):
 
     @classmethod
     def draw(cls, room: Room) -> Self | None:
-        """At least a tenth of what the seed allows: a smaller change would be none."""
+        """At least a tenth of what the seed allows: a smaller change would have no effect."""
         rng, nodes, most = room.rng, room.nodes, room.strength
         rate_ppm = rng.randint(most.clock_ppm // 10, most.clock_ppm) * rng.choice((-1, 1))
         jump_us = rng.randint(most.clock_jump_us // 10, most.clock_jump_us)
@@ -93,7 +93,7 @@ class Clock(OnNodes, frozen=True, tag="clock"):
     async def strike(self, at: Strike) -> None:
         world, nodes, began_us = at.can(Clocks), self.hit(at), at.now_us
         at.begin(nodes)
-        at.lay(RATE, dict.fromkeys(nodes, self.rate_ppm))  # the latest, so it is what counts now
+        at.lay(RATE, dict.fromkeys(nodes, self.rate_ppm))  # this fault is the latest, so its rate counts
         for node in nodes:
             world.skew(node, self.rate_ppm, self.jump_us)
         at.injected(self._text(nodes))

@@ -1,4 +1,4 @@
-"""Faults of disks: syncs take longer, so that more is written and not yet durable when a node is killed."""
+"""Faults of disks: syncs take longer, so that a killed node has written more bytes that are not durable yet."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from raft_chaos.chaos.faults.names import LEADER, OTHERS
 from raft_chaos.chaos.faults.strike import Effect, Layer, Strike
 
 RangeUs: TypeAlias = tuple[int, int]
-"""(least, most) µs longer that a sync takes; (0, 0) for a disk without faults."""
+"""(least, most) additional µs of a sync; (0, 0) for a disk without faults."""
 MOST_US = 50 * MS
 
 SLOW_SYNC: Layer[RangeUs] = Layer("slow_sync", lambda ranges: ranges[-1] if ranges else (0, 0))
-"""Of several on a node the latest counts."""
+"""If a node has several, the latest counts."""
 
 
 @dataclass(frozen=True)
 class Syncs:
-    """How many syncs of a node were slowed since the run began, and how many writes it began, if that is known."""
+    """How many syncs of a node were slowed since the run began, and how many writes it began, if known."""
 
     slowed: int
     writes: int | None
@@ -33,7 +33,7 @@ class SlowSyncs(Protocol):
     """A world whose nodes' syncs can be made slow."""
 
     async def slow_sync(self, node: str, longer: RangeUs) -> None:
-        """Syncs of the node that begin from now on take so much longer, over restarts too."""
+        """Syncs of the node that begin from now on take `longer`, also after restarts."""
         ...
 
     async def syncs(self, node: str) -> Syncs: ...

@@ -1,7 +1,7 @@
-"""What values a fault's fields may have, as data, so that a property-based test can draw faults and shrink them.
+"""The possible values of a fault's fields, as data, so that a property-based test can draw faults and shrink them.
 
-Nothing here draws anything. `chaos.testing.strategies` turns a domain into a strategy of hypothesis, which is optional.
-Values shrink towards the first of a choice, the number nearest to zero, and the fewest of a list.
+This module draws nothing. `chaos.testing.strategies` turns a domain into a strategy of hypothesis, which is optional.
+Values shrink towards the first choice, the number nearest to zero, and the shortest list.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class OneOf(msgspec.Struct, frozen=True):
 
 
 class Whole(msgspec.Struct, frozen=True):
-    """An integer from `least` to `most`, in steps of `step` from `least` on."""
+    """An integer from `least` to `most`, in steps of `step` from `least`."""
 
     least: int
     most: int
@@ -39,20 +39,20 @@ class Several(msgspec.Struct, frozen=True):
 
 
 class Drawn(msgspec.Struct, frozen=True):
-    """What the function makes of a generator of random numbers."""
+    """The function's result for a generator of random numbers."""
 
     make: Callable[[Random], Any]
 
 
 class Built(msgspec.Struct, frozen=True):
-    """What the function makes of one value of each part."""
+    """The function's result for one value of each part."""
 
     make: Callable[..., Any]
     parts: tuple[Domain, ...]
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """A value of the domain that the function gives for a value of another."""
+    """A value of a domain that the function makes from a value of another domain."""
 
     of: Domain
     then: Callable[[Any], Domain]

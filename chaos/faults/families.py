@@ -1,4 +1,4 @@
-"""The files that hold kinds of faults, in the order in which the kinds are listed. A new file is one name more here."""
+"""The files of the kinds of faults, in the order in which the kinds are listed. A new file adds one name here."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Partitions as data: pure functions that make a grudge, which says who does not hear whom (Jepsen's term).
 
-A grudge maps a receiver to the senders whose frames it is denied; who is not named hears everybody. It may name
-"leader" (whoever leads when the fault fires) and "others" (all nodes but the leader); `resolve` puts nodes in their
-place, `cut_links` lists the directed links that are then cut.
+A grudge maps a receiver to the senders whose frames it is denied; a node that is not a receiver in it hears all nodes.
+It may name "leader" (the leader when the fault fires) and "others" (all nodes but the leader); `resolve` replaces these
+by nodes, and `cut_links` lists the directed links that are then cut.
 
 A shape's function takes the nodes and the generator to draw from. With n nodes, a majority is n // 2 + 1.
 """
@@ -37,15 +37,15 @@ def halves(nodes: list[str], rng: Random) -> Grudge:
 
 
 def one(nodes: list[str], rng: Random) -> Grudge:
-    """One random node apart from all the others."""
+    """One random node is cut off from all the others."""
     alone = rng.choice(nodes)
     return _apart([[alone], [node for node in nodes if node != alone]])
 
 
 def majority(nodes: list[str], rng: Random) -> Grudge:
-    """A random bare majority stays together; each of the remaining nodes is all alone.
+    """A random smallest majority stays together; each of the remaining nodes is alone.
 
-    No second group can form, and not one more node of the majority may fail without stopping the cluster.
+    No second group can form, and one more failure in the majority stops the cluster.
     """
     drawn = rng.sample(nodes, len(nodes))
     size = majority_of(len(nodes))
@@ -53,8 +53,8 @@ def majority(nodes: list[str], rng: Random) -> Grudge:
 
 
 def majorities_ring(nodes: list[str], rng: Random) -> Grudge:
-    """Every node hears a majority, no two the same: itself and its neighbours in a random ring (Jepsen's
-    majorities-ring). With an even majority a node hears one neighbour more before it than after it."""
+    """Every node hears a majority, and no two hear the same one: itself and its neighbours in a random ring (Jepsen's
+    majorities-ring). If the majority is even, a node hears one more neighbour before it than after it."""
     ring = rng.sample(nodes, len(nodes))
     size = majority_of(len(nodes))
     grudge: Grudge = {}
@@ -65,22 +65,22 @@ def majorities_ring(nodes: list[str], rng: Random) -> Grudge:
 
 
 def bridge(nodes: list[str], rng: Random) -> Grudge:
-    """Two random groups of (n - 1) // 2 and the rest, joined by one node that hears and is heard by everybody."""
+    """Two random groups of (n - 1) // 2 and the rest, and one node that exchanges frames with both."""
     _bridge, *drawn = rng.sample(nodes, len(nodes))
     half = len(drawn) // 2
     return _apart([drawn[:half], drawn[half:]])
 
 
 def isolate_leader(nodes: list[str], rng: Random) -> Grudge:
-    """The leader apart from all the others, in both directions. Draws nothing."""
+    """The leader is cut off from all the others, in both directions. Draws nothing."""
     return {LEADER: [OTHERS], OTHERS: [LEADER]}
 
 
 def one_way(nodes: list[str], rng: Random) -> Grudge:
-    """One node is not heard by the others, but hears them; or the reverse. Half of the time the node is the leader.
+    """The others do not hear one node, but it hears them; or the reverse. Half of the time the node is the leader.
 
-    A leader that is heard but hears nobody keeps its followers from an election and cannot commit; a follower that
-    hears nobody but is heard raises the term of all the others with each of its elections (§5.2).
+    If a leader hears nobody, but the others hear it, its followers call no election and it cannot commit. If a follower
+    hears nobody, but the others hear it, each of its elections raises the others' terms (§5.2).
     """
     node, rest = LEADER, [OTHERS]
     if rng.random() < 0.5:
@@ -108,9 +108,9 @@ SHAPES: tuple[Shape, ...] = tuple(_MAKERS)
 
 
 def resolve(grudge: Grudge, nodes: list[str], leader: str | None) -> dict[str, list[str]]:
-    """The grudge among real nodes: placeholders replaced, all in the order of `nodes`, and nobody denied itself.
+    """The grudge with placeholders replaced by nodes, in the order of `nodes`. No node is denied its own frames.
 
-    Empty while the grudge needs a leader and none is known: the caller may wait for one.
+    Empty if the grudge needs a leader and none is known: the caller may wait for one.
     """
     mentioned = {*grudge, *(sender for senders in grudge.values() for sender in senders)}
     if leader is None and mentioned & {LEADER, OTHERS}:
@@ -137,7 +137,7 @@ def majority_of(count: int) -> int:
 
 
 def _apart(groups: list[list[str]]) -> Grudge:
-    """Nobody hears a node of another group (Jepsen's complete grudge)."""
+    """No node hears a node of another group (Jepsen's complete grudge)."""
     return {
         node: [other for rest in groups if rest is not group for other in rest] for group in groups for node in group
     }

@@ -1,4 +1,4 @@
-"""Checks of a fault's fields, beyond their types. Each yields what is wrong, in one sentence."""
+"""Checks of a fault's fields, beyond their types. Each yields its errors, one sentence each."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Directed links: what several faults put in force on one together, and what a world must be able to do with it.
+"""Directed links: the merged effect of several faults on one link, and the capabilities that a world needs for it.
 
-Any cut cuts a link, any clog holds its frames, and it is degraded by all that degrade it.
+Any cut cuts a link, any clog holds its frames, and all degradations apply together.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Link: TypeAlias = tuple[str, str]
 
 
 class Degraded(msgspec.Struct, frozen=True):
-    """Frames suffer: probabilities from 0 to 1, delays in µs. A delay is uniform from `delay_min_us` to `delay_max_us`,
-    and on top of it exponential with mean `delay_mean_us`."""
+    """The degradation of a link: probabilities from 0 to 1, delays in µs. A delay is uniform from `delay_min_us` to
+    `delay_max_us`, plus an exponential one with mean `delay_mean_us`."""
 
     delay_min_us: int = 0
     delay_max_us: int = 0
@@ -33,8 +33,8 @@ class Degraded(msgspec.Struct, frozen=True):
 
 
 class LinkState(msgspec.Struct, frozen=True):
-    """What is in force on one directed link. `cut` drops frames, `clogged` holds them, `degraded` is all that degrades
-    it: delays add up, and of probabilities the largest counts."""
+    """The faults in force on one directed link. `cut` drops frames, `clogged` holds them, `degraded` are all its
+    degradations: delays add up, and the largest of the probabilities counts."""
 
     cut: bool = False
     clogged: bool = False
@@ -55,8 +55,8 @@ LINKS: Layer[LinkState] = Layer("links", _merged)
 class LinkCounters(msgspec.Struct):
     """Frames on one directed link since the run began.
 
-    `forwarded` reached the receiver (copies included), `cut` were held back by a cut, `lost` by a draw or with their
-    connection, `clogged` were held by a clog; `delayed`, `duplicated` and `reordered` count the draws.
+    `forwarded` frames reached the receiver (copies included), a cut held `cut` back, a draw or the end of a connection
+    lost `lost`, a clog held `clogged`; `delayed`, `duplicated` and `reordered` count the draws.
     """
 
     forwarded: int = 0
@@ -75,7 +75,7 @@ class Links(Protocol):
     @property
     def links(self) -> Sequence[Link]: ...
     def set_links(self, states: Mapping[Link, LinkState]) -> None:
-        """In force when this returns. Links that are not named stay as they are."""
+        """Sets the states of these links, which are in force when this returns. Other links keep theirs."""
         ...
 
     def link_counters(self) -> Mapping[Link, LinkCounters]: ...
@@ -94,12 +94,12 @@ class Resets(Protocol):
     """A world whose connections can be broken."""
 
     def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> tuple[int, int]:
-        """Breaks all connections of the nodes. Each frame in flight arrives at once with that probability, or never.
-        Returns how many did and did not."""
+        """Breaks all connections of the nodes. Each frame in flight arrives at once with probability `delivered`, or
+        never. Returns how many arrived, and how many were lost."""
         ...
 
     def watch_traffic(self, nodes: Sequence[str], for_us: int, seen: Signal) -> None:
-        """Sets the signal as soon as a frame to or from one of the nodes is in flight; looks for it so long, or until
+        """Sets the signal as soon as a frame to or from one of the nodes is in flight; gives up after `for_us`, or once
         somebody else sets the signal."""
         ...
 
@@ -109,14 +109,14 @@ class Resets(Protocol):
 
 
 class OnLinks(Action, frozen=True):
-    """A fault along a grudge: of links that have a receiver and senders."""
+    """A fault on the links of a grudge."""
 
     @property
     def denied(self) -> Grudge:
         raise NotImplementedError
 
     def along(self, grudge: Grudge) -> Self:
-        """The same along another grudge."""
+        """The same fault along another grudge."""
         return replace(self, grudge=grudge)
 
     disturbs: ClassVar[bool] = True
@@ -127,14 +127,14 @@ class OnLinks(Action, frozen=True):
             yield from limits.nodes(f"action.grudge.{receiver}", senders, nodes)
 
     def must_wait(self, nodes: Sequence[str], leader: str | None) -> bool:
-        """A cut that leaves all links of the leader alone would hold nothing back, since followers have nothing to say
-        to each other: it waits for an election."""
+        """A cut that leaves all links of the leader alone would hold nothing back, since followers send nothing to each
+        other: it waits for an election."""
         if leader is None:
             return not resolve(self.denied, list(nodes), None)
         return not any(leader in link for link in cut_links(resolve(self.denied, list(nodes), leader)))
 
     def smaller(self) -> Iterator[Self]:
-        """Fewer directions are cut. What a cut is named after stays: it says what it was drawn as."""
+        """Fewer directions are cut. The name of the shape stays, since it says how the fault was drawn."""
         if len(self.denied) > 1:
             for receiver in self.denied:
                 yield self.along({other: senders for other, senders in self.denied.items() if other != receiver})

@@ -1,4 +1,4 @@
-"""The kinds of faults for a reader: one row a kind, for the manual and for `raft-chaos faults`."""
+"""The kinds of faults for a reader: one row for each kind, for the manual and for `raft-chaos faults`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How a fault names the nodes that it hits: by id, or by the part that a node plays when the fault fires.
+"""How a fault names the nodes that it hits: by id, or by the role that a node has when the fault fires.
 
-"leader" is whoever leads then, "others" are all nodes but the leader, and "voter" (in a fault that is anchored to
+"leader" is the leader at that time, "others" are all nodes but the leader, and "voter" (in a fault that is anchored to
 "vote_granted") is the node that granted this vote.
 """
 
@@ -16,7 +16,7 @@ PLACEHOLDERS = (LEADER, OTHERS, VOTER)
 
 
 def named(names: Sequence[str], nodes: Sequence[str], leader: str | None) -> list[str]:
-    """The ids of the nodes that are meant, each once, in the order in which they are first named."""
+    """The ids of the named nodes, each once, in the order in which they are first named."""
     meant: list[str] = []
     for name in names:
         if name == OTHERS:
@@ -27,7 +27,7 @@ def named(names: Sequence[str], nodes: Sequence[str], leader: str | None) -> lis
 
 
 def group_of(names: Sequence[str], nodes: Sequence[str]) -> str:
-    """What to call those that are named: "leader", "one", "minority", "leader and majority", "all"."""
+    """A word for the group of named nodes: "leader", "one", "minority", "leader and majority", "all"."""
     if len(names) == 1:
         return names[0] if names[0] not in nodes else "one"
     several = sum(name in nodes for name in names)

@@ -28,8 +28,8 @@ from raft_chaos.chaos.faults.strike import Effect, Strike
 
 
 class NetworkStrength(Strength, frozen=True):
-    """The worst that any network fault gets: probabilities, the longest uniform delay, and the mean of the
-    exponential one."""
+    """The limits of all network faults: probabilities, the longest uniform delay, and the mean of the exponential
+    one."""
 
     loss: float = 0.0
     duplicate: float = 0.0
@@ -39,9 +39,9 @@ class NetworkStrength(Strength, frozen=True):
 
 
 class Network(OnNodes, frozen=True, tag="network"):
-    """Frames on the directed links into and out of `nodes` suffer: probabilities 0 to 1, delays in µs.
+    """Degrades the directed links into and out of `nodes`: probabilities 0 to 1, delays in µs.
 
-    A delay is uniform from `delay_min_us` to `delay_max_us`, and on top of it exponential with mean `delay_mean_us`.
+    A delay is uniform from `delay_min_us` to `delay_max_us`, plus an exponential one with mean `delay_mean_us`.
     """
 
     delay_min_us: int = 0
@@ -66,7 +66,7 @@ class Network(OnNodes, frozen=True, tag="network"):
 
     @classmethod
     def plain(cls, rng: Random, timeout_us: int) -> NetworkStrength:
-        """Some of the troubles, moderate."""
+        """Some of the degradations, in moderate strength."""
         troubles = some(rng, ["delay", "loss", "duplicate", "reorder"], rng.randint(1, 4))
         drawn = {
             "delay": rng.uniform(0.02, 0.3) * timeout_us,
@@ -84,8 +84,7 @@ class Network(OnNodes, frozen=True, tag="network"):
 
     @classmethod
     def often(cls, rng: Random, strength: NetworkStrength) -> int:
-        """As strong as this, it is the background of the other faults (`chaos.schedule.draw_faults`), and no single
-        fault."""
+        """Never: in a swarm it is a background fault (`chaos.schedule.draw_faults`), not a single one."""
         return 0
 
     @classmethod
@@ -100,7 +99,7 @@ class Network(OnNodes, frozen=True, tag="network"):
 
     @classmethod
     def of_all(cls, rng: Random, nodes: list[str], most: NetworkStrength) -> Self:
-        """One of all nodes: each trouble that the seed has, at 30 to 100 % of its strength."""
+        """A fault on all nodes: each degradation that the seed has, at 30 to 100 % of its strength."""
         loss, duplicate, reorder = (
             round(share * rng.uniform(0.3, 1), 3) for share in (most.loss, most.duplicate, most.reorder)
         )
@@ -169,11 +168,11 @@ class Network(OnNodes, frozen=True, tag="network"):
 # ---- reset -------------------------------------------------------------------------------------------------------
 
 TRAFFIC_PATIENCE_US = 1_000_000
-"""A reset waits this long for frames in flight: without any it would break nothing."""
+"""A reset waits this long for frames in flight: without any it would have no effect."""
 
 
 class Reset(OnNodes, frozen=True, tag="reset"):
-    """The connections of all links into and out of `nodes` break at that moment; the fault has no duration.
+    """Breaks the connections of all links into and out of `nodes`; the fault has no duration.
 
     Each frame in flight is delivered at once with probability `delivered`, else lost.
     """

@@ -1,4 +1,4 @@
-"""Faults that come between nodes: partitions, which drop frames for good, and clogs, which hold them."""
+"""Faults on links between nodes: partitions, which drop frames, and clogs, which hold them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ShapesStrength(Strength, frozen=True):
 
 
 class Partition(OnLinks, frozen=True, tag="partition"):
-    """Frames along `grudge` are dropped. `shape` says what it was drawn as."""
+    """Drops frames along `grudge`. `shape` names the shape that was drawn."""
 
     shape: Shape
     grudge: Grudge
@@ -53,7 +53,7 @@ class Partition(OnLinks, frozen=True, tag="partition"):
 
     @classmethod
     def wide(cls, rng: Random, timeout_us: int) -> ShapesStrength:
-        """Cuts of one direction and cuts of both are there independently of each other."""
+        """One-way cuts and cuts of both directions are on or off independently of each other."""
         one_way, both_ways = rng.random() < 0.6, rng.random() < 0.7
         symmetric = [shape for shape in SHAPES if shape != "one_way"]
         drawn = some(rng, symmetric, rng.randint(1, len(symmetric)))
@@ -66,7 +66,7 @@ class Partition(OnLinks, frozen=True, tag="partition"):
     @classmethod
     def draw(cls, room: Room) -> Self | None:
         if room.most_us < 3 * room.timeout_us:
-            return None  # too short for those who are cut off to notice: some links would carry nothing
+            return None  # too short for the nodes to notice: some links would carry no frame
         shape = room.rng.choice(room.strength.shapes)
         partition = cls(shape, grudges.make(shape, room.nodes, room.rng))
         return partition if partition.disturbed(len(room.nodes)) <= room.spare else None
@@ -101,7 +101,7 @@ class Partition(OnLinks, frozen=True, tag="partition"):
 
 
 def _cut(grudge: Mapping[str, Sequence[str]], held: Mapping[Link, int]) -> Effect:
-    """`held`: how many frames were held back on each link of the grudge. Each direction must show one."""
+    """The effect, given the number of frames held back on each link of the grudge. Each direction needs one."""
     silent = [
         f"{' '.join(senders)} > {' '.join(receivers)}"
         for senders, receivers in _directions(grudge)
@@ -113,7 +113,7 @@ def _cut(grudge: Mapping[str, Sequence[str]], held: Mapping[Link, int]) -> Effec
 
 
 def _directions(grudge: Mapping[str, Sequence[str]]) -> list[tuple[list[str], list[str]]]:
-    """(senders, receivers) for each direction of a cut: receivers that are denied the same senders form one."""
+    """(senders, receivers) of each direction of a cut: receivers that are denied the same senders form one."""
     directions: dict[tuple[str, ...], list[str]] = {}
     for receiver, senders in grudge.items():
         directions.setdefault(tuple(sorted(senders)), []).append(receiver)
@@ -124,13 +124,13 @@ def _directions(grudge: Mapping[str, Sequence[str]]) -> list[tuple[list[str], li
 
 
 class ClogStrength(Strength, frozen=True):
-    """How long (µs) a link is clogged at most."""
+    """How long (µs) a link stays clogged at most."""
 
     clog_us: int = 0
 
 
 class Clog(OnLinks, frozen=True, tag="clog"):
-    """Frames along `grudge` are held, and all released at once when the fault ends (madsim's clogged links)."""
+    """Holds frames along `grudge`, and releases all at once when the fault ends (madsim's clogged links)."""
 
     grudge: Grudge
 
@@ -158,10 +158,10 @@ class Clog(OnLinks, frozen=True, tag="clog"):
 
     @classmethod
     def draw(cls, room: Room) -> Self | None:
-        """One link to or from the leader, as only these always carry something, or all of one node's in some direction.
+        """One link to or from the leader, since only these always carry frames, or all links of one node in some
+        direction.
 
-        A link that is clogged for a whole election hands what the old leader said to a node that has voted for the
-        new one.
+        After a clog of a whole election, the old leader's messages reach a node that has voted for the new leader.
         """
         rng, nodes = room.rng, room.nodes
         style = rng.choice(("link", "leader", "one_way", "one"))
@@ -181,7 +181,7 @@ class Clog(OnLinks, frozen=True, tag="clog"):
 
     @classmethod
     def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
-        """Any links at all, one at least."""
+        """Any links, at least one."""
         links = [(receiver, sender) for receiver in nodes for sender in nodes if sender != receiver]
 
         def of(chosen: list[Link]) -> Clog:

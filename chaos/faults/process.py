@@ -1,4 +1,4 @@
-"""Faults of processes: they are killed and start again, or stand still for a while."""
+"""Faults of processes: they are killed and start again, or pause for a while."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from raft_chaos.chaos.faults.strike import Effect, Layer, Signal, Strike
 Failpoint: TypeAlias = Literal[
     "before_report", "before_send", "mid_send", "before_write", "before_apply", "before_answer", "after_sync"
 ]
-"""A point within a node's step: what stands before it in the step is done, what stands after it never happens."""
+"""A point within a node's step: the outputs before it are carried out, those after it are not."""
 FAILPOINTS: tuple[Failpoint, ...] = get_args(Failpoint)
 FAILPOINT_PATIENCE_US = 500_000
-"""A node that does not get to its failpoint in this time is killed where it stands."""
+"""A node that does not reach its failpoint within this time is killed at once."""
 
 WHOLE_PERMILLE = 1000
 
@@ -40,8 +40,8 @@ class Processes(Protocol):
         ...
 
     async def kill(self, keep_permille: Mapping[str, int]) -> list[str]:
-        """Kills all these nodes at once; of its unsynced bytes each keeps so many thousandths, where the world can do
-        that. Returns those that were running, now gone."""
+        """Kills all these nodes at once; each keeps this many thousandths of its unsynced bytes, if the world supports
+        that. Returns the nodes that were running, once they are gone."""
         ...
 
 
@@ -50,16 +50,16 @@ class Failpoints(Protocol):
     """A world whose nodes can be stopped at a point within a step."""
 
     def arm(self, node: str, failpoint: Failpoint, reached: Signal) -> bool:
-        """The first step of the node that gets to the failpoint stops there, and whoever waits for `reached` kills
-        the node at once. Returns whether it runs."""
+        """The first step of the node that gets to the failpoint stops there and sets `reached`; the task that waits for
+        it must kill the node at once. Returns whether the node runs."""
         ...
 
     def disarm(self, node: str) -> None: ...
 
 
 class CrashStrength(Strength, frozen=True):
-    """Of what is killed, a node keeps all unsynced bytes with probability `keep_all`, a part of them with probability
-    `torn`; a kill of one node waits for one of `failpoints` with probability `failpoint`."""
+    """A killed node keeps all unsynced bytes with probability `keep_all`, a part of them with probability `torn`. A
+    kill of one node waits for one of `failpoints` with probability `failpoint`."""
 
     keep_all: float = 0.0
     torn: float = 0.0
@@ -70,9 +70,9 @@ class CrashStrength(Strength, frozen=True):
 class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
     """SIGKILL to all of `nodes` at once; node i of them starts again `restart_after_us[i]` later.
 
-    Of the unsynced bytes of node i, the first `keep_permille[i]` thousandths reach its disk (rounded down: a record may
-    be torn at any byte); an empty list keeps none. With a `failpoint` a node is not killed at once, but when its next
-    step reaches that point. "leader" may turn out to be a node that is also named by its id: the first mention counts.
+    The first `keep_permille[i]` thousandths of node i's unsynced bytes reach its disk (rounded down: a record may be
+    torn at any byte); an empty list keeps none. With a `failpoint` a node is not killed at once, but when its next step
+    reaches that point. "leader" may be a node that is also named by its id: the first mention counts.
     """
 
     restart_after_us: list[int]
@@ -91,7 +91,7 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
 
     @classmethod
     def placeholders(cls, *, at_vote: bool) -> list[str]:
-        """Each node has a restart of its own, so nothing may stand for several."""
+        """Each node has a restart of its own, so no placeholder may mean several nodes."""
         return [LEADER, VOTER] if at_vote else [LEADER]
 
     def check(self, nodes: Sequence[str]) -> Iterator[str]:
@@ -129,7 +129,7 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
 
     @classmethod
     def draw(cls, room: Room) -> Self | None:
-        """The leader, one node, a minority, or a majority where nothing else happens; half of the restarts at once."""
+        """The leader, one node, a minority, or, without other faults, a majority; half of the restarts are at once."""
         rng, nodes = room.rng, room.nodes
         style = rng.choices(("leader", "one", "minority", "majority"), weights=(45, 25, 20, 10))[0]
         if style == "leader" or room.up == [LEADER]:
@@ -146,7 +146,7 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
 
     def detailed(self, rng: Random, strength: CrashStrength) -> Self:
         """Each node keeps all of its unsynced bytes, a part, or none. Only a node that is killed alone waits for a
-        point: a power loss is one because all nodes go at the same moment."""
+        failpoint: a power loss hits all nodes at the same moment."""
         waits, point = rng.random() < strength.failpoint, rng.random()
         keep = [_keep_permille(rng, strength) for _ in self.nodes]
         points = strength.failpoints
@@ -161,7 +161,7 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
 
     @classmethod
     def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
-        """Of one node at least and all at most. Unsynced bytes are lost unless they are said to be kept."""
+        """Kills of one node up to all nodes. Unsynced bytes are lost unless `keep_permille` keeps them."""
         names = [*nodes, *cls.placeholders(at_vote=at_vote)]
         one = built(lambda *row: row, OneOf(names), Whole(0, longest_us, MS), Whole(0, WHOLE_PERMILLE))
         hit = Several(one, 1, len(nodes), key=lambda row: row[0])
@@ -180,7 +180,7 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
         keep = self._for_each(self.keep_permille or [0] * len(self.nodes), at)
         nodes = list(after_us)
         at.begin(nodes)
-        failpoints = at.offered(Failpoints)  # real time has none: there such a kill comes at once
+        failpoints = at.offered(Failpoints)  # real time has none: such a kill then comes at once
         if self.failpoint is None or failpoints is None:
             hit = await processes.kill(keep)
             before = {node: processes.incarnation(node) for node in hit}
@@ -202,7 +202,7 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
     async def _at_failpoint(
         self, at: Strike, node: str, reached: Signal, keep_permille: int, after_us: int
     ) -> bool | None:
-        """Whether it is back; None where there was nothing left to kill."""
+        """Kills the node at its failpoint. Returns whether it is back; None if it was not running any more."""
         await at.until(reached, FAILPOINT_PATIENCE_US)
         at.can(Failpoints).disarm(node)
         processes = at.can(Processes)
@@ -211,14 +211,14 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
         return await self._back(at, node, after_us, processes.incarnation(node))
 
     async def _back(self, at: Strike, node: str, after_us: int, before: int) -> bool:
-        """Starts a node that was killed, after its time; returns whether a new incarnation runs."""
+        """Starts a killed node after `after_us`; returns whether a new incarnation runs."""
         await at.hold(after_us)
         processes = at.can(Processes)
         return await processes.start(node) and processes.incarnation(node) > before
 
     def _for_each(self, values: Sequence[int], at: Strike) -> dict[str, int]:
-        """The value of each node that it hits, in that order. A node mentioned twice counts where it is mentioned
-        first. Empty where a node that is needed is not known."""
+        """node -> value, for the nodes that it hits, in this order. The first mention of a node counts. Empty if a
+        placeholder's node is unknown."""
         hit: dict[str, int] = {}
         for name, value in zip(self.nodes, values, strict=True):
             node = {LEADER: at.leader, VOTER: at.voter}.get(name, name)
@@ -227,7 +227,7 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
             hit.setdefault(node, value)
         return hit
 
-    # ---- told ----
+    # ---- described ----
 
     def _text(self, nodes: Sequence[str]) -> str:
         return f"kill {' '.join(nodes)}" + (f", {self.failpoint}" if self.failpoint else "")
@@ -275,7 +275,7 @@ def _keep_permille(rng: Random, strength: CrashStrength) -> int:
 
 
 def _halved(us: int) -> int:
-    """Half of it, in whole milliseconds where that leaves anything."""
+    """Half of it, in whole milliseconds unless that gives 0."""
     half = us // 2
     return half - half % MS if half >= MS else half
 
@@ -287,10 +287,10 @@ PAUSED: Layer[bool] = Layer("paused", any)
 
 @runtime_checkable
 class Pauses(Protocol):
-    """A world whose nodes can be stopped where they stand."""
+    """A world whose nodes can be paused."""
 
     async def pause(self, node: str, on: bool) -> None:
-        """Stops a node that runs, or lets one that is stopped go on. A node that starts anew is not stopped."""
+        """Pauses a node that runs, or resumes a paused one. A new incarnation is not paused."""
         ...
 
     def is_paused(self, node: str) -> bool: ...
@@ -324,7 +324,7 @@ class Pause(OnNodes, frozen=True, tag="pause"):
         world, nodes = at.can(Pauses), self.hit(at)
         at.begin(nodes)
         at.lay(PAUSED, dict.fromkeys(nodes, True))
-        for node in nodes:  # also one that another fault paused before: it may have started anew since
+        for node in nodes:  # also a node that another fault paused: it may have restarted since
             await world.pause(node, True)
         stopped = [node for node in nodes if world.is_paused(node)]
         at.injected(f"pause {' '.join(nodes)}")

@@ -1,12 +1,12 @@
-"""One fault in a run: what a kind of fault sees of the run that it strikes, and what it tells of itself.
+"""One fault in a run: the interface between a kind of fault and the run that it strikes.
 
 nodes = ...
 at.begin(nodes)                         before anything is done: from now on the fault touches these nodes
-changed = at.lay(PAUSED, ...)           the fault is in force beside others; what that changes is to be done
-at.injected("pause n1")                 it is in force, and everybody is told
+changed = at.lay(PAUSED, ...)           the fault is in force beside others; apply what that changes
+at.injected("pause n1")                 it is in force, and the fault log reports it
 await at.hold(at.duration_us)           until it is over, or until the safety phase ends
-changed = at.lift(PAUSED)               what the other faults in force leave to be undone
-at.healed(Effect(...))                  it is over, and this was seen of it
+changed = at.lift(PAUSED)               undo what the other faults in force do not need
+at.healed(Effect(...))                  it is over, and this was its effect
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Effect:
-    """What was seen of a fault: in words, and whether all that it was to do was done.
+    """The observed effect of a fault, in words; `effective` says whether it was complete.
 
-    `excuse` says what was missing, where a world knows that there was nothing for the fault to act on.
+    `excuse` says what was missing, if the world knows that the fault had nothing to act on.
     """
 
     effective: bool
@@ -37,7 +37,8 @@ class Effect:
 class Layer(Generic[Value]):
     """A condition that several faults may put on one node or link at a time.
 
-    `merged` makes one value of theirs, in the order in which they set in; of none, the value without faults.
+    `merged` makes one value of the faults' values, in the order in which the faults started; of none, the value without
+    faults.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Signal(Protocol):
 
 
 class Strike(Protocol):
-    """A fault at its moment. `leader` and `voter` are those of then, where they are known."""
+    """A fault at its moment. `leader` and `voter` are those at that time, if known."""
 
     @property
     def id(self) -> str: ...
@@ -71,37 +72,36 @@ class Strike(Protocol):
 
     @property
     def is_over(self) -> bool:
-        """Whether the safety phase has ended: then nothing new may break."""
+        """Whether the safety phase has ended: no new fault may start then."""
         ...
 
     def can(self, capability: type[Capability]) -> Capability:
-        """The world, as far as it has that capability. Raises NotPossibleError for one that has not."""
+        """The world, as this capability. Raises NotPossibleError if the world does not have it."""
         ...
 
     def offered(self, capability: type[Capability]) -> Capability | None:
-        """The same, or None."""
+        """The world, as this capability; None if the world does not have it."""
         ...
 
     # ---- what is in force ------------------------------------------------------------------------------------------
 
     def lay(self, layer: Layer[Value], values: Mapping[Subject, Value]) -> dict[Subject, Value]:
-        """Puts the fault in force. Returns the merged values that changed: those of all faults in force on a
-        subject."""
+        """Puts the fault in force. Returns the values that this changes, each merged of all faults on its subject."""
         ...
 
     def lift(self, layer: Layer[Value]) -> dict[Any, Value]:
-        """Takes the fault out again. Returns the merged values that changed."""
+        """Removes the fault from the layer. Returns the merged values that this changes."""
         ...
 
     def merged(self, layer: Layer[Value], subject: Any) -> Value:
         """The merged value on that subject now."""
         ...
 
-    # ---- what is told ----------------------------------------------------------------------------------------------
+    # ---- what is reported ------------------------------------------------------------------------------------------
 
     def begin(self, nodes: Sequence[str]) -> None: ...
     def injected(self, detail: str, targets: Sequence[str] | None = None) -> None:
-        """`targets` are the nodes that it really hit, if not all with which it began."""
+        """Reports that the fault is in force. `targets` are the nodes that it hit, if not all those of `begin`."""
         ...
 
     def healed(self, effect: Effect) -> None: ...
@@ -109,18 +109,18 @@ class Strike(Protocol):
     # ---- time ------------------------------------------------------------------------------------------------------
 
     async def hold(self, for_us: int) -> None:
-        """Waits so long, or until the safety phase ends."""
+        """Waits `for_us`, or until the safety phase ends."""
         ...
 
     def signal(self) -> Signal: ...
     async def until(self, signal: Signal, within_us: int) -> None:
-        """Waits until it is set, at most so long, and until the safety phase ends."""
+        """Waits until the signal is set, at most `within_us`, or until the safety phase ends."""
         ...
 
     async def together(self, coroutines: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
-        """Their results, once all have ended."""
+        """Runs the coroutines at the same time; returns their results once all have ended."""
         ...
 
 
 class NotPossibleError(Exception):
-    """A world cannot make its nodes suffer that kind of fault."""
+    """The world does not have this kind of fault."""
