@@ -1,3 +1,3 @@
-"""Many seeds: `seed` (the result of one), `file` (results on disk, so that a campaign can go on), `campaign` (seeds on
-all cores). And the proof that one seed is one trace: `selfcheck`, with `selfcheck_worker` in each process.
+"""Runs many seeds: `seed` (the result of one), `file` (results on disk, so that a campaign can continue), `campaign`
+(seeds on all cores). And checks that one seed gives one trace: `selfcheck`, with `selfcheck_worker` in each process.
 """

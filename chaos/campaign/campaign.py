@@ -1,14 +1,14 @@
-"""A campaign: many seeds, on any `concurrent.futures.Executor`, each result written down as it comes.
+"""A campaign: runs many seeds on any `concurrent.futures.Executor`, and writes each result to its file as it comes.
 
     run             submits seeds, at most a window of them at once, and yields each result as it comes
     _on_executor    uses one executor until all seeds have ended, or until one of its workers dies
 
-When a worker dies, all that was under way is lost, and nothing tells which seed it was that killed it. So the seeds of
-that window are run once more, one at a time: the one that is alone when a worker dies again is the one to blame. That
-seed, and one on which the harness raises, is a failure of the harness; the others go on.
+When a worker dies, all seeds under way are lost, and it is unknown which seed killed the worker. So the campaign runs
+the seeds of that window again, one at a time: if a worker dies again, its only seed is the cause. Such a seed, and one
+on which the harness raises, is a failure of the harness; the other seeds continue.
 
-Each seed is a call of its own: tens of milliseconds of work, against which the way to a worker and back is nothing.
-Nothing is kept of a seed that has ended but its number, so that a campaign may have millions.
+Each seed is a call of its own: it takes tens of milliseconds, so the cost of the call itself does not matter. A
+campaign keeps only the numbers of seeds that have ended, so it may have millions.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from raft_chaos.invariants.rundir import RunDir
 
 SeedEnd: TypeAlias = SeedResult | SeedFailed
 RunSeed: TypeAlias = Callable[[Settings, int, Path | None], SeedResult]
-"""Runs one seed; its run directory, if it leaves one, goes into the folder. Must be importable by name."""
+"""Runs one seed, and writes its run directory, if it leaves one, into the folder. Must be importable by name."""
 
 WINDOW_PER_JOB = 4
 """Seeds under way for each worker: no worker waits for work, and few seeds are lost when one dies."""
 
 MOST_FAILED = 20
-"""A harness that failed on so many seeds will fail on the rest."""
+"""A harness that failed on this many seeds will fail on the rest."""
 
 
 class Campaign:
     """One campaign, its file open. Use as a context manager; `earlier` comes first, then one call of `run`.
 
-    `max_failures` ends it after that many violated seeds, those of earlier calls included; after `time_limit_s` no
-    further seed is begun. Raises CampaignError if its file cannot be used, ValueError for no seeds.
+    `max_failures` ends it after this many violated seeds, including those of earlier calls; after `time_limit_s` it
+    begins no further seed. Raises CampaignError if its file cannot be used, ValueError for no seeds.
     """
 
     def __init__(
@@ -59,19 +59,19 @@ class Campaign:
             raise ValueError("seeds: expected at least one, got none")
         self.settings = settings
         self.seeds = list(dict.fromkeys(seeds))
-        """Each once: a seed that is named twice would do the same twice."""
+        """Each seed once: a repeated seed would give the same result."""
         self.out = out
         self.header = describe_campaign(settings, self.seeds)
         self._file = CampaignFile(out, self.header)
         self.path, self.kept = self._file.path, self._file.kept
-        """Its file, and where that of the same campaign went if it had come to its end."""
+        """Its file, and the place of the earlier file if the same campaign was complete."""
         self.resumed = len(self._file.done)
-        """How many seeds had a result already when the file was opened."""
+        """How many seeds already had a result when the file was opened."""
         self.done = self.resumed
         self.given_up: list[int] = []
-        """The seeds that were under way when it was stopped, and have no result."""
+        """The seeds that were under way when the campaign stopped, and have no result."""
         self.stopped = ""
-        """Why it was stopped, or "". A campaign that was stopped at its very end is complete all the same."""
+        """Why it stopped, or "". A campaign that stopped with its last result is still complete."""
         self._violated = self._file.violated
         self._failed = 0
         self._run_one = run_one
@@ -90,15 +90,15 @@ class Campaign:
         return self.done == len(self.seeds)
 
     def earlier(self) -> Iterator[SeedResult]:
-        """The results that a call of the same campaign left, which was stopped or killed."""
+        """The results of earlier calls of the same campaign that were stopped or killed."""
         return self._file.earlier()
 
     def run(self, open_executor: Callable[[], Executor], window: int) -> Generator[SeedEnd, None, None]:
-        """What becomes of each seed that has no result yet, as it ends. Closing the generator stops the campaign.
+        """Runs the seeds that have no result yet, and yields how each ends. Closing the generator stops the campaign.
 
-        `open_executor` is called once, and again whenever a worker has died. `window` is how many seeds are under way
-        at once. An executor is shut down without waiting if something is still under way; whether that ends it at once
-        is up to the executor.
+        `open_executor` is called once, and again after each death of a worker. `window` is how many seeds are under way
+        at once. If seeds are still under way, the executor is shut down without waiting; whether that ends them at once
+        depends on the executor.
         """
         deadline_s = None if self._time_limit_s is None else time.monotonic() + self._time_limit_s
         fresh = self._until(deadline_s, (seed for seed in self.seeds if seed not in self._file.done))
@@ -119,7 +119,7 @@ class Campaign:
     def _on_executor(
         self, executor: Executor, seeds: Iterator[int], window: int
     ) -> Generator[SeedEnd, None, list[int]]:
-        """Runs seeds until there are no more, or the executor is broken. Returns those that were lost with it."""
+        """Runs seeds until there are no more, or the executor breaks. Returns the seeds that were lost with it."""
         under_way: dict[Future[SeedEnd], int] = {}
         ended: SimpleQueue[Future[SeedEnd]] = SimpleQueue()
         caught: list[int] = []
@@ -142,7 +142,7 @@ class Campaign:
                 except BrokenExecutor:
                     caught.append(seed)
                     continue
-                except Exception as error:  # the executor's own: it could not run the call, or bring the result back
+                except Exception as error:  # the executor's own error: it could not run the call, or return the result
                     end = self._failure(seed, f"{type(error).__name__}: {error}", traceback.format_exc())
                 yield self._ended(end)
                 if self._stop_if_enough():
@@ -170,7 +170,7 @@ class Campaign:
         return bool(self.stopped)
 
     def _until(self, deadline_s: float | None, seeds: Iterator[int]) -> Iterator[int]:
-        """The seeds that are begun before the time is up."""
+        """The seeds that begin before the deadline."""
         for seed in seeds:
             if deadline_s is not None and time.monotonic() >= deadline_s:
                 self.stopped = f"the time limit of {self._time_limit_s:g} s was reached"
@@ -187,7 +187,7 @@ def _taken(seeds: deque[int]) -> Iterator[int]:
 
 
 def _attempt(run_one: RunSeed, settings: Settings, seed: int, out: Path) -> SeedEnd:
-    """In the worker. An error becomes a value here: not every exception survives the way back to another process."""
+    """Runs in the worker. Turns an error into a value, since not every exception can be sent to another process."""
     try:
         return run_one(settings, seed, out)
     except Exception as error:

@@ -1,14 +1,14 @@
-"""The file of a campaign, `campaign-<key>.jsonl`: a line for each seed as it ends, so that a killed campaign goes on.
+"""The file of a campaign, `campaign-<key>.jsonl`: a line for each seed as it ends, so a killed campaign can continue.
 
-    {"kind":"campaign",...}   the first line: the key, and what it was made of
-    {"kind":"seed",...}       a SeedResult; the lines stand in the order in which the seeds ended
-    {"kind":"failed",...}     the harness failed on this seed, which is no result: it is run again next time
+    {"kind":"campaign",...}   the first line: the key, and the data of which it is a hash
+    {"kind":"seed",...}       a SeedResult; the lines are in the order in which the seeds ended
+    {"kind":"failed",...}     the harness failed on this seed: there is no result, and the next call runs it again
     {"kind":"end",...}        the last line, once every seed has a result
 
-The key is a hash of all that decides the results: the settings, the seeds and the source code. The commit is
-information only, since a changed tree has the commit of the unchanged one. Opening the same campaign again finds the
-same file and goes on there. A torn last line, which is what a kill leaves, is cut off; any other damage is an error.
-The file of a campaign that is complete is kept under another name, and the campaign begins anew.
+The key is a hash of everything that decides the results: the settings, the seeds and the source code. The commit is
+information only, since an edited tree has the same commit. Opening the same campaign again finds the same file and
+continues there. A torn last line, which a kill leaves, is cut off; any other damage is an error. The file of a complete
+campaign is kept under another name, and the campaign starts again.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _PACKAGES = ("raft", "chaos", "invariants")
 
 
 class CampaignError(Exception):
-    """A campaign's file cannot be used: says which, what is wrong with it, and what to do."""
+    """A campaign's file cannot be used. The message says which file, what is wrong, and what to do."""
 
 
 class CampaignHeader(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="campaign"):
-    """What a campaign is. `source` is the hash of the code that judges and is judged, `seeds` as in "1..200,300"."""
+    """The first line. `source` is the hash of the code that judges and is judged, `seeds` as in "1..200,300"."""
 
     schema: int = SCHEMA
     key: str
@@ -49,7 +49,7 @@ class CampaignHeader(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
 
 
 class SeedFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="failed"):
-    """A seed on which the harness itself failed: the error, where it arose, and the command that repeats it."""
+    """A seed on which the harness itself failed: the error, its place in the code, and the command that repeats it."""
 
     seed: int
     error: str
@@ -58,7 +58,7 @@ class SeedFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
 
 
 class CampaignEnd(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="end"):
-    """Every seed has a result. `seeds` is how many there are."""
+    """Every seed has a result. `seeds` is their number."""
 
     seeds: int
 
@@ -70,8 +70,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 def describe_campaign(settings: Settings, seeds: Sequence[int]) -> CampaignHeader:
-    """The header of that campaign, its key included."""
-    # The options are the same settings once more, as words for the command that repeats a run.
+    """The header of this campaign, with its key."""
+    # The options repeat the settings, as words for the command that repeats a run.
     decides = msgspec.to_builtins(msgspec.structs.replace(settings, options=[]))
     ranges, source, python = seed_ranges(seeds), source_digest(), platform.python_version()
     key = hashlib.sha256(_encode([SCHEMA, decides, ranges, source, python])).hexdigest()[:12]
@@ -87,7 +87,7 @@ def describe_campaign(settings: Settings, seeds: Sequence[int]) -> CampaignHeade
 
 
 def seed_ranges(seeds: Sequence[int]) -> str:
-    """The seeds as text in their order, neighbours as a range: "1..200,300"."""
+    """The seeds as text in their order, consecutive ones as a range: "1..200,300"."""
     ranges: list[list[int]] = []
     for seed in seeds:
         if ranges and seed == ranges[-1][1] + 1:
@@ -101,14 +101,14 @@ def seed_ranges(seeds: Sequence[int]) -> str:
 def source_digest() -> str:
     """A hash of every module of the packages that decide what a run does and how it is judged.
 
-    As they are at the first call: a change that is made later is not what this process runs.
+    The first call computes it: this process does not run later changes.
     """
     return digest_of(Path(__file__).parents[2])
 
 
 def digest_of(root: Path) -> str:
     """The hash of those packages in the folder `root`. Raises RuntimeError if one of them has no module there, since a
-    hash without it would take campaigns of different code for the same."""
+    hash without it would not distinguish campaigns of different code."""
     digest = hashlib.sha256()
     for package in _PACKAGES:
         files = sorted((root / package).rglob("*.py"))
@@ -125,12 +125,12 @@ def digest_of(root: Path) -> str:
 class CampaignFile:
     """The file, open and locked. Use as a context manager.
 
-    `done` are the seeds that had a result when it was opened, `violated` how many of them were violated. `kept` is
-    where the file of a completed campaign went, None if there was none.
+    `done` are the seeds that had a result when it was opened, `violated` how many of them were violated. `kept` is the
+    new place of the file of a complete campaign, None if there was none.
     """
 
     def __init__(self, out: Path, header: CampaignHeader) -> None:
-        """Raises CampaignError if it is damaged or somebody else has it open, OSError if it cannot be made."""
+        """Raises CampaignError if it is damaged or another process has it open, OSError if it cannot be made."""
         self.path = out / f"campaign-{header.key}.jsonl"
         self.done: set[int] = set()
         self.violated = 0
@@ -157,13 +157,13 @@ class CampaignFile:
         os.close(self._fd)
 
     def append(self, line: CampaignLine) -> None:
-        """One unbuffered write: whatever kills the controller, all but the last line is whole."""
+        """Appends a line in one unbuffered write: if the controller is killed, only the last line can be torn."""
         text = _encode(line) + b"\n"
         if os.write(self._fd, text) != len(text):
             raise CampaignError(f"{self.path}: a line was written in part only; is the disk full?")
 
     def earlier(self) -> Iterator[SeedResult]:
-        """The results that were there when it was opened, in their order, one at a time: they may be millions."""
+        """The results that the file had when it was opened, in order, one at a time: there may be millions."""
         with self.path.open("rb") as file:
             while file.tell() < self._earlier_bytes:
                 line = _decode(file.readline())
@@ -180,7 +180,7 @@ class CampaignFile:
         return fd
 
     def _read(self) -> CampaignEnd | None:
-        """Learns what is done, and cuts a torn last line off. Returns the end of a complete campaign."""
+        """Reads which seeds are done, and cuts off a torn last line. Returns the end of a complete campaign."""
         whole, line = 0, None
         with self.path.open("rb") as file:
             for number, text in enumerate(file, 1):

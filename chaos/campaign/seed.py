@@ -17,7 +17,7 @@ from raft_chaos.invariants.verdict import Outcome
 class SeedResult(msgspec.Struct, kw_only=True, tag_field="kind", tag="seed"):
     """One seed. `violated` and `unknown` name invariants, `vacuous` says what was missing, a sentence each.
 
-    `run` is the run directory, which only a seed leaves that was not valid; `repro` the command that repeats it.
+    `run` is the run directory, which only a seed that was not valid leaves; `repro` is the command that repeats it.
     """
 
     seed: int
@@ -32,13 +32,13 @@ class SeedResult(msgspec.Struct, kw_only=True, tag_field="kind", tag="seed"):
 
 
 class NotDeterministicError(Exception):
-    """The same seed made two different runs, so its traces prove nothing: a mistake of the harness, or of the node."""
+    """The same seed gave two different runs, so its trace proves nothing: a mistake of the harness or of the node."""
 
 
 def run_seed(settings: Settings, seed: int, out: Path | None) -> SeedResult:
-    """One seed, unrecorded; one that is not valid is run again and recorded under `out`.
+    """Runs one seed without recording it; runs a seed that is not valid again, and records that under `out`.
 
-    Raises NotDeterministicError if it is another run then.
+    Raises NotDeterministicError if the second run is different.
     """
     schedule = settings.make_schedule(seed)
     driver = MemoryDriver(parts_of(settings.mutant))

@@ -1,11 +1,11 @@
-"""Is one seed one trace? Each seed is run in separate processes, and the traces must be the same to the last byte.
+"""Checks that one seed gives one trace: runs each seed in separate processes, and compares the traces byte for byte.
 
-The processes differ in what must not matter: they hash strings differently (PYTHONHASHSEED), and their clocks, process
-numbers and unseeded generators are their own. With lockstep, one more runs the seed with real node processes.
+The processes differ in everything that must not matter: they hash strings differently (PYTHONHASHSEED), and have their
+own clocks, process numbers and unseeded generators. With lockstep, one more process runs the seed with real nodes.
 
-Only digests are compared. Where two of them differ, runs in `sim` are repeated and recorded. A run in `lockstep` is
-recorded the first time, since what went wrong there may not repeat. Records are made in a temporary folder and moved
-when they are complete, so that whatever ends this early leaves nothing half done.
+The check compares only digests. If two of them differ, it repeats the runs in `sim` and records them. It records a run
+in `lockstep` the first time, since an error there may not repeat. It makes records in a temporary folder and moves
+complete ones, so an early end leaves no partial record.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ LOCKSTEP_SIDE: tuple[World, int] = ("lockstep", 3)
 """The world that a process runs, and its PYTHONHASHSEED."""
 
 WINDOW_PER_JOB = 2
-"""So many seeds a process are handed out at once: none waits for work while one is compared."""
+"""How many seeds each process has under way, so that no process waits for work while one seed is compared."""
 
 MOST_UNEQUAL = 20
-"""Where so many seeds are not equal, the rest would tell nothing new."""
+"""After this many unequal seeds, the rest would show nothing new."""
 
 
 class SelfcheckError(Exception):
-    """The comparison cannot go on: says at which seeds, and why."""
+    """The comparison cannot continue. The message says at which seeds, and why."""
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """One seed: the answers of all sides, and those of the first two that differ, recorded, where no side failed."""
+    """One seed: the answers of all sides, and, if no side failed, the recorded answers of the first two that differ."""
 
     seed: int
     answers: list[Answer]
@@ -64,22 +64,22 @@ class Checked(msgspec.Struct, frozen=True):
         return "equal" if self.parted is None else "different"
 
     def difference(self) -> Difference | None:
-        """Where the recorded runs part; None if they did not part again. Raises RunDirError."""
+        """The first difference of the recorded runs; None if they did not differ again. Raises RunDirError."""
         assert self.parted is not None
         left, right = (RunDir(Path(answer.run or "")) for answer in self.parted)
         return first_difference(left.trace(), right.trace())
 
 
 class _Side(WorkerPool):
-    """Processes that run one world, and that hash strings in one way. As a context manager it waits for them at a
-    normal end, and otherwise gives up whatever they do."""
+    """Processes that run one world, and hash strings in one way. As a context manager it waits for them at a normal
+    end, and otherwise ends them at once."""
 
     def __init__(self, world: World, hash_seed: int, jobs: int, temp: Path) -> None:
         super().__init__(jobs, temp)
         self.world = world
         self.name = f"{world}-{hash_seed}"
         self._temp = temp
-        # What a killed process leaves in its temporary folder is removed with ours.
+        # The temporary folder of a killed process is removed with ours.
         self._environment = {"PYTHONHASHSEED": str(hash_seed), "TMPDIR": str(temp)}
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -88,15 +88,15 @@ class _Side(WorkerPool):
     def begin(self, settings: Settings, seed: int, *, recorded: bool) -> Future[Answer]:
         """Raises BrokenExecutor if a process of this side has died."""
         run = self._temp / f"{seed}-{self.name}" if recorded or self.world == "lockstep" else None
-        # The command that repeats this run alone.
+        # These options make the command that repeats only this run.
         options = ["--world", self.world, *settings.options]
         settings = msgspec.structs.replace(settings, world=self.world, options=options)
-        with _environment(self._environment):  # of the processes that this call starts
+        with _environment(self._environment):  # for the processes that this call starts
             return self.submit(run_side, self.name, settings, seed, run, self._temp)
 
 
 class Selfcheck:
-    """The processes in which seeds are compared, `jobs` of each side. A context manager: at its end none is left."""
+    """The processes that run the seeds, `jobs` for each side. A context manager: at its end none is left."""
 
     def __init__(self, *, lockstep: bool, jobs: int) -> None:
         self._worlds = (*SIM_SIDES, LOCKSTEP_SIDE) if lockstep else SIM_SIDES
@@ -146,7 +146,7 @@ class Selfcheck:
             raise SelfcheckError(f"a worker process died while these seeds were under way: {lost}") from None
 
     def _compare(self, settings: Settings, seed: int, answers: list[Answer], records: Path) -> Checked:
-        """Also records what differs."""
+        """Compares the answers of one seed, and records its runs if they differ."""
         first = answers[0]
         others = [place for place, answer in enumerate(answers) if answer.trace_sha256 != first.trace_sha256]
         if not others and not first.failed:
@@ -170,7 +170,7 @@ class Selfcheck:
 
 
 def _kept(answer: Answer, seed: int, records: Path) -> Answer:
-    """The answer with its run directory moved to where it stays, if it has one."""
+    """The answer with its run directory, if it has one, moved to its final place."""
     if answer.run is None or not Path(answer.run).exists():
         return msgspec.structs.replace(answer, run=None)
     kept = records / Path(answer.run).name
@@ -184,7 +184,7 @@ def _kept(answer: Answer, seed: int, records: Path) -> Answer:
 
 @contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """These variables are set meanwhile."""
+    """Sets these environment variables inside the `with` block."""
     before = {name: os.environ.get(name) for name in variables}
     try:
         os.environ.update(variables)

@@ -1,4 +1,4 @@
-"""One side of the self-check: one seed in one world, in a worker process. Whatever goes wrong becomes an answer."""
+"""One side of the self-check: runs one seed in one world, in a worker process. Any error becomes an answer."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from raft_chaos.invariants.rundir import RunDir
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came of a seed. `run` is its run directory, if it was recorded.
+    """The outcome of a seed. `run` is its run directory, if it was recorded.
 
-    Without a digest there is a reason: the world diverged by itself, or the harness failed.
+    Without a digest it has a reason: the worlds diverged during the run, or the harness failed.
     """
 
     side: str
@@ -35,8 +35,8 @@ class Answer(msgspec.Struct, frozen=True):
 def run_side(side: str, settings: Settings, seed: int, run: Path | None, temp: Path) -> Answer:
     """Runs the seed in the world of `settings`, recorded in the new directory `run` if there is one.
 
-    Real processes need such a directory in any case. If this process is killed meanwhile, `temp` is removed once all
-    processes are gone that it has started.
+    Real processes always need such a directory. If this process is killed meanwhile, `temp` is removed once all
+    processes that it has started are gone.
     """
     recorded = str(run) if run is not None else None
     try:
