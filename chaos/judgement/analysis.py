@@ -1,8 +1,8 @@
-"""The analysis of a run: verdicts, vacuity and numbers. `conclude` makes one of what was judged and counted.
+"""The analysis of a run: verdicts, vacuity and numbers. `conclude` makes it from verdicts and counts.
 
-A world that keeps its events in memory judges and tallies them as they happen; `analyse` does the same from a run
-directory, at the end of a run and ever after. Overall, violated comes before unknown before valid, and a vacuous run
-is unknown.
+A world that keeps its events in memory judges and counts them as they happen; `analyse` does the same from a run
+directory, at the end of a run and at any later time. For the overall verdict, violated comes before unknown, and
+unknown before valid. A vacuous run is unknown.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Stats: TypeAlias = dict[str, float | int | str]
 
 
 class Analysis(msgspec.Struct, frozen=True):
-    """What can be said of a run: one verdict an invariant, what was missing, and counts."""
+    """The analysis of a run: one verdict for each invariant, what the run lacked, and counts."""
 
     verdict: Outcome
     invariants: list[Verdict]
@@ -52,21 +52,21 @@ def conclude(
 ) -> Analysis:
     """The analysis of a run that was judged and counted.
 
-    `tally` is None for a target that reports no events; its counts are then 0. `extra_stats` are numbers of one world
-    alone. `also_missing` are sentences of what the files lack since the run: whatever they say then, it is unknown.
+    `tally` is None for a target that reports no events; its counts are then 0. `extra_stats` are numbers that only one
+    world has. `also_missing` says in sentences how the files changed since the run; any change makes it unknown.
     """
     missing = [*vacuity(schedule, harness, tally, history), *also_missing]
     outcomes: list[Outcome] = [verdict.outcome for verdict in verdicts]
     if missing:
         outcomes.append("unknown")
     if also_missing:
-        outcomes = ["unknown"]  # with a line missing, a right cluster may look wrong
+        outcomes = ["unknown"]  # if a line is missing, a correct cluster may look wrong
     stats = {**_stats(schedule, harness, tally or Tally(), history), **(extra_stats or {})}
     return Analysis(overall(outcomes), list(verdicts), missing, stats)
 
 
 def analyse(run: RunDir) -> Analysis:
-    """Raises RunDirError or ScheduleError for a directory that cannot be read."""
+    """Analyses a run directory. Raises RunDirError or ScheduleError if it cannot be read."""
     info = run.load_info()
     schedule = load(run.schedule)
     harness, streams, history = run.harness_events(), run.node_streams(), run.operations()
@@ -85,7 +85,7 @@ def analyse(run: RunDir) -> Analysis:
 
 
 def _changed(run: RunDir, info: RunInfo, tally: Tally, history: Sequence[Op]) -> list[str]:
-    """Whether a finished run's files still hold what they held when it ended; if not, what is judged is another run."""
+    """How a finished run's files differ from those at its end, in sentences; if they do, they describe another run."""
     if info.state != "finished":
         return []
     invoked = sum(op.type == "invoke" for op in history)

@@ -1,7 +1,7 @@
-"""The tally: what has to be counted of the nodes' events, for vacuity and statistics, without keeping the events.
+"""The tally: counts the nodes' events, for vacuity and statistics, without keeping the events.
 
-A simulated run reports hundreds of thousands of events a second of real time, so an event is counted by its type, and
-only the few types of which more is asked have a handler.
+A simulated run reports hundreds of thousands of events per second of real time, so most events are only counted by
+type. The few types with other statistics have a handler.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from raft_chaos.invariants.events import (
 class Tally:
     """Counts of one run's node events, in any order.
 
-    They are observed one at a time. Who calls `handlers` by itself, where an event's type has one, may leave the
-    counting for later and `count` many at once.
+    `observe` takes one event. A caller that calls the `handlers` itself may instead `count` many events at once, later.
     """
 
     __slots__ = ("_counts", "handlers", "highest_commit", "leader_terms", "started")
@@ -39,9 +38,9 @@ class Tally:
             CommitAdvanced: self._on_commit,
         }
         self.started: set[tuple[str, int]] = set()
-        """The incarnations (node, inc) that reported `started`; asked for membership only."""
+        """The incarnations (node, inc) that reported `started`; used only for membership tests."""
         self.leader_terms: set[int] = set()
-        """The terms in which some node reported to lead; asked for their number and the highest."""
+        """The terms in which some node reported to lead; used only for their number and the highest."""
         self.highest_commit = 0
 
     def observe(self, event: Event) -> None:
@@ -52,7 +51,7 @@ class Tally:
             self.handlers[kind](event)
 
     def count(self, happened: Iterable[object]) -> None:
-        """Counts by type only. Items that are not nodes' events do no harm."""
+        """Only counts by type. Items that are not nodes' events are allowed."""
         self._counts.update(map(type, happened))
 
     @property
@@ -72,7 +71,7 @@ class Tally:
     def messages_received(self) -> int:
         return self._counts[MessageReceived]
 
-    # ---- the types of which more is asked -------------------------------------------------------------------------
+    # ---- the types with other statistics --------------------------------------------------------------------------
 
     def _on_started(self, event: Started) -> None:
         self.started.add((event.node, event.inc))

@@ -1,7 +1,7 @@
-"""What a run lacks to mean anything. A run that is vacuous is unknown, never valid.
+"""Vacuity: what a run lacks so that its verdict would mean something. A vacuous run is unknown, never valid.
 
-A pure function of what a run directory holds, so that a saved run is judged as it was when it ended. The nodes' events
-come as a tally, the harness's own one by one.
+It is a pure function of the contents of a run directory, so a saved run gets the same result as at its end. The nodes'
+events come as a tally, the harness's events one by one.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, N
 from raft_chaos.invariants.history import Op
 
 COMPLETED = "completed"
-"""The reason of a `RunEnded` that ended as it should."""
+"""The reason in the `RunEnded` of a complete run."""
 FAILED_FAST = "ended at the first violation"
-"""The beginning of the reason of a `RunEnded` that `--fail-fast` brought about."""
+"""The beginning of the reason in the `RunEnded` of a run that `--fail-fast` ended."""
 
 
 def vacuity(schedule: Schedule, harness: Sequence[AnyEvent], tally: Tally | None, history: Sequence[Op]) -> list[str]:
@@ -32,7 +32,7 @@ def vacuity(schedule: Schedule, harness: Sequence[AnyEvent], tally: Tally | None
 
 
 def clean_operations(schedule: Schedule, history: Sequence[Op]) -> tuple[int, int]:
-    """(planned, served) operations of the phases without faults. A refused cas was served: it told the value."""
+    """(planned, served) operations of the phases without faults. A refused cas was served: it returned the value."""
     header = schedule.header
     planned = {
         operation.id
@@ -66,7 +66,7 @@ def _effects(harness: Sequence[AnyEvent]) -> list[str]:
 
 
 def _required(schedule: Schedule, harness: Sequence[AnyEvent]) -> list[str]:
-    """What the schedule said would happen to a leader."""
+    """The required faults on a leader that did not happen."""
     cuts = {f.id for f in schedule.faults if isinstance(f.action, Partition) and f.action.shape == "isolate_leader"}
     effective = {event.fault for event in harness if isinstance(event, FaultHealed) and event.effective}
     on_leader = [
@@ -83,7 +83,7 @@ def _required(schedule: Schedule, harness: Sequence[AnyEvent]) -> list[str]:
 
 
 def _unreported(harness: Sequence[AnyEvent], tally: Tally) -> list[str]:
-    """Incarnations that the harness saw running, and of whose beginning there is no event."""
+    """Incarnations that the harness saw running, but whose start no event reports."""
     return [
         f"no events of {event.subject}, incarnation {event.subject_inc}, which was running"
         for event in harness
