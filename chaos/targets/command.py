@@ -19,10 +19,10 @@ from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, Running, 
 
 @dataclass(frozen=True)
 class CommandTarget:
-    """Any server started by a command line, in which these are filled in: {node} {http_port} {raft_port} {data}
-    {peers} (name=host:port of the other nodes, with commas) and {incarnation}.
+    """Any server that a command line starts. It may contain these fields: {node} {http_port} {raft_port} {data} {peers}
+    (name=host:port of the other nodes, with commas) and {incarnation}.
 
-    Raises TargetError for a command line that cannot be filled in, or whose program does not exist.
+    Raises TargetError for a command line with other fields, or whose program does not exist.
     """
 
     command: str
@@ -69,7 +69,7 @@ class CommandTarget:
 
 
 def execute(argv: list[str]) -> None:
-    """Becomes the command. It stays in the process group in which it was started."""
+    """Replaces this process by the command, which stays in the same process group."""
     try:
         os.execvp(argv[0], argv)
     except OSError as error:
@@ -77,7 +77,7 @@ def execute(argv: list[str]) -> None:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago; a command line leaves no better way to agree on one."""
+    """A port that was free just now; with a command line there is no better way to agree on one."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -85,7 +85,7 @@ def free_port() -> int:
 
 
 def _answers(url: str, child: Child) -> bool:
-    """Whether it answers HTTP within the time that a start may take."""
+    """Whether the node answers HTTP within the time limit of a start."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and child.is_alive:
         try:

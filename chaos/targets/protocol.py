@@ -1,8 +1,8 @@
-"""What the controller asks of a system under test: a small protocol with optional capabilities.
+"""The protocol between the controller and a system under test, with optional capabilities.
 
-A target starts one incarnation of one node, in a process group of the harness, and says where clients and peers reach
-it. It declares only what it supports: a target that reports no events is judged by its client history alone, and one
-that does not recognise a repeated command is never sent one twice.
+A target starts one incarnation of one node, in a process group of the harness, and returns the addresses for clients
+and peers. It declares only what it supports: the harness judges a target that reports no events by its client history
+alone, and sends no command twice to a target that does not recognise repeated commands.
 
 Clients speak HTTP to every target: POST /executeCommand and GET /status as the manual of our own node describes them.
 """
@@ -21,12 +21,12 @@ START_TIMEOUT_S = 30.0
 
 
 class TargetError(Exception):
-    """A node of the system under test did not come up: says which, and what it said."""
+    """A node of the system under test did not come up. The message has its name and its last output."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """One start of one node. `peers` are the addresses of the links to the other nodes, proxied already."""
+    """One start of one node. `peers` are the proxy's addresses of the links to the other nodes."""
 
     run: RunDir
     seed: int
@@ -38,7 +38,7 @@ class Launch:
 
 @dataclass
 class Running:
-    """A node that answers. `raft_port` is where the proxy reaches it; None if it has no links to break."""
+    """A node that answers. `raft_port` is where the proxy reaches it; None if the proxy cannot break its links."""
 
     child: Child
     http_url: str
@@ -46,7 +46,7 @@ class Running:
     control: Connection | None = None
 
     def slow_sync(self, min_us: int, max_us: int) -> int:
-        """Slows its syncs from now on (0, 0: no more). Returns how many were slowed since the last call."""
+        """Slows its syncs from now on; 0, 0 ends that. Returns how many were slowed since the last call."""
         if self.control is None:
             return 0
         try:

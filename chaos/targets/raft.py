@@ -49,6 +49,6 @@ class RaftTarget:
                 ready: Ready = ours.recv()
                 return Running(child, ready.http_url, ready.raft_port, ours)
             except EOFError:
-                pass  # it ended instead; what it said is on its stderr
+                pass  # it ended instead; its stderr says why
         child.kill()
         raise TargetError(f"{launch.node} did not start: {tail(stderr)}")

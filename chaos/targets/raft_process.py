@@ -1,6 +1,6 @@
-"""What runs in the process of one of our own nodes: the node, and the controller's pipe beside it.
+"""The program of one of our own nodes' processes: the node, and a pipe to the controller.
 
-The pipe carries the node's addresses out and the strength of its disk faults in. When it closes, the node ends.
+The node sends its addresses over the pipe, and receives the strength of its disk faults. It ends when the pipe closes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 def node_main(config: NodeConfig, mutant: str | None, control: Connection) -> None:
-    """Runs a node until it is told to stop (SIGTERM) or its controller is gone."""
+    """Runs a node until SIGTERM, or until its controller is gone."""
     logging.basicConfig(
         level=logging.INFO, format=f"%(asctime)s {config.node} #{config.incarnation} %(levelname)s %(message)s"
     )
@@ -53,11 +53,11 @@ async def _run(config: NodeConfig, mutant: str | None, control: Connection) -> N
 
 
 def _obey(control: Connection, node: Node) -> None:
-    """("slow_sync", (min_us, max_us)): answered with how many syncs were slowed since the last time."""
+    """Handles ("slow_sync", (min_us, max_us)), and answers with how many syncs were slowed since the last one."""
     try:
         what, value = control.recv()
     except (EOFError, OSError):
-        os._exit(0)  # the controller is gone; a node that is killed loses no more than this
+        os._exit(0)  # the controller is gone; this loses no more than a kill would
     if what == "slow_sync" and isinstance(node.disk, FaultDisk):
         slowed, node.disk.slowed_syncs = node.disk.slowed_syncs, 0
         node.disk.slow_sync_us = value
