@@ -47,7 +47,7 @@ GONE_TIMEOUT_S = 5.0
 
 
 class ProcessError(Exception):
-    """A process did not do what it was told: says which, what was expected, and what was seen."""
+    """A process did not react as expected. The message says which, what was expected, and what was seen."""
 
 
 class Child:

@@ -40,7 +40,7 @@ class WorkerPool(ProcessPoolExecutor):
             super().__init__(jobs, mp_context=context, initializer=_hold, initargs=(self._lifeline, temp))
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """As its base class does; raises BrokenProcessPool once a worker has died."""
+        """See the base class; raises BrokenProcessPool once a worker has died."""
         # Workers start here and inherit the blocked signal. If Ctrl-C came while one is starting, it would print a
         # traceback.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])

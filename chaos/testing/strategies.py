@@ -155,7 +155,7 @@ def _whens(from_us: int, until_us: int, *, anchored: bool) -> SearchStrategy[Whe
 
 
 def _of(domain: Domain) -> SearchStrategy[Any]:
-    """The values of a domain, which is what each kind of fault says of itself."""
+    """The strategy of a domain, which each kind of fault defines."""
     match domain:
         case OneOf(values):
             return st.sampled_from(values)
@@ -305,7 +305,7 @@ def _numbered(some: list[Fault]) -> list[Fault]:
 
 
 def _models(slowest_us: int) -> SearchStrategy[SimModel]:
-    """A network and a disk as good as they come by default, or others."""
+    """The network and disk of `SimModel`'s defaults, or other ones."""
     range_of_it: SearchStrategy[tuple[int, int]] = _of(range_us(slowest_us))
     drawn = st.tuples(range_of_it, range_of_it, st.sampled_from([0, 1, 2]))
     return st.just(SimModel()) | drawn.map(lambda model: SimModel(*model[0], *model[1], model[2]))
@@ -315,12 +315,12 @@ def _models(slowest_us: int) -> SearchStrategy[SimModel]:
 
 
 def _ms(least_us: int, most_us: int) -> SearchStrategy[int]:
-    """µs in steps of a ms from `least_us` on, the least first."""
+    """µs in steps of 1 ms from `least_us`; shrinks towards the least."""
     return _of(Whole(least_us, most_us, MS))
 
 
 def _some(options: Sequence[T], *, least: int = 1, most: int) -> SearchStrategy[list[T]]:
-    """`least` to `most` of them, each only once."""
+    """`least` to `most` of the options, each only once."""
     return st.lists(st.sampled_from(options), min_size=least, max_size=most, unique=True)
 
 
@@ -329,7 +329,7 @@ def _names(letter: str, first: int, count: int) -> list[str]:
 
 
 def _known(kinds: Sequence[FaultKind]) -> list[FaultKind]:
-    """The kinds in the order of `FAULT_KINDS`, whatever order they are given in."""
+    """The kinds in the order of `FAULT_KINDS`."""
     if unknown := [kind for kind in kinds if kind not in FAULT_KINDS]:
         raise ValueError(f"kinds: {unknown[0]!r} is unknown; expected some of {', '.join(FAULT_KINDS)}")
     if not kinds:

@@ -33,7 +33,7 @@ class CommandError(Exception):
 
 
 FORMER_NAMES = {"campaign": "stand"}
-"""What commands are called in transcripts from before they were renamed."""
+"""The former names of commands, which older transcripts use."""
 
 
 class Commands:
