@@ -1,10 +1,10 @@
-"""Raft, from the extended paper (Ongaro and Ousterhout, 2014): the one that we ship, and break.
+"""Raft, from the extended paper (Ongaro and Ousterhout, 2014): the implementation that we ship, and break.
 
-Read in this order; each leans only on those before it:
+Read in this order; each package uses only those before it:
 
-    state/      messages (what nodes say), log, held and pending (what waits for the disk), timing, reporter,
-                progress (what a leader knows of a follower)
-    core/       Figure 2: terms, commitment, replication, election; no input or output of any kind
+    state/      messages, log, held and pending (what waits for the disk), timing, reporter, progress (what a leader
+                knows of a follower)
+    core/       Figure 2: terms, commitment, replication, election; without any I/O
     network/    codec and transport: frames over TCP, and the links between nodes
     replica/    machine (a key-value store with client sessions), replica (core and machine in step), inputs
     storage/    framing, disk, wal (the write-ahead log), journal (a node's inputs, so that it can be replayed)

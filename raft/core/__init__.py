@@ -1,8 +1,8 @@
-"""The Raft algorithm (Figure 2, §5), a file for each section of the paper. `core` says what goes in and what comes out.
+"""The Raft algorithm (Figure 2, §5), one file for each section of the paper. `core` defines the inputs and the output.
 
-Each class extends the one before, and leans only on those before it. Read in this order:
+Each class extends the one before, and uses only those before it. Read in this order:
 
-    base        the state of a node, its log, and what it says once that is durable
+    base        the state of a node, its log, and what it sends and reports once that is durable
     terms       §5.1: the largest term wins
     commitment  §5.3, §5.4.2: what is committed, and what may be applied
     follower    §5.3: the consistency check, and the entries that are stored

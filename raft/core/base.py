@@ -1,4 +1,4 @@
-"""The state of a node (Figure 2), its log, and what it says: messages and events that wait for the disk."""
+"""The state of a node (Figure 2), its log, and its messages and events, which wait for the disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from raft_chaos.raft.state.timing import Timing
 
 
 class Random(Protocol):
-    """The one thing that the core needs of a `random.Random`."""
+    """The only method of a `random.Random` that the core needs."""
 
     def getrandbits(self, k: int, /) -> int: ...
 
@@ -53,7 +53,7 @@ class Base:
         self.commit_index = 0
         self.last_applied = 0
         self.progress: dict[str, Progress] = {}  # valid only while this node leads
-        self._votes: set[str] = set()  # asked for membership and size only, never iterated
+        self._votes: set[str] = set()  # used only for membership and size, never iterated
         self._election_deadline_us = 0
         self._heartbeat_deadline_us = 0
         self._timeouts = timing.election_timeout_max_us - timing.election_timeout_min_us + 1  # to draw from
@@ -74,7 +74,7 @@ class Base:
         self._reset_election_timer()
 
     def _reset_election_timer(self) -> None:
-        # Every heartbeat draws a timeout, so this is what `randint` does, without the three calls that it takes.
+        # Every heartbeat draws a timeout, so this is `randint` without its three nested calls.
         draw, bits = self.random.getrandbits, self._timeout_bits
         drawn = draw(bits)
         while drawn >= self._timeouts:
@@ -90,7 +90,7 @@ class Base:
         return index
 
     def _truncate(self, from_index: int) -> None:
-        # Reported before it is written, and after the appends that it undoes: see `Pending.next_write`.
+        # The node reports it before it writes it, and after the appends that it undoes: see `Pending.next_write`.
         self._report(self._reporter.log_truncated(self.now_us, from_index), self._pending.last_lsn)
         self._pending.record(Truncate(from_index))
         self.log.truncate(from_index)
@@ -99,11 +99,11 @@ class Base:
         self._hard_state_lsn = self._pending.record(self._hard_state())
 
     def _hard_state(self) -> HardState:
-        """Term and vote go to disk together: with one of them alone, a restarted node might vote twice in a term."""
+        """Writes term and vote together: with only one of them on disk, a restarted node might vote twice in a term."""
         return HardState(self.current_term, self.voted_for)
 
     def _send(self, to: str, message: Message, after_lsn: int = 0) -> None:
-        """Sends once the term and vote that the message rests on are durable (Figure 2: before responding)."""
+        """Sends once the term and vote on which the message depends are durable (Figure 2: before responding)."""
         lsn = after_lsn if after_lsn > self._hard_state_lsn else self._hard_state_lsn
         if lsn <= self._pending.durable_lsn:
             self._messages.append((to, message))
@@ -113,12 +113,12 @@ class Base:
     # ---- reports ----------------------------------------------------------------------------------------------------
 
     def _recover(self, recovered: Recovered) -> None:
-        """Takes over what was on disk, and reports all of it."""
+        """Takes over the state from disk, and reports all of it."""
         for entry in recovered.entries:
             self.log.append(entry, 0)
         self.log.mark_durable(0)
         self._events.append(self._reporter.started(self.now_us, self.current_term, self.voted_for, self.log))
-        # At once: what was on disk is durable.
+        # Report at once: the state from disk is durable.
         appended = self._reporter.entry_appended
         self._events += [appended(self.now_us, index, self.log) for index in range(1, self.log.last_index + 1)]
 

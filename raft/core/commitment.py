@@ -9,10 +9,10 @@ from raft_chaos.raft.state.messages import Entry
 
 
 class Commitment(Terms):
-    """The commit index: a leader advances it, a follower is told of it, both apply up to it."""
+    """The commit index: a leader advances it, a follower learns it from the leader, both apply up to it."""
 
     def _advance_commit(self) -> None:
-        """Commits up to the largest index that a majority has durably, if its entry is of this term."""
+        """Commits up to the largest index that is durable on a majority, if its entry is of this term."""
         durable = [progress.match_index for progress in self.progress.values()]
         durable.append(self.log.durable_index)
         durable.sort()
@@ -30,7 +30,7 @@ class Commitment(Terms):
     def _set_commit_index(self, index: int) -> None:
         self.commit_index = index
         event = self._reporter.commit_advanced(self.now_us, index, self.current_term)
-        # Only durable entries are applied, so no crash takes an entry whose client already has the answer.
+        # A node applies only durable entries, so no crash loses an entry whose client already has the answer.
         lsn = max(self._hard_state_lsn, self.log.lsn(index))
         if lsn <= self._pending.durable_lsn:
             self._release_commit(event)

@@ -9,10 +9,10 @@ Inputs are method calls, each with the time: `receive`, `tick`, `propose`, `pers
     4. apply    hand `committed` entries to the state machine
     5. wait     for the next input, and call `tick` when `deadline_us` comes
 
-Durability is an input like any other. The core holds whatever must not be said before a record is on disk: as data
-(`state.held`), under the number (lsn) of that record (`state.pending`); `held` lists it. A leader sends its entries
-without waiting for its own disk: its followers write in parallel, and it counts itself only once its own write is
-durable (Ongaro's thesis, §10.2.1).
+Durability is an input like any other. The core holds messages and events that must wait until a record is on disk: as
+data (`state.held`), under the number (lsn) of that record (`state.pending`); `held` lists them. A leader sends its
+entries without waiting for its own disk: its followers write in parallel, and it counts itself only once its own write
+is durable (Ongaro's thesis, §10.2.1).
 
 Time is integer microseconds. A node's name is a string; `peers` are the other voters.
 """
@@ -46,7 +46,7 @@ class Ready(msgspec.Struct, gc=False):
 
 
 class Core(Election):
-    """One Raft node without its surroundings: its inputs and its output. Roles, terms and indices are the paper's."""
+    """One Raft node without I/O: its inputs and its output. Roles, terms and indices are the paper's."""
 
     # ---- inputs -----------------------------------------------------------------------------------------------------
 
@@ -54,7 +54,7 @@ class Core(Election):
         """A message from `source` arrived, perhaps late, perhaps again."""
         self.now_us = now_us
         if message.term > self.current_term:
-            # §5.1: a larger term always wins, whatever carries it.
+            # §5.1: a larger term always wins, in any message.
             self._become_follower(message.term, leader=None)
         # `is` costs less than isinstance, here and in `_carry_out`.
         if type(message) is AppendEntries:
@@ -67,7 +67,7 @@ class Core(Election):
             self._on_request_vote_reply(source, message)
 
     def tick(self, now_us: int) -> None:
-        """Time passed. Harmless when called early."""
+        """Time passed. An early call has no effect."""
         self.now_us = now_us
         if self.role == "leader":
             if now_us >= self._heartbeat_deadline_us:
@@ -94,7 +94,7 @@ class Core(Election):
             self._advance_commit()
 
     def _carry_out(self, due: list[Held]) -> None:
-        """Does what waited for records that are durable now."""
+        """Carries out what waited for records that are now durable."""
         for held in due:
             if type(held) is SendMessage:
                 self._messages.append((held.to, held.message))
@@ -113,7 +113,7 @@ class Core(Election):
             self._replicate = False
             for peer in self.progress:
                 self._send_entries(peer)
-        # Most steps have nothing to write and nothing to apply, and it costs less to see that here.
+        # Most steps have nothing to write and nothing to apply; checking that here is cheaper.
         write = self._pending.next_write() if self._pending.unwritten else None
         committed = self._take_committed() if self._apply_limit > self.last_applied else []
         ready = Ready(self._events, self._messages, write, committed, self.deadline_us)

@@ -1,4 +1,4 @@
-"""Elections (§5.2), and who may be elected (§5.4.1)."""
+"""Elections (§5.2), and the election restriction (§5.4.1)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Election(Leader):
         request = RequestVote(self.current_term, self.log.last_index, self.log.last_term)
         for peer in self.peers:
             self._send(peer, request)
-        # Its own vote counts like any other: once it is durable.
+        # Its own vote counts once it is durable, like any other vote.
         self._pending.hold(self._hard_state_lsn, CountOwnVote(self.current_term))
 
     def _on_request_vote(self, source: str, m: RequestVote) -> None:
@@ -39,7 +39,7 @@ class Election(Leader):
         self._reset_election_timer()
 
     def _may_vote_for(self, candidate: str) -> bool:
-        """One vote a term, first come first served; the same answer again when asked again."""
+        """One vote per term, first come first served; a repeated request gets the same answer."""
         return self.voted_for is None or self.voted_for == candidate
 
     def _is_up_to_date(self, m: RequestVote) -> bool:

@@ -41,7 +41,7 @@ class Follower(Commitment):
         return AppendEntriesReply(self.current_term, False, 0, prev_log_index, first, log.term_at(prev_log_index))
 
     def _store_entries(self, prev_log_index: int, entries: Sequence[Entry]) -> int:
-        """Stores what is new; returns the index of the last entry that the message covers.
+        """Stores the new entries; returns the index of the last entry that the message covers.
 
         Only a real conflict truncates (Figure 2, step 3): a delayed, shorter AppendEntries must not cut off entries
         that a later one brought, since the leader may have counted them.

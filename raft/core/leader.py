@@ -1,4 +1,4 @@
-"""Replication, the leader's side (§5.3): heartbeats, entries for each follower, and what their replies tell."""
+"""Replication, the leader's side (§5.3): heartbeats, entries for each follower, and the handling of replies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Leader(Follower):
         self._reset_progress()
         self._report_role()
         self._heartbeat_deadline_us = self.now_us + self.timing.heartbeat_us
-        # §8, §5.4.2: entries of earlier terms commit only behind one of this term, so it makes one at once.
+        # §8, §5.4.2: entries of earlier terms commit only with an entry of this term, so append a no-op at once.
         self._append(Entry(self.current_term, NO_OP))
         self._replicate = True
 
@@ -29,12 +29,12 @@ class Leader(Follower):
     def _broadcast_heartbeat(self) -> None:
         self._heartbeat_deadline_us = self.now_us + self.timing.heartbeat_us
         for peer, progress in self.progress.items():
-            # A probe that was not answered by now is lost: the heartbeat takes its place.
+            # A probe without an answer by now is lost: the heartbeat replaces it.
             progress.probe_sent = True
             self._send_append(peer, progress.next_index, [])
 
     def _send_entries(self, peer: str) -> None:
-        """Sends what the follower lacks, as much as may be in flight."""
+        """Sends the entries that the follower lacks, up to the limit of entries in flight."""
         progress, log, timing = self.progress[peer], self.log, self.timing
         while progress.next_index <= log.last_index and not progress.is_paused(timing.max_entries_in_flight):
             entries = log.slice(progress.next_index, timing.max_entries_per_message, timing.max_bytes_per_message)
@@ -60,24 +60,24 @@ class Leader(Follower):
         self._send_entries(source)
 
     def _on_ack(self, progress: Progress, match_index: int) -> None:
-        # Replies overtake each other, and match_index never shrinks.
+        # Replies may overtake each other, but match_index never decreases.
         if match_index > progress.match_index:
             progress.match_index = match_index
         if progress.next_index <= progress.match_index:
             progress.next_index = progress.match_index + 1
         progress.probing = False
-        if progress.match_index > self.commit_index:  # if not, it adds nothing to any majority
+        if progress.match_index > self.commit_index:  # otherwise it cannot commit anything new
             self._advance_commit()
 
     def _on_rejection(self, progress: Progress, m: AppendEntriesReply) -> bool:
-        """Goes back to where the logs may agree (§5.3). Returns False for a rejection that is out of date."""
+        """Moves next_index back to where the logs may match (§5.3). Returns False for an outdated rejection."""
         stale = m.rejected_index <= progress.match_index or m.rejected_index >= progress.next_index
         if stale or (progress.probing and m.rejected_index != progress.next_index - 1):
             return False
         hint = m.conflict_index
         if m.conflict_term and (same := self.log.last_index_of_term(m.conflict_term, m.rejected_index)):
             hint = same + 1
-        # The hint names a place to try, not a place that matches; next_index goes down in any case.
+        # The hint is an index to try, not an index that matches; next_index decreases in any case.
         progress.next_index = max(progress.match_index + 1, min(hint, m.rejected_index))
         progress.probing = True
         progress.probe_sent = False

@@ -9,7 +9,7 @@ class Terms(Base):
     """How a node enters a term, and how it becomes a follower."""
 
     def _become_follower(self, term: int, leader: str | None) -> None:
-        """Follower in `term`. In the same term voted_for stays: a vote is not taken back (§5.2)."""
+        """Becomes a follower in `term`. In the same term voted_for stays: a node never takes a vote back (§5.2)."""
         was_leader = self.role == "leader"
         changed = self.role != "follower" or self.leader != leader or term > self.current_term
         self.role = "follower"

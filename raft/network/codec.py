@@ -1,7 +1,7 @@
 """Frames between nodes: four bytes of length (big-endian), then a msgpack payload.
 
 A connection carries frames in one direction. Its first frame is the handshake, `Hello`; every other one is an
-`Envelope`. Anything else is a `FrameError`, and the connection is closed: after one bad frame nobody can tell
+`Envelope`. Anything else is a `FrameError`, and the receiver closes the connection: after a bad frame it cannot know
 where the next one begins.
 """
 
@@ -19,11 +19,11 @@ LENGTH_BYTES = 4
 
 
 class FrameError(Exception):
-    """The bytes are not a frame of this protocol: says what was found and what was expected."""
+    """The bytes are not a frame of this protocol. The message says what was found and what was expected."""
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
-    """Who is calling. `http_url` is where clients reach the caller, so that others can redirect to it."""
+    """The identity of the caller. `http_url` is its address for clients, so that other nodes can redirect to it."""
 
     version: int
     cluster: str
@@ -68,7 +68,7 @@ def decode_envelope(payload: bytes) -> Envelope:
 
 
 class FrameBuffer:
-    """Cuts a stream of bytes into payloads, whatever the pieces in which it arrives."""
+    """Cuts a stream of bytes, which arrives in arbitrary pieces, into payloads."""
 
     def __init__(self, max_frame: int = MAX_FRAME) -> None:
         self.max_frame = max_frame

@@ -1,8 +1,8 @@
 """Links between nodes: one TCP connection for each direction of each pair, frames as in `codec`.
 
-A link that is down drops what it is given: Raft repeats what matters, so the transport never does. It reconnects
-with a growing, jittered delay. If a caller belongs to another cluster, or sends something that is not a frame, its
-connection is closed and one line is logged; all other connections go on.
+A link that is down drops its messages: Raft resends what matters, so the transport never does. The link reconnects
+with a growing, jittered delay. If a caller belongs to another cluster, or sends something that is not a frame, the
+node closes its connection and logs one line; all other connections stay open.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Transport:
         self.port = 0
         self._links = {peer: _Link(peer, address, self._make_hello) for peer, address in peers.items()}
         self._server: asyncio.Server | None = None
-        self._incoming: set[_Incoming] = set()  # only closed, in no order that matters
+        self._incoming: set[_Incoming] = set()  # only closed, so the order does not matter
         self._number = 0
 
     async def listen(self, host: str, port: int) -> None:
@@ -68,12 +68,12 @@ class Transport:
             link.start()
 
     async def connected(self) -> None:
-        """Returns once every link has been up, for a host that must not lose its first messages."""
+        """Waits until every link has been up, for a host that must not lose its first messages."""
         for link in self._links.values():
             await link.has_been_up.wait()
 
     def number(self, messages: Iterable[tuple[str, Message]]) -> list[Numbered]:
-        """Numbers the messages whose link is up, so that they can be reported before they leave; the rest is lost."""
+        """Numbers the messages whose link is up, so that they can be reported before they leave; others are lost."""
         numbered: list[Numbered] = []
         for peer, message in messages:
             if self._links[peer].is_up:
@@ -97,7 +97,7 @@ class Transport:
         return encode_frame(self.hello)
 
     def check_hello(self, theirs: Hello) -> None:
-        """Raises FrameError if the caller does not belong here."""
+        """Raises FrameError if the caller is not a peer in this cluster."""
         ours = self.hello
         if theirs.version != PROTOCOL_VERSION:
             raise FrameError(f"protocol version {theirs.version}; this node speaks {PROTOCOL_VERSION}")
@@ -163,7 +163,7 @@ class _Incoming(asyncio.Protocol):
 
 
 class _Link:
-    """The outgoing connection to one peer; a lost one is made again, for as long as the link runs."""
+    """The outgoing connection to one peer; as long as the link runs, it reconnects after a loss."""
 
     def __init__(self, peer: str, address: Address, make_hello: Callable[[], bytes]) -> None:
         self.peer = peer
@@ -173,7 +173,7 @@ class _Link:
         self._task: asyncio.Task[None] | None = None
         self._try_now = asyncio.Event()
         self.has_been_up = asyncio.Event()
-        # Jitter only spreads reconnects over time; nothing that is judged depends on it.
+        # Jitter only spreads reconnects over time; no verdict depends on it.
         self._jitter = random.Random(peer)
 
     @property
@@ -192,7 +192,7 @@ class _Link:
         self._task = asyncio.get_running_loop().create_task(self._keep_up())
 
     def try_now(self) -> None:
-        """The peer has just called, so it is there: the link need not wait for its delay to end."""
+        """Reconnects now: the peer has just called, so it is up, and waiting for the delay is not necessary."""
         self._try_now.set()
 
     async def stop(self) -> None:
@@ -212,7 +212,7 @@ class _Link:
             try:
                 connection, _ = await loop.create_connection(lambda gone=gone: _Outgoing(gone), *self._address)  # type: ignore[misc]
             except OSError:
-                pass  # the peer is down or not there yet: tried again below
+                pass  # the peer is down or not up yet: try again below
             else:
                 connection.write(self._make_hello())
                 self._connection = connection
@@ -230,7 +230,7 @@ class _Link:
 
 
 class _Outgoing(asyncio.Protocol):
-    """Tells when the connection is gone; nothing is ever received on it."""
+    """Reports when the connection is gone; it never receives anything."""
 
     def __init__(self, gone: asyncio.Future[None]) -> None:
         self._gone = gone

@@ -1,7 +1,7 @@
 """The inputs of a replica, as data: one type for each of its input methods.
 
-A run of a node is its start and then its turns: the inputs that it took, and one `advance` after them. `apply` gives
-an input to a replica. Times are those of the node's own clock, in µs.
+A run of a node is its start and its turns: the inputs that it took, and one `advance` after them. `apply` gives an
+input to a replica. Times are those of the node's own clock, in µs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Persisted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="p")
 
 
 class Submitted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="s"):
-    """A client's command (`raft.replica.machine.Command`, encoded) was handed in."""
+    """A client submitted a command (`raft.replica.machine.Command`, encoded)."""
 
     command: bytes
     now_us: int

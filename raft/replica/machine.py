@@ -1,10 +1,10 @@
 """The replicated state machine: a key-value store with client sessions (§8).
 
 Values are strings, or lists of strings made by `append`. A client that names itself and numbers its commands (`serial`,
-growing) may send one again when it does not know its outcome: it is applied once, and gets its first answer again.
+growing) may send a command of unknown outcome again: the machine applies it once, and gives the first answer again.
 
-The state digest is a sum over the items that exist (each hashed by itself), so it is kept up with one subtraction and
-one addition a change, and depends on the state alone, not on the commands that led to it. Sessions are state too.
+The state digest is the sum of the hashes of all items, so each change costs one subtraction and one addition. It
+depends only on the state, not on the commands that led to it. Sessions are a part of the state.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MODULUS = 1 << 64
 
 
 class Command(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What a client asks for. `value` is written, appended, or set by a `cas` that finds `expected`."""
+    """A client's command. `value` is written, appended, or set by a `cas` that finds `expected`."""
 
     op: Operation
     key: str
@@ -38,7 +38,7 @@ NOWHERE: Place = (0, 0)
 
 
 class Result(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The answer. `value`: what get read (None: absent), or what a failed cas found instead. `error`: not done, why."""
+    """The answer. `value`: what get read (None: absent), or what a failed cas found. `error`: why it was not done."""
 
     ok: bool
     value: str | list[str] | None = None
@@ -46,8 +46,8 @@ class Result(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class _Item(msgspec.Struct):
-    """A value, and what it adds to the digest. A list also has the chained digest of its tokens (`chain`), so that
-    appending costs the same at any length."""
+    """A value, and its share of the state's digest. A list also has the chained digest of its tokens (`chain`), so that
+    an append costs the same at any length."""
 
     value: str | list[str]
     chain: bytes
@@ -83,9 +83,9 @@ class Machine:
     def __init__(self, max_sessions: int = 100_000) -> None:
         self.max_sessions = max_sessions
         self._items: dict[str, _Item] = {}
-        self._sessions: dict[str, _Session] = {}  # oldest use first
+        self._sessions: dict[str, _Session] = {}  # least recently used first
         self.decided = NOWHERE
-        """The entry that decided the latest answer: the one just applied, or the one whose command it repeats."""
+        """The entry that decided the latest answer: the entry just applied, or the first one with the same command."""
         self._sum = 0
 
     @property
@@ -168,15 +168,15 @@ class Machine:
 
 
 def _share(kind: bytes, name: str, content: bytes) -> int:
-    """What one item or session adds to the state's digest; the name's length keeps name and content apart."""
+    """The share of one item or session in the state's digest; the name's length separates name and content."""
     encoded = name.encode()
     return _from_bytes(blake2b(b"%b%d:%b%b" % (kind, len(encoded), encoded, content), digest_size=8).digest(), "big")
 
 
 def parse_command(raw: Any) -> Command:
-    """A client's command as JSON gives it: an object, or a line such as "put x 1".
+    """Parses a client's command in JSON: an object, or a line such as "put x 1".
 
-    Raises ValueError naming the field that is wrong and what it should be.
+    Raises ValueError, which names the wrong field and what it should be.
     """
     if isinstance(raw, str):
         raw = _parse_line(raw)
@@ -202,7 +202,7 @@ def parse_command(raw: Any) -> Command:
 
 
 def _parse_line(line: str) -> dict[str, str]:
-    """ "get K", "put K V", "append K V", "cas K EXPECTED V", "delete K"; the last word may hold spaces."""
+    """ "get K", "put K V", "append K V", "cas K EXPECTED V", "delete K"; the last word may contain spaces."""
     fields = {"get": ["key"], "delete": ["key"], "put": ["key", "value"], "append": ["key", "value"]}
     fields["cas"] = ["key", "expected", "value"]
     op, _, rest = line.strip().partition(" ")

@@ -1,6 +1,6 @@
 """One node without its host: the core and the state machine in step, and the clients that wait for an answer.
 
-Like the core it does no input or output. A host feeds it inputs, then calls `advance` and carries out the `Output`.
+Like the core it does no I/O. A host gives it inputs, then calls `advance` and carries out the `Output`.
 The live host and the simulator run this same code.
 """
 
@@ -20,7 +20,7 @@ from raft_chaos.raft.state.pending import Write
 class Reply(msgspec.Struct, frozen=True):
     """The end of one submission. `result` None: leadership was lost first, so the outcome is unknown.
 
-    `index` and `term` name the log entry that decided it: for a command that a client repeats (§8), the first one.
+    `index` and `term` name the log entry that decided it: for a repeated command (§8), its first entry.
     """
 
     token: Any
@@ -32,7 +32,7 @@ class Reply(msgspec.Struct, frozen=True):
 class Output(msgspec.Struct, gc=False):
     """What the host must do, in this order: report, send, start writing, answer clients, wait until the deadline.
 
-    It is what the core made ready, once the committed entries are applied: `events` include that they were.
+    It is the core's `Ready`, after the committed entries were applied: `events` report that too.
     """
 
     events: list[Event]
@@ -49,8 +49,8 @@ class Replica:
         self.core = core
         self.machine = machine
         self._waiting: dict[int, tuple[int, Any]] = {}  # log index -> (term, token)
-        self._replies: list[Reply] = []  # what the next output answers
-        # These inputs are the core's own methods: a method in between would cost time with every message.
+        self._replies: list[Reply] = []  # the answers in the next output
+        # These inputs are the core's own methods: a wrapper would cost time with every message.
         self.receive = core.receive
         self.tick = core.tick
         self.persisted = core.persisted
@@ -61,7 +61,7 @@ class Replica:
         return len(self._waiting)
 
     def submit(self, token: Any, command: bytes, now_us: int) -> bool:
-        """A client's command; its `Reply` will carry `token`. False: this node is not the leader, nothing was done."""
+        """A client's command; its `Reply` will carry `token`. False: this node is not the leader, and did nothing."""
         position = self.core.propose(command, now_us)
         if position is None:
             return False
@@ -100,5 +100,5 @@ class Replica:
             term, token = waiting
             if term == entry.term:
                 self._replies.append(Reply(token, *self.machine.decided, result))
-            else:  # another term's entry at this index means that ours was overwritten
+            else:  # an entry of another term at this index means that ours was overwritten
                 self._replies.append(Reply(token, index, term, None))

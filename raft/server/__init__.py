@@ -1,1 +1,1 @@
-"""A replica as a server: `host` (real clock, sockets, disk), `http_api` (what clients see), `node` (one process)."""
+"""A replica as a server: `host` (real clock, sockets, disk), `http_api` (the clients' API), `node` (one process)."""

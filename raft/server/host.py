@@ -1,15 +1,15 @@
 """The live host of a replica: the real clock, TCP links and a real disk.
 
 Every input (a message, the timer, a client's command, a completed sync) goes into the replica, and one `advance`
-follows for all inputs of the same turn of the event loop; that is what batches entries and syncs under load. A turn:
+follows for all inputs of the same turn of the event loop. This batches entries and syncs under load. A turn:
 
-    1. take      the inputs, each given to the replica when it comes
+    1. take      give each input to the replica when it comes
     2. advance   and number the messages, so that they can be reported
-    3. journal   the inputs and a digest of the output, before anybody can see any effect of the turn
-    4. report    what was received, what the replica says, what is sent: one write
+    3. journal   the inputs and a digest of the output, before any effect of the turn is visible
+    4. report    what was received, what the replica reports, what is sent: in one write
     5. carry out send, start writing, answer, set the timer
 
-An error in the replica ends the node: the inputs up to it are journaled and reported, and nothing else.
+An error in the replica ends the node: it journals and reports the inputs up to the error, and nothing else.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class NotLeaderError(Exception):
 
 
 class LeadershipLostError(Exception):
-    """The command was in the log, but what became of it is unknown."""
+    """The command was in the log, but its outcome is unknown."""
 
 
 def monotonic_us() -> int:
@@ -52,7 +52,7 @@ def monotonic_us() -> int:
 
 
 class EventFile:
-    """The events of one incarnation. A step's lines are one unbuffered write: a kill tears at most the last line."""
+    """The events of one incarnation. Each step's lines are one unbuffered write: a kill tears at most the last line."""
 
     def __init__(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -105,12 +105,12 @@ class LiveHost:
         return monotonic_us() - self.epoch_us
 
     def start(self, transport: Transport) -> None:
-        """Begins to act. Until now nothing was sent, and no timer ran."""
+        """Begins to act. Before this the host sends nothing and runs no timer."""
         self.transport = transport
         self._set_timer(self.replica.core.deadline_us)
 
     async def close(self) -> None:
-        """Stops acting. A write under way is waited for; nothing else is made durable."""
+        """Stops acting. Waits for a write under way; makes nothing else durable."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -166,11 +166,11 @@ class LiveHost:
             self._advance(now_us)
 
     def _on_synced_by_thread(self, lsn: int, done: asyncio.Future[None]) -> None:
-        done.result()  # a failed sync must end the node: what is on disk now is unknown
+        done.result()  # a failed sync must end the node: the state on disk is now unknown
         self._on_synced(lsn)
 
     def _take(self, given: Input, token: Any = None) -> bool:
-        """Gives the replica an input of this turn. False: a command that was refused."""
+        """Gives the replica an input of this turn. Returns False if it refused a command."""
         if self._journal is not None:
             self._journal.took(given)
         try:
@@ -180,9 +180,9 @@ class LiveHost:
             raise
 
     def _die(self, error: Exception) -> None:
-        """Ends the node, since the replica is in the middle of a step. The journal and the events keep what led to it.
+        """Ends the node, since the replica is in the middle of a step. The journal and the events keep the inputs.
 
-        The loop is told, since not every caller passes the error on: the HTTP server answers 500.
+        It reports the error to the event loop, since not every caller raises it: the HTTP server answers 500.
         """
         self._closed = True
         if self._journal is not None:
@@ -199,12 +199,12 @@ class LiveHost:
             self._loop.call_soon(self._advance_if_due)
 
     def _advance_if_due(self) -> None:
-        # A timer or a sync may have done it already.
+        # A timer or a sync may have called it already.
         if self._advance_is_due and not self._closed:
             self._advance(self.now_us())
 
     def _advance(self, now_us: int) -> None:
-        """The end of a turn: all that has become due."""
+        """Ends the turn: carries out everything that has become due."""
         self._advance_is_due = False
         try:
             output = self.replica.advance()
@@ -251,10 +251,10 @@ class LiveHost:
         return self._random.randint(*disk.slow_sync_us)
 
     def _sync(self, write: Write) -> None:
-        """Syncs in a thread, so that other work goes on meanwhile; in the event loop if there is little of it.
+        """Syncs in a thread, so that other work continues meanwhile; in the event loop if there is little other work.
 
-        A write of a single record is the sign of that. The way to the thread and back costs a single client a fifth of
-        its speed. A slow disk needs the thread, since heartbeats must go out.
+        A write of a single record means little work; with a thread, a single client would lose a fifth of its speed. A
+        slow disk needs the thread, since heartbeats must go out.
         """
         if self._closed:
             return
@@ -274,14 +274,14 @@ class LiveHost:
         for reply in output.replies:
             future: asyncio.Future[tuple[int, int, Result]] = reply.token
             if future.done():
-                continue  # the client has gone, or has been told that the outcome is unknown
+                continue  # the client has gone, or already got an unknown outcome
             if reply.result is None:
                 future.set_exception(LeadershipLostError())
             else:
                 future.set_result((reply.index, reply.term, reply.result))
 
     def _set_timer(self, deadline_us: int) -> None:
-        # A timer that fires early is harmless, so one is replaced only when it would fire too late.
+        # A timer that fires early is harmless, so replace it only if it would fire too late.
         if self._timer is not None and self._timer_us <= deadline_us:
             return
         if self._timer is not None:
@@ -291,8 +291,8 @@ class LiveHost:
 
 
 def _unsent(output: Output, numbered: Sequence[Numbered]) -> Sequence[int]:
-    """The positions of the messages that got no number: all those to peers whose link is down, at this moment."""
+    """The positions of the messages that got no number: those to peers whose link is down at this moment."""
     if len(numbered) == len(output.messages):
         return ()
-    reached = {to for to, _, _ in numbered}  # asked for membership only
+    reached = {to for to, _, _ in numbered}  # used only for membership tests
     return [position for position, (to, _) in enumerate(output.messages) if to not in reached]

@@ -1,8 +1,8 @@
-"""What clients see of a node: HTTP with JSON, for curl, Postman and the chaos workload alike.
+"""The API of a node for clients: HTTP with JSON, for curl, Postman and the chaos workload.
 
-POST /executeCommand   a command; answered by the leader after it has been committed and applied
+POST /executeCommand   a command; the leader answers after it has committed and applied the command
 GET  /status           role, term, leader, commit index, last index, peers
-GET  /log?from=&limit= log entries, with whether each is committed
+GET  /log?from=&limit= log entries, each with `committed`
 
 200  done                     400  malformed: which field, and why      401  the bearer token is missing or wrong
 307  ask the leader there     413  too large                            503  no leader known now: try again
@@ -32,7 +32,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class HttpApi:
-    """The HTTP side of one node. `peer_urls` says where clients reach the other nodes, as far as known."""
+    """The HTTP API of one node. `peer_urls` are the other nodes' addresses for clients, as far as known."""
 
     def __init__(
         self,
@@ -67,10 +67,10 @@ class HttpApi:
 
     @web.middleware
     async def _errors_as_json(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """The token is checked first, and every refusal has a JSON body that says what to do."""
+        """Checks the token first, and gives every refusal a JSON body that says what to do."""
         if self._token is not None:
             given = request.headers.get("Authorization", "")
-            # aiohttp hands on bytes that are not UTF-8 as surrogates.
+            # aiohttp passes on bytes that are not UTF-8 as surrogates.
             if not hmac.compare_digest(given.encode(errors="surrogateescape"), f"Bearer {self._token}".encode()):
                 error = "send the header 'Authorization: Bearer <token>' with this cluster's token"
                 return _refusal(401, error, {"WWW-Authenticate": "Bearer"})
@@ -171,7 +171,7 @@ class HttpApi:
 
 
 def parse_request(body: bytes) -> Command:
-    """The body of POST /executeCommand as a command. Raises ValueError naming the field that is wrong, and why."""
+    """Parses the body of POST /executeCommand. Raises ValueError, which names the wrong field and says why."""
     try:
         raw = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -206,7 +206,7 @@ def _query_int(request: web.Request, name: str, *, default: int, least: int, mos
 
 
 def _shown(command: bytes) -> dict[str, Any] | None:
-    """A command as JSON shows it; null is the no-op at the start of a term."""
+    """A command as shown in JSON; null is the no-op at the start of a term."""
     if not command:
         return None
     shown = msgspec.structs.asdict(decode_command(command))

@@ -1,7 +1,7 @@
-"""One node as a process: disk, core, links and HTTP put together, started and stopped in order.
+"""One node as a process: puts disk, core, links and HTTP together, and starts and stops them in order.
 
-Recovery comes first, and a node that cannot recover does not listen. `Parts` names the classes that make up a node, so
-that a mutant can replace exactly one of them.
+Recovery comes first, and a node that cannot recover does not listen. `Parts` has the classes of which a node consists,
+so that a mutant can replace exactly one of them.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ EXIT_REFUSED = 78
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a node needs to know. Ports of 0 take free ones. Without `events_file` it reports no events, without
+    """The configuration of a node. Port 0 takes a free one. Without `events_file` it reports no events, without
     `journal_file` it keeps no journal.
 
     `seed` feeds the election timer's stream and the disk's; `epoch_us` is time 0 on the monotonic clock.
-    `fault_disk` puts the layer that loses unsynced writes over the real disk.
+    `fault_disk` wraps the real disk in the layer that loses unsynced writes.
     """
 
     cluster: str
@@ -64,7 +64,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Parts:
-    """The classes that a node is made of."""
+    """The classes of which a node consists."""
 
     core: type[Core] = Core
     wal: type[WriteAheadLog] = WriteAheadLog
@@ -85,7 +85,7 @@ def make_replica(
     recovered: Recovered,
     now_us: int,
 ) -> Replica:
-    """One incarnation's replica, in whatever world it runs; `seed` feeds its election timer."""
+    """One incarnation's replica, the same in every world; `seed` feeds its election timer."""
     core = parts.core(
         node=node,
         peers=peers,
@@ -112,7 +112,7 @@ class Node:
         self._api: HttpApi | None = None
 
     async def start(self) -> None:
-        """Raises CorruptLogError, FolderInUseError or OSError where the node must not or cannot start."""
+        """Raises CorruptLogError, FolderInUseError or OSError if the node must not or cannot start."""
         config, parts = self.config, self.parts
         crash_on_any_error(asyncio.get_running_loop())
         disk: Disk = OsDisk(Path(config.data_dir))
@@ -167,7 +167,7 @@ class Node:
         host.start(self._transport)
 
     async def stop(self) -> None:
-        """Ends in order: no new requests, no new messages, the write under way completed."""
+        """Stops in order: takes no new requests and no new messages, and completes the write under way."""
         if self._api is not None:
             await self._api.close()
         if self._transport is not None:
@@ -179,7 +179,7 @@ class Node:
 
 
 def crash_on_any_error(loop: asyncio.AbstractEventLoop) -> None:
-    """A node that has met an error it does not know must not go on: it may have stopped in the middle of a step."""
+    """Ends the node on any unexpected error: it may have stopped in the middle of a step."""
 
     def crash(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -192,7 +192,7 @@ def crash_on_any_error(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def run_event_loop(main: Any) -> Any:
-    """`asyncio.run`, on uvloop where that is installed."""
+    """`asyncio.run`, on uvloop if it is installed."""
     try:
         import uvloop
     except ImportError:

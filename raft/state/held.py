@@ -1,7 +1,7 @@
-"""What a node does only once a record is durable, as data: it can be shown, copied and compared.
+"""The actions that wait until a record is durable, as data that can be shown, copied and compared.
 
-`Pending` holds these, each under the number of the record that it waits for; the core carries them out. (etcd's raft
-library does the same: its messages to storage carry the responses to send once the write is done.)
+`Pending` holds these actions, each under the number of the record that it waits for; the core carries them out. (etcd's
+raft library does the same: its messages to storage carry the responses to send once the write is done.)
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from raft_chaos.raft.state.messages import Message
 
 
 class SendMessage(msgspec.Struct, frozen=True, gc=False):
-    """A message that rests on the record: on a term, a vote or entries."""
+    """A message that depends on the record: on a term, a vote or entries."""
 
     to: str
     message: Message
 
 
 class ReportEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event that claims that the record is durable."""
+    """An event that states that the record is durable."""
 
     event: Event
 
 
 class ReleaseCommit(msgspec.Struct, frozen=True, gc=False):
-    """A new commit index: the event is reported, and entries up to `event.index` may be applied."""
+    """A new commit index: the node reports the event, and may apply entries up to `event.index`."""
 
     event: CommitAdvanced
 

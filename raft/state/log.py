@@ -1,7 +1,7 @@
 """The log in memory: entries from index 1, their chained digests, and which of them are durable.
 
-Each entry carries the number (lsn) of the write-ahead record that holds it. The entry is durable once that record is,
-so one growing number, the durable lsn, tells how much of the log is durable.
+Each entry has the number (lsn) of the write-ahead record that holds it. The entry is durable once that record is, so
+one growing number, the durable lsn, says how much of the log is durable.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Log:
         self._digests: list[bytes] = []
         self._lsns: list[int] = []
         self.durable_index = 0
-        self.last_index = 0  # no property: every message asks for it several times
+        self.last_index = 0  # an attribute, since every message reads it several times
 
     @property
     def last_term(self) -> int:
@@ -48,7 +48,7 @@ class Log:
         return self._lsns[index - 1] if index else 0
 
     def slice(self, from_index: int, max_entries: int, max_bytes: int) -> list[Entry]:
-        """Entries from `from_index` on, limited in number and in bytes of command, but at least one if there is one."""
+        """Entries from `from_index`, limited in number and in bytes of commands, but at least one if there is one."""
         chunk = self._entries[from_index - 1 : from_index - 1 + max_entries]
         size = 0
         for taken, entry in enumerate(chunk):
@@ -76,14 +76,14 @@ class Log:
         self.durable_index = min(self.durable_index, from_index - 1)
 
     def mark_durable(self, lsn: int) -> None:
-        """Everything in records up to `lsn` is durable now."""
+        """All records up to `lsn` are now durable."""
         index, lsns = self.durable_index, self._lsns
         while index < len(lsns) and lsns[index] <= lsn:
             index += 1
         self.durable_index = index
 
     def first_index_of_term_at(self, index: int) -> int:
-        """The first index that holds the same term as `index` does (terms never decrease along a log, §5.3)."""
+        """The first index with the same term as `index` (terms never decrease along a log, §5.3)."""
         return bisect_left(self._entries, self.term_at(index), 0, index, key=_term) + 1
 
     def last_index_of_term(self, term: int, at_most: int) -> int:

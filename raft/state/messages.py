@@ -1,4 +1,4 @@
-"""What nodes say to each other (Figure 2), what a log entry is, and what is written to the write-ahead log.
+"""The messages between nodes (Figure 2), the log entry, and the records of the write-ahead log.
 
 All are msgspec structs in array form: the fastest and smallest of the codecs that were measured.
 """
@@ -49,9 +49,9 @@ class AppendEntries(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=
 class AppendEntriesReply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="aer"):
     """`success`: entries up to `match_index` are durable here and equal the leader's.
 
-    Otherwise `rejected_index` repeats the prev_log_index that did not fit, and `conflict_index` and `conflict_term`
-    say where to go on (§5.3, accelerated backtracking): the term of the entry found there and that term's first index
-    in this log, or term 0 and the first index that is missing.
+    Otherwise `rejected_index` repeats the prev_log_index that did not match, and `conflict_index` and `conflict_term`
+    say where to continue (§5.3, accelerated backtracking): the term of the conflicting entry and the first index of
+    that term in this log, or term 0 and the first missing index.
     """
 
     term: int
@@ -92,7 +92,7 @@ Record: TypeAlias = HardState | Append | Truncate
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """What a node finds on its disk when it starts."""
+    """The state that a node finds on its disk when it starts."""
 
     hard_state: HardState = HardState(0, None)
     entries: list[Entry] = []

@@ -1,8 +1,8 @@
-"""What is not durable yet, and what waits until it is.
+"""Records that are not durable yet, and the actions that wait for them.
 
-Every record that must reach the disk gets a number, its lsn. `Pending` holds, under that number, whatever must not be
-said or counted before the record is durable. One write is under way at a time; all records that come meanwhile go into
-the next one, so that one sync serves them all (group commit).
+Every record that must reach the disk gets a number, its lsn. `Pending` holds, under that number, the messages, events
+and votes that must wait until the record is durable. One write is under way at a time; all records that come meanwhile
+go into the next one, so that one sync serves them all (group commit).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Write(msgspec.Struct, frozen=True):
 
 
 class Pending:
-    """Records in order, and what waits for them. lsn 0 is durable from the start.
+    """Records in order, and the actions that wait for them. lsn 0 is durable from the start.
 
-    Invariant: `durable_lsn <= last_lsn`, and whatever is held waits for a record between the two.
+    Invariant: `durable_lsn <= last_lsn`, and each held action waits for a record between the two.
     """
 
     __slots__ = ("_held", "_write_under_way", "durable_lsn", "last_lsn", "unwritten")
@@ -37,17 +37,17 @@ class Pending:
 
     @property
     def held(self) -> list[tuple[int, Held]]:
-        """What waits, each with the lsn that it waits for, in the order in which `written` will return it."""
+        """The waiting actions, each with its lsn, in the order in which `written` will return them."""
         return [(lsn, held) for lsn in sorted(self._held) for held in self._held[lsn]]
 
     def record(self, record: Record) -> int:
-        """Numbers a record; `next_write` will hand it out."""
+        """Numbers a record; `next_write` will return it."""
         self.last_lsn += 1
         self.unwritten.append((self.last_lsn, record))
         return self.last_lsn
 
     def hold(self, lsn: int, held: Held) -> None:
-        """Keeps `held` until the record `lsn` is durable, which it must not be yet: then nothing would wait."""
+        """Keeps `held` until the record `lsn` is durable. That record must not be durable yet."""
         assert self.durable_lsn < lsn <= self.last_lsn
         if lsn in self._held:
             self._held[lsn].append(held)
@@ -55,10 +55,10 @@ class Pending:
             self._held[lsn] = [held]
 
     def next_write(self) -> Write | None:
-        """All records that wait, up to the next truncation; none while a write is under way.
+        """All waiting records, up to the next truncation; None while a write is under way.
 
-        A truncation begins a write of its own, so that by then everything it undoes has been reported durable, and
-        the truncation itself has been announced.
+        A truncation begins a write of its own: before it is written, the node has reported the entries that it undoes
+        as durable, and has reported the truncation itself.
         """
         if self._write_under_way or not self.unwritten:
             return None
@@ -70,8 +70,8 @@ class Pending:
         return Write(batch[-1][0], [record for _, record in batch])
 
     def written(self, lsn: int) -> list[Held]:
-        """The write whose last record is `lsn` is durable. Returns what waited for it, in the order of lsn, then of
-        the calls of `hold`."""
+        """The write whose last record is `lsn` is durable. Returns the actions that waited for it, in the order of lsn,
+        then of the calls of `hold`."""
         self._write_under_way = False
         due: list[Held] = []
         for number in range(self.durable_lsn + 1, lsn + 1):

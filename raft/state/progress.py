@@ -1,4 +1,4 @@
-"""What a leader knows of one follower, and how much it may send to it."""
+"""What a leader knows about one follower, and how much it may send to it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Progress(msgspec.Struct):
-    """What a leader knows of one follower (Figure 2, volatile state on leaders).
+    """What a leader knows about one follower (Figure 2, volatile state on leaders).
 
     Invariant: `match_index < next_index`. While `probing`, one message is in flight at a time, since next_index is a
     guess; afterwards messages follow each other without waiting for replies (pipelining), and next_index runs ahead.
@@ -20,8 +20,8 @@ class Progress(msgspec.Struct):
     def is_paused(self, max_entries_in_flight: int) -> bool:
         """Whether entries must wait: for the reply to a probe, or, in a pipeline, until fewer are in flight.
 
-        A heartbeat goes out all the same: it is small, and it takes the place of a probe that was lost. (The name and
-        the two reasons are those of `Progress.IsPaused` in etcd's raft library, tracker/progress.go.)
+        A heartbeat goes out anyway: it is small, and it replaces a lost probe. (The name and the two reasons are those
+        of `Progress.IsPaused` in etcd's raft library, tracker/progress.go.)
         """
         if self.probing:
             return self.probe_sent

@@ -1,4 +1,4 @@
-"""The events that a core reports, made with its name and incarnation; `invariants.events` says what each claims."""
+"""Makes the events that a core reports, with its name and incarnation; `invariants.events` defines their meaning."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import msgspec
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """When a node acts, in µs, and how much it sends at once. Election timeouts are drawn anew each time (§5.2)."""
+    """When a node acts, in µs, and how much it sends at once. Each election timeout is a new draw (§5.2)."""
 
     election_timeout_min_us: int = 1_500_000
     election_timeout_max_us: int = 3_000_000

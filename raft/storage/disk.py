@@ -1,8 +1,8 @@
 """Files as a node sees them, and a fault layer that can lose what was not synced.
 
-`Disk` is one folder. Two implementations: the operating system's (`OsDisk`) and memory (`MemoryDisk`); `FaultDisk`
-wraps either. It keeps unsynced writes in the process, so that SIGKILL loses exactly what a power cut would have
-lost: the operating system alone would keep them, and a missing sync would never be noticed.
+`Disk` is one folder. It has two implementations: the operating system's (`OsDisk`) and memory (`MemoryDisk`).
+`FaultDisk` wraps either and keeps unsynced writes in the process, so that SIGKILL loses exactly what a power cut would
+lose: the operating system would keep them, and hide a missing sync.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Protocol
 
 class Disk(Protocol):
     """One folder of files. `append` and `truncate` are durable after `sync` of that file; creating, renaming and
-    removing after `sync_folder`. `append` creates the file if need be; everything else raises FileNotFoundError
-    where there is none. Any failure is an OSError."""
+    removing after `sync_folder`. `append` creates a missing file; everything else raises FileNotFoundError for one. Any
+    failure is an OSError."""
 
     def list(self) -> list[str]: ...
     def read(self, name: str) -> bytes: ...
@@ -27,14 +27,14 @@ class Disk(Protocol):
     def remove(self, name: str) -> None: ...
     def sync_folder(self) -> None: ...
     def describe(self, name: str) -> str:
-        """The file's name as a person should read it in a message."""
+        """The file's name in messages for people."""
         ...
 
     def close(self) -> None: ...
 
 
 class FolderInUseError(Exception):
-    """Another process works in this folder."""
+    """Another process uses this folder."""
 
 
 class OsDisk:
@@ -148,7 +148,7 @@ class MemoryDisk:
 class FaultDisk:
     """Keeps appended bytes in this process until they are synced; a kill forgets them.
 
-    `slow_sync_us` is the range from which the host draws how much longer each sync takes (0, 0: none);
+    `slow_sync_us` is the range from which the host draws the additional time of each sync (0, 0: none);
     `slowed_syncs` counts the syncs that it delayed.
     """
 
@@ -183,7 +183,7 @@ class FaultDisk:
         pending = self._unsynced.pop(name, None)
         self._unsynced.pop(new_name, None)
         if pending is not None:
-            self.disk.append(name, b"")  # the file itself, which may exist nowhere yet
+            self.disk.append(name, b"")  # creates the file, which may not exist yet
             self._unsynced[new_name] = pending
         self.disk.rename(name, new_name)
 
@@ -198,7 +198,7 @@ class FaultDisk:
         return self.disk.describe(name)
 
     def close(self) -> None:
-        """Forgets what was not synced, as a power cut would."""
+        """Forgets unsynced bytes, as a power cut would."""
         self.forget()
         self.disk.close()
 
@@ -214,7 +214,7 @@ class FaultDisk:
             self.disk.append(name, b"".join(pending)[:size])
 
     def forget(self) -> None:
-        """What was not synced is lost."""
+        """Loses all unsynced bytes."""
         self._unsynced.clear()
 
     def _flush(self, name: str) -> None:

@@ -2,9 +2,9 @@
 
     record  = length (4 bytes), CRC-32 of the body (4 bytes), body; numbers are big-endian
 
-A body is a msgpack array that is not empty. Each record is written as a whole before the next one is begun. So a
-damaged record with nothing behind it is a torn tail, a write that never completed; one with an intact record behind it
-is damage.
+A body is a msgpack array that is not empty. A writer completes each record before it begins the next. So a damaged
+record with nothing behind it is a torn tail, a write that never completed; a damaged record with an intact one behind
+it is damage.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def frame(body: bytes) -> bytes:
 
 
 def unframe(data: bytes, offset: int, decode: Callable[[bytes], T]) -> Iterator[tuple[T, int]]:
-    """The records from `offset` on, each decoded and with the offset at which it ends; a torn tail is left out.
+    """The records from `offset`, decoded, each with the offset at which it ends; leaves out a torn tail.
 
     Raises DamagedRecordError at a damaged record.
     """
@@ -71,7 +71,7 @@ def _record_at(data: bytes, offset: int, decode: Callable[[bytes], T]) -> tuple[
 
 
 def _next_record(data: bytes, offset: int, decode: Callable[[bytes], T]) -> int | None:
-    """Where the next intact record begins, at any byte: the damaged length cannot be trusted to lead there."""
+    """Where the next intact record begins. Tries every byte, since the damaged record's length may be wrong."""
     for candidate in range(offset, len(data) - _HEADER):
         # This looks at one byte of what may be a msgpack array before it computes a checksum.
         first = data[candidate + _HEADER]

@@ -1,4 +1,4 @@
-"""A node's journal: every input of its replica, and a digest of each output. One file an incarnation.
+"""A node's journal: every input of its replica, and a digest of each output. One file for each incarnation.
 
     file    = magic (8 bytes, the last one a version), then records as in `raft.storage.framing`
     body    = one of `Start`, `Turn` and `ClockChanged`, as a msgpack array; `Start` is the first
@@ -6,10 +6,9 @@
 A replica is a pure object, so the journal and the recovered log are enough to replay an incarnation step by step, and
 to check that each step has the same output. That makes a run of real processes replayable.
 
-A turn is written as a whole, by one unbuffered write, before anything that follows from it leaves the process: its
-events, its messages, its write to the log, its answers. So SIGKILL tears at most the last record, and an input that is
-not in the journal had no effect that anybody saw. (A client that was redirected to another node, or asked for the
-status, has seen the state, not an effect of a turn.)
+A node writes each turn in one unbuffered write, before any result of it leaves the process: its events, its messages,
+its write to the log, its answers. So SIGKILL tears at most the last record, and an input that is not in the journal had
+no visible effect. (A redirect or a status shows a client the state, not an effect of a turn.)
 """
 
 from __future__ import annotations
@@ -33,15 +32,15 @@ DIGEST_BYTES = 8
 
 
 class JournalError(Exception):
-    """The file is not a journal as a node writes it: says which file, the offset, what is wrong."""
+    """The file is not a valid journal. The message says which file, the offset, and what is wrong."""
 
 
 class Start(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="start"):
     """The incarnation recovered, and made its replica at `now_us` of its own clock.
 
-    `log_size` is the size of the log after recovery, in bytes. Later writes only append, so these bytes are what was
-    recovered. `seed` is that of the election timer's stream, `clock` the segments of the node's clock: one,
-    (0, 0, 0), for a clock that is right.
+    `log_size` is the size of the log after recovery, in bytes. Later writes only append, so these bytes are the
+    recovered log. `seed` is that of the election timer's stream, `clock` are the segments of the node's clock: one,
+    (0, 0, 0), for a correct clock.
     """
 
     cluster: str
@@ -71,7 +70,7 @@ class Turn(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="turn"):
 
 
 class ClockChanged(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="clock"):
-    """From `now_us` of the run on the node's clock gains `rate_ppm`, after a jump by `jump_us`."""
+    """At `now_us` of the run the node's clock jumps by `jump_us`; from then on it gains `rate_ppm`."""
 
     now_us: int
     rate_ppm: int
@@ -85,14 +84,14 @@ _decode = msgspec.msgpack.Decoder(JournalRecord).decode
 
 
 def digest_of(output: Output) -> bytes:
-    """Of all that the output says: events, messages, the write, the deadline, and answers without whose they are."""
+    """The digest of the whole output: events, messages, the write, the deadline, and answers without their tokens."""
     replies = [(reply.index, reply.term, reply.result) for reply in output.replies]
     said = _encode((output.events, output.messages, output.write, output.deadline_us, replies))
     return blake2b(said, digest_size=DIGEST_BYTES).digest()
 
 
 class Journal:
-    """Writes the journal of one incarnation. Raises OSError, as every write to a file may."""
+    """Writes the journal of one incarnation. Raises OSError if a write fails."""
 
     def __init__(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -100,15 +99,15 @@ class Journal:
         self._inputs: list[Input] = []
         self._started = False
         self.took = self._inputs.append
-        """Takes an input, before the replica gets it; it is written with the turn that it belongs to."""
+        """Takes an input, before the replica gets it, and writes it later with its turn."""
 
     def start(self, start: Start) -> None:
-        """Writes the first record. To be called before the replica is made."""
+        """Writes the first record. Call it before the replica is made."""
         self._started = True
         self._write(MAGIC + frame(_encode(start)))
 
     def acted(self, output: Output, at_us: int, unsent: Sequence[int] = (), stopped_at: str | None = None) -> None:
-        """Writes a turn. To be called before any of its output is carried out."""
+        """Writes a turn. Call it before any of its output is carried out."""
         self._turn(at_us, list(unsent), stopped_at, digest_of(output))
 
     def died(self, at_us: int) -> None:
@@ -134,7 +133,7 @@ class Journal:
 def read_journal(file: Path) -> Iterator[JournalRecord]:
     """The records of a journal, without a torn tail; none if the incarnation ended before it wrote its start.
 
-    Raises JournalError, while it is read, for content that no kill explains.
+    Raises JournalError, while it reads, for content that no kill can leave.
     """
     try:
         data = file.read_bytes()

@@ -1,12 +1,12 @@
-"""The write-ahead log: term, vote, entries and truncations in one file, in the order in which they happened.
+"""The write-ahead log: term, vote, entries and truncations in one file, in order of time.
 
     file    = magic (8 bytes), then records as in `raft.storage.framing`
     body    = a msgpack array of everything that one write made durable together (`raft.state.messages.Record`)
 
-A record is written and synced as a whole before the next one is begun. So a damaged record with nothing behind it is
-a torn tail: its write never completed, nobody was told of it, and it is cut off. A damaged record with an intact one
-behind it had been synced: that is corruption, and the node must not start, since it may have forgotten a vote or an
-acknowledged entry.
+A node writes and syncs each record before it begins the next. So a damaged record with nothing behind it is a torn
+tail: its write never completed, no other node has heard of it, and recovery cuts it off. A damaged record with an
+intact one behind it was synced before: that is corruption, and the node must not start, since it may have forgotten a
+vote or an acknowledged entry.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _decode = msgspec.msgpack.Decoder(list[Record]).decode
 
 
 class CorruptLogError(Exception):
-    """The log, or the data folder, is not as a node writes it: says file, offset, what is wrong, what to do."""
+    """The log or the data folder is invalid. The message says the file, the offset, what is wrong, and what to do."""
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Whose data folder this is. It is written after the log, so a folder that has it must have a log too."""
+    """The owner of a data folder. A node writes it after the log, so a folder with an identity must have a log too."""
 
     cluster: str
     node: str
@@ -74,7 +74,7 @@ _ADVICE = (
 
 
 def fold(batches: Sequence[Sequence[Record]], name: str = FILE) -> Recovered:
-    """What the records add up to: the last hard state, and the entries that no later truncation deleted."""
+    """The state after all records: the last hard state, and the entries that no later truncation deleted."""
     hard_state = HardState(0, None)
     entries: list[Entry] = []
     for record in chain.from_iterable(batches):
@@ -90,7 +90,7 @@ def fold(batches: Sequence[Sequence[Record]], name: str = FILE) -> Recovered:
 
 
 class WriteAheadLog:
-    """The log file of one node on a disk. `append` then `sync` make a write durable; nothing else is promised."""
+    """The log file of one node on a disk. A write is durable only after `append` and `sync`."""
 
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
@@ -112,7 +112,7 @@ class WriteAheadLog:
                 name, lost = disk.describe(FILE), len(data) - good
                 log.warning("%s: cut %d bytes at offset %d, a write that was never completed", name, lost, good)
                 disk.truncate(FILE, good)
-            # A kill between append and sync leaves records that only the page cache holds. From now on this node
+            # A kill between append and sync leaves records only in the page cache. Sync them, since this node now
             # reports them and counts them as durable.
             disk.sync(FILE)
             return recovered
@@ -120,7 +120,7 @@ class WriteAheadLog:
         return Recovered()
 
     def _create(self, identity: Identity, files: list[str]) -> None:
-        # A log without identity is left by a first start that crashed half-way. No promise rests on it.
+        # A first start that crashed half-way leaves a log without identity. Nothing depends on such a log.
         disk = self.disk
         if FILE in files:
             if len(disk.read(FILE)) > len(MAGIC):
@@ -149,7 +149,7 @@ class WriteAheadLog:
             )
 
     def size(self) -> int:
-        """How many bytes the log has, with those that are not synced."""
+        """The size of the log in bytes, including unsynced ones."""
         return len(self.disk.read(FILE))
 
     def append(self, records: Sequence[Record]) -> None:
