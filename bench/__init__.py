@@ -1,1 +1,1 @@
-"""Benchmarks: our Raft beside PySyncObj, both as three real processes, under the same client. `python -m bench`."""
+"""Benchmarks: our Raft and PySyncObj, each as three real processes, with the same client. `python -m bench`."""

@@ -1,4 +1,4 @@
-"""Runs the parts that are asked for and prints a table for each, with what has to be known to read it."""
+"""Runs the chosen parts and prints a table for each, with the facts that a reader needs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FSYNCS = 200
 
 
 class Part(NamedTuple):
-    """A table: what stands above it, what measures its rows, and what stands beside what."""
+    """A table: its heading, the function that measures its rows, and the names of the two sides."""
 
     title: str
     measure: Callable[[Bench], list[Row]]
@@ -82,10 +82,10 @@ PARTS = {
 
 
 def main() -> None:
-    """Exit codes: 0 all was measured, 1 some of it could not be, 130 interrupted."""
+    """Exit codes: 0 all parts were measured, 1 some could not be, 130 interrupted."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # The fork server loads both systems, so that neither's start pays for its imports.
+    # The fork server loads both systems, so that no start includes the time of imports.
     preload = [*PRELOAD, "bench.systems", "bench.load"]
     failed = False
     try:
@@ -156,7 +156,7 @@ def _ratio(ratios: list[float]) -> tuple[str, str]:
 
 
 def machine(folder: Path) -> str:
-    """What the figures were taken on: processor, interpreter, and what an fdatasync costs in `folder`."""
+    """Describes the machine: processor, interpreter, and the cost of an fdatasync in `folder`."""
     times_us = _fsync_times_us(folder)
     load = os.getloadavg()[0]
     return (

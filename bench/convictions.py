@@ -1,11 +1,12 @@
-"""How soon each mutant is convicted: campaigns in sim from different starts, until an invariant that fits is violated.
+"""Measures how soon each mutant is convicted: campaigns in sim from different first seeds, until a violation of one of
+its invariants.
 
     python -m bench.convictions [--campaigns 10] [--most 400] [--jobs 2] [--lockstep | --clients-alone] [MUTANT ...]
 
-For each mutant the table gives how many campaigns convicted it, and the median of the seeds and of the CPU seconds that
-this took; a campaign that gives up after `--most` seeds counts as longer than any other. With `--lockstep` the
-first convicting seed of each mutant is run again with real processes, and the traces are compared. With
-`--clients-alone` the judge hears no events, only what clients saw, and linearizability alone may convict.
+For each mutant the table shows how many campaigns convicted it, and the medians of the seeds and of the CPU seconds
+that this took; a campaign that gives up after `--most` seeds counts as longer than any other. `--lockstep` runs the
+first convicting seed of each mutant again with real processes, and compares the traces. With `--clients-alone` the
+judge gets no events, only the clients' history, so only linearizability can convict.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def simulate(settings: Settings, seed: int) -> Simulated:
 
 
 def by_clients_alone(settings: Settings, seed: int) -> list[Verdict]:
-    """The verdicts of a run as of a system that reports no events."""
+    """The verdicts of a run, judged like one of a system that reports no events."""
     driver = MemoryDriver(parts_of(settings.mutant))
     run = VirtualRun(settings.make_schedule(seed), timing=settings.timing, driver=driver)
     run.go()
@@ -75,7 +76,7 @@ def by_clients_alone(settings: Settings, seed: int) -> list[Verdict]:
 
 
 def campaign(mutant: str, most: int, clients_alone: bool, start: int) -> Conviction:
-    """Seeds from `start` on until one convicts the mutant as it should be, at most `most` of them."""
+    """Runs seeds from `start`, at most `most`, until one of the mutant's invariants is violated."""
     settings, began = settings_for(mutant), time.process_time()
     wanted = ("linearizability",) if clients_alone else MUTANTS[mutant].invariants
     for number, seed in enumerate(range(start, start + most), 1):
@@ -87,7 +88,7 @@ def campaign(mutant: str, most: int, clients_alone: bool, start: int) -> Convict
 
 
 def same_in_lockstep(mutant: str, seed: int, folder: Path) -> str:
-    """Whether the seed makes the same trace with real processes, in words."""
+    """Whether the seed gives the same trace with real processes, in words."""
     settings = settings_for(mutant)
     schedule, run = settings.make_schedule(seed), RunDir(folder / f"{mutant}-{seed}")
     info = describe(settings, seed, schedule, run)

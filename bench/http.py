@@ -1,7 +1,7 @@
-"""The one HTTP client that drives both systems: keep-alive connections on bare asyncio protocols.
+"""The HTTP client for both systems: keep-alive connections on bare asyncio protocols.
 
-It is as cheap as Python allows, so that what is measured is the server: a request is one write of bytes, an answer is
-one search for the end of the head. It knows only what both servers send, answers with a Content-Length.
+It is as cheap as Python allows, so that the benchmark measures the server: a request is one write of bytes, an answer
+is one search for the end of the head. It understands only answers with a Content-Length, which both servers send.
 """
 
 from __future__ import annotations

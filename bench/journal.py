@@ -1,4 +1,4 @@
-"""What the journal costs: our Raft as in a live run, events on, with and without a journal of its own."""
+"""Measures the cost of the journal: our Raft as in a live run, with events, with and without a journal."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The linearizability checker's costs: `python -m bench.linearizability`.
+"""Measures the linearizability checker: `python -m bench.linearizability`.
 
-`--full` takes the sizes of docs/linearizability.md, and `--memory` tells what an operation takes of that. `--fuzz N`
-compares N small histories of each model with brute force, as operations and as columns, and searches N/4 longer ones
+`--full` uses the sizes of docs/linearizability.md, and `--memory` measures the memory for each operation. `--fuzz N`
+compares N small histories of each model with brute force, as operations and as columns, and checks N/4 longer ones
 that are known to be valid.
 """
 
@@ -52,7 +52,7 @@ def full_cases() -> list[Case]:
 
 
 def measure(case: Case) -> list[str]:
-    """A row: the history as it was made, and with its mistake."""
+    """A row: the valid history, and the one with a mistake."""
     valid, stale = (Maker(case, f"{case}").make(mistake) for mistake in (False, True))
     spent, answer = _best(lambda: check(valid, case.model))
     spent_on_stale, violated = _best(lambda: check(stale, case.model))
@@ -67,7 +67,7 @@ def measure(case: Case) -> list[str]:
         f"{case.cas:.0%}",
         _micros(spent, answer, case, "valid"),
         _from_columns(valid, case, "valid"),
-        "" if case.unknown else replay,  # with unknown operations it is not known which ones to play
+        "" if case.unknown else replay,  # it is unknown which of the unknown operations to play
         f"{answer.steps:,}",
         _micros(spent_on_stale, violated, case, "violated"),
         _from_columns(stale, case, "violated"),
@@ -82,7 +82,7 @@ HEADERS: tuple[str, ...] = (
 
 
 def _from_columns(operations: list[Operation], case: Case, verdict: str) -> str:
-    """From arrays, the validation included; empty for a model that columns are not for."""
+    """The time from arrays, including the validation; empty for a model without columns."""
     if case.model not in MODELS_OF_COLUMNS or not oracle("columns_agreement").expressible(operations):
         return ""
     arrays = msgspec.structs.asdict(oracle("columns_agreement").as_columns(operations))
@@ -90,13 +90,13 @@ def _from_columns(operations: list[Operation], case: Case, verdict: str) -> str:
 
 
 def _micros(spent: float, answer: Answer, case: Case, expected: str) -> str:
-    """What an operation costs, and the answer where it is not the expected one."""
+    """The cost of an operation, and the answer if it is not the expected one."""
     reported = f"{spent / case.operations * 1e6:.2f}"
     return reported if answer.verdict == expected else f"{reported} ({answer.verdict})"
 
 
 def _best(work: Callable[[], Answer]) -> tuple[float, Answer]:
-    """CPU time of the best of five, or of as many as five seconds allow."""
+    """The least CPU time of five runs, or of as many as fit into five seconds."""
     best, began = float("inf"), process_time()
     for _ in range(5):
         start = process_time()
@@ -108,7 +108,7 @@ def _best(work: Callable[[], Answer]) -> tuple[float, Answer]:
 
 
 def _replay(operations: list[Operation], model: Model) -> float:
-    """What playing the history once in the order of its points costs: no checker can do with less."""
+    """The cost of playing the history once in the order of its points, which is the least cost of any checker."""
     certain = [operation for operation in operations if operation.status != "unknown"]
     began = process_time()
     first_fault(certain, certain, model)
@@ -116,7 +116,7 @@ def _replay(operations: list[Operation], model: Model) -> float:
 
 
 def memory(case: Case) -> list[str]:
-    """A row: bytes for each operation, as `tracemalloc` counts them, of the history and at most while it is judged."""
+    """A row: bytes per operation, measured with `tracemalloc`: of the history, and the maximum while it is judged."""
     tracemalloc.start()
     operations = Maker(case, f"{case}").make(False)
     held = tracemalloc.get_traced_memory()[0]

@@ -1,4 +1,4 @@
-"""Small random histories beside brute force: `python -m bench.linearizability --fuzz N`."""
+"""Compares small random histories with brute force: `python -m bench.linearizability --fuzz N`."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ FEATURES_OF_COLUMNS = ("valid", "violated", "proved as columns", "several keys")
 
 
 def oracle(module: str) -> ModuleType:
-    """What the tests compare with."""
+    """The brute-force checker of the tests."""
     if str(ORACLE) not in sys.path:
         sys.path.insert(0, str(ORACLE))
     return importlib.import_module(module)
 
 
 def fuzz(count: int, seed: str, most: int = 8) -> bool:
-    """Compares with brute force, witnesses and cores too, and prints what was seen; False at the first difference."""
+    """Compares with brute force, also witnesses and cores, and prints the counts; False at the first difference."""
     brute, small, agreement = map(oracle, ("brute_force", "small_histories", "linearizability_agreement"))
     rows = []
     for model in MODELS:

@@ -1,5 +1,5 @@
-"""Synthetic histories: clients take turns in virtual time, and each operation takes effect at a point drawn between its
-call and its return, so the history is valid; one read made to return an older value may make it violated."""
+"""Synthetic histories: clients take turns in virtual time. Each operation takes effect at a point drawn between its
+call and its return, so the history is valid. One read that returns an older value may make it violated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from raft_chaos.invariants.linearizability.operations import Model, Operation
 
 
 class Case(NamedTuple):
-    """`values`: how many different ones are written, None for each its own. `cas`: this share of the operations."""
+    """`values`: how many different values are written; None: each write has its own. `cas`: its share of operations."""
 
     model: Model
     operations: int
@@ -94,8 +94,8 @@ class Maker:
                 return [value]
 
     def _made_stale(self, operations: list[Operation]) -> list[Operation]:
-        """One read at two thirds of the history returns what was read long before, or, as few values come back all the
-        time, the first value."""
+        """One read at two thirds of the history returns what was read long before, or the first value, if there are
+        only a few values, which repeat."""
         reads: dict[int, list[int]] = {}
         for place, operation in enumerate(operations):
             if operation.f == "read" and operation.status == "ok":

@@ -1,4 +1,4 @@
-"""The load generator, a process of its own: closed-loop clients that each have one command open at a time."""
+"""The load generator, a process of its own: closed-loop clients, each with one open command at a time."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadResult(msgspec.Struct, frozen=True):
-    """What was answered 200 after the warm-up: how many in how many seconds, and each one's latency (s), sorted.
+    """The answers with status 200 after the warm-up: how many in how many seconds, and their latencies (s), sorted.
 
-    `refused` is the first answer that was no 200, or why the connection broke; the load ends there.
+    `refused` is the first answer with another status, or why the connection broke; the load ends there.
     """
 
     committed: int

@@ -1,11 +1,11 @@
-"""World lockstep beside a bare TCP ping-pong: how many steps a second real processes take, one after the other.
+"""Compares the world lockstep with a bare TCP ping-pong: how many steps per second real processes take in sequence.
 
     python -m bench.lockstep [--rounds 3] [--folder DIR]
 
 The ping-pong: two processes and a proxy between them, blocking sockets, messages of 100 bytes. A step of lockstep is an
-order and its frame to a process, and the report back, so it stands beside both: single messages, and round trips.
-Lockstep: five nodes without faults, ten client operations a simulated second, everything reported and judged. A
-completed write is a real sync, so the folder's disk counts; --folder puts the nodes' files elsewhere.
+order and its frame to a process, and the report back, so the table compares it with single messages and round trips.
+Lockstep: five nodes without faults, ten client operations per simulated second, all events reported and judged. A
+completed write is a real sync, so the speed of the disk matters; --folder puts the nodes' files elsewhere.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def ping_pong() -> float:
 
 
 def lockstep(folder: Path) -> float:
-    """Steps a second, the start of the processes left out."""
+    """Steps a second, without the start of the processes."""
     config = ScheduleConfig(nodes=5, duration_s=SIMULATED_S, ops_per_second=10)
     schedule = msgspec.structs.replace(generate(1, config), faults=[])
     steps, began, run = 0, 0.0, RunDir(folder)

@@ -1,7 +1,7 @@
-"""What is measured: commands a second and their latency, the time without a leader, and catching up.
+"""The measurements: commands a second and their latency, the time without a leader, and catching up.
 
-Each function runs one fresh cluster of one system and returns its figures; `rounds` runs two systems in turn, so that
-whatever else the machine does meets both, and a ratio is always of two figures from the same round.
+Each function runs one fresh cluster of one system and returns its figures. `rounds` runs two systems in turn, so that
+other load on the machine affects both, and each ratio compares two figures of the same round.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Figures: TypeAlias = dict[str, float]
 
 
 class Sizes(NamedTuple):
-    """How much is measured. Times are in seconds; `kills`, `entries` and `simulated_s` are for each round."""
+    """The sizes of the measurements. Times are in seconds; `kills`, `entries` and `simulated_s` are for each round."""
 
     rounds: int
     warmup_s: float
@@ -46,9 +46,9 @@ QUICK = Sizes(rounds=1, warmup_s=0.3, duration_s=1.0, kills=3, entries=(2_000,),
 
 
 class Row(NamedTuple):
-    """One line of a table: the figures of both systems, round by round. `more_is_better` turns the ratio round.
+    """One line of a table: the figures of both systems, round by round. `more_is_better` inverts the ratio.
 
-    `theirs` is empty for a figure that has nothing to stand beside.
+    `theirs` is empty for a figure without a counterpart.
     """
 
     name: str
@@ -58,13 +58,13 @@ class Row(NamedTuple):
 
     @property
     def ratios(self) -> list[float]:
-        """How many times better ours was, round by round."""
+        """How many times better our figure is, for each round."""
         pairs = zip(self.ours, self.theirs, strict=True) if self.theirs else ()
         return [ours / theirs if self.more_is_better else theirs / ours for ours, theirs in pairs]
 
 
 class Bench:
-    """Where the clusters of one benchmark run."""
+    """Runs the clusters of one benchmark."""
 
     def __init__(self, supervisor: Supervisor, folder: Path, sizes: Sizes) -> None:
         self.sizes = sizes
@@ -73,7 +73,7 @@ class Bench:
         self._numbers = count(1)
 
     def rounds(self, measure: Callable[[System], Figures], ours: System, theirs: System) -> list[Row]:
-        """Measures both systems in turn; the first of a round is the second of the next."""
+        """Measures both systems in turn; the first system of a round is the second one of the next round."""
         figures: dict[str, list[Figures]] = {ours.name: [], theirs.name: []}
         for number in range(self.sizes.rounds):
             for system in (ours, theirs) if number % 2 == 0 else (theirs, ours):
@@ -90,7 +90,7 @@ class Bench:
         ]
 
     def _measured(self, measure: Callable[[System], Figures], system: System) -> Figures:
-        """Another attempt, with a fresh cluster, where a busy machine cost the leader its place half-way."""
+        """Measures; tries again with a fresh cluster if the leader lost its leadership because the machine is busy."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return measure(system)
@@ -104,7 +104,7 @@ class Bench:
         return Cluster(system, self._supervisor, self._folder / f"cluster-{next(self._numbers)}")
 
     def load(self, cluster: Cluster, load: Load) -> LoadResult:
-        """Runs the load in a process of its own. Raises BenchError where a command was refused."""
+        """Runs the load in a process of its own. Raises BenchError if a command was refused."""
         answer, theirs = self._supervisor.pipe()
         child = self._supervisor.start("load", load_main, load, theirs)
         theirs.close()
@@ -155,7 +155,7 @@ class Bench:
     # ---- catching up ----------------------------------------------------------------------------------------------
 
     def catch_up(self, system: System, entries: int) -> Figures:
-        """From the launch of a node that missed `entries` entries until it has applied them all."""
+        """The time from the launch of a node that missed `entries` entries until it has applied them all."""
         with self.cluster(system) as cluster:
             leader = cluster.leader()
             absent = next(name for name in NODES if name != leader)
@@ -174,7 +174,7 @@ class Bench:
 
 
 async def _first_commit(ports: Iterable[int]) -> float:
-    """Asks all of them again and again to take a command. The monotonic time of the first one's answer."""
+    """Sends a command to all ports again and again. Returns the monotonic time of the first success."""
     loop = asyncio.get_running_loop()
     committed: asyncio.Future[float] = loop.create_future()
     connections = [await _insistent(loop, port, committed) for port in ports]

@@ -1,11 +1,11 @@
-"""One node of the other system: PySyncObj behind a thin aiohttp front end, so that both are asked in the same way.
+"""One node of the other system: PySyncObj behind a thin aiohttp front end, so that both have the same API.
 
     POST /executeCommand   a put, answered after it was committed and applied; 503 unless this node leads
     GET  /status           role, last applied index
 
-PySyncObj works in a thread of its own; a command's callback comes from there and is handed to the event loop. Its
-journal is a mapped file that it never flushes, so an answered command can be lost with the power. `flush` makes it
-durable, in the one way that needs no change inside: each entry is flushed as it is added.
+PySyncObj works in a thread of its own, which passes a command's callback to the event loop. Its journal is a mapped
+file that it never flushes, so a power failure can lose an answered command. `flush` makes it durable in the only way
+that needs no change of PySyncObj: it flushes each entry as it is added.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from pysyncobj.journal import FileJournal  # type: ignore[import-untyped]
 
 from raft_chaos.raft.server.node import run_event_loop
 
-# PySyncObj puts one for Windows in its place, in whatever process imports it.
+# PySyncObj replaces it by one for Windows in each process that imports PySyncObj.
 socket.inet_ntop = _socket.inet_ntop
 
 
 class PySyncObjConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Addresses are "host:port". `flush`: the journal is made durable, which PySyncObj itself does not."""
+    """Addresses are "host:port". `flush` makes the journal durable, which PySyncObj itself does not."""
 
     node: str
     address: str
@@ -50,7 +50,7 @@ class FlushedJournal(FileJournal):  # type: ignore[misc]
 
 
 class Store(SyncObj):  # type: ignore[misc]
-    """A replicated dictionary, with the timing that our own nodes are given."""
+    """A replicated dictionary, with the timing of our own nodes."""
 
     def __init__(self, config: PySyncObjConfig) -> None:
         self.items: dict[str, str] = {}
@@ -60,16 +60,16 @@ class Store(SyncObj):  # type: ignore[misc]
             appendEntriesUseBatch=False,
             raftMinTimeout=0.15,
             raftMaxTimeout=0.3,
-            # It demands less than a third of the least timeout.
+            # PySyncObj requires less than a third of the least timeout.
             appendEntriesPeriod=0.049,
-            # Its default of 5 s would be most of a restarted node's catch-up; ours tries again after 0.5 s at most.
+            # Its default of 5 s would be most of a restarted node's catch-up; our nodes retry after at most 0.5 s.
             connectionRetryTime=0.1,
-            # Ours does not compact, and a journal compacted without a dump file could not be recovered.
+            # Our Raft does not compact, and a journal compacted without a dump file could not be recovered.
             logCompactionMinEntries=1 << 40,
             logCompactionMinTime=1 << 30,
         )
         if config.flush:
-            syncobj.createJournal = FlushedJournal  # its only seam for a journal
+            syncobj.createJournal = FlushedJournal  # the only way to replace its journal
         super().__init__(config.address, config.peers, settings)
 
     @replicated  # type: ignore[untyped-decorator]
@@ -106,13 +106,13 @@ async def _serve(config: PySyncObjConfig, control: Connection) -> None:
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", config.http_port).start()
-    loop.add_reader(control.fileno(), os._exit, 0)  # nothing is ever sent: readable means that the controller is gone
+    loop.add_reader(control.fileno(), os._exit, 0)  # the controller sends nothing: readable means that it is gone
     control.send("ready")
     await asyncio.Event().wait()
 
 
 def _handed_to(loop: asyncio.AbstractEventLoop, future: asyncio.Future[int]) -> Callable[[Any, int], None]:
-    """A callback for PySyncObj's thread that settles the future in the loop's."""
+    """A callback for PySyncObj's thread that sets the future's result in the loop's thread."""
 
     def settle(error: int) -> None:
         if not future.done():

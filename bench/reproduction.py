@@ -1,11 +1,11 @@
-"""What becomes of violations that were found in `live`: replayed, re-executed, made small, and brought about again.
+"""Measures the reproduction of violations that were found in `live`: replay, re-execution, shrinking, and repetition.
 
     python -m bench.reproduction [--budget 60] [--repeat 20] [--jobs 2] RUN ...
 
 For each run directory the table says whether every node's journal replays exactly, whether the same invariants break
-when the run is re-executed in `sim`, how large the failure is before and after shrinking, and in how many live runs
-the small schedule brings it about, with its faults at times and anchored. `inputs` are the steps of the execution that
-the literature counts: all but starts and completed writes.
+when the run is re-executed in `sim`, how large the failure is before and after shrinking, and how many live runs of the
+small schedule fail, with its faults at fixed times and anchored. `inputs` are the steps of the execution that the
+literature counts: all but starts and completed writes.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Outcome:
 
 
 def examine(run: RunDir, budget_s: float, repeat: int, jobs: int, folder: Path) -> Outcome:
-    """All of it for one run."""
+    """Makes the row of one run."""
     info = run.load_info()
     outcome = Outcome(run, info, _exact(run, info), _as_sim(run, info))
     failure = failure_in(run, None)
@@ -95,7 +95,7 @@ def _as_sim(run: RunDir, info: RunInfo) -> str:
 
 
 def _rates(shrunk: Shrunk, repeat: int, folder: Path) -> tuple[str, str]:
-    """In how many live runs it comes about: with faults at times, and anchored."""
+    """How many live runs fail: with faults at fixed times, and anchored."""
     anchored = shrunk.anchored
     if anchored is None:
         return "no schedule", "no schedule"
@@ -148,7 +148,7 @@ def show(outcomes: list[Outcome]) -> str:
 
 
 def _medians(field: str, outcomes: list[Outcome]) -> str:
-    """Before and after, of those that have such a thing."""
+    """The medians of this field before and after, over the runs that have it."""
     pairs = [(getattr(one.before, field), getattr(one.after, field)) for one in outcomes]
     known = [pair for pair in pairs if None not in pair]
     if not known:

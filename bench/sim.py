@@ -1,10 +1,10 @@
-"""The simulator beside a bare event loop, in one process and in turn, so that the machine's moods meet both.
+"""Compares the simulator with a bare event loop, in one process and in turn, so that other load affects both.
 
-The bare loop is what no simulator in this language can do without: it takes the earliest of a heap, calls a method
-that makes one reply, draws one delay, and pushes. The simulator's deliveries do that too, and with them come the node
-itself (the replica that runs live, its log and its recovery), every checker, and the digest of the trace.
+The bare loop does the minimum of any simulator in Python: it takes the earliest item of a heap, calls a method that
+makes one reply, draws one delay, and pushes. The simulator's deliveries do that too, and in addition run the node
+itself (the live replica, its log and its recovery), every checker, and the digest of the trace.
 
-All figures are of CPU time on one core.
+All figures are CPU time on one core.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TIMING = Timing(150_000, 300_000, 50_000)
 
 
 def measure(sizes: Sizes) -> list[Row]:
-    """What `python -m bench --only sim` prints; each round has another seed."""
+    """The rows of `python -m bench --only sim`; each round has another seed."""
     rows = [
         Row("heartbeats alone: deliveries/s, turns/s", [], [], more_is_better=True),
         Row(f"swarm, {OPS_PER_SECOND:g} commands/s: deliveries/s, turns/s", [], [], more_is_better=True),
@@ -96,13 +96,13 @@ def bare_turns_per_s() -> float:
 
 
 def heartbeats(seed: int, duration_s: float) -> Schedule:
-    """No fault and no client: after the election, a leader's heartbeats and their answers."""
+    """Without faults and clients: after the election, a leader's heartbeats and their answers."""
     config = ScheduleConfig(nodes=NODES, warmup_s=1.5, duration_s=duration_s, liveness_s=1.5, ops_per_second=0)
     return msgspec.structs.replace(generate(seed, config), faults=[])
 
 
 def standard_swarm(seed: int, duration_s: float) -> Schedule:
-    """Faults of every kind, as a campaign draws them."""
+    """Faults of every kind, drawn as in a campaign."""
     config = ScheduleConfig(
         swarm=True,
         nodes=NODES,
@@ -116,7 +116,7 @@ def standard_swarm(seed: int, duration_s: float) -> Schedule:
 
 
 def short(seed: int) -> Schedule:
-    """An election, one command, and little else: some sixty steps."""
+    """An election, one command, and little else: about sixty steps."""
     header = Header(
         seed=seed,
         nodes=["n1", "n2", "n3"],
@@ -136,7 +136,7 @@ def run(schedule: Schedule) -> tuple[Stats, float]:
 
 
 def short_run_ms(seed: int) -> float:
-    """A whole run, from nothing to its verdict."""
+    """The time of a whole run, from the start to its verdict."""
     schedule = short(seed)
     began = process_time()
     for _ in range(SHORT_RUNS):

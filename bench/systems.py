@@ -27,11 +27,11 @@ TIMING = Timing(election_timeout_min_us=150_000, election_timeout_max_us=300_000
 
 
 class BenchError(Exception):
-    """A cluster did not do what a measurement needs: says what was expected, and what was seen."""
+    """A cluster did not do what a measurement needs. The message says what was expected, and what was seen."""
 
 
 class Place(NamedTuple):
-    """Where one node of a cluster lives. `raft_ports` has all nodes."""
+    """The folder and the ports of one node. `raft_ports` has all nodes."""
 
     node: str
     folder: Path
@@ -41,7 +41,7 @@ class Place(NamedTuple):
 
 
 class System(NamedTuple):
-    """How a node of a system is run: `main(*arguments(place), pipe)` in a process, which sends something once ready."""
+    """How to run a node of a system: `main(*arguments(place), pipe)` in a process, which sends a message once ready."""
 
     name: str
     main: Callable[..., None]
@@ -100,7 +100,7 @@ class _Node:
 
 
 class Cluster:
-    """Three nodes of one system with their data below `folder`. A context manager: leaving it leaves nothing."""
+    """Three nodes of one system with their data in `folder`. A context manager, which ends and removes all of it."""
 
     def __init__(self, system: System, supervisor: Supervisor, folder: Path) -> None:
         self.system = system
@@ -130,7 +130,7 @@ class Cluster:
         return self._nodes[name].http_port
 
     def start(self, name: str) -> None:
-        """Returns once the node says that it listens."""
+        """Starts the node; returns once it listens."""
         node = self._nodes[name]
         node.incarnation += 1
         place = Place(name, self._folder / name, self._raft_ports, node.http_port, node.incarnation)
@@ -160,7 +160,7 @@ class Cluster:
             node.control.close()
         node.child = node.control = None
 
-    # ---- what the nodes say -----------------------------------------------------------------------------------------
+    # ---- the nodes' status ------------------------------------------------------------------------------------------
 
     def statuses(self) -> dict[str, dict[str, Any]]:
         """`GET /status` of all nodes that answer."""
@@ -168,7 +168,7 @@ class Cluster:
         return {name: status for name in running if (status := get_status(self.http_port(name))) is not None}
 
     def leader(self) -> str:
-        """The node that leads. Raises BenchError if there is none for long."""
+        """The node that leads. Raises BenchError if there is none within the time limit."""
         deadline = monotonic() + SETTLE_TIMEOUT_S
         while monotonic() < deadline:
             leaders = [name for name, status in self.statuses().items() if status["role"] == "leader"]
@@ -182,7 +182,7 @@ class Cluster:
         return -1 if status is None else int(status["last_applied"])
 
     def wait_until_applied(self, name: str, index: int, timeout_s: float = SETTLE_TIMEOUT_S) -> None:
-        """Raises BenchError if the node has not applied the entry at `index` within `timeout_s`."""
+        """Waits. Raises BenchError if the node has not applied the entry at `index` within `timeout_s`."""
         deadline = monotonic() + timeout_s
         while (applied := self.last_applied(name)) < index:
             if monotonic() > deadline:
@@ -190,14 +190,14 @@ class Cluster:
             sleep(POLL_S)
 
     def wait_until_level(self) -> None:
-        """Until one node leads and all have applied what it had applied."""
+        """Waits until one node leads and all have applied the entries that it had applied."""
         applied = self.last_applied(self.leader())
         for name in NODES:
             self.wait_until_applied(name, applied)
 
 
 def free_ports(number: int) -> list[int]:
-    """Ports that are free now. All are held at once, so that they differ."""
+    """Ports that are free now. It holds all of them at once, so that they differ."""
     sockets = [socket.create_server((HOST, 0)) for _ in range(number)]
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:
