@@ -43,7 +43,7 @@ def command(value: str) -> bytes:
 
 
 class Server:
-    """One node: its replica while it runs, its disk always, and everything it ever said."""
+    """One node: its replica while it runs, its disk, and everything that it sent and reported."""
 
     def __init__(
         self,
@@ -94,11 +94,11 @@ class Server:
         self._advance()
 
     def recovered(self) -> Recovered:
-        """What the disk holds at this moment."""
+        """The current content of the disk."""
         return fold(self.disk)
 
     def crash(self, *, write_survives: bool = False) -> None:
-        """Power is cut. The write under way is a single record of the log: it is there as a whole, or not at all."""
+        """The node loses power. The write under way is a single log record: it survives whole, or not at all."""
         if write_survives and self.under_way is not None:
             self.disk.append(self.under_way.records)
         self.replica = self.under_way = None
@@ -113,7 +113,7 @@ class Server:
         self._advance()
 
     def tick(self) -> None:
-        """Time goes on to this server's deadline."""
+        """Time advances to this server's deadline."""
         self.now_us = max(self.now_us, self.core.deadline_us)
         assert self.replica is not None
         self.replica.tick(self.now_us)
@@ -264,7 +264,7 @@ class Cluster:
                 self.deliver(packet)
 
     def drop(self) -> None:
-        """All that is in the network is lost."""
+        """All messages in the network are lost."""
         self.network.clear()
 
     def crash(self, name: str, *, write_survives: bool = False) -> None:
@@ -285,7 +285,7 @@ class Cluster:
                 self.deliver(packet)
 
     def elect(self, name: str) -> Server:
-        """`name` stands for election, again if need be, until it leads."""
+        """`name` stands for election, several times if necessary, until it leads."""
         for _ in range(10):
             if self[name].leads():
                 return self[name]

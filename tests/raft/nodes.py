@@ -99,7 +99,7 @@ class Nodes:
                         return name
 
     async def until(self, name: str, holds: Callable[[Any], bool]) -> None:
-        """Waits until the node's status is as it should be."""
+        """Waits until the node's status fulfils the condition."""
         async with asyncio.timeout(WAIT_S):
             while not holds(await self.get(name, "/status")):
                 pass

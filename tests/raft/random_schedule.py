@@ -213,7 +213,7 @@ class RandomSchedule:
         return server
 
     def _reboot(self) -> Server | None:
-        """Down and up again before anybody notices; what was sent to it still arrives."""
+        """Crashes and restarts before another node notices; messages sent to it still arrive."""
         server = self._crash()
         if server is not None:
             self.cluster.restart(server.name)

@@ -41,5 +41,5 @@ def leader(log: Terms = (), *, timing: Timing = TIMING) -> Server:
 
 
 def to(server: Server, peer: str) -> list[AppendEntries]:
-    """What has been sent to one peer since the last look."""
+    """The messages sent to one peer since the last call."""
     return [m for name, m in server.take_outbox() if name == peer and isinstance(m, AppendEntries)]

@@ -31,7 +31,7 @@ def settings(mutant: str | None = None, **fields: float) -> Settings:
 
 
 def traces(ends: list[SeedEnd]) -> dict[int, str]:
-    """The digest of each seed's trace; no seed may be there twice, and none may have failed."""
+    """The digest of each seed's trace; no seed may occur twice, and none may have failed."""
     results = [end for end in ends if isinstance(end, SeedResult)]
     assert len(results) == len(ends) == len({result.seed for result in results})
     return {result.seed: result.trace_sha256 for result in results}
@@ -54,14 +54,14 @@ def raises_on_3(settings: Settings, seed: int, out: Path | None) -> SeedResult:
 
 
 def dies_on_4(settings: Settings, seed: int, out: Path | None) -> SeedResult:
-    """Seed 4 takes its process along, as the kernel does where memory is short."""
+    """Seed 4 kills its process, as the kernel does when memory is short."""
     if seed == 4:
         os.kill(os.getpid(), signal.SIGKILL)
     return run_seed(settings, seed, out)
 
 
 def dies_once(settings: Settings, seed: int, out: Path | None) -> SeedResult:
-    """Seed 2 takes its process along, but only the first time."""
+    """Seed 2 kills its process, but only the first time."""
     assert out is not None
     if seed == 2 and not (out / "died").exists():
         (out / "died").touch()
@@ -70,7 +70,7 @@ def dies_once(settings: Settings, seed: int, out: Path | None) -> SeedResult:
 
 
 def waits_for(pid_file: Path, go: Path) -> int:
-    """Says which process it is in, and is busy until `go` is there."""
+    """Records its process id, and is busy until the file `go` exists."""
     pid_file.with_suffix(".new").write_text(str(os.getpid()))
     pid_file.with_suffix(".new").rename(pid_file)
     while not go.exists():

@@ -30,12 +30,12 @@ SCRIPTS = Path(__file__).parents[1]
 
 
 def raft_chaos(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs it to its end, without a terminal."""
+    """Runs the command to its end, without a terminal."""
     return subprocess.run([RAFT_CHAOS, *arguments], capture_output=True, text=True, timeout=60, cwd=cwd, env=_plain())
 
 
 def _plain(**more: str) -> dict[str, str]:
-    """The environment without what would change the output: a CI's summary, colours, a terminal's width."""
+    """The environment without variables that change the output: a CI's summary, colours, a terminal's width."""
     dropped = ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "FORCE_COLOR", "COLUMNS", "TTY_COMPATIBLE")
     return {name: value for name, value in os.environ.items() if name not in dropped} | more
 
@@ -73,7 +73,7 @@ class Background:
         return self._stderr.read_text()
 
     def family(self) -> list[psutil.Process]:
-        """It and all its descendants now; they are remembered."""
+        """The process and all its descendants now, which `all_gone` checks later."""
         one = psutil.Process(self.process.pid)
         now = [one, *one.children(recursive=True)]
         self._family += [process for process in now if process not in self._family]
@@ -89,16 +89,16 @@ class Background:
         return self.process.wait(PATIENCE_S)
 
     def sigkill(self) -> None:
-        """To the one process, so that it can do nothing for the others."""
+        """SIGKILL to this process alone, which then cannot end the others."""
         self.process.kill()
         self.process.wait(PATIENCE_S)
 
     def all_gone(self) -> bool:
-        """Whether of all that `family` ever saw nothing runs. (A dead process whose parent does not wait is gone.)"""
+        """Whether all processes that `family` ever saw have ended. (A zombie counts as ended.)"""
         return not any(lives(process) for process in self._family)
 
     def end(self) -> None:
-        """For a test that failed half-way: kills what is left of the family, by pid."""
+        """For a test that failed half-way: kills the rest of the family, by pid."""
         if self.process.poll() is None:
             self.family()
             self.sigkill()

@@ -65,7 +65,7 @@ def player(one: Execution, mutant: str | None = None, mode: Mode = "strict", sin
 
 
 class Lines:
-    """Everything that happened, in its order: (stream, what the line says)."""
+    """Everything that happened, in order: (stream, content of the line)."""
 
     def __init__(self) -> None:
         self.all: list[tuple[Stream, dict[str, Any]]] = []
@@ -84,5 +84,5 @@ class Lines:
 
 
 def recorded(seed: int, mutant: str | None = None, *, until: str | None = None) -> Execution:
-    """Of a run with every kind of fault."""
+    """The execution of a run with every kind of fault."""
     return record(stormy(seed), TIMING, parts_of(mutant), until=until)[1]

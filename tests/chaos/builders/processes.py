@@ -19,7 +19,7 @@ def lives(process: psutil.Process) -> bool:
 
 
 def process_state(child: Child | None) -> str:
-    """Whether a child of a supervisor runs, stands still, or is gone: "up", "paused" or "down"."""
+    """The state of a supervisor's child: "up", "paused" or "down"."""
     try:
         status = child.info.status() if child is not None else psutil.STATUS_DEAD
     except psutil.NoSuchProcess:
@@ -38,7 +38,7 @@ def listening(process: psutil.Process) -> list[int]:
 
 
 def accepts(port: int) -> bool:
-    """Whether somebody listens on that port of the loopback."""
+    """Whether a process listens on this port of the loopback."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -48,7 +48,7 @@ FIRST_PORT = 20_000 + os.getpid() % 1_000 * 10
 
 
 def free_ports(count: int, after: int) -> int:
-    """The first of `count` ports in a row, all of them above `after`, that were free a moment ago."""
+    """The first of `count` consecutive ports above `after` that were free just now."""
     for first in range(after + 1, 65_536 - count):
         try:
             with ExitStack() as held:

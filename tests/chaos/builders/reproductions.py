@@ -1,4 +1,4 @@
-"""Reproductions that are quickly made, for tests of the file and of the commands."""
+"""Reproductions that are fast to make, for tests of the file and of the commands."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def reproduction(mutant: str = VOTE[0], invariant: str = VOTE[1]) -> Reproductio
 
 @cache
 def made(mutant: str, invariant: str) -> Shrunk:
-    """Of a mutant that the storm of seed 1 convicts."""
+    """The reproduction of a mutant that the storm of seed 1 convicts."""
     failure = Failure(invariant, mutant, TIMING, stormy(1), Origin(world="sim", seed=1, commit="c0ffee"))
     return Shrinker(failure, 1e6, jobs=1, anchors=False).run()

@@ -1,4 +1,4 @@
-"""Whole runs in virtual time, and what they leave behind."""
+"""Whole runs in virtual time, and their results."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def recorded_run(plan: Schedule, folder: Path, mutant: str | None = None) -> Run
 
 
 def harness_of(plan: Schedule) -> list[AnyEvent]:
-    """What the harness reports in a run of it."""
+    """The harness's events in a run of the schedule."""
     run = virtual(plan)
     run.go()
     return run.trace.harness_events

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class ScriptedWorld:
-    """Every capability that there is. Nodes in `lost` never start again."""
+    """A world with all capabilities. Nodes in `lost` never start again."""
 
     def __init__(self, now_us: Callable[[], int]) -> None:
         self.asked: list[tuple[Any, ...]] = []
@@ -128,7 +128,7 @@ class ScriptedWorld:
             seen.set()
 
     def send(self, in_flight: tuple[int, int]) -> None:
-        """From now on there is something that a reset finds."""
+        """From now on frames are in flight, which a reset finds."""
         self.in_flight = in_flight
         for seen in self.watching:
             seen.set()
@@ -138,7 +138,7 @@ class ScriptedWorld:
 
 
 class PoorWorld:
-    """A world that can kill and start, and nothing else."""
+    """A world that can only kill and start."""
 
     def __init__(self, rich: ScriptedWorld) -> None:
         self.is_up, self.incarnation, self.start, self.kill = rich.is_up, rich.incarnation, rich.start, rich.kill
@@ -166,16 +166,16 @@ class Stage:
             self.view.status(leader, "leader", 1)
 
     def at(self, at_us: int, action: Callable[[], object]) -> None:
-        """Something that the world does by itself at that time."""
+        """The world does this by itself at the given time."""
         self.scheduler.at(at_us, lambda _: action())
 
     def count(self, at_us: int, link: Link, field: str, more: int = 1) -> None:
-        """So many frames more on the link suffer that at that time."""
+        """Increases this counter of the link at the given time."""
         counters = self.world.counters[link]
         self.at(at_us, lambda: setattr(counters, field, getattr(counters, field) + more))
 
     def play(self, *faults: Fault, end_us: int = 2_000_000) -> Stage:
-        """The safety phase, from 0 to `end_us`."""
+        """Plays the safety phase, from 0 to `end_us`."""
         self.nemesis.start(faults)
         self.scheduler.run_until(end_us)
         self.tasks.spawn(self.nemesis.end(), "the end of the safety phase")
@@ -188,12 +188,12 @@ class Stage:
         return self._only(FaultHealed, name)
 
     def seen(self, name: str = "f1") -> tuple[bool, str, str]:
-        """What was seen of the fault: whether it was effective, in words, and its excuse."""
+        """The observed effect of the fault: whether it was effective, in words, and its excuse."""
         event = self.healed(name)
         return event.effective, event.effect, event.moot
 
     def asked(self, what: str) -> list[tuple[Any, ...]]:
-        """What the world was asked of that sort."""
+        """The calls of this kind that the world got."""
         return [one for one in self.world.asked if one[1] == what]
 
     def _only(self, kind: type[T], name: str) -> T:

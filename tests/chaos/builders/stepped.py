@@ -22,7 +22,7 @@ def config(node: str = "n1", peers: tuple[str, ...] = (), incarnation: int = 1) 
 
 
 def last_words(step: Callable[[], object]) -> tuple[int, str]:
-    """What the node dies of in that step."""
+    """The error of which the node dies in this step."""
     try:
         step()
     except Exception as error:

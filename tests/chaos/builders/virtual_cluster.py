@@ -1,4 +1,4 @@
-"""The nodes of a run in virtual time without clients and faults: a test moves time and sees what they report."""
+"""The nodes of a run in virtual time without clients and faults: a test advances time and sees what they report."""
 
 from __future__ import annotations
 
@@ -80,11 +80,11 @@ class Nodes:
         self.scheduler.run_until(self.scheduler.now_us + for_us)
 
     def step(self) -> None:
-        """The next thing that is due."""
+        """Runs the next scheduled action."""
         self.scheduler.run_until(self.scheduler.heap[0][0])
 
     def until(self, condition: Callable[[], T], within_us: int = 20 * LONGEST_US) -> T:
-        """Goes on until then, one moment after the other."""
+        """Runs until this time, one moment after the other."""
         ends_us = self.scheduler.now_us + within_us
         while not (value := condition()):
             assert self.scheduler.heap and self.scheduler.heap[0][0] <= ends_us, "it did not happen in time"
@@ -92,7 +92,7 @@ class Nodes:
         return value
 
     def leader(self) -> str:
-        """Goes on until somebody leads and has committed the first entry of its term."""
+        """Runs until a node leads and has committed the first entry of its term."""
 
         def leads() -> str | None:
             name = self.view.leader
@@ -109,5 +109,5 @@ class Nodes:
         return self.cluster.submit(node, token, command, lambda leader: self.refusals.append((node, leader)))
 
     def reports(self, kind: type[T], node: str | None = None) -> list[T]:
-        """What nodes reported of that kind, in the order of the run."""
+        """The nodes' events of this type, in the order of the run."""
         return [e for _, e in self.trace.reports if isinstance(e, kind) and (node is None or e.node == node)]  # type: ignore[attr-defined]

@@ -24,7 +24,7 @@ class Net:
         self.frames.append((self.scheduler.now_us, frame))
 
     def send(self, link: Link, count: int = 1, *, every_us: int = 0) -> None:
-        """So many frames, the first of them now; time goes on by `every_us` after each."""
+        """Sends `count` frames, the first one now; time advances by `every_us` after each."""
         for _ in range(count):
             self._sent += 1
             self.network.send(link[0], 1, link[1], self._sent, f"payload {self._sent}")
@@ -32,7 +32,7 @@ class Net:
                 self.go(every_us)
 
     def put(self, fault: str, state: LinkState, *links: Link) -> None:
-        """The fault puts this in force on these links, beside what others do there."""
+        """The fault puts this in force on these links, beside other faults."""
         self.network.set_links(self._in_force.change(LINKS, fault, dict.fromkeys(links, state)))
 
     def cut(self, fault: str, *links: Link) -> None:
@@ -52,7 +52,7 @@ class Net:
         self.scheduler.run_until(self.scheduler.now_us + for_us)
 
     def numbers(self, link: Link | None = None) -> list[int]:
-        """The numbers of what has arrived (on that link), in this order."""
+        """The numbers of the frames that have arrived (on this link), in order."""
         return [frame.number for _, frame in self.frames if link is None or (frame.sender, frame.to) == link]
 
     def times(self, link: Link | None = None) -> list[int]:

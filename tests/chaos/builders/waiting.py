@@ -1,4 +1,4 @@
-"""Waiting for what is real: `eventually` polls it until a deadline, which only a fault reaches."""
+"""Waits for real processes: `eventually` polls a condition until a deadline, which only an error reaches."""
 
 from __future__ import annotations
 

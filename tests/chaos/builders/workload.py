@@ -49,7 +49,7 @@ class Workload:
         self.nodes.go(LONGEST_US)
 
     def submit(self, name: str, token: int, command: bytes, refused: Callable[[str | None], None]) -> bool:
-        """A request arrives at a node, and is noted."""
+        """A request arrives at a node; records it."""
         self.commands.append((self.now_us, name, decode_command(command)))
         return self.nodes.cluster.submit(name, token, command, refused)
 
@@ -60,7 +60,7 @@ class Workload:
     def perform(
         self, node: str, f: OpFunction = "append", value: str = "v", key: str = "k", client: int = 0
     ) -> Operation:
-        """The operation begins, with a client that believes in that node."""
+        """The operation begins, at a client that believes this node to lead."""
         one = self.clients[client]
         one.believed = node
         number = sum(op.type == "invoke" for op in self.ops)
@@ -88,7 +88,7 @@ class Workload:
         return [node for _, node, _ in self.commands]
 
     def list_value(self) -> object:
-        """What the list of the operations is, as the leader of now says."""
+        """The value of the operations' list, as the current leader has it."""
         leader = self.nodes.until(lambda: self.nodes.view.leader)
         before = len(self.ends())
         self.perform(leader, "get")

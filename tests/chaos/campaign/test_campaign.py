@@ -1,4 +1,4 @@
-"""The engine of campaigns: every seed once on whatever executor, written down as it ends, and going on after a kill."""
+"""The engine of campaigns: runs every seed once on any executor, saves it as it ends, and continues after a kill."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ WORKERS: Callable[[], Executor] = partial(WorkerPool, 2)
 
 @cache
 def expected(seeds: range) -> dict[int, str]:
-    """The digests of these seeds, each run by itself."""
+    """The digests of these seeds, each run alone."""
     return {seed: run_seed(settings(), seed, None).trace_sha256 for seed in seeds}
 
 
@@ -59,7 +59,7 @@ def whole(campaign: Campaign, executor: Callable[[], Executor] = THREADS, window
 
 
 @pytest.mark.parametrize("executor", [THREADS, WORKERS], ids=["threads", "processes"])
-def test_a_campaign_gives_what_each_seed_gives_by_itself(executor: Callable[[], Executor], tmp_path: Path) -> None:
+def test_a_campaign_gives_the_results_of_its_single_seeds(executor: Callable[[], Executor], tmp_path: Path) -> None:
     with Campaign(settings(), range(1, 9), tmp_path) as campaign:
         ends = whole(campaign, executor)
         assert campaign.complete and not campaign.stopped and not campaign.given_up
@@ -86,13 +86,13 @@ def test_at_most_a_window_of_seeds_is_submitted(tmp_path: Path) -> None:
     assert watched.handed == 10
 
 
-def test_a_seed_that_is_named_twice_is_run_once(tmp_path: Path) -> None:
+def test_a_repeated_seed_runs_once(tmp_path: Path) -> None:
     with Campaign(settings(), [3, 1, 3, 2, 1], tmp_path) as campaign:
         assert campaign.seeds == [3, 1, 2]
         assert traces(whole(campaign)) == expected(range(1, 4))
 
 
-def test_no_seeds_are_no_campaign(tmp_path: Path) -> None:
+def test_a_campaign_without_seeds_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="seeds: expected at least one, got none"):
         Campaign(settings(), [], tmp_path)
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""One seed of a campaign: what it leaves behind, and a run that does not repeat."""
+"""One seed of a campaign: its files, and a run that does not repeat."""
 
 from __future__ import annotations
 

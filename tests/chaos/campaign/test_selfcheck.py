@@ -1,4 +1,4 @@
-"""Selfcheck: what is right is equal in all processes, and each sabotage is found where it shows, and only there."""
+"""Selfcheck: correct runs are equal in all processes, and each sabotage is found in the comparison that shows it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def in_lockstep() -> Iterator[Selfcheck]:
 
 
 def happened(checked: list[Checked]) -> dict[str, int]:
-    """The sums of what worlds and processes could differ in."""
+    """Totals of everything in which worlds and processes could differ."""
     names = ("elections", "truncations", "restarts", "lost_writes", "torn_writes")
     of_links = ("frames_lost", "frames_duplicated", "frames_reordered", "frames_stale")
     return {name: sum(int(one.answers[0].stats[name]) for one in checked) for name in (*names, *of_links)}

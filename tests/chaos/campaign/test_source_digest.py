@@ -1,4 +1,4 @@
-"""The hash of the code that a campaign runs: no package that decides a run is left out of it."""
+"""The hash of the code that a campaign runs: it covers every package that decides a run."""
 
 from __future__ import annotations
 

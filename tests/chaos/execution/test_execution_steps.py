@@ -55,7 +55,7 @@ def test_references_follow_what_they_refer_to() -> None:
 
 
 def test_steps_that_refer_to_a_removed_step_are_removed() -> None:
-    """And so does what refers to that."""
+    """Steps that refer to those are removed too."""
     kept = keep(WHOLE, left(WHOLE, 4))
     assert [step for step in kept.steps if isinstance(step, Deliver)] == [
         Deliver(4, "n1"),
@@ -99,7 +99,7 @@ times = st.none() | st.integers(0, MOST_US)
 
 @st.composite
 def executions(draw: st.DrawFn) -> Execution:
-    """Any that `check` accepts, whether or not anybody could do it."""
+    """Any execution that `check` accepts, even if it cannot be played."""
     steps: list[Step] = []
     for number in range(draw(st.integers(0, 12))):
         kinds: list[st.SearchStrategy[Step]] = [

@@ -22,7 +22,7 @@ def network() -> HandDrivenNetwork:
     return made
 
 
-def test_what_arrived_or_was_lost_may_arrive_again_the_latest_first() -> None:
+def test_arrived_and_lost_frames_may_arrive_again_the_latest_first() -> None:
     on = network()
     on.take(SECOND)
     assert on.frames == [FIRST, REPLY] and on.on_link(THERE) == [FIRST]

@@ -68,7 +68,7 @@ def outcomes(verdicts: Sequence[Verdict]) -> list[tuple[str, str, int]]:
 
 
 def run_and_play(plan: Schedule, mutant: str | None) -> tuple[Lines, Lines]:
-    """Both in lines; what else they must agree in is compared here."""
+    """The lines of the run and of the play; compares everything else that must be equal."""
     simulated, its_execution = record(plan, TIMING, parts_of(mutant))
     check(its_execution)
     ran, played = Lines(), Lines()
@@ -108,7 +108,7 @@ def test_if_all_clocks_are_right_only_kills_have_other_times(seed: int) -> None:
 
 
 def cut_off() -> Schedule:
-    """A node is paused; then nobody hears anybody, and then nobody runs, each for longer than clients wait."""
+    """A node is paused; then no node hears another; then no node runs; each for longer than clients wait."""
     grudge = {node: [other for other in NODES if other != node] for node in NODES}
     return short(
         fault("f1", 400_000, Pause(["n2"]), 300_000),
@@ -136,7 +136,7 @@ def test_the_recorded_runs_cover_crashes_failpoints_and_clocks() -> None:
     assert all(any(isinstance(fault.action, Clock) for fault in stormy(seed).faults) for seed in SEEDS)
 
 
-def test_an_execution_ends_at_the_violation_that_is_asked_for() -> None:
+def test_an_execution_ends_at_the_requested_violation() -> None:
     whole = recorded(1, "truncate_on_stale_append")
     came_to = player(whole, "truncate_on_stale_append").play("leader_completeness")
     assert came_to.violates("leader_completeness")
@@ -298,7 +298,7 @@ def test_helpful_mode_does_not_take_a_message_of_another_sender() -> None:
 
 
 def test_a_message_that_could_not_be_delivered_stays_in_flight() -> None:
-    """It is lost only for as long as its receiver is down."""
+    """It cannot be delivered only as long as its receiver is down."""
     one = execution((*ELECTION, Persist("n1"), Crash("n2"), Deliver(7, "n2"), Start("n2"), Deliver(8, "n2")))
     came_to = play(one, mode="helpful")
     assert came_to.substituted == {12: Deliver(7, "n2")}
@@ -326,7 +326,7 @@ def test_a_node_that_dies_of_an_error_is_reported_and_stays_down(monkeypatch: py
 
 
 class _Damaged:
-    """Over its disks n1 is refused from its second start on."""
+    """A driver on whose disks n1 is refused from its second start on."""
 
     def __init__(self) -> None:
         self._driver = MemoryDriver(parts_of(None))

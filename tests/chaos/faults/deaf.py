@@ -1,6 +1,6 @@
 """A family of faults with one kind that is not in the product: nodes that do not answer their clients for a while.
 
-All that there is to say about the kind stands here, and nothing else knows it.
+Everything about the kind is in this file, and no other module mentions it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class DeafStrength(Strength, frozen=True):
 
 
 class Deaf(OnNodes, frozen=True, tag="deaf"):
-    """Of what clients ask `nodes`, `percent` is not heard."""
+    """`nodes` do not hear `percent` of their clients' requests."""
 
     percent: int
 

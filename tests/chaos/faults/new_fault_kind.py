@@ -1,4 +1,4 @@
-"""What the whole product makes of a kind of fault that it has never seen: tests for a process of their own.
+"""How the whole product handles a new kind of fault: tests for a process of their own.
 
 `test_new_fault_kind` runs them. The family is put in place before anything reads the catalogue, as a new line in
 `chaos/faults/families.py` would.
@@ -91,7 +91,7 @@ def test_a_seed_draws_it_and_draws_everything_else_as_before() -> None:
 
 
 @pytest.mark.parametrize("wide", [True, False])
-def test_it_is_in_schedules_and_everything_else_stays_as_it_was(wide: bool) -> None:
+def test_it_is_in_schedules_and_changes_nothing_else(wide: bool) -> None:
     found = 0
     for seed in SEEDS:
         made, before = generate(seed, WIDE if wide else PLAIN), generate(seed, WITHOUT if wide else PLAIN_WITHOUT)
@@ -103,7 +103,7 @@ def test_it_is_in_schedules_and_everything_else_stays_as_it_was(wide: bool) -> N
     assert found > len(SEEDS) / 4
 
 
-def test_alone_it_comes_as_often_as_faults_are_to_come() -> None:
+def test_alone_it_has_the_configured_fault_interval() -> None:
     config = replace(PLAIN, faults=("deaf",), duration_s=60.0)
     counts = [len(generate(seed, config).faults) for seed in SEEDS]
     drawn_in = [count for count in counts if count]
@@ -121,7 +121,7 @@ class DeafWorld(ScriptedWorld):
         return 3
 
 
-def test_the_nemesis_strikes_with_it_alone_and_beside_others() -> None:
+def test_the_nemesis_carries_it_out_alone_and_beside_others() -> None:
     stage = Stage(world=DeafWorld, leader="n2")
     stage.play(
         fault("f1", 10, Deaf(["leader"], 30), 100),

@@ -1,4 +1,4 @@
-"""What every kind of fault is asked: whom it means, what it waits for, what it needs of a world."""
+"""What all kinds of faults have in common: the nodes that they mean, what they wait for, and their capability."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalogue of kinds, and which worlds can make their nodes suffer which."""
+"""The catalogue of kinds, and which worlds have which kinds."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ SEEDS = st.integers(0, 2**32)
 
 
 def heard(resolved: Grudge, nodes: list[str]) -> dict[str, frozenset[str]]:
-    """For each node whom it hears, itself included."""
+    """For each node, the nodes that it hears, including itself."""
     return {node: frozenset(nodes) - frozenset(resolved.get(node, [])) for node in nodes}
 
 

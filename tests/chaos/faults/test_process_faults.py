@@ -1,4 +1,4 @@
-"""Kills and pauses over a scripted world: what they ask of it, in which words they are told, and what counts."""
+"""Kills and pauses over a scripted world: what they do to it, how they are described, and when they are effective."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tally of node events, and what is concluded of a run from verdicts, harness, tally and history."""
+"""The tally of node events, and the analysis of a run from verdicts, harness events, tally and history."""
 
 from __future__ import annotations
 

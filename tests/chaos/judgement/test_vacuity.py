@@ -1,4 +1,4 @@
-"""Vacuity: what a run lacks to mean anything, and that such a run is unknown."""
+"""Vacuity: what a run lacks so that its verdict would mean something. Such a run is unknown."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_a_required_isolation_must_have_its_shape_and_take_effect() -> None:
     assert missing([PHASE, *KILLED, *other_cut, END]) == [said]
 
 
-def test_nothing_is_required_that_the_schedule_did_not_promise() -> None:
+def test_only_the_events_that_the_schedule_names_are_required() -> None:
     assert missing([PHASE, END], plan=planned(required=[])) == []
     assert len(missing([PHASE, END])) == 2
 
@@ -217,7 +217,7 @@ def test_a_kill_of_a_node_that_is_down_is_moot_and_the_run_is_not_vacuous(tmp_pa
 
 @pytest.mark.live
 def test_a_run_with_too_few_operations_is_unknown_and_says_what_was_missing(tmp_path: Path) -> None:
-    """All nodes are down as the first operation comes; by the time that it is answered, it is too late for the rest."""
+    """All nodes are down when the first operation begins; when it is answered, it is too late for the others."""
     kill = Fault(id="f1", when=When(at_us=700_000), action=Kill(["n1", "n2", "n3"], [150_000] * 3), duration_us=0)
     plan = schedule([kill], safety_us=(700_000, 900_000), liveness_us=1_000, every_us=0)
     late = [

@@ -133,7 +133,7 @@ def no_up_to_date_check(parts: Parts) -> Observed:
 
 
 def timer_not_reset(parts: Parts) -> Observed:
-    """Seven nodes, and a leader's first message takes three times 45 ms to come about: time for a timer to run out."""
+    """Seven nodes; a leader's first message takes three times 45 ms, long enough for a timer to run out."""
     bound_us = 5_000_000
     cluster = cluster_of(parts, 7)
     run_with_latency(cluster, 45_000, until_us=bound_us)
@@ -144,7 +144,7 @@ def timer_not_reset(parts: Parts) -> Observed:
 
 
 def ack_before_sync(parts: Parts) -> Observed:
-    """n2 loses power with an entry of n1 in its hands; n1, which may have counted n2, is gone as well."""
+    """n2 loses power with an unsynced entry of n1; n1, which may have counted n2, is gone as well."""
     cluster = cluster_of(parts)
     cluster.elect("n1")
     cluster.submit("n1", A)
@@ -364,7 +364,7 @@ def _answer_to(replies: list[Reply], command: bytes) -> Reply | None:
 
 
 def ok(op: Op, reply: Reply) -> Op:
-    """The answer that a client saw, out of what the node said."""
+    """The answer that a client saw, from the node's replies."""
     assert reply.result is not None
     return msgspec.structs.replace(op, value=reply.result.value, index=reply.index, term=reply.term)
 

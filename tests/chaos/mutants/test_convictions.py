@@ -59,7 +59,7 @@ VOTERS = [
 
 @pytest.mark.slow
 def test_a_forgotten_vote_is_convicted_and_the_last_line_of_the_report_convicts_it_again(tmp_path: Path) -> None:
-    """The safety phase has no end that a test waits for: the first violation is to end the run."""
+    """The safety phase is longer than a test may wait: the first violation must end the run."""
     file = saved(tmp_path, schedule(VOTERS, safety_us=(700_000, LONG_US), every_us=1_000_000))
     options = ["--fail-fast", "--out", str(tmp_path / "out")]
     done = raft_chaos("run", "--mutant", "vote_not_persisted", "--schedule", file, "--nodes", "3", *options)

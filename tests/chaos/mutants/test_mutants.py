@@ -36,7 +36,7 @@ def violated(observed: Observed) -> set[str]:
 
 
 def replaced(mutant: Mutant) -> list[tuple[type[Any], type[Any]]]:
-    """The parts that are not the right ones, each with the right one."""
+    """The replaced parts, each with the original one."""
     right = Parts()
     pairs = [(getattr(mutant.parts, field.name), getattr(right, field.name)) for field in fields(Parts)]
     return [(wrong, part) for wrong, part in pairs if wrong is not part]
@@ -47,7 +47,7 @@ def replaced(mutant: Mutant) -> list[tuple[type[Any], type[Any]]]:
 
 @EVERY_MUTANT
 def test_its_scenario_convicts_the_mutant_and_not_the_unmodified_core(mutant: Mutant) -> None:
-    """The same steps for both. A mutant that nobody wrote a scenario for fails here."""
+    """The same steps for both. A mutant without a scenario fails here."""
     scenario = SCENARIOS[mutant.id]
     assert violated(scenario(Parts())) == set()
     broken = violated(scenario(mutant.parts))
@@ -57,7 +57,7 @@ def test_its_scenario_convicts_the_mutant_and_not_the_unmodified_core(mutant: Mu
 
 @EVERY_MUTANT
 def test_a_scenario_is_deterministic(mutant: Mutant) -> None:
-    """The same steps give the same events: what convicts a mutant once does so always."""
+    """The same steps give the same events: a scenario that convicts a mutant once always does."""
     scenario = SCENARIOS[mutant.id]
     assert scenario(mutant.parts) == scenario(mutant.parts)
 
@@ -85,7 +85,7 @@ def test_the_invariants_of_each_mutant_exist(mutant: Mutant) -> None:
 
 
 class Blind(Safety):
-    """Looks on, so that a mutant's mistakes run their course."""
+    """A judge that reports no violation, so that runs continue after a mutant's mistakes."""
 
     def check(self, server: Any) -> None:
         pass
@@ -93,7 +93,7 @@ class Blind(Safety):
 
 @pytest.mark.parametrize("core", [m.parts.core for m in MUTANTS.values() if m.parts.core is not Core])
 def test_a_mutant_does_not_crash(core: type[Core]) -> None:
-    """A node that ends by itself is another violation than the one that its mistake is known for."""
+    """A node that ends by itself is a different violation than that of its mistake."""
     for seed in range(10):
         schedule = RandomSchedule(seed, core=core)
         schedule.safety = Blind(schedule.cluster)

@@ -83,7 +83,7 @@ def test_the_unmodified_core_is_not_convicted_by_the_same_seed(mutant: str, tmp_
 
 @pytest.mark.parametrize("mutant", ["deposed_leader_reads", "no_client_dedup"])
 def test_the_clients_history_alone_convicts(mutant: str, tmp_path: Path) -> None:
-    """Without a single event, as of a system that reports none: linearizability alone, and not the unmodified core."""
+    """Linearizability convicts without events, as for a system that reports none; not the unmodified core."""
     outcomes = {}
     for under_test in (mutant, None):
         path = tmp_path / (under_test or "right")

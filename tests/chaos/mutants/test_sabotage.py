@@ -22,7 +22,7 @@ print(in_sim(stormy(1), {!r}).trace_sha256)
 
 
 def digest_in_a_process(mutant: str | None, hash_seed: int) -> str:
-    """In a process of its own, with that order of sets."""
+    """The digest of a run in a process of its own, with this order of sets."""
     done = subprocess.run(
         [sys.executable, "-c", PRINTS_A_DIGEST.format(mutant)],
         cwd=SCRIPTS,

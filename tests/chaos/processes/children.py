@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 
 
 def sleeps() -> None:
-    """Until it is killed."""
+    """Sleeps until it is killed."""
     while True:
         signal.pause()
 
@@ -20,7 +20,7 @@ def exits(code: int) -> None:
 
 
 def has_a_stubborn_child(pipe: Connection) -> None:
-    """Starts a process of its own that ignores all that can be ignored, and tells its pid."""
+    """Starts a process that ignores all signals that can be ignored, and sends its pid."""
     child = os.fork()
     if child == 0:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -30,7 +30,7 @@ def has_a_stubborn_child(pipe: Connection) -> None:
 
 
 def leaves_a_child_behind(pipe: Connection) -> None:
-    """Ends at once; the process that it started goes on, in its group."""
+    """Ends at once; the process that it started continues, in its group."""
     if os.fork() == 0:
         pipe.send(os.getpid())
         sleeps()

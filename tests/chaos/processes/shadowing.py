@@ -21,6 +21,6 @@ def shadow_the_standard_library(folder: Path) -> None:
 
 
 def imported_from(folder: Path) -> str:
-    """What imported something there; empty if nothing did."""
+    """The importers of these modules; empty if there were none."""
     told = folder / "imported"
     return told.read_text() if told.exists() else ""

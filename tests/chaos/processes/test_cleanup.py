@@ -1,4 +1,4 @@
-"""Runs that are cut short: nothing is left running, and what was written can still be judged."""
+"""Runs that are cut short: no process is left, and the written files can still be judged."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ LONG_US = 600_000_000
 
 
 def long_run(folder: Path, faults: list[Fault]) -> list[str]:
-    """The command line of a run that lasts until somebody ends it."""
+    """The command line of a run that lasts until the test ends it."""
     plan = schedule(faults, safety_us=(700_000, LONG_US), liveness_us=0, every_us=0)
     return [RAFT_CHAOS, "run", "--schedule", saved(folder, plan), "--out", str(folder / "out"), "--json"]
 
 
 def reported(folder: Path, kind: type[AnyEvent]) -> bool:
-    """Whether the harness has reported such an event, by now."""
+    """Whether the harness has reported such an event so far."""
     lines = [line for file in folder.glob("out/*/harness.jsonl") for line in file.read_bytes().splitlines(True)]
     return any(isinstance(decode(line), kind) for line in lines if line.endswith(b"\n"))
 
@@ -46,7 +46,7 @@ def check(run: RunDir) -> tuple[int, dict[str, object]]:
 
 
 def record(command: Background) -> list[int]:
-    """Takes down all processes and ports of a run in its safety phase: three nodes, the proxy, the reaper."""
+    """Records all processes and ports of a run in its safety phase: three nodes, the proxy, the reaper."""
     family = command.family()
     sessions = {process.pid for process in family if psutil.pid_exists(process.pid) and _leads_a_session(process.pid)}
     assert len(sessions) == 6, "the controller, three nodes, proxy and reaper lead sessions of their own"
@@ -101,7 +101,7 @@ def test_a_killed_controller_leaves_nothing_but_evidence(tmp_path: Path) -> None
 
 
 def test_a_failing_harness_reports_it_and_its_run_is_not_valid(tmp_path: Path) -> None:
-    """Without its proxy no node hears another, for which the system under test must not be blamed."""
+    """Without its proxy no node hears another, but that is not a failure of the system under test."""
     with background(*long_run(tmp_path, [])) as command:
         eventually("the safety phase begins", lambda: in_safety(tmp_path))
         record(command)

@@ -1,4 +1,4 @@
-"""What the fork server loads beforehand. It skips a name that cannot be imported, without a word."""
+"""The modules that the fork server preloads. It silently skips a name that cannot be imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No process of the harness imports a user's file in place of what is installed, and no user's command notices why."""
+"""No process of the harness imports a user's file in place of an installed module; users' commands are unaffected."""
 
 from __future__ import annotations
 

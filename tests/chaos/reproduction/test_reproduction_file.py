@@ -29,7 +29,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def refused(file: Path, *, edited: bool = False) -> str:
-    """Why, without the file's name, which stands before it."""
+    """The reason, without the file's name, which comes first."""
     with pytest.raises(ReproductionError) as error:
         load(file, edited=edited)
     said = str(error.value)
@@ -96,7 +96,7 @@ def test_a_file_that_was_cut_short_anywhere_is_refused(file: Path) -> None:
 
 
 def test_a_flipped_bit_is_refused_or_changes_nothing(file: Path) -> None:
-    """Between the values of JSON there are blanks, and some of their bits do not matter."""
+    """JSON has blanks between values, and some of their bits do not matter."""
     made, whole, unnoticed = load(file), file.read_bytes(), 0
     for place in range(len(whole)):
         damaged = bytearray(whole)
@@ -270,7 +270,7 @@ def test_an_edited_file_is_used_only_with_the_option_edited(file: Path) -> None:
 
 
 def test_an_edited_expectation_does_not_give_a_wrong_outcome(file: Path) -> None:
-    """Violations are reported, whatever the file expects; and what cannot be seen is not said to hold."""
+    """It reports violations even if the file expects others, and does not say that an unobserved invariant holds."""
     other = reproduce(of_invariant(reproduction(), "log_matching"), VOTE[0])
     assert (other.outcome, [v.invariant for v in other.violations]) == ("violated", ["one_vote_per_term"])
     assert reproduce(of_invariant(reproduction(), "recovery"), None).outcome == "unknown"

@@ -1,4 +1,4 @@
-"""What clients put on record: process numbers, sessions, and the counts of the history."""
+"""The clients' records: process numbers, sessions, and the counts of the history."""
 
 from __future__ import annotations
 

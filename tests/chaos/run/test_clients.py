@@ -1,4 +1,4 @@
-"""Clients: which node they ask, what they make of each answer and of none, and when their operations begin."""
+"""Clients: which node they ask, how they handle each answer and a missing one, and when their operations begin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fault log: what is reported of a fault, and what excuses one without effect."""
+"""The fault log: the events about a fault, and the excuses of a fault without effect."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_a_leader_is_isolated_while_the_fault_that_isolates_it_lasts(world: Worl
 # ---- what excuses a fault without effect --------------------------------------------------------------------------
 
 
-def test_a_fault_without_effect_that_had_its_time_and_its_nodes_to_itself_has_no_excuse(world: World) -> None:
+def test_a_fault_without_effect_and_without_other_faults_has_no_excuse(world: World) -> None:
     healed = world.heal(world.begin("f1", 0, Pause(["n1"]), "n1"), 100)
     assert (healed.effective, healed.effect, healed.moot) == (False, "nothing was seen", "")
 

@@ -52,7 +52,7 @@ def virtual(request: pytest.FixtureRequest, plays: Plays) -> Played:
 
 
 def told(played: Played, scene: str, node: str) -> list[type[AnyEvent]]:
-    """What was reported of the node while the scene lasted."""
+    """The events about the node during the scene."""
     kinds = (NodeKilled, NodeLaunched, NodePaused, NodeResumed)
     return [type(e) for e in played.during(scene) if isinstance(e, kinds) and e.subject == node]
 
@@ -214,7 +214,7 @@ def test_a_fault_on_the_leader_waits_for_a_leader(played: Played) -> None:
 
 
 def elected_us(played: Played, nth: int) -> int:
-    """When the nth leader was elected, as the nodes tell."""
+    """When the nth leader was elected, as the nodes reported."""
     leaders: dict[int, int] = {}
     for stream in played.run.node_streams():
         for event in stream:

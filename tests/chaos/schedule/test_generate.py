@@ -1,4 +1,4 @@
-"""Generated schedules: pure functions of seed and config, with what a run needs in order to show anything."""
+"""Generated schedules: pure functions of seed and config, which contain what a run needs so that it is not vacuous."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ def test_refuses_a_config_out_of_range(field: str, value: object) -> None:
         msgspec.structs.replace(LONG, **{field: value})
 
 
-def test_refuses_a_run_too_short_for_its_promises_and_says_the_least() -> None:
+def test_refuses_a_run_too_short_for_its_required_faults_and_says_the_least() -> None:
     with pytest.raises(ScheduleError, match=r"duration_s: expected at least 4\.4 .* got 4"):
         ScheduleConfig(duration_s=4)
 

@@ -1,4 +1,4 @@
-"""Saved schedules: what is written is read back, and what cannot be obeyed is refused where it stands."""
+"""Saved schedules: a saved schedule is loaded unchanged, and an invalid one is refused with file and line."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def test_it_still_breaks_the_same_invariant(mutant: str, invariant: str) -> None
 
 @failures
 def test_the_unmodified_core_violates_nothing_in_it(mutant: str, invariant: str) -> None:
-    """A small execution that every core breaks would be a mistake of the shrinker's, or of the player's."""
+    """If every core violates the invariant in a small execution, the shrinker or the player has a mistake."""
     small, _ = shrunk(mutant, invariant)
     assert not [v.invariant for v in play(small, None, "lenient").verdicts if v.outcome == "violated"]
 
@@ -81,7 +81,7 @@ def test_no_single_step_can_be_removed(mutant: str, invariant: str) -> None:
 
 @failures
 def test_no_two_steps_can_be_removed(mutant: str, invariant: str) -> None:
-    """An election, say, and the one that had to outbid it."""
+    """For example an election, and the one that needed a higher term because of it."""
     small, _ = shrunk(mutant, invariant)
     for pair in combinations(range(len(small.steps)), 2):
         assert attempt(Candidate(without(small, *pair), mutant, invariant)) is None, pair
@@ -101,7 +101,7 @@ def test_times_notes_and_turns_of_several_inputs_are_removed(mutant: str, invari
 
 
 def test_unsynced_bytes_survive_a_crash_only_if_they_are_needed() -> None:
-    """Torn writes and failpoints go, too, where they are no part of the failure."""
+    """Torn writes and failpoints are removed too, if the failure does not need them."""
     small, _ = shrunk("no_client_dedup", "acknowledged_writes")
     plain = replace(small, steps=[replace(s, keep_bytes=0) if isinstance(s, Crash) else s for s in small.steps])
     assert plain == small
@@ -187,7 +187,7 @@ def test_a_budget_that_ends_early_leaves_the_smallest_result_so_far() -> None:
 
 
 def test_a_command_stays_with_its_invocation() -> None:
-    """Else a read would return what nobody wrote, and the search would settle for that."""
+    """Otherwise a read would return a value that nobody wrote, and the search would keep that violation."""
     small, _ = shrunk("no_client_dedup", "acknowledged_writes")
     assert len(small.calls) == 2
     broken = {verdict.invariant: verdict.violations for verdict in play(small, "no_client_dedup").verdicts}

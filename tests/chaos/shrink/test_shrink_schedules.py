@@ -195,7 +195,7 @@ def test_a_budget_that_ends_early_leaves_the_smallest_result_so_far() -> None:
 
 @cache
 def generated() -> list[Schedule]:
-    """Half of them drawn from the wide range; which leaves out one kind or the other."""
+    """Schedules, half of them from the wide range, where some kinds are off."""
     sizes: dict[str, Any] = {"nodes": 5, "clients": 3, "warmup_s": 1, "duration_s": 6, "ops_per_second": 5}
     return [
         generate(seed, ScheduleConfig(swarm=bool(seed % 2), faults=FAULT_KINDS, liveness_s=1, **sizes))
@@ -204,7 +204,7 @@ def generated() -> list[Schedule]:
 
 
 def one_step(plan: Schedule) -> Iterator[Schedule]:
-    """All that one may become by one simplification."""
+    """All results of one simplification of the schedule."""
     yield from header_candidates(plan)
     yield from live_fault_candidates(plan)
     yield from client_candidates(plan)
@@ -283,7 +283,7 @@ def test_a_reproduction_has_a_schedule_an_execution_and_their_sizes() -> None:
     assert reproduce(one.reproduction, None).outcome == "holds"
 
 
-def test_an_anchored_schedule_fails_as_often_as_the_one_at_times() -> None:
+def test_an_anchored_schedule_fails_as_often_as_the_one_at_fixed_times() -> None:
     mutant, invariant = "vote_not_persisted", "one_vote_per_term"
     small = shrunk(mutant, invariant).schedule
     candidate = ScheduleCandidate(small, TIMING, mutant, invariant, 1)

@@ -22,7 +22,7 @@ FOR_EVER_S = 1e6
 
 
 def search(attempt: Attempt, items: Items = (), jobs: int = 1, budget_s: float = FOR_EVER_S) -> Search[Items, Items]:
-    """One that does not wait before it starts its processes."""
+    """A search that starts its processes at once."""
     return Search(items, attempt, budget_s, jobs, alone_s=0.0)
 
 
@@ -75,7 +75,7 @@ def test_many_items_are_removed_in_few_replays() -> None:
 
 
 def search_with_progress(jobs: int) -> tuple[Items, int, list[tuple[int, Items]]]:
-    """The result, the count of replays, and how it came to that."""
+    """The result, the number of replays, and the progress."""
     progress: list[tuple[int, Items]] = []
     one: Search[Items, Items] = Search(
         tuple(range(40)),

@@ -13,17 +13,17 @@ Items: TypeAlias = tuple[int, ...]
 
 
 def needs(wanted: frozenset[int], items: Items) -> Items | None:
-    """Fails while all of these are there."""
+    """Fails if all of these numbers are present."""
     return items if wanted <= set(items) else None
 
 
 def erratic(seed: int, items: Items) -> Items | None:
-    """Fails now and then: what is left out matters as much as what is there."""
+    """Fails erratically: it depends on the missing numbers as much as on the present ones."""
     return items if crc32(repr((seed, items)).encode()) % 4 == 0 else None
 
 
 def chained(wanted: frozenset[int], items: Items) -> Items | None:
-    """As `needs`, but an item has lost its meaning, and goes, where its half is gone."""
+    """As `needs`, but an item becomes useless, and is removed too, if its half is removed."""
     kept: list[int] = []
     for item in items:
         if item // 2 in kept or item // 2 == 0:
@@ -39,7 +39,7 @@ def unevenly_slow(wanted: frozenset[int], items: Items) -> Items | None:
 
 
 def hangs(pid_file: Path, items: Items) -> Items | None:
-    """Says which process it is in, and never returns."""
+    """Records its process id, and never returns."""
     pid_file.with_suffix(".new").write_text(str(os.getpid()))
     pid_file.with_suffix(".new").rename(pid_file)
     while True:
@@ -47,7 +47,7 @@ def hangs(pid_file: Path, items: Items) -> Items | None:
 
 
 def dies(items: Items) -> Items | None:
-    """Takes its process along, as the kernel does where memory is short."""
+    """Kills its process, as the kernel does when memory is short."""
     os.kill(os.getpid(), signal.SIGKILL)
     return None
 

@@ -1,4 +1,4 @@
-"""Servers that nobody here wrote, started by a command line and judged by their clients' history alone."""
+"""Foreign servers, started by a command line and judged by their clients' history alone."""
 
 from __future__ import annotations
 

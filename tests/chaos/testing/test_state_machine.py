@@ -27,7 +27,7 @@ UNSHRUNK = settings(BASE, max_examples=500, phases=[Phase.generate])
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where reproduction files go."""
+    """The folder for reproduction files."""
     monkeypatch.setenv(REPRODUCTIONS, str(tmp_path / "found"))
     return tmp_path / "found"
 
@@ -48,7 +48,7 @@ def only_file(folder: Path) -> Reproduction:
 
 
 def moved(machine: RaftStateMachine, *does: Callable[[], None]) -> RaftStateMachine:
-    """A machine moved by hand, as by the program that hypothesis prints."""
+    """A machine driven by hand, as in the program that hypothesis prints."""
     for do in does:
         do()
         machine.judged()
@@ -59,7 +59,7 @@ def moved(machine: RaftStateMachine, *does: Callable[[], None]) -> RaftStateMach
 
 
 class Counted(RaftStateMachine):
-    """Over the unmodified core; counts what its examples came to."""
+    """A machine of the unmodified core that counts the results of its examples."""
 
     steps: ClassVar[int] = 0
     commits: ClassVar[int] = 0

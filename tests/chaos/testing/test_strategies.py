@@ -92,7 +92,7 @@ def test_every_kind_of_fault_is_drawn_at_times_and_at_anchors(kind: Any) -> None
 
 @many
 @given(fault=faults(NODES, kinds=LIVE_KINDS, anchored=False, from_us=7_000, until_us=9_000))
-def test_faults_keep_to_what_was_asked_for(fault: Any) -> None:
+def test_faults_respect_the_arguments(fault: Any) -> None:
     assert fault.action.kind() in LIVE_KINDS and fault.when.at_us in (7_000, 8_000, 9_000)
 
 
@@ -112,7 +112,7 @@ def test_a_schedule_may_have_no_faults_at_all() -> None:
 # ---- what fails becomes small --------------------------------------------------------------------------------------
 
 
-def test_the_simplest_schedule_is_three_nodes_and_nothing_that_happens() -> None:
+def test_the_simplest_schedule_is_three_nodes_without_faults_and_operations() -> None:
     schedule = find(schedules(), lambda schedule: True, settings=few)
     assert schedule.header.nodes == NODES and not schedule.faults and not schedule.operations
 
@@ -129,7 +129,7 @@ def test_the_simplest_cut_is_that_of_the_leader() -> None:
     assert clog == Clog({"n1": ["n2"]})
 
 
-def test_the_simplest_fault_does_as_little_as_it_can() -> None:
+def test_the_simplest_fault_has_the_smallest_effect() -> None:
     simplest = {kind: find(faults(NODES, kinds=[kind]), lambda fault: True, settings=few) for kind in FAULT_KINDS}
     assert simplest["clock"].action == Clock(["n1"], 0, 0)
     assert simplest["network"].action == Network(["n1"])
@@ -190,7 +190,7 @@ def test_no_other_module_needs_hypothesis() -> None:
 
 
 def test_a_violation_of_a_schedule_is_an_error_of_the_strategies() -> None:
-    """That `check_schedule` refuses at all: otherwise the tests above would prove nothing."""
+    """Without refusals by `check_schedule` the tests above would prove nothing."""
     schedule = find(schedules(), lambda schedule: bool(schedule.faults), settings=few)
     with pytest.raises(ScheduleError):
         check_schedule(Schedule(schedule.header, schedule.faults * 2, schedule.operations))

@@ -15,7 +15,7 @@ A, B = command("a"), command("b")
 
 
 def leader_of(peers: int) -> Server:
-    """A leader of term 1 whose no-op is written here and nowhere else."""
+    """A leader of term 1 whose no-op is durable only on its own disk."""
     server = Server(peers=[f"p{number}" for number in range(peers)])
     server.tick()
     server.persist()
@@ -89,7 +89,7 @@ def test_entries_apply_once_each_and_in_order() -> None:
 
 
 def test_a_command_that_another_leader_overwrote_is_never_answered_as_done() -> None:
-    """The index commits, but with another entry: the client must not take that one's answer for its own."""
+    """The index commits, but with another entry: the client must not get the answer of that entry."""
     cluster = Cluster(3)
     cluster.elect("n1")
     cluster.cut_off = frozenset({"n1"})
@@ -105,7 +105,7 @@ def test_a_command_that_another_leader_overwrote_is_never_answered_as_done() -> 
     assert [(reply.token, reply.result) for reply in cluster["n2"].replies] == [(B, Result(True))]
 
 
-def test_commit_index_starts_at_zero_again_after_a_restart_and_everything_is_applied_anew() -> None:
+def test_after_a_restart_commit_index_is_zero_and_all_entries_are_applied_again() -> None:
     cluster = Cluster(3)
     cluster.elect("n1")
     cluster.heartbeat("n1")
@@ -119,7 +119,7 @@ def test_commit_index_starts_at_zero_again_after_a_restart_and_everything_is_app
 # ---- §5.4.2 ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_entry_of_an_earlier_term_commits_only_behind_one_of_the_current_term() -> None:
+def test_an_entry_of_an_earlier_term_commits_only_with_one_of_the_current_term() -> None:
     server = Server(log=entries(1, 2))
     server.tick()
     server.persist()
@@ -132,7 +132,7 @@ def test_an_entry_of_an_earlier_term_commits_only_behind_one_of_the_current_term
 
 
 class CountsReplicasOfAnyTerm(Core):
-    """What Figure 8 warns of."""
+    """The mistake that Figure 8 shows."""
 
     def _may_commit(self, index: int) -> bool:
         return True
@@ -200,7 +200,7 @@ def test_figure_8_e_an_entry_of_its_own_term_commits_both_and_keeps_the_other_fr
 
 
 def test_commits_are_reported_with_the_term_of_the_node_not_of_the_entry() -> None:
-    """Leader Completeness goes by the term in which an entry was committed."""
+    """Leader Completeness refers to the term in which an entry was committed."""
     cluster = Cluster(3, logs={name: entries(1, 1) for name in ("n1", "n2", "n3")}, term=4)
     cluster.elect("n1")
     cluster.heartbeat("n1")

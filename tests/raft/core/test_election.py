@@ -1,4 +1,4 @@
-"""§5.2 elections, §5.4.1 who may be elected."""
+"""§5.2 elections, §5.4.1 the election restriction."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_cluster_of_one_elects_itself_once_its_vote_is_durable() -> None:
     assert server.leads()
 
 
-def test_one_vote_a_term_and_the_same_answer_when_asked_again() -> None:
+def test_a_voter_grants_one_vote_per_term_and_repeats_its_answer() -> None:
     server = Server()
     for source, granted in (("n2", True), ("n3", False), ("n2", True)):
         server.receive(source, RequestVote(1, 0, 0))
@@ -83,14 +83,14 @@ def test_one_vote_a_term_and_the_same_answer_when_asked_again() -> None:
     assert len(server.reported(VoteGranted)) == 1
 
 
-def test_a_newer_term_frees_the_vote() -> None:
+def test_a_server_may_vote_again_in_a_newer_term() -> None:
     server = Server(term=1, voted_for="n2")
     server.receive("n3", RequestVote(2, 0, 0))
     server.persist_all()
     assert server.outbox == [("n3", RequestVoteReply(2, True))]
 
 
-def test_granting_a_vote_puts_off_the_own_candidacy_and_refusing_one_does_not() -> None:
+def test_only_a_granted_vote_resets_the_election_timer() -> None:
     server = Server(log=entries(5))
     server.now_us = server.core.deadline_us - 1
     before = server.core.deadline_us
@@ -100,7 +100,7 @@ def test_granting_a_vote_puts_off_the_own_candidacy_and_refusing_one_does_not() 
     assert server.core.deadline_us >= server.now_us + TIMING.election_timeout_min_us
 
 
-def test_a_heartbeat_puts_off_the_own_candidacy_but_not_one_of_an_old_term() -> None:
+def test_only_a_heartbeat_of_the_current_term_resets_the_election_timer() -> None:
     server = Server(term=2)
     server.now_us = server.core.deadline_us - 1
     before = server.core.deadline_us
@@ -128,7 +128,7 @@ def test_a_split_vote_ends_in_a_new_term_with_a_new_timeout() -> None:
     assert [server.name for server in cluster.leaders()] == ["n1"]
 
 
-def test_election_timeouts_are_drawn_anew_from_the_whole_range() -> None:
+def test_each_election_timeout_is_drawn_from_the_whole_range() -> None:
     server = Server(peers=["n2", "n3", "n4"])
     timeouts = []
     for _ in range(300):

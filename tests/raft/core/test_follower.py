@@ -22,7 +22,7 @@ from roles import Terms
         ((3, 3), (2, 1), (1, 3)),
     ],
 )
-def test_the_consistency_check_rejects_with_a_hint_where_to_go_on(
+def test_the_consistency_check_rejects_with_a_conflict_hint(
     log: Terms, prev: tuple[int, int], conflict: tuple[int, int]
 ) -> None:
     server = Server(log=entries(*log), term=4)
@@ -31,7 +31,7 @@ def test_the_consistency_check_rejects_with_a_hint_where_to_go_on(
     assert server.terms == list(log)
 
 
-def test_entries_are_appended_behind_the_matching_one_and_acknowledged() -> None:
+def test_entries_are_appended_after_the_matching_one_and_acknowledged() -> None:
     server = Server(log=entries(1, 1), term=1)
     server.receive("n2", AppendEntries(1, 2, 1, 0, [Entry(1, b"x"), Entry(1, b"y")]))
     server.persist()
@@ -39,7 +39,7 @@ def test_entries_are_appended_behind_the_matching_one_and_acknowledged() -> None
     assert server.recovered().entries == [*entries(1, 1), Entry(1, b"x"), Entry(1, b"y")]
 
 
-def test_a_conflicting_entry_and_all_behind_it_are_deleted() -> None:
+def test_a_conflicting_entry_and_all_after_it_are_deleted() -> None:
     server = Server(log=entries(1, 2, 2, 2), term=3)
     server.receive("n2", AppendEntries(3, 1, 1, 0, [Entry(3, b"x")]))
     server.persist_all()
@@ -48,8 +48,8 @@ def test_a_conflicting_entry_and_all_behind_it_are_deleted() -> None:
     assert server.outbox == [("n2", AppendEntriesReply(3, True, 2))]
 
 
-def test_a_delayed_shorter_append_cuts_nothing_off() -> None:
-    """Figure 2, step 3: the leader may have counted what it would delete."""
+def test_a_delayed_shorter_append_truncates_nothing() -> None:
+    """Figure 2, step 3: the leader may have counted the entries that a truncation would delete."""
     server = Server()
     log = entries(1, 1, 1)
     server.receive("n2", AppendEntries(1, 0, 0, 0, log))
@@ -66,8 +66,8 @@ def test_appends_out_of_order_are_rejected_until_the_gap_is_filled() -> None:
     assert server.terms == [1, 1, 1]
 
 
-def test_commit_index_follows_the_leader_but_not_past_what_is_known_to_match() -> None:
-    """§5.3: what lies behind the last new entry may be another leader's."""
+def test_commit_index_follows_the_leader_but_not_past_the_last_matching_entry() -> None:
+    """§5.3: entries after the last new entry may be another leader's."""
     server = Server(log=entries(1, 1, 1), term=2)
     server.receive("n2", AppendEntries(2, 1, 1, 3, []))
     assert server.core.commit_index == 1

@@ -58,7 +58,7 @@ def test_messages_to_a_follower_that_matches_do_not_wait_for_replies() -> None:
     assert [(m.prev_log_index, len(m.entries)) for m in to(server, "n2")] == [(1, 1), (2, 2)]
 
 
-def test_a_message_holds_at_most_so_many_entries_and_bytes_but_at_least_one_entry() -> None:
+def test_a_message_is_limited_in_entries_and_bytes_but_has_at_least_one_entry() -> None:
     timing = Timing(100_000, 200_000, 20_000, max_entries_per_message=3, max_bytes_per_message=10)
     server = leader(timing=timing)
     server.receive("n2", AppendEntriesReply(1, True, 1))
@@ -68,7 +68,7 @@ def test_a_message_holds_at_most_so_many_entries_and_bytes_but_at_least_one_entr
     assert sent == [[b"1", b"2", b"3"], [b"4", b"12345"], [b"12345", b"x"], [b"more than ten bytes"]]
 
 
-def test_entries_in_flight_are_limited_and_go_on_with_the_acknowledgements() -> None:
+def test_entries_in_flight_are_limited_until_acknowledgements_arrive() -> None:
     timing = Timing(100_000, 200_000, 20_000, max_entries_per_message=2, max_entries_in_flight=4)
     server = leader(timing=timing)
     server.receive("n2", AppendEntriesReply(1, True, 1))
@@ -79,7 +79,7 @@ def test_entries_in_flight_are_limited_and_go_on_with_the_acknowledgements() -> 
     assert [m.prev_log_index for m in to(server, "n2")] == [5]
 
 
-def test_a_heartbeat_finds_out_what_was_lost_and_it_is_sent_again() -> None:
+def test_after_a_heartbeat_lost_entries_are_sent_again() -> None:
     server = leader()
     server.receive("n2", AppendEntriesReply(1, True, 1))
     server.submit(A, B)
@@ -90,7 +90,7 @@ def test_a_heartbeat_finds_out_what_was_lost_and_it_is_sent_again() -> None:
     assert [(m.prev_log_index, len(m.entries)) for m in to(server, "n2")] == [(1, 2)]
 
 
-def test_a_probe_that_was_lost_is_replaced_by_the_next_heartbeat() -> None:
+def test_the_next_heartbeat_replaces_a_lost_probe() -> None:
     server = leader((1, 1))
     server.tick()
     assert [(m.prev_log_index, m.entries) for m in to(server, "n2")] == [(2, [])]
@@ -107,7 +107,7 @@ def test_a_probe_that_was_lost_is_replaced_by_the_next_heartbeat() -> None:
         ((1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3), 3),  # two foreign terms, one round each
     ],
 )
-def test_backtracking_skips_a_term_a_round(follower: Terms, rounds: int) -> None:
+def test_backtracking_skips_one_term_per_round(follower: Terms, rounds: int) -> None:
     """§5.3: "one AppendEntries RPC will be required for each term with conflicting entries"."""
     log = (1, 1, 1, 4, 4, 5, 5, 6, 6, 6)
     cluster = Cluster(2, logs={"n1": entries(*log), "n2": entries(*follower)})
@@ -127,14 +127,14 @@ def test_backtracking_skips_a_term_a_round(follower: Terms, rounds: int) -> None
         (0, 0, 1),
     ],
 )
-def test_a_rejection_says_where_the_logs_may_agree(conflict_index: int, conflict_term: int, next_index: int) -> None:
+def test_a_rejection_says_where_the_logs_may_match(conflict_index: int, conflict_term: int, next_index: int) -> None:
     server = leader((1, 1, 1, 4, 4, 5, 5, 6, 6, 6))
     server.receive("n2", AppendEntriesReply(7, False, 0, 10, conflict_index, conflict_term))
     assert server.core.progress["n2"].next_index == next_index
     assert [m.prev_log_index for m in to(server, "n2")] == [next_index - 1]
 
 
-def test_a_probing_leader_hears_only_the_answer_to_its_last_probe() -> None:
+def test_a_probing_leader_uses_only_the_answer_to_its_last_probe() -> None:
     server = leader((1, 1, 1, 1, 1))
     server.receive("n2", AppendEntriesReply(2, False, 0, 3, 1, 0))
     assert server.core.progress["n2"].next_index == 6
@@ -148,7 +148,7 @@ def test_a_probing_leader_hears_only_the_answer_to_its_last_probe() -> None:
         AppendEntriesReply(1, False, 0),  # of an older term
     ],
 )
-def test_a_rejection_out_of_date_moves_nothing_back(late: AppendEntriesReply) -> None:
+def test_an_outdated_rejection_does_not_move_next_index_back(late: AppendEntriesReply) -> None:
     server = leader((1,))
     server.receive("n2", AppendEntriesReply(2, True, 2))
     server.submit(A)
@@ -172,7 +172,7 @@ def test_the_second_rejection_of_the_same_flight_is_ignored() -> None:
     assert [(m.prev_log_index, len(m.entries)) for m in to(server, "n2")] == [(2, 3)]
 
 
-def test_acknowledgements_that_overtake_each_other_never_shrink_what_matches() -> None:
+def test_reordered_acknowledgements_never_decrease_match_index() -> None:
     server = leader()
     server.submit(A, B)
     server.persist()

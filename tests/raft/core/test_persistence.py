@@ -1,4 +1,4 @@
-"""Figure 2, persistent state: nothing that rests on a write leaves before it is durable; what a crash may take.
+"""Figure 2, persistent state: no message leaves before the write that it depends on is durable; what a crash loses.
 
 Also the rules of `invariants.events` for the order of what is reported, and group commit.
 """
@@ -98,7 +98,7 @@ def test_a_heartbeat_that_names_undurable_entries_is_acknowledged_only_once_they
     assert server.outbox == [("n2", AppendEntriesReply(1, True, 2))] * 2
 
 
-def test_a_heartbeat_about_durable_entries_is_acknowledged_although_a_write_is_under_way() -> None:
+def test_a_heartbeat_about_durable_entries_is_acknowledged_during_a_write() -> None:
     server = Server(log=entries(1, 1), term=1)
     server.receive("n2", AppendEntries(1, 2, 1, 0, [Entry(1, A)]))
     server.receive("n2", AppendEntries(1, 2, 1, 0, []))
@@ -185,7 +185,7 @@ def test_a_follower_holds_a_commit_under_the_record_of_its_entry() -> None:
     assert server.core.held[3] == (2, SendMessage("n2", AppendEntriesReply(1, True, 2)))
 
 
-def test_nodes_that_were_told_the_same_wait_for_the_same() -> None:
+def test_nodes_with_the_same_inputs_hold_the_same_actions() -> None:
     one, other = Server(), Server()
     for server in (one, other):
         server.receive("n2", RequestVote(1, 0, 0))
@@ -198,7 +198,7 @@ def test_nodes_that_were_told_the_same_wait_for_the_same() -> None:
 # ---- the order of events ---------------------------------------------------------------------------------------------
 
 
-def test_an_incarnation_opens_with_started_and_all_recovered_entries() -> None:
+def test_an_incarnation_first_reports_its_start_and_all_recovered_entries() -> None:
     log = entries(1, 1, 3)
     server = Server(log=log, term=4, voted_for="n2")
     digest = server.core.log.digest(3)
@@ -210,14 +210,14 @@ def test_an_incarnation_opens_with_started_and_all_recovered_entries() -> None:
     ]
 
 
-def test_equal_logs_have_equal_digests_and_other_prefixes_have_others() -> None:
+def test_equal_logs_have_equal_digests_and_different_prefixes_have_different_ones() -> None:
     one, same = Server(log=entries(1, 1, 2)), Server(log=entries(1, 1, 2))
     other = Server(log=[Entry(1, b"other"), *entries(1, 1, 2)[1:]])
     assert one.core.log.digest(3) == same.core.log.digest(3)
     assert one.core.log.digest(3) != other.core.log.digest(3)
 
 
-def test_a_truncation_is_announced_before_its_write_begins_and_after_what_it_undoes() -> None:
+def test_a_truncation_is_reported_before_its_write_and_after_the_entries_that_it_deletes() -> None:
     server = Server(term=1)
     server.receive("n2", AppendEntries(1, 0, 0, 0, entries(1, 1)))
     # While these are being written, another leader replaces the second.
@@ -240,8 +240,8 @@ def test_a_truncation_is_announced_before_its_write_begins_and_after_what_it_und
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
-def test_a_leader_reports_a_commit_behind_the_entries_whatever_completed_the_majority(size: int) -> None:
-    """Its own write may be the last of the majority: then entry and commit become due in the same moment."""
+def test_a_leader_always_reports_a_commit_after_its_entries(size: int) -> None:
+    """Its own write may complete the majority: then entry and commit become due at the same moment."""
     cluster = Cluster(size)
     leader = cluster.elect("n1")
     cluster.submit("n1", A)
@@ -275,7 +275,7 @@ def test_terms_only_grow_in_the_order_of_events() -> None:
 # ---- group commit ----------------------------------------------------------------------------------------------------
 
 
-def test_what_arrives_during_a_write_goes_into_the_next_one() -> None:
+def test_records_that_come_during_a_write_go_into_the_next_one() -> None:
     server = Server(peers=[])
     server.tick()
     server.persist_all()
@@ -295,7 +295,7 @@ def test_what_arrives_during_a_write_goes_into_the_next_one() -> None:
 
 
 @pytest.mark.parametrize("write_survives", [False, True])
-def test_a_crash_during_the_write_of_a_vote_leaves_no_promise_behind(write_survives: bool) -> None:
+def test_after_a_crash_during_the_write_of_a_vote_no_vote_was_sent(write_survives: bool) -> None:
     server = Server()
     server.receive("n2", RequestVote(1, 0, 0))
     server.crash(write_survives=write_survives)

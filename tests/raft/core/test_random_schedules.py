@@ -1,4 +1,4 @@
-"""Figure 3's properties under random schedules, for the core as it is and for cores with a known mistake."""
+"""Figure 3's properties under random schedules, for the unmodified core and for cores with a known mistake."""
 
 from __future__ import annotations
 

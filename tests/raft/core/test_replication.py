@@ -1,4 +1,4 @@
-"""§5.3 log replication, both sides: Figure 7, and followers and leaders that were away."""
+"""§5.3 log replication, both sides: Figure 7, and followers and leaders that were down or cut off."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_follower_that_was_away_catches_up() -> None:
     assert cluster["n3"].core.last_applied == 6
 
 
-def test_a_leader_cut_off_with_its_own_entries_gives_them_up() -> None:
+def test_a_cut_off_leader_loses_its_uncommitted_entries() -> None:
     cluster = Cluster(3)
     cluster.elect("n1")
     cluster.cut_off = frozenset({"n1"})

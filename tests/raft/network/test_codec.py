@@ -1,4 +1,4 @@
-"""Frames: every message comes back whole, whatever the chunks, and no bytes raise anything but FrameError."""
+"""Frames: every message is decoded as it was encoded, in any chunks, and invalid bytes raise only FrameError."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ NESTED = b"\x92\x01" + b"\x95\xa3rvr\x01\xc3\x01" + b"\x91" * 50_000 + b"\x90"
 
 
 @given(NUMBERS, MESSAGES)
-def test_every_message_comes_back(number: int, message: Message) -> None:
+def test_every_message_survives_encoding_and_decoding(number: int, message: Message) -> None:
     frame = encode_frame(Envelope(number, message))
     assert decode_envelope(frame[LENGTH_BYTES:]) == Envelope(number, message)
 
 
 @given(HELLOS)
-def test_a_handshake_comes_back(hello: Hello) -> None:
+def test_a_handshake_survives_encoding_and_decoding(hello: Hello) -> None:
     assert decode_hello(encode_frame(hello)[LENGTH_BYTES:]) == hello
 
 
@@ -80,7 +80,7 @@ def test_damaged_messages_raise_nothing_but_frame_error(message: Message, data: 
         pass
 
 
-def test_nesting_without_end_is_a_malformed_message() -> None:
+def test_endless_nesting_is_a_malformed_message() -> None:
     with pytest.raises(FrameError, match="a message is malformed"):
         decode_envelope(NESTED)
 

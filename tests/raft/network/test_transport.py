@@ -1,4 +1,4 @@
-"""Links over real sockets: who is turned away harms nobody else, and links come back."""
+"""Links over real sockets: a refused caller does not affect other links, and links reconnect."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WAIT_S = 20.0  # how long a test that fails hangs; one that passes never waits f
 
 
 class Ends:
-    """A transport and what arrives at it."""
+    """A transport and the messages that arrive at it."""
 
     def __init__(
         self, node: str, peers: dict[str, tuple[str, int]], *, cluster: str = "c", incarnation: int = 1
@@ -33,7 +33,7 @@ class Ends:
         return await asyncio.wait_for(self.arrived.get(), WAIT_S)
 
     async def send_until_arrived(self, to: str, message: Message, other: Ends) -> Arrived:
-        """Links come up in their own time, and what is sent before is lost by design."""
+        """Repeats the message: messages that are sent before a link is up are lost by design."""
         async with asyncio.timeout(WAIT_S):
             while True:
                 self.transport.send(self.transport.number([(to, message)]))
@@ -48,7 +48,7 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
 
 
 async def listening(node: str, *peers: str) -> Ends:
-    """A transport that listens, and whose peers are not there."""
+    """A transport that listens, and whose peers are down."""
     ends = Ends(node, dict.fromkeys(peers, (HOST, 1)))
     await ends.transport.listen(HOST, 0)
     return ends
@@ -73,7 +73,7 @@ def test_messages_arrive_in_order_with_sender_incarnation_and_number() -> None:
     run(main)
 
 
-def test_a_link_that_is_down_drops_what_it_is_given() -> None:
+def test_a_link_that_is_down_drops_messages() -> None:
     async def main() -> None:
         n1 = await listening("n1", "n2")
         assert n1.transport.number([("n2", RequestVote(1, 0, 0))]) == []
@@ -82,7 +82,7 @@ def test_a_link_that_is_down_drops_what_it_is_given() -> None:
     run(main)
 
 
-def test_nothing_is_lost_that_is_sent_once_all_links_are_up() -> None:
+def test_no_message_is_lost_once_all_links_are_up() -> None:
     async def main() -> None:
         n1 = await listening("n1", "n2")
         n2 = Ends("n2", {"n1": (HOST, n1.transport.port)})
@@ -149,7 +149,7 @@ UNWELCOME = {
 
 
 @pytest.mark.parametrize(("sent", "said"), UNWELCOME.values(), ids=UNWELCOME)
-def test_an_unwelcome_caller_is_cut_off_with_one_line_and_harms_nobody(
+def test_an_invalid_caller_is_disconnected_with_one_log_line_and_affects_no_other_link(
     sent: bytes, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
@@ -210,7 +210,7 @@ def test_an_occupied_port_is_an_os_error() -> None:
     run(main)
 
 
-def test_a_peer_that_calls_ends_the_wait_before_it_is_called_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_from_a_peer_ends_the_reconnect_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a delay of hours, only the handshake of the peer that has come back can bring the link up."""
     monkeypatch.setattr("raft_chaos.raft.network.transport.BACKOFF_MIN_S", 10_000.0)
     monkeypatch.setattr("raft_chaos.raft.network.transport.BACKOFF_MAX_S", 10_000.0)

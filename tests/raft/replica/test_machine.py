@@ -105,7 +105,7 @@ def test_a_command_sent_again_is_applied_once_and_gets_its_first_answer() -> Non
     assert do(machine, "cas", "y", "1", None, client="c", serial=2) == Result(True)
 
 
-def test_what_decided_a_repeated_command_is_the_entry_that_applied_it() -> None:
+def test_a_repeated_command_names_the_entry_that_applied_it() -> None:
     machine = Machine()
     first, other, again = (encode_command(Command("append", "x", "a", None, "c", n)) for n in (1, 2, 2))
     old = encode_command(Command("append", "x", "a", None, "c", 1))
@@ -177,14 +177,14 @@ def state_after(commands: list[Command]) -> tuple[Machine, dict[str, Any]]:
 
 
 @given(COMMANDS, COMMANDS)
-def test_digests_are_equal_just_when_the_states_are(one: list[Command], other: list[Command]) -> None:
+def test_digests_are_equal_exactly_if_the_states_are(one: list[Command], other: list[Command]) -> None:
     (machine_one, state_one), (machine_other, state_other) = state_after(one), state_after(other)
     assert (machine_one.digest == machine_other.digest) == (state_one == state_other)
 
 
 @given(COMMANDS)
-def test_the_digest_forgets_the_way_to_a_state(commands: list[Command]) -> None:
-    """The same state, written straight away, has the same digest."""
+def test_the_digest_does_not_depend_on_earlier_states(commands: list[Command]) -> None:
+    """The same state, written directly, has the same digest."""
     machine, state = state_after(commands)
     straight = Machine()
     for key, value in reversed(state.items()):
@@ -195,7 +195,7 @@ def test_the_digest_forgets_the_way_to_a_state(commands: list[Command]) -> None:
     assert straight.digest == machine.digest
 
 
-def test_a_string_is_no_list_and_token_borders_count() -> None:
+def test_digests_distinguish_strings_lists_and_token_borders() -> None:
     digests = set()
     for commands in (
         [Command("put", "x", "ab")],
@@ -220,7 +220,9 @@ def test_sessions_are_part_of_the_state() -> None:
 
 
 @given(KEYS, VALUES, st.none() | VALUES, st.none() | VALUES, st.integers(0, 2**63 - 1))
-def test_commands_come_back(key: str, value: str, expected: str | None, client: str | None, serial: int) -> None:
+def test_commands_survive_encoding_and_decoding(
+    key: str, value: str, expected: str | None, client: str | None, serial: int
+) -> None:
     command = Command("cas", key, value, expected, client, serial)
     assert decode_command(encode_command(command)) == command
 

@@ -1,4 +1,4 @@
-"""What the node's two halves do together: which entry an answer names."""
+"""The core and the state machine together: which entry an answer names."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_command_that_a_client_repeats_is_answered_with_the_entry_that_applied
     assert read.result is not None and read.result.value == ["a"]
 
 
-def test_who_waited_for_an_entry_that_another_one_replaced_is_told_of_its_own() -> None:
+def test_a_client_whose_entry_was_replaced_gets_an_unknown_outcome() -> None:
     server = leading(Server(peers=()))
     replica = server.replica
     assert replica is not None

@@ -1,4 +1,4 @@
-"""The live host: both ways in which it makes a write durable, what a turn leaves behind, and in which order."""
+"""The live host: the two ways to make a write durable, the outputs of a turn, and their order."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def host_on(
 
 
 @pytest.mark.parametrize(("limit_us", "thread"), [(10**9, "MainThread"), (-1, "sync_0")])
-def test_a_command_is_answered_after_a_sync_wherever_that_is_done(
+def test_a_command_is_answered_after_a_sync_in_the_loop_or_in_a_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit_us: int, thread: str
 ) -> None:
     monkeypatch.setattr(host_module, "IN_PLACE_SYNC_US", limit_us)
@@ -96,7 +96,7 @@ def test_a_command_is_answered_after_a_sync_wherever_that_is_done(
 
 
 class SecondThought(EventFile):
-    """Looks, before it writes, at what is in the journal by then."""
+    """Reads the journal before it writes."""
 
     def __init__(self, file: Path, journal: Path) -> None:
         super().__init__(file)
@@ -148,7 +148,7 @@ class Fragile(Core):
         super()._on_request_vote(source, m)
 
 
-def test_a_node_whose_replica_fails_leaves_the_inputs_behind_and_does_nothing_more(tmp_path: Path) -> None:
+def test_a_node_whose_replica_fails_keeps_its_inputs_and_does_nothing_else(tmp_path: Path) -> None:
     async def main() -> None:
         failures: list[object] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))

@@ -1,4 +1,4 @@
-"""What clients see, against real nodes: each status code, redirects, retries, and the two GETs."""
+"""The API for clients, with real nodes: each status code, redirects, retries, and the two GETs."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_refusals_say_in_json_what_is_wrong(tmp_path: Path) -> None:
     run(main)
 
 
-def test_with_a_token_nothing_is_answered_without_it(tmp_path: Path) -> None:
+def test_requests_without_the_token_are_refused(tmp_path: Path) -> None:
     async def main() -> None:
         async with Nodes(tmp_path, timing=QUICK, token="sésame") as nodes:
             await nodes.start("n1")
@@ -185,7 +185,7 @@ def test_serials_are_numbers_that_fit_63_bits(serial: Any) -> None:
 # ---- several nodes ---------------------------------------------------------------------------------------------------
 
 
-def test_without_a_leader_commands_are_to_be_tried_again(tmp_path: Path) -> None:
+def test_without_a_leader_the_answer_is_to_try_again(tmp_path: Path) -> None:
     async def main() -> None:
         async with Nodes(tmp_path, 3, timing=NEVER) as nodes:
             await nodes.start("n1")
@@ -223,7 +223,7 @@ def test_followers_redirect_to_the_leader_and_the_redirect_can_be_followed(tmp_p
     run(main)
 
 
-def test_an_outcome_that_is_unknown_is_told_so_and_a_retry_is_applied_once(
+def test_an_unknown_outcome_is_reported_and_a_retry_is_applied_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
@@ -256,7 +256,7 @@ def test_an_outcome_that_is_unknown_is_told_so_and_a_retry_is_applied_once(
     run(main)
 
 
-def test_a_leader_that_is_deposed_tells_its_clients_that_the_outcome_is_unknown(tmp_path: Path) -> None:
+def test_a_deposed_leader_answers_its_clients_with_an_unknown_outcome(tmp_path: Path) -> None:
     async def main() -> None:
         async with Nodes(tmp_path, 3, timing=NEVER, commit_timeout_s=WAIT_S) as nodes:
             await nodes.start("n2")

@@ -1,4 +1,4 @@
-"""A whole node: what it keeps over a restart, what it reports, and when it refuses to start."""
+"""A whole node: what survives a restart, what it reports, and when it refuses to start."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def events_of(file: Path) -> list[AnyEvent]:
 
 
 @pytest.mark.parametrize("fault_disk", [False, True])
-def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path, fault_disk: bool) -> None:
+def test_acknowledged_writes_survive_a_restart(tmp_path: Path, fault_disk: bool) -> None:
     async def main() -> None:
         async with Nodes(tmp_path, timing=QUICK, fault_disk=fault_disk) as nodes:
             await nodes.start("n1")

@@ -1,4 +1,4 @@
-"""What waits for the disk: it is data, and it becomes due in the order of lsn, then of the calls."""
+"""Actions that wait for the disk: they are data, and become due in the order of lsn, then of the calls."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pending_with(records: list[Record]) -> Pending:
     return pending
 
 
-def test_what_is_held_is_listed_with_its_lsn_in_the_order_in_which_it_becomes_due() -> None:
+def test_held_actions_are_listed_with_their_lsn_in_the_order_in_which_they_become_due() -> None:
     pending = pending_with(RECORDS)
     pending.hold(3, vote(1))
     pending.hold(1, CountOwnVote(1))
@@ -39,7 +39,7 @@ def test_what_is_held_is_listed_with_its_lsn_in_the_order_in_which_it_becomes_du
     assert pending.held == []
 
 
-def test_a_copy_waits_for_the_same_and_goes_on_by_itself() -> None:
+def test_a_copy_holds_the_same_actions_and_is_independent() -> None:
     pending = pending_with(RECORDS)
     pending.hold(1, vote(1))
     copy = deepcopy(pending)
@@ -62,7 +62,7 @@ def test_nothing_is_held_for_a_record_that_is_durable_or_that_does_not_exist(lsn
     st.lists(st.integers(1, 9), max_size=30),
     st.lists(st.integers(1, 9), max_size=4, unique=True).map(sorted),
 )
-def test_writes_return_all_that_they_make_due_in_the_order_of_lsn_then_of_the_calls(
+def test_a_write_returns_the_actions_that_are_due_in_the_order_of_lsn_then_of_the_calls(
     lsns: list[int], writes: list[int]
 ) -> None:
     pending = pending_with([HardState(term, None) for term in range(1, 10)])

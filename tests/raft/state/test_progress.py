@@ -8,14 +8,14 @@ from raft_chaos.raft.state.progress import Progress
 
 
 @pytest.mark.parametrize("probe_sent", [False, True])
-def test_a_probe_pauses_until_it_is_answered_however_little_is_in_flight(probe_sent: bool) -> None:
+def test_a_probe_pauses_until_its_reply(probe_sent: bool) -> None:
     probe = Progress(next_index=8, match_index=0, probing=True, probe_sent=probe_sent)
     assert probe.is_paused(max_entries_in_flight=100) is probe_sent
     assert probe.is_paused(max_entries_in_flight=1) is probe_sent
 
 
 @pytest.mark.parametrize(("next_index", "paused"), [(5, False), (6, False), (7, True), (8, True)])
-def test_a_pipeline_pauses_when_as_many_entries_are_in_flight_as_may_be(next_index: int, paused: bool) -> None:
+def test_a_pipeline_pauses_at_the_limit_of_entries_in_flight(next_index: int, paused: bool) -> None:
     # Entries 5 to next_index - 1 are in flight. An earlier probe says nothing about a pipeline.
     pipeline = Progress(next_index=next_index, match_index=4, probing=False, probe_sent=True)
     assert pipeline.is_paused(max_entries_in_flight=2) is paused

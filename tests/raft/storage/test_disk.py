@@ -1,4 +1,4 @@
-"""Disks: memory and the operating system's behave alike, and the fault layer loses what was not synced."""
+"""Disks: memory and the operating system's behave alike, and the fault layer loses unsynced bytes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_all_disks_behave_alike(disk: Disk) -> None:
     assert disk.describe("b").endswith("b")
 
 
-def test_what_is_not_there_is_not_found(disk: Disk) -> None:
+def test_missing_files_are_not_found(disk: Disk) -> None:
     disk.append("other", b"x")
     for act in (
         disk.read,
@@ -74,7 +74,7 @@ def test_unsynced_bytes_are_seen_by_the_process_and_not_by_the_disk(base: Disk) 
     assert (base.read("a"), base.list()) == (b"synced ", ["a"])
 
 
-def test_closing_forgets_what_was_not_synced(tmp_path: Path) -> None:
+def test_closing_loses_unsynced_bytes(tmp_path: Path) -> None:
     disk = FaultDisk(OsDisk(tmp_path))
     disk.append("a", b"synced ")
     disk.sync("a")

@@ -1,4 +1,4 @@
-"""The journal's format: what was written is read, a torn tail is forgiven, damage and other versions are not."""
+"""The journal's format: records are read as written, a torn tail is left out, damage and other versions are refused."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def written(file: Path) -> list[JournalRecord]:
     ]
 
 
-def test_what_a_node_took_and_did_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_all_records_are_read_as_they_were_written(tmp_path: Path) -> None:
     records = written(tmp_path / "journal")
     assert list(read_journal(tmp_path / "journal")) == records
 
@@ -142,7 +142,7 @@ def test_a_flipped_byte_is_refused_with_file_and_offset_unless_it_is_in_the_last
         (MAGIC + frame(b"\x94\xa5clock\x01\x02\x03"), "offset 8: expected Start as the first record, and only there"),
     ],
 )
-def test_what_is_no_journal_of_this_version_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_file_that_is_not_a_journal_of_this_version_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
     file = tmp_path / "journal"
     file.write_bytes(content)
     with pytest.raises(JournalError) as refused:
@@ -169,7 +169,7 @@ def test_a_node_that_dies_before_its_start_leaves_an_empty_journal(tmp_path: Pat
         Journal(tmp_path / "journal")
 
 
-def test_everything_that_an_output_says_is_in_its_digest() -> None:
+def test_the_digest_covers_the_whole_output() -> None:
     reply = Reply(object(), 3, 1, Result(True, "x"))
     outputs = [
         output(),

@@ -1,4 +1,4 @@
-"""The write-ahead log: what was synced comes back, a torn tail is cut off, and damage is never mistaken for one."""
+"""The write-ahead log: synced records are recovered, a torn tail is cut off, and damage never counts as a torn tail."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def used_disk(batches: list[list[Record]]) -> MemoryDisk:
 
 
 @given(st.lists(st.lists(RECORDS, min_size=1, max_size=4), max_size=6))
-def test_all_batches_come_back(batches: list[list[Record]]) -> None:
+def test_all_batches_are_recovered(batches: list[list[Record]]) -> None:
     data = log_file(batches)
     assert decode_records(data) == (batches, len(data))
 
 
 @given(written_batches())
-def test_a_node_recovers_what_its_records_add_up_to(batches: list[list[Record]]) -> None:
+def test_recovery_gives_the_state_after_all_records(batches: list[list[Record]]) -> None:
     hard_state, entries = HardState(0, None), []
     for record in (record for batch in batches for record in batch):
         match record:
@@ -77,7 +77,7 @@ def test_an_unused_folder_gives_an_empty_log() -> None:
     assert WriteAheadLog(disk).recover(US) == Recovered(HardState(0, None), [])
 
 
-def test_a_log_torn_at_any_byte_recovers_the_batches_before_and_goes_on() -> None:
+def test_a_log_torn_at_any_byte_recovers_the_batches_before_and_continues() -> None:
     ends = [len(log_file(BATCHES[:count])) for count in range(len(BATCHES) + 1)]
     whole = log_file(BATCHES)
     for size in range(len(MAGIC), len(whole) + 1):
@@ -92,7 +92,7 @@ def test_a_log_torn_at_any_byte_recovers_the_batches_before_and_goes_on() -> Non
 
 
 @pytest.mark.parametrize("tail", [b"\0" * 4096, b"\0" * 7, b"\xff" * 100, b"garbage that a file system left there"])
-def test_a_tail_that_is_no_record_is_cut_off(tail: bytes) -> None:
+def test_a_tail_that_is_not_a_record_is_cut_off(tail: bytes) -> None:
     disk = used_disk(BATCHES)
     disk.append(FILE, tail)
     assert WriteAheadLog(disk).recover(US) == fold(BATCHES)
@@ -127,7 +127,7 @@ def test_a_flipped_byte_in_any_record_but_the_last_is_refused_with_file_and_offs
         data[position] ^= flip
 
 
-def test_a_flipped_byte_in_the_last_record_is_taken_for_a_torn_write() -> None:
+def test_a_flipped_byte_in_the_last_record_counts_as_a_torn_write() -> None:
     data = bytearray(log_file(BATCHES))
     last = len(log_file(BATCHES[:-1]))
     for position in range(last, len(data)):
@@ -209,7 +209,7 @@ def test_a_damaged_identity_is_refused(content: bytes) -> None:
         WriteAheadLog(disk).recover(US)
 
 
-def test_a_first_start_that_crashed_at_any_point_is_begun_again() -> None:
+def test_a_first_start_that_crashed_at_any_point_starts_again() -> None:
     halfway: list[dict[str, bytes]] = [
         {FILE: b""},
         {FILE: MAGIC[:3]},
@@ -247,7 +247,7 @@ def test_records_that_were_appended_but_not_synced_are_gone_after_a_power_cut(tm
     again.close()
 
 
-def test_what_was_recovered_is_synced_before_anything_rests_on_it() -> None:
+def test_recovered_records_are_synced_before_the_node_uses_them() -> None:
     """A kill between append and sync leaves intact records in the page cache alone."""
     disk = MemoryDisk()
     before = WriteAheadLog(disk)

@@ -1,4 +1,4 @@
-"""A target whose nodes start in milliseconds and do nothing: they answer their disk's orders until they are killed."""
+"""A target whose nodes start in milliseconds and do nothing: they only answer orders to their disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class IdleTarget:
 
 
 def idle(control: Connection) -> None:
-    """Each time that its disk is told something it has slowed one sync."""
+    """Answers each order to its disk with one slowed sync."""
     control.send("ready")
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Nodes of a live cluster without a run around them: real processes, and everything that was reported of them."""
+"""Nodes of a live cluster without a run: real processes, and all events about them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SERVER = [sys.executable, str(Path(__file__).parents[2] / "targets" / "wrong_ser
 
 
 class Cluster(LiveCluster):
-    """Nodes of a target, three of the servers if not said otherwise, and everything that was reported of them."""
+    """Nodes of a target (default: three of our servers), and all events about them."""
 
     def __init__(self, supervisor: Supervisor, folder: Path, size: int = 3, target: Target | None = None) -> None:
         nodes = [f"n{number}" for number in range(1, size + 1)]

@@ -1,4 +1,4 @@
-"""The nodes of a live run, with a real server for each: what is reported of them is what was seen."""
+"""The nodes of a live run, each a real server: the reported events are what really happened."""
 
 from __future__ import annotations
 

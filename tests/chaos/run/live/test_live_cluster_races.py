@@ -41,7 +41,7 @@ MAY_FOLLOW: dict[type[HarnessEvent] | None, set[type[HarnessEvent]]] = {
 
 
 class Race(NamedTuple):
-    """Actions on a node that is in that state, each begun so many ms after the one before it."""
+    """Actions on a node in this state, each with its delay in ms after the one before."""
 
     state: str
     actions: tuple[str, ...]
@@ -65,7 +65,7 @@ async def brought_to(cluster: Cluster, node: str, state: str) -> None:
 
 
 async def run_race(cluster: Cluster, node: str, race: Race) -> None:
-    """All of it, and a look at the state in the end."""
+    """Runs all actions, and checks the state at the end."""
     await brought_to(cluster, node, race.state)
     assert cluster.state(node) == race.state
 
@@ -79,7 +79,7 @@ async def run_race(cluster: Cluster, node: str, race: Race) -> None:
 
 
 async def run_all(cluster: Cluster, races: list[Race]) -> None:
-    """Each node takes the next race that is left, while exits are looked for all the time."""
+    """Each node takes the next remaining race, while the test looks for exits continuously."""
     left = iter(races)
 
     async def racing(node: str) -> None:
@@ -102,7 +102,7 @@ async def run_all(cluster: Cluster, races: list[Race]) -> None:
 
 
 def check(cluster: Cluster) -> None:
-    """All that was reported of each node could be so."""
+    """Checks that the events about each node are possible."""
     for node in NODES:
         last: type[HarnessEvent] | None = None
         incarnation = 0

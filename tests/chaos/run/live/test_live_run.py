@@ -1,4 +1,4 @@
-"""A whole live run in this process: what it leaves on disk, and that the saved run says what the live one said."""
+"""A whole live run in this process: its files, and that the saved run gives the same result as the live one."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_a_run_does_not_overwrite_another(run_dir: RunDir) -> None:
 
 
 def test_a_torn_last_line_does_not_change_the_verdict(run_dir: RunDir) -> None:
-    """What a kill of the controller may leave: half of the event that it was writing."""
+    """A kill of the controller may leave half of the event that it was writing."""
     expected = analyse(run_dir)
     whole = run_dir.history.read_bytes()
     try:

@@ -129,7 +129,7 @@ def test_a_paused_node_is_silent_and_gets_its_inputs_in_order_on_resume() -> Non
 
 
 def test_an_overdue_timer_fires_after_a_pause() -> None:
-    """The timer came due while it could not fire; with nobody else alive nothing else would ever wake the node."""
+    """The timer came due during the pause; no other node is alive, so nothing else would ever wake the node."""
     nodes = Nodes()
     nodes.cluster.kill("n2", 0)
     nodes.cluster.kill("n3", 0)

@@ -1,4 +1,4 @@
-"""Nodes that go down in virtual time: what a crash leaves on the disk, failpoints, and nodes that die of themselves."""
+"""Nodes that go down in virtual time: what a crash leaves on the disk, failpoints, and nodes that exit."""
 
 from __future__ import annotations
 

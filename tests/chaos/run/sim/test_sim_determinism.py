@@ -1,4 +1,4 @@
-"""One seed, one trace; and what a schedule does not ask for shifts nothing else. See also test_sabotage."""
+"""One seed gives one trace, and removing an entry of a schedule shifts nothing before it. See also test_sabotage."""
 
 from __future__ import annotations
 

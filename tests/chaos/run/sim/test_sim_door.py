@@ -36,7 +36,7 @@ def test_a_dead_node_refuses_and_the_next_one_is_asked_after_a_while() -> None:
 
 
 def test_a_request_that_times_out_on_its_way_never_arrives() -> None:
-    """It is told as certainly not done, so it must not be done."""
+    """Its outcome is "fail", so it must not be done."""
     work = Workload()
     replies: list[Outcome | NoAnswer] = []
 

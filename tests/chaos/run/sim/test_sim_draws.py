@@ -1,4 +1,4 @@
-"""Draws by number: what one gives depends on seed, stream and number alone."""
+"""Draws by number: a draw depends only on seed, stream and number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulated network: what becomes of a frame, with faults and without."""
+"""The simulated network: what happens to a frame, with faults and without."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_links_do_not_affect_each_other() -> None:
 
 
 def test_the_draws_of_a_frame_do_not_depend_on_earlier_frames() -> None:
-    """Draws go by the frame's number on the link: a cut that is left out of a schedule shifts nothing."""
+    """Draws are keyed by the frame's number on the link: removing a cut from a schedule shifts nothing."""
     plain, cut = Net(MODEL), Net(MODEL)
     for net in (plain, cut):
         degraded(net, delay_max_us=400, loss=0.2, duplicate=0.2, reorder=0.2)
@@ -120,7 +120,7 @@ def test_a_delay_is_added_to_the_latency() -> None:
     assert net.counters(LINK).delayed == 300
 
 
-def test_a_mean_delay_is_exponential_and_comes_on_top() -> None:
+def test_a_mean_delay_is_exponential_and_added_to_the_uniform_one() -> None:
     net = Net(FIXED)
     degraded(net, delay_min_us=1_000, delay_max_us=1_000, delay_mean_us=2_000)
     net.send(LINK, 1_000, every_us=100_000)

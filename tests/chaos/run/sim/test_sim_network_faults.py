@@ -12,7 +12,7 @@ from raft_chaos.chaos.faults.links import Degraded
 # ---- several faults at once, and their end -----------------------------------------------------------------------
 
 
-def test_delays_add_up_and_of_probabilities_the_largest_counts() -> None:
+def test_delays_add_up_and_the_largest_probability_counts() -> None:
     net = Net(FIXED)
     net.degrade("one", "n1", Degraded(1_000, 1_000, loss=0.9, duplicate=0.0, reorder=0.1))
     net.degrade("other", "n2", Degraded(300, 300, loss=0.1, duplicate=0.5, reorder=0.0))

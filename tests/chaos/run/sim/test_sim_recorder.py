@@ -45,7 +45,7 @@ def launched(number: int) -> bytes:
 
 
 def test_lines_come_back_in_the_order_in_which_they_were_written(tmp_path: Path) -> None:
-    """By their times they would come back in another."""
+    """Sorted by time they would have a different order."""
     run = empty(tmp_path)
     recorder = Recorder(run)
     recorder.write(("n1", 1), heard("n1", 9) + heard("n1", 3), 2)
@@ -79,7 +79,7 @@ def test_only_the_order_is_written_for_nodes_that_write_their_own_events(tmp_pat
 
 
 def test_the_order_after_a_killed_controller_names_only_existing_lines(tmp_path: Path) -> None:
-    """Nothing is closed: what has been flushed by then is all there is."""
+    """Nothing is closed: only flushed lines exist."""
     run = empty(tmp_path)
     recorder = Recorder(run)
     written = FLUSHED_AT_ONCE + 1  # the last of them ends the one before, which is then the last to be ordered

@@ -34,7 +34,7 @@ BOUND_US = RECOVERY_TIMEOUTS * LONGEST_US
 
 
 class Deaf(Core):
-    """Commits what it has committed by the end of the safety phase, and no more."""
+    """Commits nothing after the end of the safety phase."""
 
     def _may_commit(self, index: int) -> bool:
         return self.now_us < UNTIL_US and super()._may_commit(index)
@@ -48,7 +48,7 @@ class LateRiser(Core):
 
 
 class NeverApplies(Core):
-    """A second incarnation hears of no commit, so it is for ever behind."""
+    """A second incarnation learns no commit, so it never catches up."""
 
     def _follow_commit(self, leader_commit: int, last_new_index: int) -> None:
         if self.incarnation == 1:
@@ -62,7 +62,7 @@ class NeverApplies(Core):
 
 
 class Remembers(Core):
-    """Votes without end: the voter forgets whom it has voted for."""
+    """Votes again and again: the voter forgets whom it has voted for."""
 
     def _may_vote_for(self, candidate: str) -> bool:
         return True
@@ -198,7 +198,7 @@ def test_the_run_ends_when_recovery_is_complete_and_all_clients_are_done() -> No
 
 
 def test_clocks_do_not_change_the_bound() -> None:
-    """It is in the run's time: a cluster whose clocks have jumped by a minute has no less of it."""
+    """The bound is in the run's time: a cluster whose clocks have jumped by a minute has the same bound."""
     jump = fault("f0", 400_000, Clock(["n1", "n2", "n3"], 400_000, 60_000_000), 100_000)
     run, recovery = ran(short(jump, *TWO_LEADERS))
     assert recovery.outcome == "valid"

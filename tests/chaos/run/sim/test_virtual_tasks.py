@@ -1,4 +1,4 @@
-"""Tasks in virtual time: what becomes of coroutines when one of several raises as it begins."""
+"""Tasks in virtual time: what happens to coroutines when one of several raises as it begins."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ ELECTED = ["cluster n1 n2 n3", "quietly stand n1", "quietly stabilize"]
 
 
 def play(*lines: str) -> list[str]:
-    """What the last of these commands says."""
+    """The output of the last command."""
     commands = Commands()
     said: list[str] = []
     for line in lines:

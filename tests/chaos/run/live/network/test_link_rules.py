@@ -1,4 +1,4 @@
-"""What the proxy makes of faults in force on a link, and of a message under them, without a socket."""
+"""How the proxy merges the faults in force on a link, and what happens to a message, without sockets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_cut_wins_over_all_other_faults() -> None:
     assert rule_of(LinkState(cut=True, degraded=(Degraded(loss=0.5),))) == LinkRule(cut=True, loss=0.5)
 
 
-def test_delays_and_means_add_up_and_of_probabilities_the_largest_counts() -> None:
+def test_delays_and_means_add_up_and_the_largest_probability_counts() -> None:
     one = Degraded(1_000, 2_000, loss=0.9, duplicate=0.0, reorder=0.1, delay_mean_us=40)
     other = Degraded(300, 500, loss=0.1, duplicate=0.5, reorder=0.0, delay_mean_us=2)
     expected = LinkRule(delay_min_us=1_300, delay_max_us=2_500, loss=0.9, duplicate=0.5, reorder=0.1, delay_mean_us=42)
@@ -44,7 +44,7 @@ def test_delays_and_means_add_up_and_of_probabilities_the_largest_counts() -> No
 # ---- one message ---------------------------------------------------------------------------------------------------
 
 
-def test_a_mean_delay_is_exponential_and_comes_on_top() -> None:
+def test_a_mean_delay_is_exponential_and_added_to_the_uniform_one() -> None:
     delays = sorted(
         delay - 1_000 for _, delay, _, _ in fates(LinkRule(delay_min_us=1_000, delay_max_us=1_000, delay_mean_us=2_000))
     )
