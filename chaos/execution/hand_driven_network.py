@@ -18,7 +18,7 @@ class HandDrivenNetwork:
         """The frames in flight, oldest first. A frame occurs twice if it was duplicated."""
         self.arrived: dict[Link, list[Frame]] = {link: [] for link in links}
         """The frames of each link that arrived or were lost, and may arrive again, latest first."""
-        self.cut: set[Link] = set()  # asked for membership only
+        self.cut: set[Link] = set()  # used only for membership tests
 
     def on_link(self, link: Link) -> list[Frame]:
         """The frames in flight on the link, oldest first."""

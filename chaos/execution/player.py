@@ -149,12 +149,12 @@ class Player:
         """For each node with a write under way, the number of its last record; in the order in which they began."""
         self._driver = driver
         self._mode = mode
-        self._open: set[str] = set()  # calls that were invoked and have not returned; asked for membership only
+        self._open: set[str] = set()  # calls that were invoked and have not returned; used only for membership tests
         self._invoked: set[str] = set()  # likewise
         self._failed: set[str] = set()  # calls that certainly did not happen; likewise
         self._submitted: dict[int, str] = {}  # step -> its call, of those that were not refused
         self._answers: dict[int, Reply] = {}
-        self._delivered: set[tuple[int, str, int]] = set()  # (step, receiver, nth); asked for membership only
+        self._delivered: set[tuple[int, str, int]] = set()  # (step, receiver, nth); used only for membership tests
         self._substituted: dict[int, Deliver] = {}
         self._early: set[int] = set()
         self._doing: dict[type[Step], Callable[[int, Any], str]] = {

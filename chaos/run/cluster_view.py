@@ -56,7 +56,7 @@ class ClusterView:
             Started: self._started,
         }
         self._happened = happened
-        self._down: set[str] = set()  # asked for membership only
+        self._down: set[str] = set()  # used only for membership tests
 
     @property
     def leader(self) -> str | None:

@@ -50,7 +50,7 @@ class FaultLog:
         self._isolated: dict[str, str] = {}  # fault id -> the leader that it isolates
         self._touched: set[str] = set()
         self.current: dict[str, str] = {}
-        """Fault id -> what it does, for those in force."""
+        """For each fault in force: its id -> what it does."""
 
     # ---- records --------------------------------------------------------------------------------------------------
 
@@ -118,6 +118,6 @@ class FaultLog:
 
 
 def _cut_short(span: Span) -> str:
-    """An anchored fault may fire so late that it is healed before anybody can have noticed it."""
+    """The excuse of a fault that the end cut short: an anchored fault may fire too late to have a visible effect."""
     assert span.to_us is not None
     return "end of the safety phase" if span.to_us - span.from_us < span.fault.duration_us else ""

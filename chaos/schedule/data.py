@@ -108,4 +108,4 @@ class Schedule(msgspec.Struct, frozen=True):
 
 
 class ScheduleError(Exception):
-    """A saved schedule cannot be used: the message says which file and line, what is wrong, what was expected."""
+    """A saved schedule cannot be used. The message says the file and line, what is wrong, and what was expected."""

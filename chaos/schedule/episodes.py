@@ -116,8 +116,8 @@ def _power_loss(rng: Random, nodes: list[str], unit: int) -> Episode:
 def _stale_log(rng: Random, nodes: list[str], unit: int) -> Episode:
     """A follower or a minority misses some entries; once it is back the leader is killed.
 
-    Its term grew with each election that it called in vain, so the others follow its term: only the comparison of logs
-    keeps it from becoming leader without the committed entries (§5.4.1).
+    Its term grew with each election that it lost, so the others follow its term: only the comparison of logs keeps it
+    from becoming leader without the committed entries (§5.4.1).
     """
     shape: Shape = "one" if rng.random() < 0.6 else "halves"
     away_us = rng.randint(3 * unit, 8 * unit)

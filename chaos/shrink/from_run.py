@@ -13,7 +13,7 @@ from raft_chaos.invariants.verdict import Verdict
 
 
 class NothingToShrinkError(Exception):
-    """The run violates no invariant, or not the one that was asked for. The message says which it violates."""
+    """The run violates no invariant, or not the requested one. The message says which it violates."""
 
 
 class UnknownInvariantError(Exception):

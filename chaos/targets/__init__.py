@@ -1,6 +1,6 @@
 """Systems under test.
 
-Read in this order: `protocol` (what is asked of one), `raft` (our own; `raft_process` runs in the process of a node),
+Read in this order: `protocol` (what a target must do), `raft` (our own; `raft_process` runs in the process of a node),
 `command` (any server that a command line starts). `Settings.target` in
 `chaos.run.settings` chooses one for a run.
 """

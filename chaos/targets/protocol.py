@@ -54,7 +54,7 @@ class Running:
             slowed: int = self.control.recv() if self.control.poll(1.0) else 0
             return slowed
         except (EOFError, OSError):
-            return 0  # it has been killed meanwhile
+            return 0  # the node was killed meanwhile
 
 
 class Target(Protocol):

@@ -1,4 +1,4 @@
-"""Files as a node sees them, and a fault layer that can lose what was not synced.
+"""Files as a node sees them, and a fault layer that can lose unsynced bytes.
 
 `Disk` is one folder. It has two implementations: the operating system's (`OsDisk`) and memory (`MemoryDisk`).
 `FaultDisk` wraps either and keeps unsynced writes in the process, so that SIGKILL loses exactly what a power cut would

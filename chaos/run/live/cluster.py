@@ -176,7 +176,7 @@ class LiveCluster:
             await self._tell_disk(one)  # while it was paused it could not receive a change
 
     async def slow_sync(self, node: str, longer: tuple[int, int]) -> None:
-        """Syncs of the node take so many µs (least, most) longer from now on, restarts included."""
+        """Syncs of the node take `longer` (least, most: µs) more from now on, also after restarts."""
         one = self._nodes[node]
         one.slow_sync_us = longer
         async with one.lock:

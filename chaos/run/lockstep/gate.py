@@ -76,7 +76,7 @@ class _Wire:
             if not self._read():
                 raise DivergenceError(f"{self.name}: the link was closed; {what} is still owed")
         except TimeoutError:
-            raise DivergenceError(f"{self.name}: waited {PATIENCE_S:g} s in vain for {what}") from None
+            raise DivergenceError(f"{self.name}: {what} did not arrive within {PATIENCE_S:g} s") from None
 
     def _read(self) -> bool:
         """Reads what has arrived; False at the end of the connection."""

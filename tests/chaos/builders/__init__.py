@@ -1,7 +1,7 @@
-"""What tests of chaos/ build on, one file for each idea.
+"""Builders for the tests of chaos/, one file for each idea.
 
 schedules, storms                    faults and operations: by hand, and drawn from a seed
-runs                                 whole runs in virtual time, and what they leave behind
+runs                                 whole runs in virtual time, and their results
 virtual_network, virtual_cluster     a part of the world `sim` without the rest, moved by hand
 workload                             clients of such a cluster, and their history
 stepped                              one node, step by step

@@ -16,6 +16,6 @@ def eventually(what: str, condition: Callable[[], T], patience_s: float = PATIEN
     """The first true value of `condition`."""
     deadline = time.monotonic() + patience_s
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited {patience_s:g} s in vain: {what}"
+        assert time.monotonic() < deadline, f"not within {patience_s:g} s: {what}"
         time.sleep(0.01)
     return value

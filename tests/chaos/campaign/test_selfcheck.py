@@ -23,7 +23,7 @@ from raft_chaos.invariants.trace import trace_sha256
 pytestmark = pytest.mark.live
 
 MANY = 1_000_000
-"""No test waits for so many seeds."""
+"""More seeds than a test runs."""
 
 FOUND_BY: dict[str, list[str]] = {"same world": [], "lockstep": []}
 for _sabotage in SABOTAGES.values():

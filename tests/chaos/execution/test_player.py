@@ -318,7 +318,7 @@ def test_a_node_that_dies_of_an_error_is_reported_and_stays_down(monkeypatch: py
     driven = one.nodes["n1"].driven
     assert driven is not None
     monkeypatch.setattr(driven.wal, "sync", lambda: 1 // 0)  # type: ignore[attr-defined]
-    assert one.do(11, one.execution.steps[11]) == "", "that it died is what the step came to"
+    assert one.do(11, one.execution.steps[11]) == "", "the death of the node is the result of the step"
     assert one.nodes["n1"].state == "exited"
     assert "unexpected_exit" in [violation.invariant for violation in one.judge.new_violations()]
     assert one.do(13, one.execution.steps[13]) == "n1 is exited, and cannot start"

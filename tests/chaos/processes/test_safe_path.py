@@ -144,7 +144,7 @@ OPTIONS = {
     ],
 }
 ENDED = (EXIT_VALID, EXIT_UNKNOWN)
-"""The seed decides whether enough happens in a campaign's runs. Where a process cannot start, the code is another."""
+"""The seed decides whether a campaign's runs are vacuous. A process that cannot start gives another exit code."""
 
 
 def words(kind: str, folder: Path) -> list[str]:

@@ -48,9 +48,9 @@ LIVE_TIMING = Timing(150_000, 300_000, 50_000)
 # ---- the scenes ----------------------------------------------------------------------------------------------------
 
 ALONE_N1 = {"n2": ["n1"], "n3": ["n1"]}
-"""n1 is heard by nobody."""
+"""No node hears n1."""
 CROSSED = {"n1": ["n2", "n3"], "n2": ["n1"]}
-"""n1 hears nobody, and n2 does not hear n1."""
+"""n1 hears no node, and n2 does not hear n1."""
 SLIGHT = Network(["n1", "n2"], delay_max_us=300, duplicate=0.2)
 LOSSY = Network(["n2", "n3"], loss=0.05, delay_mean_us=400)
 BAD = Network(["leader"], delay_max_us=3_000, loss=0.2, duplicate=0.3, reorder=0.3, delay_mean_us=500)
@@ -58,12 +58,12 @@ BAD = Network(["leader"], delay_max_us=3_000, loss=0.2, duplicate=0.3, reorder=0
 
 @dataclass(frozen=True)
 class Scene:
-    """Faults that each begin and last so many ticks, and how long until the cluster is itself again."""
+    """Faults with their start and duration in ticks, and the number of ticks until the cluster has recovered."""
 
     name: str
     lasts: int
     faults: Callable[[int], list[tuple[int, Action, int]]]
-    """Given the µs of a tick: when each begins, what it does, how long it lasts."""
+    """Given the µs of a tick: the start, the action and the duration of each fault."""
     in_live: bool = True
 
     def kinds(self) -> set[str]:
@@ -97,7 +97,7 @@ SCENES = [
 ]
 
 LATE = 2
-"""So many ticks before the end of the safety phase these set in, to last far longer."""
+"""The faults in `LASTING` start this many ticks before the end of the safety phase, and would last far longer."""
 LASTING: list[Action] = [
     Pause(["n2"]),
     SlowSync(NODES, 1_000, 2_000),

@@ -38,7 +38,7 @@ def test_a_node_that_knows_no_leader_is_asked_in_turn_with_the_others() -> None:
     work = Workload()
     for node in (work.leader, work.other):
         work.nodes.cluster.kill(node, 0)
-    work.nodes.go(3 * LONGEST_US)  # the one that is left stands for election in vain
+    work.nodes.go(3 * LONGEST_US)  # the remaining node stands for election, and is not elected
     work.perform(work.follower)
     end = work.until_ended()
     assert (end.type, end.error) in [("fail", "no leader known"), ("fail", "cannot connect: Connection refused")]

@@ -109,7 +109,7 @@ def test_unsynced_bytes_survive_a_crash_only_if_they_are_needed() -> None:
 
 
 def test_nodes_without_influence_are_removed() -> None:
-    """And with them the size of a majority, whoever of the five it was."""
+    """Removing them also makes a majority smaller."""
     names = ["a", *NODES, "b"]
     small, _ = shrunk("vote_not_persisted", "one_vote_per_term")
     assert len(shrunk_of_five(replace(small, nodes=names)).nodes) == 3

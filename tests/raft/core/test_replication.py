@@ -65,5 +65,5 @@ def test_a_cut_off_leader_loses_its_uncommitted_entries() -> None:
     cluster.heartbeat("n2")
     assert [server.name for server in cluster.leaders()] == ["n2"]
     assert cluster["n1"].terms == cluster["n2"].terms == [1, 2]
-    # Its clients are told that the outcome is unknown.
+    # Its clients get an unknown outcome.
     assert [(reply.index, reply.term, reply.result) for reply in cluster["n1"].replies] == [(2, 1, None), (3, 1, None)]

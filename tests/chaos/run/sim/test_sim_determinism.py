@@ -87,7 +87,7 @@ def test_removing_a_fault_changes_nothing_before_it(seed: int, tmp_path: Path) -
 
 
 def _told_before(at_us: int, items: list[TraceItem]) -> int:
-    """How many lines were certainly told before that time. Some say what is durable, so are told after their time."""
+    """How many lines were certainly written before this time. Some events wait for the disk and come later."""
     place = next(place for place, item in enumerate(items) if item.event.t_us >= at_us)
     while isinstance(items[place - 1].event, HELD):
         place -= 1
