@@ -7,7 +7,9 @@ SEED ?= 1
 SEEDS ?= 1..200
 SIM_SEEDS ?= 1..2000
 
-.PHONY: chaos test test-all check sim soak bench clean
+INPUTS ?= 100000
+
+.PHONY: chaos test test-all check sim soak fuzz bench clean
 
 chaos: .venv/ready
 	@$(BIN)/raft-chaos run --seed $(SEED)
@@ -34,6 +36,10 @@ sim: .venv/ready
 
 soak: .venv/ready
 	@$(BIN)/raft-chaos run --seeds $(SEEDS) --duration 6.5 --warmup 1 --liveness 1
+
+# Damaged inputs at every door: what peers, clients and disks hand to a node, and what files hand to the harness.
+fuzz: .venv/ready
+	@PYTHONPATH=tests/robustness:tests/chaos $(BIN)/python tests/robustness/fuzz.py --inputs $(INPUTS)
 
 bench: .venv/ready
 	@$(BIN)/python -m bench

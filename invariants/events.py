@@ -29,6 +29,9 @@ import msgspec
 Role: TypeAlias = Literal["follower", "candidate", "leader"]
 Phase: TypeAlias = Literal["warmup", "safety", "liveness"]
 
+MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes from outside that are not as expected; the last, for arrays nested without end."""
+
 HARNESS = "harness"
 """The `node` of every event that the harness reports."""
 
@@ -256,5 +259,5 @@ def encode(event: Event) -> bytes:
 
 
 def decode(line: bytes) -> AnyEvent:
-    """The event of one line. Raises `msgspec.ValidationError` or `msgspec.DecodeError`, which say what is wrong."""
+    """The event of one line. Raises one of `MALFORMED`, which says what is wrong."""
     return _decoder.decode(line)

@@ -51,5 +51,5 @@ def encode(op: Op) -> bytes:
 
 
 def decode(line: bytes) -> Op:
-    """The operation of one line. Raises `msgspec.ValidationError` or `msgspec.DecodeError`."""
+    """The operation of one line. Raises one of `invariants.events.MALFORMED`."""
     return _decoder.decode(line)

@@ -34,7 +34,7 @@ import msgspec
 
 from raft_chaos.invariants import events, history
 from raft_chaos.invariants.causal_order import causal_order
-from raft_chaos.invariants.events import HARNESS, AnyEvent
+from raft_chaos.invariants.events import HARNESS, MALFORMED, AnyEvent
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.verdict import Outcome, Verdict
 
@@ -139,7 +139,7 @@ class RunDir:
             ) from None
         try:
             info = msgspec.json.decode(raw, type=RunInfo)
-        except msgspec.MsgspecError as error:
+        except MALFORMED as error:
             raise RunDirError(f"{self.run_json}: {error}") from None
         if info.schema > RUN_SCHEMA:
             raise RunDirError(
@@ -288,7 +288,7 @@ def _decoded(file: Path, decode: _Decode[_T]) -> Iterator[_T]:
 def _decode_line(file: Path, number: int, line: bytes, decode: _Decode[_T]) -> _T:
     try:
         return decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise RunDirError(f"{file}:{number}: {error}") from None
 
 

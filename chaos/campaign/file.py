@@ -26,6 +26,7 @@ import msgspec
 
 from raft_chaos.chaos.campaign.seed import SeedResult
 from raft_chaos.chaos.run.settings import Settings, commit
+from raft_chaos.invariants.events import MALFORMED
 
 SCHEMA = 1
 _PACKAGES = ("raft", "chaos", "invariants")
@@ -197,7 +198,7 @@ class CampaignFile:
     def _line(self, number: int, text: bytes) -> CampaignLine:
         try:
             line: CampaignLine = _decode(text)
-        except msgspec.DecodeError as error:
+        except MALFORMED as error:
             raise CampaignError(
                 f"{self.path}:{number}: not a line of a campaign ({error}); remove the file to begin anew"
             ) from None

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-import msgspec
-
 from raft_chaos.chaos.execution import format
+from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked
 from raft_chaos.raft.replica.machine import decode_command
@@ -36,7 +35,7 @@ def _input(given: Input) -> str:
 def _command(encoded: bytes) -> str:
     try:
         command = decode_command(encoded)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except MALFORMED:
         return repr(encoded)
     words = (command.op, command.key, command.expected, command.value)
     return " ".join(word for word in words if word is not None)

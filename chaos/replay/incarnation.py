@@ -19,7 +19,7 @@ import msgspec
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.replay.result import Difference, ReplayError
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
-from raft_chaos.invariants.events import AnyEvent, decode, encode
+from raft_chaos.invariants.events import MALFORMED, AnyEvent, decode, encode
 from raft_chaos.invariants.trace import differing
 from raft_chaos.raft.replica.inputs import Input, Received
 from raft_chaos.raft.replica.replica import Output
@@ -263,5 +263,5 @@ def _fields(recorded: bytes | None, now: bytes | None) -> dict[str, tuple[Any, A
 def _event(line: bytes | None) -> AnyEvent | None:
     try:
         return decode(line) if line is not None else None
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except MALFORMED:
         return None

@@ -21,6 +21,7 @@ from raft_chaos.chaos.execution.steps import Execution, ExecutionError, Start, c
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.schedule.check import check_schedule
 from raft_chaos.chaos.schedule.data import Schedule, ScheduleError
+from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.verdict import Violation
 from raft_chaos.raft.state.timing import Timing
@@ -111,7 +112,7 @@ def parse(raw: bytes, file: Path, *, edited: bool = False) -> Reproduction:
                 "reads; use the version of raft-chaos that made it, or a later one"
             )
         reproduction = msgspec.json.decode(raw, type=Reproduction)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except (*MALFORMED, ValueError) as error:
         raise ReproductionError(f"{file}: {error}") from None
     if not edited and _checksum(reproduction) != reproduction.sha256:
         raise ReproductionError(

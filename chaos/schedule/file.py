@@ -12,6 +12,7 @@ import msgspec
 
 from raft_chaos.chaos.schedule.check import check_fault, check_header, check_operation
 from raft_chaos.chaos.schedule.data import SCHEDULE_SCHEMA, Entry, Fault, Header, Operation, Schedule, ScheduleError
+from raft_chaos.invariants.events import MALFORMED
 
 _encoder = msgspec.json.Encoder()
 
@@ -50,7 +51,7 @@ def load(file: Path) -> Schedule:
                 header = _header(line)
             else:
                 _add_entry(line, header, faults, operations)
-        except (ScheduleError, msgspec.MsgspecError) as error:
+        except (ScheduleError, *MALFORMED) as error:
             raise ScheduleError(f"{file}:{number}: {error}") from None
     assert header is not None
     return Schedule(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.raft.state.messages import Message
 
 PROTOCOL_VERSION = 1
@@ -42,7 +43,6 @@ class Envelope(msgspec.Struct, frozen=True, gc=False, array_like=True):
 _encoder = msgspec.msgpack.Encoder()
 _hello_decoder = msgspec.msgpack.Decoder(Hello)
 _envelope_decoder = msgspec.msgpack.Decoder(Envelope)
-_MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # the last: arrays nested without end
 
 
 def encode_frame(content: Hello | Envelope) -> bytes:
@@ -56,14 +56,14 @@ def encode_frame(content: Hello | Envelope) -> bytes:
 def decode_hello(payload: bytes) -> Hello:
     try:
         return _hello_decoder.decode(payload)
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise FrameError(f"the handshake is malformed: {error}") from None
 
 
 def decode_envelope(payload: bytes) -> Envelope:
     try:
         return _envelope_decoder.decode(payload)
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise FrameError(f"a message is malformed: {error}") from None
 
 

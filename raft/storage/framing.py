@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-import msgspec
+from raft_chaos.invariants.events import MALFORMED
 
 MAX_BODY = 1 << 30
 
@@ -66,7 +66,7 @@ def _record_at(data: bytes, offset: int, decode: Callable[[bytes], T]) -> tuple[
         return None
     try:
         return decode(body), end
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except MALFORMED:
         return None
 
 

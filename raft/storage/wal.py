@@ -17,6 +17,7 @@ from itertools import chain
 
 import msgspec
 
+from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.raft.state.messages import Entry, HardState, Record, Recovered, Truncate
 from raft_chaos.raft.storage.disk import Disk
 from raft_chaos.raft.storage.framing import DamagedRecordError, frame, unframe
@@ -140,7 +141,7 @@ class WriteAheadLog:
         name = self.disk.describe(IDENTITY)
         try:
             found = msgspec.json.decode(self.disk.read(IDENTITY), type=Identity)
-        except msgspec.MsgspecError as error:
+        except MALFORMED as error:
             raise CorruptLogError(f"{name}, offset 0: {error}. {_ADVICE}") from None
         if found != identity:
             raise CorruptLogError(

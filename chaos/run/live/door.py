@@ -10,6 +10,7 @@ import msgspec
 from raft_chaos.chaos.run.client_records import Outcome
 from raft_chaos.chaos.run.clients import NoAnswer
 from raft_chaos.chaos.schedule.data import Operation
+from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.invariants.history import OpType, Value
 
 
@@ -61,7 +62,7 @@ def _understood(status: int, headers: Mapping[str, str], body: bytes) -> Outcome
     if status == 200:
         try:
             answer = _answers.decode(body)
-        except msgspec.MsgspecError as error:
+        except MALFORMED as error:
             return NoAnswer(True, f"an answer that cannot be understood: {error}")
         kind: OpType = "ok" if answer.ok else "fail"
         return Outcome(kind, answer.result, answer.index, answer.term, answer.error)

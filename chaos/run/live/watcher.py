@@ -91,7 +91,7 @@ class Watcher:
             await asyncio.sleep(POLL_S)
 
     def read(self) -> None:
-        """Reads everything that the files hold now. Raises msgspec.MsgspecError for a line that is not an event."""
+        """Reads everything that the files hold now. Raises one of `MALFORMED` for a line that is no event."""
         for tails in self._tails.values():
             while tails:
                 for event in tails[0].read():

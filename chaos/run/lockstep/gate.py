@@ -19,6 +19,7 @@ from collections import deque
 import msgspec
 
 from raft_chaos.chaos.run.nodes.driver import DriverError
+from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.raft.network.codec import LENGTH_BYTES, FrameBuffer, FrameError, decode_hello
 
 PATIENCE_S = 20.0
@@ -84,7 +85,7 @@ class _Wire:
         try:
             for payload in self._buffer.feed(data):
                 self._take(payload)
-        except (FrameError, msgspec.MsgspecError) as error:
+        except (FrameError, *MALFORMED) as error:
             raise DivergenceError(f"{self.name}: what was sent is no frame: {error}") from None
         return bool(data)
 

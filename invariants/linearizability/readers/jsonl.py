@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.invariants.history import Op, OpFunction, Value, decode
 from raft_chaos.invariants.linearizability.operations import Function, Model
 from raft_chaos.invariants.linearizability.readers.event_order import Unit
@@ -56,7 +57,7 @@ def read(file: str, raw: bytes, model: Model) -> ReadHistory:
                 continue
             try:
                 op = decode(row)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            except MALFORMED as error:
                 # A torn object is invalid JSON. A complete object of the wrong kind was not torn.
                 if number == len(rows) and not isinstance(error, msgspec.ValidationError):
                     torn = True
