@@ -16,15 +16,17 @@ from random import Random
 import msgspec
 
 from builders.reproductions import reproduction
-from builders.runs import in_lockstep, recorded_run
-from builders.schedules import schedule
-from builders.storms import stormy
+from builders.runs import in_lockstep
+from builders.schedules import TIMING, schedule
+from builders.storms import stormy, swarm_config
 from door import Damage, Door, Entered, FunctionDoor, WrongVerdictError
 from mutation import damaged_bytes, damaged_json, damaged_lines, damaged_tree
 from raft_chaos.chaos.cli.app import app
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.reproduction.file import ReproductionError, parse, save
+from raft_chaos.chaos.run.settings import Settings, describe
+from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.chaos.schedule.data import Fault, ScheduleError, When
 from raft_chaos.chaos.schedule.file import load
 from raft_chaos.invariants.linearizability.check import check_with_order
@@ -211,7 +213,9 @@ class RunDoor:
     errors = (RunDirError, ScheduleError)
 
     def __init__(self, folder: Path) -> None:
-        self._run = recorded_run(stormy(1), folder)
+        self._run = RunDir(folder / "run")
+        settings, plan = Settings(world="sim", schedule=swarm_config(), timing=TIMING), stormy(1)
+        run_sim(plan, TIMING, None, self._run, describe(settings, 1, plan, self._run))
         self._files = sorted(file for file in self._run.path.rglob("*") if file.is_file())
         assert analyse(self._run).verdict != "violated"
 
