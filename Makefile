@@ -8,8 +8,9 @@ SEEDS ?= 1..200
 SIM_SEEDS ?= 1..2000
 
 INPUTS ?= 100000
+TIMES ?= 100
 
-.PHONY: chaos test test-all check sim soak fuzz bench clean
+.PHONY: chaos test test-all check sim soak fuzz torture bench clean
 
 chaos: .venv/ready
 	@$(BIN)/raft-chaos run --seed $(SEED)
@@ -40,6 +41,10 @@ soak: .venv/ready
 # Damaged inputs at every door: what peers, clients and disks hand to a node, and what files hand to the harness.
 fuzz: .venv/ready
 	@PYTHONPATH=tests/robustness:tests/chaos $(BIN)/python tests/robustness/fuzz.py --inputs $(INPUTS)
+
+# The controller ended at random moments, in every way and world: nothing may be left behind.
+torture: .venv/ready
+	@$(BIN)/python tests/robustness/torture.py --times $(TIMES)
 
 bench: .venv/ready
 	@$(BIN)/python -m bench

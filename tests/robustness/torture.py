@@ -1,0 +1,165 @@
+"""Ends the controller at random moments, in every way and in every world, and looks at what is left.
+
+    python torture.py [--times 100] [--seed 1] [--worlds live,sim,lockstep]
+
+Afterwards no process may be left, no temporary file, and each run directory must be one that `check` judges: valid or
+unknown, since the cluster is correct. Each time is a function of the seed and its number.
+
+A process belongs to a run if it has the run's token in its environment. Temporary files go to a folder of the run's
+own, which must be empty at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import psutil
+
+TOKEN = "RAFT_CHAOS_TORTURE"
+COMMAND = Path(sys.executable).with_name("raft-chaos")
+RUN = ["--duration", "4", "--warmup", "1", "--liveness", "1", "--rate", "30"]
+LATEST_S = {"live": 7.0, "sim": 1.5, "lockstep": 7.0}
+"""A little more than a run takes, so that some are over when the signal comes."""
+GONE_S = 15.0
+
+WAYS: dict[str, list[tuple[signal.Signals, bool]]] = {
+    "SIGKILL": [(signal.SIGKILL, False)],
+    "SIGKILL to the group": [(signal.SIGKILL, True)],
+    "SIGTERM": [(signal.SIGTERM, False)],
+    "SIGHUP": [(signal.SIGHUP, False)],
+    "SIGINT": [(signal.SIGINT, True)],
+    "SIGINT twice": [(signal.SIGINT, True), (signal.SIGINT, True)],
+    "SIGINT, then SIGTERM": [(signal.SIGINT, True), (signal.SIGTERM, False)],
+}
+"""Which signals, each to the process or to its group as a terminal does."""
+
+
+@dataclass(frozen=True)
+class End:
+    """One run that was ended: its exit code, and a sentence for each thing that is wrong."""
+
+    world: str
+    way: str
+    moment_s: float
+    code: int | None
+    wrong: list[str]
+
+
+def once(seed: int, number: int, worlds: list[str]) -> End:
+    """Starts a run, ends it, and looks at what is left."""
+    rng = Random(f"{seed}/{number}")
+    world, way = rng.choice(worlds), rng.choice(list(WAYS))
+    moment_s, gap_s = rng.uniform(0, LATEST_S[world]), rng.choice((0.0, 0.05, 0.3))
+    with tempfile.TemporaryDirectory(prefix="raft-chaos-torture-") as folder:
+        base = Path(folder)
+        temp, out = base / "tmp", base / "out"
+        temp.mkdir()
+        token = f"{os.getpid()}-{seed}-{number}"
+        environment = {**os.environ, "TMPDIR": str(temp), TOKEN: token}
+        words = [str(COMMAND), "run", "--world", world, "--seed", str(number), *RUN, "--out", str(out)]
+        with (base / "said").open("wb") as said:
+            run = subprocess.Popen(
+                words, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+            )
+        code = _end(run, WAYS[way], moment_s, gap_s)
+        wrong = [] if code is not None else ["it did not end"]
+        wrong += _left(token, temp) + _said(base / "said")
+        for directory in sorted(out.glob("*")) if out.exists() else ():
+            wrong += _judged(directory)
+    return End(world, way, moment_s, code, wrong)
+
+
+def _end(
+    run: subprocess.Popen[bytes], signals: list[tuple[signal.Signals, bool]], moment_s: float, gap_s: float
+) -> int | None:
+    """The exit code; None if it had to be killed."""
+    try:
+        return run.wait(moment_s)
+    except subprocess.TimeoutExpired:
+        pass
+    for place, (number, to_group) in enumerate(signals):
+        if place:
+            time.sleep(gap_s)
+        try:
+            os.killpg(run.pid, number) if to_group else run.send_signal(number)
+        except ProcessLookupError:
+            break
+    try:
+        return run.wait(30)
+    except subprocess.TimeoutExpired:
+        run.kill()
+        run.wait()
+        return None
+
+
+def _left(token: str, temp: Path) -> list[str]:
+    """Processes and temporary files. A process that the reaper is about to end has a few seconds."""
+    until = time.monotonic() + GONE_S
+    while (left := _processes(token)) and time.monotonic() < until:
+        time.sleep(0.05)
+    wrong = [f"left the process {' '.join(words)}" for words in left.values()]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)  # it has this run's token
+    return wrong + [f"left the temporary file {file.name}" for file in sorted(temp.iterdir())]
+
+
+def _processes(token: str) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(TOKEN) == token and process.status() != psutil.STATUS_ZOMBIE:
+                found[process.pid] = process.cmdline()[:4]
+        except psutil.Error:
+            continue
+    return found
+
+
+def _said(file: Path) -> list[str]:
+    text = file.read_text(errors="replace")
+    return [f"said {line}" for line in text.splitlines() if "Traceback" in line or "Exception ignored" in line]
+
+
+def _judged(directory: Path) -> list[str]:
+    """What is wrong with the answer of `check`: a run of a correct cluster is valid, or unknown since it was cut off."""
+    done = subprocess.run([COMMAND, "check", directory], capture_output=True, text=True)
+    if done.returncode in (0, 2) and "Traceback" not in done.stderr:
+        return []
+    last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+    return [f"check: exit code {done.returncode}: {' '.join(last)}"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Ends the controller at random moments.")
+    parser.add_argument("--times", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--worlds", default=",".join(LATEST_S))
+    asked = parser.parse_args()
+    codes: Counter[tuple[str, str, int | None]] = Counter()
+    failed = 0
+    for number in range(asked.times):
+        end = once(asked.seed, number, asked.worlds.split(","))
+        codes[end.world, end.way, end.code] += 1
+        failed += bool(end.wrong)
+        for sentence in end.wrong:
+            print(
+                f"{number}: {end.world}, {end.way} after {end.moment_s:.2f} s, exit code {end.code}: {sentence}",
+                flush=True,
+            )
+    for (world, way, code), count in sorted(codes.items(), key=str):
+        print(f"{world:9} {way:22} exit code {code!s:4} {count:4} times")
+    print(f"seed {asked.seed}: {asked.times} ends, {failed} of them with something wrong")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
