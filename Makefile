@@ -40,7 +40,7 @@ soak: .venv/ready
 
 # Damaged inputs at every door: what peers, clients and disks hand to a node, and what files hand to the harness.
 fuzz: .venv/ready
-	@PYTHONPATH=tests/robustness:tests/chaos $(BIN)/python tests/robustness/fuzz.py --inputs $(INPUTS)
+	@PYTHONPATH=tests/robustness:tests/chaos:tests/raft $(BIN)/python tests/robustness/fuzz.py --inputs $(INPUTS)
 
 # The controller ended at random moments, in every way and world: nothing may be left behind.
 torture: .venv/ready

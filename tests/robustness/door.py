@@ -36,6 +36,10 @@ class Door(Protocol):
         """Lets the bytes in. Raises anything but the door's own errors: that is a crash."""
         ...
 
+    def close(self) -> None:
+        """Ends what the door has started."""
+        ...
+
 
 @dataclass(frozen=True)
 class FunctionDoor:
@@ -59,3 +63,6 @@ class FunctionDoor:
         except self.errors:
             return "refused"
         return "accepted"
+
+    def close(self) -> None:
+        pass

@@ -21,6 +21,7 @@ from builders.schedules import TIMING, schedule
 from builders.storms import stormy, swarm_config
 from door import Damage, Door, Entered, FunctionDoor, WrongVerdictError
 from mutation import damaged_bytes, damaged_json, damaged_lines, damaged_tree
+from node_door import NodeDoor, damaged_request, request
 from raft_chaos.chaos.cli.app import app
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.judgement.analysis import analyse
@@ -238,6 +239,9 @@ class RunDoor:
             raise WrongVerdictError(f"{file.relative_to(self._run.path)} was damaged, and the run is violated")
         return "accepted"
 
+    def close(self) -> None:
+        pass
+
     @contextmanager
     def _damaged(self, data: bytes) -> Iterator[Path]:
         file = self._files[data[0] % len(self._files)]
@@ -360,10 +364,17 @@ def _function(
 
 _BODIES = [b'{"command":"put x 1","client":"c0","serial":7}', b'{"command":"cas x 1 2"}', b'{"command":"append l a b"}']
 
+REQUESTS = [
+    *(request(b"POST", b"/executeCommand", body) for body in _BODIES),
+    request(b"GET", b"/log?from=1&limit=5"),
+]
+
 DOORS: dict[str, Callable[[Path], Door]] = {
     "frames": _function(
         "frames", _frame_samples, (damaged_bytes, _damaged_frame, _damaged_frame), _receive, FrameError
     ),
+    "peers": lambda folder: NodeDoor(folder, _frame_samples(), _damaged_frame, "raft"),
+    "http": lambda folder: NodeDoor(folder, REQUESTS, damaged_request, "http"),
     "command": _function("command", lambda: _BODIES, (damaged_bytes, damaged_json), parse_request, ValueError),
     "wal": _function("wal", _wal_samples, (damaged_bytes, _reframed(_wal_samples()[0][:8])), _recover, CorruptLogError),
     "journal": _function(

@@ -16,7 +16,7 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -100,8 +100,10 @@ def main() -> int:
         f"{'door':14} {'inputs':>9} {'accepted':>9} {'refused':>9} {'crashes':>8} {'hangs':>6} {'wrong verdicts':>15}"
     )
     for name in asked.doors.split(","):
-        with tempfile.TemporaryDirectory(prefix="raft-chaos-fuzz-") as folder:
-            door = DOORS[name](Path(folder))
+        with (
+            tempfile.TemporaryDirectory(prefix="raft-chaos-fuzz-") as folder,
+            closing(DOORS[name](Path(folder))) as door,
+        ):
             tally = feed(door, inputs(door, asked.seed, asked.inputs))
         ends = tally.ends
         print(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from doors import DOORS
 from fuzz import corpus, feed, inputs
 from mutation import damaged_bytes
 
-INPUTS = {"commands": 60}
+INPUTS = {"commands": 40, "http": 100, "peers": 100}
 MOST = 300
 SEED = 20
 
@@ -27,12 +28,14 @@ def _quiet() -> Iterator[None]:
 
 
 @pytest.fixture(params=DOORS)
-def door(request: pytest.FixtureRequest, tmp_path: Path) -> Door:
-    return DOORS[request.param](tmp_path)
+def door(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Door]:
+    with closing(DOORS[request.param](tmp_path)) as opened:
+        yield opened
 
 
 def test_a_door_accepts_what_is_valid_and_bears_what_is_damaged(door: Door) -> None:
-    assert {door.enter(sample) for sample in door.samples()} == {"accepted"}
+    if door.name != "peers":  # frames have no answer
+        assert {door.enter(sample) for sample in door.samples()} == {"accepted"}
     count = INPUTS.get(door.name, MOST)
     tally = feed(door, inputs(door, SEED, count))
     assert tally.failures == []
@@ -53,6 +56,9 @@ class Fragile:
 
     def damages(self) -> list[object]:
         return [damaged_bytes]
+
+    def close(self) -> None:
+        pass
 
     def enter(self, data: bytes) -> Entered:
         if data == b"crash":

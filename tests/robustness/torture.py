@@ -130,7 +130,7 @@ def _said(file: Path) -> list[str]:
 
 
 def _judged(directory: Path) -> list[str]:
-    """What is wrong with the answer of `check`: a run of a correct cluster is valid, or unknown since it was cut off."""
+    """What is wrong with the answer of `check`: a correct cluster is valid, or unknown if cut off."""
     done = subprocess.run([COMMAND, "check", directory], capture_output=True, text=True)
     if done.returncode in (0, 2) and "Traceback" not in done.stderr:
         return []
