@@ -14,7 +14,7 @@ from typing import TypeAlias
 import msgspec
 
 from raft_chaos.chaos.judgement.tally import Tally
-from raft_chaos.chaos.judgement.vacuity import clean_operations, vacuity
+from raft_chaos.chaos.judgement.vacuity import clean_operations, clean_operations_required, vacuity
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.file import load
 from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, NodeLaunched
@@ -101,7 +101,7 @@ def _changed(run: RunDir, info: RunInfo, tally: Tally, history: Sequence[Op]) ->
 
 def _stats(schedule: Schedule, harness: Sequence[AnyEvent], tally: Tally, history: Sequence[Op]) -> Stats:
     ends = Counter(op.type for op in history)
-    planned, served = clean_operations(schedule, history)
+    planned, served = clean_operations(schedule, harness, history)
     return {
         "faults": len(schedule.faults),
         "faults_fired": sum(isinstance(event, FaultInjected) for event in harness),
@@ -119,5 +119,6 @@ def _stats(schedule: Schedule, harness: Sequence[AnyEvent], tally: Tally, histor
         "ops_fail": ends["fail"],
         "ops_info": ends["info"],
         "clean_ops_planned": planned,
+        "clean_ops_required": clean_operations_required(planned),
         "clean_ops_served": served,
     }

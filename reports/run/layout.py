@@ -84,6 +84,7 @@ def _run(report: RunReport) -> Table:
         "duration": duration(report),
         "nodes": " ".join(row.node for row in report.nodes),
         "client ops": ops,
+        "without faults": _clean_operations(report),
         "faults": faults,
         "elections": elections,
         "trace": _trace(report),
@@ -92,6 +93,14 @@ def _run(report: RunReport) -> Table:
         "directory": str(report.path),
     }
     return Table("Run", [Column("what"), Column("value", wraps=True)], [[k, v] for k, v in facts.items() if v])
+
+
+def _clean_operations(report: RunReport) -> str:
+    """What was asked, required and served in the phases without faults; "" if the run was not judged."""
+    stats = report.info.stats
+    if "clean_ops_required" not in stats:
+        return ""
+    return "{clean_ops_served} served, {clean_ops_required} required of {clean_ops_planned} planned".format(**stats)
 
 
 def _trace(report: RunReport) -> str:

@@ -139,6 +139,7 @@ def test_the_numbers_are_those_of_harness_tally_and_history() -> None:
         "ops_fail": 0,
         "ops_info": 0,
         "clean_ops_planned": 1,
+        "clean_ops_required": 1,
         "clean_ops_served": 1,
         "virtual_s": 1.5,
     }
