@@ -3,6 +3,6 @@
 Only `rundir`, which reads a saved run, and the readers of histories do input or output.
 Read in this order: `events` (what nodes and the harness report), `history` (what clients saw), `verdict`,
 `checkers/` (one invariant per file), `judge` (all checkers over one stream), `causal_order` (causes before effects),
-`rundir`, `trace` (the digest of a run's trace, and the first difference of two traces), `linearizability/` (histories
-of any system).
+`rundir`, `seal` (whether its files are as they were), `trace` (the digest of a run's trace, and the first difference of
+two traces), `linearizability/` (histories of any system), `well_formed` (whether a run's lines can be true together).
 """

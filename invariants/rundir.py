@@ -22,6 +22,7 @@ lines come next ("n1/2 3"). Without that file, the streams are merged by time, a
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
@@ -42,6 +43,13 @@ RUN_SCHEMA = 1
 """The version of run.json, events, history and order in a run directory; a schedule and a journal carry their own."""
 
 
+class SealedFile(msgspec.Struct, frozen=True):
+    """An evidence file as it was when the run ended (`invariants.seal`): its size in bytes, its SHA-256 in hex."""
+
+    size: int
+    sha256: str
+
+
 class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
     """run.json. `state` is "running" until the controller has finished its analysis, then "finished".
 
@@ -50,6 +58,7 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
     `config` is the full configuration of the run as plain JSON, `stats` its numbers, `vacuous` the reasons why the run
     proves nothing, `repro` the command that repeats it. `verdict` is None while the run is in progress.
     `trace_sha256` is the SHA-256 of the trace's lines (hexadecimal) in sim and lockstep, otherwise "".
+    `evidence` is the seal: the evidence files by their path in the directory. It is None before the end of the run.
     """
 
     schema: int = RUN_SCHEMA
@@ -70,6 +79,7 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
     stats: dict[str, float | int | str] = {}
     repro: str = ""
     trace_sha256: str = ""
+    evidence: dict[str, SealedFile] | None = None
 
 
 class RunDirError(Exception):
@@ -150,20 +160,35 @@ class RunDir:
     def node_streams(self) -> list[list[AnyEvent]]:
         """One list per node: the events of its incarnations, one incarnation after the other, in the node's own order.
 
+        Where there is an `order`, these are the events that it counts, as in `harness_events` and `operations`. A
+        controller that was killed has written some lines of some files after that, and not what led to them.
+
         Raises RunDirError for a file that cannot be read, and for a line of another node or incarnation.
         """
         streams: list[list[AnyEvent]] = []
+        counted = self.counted()
         for node, files in self.event_files().items():
-            stream = [event for inc, file in files for event in _decoded(file, _own(node, inc))]
+            stream = [
+                event
+                for inc, file in files
+                for event in islice(_decoded(file, _own(node, inc)), _most(counted, f"{node}/{inc}"))
+            ]
             if stream:
                 streams.append(stream)
         return streams
 
     def harness_events(self) -> list[AnyEvent]:
-        return list(_decoded(self.harness, events.decode))
+        return list(islice(_decoded(self.harness, events.decode), _most(self.counted(), HARNESS)))
 
     def operations(self) -> list[Op]:
-        return list(_decoded(self.history, history.decode))
+        return list(islice(_decoded(self.history, history.decode), _most(self.counted(), "history")))
+
+    def counted(self) -> Counter[str]:
+        """How many lines of each stream `order` takes; empty without that file."""
+        counts: Counter[str] = Counter()
+        for _, stream, count in _order_lines(self.order):
+            counts[stream] += count
+        return counts
 
     def schedule_lines(self) -> list[dict[str, Any]]:
         """The schedule as plain JSON objects: its types belong to `chaos`, which this package does not know."""
@@ -216,6 +241,11 @@ class RunDir:
             (folder.name, sorted((int(m[1]), f) for f in folder.iterdir() if (m := kind.fullmatch(f.name))))
             for folder in sorted(path for path in (self.path / "nodes").glob("*") if path.is_dir())
         ]
+
+
+def _most(counted: Counter[str], stream: str) -> int | None:
+    """How many lines of a stream are judged: as many as were counted, or all (None) if none were counted at all."""
+    return counted[stream] if counted else None
 
 
 _T = TypeVar("_T")

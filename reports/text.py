@@ -11,6 +11,10 @@ import re
 
 import msgspec
 
+UNSEALED = (
+    "UNSEALED: run.json does not list the files as they were when the run ended, since its controller was killed or an "
+    "earlier version made it. So not every damage to them can be seen."
+)
 US_PER_S = 1_000_000
 US_PER_MS = 1_000
 

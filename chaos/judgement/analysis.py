@@ -2,7 +2,8 @@
 
 A world that keeps its events in memory judges and counts them as they happen; `analyse` does the same from a run
 directory, at the end of a run and at any later time. For the overall verdict, violated comes before unknown, and
-unknown before valid. A vacuous run is unknown.
+unknown before valid. A vacuous run is unknown, and so is one whose files are damaged: if a line is missing, a correct
+cluster may look wrong. The seal shows damage where a run has one; otherwise the lines themselves must fit together.
 """
 
 from __future__ import annotations
@@ -20,24 +21,28 @@ from raft_chaos.chaos.schedule.file import load
 from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, NodeLaunched
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import judge_saved
-from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
+from raft_chaos.invariants.seal import changed
 from raft_chaos.invariants.trace import trace_sha256
 from raft_chaos.invariants.verdict import Outcome, Verdict, overall
+from raft_chaos.invariants.well_formed import contradictions
 
-__all__ = ["CHANGED", "Stats", "Analysis", "Tally", "conclude", "analyse"]
-
-CHANGED = "the files have changed since the run ended"
+__all__ = ["Stats", "Analysis", "Tally", "conclude", "analyse"]
 
 Stats: TypeAlias = dict[str, float | int | str]
 
 
 class Analysis(msgspec.Struct, frozen=True):
-    """The analysis of a run: one verdict for each invariant, what the run lacked, and counts."""
+    """The analysis of a run: one verdict for each invariant, what the run lacked, and counts.
+
+    `damage` says what is wrong with the run's files, a sentence each; `vacuous` has these sentences too.
+    """
 
     verdict: Outcome
     invariants: list[Verdict]
     vacuous: list[str]
     stats: Stats
+    damage: Sequence[str] = ()
 
 
 def conclude(
@@ -48,55 +53,78 @@ def conclude(
     history: Sequence[Op],
     *,
     extra_stats: Mapping[str, float | int | str] | None = None,
-    also_missing: Sequence[str] = (),
+    damage: Sequence[str] = (),
 ) -> Analysis:
     """The analysis of a run that was judged and counted.
 
     `tally` is None for a target that reports no events; its counts are then 0. `extra_stats` are numbers that only one
-    world has. `also_missing` says in sentences how the files changed since the run; any change makes it unknown.
+    world has. `damage` says in sentences what is wrong with the run's files; any damage makes it unknown.
     """
-    missing = [*vacuity(schedule, harness, tally, history), *also_missing]
+    missing = vacuity(schedule, harness, tally, history)
+    stats = {**_stats(schedule, harness, tally or Tally(), history), **(extra_stats or {})}
+    if damage:
+        return Analysis("unknown", [undecided(verdict) for verdict in verdicts], [*damage, *missing], stats, damage)
     outcomes: list[Outcome] = [verdict.outcome for verdict in verdicts]
     if missing:
         outcomes.append("unknown")
-    if also_missing:
-        outcomes = ["unknown"]  # if a line is missing, a correct cluster may look wrong
-    stats = {**_stats(schedule, harness, tally or Tally(), history), **(extra_stats or {})}
     return Analysis(overall(outcomes), list(verdicts), missing, stats)
 
 
+def undecided(verdict: Verdict) -> Verdict:
+    """The same verdict, but unknown instead of violated."""
+    if verdict.outcome != "violated":
+        return verdict
+    return Verdict(verdict.invariant, "unknown", verdict.judged, "not certain, since the run's files may be damaged")
+
+
 def analyse(run: RunDir) -> Analysis:
-    """Analyses a run directory. Raises RunDirError or ScheduleError if it cannot be read."""
+    """Analyses a run directory. Files that changed since the run ended, or cannot be read, make it unknown.
+
+    Raises RunDirError if the directory is no run, ScheduleError for an unsealed one without a valid schedule.
+    """
     info = run.load_info()
+    if damage := changed(run, info):
+        return Analysis("unknown", [], damage, {}, damage)
     schedule = load(run.schedule)
-    harness, streams, history = run.harness_events(), run.node_streams(), run.operations()
+    try:
+        harness, streams, history = run.harness_events(), run.node_streams(), run.operations()
+        verdicts = judge_saved(info.reports_events, run.merged(harness, streams), history)
+    except RunDirError as error:
+        return Analysis("unknown", [], [str(error)], {}, [str(error)])
     tally = Tally()
     for stream in streams:
         for event in stream:
             tally.observe(event)
     return conclude(
         schedule,
-        judge_saved(info.reports_events, run.merged(harness, streams), history),
+        verdicts,
         harness,
         tally if info.reports_events else None,
         history,
-        also_missing=_changed(run, info, tally, history),
+        damage=[*contradictions(run, harness, streams, history), *_other_than_it_ended(run, info, tally, history)],
     )
 
 
-def _changed(run: RunDir, info: RunInfo, tally: Tally, history: Sequence[Op]) -> list[str]:
-    """How a finished run's files differ from those at its end, in sentences; if they do, they describe another run."""
-    if info.state != "finished":
+def _other_than_it_ended(run: RunDir, info: RunInfo, tally: Tally, history: Sequence[Op]) -> list[str]:
+    """How the lines of a finished run without a seal, which an earlier version made, differ from its numbers."""
+    if info.evidence is not None or info.state != "finished":
         return []
     invoked = sum(op.type == "invoke" for op in history)
-    changed = [
-        f"{CHANGED}: {there} {what}, there were {info.stats[name]}"
-        for name, what, there in (("events", "events of nodes", tally.events), ("ops", "client operations", invoked))
-        if name in info.stats and info.stats[name] != there
+    counts = (("events", "events of nodes", tally.events), ("ops", "client operations", invoked))
+    differences = [
+        f"{run.path}: it has {now} {what}, it had {info.stats[name]} when it ended"
+        for name, what, now in counts
+        if name in info.stats and info.stats[name] != now
     ]
-    if not changed and info.trace_sha256 and info.trace_sha256 != (now := trace_sha256(run)):
-        changed.append(f"{CHANGED}: their trace is {now}, it was {info.trace_sha256}")
-    return changed
+    if differences or not info.trace_sha256:
+        return differences
+    try:
+        sha256 = trace_sha256(run)
+    except RunDirError as error:
+        return [str(error)]
+    if sha256 != info.trace_sha256:
+        return [f"{run.path}: its trace is {sha256}, it was {info.trace_sha256} when it ended"]
+    return []
 
 
 def _stats(schedule: Schedule, harness: Sequence[AnyEvent], tally: Tally, history: Sequence[Op]) -> Stats:

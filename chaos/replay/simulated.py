@@ -28,21 +28,19 @@ class SimReplay(msgspec.Struct, frozen=True):
 
 def replay_sim(run: RunDir, mutant: str | None) -> SimReplay:
     """Runs the schedule again, in a temporary folder. Raises RunDirError or ScheduleError if a file cannot be used."""
-    info, schedule = run.load_info(), load(run.schedule)
-    fail_fast = failed_fast(run)
     with tempfile.TemporaryDirectory(prefix="raft-chaos-replay-") as folder:
         again = RunDir(Path(folder) / "run")
-        run_sim(
-            schedule,
-            _timing(run, info),
-            mutant,
-            again,
-            RunInfo(seed=info.seed, world="sim"),
-            fail_fast=fail_fast,
-        )
+        run_again(run, mutant, again)
         difference = first_difference(in_present_words(run.trace()), again.trace())
     sha256, events = digest(run.trace())
     return SimReplay(events, sha256, difference)
+
+
+def run_again(run: RunDir, mutant: str | None, again: RunDir) -> None:
+    """Runs the schedule of `run` in `sim`, and records that in `again`. Raises RunDirError, ScheduleError."""
+    info = run.load_info()
+    begun = RunInfo(seed=info.seed, world="sim")
+    run_sim(load(run.schedule), _timing(run, info), mutant, again, begun, fail_fast=failed_fast(run))
 
 
 def failed_fast(run: RunDir) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast, get_args
 
+from raft_chaos.chaos.replay.confirm import undamaged
 from raft_chaos.chaos.replay.incarnation import Incarnation, ReplayedTurn
 from raft_chaos.chaos.replay.node import recorded_incarnations
 from raft_chaos.chaos.replay.result import Difference, ReplayError
 from raft_chaos.invariants.events import NodeEvent, NodeExited, encode
-from raft_chaos.invariants.judge import judge_run
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import Violation
 from raft_chaos.raft.server.node import Parts
@@ -37,8 +37,11 @@ class Reached:
 
 
 def violations(run: RunDir) -> list[Violation]:
-    """All violations in the saved events and operations, the earliest first. Raises RunDirError."""
-    found = [violation for verdict in judge_run(run) for violation in verdict.violations]
+    """All violations in the saved events and operations, the earliest first.
+
+    Raises DamagedError, RunDirError, ScheduleError.
+    """
+    found = [violation for verdict in undamaged(run) for violation in verdict.violations]
     return sorted(found, key=lambda one: max((item.t_us for item in one.witness), default=0))
 
 

@@ -6,6 +6,7 @@ from raft_chaos.chaos.judgement.analysis import Analysis
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.file import save
 from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.seal import seal
 
 
 def begin(schedule: Schedule, run: RunDir, info: RunInfo) -> None:
@@ -18,10 +19,11 @@ def begin(schedule: Schedule, run: RunDir, info: RunInfo) -> None:
 
 
 def finish(run: RunDir, info: RunInfo, analysis: Analysis, *, trace_sha256: str = "") -> RunInfo:
-    """Completes run.json with the verdict and the numbers of the run."""
+    """Completes run.json with the verdict and the numbers of the run, and seals the evidence."""
     info.verdict, info.invariants, info.vacuous = analysis.verdict, analysis.invariants, analysis.vacuous
     info.stats, info.state = analysis.stats, "finished"
     if trace_sha256:
         info.trace_sha256 = trace_sha256
+    info.evidence = seal(run)
     run.save_info(info)
     return info

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.replay.as_sim import as_sim
+from raft_chaos.chaos.replay.confirm import undamaged
 from raft_chaos.chaos.reproduction.file import Origin
 from raft_chaos.chaos.run.settings import settings_of
 from raft_chaos.chaos.schedule.file import load
@@ -23,11 +23,12 @@ class UnknownInvariantError(Exception):
 def failure_in(run: RunDir, invariant: str | None) -> Failure:
     """The first violation of the run, or that of the invariant.
 
-    Raises NothingToShrinkError, UnknownInvariantError, MergeError, ReplayError, RunDirError, ScheduleError.
+    Raises DamagedError, NothingToShrinkError, UnknownInvariantError, MergeError, ReplayError, RunDirError,
+    ScheduleError.
     """
+    verdicts = undamaged(run)
     info = run.load_info()
     settings = settings_of(run, info)
-    verdicts = analyse(run).invariants
     if invariant is not None and invariant not in (names := [verdict.invariant for verdict in verdicts]):
         raise UnknownInvariantError(f"there is no {invariant!r}; there are {', '.join(names)}")
     violated = [verdict for verdict in verdicts if verdict.outcome == "violated"]

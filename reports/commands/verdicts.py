@@ -10,11 +10,14 @@ import msgspec
 from tabulate import tabulate
 
 from raft_chaos.invariants.verdict import Outcome, Verdict, overall
-from raft_chaos.reports.text import count, visible
+from raft_chaos.reports.text import UNSEALED, count, visible
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """A run judged from its files. `vacuous`: why it proves nothing; `repro`: the command that repeats it."""
+    """A run judged from its files. `vacuous`: why it proves nothing; `repro`: the command that repeats it.
+
+    `sealed`: run.json says what its files were like at the end, so any change was seen.
+    """
 
     run: Path
     verdict: Outcome
@@ -22,12 +25,15 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     vacuous: Sequence[str]
     stats: Mapping[str, float | int | str]
     repro: str
+    sealed: bool
 
 
 def judged_page(judged: Judged) -> Iterator[str]:
     rows = [[v.invariant, v.outcome, v.judged, _why(v)] for v in judged.invariants]
-    yield from _table(rows, ["invariant", "verdict", "judged", ""], 60)
+    yield from _table(rows, ["invariant", "verdict", "judged", ""], 60) if rows else []
     yield from (f"missing: {reason}" for reason in judged.vacuous)
+    if not judged.sealed:
+        yield UNSEALED
     yield f"{judged.verdict}: {judged.run}"
     if judged.verdict == "violated":
         yield f"The witnesses: raft-chaos check --json. To reproduce:\n{judged.repro}"
@@ -39,6 +45,7 @@ def judged_document(judged: Judged) -> dict[str, Any]:
         "run_dir": str(judged.run),
         "invariants": _outcomes(judged.invariants),
         "vacuous": judged.vacuous,
+        "sealed": judged.sealed,
         "stats": judged.stats,
         "violations": _violations(judged.invariants),
     }

@@ -1,8 +1,9 @@
 """The JSON documents: of a run (`raft-chaos run --json`, report.json) and of a campaign.
 
-A run's keys: verdict, state, seed, world, target, mutant, run_dir, started_at, commit, versions, trace_sha256 ("" in
-live), invariants (name to verdict), vacuous, violations, stats, tables, repro. `tables` holds the rows behind every
-table of the report; times end in `_us` and are µs since the run began. A campaign's: verdict, stats, runs.
+A run's keys: verdict, state, seed, world, target, mutant, run_dir, started_at, commit, versions, sealed (whether
+run.json lists the files as they were at the end), trace_sha256 ("" in live), invariants (name to verdict), vacuous,
+violations, stats, tables, repro. `tables` holds the rows behind every table of the report; times end in `_us` and are
+µs since the run began. A campaign's: verdict, stats, runs.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ def run_document(report: RunReport) -> Document:
         "started_at": info.started_at,
         "commit": info.commit,
         "versions": info.versions,
+        "sealed": report.sealed,
         "trace_sha256": info.trace_sha256,
         "invariants": {verdict.invariant: verdict.outcome for verdict in report.invariants},
         "vacuous": info.vacuous,

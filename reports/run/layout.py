@@ -9,7 +9,7 @@ from raft_chaos.reports.facts.faults import FaultRow
 from raft_chaos.reports.facts.nodes import NodeRow
 from raft_chaos.reports.run.model import RunReport
 from raft_chaos.reports.tables import Column, Table
-from raft_chaos.reports.text import count, milliseconds, seconds, visible
+from raft_chaos.reports.text import UNSEALED, count, milliseconds, seconds, visible
 
 MIB = 1 << 20
 _ROLES_SHOWN = 24
@@ -32,13 +32,15 @@ def duration(report: RunReport) -> str:
 
 
 def caveats(report: RunReport) -> list[str]:
-    """The remarks before any table: the run was interrupted, or it proves nothing."""
+    """The remarks before any table: the run was interrupted or has no seal, or it proves nothing."""
     lines = []
     if report.interrupted:
         lines.append(
             "INTERRUPTED: the controller did not finish this run, so it has no final verdict. "
             "This report covers the recorded part."
         )
+    if not report.sealed:
+        lines.append(UNSEALED)
     lines += [f"VACUOUS: {visible(reason)}" for reason in report.info.vacuous]
     return lines
 

@@ -7,11 +7,14 @@ run.json has no statistics, is as complete as that of a finished one.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from raft_chaos.invariants.events import AnyEvent
+from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.seal import changed
 from raft_chaos.invariants.verdict import Outcome, Verdict
 from raft_chaos.reports.facts.elections import ElectionRow, election_rows
 from raft_chaos.reports.facts.faults import FaultRow, fault_rows
@@ -31,6 +34,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """One run. `verdict` is never None: a run that was not judged to its end is unknown, unless already violated.
 
     `invariants` has the violated ones first, then the unknown ones. `duration_us` is the time of the last event.
+    `sealed` says whether run.json lists the files as they were at the end. If they have changed, nothing is read from
+    them: the run is unknown, and `info.vacuous` names them.
     `stats` holds the numbers of run.json, and the counts of `_stats` that run.json does not have. `window` shows
     the violation of linearizability, if there is one.
     """
@@ -39,6 +44,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     info: RunInfo
     verdict: Outcome
     interrupted: bool
+    sealed: bool
     duration_us: int
     stats: Stats
     invariants: list[Verdict]
@@ -56,12 +62,26 @@ def worst_first(outcome: Outcome) -> int:
 
 
 def build(run: RunDir) -> RunReport:
-    """Reads a run. The tables of missing or empty files are empty; a damaged file raises `RunDirError`."""
+    """Reads a run. The tables of missing or empty files are empty; a damaged file raises `RunDirError`, except in a
+    sealed run."""
     info = run.load_info()
-    streams, harness = run.node_streams(), run.harness_events()
-    faults = fault_rows(harness, run.schedule_lines())
+    if damage := changed(run, info):
+        info = msgspec.structs.replace(info, verdict="unknown", invariants=[], vacuous=damage, stats={})
+        return _report(run, info, [], [], [], [])
+    return _report(run, info, run.node_streams(), run.harness_events(), run.schedule_lines(), run.operations())
+
+
+def _report(
+    run: RunDir,
+    info: RunInfo,
+    streams: list[list[AnyEvent]],
+    harness: list[AnyEvent],
+    schedule_lines: list[dict[str, Any]],
+    history: list[Op],
+) -> RunReport:
+    faults = fault_rows(harness, schedule_lines)
     elections = election_rows(streams)
-    operations = operation_rows(run.operations())
+    operations = operation_rows(history)
     invariants = sorted(info.invariants, key=lambda verdict: worst_first(verdict.outcome))
     duration_us = max((event.t_us for stream in [*streams, harness] for event in stream), default=0)
     return RunReport(
@@ -69,6 +89,7 @@ def build(run: RunDir) -> RunReport:
         info=info,
         verdict=_verdict(info),
         interrupted=_interrupted(info),
+        sealed=info.evidence is not None,
         duration_us=duration_us,
         stats={**_stats(faults, elections, operations, streams, duration_us), **info.stats},
         invariants=invariants,

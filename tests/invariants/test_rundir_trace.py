@@ -195,6 +195,8 @@ def test_an_order_that_takes_more_lines_than_a_file_has_is_refused(tmp_path: Pat
 def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, line: bytes, said: str, ordered: bool) -> None:
     run = save(tmp_path, [cut("n1", 1)], ordered=ordered)
     append(run.node_events("n1", 1), line)
+    if ordered:
+        append(run.order, b"n1/1 1\n")
     for read in (lambda: list(run.trace()), run.node_streams):
         with pytest.raises(RunDirError, match=f"{run.node_events('n1', 1)}:2: .*{said}"):
             read()

@@ -39,6 +39,7 @@ from raft_chaos.invariants.events import (
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.seal import seal
 from raft_chaos.invariants.verdict import Verdict, Violation
 
 E = TypeVar("E", bound=Event)
@@ -70,6 +71,8 @@ def save(
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("ab") as lines:
             lines.write(events.encode(event))
+    if info.state == "finished":
+        run.save_info(msgspec.structs.replace(info, evidence=seal(run)))
     return run
 
 

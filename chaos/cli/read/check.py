@@ -8,13 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from raft_chaos.chaos.cli.common import fail
 from raft_chaos.chaos.cli.read.check_history import check_history
 from raft_chaos.chaos.cli.result import Result
-from raft_chaos.chaos.judgement.analysis import analyse
+from raft_chaos.chaos.replay.confirm import judge_again
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.invariants.linearizability.operations import Model
 from raft_chaos.invariants.linearizability.readers.formats import Format as HistoryFormat
@@ -56,10 +55,18 @@ def check(
         if given is not None:
             fail(f"{name}: only with --history; a run has its own")
     try:
-        analysis, info = analyse(RunDir(run)), RunDir(run).load_info()
+        analysis, info = judge_again(RunDir(run)), RunDir(run).load_info()
     except (RunDirError, ScheduleError) as error:
         fail(str(error))
-    judged = Judged(run=run, repro=info.repro, **msgspec.structs.asdict(analysis))
+    judged = Judged(
+        run=run,
+        verdict=analysis.verdict,
+        invariants=analysis.invariants,
+        vacuous=analysis.vacuous,
+        stats=analysis.stats,
+        repro=info.repro,
+        sealed=info.evidence is not None,
+    )
     return Result(EXIT_CODE[judged.verdict], judged_page(judged), judged_document(judged), as_json)
 
 

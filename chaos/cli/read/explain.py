@@ -11,17 +11,18 @@ from typing import Annotated
 
 import typer
 
-from raft_chaos.chaos.cli.common import fail, say
+from raft_chaos.chaos.cli.common import fail
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.execution.narrate import narrate
-from raft_chaos.chaos.judgement.analysis import CHANGED, analyse
 from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.replay.confirm import undamaged
 from raft_chaos.chaos.reproduction.file import ReproductionError, load
 from raft_chaos.chaos.reproduction.reproduce import Lines, reproduce_with
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.settings import program
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.invariants.rundir import RunDir, RunDirError
+from raft_chaos.invariants.seal import DamagedError
 from raft_chaos.invariants.verdict import EXIT_UNKNOWN, Verdict, Violation, overall
 from raft_chaos.reports.commands.explain import Explanation, explanation_document, explanation_page
 from raft_chaos.reports.story.happens_before import Item
@@ -50,6 +51,8 @@ def explain(
         if steps:
             return Result(page=_steps(path, edited))
         items, verdicts = _again(path, edited) if path.is_file() else _saved(RunDir(path))
+    except DamagedError as error:
+        return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: {error}"])
     except (RunDirError, ReproductionError, ScheduleError) as error:
         fail(str(error))
     explained = explanation(items, verdicts, invariant)
@@ -62,12 +65,9 @@ def explain(
 
 
 def _saved(run: RunDir) -> tuple[list[Item], list[Verdict]]:
-    """The trace of a saved run, and the verdicts on it. Warns if its files have changed."""
-    analysis = analyse(run)
-    for remark in analysis.vacuous:
-        if remark.startswith(CHANGED):
-            say(f"raft-chaos: {run.path}: {remark}; the explanation may be a result of that alone")
-    return [item.event for item in run.trace()], analysis.invariants
+    """The trace of a saved run, and the verdicts on it. Raises DamagedError, RunDirError."""
+    verdicts = undamaged(run)
+    return [item.event for item in run.trace()], verdicts
 
 
 def _steps(file: Path, edited: bool) -> list[str]:

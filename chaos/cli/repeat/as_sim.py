@@ -17,14 +17,18 @@ from raft_chaos.chaos.run.sim.recorder import Recorder
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.chaos.schedule.file import load
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
-from raft_chaos.invariants.verdict import EXIT_CODE, overall
+from raft_chaos.invariants.seal import DamagedError, refuse_changed, seal
+from raft_chaos.invariants.verdict import EXIT_CODE, EXIT_UNKNOWN, overall
 from raft_chaos.reports.commands.verdicts import ReExecuted, re_executed_document, re_executed_page
 
 
 def replay_as_sim(run: RunDir, out: Path | None, *, as_json: bool) -> Result:
     """The exit codes are those of `run`: 1 if an invariant is violated."""
     try:
+        refuse_changed(run)
         done = as_sim(run) if out is None else _recorded(run, out)
+    except DamagedError as error:
+        return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: {error}"])
     except (MergeError, ReplayError, RunDirError, ScheduleError) as error:
         fail(str(error))
     re_executed = ReExecuted(
@@ -66,6 +70,7 @@ def _recorded(run: RunDir, out: Path) -> AsSim:
     now.verdict = overall(one.outcome for one in done.verdicts)
     now.invariants, now.trace_sha256, now.state = done.verdicts, done.trace_sha256, "finished"
     now.versions, now.commit, now.started_at = info.versions, info.commit, info.started_at
+    now.evidence = seal(kept)
     kept.save_info(now)
     say(f"recorded in {kept.path}")
     return done

@@ -24,6 +24,7 @@ from raft_chaos.chaos.replay.violation import Reached as ReachedTurn
 from raft_chaos.chaos.replay.violation import Reported, first_reported, replay_until, violations
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
+from raft_chaos.invariants.seal import DamagedError, refuse_changed
 from raft_chaos.invariants.verdict import EXIT_UNKNOWN, EXIT_VALID, EXIT_VIOLATED
 from raft_chaos.reports.commands.difference import difference_page
 from raft_chaos.reports.commands.replay import (
@@ -65,8 +66,8 @@ def replay(
 ) -> Result:
     """Replays the nodes of a saved run from their journals, and compares every output and every event.
 
-    Exit codes: 0 exact, 1 different, 2 no violation to go to, 254 bad arguments or a file that cannot be used; with
-    --as sim those of a run.
+    Exit codes: 0 exact, 1 different, 2 no violation to go to, or the run's files have changed, 254 bad arguments or a
+    file that cannot be used; with --as sim those of a run.
     """
     run = RunDir(path)
     if as_world is not None:
@@ -84,6 +85,7 @@ def replay(
     if until is not None and node:
         fail("--until violation goes to the node that reported it; leave out --node")
     try:
+        refuse_changed(run)
         info = run.load_info()
         parts_id = _parts_id(info, mutant)
         if info.world == "sim":
@@ -93,6 +95,8 @@ def replay(
         if until is not None:
             return _until_violation(run, parts_id, debug, as_json)
         return _all(run, parts_id, known_nodes(run, node or info.nodes), as_json)
+    except DamagedError as error:
+        return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: {error}"])
     except (ReplayError, RunDirError, ScheduleError) as error:
         fail(str(error))
 

@@ -28,6 +28,7 @@ from raft_chaos.chaos.run.settings import EXECUTION, World, new_run_dir, program
 from raft_chaos.chaos.run.sim.recorder import Recorder
 from raft_chaos.chaos.schedule.data import Header, Schedule
 from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.seal import seal
 from raft_chaos.invariants.verdict import EXIT_CODE, EXIT_UNKNOWN, Verdict
 from raft_chaos.invariants.verdict import Outcome as VerdictOutcome
 from raft_chaos.reports.commands import repro as repro_report
@@ -150,6 +151,7 @@ def _run_again(asked: _Asked, run: RunDir | None) -> Reproduced:
     info = run.load_info()
     info.verdict = _VERDICT[done.outcome]
     info.invariants, info.trace_sha256, info.state = done.verdicts, done.trace_sha256, "finished"
+    info.evidence = seal(run)
     run.save_info(info)
     return done
 

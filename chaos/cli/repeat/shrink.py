@@ -28,6 +28,7 @@ from raft_chaos.chaos.shrink.failure import INTERRUPTED, Shrinker, Shrunk
 from raft_chaos.chaos.shrink.from_run import NothingToShrinkError, UnknownInvariantError, failure_in
 from raft_chaos.chaos.shrink.search import WorkerDiedError
 from raft_chaos.invariants.rundir import RunDir, RunDirError
+from raft_chaos.invariants.seal import DamagedError
 from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_UNKNOWN
 from raft_chaos.reports.commands import shrink as shrink_report
 from raft_chaos.reports.commands.shrink import Anchors, shrunk_page
@@ -66,7 +67,7 @@ def shrink(
         fail(str(error))
     except UnknownInvariantError as error:
         fail(f"--invariant: {error}")
-    except NothingToShrinkError as error:
+    except (DamagedError, NothingToShrinkError) as error:
         return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: {error}"])
     _check_writable(file)
     with _Progress(quiet=quiet) as progress:

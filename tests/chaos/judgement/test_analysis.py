@@ -102,11 +102,9 @@ def plan() -> Schedule:
     return msgspec.structs.replace(bare, operations=[one])
 
 
-def concluded(*outcomes: Outcome, counted: Tally | None = None, also_missing: tuple[str, ...] = ()) -> Analysis:
+def concluded(*outcomes: Outcome, counted: Tally | None = None, damage: tuple[str, ...] = ()) -> Analysis:
     verdicts = [Verdict(f"invariant {number}", outcome, 1) for number, outcome in enumerate(outcomes)]
-    return conclude(
-        plan(), verdicts, HARNESS_EVENTS, counted, HISTORY, extra_stats={"virtual_s": 1.5}, also_missing=also_missing
-    )
+    return conclude(plan(), verdicts, HARNESS_EVENTS, counted, HISTORY, extra_stats={"virtual_s": 1.5}, damage=damage)
 
 
 def test_the_worst_verdict_counts_and_a_vacuous_valid_run_is_unknown() -> None:
@@ -117,8 +115,9 @@ def test_the_worst_verdict_counts_and_a_vacuous_valid_run_is_unknown() -> None:
     vacuous = concluded("valid", counted=tally(EVENTS[:-1]))
     assert (vacuous.verdict, len(vacuous.vacuous)) == ("unknown", 1)
     assert concluded("violated", counted=tally(EVENTS[:-1])).verdict == "violated"
-    changed = concluded("valid", counted=counted, also_missing=("a file was changed",))
-    assert (changed.verdict, changed.vacuous) == ("unknown", ["a file was changed"])
+    damaged = concluded("violated", "valid", counted=counted, damage=("a line is missing",))
+    assert (damaged.verdict, damaged.vacuous) == ("unknown", ["a line is missing"])
+    assert [verdict.outcome for verdict in damaged.invariants] == ["unknown", "valid"], "nothing convicts"
 
 
 def test_the_numbers_are_those_of_harness_tally_and_history() -> None:

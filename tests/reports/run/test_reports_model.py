@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
+import msgspec
 import pytest
 
 import report_builders as sample
 from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.reports.run.model import build
+from raft_chaos.reports.write import Format, render
 
 
 def test_numbers_of_the_run_json_outrank_the_counted_ones(tmp_path: Path) -> None:
@@ -38,8 +41,28 @@ def test_missing_and_empty_files_leave_tables_empty(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_is_named_with_its_line(tmp_path: Path) -> None:
-    run = sample.five_nodes(tmp_path / "run", sample.info())
+    run = sample.five_nodes(tmp_path / "run", sample.info(state="running"))
     with run.schedule.open("ab") as lines:
         lines.write(b"{not json}\n")
     with pytest.raises(RunDirError, match=r"schedule\.jsonl:7: "):
         build(run)
+
+
+def test_a_sealed_run_whose_files_changed_is_unknown_and_shows_nothing_of_them(violated: RunDir) -> None:
+    assert build(violated).verdict == "violated"
+    name = "nodes/n1/events-0001.jsonl"
+    with (violated.path / name).open("ab") as lines:
+        lines.write(b"{not json}\n")
+    report = build(violated)
+    assert (report.verdict, report.invariants, report.violations, report.elections) == ("unknown", [], [], [])
+    (reason,) = report.info.vacuous
+    assert reason.startswith(f"{name}: has ")
+    for form in get_args(Format):
+        assert name in render(violated, form)
+
+
+def test_only_a_run_without_a_seal_is_marked(violated: RunDir) -> None:
+    assert build(violated).sealed and "UNSEALED" not in render(violated, "text")
+    violated.save_info(msgspec.structs.replace(violated.load_info(), evidence=None))
+    assert not build(violated).sealed
+    assert "UNSEALED: run.json does not list the files" in render(violated, "text")

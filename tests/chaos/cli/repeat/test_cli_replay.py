@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from builders.commands import RAFT_CHAOS, Command
+from builders.runs import unsealed
 from builders.schedules import NODES, TIMING
 from builders.storms import stormy
 from builders.waiting import PATIENCE_S
@@ -94,7 +95,7 @@ def test_the_first_difference_of_a_node_prints_its_inputs_and_output(wrong: RunD
 def test_a_differing_event_is_printed_as_recorded_and_as_it_is_now(
     right: RunDir, tmp_path: Path, command: Command
 ) -> None:
-    copy = RunDir(Path(shutil.copytree(right.path, tmp_path / "copy")))
+    copy = unsealed(RunDir(Path(shutil.copytree(right.path, tmp_path / "copy"))))
     file = copy.node_events("n1", 1)
     lines = file.read_bytes().splitlines(keepends=True)
     event = decode(lines[0])
@@ -191,7 +192,7 @@ def test_a_node_of_a_simulated_run_cannot_be_chosen(arguments: list[str], simula
 def test_a_run_without_journals_or_with_a_damaged_file_is_refused(
     right: RunDir, tmp_path: Path, command: Command
 ) -> None:
-    copy = RunDir(Path(shutil.copytree(right.path, tmp_path / "copy")))
+    copy = unsealed(RunDir(Path(shutil.copytree(right.path, tmp_path / "copy"))))
     file = copy.node_journal("n1", 1)
     whole = bytearray(file.read_bytes())
     whole[20] ^= 1
