@@ -22,7 +22,7 @@ OnAnswer = Callable[[int, bytes], None]
 def put_request(key: str, value: str) -> bytes:
     """The bytes of one `POST /executeCommand` that puts a key."""
     body = b'{"command":{"op":"put","key":"%s","value":"%s"}}' % (key.encode(), value.encode())
-    return b"POST /executeCommand HTTP/1.1\r\nHost: bench\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    return b"POST /executeCommand HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
 class Connection(asyncio.Protocol):

@@ -1,1 +1,3 @@
-"""Frames over TCP: `codec` (a message as bytes), `transport` (the links between nodes)."""
+"""Frames over TCP. Read downwards: `codec` (a message as bytes), `handshake` (the proof that a peer is one), `incoming`
+and `outgoing` (the connections of each direction), `transport` (all links of a node).
+"""

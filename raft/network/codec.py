@@ -1,21 +1,28 @@
 """Frames between nodes: four bytes of length (big-endian), then a msgpack payload.
 
-A connection carries frames in one direction. Its first frame is the handshake, `Hello`; every other one is an
-`Envelope`. Anything else is a `FrameError`, and the receiver closes the connection: after a bad frame it cannot know
-where the next one begins.
+A connection carries messages in one direction. The caller's first frame is its `Hello`; every later one is an
+`Envelope`. With a secret the receiver sends two frames back: a `Challenge`, which the Hello answers, and a `Welcome`
+(`handshake` says how they are proven). Anything else is a `FrameError`, and the receiver closes the connection: after a
+bad frame it cannot know where the next one begins.
+
+Decoding checks all that the bytes alone can tell: types, ranges and sizes (declared in `state.messages`), and whether
+the numbers of one message contradict each other. `raft.server.claims` lists what is checked where.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
 
 import msgspec
 
 from raft_chaos.invariants.events import MALFORMED
-from raft_chaos.raft.state.messages import Message
+from raft_chaos.raft.state.messages import MAX_NUMBER, AppendEntries, AppendEntriesReply, Message, Number, RequestVote
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 MAX_FRAME = 8 * 1024 * 1024
+MAX_HANDSHAKE = 4096
+"""The longest payload (bytes) of a frame of the handshake: whoever sends one is not known yet."""
 LENGTH_BYTES = 4
 
 
@@ -23,29 +30,46 @@ class FrameError(Exception):
     """The bytes are not a frame of this protocol. The message says what was found and what was expected."""
 
 
+_Bytes = Annotated[bytes, msgspec.Meta(max_length=64)]
+
+
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
-    """The identity of the caller. `http_url` is its address for clients, so that other nodes can redirect to it."""
+    """The identity of the caller. With a secret also its nonce, and its proof; otherwise both are empty."""
 
     version: int
     cluster: str
     node: str
-    incarnation: int
-    http_url: str
+    incarnation: Number
+    nonce: _Bytes = b""
+    proof: _Bytes = b""
+
+
+class Challenge(msgspec.Struct, frozen=True, array_like=True, tag="challenge"):
+    """The receiver's first frame: the caller must prove with this nonce that it knows the secret."""
+
+    nonce: _Bytes
+
+
+class Welcome(msgspec.Struct, frozen=True, array_like=True, tag="welcome"):
+    """The receiver's answer to a proven Hello: its own proof, with the caller's nonce."""
+
+    proof: _Bytes
 
 
 class Envelope(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A message with its number; (sender, incarnation, number) is its id."""
 
-    number: int
+    number: Number
     message: Message
 
 
 _encoder = msgspec.msgpack.Encoder()
 _hello_decoder = msgspec.msgpack.Decoder(Hello)
+_reply_decoder = msgspec.msgpack.Decoder(Challenge | Welcome)
 _envelope_decoder = msgspec.msgpack.Decoder(Envelope)
 
 
-def encode_frame(content: Hello | Envelope) -> bytes:
+def encode_frame(content: Hello | Challenge | Welcome | Envelope) -> bytes:
     """Raises FrameError if the content is larger than a frame may be."""
     payload = _encoder.encode(content)
     if len(payload) > MAX_FRAME:
@@ -60,34 +84,78 @@ def decode_hello(payload: bytes) -> Hello:
         raise FrameError(f"the handshake is malformed: {error}") from None
 
 
+def decode_reply(payload: bytes) -> Challenge | Welcome:
+    """A frame that the receiver sends back."""
+    try:
+        reply: Challenge | Welcome = _reply_decoder.decode(payload)
+        return reply
+    except MALFORMED as error:
+        raise FrameError(f"the answer to the handshake is malformed: {error}") from None
+
+
 def decode_envelope(payload: bytes) -> Envelope:
     try:
-        return _envelope_decoder.decode(payload)
+        envelope = _envelope_decoder.decode(payload)
     except MALFORMED as error:
         raise FrameError(f"a message is malformed: {error}") from None
+    if contradiction := _contradiction(envelope.message):
+        raise FrameError(f"a message contradicts itself: {contradiction}")
+    return envelope
+
+
+def _contradiction(message: Message) -> str:
+    """What no correct node of any cluster says; "" for a message without a contradiction."""
+    if type(message) is AppendEntries:
+        term = message.prev_log_term
+        for entry in message.entries:  # terms never decrease along a log (§5.3)
+            if entry.term < term:
+                return f"an entry of term {entry.term} behind one of term {term}"
+            term = entry.term
+        if term > message.term:
+            return f"an entry of term {term} in term {message.term}"
+        if message.prev_log_index + len(message.entries) > MAX_NUMBER:
+            return f"{len(message.entries)} entries from index {message.prev_log_index} on"
+    elif type(message) is AppendEntriesReply:
+        if message.conflict_term > message.term:
+            return f"an entry of term {message.conflict_term} in term {message.term}"
+    elif type(message) is RequestVote and message.last_log_term > message.term:
+        return f"an entry of term {message.last_log_term} in term {message.term}"
+    return ""
 
 
 class FrameBuffer:
-    """Cuts a stream of bytes, which arrives in arbitrary pieces, into payloads."""
+    """Cuts a stream of bytes, which arrives in arbitrary pieces, into payloads. `max_frame` may change on the way."""
 
     def __init__(self, max_frame: int = MAX_FRAME) -> None:
         self.max_frame = max_frame
         self._data = bytearray()
+        self._start = 0  # what lies before it has been taken
+
+    @property
+    def waiting(self) -> int:
+        """The number of bytes that have not been taken."""
+        return len(self._data) - self._start
+
+    def add(self, data: bytes) -> None:
+        del self._data[: self._start]
+        self._start = 0
+        self._data += data
+
+    def take(self) -> bytes | None:
+        """The next payload; None if it is not complete. Raises FrameError on a length beyond the maximum."""
+        begin = self._start + LENGTH_BYTES
+        if begin > len(self._data):
+            return None
+        length = int.from_bytes(self._data[self._start : begin], "big")
+        if length > self.max_frame:
+            raise FrameError(f"a frame of {length} bytes was announced; the maximum is {self.max_frame}")
+        if begin + length > len(self._data):
+            return None
+        self._start = begin + length
+        return bytes(self._data[begin : self._start])
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The payloads that `data` completes. Raises FrameError on a length beyond the maximum."""
-        self._data += data
-        start, end = 0, len(self._data)
-        try:
-            while end - start >= LENGTH_BYTES:
-                length = int.from_bytes(self._data[start : start + LENGTH_BYTES], "big")
-                if length > self.max_frame:
-                    raise FrameError(f"a frame of {length} bytes was announced; the maximum is {self.max_frame}")
-                stop = start + LENGTH_BYTES + length
-                if stop > end:
-                    return
-                payload = bytes(self._data[start + LENGTH_BYTES : stop])
-                start = stop
-                yield payload
-        finally:
-            del self._data[:start]
+        self.add(data)
+        while (payload := self.take()) is not None:
+            yield payload

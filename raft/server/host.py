@@ -28,6 +28,7 @@ from raft_chaos.raft.network.transport import Numbered, Transport
 from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked, apply
 from raft_chaos.raft.replica.machine import Result
 from raft_chaos.raft.replica.replica import Output, Replica
+from raft_chaos.raft.server.claims import check_command, check_message
 from raft_chaos.raft.state.messages import Message
 from raft_chaos.raft.state.pending import Write
 from raft_chaos.raft.storage.disk import FaultDisk
@@ -122,8 +123,10 @@ class LiveHost:
     # ---- inputs ---------------------------------------------------------------------------------------------------
 
     def on_message(self, source: str, incarnation: int, number: int, message: Message) -> None:
+        """A message from a peer. Raises FrameError if no correct peer sends it; the replica then does not see it."""
         if self._closed:
             return
+        check_message(message, self.replica.core)
         now_us = self.now_us()
         if self._events is not None:
             core = self.replica.core
@@ -144,8 +147,9 @@ class LiveHost:
     def submit(self, command: bytes) -> asyncio.Future[tuple[int, int, Result]]:
         """A client's command. The future gives (index, term, result), or raises LeadershipLostError.
 
-        Raises NotLeaderError at once if this node does not lead.
+        Raises NotLeaderError at once if this node does not lead, and ValueError if the command cannot be applied.
         """
+        check_command(command)
         future: asyncio.Future[tuple[int, int, Result]] = self._loop.create_future()
         if self._closed or not self._take(Submitted(command, self.now_us()), future):
             raise NotLeaderError

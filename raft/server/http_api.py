@@ -5,7 +5,8 @@ GET  /status           role, term, leader, commit index, last index, peers
 GET  /log?from=&limit= log entries, each with `committed`
 
 200  done                     400  malformed: which field, and why      401  the bearer token is missing or wrong
-307  ask the leader there     413  too large                            503  no leader known now: try again
+307  ask the leader there     403  from a browser's page: `http_door`   408  the body did not come in time
+413  too large                415  a compressed body                    503  cannot be done now: try again
 504  the outcome is unknown: it may be, or become, committed
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from raft_chaos.raft.replica.machine import Command, decode_command, encode_command, parse_command
 from raft_chaos.raft.server.host import LeadershipLostError, LiveHost, NotLeaderError
+from raft_chaos.raft.server.http_door import KEEP_ALIVE_S, REQUEST_TIMEOUT_S, AllowedCallers, Connections
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_WAITING = 10_000
@@ -32,7 +34,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class HttpApi:
-    """The HTTP API of one node. `peer_urls` are the other nodes' addresses for clients, as far as known."""
+    """The HTTP API of one node. `peer_urls` are the other nodes' addresses for clients, as far as they are configured;
+    `allowed_hosts` are names by which clients may call this node, besides the address at which it listens."""
 
     def __init__(
         self,
@@ -41,12 +44,17 @@ class HttpApi:
         *,
         commit_timeout_s: float,
         token: str | None = None,
+        allowed_hosts: Iterable[str] = (),
     ) -> None:
         self._host = host
         self._peer_urls = peer_urls
         self._commit_timeout_s = commit_timeout_s
         self._token = token
+        self._allowed_hosts = tuple(allowed_hosts)
+        self._callers = AllowedCallers("localhost", self._allowed_hosts)
         self._runner: web.AppRunner | None = None
+        self._connections: Connections | None = None
+        self._server: asyncio.Server | None = None
 
     async def listen(self, host: str, port: int) -> str:
         """Binds and serves; `port` 0 takes a free one. Returns the base URL. Raises OSError."""
@@ -54,20 +62,36 @@ class HttpApi:
         app.router.add_post("/executeCommand", self._execute_command)
         app.router.add_get("/status", self._status)
         app.router.add_get("/log", self._log)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        # A node reads no compressed body, and a small one must not become a large one before it is refused.
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=1.0,
+            keepalive_timeout=KEEP_ALIVE_S,
+            auto_decompress=False,
+        )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
-        await site.start()
-        bound_host, bound_port = self._runner.addresses[0][:2]
+        assert self._runner.server is not None
+        self._callers = AllowedCallers(host, self._allowed_hosts)
+        self._connections = Connections(self._runner.server)
+        self._server = await asyncio.get_running_loop().create_server(self._connections, host, port)
+        bound_host, bound_port = self._server.sockets[0].getsockname()[:2]
         return f"http://[{bound_host}]:{bound_port}" if ":" in bound_host else f"http://{bound_host}:{bound_port}"
 
     async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
     @web.middleware
     async def _errors_as_json(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Checks the token first, and gives every refusal a JSON body that says what to do."""
+        """Checks who asks, then the token; gives every refusal a JSON body that says what to do."""
+        if self._connections is not None:
+            self._connections.asked(request.transport)
+        if refusal := self._callers.refusal(request.headers):
+            return _refusal(403, refusal)
         if self._token is not None:
             given = request.headers.get("Authorization", "")
             # aiohttp passes on bytes that are not UTF-8 as surrogates.
@@ -89,16 +113,23 @@ class HttpApi:
     # ---- POST /executeCommand -------------------------------------------------------------------------------------
 
     async def _execute_command(self, request: web.Request) -> web.Response:
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            return _refusal(
+                415, "Content-Encoding: send the body as it is, not compressed", {"Accept-Encoding": "identity"}
+            )
         try:
-            command = parse_request(await request.read())
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                body = await request.read()
+        except TimeoutError:
+            return _refusal(408, f"body: not complete within {REQUEST_TIMEOUT_S:g} s", {"Connection": "close"})
         except (web.RequestPayloadError, HttpProcessingError) as error:
             return _refusal(400, f"body: cannot be read as its headers say ({error})")
-        except ValueError as error:
-            return _refusal(400, str(error))
         if self._host.replica.waiting >= MAX_WAITING:
             return _try_again(f"{MAX_WAITING} commands are waiting already")
         try:
-            submitted = self._host.submit(encode_command(command))
+            submitted = self._host.submit(encode_command(parse_request(body)))
+        except ValueError as error:
+            return _refusal(400, str(error))
         except NotLeaderError:
             return self._redirect(request)
         try:
@@ -116,9 +147,11 @@ class HttpApi:
     def _redirect(self, request: web.Request) -> web.Response:
         leader = self._host.replica.core.leader
         url = self._peer_urls.get(leader) if leader else None
-        if url is None:
+        if leader is None:
             return _try_again("no leader is known at the moment")
-        location = url + request.path_qs
+        if url is None:
+            return _try_again(f"{leader} leads, but this node was not told where clients reach it", leader=leader)
+        location = self._callers.location(url, request.headers) + request.path_qs
         body = {"ok": False, "error": "this node is not the leader", "leader": leader, "location": location}
         return _json(307, body, {"Location": location})
 
@@ -223,8 +256,8 @@ def _refusal(status: int, error: str, headers: Mapping[str, str] | None = None) 
     return _json(status, {"ok": False, "error": error}, headers)
 
 
-def _try_again(error: str) -> web.Response:
-    return _json(503, {"ok": False, "error": error}, {"Retry-After": str(RETRY_AFTER_S)})
+def _try_again(error: str, **more: str) -> web.Response:
+    return _json(503, {"ok": False, "error": error, **more}, {"Retry-After": str(RETRY_AFTER_S)})
 
 
 def _unknown(error: str) -> web.Response:

@@ -7,6 +7,7 @@ so that a mutant can replace exactly one of them.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import traceback
@@ -20,6 +21,7 @@ import msgspec
 
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
+from raft_chaos.raft.network.handshake import read_secret
 from raft_chaos.raft.network.transport import Transport
 from raft_chaos.raft.replica.machine import Machine
 from raft_chaos.raft.replica.replica import Replica
@@ -41,7 +43,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     `journal_file` it keeps no journal.
 
     `seed` feeds the election timer's stream and the disk's; `epoch_us` is time 0 on the monotonic clock.
-    `fault_disk` wraps the real disk in the layer that loses unsynced writes.
+    `fault_disk` wraps the real disk in the layer that loses unsynced writes. `client_urls` is where clients reach each
+    peer, for redirects; `allowed_hosts` are names by which clients may call this node, besides its address.
     """
 
     cluster: str
@@ -60,6 +63,9 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     fault_disk: bool = False
     commit_timeout_s: float = 5.0
     token: str | None = None
+    secret_file: str | None = None
+    client_urls: dict[str, str] = {}
+    allowed_hosts: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,7 @@ class Node:
         """Raises CorruptLogError, FolderInUseError or OSError if the node must not or cannot start."""
         config, parts = self.config, self.parts
         crash_on_any_error(asyncio.get_running_loop())
+        secret = read_secret(Path(config.secret_file)) if config.secret_file else None
         disk: Disk = OsDisk(Path(config.data_dir))
         self.disk = parts.disk(disk) if config.fault_disk else disk
         wal = parts.wal(self.disk)
@@ -156,14 +163,19 @@ class Node:
             events=EventFile(Path(config.events_file)) if config.events_file else None,
             journal=journal,
         )
-        hello = Hello(PROTOCOL_VERSION, config.cluster, config.node, config.incarnation, "")
-        self._transport = parts.transport(hello, config.peers, host.on_message)
+        hello = Hello(PROTOCOL_VERSION, config.cluster, config.node, config.incarnation)
+        self._transport = parts.transport(hello, config.peers, host.on_message, secret)
         await self._transport.listen(config.host, config.raft_port)
         self.raft_port = self._transport.port
-        urls = self._transport.peer_urls
-        self._api = HttpApi(host, urls, commit_timeout_s=config.commit_timeout_s, token=config.token)
+        self._api = HttpApi(
+            host,
+            config.client_urls,
+            commit_timeout_s=config.commit_timeout_s,
+            token=config.token,
+            allowed_hosts=config.allowed_hosts,
+        )
         self.http_url = await self._api.listen(config.host, config.http_port)
-        self._transport.connect(self.http_url)
+        self._transport.connect()
         host.start(self._transport)
 
     async def stop(self) -> None:
@@ -178,11 +190,20 @@ class Node:
             self.disk.close()
 
 
+_TOO_MUCH_OPEN = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
 def crash_on_any_error(loop: asyncio.AbstractEventLoop) -> None:
-    """Ends the node on any unexpected error: it may have stopped in the middle of a step."""
+    """Ends the node on any unexpected error: it may have stopped in the middle of a step.
+
+    A connection that cannot be accepted is no such error: asyncio stops accepting for a second, and tries again.
+    """
 
     def crash(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in _TOO_MUCH_OPEN and "accept" in context.get("message", ""):
+            logging.getLogger("raft.node").warning("cannot accept connections: %s; see `ulimit -n`", error.strerror)
+            return
         logging.getLogger("raft.node").critical(
             "%s\n%s", context.get("message"), "".join(traceback.format_exception(error)) if error else ""
         )

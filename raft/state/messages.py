@@ -1,13 +1,23 @@
 """The messages between nodes (Figure 2), the log entry, and the records of the write-ahead log.
 
-All are msgspec structs in array form: the fastest and smallest of the codecs that were measured.
+All are msgspec structs in array form: the fastest and smallest of the codecs that were measured. Their ranges are
+checked when bytes are decoded, and not when an object is made: only bytes come from elsewhere.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
+
+MAX_NUMBER = 2**63 - 1
+Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
+"""A term, an index, or what counts messages: a node may add 1 to it and still encode it."""
+
+MAX_ENTRIES = 20_000
+MAX_COMMAND_BYTES = 2 * 1024 * 1024
+"""What one message may hold: a few bytes on the wire become an object of a hundred, and whatever a node accepts it must
+be able to send on in one frame."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -16,8 +26,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     An empty command is the no-op at the start of a term (§8).
     """
 
-    term: int
-    command: bytes
+    term: Number
+    command: Annotated[bytes, msgspec.Meta(max_length=MAX_COMMAND_BYTES)]
 
 
 # ---- RPCs; each request and each reply is a one-way message -------------------------------------------------------
@@ -26,24 +36,24 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
 class RequestVote(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="rv"):
     """A candidate asks for a vote (§5.2); the last entry says how up to date its log is (§5.4.1)."""
 
-    term: int
-    last_log_index: int
-    last_log_term: int
+    term: Number
+    last_log_index: Number
+    last_log_term: Number
 
 
 class RequestVoteReply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="rvr"):
-    term: int
+    term: Number
     vote_granted: bool
 
 
 class AppendEntries(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ae"):
     """The leader's entries that follow (prev_log_index, prev_log_term); without entries it is a heartbeat (§5.3)."""
 
-    term: int
-    prev_log_index: int
-    prev_log_term: int
-    leader_commit: int
-    entries: list[Entry]
+    term: Number
+    prev_log_index: Number
+    prev_log_term: Number
+    leader_commit: Number
+    entries: Annotated[list[Entry], msgspec.Meta(max_length=MAX_ENTRIES)]
 
 
 class AppendEntriesReply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="aer"):
@@ -54,12 +64,12 @@ class AppendEntriesReply(msgspec.Struct, frozen=True, gc=False, array_like=True,
     that term in this log, or term 0 and the first missing index.
     """
 
-    term: int
+    term: Number
     success: bool
-    match_index: int
-    rejected_index: int = 0
-    conflict_index: int = 0
-    conflict_term: int = 0
+    match_index: Number
+    rejected_index: Number = 0
+    conflict_index: Number = 0
+    conflict_term: Number = 0
 
 
 Message: TypeAlias = RequestVote | RequestVoteReply | AppendEntries | AppendEntriesReply

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from raft_chaos.raft.state.messages import MAX_ENTRIES
+
 
 class Timing(msgspec.Struct, frozen=True):
     """When a node acts, in µs, and how much it sends at once. Each election timeout is a new draw (§5.2)."""
@@ -29,3 +31,8 @@ class Timing(msgspec.Struct, frozen=True):
         for limit in ("max_entries_per_message", "max_bytes_per_message", "max_entries_in_flight"):
             if getattr(self, limit) < 1:
                 raise ValueError(f"{limit} must be at least 1, or nothing is ever sent: got {getattr(self, limit)}")
+        if self.max_entries_per_message > MAX_ENTRIES:
+            raise ValueError(
+                f"max_entries_per_message must be at most {MAX_ENTRIES}, or the receiver refuses the message: "
+                f"got {self.max_entries_per_message}"
+            )

@@ -36,7 +36,9 @@ class Nodes:
 
     def __init__(self, folder: Path, size: int = 1, **options: Any) -> None:
         names = [f"n{number}" for number in range(1, size + 1)]
-        self.ports = dict(zip(names, free_ports(size), strict=True))
+        ports = free_ports(2 * size)
+        self.ports = dict(zip(names, ports, strict=False))
+        self.http_ports = dict(zip(names, ports[size:], strict=True))
         self.running: dict[str, Node] = {}
         self._folder = folder
         self._options = {"timing": TIMING, **options}
@@ -50,6 +52,8 @@ class Nodes:
             node=name,
             peers={peer: (HOST, port) for peer, port in self.ports.items() if peer != name},
             raft_port=self.ports[name],
+            http_port=self.http_ports[name],
+            client_urls={peer: f"http://{HOST}:{port}" for peer, port in self.http_ports.items() if peer != name},
             seed=self._starts,
             incarnation=self._starts,
             **{"data_dir": str(self._folder / name)} | self._options | self._overrides.get(name, {}),

@@ -24,12 +24,26 @@ HARD_STATES = st.builds(HardState, NUMBERS, st.none() | NAMES)
 RECORDS: st.SearchStrategy[Record] = st.one_of(
     HARD_STATES, st.builds(Append, NUMBERS, ENTRIES), st.builds(Truncate, NUMBERS)
 )
-MESSAGES: st.SearchStrategy[Message] = st.one_of(
-    st.builds(RequestVote, NUMBERS, NUMBERS, NUMBERS),
-    st.builds(RequestVoteReply, NUMBERS, st.booleans()),
-    st.builds(AppendEntries, NUMBERS, NUMBERS, NUMBERS, NUMBERS, st.lists(ENTRIES, max_size=4)),
-    st.builds(AppendEntriesReply, NUMBERS, st.booleans(), NUMBERS, NUMBERS, NUMBERS, NUMBERS),
-)
+
+
+@st.composite
+def _messages(draw: st.DrawFn) -> Message:
+    """Terms of a log never decrease, and none is larger than that of the message."""
+    *terms, term = sorted(draw(st.lists(NUMBERS, min_size=2, max_size=6)))
+    number, index = draw(NUMBERS), draw(st.integers(0, 2**63 - 1 - len(terms)))
+    match draw(st.sampled_from(["rv", "rvr", "ae", "aer"])):
+        case "rv":
+            return RequestVote(term, number, terms[0])
+        case "rvr":
+            return RequestVoteReply(term, draw(st.booleans()))
+        case "ae":
+            entries = [Entry(one, draw(st.binary(max_size=40))) for one in terms[1:]]
+            return AppendEntries(term, index, terms[0], number, entries)
+        case _:
+            return AppendEntriesReply(term, draw(st.booleans()), number, draw(NUMBERS), draw(NUMBERS), terms[0])
+
+
+MESSAGES: st.SearchStrategy[Message] = _messages()
 
 
 @st.composite

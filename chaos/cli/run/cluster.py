@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from time import monotonic
 from typing import Annotated
 
 import typer
@@ -18,15 +19,19 @@ from raft_chaos.chaos.cli.common import fail, parse_address, parse_range_ms, say
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.targets.raft_process import node_main
-from raft_chaos.invariants.verdict import EXIT_HARNESS
+from raft_chaos.raft.network.handshake import make_secret, read_secret
 from raft_chaos.raft.server.host import monotonic_us
-from raft_chaos.raft.server.node import EXIT_REFUSED, Node, NodeConfig, Parts, run_event_loop
+from raft_chaos.raft.server.http_door import is_loopback
+from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_REFUSED, Node, NodeConfig, Parts, run_event_loop
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import FolderInUseError
 from raft_chaos.raft.storage.wal import CorruptLogError
 
 START_TIMEOUT_S = 20.0
-RESTART_AFTER_S = 3.0
+RESTART_AFTER_S, RESTART_AFTER_MOST_S = 3.0, 60.0
+STEADY_S = 60.0
+"""A node that ran this long before it ended is started again as soon as one that ended for the first time."""
+SECRET_FILE = "cluster.secret"
 
 ElectionTimeout = Annotated[
     str, typer.Option("--election-timeout", metavar="MS-MS", help="Election timeouts are drawn from this range.")
@@ -34,6 +39,10 @@ ElectionTimeout = Annotated[
 Token = Annotated[
     str | None, typer.Option("--token", envvar="RAFT_CHAOS_TOKEN", help="Clients must send it as a bearer token.")
 ]
+AllowHost = Annotated[
+    list[str], typer.Option("--allow-host", metavar="NAME", help="A name by which clients may call a node; repeat.")
+]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Listen on any address without --token or a secret.")]
 
 
 def cluster(
@@ -47,9 +56,15 @@ def cluster(
         int | None, typer.Option(metavar="MS", help="A tenth of the least timeout by default.")
     ] = None,
     token: Token = None,
+    allow_host: AllowHost = [],  # noqa: B006
+    peer_auth: Annotated[
+        bool, typer.Option(help="Nodes prove to each other that they know a secret, which is made for the cluster.")
+    ] = True,
+    insecure: Insecure = False,
 ) -> Result:
     """Starts a plain cluster in the foreground; Ctrl-C shuts it down."""
     timing = make_timing(election_timeout, heartbeat)
+    _check_reachability(host, "--host", token, insecure=insecure, has_secret=peer_auth, secret_option="--peer-auth")
     names = [f"n{i}" for i in range(1, nodes + 1)]
     for first, option in ((http_port, "--http-port"), (raft_port, "--raft-port")):
         if not 0 < first <= 65536 - nodes:
@@ -63,6 +78,8 @@ def cluster(
         Supervisor() as s,
     ):
         s.remove_when_orphaned(Path(folder) if data is None else None)
+        secret_file = _secret_of(Path(folder)) if peer_auth else None
+        urls = {name: _url(host, http_port + i) for i, name in enumerate(names)}
         configs = [
             NodeConfig(
                 cluster="cluster",
@@ -76,6 +93,9 @@ def cluster(
                 seed=secrets.randbits(63),
                 epoch_us=monotonic_us(),
                 token=token,
+                secret_file=secret_file,
+                client_urls={peer: url for peer, url in urls.items() if peer != name},
+                allowed_hosts=allow_host,
             )
             for i, name in enumerate(names)
         ]
@@ -87,10 +107,10 @@ def cluster(
         auth = " --location-trusted -H 'Authorization: Bearer <token>'" if token else ""
         url = running[0].http_url
         say(f'\ntry:  curl -L{auth} {url}/executeCommand -d \'{{"command": "put x 1"}}\'')
-        say(f"      curl{auth} {url}/status\n\nA node that you kill is started again. Ctrl-C ends the cluster.")
+        say(f"      curl{auth} {url}/status\n\nA node that ends is started again. Ctrl-C ends the cluster.")
         while not stop.wait(0.2):
             for one in running:
-                _start_again_if_killed(one, stop)
+                one.look_after()
         for one in running:
             one.child.terminate(patience_s=3.0)
     return Result(notes=["the cluster has ended"])
@@ -103,42 +123,104 @@ class _Running:
         self.config = config
         self.http_url = ""
         self._supervisor = supervisor
-        self.start()
+        self._again_at: float | None = None  # when it is started again; None: it runs
+        self._again_after_s = 0.0
+        self._start()
 
-    def start(self) -> None:
+    def _start(self) -> None:
         self._control, theirs = self._supervisor.pipe()
+        self._is_up = False
+        self._started = monotonic()
         self.child = self._supervisor.start(self.config.node, node_main, self.config, None, theirs)
         theirs.close()
 
     def wait_until_ready(self) -> None:
         """Ends with exit code 254 if the node could not start (the node itself prints why)."""
-        if self._control.poll(START_TIMEOUT_S):
-            try:
+        if not self._comes_up(START_TIMEOUT_S):
+            fail(f"{self.config.node} did not start (see above); are its ports free?")
+
+    def look_after(self) -> None:
+        """Starts the node again after its end, whatever ended it; later and later if it ends again and again."""
+        if self._again_at is not None:
+            if monotonic() >= self._again_at:
+                self._again_at = None
+                self._start()
+            return
+        if not self._is_up and self._comes_up(0):
+            say(f"{self.config.node}  {self.http_url}  (pid {self.child.pid})")
+        code = self.child.exit_code
+        if code is None:
+            return
+        self.child.kill()  # its group may still have processes
+        self._control.close()
+        had_been_steady = monotonic() - self._started > STEADY_S
+        longer_s = RESTART_AFTER_S if had_been_steady else max(2 * self._again_after_s, RESTART_AFTER_S)
+        self._again_after_s = min(longer_s, RESTART_AFTER_MOST_S)
+        self._again_at = monotonic() + self._again_after_s
+        say(f"{self.config.node} {_how_it_ended(code)}; starting it again in {self._again_after_s:g} s")
+
+    def _comes_up(self, within_s: float) -> bool:
+        """Whether the node reports that it listens."""
+        try:
+            if self._control.poll(within_s):
                 self.http_url = self._control.recv().http_url
-                return
-            except EOFError:
-                pass
-        fail(f"{self.config.node} did not start (see above); are its ports free?")
+                self._is_up = True
+        except (EOFError, OSError):
+            pass  # it has ended
+        return self._is_up
 
 
-def _start_again_if_killed(one: _Running, stop: threading.Event) -> None:
-    name, code = one.config.node, one.child.exit_code
-    if code is None:
+def _how_it_ended(code: int) -> str:
+    if code < 0:
+        return f"was killed (signal {-code})"
+    if code == EXIT_CRASHED:
+        return f"crashed (exit code {code}, see above)"
+    if code == EXIT_REFUSED:
+        return f"refused to start (exit code {code}, see above)"
+    return f"ended by itself with exit code {code}"
+
+
+def _secret_of(folder: Path) -> str:
+    """The file with the cluster's secret; made with the cluster, and kept with its data."""
+    file = folder / SECRET_FILE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        make_secret(file)
+        read_secret(file)
+    except OSError as error:
+        fail(f"--data: {error}")
+    return str(file)
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _check_reachability(
+    host: str, option: str, token: str | None, *, insecure: bool, has_secret: bool, secret_option: str
+) -> None:
+    """Ends with exit code 254 if other machines could reach a node that asks for no proof."""
+    if is_loopback(host) or insecure:
         return
-    if code >= 0:
-        say(f"{name} ended by itself with exit code {code}; ending the cluster")
-        raise typer.Exit(EXIT_HARNESS)
-    say(f"{name} was killed (signal {-code}); starting it again in {RESTART_AFTER_S:g} s")
-    if not stop.wait(RESTART_AFTER_S):
-        one.start()
-        one.wait_until_ready()
-        say(f"{name}  {one.http_url}  (pid {one.child.pid})")
+    missing = [name for name, there in (("--token", token), (secret_option, has_secret)) if not there]
+    if missing:
+        fail(
+            f"{option}: other machines can reach {host}, so {' and '.join(missing)} must be given; "
+            "--insecure says that everybody who reaches it may use the cluster"
+        )
 
 
 def node(
     name: Annotated[str, typer.Option("--name", help="This node's name, such as n1.")],
     data: Annotated[Path, typer.Option(help="This node's data folder.")],
-    peer: Annotated[list[str], typer.Option("--peer", metavar="NAME=HOST:PORT", help="Each other node; repeat.")] = [],  # noqa: B006
+    peer: Annotated[
+        list[str],
+        typer.Option(
+            "--peer",
+            metavar="NAME=HOST:PORT[/HTTP_PORT]",
+            help="Each other node; repeat. Clients are redirected to its HTTP port.",
+        ),
+    ] = [],  # noqa: B006
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="The address at which the other nodes reach this one.")
     ] = "127.0.0.1:9001",
@@ -149,15 +231,28 @@ def node(
         int | None, typer.Option(metavar="MS", help="A tenth of the least timeout by default.")
     ] = None,
     token: Token = None,
+    allow_host: AllowHost = [],  # noqa: B006
+    secret_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The cluster's secret: nodes prove to each other that they know it."),
+    ] = None,
+    insecure: Insecure = False,
 ) -> Result:
     """Runs one node in the foreground."""
     peers: dict[str, tuple[str, int]] = {}
+    client_urls: dict[str, str] = {}
     for text in peer:
         other, equals, address = text.partition("=")
         if not equals or not other or other == name or other in peers:
-            fail(f"--peer: expected NAME=HOST:PORT with a different name each time, got {text!r}")
+            fail(f"--peer: expected NAME=HOST:PORT[/HTTP_PORT] with a different name each time, got {text!r}")
+        address, slash, http = address.partition("/")
         peers[other] = parse_address(address, "--peer")
+        if slash:
+            client_urls[other] = _url(*parse_address(f"{peers[other][0]}:{http}", "--peer"))
     host, port = parse_address(listen, "--listen")
+    _check_reachability(
+        host, "--listen", token, insecure=insecure, has_secret=secret_file is not None, secret_option="--secret-file"
+    )
     config = NodeConfig(
         cluster=cluster_id,
         node=name,
@@ -170,6 +265,9 @@ def node(
         seed=secrets.randbits(63),
         epoch_us=monotonic_us(),
         token=token,
+        secret_file=str(secret_file) if secret_file is not None else None,
+        client_urls=client_urls,
+        allowed_hosts=allow_host,
     )
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(message)s")
     run_event_loop(_run_node(config))

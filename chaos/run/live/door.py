@@ -24,16 +24,28 @@ class _Answer(msgspec.Struct):
     error: str | None = None
 
 
+class _NotNow(msgspec.Struct):
+    """The body of a 503. `leader` is the node that leads, if the node that answers cannot say where it is."""
+
+    leader: str = ""
+
+
 _answers = msgspec.json.Decoder(_Answer)
+_refusals = msgspec.json.Decoder(_NotNow)
 
 
 class HttpDoor:
-    """See `Door`. An address is a node's URL; `urls` gives those of all nodes that have ever been up."""
+    """See `Door`. An address is a node's URL; `urls` gives those of all nodes that have ever been up, by name."""
 
-    def __init__(self, session: aiohttp.ClientSession, urls: Callable[[], list[str]], *, knows_repeats: bool) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]], *, knows_repeats: bool
+    ) -> None:
         self.knows_repeats = knows_repeats
-        self.addresses = urls
+        self._urls = urls
         self._session = session
+
+    def addresses(self) -> list[str]:
+        return list(self._urls().values())
 
     def command(self, operation: Operation, session: str, serial: int) -> bytes:
         command = {"op": operation.f, "key": operation.key, "value": operation.value, "expected": operation.expected}
@@ -48,7 +60,7 @@ class HttpDoor:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=within_us / 1e6),
             ) as response:
-                return _understood(response.status, response.headers, await response.read())
+                return self._understood(response.status, response.headers, await response.read())
         except aiohttp.ClientConnectorError as error:
             return NoAnswer(False, f"cannot connect: {error.os_error.strerror}")
         except TimeoutError:
@@ -56,21 +68,28 @@ class HttpDoor:
         except aiohttp.ClientError as error:
             return NoAnswer(True, f"the connection broke: {type(error).__name__}")
 
+    def _understood(self, status: int, headers: Mapping[str, str], body: bytes) -> Outcome | NoAnswer:
+        """Reads a response as the API's manual defines it. After any other response the command may have an effect."""
+        if status == 200:
+            try:
+                answer = _answers.decode(body)
+            except MALFORMED as error:
+                return NoAnswer(True, f"an answer that cannot be understood: {error}")
+            kind: OpType = "ok" if answer.ok else "fail"
+            return Outcome(kind, answer.result, answer.index, answer.term, answer.error)
+        if status == 307:
+            location = headers.get("Location", "")
+            return NoAnswer(False, "redirected", location.removesuffix("/executeCommand"))
+        if status == 503:
+            return NoAnswer(False, "no leader known", self._urls().get(_leader(body), ""))
+        if status in (400, 401, 413):
+            return Outcome("fail", error=f"refused with status {status}")
+        return NoAnswer(True, f"outcome unknown (status {status})")
 
-def _understood(status: int, headers: Mapping[str, str], body: bytes) -> Outcome | NoAnswer:
-    """Reads a response as the HTTP API's manual defines it. After any other response the command may have an effect."""
-    if status == 200:
-        try:
-            answer = _answers.decode(body)
-        except MALFORMED as error:
-            return NoAnswer(True, f"an answer that cannot be understood: {error}")
-        kind: OpType = "ok" if answer.ok else "fail"
-        return Outcome(kind, answer.result, answer.index, answer.term, answer.error)
-    if status == 307:
-        location = headers.get("Location", "")
-        return NoAnswer(False, "redirected", location.removesuffix("/executeCommand"))
-    if status == 503:
-        return NoAnswer(False, "no leader known")
-    if status in (400, 401, 413):
-        return Outcome("fail", error=f"refused with status {status}")
-    return NoAnswer(True, f"outcome unknown (status {status})")
+
+def _leader(body: bytes) -> str:
+    """The leader that a 503 names; "" if it names none."""
+    try:
+        return _refusals.decode(body).leader
+    except MALFORMED:
+        return ""

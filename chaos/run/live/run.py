@@ -252,7 +252,7 @@ class _LiveRun:
         nodes = self.schedule.header.nodes
         door = HttpDoor(
             self.session,
-            lambda: [url for node in nodes if (url := self.cluster.url(node))],
+            lambda: {node: url for node in nodes if (url := self.cluster.url(node))},
             knows_repeats=self.target.knows_repeated_commands,
         )
         return Client(

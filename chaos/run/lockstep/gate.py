@@ -2,8 +2,11 @@
 
 Each directed link has a listening socket, which accepts one connection of each incarnation of the sender, whether the
 receiver is up or not. The gate keeps each frame under the sender's incarnation and the frame's number. To deliver a
-frame, it writes the frame's bytes unchanged on a connection to the receiver: one for each pair of incarnations, opened
-with the sender's own handshake. It writes a duplicated frame twice, and never writes a lost one.
+frame, it writes the frame's bytes unchanged on a connection to the receiver, opened with the handshake of the sending
+incarnation. For a frame of another incarnation it opens a new one, since a node limits the connections of each peer. It
+writes a duplicated frame twice, and never writes a lost one.
+
+Nodes in lockstep have no secret: their handshake is one frame, the Hello, which the gate can send again.
 
 A sender announces the frames of a step in its report. The gate reads links only between steps, so every frame that it
 can read has been announced, in this order. Anything else is a divergence: a frame that nobody announced, one that comes
@@ -112,7 +115,7 @@ class Gate:
     def __init__(self) -> None:
         self._listeners: dict[tuple[str, str], socket.socket] = {}
         self._wires: dict[tuple[str, int, str], _Wire] = {}
-        self._routes: dict[tuple[str, int, str], socket.socket] = {}  # to the receiver's present incarnation
+        self._routes: dict[tuple[str, str], tuple[int, socket.socket]] = {}  # and the incarnation of the sender
         self._ports: dict[str, int] = {}
 
     def addresses(self, sender: str, peers: list[str]) -> dict[str, tuple[str, int]]:
@@ -139,9 +142,12 @@ class Gate:
         """Writes the frame to the receiver, which is up; waits for the frame if it is not here yet."""
         wire = self._wires[sender, sender_inc, to]
         frame = wire.frame(number)
-        route = self._routes.get((sender, sender_inc, to))
-        if route is None:
-            route = self._routes[sender, sender_inc, to] = self._open(to)
+        incarnation, route = self._routes.get((sender, to), (None, None))
+        if route is None or incarnation != sender_inc:
+            if route is not None:
+                route.close()
+            route = self._open(to)
+            self._routes[sender, to] = (sender_inc, route)
             frame = wire.hello + frame
         route.sendall(frame)
 
@@ -153,8 +159,8 @@ class Gate:
     def went_down(self, node: str, incarnation: int, peers: list[str]) -> None:
         """The process is gone. The frames that it sent may still be delivered; no frame can be delivered to it."""
         self._ports.pop(node, None)
-        for name in [name for name in self._routes if name[2] == node]:
-            self._routes.pop(name).close()
+        for name in [name for name in self._routes if name[1] == node]:
+            self._routes.pop(name)[1].close()
         for peer in peers:
             self._wires[node, incarnation, peer].finish()
 
@@ -162,7 +168,7 @@ class Gate:
         """Closes every socket."""
         for wire in self._wires.values():
             wire.close()
-        for one in (*self._routes.values(), *self._listeners.values()):
+        for one in (*(route for _, route in self._routes.values()), *self._listeners.values()):
             one.close()
 
     def _open(self, to: str) -> socket.socket:

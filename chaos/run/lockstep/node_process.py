@@ -97,7 +97,7 @@ class SteppedHost:
         self._node = node
         self._journal = journal
         self._events = EventFile(Path(setup.events_file))
-        hello = Hello(PROTOCOL_VERSION, config.cluster, config.node, config.incarnation, "")
+        hello = Hello(PROTOCOL_VERSION, config.cluster, config.node, config.incarnation)
         self._transport = parts.transport(hello, setup.links, self._on_frame)
         self._exit_code = 0
         self._ordered: Receive | None = None
@@ -107,7 +107,7 @@ class SteppedHost:
     async def start(self) -> None:
         """Opens all links, so that every step finds them up, and answers that the node is up."""
         await self._transport.listen("127.0.0.1", 0)
-        self._transport.connect("")
+        self._transport.connect()
         await self._transport.connected()
         asyncio.get_running_loop().add_reader(self._control.fileno(), self._on_order)
         first = self._node.first

@@ -23,7 +23,7 @@ from raft_chaos.raft.network.codec import (
 from raft_chaos.raft.state.messages import AppendEntries, Entry, Message
 from records import MESSAGES, NAMES, NUMBERS
 
-HELLOS = st.builds(Hello, st.integers(0, 99), NAMES, NAMES, NUMBERS, NAMES)
+HELLOS = st.builds(Hello, st.integers(0, 99), NAMES, NAMES, NUMBERS, st.binary(max_size=32), st.binary(max_size=32))
 NESTED = b"\x92\x01" + b"\x95\xa3rvr\x01\xc3\x01" + b"\x91" * 50_000 + b"\x90"
 """A message with one field too many, which holds an array that holds an array that holds an array..."""
 

@@ -26,7 +26,7 @@ class Ends:
         self, node: str, peers: dict[str, tuple[str, int]], *, cluster: str = "c", incarnation: int = 1
     ) -> None:
         self.arrived: asyncio.Queue[Arrived] = asyncio.Queue()
-        hello = Hello(PROTOCOL_VERSION, cluster, node, incarnation, "")
+        hello = Hello(PROTOCOL_VERSION, cluster, node, incarnation)
         self.transport = Transport(hello, peers, lambda *arrived: self.arrived.put_nowait(arrived))
 
     async def next(self) -> Arrived:
@@ -58,7 +58,7 @@ def test_messages_arrive_in_order_with_sender_incarnation_and_number() -> None:
     async def main() -> None:
         n1 = await listening("n1", "n2")
         n2 = Ends("n2", {"n1": (HOST, n1.transport.port)}, incarnation=3)
-        n2.transport.connect("http://there:1")
+        n2.transport.connect()
         first = await n2.send_until_arrived("n1", RequestVote(0, 0, 0), n1)
         assert first[:2] == ("n2", 3)
         sent = n2.transport.number([("n1", RequestVote(term, 0, 0)) for term in range(1, 100)])
@@ -66,7 +66,6 @@ def test_messages_arrive_in_order_with_sender_incarnation_and_number() -> None:
         assert [number for _, number, _ in sent] == list(range(sent[0][1], sent[0][1] + 99))
         arrived = [await n1.next() for _ in sent]
         assert arrived == [("n2", 3, number, message) for _, number, message in sent]
-        assert n1.transport.peer_urls == {"n2": "http://there:1"}
         await n2.transport.close()
         await n1.transport.close()
 
@@ -86,7 +85,7 @@ def test_no_message_is_lost_once_all_links_are_up() -> None:
     async def main() -> None:
         n1 = await listening("n1", "n2")
         n2 = Ends("n2", {"n1": (HOST, n1.transport.port)})
-        n2.transport.connect("")
+        n2.transport.connect()
         await asyncio.wait_for(n2.transport.connected(), WAIT_S)
         n2.transport.send([("n1", 17, RequestVote(1, 0, 0))])
         assert await n1.next() == ("n2", 1, 17, RequestVote(1, 0, 0))
@@ -101,7 +100,7 @@ def test_a_link_comes_back_after_the_other_side_has_restarted() -> None:
         n1 = await listening("n1", "n2")
         port = n1.transport.port
         n2 = Ends("n2", {"n1": (HOST, port)})
-        n2.transport.connect("")
+        n2.transport.connect()
         await n2.send_until_arrived("n1", RequestVote(1, 0, 0), n1)
         await n1.transport.close()
         async with asyncio.timeout(WAIT_S):
@@ -117,18 +116,18 @@ def test_a_link_comes_back_after_the_other_side_has_restarted() -> None:
     run(main)
 
 
-HELLO = encode_frame(Hello(PROTOCOL_VERSION, "c", "n3", 1, ""))
+HELLO = encode_frame(Hello(PROTOCOL_VERSION, "c", "n3", 1))
 UNWELCOME = {
     "another cluster": (
-        encode_frame(Hello(PROTOCOL_VERSION, "other", "n3", 1, "")),
+        encode_frame(Hello(PROTOCOL_VERSION, "other", "n3", 1)),
         "unknown caller: cluster 'other'; this node belongs to 'c'",
     ),
     "unknown node": (
-        encode_frame(Hello(PROTOCOL_VERSION, "c", "n9", 1, "")),
+        encode_frame(Hello(PROTOCOL_VERSION, "c", "n9", 1)),
         "unknown caller: node 'n9' is not one of this node's peers, n2, n3",
     ),
-    "itself": (encode_frame(Hello(PROTOCOL_VERSION, "c", "n1", 1, "")), "node 'n1' is not one of"),
-    "another version": (encode_frame(Hello(9, "c", "n3", 1, "")), "protocol version 9; this node speaks 1"),
+    "itself": (encode_frame(Hello(PROTOCOL_VERSION, "c", "n1", 1)), "node 'n1' is not one of"),
+    "another version": (encode_frame(Hello(9, "c", "n3", 1)), "protocol version 9; this node speaks 2"),
     "no handshake": (encode_frame(Envelope(1, RequestVote(1, 0, 0))), "the handshake is malformed"),
     "HTTP": (b"GET / HTTP/1.1\r\n\r\n", "bytes was announced"),
     "oversized frame": (
@@ -155,7 +154,7 @@ def test_an_invalid_caller_is_disconnected_with_one_log_line_and_affects_no_othe
     async def main() -> None:
         n1 = await listening("n1", "n2", "n3")
         n2 = Ends("n2", {"n1": (HOST, n1.transport.port)})
-        n2.transport.connect("")
+        n2.transport.connect()
         await n2.send_until_arrived("n1", RequestVote(1, 0, 0), n1)
 
         reader, writer = await asyncio.open_connection(HOST, n1.transport.port)
@@ -186,11 +185,11 @@ def test_a_caller_that_leaves_in_the_middle_of_a_frame_is_no_error(caplog: pytes
     async def main() -> None:
         n1 = await listening("n1", "n2")
         _, writer = await asyncio.open_connection(HOST, n1.transport.port)
-        writer.write(encode_frame(Hello(PROTOCOL_VERSION, "c", "n2", 1, "")) + b"\0\0\0\x10half")
+        writer.write(encode_frame(Hello(PROTOCOL_VERSION, "c", "n2", 1)) + b"\0\0\0\x10half")
         await writer.drain()
         writer.close()
         n2 = Ends("n2", {"n1": (HOST, n1.transport.port)})
-        n2.transport.connect("")
+        n2.transport.connect()
         await n2.send_until_arrived("n1", RequestVote(1, 0, 0), n1)
         await n2.transport.close()
         await n1.transport.close()
@@ -212,8 +211,8 @@ def test_an_occupied_port_is_an_os_error() -> None:
 
 def test_a_call_from_a_peer_ends_the_reconnect_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a delay of hours, only the handshake of the peer that has come back can bring the link up."""
-    monkeypatch.setattr("raft_chaos.raft.network.transport.BACKOFF_MIN_S", 10_000.0)
-    monkeypatch.setattr("raft_chaos.raft.network.transport.BACKOFF_MAX_S", 10_000.0)
+    monkeypatch.setattr("raft_chaos.raft.network.outgoing.BACKOFF_MIN_S", 10_000.0)
+    monkeypatch.setattr("raft_chaos.raft.network.outgoing.BACKOFF_MAX_S", 10_000.0)
 
     async def main() -> None:
         with socket.create_server((HOST, 0)) as reserved:
@@ -221,12 +220,12 @@ def test_a_call_from_a_peer_ends_the_reconnect_delay(monkeypatch: pytest.MonkeyP
         n1 = Ends("n1", {"n2": (HOST, port)})
         await n1.transport.listen(HOST, 0)
         refused = asyncio.get_running_loop().create_connection(asyncio.Protocol, HOST, port)
-        n1.transport.connect("http://n1")
+        n1.transport.connect()
         with pytest.raises(OSError):  # asked after the link did: by now it has been refused as well, and waits
             await refused
         n2 = Ends("n2", {"n1": (HOST, n1.transport.port)})
         await n2.transport.listen(HOST, port)
-        n2.transport.connect("http://n2")
+        n2.transport.connect()
         arrived = await n1.send_until_arrived("n2", RequestVote(1, 0, 0), n2)
         assert arrived[0] == "n1"
         await n1.transport.close()

@@ -78,7 +78,7 @@ def test_a_command_is_answered_after_a_sync_in_the_loop_or_in_a_thread(
     async def main() -> None:
         disk = NotedDisk(tmp_path)
         host = host_on(disk)
-        host.start(Transport(Hello(PROTOCOL_VERSION, "c", "n1", 1, ""), {}, host.on_message))
+        host.start(Transport(Hello(PROTOCOL_VERSION, "c", "n1", 1), {}, host.on_message))
         async with asyncio.timeout(WAIT_S):
             while host.replica.core.commit_index == 0:
                 await asyncio.sleep(0.001)
@@ -118,7 +118,7 @@ def test_a_turn_is_in_the_journal_before_anybody_can_see_it_and_is_reported_at_o
         for number, sender in ((1, "n2"), (2, "n3")):
             host.on_message(sender, 1, number, VOTE)
         with pytest.raises(NotLeaderError):
-            host.submit(b"refused")
+            host.submit(encode_command(Command("get", "x")))
         assert len(events.journaled) == 1, "only its start; what came in belongs to the turn that is not over"
         async with asyncio.timeout(WAIT_S):
             while len(events.journaled) < 3:  # the turn, and the one in which its write is durable

@@ -22,7 +22,7 @@ from raft_chaos.raft.state.messages import RequestVote
 
 
 def hello(node: str, incarnation: int) -> bytes:
-    return encode_frame(Hello(PROTOCOL_VERSION, "run", node, incarnation, ""))
+    return encode_frame(Hello(PROTOCOL_VERSION, "run", node, incarnation))
 
 
 def message(number: int) -> bytes:

@@ -1,0 +1,70 @@
+"""What a peer may claim. A peer that claims more is disconnected, with one log line; no claim ends or damages the node.
+
+Everything that comes from outside is checked once, as early as it can be:
+
+    network.incoming   the handshake: protocol, cluster, name, proof; sizes, times, numbers of connections
+    state.messages     types, ranges (0 to 2^63 - 1) and sizes of all fields, when a message is decoded
+    network.codec      one message that contradicts itself: terms that decrease, an entry from a later term
+    server.claims      a message that contradicts this node: see `check_message`; commands that nobody can apply
+    server.http_door   who may send HTTP requests, how many connections, and how long they may take
+    server.http_api    each request and each of its fields
+
+A peer can still lie within what is possible: it can acknowledge what it did not store, or vote twice. Raft assumes that
+peers do not lie. The handshake's proof keeps out everybody else.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.network.codec import FrameError
+from raft_chaos.raft.replica.machine import decode_command
+from raft_chaos.raft.state.messages import MAX_COMMAND_BYTES, AppendEntries, AppendEntriesReply, Message
+
+MAX_TERM_STEP = 1 << 32
+"""A term ends with an election timeout, so a correct peer is never this far ahead. Without this limit, a single message
+with the largest term would leave no term for another election."""
+
+
+def check_message(message: Message, core: Core) -> None:
+    """Raises FrameError if the message cannot come from a correct peer, given what this node knows."""
+    if message.term > core.current_term + MAX_TERM_STEP:
+        raise FrameError(f"term {message.term}; this node is in term {core.current_term}")
+    if message.term < core.current_term:
+        return  # late: the core takes nothing from it
+    if type(message) is AppendEntries and message.entries:
+        _check_entries(message, core)
+    elif type(message) is AppendEntriesReply and message.term == core.current_term and core.role == "leader":
+        last_index = core.log.last_index  # this leader sent all that a follower can acknowledge in its term
+        if message.success and message.match_index > last_index:
+            raise FrameError(
+                f"an acknowledgement of entry {message.match_index}; this leader's last entry is {last_index}"
+            )
+
+
+def _check_entries(message: AppendEntries, core: Core) -> None:
+    """New entries must be commands that can be applied, and no leader of this term or later replaces a committed entry
+    (Leader Completeness, §5.4.3)."""
+    first = message.prev_log_index + 1
+    for index, entry in enumerate(message.entries[: max(0, core.commit_index + 1 - first)], first):
+        if entry.term != core.log.term_at(index):
+            raise FrameError(
+                f"entry {index} of term {entry.term}; this node has committed one of term {core.log.term_at(index)}"
+            )
+    for index, entry in enumerate(message.entries, first):
+        try:
+            check_command(entry.command)
+        except ValueError as error:
+            raise FrameError(f"entry {index}: {error}") from None
+
+
+def check_command(command: bytes) -> None:
+    """Raises ValueError if the state machine could not apply the command, or no frame could hold it."""
+    if len(command) > MAX_COMMAND_BYTES:
+        raise ValueError(f"the command has {len(command)} bytes; the maximum is {MAX_COMMAND_BYTES}")
+    if command:  # an empty one is the no-op at the start of a term (§8)
+        try:
+            decode_command(command)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise ValueError(f"the command cannot be decoded: {error}") from None

@@ -1,0 +1,175 @@
+"""Who may send requests to a node over HTTP, over how many connections, and how long a request may take.
+
+A browser sends requests for any page that it shows. Such a page must not drive a cluster of whoever looks at it, so a
+request is refused with 403
+
+    for its Host      if it calls this node by a name that is not its own. (DNS rebinding: a page of another site gets
+                      that site's name to mean this address, and could then read what the node answers.)
+    for its Origin    if it comes from a page of another origin. No page comes from a node, so this is every page.
+    as cross-site     if the browser says so (Sec-Fetch-Site), which covers requests without an Origin
+
+curl, Postman and other programs send neither an Origin nor Sec-Fetch-Site.
+
+A connection must bring its first request within `REQUEST_TIMEOUT_S`, and each request its body. Beyond
+`MAX_CONNECTIONS` the oldest one that has brought no request goes; if there is none, the new one is not served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import resource
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+REQUEST_TIMEOUT_S = 10.0
+KEEP_ALIVE_S = 75.0
+MAX_CONNECTIONS = 512
+
+
+class AllowedCallers:
+    """Checks the headers by which a browser says for whom it asks. `address` is where this node listens."""
+
+    def __init__(self, address: str, names: Iterable[str]) -> None:
+        self._names = {"localhost", address.lower(), *(name.lower().rstrip(".") for name in names)}
+        ip = _ip(address)
+        self._is_any = ip is not None and ip.is_unspecified  # it listens on all addresses of the machine
+
+    def refusal(self, headers: Mapping[str, str]) -> str | None:
+        """Why the request is refused; None if it is not. (aiohttp refuses a request with two hosts.)"""
+        host = headers.get("Host")
+        if host is not None and not self._is_own(_name_of(host)):
+            return (
+                f"Host: this node is not called {host!r}; use its address, or start it with --allow-host and the name"
+            )
+        origin = headers.get("Origin")
+        if origin is not None and (host is None or origin.lower() != f"http://{host.lower()}"):
+            return f"Origin: requests from the pages of {origin!r} are refused; send them from a program"
+        if headers.get("Sec-Fetch-Site", "").lower() == "cross-site":
+            return "Sec-Fetch-Site: requests from pages of other sites are refused; send them from a program"
+        return None
+
+    def location(self, url: str, headers: Mapping[str, str]) -> str:
+        """The URL of another node, as this client reaches it: if the nodes listen on all addresses of the machine, at
+        the one at which the client has reached this node."""
+        parts, host = urlsplit(url), headers.get("Host")
+        ip = _ip(parts.hostname or "")
+        if host is None or ip is None or not ip.is_unspecified:
+            return url
+        name = _name_of(host)
+        return f"{parts.scheme}://{f'[{name}]' if ':' in name else name}:{parts.port}"
+
+    def _is_own(self, name: str) -> bool:
+        if name in self._names:
+            return True
+        ip = _ip(name)
+        return ip is not None and (ip.is_loopback or self._is_any)
+
+
+def _name_of(host: str) -> str:
+    """The name or address in a Host header, without its port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower().rstrip(".")
+
+
+def _ip(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only programs of this machine reach a node that listens there."""
+    ip = _ip(address)
+    return address.lower() == "localhost" or (ip is not None and ip.is_loopback)
+
+
+class Connections:
+    """Counts and times the connections of an HTTP server; `make_handler` makes the protocol that serves one."""
+
+    def __init__(self, make_handler: Callable[[], asyncio.Protocol]) -> None:
+        self.make_handler = make_handler
+        self._open = 0
+        self._silent: dict[asyncio.BaseTransport, _Connection] = {}  # without a request yet; the oldest first
+        self._most = min(MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+
+    def __call__(self) -> asyncio.Protocol:
+        return _Connection(self)
+
+    def asked(self, transport: asyncio.BaseTransport | None) -> None:
+        """A whole request has come on this connection."""
+        connection = self._silent.pop(transport, None) if transport is not None else None
+        if connection is not None:
+            connection.spoke()
+
+    def opened(self, connection: _Connection, transport: asyncio.Transport) -> bool:
+        """Whether the connection is served."""
+        if self._open >= self._most:
+            if not self._silent:
+                return False
+            next(iter(self._silent.values())).abort()
+        self._open += 1
+        self._silent[transport] = connection
+        return True
+
+    def closed(self, transport: asyncio.BaseTransport) -> None:
+        self._open -= 1
+        self._silent.pop(transport, None)
+
+
+class _Connection(asyncio.Protocol):
+    """Passes all events of a connection on to the handler that serves it."""
+
+    def __init__(self, owner: Connections) -> None:
+        self._owner = owner
+        self._handler: Any = None  # None: not served
+        self._transport: Any = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        if not self._owner.opened(self, transport):
+            transport.abort()
+            return
+        self._timer = asyncio.get_running_loop().call_later(REQUEST_TIMEOUT_S, self.abort)
+        self._handler = self._owner.make_handler()
+        self._handler.connection_made(transport)
+
+    def spoke(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def abort(self) -> None:
+        self._transport.abort()
+        self._end()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        handler = self._handler
+        self._end()
+        if handler is not None:
+            handler.connection_lost(error)
+
+    def _end(self) -> None:
+        """Counts the connection as closed, once: an aborted one makes room at once."""
+        self.spoke()
+        if self._transport is not None and self._handler is not None:
+            self._owner.closed(self._transport)
+            self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        if self._handler is not None:
+            self._handler.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._handler.eof_received() if self._handler is not None else None
+
+    def pause_writing(self) -> None:
+        if self._handler is not None:
+            self._handler.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._handler is not None:
+            self._handler.resume_writing()
