@@ -190,19 +190,25 @@ class Node:
             self.disk.close()
 
 
+_SILENT_S = 10.0
 _TOO_MUCH_OPEN = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def crash_on_any_error(loop: asyncio.AbstractEventLoop) -> None:
     """Ends the node on any unexpected error: it may have stopped in the middle of a step.
 
-    A connection that cannot be accepted is no such error: asyncio stops accepting for a second, and tries again.
+    A connection that cannot be accepted is no such error: asyncio stops accepting for a second, and tries again. It
+    reports the error many times at once.
     """
+    silent_until = 0.0
 
     def crash(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        nonlocal silent_until
         error = context.get("exception")
         if isinstance(error, OSError) and error.errno in _TOO_MUCH_OPEN and "accept" in context.get("message", ""):
-            logging.getLogger("raft.node").warning("cannot accept connections: %s; see `ulimit -n`", error.strerror)
+            if loop.time() >= silent_until:
+                silent_until = loop.time() + _SILENT_S
+                logging.getLogger("raft.node").warning("cannot accept connections: %s; see `ulimit -n`", error.strerror)
             return
         logging.getLogger("raft.node").critical(
             "%s\n%s", context.get("message"), "".join(traceback.format_exception(error)) if error else ""

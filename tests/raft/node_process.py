@@ -28,6 +28,11 @@ from raft_chaos.raft.network.handshake import Secret
 from raft_chaos.raft.state.messages import Message, RequestVoteReply
 
 RAFT_CHAOS = str(Path(sys.executable).with_name("raft-chaos"))
+WITHOUT_UVLOOP = (
+    sys.executable,
+    "-c",
+    "import sys; sys.modules['uvloop'] = None; from raft_chaos.chaos.cli.entry import main; main()",
+)
 PATIENCE_S = 30.0
 """Only a test that fails waits this long."""
 
@@ -46,17 +51,24 @@ def eventually(what: str, condition: Callable[[], T]) -> T:
 class NodeProcess:
     """n1 of a cluster of three, alone: n2 and n3 are whoever calls. A context manager, which ends the process."""
 
-    def __init__(self, folder: Path, *options: str, election_timeout: str = "150-300", shell: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        election_timeout: str = "150-300",
+        open_files: int = 1024,
+        uvloop: bool = True,
+    ) -> None:
         self.raft_port, self.http_port, self.n2_port, self.n3_port = free_ports(4)
         self._stderr = folder / "stderr"
         argv = [
-            *(RAFT_CHAOS, "node", "--name", "n1", "--data", str(folder / "n1")),
+            *((RAFT_CHAOS,) if uvloop else WITHOUT_UVLOOP),
+            *("node", "--name", "n1", "--data", str(folder / "n1")),
             *("--listen", f"{HOST}:{self.raft_port}", "--http-port", str(self.http_port)),
             *("--peer", f"n2={HOST}:{self.n2_port}", "--peer", f"n3={HOST}:{self.n3_port}"),
             *("--election-timeout", election_timeout, *options),
         ]
-        if shell:
-            argv = ["sh", "-c", f'{shell}; exec "$@"', "sh", *argv]
+        argv = ["sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh", *argv]
         with self._stderr.open("wb") as err:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=err, stderr=err)
 
