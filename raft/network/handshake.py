@@ -82,7 +82,7 @@ def read_secret(file: Path) -> Secret:
         fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # non-blocking: a FIFO must not hang the node
     except OSError as error:
         raise SecretFileError(f"{file}: cannot read the cluster's secret: {error.strerror}") from None
-    with os.fdopen(fd, "rb") as opened:
+    try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise SecretFileError(f"{file}: expected a file with the cluster's secret, and this is no regular file")
@@ -91,7 +91,9 @@ def read_secret(file: Path) -> Secret:
                 f"{file}: others can read this secret (mode {status.st_mode & 0o777:o}); make a new one, "
                 f"or run: chmod 600 {file}"
             )
-        key = opened.read(MOST_SECRET_BYTES + 1)
+        key = os.read(fd, MOST_SECRET_BYTES + 1)
+    finally:
+        os.close(fd)
     if not LEAST_SECRET_BYTES <= len(key) <= MOST_SECRET_BYTES:
         raise SecretFileError(
             f"{file}: expected a secret of {LEAST_SECRET_BYTES} to {MOST_SECRET_BYTES} bytes, such as "
