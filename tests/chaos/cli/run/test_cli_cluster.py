@@ -8,14 +8,19 @@ import os
 import re
 import signal
 import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from builders.commands import RAFT_CHAOS, Background, background
+from builders.commands import RAFT_CHAOS, Background, background, raft_chaos
 from builders.processes import FIRST_PORT, accepts, free_ports
 from builders.waiting import eventually
+from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello, encode_frame
 
 pytestmark = pytest.mark.live
 
@@ -94,6 +99,73 @@ def test_a_cluster_serves_from_every_node_restarts_killed_nodes_and_ends_with_ct
         eventually("every process is gone", command.all_gone)
         assert not any(accepts(first + place) for first in (http_port, raft_port) for place in range(4))
         assert not list(command.temp.iterdir())
+
+
+@contextmanager
+def kept_cluster(data: Path) -> Iterator[tuple[Background, int, int]]:
+    """A cluster of three that keeps its data; with its first HTTP port and its first raft port."""
+    http_port = free_ports(3, FIRST_PORT)
+    raft_port = free_ports(3, http_port + 3)
+    with background(
+        *(RAFT_CHAOS, "cluster", "--election-timeout", "150-300", "--data", str(data)),
+        *("--http-port", str(http_port), "--raft-port", str(raft_port)),
+    ) as command:
+        eventually("the cluster is up", lambda: "Ctrl-C ends the cluster" in command.stderr)
+        yield command, http_port, raft_port
+        command.family()
+        assert command.interrupt() == 0
+        assert "Traceback" not in command.stderr
+        eventually("every process is gone", command.all_gone)
+
+
+def test_a_caller_of_a_cluster_must_know_its_secret(tmp_path: Path) -> None:
+    with kept_cluster(tmp_path) as (command, http_port, raft_port):
+        secret = tmp_path / "cluster.secret"
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+        assert not any(secret.read_bytes().hex() in " ".join(one.cmdline()) for one in command.family())
+
+        with socket.create_connection(("127.0.0.1", raft_port), 30) as liar:
+            liar.sendall(encode_frame(Hello(PROTOCOL_VERSION, "cluster", "n2", 1)))
+            while liar.recv(4096):
+                pass
+        assert "closed the connection from an unknown caller: the caller sent no proof" in command.stderr
+        execute(f"http://127.0.0.1:{http_port}", "put x 1")
+
+
+@pytest.mark.slow
+def test_a_node_that_ends_again_and_again_is_started_later_each_time(tmp_path: Path) -> None:
+    with kept_cluster(tmp_path) as (command, http_port, _):
+        execute(f"http://127.0.0.1:{http_port}", "put before 1")
+        wal = tmp_path / "n3" / "raft.wal"
+        (_, pid) = nodes_of(command)["n3"][0]
+        wal.write_bytes(b"damaged")
+        os.kill(pid, signal.SIGKILL)
+        eventually(
+            "n3 refuses to start, and the others go on",
+            lambda: "n3 refused to start (exit code 78, see above); starting it again in 6 s" in command.stderr,
+        )
+        execute(f"http://127.0.0.1:{http_port}", "put after 1")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["cluster", "--host", "0.0.0.0"], "--host: other machines can reach 0.0.0.0, so --token must be given"),
+        (["cluster", "--host", "192.0.2.1", "--no-peer-auth"], "so --token and --peer-auth must be given"),
+        (
+            ["node", "--name", "n1", "--data", "d", "--listen", "0.0.0.0:9001", "--token", "t"],
+            "so --secret-file must be",
+        ),
+        (["node", "--name", "n1", "--data", "d", "--secret-file", "none"], "none: cannot read the cluster's secret"),
+        (["node", "--name", "n1", "--data", "d", "--peer", "n2=127.0.0.1:9/x"], "--peer: expected host:port"),
+    ],
+)
+def test_an_open_door_must_be_asked_for_by_name(tmp_path: Path, words: list[str], said: str) -> None:
+    done = raft_chaos(*words, cwd=tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (78 if "none" in words else 254, False)
+    assert said in done.stderr
+    if done.returncode == 254:
+        assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("taken", ["--http-port", "--raft-port"])

@@ -110,11 +110,15 @@ def test_a_frame_of_a_dead_incarnation_passes_under_its_own_name(gate: Gate, rec
     new = Sender(gate, 2)
     new.announces(1)
     new.sends(1)
+    connections = []
     for incarnation in (2, 1):
         gate.deliver("n1", incarnation, 1, "n2")
         greeting, connection = receiver.accepts()
         assert greeting.incarnation == incarnation
         assert numbers(connection, 1) == [1]
+        connections.append(connection)
+    assert connections[0].recv(1) == b"", "the receiver limits how many connections n1 has"
+    for connection in connections:
         connection.close()
     new.dies()
 

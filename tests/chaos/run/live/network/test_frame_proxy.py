@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import signal
@@ -16,6 +17,10 @@ import pytest
 from raft_chaos.chaos.faults.links import LinkCounters
 from raft_chaos.chaos.run.live.network.frame_proxy import LinkRule, ProxyClient, ProxyError, proxy_main
 from raft_chaos.chaos.schedule.streams import stream
+from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
+from raft_chaos.raft.network.handshake import Secret
+from raft_chaos.raft.network.transport import Transport
+from raft_chaos.raft.state.messages import Message, RequestVote
 
 PATIENCE_S = 10.0
 """Only a hung proxy reaches it."""
@@ -359,3 +364,29 @@ def test_says_so_when_the_proxy_is_gone() -> None:
     with pytest.raises(ProxyError, match="counters: the proxy process is gone"):
         proxy.client.counters()
     proxy.connection.close()
+
+
+def test_the_handshake_of_nodes_with_a_secret_passes_a_cut_and_is_no_message(proxy: Proxy) -> None:
+    """Challenge, Hello and Welcome pass; the first message is number 1 of its connection."""
+    secret, heard = Secret(b"s" * 32), asyncio.Queue[tuple[str, int, int, Message]]()
+    before = proxy.client.counters()["a", "b"]
+
+    async def main() -> None:
+        names = {name: Hello(PROTOCOL_VERSION, "c", name, 1) for name in "ab"}
+        b = Transport(names["b"], {"a": ("127.0.0.1", 1)}, lambda *one: heard.put_nowait(one), secret)
+        await b.listen("127.0.0.1", 0)
+        proxy.client.set_target("b", b.port)
+        proxy.client.set_rules({("a", "b"): LinkRule(cut=True)})
+        a = Transport(names["a"], {"b": ("127.0.0.1", proxy.ports["a", "b"])}, lambda *_: None, secret)
+        a.connect()
+        await asyncio.wait_for(a.connected(), PATIENCE_S)
+        a.send(a.number([("b", RequestVote(term, 0, 0)) for term in range(3)]))
+        cut = await asyncio.to_thread(counted, proxy, before, "cut", 3)
+        assert (cut.forwarded, cut.cut) == (before.forwarded, before.cut + 3)
+        proxy.client.set_rules({})
+        a.send(a.number([("b", RequestVote(7, 0, 0))]))
+        assert await asyncio.wait_for(heard.get(), PATIENCE_S) == ("a", 1, 4, RequestVote(7, 0, 0))
+        await a.close()
+        await b.close()
+
+    asyncio.run(main())
