@@ -15,8 +15,7 @@ peers do not lie. The handshake's proof keeps out everybody else.
 
 from __future__ import annotations
 
-import msgspec
-
+from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.network.codec import FrameError
 from raft_chaos.raft.replica.machine import decode_command
@@ -66,5 +65,5 @@ def check_command(command: bytes) -> None:
     if command:  # an empty one is the no-op at the start of a term (§8)
         try:
             decode_command(command)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except MALFORMED as error:
             raise ValueError(f"the command cannot be decoded: {error}") from None

@@ -37,6 +37,7 @@ from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.invariants.verdict import EXIT_USAGE, EXIT_VIOLATED
 from raft_chaos.raft.network.codec import (
     LENGTH_BYTES,
+    PROTOCOL_VERSION,
     Envelope,
     FrameBuffer,
     FrameError,
@@ -47,6 +48,7 @@ from raft_chaos.raft.network.codec import (
 )
 from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.replica.replica import Replica
+from raft_chaos.raft.server.claims import check_message
 from raft_chaos.raft.server.http_api import parse_request
 from raft_chaos.raft.server.node import Parts, make_replica
 from raft_chaos.raft.state.messages import (
@@ -93,7 +95,7 @@ MESSAGES = (
 
 
 def _frame_samples() -> list[bytes]:
-    hello = encode_frame(Hello(1, "c", "n2", 1, "http://127.0.0.1:1"))
+    hello = encode_frame(Hello(PROTOCOL_VERSION, "c", "n2", 1))
     numbered = [encode_frame(Envelope(number, message)) for number, message in enumerate(MESSAGES, 1)]
     return [hello + b"".join(numbered), *(hello + one for one in numbered)]
 
@@ -116,7 +118,9 @@ def _receive(data: bytes) -> None:
     for piece in (data[at : at + 50] for at in range(0, len(data), 50)):
         for payload in buffer.feed(piece):
             if greeted:
-                replica.receive("n2", decode_envelope(payload).message, 1_000)
+                message = decode_envelope(payload).message
+                check_message(message, replica.core)
+                replica.receive("n2", message, 1_000)
                 write = replica.advance().write
                 while write is not None:
                     replica.persisted(write.lsn, 1_000)
