@@ -106,21 +106,25 @@ def decode_envelope(payload: bytes) -> Envelope:
 def _contradiction(message: Message) -> str:
     """What no correct node of any cluster says; "" for a message without a contradiction."""
     if type(message) is AppendEntries:
-        term = message.prev_log_term
-        for entry in message.entries:  # terms never decrease along a log (§5.3)
-            if entry.term < term:
-                return f"an entry of term {entry.term} behind one of term {term}"
-            term = entry.term
-        if term > message.term:
-            return f"an entry of term {term} in term {message.term}"
+        if not message.entries:  # a heartbeat
+            return "" if message.prev_log_term <= message.term else _later(message.prev_log_term, message.term)
+        terms = [message.prev_log_term, *[entry.term for entry in message.entries]]
+        if terms != sorted(terms):
+            return "terms that decrease from one entry to the next (§5.3)"
+        if terms[-1] > message.term:
+            return _later(terms[-1], message.term)
         if message.prev_log_index + len(message.entries) > MAX_NUMBER:
             return f"{len(message.entries)} entries from index {message.prev_log_index} on"
     elif type(message) is AppendEntriesReply:
         if message.conflict_term > message.term:
-            return f"an entry of term {message.conflict_term} in term {message.term}"
+            return _later(message.conflict_term, message.term)
     elif type(message) is RequestVote and message.last_log_term > message.term:
-        return f"an entry of term {message.last_log_term} in term {message.term}"
+        return _later(message.last_log_term, message.term)
     return ""
+
+
+def _later(entry: int, term: int) -> str:
+    return f"an entry of term {entry} in term {term}"
 
 
 class FrameBuffer:
@@ -128,7 +132,7 @@ class FrameBuffer:
 
     def __init__(self, max_frame: int = MAX_FRAME) -> None:
         self.max_frame = max_frame
-        self._data = bytearray()
+        self._data: bytes | bytearray = b""
         self._start = 0  # what lies before it has been taken
 
     @property
@@ -137,22 +141,29 @@ class FrameBuffer:
         return len(self._data) - self._start
 
     def add(self, data: bytes) -> None:
-        del self._data[: self._start]
+        if self._start == len(self._data):  # nearly always: what comes at once are whole frames
+            self._data = data
+        else:
+            # A long frame comes in many pieces: growing one buffer keeps that linear.
+            rest = self._data if isinstance(self._data, bytearray) else bytearray(self._data)
+            del rest[: self._start]
+            rest += data
+            self._data = rest
         self._start = 0
-        self._data += data
 
     def take(self) -> bytes | None:
         """The next payload; None if it is not complete. Raises FrameError on a length beyond the maximum."""
-        begin = self._start + LENGTH_BYTES
-        if begin > len(self._data):
+        data, begin = self._data, self._start + LENGTH_BYTES
+        if begin > len(data):
             return None
-        length = int.from_bytes(self._data[self._start : begin], "big")
+        length = int.from_bytes(data[self._start : begin], "big")
         if length > self.max_frame:
             raise FrameError(f"a frame of {length} bytes was announced; the maximum is {self.max_frame}")
-        if begin + length > len(self._data):
+        end = begin + length
+        if end > len(data):
             return None
-        self._start = begin + length
-        return bytes(self._data[begin : self._start])
+        self._start = end
+        return bytes(data[begin:end])
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The payloads that `data` completes. Raises FrameError on a length beyond the maximum."""

@@ -128,6 +128,7 @@ class Incoming(asyncio.Protocol):
 
     def __init__(self, owner: Arrivals) -> None:
         self._owner = owner
+        self._receive = owner.receive
         self._loop = asyncio.get_running_loop()
         self._frames = FrameBuffer(MAX_HANDSHAKE)
         self._challenge = b""
@@ -171,10 +172,15 @@ class Incoming(asyncio.Protocol):
             while budget > 0 and not self._closed:
                 payload = self._frames.take()
                 if payload is None:
-                    self._wait_for_more()
+                    if self._is_working or self._frames.waiting:
+                        self._wait_for_more()
                     return
                 budget -= 1 + len(payload) // BYTES_PER_FRAME
-                self._take(payload)
+                if self._peer is None:
+                    self._greet(decode_hello(payload))
+                else:
+                    envelope = decode_envelope(payload)
+                    self._receive(self._peer.node, self._peer.incarnation, envelope.number, envelope.message)
         except FrameError as error:
             self.refuse(str(error))
         if not self._closed:
@@ -190,13 +196,6 @@ class Incoming(asyncio.Protocol):
                 self._connection.resume_reading()
         if self._frames.waiting > MAX_HANDSHAKE:
             self._owner.make_room()
-
-    def _take(self, payload: bytes) -> None:
-        if self._peer is None:
-            self._greet(decode_hello(payload))
-            return
-        envelope = decode_envelope(payload)
-        self._owner.receive(self._peer.node, self._peer.incarnation, envelope.number, envelope.message)
 
     def _greet(self, hello: Hello) -> None:
         owner = self._owner

@@ -46,16 +46,20 @@ def _check_entries(message: AppendEntries, core: Core) -> None:
     """New entries must be commands that can be applied, and no leader of this term or later replaces a committed entry
     (Leader Completeness, §5.4.3)."""
     first = message.prev_log_index + 1
-    for index, entry in enumerate(message.entries[: max(0, core.commit_index + 1 - first)], first):
+    committed = message.entries[: core.commit_index + 1 - first] if first <= core.commit_index else ()
+    for index, entry in enumerate(committed, first):
         if entry.term != core.log.term_at(index):
             raise FrameError(
                 f"entry {index} of term {entry.term}; this node has committed one of term {core.log.term_at(index)}"
             )
-    for index, entry in enumerate(message.entries, first):
-        try:
-            check_command(entry.command)
-        except ValueError as error:
-            raise FrameError(f"entry {index}: {error}") from None
+    index = first
+    try:
+        for entry in message.entries:
+            if entry.command:
+                decode_command(entry.command)
+            index += 1
+    except MALFORMED as error:
+        raise FrameError(f"entry {index}: the command cannot be decoded: {error}") from None
 
 
 def check_command(command: bytes) -> None:
