@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
@@ -29,6 +30,10 @@ MAX_BODY_BYTES = 1024 * 1024
 MAX_WAITING = 10_000
 RETRY_AFTER_S = 1
 LOG_LIMIT_MAX = 1_000
+
+log = logging.getLogger("raft.http")
+log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
+"""aiohttp's own log, without the traceback of each request that is not HTTP: its sender is told with a 400."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -68,6 +73,7 @@ class HttpApi:
             access_log=None,
             handle_signals=False,
             shutdown_timeout=1.0,
+            logger=log,
             keepalive_timeout=KEEP_ALIVE_S,
             auto_decompress=False,
         )

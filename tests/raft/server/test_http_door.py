@@ -162,6 +162,34 @@ def test_a_body_that_does_not_come_is_given_up(tmp_path: Path, monkeypatch: pyte
     run(main)
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x00\x01\x02\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /status HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n",
+        b"GET /status HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"POST /executeCommand HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"POST /executeCommand HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nZ\r\n",
+    ],
+)
+def test_what_is_not_http_is_refused_without_a_traceback(
+    tmp_path: Path, sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with Nodes(tmp_path, timing=QUICK) as nodes:
+            await nodes.start("n1")
+            reader, writer = await asyncio.open_connection(HOST, nodes.http_ports["n1"])
+            writer.write(sent)
+            answer = await asyncio.wait_for(reader.readline(), WAIT_S)
+            assert b" 400 " in answer
+            writer.transport.abort()
+            assert (await nodes.get("n1", "/status"))["node"] == "n1"
+
+    run(main)
+    assert [record.getMessage() for record in caplog.records] == []
+
+
 # ---- connections -----------------------------------------------------------------------------------------------------
 
 
