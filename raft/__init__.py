@@ -5,8 +5,9 @@ Read in this order; each package uses only those before it:
     state/      messages, log, held and pending (what waits for the disk), timing, reporter, progress (what a leader
                 knows of a follower)
     core/       Figure 2: terms, commitment, replication, election; without any I/O
-    network/    codec and transport: frames over TCP, and the links between nodes
+    network/    codec, handshake and transport: frames over TCP, and the links between nodes
     replica/    machine (a key-value store with client sessions), replica (core and machine in step), inputs
     storage/    framing, disk, wal (the write-ahead log), journal (a node's inputs, so that it can be replayed)
-    server/     host (real clock, sockets and disk around a replica), http_api, node
+    server/     claims (what a peer may say), host (real clock, sockets and disk around a replica), http_door, http_api,
+                node
 """

@@ -30,6 +30,8 @@ MAX_BODY_BYTES = 1024 * 1024
 MAX_WAITING = 10_000
 RETRY_AFTER_S = 1
 LOG_LIMIT_MAX = 1_000
+LOG_BYTES_MAX = 4 * 1024 * 1024
+"""An answer to GET /log ends with the entry whose command exceeds this."""
 
 log = logging.getLogger("raft.http")
 log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
@@ -188,15 +190,21 @@ class HttpApi:
             limit = _query_int(request, "limit", default=100, least=1, most=LOG_LIMIT_MAX)
         except ValueError as error:
             return _refusal(400, str(error))
-        entries = [
-            {
-                "index": index,
-                "term": core.log.entry(index).term,
-                "command": _shown(core.log.entry(index).command),
-                "committed": index <= core.commit_index,
-            }
-            for index in range(first, min(first + limit, core.log.last_index + 1))
-        ]
+        entries: list[dict[str, Any]] = []
+        size = 0
+        for index in range(first, min(first + limit, core.log.last_index + 1)):
+            entry = core.log.entry(index)
+            entries.append(
+                {
+                    "index": index,
+                    "term": entry.term,
+                    "command": _shown(entry.command),
+                    "committed": index <= core.commit_index,
+                }
+            )
+            size += len(entry.command)
+            if size > LOG_BYTES_MAX:
+                break
         return _json(
             200,
             {

@@ -103,6 +103,24 @@ def test_status_and_log(tmp_path: Path) -> None:
     run(main)
 
 
+def test_an_answer_with_long_commands_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_api, "LOG_BYTES_MAX", 1_000)
+
+    async def main() -> None:
+        async with Nodes(tmp_path, timing=QUICK) as nodes:
+            await nodes.start("n1")
+            await nodes.leader()
+            last_index = (await nodes.get("n1", "/status"))["last_index"]
+            for _ in range(5):
+                await nodes.execute("n1", "put x " + "1" * 400)
+            log = await nodes.get("n1", f"/log?from={last_index + 1}")
+            assert [entry["index"] - last_index for entry in log["entries"]] == [1, 2, 3]
+            log = await nodes.get("n1", f"/log?from={last_index + 4}")
+            assert [entry["index"] - last_index for entry in log["entries"]] == [4, 5]
+
+    run(main)
+
+
 def test_refusals_say_in_json_what_is_wrong(tmp_path: Path) -> None:
     malformed: list[tuple[bytes, str]] = [
         (b"", "body: not JSON"),
