@@ -26,14 +26,20 @@ MAX_TERM_STEP = 1 << 32
 with the largest term would leave no term for another election."""
 
 
-def check_message(message: Message, core: Core) -> None:
-    """Raises FrameError if the message cannot come from a correct peer, given what this node knows."""
+def check_message(message: Message, core: Core, *, judged: bool) -> None:
+    """Raises FrameError if the message cannot come from a correct peer, given what this node knows.
+
+    A node that is `judged` by its events takes entries in place of committed ones: to refuse them would hide from the
+    judge what a mistake in the algorithm does.
+    """
     if message.term > core.current_term + MAX_TERM_STEP:
         raise FrameError(f"term {message.term}; this node is in term {core.current_term}")
     if message.term < core.current_term:
         return  # late: the core takes nothing from it
     if type(message) is AppendEntries and message.entries:
-        _check_entries(message, core)
+        if not judged:
+            _check_committed(message, core)
+        _check_commands(message)
     elif type(message) is AppendEntriesReply and message.term == core.current_term and core.role == "leader":
         last_index = core.log.last_index  # this leader sent all that a follower can acknowledge in its term
         if message.success and message.match_index > last_index:
@@ -42,9 +48,8 @@ def check_message(message: Message, core: Core) -> None:
             )
 
 
-def _check_entries(message: AppendEntries, core: Core) -> None:
-    """New entries must be commands that can be applied, and no leader of this term or later replaces a committed entry
-    (Leader Completeness, §5.4.3)."""
+def _check_committed(message: AppendEntries, core: Core) -> None:
+    """No leader of this term or later replaces a committed entry (Leader Completeness, §5.4.3)."""
     first = message.prev_log_index + 1
     committed = message.entries[: core.commit_index + 1 - first] if first <= core.commit_index else ()
     for index, entry in enumerate(committed, first):
@@ -52,7 +57,11 @@ def _check_entries(message: AppendEntries, core: Core) -> None:
             raise FrameError(
                 f"entry {index} of term {entry.term}; this node has committed one of term {core.log.term_at(index)}"
             )
-    index = first
+
+
+def _check_commands(message: AppendEntries) -> None:
+    """New entries must be commands that can be applied."""
+    index = message.prev_log_index + 1
     try:
         for entry in message.entries:
             if entry.command:

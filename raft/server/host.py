@@ -126,7 +126,7 @@ class LiveHost:
         """A message from a peer. Raises FrameError if no correct peer sends it; the replica then does not see it."""
         if self._closed:
             return
-        check_message(message, self.replica.core)
+        check_message(message, self.replica.core, judged=self._events is not None)
         now_us = self.now_us()
         if self._events is not None:
             core = self.replica.core

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -94,13 +95,13 @@ def damaged_tree(rng: Random, tree: Any) -> Any:
             case 0:
                 del holder[key]
             case 1 if isinstance(holder, list):
-                holder.insert(key, holder[key])
+                holder.insert(key, deepcopy(holder[key]))
             case 2 if isinstance(holder, dict):
                 holder[rng.choice(("", "type", "kind", f"{key}s"))] = holder.pop(key)
             case 3 if isinstance(holder[key], int):
                 holder[key] += rng.choice((-1, 1, 2**32))
             case _:
-                holder[key] = rng.choice(ABSURD)
+                holder[key] = deepcopy(rng.choice(ABSURD))
     return tree
 
 
