@@ -51,7 +51,8 @@ class SealedFile(msgspec.Struct, frozen=True):
 
 
 class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
-    """run.json. `state` is "running" until the controller has finished its analysis, then "finished".
+    """run.json. `state` is "running" until the controller has finished its analysis, then "finished". It is "failed" if
+    the harness itself failed; then `vacuous` says why, and nothing of the run counts.
 
     `reports_events`: whether the target's nodes write event files.
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from raft_chaos.chaos.judgement.analysis import Analysis
+from raft_chaos.chaos.judgement.vacuity import HARNESS_FAILED
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.file import save
 from raft_chaos.invariants.rundir import RunDir, RunInfo
@@ -27,3 +30,11 @@ def finish(run: RunDir, info: RunInfo, analysis: Analysis, *, trace_sha256: str 
     info.evidence = seal(run)
     run.save_info(info)
     return info
+
+
+def harness_failed(run: RunDir, info: RunInfo, why: str) -> None:
+    """Completes run.json of a run in which the harness itself failed: nothing of it counts."""
+    info.verdict, info.invariants, info.vacuous = "unknown", [], [f"{HARNESS_FAILED}: {why}"]
+    info.state = "failed"
+    with suppress(OSError):  # on a full disk run.json still says "running", which is no verdict either
+        run.save_info(info)

@@ -38,12 +38,16 @@ class Launch:
 
 @dataclass
 class Running:
-    """A node that answers. `raft_port` is where the proxy reaches it; None if the proxy cannot break its links."""
+    """A node that answers. `raft_port` is where the proxy reaches it; None if the proxy cannot break its links.
+
+    A node that ends by itself with the exit code `starved` had too little of the machine, which is no mistake of it.
+    """
 
     child: Child
     http_url: str
     raft_port: int | None
     control: Connection | None = None
+    starved: int | None = None
 
     def slow_sync(self, min_us: int, max_us: int) -> int:
         """Slows its syncs from now on; 0, 0 ends that. Returns how many were slowed since the last call."""
@@ -58,7 +62,8 @@ class Running:
 
 
 class Target(Protocol):
-    """A system under test. `start` blocks until the node answers; raises TargetError."""
+    """A system under test. `start` blocks until the node answers; raises TargetError, and HarnessError if the harness
+    itself could not start it."""
 
     name: ClassVar[str]
     reports_events: ClassVar[bool]
