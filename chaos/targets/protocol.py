@@ -9,6 +9,7 @@ Clients speak HTTP to every target: POST /executeCommand and GET /status as the 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -72,9 +73,15 @@ class Target(Protocol):
     def start(self, supervisor: Supervisor, launch: Launch) -> Running: ...
 
 
+TAIL_BYTES = 64 * 1024
+
+
 def tail(file: Path, lines: int = 12) -> str:
-    """The last lines of a text file; "" if there is none."""
+    """The last lines of a text file, which may be huge; "" if there is none."""
     try:
-        return "\n".join(file.read_text(errors="replace").splitlines()[-lines:])
+        with file.open("rb") as opened:
+            opened.seek(max(0, opened.seek(0, os.SEEK_END) - TAIL_BYTES))
+            text = opened.read(TAIL_BYTES).decode(errors="replace")
     except OSError:
         return ""
+    return "\n".join(text.splitlines()[-lines:])

@@ -12,6 +12,8 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from raft_chaos.invariants.regular_file import read_regular
+
 
 class Disk(Protocol):
     """One folder of files. `append`, `overwrite` and `truncate` are durable after `sync` of that file; creating,
@@ -42,7 +44,10 @@ class FolderInUseError(Exception):
 
 
 class OsDisk:
-    """A real folder. Locked while open: two nodes in one folder would damage each other's log."""
+    """A real folder. Locked while open: two nodes in one folder would damage each other's log.
+
+    Its files are regular ones. Whatever else has their name is an error, and never waited for (O_NONBLOCK).
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +67,7 @@ class OsDisk:
         return sorted(os.listdir(self.folder))
 
     def read(self, name: str) -> bytes:
-        return (self.folder / name).read_bytes()
+        return read_regular(self.folder / name)
 
     def append(self, name: str, data: bytes) -> None:
         view, fd = memoryview(data), self._open(name, os.O_CREAT)
@@ -71,7 +76,7 @@ class OsDisk:
 
     def overwrite(self, name: str, data: bytes) -> None:
         if name not in self._overwritten:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
             self._overwritten[name] = os.open(self.folder / name, flags, 0o644)
         written = 0
         while written < len(data):
@@ -105,7 +110,7 @@ class OsDisk:
 
     def _open(self, name: str, create: int = 0) -> int:
         if name not in self._files:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | create
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | create
             self._files[name] = os.open(self.folder / name, flags, 0o644)
         return self._files[name]
 
