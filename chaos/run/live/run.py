@@ -22,17 +22,17 @@ import aiohttp
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST, HARNESS_FAILED
 from raft_chaos.chaos.processes import open_files
-from raft_chaos.chaos.processes.shortage import HarnessError, sentence, shortage
+from raft_chaos.chaos.processes.shortage import HarnessError, sentence
 from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.run import needs
 from raft_chaos.chaos.run.clients import Client
-from raft_chaos.chaos.run.directory import begin, finish, harness_failed
+from raft_chaos.chaos.run.directory import begin, failure_marked, finish
 from raft_chaos.chaos.run.fault_log import FaultLog
 from raft_chaos.chaos.run.live.capabilities import LiveWorld
 from raft_chaos.chaos.run.live.cluster import LiveCluster
 from raft_chaos.chaos.run.live.door import HttpDoor
 from raft_chaos.chaos.run.live.history import HistoryFile
 from raft_chaos.chaos.run.live.line_file import LineFile
-from raft_chaos.chaos.run.live.needs import require_open_files
 from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient, ProxyError, proxy_main
 from raft_chaos.chaos.run.live.status import poll_status
 from raft_chaos.chaos.run.live.tasks import LiveTasks
@@ -109,23 +109,16 @@ def run_live(
     nothing of it counts.
     """
     open_files.raise_limit()
-    require_open_files(len(schedule.header.nodes), len(schedule.header.clients))
+    needs.require_for_live(len(schedule.header.nodes), len(schedule.header.clients))
+    begin(schedule, run, info)
     try:
-        begin(schedule, run, info)
-    except OSError as error:
-        if shortage(error):
-            raise HarnessError(sentence(error)) from error
-        raise
-    try:
-        with Supervisor() as supervisor:
+        with failure_marked(run, info), Supervisor() as supervisor:
             live = _LiveRun(
                 schedule, target, run, info, supervisor, fail_fast or until is not None, until, watch or Watch()
             )
             return asyncio.run(live.run())
     except Exception as error:
-        why = sentence(error)
-        harness_failed(run, info, why)
-        raise HarnessError(why) from error
+        raise HarnessError(sentence(error)) from error
 
 
 @dataclass

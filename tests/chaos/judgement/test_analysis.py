@@ -13,7 +13,8 @@ from builders.schedules import schedule
 from raft_chaos.chaos.campaign.seed import run_seed
 from raft_chaos.chaos.judgement.analysis import Analysis, Tally, analyse, conclude
 from raft_chaos.chaos.judgement.vacuity import COMPLETED
-from raft_chaos.chaos.run.directory import harness_failed
+from raft_chaos.chaos.processes.shortage import HarnessError
+from raft_chaos.chaos.run.directory import failure_marked
 from raft_chaos.chaos.schedule.data import Operation, Schedule
 from raft_chaos.invariants.events import (
     HARNESS,
@@ -167,7 +168,8 @@ def test_a_run_in_which_the_harness_failed_convicts_nobody(tmp_path: Path, said_
     assert analyse(run).verdict == "violated"
     info, why = run.load_info(), "the harness failed: it ran out of memory"
     if said_in == "run.json":
-        harness_failed(run, info, "it ran out of memory")
+        with pytest.raises(HarnessError, match="it ran out of memory"), failure_marked(run, info):
+            raise MemoryError
     else:
         info.state = "running"
         run.save_info(info)

@@ -34,8 +34,8 @@ FAILED = "raft-chaos itself failed; this says nothing about the system under tes
     [
         ("proxy", "the proxy between the nodes failed: it ran out of open files"),
         ("history", "history.jsonl cannot be written: the harness ran out of room in a file"),
-        ("nodes", "had too little of this machine to continue: "),
-        ("controller", "ran out of open files: this process may have no more"),
+        pytest.param("nodes", "had too little of this machine to continue: ", marks=pytest.mark.slow),
+        pytest.param("controller", "ran out of open files: this process may have no more", marks=pytest.mark.slow),
     ],
 )
 def test_a_part_that_runs_out_of_something_ends_the_run_without_a_verdict(tmp_path: Path, part: str, said: str) -> None:
@@ -58,17 +58,46 @@ def test_a_part_that_runs_out_of_something_ends_the_run_without_a_verdict(tmp_pa
 @pytest.mark.live
 @pytest.mark.parametrize(("nodes", "limit"), [("5", 64), ("20", 1024)])
 def test_a_run_that_needs_more_open_files_than_allowed_is_refused(tmp_path: Path, nodes: str, limit: int) -> None:
-    done = subprocess.run(
-        [RAFT_CHAOS, "run", "--seed", "5", "--nodes", nodes, "--out", str(tmp_path / "out"), "--quiet"],
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)),
-    )
+    words = ["run", "--seed", "5", "--nodes", nodes, "--out", str(tmp_path / "out"), "--quiet"]
+    done = limited(resource.RLIMIT_NOFILE, limit, *words)
     assert done.returncode == 254, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"raft-chaos: a run of {nodes} nodes and 5 clients needs ")
     assert f"open files in its proxy, and the system allows {limit}: raise the limit (`ulimit -n " in line
     assert not any((tmp_path / "out").iterdir()), "nothing is begun"
+
+
+@pytest.mark.live
+def test_a_run_in_lockstep_is_refused_too(tmp_path: Path) -> None:
+    words = ["run", "--world", "lockstep", "--nodes", "5", "--out", str(tmp_path / "out"), "--quiet"]
+    done = limited(resource.RLIMIT_NOFILE, 64, *words)
+    assert done.returncode == 254 and done.stderr.startswith(
+        "raft-chaos: a run of 5 nodes in lockstep needs 148 open files in its controller, and the system allows 64: "
+    )
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("world", ["sim", pytest.param("lockstep", marks=pytest.mark.slow)])
+def test_a_full_disk_in_virtual_time_is_no_end_of_a_node(tmp_path: Path, world: str) -> None:
+    words = ["run", "--world", world, "--seed", "1", "--duration", "5", "--out", str(tmp_path / "out"), "--quiet"]
+    done = limited(resource.RLIMIT_FSIZE, 100_000, *words)
+    assert done.returncode == 255, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(FAILED)
+    info = only_run(tmp_path / "out").load_info()
+    assert (info.state, info.verdict, info.invariants) == ("failed", "unknown", [])
+    assert info.vacuous == ["the harness failed: " + line.removeprefix(FAILED)]
+
+
+def limited(what: int, limit: int, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command under this limit, soft and hard."""
+    return subprocess.run(
+        [RAFT_CHAOS, *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=lambda: resource.setrlimit(what, (limit, limit)),
+    )
 
 
 def test_a_file_that_could_not_be_written_takes_no_more_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
