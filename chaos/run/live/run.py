@@ -153,9 +153,10 @@ class _LiveRun:
                 self._set_up(files)
                 reason = await self._until_signalled(self._run_phases())
             except BaseException as error:
+                why = f"{HARNESS_FAILED}: {sentence(error)}" if isinstance(error, Exception) else "interrupted"
                 # What happened is evidence all the same. If it cannot be written, the first error still counts.
                 with suppress(Exception):
-                    self._end(f"{HARNESS_FAILED}: {sentence(error)}")
+                    self._end(why)
                 raise
             self._end(reason)
         return self._finish(time.monotonic() - started)
