@@ -39,7 +39,7 @@ def starve_proxy() -> None:
 
 def starve_nodes() -> None:
     """No process may write a file of this size."""
-    limit(resource.RLIMIT_FSIZE, 150_000)
+    limit(resource.RLIMIT_FSIZE, 300_000)
 
 
 def starve_history() -> None:

@@ -40,7 +40,7 @@ FAILED = "raft-chaos itself failed; this says nothing about the system under tes
 )
 def test_a_part_that_runs_out_of_something_ends_the_run_without_a_verdict(tmp_path: Path, part: str, said: str) -> None:
     kill = fault("f1", 900_000, Kill(["leader"], [0]), 100_000)
-    plan = saved(tmp_path, schedule([kill], safety_us=(700_000, 5_000_000)))
+    plan = saved(tmp_path, schedule([kill], safety_us=(700_000, 12_000_000)))
     words = ["run", "--schedule", plan, "--out", str(tmp_path / "out"), "--quiet"]
     done = subprocess.run([sys.executable, SCRIPT, part, *words], capture_output=True, text=True, timeout=60)
     assert done.returncode == 255, done.stderr
@@ -81,7 +81,7 @@ def test_a_run_in_lockstep_is_refused_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("world", ["sim", pytest.param("lockstep", marks=pytest.mark.slow)])
 def test_a_full_disk_in_virtual_time_is_no_end_of_a_node(tmp_path: Path, world: str) -> None:
     words = ["run", "--world", world, "--seed", "1", "--duration", "5", "--out", str(tmp_path / "out"), "--quiet"]
-    done = limited(resource.RLIMIT_FSIZE, 100_000, *words)
+    done = limited(resource.RLIMIT_FSIZE, 300_000, *words)
     assert done.returncode == 255, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith(FAILED)
