@@ -78,4 +78,4 @@ if __name__ == "__main__":
     from raft_chaos.chaos.cli.app import main
 
     globals()["starve_" + sys.argv.pop(1)]()
-    main()
+    sys.exit(main())
