@@ -171,7 +171,7 @@ def test_a_run_in_which_the_harness_failed_convicts_nobody(tmp_path: Path, said_
         with pytest.raises(HarnessError, match="it ran out of memory"), failure_marked(run, info):
             raise MemoryError
     else:
-        info.state = "running"
+        info.state, info.evidence = "running", None
         run.save_info(info)
         *events, end = run.harness_events()
         assert isinstance(end, RunEnded)
