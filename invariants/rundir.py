@@ -37,8 +37,11 @@ from raft_chaos.invariants import events, history
 from raft_chaos.invariants.causal_order import causal_order
 from raft_chaos.invariants.events import HARNESS, MALFORMED, AnyEvent
 from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.regular_file import read_regular
 from raft_chaos.invariants.verdict import Outcome, Verdict
 
+RUN_JSON_MOST = 64 << 20
+"""The largest run.json (bytes) that is read."""
 RUN_SCHEMA = 1
 """The version of run.json, events, history and order in a run directory; a schedule and a journal carry their own."""
 
@@ -51,7 +54,8 @@ class SealedFile(msgspec.Struct, frozen=True):
 
 
 class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
-    """run.json. `state` is "running" until the controller has finished its analysis, then "finished".
+    """run.json. `state` is "running" until the controller has finished its analysis, then "finished". It is "failed" if
+    the harness itself failed; then `vacuous` says why, and nothing of the run counts.
 
     `reports_events`: whether the target's nodes write event files.
 
@@ -142,7 +146,7 @@ class RunDir:
     def load_info(self) -> RunInfo:
         """Reads run.json. Raises RunDirError if it is missing, damaged, or of a newer schema."""
         try:
-            raw = self.run_json.read_bytes()
+            raw = read_regular(self.run_json, RUN_JSON_MOST)
         except OSError as error:
             raise RunDirError(
                 f"{self.path} is not a run directory: cannot read {self.run_json.name} ({error.strerror})"
@@ -327,7 +331,7 @@ def _numbered_lines(file: Path) -> Iterator[tuple[int, bytes]]:
     if not file.exists():
         return
     try:
-        raw = file.read_bytes()
+        raw = read_regular(file)
     except OSError as error:
         raise RunDirError(f"{file}: cannot be read ({error.strerror})") from None
     yield from enumerate(BytesIO(raw), 1)

@@ -17,6 +17,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import stat
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -172,7 +173,10 @@ class CampaignFile:
                     yield line
 
     def _locked(self) -> int:
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK, 0o644)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):  # a pipe or a device would never end
+            os.close(fd)
+            raise CampaignError(f"{self.path}: expected a regular file, got a pipe or a device")
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

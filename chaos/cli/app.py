@@ -17,6 +17,8 @@ from raft_chaos.chaos.cli.read import check, explain, trace
 from raft_chaos.chaos.cli.repeat import replay, repro, shrink
 from raft_chaos.chaos.cli.result import show
 from raft_chaos.chaos.cli.run import cluster, run, selfcheck
+from raft_chaos.chaos.processes.open_files import TooFewFilesError
+from raft_chaos.chaos.processes.shortage import HarnessError
 from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_USAGE
 
 INTERRUPTED = 130
@@ -69,6 +71,12 @@ def main() -> None:
     except typer.TyperException as error:
         print(f"raft-chaos: {_wrong(error)}", file=sys.stderr)
         status = EXIT_USAGE
+    except TooFewFilesError as error:
+        print(f"raft-chaos: {error}", file=sys.stderr)
+        status = EXIT_USAGE
+    except HarnessError as error:
+        print(f"raft-chaos itself failed; this says nothing about the system under test: {error}", file=sys.stderr)
+        status = EXIT_HARNESS
     except Exception:
         traceback.print_exc()
         print("raft-chaos itself failed; this says nothing about the system under test", file=sys.stderr)

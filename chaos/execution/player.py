@@ -44,7 +44,7 @@ from raft_chaos.chaos.execution.steps import (
 from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.run.client_records import Outcome
 from raft_chaos.chaos.run.cluster_view import ClusterView
-from raft_chaos.chaos.run.nodes.driver import DrivenNode, Driver, DriverError, exit_status
+from raft_chaos.chaos.run.nodes.driver import DrivenNode, Driver, DriverError, end_of
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.chaos.run.sim.trace import Trace
@@ -234,7 +234,7 @@ class Player:
 
     def _died(self, node: _Node, error: Exception) -> None:
         self._down(node, "exited")
-        code, said = exit_status(error)
+        code, said = end_of(node.name, error)
         self.trace.harness(NodeExited(**self._subject(node), exit_code=code, log_tail=said))
 
     def _down(self, node: _Node, state: str) -> None:

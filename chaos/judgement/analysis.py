@@ -3,7 +3,8 @@
 A world that keeps its events in memory judges and counts them as they happen; `analyse` does the same from a run
 directory, at the end of a run and at any later time. For the overall verdict, violated comes before unknown, and
 unknown before valid. A vacuous run is unknown, and so is one whose files are damaged: if a line is missing, a correct
-cluster may look wrong. The seal shows damage where a run has one; otherwise the lines themselves must fit together.
+cluster may look wrong. The seal shows damage where a run has one; otherwise the lines themselves must fit together. A
+run in which the harness itself failed is unknown too: a proxy that lost connections looks like a mistake of the nodes.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import TypeAlias
 import msgspec
 
 from raft_chaos.chaos.judgement.tally import Tally
-from raft_chaos.chaos.judgement.vacuity import clean_operations, clean_operations_required, vacuity
+from raft_chaos.chaos.judgement.vacuity import HARNESS_FAILED, clean_operations, clean_operations_required, vacuity
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.file import load
-from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, NodeLaunched
+from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, NodeLaunched, RunEnded
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import judge_saved
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
@@ -95,14 +96,27 @@ def analyse(run: RunDir) -> Analysis:
     for stream in streams:
         for event in stream:
             tally.observe(event)
-    return conclude(
+    failure = _harness_failure(info, harness)
+    analysis = conclude(
         schedule,
-        verdicts,
+        [_uncounted(verdict, failure) for verdict in verdicts] if failure else verdicts,
         harness,
         tally if info.reports_events else None,
         history,
         damage=[*contradictions(run, harness, streams, history), *_other_than_it_ended(run, info, tally, history)],
     )
+    return msgspec.structs.replace(analysis, vacuous=[failure, *analysis.vacuous]) if failure else analysis
+
+
+def _harness_failure(info: RunInfo, harness: Sequence[AnyEvent]) -> str:
+    """Why the harness itself failed; "" if it did not. Its last event says so, unless it could not be written."""
+    said = [event.reason for event in harness if isinstance(event, RunEnded)]
+    said += info.vacuous if info.state == "failed" else []
+    return next((why for why in said if why.startswith(HARNESS_FAILED)), "")
+
+
+def _uncounted(verdict: Verdict, failure: str) -> Verdict:
+    return Verdict(verdict.invariant, "unknown", verdict.judged, failure)
 
 
 def _other_than_it_ended(run: RunDir, info: RunInfo, tally: Tally, history: Sequence[Op]) -> list[str]:

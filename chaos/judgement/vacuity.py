@@ -18,6 +18,8 @@ COMPLETED = "completed"
 """The reason in the `RunEnded` of a complete run."""
 FAILED_FAST = "ended at the first violation"
 """The beginning of the reason in the `RunEnded` of a run that `--fail-fast` ended."""
+HARNESS_FAILED = "the harness failed"
+"""The beginning of the reason in the `RunEnded` of a run in which the harness itself failed."""
 
 
 def vacuity(schedule: Schedule, harness: Sequence[AnyEvent], tally: Tally | None, history: Sequence[Op]) -> list[str]:
@@ -65,7 +67,9 @@ def _ended(harness: Sequence[AnyEvent]) -> list[str]:
     ends = [event for event in harness if isinstance(event, RunEnded)]
     if not ends:
         return ["the run was cut short: its end was never recorded"]
-    return [] if ends[-1].reason == COMPLETED else [f"the run was cut short: {ends[-1].reason}"]
+    reason = ends[-1].reason
+    # What a failure of the harness means is decided by the analysis, which also says so.
+    return [] if reason == COMPLETED or reason.startswith(HARNESS_FAILED) else [f"the run was cut short: {reason}"]
 
 
 def _effects(harness: Sequence[AnyEvent]) -> list[str]:

@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from multiprocessing import resource_tracker, util
 from multiprocessing.connection import Connection
@@ -30,7 +31,9 @@ from typing import Any
 
 import psutil
 
+from raft_chaos.chaos.processes import open_files
 from raft_chaos.chaos.processes.safe_path import safe_imports, safe_interpreters
+from raft_chaos.chaos.processes.shortage import HarnessError, sentence
 
 # The fork server imports these once, and skips a name that it cannot import. A child first runs the main module of its
 # parent again; the console script imports cli.entry, and what is behind it only when it is called.
@@ -44,9 +47,11 @@ PRELOAD = (
     "uvloop",
 )
 GONE_TIMEOUT_S = 5.0
+SPARE_FILES = 8
+REAPER_ENDED = "the reaper, which ends what a killed run leaves behind, ended by itself"
 
 
-class ProcessError(Exception):
+class ProcessError(HarnessError):
     """A process did not react as expected. The message says which, what was expected, and what was seen."""
 
 
@@ -112,8 +117,15 @@ class Child:
         except psutil.NoSuchProcess:
             return None
 
+    def _is_ours(self) -> bool:
+        """Whether the process, or another one of its group, still runs: afterwards the number may be reused."""
+        try:
+            return self._info.is_running() or _group_lives(self.pid)
+        except OSError:
+            return self.is_alive  # no file is left with which to look
+
     def _signal(self, number: signal.Signals) -> None:
-        if not self._info.is_running() and not _group_lives(self.pid):
+        if not self._is_ours():
             return
         try:
             os.killpg(self.pid, number)
@@ -122,19 +134,22 @@ class Child:
 
 
 class Supervisor:
-    """Starts children and ends them all. Use as a context manager, one for each run.
+    """Starts children and ends them all. Use as a context manager, one for each run. Raises the limit of open files.
 
     `preload` are the modules that the fork server imports. A process has one fork server, which the first supervisor
     starts; later ones change nothing.
     """
 
     def __init__(self, preload: Sequence[str] = PRELOAD) -> None:
+        open_files.raise_limit()  # first, since all processes inherit it
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(preload))
         _start_forkserver()
         self._children: dict[int, Child] = {}
         self._lock = threading.Lock()
         self._closed = False
+        # To look at processes takes open files. If there are no more, these make room for the end.
+        self._spare = [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(SPARE_FILES)]
         self._reaper = _the_reaper()
 
     def __enter__(self) -> Supervisor:
@@ -158,6 +173,11 @@ class Supervisor:
         if folder is not None:
             self._reaper.send(("folder", str(folder)))
 
+    def check(self) -> None:
+        """Raises ProcessError if the reaper has ended: nothing would end the children if this process were killed."""
+        if _ended(self._reaper):
+            raise ProcessError(REAPER_ENDED)
+
     def start(self, name: str, target: Callable[..., None], *args: Any, stderr: Path | None = None) -> Child:
         """Runs `target(*args)` in a process of its own; its stdout and stderr are appended to `stderr`."""
         gate, their_gate = self._context.Pipe()
@@ -170,29 +190,42 @@ class Supervisor:
             their_gate.close()
             try:
                 gate.recv_bytes()  # the child leads its session now
-            except EOFError:
+            except (EOFError, OSError):
                 raise ProcessError(f"{name}: the process ended before it began ({process.exitcode})") from None
             child = Child(name, process, self._forget)
             self._children[child.pid] = child
-            self._reaper.send(("add", child.pid))
+            try:
+                self._reaper.send(("add", child.pid))
+            except OSError:
+                raise ProcessError(REAPER_ENDED) from None  # the child ends too, since its gate closes
             gate.send_bytes(b"go")
             gate.close()
             return child
 
     def close(self) -> None:
-        """Kills whatever still runs, all at once, and waits for it."""
+        """Kills whatever still runs, all at once, and waits for it. Raises the first error, after it has tried all."""
         with self._lock:
             self._closed = True
             children = list(self._children.values())
+            spare, self._spare = self._spare, []
+        for descriptor in spare:
+            os.close(descriptor)
         for child in children:
             child.strike()
+        errors: list[Exception] = []
         for child in children:
-            child.kill()
+            try:
+                child.kill()
+            except (HarnessError, OSError) as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def _forget(self, pid: int) -> None:
         with self._lock:
             if self._children.pop(pid, None) is not None:
-                self._reaper.send(("remove", pid))
+                with suppress(OSError):  # without a reaper there is nothing to remove
+                    self._reaper.send(("remove", pid))
 
 
 @cache
@@ -210,8 +243,17 @@ def _the_reaper() -> Connection:
     return ours
 
 
+def _ended(pipe: Connection) -> bool:
+    """Whether the process at the other end, which sends nothing, is gone."""
+    try:
+        return pipe.poll() and not pipe.recv_bytes()
+    except (EOFError, OSError):
+        return True
+
+
 def _dismiss(reaper: Connection) -> None:
-    reaper.send(("done", 0))
+    with suppress(OSError):
+        reaper.send(("done", 0))
     reaper.close()
 
 
@@ -228,10 +270,14 @@ def _start_forkserver() -> None:
 
 
 def _begin(process: BaseProcess) -> None:
-    """Starts a child of the fork server."""
+    """Starts a child of the fork server. Raises ProcessError."""
     _start_forkserver()  # `process.start` would also start a fork server that has died, but without a safe path
-    with safe_imports():
-        process.start()
+    try:
+        with safe_imports():
+            process.start()
+    except (EOFError, OSError, RuntimeError, MemoryError) as error:
+        # An EOFError says that the fork server gave up: it has the same limits as this process.
+        raise ProcessError(f"{process.name}: the process cannot be started: {sentence(error)}") from error
 
 
 def _enter(gate: Connection, stderr: Path | None, target: Callable[..., None], args: tuple[Any, ...]) -> None:

@@ -20,6 +20,7 @@ from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.replay.result import Difference, ReplayError
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.invariants.events import MALFORMED, AnyEvent, decode, encode
+from raft_chaos.invariants.regular_file import read_regular
 from raft_chaos.invariants.trace import differing
 from raft_chaos.raft.replica.inputs import Input, Received
 from raft_chaos.raft.replica.replica import Output
@@ -89,7 +90,7 @@ class Incarnation:
         self.start: Start | None = None
         self._parts = parts
         self._observer = _LastOutput()
-        self._file = recorded.events.read_bytes() if recorded.events.exists() else b""
+        self._file = _content(recorded.events) if recorded.events.exists() else b""
         self._compared = 0
         self._short: ReplayedTurn | None = None  # the turn whose events are missing in the file, or cut short
 
@@ -248,6 +249,13 @@ class Incarnation:
             fields=_fields(recorded, now),
             output=turn.output if turn is not None else None,
         )
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return read_regular(file)
+    except OSError as error:
+        raise ReplayError(f"{file}: cannot be read ({error.strerror})") from None
 
 
 def _text(line: bytes | None) -> str | None:

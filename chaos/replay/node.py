@@ -11,6 +11,7 @@ from pathlib import Path
 
 from raft_chaos.chaos.replay.incarnation import Incarnation, Recorded, ReplayedTurn
 from raft_chaos.chaos.replay.result import Difference, NodeReplay, ReplayError, RunReplay
+from raft_chaos.invariants.regular_file import read_regular
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.server.node import Parts
 from raft_chaos.raft.storage.journal import MAGIC, JournalError, Start, read_journal
@@ -74,7 +75,7 @@ def recorded_incarnations(run: RunDir, node: str) -> list[Recorded]:
 
 def _read(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return read_regular(file)
     except OSError as error:
         raise ReplayError(f"{file}: cannot be read ({error.strerror})") from None
 

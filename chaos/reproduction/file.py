@@ -23,6 +23,7 @@ from raft_chaos.chaos.schedule.check import check_schedule
 from raft_chaos.chaos.schedule.data import Schedule, ScheduleError
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.regular_file import read_regular
 from raft_chaos.invariants.verdict import Violation
 from raft_chaos.raft.state.timing import Timing
 
@@ -92,7 +93,7 @@ def save(reproduction: Reproduction, file: Path) -> None:
 def load(file: Path, *, edited: bool = False) -> Reproduction:
     """Reads and checks a file. Raises ReproductionError if it cannot be used, or was changed and `edited` is False."""
     try:
-        raw = file.read_bytes()
+        raw = read_regular(file)
     except OSError as error:
         raise ReproductionError(f"{file}: cannot be read ({error.strerror})") from None
     return parse(raw, file, edited=edited)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
 from raft_chaos.chaos.judgement.analysis import Analysis
+from raft_chaos.chaos.judgement.vacuity import HARNESS_FAILED
+from raft_chaos.chaos.processes.shortage import HarnessError, sentence, shortage
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.file import save
 from raft_chaos.invariants.rundir import RunDir, RunInfo
@@ -27,3 +32,21 @@ def finish(run: RunDir, info: RunInfo, analysis: Analysis, *, trace_sha256: str 
     info.evidence = seal(run)
     run.save_info(info)
     return info
+
+
+@contextmanager
+def failure_marked(run: RunDir, info: RunInfo) -> Iterator[None]:
+    """Within the block, any error is one of the harness: run.json then says so, and nothing of the run counts.
+
+    An error that says that the machine ran out of something becomes a HarnessError.
+    """
+    try:
+        yield
+    except Exception as error:
+        info.verdict, info.invariants, info.vacuous = "unknown", [], [f"{HARNESS_FAILED}: {sentence(error)}"]
+        info.state = "failed"
+        with suppress(OSError):  # on a full disk run.json still says "running", which is no verdict either
+            run.save_info(info)
+        if shortage(error):
+            raise HarnessError(sentence(error)) from error
+        raise

@@ -13,6 +13,7 @@ import msgspec
 from raft_chaos.chaos.schedule.check import check_fault, check_header, check_operation
 from raft_chaos.chaos.schedule.data import SCHEDULE_SCHEMA, Entry, Fault, Header, Operation, Schedule, ScheduleError
 from raft_chaos.invariants.events import MALFORMED
+from raft_chaos.invariants.regular_file import read_regular
 
 _encoder = msgspec.json.Encoder()
 
@@ -39,7 +40,7 @@ def load(file: Path) -> Schedule:
     Raises ScheduleError for a file that cannot be read, and for the first invalid line.
     """
     try:
-        lines = file.read_bytes().splitlines()
+        lines = read_regular(file).splitlines()
     except OSError as error:
         raise ScheduleError(f"{file}: cannot be read ({error.strerror}); expected a schedule as JSON lines") from None
     header: Header | None = None

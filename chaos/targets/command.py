@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from raft_chaos.chaos.processes import open_files
+from raft_chaos.chaos.processes.shortage import HarnessError, shortage
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, Running, TargetError, tail
 
@@ -60,16 +62,18 @@ class CommandTarget:
             "data": data,
             "peers": ",".join(f"{peer}={host}:{port}" for peer, (host, port) in launch.peers.items()),
         }
-        child = supervisor.start(launch.node, execute, self._argv(fields), stderr=folder / "stderr.log")
+        argv, stderr = self._argv(fields), folder / "stderr.log"
+        child = supervisor.start(launch.node, execute, argv, open_files.users_limit(), stderr=stderr)
         url = f"http://127.0.0.1:{http_port}"
         if not _answers(url, child):
             child.kill()
-            raise TargetError(f"{launch.node} did not answer GET {url}/status: {tail(folder / 'stderr.log')}")
+            raise TargetError(f"{launch.node} did not answer GET {url}/status: {tail(stderr)}")
         return Running(child, url, raft_port)
 
 
-def execute(argv: list[str]) -> None:
-    """Replaces this process by the command, which stays in the same process group."""
+def execute(argv: list[str], limit: int) -> None:
+    """Replaces this process by the command, in the same process group; it may have `limit` open files."""
+    open_files.set_limit(limit)
     try:
         os.execvp(argv[0], argv)
     except OSError as error:
@@ -93,6 +97,8 @@ def _answers(url: str, child: Child) -> bool:
                 return True
         except urllib.error.HTTPError:
             return True
-        except OSError:
+        except OSError as error:
+            if missing := shortage(error):
+                raise HarnessError(f"the harness ran out of {missing}, and cannot ask {url}") from None
             time.sleep(0.02)
     return False

@@ -9,6 +9,7 @@ Clients speak HTTP to every target: POST /executeCommand and GET /status as the 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -38,12 +39,16 @@ class Launch:
 
 @dataclass
 class Running:
-    """A node that answers. `raft_port` is where the proxy reaches it; None if the proxy cannot break its links."""
+    """A node that answers. `raft_port` is where the proxy reaches it; None if the proxy cannot break its links.
+
+    A node that ends by itself with the exit code `starved` had too little of the machine, which is no mistake of it.
+    """
 
     child: Child
     http_url: str
     raft_port: int | None
     control: Connection | None = None
+    starved: int | None = None
 
     def slow_sync(self, min_us: int, max_us: int) -> int:
         """Slows its syncs from now on; 0, 0 ends that. Returns how many were slowed since the last call."""
@@ -58,7 +63,8 @@ class Running:
 
 
 class Target(Protocol):
-    """A system under test. `start` blocks until the node answers; raises TargetError."""
+    """A system under test. `start` blocks until the node answers; raises TargetError, and HarnessError if the harness
+    itself could not start it."""
 
     name: ClassVar[str]
     reports_events: ClassVar[bool]
@@ -67,9 +73,15 @@ class Target(Protocol):
     def start(self, supervisor: Supervisor, launch: Launch) -> Running: ...
 
 
+TAIL_BYTES = 64 * 1024
+
+
 def tail(file: Path, lines: int = 12) -> str:
-    """The last lines of a text file; "" if there is none."""
+    """The last lines of a text file, which may be huge; "" if there is none."""
     try:
-        return "\n".join(file.read_text(errors="replace").splitlines()[-lines:])
+        with file.open("rb") as opened:
+            opened.seek(max(0, opened.seek(0, os.SEEK_END) - TAIL_BYTES))
+            text = opened.read(TAIL_BYTES).decode(errors="replace")
     except OSError:
         return ""
+    return "\n".join(text.splitlines()[-lines:])

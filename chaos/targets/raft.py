@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from raft_chaos.chaos.processes.shortage import HarnessError
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.schedule.streams import stream_seed
 from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, Running, TargetError, tail
 from raft_chaos.chaos.targets.raft_process import Ready, node_main
-from raft_chaos.raft.server.node import NodeConfig
+from raft_chaos.raft.server.node import EXIT_STARVED, NodeConfig
 from raft_chaos.raft.state.timing import Timing
+
+ENDING_S = 5.0
+"""How long a node may take from its last word to its end."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,10 @@ class RaftTarget:
         if ours.poll(START_TIMEOUT_S):
             try:
                 ready: Ready = ours.recv()
-                return Running(child, ready.http_url, ready.raft_port, ours)
+                return Running(child, ready.http_url, ready.raft_port, ours, starved=EXIT_STARVED)
             except EOFError:
-                pass  # it ended instead; its stderr says why
+                child.wait(ENDING_S)  # it ends; its stderr says why
         child.kill()
+        if child.exit_code == EXIT_STARVED:
+            raise HarnessError(f"{launch.node} had too little of this machine to start: {tail(stderr, lines=1)}")
         raise TargetError(f"{launch.node} did not start: {tail(stderr)}")

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 import msgspec
 
 from raft_chaos.chaos.mutants import parts_of
-from raft_chaos.raft.server.node import EXIT_REFUSED, Node, NodeConfig, run_event_loop
+from raft_chaos.raft.server.node import EXIT_REFUSED, EXIT_STARVED, Node, NodeConfig, is_starved, run_event_loop
 from raft_chaos.raft.storage.disk import FaultDisk, FolderInUseError
 from raft_chaos.raft.storage.wal import CorruptLogError
 
@@ -41,7 +41,7 @@ async def _run(config: NodeConfig, mutant: str | None, control: Connection) -> N
         await node.start()
     except (CorruptLogError, FolderInUseError, OSError) as error:
         print(f"{config.node}: {error}", file=sys.stderr, flush=True)  # noqa: T201
-        sys.exit(EXIT_REFUSED)
+        sys.exit(EXIT_STARVED if is_starved(error) else EXIT_REFUSED)
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -34,8 +34,10 @@ from raft_chaos.raft.storage.journal import Journal, Start
 from raft_chaos.raft.storage.wal import Identity, WriteAheadLog
 
 EXIT_CRASHED = 70
+EXIT_STARVED = 75
 EXIT_REFUSED = 78
-"""Exit codes of a node: an internal error; a data folder or an address that cannot be used."""
+"""Exit codes of a node: an internal error; too little of the machine (open files, memory, disk); a data folder or an
+address that cannot be used."""
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,9 +215,25 @@ def crash_on_any_error(loop: asyncio.AbstractEventLoop) -> None:
         logging.getLogger("raft.node").critical(
             "%s\n%s", context.get("message"), "".join(traceback.format_exception(error)) if error else ""
         )
-        os._exit(EXIT_CRASHED)
+        os._exit(EXIT_STARVED if is_starved(error) else EXIT_CRASHED)
 
     loop.set_exception_handler(crash)
+
+
+def is_starved(error: BaseException | None) -> bool:
+    """Whether the machine ran out of something, which is no mistake of the node."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _STARVED)
+
+
+_STARVED = {
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ENOBUFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+}
 
 
 def run_event_loop(main: Any) -> Any:

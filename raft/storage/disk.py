@@ -12,15 +12,21 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from raft_chaos.invariants.regular_file import read_regular
+
 
 class Disk(Protocol):
-    """One folder of files. `append` and `truncate` are durable after `sync` of that file; creating, renaming and
-    removing after `sync_folder`. `append` creates a missing file; everything else raises FileNotFoundError for one. Any
-    failure is an OSError."""
+    """One folder of files. `append`, `overwrite` and `truncate` are durable after `sync` of that file; creating,
+    renaming and removing after `sync_folder`. `append` and `overwrite` create a missing file; everything else raises
+    FileNotFoundError for one. Any failure is an OSError."""
 
     def list(self) -> list[str]: ...
     def read(self, name: str) -> bytes: ...
     def append(self, name: str, data: bytes) -> None: ...
+    def overwrite(self, name: str, data: bytes) -> None:
+        """Writes `data` over the beginning of the file. A file is either appended to or overwritten."""
+        ...
+
     def truncate(self, name: str, size: int) -> None: ...
     def sync(self, name: str) -> None: ...
     def rename(self, name: str, new_name: str) -> None: ...
@@ -38,13 +44,17 @@ class FolderInUseError(Exception):
 
 
 class OsDisk:
-    """A real folder. Locked while open: two nodes in one folder would damage each other's log."""
+    """A real folder. Locked while open: two nodes in one folder would damage each other's log.
+
+    Its files are regular ones. Whatever else has their name is an error, and never waited for (O_NONBLOCK).
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        self._files: dict[str, int] = {}
+        self._files: dict[str, int] = {}  # open for appending
+        self._overwritten: dict[str, int] = {}  # open for writing in place, which O_APPEND does not allow
         try:
             fcntl.flock(self._folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -57,12 +67,20 @@ class OsDisk:
         return sorted(os.listdir(self.folder))
 
     def read(self, name: str) -> bytes:
-        return (self.folder / name).read_bytes()
+        return read_regular(self.folder / name)
 
     def append(self, name: str, data: bytes) -> None:
         view, fd = memoryview(data), self._open(name, os.O_CREAT)
         while view:
             view = view[os.write(fd, view) :]
+
+    def overwrite(self, name: str, data: bytes) -> None:
+        if name not in self._overwritten:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+            self._overwritten[name] = os.open(self.folder / name, flags, 0o644)
+        written = 0
+        while written < len(data):
+            written += os.pwrite(self._overwritten[name], data[written:], written)
 
     def truncate(self, name: str, size: int) -> None:
         os.ftruncate(self._open(name), size)
@@ -86,19 +104,20 @@ class OsDisk:
         return str(self.folder / name)
 
     def close(self) -> None:
-        for name in list(self._files):
+        for name in [*self._files, *self._overwritten]:
             self._forget(name)
         os.close(self._folder_fd)
 
     def _open(self, name: str, create: int = 0) -> int:
         if name not in self._files:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | create
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | create
             self._files[name] = os.open(self.folder / name, flags, 0o644)
         return self._files[name]
 
     def _forget(self, name: str) -> None:
-        if name in self._files:
-            os.close(self._files.pop(name))
+        for files in (self._files, self._overwritten):
+            if name in files:
+                os.close(files.pop(name))
 
 
 class MemoryDisk:
@@ -115,6 +134,9 @@ class MemoryDisk:
 
     def append(self, name: str, data: bytes) -> None:
         self.files.setdefault(name, bytearray()).extend(data)
+
+    def overwrite(self, name: str, data: bytes) -> None:
+        self.files.setdefault(name, bytearray())[: len(data)] = data
 
     def truncate(self, name: str, size: int) -> None:
         del self._file(name)[size:]
@@ -146,7 +168,7 @@ class MemoryDisk:
 
 
 class FaultDisk:
-    """Keeps appended bytes in this process until they are synced; a kill forgets them.
+    """Keeps written bytes in this process until they are synced; a kill forgets them.
 
     `slow_sync_us` is the range from which the host draws the additional time of each sync (0, 0: none);
     `slowed_syncs` counts the syncs that it delayed.
@@ -156,19 +178,22 @@ class FaultDisk:
         self.disk = disk
         self.slow_sync_us = (0, 0)
         self.slowed_syncs = 0
-        self._unsynced: dict[str, list[bytes]] = {}
+        self._unsynced: dict[str, list[bytes]] = {}  # appended
+        self._overwritten: dict[str, bytes] = {}
 
     def list(self) -> list[str]:
-        return sorted({*self.disk.list(), *self._unsynced})
+        return sorted({*self.disk.list(), *self._unsynced, *self._overwritten})
 
     def read(self, name: str) -> bytes:
-        pending = self._unsynced.get(name, [])
-        if pending and name not in self.disk.list():
-            return b"".join(pending)
-        return self.disk.read(name) + b"".join(pending)
+        pending, over = self._unsynced.get(name, []), self._overwritten.get(name, b"")
+        below = b"" if (pending or over) and name not in self.disk.list() else self.disk.read(name)
+        return over + below[len(over) :] + b"".join(pending)
 
     def append(self, name: str, data: bytes) -> None:
         self._unsynced.setdefault(name, []).append(data)
+
+    def overwrite(self, name: str, data: bytes) -> None:
+        self._overwritten[name] = data + self._overwritten.get(name, b"")[len(data) :]
 
     def truncate(self, name: str, size: int) -> None:
         self._flush(name)
@@ -180,11 +205,15 @@ class FaultDisk:
 
     def rename(self, name: str, new_name: str) -> None:
         # A rename makes no bytes durable: unsynced bytes can still be lost, under the new name.
-        pending = self._unsynced.pop(name, None)
+        pending, over = self._unsynced.pop(name, None), self._overwritten.pop(name, None)
         self._unsynced.pop(new_name, None)
-        if pending is not None:
+        self._overwritten.pop(new_name, None)
+        if pending is not None or over is not None:
             self.disk.append(name, b"")  # creates the file, which may not exist yet
+        if pending is not None:
             self._unsynced[new_name] = pending
+        if over is not None:
+            self._overwritten[new_name] = over
         self.disk.rename(name, new_name)
 
     def remove(self, name: str) -> None:
@@ -216,7 +245,10 @@ class FaultDisk:
     def forget(self) -> None:
         """Loses all unsynced bytes."""
         self._unsynced.clear()
+        self._overwritten.clear()
 
     def _flush(self, name: str) -> None:
         if pending := self._unsynced.pop(name, None):
             self.disk.append(name, b"".join(pending))
+        if (over := self._overwritten.pop(name, None)) is not None:
+            self.disk.overwrite(name, over)

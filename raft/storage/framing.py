@@ -3,8 +3,8 @@
     record  = length (4 bytes), CRC-32 of the body (4 bytes), body; numbers are big-endian
 
 A body is a msgpack array that is not empty. A writer completes each record before it begins the next. So a damaged
-record with nothing behind it is a torn tail, a write that never completed; a damaged record with an intact one behind
-it is damage.
+record with an intact one behind it is damage. With nothing behind it, it can be a torn tail, a write that never
+completed; whoever knows how much was complete can tell (`wal`).
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from raft_chaos.invariants.regular_file import read_regular
 from raft_chaos.raft.replica.inputs import Input
 from raft_chaos.raft.replica.replica import Output
 from raft_chaos.raft.state.timing import Timing
@@ -136,7 +137,7 @@ def read_journal(file: Path) -> Iterator[JournalRecord]:
     Raises JournalError, while it reads, for content that no kill can leave.
     """
     try:
-        data = file.read_bytes()
+        data = read_regular(file)
     except OSError as error:
         raise JournalError(f"{file}: cannot be read ({error.strerror})") from None
     _check_magic(file, data[: len(MAGIC)])

@@ -3,15 +3,25 @@
     file    = magic (8 bytes), then records as in `raft.storage.framing`
     body    = a msgpack array of everything that one write made durable together (`raft.state.messages.Record`)
 
-A node writes and syncs each record before it begins the next. So a damaged record with nothing behind it is a torn
-tail: its write never completed, no other node has heard of it, and recovery cuts it off. A damaged record with an
-intact one behind it was synced before: that is corruption, and the node must not start, since it may have forgotten a
-vote or an acknowledged entry.
+A write that never completed leaves a torn tail: no other node has heard of it, and recovery cuts it off. All that was
+synced may have been acknowledged: if that is damaged, the node must not start, since it may have forgotten a vote or an
+entry. Two things tell damage from a torn tail:
+
+- A node writes and syncs each record before it begins the next. So a damaged record with an intact one behind it was
+  synced.
+- A second file is the mark: how much of the log was synced, written after each sync and before anything is
+  acknowledged. So all that is damaged or missing below the mark was synced.
+
+The mark is cheap, since it is itself synced only once in `MARK_SYNCED_EVERY` records. The end of a process does not set
+it back, since the operating system has it. A power failure can set it back by that many records. Then bytes above the
+mark that are no record are a torn tail, or records that were acknowledged and damaged later. Nothing on the disk can
+tell which, and the log line about the cut says so.
 """
 
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import Sequence
 from itertools import chain
 
@@ -24,7 +34,10 @@ from raft_chaos.raft.storage.framing import DamagedRecordError, frame, unframe
 
 MAGIC = b"RCWAL\x00\x00\x01"
 FILE = "raft.wal"
+SYNCED = "raft.wal.synced"
+"""The mark: a size of the log in bytes (8 bytes, big-endian), and the CRC-32 of these 8 bytes."""
 IDENTITY = "identity.json"
+MARK_SYNCED_EVERY = 256
 
 log = logging.getLogger("raft.wal")
 
@@ -48,10 +61,10 @@ def encode_record(records: Sequence[Record]) -> bytes:
     return frame(_encoder.encode(records))
 
 
-def decode_records(data: bytes, name: str = FILE) -> tuple[list[list[Record]], int]:
+def decode_records(data: bytes, name: str = FILE, synced: int = 0) -> tuple[list[list[Record]], int]:
     """All records of a log file's content, and the offset at which a torn tail begins (its length if there is none).
 
-    Raises CorruptLogError.
+    The first `synced` bytes are known to have been synced. Raises CorruptLogError.
     """
     if data[: len(MAGIC)] != MAGIC:
         raise CorruptLogError(
@@ -65,6 +78,12 @@ def decode_records(data: bytes, name: str = FILE) -> tuple[list[list[Record]], i
             good = end
     except DamagedRecordError as error:
         raise CorruptLogError(f"{name}, offset {error.offset}: {error}. {_ADVICE}") from None
+    if good < synced:
+        found = "the file ends here" if good == len(data) else "here is no intact record"
+        raise CorruptLogError(
+            f"{name}, offset {good}: {found}, but the log was synced up to offset {synced}. Records that this node has "
+            f"acknowledged are lost. {_ADVICE}"
+        )
     return batches, good
 
 
@@ -95,30 +114,33 @@ class WriteAheadLog:
 
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
+        self._end = 0
+        self._syncs = 0
 
     def recover(self, identity: Identity) -> Recovered:
         """Opens the log, creating it in an unused folder. Raises CorruptLogError."""
         disk = self.disk
         files = disk.list()
-        if IDENTITY in files:
-            self._check_identity(identity)
-            if FILE not in files:
-                raise CorruptLogError(
-                    f"{disk.describe(FILE)}: the log is missing from a data folder that was in use. {_ADVICE}"
-                )
-            data = disk.read(FILE)
-            batches, good = decode_records(data, disk.describe(FILE))
-            recovered = fold(batches, disk.describe(FILE))
-            if good < len(data):
-                name, lost = disk.describe(FILE), len(data) - good
-                log.warning("%s: cut %d bytes at offset %d, a write that was never completed", name, lost, good)
-                disk.truncate(FILE, good)
-            # A kill between append and sync leaves records only in the page cache. Sync them, since this node now
-            # reports them and counts them as durable.
-            disk.sync(FILE)
-            return recovered
-        self._create(identity, files)
-        return Recovered()
+        if IDENTITY not in files:
+            self._create(identity, files)
+            return Recovered()
+        self._check_identity(identity)
+        name = disk.describe(FILE)
+        if FILE not in files:
+            raise CorruptLogError(f"{name}: the log is missing from a data folder that was in use. {_ADVICE}")
+        data = disk.read(FILE)
+        synced = self._read_mark() if SYNCED in files else 0
+        batches, self._end = decode_records(data, name, synced)
+        recovered = fold(batches, name)
+        if self._end < len(data):
+            log.warning("%s", _cut(name, self._end, len(data) - self._end, marked=SYNCED in files))
+            disk.truncate(FILE, self._end)
+        # A kill between append and sync leaves records only in the page cache. Sync them, since this node now
+        # reports them and counts them as durable.
+        self.sync()
+        if SYNCED not in files:
+            disk.sync_folder()
+        return recovered
 
     def _create(self, identity: Identity, files: list[str]) -> None:
         # A first start that crashed half-way leaves a log without identity. Nothing depends on such a log.
@@ -128,7 +150,8 @@ class WriteAheadLog:
                 raise CorruptLogError(f"{disk.describe(IDENTITY)}: missing beside a log that was in use. {_ADVICE}")
             disk.truncate(FILE, 0)
         disk.append(FILE, MAGIC)
-        disk.sync(FILE)
+        self._end = len(MAGIC)
+        self.sync()
         staged = IDENTITY + ".new"
         if staged in files:
             disk.remove(staged)
@@ -154,7 +177,33 @@ class WriteAheadLog:
         return len(self.disk.read(FILE))
 
     def append(self, records: Sequence[Record]) -> None:
-        self.disk.append(FILE, encode_record(records))
+        data = encode_record(records)
+        self._end += len(data)
+        self.disk.append(FILE, data)
 
     def sync(self) -> None:
+        """Makes durable what was appended before. The first sync, after recovery, makes the mark durable too."""
+        end = self._end
         self.disk.sync(FILE)
+        size = end.to_bytes(8, "big")
+        self.disk.overwrite(SYNCED, size + zlib.crc32(size).to_bytes(4, "big"))
+        if self._syncs % MARK_SYNCED_EVERY == 0:
+            self.disk.sync(SYNCED)
+        self._syncs += 1
+
+    def _read_mark(self) -> int:
+        """How much of the log was synced, at least."""
+        mark = self.disk.read(SYNCED)
+        if len(mark) != 12 or zlib.crc32(mark[:8]) != int.from_bytes(mark[8:], "big"):
+            raise CorruptLogError(
+                f"{self.disk.describe(SYNCED)}: damaged; it says how much of the log was synced. {_ADVICE}"
+            )
+        return int.from_bytes(mark[:8], "big")
+
+
+def _cut(name: str, offset: int, lost: int, *, marked: bool) -> str:
+    """The log line of a torn tail that was cut off, with what is not known about it."""
+    what = f"{name}: cut {lost} bytes at offset {offset}, a write that was never completed"
+    if marked:
+        return f"{what}; if the power failed, it can also be damage to the last records, which cannot be told apart"
+    return f"{what}; an earlier version wrote this log without a mark of what was synced, so it can also be damage"

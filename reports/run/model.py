@@ -103,7 +103,7 @@ def _report(
 
 
 def _interrupted(info: RunInfo) -> bool:
-    return info.state != "finished" or info.verdict is None
+    return info.state == "running" or info.verdict is None
 
 
 def _verdict(info: RunInfo) -> Outcome:

@@ -22,7 +22,16 @@ from raft_chaos.chaos.targets.raft_process import node_main
 from raft_chaos.raft.network.handshake import make_secret, read_secret
 from raft_chaos.raft.server.host import monotonic_us
 from raft_chaos.raft.server.http_door import is_loopback
-from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_REFUSED, Node, NodeConfig, Parts, run_event_loop
+from raft_chaos.raft.server.node import (
+    EXIT_CRASHED,
+    EXIT_REFUSED,
+    EXIT_STARVED,
+    Node,
+    NodeConfig,
+    Parts,
+    is_starved,
+    run_event_loop,
+)
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import FolderInUseError
 from raft_chaos.raft.storage.wal import CorruptLogError
@@ -289,7 +298,7 @@ async def _run_node(config: NodeConfig) -> None:
         await node.start()
     except (CorruptLogError, FolderInUseError, OSError) as error:
         print(f"{config.node}: {error}", file=sys.stderr)
-        sys.exit(EXIT_REFUSED)
+        sys.exit(EXIT_STARVED if is_starved(error) else EXIT_REFUSED)
     say(f"{config.node}  {node.http_url}")
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -7,6 +7,7 @@ is gone, paused when it is in the stopped state.
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 import psutil
 
+from raft_chaos.chaos.processes.shortage import HarnessError, oom_kills
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient
 from raft_chaos.chaos.run.live.watcher import Watcher
@@ -75,6 +77,7 @@ class LiveCluster:
         self._now_us = now_us
         self._report = report
         self._nodes = {name: _Node(name) for name in nodes}
+        self._oom_kills = oom_kills()
 
     # ---- state ----------------------------------------------------------------------------------------------------
 
@@ -194,14 +197,24 @@ class LiveCluster:
         if one.state == "up" and one.running is not None:
             one.slowed_syncs += await asyncio.to_thread(one.running.slow_sync, *one.slow_sync_us)
 
+    def _refuse_starved(self, one: _Node, exit_code: int) -> None:
+        """Raises HarnessError if this machine, and not the node, is to blame for its end."""
+        running = one.running
+        if running is not None and exit_code == running.starved:
+            said = tail(self._run.node(one.name) / "stderr.log", lines=1)
+            raise HarnessError(f"{one.name} had too little of this machine to continue: {said}")
+        if exit_code == -signal.SIGKILL and oom_kills() > self._oom_kills:
+            raise HarnessError(f"this machine ran out of memory, and its system killed {one.name}")
+
     # ---- observations ---------------------------------------------------------------------------------------------
 
     def find_exits(self) -> None:
-        """Reports nodes that ended by themselves."""
+        """Reports nodes that ended by themselves. Raises HarnessError for an end that is no mistake of the node."""
         for one in self._nodes.values():
             if one.state in ("up", "paused") and (code := self._child(one).exit_code) is not None:
                 self._child(one).kill()  # its group may still have processes
                 self._exited(one, code, tail(self._run.node(one.name) / "stderr.log"))
+                self._refuse_starved(one, code)
 
     def sample(self) -> None:
         """Reports what each running node uses of the machine."""

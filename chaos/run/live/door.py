@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import aiohttp
 import msgspec
 
+from raft_chaos.chaos.processes.shortage import HarnessError, shortage
 from raft_chaos.chaos.run.client_records import Outcome
 from raft_chaos.chaos.run.clients import NoAnswer
 from raft_chaos.chaos.schedule.data import Operation
@@ -62,10 +63,12 @@ class HttpDoor:
             ) as response:
                 return self._understood(response.status, response.headers, await response.read())
         except aiohttp.ClientConnectorError as error:
+            refuse_shortage(error)
             return NoAnswer(False, f"cannot connect: {error.os_error.strerror}")
         except TimeoutError:
             return NoAnswer(True, "no answer in time")
         except aiohttp.ClientError as error:
+            refuse_shortage(error)
             return NoAnswer(True, f"the connection broke: {type(error).__name__}")
 
     def _understood(self, status: int, headers: Mapping[str, str], body: bytes) -> Outcome | NoAnswer:
@@ -93,3 +96,9 @@ def _leader(body: bytes) -> str:
         return _refusals.decode(body).leader
     except MALFORMED:
         return ""
+
+
+def refuse_shortage(error: aiohttp.ClientError) -> None:
+    """Raises HarnessError if the harness, and not the node, is to blame for this error."""
+    if missing := shortage(error):
+        raise HarnessError(f"the harness ran out of {missing}, and its clients cannot ask the nodes") from None

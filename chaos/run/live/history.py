@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from raft_chaos.chaos.run.client_records import History
+from raft_chaos.chaos.run.live.line_file import LineFile
 from raft_chaos.invariants.history import Op, encode
 
 
@@ -15,11 +15,11 @@ class HistoryFile(History):
 
     def __init__(self, file: Path, observe: Callable[[Op], None]) -> None:
         super().__init__(observe)
-        self._fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._lines = LineFile(file)
 
     def write(self, op: Op) -> None:
-        os.write(self._fd, encode(op))
+        self._lines.write(encode(op))
         super().write(op)
 
     def close(self) -> None:
-        os.close(self._fd)
+        self._lines.close()

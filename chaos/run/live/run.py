@@ -3,30 +3,36 @@
 The run goes through its phases in real time, kills the nodes, reads what they wrote last, and judges. However a run
 ends (normally, at a violation with `fail_fast`, by a signal, by an error of the harness), it kills the nodes, and the
 directory holds everything that happened so far.
+
+Trouble of any part of the harness ends the run, and then nothing of it counts: the proxy tells the controller, the
+death of the proxy or the reaper is noticed, and every task of the controller ends the run with its error.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 import aiohttp
 
 from raft_chaos.chaos.judgement.analysis import analyse
-from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST
+from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST, HARNESS_FAILED
+from raft_chaos.chaos.processes import open_files
+from raft_chaos.chaos.processes.shortage import HarnessError, sentence
 from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.run import needs
 from raft_chaos.chaos.run.clients import Client
-from raft_chaos.chaos.run.directory import begin, finish
+from raft_chaos.chaos.run.directory import begin, failure_marked, finish
 from raft_chaos.chaos.run.fault_log import FaultLog
 from raft_chaos.chaos.run.live.capabilities import LiveWorld
 from raft_chaos.chaos.run.live.cluster import LiveCluster
 from raft_chaos.chaos.run.live.door import HttpDoor
 from raft_chaos.chaos.run.live.history import HistoryFile
+from raft_chaos.chaos.run.live.line_file import LineFile
 from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient, ProxyError, proxy_main
 from raft_chaos.chaos.run.live.status import poll_status
 from raft_chaos.chaos.run.live.tasks import LiveTasks
@@ -98,14 +104,21 @@ def run_live(
 
     It ends at the first violation with `fail_fast`, or at the first one of the invariant `until`.
     The run directory must be new; `info` describes the run as it was asked for, and is completed here.
-    Raises ProcessError or OSError if the harness itself fails; the directory then still holds what happened.
+    Raises TooFewFilesError, before it makes the directory, if the system allows fewer open files than the run needs.
+    Raises HarnessError if the harness itself fails: the directory then holds what happened, and run.json says why
+    nothing of it counts.
     """
+    open_files.raise_limit()
+    needs.require_for_live(len(schedule.header.nodes), len(schedule.header.clients))
     begin(schedule, run, info)
-    with Supervisor() as supervisor:
-        live = _LiveRun(
-            schedule, target, run, info, supervisor, fail_fast or until is not None, until, watch or Watch()
-        )
-        return asyncio.run(live.run())
+    try:
+        with failure_marked(run, info), Supervisor() as supervisor:
+            live = _LiveRun(
+                schedule, target, run, info, supervisor, fail_fast or until is not None, until, watch or Watch()
+            )
+            return asyncio.run(live.run())
+    except Exception as error:
+        raise HarnessError(sentence(error)) from error
 
 
 @dataclass
@@ -134,11 +147,30 @@ class _LiveRun:
         return self.phases.phase if self.phases is not None else "start"
 
     async def run(self) -> RunInfo:
+        started = time.monotonic()
+        with ExitStack() as files:
+            try:
+                self._set_up(files)
+                reason = await self._until_signalled(self._run_phases())
+            except BaseException as error:
+                why = f"{HARNESS_FAILED}: {sentence(error)}" if isinstance(error, Exception) else "interrupted"
+                # What happened is evidence all the same. If it cannot be written, the first error still counts.
+                with suppress(Exception):
+                    self._end(why)
+                raise
+            self._end(reason)
+        return self._finish(time.monotonic() - started)
+
+    def _set_up(self, files: ExitStack) -> None:
+        """Opens the files of the run and starts the proxy; `files` closes them."""
         header = self.schedule.header
         self.judge = Judge(events_expected=self.target.reports_events)
-        self._harness_fd = os.open(self.run_dir.harness, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self.harness = LineFile(self.run_dir.harness)
+        files.callback(self.harness.close)
         self.history = HistoryFile(self.run_dir.history, self.judge.observe_op)
+        files.callback(self.history.close)
         self.watcher = Watcher(header.nodes, self.judge.observe, self._happened)
+        files.callback(self.watcher.close)
         control, theirs = self.supervisor.pipe()
         log = self.run_dir.path / "proxy.log"
         self.proxy_process = self.supervisor.start("proxy", proxy_main, theirs, header.nodes, header.seed, stderr=log)
@@ -156,24 +188,17 @@ class _LiveRun:
             now_us=self.now_us,
             report=self.report,
         )
-        reason = "the harness failed"
-        started = time.monotonic()
-        try:
-            reason = await self._until_signalled(self._run_phases())
-        finally:
-            # Also after an error of the harness: what happened is evidence.
-            self.report(RunEnded(node=HARNESS, inc=1, t_us=self.now_us(), reason=reason, max_late_us=self.max_late_us))
-            self.supervisor.close()
-            self.watcher.read()
-            self.watcher.close()
-            self.history.close()
-            os.close(self._harness_fd)
-        return self._finish(time.monotonic() - started)
 
     def report(self, event: HarnessEvent) -> None:
         """Writes a harness event to its file, and passes it to the judge."""
-        os.write(self._harness_fd, encode(event))
+        self.harness.write(encode(event))
         self.judge.observe(event)
+
+    def _end(self, reason: str) -> None:
+        """Kills all nodes, and reads what they wrote last."""
+        self.report(RunEnded(node=HARNESS, inc=1, t_us=self.now_us(), reason=reason, max_late_us=self.max_late_us))
+        self.supervisor.close()
+        self.watcher.read()
 
     # ---- the phases -----------------------------------------------------------------------------------------------
 
@@ -289,8 +314,10 @@ class _LiveRun:
         """Finds dead nodes and new violations, and informs the observer."""
         told = 0.0
         while True:
+            # If these are in trouble, the checkers would blame the nodes, which no longer hear each other.
+            self.supervisor.check()
+            self.proxy.check()
             if not self.proxy_process.is_alive:
-                # Otherwise the checkers would blame the nodes, which no longer hear each other.
                 raise ProxyError(f"the proxy ended by itself with exit code {self.proxy_process.exit_code}")
             self.cluster.find_exits()
             for violation in self.judge.new_violations():

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 
 from raft_chaos.chaos.run.live.cluster import LiveCluster
+from raft_chaos.chaos.run.live.door import refuse_shortage
 from raft_chaos.chaos.run.live.watcher import Watcher
 
 POLL_S = 0.1
@@ -28,7 +29,9 @@ async def _ask(session: aiohttp.ClientSession, url: str, node: str, watcher: Wat
     try:
         async with session.get(url, timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)) as response:
             status: Any = await response.json(content_type=None)
-    except (aiohttp.ClientError, TimeoutError, ValueError):
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        if isinstance(error, aiohttp.ClientError):
+            refuse_shortage(error)
         return  # it is down or paused, or does not answer in JSON: its state is unknown
     role, term = (status.get("role"), status.get("term")) if isinstance(status, dict) else (None, None)
     if role in ("follower", "candidate", "leader") and isinstance(term, int):

@@ -30,7 +30,7 @@ class Tail:
     def read(self) -> list[AnyEvent]:
         if self._fd is None:
             try:
-                self._fd = os.open(self._file, os.O_RDONLY | os.O_CLOEXEC)
+                self._fd = os.open(self._file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             except FileNotFoundError:
                 return []
         events: list[AnyEvent] = []

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
+from raft_chaos.chaos.processes import open_files
 from raft_chaos.chaos.processes.supervisor import Supervisor
-from raft_chaos.chaos.run.directory import begin, finish
+from raft_chaos.chaos.run import needs
+from raft_chaos.chaos.run.directory import begin, failure_marked, finish
 from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
 from raft_chaos.chaos.run.sim.recorder import Recorder
 from raft_chaos.chaos.run.sim.run import VirtualRun
@@ -17,14 +21,18 @@ def run_lockstep(
 ) -> RunInfo:
     """Carries out the schedule with real processes in a new run directory; returns the finished run.json.
 
+    Raises TooFewFilesError, before it makes the directory, if the system allows fewer open files than the run needs.
     Raises DivergenceError where a process does what the simulator cannot explain, and DriverError if the harness itself
     fails. After an error no process is left either, and the directory holds what happened until then.
     """
+    open_files.raise_limit()
+    needs.require_for_lockstep(len(schedule.header.nodes))
     begin(schedule, run, info)
-    recorder = Recorder(run, nodes_write=True)
-    try:
-        with Supervisor() as supervisor, LockstepDriver(run, mutant, supervisor) as driver:
+    with failure_marked(run, info):
+        with (
+            closing(Recorder(run, nodes_write=True)) as recorder,
+            Supervisor() as supervisor,
+            LockstepDriver(run, mutant, supervisor) as driver,
+        ):
             simulated = VirtualRun(schedule, timing=timing, driver=driver, recorder=recorder, fail_fast=fail_fast).go()
-    finally:
-        recorder.close()
-    return finish(run, info, simulated.analysis, trace_sha256=simulated.trace_sha256)
+        return finish(run, info, simulated.analysis, trace_sha256=simulated.trace_sha256)

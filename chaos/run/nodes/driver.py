@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from raft_chaos.chaos.faults.process import Failpoint
+from raft_chaos.chaos.processes.shortage import HarnessError
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
-from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_REFUSED
+from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_REFUSED, EXIT_STARVED, is_starved
 from raft_chaos.raft.storage.wal import CorruptLogError
 
 
-class DriverError(Exception):
+class DriverError(HarnessError):
     """The harness cannot drive a node. The error says nothing about the node, and ends the run."""
 
 
@@ -54,4 +55,15 @@ def exit_status(error: Exception) -> tuple[int, str]:
     """(exit code, last message) of a node that dies of `error`: the same in every world of virtual time."""
     if isinstance(error, NodeDiedError):
         return error.exit_code, str(error)
-    return EXIT_REFUSED if isinstance(error, CorruptLogError) else EXIT_CRASHED, f"{type(error).__name__}: {error}"
+    said = f"{type(error).__name__}: {error}"
+    if is_starved(error):
+        return EXIT_STARVED, said
+    return EXIT_REFUSED if isinstance(error, CorruptLogError) else EXIT_CRASHED, said
+
+
+def end_of(node: str, error: Exception) -> tuple[int, str]:
+    """`exit_status`, of which the node is accused. Raises DriverError if it only had too little of this machine."""
+    code, said = exit_status(error)
+    if code == EXIT_STARVED:
+        raise DriverError(f"{node} had too little of this machine to continue: {said}")
+    return code, said

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.cluster_view import ClusterView
-from raft_chaos.chaos.run.nodes.driver import DrivenNode, Driver, DriverError, exit_status
+from raft_chaos.chaos.run.nodes.driver import DrivenNode, Driver, DriverError, end_of
 from raft_chaos.chaos.run.nodes.node_clock import NodeClock, Segment
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
 from raft_chaos.chaos.run.sim.draws import Draws
@@ -321,7 +321,7 @@ class VirtualCluster:
         """The node ended by itself, and is not started again."""
         self._down(node)
         node.state = "exited"
-        code, said = exit_status(error)
+        code, said = end_of(node.name, error)
         self._trace.harness(NodeExited(**self._subject(node), exit_code=code, log_tail=said))
         self._broke(node.name)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from raft_chaos.chaos.mutants import parts_of
-from raft_chaos.chaos.run.directory import begin, finish
+from raft_chaos.chaos.run.directory import begin, failure_marked, finish
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.recorder import Recorder
 from raft_chaos.chaos.run.sim.run import VirtualRun
@@ -17,10 +19,8 @@ def run_sim(
 ) -> RunInfo:
     """Carries out the schedule and records everything in a new run directory; returns the finished run.json."""
     begin(schedule, run, info)
-    recorder = Recorder(run)
-    try:
-        driver = MemoryDriver(parts_of(mutant))
-        simulated = VirtualRun(schedule, timing=timing, driver=driver, recorder=recorder, fail_fast=fail_fast).go()
-    finally:
-        recorder.close()
-    return finish(run, info, simulated.analysis, trace_sha256=simulated.trace_sha256)
+    with failure_marked(run, info):
+        with closing(Recorder(run)) as recorder:
+            driver = MemoryDriver(parts_of(mutant))
+            simulated = VirtualRun(schedule, timing=timing, driver=driver, recorder=recorder, fail_fast=fail_fast).go()
+        return finish(run, info, simulated.analysis, trace_sha256=simulated.trace_sha256)

@@ -14,6 +14,7 @@ from raft_chaos.invariants.linearizability.readers import jepsen_edn, jepsen_log
 from raft_chaos.invariants.linearizability.readers.edn import Tagged, forms
 from raft_chaos.invariants.linearizability.readers.edn_events import KEY, PROCESS
 from raft_chaos.invariants.linearizability.readers.history_file import HistoryError, ReadHistory
+from raft_chaos.invariants.regular_file import read_regular
 
 Format: TypeAlias = Literal["jsonl", "jepsen-log", "kv-edn", "edn"]
 
@@ -47,7 +48,7 @@ completely."""
 def contents(path: Path) -> bytes:
     """The content of a file. Raises HistoryError if it cannot be read or is empty."""
     try:
-        raw = path.read_bytes()
+        raw = read_regular(path)
     except OSError as error:
         raise HistoryError(str(path), None, f"cannot be read ({error.strerror})") from None
     if not raw.removeprefix(BOM_UTF8).strip():

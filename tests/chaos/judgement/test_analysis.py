@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
+from builders.campaigns import ALWAYS_CONVICTED, settings
+from builders.commands import only_run
 from builders.schedules import schedule
-from raft_chaos.chaos.judgement.analysis import Analysis, Tally, conclude
+from raft_chaos.chaos.campaign.seed import run_seed
+from raft_chaos.chaos.judgement.analysis import Analysis, Tally, analyse, conclude
 from raft_chaos.chaos.judgement.vacuity import COMPLETED
+from raft_chaos.chaos.processes.shortage import HarnessError
+from raft_chaos.chaos.run.directory import failure_marked
 from raft_chaos.chaos.schedule.data import Operation, Schedule
 from raft_chaos.invariants.events import (
     HARNESS,
@@ -22,6 +29,7 @@ from raft_chaos.invariants.events import (
     RoleChanged,
     RunEnded,
     Started,
+    encode,
 )
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.verdict import Outcome, Verdict
@@ -148,3 +156,28 @@ def test_a_target_without_events_need_not_report_any() -> None:
     analysis = concluded("valid")
     assert (analysis.verdict, analysis.vacuous) == ("valid", [])
     assert (analysis.stats["events"], analysis.stats["elections"], analysis.stats["restarts"]) == (0, 0, 1)
+
+
+# ---- a run in which the harness itself failed ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("said_in", ["run.json", "the last event"])
+def test_a_run_in_which_the_harness_failed_convicts_nobody(tmp_path: Path, said_in: str) -> None:
+    run_seed(settings(ALWAYS_CONVICTED), 1, tmp_path)
+    run = only_run(tmp_path)
+    assert analyse(run).verdict == "violated"
+    info, why = run.load_info(), "the harness failed: it ran out of memory"
+    if said_in == "run.json":
+        with pytest.raises(HarnessError, match="it ran out of memory"), failure_marked(run, info):
+            raise MemoryError
+    else:
+        info.state, info.evidence = "running", None
+        run.save_info(info)
+        *events, end = run.harness_events()
+        assert isinstance(end, RunEnded)
+        lines = [encode(event) for event in (*events, msgspec.structs.replace(end, reason=why))]
+        run.harness.write_bytes(b"".join(lines))
+    analysis = analyse(run)
+    assert analysis.verdict == "unknown"
+    assert {(verdict.outcome, verdict.reason) for verdict in analysis.invariants} == {("unknown", why)}
+    assert analysis.vacuous.count(why) == 1

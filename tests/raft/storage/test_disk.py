@@ -42,6 +42,28 @@ def test_all_disks_behave_alike(disk: Disk) -> None:
     assert disk.describe("b").endswith("b")
 
 
+def test_data_goes_over_the_beginning_of_a_file_on_all_disks(disk: Disk) -> None:
+    disk.overwrite("mark", b"first")
+    assert (disk.read("mark"), disk.list()) == (b"first", ["mark"])
+    disk.overwrite("mark", b"2nd")
+    assert disk.read("mark") == b"2ndst"
+    disk.sync("mark")
+    disk.overwrite("mark", b"third!")
+    assert disk.read("mark") == b"third!"
+    disk.rename("mark", "moved")
+    assert (disk.read("moved"), disk.list()) == (b"third!", ["moved"])
+
+
+def test_an_overwrite_is_lost_until_it_is_synced(base: Disk) -> None:
+    disk = FaultDisk(base)
+    disk.overwrite("mark", b"old")
+    disk.sync("mark")
+    disk.overwrite("mark", b"new")
+    assert (disk.read("mark"), base.read("mark")) == (b"new", b"old")
+    disk.forget()
+    assert disk.read("mark") == b"old"
+
+
 def test_missing_files_are_not_found(disk: Disk) -> None:
     disk.append("other", b"x")
     for act in (

@@ -14,6 +14,8 @@ from raft_chaos.raft.storage.wal import (
     FILE,
     IDENTITY,
     MAGIC,
+    MARK_SYNCED_EVERY,
+    SYNCED,
     CorruptLogError,
     Identity,
     WriteAheadLog,
@@ -73,20 +75,19 @@ def test_recovery_gives_the_state_after_all_records(batches: list[list[Record]])
 def test_an_unused_folder_gives_an_empty_log() -> None:
     disk = MemoryDisk()
     assert WriteAheadLog(disk).recover(US) == Recovered(HardState(0, None), [])
-    assert disk.list() == [IDENTITY, FILE]
+    assert disk.list() == [IDENTITY, FILE, SYNCED]
     assert WriteAheadLog(disk).recover(US) == Recovered(HardState(0, None), [])
 
 
-def test_a_log_torn_at_any_byte_recovers_the_batches_before_and_continues() -> None:
-    ends = [len(log_file(BATCHES[:count])) for count in range(len(BATCHES) + 1)]
-    whole = log_file(BATCHES)
-    for size in range(len(MAGIC), len(whole) + 1):
-        intact = max(count for count, end in enumerate(ends) if end <= size)
-        disk = used_disk(BATCHES)
-        disk.truncate(FILE, size)
+def test_a_write_torn_at_any_byte_is_cut_off_and_the_log_continues() -> None:
+    synced, whole = log_file(BATCHES[:-1]), log_file(BATCHES)
+    for size in range(len(synced), len(whole) + 1):
+        disk = used_disk(BATCHES[:-1])
+        disk.append(FILE, whole[len(synced) : size])
+        intact = len(BATCHES) - (size < len(whole))
         wal = WriteAheadLog(disk)
         assert wal.recover(US) == fold(BATCHES[:intact])
-        assert len(disk.read(FILE)) == ends[intact]
+        assert disk.read(FILE) == log_file(BATCHES[:intact])
         wal.append([HardState(9, None)])
         assert WriteAheadLog(disk).recover(US) == fold([*BATCHES[:intact], [HardState(9, None)]])
 
@@ -164,6 +165,105 @@ def test_entries_that_do_not_follow_each_other_are_refused() -> None:
         fold([[Append(1, Entry(1, b""))], [Append(3, Entry(1, b""))]], "x")
 
 
+# ---- the mark: how much was synced -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lost", [1, 2, len(BATCHES)])
+@pytest.mark.parametrize("damage", ["zeros", "cut"])
+def test_synced_records_that_are_zeroed_or_cut_off_at_the_end_are_refused(lost: int, damage: str) -> None:
+    kept, whole = log_file(BATCHES[:-lost]), log_file(BATCHES)
+    disk = used_disk(BATCHES)
+    disk.truncate(FILE, len(kept))
+    if damage == "zeros":
+        disk.append(FILE, bytes(len(whole) - len(kept)))
+    before = disk.read(FILE)
+    found = "here is no intact record" if damage == "zeros" else "the file ends here"
+    said = rf"^raft\.wal, offset {len(kept)}: {found}, but the log was synced up to offset {len(whole)}\. "
+    with pytest.raises(CorruptLogError, match=said + ".*Restore the data folder"):
+        WriteAheadLog(disk).recover(US)
+    assert disk.read(FILE) == before, "nothing is repaired"
+
+
+def test_many_synced_records_on_a_real_disk_that_are_zeroed_are_refused(tmp_path: Path) -> None:
+    disk = OsDisk(tmp_path)
+    wal = WriteAheadLog(disk)
+    wal.recover(US)
+    for index in range(1, 101):
+        wal.append([Append(index, Entry(1, b"acknowledged"))])
+        wal.sync()
+    disk.close()
+    whole = (tmp_path / FILE).read_bytes()
+    kept = len(log_file([[Append(index, Entry(1, b"acknowledged"))] for index in range(1, 70)]))
+    (tmp_path / FILE).write_bytes(whole[:kept] + bytes(len(whole) - kept))
+    again = OsDisk(tmp_path)
+    with pytest.raises(CorruptLogError, match=f"offset {kept}: here is no intact record, but the log was synced up to"):
+        WriteAheadLog(again).recover(US)
+    again.close()
+
+
+@given(st.lists(st.sampled_from(["append", "sync"]), max_size=12), st.integers(0, 1000))
+def test_a_power_cut_at_any_moment_is_no_damage(acts: list[str], keep_permille: int) -> None:
+    """Whatever reached the disk, the log recovers at least what was synced."""
+    memory = MemoryDisk()
+    disk = FaultDisk(memory)
+    wal = WriteAheadLog(disk)
+    wal.recover(US)
+    appended = synced = 0
+    for act in acts:
+        if act == "append":
+            appended += 1
+            wal.append([Append(appended, Entry(1, b"x"))])
+        else:
+            wal.sync()
+            synced = appended
+    disk.let_through(FILE, disk.unsynced_bytes(FILE) * keep_permille // 1000)
+    disk.forget()
+    assert len(WriteAheadLog(memory).recover(US).entries) >= synced
+
+
+def test_a_power_cut_sets_the_mark_back_by_few_records_at_most() -> None:
+    memory = MemoryDisk()
+    wal = WriteAheadLog(FaultDisk(memory))
+    wal.recover(US)
+    record = encode_record([HardState(1, "n1")])
+    for written in range(3 * MARK_SYNCED_EVERY):
+        wal.append([HardState(1, "n1")])
+        wal.sync()
+        marked = int.from_bytes(memory.read(SYNCED)[:8], "big")
+        assert 0 <= len(MAGIC) + (written + 1) * len(record) - marked < MARK_SYNCED_EVERY * len(record)
+
+
+def test_the_log_line_about_a_cut_says_what_cannot_be_told(caplog: pytest.LogCaptureFixture) -> None:
+    disk = used_disk(BATCHES)
+    disk.append(FILE, b"torn")
+    WriteAheadLog(disk).recover(US)
+    offset = len(log_file(BATCHES))
+    cut = f"raft.wal: cut 4 bytes at offset {offset}, a write that was never completed"
+    assert caplog.messages == [
+        f"{cut}; if the power failed, it can also be damage to the last records, which cannot be told apart"
+    ]
+
+
+def test_a_log_of_an_earlier_version_gets_a_mark(caplog: pytest.LogCaptureFixture) -> None:
+    disk = used_disk(BATCHES)
+    disk.remove(SYNCED)
+    disk.append(FILE, b"torn")
+    assert WriteAheadLog(disk).recover(US) == fold(BATCHES)
+    assert "without a mark of what was synced, so it can also be damage" in caplog.text
+    disk.truncate(FILE, len(log_file(BATCHES)) - 1)
+    with pytest.raises(CorruptLogError, match="here is no intact record, but the log was synced"):
+        WriteAheadLog(disk).recover(US)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 12, b"\0" * 11, b"\xff" * 13])
+def test_a_damaged_mark_is_refused(content: bytes) -> None:
+    disk = used_disk(BATCHES)
+    disk.remove(SYNCED)
+    disk.overwrite(SYNCED, content)
+    with pytest.raises(CorruptLogError, match=r"^raft\.wal\.synced: damaged; it says how much of the log was synced"):
+        WriteAheadLog(disk).recover(US)
+
+
 # ---- the folder ------------------------------------------------------------------------------------------------------
 
 
@@ -221,7 +321,7 @@ def test_a_first_start_that_crashed_at_any_point_starts_again() -> None:
         for name, content in files.items():
             disk.append(name, content)
         assert WriteAheadLog(disk).recover(US) == Recovered()
-        assert disk.list() == [IDENTITY, FILE]
+        assert disk.list() == [IDENTITY, FILE, SYNCED]
         assert disk.read(FILE) == MAGIC
         assert WriteAheadLog(disk).recover(US) == Recovered()
 

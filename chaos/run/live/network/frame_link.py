@@ -18,10 +18,12 @@ from __future__ import annotations
 import asyncio
 import heapq
 import struct
+from collections.abc import Callable
 from math import log
 from typing import NamedTuple, cast
 
 from raft_chaos.chaos.faults.links import Degraded, LinkCounters
+from raft_chaos.chaos.processes.shortage import shortage
 from raft_chaos.chaos.schedule.streams import stream
 
 MAX_FRAME = 8 * 1024 * 1024 + 64 * 1024
@@ -80,10 +82,14 @@ class Wire:
 
 
 class Downstream(asyncio.Protocol):
-    """One connection from a sender, and the connection on to its receiver: the frames between them."""
+    """One connection from a sender, and the connection on to its receiver: the frames between them.
 
-    def __init__(self, wire: Wire) -> None:
+    `failed` is called with an error that the nodes have no part in: the proxy itself ran out of something.
+    """
+
+    def __init__(self, wire: Wire, failed: Callable[[BaseException], None]) -> None:
         self._wire = wire
+        self._failed = failed
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._upstream: asyncio.Transport | None = None
@@ -110,8 +116,10 @@ class Downstream(asyncio.Protocol):
     async def _connect(self, port: int) -> None:
         try:
             await self._loop.create_connection(lambda: _Upstream(self), "127.0.0.1", port)
-        except OSError:
+        except OSError as error:
             self._transport.abort()
+            if shortage(error):
+                self._failed(error)
 
     def connected(self, upstream: asyncio.Transport) -> None:
         """The receiver has accepted: forwards the frames that have come so far."""
@@ -123,6 +131,12 @@ class Downstream(asyncio.Protocol):
         self.data_received(b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.ended(exc)
+
+    def ended(self, error: Exception | None) -> None:
+        """One of the two connections is gone."""
+        if error is not None and shortage(error):
+            self._failed(error)
         self.end()
 
     def end(self) -> None:
@@ -296,7 +310,7 @@ class _Upstream(asyncio.Protocol):
         self._downstream.backwards(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._downstream.end()
+        self._downstream.ended(exc)
 
     def pause_writing(self) -> None:
         self._downstream.clog(True)

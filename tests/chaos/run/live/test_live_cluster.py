@@ -14,6 +14,7 @@ import pytest
 from live_nodes import Cluster
 
 from builders.waiting import eventually
+from raft_chaos.chaos.processes.shortage import HarnessError, oom_kills
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.invariants.events import NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
@@ -86,3 +87,20 @@ def test_slow_syncs_that_end_during_a_pause_have_ended_on_resume(tmp_path: Path)
     with Supervisor() as supervisor:
         cluster = Cluster(supervisor, tmp_path, 1, RaftTarget(Timing(150_000, 300_000, 50_000)))
         assert asyncio.run(scenario(cluster)) == 0
+
+
+def test_a_node_that_the_system_killed_for_want_of_memory_is_not_to_blame(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        await cluster.start("n1")
+        child = cluster.child("n1")
+        assert child is not None
+        os.kill(child.pid, signal.SIGKILL)
+        eventually("n1 has ended", lambda: not child.is_alive)
+        monkeypatch.setattr("raft_chaos.chaos.run.live.cluster.oom_kills", lambda: oom_kills() + 1)
+        with pytest.raises(HarnessError, match="this machine ran out of memory, and its system killed n1"):
+            cluster.find_exits()
+
+    asyncio.run(scenario())
+    assert cluster.kinds() == [NodeLaunched, NodeExited], "what happened is evidence all the same"

@@ -91,7 +91,7 @@ def test_a_run_that_fails_in_the_middle_leaves_no_process_and_no_socket(tmp_path
         in_lockstep(stormy(1), tmp_path, "frame_sent_twice")
     assert family() == before
     assert len(me.net_connections("all")) == sockets
-    assert RunDir(tmp_path / "run").load_info().state == "running"
+    assert RunDir(tmp_path / "run").load_info().state == "failed"
 
 
 def test_a_real_node_tears_records_and_dies_like_a_simulated_one(driver: LockstepDriver, tmp_path: Path) -> None:

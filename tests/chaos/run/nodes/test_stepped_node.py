@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from typing import get_args
 
@@ -9,6 +10,7 @@ import pytest
 
 from builders.stepped import config
 from raft_chaos.chaos.faults.process import Failpoint
+from raft_chaos.chaos.run.nodes.driver import DriverError, NodeDiedError, end_of
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
 from raft_chaos.invariants.events import (
@@ -21,7 +23,7 @@ from raft_chaos.invariants.events import (
     Started,
 )
 from raft_chaos.raft.replica.machine import Command, encode_command
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_STARVED, Parts
 from raft_chaos.raft.state.messages import Append, AppendEntriesReply, HardState, RequestVoteReply
 from raft_chaos.raft.storage.wal import FILE, decode_records, encode_record
 
@@ -245,3 +247,10 @@ def test_appending_continues_after_a_torn_record() -> None:
     vote = again.tick(again.first.deadline_us, None)
     again.persisted(vote.write_lsn, again.first.deadline_us, None)
     assert candidate.on_disk()[-1] == [HardState(2, "n1")]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOSPC, "no space"), NodeDiedError(EXIT_STARVED, "x")])
+def test_a_node_that_the_machine_gives_too_little_is_not_accused(error: Exception) -> None:
+    with pytest.raises(DriverError, match="n1 had too little of this machine to continue: "):
+        end_of("n1", error)
+    assert end_of("n1", ValueError("x")) == (EXIT_CRASHED, "ValueError: x")

@@ -141,12 +141,13 @@ def test_a_failed_run_keeps_its_trace_up_to_the_failure(tmp_path: Path, monkeypa
     with pytest.raises(DriverError, match="no more nodes"):
         run_sim(short(*TWO_LEADERS), TIMING, None, run, RunInfo(seed=1))
     info = run.load_info()
-    assert (info.state, info.verdict, info.trace_sha256) == ("running", None, "")
+    assert (info.state, info.verdict, info.trace_sha256) == ("failed", "unknown", "")
     assert len(list(run.trace())) > 100
     monkeypatch.undo()
     analysis = analyse(run)
     assert analysis.verdict == "unknown"
     assert "the run was cut short: its end was never recorded" in analysis.vacuous
+    assert "the harness failed: no more nodes" in analysis.vacuous
 
 
 # ---- a change is noticed -----------------------------------------------------------------------------------------

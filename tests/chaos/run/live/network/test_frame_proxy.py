@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import struct
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 import pytest
 
 from raft_chaos.chaos.faults.links import LinkCounters
-from raft_chaos.chaos.run.live.network.frame_proxy import LinkRule, ProxyClient, ProxyError, proxy_main
+from raft_chaos.chaos.run.live.network.frame_proxy import LinkRule, ProxyClient, ProxyError, Trouble, proxy_main
 from raft_chaos.chaos.schedule.streams import stream
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
 from raft_chaos.raft.network.handshake import Secret
@@ -390,3 +392,57 @@ def test_the_handshake_of_nodes_with_a_secret_passes_a_cut_and_is_no_message(pro
         await b.close()
 
     asyncio.run(main())
+
+
+# ---- trouble of the proxy itself -------------------------------------------------------------------------------------
+
+
+def starved_main(control: Connection, nodes: list[str], free: int) -> None:
+    """A proxy that may open `free` files beside its listening sockets."""
+    links = len(nodes) * (len(nodes) - 1)
+    used = len(os.listdir("/proc/self/fd")) - 1
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + links + free, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    proxy_main(control, nodes, 1)
+
+
+@pytest.mark.parametrize("connections", ["accepted", "made"])
+def test_a_proxy_without_files_tells_its_controller(connections: str, receiver: Receiver) -> None:
+    """Otherwise the nodes would seem to be cut off from each other."""
+    ours, theirs = SPAWN.Pipe()
+    process: BaseProcess = SPAWN.Process(target=starved_main, args=(theirs, ["a", "b"], 12))
+    process.start()
+    theirs.close()
+    client = ProxyClient(ours)
+    ports = client.addresses()
+    client.check()
+    if connections == "made":
+        client.set_target("b", receiver.port)
+    senders = [socket.create_connection(("127.0.0.1", ports["a", "b"]), PATIENCE_S) for _ in range(20)]
+    assert ours.poll(PATIENCE_S)
+    with pytest.raises(ProxyError, match="the proxy between the nodes failed: it ran out of open files"):
+        client.check()
+    for sender in senders:
+        sender.close()
+    client.close()
+    process.join(PATIENCE_S)
+    assert process.exitcode == 0
+
+
+def test_trouble_that_comes_before_an_answer_is_the_answer() -> None:
+    ours, theirs = SPAWN.Pipe()
+    theirs.send(Trouble("it ran out of memory"))
+    with pytest.raises(ProxyError, match="the proxy between the nodes failed: it ran out of memory"):
+        ProxyClient(ours).counters()
+    ours.close()
+    theirs.close()
+
+
+def test_a_proxy_that_cannot_even_listen_tells_its_controller() -> None:
+    ours, theirs = SPAWN.Pipe()
+    process: BaseProcess = SPAWN.Process(target=starved_main, args=(theirs, ["a", "b", "c", "d", "e"], -5))
+    process.start()
+    theirs.close()
+    with pytest.raises(ProxyError, match="the proxy between the nodes failed: it ran out of open files"):
+        ProxyClient(ours).addresses()
+    ours.close()
+    process.join(PATIENCE_S)
