@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from raft_chaos.chaos.processes.interrupts import ENDING
 from raft_chaos.chaos.processes.safe_path import safe_interpreters
 
 P = ParamSpec("P")
@@ -28,7 +29,8 @@ T = TypeVar("T")
 
 
 class WorkerPool(ProcessPoolExecutor):
-    """`jobs` processes, started as they are needed. Only the owner gets Ctrl-C: SIGINT is blocked in the workers.
+    """`jobs` processes, started as they are needed. Only the owner gets Ctrl-C and the other signals that end
+    a command: they are blocked in the workers, which end with the lifeline.
 
     A worker that ends before its work is done removes the folder `temp`, since the owner may have been killed.
     """
@@ -41,9 +43,9 @@ class WorkerPool(ProcessPoolExecutor):
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """See the base class; raises BrokenProcessPool once a worker has died."""
-        # Workers start here and inherit the blocked signal. If Ctrl-C came while one is starting, it would print a
-        # traceback.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        # Workers start here and inherit the blocked signals. If Ctrl-C came while one is starting, it would print a
+        # traceback; and if SIGTERM to the group ended them first, the harness would seem to have failed.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         try:
             with safe_interpreters():
                 return super().submit(fn, *args, **kwargs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from raft_chaos.chaos.judgement.analysis import Analysis
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.file import save
@@ -10,8 +12,10 @@ from raft_chaos.invariants.seal import seal
 
 
 def begin(schedule: Schedule, run: RunDir, info: RunInfo) -> None:
-    """Makes the directory and writes everything that is known before the run. It must not exist yet."""
-    run.path.mkdir(parents=True, exist_ok=False)
+    """Writes everything that is known before the run into its directory, which must be empty or not exist yet."""
+    run.path.mkdir(parents=True, exist_ok=True)
+    if any(run.path.iterdir()):
+        raise FileExistsError(errno.EEXIST, "a run directory must be empty", str(run.path))
     for node in schedule.header.nodes:
         run.node(node).mkdir(parents=True)
     save(schedule, run.schedule)

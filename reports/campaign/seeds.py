@@ -109,6 +109,8 @@ class SeedTotals:
         self.seeds = seeds
         self.total = total
         self.stopped = ""
+        self.file = ""
+        """The campaign's file, from which the same command continues."""
         self.outcomes: dict[Outcome, int] = {"violated": 0, "unknown": 0, "valid": 0}
         self.failed: list[tuple[int, str, str]] = []
         self.amounts: dict[str, Amount] = {}
@@ -233,7 +235,8 @@ def _caveats(totals: SeedTotals) -> list[str]:
     lines = []
     if not totals.complete:
         why = f": {totals.stopped}" if totals.stopped else ""
-        lines.append(f"STOPPED{visible(why)}. The same command continues with the seeds that have no result.")
+        anew = f" To start over, remove {totals.file}." if totals.file else ""
+        lines.append(visible(f"STOPPED{why}. The same command continues with the seeds that have no result.{anew}"))
     if totals.failed:
         lines.append("HARNESS FAILED: this says nothing about the system under test. The campaign's file says where.")
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from raft_chaos.chaos.processes.interrupts import held
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run.directory import begin, finish
 from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
@@ -24,7 +25,9 @@ def run_lockstep(
     recorder = Recorder(run, nodes_write=True)
     try:
         with Supervisor() as supervisor, LockstepDriver(run, mutant, supervisor) as driver:
-            simulated = VirtualRun(schedule, timing=timing, driver=driver, recorder=recorder, fail_fast=fail_fast).go()
+            one = VirtualRun(schedule, timing=timing, driver=driver, recorder=recorder, fail_fast=fail_fast)
+            with held(one.interrupt):
+                simulated = one.go()
     finally:
         recorder.close()
     return finish(run, info, simulated.analysis, trace_sha256=simulated.trace_sha256)
