@@ -51,6 +51,8 @@ PRELOAD = (
     "uvloop",
 )
 GONE_TIMEOUT_S = 5.0
+READY = b"ready"
+"""What a child says once it leads its session. Anything else is why it cannot begin."""
 
 
 class ProcessError(Exception):
@@ -176,9 +178,11 @@ class Supervisor:
             _begin(process)
             their_gate.close()
             try:
-                gate.recv_bytes()  # the child leads its session now
+                begun = gate.recv_bytes()
             except EOFError:
                 raise ProcessError(f"{name}: the process ended before it began ({process.exitcode})") from None
+            if begun != READY:
+                raise ProcessError(f"{name}: {begun.decode()}")
             child = Child(name, process, self._forget)
             self._children[child.pid] = child
             self._reaper.send(("add", child.pid))
@@ -286,13 +290,17 @@ def _enter(gate: Connection, stderr: Path | None, target: Callable[..., None], a
     for number in ENDING:
         signal.signal(number, signal.SIG_DFL)
     if stderr is not None:
-        fd = os.open(stderr, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            fd = os.open(stderr, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            gate.send_bytes(f"{error.filename}: {error.strerror}".encode(errors="replace"))
+            os._exit(1)
         sys.stdout.flush()
         sys.stderr.flush()
         os.dup2(fd, 1)
         os.dup2(fd, 2)
         os.close(fd)
-    gate.send_bytes(b"ready")
+    gate.send_bytes(READY)
     try:
         gate.recv_bytes()
     except EOFError:

@@ -79,6 +79,16 @@ class _LastOutput:
         """Not needed."""
 
 
+def _contents(file: Path) -> bytes:
+    """What is in the file; nothing if there is none. Raises ReplayError."""
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise ReplayError(f"{file}: cannot be read ({error.strerror})") from None
+
+
 class Incarnation:
     """Replays one incarnation; `turns` does it. Raises ReplayError if a file cannot be used."""
 
@@ -89,7 +99,7 @@ class Incarnation:
         self.start: Start | None = None
         self._parts = parts
         self._observer = _LastOutput()
-        self._file = recorded.events.read_bytes() if recorded.events.exists() else b""
+        self._file = _contents(recorded.events)
         self._compared = 0
         self._short: ReplayedTurn | None = None  # the turn whose events are missing in the file, or cut short
 

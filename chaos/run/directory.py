@@ -18,6 +18,7 @@ def begin(schedule: Schedule, run: RunDir, info: RunInfo) -> None:
         raise FileExistsError(errno.EEXIST, "a run directory must be empty", str(run.path))
     for node in schedule.header.nodes:
         run.node(node).mkdir(parents=True)
+    run.make_reserve()
     save(schedule, run.schedule)
     run.save_info(info)
 
@@ -30,4 +31,5 @@ def finish(run: RunDir, info: RunInfo, analysis: Analysis, *, trace_sha256: str 
         info.trace_sha256 = trace_sha256
     info.evidence = seal(run)
     run.save_info(info)
+    run.reserve.unlink(missing_ok=True)
     return info

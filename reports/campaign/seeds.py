@@ -72,16 +72,25 @@ class SeedLike(Protocol):
 
 @dataclass
 class Amount:
-    """One statistic over all seeds: its sum, its highest value, and in how many seeds it was not zero."""
+    """One statistic over all seeds: its sum, its highest value, and in how many seeds it was not zero.
 
-    total: float = 0
+    The sum is exact, in millionths: that of floating-point numbers depends on their order, and seeds end in any order.
+    """
+
     most: float = 0
     seeds: int = 0
+    _millionths: int = 0
+    _is_whole: bool = True
 
     def add(self, value: float) -> None:
-        self.total += value
+        self._millionths += round(value * 1_000_000)
+        self._is_whole &= isinstance(value, int)
         self.most = max(self.most, value)
         self.seeds += value > 0
+
+    @property
+    def total(self) -> float:
+        return self._millionths // 1_000_000 if self._is_whole else self._millionths / 1_000_000
 
 
 @dataclass

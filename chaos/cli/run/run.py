@@ -162,7 +162,7 @@ def _run_all(
             try:
                 done.append((directory, _run_shown(settings, plan, directory, info, len(plans), fail_fast, quiet)))
             except Exception as error:
-                _keep_traceback(directory, error)
+                _keep_what_failed(directory, info, error)
                 raise
         if done[-1][1].verdict == "violated":
             ends.violation_known()
@@ -187,13 +187,16 @@ def _run_shown(
     return info
 
 
-def _keep_traceback(directory: RunDir, error: Exception) -> None:
-    """The harness failed. That may not happen again, so its traceback is kept beside what the run has written."""
+def _keep_what_failed(directory: RunDir, info: RunInfo, error: Exception) -> None:
+    """The harness failed. run.json says so; and since it may not happen again, the traceback is kept beside it."""
+    info.verdict = info.verdict or "unknown"
+    info.vacuous = info.vacuous or [f"the run was cut short: {ends.sentence(error)}"]
     file = directory.path / "traceback.log"
     try:
+        directory.save_info(info)
         file.write_text("".join(traceback.format_exception(error)))
     except OSError:
-        return  # a full disk, or the folder was removed
+        return  # not even the reserve is left, or somebody has removed the folder
     error.add_note(f"its traceback is in {file}")
 
 
