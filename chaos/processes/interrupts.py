@@ -89,6 +89,16 @@ def held(told: Told = lambda number: None) -> Iterator[None]:
         _holders.remove(told)
 
 
+@contextmanager
+def blocked() -> Iterator[None]:
+    """Processes that are started in the block never get these signals. This one gets what has come at the end of it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _heeded() -> list[signal.Signals]:
     """Those that are not ignored, and that Python may handle."""
     return [number for number in ENDING if signal.getsignal(number) not in (signal.SIG_IGN, None)]

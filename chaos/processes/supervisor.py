@@ -36,7 +36,7 @@ from typing import Any
 import psutil
 
 from raft_chaos.chaos.processes import reaper
-from raft_chaos.chaos.processes.interrupts import ENDING
+from raft_chaos.chaos.processes.interrupts import ENDING, blocked
 from raft_chaos.chaos.processes.safe_path import safe_imports, safe_interpreters
 
 # The fork server imports these once, and skips a name that it cannot import. A child first runs the main module of its
@@ -264,13 +264,10 @@ def _start_forkserver() -> None:
     """
     _own_temp_dir()
     with safe_interpreters():
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-        try:
-            resource_tracker.ensure_running()  # first, since the fork server needs it, and its start unblocks two again
-            signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        with blocked():
+            resource_tracker.ensure_running()  # the fork server needs it; its start unblocks two of the signals again
+        with blocked():
             ensure_running()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(process: BaseProcess) -> None:

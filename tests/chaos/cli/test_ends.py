@@ -100,7 +100,7 @@ def every_case() -> Iterator[object]:
             yield pytest.param(name, outside, marks=[] if quick else pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("name", "outside"), every_case())
+@pytest.mark.parametrize(("name", "outside"), list(every_case()))
 def test_a_command_ends_with_the_code_of_the_table(
     name: str, outside: str, places: Path, spoiled: subprocess.Popen[str]
 ) -> None:
