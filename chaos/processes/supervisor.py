@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from multiprocessing import resource_tracker, spawn, util
 from multiprocessing.connection import Connection
@@ -290,18 +290,19 @@ def _enter(gate: Connection, stderr: Path | None, target: Callable[..., None], a
         try:
             fd = os.open(stderr, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
-            gate.send_bytes(f"{error.filename}: {error.strerror}".encode(errors="replace"))
+            with suppress(OSError):  # the controller may be gone
+                gate.send_bytes(f"{error.filename}: {error.strerror}".encode(errors="replace"))
             os._exit(1)
         sys.stdout.flush()
         sys.stderr.flush()
         os.dup2(fd, 1)
         os.dup2(fd, 2)
         os.close(fd)
-    gate.send_bytes(READY)
     try:
+        gate.send_bytes(READY)
         gate.recv_bytes()
-    except EOFError:
-        os._exit(0)
+    except (EOFError, OSError):
+        os._exit(0)  # the controller is gone
     gate.close()
     target(*args)
 

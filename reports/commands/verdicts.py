@@ -17,7 +17,8 @@ from raft_chaos.reports.text import UNSEALED, count, visible
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """A run judged from its files. `vacuous`: why it proves nothing; `repro`: the command that repeats it.
 
-    `sealed`: run.json says what its files were like at the end, so any change was seen. `program`: how raft-chaos was called.
+    `sealed`: run.json says what its files were like at the end, so any change was seen. `program`: how raft-chaos was
+    called.
     """
 
     run: Path
