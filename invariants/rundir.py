@@ -9,6 +9,7 @@
                                     the world sim, and not for a system that keeps no journal
     nodes/<id>/stderr.log           the node's stderr, all incarnations
     nodes/<id>/data/                the node's data folder
+    reserve               until the run ends: space that run.json gets if the disk becomes full
     order                 in sim and lockstep, the order in which the scheduler made the lines of all files
 
 The directory is written before and during the run, so a run whose controller was killed can still be judged.
@@ -42,6 +43,9 @@ from raft_chaos.invariants.verdict import Outcome, Verdict
 
 RUN_JSON_MOST = 64 << 20
 """The largest run.json (bytes) that is read."""
+RESERVE_BYTES = 1 << 18
+"""More than run.json ever needs."""
+
 RUN_SCHEMA = 1
 """The version of run.json, events, history and order in a run directory; a schedule and a journal carry their own."""
 
@@ -124,6 +128,10 @@ class RunDir:
     def order(self) -> Path:
         return self.path / "order"
 
+    @property
+    def reserve(self) -> Path:
+        return self.path / "reserve"
+
     def node(self, node: str) -> Path:
         return self.path / "nodes" / node
 
@@ -135,10 +143,19 @@ class RunDir:
 
     # ---- writing run.json ----
 
+    def make_reserve(self) -> None:
+        """Takes some space on the disk, so that a run that fills it can still say in run.json how it ended."""
+        self.reserve.write_bytes(bytes(RESERVE_BYTES))
+
     def save_info(self, info: RunInfo) -> None:
-        """Replaces run.json atomically, so that a reader never sees half of it."""
+        """Replaces run.json atomically, so that a reader never sees half of it. On a full disk it uses the reserve."""
+        raw = msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n"
         staged = self.run_json.with_suffix(".json.new")
-        staged.write_bytes(msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
+        try:
+            staged.write_bytes(raw)
+        except OSError:
+            self.reserve.unlink()  # raises if it was used already
+            staged.write_bytes(raw)
         staged.replace(self.run_json)
 
     # ---- reading ----

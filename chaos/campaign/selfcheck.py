@@ -18,7 +18,6 @@ from concurrent.futures import BrokenExecutor, Future
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Literal
 
@@ -26,6 +25,7 @@ import msgspec
 
 from raft_chaos.chaos.campaign.file import seed_ranges
 from raft_chaos.chaos.campaign.selfcheck_worker import Answer, run_side
+from raft_chaos.chaos.processes.supervisor import temporary_folder
 from raft_chaos.chaos.processes.worker_pool import WorkerPool
 from raft_chaos.chaos.run.settings import Settings, World
 from raft_chaos.invariants.rundir import RunDir
@@ -106,8 +106,7 @@ class Selfcheck:
 
     def __enter__(self) -> Selfcheck:
         with ExitStack() as stack:
-            folder = TemporaryDirectory(prefix="raft-chaos-", ignore_cleanup_errors=True)
-            temp = Path(stack.enter_context(folder))
+            temp = stack.enter_context(temporary_folder())
             self._sides = [stack.enter_context(_Side(*world, self._jobs, temp)) for world in self._worlds]
             self._stack = stack.pop_all()
         return self

@@ -77,10 +77,20 @@ def fault_kinds(faults: str | None, world: World, command: str | None) -> tuple[
         for kind in chosen:
             if kind not in possible:
                 fail(f"--faults: {kind!r} is unknown in the world {world}; expected some of {', '.join(possible)}")
-    return tuple(kind for kind in chosen if command is None or not KINDS[kind].asks_target)  # a command is never asked
+        if not chosen:
+            fail(
+                f"--faults: expected some of {', '.join(possible)}; without faults a run shows nothing, got {faults!r}"
+            )
+    # A command is never asked.
+    kept = tuple(kind for kind in chosen if command is None or not KINDS[kind].asks_target)
+    if not kept:
+        fail(f"--faults: a target command is not asked for {', '.join(chosen)}, so no fault is left; give other kinds")
+    return kept
 
 
 def schedule_config(**fields: Any) -> ScheduleConfig:
+    if fields["ops_per_second"] == 0:
+        fail("--rate: expected more than 0; without client operations a run shows nothing, got 0")
     try:
         return ScheduleConfig(**fields)
     except ScheduleError as error:

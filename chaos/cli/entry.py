@@ -1,18 +1,24 @@
-"""The entry point of the console command. It reports Ctrl-C in one line from the start.
+"""The entry point of the console command. Signals and lost output are taken care of before anything else is imported.
 
-So it imports everything else only here, which takes about a second.
+The rest is imported only here, which takes about a second. A signal meanwhile is remembered: raised in the middle of an
+import, it could print a traceback.
 """
 
 from __future__ import annotations
 
 import sys
 
+from raft_chaos.chaos.processes import interrupts
+
 
 def main() -> None:
-    """The console command; see `chaos.cli.app.main`."""
-    try:
-        from raft_chaos.chaos.cli.app import main as run
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    run()
+    """The console command; see `chaos.cli.ends` for its exit codes."""
+    interrupts.install()
+    with interrupts.held():
+        from raft_chaos.chaos.cli import streams
+
+        streams.prepare()
+        from raft_chaos.chaos.cli import app
+    code = app.main()
+    interrupts.over()
+    sys.exit(code)

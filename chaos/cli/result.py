@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import json
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NoReturn
 
 import typer
 
+from raft_chaos.chaos.cli import ends, streams
 from raft_chaos.chaos.cli.common import say
-from raft_chaos.invariants.verdict import EXIT_VALID
+from raft_chaos.invariants.verdict import EXIT_VALID, EXIT_VIOLATED
 from raft_chaos.reports.formats.json import dumps
 
 
@@ -18,7 +20,8 @@ from raft_chaos.reports.formats.json import dumps
 class Result:
     """The result of a command. The page for people or, with --json, the document for scripts goes to stdout.
 
-    `notes` are always for people, and go to stderr afterwards.
+    `notes` are always for people, and go to stderr afterwards. `judged`: the exit code is a verdict that stands before
+    anything is printed. `interrupted`: a signal ended the command before it had done all.
     """
 
     exit_code: int = EXIT_VALID
@@ -26,22 +29,31 @@ class Result:
     document: object = None
     as_json: bool = False
     notes: Iterable[str] = ()
+    judged: bool = False
+    interrupted: bool = False
 
 
-def show(result: Result) -> None:
+def show(result: Result) -> NoReturn:
     """Prints a command's result and ends with its exit code."""
-    _print_lines([dumps(result.document).removesuffix("\n")] if result.as_json else result.page)
+    code = result.exit_code
+    if result.judged and code == EXIT_VIOLATED:
+        ends.violation_known()
+    try:
+        _print_lines([_json(result.document)] if result.as_json else result.page)
+    except streams.LostOutputError as lost:
+        code = ends.without_output(lost, code if result.judged else None)
     for note in result.notes:
         say(note)
-    raise typer.Exit(result.exit_code)
+    raise typer.Exit(ends.interrupted() if result.interrupted else code)
 
 
 def _print_lines(lines: Iterable[str]) -> None:
-    """Prints all lines. A reader that closes the pipe (`| head`) is no error."""
-    try:
-        for text in lines:
-            print(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes the rest of the buffer when it ends, which would fail once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for text in lines:
+        print(text)
+    sys.stdout.flush()
+
+
+def _json(document: object) -> str:
+    """The document; in an encoding that lacks one of its characters, with JSON's escapes for all such."""
+    text = dumps(document).removesuffix("\n")
+    return text if streams.can_show(text) else json.dumps(json.loads(text), indent=2)

@@ -21,6 +21,9 @@ FAILED_FAST = "ended at the first violation"
 HARNESS_FAILED = "the harness failed"
 """The beginning of the reason in the `RunEnded` of a run in which the harness itself failed."""
 
+INTERRUPTED = "interrupted by"
+"""The beginning of the reason in the `RunEnded` of a run that a signal ended; the signal's name follows."""
+
 
 def vacuity(schedule: Schedule, harness: Sequence[AnyEvent], tally: Tally | None, history: Sequence[Op]) -> list[str]:
     """What the run lacks, a sentence each; empty for a run that counts.

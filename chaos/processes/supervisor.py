@@ -4,25 +4,29 @@ Each child leads a session, so that it and whatever it starts form one process g
 group. Children come from multiprocessing's fork server, which has imported the large modules already, so a start takes
 milliseconds.
 
-Nothing is left behind even if the controller is killed with SIGKILL. A process of its own, the reaper, holds one end of
-a pipe and knows the group of every child; when the pipe closes, it kills the groups that are left. (Children cannot do
-this themselves: a stopped process does not see its pipe close.) A child does nothing before the reaper knows it: it
-waits for a message on a second pipe, the gate, and ends if the gate closes without one.
+Nothing is left behind even if the controller, or its whole group, is killed with SIGKILL. A process of its own, the
+reaper (`reaper`), holds one end of a pipe and knows the group of every child and each temporary folder; when the pipe
+closes, it kills the groups that are left and removes the folders. (Children cannot do this themselves: a stopped
+process does not see its pipe close.) A child does nothing before the reaper knows it: it waits for a message on a
+second pipe, the gate, and ends if the gate closes without one. A folder is not there before the reaper knows it.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import secrets
 import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
-from multiprocessing import resource_tracker, util
+from multiprocessing import resource_tracker, spawn, util
 from multiprocessing.connection import Connection
 from multiprocessing.forkserver import ensure_running
 from multiprocessing.process import BaseProcess
@@ -31,7 +35,8 @@ from typing import Any
 
 import psutil
 
-from raft_chaos.chaos.processes import open_files
+from raft_chaos.chaos.processes import open_files, reaper
+from raft_chaos.chaos.processes.interrupts import ENDING, blocked
 from raft_chaos.chaos.processes.safe_path import safe_imports, safe_interpreters
 from raft_chaos.chaos.processes.shortage import HarnessError, sentence
 
@@ -49,6 +54,8 @@ PRELOAD = (
 GONE_TIMEOUT_S = 5.0
 SPARE_FILES = 8
 REAPER_ENDED = "the reaper, which ends what a killed run leaves behind, ended by itself"
+READY = b"ready"
+"""What a child says once it leads its session. Anything else is why it cannot begin."""
 
 
 class ProcessError(HarnessError):
@@ -144,13 +151,13 @@ class Supervisor:
         open_files.raise_limit()  # first, since all processes inherit it
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(preload))
+        self._reaper = _the_reaper()
         _start_forkserver()
         self._children: dict[int, Child] = {}
         self._lock = threading.Lock()
         self._closed = False
         # To look at processes takes open files. If there are no more, these make room for the end.
         self._spare = [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(SPARE_FILES)]
-        self._reaper = _the_reaper()
 
     def __enter__(self) -> Supervisor:
         return self
@@ -189,9 +196,11 @@ class Supervisor:
             _begin(process)
             their_gate.close()
             try:
-                gate.recv_bytes()  # the child leads its session now
+                begun = gate.recv_bytes()
             except (EOFError, OSError):
                 raise ProcessError(f"{name}: the process ended before it began ({process.exitcode})") from None
+            if begun != READY:
+                raise ProcessError(f"{name}: {begun.decode()}")
             child = Child(name, process, self._forget)
             self._children[child.pid] = child
             try:
@@ -228,18 +237,29 @@ class Supervisor:
                     self._reaper.send(("remove", pid))
 
 
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that is removed at the end of the block, also if this process is killed within it."""
+    folder = _announced_folder("raft-chaos-")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @cache
 def _the_reaper() -> Connection:
     """The pipe to the reaper of this process. The first call starts it, and it runs until this process ends, even while
     there is no supervisor: the fork server's folder exists as long, and the reaper has to remove it after a SIGKILL."""
-    context = multiprocessing.get_context("forkserver")
-    ours, theirs = context.Pipe()
-    _begin(context.Process(target=_reap, args=(theirs, util.get_temp_dir()), name="reaper"))
+    ours, theirs = multiprocessing.Pipe()
+    command = [spawn.get_executable(), "-I", "-S", reaper.__file__, str(theirs.fileno())]
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True, cwd="/"
+    )
     theirs.close()
     ours.recv_bytes()  # from now on the reaper notices the death of this process
-    # At a normal exit multiprocessing waits for the reaper, so it must be told to end before that. It then leaves the
-    # folder alone, which multiprocessing removes itself.
-    util.Finalize(None, _dismiss, args=(ours,), exitpriority=100)
+    # At a normal exit the reaper first ends what is left, for which multiprocessing would wait.
+    util.Finalize(None, _dismiss, args=(ours, process), exitpriority=100)
     return ours
 
 
@@ -251,22 +271,43 @@ def _ended(pipe: Connection) -> bool:
         return True
 
 
-def _dismiss(reaper: Connection) -> None:
+def _announced_folder(prefix: str) -> Path:
+    """A new temporary folder, of which the reaper knows before it exists."""
+    folder = Path(tempfile.gettempdir()) / f"{prefix}{secrets.token_hex(6)}"
+    _the_reaper().send(("folder", str(folder)))
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def _own_temp_dir() -> None:
+    """Gives multiprocessing its temporary folder, which has the fork server's socket. It would make one itself, but the
+    reaper would know of it too late."""
+    config = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    if config.get("tempdir") is None:
+        folder = _announced_folder("pymp-")
+        config["tempdir"] = str(folder)
+        util.Finalize(None, shutil.rmtree, args=(folder,), kwargs={"ignore_errors": True}, exitpriority=-100)
+
+
+def _dismiss(pipe: Connection, process: subprocess.Popen[bytes]) -> None:
     with suppress(OSError):
-        reaper.send(("done", 0))
-    reaper.close()
+        pipe.send(("done", 0))
+    pipe.close()
+    process.wait(GONE_TIMEOUT_S)
 
 
 def _start_forkserver() -> None:
-    """Starts the fork server if it does not run yet, with SIGINT blocked: if Ctrl-C came while it imports, it would
-    print a traceback."""
+    """Starts the fork server if it does not run yet.
+
+    The signals that end a command are blocked in it. It would print a traceback if Ctrl-C came while it imports; and if
+    a signal to the whole group ended it before the controller reacts, every node would seem to have ended by itself.
+    """
+    _own_temp_dir()
     with safe_interpreters():
-        resource_tracker.ensure_running()  # first, since the fork server needs it, and its start unblocks SIGINT
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
+        with blocked():
+            resource_tracker.ensure_running()  # the fork server needs it; its start unblocks two of the signals again
+        with blocked():
             ensure_running()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(process: BaseProcess) -> None:
@@ -283,63 +324,31 @@ def _begin(process: BaseProcess) -> None:
 def _enter(gate: Connection, stderr: Path | None, target: Callable[..., None], args: tuple[Any, ...]) -> None:
     """A child's first steps: a session, default signals, its own stderr, and the gate."""
     os.setsid()
-    # A Ctrl-C that came before this session began is for the controller alone: to ignore it drops what is pending.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # A signal that came before this session began is for the controller alone: to ignore it drops what is pending.
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)
     if stderr is not None:
-        fd = os.open(stderr, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            fd = os.open(stderr, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            with suppress(OSError):  # the controller may be gone
+                gate.send_bytes(f"{error.filename}: {error.strerror}".encode(errors="replace"))
+            os._exit(1)
         sys.stdout.flush()
         sys.stderr.flush()
         os.dup2(fd, 1)
         os.dup2(fd, 2)
         os.close(fd)
-    gate.send_bytes(b"ready")
     try:
+        gate.send_bytes(READY)
         gate.recv_bytes()
-    except EOFError:
-        os._exit(0)
+    except (EOFError, OSError):
+        os._exit(0)  # the controller is gone
     gate.close()
     target(*args)
-
-
-def _reap(pipe: Connection, temp_dir: str) -> None:
-    """The reaper: keeps the list of groups, and ends those that are left when the controller is gone."""
-    os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    try:
-        pipe.send_bytes(b"ready")
-    except OSError:
-        pass  # the controller has ended already, which the first read will show
-    groups: dict[int, psutil.Process] = {}
-    folders = [temp_dir]  # it holds the fork server's socket, and a killed controller cannot remove it
-    while True:
-        try:
-            what, value = pipe.recv()
-        except (EOFError, OSError):
-            break
-        if what == "done":
-            return
-        if what == "add":
-            try:
-                groups[value] = psutil.Process(value)
-            except psutil.NoSuchProcess:
-                pass
-        elif what == "folder":
-            folders.append(value)
-        else:
-            groups.pop(value, None)
-    for pid, leader in groups.items():
-        # A leader that has ended may have left members behind. The kernel does not reuse its number while they live.
-        if leader.is_running() or not psutil.pid_exists(pid):
-            try:
-                os.killpg(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _group_lives(pgid: int) -> bool:

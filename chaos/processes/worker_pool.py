@@ -13,7 +13,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
-import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -21,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from raft_chaos.chaos.processes.interrupts import blocked
 from raft_chaos.chaos.processes.safe_path import safe_interpreters
 
 P = ParamSpec("P")
@@ -28,7 +28,8 @@ T = TypeVar("T")
 
 
 class WorkerPool(ProcessPoolExecutor):
-    """`jobs` processes, started as they are needed. Only the owner gets Ctrl-C: SIGINT is blocked in the workers.
+    """`jobs` processes, started as they are needed. Only the owner gets Ctrl-C and the other signals that end
+    a command: they are blocked in the workers, which end with the lifeline.
 
     A worker that ends before its work is done removes the folder `temp`, since the owner may have been killed.
     """
@@ -36,19 +37,15 @@ class WorkerPool(ProcessPoolExecutor):
     def __init__(self, jobs: int, temp: Path | None = None) -> None:
         context = multiprocessing.get_context("spawn")
         self._lifeline, self._owners_end = context.Pipe(duplex=False)
-        with safe_interpreters():  # the queues of the pool start multiprocessing's resource tracker
+        with safe_interpreters(), blocked():  # the queues of the pool start multiprocessing's resource tracker
             super().__init__(jobs, mp_context=context, initializer=_hold, initargs=(self._lifeline, temp))
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """See the base class; raises BrokenProcessPool once a worker has died."""
-        # Workers start here and inherit the blocked signal. If Ctrl-C came while one is starting, it would print a
-        # traceback.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
-            with safe_interpreters():
-                return super().submit(fn, *args, **kwargs)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        # Workers start here and inherit the blocked signals. If Ctrl-C came while one is starting, it would print a
+        # traceback; and if SIGTERM to the group ended them first, the harness would seem to have failed.
+        with safe_interpreters(), blocked():
+            return super().submit(fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Returns once every worker has ended. Without `wait`, their work is given up."""

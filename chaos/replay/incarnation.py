@@ -80,6 +80,16 @@ class _LastOutput:
         """Not needed."""
 
 
+def _contents(file: Path) -> bytes:
+    """What is in the file; nothing if there is none. Raises ReplayError."""
+    try:
+        return read_regular(file)
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise ReplayError(f"{file}: cannot be read ({error.strerror})") from None
+
+
 class Incarnation:
     """Replays one incarnation; `turns` does it. Raises ReplayError if a file cannot be used."""
 
@@ -90,7 +100,7 @@ class Incarnation:
         self.start: Start | None = None
         self._parts = parts
         self._observer = _LastOutput()
-        self._file = _content(recorded.events) if recorded.events.exists() else b""
+        self._file = _contents(recorded.events)
         self._compared = 0
         self._short: ReplayedTurn | None = None  # the turn whose events are missing in the file, or cut short
 
@@ -249,13 +259,6 @@ class Incarnation:
             fields=_fields(recorded, now),
             output=turn.output if turn is not None else None,
         )
-
-
-def _content(file: Path) -> bytes:
-    try:
-        return read_regular(file)
-    except OSError as error:
-        raise ReplayError(f"{file}: cannot be read ({error.strerror})") from None
 
 
 def _text(line: bytes | None) -> str | None:

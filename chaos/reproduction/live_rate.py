@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from math import sqrt
 from pathlib import Path
 
+from raft_chaos.chaos.judgement.vacuity import INTERRUPTED
 from raft_chaos.chaos.reproduction.file import Reproduction, Scenario
 from raft_chaos.chaos.reproduction.reproduce import Outcome, outcome_of
 from raft_chaos.chaos.run.live.run import run_live
@@ -57,7 +58,7 @@ def run_often(reproduction: Reproduction, mutant: str | None, repeat: int, out: 
         info.started_at = datetime.now(UTC).isoformat(timespec="seconds")
         info = run_live(scenario.schedule, settings.target(), run, info, until=reproduction.expected.invariant)
         outcome = outcome_of(info.invariants, reproduction.expected.invariant)
-        interrupted = any("interrupted by" in reason for reason in info.vacuous)
+        interrupted = any(INTERRUPTED in reason for reason in info.vacuous)
         yield LiveRun(outcome, run, float(info.stats.get("wall_s", 0.0)), interrupted)
         if interrupted:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -15,10 +16,13 @@ from raft_chaos.invariants.seal import seal
 
 
 def begin(schedule: Schedule, run: RunDir, info: RunInfo) -> None:
-    """Makes the directory and writes everything that is known before the run. It must not exist yet."""
-    run.path.mkdir(parents=True, exist_ok=False)
+    """Writes everything that is known before the run into its directory, which must be empty or not exist yet."""
+    run.path.mkdir(parents=True, exist_ok=True)
+    if any(run.path.iterdir()):
+        raise FileExistsError(errno.EEXIST, "a run directory must be empty", str(run.path))
     for node in schedule.header.nodes:
         run.node(node).mkdir(parents=True)
+    run.make_reserve()
     save(schedule, run.schedule)
     run.save_info(info)
 
@@ -31,6 +35,7 @@ def finish(run: RunDir, info: RunInfo, analysis: Analysis, *, trace_sha256: str 
         info.trace_sha256 = trace_sha256
     info.evidence = seal(run)
     run.save_info(info)
+    run.reserve.unlink(missing_ok=True)
     return info
 
 
@@ -47,6 +52,7 @@ def failure_marked(run: RunDir, info: RunInfo) -> Iterator[None]:
         info.state = "failed"
         with suppress(OSError):  # on a full disk run.json still says "running", which is no verdict either
             run.save_info(info)
+            run.reserve.unlink(missing_ok=True)
         if shortage(error):
             raise HarnessError(sentence(error)) from error
         raise

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib import metadata
+from itertools import count
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -51,13 +52,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_run_dir(out: Path, seed: int) -> RunDir:
-    """A directory that does not exist yet, named by the time and the seed."""
+    """A new, empty directory, named by the time and the seed. No other process gets the same one."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    path = out / f"{stamp}-{seed}"
-    number = 1
-    while path.exists():
-        number += 1
-        path = out / f"{stamp}-{seed}-{number}"
+    out.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        path = out / (f"{stamp}-{seed}" if number == 1 else f"{stamp}-{seed}-{number}")
+        try:
+            path.mkdir()
+            break
+        except FileExistsError:
+            continue
     return RunDir(path)
 
 

@@ -8,7 +8,8 @@ schedule after this has been shrunk.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -88,10 +89,17 @@ class Shrinker:
     anchors: bool = True
     progress: Callable[[str, int, str], None] = lambda what, replays, left: None
 
+    def interrupt(self) -> None:
+        """For the handler of a signal: ends the search under way, and `run` returns the best so far."""
+        self._stop()
+        if self._searching:
+            raise KeyboardInterrupt
+
     def run(self) -> Shrunk:
         """Shrinks the failure. Raises NotReproducedError if no run in `sim` violates the invariant."""
         self._began_s = monotonic()
         self._replays, self._minimal = 0, True
+        self._searching = self._stopped = False
         self._remarks: list[str] = []
         failure = self.failure
         before = self._before()
@@ -135,7 +143,8 @@ class Shrinker:
             progress=lambda search: self._report("schedule", search, _size_of_schedule(search.state)),
         )
         try:
-            minimal = shrinker.run()
+            with self._interruptible():
+                minimal = shrinker.run()
         except KeyboardInterrupt:
             self._stop()
             return shrinker.schedule, False
@@ -153,7 +162,8 @@ class Shrinker:
             return small
         with self._search_of_anchors(small[0]) as search:
             try:
-                often, seldom = (failing(self._once(one[0]), search) for one in (lasting, small))
+                with self._interruptible():
+                    often, seldom = (failing(self._once(one[0]), search) for one in (lasting, small))
             except BudgetEndedError:
                 return small
             except KeyboardInterrupt:
@@ -180,7 +190,7 @@ class Shrinker:
         search, candidate = self._search_of_anchors(schedule), self._once(schedule)
         anchored = None
         try:
-            with search:
+            with self._interruptible(), search:
                 anchored = anchor(candidate, search)
         except KeyboardInterrupt:
             self._stop()
@@ -208,7 +218,8 @@ class Shrinker:
             progress=lambda search: self._report("execution", search, f"{len(search.state.steps)} steps"),
         )
         try:
-            self._minimal &= shrinker.run()
+            with self._interruptible():
+                self._minimal &= shrinker.run()
         except KeyboardInterrupt:
             self._stop()
         except NotReproducedError as error:
@@ -218,10 +229,22 @@ class Shrinker:
             self._replays += shrinker.search.replays
         return shrinker.execution
 
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """A search, which raises KeyboardInterrupt if the user stops it, or has stopped an earlier one."""
+        if self._stopped:
+            raise KeyboardInterrupt
+        self._searching = True
+        try:
+            yield
+        finally:
+            self._searching = False
+
     def _stop(self) -> None:
-        """The user pressed Ctrl-C: keep the result so far. A second Ctrl-C ends without a result."""
-        self.budget_s, self._minimal = 0.0, False
-        self._remarks.append(INTERRUPTED)
+        """The user has interrupted: keep the result so far."""
+        if not self._stopped:
+            self.budget_s, self._minimal, self._stopped = 0.0, False, True
+            self._remarks.append(INTERRUPTED)
 
     def _recorded(self, schedule: Schedule) -> Execution:
         failure = self.failure

@@ -72,16 +72,25 @@ class SeedLike(Protocol):
 
 @dataclass
 class Amount:
-    """One statistic over all seeds: its sum, its highest value, and in how many seeds it was not zero."""
+    """One statistic over all seeds: its sum, its highest value, and in how many seeds it was not zero.
 
-    total: float = 0
+    The sum is exact, in millionths: that of floating-point numbers depends on their order, and seeds end in any order.
+    """
+
     most: float = 0
     seeds: int = 0
+    _millionths: int = 0
+    _is_whole: bool = True
 
     def add(self, value: float) -> None:
-        self.total += value
+        self._millionths += round(value * 1_000_000)
+        self._is_whole &= isinstance(value, int)
         self.most = max(self.most, value)
         self.seeds += value > 0
+
+    @property
+    def total(self) -> float:
+        return self._millionths // 1_000_000 if self._is_whole else self._millionths / 1_000_000
 
 
 @dataclass
@@ -109,6 +118,8 @@ class SeedTotals:
         self.seeds = seeds
         self.total = total
         self.stopped = ""
+        self.file = ""
+        """The campaign's file, from which the same command continues."""
         self.outcomes: dict[Outcome, int] = {"violated": 0, "unknown": 0, "valid": 0}
         self.failed: list[tuple[int, str, str]] = []
         self.amounts: dict[str, Amount] = {}
@@ -233,7 +244,8 @@ def _caveats(totals: SeedTotals) -> list[str]:
     lines = []
     if not totals.complete:
         why = f": {totals.stopped}" if totals.stopped else ""
-        lines.append(f"STOPPED{visible(why)}. The same command continues with the seeds that have no result.")
+        anew = f" To start over, remove {totals.file}." if totals.file else ""
+        lines.append(visible(f"STOPPED{why}. The same command continues with the seeds that have no result.{anew}"))
     if totals.failed:
         lines.append("HARNESS FAILED: this says nothing about the system under test. The campaign's file says where.")
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from raft_chaos.reports.text import UNSEALED, count, visible
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """A run judged from its files. `vacuous`: why it proves nothing; `repro`: the command that repeats it.
 
-    `sealed`: run.json says what its files were like at the end, so any change was seen.
+    `sealed`: run.json says what its files were like at the end, so any change was seen. `program`: how raft-chaos was
+    called.
     """
 
     run: Path
@@ -26,6 +28,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     stats: Mapping[str, float | int | str]
     repro: str
     sealed: bool
+    program: str
 
 
 def judged_page(judged: Judged) -> Iterator[str]:
@@ -36,7 +39,15 @@ def judged_page(judged: Judged) -> Iterator[str]:
         yield UNSEALED
     yield f"{judged.verdict}: {judged.run}"
     if judged.verdict == "violated":
-        yield f"The witnesses: raft-chaos check --json. To reproduce:\n{judged.repro}"
+        yield from next_commands(judged.program, judged.run)
+        yield f"The witnesses: {shlex.join([judged.program, 'check', str(judged.run), '--json'])}"
+        yield f"To reproduce:\n{judged.repro}"
+
+
+def next_commands(program: str, run: Path) -> list[str]:
+    """The commands that show more about a violation in a run, ready to be copied."""
+    explain, shrink = (shlex.join([program, command, str(run)]) for command in ("explain", "shrink"))
+    return [f"What happened: {explain}", f"As small as it gets: {shrink}"]
 
 
 def judged_document(judged: Judged) -> dict[str, Any]:

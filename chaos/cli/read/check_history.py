@@ -65,6 +65,7 @@ def check_history(file: Path, form: Format | None, model: Model | None, as_json:
         history_document(judged),
         as_json,
         [trouble] if trouble else [],
+        judged=not trouble,
     )
 
 

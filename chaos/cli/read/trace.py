@@ -78,10 +78,10 @@ def diff(
         found = first_difference(RunDir(left).trace(), RunDir(right).trace(), context)
         if found is None:
             sha256, events = digest(RunDir(left).trace())
-            return Result(EXIT_EQUAL, [f"equal: {count(events, 'event')}, SHA-256 {sha256}"])
+            return Result(EXIT_EQUAL, [f"equal: {count(events, 'event')}, SHA-256 {sha256}"], judged=True)
     except RunDirError as error:
         fail(str(error))
-    return Result(EXIT_DIFFERENT, difference_page(found, str(left), str(right)))
+    return Result(EXIT_DIFFERENT, difference_page(found, str(left), str(right)), judged=True)
 
 
 # ---- arguments ---------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def replay_as_sim(run: RunDir, out: Path | None, *, as_json: bool) -> Result:
         remarks=done.remarks,
     )
     page, document = re_executed_page(re_executed), re_executed_document(re_executed)
-    return Result(EXIT_CODE[re_executed.verdict], page, document, as_json)
+    return Result(EXIT_CODE[re_executed.verdict], page, document, as_json, judged=True)
 
 
 def _recorded(run: RunDir, out: Path) -> AsSim:

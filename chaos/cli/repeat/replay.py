@@ -124,7 +124,9 @@ def _all(run: RunDir, mutant: str | None, nodes: list[str], as_json: bool) -> Re
     differences = [_different(one) for one in done.differences]
     verdict: Exact = "different" if differences else "exact"
     replayed = Replayed(verdict=verdict, run_dir=str(run.path), nodes=each, differences=differences)
-    return Result(EXIT_DIFFERENT if differences else EXIT_EXACT, replayed_page(replayed), replayed, as_json)
+    return Result(
+        EXIT_DIFFERENT if differences else EXIT_EXACT, replayed_page(replayed), replayed, as_json, judged=True
+    )
 
 
 def _different(one: Difference) -> TurnDifference:
@@ -140,8 +142,9 @@ def _again(run: RunDir, mutant: str | None, as_json: bool) -> Result:
     document = made_again_document(run.path, done.events, done.trace_sha256, done.difference)
     if done.difference is None:
         page = [f"exact: {count(done.events, 'event')} in the same order, SHA-256 {done.trace_sha256}"]
-        return Result(EXIT_EXACT, page, document, as_json)
-    return Result(EXIT_DIFFERENT, difference_page(done.difference, "recorded", "now"), document, as_json)
+        return Result(EXIT_EXACT, page, document, as_json, judged=True)
+    parting = difference_page(done.difference, "recorded", "now")
+    return Result(EXIT_DIFFERENT, parting, document, as_json, judged=True)
 
 
 def _until_violation(run: RunDir, mutant: str | None, debug: bool, as_json: bool) -> Result:
@@ -155,7 +158,8 @@ def _until_violation(run: RunDir, mutant: str | None, debug: bool, as_json: bool
     if isinstance(there, Difference):
         different = _different(there)
         page = chain(violation_page(reported.violation), turn_difference_page(different))
-        return Result(EXIT_DIFFERENT, page, {"verdict": "different", "difference": different}, as_json)
+        document = {"verdict": "different", "difference": different}
+        return Result(EXIT_DIFFERENT, page, document, as_json, judged=True)
     turn, node = there.turn, there.incarnation.node
     reached = Reached(
         run_dir=str(run.path),

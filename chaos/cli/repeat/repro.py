@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,10 +13,12 @@ import typer
 
 from raft_chaos.chaos.cli.arguments import known_world, make_folder
 from raft_chaos.chaos.cli.common import fail, say
+from raft_chaos.chaos.cli.repeat.shrink import DEFAULT_NAME
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.execution.player import NotPlayableError
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
-from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.processes import interrupts
+from raft_chaos.chaos.processes.supervisor import Supervisor, temporary_folder
 from raft_chaos.chaos.reproduction.file import Reproduction, ReproductionError, load
 from raft_chaos.chaos.reproduction.live_rate import LiveRun, interval, not_applicable, run_often
 from raft_chaos.chaos.reproduction.reproduce import Outcome, Reproduced, reproduce_with
@@ -43,7 +44,10 @@ _VERDICT: dict[Outcome, VerdictOutcome] = {
     "unknown": "unknown",
 }
 
-FilePath = Annotated[Path, typer.Argument(metavar="FILE", help="A reproduction file; `raft-chaos shrink` makes them.")]
+FilePath = Annotated[
+    Path,
+    typer.Argument(metavar="FILE|RUN", help="A reproduction file, or a run directory in which `shrink` has made one."),
+]
 
 
 def repro(
@@ -63,13 +67,15 @@ def repro(
     """Runs a reproduction file again, over the installed code.
 
     Exit codes: 1 the invariant is violated, 0 it holds now, 2 the file cannot be run in this world or the invariant
-    could not be judged, 254 the file cannot be used.
+    could not be judged, 130 interrupted, 254 the file cannot be used.
     """
     chosen = known_world(world)
     if repeat != 1 and chosen != "live":
         fail(f"--repeat: {chosen} always gives the same result; only --world live has a rate")
     if mutant not in (None, RIGHT_CORE) and mutant not in MUTANTS:
         fail(f"--mutant: there is no {mutant!r}; there are {RIGHT_CORE}, {', '.join(MUTANTS)}")
+    if file.is_dir():
+        file = _in_run(file)
     try:
         reproduction = load(file, edited=edited)
     except ReproductionError as error:
@@ -79,6 +85,14 @@ def repro(
         make_folder(out)
     asked = _Asked(file, reproduction, core, chosen, out, as_json)
     return _in_live(asked, repeat) if chosen == "live" else _in_virtual_time(asked)
+
+
+def _in_run(run: Path) -> Path:
+    """The reproduction file in a run directory."""
+    file = run / DEFAULT_NAME
+    if not file.exists():
+        fail(f"{run} has no {DEFAULT_NAME}; make it with: {shlex.join([program(), 'shrink', str(run)])}")
+    return file
 
 
 @dataclass(frozen=True)
@@ -126,7 +140,8 @@ def _in_virtual_time(asked: _Asked) -> Result:
         violations=done.violations,
     )
     steps = reproduction.execution.steps if reproduction.execution is not None else []
-    return Result(EXIT_CODE[_VERDICT[done.outcome]], reproduced_page(plain, expected, steps), plain, asked.as_json)
+    page = reproduced_page(plain, expected, steps)
+    return Result(EXIT_CODE[_VERDICT[done.outcome]], page, plain, asked.as_json, judged=True)
 
 
 def _run_again(asked: _Asked, run: RunDir | None) -> Reproduced:
@@ -144,7 +159,6 @@ def _run_again(asked: _Asked, run: RunDir | None) -> Reproduced:
             done = reproduce_with(reproduction, MemoryDriver(parts_of(core)), recorder)
         else:
             with Supervisor() as supervisor, LockstepDriver(run, core, supervisor) as driver:
-                supervisor.remove_when_orphaned(run.path.parent if asked.out is None else None)
                 done = reproduce_with(reproduction, driver, recorder)
     finally:
         recorder.close()
@@ -160,10 +174,15 @@ def _run_again(asked: _Asked, run: RunDir | None) -> Reproduced:
 def _run_dir(asked: _Asked) -> Iterator[RunDir | None]:
     """The directory that the run is recorded in. Real processes always need one; without --out it is temporary."""
     if asked.out is not None:
-        yield new_run_dir(asked.out, asked.reproduction.origin.seed)
+        run = new_run_dir(asked.out, asked.reproduction.origin.seed)
+        try:
+            yield run
+        finally:
+            with suppress(OSError):
+                run.path.rmdir()  # it is empty if the file is not applicable
     elif asked.world == "lockstep":
-        with tempfile.TemporaryDirectory(prefix="raft-chaos-") as folder:
-            yield RunDir(Path(folder) / "run")
+        with temporary_folder() as folder:
+            yield RunDir(folder / "run")
     else:
         yield None
 
@@ -203,16 +222,16 @@ def _in_live(asked: _Asked, repeat: int) -> Result:
         return _not_applicable(asked, why)
     make_folder(out)
     done: list[LiveRun] = []
-    try:
+    with interrupts.held():  # the run under way ends in good order, and the runs so far are reported
         for one in run_often(reproduction, core, repeat, out):
-            if one.interrupted:
+            if one.interrupted and one.outcome not in ("reproduced", "violated"):
                 break
             done.append(one)
             say(f"run {len(done)} of {repeat}: {one.outcome}, {one.wall_s:.1f} s  {one.run.path}")
-    except KeyboardInterrupt:
-        pass  # between two runs; the runs so far are reported all the same
-    if len(done) < repeat:
-        say(f"interrupted: {len(done)} of {repeat} runs are done")
+            if interrupts.received():
+                break
+    interrupted = len(done) < repeat
+    notes = [f"{len(done)} of {repeat} runs are done"] if interrupted else []
     reproduced = sum(one.outcome == "reproduced" for one in done)
     others = sum(one.outcome == "violated" for one in done)
     unknown = sum(one.outcome == "unknown" for one in done)
@@ -229,7 +248,8 @@ def _in_live(asked: _Asked, repeat: int) -> Result:
         rate_95=interval(reproduced, len(done)) if done else (0.0, 1.0),
         run_dirs=[str(one.run.path) for one in done],
     )
-    return Result(EXIT_CODE[_VERDICT[outcome]], live_rate_page(rate), rate, asked.as_json)
+    code, page = EXIT_CODE[_VERDICT[outcome]], live_rate_page(rate)
+    return Result(code, page, rate, asked.as_json, notes, judged=True, interrupted=interrupted)
 
 
 def _not_applicable(asked: _Asked, why: str) -> Result:

@@ -18,6 +18,7 @@ from raft_chaos.chaos.cli.common import fail, say
 from raft_chaos.chaos.cli.read.check import RunPath
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.execution.merge import MergeError
+from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.replay.result import ReplayError
 from raft_chaos.chaos.reproduction.file import Reproduction, ReproductionError, load, save
 from raft_chaos.chaos.reproduction.make import NotReproducedError
@@ -57,7 +58,8 @@ def shrink(
 ) -> Result:
     """Makes a failure smaller, with a violation of the same invariant, and writes its reproduction file.
 
-    Exit codes: 0 written, 2 nothing to shrink or not reproducible, 254 bad arguments, 255 the harness itself failed.
+    Exit codes: 0 written, 2 nothing to shrink or not reproducible, 130 interrupted (the best so far is written),
+    254 bad arguments, 255 the harness itself failed.
     """
     budget_s = _seconds(budget)
     file = out if out is not None else run / DEFAULT_NAME
@@ -73,21 +75,22 @@ def shrink(
     with _Progress(quiet=quiet) as progress:
         shrinker = Shrinker(failure, budget_s, jobs or os.cpu_count() or 1, anchors=anchors, progress=progress.tell)
         try:
-            shrunk = shrinker.run()
+            with interrupts.held(lambda _: shrinker.interrupt()):
+                shrunk = shrinker.run()
+                file = _beside_a_smaller(file, shrunk)
+                save(shrunk.reproduction, file)
         except WorkerDiedError as error:
             return Result(EXIT_HARNESS, notes=[f"raft-chaos: {error}; --jobs 1 needs none"])
         except NotReproducedError as error:
-            return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: {run}: not reproduced: {error}"])
-    file = _beside_a_smaller(file, shrunk)
-    try:
-        save(shrunk.reproduction, file)
-    except OSError as error:
-        fail(f"--out: cannot write {file} ({error.strerror})")
+            interrupted = interrupts.received() is not None
+            return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: {run}: not reproduced: {error}"], interrupted=interrupted)
+        except OSError as error:
+            fail(f"--out: cannot write {file} ({error.strerror})")
     done = _plain(shrunk, file)
     message = shrunk.reproduction.expected.violation.message
-    return Result(
-        page=shrunk_page(done, message, f"{program()} repro {file}", INTERRUPTED), document=done, as_json=as_json
-    )
+    page = shrunk_page(done, message, f"{program()} repro {file}", INTERRUPTED)
+    interrupted = INTERRUPTED in shrunk.remarks
+    return Result(page=page, document=done, as_json=as_json, judged=True, interrupted=interrupted)
 
 
 def _plain(shrunk: Shrunk, file: Path) -> shrink_report.Shrunk:

@@ -25,6 +25,7 @@ from rich.text import Text
 from raft_chaos.chaos.campaign.campaign import WINDOW_PER_JOB, Campaign, RunSeed, SeedEnd
 from raft_chaos.chaos.campaign.file import CampaignError, SeedFailed, seed_ranges
 from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
+from raft_chaos.chaos.cli import ends
 from raft_chaos.chaos.cli.common import fail, say
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.processes.worker_pool import WorkerPool
@@ -36,6 +37,9 @@ from raft_chaos.reports.run.model import build
 
 RUN_ONE: dict[World, RunSeed] = {"sim": run_seed}
 """The worlds in which many seeds can run at once, and the function that runs one seed in each."""
+
+INTERRUPTED = "interrupted"
+"""How `stopped` begins if a signal ended the campaign."""
 
 LINE_EVERY_S = 10.0
 MOST_SHOWN = 20
@@ -78,6 +82,7 @@ def run_campaign(
         fail(f"--out: cannot write a campaign's file in {out} ({error.strerror})")
     target = settings.target().name + (f" with mutant {settings.mutant}" if settings.mutant else "")
     totals = SeedTotals(world=settings.world, target=target, seeds=campaign.header.seeds, total=len(campaign.seeds))
+    totals.file = str(campaign.path)
     with campaign:
         if not quiet:
             _announce(campaign, totals, jobs)
@@ -104,7 +109,10 @@ def _announce(campaign: Campaign, totals: SeedTotals, jobs: int) -> None:
         f"{jobs} at once  {campaign.path}"
     )
     if campaign.resumed:
-        say(f"continuing a campaign that was stopped: {campaign.resumed} seeds already have a result")
+        say(
+            f"continuing a campaign that was stopped: {campaign.resumed} seeds already have a result; to start over, "
+            f"remove {campaign.path}"
+        )
     if campaign.kept is not None:
         say(f"this campaign was complete and starts again; its earlier results are kept in {campaign.kept}")
 
@@ -115,20 +123,26 @@ def _go(
     """Runs the campaign to its end, or until the user interrupts it."""
     try:
         for result in campaign.earlier():
-            totals.observe(result)
+            _observe(totals, result)
         # Closed even if Ctrl-C comes between two results, since closing ends the workers.
         with CampaignView(totals, quiet=quiet) as view, closing(campaign.run(open_executor, window)) as ends:
             for end in ends:
                 if isinstance(end, SeedFailed):
                     totals.observe_failure(end.seed, end.error, end.repro)
                 else:
-                    totals.observe(end)
+                    _observe(totals, end)
                 view.show(end)
         totals.stopped = campaign.stopped
     except KeyboardInterrupt:
-        totals.stopped = "interrupted"
+        totals.stopped = INTERRUPTED
     if campaign.given_up:
         totals.stopped += f"; given up before they ended: {seed_ranges(campaign.given_up)}"
+
+
+def _observe(totals: SeedTotals, result: SeedResult) -> None:
+    totals.observe(result)
+    if result.verdict == "violated":
+        ends.violation_known()
 
 
 def _result(campaign: Campaign, totals: SeedTotals, *, as_json: bool) -> Result:
@@ -138,7 +152,9 @@ def _result(campaign: Campaign, totals: SeedTotals, *, as_json: bool) -> Result:
     page = [*published, seeds_text(totals, Console().width).removesuffix("\n")]
     document = {**seeds_document(totals), "file": str(campaign.path)}
     notes = [*published, totals.repro] if totals.repro else published
-    return Result(totals.exit_code, page, document, as_json, notes if as_json else [])
+    notes = notes if as_json else []
+    interrupted = totals.stopped.startswith(INTERRUPTED)
+    return Result(totals.exit_code, page, document, as_json, notes, judged=True, interrupted=interrupted)
 
 
 # ---- progress ----------------------------------------------------------------------------------------------------

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import signal
 import sys
-import tempfile
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from time import monotonic
 from typing import Annotated
@@ -17,7 +16,8 @@ import typer
 
 from raft_chaos.chaos.cli.common import fail, parse_address, parse_range_ms, say
 from raft_chaos.chaos.cli.result import Result
-from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.processes import interrupts
+from raft_chaos.chaos.processes.supervisor import Supervisor, temporary_folder
 from raft_chaos.chaos.targets.raft_process import node_main
 from raft_chaos.raft.network.handshake import make_secret, read_secret
 from raft_chaos.raft.server.host import monotonic_us
@@ -71,7 +71,11 @@ def cluster(
     ] = True,
     insecure: Insecure = False,
 ) -> Result:
-    """Starts a plain cluster in the foreground; Ctrl-C shuts it down."""
+    """Starts a plain cluster in the foreground; Ctrl-C shuts it down.
+
+    Exit codes: 0 shut down by Ctrl-C, SIGTERM or SIGHUP, 130 interrupted while it starts, 254 bad arguments or a node
+    does not start.
+    """
     timing = make_timing(election_timeout, heartbeat)
     _check_reachability(host, "--host", token, insecure=insecure, has_secret=peer_auth, secret_option="--peer-auth")
     names = [f"n{i}" for i in range(1, nodes + 1)]
@@ -79,22 +83,15 @@ def cluster(
         if not 0 < first <= 65536 - nodes:
             fail(f"{option}: {nodes} ports from {first} on do not exist")
     raft_ports = {name: raft_port + i for i, name in enumerate(names)}
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    with (
-        tempfile.TemporaryDirectory(prefix="raft-chaos-") if data is None else _Kept(data) as folder,
-        Supervisor() as s,
-    ):
-        s.remove_when_orphaned(Path(folder) if data is None else None)
-        secret_file = _secret_of(Path(folder)) if peer_auth else None
+    with temporary_folder() if data is None else nullcontext(data) as folder, Supervisor() as s:
+        secret_file = _secret_of(folder) if peer_auth else None
         urls = {name: _url(host, http_port + i) for i, name in enumerate(names)}
         configs = [
             NodeConfig(
                 cluster="cluster",
                 node=name,
                 peers={peer: (host, port) for peer, port in raft_ports.items() if peer != name},
-                data_dir=str(Path(folder) / name),
+                data_dir=str(folder / name),
                 host=host,
                 raft_port=raft_ports[name],
                 http_port=http_port + i,
@@ -117,11 +114,13 @@ def cluster(
         url = running[0].http_url
         say(f'\ntry:  curl -L{auth} {url}/executeCommand -d \'{{"command": "put x 1"}}\'')
         say(f"      curl{auth} {url}/status\n\nA node that ends is started again. Ctrl-C ends the cluster.")
-        while not stop.wait(0.2):
+        stop = threading.Event()
+        with interrupts.held(lambda number: stop.set()):
+            while not stop.wait(0.2):
+                for one in running:
+                    one.look_after()
             for one in running:
-                one.look_after()
-        for one in running:
-            one.child.terminate(patience_s=3.0)
+                one.child.terminate(patience_s=3.0)
     return Result(notes=["the cluster has ended"])
 
 
@@ -247,7 +246,7 @@ def node(
     ] = None,
     insecure: Insecure = False,
 ) -> Result:
-    """Runs one node in the foreground."""
+    """Runs one node in the foreground. Exit code 0: Ctrl-C, SIGTERM or SIGHUP has shut it down."""
     peers: dict[str, tuple[str, int]] = {}
     client_urls: dict[str, str] = {}
     for text in peer:
@@ -301,20 +300,12 @@ async def _run_node(config: NodeConfig) -> None:
         sys.exit(EXIT_STARVED if is_starved(error) else EXIT_REFUSED)
     say(f"{config.node}  {node.http_url}")
     stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await stopped.wait()
-    await node.stop()
+    loop = asyncio.get_running_loop()
+    with interrupts.held(lambda number: _set_soon(loop, stopped)):
+        await stopped.wait()
+        await node.stop()
 
 
-class _Kept:
-    """A permanent folder, as a context manager like the temporary one."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __enter__(self) -> str:
-        return str(self.folder)
-
-    def __exit__(self, *_: object) -> None:
-        pass
+def _set_soon(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    """For the handler of a signal, which runs between any two lines of Python."""
+    loop.call_soon_threadsafe(event.set)

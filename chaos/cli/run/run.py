@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import secrets
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
+from raft_chaos.chaos.campaign.file import seed_ranges
+from raft_chaos.chaos.cli import ends
 from raft_chaos.chaos.cli.arguments import (
     check_target,
     check_world,
@@ -25,6 +28,9 @@ from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.run.campaign import run_campaign
 from raft_chaos.chaos.cli.run.cluster import ElectionTimeout, make_timing
 from raft_chaos.chaos.cli.run.view import View
+from raft_chaos.chaos.judgement.vacuity import INTERRUPTED
+from raft_chaos.chaos.processes import interrupts
+from raft_chaos.chaos.processes.open_files import TooFewFilesError
 from raft_chaos.chaos.run.live.run import Watch, run_live
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir, program
@@ -34,6 +40,7 @@ from raft_chaos.chaos.schedule.describe import drawn
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import EXIT_CODE, Outcome, overall
 from raft_chaos.reports.campaign.runs import one_line
+from raft_chaos.reports.commands.verdicts import next_commands
 from raft_chaos.reports.formats.github import on_github, publish
 from raft_chaos.reports.formats.json import campaign_document, run_document
 from raft_chaos.reports.run.model import RunReport, build
@@ -89,7 +96,7 @@ def run(
 ) -> Result:
     """Breaks a cluster on purpose, judges it, and reports.
 
-    Exit codes: 0 valid, 1 violated, 2 unknown, 254 bad arguments, 255 the harness itself failed.
+    Exit codes: 0 valid, 1 violated, 2 unknown, 130 interrupted, 254 bad arguments, 255 the harness itself failed.
     """
     if seeds is not None and (seed is not None or schedule is not None):
         fail("--seeds cannot be combined with --seed or --schedule")
@@ -130,8 +137,8 @@ def run(
     if jobs is not None or max_failures is not None or time_limit is not None:
         fail("--jobs, --max-failures and --time-limit are for campaigns in sim: --world sim --seeds A..B")
     plans = [(one, _plan(settings, one, saved)) for one in chosen for _ in range(repeat)]
-    done, interrupted = _run_all(settings, plans, out, fail_fast=fail_fast, quiet=quiet)
-    return _result(done, len(plans), interrupted=interrupted, as_json=as_json)
+    done = _run_all(settings, plans, out, fail_fast=fail_fast, quiet=quiet)
+    return _result(done, [one for one, _ in plans], as_json=as_json)
 
 
 # ---- runs --------------------------------------------------------------------------------------------------------
@@ -146,28 +153,55 @@ def _plan(settings: Settings, seed: int, saved: Schedule | None) -> Schedule:
 
 def _run_all(
     settings: Settings, plans: list[tuple[int, Schedule]], out: Path, *, fail_fast: bool, quiet: bool
-) -> tuple[list[tuple[RunDir, RunInfo]], bool]:
-    """One run after the other; the second value says whether the user interrupted them."""
+) -> list[tuple[RunDir, RunInfo]]:
+    """One run after the other, until all are done or a signal comes, which ends the run under way in good order."""
     done: list[tuple[RunDir, RunInfo]] = []
-    campaign = len(plans) > 1
-    try:
-        for seed, plan in plans:
+    for seed, plan in plans:
+        with interrupts.held():
             directory = new_run_dir(out, seed)
             info = describe(settings, seed, plan, directory)
-            if not quiet and not campaign:
-                _announce(info, plan, directory)
-            # A campaign prints one line per run. Progress inside a run appears only on a terminal, and is erased there.
-            with View(quiet=quiet or (campaign and not sys.stderr.isatty())) as view:
-                info = _run_one(settings, plan, directory, info, fail_fast=fail_fast, watch=view.watch)
-            write_reports(directory)
-            done.append((directory, info))
-            if campaign and not quiet:
-                say(one_line(info, directory.path))
-            if any("interrupted by" in reason for reason in info.vacuous):
-                return done, True
-    except KeyboardInterrupt:
-        return done, True
-    return done, False
+            try:
+                done.append((directory, _run_shown(settings, plan, directory, info, len(plans), fail_fast, quiet)))
+            except TooFewFilesError:
+                directory.path.rmdir()  # nothing was begun
+                raise
+            except Exception as error:
+                _keep_what_failed(directory, info, error)
+                raise
+        if done[-1][1].verdict == "violated":
+            ends.violation_known()
+        if interrupts.received():
+            break
+    return done
+
+
+def _run_shown(
+    settings: Settings, plan: Schedule, directory: RunDir, info: RunInfo, runs: int, fail_fast: bool, quiet: bool
+) -> RunInfo:
+    """One of `runs` runs, its progress, and its reports."""
+    campaign = runs > 1
+    if not quiet and not campaign:
+        _announce(info, plan, directory)
+    # A campaign prints one line per run. Progress inside a run appears only on a terminal, and is erased there.
+    with View(quiet=quiet or (campaign and not sys.stderr.isatty())) as view:
+        info = _run_one(settings, plan, directory, info, fail_fast=fail_fast, watch=view.watch)
+    write_reports(directory)
+    if campaign and not quiet:
+        say(one_line(info, directory.path))
+    return info
+
+
+def _keep_what_failed(directory: RunDir, info: RunInfo, error: Exception) -> None:
+    """The harness failed. run.json says so; and since it may not happen again, the traceback is kept beside it."""
+    info.verdict = info.verdict or "unknown"
+    info.vacuous = info.vacuous or [f"the run was cut short: {ends.sentence(error)}"]
+    file = directory.path / "traceback.log"
+    try:
+        directory.save_info(info)
+        file.write_text("".join(traceback.format_exception(error)))
+    except OSError:
+        return  # not even the reserve is left, or somebody has removed the folder
+    error.add_note(f"its traceback is in {file}")
 
 
 def _run_one(
@@ -189,19 +223,26 @@ def _announce(info: RunInfo, plan: Schedule, directory: RunDir) -> None:
         say(f"  {line}")
 
 
-def _result(done: list[tuple[RunDir, RunInfo]], planned: int, *, interrupted: bool, as_json: bool) -> Result:
-    """The report, with the seed or the command that repeats a failure in its last line."""
+def _result(done: list[tuple[RunDir, RunInfo]], seeds: list[int], *, as_json: bool) -> Result:
+    """The report, with the seed or the command that repeats a failure in its last line. `seeds`: of all planned runs"""
     outcomes: list[Outcome] = [info.verdict or "unknown" for _, info in done]
+    cut_short = any(INTERRUPTED in reason for _, info in done for reason in info.vacuous)
+    interrupted = cut_short or len(done) < len(seeds)
     exit_code = EXIT_CODE[overall([*outcomes, "unknown"] if interrupted else outcomes)]
-    stopped = [f"interrupted: {len(done)} of {planned} runs are done"] if interrupted else []
-    if not done:
-        return Result(exit_code, notes=stopped)
+    stopped = _left(seeds, len(done) - cut_short) if interrupted and len(seeds) > 1 else []
     reports = [build(directory) for directory, _ in done]
     page = _rendered(reports, "text").removesuffix("\n")
     document = campaign_document(reports) if len(reports) > 1 else run_document(reports[0])
     published = publish(reports, _rendered(reports, "markdown")) if on_github() else []
     notes = [*(published if as_json else []), *_how_to_go_on(done, as_json=as_json), *stopped]
-    return Result(exit_code, [*published, page, *_where_saved(done)], document, as_json, notes)
+    shown = [*published, page, *_where_saved(done)]
+    return Result(exit_code, shown, document, as_json, notes, judged=True, interrupted=interrupted)
+
+
+def _left(seeds: list[int], complete: int) -> list[str]:
+    """What an interrupted series of runs has left to do."""
+    left = seed_ranges(list(dict.fromkeys(seeds[complete:])))
+    return [f"{complete} of {len(seeds)} runs are done; to go on, give the same command with --seeds {left}"]
 
 
 def _rendered(reports: list[RunReport], shape: Format) -> str:
@@ -224,6 +265,6 @@ def _how_to_go_on(done: list[tuple[RunDir, RunInfo]], *, as_json: bool) -> list[
     if failed is None:
         return []
     run, info = failed
-    lines = [f"What happened: {program()} explain {run.path}", f"As small as it gets: {program()} shrink {run.path}"]
+    lines = next_commands(program(), run.path)
     lines += [f"As clients saw it: {run.path / PICTURE}"] if (run.path / PICTURE).exists() else []
     return [*lines, info.repro] if as_json else lines

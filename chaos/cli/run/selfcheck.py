@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from raft_chaos.chaos.campaign.selfcheck import Checked, Selfcheck, SelfcheckError
+from raft_chaos.chaos.cli import ends
 from raft_chaos.chaos.cli.arguments import fault_kinds, given_options, schedule_config
 from raft_chaos.chaos.cli.common import fail, parse_seeds, say
 from raft_chaos.chaos.cli.result import Result
@@ -54,7 +55,7 @@ def command(
 ) -> Result:
     """Runs each seed in several processes and compares the traces, byte for byte.
 
-    Exit codes: 0 equal, 1 different, 2 interrupted, 254 bad arguments, 255 the harness itself failed.
+    Exit codes: 0 equal, 1 different, 130 interrupted, 254 bad arguments, 255 the harness itself failed.
     """
     if mutant is not None and mutant not in MUTANTS and mutant not in SABOTAGES:
         fail(f"--mutant: there is no {mutant!r}; there are {', '.join([*MUTANTS, *SABOTAGES])}")
@@ -81,21 +82,26 @@ def command(
     if not quiet:
         how = "twice in sim and once in lockstep" if lockstep else "twice in sim"
         say(f"seeds {seeds}: each {how}; {jobs} at once, in {sides * jobs} processes")
+    interrupted = False
     try:
         with Selfcheck(lockstep=lockstep, jobs=jobs) as selfcheck, View(totals, quiet=quiet) as view:
             for checked in selfcheck.check(settings, chosen, out):
                 totals.observe(checked)
+                if checked.outcome == "different":
+                    ends.violation_known()
                 view.show(checked)
         if totals.done < totals.total:
             totals.stopped = f"{len(totals.unequal)} seeds were not equal; the others were not started"
     except SelfcheckError as error:
         totals.stopped, totals.broken = str(error), True
     except KeyboardInterrupt:
-        totals.stopped = "interrupted"
+        totals.stopped, interrupted = "interrupted", True
     if as_json:
         notes = [totals.repro] if totals.repro else []
-        return Result(totals.exit_code, document=selfcheck_document(totals), as_json=True, notes=notes)
-    return Result(totals.exit_code, selfcheck_page(totals, Console().width))
+        page, document = [], selfcheck_document(totals)
+    else:
+        notes, page, document = [], list(selfcheck_page(totals, Console().width)), None
+    return Result(totals.exit_code, page, document, as_json, notes, judged=True, interrupted=interrupted)
 
 
 def _check_folder(out: Path) -> None:

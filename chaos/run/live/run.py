@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from raft_chaos.chaos.judgement.analysis import analyse
-from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST, HARNESS_FAILED
+from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST, HARNESS_FAILED, INTERRUPTED
 from raft_chaos.chaos.processes import open_files
+from raft_chaos.chaos.processes.interrupts import held
 from raft_chaos.chaos.processes.shortage import HarnessError, sentence
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run import needs
@@ -116,7 +117,8 @@ def run_live(
             live = _LiveRun(
                 schedule, target, run, info, supervisor, fail_fast or until is not None, until, watch or Watch()
             )
-            return asyncio.run(live.run())
+            with held(live.interrupt):
+                return asyncio.run(live.run())
     except Exception as error:
         raise HarnessError(sentence(error)) from error
 
@@ -138,6 +140,8 @@ class _LiveRun:
     phases: Phases | None = None
     violations: list[Violation] = field(default_factory=list)
     max_late_us: int = 0
+    _loop: asyncio.AbstractEventLoop | None = None
+    _stop_reason: str = ""
 
     def now_us(self) -> int:
         return monotonic_us() - self.epoch_us
@@ -202,20 +206,26 @@ class _LiveRun:
 
     # ---- the phases -----------------------------------------------------------------------------------------------
 
+    def interrupt(self, number: signal.Signals) -> None:
+        """A signal's handler: ends the phases as soon as the event loop can. Clean-up and judgement stay whole."""
+        reason = f"{INTERRUPTED} {number.name}"
+        if self._loop is None:
+            self._stop_reason = reason  # the phases have not begun
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(lambda: self._stop(reason))
+
     async def _until_signalled(self, phases: Coroutine[None, None, None]) -> str:
-        """Runs the phases; returns why the run ended. SIGINT, SIGTERM and violations end it early."""
-        loop = asyncio.get_running_loop()
+        """Runs the phases; returns why the run ended. Signals and violations end it early."""
+        self._loop = asyncio.get_running_loop()
         task = asyncio.ensure_future(phases)
-        self._stop_reason = ""
 
         def stop(reason: str) -> None:
             self._stop_reason = self._stop_reason or reason
             task.cancel()
 
         self._stop = stop
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        for number in before:
-            loop.add_signal_handler(number, stop, f"interrupted by {number.name}")
+        if self._stop_reason:
+            stop(self._stop_reason)
         watching = asyncio.ensure_future(self._watch())
         watching.add_done_callback(lambda w: None if w.cancelled() or not w.exception() else stop("the watcher failed"))
         try:
@@ -226,9 +236,6 @@ class _LiveRun:
                 raise
             return self._stop_reason
         finally:
-            for number, handler in before.items():
-                loop.remove_signal_handler(number)
-                signal.signal(number, handler)  # asyncio would leave the default handler, which does not clean up
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching

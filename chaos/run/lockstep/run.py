@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from raft_chaos.chaos.processes import open_files
+from raft_chaos.chaos.processes.interrupts import held
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run import needs
 from raft_chaos.chaos.run.directory import begin, failure_marked, finish
@@ -34,5 +35,7 @@ def run_lockstep(
             Supervisor() as supervisor,
             LockstepDriver(run, mutant, supervisor) as driver,
         ):
-            simulated = VirtualRun(schedule, timing=timing, driver=driver, recorder=recorder, fail_fast=fail_fast).go()
+            one = VirtualRun(schedule, timing=timing, driver=driver, recorder=recorder, fail_fast=fail_fast)
+            with held(one.interrupt):
+                simulated = one.go()
         return finish(run, info, simulated.analysis, trace_sha256=simulated.trace_sha256)

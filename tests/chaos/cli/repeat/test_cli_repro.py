@@ -131,7 +131,7 @@ def test_a_lockstep_run_that_is_ended_leaves_nothing(tmp_path: Path) -> None:
         one.family()
         one.process.send_signal(signal.SIGINT)
         assert one.process.wait(PATIENCE_S) == 130, "it was not over before it was ended"
-        assert (one.stdout, one.stderr) == ("", "interrupted\n")
+        assert (one.stdout, one.stderr) == ("", "interrupted by SIGINT\n")
         eventually("every process is gone", one.all_gone)
         eventually("every temporary folder is gone", lambda: not list(one.temp.iterdir()))
 
@@ -139,6 +139,15 @@ def test_a_lockstep_run_that_is_ended_leaves_nothing(tmp_path: Path) -> None:
 def at_work(temp: Path) -> bool:
     files = list(temp.glob("raft-chaos-*/run/nodes/*/events-0001.jsonl"))
     return len(files) == 3 and all(file.stat().st_size > 2_000 for file in files)
+
+
+def test_a_run_directory_stands_for_the_file_in_it(file: Path, tmp_path: Path, command: Command) -> None:
+    run = tmp_path / "a run"
+    run.mkdir()
+    made = f"raft-chaos: {run} has no reproduction.json; make it with: raft-chaos shrink '{run}'\n"
+    assert command("repro", run) == (254, "", made)
+    (run / "reproduction.json").write_bytes(file.read_bytes())
+    assert command("repro", run, "--json") == command("repro", run / "reproduction.json", "--json")
 
 
 def test_a_file_that_a_world_cannot_run_is_not_applicable(tmp_path: Path, command: Command) -> None:
@@ -195,7 +204,7 @@ def test_a_file_that_is_no_reproduction_is_refused_in_one_line(file: Path, tmp_p
     (tmp_path / "cut.json").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.json").touch()
     (tmp_path / "deep.json").write_bytes(b'{"kind": "reproduction", "x": ' + b"[" * 100_000)
-    for name in ("cut.json", "empty.json", "deep.json", "none.json", "."):
+    for name in ("cut.json", "empty.json", "deep.json", "none.json"):
         for words in ([], ["--edited"]):
             code, stdout, stderr = command("repro", tmp_path / name, *words)
             assert (code, stdout, stderr.count("\n")) == (254, "", 1)

@@ -120,7 +120,8 @@ def test_a_continued_campaign_says_so_and_counts_all_seeds(capsys: pytest.Captur
         ends.close()
     code, stdout, stderr = called(capsys, tmp_path, range(1, 5))
     assert code == 0
-    assert "continuing a campaign that was stopped: 2 seeds already have a result\n" in stderr
+    assert "continuing a campaign that was stopped: 2 seeds already have a result; to start over, " in stderr
+    assert f"remove {campaign.path}\n" in stderr
     assert stdout.startswith("VALID seeds 1..4 (sim, raft, 4 seeds: 4 valid;")
     _, _, stderr = called(capsys, tmp_path, range(1, 5))
     kept = campaign.path.with_stem(campaign.path.stem + "-1")
@@ -239,7 +240,7 @@ def at_work(command: Background, out: Path) -> None:
 def test_ctrl_c_ends_a_campaign_with_its_table_and_leaves_nothing(tmp_path: Path) -> None:
     with background(*long_campaign(tmp_path), cwd=SCRIPTS) as command:
         at_work(command, tmp_path)
-        assert command.interrupt() == 2, command.stderr
+        assert command.interrupt() == 130, command.stderr
         eventually("every process is gone", command.all_gone)
         assert not list(command.temp.iterdir())
         stdout, stderr = command.stdout, command.stderr
@@ -248,7 +249,8 @@ def test_ctrl_c_ends_a_campaign_with_its_table_and_leaves_nothing(tmp_path: Path
     told = re.fullmatch(rf"seeds 1\.\.{MANY}: unknown, (\d+) of {MANY}", stdout.splitlines()[-1])
     assert told is not None
     assert done - 1 <= int(told[1]) <= done, "but for the one that came just then, the table has what the file has"
-    assert "Traceback" not in stderr and stderr.count("\n") == 1, "nobody complains, no worker either"
+    assert "Traceback" not in stderr and stderr.count("\n") == 2, "nobody complains, no worker either"
+    assert stderr.endswith("\ninterrupted by SIGINT\n")
     with Campaign(settings(), range(1, MANY + 1), tmp_path) as again:
         assert again.resumed == done
 

@@ -1,0 +1,124 @@
+"""How every command ends: with one exit code of this table, and without a traceback for what the outside did.
+
+    0     valid, or done
+    1     violated, or different
+    2     unknown, or nothing to do
+    129   interrupted by SIGHUP
+    130   interrupted by SIGINT (Ctrl-C)
+    143   interrupted by SIGTERM
+    141   the reader of stdout has gone before anything was judged
+    254   bad arguments, or a file that cannot be used
+    255   the harness itself failed, or the result cannot be written
+
+A known violation is 1, even if the command is interrupted or nobody reads its result: `violation_known` says so as soon
+as there is one. `run` carries out a command and turns whatever happens into a code and, where needed, one sentence on
+stderr. `streams` has what becomes of lost output, `processes.interrupts` what becomes of signals.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+
+import typer
+
+from raft_chaos.chaos.cli.common import say
+from raft_chaos.chaos.cli.streams import LostOutputError
+from raft_chaos.chaos.processes import interrupts
+from raft_chaos.chaos.processes.open_files import TooFewFilesError
+from raft_chaos.chaos.processes.shortage import HarnessError
+from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_USAGE, EXIT_VALID, EXIT_VIOLATED
+
+EXIT_PIPE = 128 + signal.SIGPIPE
+TRACEBACK = "RAFT_CHAOS_TRACEBACK"
+"""The environment variable that shows the traceback of a failure of the harness."""
+
+_violation_known = False
+
+
+def run(command: Callable[[], object]) -> int:
+    """Carries out a command, and returns the exit code. `command` returns one too; anything but an int is 0."""
+    global _violation_known
+    _violation_known = False
+    try:
+        code = _exit_code(command)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        return interrupted()
+    except LostOutputError as lost:
+        return without_output(lost, None)
+    except Exception as error:
+        return _failed(error)
+    return code
+
+
+def _exit_code(command: Callable[[], object]) -> int:
+    """The exit code of a command that came to an end by itself, or refused its arguments."""
+    try:
+        interrupts.raise_if_received()
+        code = command()
+    except typer.Exit as end:
+        return end.exit_code
+    except SystemExit as end:
+        code = end.code
+    except typer.TyperException as error:
+        say(f"raft-chaos: {_wrong(error)}")
+        return EXIT_USAGE
+    except TooFewFilesError as error:
+        say(f"raft-chaos: {error}")
+        return EXIT_USAGE
+    return code if isinstance(code, int) else EXIT_VALID
+
+
+def violation_known() -> None:
+    """From now on the command ends with 1, whatever becomes of signals and of stdout."""
+    global _violation_known
+    _violation_known = True
+
+
+def interrupted() -> int:
+    """The exit code of an interrupted command. Says so."""
+    number = interrupts.received() or signal.SIGINT
+    say(f"interrupted by {number.name}")
+    return EXIT_VIOLATED if _violation_known else 128 + number
+
+
+def without_output(lost: LostOutputError, verdict: int | None) -> int:
+    """The exit code of a command whose result could not be written. `verdict` is its code if it has judged all."""
+    if _violation_known:
+        return EXIT_VIOLATED
+    if lost.is_pipe:
+        return EXIT_PIPE if verdict is None else verdict
+    say(f"raft-chaos: the result cannot be written to stdout ({lost})")
+    return EXIT_HARNESS
+
+
+def _wrong(error: typer.TyperException) -> str:
+    """The error of bad arguments, with the name of the argument."""
+    message = getattr(error, "format_message", None)
+    return message() if message is not None else str(error)
+
+
+def _failed(error: Exception) -> int:
+    """The harness failed. The traceback is for its developers, who ask for it."""
+    if os.environ.get(TRACEBACK):
+        traceback.print_exception(error)
+    say(f"raft-chaos itself failed; this says nothing about the system under test: {sentence(error)}")
+    return EXIT_HARNESS
+
+
+def sentence(error: BaseException) -> str:
+    """The error in one line: of a group its first error, of an OSError the file and the reason."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, HarnessError):
+        said = str(error)
+    elif isinstance(error, OSError) and error.strerror:
+        file = f"{error.filename}: " if error.filename is not None else ""
+        said = f"{file}{error.strerror}"
+    else:
+        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return "; ".join(" ".join(part.split()) for part in (said, *getattr(error, "__notes__", [])))
