@@ -188,10 +188,10 @@ def test_a_run_in_which_the_harness_fails_says_so_in_its_directory(
     plan = saved(tmp_path, schedule())
     code, stdout, stderr = command("run", "--world", "sim", "--schedule", plan, "--out", tmp_path / "out", "-q")
     assert (code, stdout, stderr.count("\n")) == (255, "", 1)
-    assert "No space left on device" in stderr
+    assert "it ran out of space on the disk" in stderr
     run = only_run(tmp_path / "out")
     info = run.load_info()
-    assert info.verdict == "unknown" and "No space left on device" in info.vacuous[0]
+    assert info.verdict == "unknown" and "it ran out of space on the disk" in info.vacuous[0]
     assert "Traceback" in (run.path / "traceback.log").read_text()
     assert command("check", run.path)[0] == 2
 
