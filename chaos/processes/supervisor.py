@@ -314,7 +314,8 @@ def _begin(process: BaseProcess) -> None:
     """Starts a child of the fork server. Raises ProcessError."""
     _start_forkserver()  # `process.start` would also start a fork server that has died, but without a safe path
     try:
-        with safe_imports():
+        # A signal that came between the request and what the child needs would leave the child without it.
+        with safe_imports(), blocked():
             process.start()
     except (EOFError, OSError, RuntimeError, MemoryError) as error:
         # An EOFError says that the fork server gave up: it has the same limits as this process.

@@ -14,7 +14,7 @@ from doors import DOORS
 from fuzz import corpus, feed, inputs
 from mutation import damaged_bytes
 
-INPUTS = {"commands": 40, "http": 100, "peers": 100}
+INPUTS = {"commands": 20, "http": 50, "peers": 50, "run": 150}
 MOST = 300
 SEED = 20
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -66,8 +66,15 @@ def unsealed(run: RunDir) -> RunDir:
     return run
 
 
-@pytest.mark.parametrize("damage", [missing, a_folder, damaged, doubled, cut], ids=lambda damage: damage.__name__)
-@pytest.mark.parametrize("name", FILES)
+def every_case() -> Iterator[object]:
+    """Each file with each damage. Only the events of a node are quick enough for the quick suite."""
+    for name in FILES:
+        for damage in (missing, a_folder, damaged, doubled, cut):
+            marks = [] if "events" in name else pytest.mark.slow
+            yield pytest.param(name, damage, id=f"{name}-{damage.__name__}", marks=marks)
+
+
+@pytest.mark.parametrize(("name", "damage"), list(every_case()))
 def test_a_damaged_file_is_no_failure_of_the_harness(
     name: str, damage: Callable[[Path], None], whole: Path, tmp_path: Path, command: Command
 ) -> None:

@@ -96,7 +96,7 @@ def every_case() -> Iterator[object]:
     """Each command with each outside. Only some are quick enough, all together, for the quick suite."""
     for name in CASES:
         for outside in OUTSIDES:
-            quick = name in ("check", "mutants") or (name != "shrink" and outside in ("stdout unread", "stderr full"))
+            quick = name in ("check", "mutants") or (name != "shrink" and outside == "stdout unread")
             yield pytest.param(name, outside, marks=[] if quick else pytest.mark.slow)
 
 

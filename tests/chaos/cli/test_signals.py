@@ -46,7 +46,9 @@ def recorded(folder: Path, text: bytes, at_least: int = 0) -> bool:
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("number", CODES)
+@pytest.mark.parametrize(
+    "number", [pytest.param(number, marks=[] if number == signal.SIGINT else pytest.mark.slow) for number in CODES]
+)
 def test_a_live_run_ends_in_good_order(number: signal.Signals, tmp_path: Path) -> None:
     """Also if the user is impatient: what comes during the clean-up changes nothing."""
     with background(*live(tmp_path)) as command:
@@ -62,6 +64,7 @@ def test_a_live_run_ends_in_good_order(number: signal.Signals, tmp_path: Path) -
     assert f"the run was cut short: interrupted by {number.name}" in info.vacuous
 
 
+@pytest.mark.slow
 def test_a_simulated_run_has_the_verdict_so_far(tmp_path: Path) -> None:
     with background(RAFT_CHAOS, "run", "--seed", "1", *IN_SIM, "--out", str(tmp_path / "out")) as command:
         eventually("it is under way", lambda: recorded(tmp_path, b'"safety"'))
@@ -87,6 +90,7 @@ def test_a_violation_outranks_the_interruption(tmp_path: Path) -> None:
 
 
 @pytest.mark.live
+@pytest.mark.slow
 def test_of_several_runs_the_rest_is_named(tmp_path: Path) -> None:
     with background(*live(tmp_path), "--repeat", "3", "--seed", "7") as command:
         eventually("the safety phase begins", lambda: recorded(tmp_path, b'"safety"'))
@@ -95,6 +99,7 @@ def test_of_several_runs_the_rest_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.live
+@pytest.mark.slow
 def test_what_is_ignored_at_the_start_stays_ignored(tmp_path: Path) -> None:
     """`nohup` ignores SIGHUP for the command that it starts."""
     with background("nohup", *live(tmp_path)) as command:
@@ -119,7 +124,7 @@ def test_an_interrupted_shrink_saves_the_best_so_far(tmp_path: Path) -> None:
     assert load(run.path / "reproduction.json").expected.invariant == "one_vote_per_term"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_a_campaign_and_its_workers_end_together(number: signal.Signals, tmp_path: Path) -> None:
     """The whole group gets it, as from `timeout`: no worker may end first, which would be a failure of the harness."""
     words = ["--world", "sim", "--seeds", "1..100000", "--jobs", "2", "--duration", "3", "--warmup", "0.5"]

@@ -55,6 +55,7 @@ def test_a_sabotage_that_depends_on_time_shows_between_two_runs(sabotage: str) -
     assert len(digests) > 1
 
 
+@pytest.mark.slow
 def test_a_sabotage_that_depends_on_the_process_shows_between_two_processes() -> None:
     right = digest_in_a_process(None, 1)
     assert right == in_sim(stormy(1)).trace_sha256 == digest_in_a_process(None, 2)

@@ -36,7 +36,7 @@ def made(world: World, folder: Path, mutant: str | None = None) -> RunDir:
     return run
 
 
-@pytest.fixture(scope="module", params=[pytest.param("live", marks=pytest.mark.live), "sim"])
+@pytest.fixture(scope="module", params=[pytest.param("live", marks=[pytest.mark.live, pytest.mark.slow]), "sim"])
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     """A run of a correct cluster."""
     return made(request.param, tmp_path_factory.mktemp("whole"))

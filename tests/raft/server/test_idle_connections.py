@@ -13,7 +13,7 @@ from nodes import HOST
 IDLE = 90
 
 
-@pytest.mark.parametrize("uvloop", [True, False], ids=["uvloop", "asyncio"])
+@pytest.mark.parametrize("uvloop", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["uvloop", "asyncio"])
 def test_idle_connections_neither_end_a_node_nor_keep_peers_and_clients_out(tmp_path: Path, uvloop: bool) -> None:
     with NodeProcess(tmp_path, open_files=80, uvloop=uvloop) as node:
         idle = [

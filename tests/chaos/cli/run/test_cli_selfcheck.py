@@ -138,6 +138,7 @@ def test_a_selfcheck_that_is_killed_in_lockstep_leaves_nothing(tmp_path: Path) -
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_two_at_once_in_one_folder_and_ctrl_c_for_one_of_them(tmp_path: Path) -> None:
     words = ["--mutant", "wall_clock", "--nodes", "3", "--duration", "5", "--out", str(tmp_path / "out")]
     with (

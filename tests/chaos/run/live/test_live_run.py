@@ -50,6 +50,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory, statuses: list[RunStatus])
     return run
 
 
+@pytest.mark.slow
 def test_a_pause_and_a_kill_within_milliseconds_are_not_a_violation(tmp_path: Path) -> None:
     """Each node in turn, with a pause that begins or ends a few ms before or after the kill."""
     faults = []

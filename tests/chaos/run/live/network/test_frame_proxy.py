@@ -417,7 +417,10 @@ def test_a_proxy_without_files_tells_its_controller(connections: str, receiver: 
     client.check()
     if connections == "made":
         client.set_target("b", receiver.port)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGSTOP)  # so that it finds all connections at once
     senders = [socket.create_connection(("127.0.0.1", ports["a", "b"]), PATIENCE_S) for _ in range(20)]
+    os.kill(process.pid, signal.SIGCONT)
     assert ours.poll(PATIENCE_S)
     with pytest.raises(ProxyError, match="the proxy between the nodes failed: it ran out of open files"):
         client.check()
