@@ -203,6 +203,7 @@ def test_quiet_prints_only_the_result(tmp_path: Path) -> None:
     assert done.stdout.startswith("UNKNOWN (")
 
 
+@pytest.mark.slow
 @pytest.mark.live
 def test_on_a_terminal_the_run_is_watched_live_and_the_report_stays(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()

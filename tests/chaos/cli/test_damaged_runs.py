@@ -67,10 +67,10 @@ def unsealed(run: RunDir) -> RunDir:
 
 
 def every_case() -> Iterator[object]:
-    """Each file with each damage. Only the events of a node are quick enough for the quick suite."""
+    """Each file with each damage. Only two of them are in the quick suite."""
     for name in FILES:
         for damage in (missing, a_folder, damaged, doubled, cut):
-            marks = [] if "events" in name else pytest.mark.slow
+            marks = [] if "events" in name and damage in (damaged, doubled) else pytest.mark.slow
             yield pytest.param(name, damage, id=f"{name}-{damage.__name__}", marks=marks)
 
 

@@ -96,7 +96,7 @@ def every_case() -> Iterator[object]:
     """Each command with each outside. Only some are quick enough, all together, for the quick suite."""
     for name in CASES:
         for outside in OUTSIDES:
-            quick = name in ("check", "mutants") or (name != "shrink" and outside == "stdout unread")
+            quick = name in ("check", "mutants")
             yield pytest.param(name, outside, marks=[] if quick else pytest.mark.slow)
 
 
@@ -114,6 +114,7 @@ def test_a_command_ends_with_the_code_of_the_table(
     assert lost == (code == 255), "one sentence, where one can be written"
 
 
+@pytest.mark.slow
 def test_the_console_command_ends_so_too(places: Path) -> None:
     """The same through the shell, as users write it."""
     for line, code in (

@@ -78,6 +78,7 @@ def test_a_simulated_run_has_the_verdict_so_far(tmp_path: Path) -> None:
     assert done.returncode == 2 and "missing: the run was cut short: interrupted by SIGINT" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_violation_outranks_the_interruption(tmp_path: Path) -> None:
     """The harness reports nothing of a violation while it simulates; but by then the node has been restarted often."""
     words = ["--mutant", "vote_not_persisted", "--seed", "1", *IN_SIM, "--fault-interval", "0.3"]
@@ -138,6 +139,7 @@ def test_a_campaign_and_its_workers_end_together(number: signal.Signals, tmp_pat
         assert "Traceback" not in command.stderr and "HARNESS FAILED" not in command.stdout + command.stderr
 
 
+@pytest.mark.slow
 def test_an_interrupted_selfcheck_says_so(tmp_path: Path) -> None:
     words = ["--seeds", "1..100000", "--jobs", "1", "--out", str(tmp_path / "out")]
     with background(RAFT_CHAOS, "selfcheck", *words) as command:
@@ -160,6 +162,7 @@ def test_a_cluster_that_is_ended_while_it_starts(tmp_path: Path) -> None:
         assert not list(command.temp.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.live
 @pytest.mark.parametrize("begun", ["pymp-*", "pymp-*/listener-*"])
 def test_a_group_that_is_killed_leaves_no_folder(begun: str, tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def test_a_run_that_needs_more_open_files_than_allowed_is_refused(tmp_path: Path
     assert not any((tmp_path / "out").iterdir()), "nothing is begun"
 
 
+@pytest.mark.slow
 @pytest.mark.live
 def test_a_run_in_lockstep_is_refused_too(tmp_path: Path) -> None:
     words = ["run", "--world", "lockstep", "--nodes", "5", "--out", str(tmp_path / "out"), "--quiet"]
