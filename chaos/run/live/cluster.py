@@ -201,7 +201,8 @@ class LiveCluster:
         """Raises HarnessError if this machine, and not the node, is to blame for its end."""
         running = one.running
         if running is not None and exit_code == running.starved:
-            said = tail(self._run.node(one.name) / "stderr.log", lines=1)
+            lines = tail(self._run.node(one.name) / "stderr.log", lines=3).split("\n")
+            said = next((line.strip() for line in reversed(lines) if line.strip()), "it did not say why")
             raise HarnessError(f"{one.name} had too little of this machine to continue: {said}")
         if exit_code == -signal.SIGKILL and oom_kills() > self._oom_kills:
             raise HarnessError(f"this machine ran out of memory, and its system killed {one.name}")
