@@ -29,7 +29,7 @@ from raft_chaos.chaos.cli.common import say
 from raft_chaos.chaos.cli.streams import LostOutputError
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.processes.open_files import TooFewFilesError
-from raft_chaos.chaos.processes.shortage import HarnessError
+from raft_chaos.chaos.processes.shortage import sentence
 from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_USAGE, EXIT_VALID, EXIT_VIOLATED
 
 EXIT_PIPE = 128 + signal.SIGPIPE
@@ -106,19 +106,6 @@ def _failed(error: Exception) -> int:
     """The harness failed. The traceback is for its developers, who ask for it."""
     if os.environ.get(TRACEBACK):
         traceback.print_exception(error)
-    say(f"raft-chaos itself failed; this says nothing about the system under test: {sentence(error)}")
+    said = "; ".join([sentence(error), *getattr(error, "__notes__", [])])
+    say(f"raft-chaos itself failed; this says nothing about the system under test: {' '.join(said.split())}")
     return EXIT_HARNESS
-
-
-def sentence(error: BaseException) -> str:
-    """The error in one line: of a group its first error, of an OSError the file and the reason."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if isinstance(error, HarnessError):
-        said = str(error)
-    elif isinstance(error, OSError) and error.strerror:
-        file = f"{error.filename}: " if error.filename is not None else ""
-        said = f"{file}{error.strerror}"
-    else:
-        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return "; ".join(" ".join(part.split()) for part in (said, *getattr(error, "__notes__", [])))

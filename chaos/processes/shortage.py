@@ -42,7 +42,8 @@ def shortage(error: BaseException) -> str | None:
 
 
 def sentence(error: BaseException) -> str:
-    """The error in one line: what ran out, or what an error of the harness says, or its type and message."""
+    """The error in one line: what ran out, or what an error of the harness says, or the file and the reason of an
+    OSError, or the type and message of any other."""
     causes = list(_causes(error))
     if failure := next((one for one in causes if isinstance(one, HarnessError)), None):
         return str(failure)
@@ -50,6 +51,8 @@ def sentence(error: BaseException) -> str:
         file = next((one.filename for one in causes if isinstance(one, OSError) and one.filename), None)
         return f"it ran out of {missing}" + (f" ({file})" if file else "")
     first = causes[0]
+    if isinstance(first, OSError) and first.strerror:
+        return f"{first.filename}: {first.strerror}" if first.filename is not None else first.strerror
     return " ".join(f"{type(first).__name__}: {first}".split()).removesuffix(":")
 
 

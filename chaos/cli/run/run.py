@@ -31,6 +31,7 @@ from raft_chaos.chaos.cli.run.view import View
 from raft_chaos.chaos.judgement.vacuity import INTERRUPTED
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.processes.open_files import TooFewFilesError
+from raft_chaos.chaos.processes.shortage import sentence
 from raft_chaos.chaos.run.live.run import Watch, run_live
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir, program
@@ -194,7 +195,7 @@ def _run_shown(
 def _keep_what_failed(directory: RunDir, info: RunInfo, error: Exception) -> None:
     """The harness failed. run.json says so; and since it may not happen again, the traceback is kept beside it."""
     info.verdict = info.verdict or "unknown"
-    info.vacuous = info.vacuous or [f"the run was cut short: {ends.sentence(error)}"]
+    info.vacuous = info.vacuous or [f"the run was cut short: {sentence(error)}"]
     file = directory.path / "traceback.log"
     try:
         directory.save_info(info)

@@ -156,7 +156,7 @@ def breaks(error: Exception) -> object:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (OSError(28, "No space left on device", "runs/1/order"), "runs/1/order: No space left on device"),
+        (OSError(28, "No space left on device", "runs/1/order"), "it ran out of space on the disk (runs/1/order)"),
         (ExceptionGroup("two", [RuntimeError("the first"), ValueError("b")]), "RuntimeError: the first"),
         (AssertionError(), "AssertionError"),
         (BrokenPipeError(32, "Broken pipe"), "Broken pipe"),
