@@ -28,6 +28,8 @@ import psutil
 TOKEN = "RAFT_CHAOS_TORTURE"
 COMMAND = Path(sys.executable).with_name("raft-chaos")
 RUN = ["--duration", "4", "--warmup", "1", "--liveness", "1", "--rate", "30"]
+SOONEST_S = 0.1
+"""Before that Python itself starts, and ends in its own way: with a traceback and exit code 1 on Ctrl-C."""
 LATEST_S = {"live": 7.0, "sim": 1.5, "lockstep": 7.0}
 """A little more than a run takes, so that some are over when the signal comes."""
 GONE_S = 15.0
@@ -59,7 +61,7 @@ def once(seed: int, number: int, worlds: list[str]) -> End:
     """Starts a run, ends it, and looks at what is left."""
     rng = Random(f"{seed}/{number}")
     world, way = rng.choice(worlds), rng.choice(list(WAYS))
-    moment_s, gap_s = rng.uniform(0, LATEST_S[world]), rng.choice((0.0, 0.05, 0.3))
+    moment_s, gap_s = rng.uniform(SOONEST_S, LATEST_S[world]), rng.choice((0.0, 0.05, 0.3))
     with tempfile.TemporaryDirectory(prefix="raft-chaos-torture-") as folder:
         base = Path(folder)
         temp, out = base / "tmp", base / "out"
@@ -72,7 +74,7 @@ def once(seed: int, number: int, worlds: list[str]) -> End:
                 words, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
             )
         code = _end(run, WAYS[way], moment_s, gap_s)
-        wrong = [] if code is not None else ["it did not end"]
+        wrong = _code(code, WAYS[way], spoke=(base / "said").stat().st_size > 0)
         wrong += _left(token, temp) + _said(base / "said")
         for directory in sorted(out.glob("*")) if out.exists() else ():
             wrong += _judged(directory)
@@ -100,6 +102,18 @@ def _end(
         run.kill()
         run.wait()
         return None
+
+
+def _code(code: int | None, signals: list[tuple[signal.Signals, bool]], *, spoke: bool) -> list[str]:
+    """A run that was over is valid or unknown; otherwise the code names the first signal. Before the command has said
+    anything, its interpreter may still be starting, and the signal ends that."""
+    first = signals[0][0]
+    expected = [0, 2, -first] if first == signal.SIGKILL or not spoke else [0, 2, 128 + first]
+    if not spoke:
+        expected.append(128 + first)
+    if code is None:
+        return ["it did not end"]
+    return [] if code in expected else [f"the exit code is none of {', '.join(map(str, expected))}"]
 
 
 def _left(token: str, temp: Path) -> list[str]:
