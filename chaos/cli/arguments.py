@@ -8,14 +8,16 @@ from typing import Any
 import typer
 
 from raft_chaos.chaos.cli.common import fail
+from raft_chaos.chaos.faults.abilities import ALL, OF_NETWORK, Abilities
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, KINDS, LIVE_KINDS
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.run.settings import WORLDS, World
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Schedule, ScheduleError
 from raft_chaos.chaos.schedule.file import load
-from raft_chaos.chaos.targets.command import CommandTarget
-from raft_chaos.chaos.targets.protocol import TargetError
+from raft_chaos.chaos.schedule.fitting import lacking
+from raft_chaos.chaos.targets.find import find
+from raft_chaos.chaos.targets.protocol import Target, TargetError
 from raft_chaos.raft.state.timing import Timing
 
 DECIDES_NOTHING = ("--jobs", "--max-failures", "--time-limit")
@@ -31,6 +33,9 @@ GIVEN_IN_REPRO = (
     "--schedule",
 )
 
+LISTED = 8
+"""How many of the things that a target lacks one message lists."""
+
 OPTION_OF = {
     "warmup_s": "--warmup",
     "duration_s": "--duration",
@@ -42,16 +47,25 @@ OPTION_OF = {
 """The options for the fields of a ScheduleConfig, where the option is not --field."""
 
 
-def check_target(mutant: str | None, command: str | None) -> None:
+def chosen_target(
+    mutant: str | None, command: str | None, name: str | None, network: str | None, timing: Timing
+) -> Target:
+    """The target that the options choose: our own Raft, one of its mutants, or a system of somebody else."""
     if mutant is not None and mutant not in MUTANTS:
         fail(f"--mutant: there is no {mutant!r}; there are {', '.join(MUTANTS)}")
-    if mutant is not None and command is not None:
-        fail("--mutant and --target-command exclude each other: a mutant is our own Raft")
-    if command is not None:
-        try:
-            CommandTarget(command)
-        except TargetError as error:
-            fail(f"--target-command: {error}")
+    foreign = [option for option, value in (("--target-command", command), ("--target", name)) if value is not None]
+    if mutant is not None and foreign:
+        fail(f"--mutant and {foreign[0]} exclude each other: a mutant is our own Raft")
+    if len(foreign) > 1:
+        fail("--target and --target-command exclude each other: a command is the shortest form of a target")
+    if network is not None and not foreign:
+        fail("--network: only the target of somebody else has a choice; our own Raft speaks frames")
+    if network is not None and network not in OF_NETWORK:
+        fail(f"--network: there is no {network!r}; there are {', '.join(OF_NETWORK)}")
+    try:
+        return find(timing, mutant=mutant, command=command, name=name, network=network)
+    except TargetError as error:
+        fail(f"{foreign[0] if foreign else '--mutant'}: {error}")
 
 
 def known_world(world: str) -> World:
@@ -61,14 +75,15 @@ def known_world(world: str) -> World:
     fail(f"--world: there is no {world!r}; there are {', '.join(WORLDS)}")
 
 
-def check_world(world: World, command: str | None, swarm: bool | None) -> None:
-    if world != "live" and command is not None:
-        fail(f"--target-command: only our own Raft runs in virtual time; leave out --world {world}")
+def check_world(world: World, target: Target, swarm: bool | None) -> None:
+    if world != "live" and "events" not in target.can:
+        fail(f"--world: only our own Raft runs in virtual time; leave out --world {world} for {target.name}")
     if world == "live" and swarm:
         fail("--swarm draws faults that only virtual time has; give --world sim or --world lockstep with it")
 
 
-def fault_kinds(faults: str | None, world: World, command: str | None) -> tuple[str, ...]:
+def fault_kinds(faults: str | None, world: World, can: Abilities = ALL) -> tuple[str, ...]:
+    """The kinds of faults that a run draws from: those that the world has and a target with these abilities suffers."""
     possible = LIVE_KINDS if world == "live" else FAULT_KINDS
     if faults is None:
         chosen: list[str] = list(possible)
@@ -81,10 +96,9 @@ def fault_kinds(faults: str | None, world: World, command: str | None) -> tuple[
             fail(
                 f"--faults: expected some of {', '.join(possible)}; without faults a run shows nothing, got {faults!r}"
             )
-    # A command is never asked.
-    kept = tuple(kind for kind in chosen if command is None or not KINDS[kind].asks_target)
+    kept = tuple(kind for kind in chosen if KINDS[kind].exists(can))
     if not kept:
-        fail(f"--faults: a target command is not asked for {', '.join(chosen)}, so no fault is left; give other kinds")
+        fail(f"--faults: the target cannot do {', '.join(chosen)}, so no fault is left; give other kinds")
     return kept
 
 
@@ -98,13 +112,16 @@ def schedule_config(**fields: Any) -> ScheduleConfig:
         fail(f"{OPTION_OF.get(field, f'--{field}')}:{wrong}")
 
 
-def saved_schedule(schedule: Path | None, world: World, timing: Timing) -> Schedule | None:
+def saved_schedule(schedule: Path | None, world: World, timing: Timing, can: Abilities = ALL) -> Schedule | None:
     if schedule is None:
         return None
     try:
         saved = load(schedule)
     except ScheduleError as error:
         fail(f"--schedule: {error}")
+    if missing := lacking(saved, can):
+        listed = "; ".join(missing[:LISTED]) + (f"; and {len(missing) - LISTED} more" if len(missing) > LISTED else "")
+        fail(f"--schedule: {schedule}: the target cannot do what this schedule asks for: {listed}")
     if world == "live":
         for fault in saved.faults:
             if not fault.action.in_live:

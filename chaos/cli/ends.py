@@ -28,8 +28,7 @@ import typer
 from raft_chaos.chaos.cli.common import say
 from raft_chaos.chaos.cli.streams import LostOutputError
 from raft_chaos.chaos.processes import interrupts
-from raft_chaos.chaos.processes.open_files import TooFewFilesError
-from raft_chaos.chaos.processes.shortage import sentence
+from raft_chaos.chaos.processes.shortage import SetupError, sentence
 from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_USAGE, EXIT_VALID, EXIT_VIOLATED
 
 EXIT_PIPE = 128 + signal.SIGPIPE
@@ -67,8 +66,8 @@ def _exit_code(command: Callable[[], object]) -> int:
     except typer.TyperException as error:
         say(f"raft-chaos: {_wrong(error)}")
         return EXIT_USAGE
-    except TooFewFilesError as error:
-        say(f"raft-chaos: {error}")
+    except SetupError as error:
+        say("; ".join([f"raft-chaos: {error}", *getattr(error, "__notes__", [])]))
         return EXIT_USAGE
     return code if isinstance(code, int) else EXIT_VALID
 

@@ -42,12 +42,12 @@ from raft_chaos.chaos.execution.steps import (
     Timeout,
 )
 from raft_chaos.chaos.judgement.tally import Tally
-from raft_chaos.chaos.run.client_records import Outcome
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.nodes.driver import DrivenNode, Driver, DriverError, end_of
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.chaos.run.sim.trace import Trace
+from raft_chaos.chaos.targets.door import Outcome
 from raft_chaos.invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import Judge

@@ -25,6 +25,7 @@ import msgspec
 from msgspec.structs import replace
 
 from raft_chaos.chaos.faults import limits
+from raft_chaos.chaos.faults.abilities import Abilities, Ability
 from raft_chaos.chaos.faults.domain import Domain
 from raft_chaos.chaos.faults.names import LEADER, OTHERS, named
 from raft_chaos.chaos.faults.strike import Strike
@@ -64,8 +65,8 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
     """The capability that a world must have for it."""
     in_live: ClassVar[bool] = True
     """Whether it exists in real time: for real processes with real clocks, behind a proxy."""
-    asks_target: ClassVar[bool] = False
-    """Whether the nodes' own program carries it out. Targets that a command line starts do not have such kinds."""
+    asks: ClassVar[tuple[Ability, ...]] = ()
+    """What the target must be able to do, or the kind does not exist for it."""
     at_once: ClassVar[bool] = False
     """Whether it ends as soon as it has struck, and so has no duration."""
     stops_nodes: ClassVar[bool] = False
@@ -98,6 +99,29 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
     def must_wait(self, nodes: Sequence[str], leader: str | None) -> bool:
         """Whether it cannot fire yet, with this leader or with none."""
         return False
+
+    # ---- as far as a target can be broken ---------------------------------------------------------------------------
+
+    @classmethod
+    def exists(cls, can: Abilities) -> bool:
+        """Whether a target with these abilities can suffer the kind at all."""
+        return can.issuperset(cls.asks)
+
+    def asked(self) -> set[Ability]:
+        """The abilities that this very fault asks for."""
+        return {*self.asks, *(("leader",) if self.names_leader() else ())}
+
+    def names_leader(self) -> bool:
+        """Whether it says "leader" or "others" instead of a node."""
+        raise NotImplementedError
+
+    def placed(self, leader: str, nodes: Sequence[str]) -> Self:
+        """The same fault with this node for "leader", and the rest of `nodes` for "others"."""
+        raise NotImplementedError
+
+    def weakened(self, can: Abilities) -> Self | None:
+        """What is left of it for a target with these abilities; None if nothing is."""
+        return self if can.issuperset(self.asks) else None
 
     # ---- drawn from a seed -----------------------------------------------------------------------------------------
 
@@ -179,6 +203,12 @@ class OnNodes(Action, frozen=True):
 
     def must_wait(self, nodes: Sequence[str], leader: str | None) -> bool:
         return leader is None and (LEADER in self.nodes or OTHERS in self.nodes)
+
+    def names_leader(self) -> bool:
+        return LEADER in self.nodes or OTHERS in self.nodes
+
+    def placed(self, leader: str, nodes: Sequence[str]) -> Self:
+        return replace(self, nodes=named(self.nodes, nodes, leader))
 
     def hit(self, at: Strike) -> list[str]:
         """The ids of the nodes that it hits."""

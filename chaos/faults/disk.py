@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self, TypeAlias, runtime_checkable
 
 from raft_chaos.chaos.faults import limits
+from raft_chaos.chaos.faults.abilities import Ability
 from raft_chaos.chaos.faults.action import OnNodes, Room, some
 from raft_chaos.chaos.faults.domain import MS, Domain, built, range_us, some_of
 from raft_chaos.chaos.faults.names import LEADER, OTHERS
@@ -47,7 +48,7 @@ class SlowSync(OnNodes, frozen=True, tag="slow_sync"):
 
     needs: ClassVar[type] = SlowSyncs
     about: ClassVar[str] = "Each sync takes `min_us` to `max_us` longer; a kill then loses what was not synced"
-    asks_target: ClassVar[bool] = True
+    asks: ClassVar[tuple[Ability, ...]] = ("slow_sync",)
     odds: ClassVar[float] = 0.6
 
     def check(self, nodes: Sequence[str]) -> Iterator[str]:

@@ -6,6 +6,7 @@ Any cut cuts a link, any clog holds its frames, and all degradations apply toget
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import ClassVar, Protocol, Self, TypeAlias, runtime_checkable
 
 import msgspec
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 from raft_chaos.chaos.faults import limits
 from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.grudge import Grudge, cut_links, resolve
+from raft_chaos.chaos.faults.names import LEADER, OTHERS
 from raft_chaos.chaos.faults.strike import Layer, Signal
 
 Link: TypeAlias = tuple[str, str]
@@ -132,6 +134,12 @@ class OnLinks(Action, frozen=True):
         if leader is None:
             return not resolve(self.denied, list(nodes), None)
         return not any(leader in link for link in cut_links(resolve(self.denied, list(nodes), leader)))
+
+    def names_leader(self) -> bool:
+        return any(name in (LEADER, OTHERS) for name in (*self.denied, *chain.from_iterable(self.denied.values())))
+
+    def placed(self, leader: str, nodes: Sequence[str]) -> Self:
+        return self.along(resolve(self.denied, list(nodes), leader))
 
     def smaller(self) -> Iterator[Self]:
         """Fewer directions are cut. The name of the shape stays, since it says how the fault was drawn."""

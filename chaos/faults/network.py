@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 from msgspec.structs import replace
 
 from raft_chaos.chaos.faults import limits
+from raft_chaos.chaos.faults.abilities import Abilities, Ability
 from raft_chaos.chaos.faults.action import OnNodes, Room, Strength, some, strong, sums
 from raft_chaos.chaos.faults.domain import (
     MS,
@@ -38,6 +39,9 @@ class NetworkStrength(Strength, frozen=True):
     delay_mean_us: int = 0
 
 
+DEGRADATIONS: frozenset[Ability] = frozenset(("delay", "loss", "duplicate", "reorder"))
+
+
 class Network(OnNodes, frozen=True, tag="network"):
     """Degrades the directed links into and out of `nodes`: probabilities 0 to 1, delays in µs.
 
@@ -63,6 +67,25 @@ class Network(OnNodes, frozen=True, tag="network"):
         yield from limits.not_negative("action.delay_mean_us", self.delay_mean_us)
         for field in ("loss", "duplicate", "reorder"):
             yield from limits.probability(f"action.{field}", getattr(self, field))
+
+    @classmethod
+    def exists(cls, can: Abilities) -> bool:
+        return not can.isdisjoint(DEGRADATIONS)
+
+    def asked(self) -> set[Ability]:
+        fields: dict[Ability, float] = {"loss": self.loss, "duplicate": self.duplicate, "reorder": self.reorder}
+        fields["delay"] = self.delay_max_us + self.delay_mean_us
+        return {*super().asked(), *(ability for ability, value in fields.items() if value)}
+
+    def weakened(self, can: Abilities) -> Self | None:
+        loss, duplicate, reorder = (
+            value if ability in can else 0.0
+            for ability, value in (("loss", self.loss), ("duplicate", self.duplicate), ("reorder", self.reorder))
+        )
+        left = replace(self, loss=loss, duplicate=duplicate, reorder=reorder)
+        if "delay" not in can:
+            left = replace(left, delay_min_us=0, delay_max_us=0, delay_mean_us=0)
+        return left if not left.asked().isdisjoint(DEGRADATIONS) else None
 
     @classmethod
     def plain(cls, rng: Random, timeout_us: int) -> NetworkStrength:

@@ -7,6 +7,7 @@ from random import Random
 from typing import ClassVar, Self
 
 from raft_chaos.chaos.faults import grudge as grudges
+from raft_chaos.chaos.faults.abilities import Ability
 from raft_chaos.chaos.faults.action import Room, Strength, some, strong, sums
 from raft_chaos.chaos.faults.domain import (
     Chosen,
@@ -40,6 +41,7 @@ class Partition(OnLinks, frozen=True, tag="partition"):
     about: ClassVar[str] = (
         f"Frames from the senders of `grudge` to its receivers are dropped. Drawn as {', '.join(SHAPES)}"
     )
+    asks: ClassVar[tuple[Ability, ...]] = ("cut",)
     odds: ClassVar[float] = 1.0
     leaves_behind: ClassVar[bool] = True
 

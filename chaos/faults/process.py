@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from raft_chaos.chaos.faults import limits
+from raft_chaos.chaos.faults.abilities import Ability
 from raft_chaos.chaos.faults.action import OnNodes, Room, Strength, some, strong
 from raft_chaos.chaos.faults.domain import MS, Domain, OneOf, Several, Whole, built, some_of
 from raft_chaos.chaos.faults.grudge import majority_of
@@ -85,6 +86,7 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
         "`keep_permille` of its unsynced bytes reach the disk, and it dies at a `failpoint` within a step: "
         f"{', '.join(FAILPOINTS)}"
     )
+    asks: ClassVar[tuple[Ability, ...]] = ("kill",)
     stops_nodes: ClassVar[bool] = True
     disturbs: ClassVar[bool] = True
     leaves_behind: ClassVar[bool] = True
@@ -108,6 +110,17 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
 
     def lasts_us(self, duration_us: int) -> int:
         return max(self.restart_after_us)
+
+    def placed(self, leader: str, nodes: Sequence[str]) -> Self:
+        """The first mention of a node counts; the restarts of the others go."""
+        names = [leader if name == LEADER else name for name in self.nodes]
+        kept = [place for place, name in enumerate(names) if name not in names[:place]]
+        return replace(
+            self,
+            nodes=[names[place] for place in kept],
+            restart_after_us=[self.restart_after_us[place] for place in kept],
+            keep_permille=[self.keep_permille[place] for place in kept] if self.keep_permille else [],
+        )
 
     # ---- drawn ----
 
@@ -301,6 +314,7 @@ class Pause(OnNodes, frozen=True, tag="pause"):
 
     needs: ClassVar[type] = Pauses
     about: ClassVar[str] = "SIGSTOP to some nodes, SIGCONT when the fault ends"
+    asks: ClassVar[tuple[Ability, ...]] = ("pause",)
     stops_nodes: ClassVar[bool] = True
     disturbs: ClassVar[bool] = True
     leaves_behind: ClassVar[bool] = True

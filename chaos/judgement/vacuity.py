@@ -20,6 +20,8 @@ FAILED_FAST = "ended at the first violation"
 """The beginning of the reason in the `RunEnded` of a run that `--fail-fast` ended."""
 HARNESS_FAILED = "the harness failed"
 """The beginning of the reason in the `RunEnded` of a run in which the harness itself failed."""
+NEVER_BEGAN = "the run never began"
+"""The beginning of the reason in the `RunEnded` of a run whose target could not be started."""
 
 INTERRUPTED = "interrupted by"
 """The beginning of the reason in the `RunEnded` of a run that a signal ended; the signal's name follows."""

@@ -10,13 +10,15 @@ from __future__ import annotations
 import resource
 from collections.abc import Mapping
 
+from raft_chaos.chaos.processes.shortage import SetupError
+
 MOST = 65536
 """Enough for any run. Some systems name no bound, and accept none as a limit."""
 
 _users: int | None = None
 
 
-class TooFewFilesError(Exception):
+class TooFewFilesError(SetupError):
     """The limit is too low for a run. The message says what is needed, what there is, and what to do."""
 
 

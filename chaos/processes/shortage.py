@@ -6,6 +6,7 @@ harness passes such an error on, and the run ends as a failure of the harness, n
 
     shortage      what ran out, if an error says that something did
     sentence      any error in one line
+    setup_error   whether a run only could not begin
     oom_kills     how many processes the system has killed for want of memory
 """
 
@@ -27,6 +28,13 @@ SHORTAGES = {
 }
 
 
+class SetupError(Exception):
+    """A run cannot begin as it was asked for, on this machine or with this target. The message says why and what to do.
+
+    It is the user's to mend: neither the harness nor the system under test did anything wrong.
+    """
+
+
 class HarnessError(Exception):
     """The harness itself failed; this says nothing about the system under test. The message says what happened."""
 
@@ -45,7 +53,7 @@ def sentence(error: BaseException) -> str:
     """The error in one line: what ran out, or what an error of the harness says, or the file and the reason of an
     OSError, or the type and message of any other."""
     causes = list(_causes(error))
-    if failure := next((one for one in causes if isinstance(one, HarnessError)), None):
+    if failure := next((one for one in causes if isinstance(one, (SetupError, HarnessError))), None):
         return str(failure)
     if missing := shortage(error):
         file = next((one.filename for one in causes if isinstance(one, OSError) and one.filename), None)
@@ -54,6 +62,11 @@ def sentence(error: BaseException) -> str:
     if isinstance(first, OSError) and first.strerror:
         return f"{first.filename}: {first.strerror}" if first.filename is not None else first.strerror
     return " ".join(f"{type(first).__name__}: {first}".split()).removesuffix(":")
+
+
+def setup_error(error: BaseException) -> SetupError | None:
+    """The SetupError that it is, or that is among its causes."""
+    return next((one for one in _causes(error) if isinstance(one, SetupError)), None)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -7,27 +7,19 @@ open. An operation of unknown outcome never ends, so its client continues as a n
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 
 from raft_chaos.chaos.schedule.data import Operation
-from raft_chaos.invariants.history import Op, OpType, Value
+from raft_chaos.chaos.targets.door import Outcome
+from raft_chaos.invariants.history import Op, OpType
 
 OPERATION_TIMEOUT_S = 2.0
 """How long a client tries to get an answer to an operation."""
+PINNED_TIMEOUT_S = 0.5
+"""How long it waits if it asks one node alone. A node that is cut off may never answer, and must be asked often: some
+answer may be out of date."""
 RETRY_S = 0.05
 """How long it waits before it asks again."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How an operation ended."""
-
-    type: OpType
-    value: Value = None
-    index: int | None = None
-    term: int | None = None
-    error: str | None = None
 
 
 class History:

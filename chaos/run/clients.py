@@ -6,50 +6,28 @@ have had an effect. Once a node may have taken the command, only an answer makes
 recognises repeated commands (client and serial, §8) gets the command again until the operation's time is up. Without
 an answer the outcome is then `info`.
 
-Each world has its own `Door`, which sends commands to nodes and brings back the answers.
+An operation that names its node is asked of this node alone, once and with little patience. It is a read, which has no
+effect: without an answer it has certainly failed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from raft_chaos.chaos.run.client_records import OPERATION_TIMEOUT_S, RETRY_S, ClientRecord, History, Outcome
+from raft_chaos.chaos.run.client_records import (
+    OPERATION_TIMEOUT_S,
+    PINNED_TIMEOUT_S,
+    RETRY_S,
+    ClientRecord,
+    History,
+)
 from raft_chaos.chaos.run.tasks import Tasks
 from raft_chaos.chaos.schedule.data import Operation
+from raft_chaos.chaos.targets.door import Door, Outcome
 
 OPERATION_TIMEOUT_US = round(OPERATION_TIMEOUT_S * 1e6)
+PINNED_TIMEOUT_US = round(PINNED_TIMEOUT_S * 1e6)
 RETRY_US = round(RETRY_S * 1e6)
-
-
-@dataclass(frozen=True)
-class NoAnswer:
-    """A request without an answer. `error` says why ("": no new reason is known); `ask_next` is the address of the
-    leader, if a node named it."""
-
-    may_have_happened: bool
-    error: str
-    ask_next: str = ""
-
-
-class Door(Protocol):
-    """How one client reaches the nodes. Only the door interprets an address."""
-
-    knows_repeats: bool
-    """Whether the target recognises a command that it has seen before."""
-
-    def addresses(self) -> list[str]:
-        """The addresses of all nodes that have ever been up, in the order of the nodes."""
-        ...
-
-    def command(self, operation: Operation, session: str, serial: int) -> Any:
-        """The operation as it is sent."""
-        ...
-
-    def ask(self, address: str, command: Any, within_us: int) -> Awaitable[Outcome | NoAnswer]:
-        """Sends the command, and waits at most `within_us` for the answer."""
-        ...
 
 
 class Client:
@@ -77,7 +55,17 @@ class Client:
     async def perform(self, operation: Operation, *, final: bool = False) -> None:
         """One operation, from its invocation to its outcome."""
         self._record.invoked(operation, final=final)
-        self._record.ended(operation, await self._outcome(operation), final=final)
+        outcome = await (self._outcome(operation) if operation.node is None else self._at(operation.node, operation))
+        self._record.ended(operation, outcome, final=final)
+
+    async def _at(self, node: str, operation: Operation) -> Outcome:
+        """The outcome of a read at one node."""
+        command = self._door.command(operation, self._record.session, self._record.next_serial())
+        address = self._door.address_of(node)
+        if not address:
+            return Outcome("fail", error="the node has never been up")
+        reply = await self._door.ask(address, command, PINNED_TIMEOUT_US)
+        return reply if isinstance(reply, Outcome) else Outcome("fail", error=reply.error)
 
     async def _outcome(self, operation: Operation) -> Outcome:
         command = self._door.command(operation, self._record.session, self._record.next_serial())

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from raft_chaos.chaos.judgement.analysis import Analysis
-from raft_chaos.chaos.judgement.vacuity import HARNESS_FAILED
-from raft_chaos.chaos.processes.shortage import HarnessError, sentence, shortage
+from raft_chaos.chaos.judgement.vacuity import HARNESS_FAILED, NEVER_BEGAN
+from raft_chaos.chaos.processes.shortage import HarnessError, sentence, setup_error, shortage
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.file import save
 from raft_chaos.invariants.rundir import RunDir, RunInfo
@@ -48,7 +48,8 @@ def failure_marked(run: RunDir, info: RunInfo) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        info.verdict, info.invariants, info.vacuous = "unknown", [], [f"{HARNESS_FAILED}: {sentence(error)}"]
+        why = NEVER_BEGAN if setup_error(error) else HARNESS_FAILED
+        info.verdict, info.invariants, info.vacuous = "unknown", [], [f"{why}: {sentence(error)}"]
         info.state = "failed"
         with suppress(OSError):  # on a full disk run.json still says "running", which is no verdict either
             run.save_info(info)

@@ -19,9 +19,8 @@ from raft_chaos.chaos.mutants import MUTANTS, SABOTAGES
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.generate import generate
-from raft_chaos.chaos.targets.command import CommandTarget
+from raft_chaos.chaos.targets.find import find
 from raft_chaos.chaos.targets.protocol import Target
-from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
 from raft_chaos.raft.state.timing import Timing
 
@@ -33,18 +32,21 @@ WORLDS: tuple[World, ...] = get_args(World)
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The options of `raft-chaos run`. `options` are the given command-line options, as text, for the command that
-    repeats the run; `schedule_file` replaces the schedule that the seed would give."""
+    repeats the run; `foreign` names the system of somebody else (`chaos.targets.find`); `schedule_file` replaces the
+    schedule that the seed would give."""
 
     world: World = "live"
     schedule: ScheduleConfig
     timing: Timing
     mutant: str | None = None
     command: str | None = None
+    foreign: str | None = None
+    network: str | None = None
     schedule_file: str | None = None
     options: list[str] = []
 
     def target(self) -> Target:
-        return CommandTarget(self.command) if self.command is not None else RaftTarget(self.timing, self.mutant)
+        return find(self.timing, mutant=self.mutant, command=self.command, name=self.foreign, network=self.network)
 
     def make_schedule(self, seed: int) -> Schedule:
         """The seed's schedule. This is a pure function; the command line loads a saved schedule instead."""
@@ -84,9 +86,9 @@ def settings_of(run: RunDir, info: RunInfo) -> Settings:
         raise RunDirError(
             f"{run.run_json}: mutant: there is no {info.mutant!r} in this version; there are {', '.join(MUTANTS)}"
         )
-    if settings.command is not None:
+    if (other := settings.command or settings.foreign) is not None:
         raise RunDirError(
-            f"{run.path} is a run of another system ({settings.command!r}); only our own Raft can be run step by step"
+            f"{run.path} is a run of another system ({other!r}); only our own Raft can be run step by step"
         )
     return settings
 
@@ -98,7 +100,7 @@ def describe(settings: Settings, seed: int, schedule: Schedule, run: RunDir) -> 
         seed=seed,
         world=settings.world,
         target=target.name,
-        reports_events=target.reports_events,
+        reports_events="events" in target.can,
         mutant=settings.mutant,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=commit(),

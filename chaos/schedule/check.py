@@ -73,6 +73,8 @@ def check_operation(operation: Operation, header: Header) -> None:
         raise ScheduleError(f"client: {operation.client!r} is unknown; expected one of {', '.join(header.clients)}")
     if not re.fullmatch(re.escape(operation.client) + r"/\d+", operation.id):
         raise ScheduleError(f"id: expected {operation.client}/ and a number, got {operation.id!r}")
+    if operation.node is not None and operation.node not in header.nodes:
+        raise ScheduleError(f"node: {operation.node!r} is unknown; expected one of {', '.join(header.nodes)}")
     for problem in limits.not_negative("at_us", operation.at_us):
         raise ScheduleError(problem)
     if not operation.key:

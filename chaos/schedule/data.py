@@ -85,7 +85,10 @@ class Operation(
     omit_defaults=True,
     forbid_unknown_fields=True,
 ):
-    """One client operation, invoked at `at_us` or once its client's previous one has ended. `id`: "client/number"."""
+    """One client operation, invoked at `at_us` or once its client's previous one has ended. `id`: "client/number".
+
+    With a `node` it is asked of this node alone, which has to answer by itself.
+    """
 
     id: str
     client: str
@@ -94,6 +97,7 @@ class Operation(
     key: str
     value: Value = None
     expected: Value = None
+    node: str | None = None
 
 
 Entry: TypeAlias = Header | Fault | Operation

@@ -2,16 +2,21 @@
 
 First the seed draws the options of the whole run (`swarm`), then the faults (`draw_faults`) and the client operations
 (`draw_operations`), each from streams of its own: a different number of clients moves no fault, and different faults
-move no operation.
+move no operation. Last, `fitting` leaves out what the target cannot do.
 """
 
 from __future__ import annotations
 
+from operator import attrgetter
+
+from msgspec.structs import replace
+
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Header, RequiredEvent, Schedule
 from raft_chaos.chaos.schedule.draw_faults import draw_faults
+from raft_chaos.chaos.schedule.fitting import fitted
 from raft_chaos.chaos.schedule.swarm import draw
-from raft_chaos.chaos.schedule.workload import draw_operations
+from raft_chaos.chaos.schedule.workload import draw_operations, draw_reads, reader
 
 
 def generate(seed: int, config: ScheduleConfig) -> Schedule:
@@ -36,8 +41,10 @@ def generate(seed: int, config: ScheduleConfig) -> Schedule:
         swarm=swarm.flat() if config.swarm else {},
     )
     until_us = header.safety_until_us + header.liveness_for_us
-    return Schedule(
-        header=header,
-        faults=draw_faults(seed, config, swarm, nodes),
-        operations=draw_operations(seed, clients, config.ops_per_second, until_us),
-    )
+    operations = draw_operations(seed, clients, config.ops_per_second, until_us)
+    if config.readers:
+        reads = draw_reads(seed, nodes, clients, config.ops_per_second / len(clients), until_us)
+        operations = sorted([*operations, *reads], key=attrgetter("at_us"))
+        header = replace(header, clients=[*clients, *map(reader, nodes)])
+    schedule = Schedule(header=header, faults=draw_faults(seed, config, swarm, nodes), operations=operations)
+    return schedule if config.can is None else fitted(schedule, frozenset(config.can))

@@ -47,6 +47,27 @@ def draw_operations(seed: int, clients: list[str], ops_per_second: float, until_
     return sorted(operations, key=attrgetter("at_us"))
 
 
+def reader(node: str) -> str:
+    """The name of the client that reads at this node."""
+    return f"r-{node}"
+
+
+def draw_reads(seed: int, nodes: list[str], owners: list[str], rate: float, until_us: int) -> list[Operation]:
+    """Reads of the registers of `owners`, by one client a node, each at its node alone and `rate` times a second.
+
+    A node that is cut off cannot know what the others decide. If it answers all the same, its answer is out of date.
+    """
+    reads: list[Operation] = []
+    for node in nodes:
+        client, at_us, number = reader(node), FIRST_US, 0
+        rng = stream(seed, f"workload/{client}")
+        while rate > 0 and (at_us := at_us + int(rng.expovariate(rate) * 1e6)) < until_us:
+            key = f"reg/{rng.choice(owners)}/{_below(rng, REGISTERS)}"
+            reads.append(Operation(id=f"{client}/{number}", client=client, at_us=at_us, f="get", key=key, node=node))
+            number += 1
+    return reads
+
+
 def _of_client(
     rng: Random, client: str, clients: list[str], rate: float, until_us: int, written: Written
 ) -> list[Operation]:

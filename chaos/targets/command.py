@@ -1,22 +1,22 @@
-"""Any server that a command line starts, as a target."""
+"""Any server that a command line starts, and that speaks the HTTP API of our own nodes (docs/http-api.md)."""
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
-import socket
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from raft_chaos.chaos.processes import open_files
-from raft_chaos.chaos.processes.shortage import HarnessError, shortage
-from raft_chaos.chaos.processes.supervisor import Child, Supervisor
-from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, Running, TargetError, tail
+import aiohttp
+
+from raft_chaos.chaos.faults.abilities import OPERATIONS, Abilities
+from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.targets import our_api
+from raft_chaos.chaos.targets.door import Door
+from raft_chaos.chaos.targets.program import answers_http, data_folder, find_program, started
+from raft_chaos.chaos.targets.protocol import Launch, NetworkName, Running, Status, TargetError
+
+FIELDS = ("node", "incarnation", "http_port", "raft_port", "data", "peers")
 
 
 @dataclass(frozen=True)
@@ -28,77 +28,43 @@ class CommandTarget:
     """
 
     command: str
+    network: NetworkName = "frames"
 
     name: ClassVar[str] = "command"
-    reports_events: ClassVar[bool] = False
-    knows_repeated_commands: ClassVar[bool] = False
+    can: ClassVar[Abilities] = frozenset((*OPERATIONS, "kill", "pause", "leader", "term"))
+    ports: ClassVar[tuple[str, ...]] = ("http", "raft")
 
     def __post_init__(self) -> None:
-        fields = ("node", "incarnation", "http_port", "raft_port", "data", "peers")
         try:
-            argv = self._argv(dict.fromkeys(fields, ""))
+            argv = self._argv(dict.fromkeys(FIELDS, ""))
         except (ValueError, LookupError, AttributeError) as error:
             raise TargetError(
-                f"{self.command!r} cannot be filled in ({error}); there are {{{'} {'.join(fields)}}}"
+                f"{self.command!r} cannot be filled in ({error}); there are {{{'} {'.join(FIELDS)}}}"
             ) from None
         if not argv:
             raise TargetError("expected a command line, got nothing")
-        if shutil.which(argv[0]) is None:
-            raise TargetError(f"there is no program {argv[0]!r} that could be run")
+        find_program(argv[0])
 
     def _argv(self, fields: Mapping[str, object]) -> list[str]:
         return [word.format_map(fields) for word in shlex.split(self.command)]
 
     def start(self, supervisor: Supervisor, launch: Launch) -> Running:
-        folder = launch.run.node(launch.node)
-        data = folder / "data"
-        data.mkdir(parents=True, exist_ok=True)
-        http_port, raft_port = free_port(), free_port()
+        http_port, raft_port = (launch.ports[launch.node][name] for name in self.ports)
         fields = {
             "node": launch.node,
             "incarnation": launch.incarnation,
             "http_port": http_port,
             "raft_port": raft_port,
-            "data": data,
+            "data": data_folder(launch),
             "peers": ",".join(f"{peer}={host}:{port}" for peer, (host, port) in launch.peers.items()),
         }
-        argv, stderr = self._argv(fields), folder / "stderr.log"
-        child = supervisor.start(launch.node, execute, argv, open_files.users_limit(), stderr=stderr)
-        url = f"http://127.0.0.1:{http_port}"
-        if not _answers(url, child):
-            child.kill()
-            raise TargetError(f"{launch.node} did not answer GET {url}/status: {tail(stderr)}")
-        return Running(child, url, raft_port)
+        url = f"http://{launch.host}:{http_port}"
+        launch.route(raft_port)
+        child, is_ready = started(supervisor, launch, self._argv(fields), {}, lambda: answers_http(f"{url}/status"))
+        return Running(child, url, is_ready=is_ready)
 
+    def door(self, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]]) -> Door:
+        return our_api.HttpDoor(session, urls, knows_repeats="repeats" in self.can)
 
-def execute(argv: list[str], limit: int) -> None:
-    """Replaces this process by the command, in the same process group; it may have `limit` open files."""
-    open_files.set_limit(limit)
-    try:
-        os.execvp(argv[0], argv)
-    except OSError as error:
-        raise SystemExit(f"cannot run {argv[0]!r}: {error.strerror}") from None
-
-
-def free_port() -> int:
-    """A port that was free just now; with a command line there is no better way to agree on one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _answers(url: str, child: Child) -> bool:
-    """Whether the node answers HTTP within the time limit of a start."""
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline and child.is_alive:
-        try:
-            with urllib.request.urlopen(f"{url}/status", timeout=1.0):
-                return True
-        except urllib.error.HTTPError:
-            return True
-        except OSError as error:
-            if missing := shortage(error):
-                raise HarnessError(f"the harness ran out of {missing}, and cannot ask {url}") from None
-            time.sleep(0.02)
-    return False
+    async def status(self, session: aiohttp.ClientSession, url: str) -> Status | None:
+        return await our_api.status(session, url)

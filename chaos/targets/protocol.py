@@ -1,24 +1,32 @@
-"""The protocol between the controller and a system under test, with optional capabilities.
+"""The protocol between the controller and a system under test.
 
-A target starts one incarnation of one node, in a process group of the harness, and returns the addresses for clients
-and peers. It declares only what it supports: the harness judges a target that reports no events by its client history
-alone, and sends no command twice to a target that does not recognise repeated commands.
-
-Clients speak HTTP to every target: POST /executeCommand and GET /status as the manual of our own node describes them.
+A target declares what it can (`can`, see `chaos.faults.abilities`), starts one incarnation of one node at a time, and
+makes the doors through which clients reach it. All that the rest of the harness knows of a system is here: nothing asks
+which one it is.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
+import aiohttp
+
+from raft_chaos.chaos.faults.abilities import OF_NETWORK, Abilities
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
+from raft_chaos.chaos.targets.addresses import HOST, Ports
+from raft_chaos.chaos.targets.door import Door
+from raft_chaos.invariants.events import Role
 from raft_chaos.invariants.rundir import RunDir
 
 START_TIMEOUT_S = 30.0
+
+NetworkName: TypeAlias = Literal["frames", "tcp", "netns", "none"]
+"""How the links between the nodes are broken: `chaos.run.live.network`."""
 
 
 class TargetError(Exception):
@@ -27,28 +35,41 @@ class TargetError(Exception):
 
 @dataclass(frozen=True)
 class Launch:
-    """One start of one node. `peers` are the proxy's addresses of the links to the other nodes."""
+    """One start of one node.
+
+    `peers` is where it reaches each of the other nodes; `ports` are the named ports of all nodes, and `hosts` where
+    each node listens. `route` is called with the port for its peers as soon as that is known: from then on it hears
+    them. `enter` is called in the node's process before its program begins, to move it into its network.
+    """
 
     run: RunDir
     seed: int
     node: str
     incarnation: int
-    peers: dict[str, tuple[str, int]]
+    peers: Mapping[str, tuple[str, int]]
     epoch_us: int
+    ports: Ports = field(default_factory=dict)
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    route: Callable[[int], None] = lambda port: None
+    enter: Callable[[], None] | None = None
+
+    @property
+    def host(self) -> str:
+        return self.hosts.get(self.node, HOST)
 
 
 @dataclass
 class Running:
-    """A node that answers. `raft_port` is where the proxy reaches it; None if the proxy cannot break its links.
+    """A node that has been started. `is_ready` says whether it answered in time; one that did not still runs.
 
     A node that ends by itself with the exit code `starved` had too little of the machine, which is no mistake of it.
     """
 
     child: Child
     http_url: str
-    raft_port: int | None
     control: Connection | None = None
     starved: int | None = None
+    is_ready: bool = True
 
     def slow_sync(self, min_us: int, max_us: int) -> int:
         """Slows its syncs from now on; 0, 0 ends that. Returns how many were slowed since the last call."""
@@ -62,15 +83,45 @@ class Running:
             return 0  # the node was killed meanwhile
 
 
+class Status(NamedTuple):
+    """What a node says of itself. `role` is None if it does not say; so is `term`."""
+
+    role: Role | None
+    term: int | None
+
+
 class Target(Protocol):
-    """A system under test. `start` blocks until the node answers; raises TargetError, and HarnessError if the harness
-    itself could not start it."""
+    """A system under test.
 
-    name: ClassVar[str]
-    reports_events: ClassVar[bool]
-    knows_repeated_commands: ClassVar[bool]
+    `name` is what reports call it. `ports` are the names of the ports on which each node listens; the harness chooses
+    the numbers. `link_port` is the one among them for its peers.
+    """
 
-    def start(self, supervisor: Supervisor, launch: Launch) -> Running: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def can(self) -> Abilities: ...
+    @property
+    def network(self) -> NetworkName: ...
+    @property
+    def ports(self) -> tuple[str, ...]: ...
+    def start(self, supervisor: Supervisor, launch: Launch) -> Running:
+        """Returns once the node answers, or START_TIMEOUT_S have passed. Raises TargetError for a node that ended
+        before, HarnessError if the harness itself could not start it."""
+        ...
+
+    def door(self, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]]) -> Door:
+        """A client's door. `urls` gives where clients reach the nodes that have ever been up."""
+        ...
+
+    async def status(self, session: aiohttp.ClientSession, url: str) -> Status | None:
+        """What the node at this URL says of itself; None without an understandable answer in half a second."""
+        ...
+
+
+def abilities_of(target: Target) -> Abilities:
+    """What the target can do in a run: its nodes, and the network between them."""
+    return target.can | OF_NETWORK[target.network]
 
 
 TAIL_BYTES = 64 * 1024

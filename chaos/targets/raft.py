@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import aiohttp
+
+from raft_chaos.chaos.faults.abilities import ALL, Abilities
 from raft_chaos.chaos.processes.shortage import HarnessError
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.schedule.streams import stream_seed
-from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, Running, TargetError, tail
+from raft_chaos.chaos.targets import our_api
+from raft_chaos.chaos.targets.door import Door
+from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, NetworkName, Running, Status, TargetError, tail
 from raft_chaos.chaos.targets.raft_process import Ready, node_main
 from raft_chaos.raft.server.node import EXIT_STARVED, NodeConfig
 from raft_chaos.raft.state.timing import Timing
@@ -25,15 +31,17 @@ class RaftTarget:
     mutant: str | None = None
 
     name: ClassVar[str] = "raft"
-    reports_events: ClassVar[bool] = True
-    knows_repeated_commands: ClassVar[bool] = True
+    can: ClassVar[Abilities] = ALL
+    network: ClassVar[NetworkName] = "frames"
+    ports: ClassVar[tuple[str, ...]] = ()
+    """None: each incarnation takes free ports, and says which."""
 
     def start(self, supervisor: Supervisor, launch: Launch) -> Running:
         folder = launch.run.node(launch.node)
         config = NodeConfig(
             cluster=f"run-{launch.seed}",
             node=launch.node,
-            peers=launch.peers,
+            peers=dict(launch.peers),
             data_dir=str(folder / "data"),
             timing=self.timing,
             seed=stream_seed(launch.seed, f"timer/{launch.node}/{launch.incarnation}"),
@@ -51,10 +59,17 @@ class RaftTarget:
         if ours.poll(START_TIMEOUT_S):
             try:
                 ready: Ready = ours.recv()
-                return Running(child, ready.http_url, ready.raft_port, ours, starved=EXIT_STARVED)
+                launch.route(ready.raft_port)
+                return Running(child, ready.http_url, ours, starved=EXIT_STARVED)
             except EOFError:
                 child.wait(ENDING_S)  # it ends; its stderr says why
         child.kill()
         if child.exit_code == EXIT_STARVED:
             raise HarnessError(f"{launch.node} had too little of this machine to start: {tail(stderr, lines=1)}")
         raise TargetError(f"{launch.node} did not start: {tail(stderr)}")
+
+    def door(self, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]]) -> Door:
+        return our_api.HttpDoor(session, urls, knows_repeats=True)
+
+    async def status(self, session: aiohttp.ClientSession, url: str) -> Status | None:
+        return await our_api.status(session, url)

@@ -14,8 +14,8 @@ import typer
 from raft_chaos.chaos.campaign.file import seed_ranges
 from raft_chaos.chaos.cli import ends
 from raft_chaos.chaos.cli.arguments import (
-    check_target,
     check_world,
+    chosen_target,
     fault_kinds,
     given_options,
     known_world,
@@ -28,16 +28,18 @@ from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.run.campaign import run_campaign
 from raft_chaos.chaos.cli.run.cluster import ElectionTimeout, make_timing
 from raft_chaos.chaos.cli.run.view import View
+from raft_chaos.chaos.faults.abilities import ALL, in_order
 from raft_chaos.chaos.judgement.vacuity import INTERRUPTED
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.processes.open_files import TooFewFilesError
-from raft_chaos.chaos.processes.shortage import sentence
+from raft_chaos.chaos.processes.shortage import SetupError, sentence
 from raft_chaos.chaos.run.live.run import Watch, run_live
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir, program
 from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.describe import drawn
+from raft_chaos.chaos.targets.protocol import abilities_of
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import EXIT_CODE, Outcome, overall
 from raft_chaos.reports.campaign.runs import one_line
@@ -87,6 +89,18 @@ def run(
             help="Break this server instead of our Raft: {node} {http_port} {raft_port} {peers} {data} are filled in.",
         ),
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TARGET", help="Break this system: a target file, or module:Class. See `raft-chaos targets`."
+        ),
+    ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            help="How the links of another system are broken: frames, tcp, netns or none. Its own by default."
+        ),
+    ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes of a campaign in sim; as many as cores.")] = None,
     max_failures: Annotated[int | None, typer.Option(min=1, help="End a campaign in sim at this many.")] = None,
     time_limit: Annotated[float | None, typer.Option(min=0, help="End a campaign in sim after this time.")] = None,
@@ -102,10 +116,11 @@ def run(
     if seeds is not None and (seed is not None or schedule is not None):
         fail("--seeds cannot be combined with --seed or --schedule")
     chosen_world = known_world(world)
-    check_target(mutant, target_command)
-    check_world(chosen_world, target_command, swarm)
-    swarm = chosen_world != "live" if swarm is None else swarm
     timing = make_timing(election_timeout, heartbeat, heartbeats_per_timeout=3)
+    system = chosen_target(mutant, target_command, target, network, timing)
+    check_world(chosen_world, system, swarm)
+    swarm = chosen_world != "live" if swarm is None else swarm
+    can = abilities_of(system)
     config = schedule_config(
         nodes=nodes if nodes is not None else 0 if swarm else 5,
         clients=clients,
@@ -113,18 +128,22 @@ def run(
         duration_s=duration,
         liveness_s=liveness,
         ops_per_second=rate,
-        faults=fault_kinds(faults, chosen_world, target_command),
+        faults=fault_kinds(faults, chosen_world, can),
         fault_interval_s=fault_interval,
         election_timeout_us_max=timing.election_timeout_max_us,
         swarm=swarm,
+        can=None if can == ALL else tuple(in_order(can)),
+        readers="get" in can and "events" not in can,
     )
-    saved = saved_schedule(schedule, chosen_world, timing)
+    saved = saved_schedule(schedule, chosen_world, timing, can)
     settings = Settings(
         world=chosen_world,
         schedule=config,
         timing=timing,
         mutant=mutant,
         command=target_command,
+        foreign=target,
+        network=network,
         schedule_file=str(schedule) if schedule else None,
         options=given_options(context),
     )
@@ -165,6 +184,9 @@ def _run_all(
                 done.append((directory, _run_shown(settings, plan, directory, info, len(plans), fail_fast, quiet)))
             except TooFewFilesError:
                 directory.path.rmdir()  # nothing was begun
+                raise
+            except SetupError as error:
+                error.add_note(f"what its nodes wrote is in {directory.path / 'nodes'}")
                 raise
             except Exception as error:
                 _keep_what_failed(directory, info, error)

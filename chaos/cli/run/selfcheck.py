@@ -67,7 +67,7 @@ def command(
         duration_s=duration,
         liveness_s=liveness,
         ops_per_second=rate,
-        faults=fault_kinds(None, "sim", None),
+        faults=fault_kinds(None, "sim"),
         election_timeout_us_max=timing.election_timeout_max_us,
         swarm=True,
     )

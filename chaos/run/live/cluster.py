@@ -15,11 +15,12 @@ from typing import Literal, TypeAlias, TypeVar
 
 import psutil
 
-from raft_chaos.chaos.processes.shortage import HarnessError, oom_kills
+from raft_chaos.chaos.processes.shortage import HarnessError, SetupError, oom_kills
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient
 from raft_chaos.chaos.run.live.watcher import Watcher
-from raft_chaos.chaos.targets.protocol import Launch, Running, Target, TargetError, tail
+from raft_chaos.chaos.targets.addresses import HOST, Ports
+from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, Running, Target, TargetError, tail
 from raft_chaos.invariants.events import (
     HARNESS,
     HarnessEvent,
@@ -34,6 +35,10 @@ from raft_chaos.invariants.rundir import RunDir
 
 _Subject = TypeVar("_Subject", NodeLaunched, NodeKilled, NodePaused, NodeResumed)
 State: TypeAlias = Literal["down", "up", "paused", "exited"]
+
+
+class NeverCameUpError(SetupError):
+    """A node of the target did not come up before anything was done to it: that convicts nobody."""
 
 
 @dataclass
@@ -65,6 +70,7 @@ class LiveCluster:
         epoch_us: int,
         now_us: Callable[[], int],
         report: Callable[[HarnessEvent], None],
+        ports: Ports | None = None,
     ) -> None:
         self.target = target
         self._supervisor = supervisor
@@ -76,6 +82,8 @@ class LiveCluster:
         self._epoch_us = epoch_us
         self._now_us = now_us
         self._report = report
+        self._ports = ports or {}
+        self._begun = False
         self._nodes = {name: _Node(name) for name in nodes}
         self._oom_kills = oom_kills()
 
@@ -115,22 +123,52 @@ class LiveCluster:
             if one.state != "down":
                 return one.state == "up"
             one.incarnation += 1
-            peers = {peer: ("127.0.0.1", self._links[node, peer]) for peer in self._nodes if peer != node}
-            launch = Launch(self._run, self._seed, node, one.incarnation, peers, self._epoch_us)
+            launch = self._launch(one)
             self._watcher.follow(node, self._run.node_events(node, one.incarnation))
             try:
                 one.running = await asyncio.to_thread(self.target.start, self._supervisor, launch)
             except TargetError as error:
                 if self._supervisor.is_closed:
                     return False  # the end of the run killed it, which says nothing about the node
+                if not self._begun:
+                    raise NeverCameUpError(f"the target did not start: {error}") from None
                 self._exited(one, exit_code=1, log_tail=str(error))
                 return False
+            if not one.running.is_ready and not self._begun:
+                said = tail(self._run.node(node) / "stderr.log")
+                raise NeverCameUpError(
+                    f"the target did not start: {node} runs, but has not answered for {START_TIMEOUT_S:.0f} s"
+                    + (f"; it said: {said}" if said else "")
+                )
             one.state = "up"
-            if one.running.raft_port is not None:
-                self._proxy.set_target(node, one.running.raft_port)
             self._report(self._event(NodeLaunched, one))
             await self._tell_disk(one)
             return self.state(node) == "up"
+
+    def began(self) -> None:
+        """All nodes have been started once. One that does not come up from now on is to blame for it."""
+        self._begun = True
+
+    def _launch(self, one: _Node) -> Launch:
+        loop, node = asyncio.get_running_loop(), one.name
+
+        def route(port: int) -> None:
+            """Called in the thread that starts the node; requests to the proxy are made in the loop's alone."""
+            asyncio.run_coroutine_threadsafe(self._route(one, port), loop).result()
+
+        return Launch(
+            run=self._run,
+            seed=self._seed,
+            node=node,
+            incarnation=one.incarnation,
+            peers={peer: (HOST, self._links[node, peer]) for peer in self._nodes if peer != node},
+            epoch_us=self._epoch_us,
+            ports=self._ports,
+            route=route,
+        )
+
+    async def _route(self, one: _Node, port: int) -> None:
+        self._proxy.set_target(one.name, port)
 
     async def kill(self, nodes: Sequence[str]) -> list[str]:
         """SIGKILL to all of them at once; returns those that were running, once they are gone.

@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from raft_chaos.chaos.judgement.analysis import analyse
-from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST, HARNESS_FAILED, INTERRUPTED
+from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST, HARNESS_FAILED, INTERRUPTED, NEVER_BEGAN
 from raft_chaos.chaos.processes import open_files
 from raft_chaos.chaos.processes.interrupts import held
-from raft_chaos.chaos.processes.shortage import HarnessError, sentence
+from raft_chaos.chaos.processes.shortage import HarnessError, sentence, setup_error
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run import needs
 from raft_chaos.chaos.run.clients import Client
@@ -31,7 +31,6 @@ from raft_chaos.chaos.run.directory import begin, failure_marked, finish
 from raft_chaos.chaos.run.fault_log import FaultLog
 from raft_chaos.chaos.run.live.capabilities import LiveWorld
 from raft_chaos.chaos.run.live.cluster import LiveCluster
-from raft_chaos.chaos.run.live.door import HttpDoor
 from raft_chaos.chaos.run.live.history import HistoryFile
 from raft_chaos.chaos.run.live.line_file import LineFile
 from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient, ProxyError, proxy_main
@@ -41,6 +40,7 @@ from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.run.nemesis import Nemesis
 from raft_chaos.chaos.run.phases import Bound, Phases
 from raft_chaos.chaos.schedule.data import AnchorEvent, Schedule
+from raft_chaos.chaos.targets.addresses import claimed
 from raft_chaos.chaos.targets.protocol import Target
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, RunEnded, encode
 from raft_chaos.invariants.judge import Judge
@@ -120,6 +120,8 @@ def run_live(
             with held(live.interrupt):
                 return asyncio.run(live.run())
     except Exception as error:
+        if (refused := setup_error(error)) is not None:
+            raise refused from None
         raise HarnessError(sentence(error)) from error
 
 
@@ -157,7 +159,8 @@ class _LiveRun:
                 self._set_up(files)
                 reason = await self._until_signalled(self._run_phases())
             except BaseException as error:
-                why = f"{HARNESS_FAILED}: {sentence(error)}" if isinstance(error, Exception) else "interrupted"
+                began = NEVER_BEGAN if setup_error(error) else HARNESS_FAILED
+                why = f"{began}: {sentence(error)}" if isinstance(error, Exception) else "interrupted"
                 # What happened is evidence all the same. If it cannot be written, the first error still counts.
                 with suppress(Exception):
                     self._end(why)
@@ -168,7 +171,7 @@ class _LiveRun:
     def _set_up(self, files: ExitStack) -> None:
         """Opens the files of the run and starts the proxy; `files` closes them."""
         header = self.schedule.header
-        self.judge = Judge(events_expected=self.target.reports_events)
+        self.judge = Judge(events_expected="events" in self.target.can)
         self.harness = LineFile(self.run_dir.harness)
         files.callback(self.harness.close)
         self.history = HistoryFile(self.run_dir.history, self.judge.observe_op)
@@ -180,6 +183,7 @@ class _LiveRun:
         self.proxy_process = self.supervisor.start("proxy", proxy_main, theirs, header.nodes, header.seed, stderr=log)
         theirs.close()
         self.proxy = ProxyClient(control)
+        ports = files.enter_context(claimed(header.nodes, self.target.ports)) if self.target.ports else None
         self.cluster = LiveCluster(
             supervisor=self.supervisor,
             target=self.target,
@@ -191,6 +195,7 @@ class _LiveRun:
             epoch_us=self.epoch_us,
             now_us=self.now_us,
             report=self.report,
+            ports=ports,
         )
 
     def report(self, event: HarnessEvent) -> None:
@@ -260,11 +265,11 @@ class _LiveRun:
                 nemesis=self.nemesis,
                 view=self.watcher.view,
                 bound=Bound(stalled_us=RECOVERY_BOUND_US),
-                recovery_owed=self.target.reports_events,
+                recovery_owed="events" in self.target.can,
             )
             background = [group.create_task(one) for one in (self.watcher.run(), self._sample(), self._sentinel())]
-            if not self.target.reports_events:
-                background.append(group.create_task(poll_status(session, self.cluster, self.watcher, header.nodes)))
+            if "leader" in self.target.can and "events" not in self.target.can:
+                background.append(group.create_task(poll_status(self.target, session, self.cluster, self.watcher)))
             await self.phases.run()
             for task in background:
                 task.cancel()
@@ -275,6 +280,7 @@ class _LiveRun:
         return await self.cluster.start(node)
 
     def began(self) -> None:
+        self.cluster.began()
         self.zero_us = self.now_us()
 
     def refresh(self) -> None:
@@ -282,11 +288,7 @@ class _LiveRun:
 
     def client(self, name: str, place: int) -> Client:
         nodes = self.schedule.header.nodes
-        door = HttpDoor(
-            self.session,
-            lambda: {node: url for node in nodes if (url := self.cluster.url(node))},
-            knows_repeats=self.target.knows_repeated_commands,
-        )
+        door = self.target.door(self.session, lambda: {node: url for node in nodes if (url := self.cluster.url(node))})
         return Client(
             name=name,
             place=place,

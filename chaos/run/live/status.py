@@ -1,38 +1,39 @@
-"""Asks nodes over HTTP who leads: for targets whose nodes report no events."""
+"""Asks nodes who leads, for targets that say so and whose nodes report no events."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import aiohttp
 
 from raft_chaos.chaos.run.live.cluster import LiveCluster
-from raft_chaos.chaos.run.live.door import refuse_shortage
 from raft_chaos.chaos.run.live.watcher import Watcher
+from raft_chaos.chaos.targets.protocol import Target
 
 POLL_S = 0.1
-ANSWER_TIMEOUT_S = 0.5
 
 
-async def poll_status(session: aiohttp.ClientSession, cluster: LiveCluster, watcher: Watcher, nodes: list[str]) -> None:
-    """Asks every running node for its role and term, again and again; an answer with neither changes nothing."""
-    while True:
-        for node in nodes:
-            url = cluster.url(node)
-            if url is not None and cluster.state(node) == "up":
-                await _ask(session, f"{url}/status", node, watcher)
-        await asyncio.sleep(POLL_S)
+async def poll_status(target: Target, session: aiohttp.ClientSession, cluster: LiveCluster, watcher: Watcher) -> None:
+    """Asks all running nodes at once for role and term, again and again; an answer with neither changes nothing.
 
+    A node that does not answer holds nobody up: a new leader must be known before the next fault that is meant for it.
+    """
 
-async def _ask(session: aiohttp.ClientSession, url: str, node: str, watcher: Watcher) -> None:
-    try:
-        async with session.get(url, timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)) as response:
-            status: Any = await response.json(content_type=None)
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        if isinstance(error, aiohttp.ClientError):
-            refuse_shortage(error)
-        return  # it is down or paused, or does not answer in JSON: its state is unknown
-    role, term = (status.get("role"), status.get("term")) if isinstance(status, dict) else (None, None)
-    if role in ("follower", "candidate", "leader") and isinstance(term, int):
-        watcher.status(node, role, term)
+    async def ask(node: str) -> None:
+        url, incarnation = cluster.url(node), cluster.incarnation(node)
+        if url is None or cluster.state(node) != "up":
+            return
+        status = await target.status(session, url)
+        if status is None or status.role is None:
+            return
+        if cluster.state(node) == "up" and cluster.incarnation(node) == incarnation:
+            watcher.status(node, status.role, status.term or 0)
+
+    async def again(node: str) -> None:
+        while True:
+            await ask(node)
+            await asyncio.sleep(POLL_S)
+
+    async with asyncio.TaskGroup() as group:
+        for node in watcher.nodes:
+            group.create_task(again(node))

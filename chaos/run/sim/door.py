@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from types import coroutine
 
-from raft_chaos.chaos.run.client_records import Outcome
-from raft_chaos.chaos.run.clients import NoAnswer
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
 from raft_chaos.chaos.run.sim.draws import Draws
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
 from raft_chaos.chaos.run.sim.tasks import GoOn, Subscribe
 from raft_chaos.chaos.schedule.data import Operation
+from raft_chaos.chaos.targets.door import NoAnswer, Outcome
 from raft_chaos.raft.replica.machine import Command, Result, encode_command
 from raft_chaos.raft.replica.replica import Reply
 
@@ -78,6 +77,9 @@ class VirtualDoor:
 
     def addresses(self) -> list[str]:
         return self._nodes
+
+    def address_of(self, node: str) -> str:
+        return node
 
     def command(self, operation: Operation, session: str, serial: int) -> bytes:
         value = operation.value if isinstance(operation.value, str) else None

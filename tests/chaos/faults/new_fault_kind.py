@@ -56,7 +56,7 @@ def plan(*actions: Deaf) -> Schedule:
 
 def test_it_is_one_of_the_kinds() -> None:
     assert KINDS["deaf"] is Deaf and FAULT_KINDS[-1] == "deaf"
-    assert "deaf" in LIVE_KINDS and "deaf" in fault_kinds(None, "live", None)
+    assert "deaf" in LIVE_KINDS and "deaf" in fault_kinds(None, "live")
     assert not isinstance(VirtualWorld.__new__(VirtualWorld), Deaf.needs)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from raft_chaos.chaos.run.client_records import ClientRecord, History, Outcome
+from raft_chaos.chaos.run.client_records import ClientRecord, History
 from raft_chaos.chaos.schedule.data import Operation
+from raft_chaos.chaos.targets.door import Outcome
 from raft_chaos.invariants.history import Op
 
 

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import ClassVar
 
+import aiohttp
+
+from raft_chaos.chaos.faults.abilities import Abilities
 from raft_chaos.chaos.processes.supervisor import Supervisor
-from raft_chaos.chaos.targets.protocol import Launch, Running
+from raft_chaos.chaos.targets.door import Door
+from raft_chaos.chaos.targets.protocol import Launch, NetworkName, Running, Status
 
 
 class IdleTarget:
     name: ClassVar[str] = "idle"
-    reports_events: ClassVar[bool] = False
-    knows_repeated_commands: ClassVar[bool] = False
+    can: ClassVar[Abilities] = frozenset()
+    network: ClassVar[NetworkName] = "frames"
+    ports: ClassVar[tuple[str, ...]] = ()
 
     def start(self, supervisor: Supervisor, launch: Launch) -> Running:
         ours, theirs = supervisor.pipe()
         child = supervisor.start(launch.node, idle, theirs)
         theirs.close()
         ours.recv()
-        return Running(child, "http://127.0.0.1:0", None, ours)
+        return Running(child, "http://127.0.0.1:0", ours)
+
+    def door(self, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]]) -> Door:
+        raise NotImplementedError
+
+    async def status(self, session: aiohttp.ClientSession, url: str) -> Status | None:
+        return None
 
 
 def idle(control: Connection) -> None:

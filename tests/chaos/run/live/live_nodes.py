@@ -10,6 +10,7 @@ from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run.live.cluster import LiveCluster
 from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient, proxy_main
 from raft_chaos.chaos.run.live.watcher import Watcher
+from raft_chaos.chaos.targets.addresses import claimed
 from raft_chaos.chaos.targets.command import CommandTarget
 from raft_chaos.chaos.targets.protocol import Target
 from raft_chaos.invariants.events import HarnessEvent
@@ -30,6 +31,7 @@ class Cluster(LiveCluster):
         epoch_us = monotonic_us()
         self.reported: list[HarnessEvent] = []
         self.proxy = ProxyClient(control)
+        self._claim = claimed(nodes, ("http", "raft"))
         super().__init__(
             supervisor=supervisor,
             target=target or CommandTarget(shlex.join([*SERVER, "--mode", "memory", "--data", "{data}"])),
@@ -41,6 +43,7 @@ class Cluster(LiveCluster):
             epoch_us=epoch_us,
             now_us=lambda: monotonic_us() - epoch_us,
             report=self.reported.append,
+            ports=self._claim.__enter__(),
         )
 
     def kinds(self) -> list[type[HarnessEvent]]:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from raft_chaos.chaos.run.clients import NoAnswer
-from raft_chaos.chaos.run.live.door import HttpDoor
+from raft_chaos.chaos.targets.door import NoAnswer
+from raft_chaos.chaos.targets.our_api import HttpDoor
 
 URLS = {"n1": "http://127.0.0.1:1", "n2": "http://127.0.0.1:2"}
 NOBODY: Any = None  # no request is sent

@@ -20,9 +20,9 @@ from builders.schedules import fault, saved, schedule
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.processes.shortage import HarnessError
-from raft_chaos.chaos.run.clients import NoAnswer
-from raft_chaos.chaos.run.live.door import HttpDoor
 from raft_chaos.chaos.run.live.line_file import LineFile
+from raft_chaos.chaos.targets.door import NoAnswer
+from raft_chaos.chaos.targets.our_api import HttpDoor
 
 SCRIPT = Path(__file__).with_name("starved_run.py")
 FAILED = "raft-chaos itself failed; this says nothing about the system under test: "

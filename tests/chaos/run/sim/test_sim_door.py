@@ -5,10 +5,10 @@ from __future__ import annotations
 from builders.schedules import LONGEST_US, NODES
 from builders.workload import ROUND_TRIP_US, Workload
 from raft_chaos.chaos.faults.links import LinkState
-from raft_chaos.chaos.run.client_records import Outcome
-from raft_chaos.chaos.run.clients import OPERATION_TIMEOUT_US, RETRY_US, NoAnswer
+from raft_chaos.chaos.run.clients import OPERATION_TIMEOUT_US, RETRY_US
 from raft_chaos.chaos.run.sim.door import LATENCY_US
 from raft_chaos.chaos.schedule.data import Operation
+from raft_chaos.chaos.targets.door import NoAnswer, Outcome
 
 
 def test_a_follower_sends_its_clients_to_the_leader() -> None:

@@ -1,16 +1,17 @@
-"""How clients reach nodes in real time: over HTTP, as the manual of our node's API describes it."""
+"""The HTTP API of our own nodes, as clients use it (docs/http-api.md). Servers of others may speak it, too."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import aiohttp
 import msgspec
 
 from raft_chaos.chaos.processes.shortage import HarnessError, shortage
-from raft_chaos.chaos.run.client_records import Outcome
-from raft_chaos.chaos.run.clients import NoAnswer
 from raft_chaos.chaos.schedule.data import Operation
+from raft_chaos.chaos.targets.door import NoAnswer, Outcome
+from raft_chaos.chaos.targets.protocol import Status
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.invariants.history import OpType, Value
 
@@ -47,6 +48,9 @@ class HttpDoor:
 
     def addresses(self) -> list[str]:
         return list(self._urls().values())
+
+    def address_of(self, node: str) -> str:
+        return self._urls().get(node, "")
 
     def command(self, operation: Operation, session: str, serial: int) -> bytes:
         command = {"op": operation.f, "key": operation.key, "value": operation.value, "expected": operation.expected}
@@ -96,6 +100,25 @@ def _leader(body: bytes) -> str:
         return _refusals.decode(body).leader
     except MALFORMED:
         return ""
+
+
+STATUS_TIMEOUT_S = 0.5
+
+
+async def status(session: aiohttp.ClientSession, url: str) -> Status | None:
+    """GET /status: role and term. None if the node is down or paused, or does not answer in JSON."""
+    try:
+        async with session.get(f"{url}/status", timeout=aiohttp.ClientTimeout(total=STATUS_TIMEOUT_S)) as response:
+            said: Any = await response.json(content_type=None)
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        if isinstance(error, aiohttp.ClientError):
+            refuse_shortage(error)
+        return None
+    if not isinstance(said, dict):
+        return None
+    role, term = said.get("role"), said.get("term")
+    known = role if role in ("follower", "candidate", "leader") else None
+    return Status(known, term if isinstance(term, int) and not isinstance(term, bool) else None)
 
 
 def refuse_shortage(error: aiohttp.ClientError) -> None:

@@ -1,0 +1,73 @@
+"""What a system under test, and the network between its nodes, can do: a set of declared names, an ability each.
+
+Nothing is guessed. A schedule is drawn from what is declared (`chaos.schedule.fitting`), a saved one that asks for more
+is refused, and what a missing ability would have shown is not judged: unsupported is unknown, never a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, TypeAlias, get_args
+
+Ability: TypeAlias = Literal[
+    "get",
+    "put",
+    "append",
+    "cas",
+    "delete",
+    "kill",
+    "pause",
+    "slow_sync",
+    "cut",
+    "delay",
+    "loss",
+    "duplicate",
+    "reorder",
+    "leader",
+    "term",
+    "events",
+    "repeats",
+]
+
+ABILITIES: dict[Ability, str] = {
+    "get": "reads a key",
+    "put": "writes a key",
+    "append": "appends to the list at a key",
+    "cas": "writes a key if it has the expected value",
+    "delete": "removes a key",
+    "kill": "keeps what it acknowledged when its nodes are killed (SIGKILL) and start again",
+    "pause": "its nodes may be stopped for a while (SIGSTOP)",
+    "slow_sync": "its nodes can make their own syncs slow",
+    "cut": "links between its nodes can be cut, each direction alone",
+    "delay": "what its nodes send to each other can be delayed",
+    "loss": "single messages between its nodes can be lost",
+    "duplicate": "single messages between its nodes can arrive twice",
+    "reorder": "messages between its nodes can overtake each other",
+    "leader": "its nodes say which of them leads",
+    "term": "its nodes say in which term",
+    "events": "its nodes report events, so that every invariant of Raft is judged",
+    "repeats": "it recognises a command that it has seen before (§8), so clients may send one again",
+}
+"""Each ability, and what it means when a target declares it."""
+
+Abilities: TypeAlias = frozenset[Ability]
+
+ALL: Abilities = frozenset(get_args(Ability))
+OPERATIONS: tuple[Ability, ...] = ("get", "put", "append", "cas", "delete")
+OF_NETWORKS: tuple[Ability, ...] = ("cut", "delay", "loss", "duplicate", "reorder")
+"""The abilities of the network between the nodes; all others are those of the nodes themselves."""
+
+
+OF_NETWORK: dict[str, Abilities] = {
+    "frames": frozenset(OF_NETWORKS),
+    "tcp": frozenset(("cut", "delay")),
+    "netns": frozenset(OF_NETWORKS),
+    "none": frozenset(),
+}
+"""What each network between the nodes can do to a link. A stream of bytes that loses some is no stream any more."""
+
+
+def in_order(abilities: Iterable[Ability]) -> list[Ability]:
+    """The abilities, each once, in the order of `ABILITIES`."""
+    chosen = set(abilities)
+    return [ability for ability in ABILITIES if ability in chosen]

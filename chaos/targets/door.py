@@ -1,0 +1,58 @@
+"""The door of a target: how a client sends an operation to a node, and what can come back.
+
+A `Door` belongs to one client. Only the door interprets an address; a client only passes it on. Each world has its own
+doors: in real time a target's, in virtual time the scheduler's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from raft_chaos.chaos.schedule.data import Operation
+from raft_chaos.invariants.history import OpType, Value
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an operation ended."""
+
+    type: OpType
+    value: Value = None
+    index: int | None = None
+    term: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+    """A request without an answer. `error` says why ("": no new reason is known); `ask_next` is the address of the
+    leader, if a node named it."""
+
+    may_have_happened: bool
+    error: str
+    ask_next: str = ""
+
+
+class Door(Protocol):
+    """How one client reaches the nodes."""
+
+    knows_repeats: bool
+    """Whether the target recognises a command that it has seen before."""
+
+    def addresses(self) -> list[str]:
+        """The addresses of all nodes that have ever been up, in the order of the nodes."""
+        ...
+
+    def address_of(self, node: str) -> str:
+        """The address of this node; "" if it has never been up."""
+        ...
+
+    def command(self, operation: Operation, session: str, serial: int) -> Any:
+        """The operation as it is sent."""
+        ...
+
+    def ask(self, address: str, command: Any, within_us: int) -> Awaitable[Outcome | NoAnswer]:
+        """Sends the command, and waits at most `within_us` for the answer."""
+        ...

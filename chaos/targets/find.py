@@ -1,0 +1,29 @@
+"""Finds the target that a user names: our own Raft, one of its mutants, a command line, or a described system."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from raft_chaos.chaos.targets.command import CommandTarget
+from raft_chaos.chaos.targets.protocol import NetworkName, Target, TargetError
+from raft_chaos.chaos.targets.raft import RaftTarget
+from raft_chaos.raft.state.timing import Timing
+
+
+def find(
+    timing: Timing,
+    *,
+    mutant: str | None = None,
+    command: str | None = None,
+    name: str | None = None,
+    network: str | None = None,
+) -> Target:
+    """The target: a `command` line, what `name` says, or our own Raft with these times, or its `mutant`.
+
+    `network` replaces the target's own choice. Raises TargetError if there is no such target.
+    """
+    if command is not None:
+        return CommandTarget(command, cast(NetworkName, network or "frames"))
+    if name is not None:
+        raise TargetError(f"there is no target {name!r}")
+    return RaftTarget(timing, mutant)

@@ -1,0 +1,115 @@
+"""A node that is a program of somebody else: started by its command line, and watched until it answers.
+
+The program runs in a process group of the harness, with the limits, the environment and the working folder that the
+user chose, and in the network that the run has for it. What it prints goes to `stderr.log` in its folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from raft_chaos.chaos.processes import open_files
+from raft_chaos.chaos.processes.shortage import HarnessError, shortage
+from raft_chaos.chaos.processes.supervisor import Child, Supervisor
+from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, TargetError, tail
+
+POLL_S = 0.02
+ASK_S = 1.0
+ENDING_S = 5.0
+"""How long a program that ended may take to be gone, with its last words written."""
+
+
+def find_program(name: str) -> None:
+    """Raises TargetError if there is no such program."""
+    if shutil.which(name) is None:
+        raise TargetError(f"there is no program {name!r} that could be run")
+
+
+def started(
+    supervisor: Supervisor,
+    launch: Launch,
+    argv: list[str],
+    environment: Mapping[str, str],
+    answers: Callable[[], bool],
+) -> tuple[Child, bool]:
+    """Starts the program; returns its process, and whether it answered within START_TIMEOUT_S.
+
+    `answers` asks once. Raises TargetError if the program ended before it answered.
+    """
+    folder = launch.run.node(launch.node)
+    folder.mkdir(parents=True, exist_ok=True)
+    stderr = folder / "stderr.log"
+    child = supervisor.start(
+        launch.node, execute, argv, dict(environment), open_files.users_limit(), launch.enter, stderr=stderr
+    )
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while child.is_alive:
+        if answers():
+            return child, True
+        if time.monotonic() >= deadline:
+            return child, False
+        time.sleep(POLL_S)
+    child.wait(ENDING_S)
+    code = child.exit_code
+    child.kill()  # its group may still have processes
+    said = tail(stderr)
+    raise TargetError(f"{launch.node} ended with exit code {code} before it answered{': ' + said if said else ''}")
+
+
+def execute(
+    argv: list[str], environment: Mapping[str, str], limit: int, enter: Callable[[], None] | None = None
+) -> None:
+    """Replaces this process by the program, in the same process group; it may have `limit` open files."""
+    open_files.set_limit(limit)
+    if enter is not None:
+        enter()
+    try:
+        os.execvpe(argv[0], argv, {**os.environ, **environment})
+    except OSError as error:
+        raise SystemExit(f"cannot run {argv[0]!r}: {error.strerror}") from None
+
+
+# ---- whether it answers ------------------------------------------------------------------------------------------
+
+
+def answers_http(url: str) -> bool:
+    """Whether an HTTP server answers there, with whatever status. Raises HarnessError if this process cannot ask."""
+    try:
+        with urllib.request.urlopen(url, timeout=ASK_S):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError as error:
+        _refuse_shortage(error, url)
+        return False
+    except ValueError:
+        return False  # something else answers, or half of an answer came
+
+
+def accepts_tcp(host: str, port: int) -> bool:
+    """Whether something accepts connections there. Raises HarnessError if this process cannot ask."""
+    try:
+        socket.create_connection((host, port), ASK_S).close()
+    except OSError as error:
+        _refuse_shortage(error, f"{host}:{port}")
+        return False
+    return True
+
+
+def _refuse_shortage(error: OSError, where: str) -> None:
+    if missing := shortage(error):
+        raise HarnessError(f"the harness ran out of {missing}, and cannot ask {where}") from None
+
+
+def data_folder(launch: Launch) -> Path:
+    """The folder in which the node keeps its data, over all incarnations."""
+    folder = launch.run.node(launch.node) / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
