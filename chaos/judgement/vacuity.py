@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.schedule.data import Header, Schedule
+from raft_chaos.chaos.targets.door import REFUSED
 from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, NodeLaunched, PhaseStarted, RunEnded
 from raft_chaos.invariants.history import Op
 
@@ -64,8 +65,13 @@ def is_clean(header: Header, at_us: int) -> bool:
 
 
 def was_served(op: Op) -> bool:
-    """Whether the cluster carried out the operation. It did for a refused cas, which returned the value."""
-    return op.type == "ok" or (op.type == "fail" and op.f == "cas" and op.index is not None)
+    """Whether the cluster carried out the operation. It did if it refused it for the value that it found."""
+    return op.type == "ok" or (op.type == "fail" and (_has_entry(op) or (op.error or "").startswith(REFUSED)))
+
+
+def _has_entry(op: Op) -> bool:
+    """Whether the log has an entry for this refused cas."""
+    return op.f == "cas" and op.index is not None
 
 
 def _ended(harness: Sequence[AnyEvent]) -> list[str]:

@@ -58,7 +58,8 @@ class CommandTarget:
             "data": data_folder(launch),
             "peers": ",".join(f"{peer}={host}:{port}" for peer, (host, port) in launch.peers.items()),
         }
-        url = f"http://{launch.host}:{http_port}"
+        host, port = launch.reach(http_port)
+        url = f"http://{host}:{port}"
         launch.route(raft_port)
         child, is_ready = started(supervisor, launch, self._argv(fields), {}, lambda: answers_http(f"{url}/status"))
         return Running(child, url, is_ready=is_ready)

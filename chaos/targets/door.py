@@ -13,6 +13,9 @@ from typing import Any, Protocol
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.invariants.history import OpType, Value
 
+REFUSED = "refused"
+"""How the error of an operation begins that the target carried out, and refused for the value that it found."""
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 from raft_chaos.chaos.targets.command import CommandTarget
+from raft_chaos.chaos.targets.described import DescribedTarget
+from raft_chaos.chaos.targets.description import load
 from raft_chaos.chaos.targets.protocol import NetworkName, Target, TargetError
 from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.raft.state.timing import Timing
@@ -25,5 +28,14 @@ def find(
     if command is not None:
         return CommandTarget(command, cast(NetworkName, network or "frames"))
     if name is not None:
-        raise TargetError(f"there is no target {name!r}")
+        return _named(name, network)
     return RaftTarget(timing, mutant)
+
+
+def _named(name: str, network: str | None) -> Target:
+    """A target's file."""
+    file = Path(name)
+    if not file.exists():
+        raise TargetError(f"there is no file {name!r}; expected a target's file, such as my-system.toml")
+    described = load(file)
+    return DescribedTarget(described, described.name or file.stem, cast(NetworkName, network or described.network))

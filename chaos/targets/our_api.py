@@ -10,10 +10,10 @@ import msgspec
 
 from raft_chaos.chaos.processes.shortage import HarnessError, shortage
 from raft_chaos.chaos.schedule.data import Operation
-from raft_chaos.chaos.targets.door import NoAnswer, Outcome
+from raft_chaos.chaos.targets.door import REFUSED, NoAnswer, Outcome
 from raft_chaos.chaos.targets.protocol import Status
 from raft_chaos.invariants.events import MALFORMED
-from raft_chaos.invariants.history import OpType, Value
+from raft_chaos.invariants.history import Value
 
 
 class _Answer(msgspec.Struct):
@@ -82,8 +82,10 @@ class HttpDoor:
                 answer = _answers.decode(body)
             except MALFORMED as error:
                 return NoAnswer(True, f"an answer that cannot be understood: {error}")
-            kind: OpType = "ok" if answer.ok else "fail"
-            return Outcome(kind, answer.result, answer.index, answer.term, answer.error)
+            if answer.ok:
+                return Outcome("ok", answer.result, answer.index, answer.term)
+            why = answer.error if answer.index is not None else f"{REFUSED}: {answer.error}"
+            return Outcome("fail", answer.result, answer.index, answer.term, why)
         if status == 307:
             location = headers.get("Location", "")
             return NoAnswer(False, "redirected", location.removesuffix("/executeCommand"))

@@ -39,7 +39,8 @@ class Launch:
 
     `peers` is where it reaches each of the other nodes; `ports` are the named ports of all nodes, and `hosts` where
     each node listens. `route` is called with the port for its peers as soon as that is known: from then on it hears
-    them. `enter` is called in the node's process before its program begins, to move it into its network.
+    them. `enter` is called in the node's process before its program begins, to move it into its network. `doors` says
+    where the harness reaches a port of a node, if that is not where the node listens.
     """
 
     run: RunDir
@@ -52,6 +53,11 @@ class Launch:
     hosts: Mapping[str, str] = field(default_factory=dict)
     route: Callable[[int], None] = lambda port: None
     enter: Callable[[], None] | None = None
+    doors: Callable[[str, int], tuple[str, int]] | None = None
+
+    def reach(self, port: int) -> tuple[str, int]:
+        """Where the harness reaches this port of the node."""
+        return self.doors(self.node, port) if self.doors is not None else (self.host, port)
 
     @property
     def host(self) -> str:

@@ -1,0 +1,205 @@
+"""A target that a file describes (`description`): its nodes, and its door over HTTP."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from raft_chaos.chaos.faults.abilities import Abilities
+from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.schedule.data import Operation
+from raft_chaos.chaos.targets import program, template
+from raft_chaos.chaos.targets.description import Description, OperationRequest, Request
+from raft_chaos.chaos.targets.door import REFUSED, Door, NoAnswer, Outcome
+from raft_chaos.chaos.targets.our_api import STATUS_TIMEOUT_S, refuse_shortage
+from raft_chaos.chaos.targets.protocol import Launch, NetworkName, Running, Status
+from raft_chaos.chaos.targets.template import MISSING, UNREADABLE, Path
+from raft_chaos.invariants.events import MALFORMED
+from raft_chaos.invariants.history import Value
+
+REDIRECTS = (307, 308)
+
+
+@dataclass(frozen=True)
+class DescribedTarget:
+    """The target of a description. `network` may differ from the one that the file names."""
+
+    described: Description
+    name: str
+    network: NetworkName
+
+    @property
+    def can(self) -> Abilities:
+        return self.described.can
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        return self.described.ports
+
+    def start(self, supervisor: Supervisor, launch: Launch) -> Running:
+        described, ports = self.described, launch.ports[launch.node]
+        fields = self._fields(launch)
+        if described.links is not None:
+            launch.route(ports[described.links])
+        host, port = launch.reach(ports[described.clients])
+        url = f"http://{host}:{port}"
+        argv = self._argv(fields)
+        environment = template.fill_all(described.environment, fields)
+        child, is_ready = program.started(supervisor, launch, argv, environment, self._ready(launch, url))
+        return Running(child, url, is_ready=is_ready)
+
+    def _argv(self, fields: dict[str, Any]) -> list[str]:
+        """The words of the command. {peers} alone becomes several words if a space separates the peers."""
+        words: list[str] = []
+        for word in self.described.words:
+            filled = template.fill(word, fields)
+            words += shlex.split(filled) if word == "{peers}" and self.described.peers_separator == " " else [filled]
+        return words
+
+    def _fields(self, launch: Launch) -> dict[str, Any]:
+        def of(node: str, address: tuple[str, int] | None) -> dict[str, Any]:
+            """The fields of a node in {peers}, as the launched node reaches it."""
+            host, link = address if address is not None else (launch.host, None)
+            ports = {f"port.{name}": port for name, port in launch.ports[node].items()}
+            if link is not None and self.described.links is not None:
+                ports[f"port.{self.described.links}"] = link
+            return {"node": node, "number": number[node], "host": host, **ports}
+
+        nodes = list(launch.ports)
+        number = {node: place for place, node in enumerate(nodes, 1)}
+        with_self = [node for node in nodes if self.described.peers_with_self or node != launch.node]
+        peers = [template.fill(self.described.peers, of(node, launch.peers.get(node))) for node in with_self]
+        return {
+            **of(launch.node, None),
+            "nodes": len(nodes),
+            "incarnation": launch.incarnation,
+            "data": str(program.data_folder(launch).absolute()),
+            "peers": self.described.peers_separator.join(peers),
+        }
+
+    def _ready(self, launch: Launch, url: str) -> Callable[[], bool]:
+        ready = self.described.ready
+        if ready is not None and ready.http is not None:
+            return lambda: program.answers_http(f"{url}{ready.http}")
+        port = ready.tcp if ready is not None and ready.tcp is not None else self.described.clients
+        reached = launch.reach(launch.ports[launch.node][port])
+        return lambda: program.accepts_tcp(*reached)
+
+    def door(self, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]]) -> Door:
+        return DescribedDoor(self.described, session, urls)
+
+    async def status(self, session: aiohttp.ClientSession, url: str) -> Status | None:
+        asked = self.described.status
+        if asked is None:
+            return None
+        try:
+            code, _, answer = await _ask(session, url, asked, {}, STATUS_TIMEOUT_S)
+            leads = asked.leads.holds(code, answer)
+            term = Path(asked.term).of(answer) if asked.term is not None else None
+            return Status("leader" if leads else "follower", None if term in (None, MISSING) else int(term))
+        except aiohttp.ClientError as error:
+            refuse_shortage(error)
+            return None
+        except (TimeoutError, *UNREADABLE):
+            return None
+
+
+class DescribedDoor:
+    """See `Door`. A command is the operation with its request, its fields filled in when it is asked."""
+
+    knows_repeats = False
+
+    def __init__(
+        self, described: Description, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]]
+    ) -> None:
+        self._described = described
+        self._session = session
+        self._urls = urls
+
+    def addresses(self) -> list[str]:
+        return list(self._urls().values())
+
+    def address_of(self, node: str) -> str:
+        return self._urls().get(node, "")
+
+    def command(self, operation: Operation, session: str, serial: int) -> tuple[Operation, dict[str, Any]]:
+        fields = {"key": operation.key, "value": operation.value, "expected": operation.expected}
+        return operation, {**fields, "session": session, "serial": serial, "node": operation.node}
+
+    async def ask(self, address: str, command: tuple[Operation, dict[str, Any]], within_us: int) -> Outcome | NoAnswer:
+        operation, fields = command
+        request: OperationRequest = getattr(self._described, operation.f)
+        if operation.f == "cas" and operation.expected is None:
+            if request.absent is None:
+                return Outcome("fail", error="not sent: the target's file does not say how to expect an absent key")
+            request = msgspec.structs.replace(request, body=request.absent)
+        try:
+            status, headers, answer = await _ask(self._session, address, request, fields, within_us / 1e6)
+        except aiohttp.ClientConnectorError as error:
+            refuse_shortage(error)
+            return NoAnswer(False, f"cannot connect: {error.os_error.strerror}")
+        except TimeoutError:
+            return NoAnswer(True, "no answer in time")
+        except aiohttp.ClientError as error:
+            refuse_shortage(error)
+            return NoAnswer(True, f"the connection broke: {type(error).__name__}")
+        try:
+            return _understood(operation, request, status, headers, answer)
+        except UNREADABLE as error:
+            return NoAnswer(True, f"an answer that cannot be understood: {error}")
+
+
+def _understood(
+    operation: Operation, request: OperationRequest, status: int, headers: Mapping[str, str], answer: Any
+) -> Outcome | NoAnswer:
+    if request.ok.holds(status, answer):
+        return Outcome("ok", _value(Path(request.value).of(answer)) if request.value is not None else None)
+    if request.fail is not None and request.fail.holds(status, answer):
+        return Outcome("fail", error=REFUSED)
+    if request.elsewhere is not None and request.elsewhere.holds(status, answer):
+        return NoAnswer(False, f"not taken (status {status})")
+    if status in REDIRECTS and (location := headers.get("Location", "")):
+        base, _, _ = location.partition(request.path.partition("{")[0] or "/")
+        return NoAnswer(False, "redirected", base.rstrip("/"))
+    return NoAnswer(True, f"outcome unknown (status {status})")
+
+
+def _value(found: Any) -> Value:
+    """What a read found, as the history has it: None for nothing, a text, or a list of texts. Raises ValueError."""
+    if found is MISSING or found is None:
+        return None
+    if isinstance(found, str):
+        return found
+    if isinstance(found, list) and all(isinstance(one, str) for one in found):
+        return found
+    raise ValueError(f"expected a text or a list of texts, got {found!r}")
+
+
+async def _ask(
+    session: aiohttp.ClientSession, url: str, request: Request, fields: Mapping[str, Any], within_s: float
+) -> tuple[int, Mapping[str, str], Any]:
+    """(status, headers, answer): JSON as it says, other bodies as text."""
+    headers = template.fill_all(request.headers, fields)
+    body = template.fill_all(request.body, fields)
+    if body is not None and not isinstance(body, str):
+        headers = {"Content-Type": "application/json", **headers}
+        body = msgspec.json.encode(body)
+    async with session.request(
+        request.method,
+        url + template.fill(request.path, fields),
+        data=body,
+        headers=headers,
+        allow_redirects=False,
+        timeout=aiohttp.ClientTimeout(total=within_s),
+    ) as response:
+        raw = await response.read()
+        try:
+            answer: Any = msgspec.json.decode(raw)
+        except MALFORMED:
+            answer = raw.decode(errors="replace")
+        return response.status, response.headers, answer

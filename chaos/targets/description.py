@@ -1,0 +1,266 @@
+"""A target as a TOML file: anything that speaks HTTP, without code. docs/targets.md explains it with an example.
+
+    name, command, environment      what is started for each node
+    ports, clients, links           its ports by name: their numbers are chosen for the run and stay
+    network                         how the links between the nodes are broken
+    persistent                      whether a killed node has its data again when it starts
+    [ready]                         how to see that a node answers, leader or not
+    [status]                        how to see who leads, and in which term
+    [get] [put] [append] [cas] [delete]   each operation: the request, and how to read its answer
+
+What is left out, the target cannot do, and no run asks for it.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path as FilePath
+from typing import Any
+
+import msgspec
+
+from raft_chaos.chaos.faults.abilities import OPERATIONS, Abilities, Ability
+from raft_chaos.chaos.targets import template
+from raft_chaos.chaos.targets.program import find_program
+from raft_chaos.chaos.targets.protocol import NetworkName, TargetError
+from raft_chaos.chaos.targets.template import Path, TemplateError, nearest
+from raft_chaos.invariants.regular_file import read_regular
+
+MOST_BYTES = 1 << 20
+OF_NODES = ("node", "number", "nodes", "incarnation", "host", "data", "peers")
+OF_PEERS = ("node", "number", "host")
+OF_OPERATIONS = ("key", "value", "expected", "session", "serial", "node")
+
+
+class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an answer must be like: the HTTP status, values at paths, paths with nothing there, pairs of equal values.
+
+    All that is given must hold.
+    """
+
+    status: int | tuple[int, ...] = ()
+    body: dict[str, Any] = {}
+    missing: tuple[str, ...] = ()
+    same: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        for path in (*self.body, *self.missing, *self.same):
+            Path(path)
+        if len(self.same) not in (0, 2):
+            raise TemplateError(f"same: expected two paths, got {len(self.same)}")
+
+    def holds(self, status: int, answer: Any) -> bool:
+        """Raises one of `template.UNREADABLE` if a path's filter cannot take what is there."""
+        statuses = (self.status,) if isinstance(self.status, int) else self.status
+        if statuses and status not in statuses:
+            return False
+        if any(Path(path).of(answer) != value for path, value in self.body.items()):
+            return False
+        if any(Path(path).of(answer) is not template.MISSING for path in self.missing):
+            return False
+        values = [Path(path).of(answer) for path in self.same]
+        return not values or (values[0] == values[1] and values[0] is not template.MISSING)
+
+
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An HTTP request: "POST /v3/kv/range", headers, and a body (a table becomes JSON, a text is sent as it is)."""
+
+    request: str
+    headers: dict[str, str] = {}
+    body: dict[str, Any] | list[Any] | str | None = None
+
+    @property
+    def method(self) -> str:
+        return self.request.split(" ", 1)[0]
+
+    @property
+    def path(self) -> str:
+        return self.request.split(" ", 1)[1].strip()
+
+    def check(self, fields: tuple[str, ...]) -> None:
+        if re.fullmatch(r"[A-Z]+ +/\S*", self.request) is None:
+            raise TemplateError(
+                f'request: expected a method and a path, such as "GET /kv/{{key}}", got {self.request!r}'
+            )
+        for text in template.texts_of([self.request, self.headers, self.body]):
+            template.check(text, fields)
+
+
+class OperationRequest(Request, frozen=True):
+    """One operation. An answer is `ok`, `fail` (it certainly had no effect) or `elsewhere` (this node did not take it,
+    and another one may); any other answer leaves the outcome unknown. `value` is where a get finds what it reads.
+
+    `absent` replaces the body of a cas that expects an absent key.
+    """
+
+    ok: Condition = Condition(status=(200, 201, 204))
+    fail: Condition | None = None
+    elsewhere: Condition | None = None
+    value: str | None = None
+    absent: dict[str, Any] | list[Any] | str | None = None
+
+    def check_operation(self) -> None:
+        """Raises TemplateError."""
+        self.check(OF_OPERATIONS)
+        for text in template.texts_of(self.absent):
+            template.check(text, OF_OPERATIONS)
+        for condition in (self.ok, self.fail, self.elsewhere):
+            if condition is not None:
+                condition.check()
+        Path(self.value or ".")
+
+
+class Status(Request, frozen=True, kw_only=True):
+    """How to ask a node who leads: it does if `leads` holds. `term` is where the answer has the term."""
+
+    leads: Condition
+    term: str | None = None
+
+    def check_status(self) -> None:
+        """Raises TemplateError."""
+        self.check(())
+        self.leads.check()
+        Path(self.term or ".")
+
+
+class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A node answers once it accepts a connection on the port `tcp`, or any HTTP answer comes for the path `http`."""
+
+    tcp: str | None = None
+    http: str | None = None
+
+
+class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A target's file."""
+
+    command: str | list[str]
+    persistent: bool
+    name: str = ""
+    environment: dict[str, str] = {}
+    ports: tuple[str, ...] = ("client", "peer")
+    clients: str = "client"
+    links: str | None = "peer"
+    network: NetworkName = "tcp"
+    peers: str = "{node}=http://{host}:{port.peer}"
+    peers_separator: str = ","
+    peers_with_self: bool = False
+    ready: Ready | None = None
+    status: Status | None = None
+    get: OperationRequest | None = None
+    put: OperationRequest | None = None
+    append: OperationRequest | None = None
+    cas: OperationRequest | None = None
+    delete: OperationRequest | None = None
+
+    @property
+    def words(self) -> list[str]:
+        return shlex.split(self.command) if isinstance(self.command, str) else self.command
+
+    @property
+    def can(self) -> Abilities:
+        """What the target's nodes can do, as far as the file says."""
+        can: set[Ability] = {"pause"}
+        can |= {ability for ability in OPERATIONS if getattr(self, ability) is not None}
+        if self.persistent:
+            can.add("kill")
+        if self.status is not None:
+            can.add("leader")
+            if self.status.term is not None:
+                can.add("term")
+        return frozenset(can)
+
+
+def load(file: FilePath) -> Description:
+    """Reads a target's file. Raises TargetError, which names the file, the place, what is wrong and what there is."""
+    try:
+        text = read_regular(file, MOST_BYTES).decode()
+        table = tomllib.loads(text)
+        described = msgspec.convert(table, Description)
+        for place, error in _mistakes(described):
+            raise TargetError(f"{file}: {place}: {error}")
+        find_program(described.words[0])
+    except OSError as error:
+        raise TargetError(f"{file}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise TargetError(f"{file}: expected a text in UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise TargetError(f"{file}: {error}") from None
+    except msgspec.ValidationError as error:
+        raise TargetError(f"{file}: {_in_words(str(error), text)}") from None
+    return described
+
+
+def _mistakes(described: Description) -> Iterator[tuple[str, str]]:
+    """(place, what is wrong) of what types alone do not show."""
+    ports = [f"port.{name}" for name in described.ports]
+    of_nodes = (*OF_NODES, *ports)
+    texts = {"command": described.words, "environment": list(described.environment.values())}
+    for place, text, fields in (
+        *((place, text, of_nodes) for place, several in texts.items() for text in several),
+        ("peers", described.peers, (*OF_PEERS, *ports)),
+    ):
+        yield from _wrong(place, partial(template.check, text, fields))
+    if described.status is not None:
+        yield from _wrong("status", described.status.check_status)
+    for name in OPERATIONS:
+        operation: OperationRequest | None = getattr(described, name)
+        if operation is not None:
+            yield from _wrong(name, operation.check_operation)
+    if not described.words:
+        yield "command", "expected a command line, got nothing"
+    for place, port in (("clients", described.clients), ("links", described.links), ("ready.tcp", _tcp(described))):
+        if port is not None and port not in described.ports:
+            yield place, f"there is no port {port!r}; {nearest(port, described.ports)}"
+    if described.links is None and described.network in ("frames", "tcp"):
+        yield "links", f'the network {described.network} needs the name of the port for peers, or network = "none"'
+    if described.get is None and described.put is None and described.append is None:
+        yield "operations", "expected at least [get] and [put]; without operations a run shows nothing"
+    if described.get is not None and described.get.value is None:
+        yield "get.value", 'expected where the answer has the value, such as "node.value"'
+
+
+def _wrong(place: str, check: Callable[[], None]) -> Iterator[tuple[str, str]]:
+    try:
+        check()
+    except TemplateError as error:
+        yield place, str(error)
+
+
+def _tcp(described: Description) -> str | None:
+    return described.ready.tcp if described.ready is not None else None
+
+
+def _in_words(error: str, text: str) -> str:
+    """msgspec's message in plain words, with the line of an unknown key and the nearest name."""
+    message, _, at = error.partition(" - at `")
+    place = at.rstrip("`").removeprefix("$").removeprefix(".") or "the file"
+    if unknown := re.search(r"unknown field `(.+)`", message):
+        key = unknown[1]
+        line = next(
+            (number for number, row in enumerate(text.splitlines(), 1) if re.match(rf"\s*\[*{key}\b", row)), None
+        )
+        where = f"line {line}: " if line else ""
+        return f"{where}{place}: there is no {key!r}; {nearest(key, _keys(place))}"
+    if missing := re.search(r"missing required field `(.+)`", message):
+        return f"{place}: {missing[1]!r} is missing" + (PERSISTENT if missing[1] == "persistent" else "")
+    return f"{place}: {message[0].lower()}{message[1:]}"
+
+
+PERSISTENT = ": say whether a killed node has what it acknowledged when it starts again (true: runs kill nodes)"
+
+
+def _keys(place: str) -> list[str]:
+    """The keys that may stand there."""
+    last = place.rpartition(".")[2]
+    types: dict[str, type[msgspec.Struct]] = {
+        "the file": Description,
+        "ready": Ready,
+        "status": Status,
+        **dict.fromkeys(OPERATIONS, OperationRequest),
+        **dict.fromkeys(("ok", "fail", "elsewhere", "leads"), Condition),
+    }
+    return list(types.get(last, Description).__struct_fields__)

@@ -1,0 +1,84 @@
+"""A target's file: what is read from it, and what is refused with the place and the nearest name."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from raft_chaos.chaos.targets.description import Description, load
+from raft_chaos.chaos.targets.protocol import TargetError
+
+RIGHT = f"""
+command = "{sys.executable} -c pass {{node}} {{port.client}} {{peers}}"
+persistent = true
+
+[get]
+request = "GET /kv/{{key}}"
+value = "value"
+
+[put]
+request = "PUT /kv/{{key}}"
+body = "{{value}}"
+"""
+
+
+def described(tmp_path: Path, text: str) -> Description:
+    file = tmp_path / "target.toml"
+    file.write_text(text)
+    return load(file)
+
+
+def test_a_target_can_what_its_file_says_and_nothing_else(tmp_path: Path) -> None:
+    assert described(tmp_path, RIGHT).can == {"get", "put", "kill", "pause"}
+    status = '\n[status]\nrequest = "GET /"\nleads = { body = { role = "leader" } }\n'
+    assert described(tmp_path, RIGHT + status).can == {"get", "put", "kill", "pause", "leader"}
+    assert described(tmp_path, RIGHT + status + 'term = "term"').can == {
+        "get",
+        "put",
+        "kill",
+        "pause",
+        "leader",
+        "term",
+    }
+    assert "kill" not in described(tmp_path, RIGHT.replace("= true", "= false")).can
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("persistent = true", "", "'persistent' is missing: say whether a killed node has what it acknowledged"),
+        (
+            "persistent",
+            "persistant = true\npersistent",
+            "line 3: the file: there is no 'persistant'; did you mean 'persistent'?",
+        ),
+        ("value = ", "valu = ", "line 7: get: there is no 'valu'; did you mean 'value'?"),
+        ('value = "value"', "", "get.value: expected where the answer has the value"),
+        ("{key}", "{kye}", "get: {kye}: did you mean 'key'?"),
+        ("{port.client}", "{port.http}", "command: {port.http}: did you mean 'port.peer'"),
+        ("GET /kv", "fetch /kv", 'get: request: expected a method and a path, such as "GET /kv/{key}"'),
+        ("[get]", "[get", "Expected ']'"),
+        ("persistent = true", 'persistent = "yes"', "persistent: expected `bool`, got `str`"),
+        ("persistent = true", 'persistent = true\nnetwork = "tpc"', "network: invalid enum value 'tpc'"),
+        ("persistent = true", 'persistent = true\nclients = "web"', "clients: there is no port 'web'"),
+        (sys.executable, "no-such-program", "there is no program 'no-such-program'"),
+        ("[get]", '[ready]\ntcp = "cleint"\n[get]', "ready.tcp: there is no port 'cleint'; did you mean 'client'?"),
+        ("[put]", "ok = { state = 200 }\n[put]", "get.ok: there is no 'state'; did you mean 'status'?"),
+        ("[put]", 'ok = { same = ["a"] }\n[put]', "get: same: expected two paths, got 1"),
+    ],
+)
+def test_a_mistake_is_refused_with_its_place(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in RIGHT
+    with pytest.raises(TargetError) as refused:
+        described(tmp_path, RIGHT.replace(old, new, 1))
+    assert said in str(refused.value)
+    assert str(refused.value).startswith(f"{tmp_path / 'target.toml'}: ") or "no program" in str(refused.value)
+
+
+def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match=r"none\.toml"):
+        load(tmp_path / "none.toml")
+    with pytest.raises(TargetError, match="Is a directory"):
+        load(tmp_path)
