@@ -171,6 +171,18 @@ class NodeSampled(Event, frozen=True, gc=False, kw_only=True, tag="node_sampled"
     threads: int
 
 
+class LeaderObserved(Event, frozen=True, gc=False, kw_only=True, tag="leader_observed"):
+    """A node that reports no events says that it leads, and did not say so before. `term` is 0 if it does not say.
+
+    The harness saw it in the node's status, or in a line of its log, which is then `said`.
+    """
+
+    subject: str
+    subject_inc: int
+    term: int = 0
+    said: str = ""
+
+
 class FaultInjected(Event, frozen=True, gc=False, kw_only=True, tag="fault_injected"):
     """The harness injected a fault of the schedule. `type` is its kind, `targets` the nodes that it hit.
 
@@ -242,6 +254,7 @@ HarnessEvent: TypeAlias = (
     | NodeResumed
     | NodeExited
     | NodeSampled
+    | LeaderObserved
     | FaultInjected
     | FaultHealed
     | PhaseStarted

@@ -61,7 +61,8 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
     """run.json. `state` is "running" until the controller has finished its analysis, then "finished". It is "failed" if
     the harness itself failed; then `vacuous` says why, and nothing of the run counts.
 
-    `reports_events`: whether the target's nodes write event files.
+    `reports_events`: whether the target's nodes write event files. `can` are the abilities that it declares, and those
+    of the network between its nodes; empty for our own Raft.
 
     `config` is the full configuration of the run as plain JSON, `stats` its numbers, `vacuous` the reasons why the run
     proves nothing, `repro` the command that repeats it. `verdict` is None while the run is in progress.
@@ -74,6 +75,7 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
     world: str = "live"
     target: str = "raft"
     reports_events: bool = True
+    can: list[str] = []
     mutant: str | None = None
     state: str = "running"
     started_at: str = ""

@@ -25,6 +25,7 @@ from raft_chaos.invariants.events import (
     HARNESS,
     AnyEvent,
     FaultInjected,
+    LeaderObserved,
     MessageReceived,
     MessageSent,
     NodeExited,
@@ -60,7 +61,15 @@ def concerned(event: AnyEvent | Op) -> tuple[str, ...]:
     match event:
         case Op():
             return (event.client,)
-        case NodeLaunched() | NodeKilled() | NodePaused() | NodeResumed() | NodeExited() | NodeSampled():
+        case (
+            NodeLaunched()
+            | NodeKilled()
+            | NodePaused()
+            | NodeResumed()
+            | NodeExited()
+            | NodeSampled()
+            | LeaderObserved()
+        ):
             return (HARNESS, event.subject)
         case FaultInjected():
             return (HARNESS, *event.targets)

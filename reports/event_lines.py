@@ -25,6 +25,7 @@ from raft_chaos.invariants.events import (
     EntryApplied,
     FaultHealed,
     FaultInjected,
+    LeaderObserved,
     LogTruncated,
     MessageReceived,
     MessageSent,
@@ -109,6 +110,11 @@ def what(event: AnyEvent | Op) -> str:
             return f"{event.subject}#{event.subject_inc} ended by itself with exit code {event.exit_code}{tail}"
         case NodeSampled():
             return _sampled(event)
+        case LeaderObserved():
+            term = f" in term {event.term}" if event.term else ""
+            return f"{event.subject}#{event.subject_inc} says that it leads{term}" + (
+                f": {event.said}" if event.said else ""
+            )
         case FaultInjected():
             return _injected(event)
         case FaultHealed():

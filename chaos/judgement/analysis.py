@@ -19,7 +19,7 @@ from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.judgement.vacuity import HARNESS_FAILED, clean_operations, clean_operations_required, vacuity
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.file import load
-from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, NodeLaunched, RunEnded
+from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, LeaderObserved, NodeLaunched, RunEnded
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import judge_saved
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
@@ -149,7 +149,7 @@ def _stats(schedule: Schedule, harness: Sequence[AnyEvent], tally: Tally, histor
         "faults_fired": sum(isinstance(event, FaultInjected) for event in harness),
         "faults_effective": sum(isinstance(event, FaultHealed) and event.effective for event in harness),
         "restarts": sum(isinstance(event, NodeLaunched) and event.subject_inc > 1 for event in harness),
-        "elections": len(tally.leader_terms),
+        "elections": len(tally.leader_terms) or sum(isinstance(event, LeaderObserved) for event in harness),
         "max_term": max(tally.leader_terms, default=0),
         "committed": tally.highest_commit,
         "truncations": tally.truncations,

@@ -101,6 +101,7 @@ def describe(settings: Settings, seed: int, schedule: Schedule, run: RunDir) -> 
         world=settings.world,
         target=target.name,
         reports_events="events" in target.can,
+        can=list(settings.schedule.can or ()),
         mutant=settings.mutant,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=commit(),

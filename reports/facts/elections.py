@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from raft_chaos.invariants.events import AnyEvent, RoleChanged, VoteGranted
+from raft_chaos.invariants.events import AnyEvent, LeaderObserved, RoleChanged, VoteGranted
 
 
 class ElectionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +38,7 @@ class _Term:
 
 
 def election_rows(streams: list[list[AnyEvent]]) -> list[ElectionRow]:
-    """The elections in order of their terms, from each node's own events."""
+    """The elections in order of their terms, from each node's own events, or from what the harness saw of leaders."""
     terms: dict[int, _Term] = {}
     for stream in streams:
         for event in stream:
@@ -49,6 +49,8 @@ def election_rows(streams: list[list[AnyEvent]]) -> list[ElectionRow]:
             elif isinstance(event, VoteGranted):
                 voters = terms.setdefault(event.term, _Term()).voters
                 voters.setdefault(event.candidate, {})[event.node] = None
+            elif isinstance(event, LeaderObserved) and event.term:
+                terms.setdefault(event.term, _Term()).led_us.setdefault(event.subject, event.t_us)
     return [_row(number, terms[number]) for number in sorted(terms) if terms[number].stood_us or terms[number].led_us]
 
 

@@ -82,6 +82,8 @@ def _run(report: RunReport) -> Table:
     faults = "{faults_effective} effective of {faults_fired} fired, {faults} planned".format(**stats)
     elections = "{leaders_elected} won in {contested_terms} contested terms".format(**stats)
     facts = {
+        "target can": " ".join(info.can),
+        "not judged": "" if info.reports_events else NOT_JUDGED,
         "started": info.started_at,
         "duration": duration(report),
         "nodes": " ".join(row.node for row in report.nodes),
@@ -95,6 +97,9 @@ def _run(report: RunReport) -> Table:
         "directory": str(report.path),
     }
     return Table("Run", [Column("what"), Column("value", wraps=True)], [[k, v] for k, v in facts.items() if v])
+
+
+NOT_JUDGED = "what only a node's own events show (elections, logs, commits): the target reports none"
 
 
 def _clean_operations(report: RunReport) -> str:

@@ -80,7 +80,7 @@ def _report(
     history: list[Op],
 ) -> RunReport:
     faults = fault_rows(harness, schedule_lines)
-    elections = election_rows(streams)
+    elections = election_rows([*streams, harness])
     operations = operation_rows(history)
     invariants = sorted(info.invariants, key=lambda verdict: worst_first(verdict.outcome))
     duration_us = max((event.t_us for stream in [*streams, harness] for event in stream), default=0)

@@ -14,6 +14,7 @@ from raft_chaos.invariants.events import (
     EntryApplied,
     FaultHealed,
     FaultInjected,
+    LeaderObserved,
     LogTruncated,
     MessageReceived,
     MessageSent,
@@ -91,6 +92,10 @@ EVENTS: list[tuple[AnyEvent, str]] = [
     (
         NodeExited(**_subject(), exit_code=1, log_tail="Traceback\n\x1b[31mKeyError\n"),
         r"harness      n2#1 ended by itself with exit code 1: Traceback \x1b[31mKeyError",
+    ),
+    (
+        LeaderObserved(**_subject(), term=3, said="raft: elected leader"),
+        "harness      n2#1 says that it leads in term 3: raft: elected leader",
     ),
     (
         NodeSampled(**_subject(), cpu_percent=12.34, rss_bytes=43_100_000, open_files=20, threads=3),

@@ -24,6 +24,7 @@ from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, Running, 
 from raft_chaos.invariants.events import (
     HARNESS,
     HarnessEvent,
+    LeaderObserved,
     NodeExited,
     NodeKilled,
     NodeLaunched,
@@ -254,6 +255,11 @@ class LiveCluster:
                 self._child(one).kill()  # its group may still have processes
                 self._exited(one, code, tail(self._run.node(one.name) / "stderr.log"))
                 self._refuse_starved(one, code)
+
+    def leader_observed(self, node: str, term: int) -> None:
+        """Reports that the node says now that it leads."""
+        inc = self._nodes[node].incarnation
+        self._report(LeaderObserved(node=HARNESS, inc=1, t_us=self._now_us(), subject=node, subject_inc=inc, term=term))
 
     def sample(self) -> None:
         """Reports what each running node uses of the machine."""

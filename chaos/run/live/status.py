@@ -26,8 +26,12 @@ async def poll_status(target: Target, session: aiohttp.ClientSession, cluster: L
         status = await target.status(session, url)
         if status is None or status.role is None:
             return
-        if cluster.state(node) == "up" and cluster.incarnation(node) == incarnation:
-            watcher.status(node, status.role, status.term or 0)
+        if cluster.state(node) != "up" or cluster.incarnation(node) != incarnation:
+            return
+        term = status.term or 0
+        if status.role == "leader" and (watcher.nodes[node].role, watcher.nodes[node].term) != ("leader", term):
+            cluster.leader_observed(node, term)
+        watcher.status(node, status.role, term)
 
     async def again(node: str) -> None:
         while True:
