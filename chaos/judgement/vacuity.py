@@ -44,11 +44,14 @@ def clean_operations(schedule: Schedule, harness: Sequence[AnyEvent], history: S
 
     A client that waited for answers during faults is behind its plan, and carries out overdue operations once they are
     over. So `served` counts the operations that began in a phase without faults, whenever they were due.
+
+    Reads that are asked of one node alone are in neither number: a follower may be right to answer none.
     """
     header = schedule.header
-    planned = sum(is_clean(header, operation.at_us) for operation in schedule.operations)
+    of_clients = [operation for operation in schedule.operations if operation.node is None]
+    planned = sum(is_clean(header, operation.at_us) for operation in of_clients)
     zero_us = next((event.t_us for event in harness if isinstance(event, PhaseStarted)), 0)
-    of_schedule = {operation.id for operation in schedule.operations}
+    of_schedule = {operation.id for operation in of_clients}
     began_clean = {op.op for op in history if op.type == "invoke" and is_clean(header, op.t_us - zero_us)}
     served = {op.op for op in history if was_served(op)}
     return planned, len(served & began_clean & of_schedule)
