@@ -69,3 +69,6 @@ class CommandTarget:
 
     async def status(self, session: aiohttp.ClientSession, url: str) -> Status | None:
         return await our_api.status(session, url)
+
+    async def close(self) -> None:
+        """Doors hold nothing but the session."""

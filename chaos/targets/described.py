@@ -108,6 +108,9 @@ class DescribedTarget:
         except (TimeoutError, *UNREADABLE):
             return None
 
+    async def close(self) -> None:
+        """Doors hold nothing but the session."""
+
 
 class DescribedDoor:
     """See `Door`. A command is the operation with its request, its fields filled in when it is asked."""
@@ -135,9 +138,9 @@ class DescribedDoor:
         operation, fields = command
         request: OperationRequest = getattr(self._described, operation.f)
         if operation.f == "cas" and operation.expected is None:
-            if request.absent is None:
+            if not request.expects_absence:
                 return Outcome("fail", error="not sent: the target's file does not say how to expect an absent key")
-            request = msgspec.structs.replace(request, body=request.absent)
+            request = msgspec.structs.replace(request, body=request.absent or request.body)
         try:
             status, headers, answer = await _ask(self._session, address, request, fields, within_us / 1e6)
         except aiohttp.ClientConnectorError as error:

@@ -94,7 +94,7 @@ class OperationRequest(Request, frozen=True):
     """One operation. An answer is `ok`, `fail` (it certainly had no effect) or `elsewhere` (this node did not take it,
     and another one may); any other answer leaves the outcome unknown. `value` is where a get finds what it reads.
 
-    `absent` replaces the body of a cas that expects an absent key.
+    `absent` replaces the body of a cas that expects an absent key. It is needed unless "{expected}" may become null.
     """
 
     ok: Condition = Condition(status=(200, 201, 204))
@@ -102,6 +102,14 @@ class OperationRequest(Request, frozen=True):
     elsewhere: Condition | None = None
     value: str | None = None
     absent: dict[str, Any] | list[Any] | str | None = None
+
+    @property
+    def expects_absence(self) -> bool:
+        """Whether a cas can say that it expects an absent key."""
+        if self.absent is not None:
+            return True
+        uses = [text for text in template.texts_of([self.request, self.body]) if "expected" in template.fields_of(text)]
+        return isinstance(self.body, (dict, list)) and all(text == "{expected}" for text in uses)
 
     def check_operation(self) -> None:
         """Raises TemplateError."""

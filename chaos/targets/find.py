@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
+from raft_chaos.chaos.targets import python_class
 from raft_chaos.chaos.targets.command import CommandTarget
 from raft_chaos.chaos.targets.described import DescribedTarget
 from raft_chaos.chaos.targets.description import load
-from raft_chaos.chaos.targets.protocol import NetworkName, Target, TargetError
+from raft_chaos.chaos.targets.protocol import NetworkName, Target
+from raft_chaos.chaos.targets.python_class import ClassTarget
 from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.raft.state.timing import Timing
 
@@ -33,9 +35,9 @@ def find(
 
 
 def _named(name: str, network: str | None) -> Target:
-    """A target's file."""
+    """A target's file, a class, or what an installed package offers by this name."""
     file = Path(name)
-    if not file.exists():
-        raise TargetError(f"there is no file {name!r}; expected a target's file, such as my-system.toml")
+    if file.suffix != ".toml":
+        return ClassTarget(name, python_class.load(name), network)
     described = load(file)
     return DescribedTarget(described, described.name or file.stem, cast(NetworkName, network or described.network))

@@ -124,6 +124,10 @@ class Target(Protocol):
         """What the node at this URL says of itself; None without an understandable answer in half a second."""
         ...
 
+    async def close(self) -> None:
+        """The run is over: gives back what its doors hold."""
+        ...
+
 
 def abilities_of(target: Target) -> Abilities:
     """What the target can do in a run: its nodes, and the network between them."""

@@ -73,3 +73,6 @@ class RaftTarget:
 
     async def status(self, session: aiohttp.ClientSession, url: str) -> Status | None:
         return await our_api.status(session, url)
+
+    async def close(self) -> None:
+        """Doors hold nothing but the session."""

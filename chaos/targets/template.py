@@ -77,9 +77,13 @@ def fill(template: str, values: Mapping[str, Any]) -> str:
 
 
 def fill_all(structure: Any, values: Mapping[str, Any]) -> Any:
-    """The same structure of tables and lists, with the fields of all its texts filled in."""
+    """The same structure of tables and lists, with the fields of all its texts filled in.
+
+    A text that is one field and nothing else becomes its value: a number stays one, and None is null.
+    """
     if isinstance(structure, str):
-        return fill(structure, values)
+        alone = FIELD.fullmatch(structure)
+        return values[alone[1]] if alone and not alone[2] and alone[1] in values else fill(structure, values)
     if isinstance(structure, Mapping):
         return {key: fill_all(value, values) for key, value in structure.items()}
     if isinstance(structure, list):

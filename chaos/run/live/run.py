@@ -273,6 +273,7 @@ class _LiveRun:
             await self.phases.run()
             for task in background:
                 task.cancel()
+            await self.target.close()
 
     # ---- what the phases ask for ----------------------------------------------------------------------------------
 

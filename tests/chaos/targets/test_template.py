@@ -32,6 +32,12 @@ def test_all_texts_of_a_body_are_filled_in() -> None:
     assert fill_all(body, {"key": "k", "value": "v"}) == filled
 
 
+def test_a_field_alone_keeps_its_type() -> None:
+    values = {"expected": None, "serial": 7, "value": ["a"]}
+    body = {"expected": "{expected}", "serial": "{serial}", "text": "no {serial}{expected}", "value": "{value}"}
+    assert fill_all(body, values) == {"expected": None, "serial": 7, "text": "no 7", "value": ["a"]}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [("{nod}", "did you mean 'node'"), ("{node|bas64}", "did you mean 'base64'"), ("{x}", "there are")],

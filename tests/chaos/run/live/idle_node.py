@@ -33,6 +33,9 @@ class IdleTarget:
     async def status(self, session: aiohttp.ClientSession, url: str) -> Status | None:
         return None
 
+    async def close(self) -> None:
+        pass
+
 
 def idle(control: Connection) -> None:
     """Answers each order to its disk with one slowed sync."""

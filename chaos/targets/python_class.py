@@ -1,0 +1,197 @@
+"""A target that is a Python class of the user's (`api`): checked when it is named, and then as any other target."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, cast
+
+import aiohttp
+
+from raft_chaos.chaos.faults.abilities import ABILITIES, OF_NETWORK, OF_NETWORKS, OPERATIONS, Abilities
+from raft_chaos.chaos.processes.shortage import HarnessError, shortage
+from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.schedule.data import Operation
+from raft_chaos.chaos.targets import program
+from raft_chaos.chaos.targets.api import Answer, Command, Elsewhere, Fail, Info, Node, Ok
+from raft_chaos.chaos.targets.door import REFUSED, Door, NoAnswer, Outcome
+from raft_chaos.chaos.targets.our_api import STATUS_TIMEOUT_S
+from raft_chaos.chaos.targets.protocol import Launch, NetworkName, Running, Status, TargetError
+from raft_chaos.chaos.targets.template import nearest
+
+GROUP = "raft_chaos.targets"
+"""The entry points with which an installed package offers targets."""
+
+
+def load(name: str) -> type[Any]:
+    """The class of "module:Class", or of an entry point. Raises TargetError."""
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        offered = {point.name: point for point in entry_points(group=GROUP)}
+        if name not in offered:
+            raise TargetError(f"there is no target {name!r}; {nearest(name, offered)}")
+        return _checked(name, offered[name].load())
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # last, so that nothing of the user's hides what is installed
+    try:
+        return _checked(name, getattr(importlib.import_module(module), attribute))
+    except (ImportError, AttributeError) as error:
+        raise TargetError(f"{name}: cannot be imported: {error}") from None
+
+
+def _checked(name: str, found: Any) -> type[Any]:
+    """The class, if it has what a target must have. Raises TargetError."""
+    if not isinstance(found, type):
+        raise TargetError(f"{name}: expected a class, got {found!r}")
+    for method in ("start", "invoke"):
+        if not callable(getattr(found, method, None)):
+            raise TargetError(f"{name}: it has no method {method!r}; see the manual on targets in Python")
+    can = getattr(found, "can", None)
+    if not can or isinstance(can, str):
+        raise TargetError(f"{name}: can: expected a set of abilities, such as {{'get', 'put'}}, got {can!r}")
+    for ability in can:
+        if ability not in ABILITIES or ability in OF_NETWORKS:
+            raise TargetError(f"{name}: can: {ability!r}: {nearest(ability, set(ABILITIES) - set(OF_NETWORKS))}")
+        if ability in ("leader", "term") and not callable(getattr(found, "status", None)):
+            raise TargetError(f"{name}: it declares {ability!r}, and has no method 'status'")
+    if not set(can) & set(OPERATIONS):
+        raise TargetError(f"{name}: can: expected operations; without {', '.join(OPERATIONS)} a run shows nothing")
+    if (network := getattr(found, "network", "tcp")) not in OF_NETWORK:
+        raise TargetError(f"{name}: network: {network!r}: {nearest(network, OF_NETWORK)}")
+    return found
+
+
+class ClassTarget:
+    """The target of such a class. A run makes one object of it."""
+
+    def __init__(self, name: str, found: type[Any], network: str | None) -> None:
+        try:
+            self._user = found()
+        except Exception as error:
+            raise TargetError(f"{name}: {type(error).__name__}: {error}") from None
+        self.name: str = getattr(found, "name", name)
+        self.can: Abilities = frozenset(found.can)
+        self.network = cast(NetworkName, network or getattr(found, "network", "tcp"))
+        self.ports: tuple[str, ...] = tuple(getattr(found, "ports", ("client", "peer")))
+        self._link_port: str | None = getattr(found, "link_port", self.ports[-1])
+        self._nodes: dict[str, Node] = {}
+
+    def start(self, supervisor: Supervisor, launch: Launch) -> Running:
+        ports = launch.ports[launch.node]
+        nodes = list(launch.ports)
+        node = self._nodes[launch.node] = Node(
+            name=launch.node,
+            number=nodes.index(launch.node) + 1,
+            nodes=nodes,
+            incarnation=launch.incarnation,
+            host=launch.host,
+            ports=ports,
+            address=launch.reach(ports[self.ports[0]]),
+            peers=launch.peers,
+            data=program.data_folder(launch).absolute(),
+        )
+        if self._link_port is not None:
+            launch.route(ports[self._link_port])
+        try:
+            command = self._user.start(node)
+        except Exception as error:
+            raise TargetError(f"{launch.node}: start: {type(error).__name__}: {error}") from None
+        if not isinstance(command, Command):
+            raise TargetError(f"{launch.node}: start: expected a Command, got {command!r}")
+        argv = [str(word) for word in command.argv]
+        program.find_program(argv[0])
+        child, is_ready = program.started(supervisor, launch, argv, command.environment, lambda: self._ready(node))
+        host, port = node.address
+        return Running(child, f"http://{host}:{port}", is_ready=is_ready)
+
+    def _ready(self, node: Node) -> bool:
+        ready = getattr(self._user, "ready", None)
+        if ready is None:
+            return program.accepts_tcp(*node.address)
+        try:
+            return bool(ready(node))
+        except OSError:
+            return False
+
+    def door(self, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]]) -> Door:
+        return _ClassDoor(self._user, self._nodes, "repeats" in self.can, urls)
+
+    async def status(self, session: aiohttp.ClientSession, url: str) -> Status | None:
+        node = next(
+            (node for node in self._nodes.values() if f"http://{node.address[0]}:{node.address[1]}" == url), None
+        )
+        if node is None:
+            return None
+        try:
+            async with asyncio.timeout(STATUS_TIMEOUT_S):
+                status = await _called(self._user.status, node)
+        except Exception as error:
+            _refuse_shortage(error)
+            return None
+        return status if isinstance(status, Status) else None
+
+    async def close(self) -> None:
+        """The run is over."""
+        if (close := getattr(self._user, "close", None)) is not None:
+            await _called(close)
+
+
+class _ClassDoor:
+    """See `Door`. An address is a node's name."""
+
+    def __init__(
+        self, user: Any, nodes: Mapping[str, Node], knows_repeats: bool, urls: Callable[[], Mapping[str, str]]
+    ) -> None:
+        self.knows_repeats = knows_repeats
+        self._user = user
+        self._nodes = nodes
+        self._urls = urls
+
+    def addresses(self) -> list[str]:
+        return list(self._urls())
+
+    def address_of(self, node: str) -> str:
+        return node if node in self._urls() else ""
+
+    def command(self, operation: Operation, session: str, serial: int) -> Operation:
+        return operation
+
+    async def ask(self, address: str, command: Operation, within_us: int) -> Outcome | NoAnswer:
+        try:
+            async with asyncio.timeout(within_us / 1e6):
+                answer: Answer = await _called(self._user.invoke, self._nodes[address], command)
+        except TimeoutError:
+            return NoAnswer(True, "no answer in time")
+        except ConnectionRefusedError as error:
+            return NoAnswer(False, f"cannot connect: {error.strerror}")
+        except Exception as error:
+            _refuse_shortage(error)
+            return NoAnswer(True, f"{type(error).__name__}: {error}")
+        match answer:
+            case Ok():
+                return Outcome("ok", answer.value)
+            case Fail():
+                return Outcome("fail", error=f"{REFUSED}: {answer.error}" if answer.refused else answer.error)
+            case Elsewhere():
+                return NoAnswer(False, answer.error or "not taken", answer.node)
+            case Info():
+                return NoAnswer(True, answer.error or "outcome unknown")
+        raise HarnessError(f"the target's invoke must return Ok, Fail, Elsewhere or Info, got {answer!r}")
+
+
+async def _called(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls a function of the user's; one that is not async in a thread, where it may block."""
+    if inspect.iscoroutinefunction(function):
+        return await function(*arguments)
+    return await asyncio.to_thread(function, *arguments)
+
+
+def _refuse_shortage(error: Exception) -> None:
+    if missing := shortage(error):
+        raise HarnessError(f"the harness ran out of {missing}, and its clients cannot ask the nodes") from None
