@@ -33,6 +33,7 @@ class CommandTarget:
     name: ClassVar[str] = "command"
     can: ClassVar[Abilities] = frozenset((*OPERATIONS, "kill", "pause", "leader", "term"))
     ports: ClassVar[tuple[str, ...]] = ("http", "raft")
+    link_port: ClassVar[str | None] = "raft"
 
     def __post_init__(self) -> None:
         try:

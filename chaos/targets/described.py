@@ -41,6 +41,10 @@ class DescribedTarget:
     def ports(self) -> tuple[str, ...]:
         return self.described.ports
 
+    @property
+    def link_port(self) -> str | None:
+        return self.described.links
+
     def start(self, supervisor: Supervisor, launch: Launch) -> Running:
         described, ports = self.described, launch.ports[launch.node]
         fields = self._fields(launch)

@@ -79,7 +79,7 @@ class ClassTarget:
         self.can: Abilities = frozenset(found.can)
         self.network = cast(NetworkName, network or getattr(found, "network", "tcp"))
         self.ports: tuple[str, ...] = tuple(getattr(found, "ports", ("client", "peer")))
-        self._link_port: str | None = getattr(found, "link_port", self.ports[-1])
+        self.link_port: str | None = getattr(found, "link_port", self.ports[-1])
         self._nodes: dict[str, Node] = {}
 
     def start(self, supervisor: Supervisor, launch: Launch) -> Running:
@@ -96,8 +96,8 @@ class ClassTarget:
             peers=launch.peers,
             data=program.data_folder(launch).absolute(),
         )
-        if self._link_port is not None:
-            launch.route(ports[self._link_port])
+        if self.link_port is not None:
+            launch.route(ports[self.link_port])
         try:
             command = self._user.start(node)
         except Exception as error:

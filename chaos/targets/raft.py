@@ -35,6 +35,7 @@ class RaftTarget:
     network: ClassVar[NetworkName] = "frames"
     ports: ClassVar[tuple[str, ...]] = ()
     """None: each incarnation takes free ports, and says which."""
+    link_port: ClassVar[str | None] = None
 
     def start(self, supervisor: Supervisor, launch: Launch) -> Running:
         folder = launch.run.node(launch.node)

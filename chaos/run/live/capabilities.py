@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
 from raft_chaos.chaos.faults.links import Link, LinkCounters, LinkState
 from raft_chaos.chaos.run.live.cluster import LiveCluster
-from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient
+from raft_chaos.chaos.run.live.network.choose import Network
 from raft_chaos.chaos.run.live.network.rules import rule_of
 
 
 class LiveWorld:
-    """Real processes and the proxy between them, as faults see them."""
+    """Real processes and the network between them, as faults see them."""
 
-    def __init__(self, cluster: LiveCluster, proxy: ProxyClient) -> None:
+    def __init__(self, cluster: LiveCluster, network: Network) -> None:
         self.cluster = cluster
-        self._proxy = proxy
-        self.links: Sequence[Link] = sorted(proxy.addresses())
+        self._network = network
+        self.links: Sequence[Link] = network.links
         self.link_states: dict[Link, LinkState] = {}
         """The state of each link that a fault has ever touched."""
 
@@ -55,7 +55,7 @@ class LiveWorld:
     def set_links(self, states: Mapping[Link, LinkState]) -> None:
         self.link_states.update(states)
         rules = {link: rule_of(state) for link, state in self.link_states.items() if state != LinkState()}
-        self._proxy.set_rules(rules)
+        self._network.set_rules(rules)
 
     def link_counters(self) -> Mapping[Link, LinkCounters]:
-        return self._proxy.counters()
+        return self._network.counters()

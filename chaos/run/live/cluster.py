@@ -17,7 +17,7 @@ import psutil
 
 from raft_chaos.chaos.processes.shortage import HarnessError, SetupError, oom_kills
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
-from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient
+from raft_chaos.chaos.run.live.network.choose import Network
 from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.targets.addresses import HOST, Ports
 from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, Running, Target, TargetError, tail
@@ -63,7 +63,7 @@ class LiveCluster:
         *,
         supervisor: Supervisor,
         target: Target,
-        proxy: ProxyClient,
+        network: Network,
         watcher: Watcher,
         run: RunDir,
         nodes: list[str],
@@ -75,8 +75,7 @@ class LiveCluster:
     ) -> None:
         self.target = target
         self._supervisor = supervisor
-        self._proxy = proxy
-        self._links = proxy.addresses()
+        self._network = network
         self._watcher = watcher
         self._run = run
         self._seed = seed
@@ -154,7 +153,7 @@ class LiveCluster:
         loop, node = asyncio.get_running_loop(), one.name
 
         def route(port: int) -> None:
-            """Called in the thread that starts the node; requests to the proxy are made in the loop's alone."""
+            """Called in the thread that starts the node; requests to the network are made in the loop's alone."""
             asyncio.run_coroutine_threadsafe(self._route(one, port), loop).result()
 
         return Launch(
@@ -162,14 +161,19 @@ class LiveCluster:
             seed=self._seed,
             node=node,
             incarnation=one.incarnation,
-            peers={peer: (HOST, self._links[node, peer]) for peer in self._nodes if peer != node},
+            peers=self._network.peers_of(node, self._direct(node)),
             epoch_us=self._epoch_us,
             ports=self._ports,
             route=route,
         )
 
     async def _route(self, one: _Node, port: int) -> None:
-        self._proxy.set_target(one.name, port)
+        self._network.route(one.name, port)
+
+    def _direct(self, node: str) -> dict[str, tuple[str, int]]:
+        """Where the node's peers listen for each other, if the target has a port for that."""
+        port = self.target.link_port
+        return {peer: (HOST, ports[port]) for peer, ports in self._ports.items() if peer != node and port is not None}
 
     async def kill(self, nodes: Sequence[str]) -> list[str]:
         """SIGKILL to all of them at once; returns those that were running, once they are gone.
@@ -188,7 +192,7 @@ class LiveCluster:
                 self._child(one).strike()
             for one in hit:
                 await asyncio.to_thread(self._child(one).kill)
-                self._proxy.set_target(one.name, None)
+                self._network.route(one.name, None)
                 self._report(self._event(NodeKilled, one))
         return [one.name for one in hit]
 

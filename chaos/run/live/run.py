@@ -33,7 +33,7 @@ from raft_chaos.chaos.run.live.capabilities import LiveWorld
 from raft_chaos.chaos.run.live.cluster import LiveCluster
 from raft_chaos.chaos.run.live.history import HistoryFile
 from raft_chaos.chaos.run.live.line_file import LineFile
-from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient, ProxyError, proxy_main
+from raft_chaos.chaos.run.live.network import choose as network
 from raft_chaos.chaos.run.live.status import poll_status
 from raft_chaos.chaos.run.live.tasks import LiveTasks
 from raft_chaos.chaos.run.live.watcher import Watcher
@@ -169,7 +169,7 @@ class _LiveRun:
         return self._finish(time.monotonic() - started)
 
     def _set_up(self, files: ExitStack) -> None:
-        """Opens the files of the run and starts the proxy; `files` closes them."""
+        """Opens the files of the run and starts the network; `files` closes them."""
         header = self.schedule.header
         self.judge = Judge(events_expected="events" in self.target.can)
         self.harness = LineFile(self.run_dir.harness)
@@ -178,16 +178,14 @@ class _LiveRun:
         files.callback(self.history.close)
         self.watcher = Watcher(header.nodes, self.judge.observe, self._happened)
         files.callback(self.watcher.close)
-        control, theirs = self.supervisor.pipe()
-        log = self.run_dir.path / "proxy.log"
-        self.proxy_process = self.supervisor.start("proxy", proxy_main, theirs, header.nodes, header.seed, stderr=log)
-        theirs.close()
-        self.proxy = ProxyClient(control)
+        self.network = network.start(
+            self.target.network, self.supervisor, header.nodes, header.seed, self.run_dir.path / "proxy.log"
+        )
         ports = files.enter_context(claimed(header.nodes, self.target.ports)) if self.target.ports else None
         self.cluster = LiveCluster(
             supervisor=self.supervisor,
             target=self.target,
-            proxy=self.proxy,
+            network=self.network,
             watcher=self.watcher,
             run=self.run_dir,
             nodes=header.nodes,
@@ -252,7 +250,7 @@ class _LiveRun:
             self.session = session
             self.tasks = LiveTasks(group, lambda: self.now_us() - self.zero_us)
             self.nemesis = Nemesis(
-                world=LiveWorld(self.cluster, self.proxy),
+                world=LiveWorld(self.cluster, self.network),
                 view=self.watcher.view,
                 log=FaultLog(header.nodes, self.now_us, self.report),
                 nodes=header.nodes,
@@ -324,11 +322,8 @@ class _LiveRun:
         """Finds dead nodes and new violations, and informs the observer."""
         told = 0.0
         while True:
-            # If these are in trouble, the checkers would blame the nodes, which no longer hear each other.
             self.supervisor.check()
-            self.proxy.check()
-            if not self.proxy_process.is_alive:
-                raise ProxyError(f"the proxy ended by itself with exit code {self.proxy_process.exit_code}")
+            self.network.check()
             self.cluster.find_exits()
             for violation in self.judge.new_violations():
                 self.violations.append(violation)

@@ -19,6 +19,7 @@ class IdleTarget:
     can: ClassVar[Abilities] = frozenset()
     network: ClassVar[NetworkName] = "frames"
     ports: ClassVar[tuple[str, ...]] = ()
+    link_port: ClassVar[str | None] = None
 
     def start(self, supervisor: Supervisor, launch: Launch) -> Running:
         ours, theirs = supervisor.pipe()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run.live.cluster import LiveCluster
-from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient, proxy_main
+from raft_chaos.chaos.run.live.network import choose as network
 from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.targets.addresses import claimed
 from raft_chaos.chaos.targets.command import CommandTarget
@@ -25,17 +25,14 @@ class Cluster(LiveCluster):
 
     def __init__(self, supervisor: Supervisor, folder: Path, size: int = 3, target: Target | None = None) -> None:
         nodes = [f"n{number}" for number in range(1, size + 1)]
-        control, theirs = supervisor.pipe()
-        supervisor.start("proxy", proxy_main, theirs, ["n1", "n2", "n3"], 1)
-        theirs.close()
         epoch_us = monotonic_us()
         self.reported: list[HarnessEvent] = []
-        self.proxy = ProxyClient(control)
+        self.network = network.start("frames", supervisor, nodes, 1, folder / "proxy.log")
         self._claim = claimed(nodes, ("http", "raft"))
         super().__init__(
             supervisor=supervisor,
             target=target or CommandTarget(shlex.join([*SERVER, "--mode", "memory", "--data", "{data}"])),
-            proxy=self.proxy,
+            network=self.network,
             watcher=Watcher(nodes, lambda event: None, lambda *anchor: None),
             run=RunDir(folder),
             nodes=nodes,
