@@ -33,7 +33,7 @@ class Network:
 
     def route(self, node: str, port: int | None) -> None:
         """From now on what the others send to the node goes to this port; with None it is lost."""
-        if self._proxy is not None:
+        if self._proxy is not None and any(to == node for _, to in self.links):
             self._proxy.set_target(node, port)
 
     def set_rules(self, rules: dict[Link, LinkRule]) -> None:
