@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from raft_chaos.chaos.cli import ends, faults, mutants
+from raft_chaos.chaos.cli import ends, faults, mutants, target
 from raft_chaos.chaos.cli.read import check, explain, trace
 from raft_chaos.chaos.cli.repeat import replay, repro, shrink
 from raft_chaos.chaos.cli.result import show
@@ -37,6 +37,8 @@ app.command("repro")(repro.repro)
 app.command("selfcheck")(selfcheck.command)
 app.command("faults")(faults.faults)
 app.command("mutants")(mutants.mutants)
+app.command("targets")(target.targets)
+app.add_typer(target.app, name="target")
 app.command("cluster")(cluster.cluster)
 app.command("node")(cluster.node)
 

@@ -47,6 +47,11 @@ def show(result: Result) -> NoReturn:
     raise typer.Exit(ends.interrupted() if result.interrupted else code)
 
 
+def print_now(line: str) -> None:
+    """Prints one line of a page before the rest is known, for a command that takes long."""
+    print(line, flush=True)
+
+
 def _print_lines(lines: Iterable[str]) -> None:
     for text in lines:
         print(text)

@@ -43,13 +43,13 @@ class DescribedTarget:
 
     @property
     def link_port(self) -> str | None:
-        return self.described.links
+        return self.described.link_port
 
     def start(self, supervisor: Supervisor, launch: Launch) -> Running:
         described, ports = self.described, launch.ports[launch.node]
         fields = self._fields(launch)
-        if described.links is not None:
-            launch.route(ports[described.links])
+        if described.link_port is not None:
+            launch.route(ports[described.link_port])
         host, port = launch.reach(ports[described.clients])
         url = f"http://{host}:{port}"
         argv = self._argv(fields)
@@ -70,8 +70,8 @@ class DescribedTarget:
             """The fields of a node in {peers}, as the launched node reaches it."""
             host, link = address if address is not None else (launch.host, None)
             ports = {f"port.{name}": port for name, port in launch.ports[node].items()}
-            if link is not None and self.described.links is not None:
-                ports[f"port.{self.described.links}"] = link
+            if link is not None and self.link_port is not None:
+                ports[f"port.{self.link_port}"] = link
             return {"node": node, "number": number[node], "host": host, **ports}
 
         nodes = list(launch.ports)

@@ -151,7 +151,7 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     environment: dict[str, str] = {}
     ports: tuple[str, ...] = ("client", "peer")
     clients: str = "client"
-    links: str | None = "peer"
+    links: str | None = None
     network: NetworkName = "tcp"
     peers: str = "{node}=http://{host}:{port.peer}"
     peers_separator: str = ","
@@ -167,6 +167,11 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def words(self) -> list[str]:
         return shlex.split(self.command) if isinstance(self.command, str) else self.command
+
+    @property
+    def link_port(self) -> str | None:
+        """The name of the port for peers."""
+        return self.links or ("peer" if "peer" in self.ports else None)
 
     @property
     def can(self) -> Abilities:
@@ -209,7 +214,7 @@ def _mistakes(described: Description) -> Iterator[tuple[str, str]]:
     texts = {"command": described.words, "environment": list(described.environment.values())}
     for place, text, fields in (
         *((place, text, of_nodes) for place, several in texts.items() for text in several),
-        ("peers", described.peers, (*OF_PEERS, *ports)),
+        *([("peers", described.peers, (*OF_PEERS, *ports))] if _uses_peers(described) else []),
     ):
         yield from _wrong(place, partial(template.check, text, fields))
     if described.status is not None:
@@ -223,12 +228,17 @@ def _mistakes(described: Description) -> Iterator[tuple[str, str]]:
     for place, port in (("clients", described.clients), ("links", described.links), ("ready.tcp", _tcp(described))):
         if port is not None and port not in described.ports:
             yield place, f"there is no port {port!r}; {nearest(port, described.ports)}"
-    if described.links is None and described.network in ("frames", "tcp"):
+    if described.link_port is None and described.network in ("frames", "tcp"):
         yield "links", f'the network {described.network} needs the name of the port for peers, or network = "none"'
     if described.get is None and described.put is None and described.append is None:
         yield "operations", "expected at least [get] and [put]; without operations a run shows nothing"
     if described.get is not None and described.get.value is None:
         yield "get.value", 'expected where the answer has the value, such as "node.value"'
+
+
+def _uses_peers(described: Description) -> bool:
+    texts = (*described.words, *described.environment.values())
+    return any("peers" in template.fields_of(text) for text in texts)
 
 
 def _wrong(place: str, check: Callable[[], None]) -> Iterator[tuple[str, str]]:

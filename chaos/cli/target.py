@@ -1,0 +1,97 @@
+"""`raft-chaos targets` lists what can be broken; `raft-chaos target check` examines the description of a target."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from raft_chaos.chaos.cli.arguments import chosen_target
+from raft_chaos.chaos.cli.common import fail
+from raft_chaos.chaos.cli.result import Result, print_now
+from raft_chaos.chaos.cli.run.cluster import make_timing
+from raft_chaos.chaos.doctor.examine import examine
+from raft_chaos.chaos.doctor.finding import Finding
+from raft_chaos.chaos.faults.abilities import ABILITIES, in_order
+from raft_chaos.chaos.processes import open_files
+from raft_chaos.chaos.run import needs
+from raft_chaos.chaos.targets.find import find
+from raft_chaos.chaos.targets.protocol import Target, TargetError, abilities_of
+from raft_chaos.chaos.targets.python_class import GROUP
+from raft_chaos.invariants.verdict import EXIT_USAGE, EXIT_VALID
+from raft_chaos.reports.commands.targets import TargetRow, finding_lines, targets_page
+
+app = typer.Typer(help="Examines the description of a target.", no_args_is_help=True)
+
+
+@app.command("check")
+def check(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="A target file, module:Class, or a command line.")],
+    nodes: Annotated[int, typer.Option(min=1, max=25, help="How many nodes are started.")] = 3,
+    network: Annotated[
+        str | None, typer.Option(help="frames, tcp, netns or none, instead of the target's own choice.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON list on stdout.")] = False,
+) -> Result:
+    """Starts a target and tries all that it declares, before the system itself is blamed.
+
+    Exit codes: 0 nothing is wrong, 254 something is, 255 the harness itself failed.
+    """
+    chosen = _target(target, network)
+    open_files.raise_limit()
+    needs.require_for_live(nodes, 1)
+    findings: list[Finding] = []
+
+    def found(finding: Finding) -> None:
+        findings.append(finding)
+        if not as_json:
+            for line in finding_lines(finding):
+                print_now(line)
+
+    asyncio.run(examine(chosen, nodes, found))
+    wrong = sum(finding.outcome == "wrong" for finding in findings)
+    last = f"{wrong} of {len(findings)} checks are wrong" if wrong else f"nothing is wrong; run it: {_run_it(target)}"
+    return Result(EXIT_USAGE if wrong else EXIT_VALID, ["", last], findings, as_json)
+
+
+def targets(as_json: Annotated[bool, typer.Option("--json", help="One JSON list on stdout.")] = False) -> Result:
+    """Lists what can be broken, and what each can do: our own Raft, and what installed packages and files offer."""
+    rows = [_row("(none)", find(make_timing("150-300", None, heartbeats_per_timeout=3)))]
+    for place in (*sorted(Path("examples").glob("*.toml")), *sorted(Path.cwd().glob("*.toml"))):
+        rows += _described(str(place.relative_to(Path.cwd()) if place.is_absolute() else place))
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        rows += _described(point.name)
+    return Result(page=targets_page(rows, ABILITIES), document=rows, as_json=as_json)
+
+
+def _described(name: str) -> list[TargetRow]:
+    """The row of a target; none for a file that describes none, such as another program's settings."""
+    try:
+        return [_row(name, find(make_timing("150-300", None, heartbeats_per_timeout=3), name=name))]
+    except TargetError as error:
+        return [] if name.endswith(".toml") and "command" in str(error) else [TargetRow(name, "", "", [], str(error))]
+
+
+def _row(name: str, target: Target) -> TargetRow:
+    return TargetRow(name, target.name, target.network, list(in_order(abilities_of(target))), "")
+
+
+def _target(text: str, network: str | None) -> Target:
+    timing = make_timing("150-300", None, heartbeats_per_timeout=3)
+    if _is_command(text):
+        return chosen_target(None, text, None, network, timing)
+    if text.endswith(".toml") and not Path(text).exists():
+        fail(f"TARGET: there is no file {text!r}")
+    return chosen_target(None, None, text, network, timing)
+
+
+def _is_command(text: str) -> bool:
+    """A command line has blanks, or a field to fill in; the name of a file or class has neither."""
+    return "{" in text or " " in text.strip()
+
+
+def _run_it(text: str) -> str:
+    return f"raft-chaos run --target-command '{text}'" if _is_command(text) else f"raft-chaos run --target {text}"

@@ -1,0 +1,6 @@
+"""`raft-chaos target check`: whether a target is described rightly, before the system itself is blamed.
+
+Read in this order: `finding` (what a check says), `bench` (a small cluster of the target, without a run), `operations`
+(each operation, and its failure), `faults` (each fault that the target declares has its effect), `control` (a wrong
+answer is convicted), `examine` (all of it, in order).
+"""

@@ -1,0 +1,130 @@
+"""A small cluster of a target, without a schedule: nodes, the network between them, and one client at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+
+import aiohttp
+
+from raft_chaos.chaos.faults.abilities import Abilities
+from raft_chaos.chaos.processes.supervisor import Supervisor, temporary_folder
+from raft_chaos.chaos.run.client_records import History
+from raft_chaos.chaos.run.clients import Client
+from raft_chaos.chaos.run.live.cluster import LiveCluster
+from raft_chaos.chaos.run.live.network import choose as network
+from raft_chaos.chaos.run.live.network.choose import Network
+from raft_chaos.chaos.run.live.tasks import LiveTasks
+from raft_chaos.chaos.run.live.watcher import Watcher
+from raft_chaos.chaos.schedule.data import Operation
+from raft_chaos.chaos.targets.addresses import claimed
+from raft_chaos.chaos.targets.protocol import Status, Target, abilities_of
+from raft_chaos.invariants.events import HarnessEvent
+from raft_chaos.invariants.history import Op, OpFunction, Value
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft.server.host import monotonic_us
+
+SEED = 1
+
+
+@dataclass
+class Bench:
+    """The cluster, and what its one client has seen so far (`history`)."""
+
+    target: Target
+    cluster: LiveCluster
+    network: Network
+    nodes: Sequence[str]
+    session: aiohttp.ClientSession
+    client: Client
+    history: list[Op]
+    _numbers: count[int] = field(default_factory=count)
+
+    @property
+    def can(self) -> Abilities:
+        return abilities_of(self.target)
+
+    async def perform(
+        self, f: OpFunction, key: str, value: str | None = None, expected: str | None = None, node: str | None = None
+    ) -> Op:
+        """Carries out one operation; returns how it ended."""
+        operation = Operation(
+            id=f"check/{next(self._numbers)}",
+            client="check",
+            at_us=0,
+            f=f,
+            key=key,
+            value=value,
+            expected=expected,
+            node=node,
+        )
+        await self.client.perform(operation)
+        return self.history[-1]
+
+    async def statuses(self) -> dict[str, Status | None]:
+        """What each running node says of itself."""
+        urls = {node: self.cluster.url(node) for node in self.nodes if self.cluster.state(node) == "up"}
+        asked = {node: url for node, url in urls.items() if url is not None}
+        said = await asyncio.gather(*(self.target.status(self.session, url) for url in asked.values()))
+        return dict(zip(asked, said, strict=True))
+
+    async def read(self, key: str, patience_s: float) -> Value | None:
+        """The value of the key, read again and again until some node answers. Raises TimeoutError."""
+        deadline = time.monotonic() + patience_s
+        while (op := await self.perform("get", key)).type != "ok":
+            if time.monotonic() >= deadline:
+                raise TimeoutError(op.error or "no answer")
+        return op.value
+
+
+@asynccontextmanager
+async def bench(target: Target, size: int) -> AsyncIterator[Bench]:
+    """A cluster of `size` nodes, none of which is started yet. In the end nothing of it is left."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(temporary_folder())
+        supervisor = stack.enter_context(Supervisor())
+        nodes = [f"n{number}" for number in range(1, size + 1)]
+        run = RunDir(folder)
+        for node in nodes:
+            run.node(node).mkdir(parents=True)
+        links = network.start(target.network, supervisor, nodes, SEED, folder / "proxy.log")
+        ports = stack.enter_context(claimed(nodes, target.ports)) if target.ports else {}
+        epoch_us = monotonic_us()
+        events: list[HarnessEvent] = []
+        history: list[Op] = []
+
+        def now_us() -> int:
+            return monotonic_us() - epoch_us
+
+        cluster = LiveCluster(
+            supervisor=supervisor,
+            target=target,
+            network=links,
+            watcher=Watcher(nodes, lambda event: None, lambda *anchor: None),
+            run=run,
+            nodes=nodes,
+            seed=SEED,
+            epoch_us=epoch_us,
+            now_us=now_us,
+            report=events.append,
+            ports=ports,
+        )
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+            asyncio.TaskGroup() as group,
+        ):
+            client = Client(
+                name="check",
+                place=0,
+                clients=1,
+                door=target.door(session, lambda: {node: url for node in nodes if (url := cluster.url(node))}),
+                history=History(history.append),
+                tasks=LiveTasks(group, now_us),
+                now_us=now_us,
+            )
+            yield Bench(target, cluster, links, nodes, session, client, history)
+            await target.close()

@@ -1,0 +1,39 @@
+"""The positive control: what the client has seen is judged valid, and with one answer changed it is convicted.
+
+Without that, a target whose `value` always led to nothing would be found correct for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from raft_chaos.chaos.doctor.finding import Finding
+from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.verdict import Outcome, overall
+
+
+def control(history: Sequence[Op]) -> Finding:
+    """Judges the history as it was, and with another value in its last read that found one."""
+    what = "a wrong answer is convicted"
+    if _verdict(history) == "violated":
+        return Finding(what, "wrong", "what one client saw, with one operation at a time, breaks linearizability")
+    reads = [place for place, op in enumerate(history) if op.type == "ok" and op.f == "get" and op.value]
+    if not reads:
+        return Finding(what, "wrong", "no read found a value", "look at `value` of get")
+    place = reads[-1]
+    value = history[place].value
+    other = "nobody wrote this" if isinstance(value, str) else ["nobody wrote this"]
+    bent = [*history[:place], replace(history[place], value=other), *history[place + 1 :]]
+    if _verdict(bent) != "violated":
+        return Finding(what, "wrong", f"one changed answer of {len(history) // 2} was not noticed")
+    return Finding(what, "ok", "one changed answer was")
+
+
+def _verdict(history: Sequence[Op]) -> Outcome:
+    judge = Judge(events_expected=False)
+    for op in history:
+        judge.observe_op(op)
+    return overall([verdict.outcome for verdict in judge.verdicts()])

@@ -1,0 +1,151 @@
+"""Each fault that a target declares is seen to have its effect: a cut holds bytes back in each direction, a killed node
+has its data again, a paused one does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
+from typing import TypeVar
+
+from raft_chaos.chaos.doctor.bench import Bench
+from raft_chaos.chaos.doctor.finding import Finding
+from raft_chaos.chaos.faults.abilities import OF_NETWORKS
+from raft_chaos.chaos.faults.links import Link
+from raft_chaos.chaos.run.live.network.frame_link import LinkRule
+from raft_chaos.invariants.history import Op, OpFunction
+
+PATIENCE_S = 15.0
+CUT_S = 5.0
+POLL_S = 0.05
+
+Found = TypeVar("Found")
+
+
+async def leadership(bench: Bench) -> Finding:
+    """Some node says that it leads, and no two do in the same term."""
+    what = "status: who leads"
+    if "leader" not in bench.can:
+        return Finding(what, "missing", "not declared: faults on the leader hit a drawn node instead")
+
+    async def found() -> str | None:
+        said = await bench.statuses()
+        leads = [node for node, status in said.items() if status is not None and status.role == "leader"]
+        return leads[0] if len(leads) == 1 else None
+
+    leader = await _eventually(found)
+    said = await bench.statuses()
+    told = ", ".join(
+        f"{node} {'no answer' if status is None else f'{status.role}, term {status.term}'}"
+        for node, status in said.items()
+    )
+    if leader is None:
+        return Finding(what, "wrong", told, "exactly one node must lead: look at the request of status and at `leads`")
+    status = said.get(leader)
+    if "term" in bench.can and (status is None or status.term is None):
+        return Finding(what, "wrong", told, "`term` must lead to a number")
+    return Finding(what, "ok", told if "term" in bench.can else f"{leader} leads; terms are not declared")
+
+
+async def faults(bench: Bench) -> AsyncIterator[Finding]:
+    """One finding for each fault, declared or not."""
+    if "cut" in bench.can:
+        yield await _cut(bench)
+    else:
+        yield Finding("cut", "missing", f"the network {bench.target.network} breaks no links")
+    for ability in OF_NETWORKS[1:]:
+        if "cut" in bench.can and ability not in bench.can:
+            yield Finding(ability, "missing", f"the network {bench.target.network} does not do that to a link")
+    yield await _pause(bench)
+    if "kill" in bench.can:
+        yield await _kill(bench)
+    else:
+        yield Finding("kill", "missing", "not declared (`persistent`): no run kills a node")
+
+
+async def _cut(bench: Bench) -> Finding:
+    """Each node in turn is cut off; something must be held back in each direction of its links, while clients write."""
+    what = "cut: each direction"
+    silent: list[str] = []
+    for node in bench.nodes:
+        links = [link for link in bench.network.links if node in link]
+        before = {link: counters.cut for link, counters in bench.network.counters().items()}
+        bench.network.set_rules(dict.fromkeys(links, LinkRule(cut=True)))
+        if await _eventually(partial(_held_both_ways, bench, node, before), CUT_S) is None:
+            silent.append(node)
+        bench.network.set_rules({})
+    if len(silent) == len(bench.nodes):
+        advice = (
+            "nothing passes through the harness's links: `links` must name the port for peers, and {peers} must be "
+            "where the nodes really connect"
+        )
+        return Finding(what, "wrong", "nothing was held back between any nodes", advice)
+    served = await _serves(bench)
+    if served is not None:
+        return Finding(what, "wrong", f"after the cut was healed: {served}", "the links must carry traffic again")
+    seen = "held back in both directions" + (f"; {', '.join(silent)} sent or got nothing" if silent else "")
+    return Finding(what, "ok", seen)
+
+
+async def _held_both_ways(bench: Bench, node: str, before: Mapping[Link, int]) -> bool | None:
+    """Writes something; True once more than `before` was held back from the node, and on its way to it."""
+    await _write(bench)
+    held = [link for link, counters in bench.network.counters().items() if counters.cut > before[link]]
+    return True if {link.index(node) for link in held if node in link} == {0, 1} else None
+
+
+async def _pause(bench: Bench) -> Finding:
+    what = "pause (SIGSTOP)"
+    node = bench.nodes[0]
+    await bench.cluster.pause(node)
+    stopped = bench.cluster.state(node) == "paused"
+    await bench.cluster.resume(node)
+    if not stopped:
+        return Finding(what, "wrong", f"{node} was not seen stopped", "a node must be one process group")
+    served = await _serves(bench)
+    return Finding(what, "ok", f"{node} stopped and went on") if served is None else Finding(what, "wrong", served)
+
+
+async def _kill(bench: Bench) -> Finding:
+    """All nodes are killed at once: what was acknowledged must be there when they are back."""
+    what = "kill and restart"
+    key, value = "check/kept", "kept"
+    write: OpFunction = "put" if "put" in bench.can else "append"
+    if (op := await bench.perform(write, key, value)).type != "ok":
+        return Finding(what, "wrong", f"a {write} before it ended as {op.type}: {op.error}")
+    await bench.cluster.kill(bench.nodes)
+    up = await asyncio.gather(*(bench.cluster.start(node) for node in bench.nodes))
+    if not all(up):
+        down = [node for node, there in zip(bench.nodes, up, strict=True) if not there]
+        return Finding(what, "wrong", f"{', '.join(down)} did not start again", "a node must start with its old data")
+    try:
+        found = await bench.read(key, PATIENCE_S)
+    except TimeoutError as error:
+        return Finding(what, "wrong", f"no answer in {PATIENCE_S:.0f} s after all nodes were killed: {error}")
+    expected = value if write == "put" else [value]
+    if found != expected:
+        advice = "data must survive SIGKILL in {data}; if it does not, say persistent = false"
+        return Finding(what, "wrong", f"after all nodes were killed a key was {found!r}, not {expected!r}", advice)
+    return Finding(what, "ok", "all nodes were killed at once, and a written key was there again")
+
+
+async def _write(bench: Bench) -> Op:
+    return await bench.perform("put" if "put" in bench.can else "append", "check/traffic", "more")
+
+
+async def _serves(bench: Bench) -> str | None:
+    """None once an operation is served again; else what the last one said."""
+
+    async def served() -> bool | None:
+        return True if (await _write(bench)).type == "ok" else None
+
+    return None if await _eventually(served) else f"no operation was served for {PATIENCE_S:.0f} s"
+
+
+async def _eventually(found: Callable[[], Awaitable[Found | None]], patience_s: float = PATIENCE_S) -> Found | None:
+    """The first value that is not None; None after `patience_s`."""
+    deadline = time.monotonic() + patience_s
+    while (value := await found()) is None and time.monotonic() < deadline:
+        await asyncio.sleep(POLL_S)
+    return value

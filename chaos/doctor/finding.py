@@ -1,0 +1,29 @@
+"""What one check of a target says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Outcome: TypeAlias = Literal["ok", "missing", "wrong"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`what` was checked, how that ended, and what was seen. `advice` says what to do about what is wrong.
+
+    "missing": the target does not declare it, so no run asks for it and nothing is concluded from it.
+    """
+
+    what: str
+    outcome: Outcome
+    seen: str = ""
+    advice: str = ""
+
+
+class CannotGoOnError(Exception):
+    """A check is wrong in a way that makes all later ones pointless. `finding` says how."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.seen)
+        self.finding = finding

@@ -1,0 +1,110 @@
+"""`raft-chaos target check`: a right description passes, and each usual mistake in one is found and named."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from builders.commands import raft_chaos
+from raft_chaos.chaos.doctor.control import control
+from raft_chaos.invariants.history import Op
+
+SERVER = Path(__file__).parents[1] / "targets" / "wrong_server.py"
+
+RIGHT = f"""
+command = "{sys.executable} {SERVER} --port {{port.client}} --mode shared --data {{data}}"
+persistent = true
+network = "none"
+ports = ["client"]
+
+[status]
+request = "GET /status"
+leads = {{ body = {{ role = "leader" }} }}
+
+[get]
+request = "POST /executeCommand"
+body = {{ command = {{ op = "get", key = "{{key}}" }} }}
+ok = {{ status = 200, body = {{ ok = true }} }}
+value = "result"
+
+[put]
+request = "POST /executeCommand"
+body = {{ command = {{ op = "put", key = "{{key}}", value = "{{value}}" }} }}
+ok = {{ status = 200, body = {{ ok = true }} }}
+
+[cas]
+request = "POST /executeCommand"
+body = {{ command = {{ op = "cas", key = "{{key}}", value = "{{value}}", expected = "{{expected}}" }} }}
+absent = {{ command = {{ op = "cas", key = "{{key}}", value = "{{value}}" }} }}
+ok = {{ status = 200, body = {{ ok = true }} }}
+fail = {{ status = 200 }}
+"""
+
+
+def checked(tmp_path: Path, text: str) -> tuple[int, dict[str, tuple[str, str]], str]:
+    """(exit code, {what: (outcome, seen)}, all advice)."""
+    file = tmp_path / "target.toml"
+    file.write_text(text)
+    done = raft_chaos("target", "check", str(file), "--nodes", "1", "--json")
+    assert done.returncode in (0, 254), done.stderr
+    assert done.stdout, done.stderr
+    findings = json.loads(done.stdout)
+    advice = " | ".join(finding["advice"] for finding in findings)
+    return done.returncode, {finding["what"]: (finding["outcome"], finding["seen"]) for finding in findings}, advice
+
+
+@pytest.mark.live
+def test_a_right_description_passes_and_what_it_leaves_out_is_missing(tmp_path: Path) -> None:
+    code, findings, _ = checked(tmp_path, RIGHT)
+    assert code == 0, findings
+    assert {what for what, (outcome, _) in findings.items() if outcome == "missing"} == {"append", "delete", "cut"}
+    assert findings["kill and restart"][0] == findings["a wrong answer is convicted"][0] == "ok"
+
+
+@pytest.mark.live
+@pytest.mark.parametrize(
+    ("old", "new", "what", "advice"),
+    [
+        ('value = "result"', 'value = "reslut"', "put, then get", "look at `value` of get"),
+        ("fail = { status = 200 }", "", "cas with a wrong value", "`fail` must say"),
+        (
+            "ok = { status = 200, body = { ok = true } }\nfail",
+            "ok = { status = 200 }\nfail",
+            "cas with a wrong value",
+            "",
+        ),
+        ('role = "leader"', 'role = "primary"', "status: who leads", "exactly one node must lead"),
+        ('op = "put"', 'op = "store"', "put, then get", "look at the request of put"),
+    ],
+)
+def test_a_mistake_is_found_and_named(tmp_path: Path, old: str, new: str, what: str, advice: str) -> None:
+    assert old in RIGHT
+    code, findings, advised = checked(tmp_path, RIGHT.replace(old, new, 1))
+    assert code == 254
+    assert findings[what][0] == "wrong", findings
+    assert advice in advised
+
+
+@pytest.mark.live
+def test_data_that_does_not_survive_a_kill_is_found(tmp_path: Path) -> None:
+    code, findings, advised = checked(tmp_path, RIGHT.replace("--mode shared", "--mode memory"))
+    assert code == 254
+    assert findings["kill and restart"] == ("wrong", "after all nodes were killed a key was None, not 'kept'")
+    assert "persistent = false" in advised
+
+
+@pytest.mark.live
+def test_a_program_that_ends_is_named_with_its_last_words(tmp_path: Path) -> None:
+    code, findings, _ = checked(tmp_path, RIGHT.replace(str(SERVER), "-c 'import sys; sys.exit(\"no config\")'"))
+    assert code == 254
+    assert list(findings) == ["start"] and "no config" in findings["start"][1]
+
+
+def test_a_description_whose_reads_find_nothing_fails_the_control() -> None:
+    def op(type: str, t_us: int, value: str | None = None) -> Op:
+        return Op(type=type, process=0, client="c", op="c/1", f="get", key="k", t_us=t_us, value=value)  # type: ignore[arg-type]
+
+    assert control([op("invoke", 1), op("ok", 2)]).outcome == "wrong"
