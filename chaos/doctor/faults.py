@@ -18,6 +18,7 @@ from raft_chaos.invariants.history import Op, OpFunction
 
 PATIENCE_S = 15.0
 CUT_S = 5.0
+ELECTED_S = 5.0
 POLL_S = 0.05
 
 Found = TypeVar("Found")
@@ -34,7 +35,7 @@ async def leadership(bench: Bench) -> Finding:
         leads = [node for node, status in said.items() if status is not None and status.role == "leader"]
         return leads[0] if len(leads) == 1 else None
 
-    leader = await _eventually(found)
+    leader = await _eventually(found, ELECTED_S)
     said = await bench.statuses()
     told = ", ".join(
         f"{node} {'no answer' if status is None else f'{status.role}, term {status.term}'}"
