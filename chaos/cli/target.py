@@ -18,7 +18,7 @@ from raft_chaos.chaos.doctor.finding import Finding
 from raft_chaos.chaos.faults.abilities import ABILITIES, in_order
 from raft_chaos.chaos.processes import open_files
 from raft_chaos.chaos.run import needs
-from raft_chaos.chaos.targets.find import find
+from raft_chaos.chaos.targets.find import STDIO, find
 from raft_chaos.chaos.targets.protocol import Target, TargetError, abilities_of
 from raft_chaos.chaos.targets.python_class import GROUP
 from raft_chaos.invariants.verdict import EXIT_USAGE, EXIT_VALID
@@ -90,7 +90,7 @@ def _target(text: str, network: str | None) -> Target:
 
 def _is_command(text: str) -> bool:
     """A command line has blanks, or a field to fill in; the name of a file or class has neither."""
-    return "{" in text or " " in text.strip()
+    return not text.startswith(STDIO) and ("{" in text or " " in text.strip())
 
 
 def _run_it(text: str) -> str:

@@ -62,6 +62,7 @@ OF_NETWORK: dict[str, Abilities] = {
     "frames": frozenset(OF_NETWORKS),
     "tcp": frozenset(("cut", "delay")),
     "netns": frozenset(OF_NETWORKS),
+    "messages": frozenset(OF_NETWORKS),
     "none": frozenset(),
 }
 """What each network between the nodes can do to a link. A stream of bytes that loses some is no stream any more."""

@@ -103,15 +103,23 @@ class Partition(OnLinks, frozen=True, tag="partition"):
 
 
 def _cut(grudge: Mapping[str, Sequence[str]], held: Mapping[Link, int]) -> Effect:
-    """The effect, given the number of frames held back on each link of the grudge. Each direction needs one."""
+    """The effect, given the number of frames held back on each link of the grudge. Each direction needs one.
+
+    A direction may be silent if the opposite one is cut as well, and held something back: who is not heard gets no
+    answer, and in many protocols there is nothing else to hold back.
+    """
     silent = [
-        f"{' '.join(senders)} > {' '.join(receivers)}"
+        (senders, receivers)
         for senders, receivers in _directions(grudge)
         if not any(held[sender, receiver] for sender in senders for receiver in receivers)
     ]
-    return Effect(
-        not silent, f"{sum(held.values())} frames held back" + (f", none {'; '.join(silent)}" if silent else "")
-    )
+    unexplained = [
+        (senders, receivers)
+        for senders, receivers in silent
+        if not any(held.get((receiver, sender)) for sender in senders for receiver in receivers)
+    ]
+    named = "; ".join(f"{' '.join(senders)} > {' '.join(receivers)}" for senders, receivers in silent)
+    return Effect(not unexplained, f"{sum(held.values())} frames held back" + (f", none {named}" if silent else ""))
 
 
 def _directions(grudge: Mapping[str, Sequence[str]]) -> list[tuple[list[str], list[str]]]:

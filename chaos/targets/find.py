@@ -12,7 +12,11 @@ from raft_chaos.chaos.targets.description import load
 from raft_chaos.chaos.targets.protocol import NetworkName, Target
 from raft_chaos.chaos.targets.python_class import ClassTarget
 from raft_chaos.chaos.targets.raft import RaftTarget
+from raft_chaos.chaos.targets.stdio import StdioTarget
 from raft_chaos.raft.state.timing import Timing
+
+STDIO = "stdio:"
+"""How the name of a target begins that is a command line of nodes on stdin and stdout."""
 
 
 def find(
@@ -36,6 +40,8 @@ def find(
 
 def _named(name: str, network: str | None) -> Target:
     """A target's file, a class, or what an installed package offers by this name."""
+    if name.startswith(STDIO):
+        return StdioTarget(name.removeprefix(STDIO))
     file = Path(name)
     if file.suffix != ".toml":
         return ClassTarget(name, python_class.load(name), network)

@@ -38,6 +38,7 @@ def started(
     argv: list[str],
     environment: Mapping[str, str],
     answers: Callable[[], bool],
+    stdin_and_stdout: socket.socket | None = None,
 ) -> tuple[Child, bool]:
     """Starts the program; returns its process, and whether it answered within START_TIMEOUT_S.
 
@@ -47,7 +48,14 @@ def started(
     folder.mkdir(parents=True, exist_ok=True)
     stderr = folder / "stderr.log"
     child = supervisor.start(
-        launch.node, execute, argv, dict(environment), open_files.users_limit(), launch.enter, stderr=stderr
+        launch.node,
+        execute,
+        argv,
+        dict(environment),
+        open_files.users_limit(),
+        launch.enter,
+        stdin_and_stdout,
+        stderr=stderr,
     )
     deadline = time.monotonic() + START_TIMEOUT_S
     while child.is_alive:
@@ -64,12 +72,19 @@ def started(
 
 
 def execute(
-    argv: list[str], environment: Mapping[str, str], limit: int, enter: Callable[[], None] | None = None
+    argv: list[str],
+    environment: Mapping[str, str],
+    limit: int,
+    enter: Callable[[], None] | None = None,
+    stdin_and_stdout: socket.socket | None = None,
 ) -> None:
     """Replaces this process by the program, in the same process group; it may have `limit` open files."""
     open_files.set_limit(limit)
     if enter is not None:
         enter()
+    if stdin_and_stdout is not None:
+        for number in (0, 1):
+            os.dup2(stdin_and_stdout.fileno(), number)
     try:
         os.execvpe(argv[0], argv, {**os.environ, **environment})
     except OSError as error:

@@ -8,11 +8,12 @@ which one it is.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import aiohttp
 
@@ -25,12 +26,19 @@ from raft_chaos.invariants.rundir import RunDir
 
 START_TIMEOUT_S = 30.0
 
-NetworkName: TypeAlias = Literal["frames", "tcp", "netns", "none"]
+NetworkName: TypeAlias = Literal["frames", "tcp", "netns", "messages", "none"]
 """How the links between the nodes are broken: `chaos.run.live.network`."""
 
 
 class TargetError(Exception):
     """A node of the system under test did not come up. The message has its name and its last output."""
+
+
+class Peer(Protocol):
+    """A node that speaks over its stdin and stdout, as the network `messages` sees it."""
+
+    def is_ready(self) -> bool: ...
+    async def request(self, client: str, body: dict[str, Any]) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,8 @@ class Launch:
     `peers` is where it reaches each of the other nodes; `ports` are the named ports of all nodes, and `hosts` where
     each node listens. `route` is called with the port for its peers as soon as that is known: from then on it hears
     them. `enter` is called in the node's process before its program begins, to move it into its network. `doors` says
-    where the harness reaches a port of a node, if that is not where the node listens.
+    where the harness reaches a port of a node, if that is not where the node listens. `attach` gives the network the
+    other end of the node's stdin and stdout, if it is the network of such nodes.
     """
 
     run: RunDir
@@ -53,6 +62,7 @@ class Launch:
     hosts: Mapping[str, str] = field(default_factory=dict)
     route: Callable[[int], None] = lambda port: None
     enter: Callable[[], None] | None = None
+    attach: Callable[[socket.socket], Peer] | None = None
     doors: Callable[[str, int], tuple[str, int]] | None = None
 
     def reach(self, port: int) -> tuple[str, int]:

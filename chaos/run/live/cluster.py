@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.run.live.network.choose import Network
 from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.targets.addresses import HOST, Ports
-from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, Running, Target, TargetError, tail
+from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, Peer, Running, Target, TargetError, tail
 from raft_chaos.invariants.events import (
     HARNESS,
     HarnessEvent,
@@ -156,6 +157,10 @@ class LiveCluster:
             """Called in the thread that starts the node; requests to the network are made in the loop's alone."""
             asyncio.run_coroutine_threadsafe(self._route(one, port), loop).result()
 
+        def attach(sock: socket.socket) -> Peer:
+            """The same, for a node that speaks over its stdin and stdout."""
+            return asyncio.run_coroutine_threadsafe(self._attach(node, sock), loop).result()
+
         return Launch(
             run=self._run,
             seed=self._seed,
@@ -165,7 +170,11 @@ class LiveCluster:
             epoch_us=self._epoch_us,
             ports=self._ports,
             route=route,
+            attach=attach,
         )
+
+    async def _attach(self, node: str, sock: socket.socket) -> Peer:
+        return self._network.attach(node, sock)
 
     async def _route(self, one: _Node, port: int) -> None:
         self._network.route(one.name, port)
