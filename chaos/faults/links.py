@@ -76,6 +76,11 @@ class Links(Protocol):
 
     @property
     def links(self) -> Sequence[Link]: ...
+    @property
+    def heartbeats(self) -> bool:
+        """Whether the nodes send to each other all the time, and not only when they are asked."""
+        ...
+
     def set_links(self, states: Mapping[Link, LinkState]) -> None:
         """Sets the states of these links, which are in force when this returns. Other links keep theirs."""
         ...

@@ -92,7 +92,7 @@ class Partition(OnLinks, frozen=True, tag="partition"):
         await at.hold(at.duration_us)
         world.set_links(at.lift(LINKS))
         after = world.link_counters()
-        at.healed(_cut(grudge, {link: after[link].cut - before[link].cut for link in links}))
+        at.healed(_cut(grudge, {link: after[link].cut - before[link].cut for link in links}, world.heartbeats))
 
     def isolated(self, leader: str | None) -> str | None:
         return leader if self.shape == "isolate_leader" else None
@@ -102,11 +102,11 @@ class Partition(OnLinks, frozen=True, tag="partition"):
         yield f"partition: {tally(partition.shape for partition, _ in faults)}"
 
 
-def _cut(grudge: Mapping[str, Sequence[str]], held: Mapping[Link, int]) -> Effect:
+def _cut(grudge: Mapping[str, Sequence[str]], held: Mapping[Link, int], heartbeats: bool) -> Effect:
     """The effect, given the number of frames held back on each link of the grudge. Each direction needs one.
 
-    A direction may be silent if the opposite one is cut as well, and held something back: who is not heard gets no
-    answer, and in many protocols there is nothing else to hold back.
+    Without heartbeats a direction may be silent if the opposite one is cut as well, and held something back: who is not
+    heard gets no answer, and there is nothing else to hold back.
     """
     silent = [
         (senders, receivers)
@@ -116,7 +116,7 @@ def _cut(grudge: Mapping[str, Sequence[str]], held: Mapping[Link, int]) -> Effec
     unexplained = [
         (senders, receivers)
         for senders, receivers in silent
-        if not any(held.get((receiver, sender)) for sender in senders for receiver in receivers)
+        if heartbeats or not any(held.get((receiver, sender)) for sender in senders for receiver in receivers)
     ]
     named = "; ".join(f"{' '.join(senders)} > {' '.join(receivers)}" for senders, receivers in silent)
     return Effect(not unexplained, f"{sum(held.values())} frames held back" + (f", none {named}" if silent else ""))

@@ -15,6 +15,7 @@ class LiveWorld:
     """Real processes and the network between them, as faults see them."""
 
     def __init__(self, cluster: LiveCluster, network: Network) -> None:
+        self.heartbeats = "heartbeats" in cluster.target.can
         self.cluster = cluster
         self._network = network
         self.links: Sequence[Link] = network.links

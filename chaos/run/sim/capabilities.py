@@ -17,6 +17,8 @@ TRAFFIC_POLL_US = 100
 class VirtualWorld:
     """A virtual cluster, as faults see it."""
 
+    heartbeats = True
+
     def __init__(self, cluster: VirtualCluster, scheduler: Scheduler) -> None:
         self.cluster = cluster
         self._scheduler = scheduler

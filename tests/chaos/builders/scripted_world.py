@@ -36,6 +36,8 @@ T = TypeVar("T")
 class ScriptedWorld:
     """A world with all capabilities. Nodes in `lost` never start again."""
 
+    heartbeats = True
+
     def __init__(self, now_us: Callable[[], int]) -> None:
         self.asked: list[tuple[Any, ...]] = []
         self.states = dict.fromkeys(NODES, "up")

@@ -14,7 +14,7 @@ from raft_chaos.chaos.run.sim.capabilities import VirtualWorld
 from raft_chaos.chaos.schedule.swarm import LATER, SHARED
 
 LIVE_WORLD = LiveWorld.__new__(LiveWorld)
-LIVE_WORLD.links = []  # it is there as soon as the world is made
+LIVE_WORLD.links, LIVE_WORLD.heartbeats = [], True  # they are there as soon as the world is made
 VIRTUAL_WORLD = VirtualWorld.__new__(VirtualWorld)
 VIRTUAL_WORLD._network = type("Network", (), {"links": {}})()  # type: ignore[assignment]
 
