@@ -10,6 +10,7 @@
     nodes/<id>/stderr.log           the node's stderr, all incarnations
     nodes/<id>/data/                the node's data folder
     reserve               until the run ends: space that run.json gets if the disk becomes full
+    secrets/              until the run ends: the secret of its nodes, in a run with one
     order                 in sim and lockstep, the order in which the scheduler made the lines of all files
 
 The directory is written before and during the run, so a run whose controller was killed can still be judged.
@@ -133,6 +134,10 @@ class RunDir:
     @property
     def reserve(self) -> Path:
         return self.path / "reserve"
+
+    @property
+    def secrets(self) -> Path:
+        return self.path / "secrets"
 
     def node(self, node: str) -> Path:
         return self.path / "nodes" / node

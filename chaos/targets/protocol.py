@@ -40,7 +40,8 @@ class Launch:
     `peers` is where it reaches each of the other nodes; `ports` are the named ports of all nodes, and `hosts` where
     each node listens. `route` is called with the port for its peers as soon as that is known: from then on it hears
     them. `enter` is called in the node's process before its program begins, to move it into its network. `doors` says
-    where the harness reaches a port of a node, if that is not where the node listens.
+    where the harness reaches a port of a node, if that is not where the node listens. `secret_file` has the secret by
+    which the nodes know each other, in a run with one.
     """
 
     run: RunDir
@@ -54,6 +55,7 @@ class Launch:
     route: Callable[[int], None] = lambda port: None
     enter: Callable[[], None] | None = None
     doors: Callable[[str, int], tuple[str, int]] | None = None
+    secret_file: Path | None = None
 
     def reach(self, port: int) -> tuple[str, int]:
         """Where the harness reaches this port of the node."""

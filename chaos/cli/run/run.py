@@ -14,6 +14,7 @@ import typer
 from raft_chaos.chaos.campaign.file import seed_ranges
 from raft_chaos.chaos.cli import ends
 from raft_chaos.chaos.cli.arguments import (
+    check_peer_auth,
     check_world,
     chosen_target,
     fault_kinds,
@@ -101,6 +102,9 @@ def run(
             help="How the links of another system are broken: frames, tcp, netns or none. Its own by default."
         ),
     ] = None,
+    peer_auth: Annotated[
+        bool, typer.Option("--peer-auth", help="Nodes prove to each other that they know a secret. Not in sim.")
+    ] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes of a campaign in sim; as many as cores.")] = None,
     max_failures: Annotated[int | None, typer.Option(min=1, help="End a campaign in sim at this many.")] = None,
     time_limit: Annotated[float | None, typer.Option(min=0, help="End a campaign in sim after this time.")] = None,
@@ -119,6 +123,7 @@ def run(
     timing = make_timing(election_timeout, heartbeat, heartbeats_per_timeout=3)
     system = chosen_target(mutant, target_command, target, network, timing)
     check_world(chosen_world, system, swarm)
+    check_peer_auth(chosen_world, system, peer_auth)
     swarm = chosen_world != "live" if swarm is None else swarm
     can = abilities_of(system)
     config = schedule_config(
@@ -145,6 +150,7 @@ def run(
         foreign=target,
         network=network,
         schedule_file=str(schedule) if schedule else None,
+        peer_auth=peer_auth,
         options=given_options(context),
     )
     if seeds is not None:
@@ -234,8 +240,11 @@ def _run_one(
     if settings.world == "sim":
         return run_sim(plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast)
     if settings.world == "lockstep":
-        return run_lockstep(plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast)
-    return run_live(plan, settings.target(), directory, info, fail_fast=fail_fast, watch=watch)
+        return run_lockstep(
+            plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast, peer_auth=settings.peer_auth
+        )
+    target, peer_auth = settings.target(), settings.peer_auth
+    return run_live(plan, target, directory, info, fail_fast=fail_fast, watch=watch, peer_auth=peer_auth)
 
 
 def _announce(info: RunInfo, plan: Schedule, directory: RunDir) -> None:

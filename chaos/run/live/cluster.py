@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
 import psutil
@@ -72,6 +73,7 @@ class LiveCluster:
         now_us: Callable[[], int],
         report: Callable[[HarnessEvent], None],
         ports: Ports | None = None,
+        secret_file: Path | None = None,
     ) -> None:
         self.target = target
         self._supervisor = supervisor
@@ -83,6 +85,7 @@ class LiveCluster:
         self._now_us = now_us
         self._report = report
         self._ports = ports or {}
+        self._secret_file = secret_file
         self._begun = False
         self._nodes = {name: _Node(name) for name in nodes}
         self._oom_kills = oom_kills()
@@ -165,6 +168,7 @@ class LiveCluster:
             epoch_us=self._epoch_us,
             ports=self._ports,
             route=route,
+            secret_file=self._secret_file,
         )
 
     async def _route(self, one: _Node, port: int) -> None:
