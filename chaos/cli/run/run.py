@@ -32,8 +32,8 @@ from raft_chaos.chaos.cli.run.view import View
 from raft_chaos.chaos.faults.abilities import ALL, in_order
 from raft_chaos.chaos.judgement.vacuity import INTERRUPTED
 from raft_chaos.chaos.processes import interrupts
-from raft_chaos.chaos.processes.open_files import TooFewFilesError
 from raft_chaos.chaos.processes.shortage import SetupError, sentence
+from raft_chaos.chaos.run import needs
 from raft_chaos.chaos.run.live.run import Watch, run_live
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir, program
@@ -181,6 +181,8 @@ def _run_all(
     settings: Settings, plans: list[tuple[int, Schedule]], out: Path, *, fail_fast: bool, quiet: bool
 ) -> list[tuple[RunDir, RunInfo]]:
     """One run after the other, until all are done or a signal comes, which ends the run under way in good order."""
+    for _, plan in plans:
+        needs.require(settings.world, plan.header)  # all of them, before anything is made or said
     done: list[tuple[RunDir, RunInfo]] = []
     for seed, plan in plans:
         with interrupts.held():
@@ -188,9 +190,6 @@ def _run_all(
             info = describe(settings, seed, plan, directory)
             try:
                 done.append((directory, _run_shown(settings, plan, directory, info, len(plans), fail_fast, quiet)))
-            except TooFewFilesError:
-                directory.path.rmdir()  # nothing was begun
-                raise
             except SetupError as error:
                 error.add_note(f"what its nodes wrote is in {directory.path / 'nodes'}")
                 raise

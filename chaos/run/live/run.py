@@ -22,7 +22,6 @@ import aiohttp
 
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST, HARNESS_FAILED, INTERRUPTED, NEVER_BEGAN
-from raft_chaos.chaos.processes import open_files
 from raft_chaos.chaos.processes.interrupts import held
 from raft_chaos.chaos.processes.shortage import HarnessError, sentence, setup_error
 from raft_chaos.chaos.processes.supervisor import Supervisor
@@ -113,8 +112,7 @@ def run_live(
     Raises HarnessError if the harness itself fails: the directory then holds what happened, and run.json says why
     nothing of it counts.
     """
-    open_files.raise_limit()
-    needs.require_for_live(len(schedule.header.nodes), len(schedule.header.clients))
+    needs.require("live", schedule.header)
     begin(schedule, run, info)
     try:
         with (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from raft_chaos.chaos.processes import open_files
 from raft_chaos.chaos.processes.interrupts import held
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run import needs
@@ -36,8 +35,7 @@ def run_lockstep(
     Raises DivergenceError where a process does what the simulator cannot explain, and DriverError if the harness itself
     fails. After an error no process is left either, and the directory holds what happened until then.
     """
-    open_files.raise_limit()
-    needs.require_for_lockstep(len(schedule.header.nodes))
+    needs.require("lockstep", schedule.header)
     begin(schedule, run, info)
     with failure_marked(run, info):
         with (
