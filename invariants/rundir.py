@@ -10,6 +10,7 @@
     nodes/<id>/stderr.log           the node's stderr, all incarnations
     nodes/<id>/data/                the node's data folder
     reserve               until the run ends: space that run.json gets if the disk becomes full
+    secrets/              until the run ends: the secret of its nodes, in a run with one
     order                 in sim and lockstep, the order in which the scheduler made the lines of all files
 
 The directory is written before and during the run, so a run whose controller was killed can still be judged.
@@ -22,9 +23,10 @@ lines come next ("n1/2 3"). Without that file, the streams are merged by time, a
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from io import BytesIO
@@ -68,6 +70,7 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
     proves nothing, `repro` the command that repeats it. `verdict` is None while the run is in progress.
     `trace_sha256` is the SHA-256 of the trace's lines (hexadecimal) in sim and lockstep, otherwise "".
     `evidence` is the seal: the evidence files by their path in the directory. It is None before the end of the run.
+    `sha256` is the digest of everything else in run.json, whenever it was written; "" in one of an earlier version.
     """
 
     schema: int = RUN_SCHEMA
@@ -90,6 +93,13 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
     repro: str = ""
     trace_sha256: str = ""
     evidence: dict[str, SealedFile] | None = None
+    sha256: str = ""
+
+
+def content_sha256(content: Mapping[str, Any]) -> str:
+    """The digest of a run.json: of its content as JSON in one line, without the field `sha256`."""
+    rest = {name: value for name, value in content.items() if name != "sha256"}
+    return hashlib.sha256(msgspec.json.encode(rest)).hexdigest()
 
 
 class RunDirError(Exception):
@@ -134,6 +144,10 @@ class RunDir:
     def reserve(self) -> Path:
         return self.path / "reserve"
 
+    @property
+    def secrets(self) -> Path:
+        return self.path / "secrets"
+
     def node(self, node: str) -> Path:
         return self.path / "nodes" / node
 
@@ -151,7 +165,9 @@ class RunDir:
 
     def save_info(self, info: RunInfo) -> None:
         """Replaces run.json atomically, so that a reader never sees half of it. On a full disk it uses the reserve."""
-        raw = msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n"
+        content = _json_object.decode(msgspec.json.encode(info))
+        content["sha256"] = content_sha256(content)
+        raw = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
         staged = self.run_json.with_suffix(".json.new")
         try:
             staged.write_bytes(raw)
@@ -165,13 +181,7 @@ class RunDir:
     def load_info(self) -> RunInfo:
         """Reads run.json. Raises RunDirError if it is missing, damaged, or of a newer schema."""
         try:
-            raw = read_regular(self.run_json, RUN_JSON_MOST)
-        except OSError as error:
-            raise RunDirError(
-                f"{self.path} is not a run directory: cannot read {self.run_json.name} ({error.strerror})"
-            ) from None
-        try:
-            info = msgspec.json.decode(raw, type=RunInfo)
+            info = msgspec.json.decode(self._raw_info(), type=RunInfo)
         except MALFORMED as error:
             raise RunDirError(f"{self.run_json}: {error}") from None
         if info.schema > RUN_SCHEMA:
@@ -179,6 +189,21 @@ class RunDir:
                 f"{self.run_json}: schema {info.schema} is newer than {RUN_SCHEMA}, the newest that this version reads"
             )
         return info
+
+    def content(self) -> dict[str, Any]:
+        """run.json as plain JSON, with fields that this version does not know. Raises RunDirError."""
+        try:
+            return _json_object.decode(self._raw_info())
+        except MALFORMED as error:
+            raise RunDirError(f"{self.run_json}: {error}") from None
+
+    def _raw_info(self) -> bytes:
+        try:
+            return read_regular(self.run_json, RUN_JSON_MOST)
+        except OSError as error:
+            raise RunDirError(
+                f"{self.path} is not a run directory: cannot read {self.run_json.name} ({error.strerror})"
+            ) from None
 
     def node_streams(self) -> list[list[AnyEvent]]:
         """One list per node: the events of its incarnations, one incarnation after the other, in the node's own order.

@@ -6,6 +6,12 @@
 Evidence is what a verdict rests on: the schedule, the history, the events, their order, and what a replay reads. A
 report that is written later is no evidence, and may be written again. A run whose controller was killed has no seal.
 
+run.json itself has a digest of the rest of its content, whether the run is sealed or not. Earlier versions wrote none.
+
+Two files beside a node's log are no evidence, since nothing reads them: `raft.wal.synced`, by which the node itself
+tells damage to its log from a torn tail, and `identity.json`. A replay starts from the journal, and takes from the log
+only the bytes that the journal says were there.
+
 The seal guards against accidents (a full disk, a copy that went wrong, an editor), not against forgery: whoever can
 change a file can also change run.json.
 """
@@ -17,7 +23,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from raft_chaos.invariants.rundir import RunDir, RunInfo, SealedFile
+from raft_chaos.invariants.rundir import RunDir, RunInfo, SealedFile, content_sha256
 
 EVIDENCE = (
     "schedule.jsonl",
@@ -42,7 +48,10 @@ def seal(run: RunDir) -> dict[str, SealedFile]:
 
 
 def changed(run: RunDir, info: RunInfo) -> list[str]:
-    """How the evidence differs from the seal: files that changed, are missing or were added. Empty without a seal."""
+    """How run.json differs from its digest, and the evidence from the seal: files that changed, are missing or were
+    added. Raises RunDirError if run.json cannot be read."""
+    if changed_itself := _of_run_json(run):
+        return [changed_itself]
     if info.evidence is None:
         return []
     present = _evidence(run)
@@ -60,6 +69,20 @@ def refuse_changed(run: RunDir) -> None:
 def damaged(run: RunDir, damage: Sequence[str]) -> DamagedError:
     """The error for a run with this damage."""
     return DamagedError(f"{run.path}: unknown, since its files are damaged: {'; '.join(damage)}")
+
+
+def _of_run_json(run: RunDir) -> str:
+    """How run.json differs from its own digest, in a sentence; "" if it does not."""
+    content = run.content()
+    digest = content.get("sha256")
+    if digest is None:
+        # An earlier version wrote no digest, but no field either that this one does not know.
+        unknown = sorted(set(content) - set(RunInfo.__struct_fields__))
+        return f"run.json: has no digest, but an unknown field {unknown[0]!r}" if unknown else ""
+    try:
+        return "" if digest == content_sha256(content) else "run.json: has other content than when it was written"
+    except OverflowError:
+        return "run.json: has a number that nothing writes"
 
 
 def _evidence(run: RunDir) -> dict[str, Path]:

@@ -88,9 +88,10 @@ class _Side(WorkerPool):
     def begin(self, settings: Settings, seed: int, *, recorded: bool) -> Future[Answer]:
         """Raises BrokenExecutor if a process of this side has died."""
         run = self._temp / f"{seed}-{self.name}" if recorded or self.world == "lockstep" else None
-        # These options make the command that repeats only this run.
-        options = ["--world", self.world, *settings.options]
-        settings = msgspec.structs.replace(settings, world=self.world, options=options)
+        # These options make the command that repeats only this run. Nodes in sim have no handshake.
+        peer_auth = settings.peer_auth and self.world != "sim"
+        options = ["--world", self.world, *(["--peer-auth"] if peer_auth else []), *settings.options]
+        settings = msgspec.structs.replace(settings, world=self.world, options=options, peer_auth=peer_auth)
         with _environment(self._environment):  # for the processes that this call starts
             return self.submit(run_side, self.name, settings, seed, run, self._temp)
 

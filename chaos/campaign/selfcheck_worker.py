@@ -60,7 +60,8 @@ def _go(settings: Settings, seed: int, run: Path | None, temp: Path) -> tuple[st
     if settings.world == "lockstep":
         with Supervisor() as supervisor:
             supervisor.remove_when_orphaned(temp)
-        info = run_lockstep(schedule, settings.timing, settings.mutant, directory, info)
+        auth = settings.peer_auth
+        info = run_lockstep(schedule, settings.timing, settings.mutant, directory, info, peer_auth=auth)
     else:
         info = run_sim(schedule, settings.timing, settings.mutant, directory, info)
     return info.trace_sha256, info.stats

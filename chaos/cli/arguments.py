@@ -82,6 +82,13 @@ def check_world(world: World, target: Target, swarm: bool | None) -> None:
         fail("--swarm draws faults that only virtual time has; give --world sim or --world lockstep with it")
 
 
+def check_peer_auth(world: World, target: Target, peer_auth: bool) -> None:
+    if peer_auth and world == "sim":
+        fail("--peer-auth: nodes in sim have no connections, so no handshake; give --world live or lockstep with it")
+    if peer_auth and "events" not in target.can:
+        fail(f"--peer-auth: only our own Raft has this handshake; leave it out for {target.name}")
+
+
 def fault_kinds(faults: str | None, world: World, can: Abilities = ALL) -> tuple[str, ...]:
     """The kinds of faults that a run draws from: those that the world has and a target with these abilities suffers."""
     possible = LIVE_KINDS if world == "live" else FAULT_KINDS

@@ -17,7 +17,7 @@ import msgspec
 
 from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.judgement.vacuity import HARNESS_FAILED, clean_operations, clean_operations_required, vacuity
-from raft_chaos.chaos.schedule.data import Schedule
+from raft_chaos.chaos.schedule.data import Schedule, ScheduleError
 from raft_chaos.chaos.schedule.file import load
 from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, LeaderObserved, NodeLaunched, RunEnded
 from raft_chaos.invariants.history import Op
@@ -81,16 +81,16 @@ def undecided(verdict: Verdict) -> Verdict:
 def analyse(run: RunDir) -> Analysis:
     """Analyses a run directory. Files that changed since the run ended, or cannot be read, make it unknown.
 
-    Raises RunDirError if the directory is no run, ScheduleError for an unsealed one without a valid schedule.
+    Raises RunDirError if the directory is no run.
     """
     info = run.load_info()
     if damage := changed(run, info):
         return Analysis("unknown", [], damage, {}, damage)
-    schedule = load(run.schedule)
     try:
+        schedule = load(run.schedule)
         harness, streams, history = run.harness_events(), run.node_streams(), run.operations()
         verdicts = judge_saved(info.reports_events, run.merged(harness, streams), history)
-    except RunDirError as error:
+    except (RunDirError, ScheduleError) as error:
         return Analysis("unknown", [], [str(error)], {}, [str(error)])
     tally = Tally()
     for stream in streams:

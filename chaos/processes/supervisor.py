@@ -238,9 +238,10 @@ class Supervisor:
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """A folder that is removed at the end of the block, also if this process is killed within it."""
-    folder = _announced_folder("raft-chaos-")
+def temporary_folder(folder: Path | None = None) -> Iterator[Path]:
+    """A new folder, at this path or among the temporary ones, that only its owner can read. It is removed at the end of
+    the block, also if this process is killed within it."""
+    folder = _announced_folder(folder or _temporary("raft-chaos-"))
     try:
         yield folder
     finally:
@@ -271,10 +272,13 @@ def _ended(pipe: Connection) -> bool:
         return True
 
 
-def _announced_folder(prefix: str) -> Path:
-    """A new temporary folder, of which the reaper knows before it exists."""
-    folder = Path(tempfile.gettempdir()) / f"{prefix}{secrets.token_hex(6)}"
-    _the_reaper().send(("folder", str(folder)))
+def _temporary(prefix: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"{prefix}{secrets.token_hex(6)}"
+
+
+def _announced_folder(folder: Path) -> Path:
+    """Makes the folder, of which the reaper knows before it exists."""
+    _the_reaper().send(("folder", str(folder.absolute())))
     folder.mkdir(mode=0o700)
     return folder
 
@@ -284,7 +288,7 @@ def _own_temp_dir() -> None:
     reaper would know of it too late."""
     config = multiprocessing.current_process()._config  # type: ignore[attr-defined]
     if config.get("tempdir") is None:
-        folder = _announced_folder("pymp-")
+        folder = _announced_folder(_temporary("pymp-"))
         config["tempdir"] = str(folder)
         util.Finalize(None, shutil.rmtree, args=(folder,), kwargs={"ignore_errors": True}, exitpriority=-100)
 

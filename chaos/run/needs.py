@@ -8,6 +8,8 @@ controller. In live each client keeps a connection to every node.
 from __future__ import annotations
 
 from raft_chaos.chaos.processes import open_files
+from raft_chaos.chaos.run.settings import World
+from raft_chaos.chaos.schedule.data import Header
 
 BASE = 48
 """What every process has open beside its connections, with room to spare."""
@@ -15,8 +17,17 @@ NODE = 6
 """What the controller has open for each node: its event file, its control connection, its gate, its process."""
 
 
-def require_for_live(nodes: int, clients: int) -> None:
-    """Raises TooFewFilesError if a live run of this size would run out of open files."""
+def require(world: World, header: Header) -> None:
+    """Has the system allow as many open files as it does at most, and raises TooFewFilesError if a run of this size
+    would run out of them."""
+    open_files.raise_limit()
+    if world == "live":
+        _require_for_live(len(header.nodes), len(header.clients))
+    elif world == "lockstep":
+        _require_for_lockstep(len(header.nodes))
+
+
+def _require_for_live(nodes: int, clients: int) -> None:
     needed = {
         "its proxy": _links(nodes) + BASE,
         "its controller": nodes * (clients + 1) + NODE * nodes + BASE,
@@ -25,8 +36,7 @@ def require_for_live(nodes: int, clients: int) -> None:
     open_files.require(needed, f"a run of {nodes} nodes and {clients} clients")
 
 
-def require_for_lockstep(nodes: int) -> None:
-    """Raises TooFewFilesError if a run in lockstep would run out of open files."""
+def _require_for_lockstep(nodes: int) -> None:
     open_files.require({"its controller": _links(nodes) + NODE * nodes + BASE}, f"a run of {nodes} nodes in lockstep")
 
 

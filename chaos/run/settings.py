@@ -33,7 +33,7 @@ WORLDS: tuple[World, ...] = get_args(World)
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The options of `raft-chaos run`. `options` are the given command-line options, as text, for the command that
     repeats the run; `foreign` names the system of somebody else (`chaos.targets.find`); `schedule_file` replaces the
-    schedule that the seed would give."""
+    schedule that the seed would give. With `peer_auth` the nodes prove to each other that they know a secret."""
 
     world: World = "live"
     schedule: ScheduleConfig
@@ -43,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     foreign: str | None = None
     network: str | None = None
     schedule_file: str | None = None
+    peer_auth: bool = False
     options: list[str] = []
 
     def target(self) -> Target:

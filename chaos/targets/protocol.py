@@ -49,7 +49,8 @@ class Launch:
     each node listens. `route` is called with the port for its peers as soon as that is known: from then on it hears
     them. `enter` is called in the node's process before its program begins, to move it into its network. `doors` says
     where the harness reaches a port of a node, if that is not where the node listens. `attach` gives the network the
-    other end of the node's stdin and stdout, if it is the network of such nodes.
+    other end of the node's stdin and stdout, if it is the network of such nodes. `secret_file` has the secret by which
+    the nodes know each other, in a run with one.
     """
 
     run: RunDir
@@ -64,6 +65,7 @@ class Launch:
     enter: Callable[[], None] | None = None
     attach: Callable[[socket.socket], Peer] | None = None
     doors: Callable[[str, int], tuple[str, int]] | None = None
+    secret_file: Path | None = None
 
     def reach(self, port: int) -> tuple[str, int]:
         """Where the harness reaches this port of the node."""

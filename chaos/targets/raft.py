@@ -52,6 +52,7 @@ class RaftTarget:
             journal_file=str(launch.run.node_journal(launch.node, launch.incarnation)),
             fault_disk=True,
             commit_timeout_s=2.0,
+            secret_file=str(launch.secret_file) if launch.secret_file is not None else None,
         )
         ours, theirs = supervisor.pipe()
         stderr = folder / "stderr.log"

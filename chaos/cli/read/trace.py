@@ -16,6 +16,7 @@ from raft_chaos.chaos.cli.result import Result
 from raft_chaos.invariants.events import AnyEvent
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.rundir import RunDir, RunDirError
+from raft_chaos.invariants.seal import changed
 from raft_chaos.invariants.trace import KINDS, concerned, digest, first_difference, kind_of
 from raft_chaos.invariants.verdict import EXIT_VALID, EXIT_VIOLATED
 from raft_chaos.reports.commands.difference import difference_page
@@ -40,7 +41,7 @@ def trace(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only this many lines, from the beginning.")] = None,
 ) -> Result:
-    """Prints a saved run, one event per line, in the order of its trace."""
+    """Prints a saved run, one event per line, in the order of its trace. A damaged run is shown as it is now."""
     kinds = _kinds(kind)
     if not from_s <= until_s:
         fail(f"--until: expected a time that is not before --from ({from_s:g} s), got {until_s:g}")
@@ -55,7 +56,15 @@ def trace(
         and (kinds is None or kind_of(item.event) in kinds)
         and (nodes is None or not nodes.isdisjoint(concerned(item.event)))
     )
-    return Result(page=_lines(islice(items, limit)))
+    return Result(page=_lines(islice(items, limit)), notes=_damage(run))
+
+
+def _damage(*runs: Path) -> Iterator[str]:
+    """A line for each run whose evidence is not what it was: what is shown is then not what happened."""
+    for path in runs:
+        run = RunDir(path)
+        if differences := changed(run, run.load_info()):
+            yield f"raft-chaos: {path}: the evidence of this run is damaged: {'; '.join(differences)}"
 
 
 def _lines(items: Iterable[AnyEvent | Op]) -> Iterator[str]:
@@ -78,10 +87,12 @@ def diff(
         found = first_difference(RunDir(left).trace(), RunDir(right).trace(), context)
         if found is None:
             sha256, events = digest(RunDir(left).trace())
-            return Result(EXIT_EQUAL, [f"equal: {count(events, 'event')}, SHA-256 {sha256}"], judged=True)
+            equal = [f"equal: {count(events, 'event')}, SHA-256 {sha256}"]
+            return Result(EXIT_EQUAL, equal, notes=_damage(left, right), judged=True)
     except RunDirError as error:
         fail(str(error))
-    return Result(EXIT_DIFFERENT, difference_page(found, str(left), str(right)), judged=True)
+    page = difference_page(found, str(left), str(right))
+    return Result(EXIT_DIFFERENT, page, notes=_damage(left, right), judged=True)
 
 
 # ---- arguments ---------------------------------------------------------------------------------------------------

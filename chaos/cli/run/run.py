@@ -14,6 +14,7 @@ import typer
 from raft_chaos.chaos.campaign.file import seed_ranges
 from raft_chaos.chaos.cli import ends
 from raft_chaos.chaos.cli.arguments import (
+    check_peer_auth,
     check_world,
     chosen_target,
     fault_kinds,
@@ -31,8 +32,8 @@ from raft_chaos.chaos.cli.run.view import View
 from raft_chaos.chaos.faults.abilities import ALL, in_order
 from raft_chaos.chaos.judgement.vacuity import INTERRUPTED
 from raft_chaos.chaos.processes import interrupts
-from raft_chaos.chaos.processes.open_files import TooFewFilesError
 from raft_chaos.chaos.processes.shortage import SetupError, sentence
+from raft_chaos.chaos.run import needs
 from raft_chaos.chaos.run.live.run import Watch, run_live
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir, program
@@ -101,6 +102,9 @@ def run(
             help="How the links of another system are broken: frames, tcp, netns or none. Its own by default."
         ),
     ] = None,
+    peer_auth: Annotated[
+        bool, typer.Option("--peer-auth", help="Nodes prove to each other that they know a secret. Not in sim.")
+    ] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes of a campaign in sim; as many as cores.")] = None,
     max_failures: Annotated[int | None, typer.Option(min=1, help="End a campaign in sim at this many.")] = None,
     time_limit: Annotated[float | None, typer.Option(min=0, help="End a campaign in sim after this time.")] = None,
@@ -119,6 +123,7 @@ def run(
     timing = make_timing(election_timeout, heartbeat, heartbeats_per_timeout=3)
     system = chosen_target(mutant, target_command, target, network, timing)
     check_world(chosen_world, system, swarm)
+    check_peer_auth(chosen_world, system, peer_auth)
     swarm = chosen_world != "live" if swarm is None else swarm
     can = abilities_of(system)
     config = schedule_config(
@@ -145,6 +150,7 @@ def run(
         foreign=target,
         network=network,
         schedule_file=str(schedule) if schedule else None,
+        peer_auth=peer_auth,
         options=given_options(context),
     )
     if seeds is not None:
@@ -175,6 +181,8 @@ def _run_all(
     settings: Settings, plans: list[tuple[int, Schedule]], out: Path, *, fail_fast: bool, quiet: bool
 ) -> list[tuple[RunDir, RunInfo]]:
     """One run after the other, until all are done or a signal comes, which ends the run under way in good order."""
+    for _, plan in plans:
+        needs.require(settings.world, plan.header)  # all of them, before anything is made or said
     done: list[tuple[RunDir, RunInfo]] = []
     for seed, plan in plans:
         with interrupts.held():
@@ -182,9 +190,6 @@ def _run_all(
             info = describe(settings, seed, plan, directory)
             try:
                 done.append((directory, _run_shown(settings, plan, directory, info, len(plans), fail_fast, quiet)))
-            except TooFewFilesError:
-                directory.path.rmdir()  # nothing was begun
-                raise
             except SetupError as error:
                 error.add_note(f"what its nodes wrote is in {directory.path / 'nodes'}")
                 raise
@@ -234,8 +239,11 @@ def _run_one(
     if settings.world == "sim":
         return run_sim(plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast)
     if settings.world == "lockstep":
-        return run_lockstep(plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast)
-    return run_live(plan, settings.target(), directory, info, fail_fast=fail_fast, watch=watch)
+        return run_lockstep(
+            plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast, peer_auth=settings.peer_auth
+        )
+    target, peer_auth = settings.target(), settings.peer_auth
+    return run_live(plan, target, directory, info, fail_fast=fail_fast, watch=watch, peer_auth=peer_auth)
 
 
 def _announce(info: RunInfo, plan: Schedule, directory: RunDir) -> None:

@@ -35,6 +35,10 @@ def command(
     lockstep: Annotated[
         bool, typer.Option("--lockstep", help="Also with real processes, sockets, files and SIGKILL.")
     ] = False,
+    peer_auth: Annotated[
+        bool,
+        typer.Option("--peer-auth", help="With --lockstep: its nodes prove to each other that they know a secret."),
+    ] = False,
     nodes: Annotated[int, typer.Option(help="How many nodes; 0: the seed draws the number.")] = 0,
     clients: Annotated[int, typer.Option(help="How many concurrent clients.")] = 5,
     rate: Annotated[float, typer.Option(help="Client operations a second, all clients together.")] = 100.0,
@@ -59,6 +63,8 @@ def command(
     """
     if mutant is not None and mutant not in MUTANTS and mutant not in SABOTAGES:
         fail(f"--mutant: there is no {mutant!r}; there are {', '.join([*MUTANTS, *SABOTAGES])}")
+    if peer_auth and not lockstep:
+        fail("--peer-auth: nodes in sim have no connections, so no handshake; give --lockstep with it")
     timing = make_timing(election_timeout, None, heartbeats_per_timeout=3)
     config = schedule_config(
         nodes=nodes,
@@ -72,8 +78,10 @@ def command(
         swarm=True,
     )
     options = given_options(context)
-    run_options = [word for word in options if word != "--lockstep"]
-    settings = Settings(world="sim", schedule=config, timing=timing, mutant=mutant, options=run_options)
+    run_options = [word for word in options if word not in ("--lockstep", "--peer-auth")]
+    settings = Settings(
+        world="sim", schedule=config, timing=timing, mutant=mutant, peer_auth=peer_auth, options=run_options
+    )
     chosen = list(dict.fromkeys(parse_seeds(seeds)))
     _check_folder(out)
     totals = SelfcheckTotals(program(), seeds, len(chosen), options)

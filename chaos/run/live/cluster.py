@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
 import psutil
@@ -73,6 +74,7 @@ class LiveCluster:
         now_us: Callable[[], int],
         report: Callable[[HarnessEvent], None],
         ports: Ports | None = None,
+        secret_file: Path | None = None,
     ) -> None:
         self.target = target
         self._supervisor = supervisor
@@ -84,6 +86,7 @@ class LiveCluster:
         self._now_us = now_us
         self._report = report
         self._ports = ports or {}
+        self._secret_file = secret_file
         self._begun = False
         self._nodes = {name: _Node(name) for name in nodes}
         self._oom_kills = oom_kills()
@@ -171,6 +174,7 @@ class LiveCluster:
             ports=self._ports,
             route=route,
             attach=attach,
+            secret_file=self._secret_file,
         )
 
     async def _attach(self, node: str, sock: socket.socket) -> Peer:

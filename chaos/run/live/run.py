@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiohttp
 
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST, HARNESS_FAILED, INTERRUPTED, NEVER_BEGAN
-from raft_chaos.chaos.processes import open_files
 from raft_chaos.chaos.processes.interrupts import held
 from raft_chaos.chaos.processes.shortage import HarnessError, sentence, setup_error
 from raft_chaos.chaos.processes.supervisor import Supervisor
@@ -38,6 +38,7 @@ from raft_chaos.chaos.run.live.status import poll_status
 from raft_chaos.chaos.run.live.tasks import LiveTasks
 from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.run.nemesis import Nemesis
+from raft_chaos.chaos.run.peer_secret import peer_secret
 from raft_chaos.chaos.run.phases import Bound, Phases
 from raft_chaos.chaos.schedule.data import AnchorEvent, Schedule
 from raft_chaos.chaos.targets.addresses import claimed
@@ -100,22 +101,27 @@ def run_live(
     fail_fast: bool = False,
     until: str | None = None,
     watch: Watch | None = None,
+    peer_auth: bool = False,
 ) -> RunInfo:
     """Carries out the schedule against the target; returns the finished run.json.
 
-    It ends at the first violation with `fail_fast`, or at the first one of the invariant `until`.
+    It ends at the first violation with `fail_fast`, or at the first one of the invariant `until`. With `peer_auth` the
+    nodes have a secret, which all of the target's nodes must be able to use.
     The run directory must be new; `info` describes the run as it was asked for, and is completed here.
     Raises TooFewFilesError, before it makes the directory, if the system allows fewer open files than the run needs.
     Raises HarnessError if the harness itself fails: the directory then holds what happened, and run.json says why
     nothing of it counts.
     """
-    open_files.raise_limit()
-    needs.require_for_live(len(schedule.header.nodes), len(schedule.header.clients))
+    needs.require("live", schedule.header)
     begin(schedule, run, info)
     try:
-        with failure_marked(run, info), Supervisor() as supervisor:
+        with (
+            failure_marked(run, info),
+            peer_secret(run, wanted=peer_auth) as secret,
+            Supervisor() as supervisor,
+        ):
             live = _LiveRun(
-                schedule, target, run, info, supervisor, fail_fast or until is not None, until, watch or Watch()
+                schedule, target, run, info, supervisor, fail_fast or until is not None, until, watch or Watch(), secret
             )
             with held(live.interrupt):
                 return asyncio.run(live.run())
@@ -135,6 +141,7 @@ class _LiveRun:
     fail_fast: bool
     until: str | None
     watch: Watch
+    secret_file: Path | None
 
     epoch_us: int = field(default_factory=monotonic_us)
     zero_us: int = 0
@@ -194,6 +201,7 @@ class _LiveRun:
             now_us=self.now_us,
             report=self.report,
             ports=ports,
+            secret_file=self.secret_file,
         )
 
     def report(self, event: HarnessEvent) -> None:

@@ -34,6 +34,7 @@ class NodeSetup(msgspec.Struct, frozen=True):
     journal_file: str
     mutant: str | None
     now_us: int
+    secret_file: str | None = None
 
 
 # ---- orders: the inputs of `SteppedNode` ---------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -41,6 +42,7 @@ from raft_chaos.chaos.run.nodes.driver import DriverError, NodeDiedError
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
 from raft_chaos.invariants.events import AnyEvent
 from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft.network.handshake import read_secret
 from raft_chaos.raft.server.node import EXIT_CRASHED
 
 _A = TypeVar("_A", Report, Up, ClockChanged, Crashed)
@@ -51,11 +53,15 @@ _decode_lines = msgspec.json.Decoder(AnyEvent).decode_lines
 class LockstepDriver:
     """Starts incarnations in `run`'s folders. A context manager: at a normal end it checks all links to their end.
 
-    After an error it only closes its sockets; the supervisor ends the processes.
+    After an error it only closes its sockets; the supervisor ends the processes. With a `secret_file` the nodes prove
+    to each other that they know the secret in it, through the gate.
     """
 
-    def __init__(self, run: RunDir, mutant: str | None, supervisor: Supervisor) -> None:
-        self.gate = Gate()
+    def __init__(
+        self, run: RunDir, mutant: str | None, supervisor: Supervisor, secret_file: Path | None = None
+    ) -> None:
+        self.gate = Gate(read_secret(secret_file) if secret_file is not None else None)
+        self._secret_file = str(secret_file) if secret_file is not None else None
         self.living: dict[str, LockstepNode] = {}
         self._run = run
         self._mutant = mutant
@@ -85,6 +91,7 @@ class LockstepDriver:
                 journal_file=str(self._run.node_journal(config.node, config.incarnation)),
                 mutant=self._mutant,
                 now_us=now_us,
+                secret_file=self._secret_file,
             )
             folder.mkdir(parents=True, exist_ok=True)
             ours, theirs = self._supervisor.pipe()
@@ -112,6 +119,7 @@ class LockstepNode:
         self._control = control
         self._is_up = False
         driver.living[self.name] = self
+        self._gate.greet(self.name, self.incarnation, self._peers, control.fileno())
         answer = self._answer(Up)
         self._gate.came_up(self.name, self.incarnation, self._peers, answer.raft_port)
         self._is_up = True

@@ -6,7 +6,8 @@ frame, it writes the frame's bytes unchanged on a connection to the receiver, op
 incarnation. For a frame of another incarnation it opens a new one, since a node limits the connections of each peer. It
 writes a duplicated frame twice, and never writes a lost one.
 
-Nodes in lockstep have no secret: their handshake is one frame, the Hello, which the gate can send again.
+The handshake of nodes without a secret is one frame, the Hello, which the gate sends again. With a secret, the gate
+knows it and proves it to both nodes (`handshakes`); so it is no different from a network that carries the frames.
 
 A sender announces the frames of a step in its report. The gate reads links only between steps, so every frame that it
 can read has been announced, in this order. Anything else is a divergence: a frame that nobody announced, one that comes
@@ -21,9 +22,11 @@ from collections import deque
 
 import msgspec
 
+from raft_chaos.chaos.run.lockstep import handshakes
 from raft_chaos.chaos.run.nodes.driver import DriverError
 from raft_chaos.invariants.events import MALFORMED
-from raft_chaos.raft.network.codec import LENGTH_BYTES, FrameBuffer, FrameError, decode_hello
+from raft_chaos.raft.network.codec import LENGTH_BYTES, FrameBuffer, FrameError, Hello, decode_hello, encode_frame
+from raft_chaos.raft.network.handshake import Secret
 
 PATIENCE_S = 20.0
 """The timeout for everything real that the scheduler waits for; only an error of the harness or a node reaches it."""
@@ -39,16 +42,23 @@ class DivergenceError(DriverError):
 
 
 class _Wire:
-    """What one incarnation sends on one of its links: announced frames that are owed, and frames that are here."""
+    """What one incarnation sends on one of its links: announced frames that are owed, and frames that are here.
 
-    def __init__(self, sender: str, sender_inc: int, to: str, connection: socket.socket) -> None:
+    `hello` is the sender's handshake, if it is over already; otherwise it is the first frame.
+    """
+
+    def __init__(
+        self, sender: str, sender_inc: int, to: str, connection: socket.socket, hello: Hello | None = None
+    ) -> None:
         self.name = f"{sender}/{sender_inc} > {to}"
-        self.hello = b""
+        self.hello: Hello | None = None
         self._who = (sender, sender_inc)
         self._connection = connection
         self._buffer = FrameBuffer()
         self._owed: deque[int] = deque()
         self._held: dict[int, bytes] = {}
+        if hello is not None:
+            self._greet(hello)
 
     def announce(self, number: int) -> None:
         self._owed.append(number)
@@ -93,12 +103,8 @@ class _Wire:
         return bool(data)
 
     def _take(self, payload: bytes) -> None:
-        frame = len(payload).to_bytes(LENGTH_BYTES, "big") + payload
-        if not self.hello:
-            hello = decode_hello(payload)
-            if (hello.node, hello.incarnation) != self._who:
-                raise DivergenceError(f"{self.name}: {hello.node}/{hello.incarnation} greets on this link")
-            self.hello = frame
+        if self.hello is None:
+            self._greet(decode_hello(payload))
             return
         number, _ = _decode_number(payload)
         if not self._owed or self._owed[0] != number:
@@ -106,13 +112,20 @@ class _Wire:
             again = "again, " if number in self._held else ""
             raise DivergenceError(f"{self.name}: frame {number} came, {again}where {expected} was announced")
         self._owed.popleft()
-        self._held[number] = frame
+        self._held[number] = len(payload).to_bytes(LENGTH_BYTES, "big") + payload
+
+    def _greet(self, hello: Hello) -> None:
+        if (hello.node, hello.incarnation) != self._who:
+            raise DivergenceError(f"{self.name}: {hello.node}/{hello.incarnation} greets on this link")
+        self.hello = hello
 
 
 class Gate:
-    """All links of a run. Raises DivergenceError, or OSError for an error of the machine."""
+    """All links of a run, whose nodes may share a secret. Raises DivergenceError, or OSError for an error of the
+    machine."""
 
-    def __init__(self) -> None:
+    def __init__(self, secret: Secret | None = None) -> None:
+        self._secret = secret
         self._listeners: dict[tuple[str, str], socket.socket] = {}
         self._wires: dict[tuple[str, int, str], _Wire] = {}
         self._routes: dict[tuple[str, str], tuple[int, socket.socket]] = {}  # and the incarnation of the sender
@@ -126,12 +139,30 @@ class Gate:
                 listener.settimeout(PATIENCE_S)
         return {peer: (HOST, self._listeners[sender, peer].getsockname()[1]) for peer in peers}
 
+    def greet(self, node: str, incarnation: int, peers: list[str], control: int) -> None:
+        """If the nodes have a secret, answers the node's handshakes until it says something on `control`, or is gone.
+
+        It reports that it is up only once all its links are.
+        """
+        if self._secret is None:
+            return
+        try:
+            greeted = handshakes.receive(
+                {peer: self._listeners[node, peer] for peer in peers}, self._secret, control, PATIENCE_S
+            )
+        except FrameError as error:
+            raise DivergenceError(f"its handshake with the gate failed: {error}") from None
+        except TimeoutError:
+            raise DriverError(f"its links were not up within {PATIENCE_S:g} s; see its stderr.log") from None
+        for peer, (connection, hello) in greeted.items():
+            self._wires[node, incarnation, peer] = self._wire(node, incarnation, peer, connection, hello)
+
     def came_up(self, node: str, incarnation: int, peers: list[str], raft_port: int) -> None:
         """The incarnation has opened all its links, and accepts frames on `raft_port`."""
         for peer in peers:
-            connection, _ = self._listeners[node, peer].accept()
-            connection.settimeout(PATIENCE_S)
-            self._wires[node, incarnation, peer] = _Wire(node, incarnation, peer, connection)
+            if (node, incarnation, peer) not in self._wires:
+                connection, _ = self._listeners[node, peer].accept()
+                self._wires[node, incarnation, peer] = self._wire(node, incarnation, peer, connection, None)
         self._ports[node] = raft_port
 
     def announce(self, sender: str, sender_inc: int, to: str, number: int) -> None:
@@ -146,9 +177,8 @@ class Gate:
         if route is None or incarnation != sender_inc:
             if route is not None:
                 route.close()
-            route = self._open(to)
-            self._routes[sender, to] = (sender_inc, route)
-            frame = wire.hello + frame
+            assert wire.hello is not None, "it is the first frame of the sender"
+            self._routes[sender, to] = (sender_inc, route := self._open(wire.hello, to))
         route.sendall(frame)
 
     def drain(self, node: str, incarnation: int, peers: list[str]) -> None:
@@ -171,7 +201,24 @@ class Gate:
         for one in (*(route for _, route in self._routes.values()), *self._listeners.values()):
             one.close()
 
-    def _open(self, to: str) -> socket.socket:
+    def _open(self, hello: Hello, to: str) -> socket.socket:
+        """A connection to the node, after the handshake. Raises ConnectionError if the node is gone."""
         route = socket.create_connection((HOST, self._ports[to]), PATIENCE_S)
         route.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            if self._secret is None:
+                route.sendall(encode_frame(hello))
+            else:
+                handshakes.call(route, hello, to, self._secret)
+        except FrameError as error:
+            route.close()
+            raise DivergenceError(f"its handshake with the gate failed: {error}") from None
+        except OSError:
+            route.close()
+            raise
         return route
+
+    @staticmethod
+    def _wire(sender: str, sender_inc: int, to: str, connection: socket.socket, hello: Hello | None) -> _Wire:
+        connection.settimeout(PATIENCE_S)
+        return _Wire(sender, sender_inc, to, connection, hello)

@@ -40,6 +40,7 @@ from raft_chaos.chaos.run.nodes.driver import exit_status
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
 from raft_chaos.invariants.events import encode
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
+from raft_chaos.raft.network.handshake import read_secret
 from raft_chaos.raft.server.host import EventFile
 from raft_chaos.raft.server.node import Parts, crash_on_any_error, run_event_loop
 from raft_chaos.raft.state.messages import Message
@@ -98,7 +99,8 @@ class SteppedHost:
         self._journal = journal
         self._events = EventFile(Path(setup.events_file))
         hello = Hello(PROTOCOL_VERSION, config.cluster, config.node, config.incarnation)
-        self._transport = parts.transport(hello, setup.links, self._on_frame)
+        secret = read_secret(Path(setup.secret_file)) if setup.secret_file is not None else None
+        self._transport = parts.transport(hello, setup.links, self._on_frame, secret)
         self._exit_code = 0
         self._ordered: Receive | None = None
         self._arrived: tuple[str, int, int, Message] | None = None

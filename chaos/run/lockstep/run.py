@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from raft_chaos.chaos.processes import open_files
 from raft_chaos.chaos.processes.interrupts import held
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run import needs
 from raft_chaos.chaos.run.directory import begin, failure_marked, finish
 from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
+from raft_chaos.chaos.run.peer_secret import peer_secret
 from raft_chaos.chaos.run.sim.recorder import Recorder
 from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.schedule.data import Schedule
@@ -18,22 +18,31 @@ from raft_chaos.raft.state.timing import Timing
 
 
 def run_lockstep(
-    schedule: Schedule, timing: Timing, mutant: str | None, run: RunDir, info: RunInfo, *, fail_fast: bool = False
+    schedule: Schedule,
+    timing: Timing,
+    mutant: str | None,
+    run: RunDir,
+    info: RunInfo,
+    *,
+    fail_fast: bool = False,
+    peer_auth: bool = False,
 ) -> RunInfo:
     """Carries out the schedule with real processes in a new run directory; returns the finished run.json.
+
+    With `peer_auth` the nodes have a secret, which changes nothing in the trace.
 
     Raises TooFewFilesError, before it makes the directory, if the system allows fewer open files than the run needs.
     Raises DivergenceError where a process does what the simulator cannot explain, and DriverError if the harness itself
     fails. After an error no process is left either, and the directory holds what happened until then.
     """
-    open_files.raise_limit()
-    needs.require_for_lockstep(len(schedule.header.nodes))
+    needs.require("lockstep", schedule.header)
     begin(schedule, run, info)
     with failure_marked(run, info):
         with (
             closing(Recorder(run, nodes_write=True)) as recorder,
+            peer_secret(run, wanted=peer_auth) as secret,
             Supervisor() as supervisor,
-            LockstepDriver(run, mutant, supervisor) as driver,
+            LockstepDriver(run, mutant, supervisor, secret) as driver,
         ):
             one = VirtualRun(schedule, timing=timing, driver=driver, recorder=recorder, fail_fast=fail_fast)
             with held(one.interrupt):

@@ -51,8 +51,9 @@ def harness_of(plan: Schedule) -> list[AnyEvent]:
     return run.trace.harness_events
 
 
-def in_lockstep(schedule: Schedule, folder: Path, mutant: str | None = None) -> RunInfo:
-    return run_lockstep(schedule, TIMING, mutant, RunDir(folder / "run"), RunInfo(seed=schedule.header.seed))
+def in_lockstep(schedule: Schedule, folder: Path, mutant: str | None = None, *, peer_auth: bool = False) -> RunInfo:
+    run, info = RunDir(folder / "run"), RunInfo(seed=schedule.header.seed)
+    return run_lockstep(schedule, TIMING, mutant, run, info, peer_auth=peer_auth)
 
 
 def of(kind: type[T], events: Sequence[AnyEvent | Op | Event]) -> list[T]:

@@ -65,6 +65,14 @@ def short_run(folder: Path, *options: str) -> list[str]:
             "--target-command: only our own Raft runs in virtual time; leave out --world sim",
         ),
         (
+            ["--world", "sim", "--peer-auth"],
+            "--peer-auth: nodes in sim have no connections, so no handshake; give --world live or lockstep with it",
+        ),
+        (
+            ["--target-command", "true", "--peer-auth"],
+            "--peer-auth: only our own Raft has this handshake; leave it out for command",
+        ),
+        (
             ["--schedule", "none.jsonl"],
             "--schedule: none.jsonl: cannot be read (No such file or directory); expected a schedule as JSON lines",
         ),

@@ -24,9 +24,10 @@ LONG_US = 600_000_000
 
 
 def long_run(folder: Path, faults: list[Fault]) -> list[str]:
-    """The command line of a run that lasts until the test ends it."""
+    """The command line of a run that lasts until the test ends it. Its nodes have a secret."""
     plan = schedule(faults, safety_us=(700_000, LONG_US), liveness_us=0, every_us=0)
-    return [RAFT_CHAOS, "run", "--schedule", saved(folder, plan), "--out", str(folder / "out"), "--json"]
+    out = ["--out", str(folder / "out"), "--json"]
+    return [RAFT_CHAOS, "run", "--schedule", saved(folder, plan), "--peer-auth", *out]
 
 
 def reported(folder: Path, kind: type[AnyEvent]) -> bool:
@@ -65,6 +66,7 @@ def test_ctrl_c_ends_a_run_as_unknown_and_leaves_no_process(tmp_path: Path) -> N
     with background(*long_run(tmp_path, [])) as command:
         eventually("the safety phase begins", lambda: in_safety(tmp_path))
         ports = record(command)
+        assert list((tmp_path / "out").glob("*/secrets/peers"))
         assert command.interrupt() == 130
         eventually("every process is gone", command.all_gone)
         assert not any(accepts(port) for port in ports)
@@ -73,6 +75,7 @@ def test_ctrl_c_ends_a_run_as_unknown_and_leaves_no_process(tmp_path: Path) -> N
     assert document["verdict"] == "unknown" and document["state"] == "finished"
     assert "the run was cut short: interrupted by SIGINT" in document["vacuous"]
     run = only_run(tmp_path / "out")
+    assert not run.secrets.exists() and "--peer-auth" in run.load_info().repro
     code, judged = check(run)
     assert (code, judged["verdict"], judged["vacuous"]) == (2, "unknown", document["vacuous"])
     assert judged["invariants"] == document["invariants"]
@@ -87,10 +90,11 @@ def test_a_killed_controller_leaves_nothing_but_evidence(tmp_path: Path) -> None
         eventually("n2 is paused", lambda: reported(tmp_path, NodePaused))
         ports = record(command)
         assert list(command.temp.glob("pymp-*"))
+        (secret,) = (tmp_path / "out").glob("*/secrets/peers")
         command.sigkill()
         eventually("every process is gone", command.all_gone)
         assert not any(accepts(port) for port in ports)
-        assert not list(command.temp.iterdir())
+        assert not list(command.temp.iterdir()) and not secret.parent.exists()
     run = only_run(tmp_path / "out")
     assert run.load_info().state == "running" and run.load_info().verdict is None
     code, judged = check(run)

@@ -40,7 +40,7 @@ def test_a_difference_prints_what_led_to_it_and_the_next_commands(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    options = [*SMALL, "--lockstep", "--mutant", "sync_skipped"]
+    options = [*SMALL, "--lockstep", "--peer-auth", "--mutant", "sync_skipped"]
     code, stdout, stderr = command("selfcheck", "--seeds", "2", "--quiet", *options)
     assert (code, stderr) == (1, "")
     (records,) = (tmp_path / "runs").iterdir()
@@ -48,6 +48,8 @@ def test_a_difference_prints_what_led_to_it_and_the_next_commands(
     told = lines[lines.index("seed 2: different") :]
     runs = [f"runs/{records.name}/2-sim-1", f"runs/{records.name}/2-lockstep-3"]
     digests = {run.rpartition("/2-")[2]: RunDir(Path(run)).load_info().trace_sha256 for run in runs}
+    repros = [RunDir(Path(run)).load_info().repro for run in runs]
+    assert ["--peer-auth" in repro for repro in repros] == [False, True], "there is no handshake in sim"
     assert told[1] == f"  sim-1: {digests['sim-1']}" and told[3] == f"  lockstep-3: {digests['lockstep-3']}"
     assert re.fullmatch(r"  \d+ events equal, then the runs differ\.", told[4])
     assert any(line.startswith("  * ") for line in told) and "  They differ in:" in told

@@ -5,21 +5,24 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
 
 from builders.runs import unsealed
-from builders.schedules import schedule
+from builders.schedules import ISOLATED, fault, schedule
+from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.faults.process import Kill, Pause
 from raft_chaos.chaos.judgement.analysis import analyse
+from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run.live.run import RunStatus, Watch, run_live
 from raft_chaos.chaos.run.settings import Settings, describe
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.chaos.schedule.file import load
 from raft_chaos.chaos.schedule.generate import generate
+from raft_chaos.chaos.targets.protocol import Launch, Running
 from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.invariants.events import NodeExited, NodeKilled, NodeLaunched, NodePaused, PhaseStarted, RunEnded
 from raft_chaos.invariants.judge import Judge
@@ -69,6 +72,35 @@ def test_a_pause_and_a_kill_within_milliseconds_are_not_a_violation(tmp_path: Pa
     assert info.verdict != "violated", info.invariants
     assert sum(isinstance(event, NodeKilled) for event in harness) > 6
     assert any(isinstance(event, NodePaused) for event in harness), "or nothing was done at the same time"
+
+
+class Watched(RaftTarget):
+    """Looks at the secret of the nodes that it starts."""
+
+    modes: ClassVar[list[tuple[int, int]]] = []
+
+    def start(self, supervisor: Supervisor, launch: Launch) -> Running:
+        assert launch.secret_file is not None
+        self.modes.append((launch.secret_file.parent.stat().st_mode & 0o777, launch.secret_file.stat().st_mode & 0o777))
+        return super().start(supervisor, launch)
+
+
+@pytest.mark.slow
+def test_faults_strike_nodes_that_prove_who_they_are_as_any_others(tmp_path: Path) -> None:
+    """Nodes restart and links break, so there are handshakes throughout; only their owner can read the secret."""
+    faults = [
+        fault("f1", 800_000, Kill(["leader"], [0]), 200_000),
+        fault("f2", 1_500_000, Partition("isolate_leader", ISOLATED), 500_000),
+        fault("f3", 2_500_000, Kill(["leader"], [0]), 200_000),
+    ]
+    run = RunDir(tmp_path / "run")
+    plan = schedule(faults, safety_us=(700_000, 3_200_000), liveness_us=800_000)
+    info = run_live(plan, Watched(TIMING), run, RunInfo(seed=1), peer_auth=True)
+    assert info.verdict == "valid", render(run, "text")
+    assert (info.stats["faults_effective"], info.stats["restarts"]) == (3, 2)
+    assert set(Watched.modes) == {(0o700, 0o600)} and len(Watched.modes) == 5
+    assert not run.secrets.exists()
+    assert not any("proof" in log.read_text() for log in run.path.glob("nodes/*/stderr.log"))
 
 
 def outcomes(verdicts: list[Verdict]) -> dict[str, Outcome]:

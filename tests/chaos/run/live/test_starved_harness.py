@@ -59,7 +59,8 @@ def test_a_part_that_runs_out_of_something_ends_the_run_without_a_verdict(tmp_pa
 @pytest.mark.live
 @pytest.mark.parametrize(("nodes", "limit"), [("5", 64), ("20", 1024)])
 def test_a_run_that_needs_more_open_files_than_allowed_is_refused(tmp_path: Path, nodes: str, limit: int) -> None:
-    words = ["run", "--seed", "5", "--nodes", nodes, "--out", str(tmp_path / "out"), "--quiet"]
+    """Before anything is announced."""
+    words = ["run", "--seed", "5", "--nodes", nodes, "--out", str(tmp_path / "out")]
     done = limited(resource.RLIMIT_NOFILE, limit, *words)
     assert done.returncode == 254, done.stderr
     (line,) = done.stderr.splitlines()

@@ -64,6 +64,17 @@ def test_the_same_seed_makes_the_same_trace_in_sim_and_in_lockstep(seed: int, tm
     assert lines.hexdigest() == info.trace_sha256
 
 
+def test_nodes_that_prove_who_they_are_make_the_same_trace(tmp_path: Path) -> None:
+    """The gate answers and repeats their handshakes, which are no messages."""
+    without = in_sim(stormy(1))
+    assert without.analysis.stats["restarts"] > 0
+    info = in_lockstep(stormy(1), tmp_path, peer_auth=True)
+    assert info.trace_sha256 == without.trace_sha256
+    run = RunDir(tmp_path / "run")
+    assert not run.secrets.exists()
+    assert info.evidence is not None and not [name for name in info.evidence if "secret" in name]
+
+
 def test_a_mutant_makes_the_same_mistake_in_both_worlds(tmp_path: Path) -> None:
     right, wrong = in_sim(stormy(1)), in_sim(stormy(1), "ack_before_sync")
     assert wrong.trace_sha256 != right.trace_sha256

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from raft_chaos.chaos.run.lockstep import gate as module
 from raft_chaos.chaos.run.lockstep.gate import DivergenceError, Gate
+from raft_chaos.chaos.run.nodes.driver import DriverError
 from raft_chaos.raft.network.codec import (
     PROTOCOL_VERSION,
+    Challenge,
     Envelope,
     FrameBuffer,
     Hello,
+    Welcome,
     decode_envelope,
     decode_hello,
+    decode_reply,
     encode_frame,
 )
+from raft_chaos.raft.network.handshake import Secret, fresh_nonce
 from raft_chaos.raft.state.messages import RequestVote
 
 
@@ -182,3 +188,153 @@ def test_an_unexpected_greeting_on_a_link_is_found(gate: Gate, greeting: bytes, 
     sender = Sender(gate, greeting=greeting)
     with pytest.raises(DivergenceError, match=complaint):
         sender.dies()
+
+
+# ---- nodes with a secret ---------------------------------------------------------------------------------------------
+
+SECRET, OTHER = Secret(b"s" * 32), Secret(b"o" * 32)
+
+
+class Starting:
+    """n1 with a secret, while it starts: what it does runs beside the gate, which waits for its first word."""
+
+    def __init__(self) -> None:
+        self.gate = Gate(SECRET)
+        self.ours, self.theirs = socket.socketpair()
+
+    def opens_its_link(self) -> socket.socket:
+        link = socket.create_connection(self.gate.addresses("n1", ["n2"])["n2"])
+        challenge = reply(link)
+        assert isinstance(challenge, Challenge)
+        greeting = SECRET.proven(Hello(PROTOCOL_VERSION, "run", "n1", 1), "n2", challenge.nonce)
+        link.sendall(encode_frame(greeting))
+        welcome = reply(link)
+        assert isinstance(welcome, Welcome)
+        SECRET.check_welcome(welcome.proof, greeting, "n2", challenge.nonce)
+        return link
+
+    def is_up(self) -> socket.socket:
+        link = self.opens_its_link()
+        self.theirs.sendall(b"up")
+        return link
+
+    def while_greeted(self, does: Callable[[], socket.socket]) -> socket.socket:
+        self.gate.addresses("n1", ["n2"])
+        with ThreadPoolExecutor(1) as beside:
+            done = beside.submit(does)
+            self.gate.greet("n1", 1, ["n2"], self.ours.fileno())
+            return done.result()
+
+    def close(self) -> None:
+        for one in (self.gate, self.ours, self.theirs):
+            one.close()
+
+
+def reply(connection: socket.socket) -> Challenge | Welcome:
+    """The next frame, read to its last byte and no further."""
+    length = int.from_bytes(connection.recv(4, socket.MSG_WAITALL), "big")
+    return decode_reply(connection.recv(length, socket.MSG_WAITALL))
+
+
+@pytest.fixture
+def starting() -> Iterator[Starting]:
+    one = Starting()
+    yield one
+    one.close()
+
+
+def test_with_a_secret_frames_pass_in_the_name_of_their_sender(starting: Starting) -> None:
+    gate, link = starting.gate, starting.while_greeted(starting.is_up)
+    gate.came_up("n1", 1, ["n2"], 1)
+    listener = socket.create_server(("127.0.0.1", 0))
+    gate.came_up("n2", 1, [], listener.getsockname()[1])
+    gate.announce("n1", 1, "n2", 1)
+    link.sendall(message(1))
+
+    def receives() -> tuple[Hello, list[int]]:
+        connection, _ = listener.accept()
+        nonce, frames = fresh_nonce(), FrameBuffer()
+        connection.sendall(encode_frame(Challenge(nonce)))
+        length = int.from_bytes(connection.recv(4, socket.MSG_WAITALL), "big")
+        greeting = decode_hello(connection.recv(length, socket.MSG_WAITALL))
+        SECRET.check_caller(greeting, "n2", nonce)
+        connection.sendall(encode_frame(Welcome(SECRET.welcome(greeting, "n2", nonce))))
+        with connection:
+            return greeting, [decode_envelope(payload).number for payload in frames.feed(connection.recv(1 << 16))]
+
+    with ThreadPoolExecutor(1) as beside:
+        received = beside.submit(receives)
+        gate.deliver("n1", 1, 1, "n2")
+        greeting, delivered = received.result()
+    assert (greeting.node, greeting.incarnation, delivered) == ("n1", 1, [1])
+    link.close()
+    listener.close()
+
+
+def test_a_node_that_called_again_is_heard_on_its_last_connection(starting: Starting) -> None:
+    """A node gives up on an answer that is late, as on a busy machine, even if it is on its way."""
+
+    def does() -> socket.socket:
+        starting.opens_its_link().close()
+        socket.create_connection(starting.gate.addresses("n1", ["n2"])["n2"]).close()
+        return starting.is_up()
+
+    link = starting.while_greeted(does)
+    starting.gate.came_up("n1", 1, ["n2"], 1)
+    starting.gate.announce("n1", 1, "n2", 1)
+    link.sendall(message(1))
+    starting.gate.drain("n1", 1, ["n2"])
+    link.close()
+
+
+def test_a_node_that_dies_in_its_handshake_is_noticed_at_once(starting: Starting) -> None:
+    def dies() -> socket.socket:
+        link = socket.create_connection(starting.gate.addresses("n1", ["n2"])["n2"])
+        assert isinstance(reply(link), Challenge)
+        starting.theirs.close()
+        return link
+
+    starting.while_greeted(dies).close()
+
+
+def test_a_node_that_never_opens_its_links_is_a_failure_of_the_harness(
+    starting: Starting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE_S", 0.01)
+    with pytest.raises(DriverError, match=r"its links were not up within 0\.01 s"):
+        starting.while_greeted(lambda: starting.ours)
+
+
+def test_a_node_with_another_secret_is_found(starting: Starting) -> None:
+    def lies() -> socket.socket:
+        with socket.create_connection(starting.gate.addresses("n1", ["n2"])["n2"]) as link:
+            challenge = reply(link)
+            assert isinstance(challenge, Challenge)
+            link.sendall(encode_frame(OTHER.proven(Hello(PROTOCOL_VERSION, "run", "n1", 1), "n2", challenge.nonce)))
+            assert link.recv(1) == b""
+        return link
+
+    with pytest.raises(DivergenceError, match="its handshake with the gate failed: the proof is wrong"):
+        starting.while_greeted(lies)
+
+
+def test_a_receiver_without_the_secret_is_found(starting: Starting) -> None:
+    gate, link = starting.gate, starting.while_greeted(starting.is_up)
+    gate.came_up("n1", 1, ["n2"], 1)
+    listener = socket.create_server(("127.0.0.1", 0))
+    gate.came_up("n2", 1, [], listener.getsockname()[1])
+    gate.announce("n1", 1, "n2", 1)
+    link.sendall(message(1))
+
+    def lies() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(encode_frame(Challenge(fresh_nonce())) + encode_frame(Welcome(b"x" * 32)))
+            assert connection.recv(1)
+
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(lies)
+        with pytest.raises(DivergenceError, match="its handshake with the gate failed: the proof is wrong"):
+            gate.deliver("n1", 1, 1, "n2")
+    link.close()
+    listener.close()

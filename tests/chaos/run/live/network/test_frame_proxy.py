@@ -394,6 +394,52 @@ def test_the_handshake_of_nodes_with_a_secret_passes_a_cut_and_is_no_message(pro
     asyncio.run(main())
 
 
+def heard_through(seed: int, secret: Secret | None) -> tuple[list[int], LinkCounters]:
+    """The numbers of 40 messages that arrive through a new proxy whose link loses half of them, and its counters."""
+    proxy, heard = Proxy(seed), asyncio.Queue[int]()
+
+    async def main() -> list[int]:
+        b = Transport(
+            Hello(PROTOCOL_VERSION, "c", "b", 1), {"a": ("127.0.0.1", 1)}, lambda *one: heard.put_nowait(one[2]), secret
+        )
+        await b.listen("127.0.0.1", 0)
+        proxy.client.set_target("b", b.port)
+        proxy.client.set_rules({("a", "b"): LinkRule(loss=0.5)})
+        a = Transport(
+            Hello(PROTOCOL_VERSION, "c", "a", 1), {"b": ("127.0.0.1", proxy.ports["a", "b"])}, lambda *_: None, secret
+        )
+        a.connect()
+        await asyncio.wait_for(a.connected(), PATIENCE_S)
+        a.send(a.number([("b", RequestVote(term, 0, 0)) for term in range(39)]))
+        await asyncio.to_thread(counted_all, proxy, 39)
+        proxy.client.set_rules({})
+        a.send(a.number([("b", RequestVote(39, 0, 0))]))
+        numbers = [await asyncio.wait_for(heard.get(), PATIENCE_S)]
+        while numbers[-1] != 40:
+            numbers.append(await asyncio.wait_for(heard.get(), PATIENCE_S))
+        await a.close()
+        await b.close()
+        return numbers
+
+    numbers = asyncio.run(main())
+    counters = proxy.client.counters()["a", "b"]
+    proxy.stop()
+    return numbers, counters
+
+
+def counted_all(proxy: Proxy, messages: int) -> None:
+    """Waits until the proxy has decided about so many messages of a>b."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (now := proxy.client.counters()["a", "b"]).forwarded + now.lost < messages:
+        assert time.monotonic() < deadline, now
+
+
+def test_a_secret_changes_neither_the_numbers_of_messages_nor_what_happens_to_them() -> None:
+    without, with_secret = heard_through(7, None), heard_through(7, Secret(b"s" * 32))
+    assert with_secret == without
+    assert 10 < len(without[0]) < 30
+
+
 # ---- trouble of the proxy itself -------------------------------------------------------------------------------------
 
 
