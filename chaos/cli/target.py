@@ -16,7 +16,6 @@ from raft_chaos.chaos.cli.run.cluster import make_timing
 from raft_chaos.chaos.doctor.examine import examine
 from raft_chaos.chaos.doctor.finding import Finding
 from raft_chaos.chaos.faults.abilities import ABILITIES, in_order
-from raft_chaos.chaos.processes import open_files
 from raft_chaos.chaos.run import needs
 from raft_chaos.chaos.targets.find import STDIO, find
 from raft_chaos.chaos.targets.protocol import Target, TargetError, abilities_of
@@ -41,7 +40,6 @@ def check(
     Exit codes: 0 nothing is wrong, 254 something is, 255 the harness itself failed.
     """
     chosen = _target(target, network)
-    open_files.raise_limit()
     needs.require_for_live(nodes, 1)
     findings: list[Finding] = []
 

@@ -20,14 +20,16 @@ NODE = 6
 def require(world: World, header: Header) -> None:
     """Has the system allow as many open files as it does at most, and raises TooFewFilesError if a run of this size
     would run out of them."""
-    open_files.raise_limit()
     if world == "live":
-        _require_for_live(len(header.nodes), len(header.clients))
+        require_for_live(len(header.nodes), len(header.clients))
     elif world == "lockstep":
+        open_files.raise_limit()
         _require_for_lockstep(len(header.nodes))
 
 
-def _require_for_live(nodes: int, clients: int) -> None:
+def require_for_live(nodes: int, clients: int) -> None:
+    """The same, for nodes in real time."""
+    open_files.raise_limit()
     needed = {
         "its proxy": _links(nodes) + BASE,
         "its controller": nodes * (clients + 1) + NODE * nodes + BASE,

@@ -32,9 +32,9 @@ def starved_proxy(control: Connection, nodes: list[str], seed: int) -> None:
 
 
 def starve_proxy() -> None:
-    from raft_chaos.chaos.run.live import run
+    from raft_chaos.chaos.run.live.network import choose
 
-    run.proxy_main = starved_proxy  # type: ignore[attr-defined]
+    choose.proxy_main = starved_proxy  # type: ignore[attr-defined]
 
 
 def starve_nodes() -> None:
