@@ -24,6 +24,7 @@ from raft_chaos.chaos.targets.our_api import STATUS_TIMEOUT_S
 from raft_chaos.chaos.targets.protocol import Launch, NetworkName, Running, Status, TargetError
 from raft_chaos.chaos.targets.template import nearest
 
+OF_NODES = [ability for ability in ABILITIES if ability not in OF_NETWORKS]
 GROUP = "raft_chaos.targets"
 """The entry points with which an installed package offers targets."""
 
@@ -57,7 +58,7 @@ def _checked(name: str, found: Any) -> type[Any]:
         raise TargetError(f"{name}: can: expected a set of abilities, such as {{'get', 'put'}}, got {can!r}")
     for ability in can:
         if ability not in ABILITIES or ability in OF_NETWORKS:
-            raise TargetError(f"{name}: can: {ability!r}: {nearest(ability, set(ABILITIES) - set(OF_NETWORKS))}")
+            raise TargetError(f"{name}: can: {ability!r}: {nearest(ability, OF_NODES)}")
         if ability in ("leader", "term") and not callable(getattr(found, "status", None)):
             raise TargetError(f"{name}: it declares {ability!r}, and has no method 'status'")
     if not set(can) & set(OPERATIONS):
