@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from raft_chaos.chaos.cli import ends, faults, mutants, target
+from raft_chaos.chaos.cli import ends, faults, init, mutants, target
 from raft_chaos.chaos.cli.read import check, explain, trace
 from raft_chaos.chaos.cli.repeat import replay, repro, shrink
 from raft_chaos.chaos.cli.result import show
@@ -38,6 +38,7 @@ app.command("selfcheck")(selfcheck.command)
 app.command("faults")(faults.faults)
 app.command("mutants")(mutants.mutants)
 app.command("targets")(target.targets)
+app.command("init")(init.init)
 app.add_typer(target.app, name="target")
 app.command("cluster")(cluster.cluster)
 app.command("node")(cluster.node)
