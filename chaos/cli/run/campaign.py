@@ -24,6 +24,7 @@ from rich.text import Text
 
 from raft_chaos.chaos.campaign.campaign import WINDOW_PER_JOB, Campaign, RunSeed, SeedEnd
 from raft_chaos.chaos.campaign.file import CampaignError, SeedFailed, seed_ranges
+from raft_chaos.chaos.campaign.other_code import by_other_code
 from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
 from raft_chaos.chaos.cli import ends
 from raft_chaos.chaos.cli.common import fail, say
@@ -115,6 +116,13 @@ def _announce(campaign: Campaign, totals: SeedTotals, jobs: int) -> None:
         )
     if campaign.kept is not None:
         say(f"this campaign was complete and starts again; its earlier results are kept in {campaign.kept}")
+    if not campaign.resumed and (other := by_other_code(campaign.out, campaign.header)) is not None:
+        file, header = other
+        version = f"commit {header.commit}, Python {header.python}" if header.commit else f"Python {header.python}"
+        say(
+            f"{file} has this campaign by another version of the code or of Python ({version}), which may give other "
+            "results: this one starts over; to continue that one, give the same command with that version"
+        )
 
 
 def _go(

@@ -68,7 +68,7 @@ def receive(
                     caller = _challenged(*doors[descriptor])
                     callers[caller.connection.fileno()] = caller
                     poll.register(caller.connection, select.POLLIN)
-                elif descriptor in callers and not _is_waiting(caller := callers[descriptor], secret, greeted):
+                elif descriptor in callers and not _is_waiting(callers[descriptor], secret, greeted):
                     poll.unregister(descriptor)
                     del callers[descriptor]
             if control in ready:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from rich.console import Console
 from builders.campaigns import ALWAYS_CONVICTED, settings
 from builders.commands import SCRIPTS, Background, background
 from builders.waiting import eventually
+from raft_chaos.chaos.campaign import file as campaign_file
 from raft_chaos.chaos.campaign.campaign import Campaign
 from raft_chaos.chaos.campaign.seed import SeedResult
 from raft_chaos.chaos.cli.result import show
@@ -62,6 +64,29 @@ def test_a_valid_campaign_names_its_seeds_first_and_last(capsys: pytest.CaptureF
     assert lines[-1] == "seeds 1..4: valid"
     assert "leaders elected" in stdout
     assert list(tmp_path.iterdir()) == [file], "a seed that is valid leaves no directory"
+
+
+def test_a_campaign_of_other_code_is_named_and_not_continued(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if that version did not have all settings of this one."""
+    monkeypatch.setattr(campaign_file, "source_digest", lambda: "0123456789ab")
+    called(capsys, tmp_path, range(1, 3))
+    called(capsys, tmp_path, range(1, 4))
+    (old,) = [file for file in tmp_path.iterdir() if b'"seeds":"1..2"' in file.read_bytes()]
+    head, _, rest = old.read_bytes().partition(b"\n")
+    header = json.loads(head)
+    del header["settings"]["peer_auth"], header["settings"]["schedule"]["clients"]
+    old.write_bytes(json.dumps(header).encode() + b"\n" + rest)
+    (tmp_path / "campaign-odd.jsonl").write_bytes(b"no header\n")
+    os.mkfifo(tmp_path / "campaign-pipe.jsonl")
+    monkeypatch.undo()
+    code, _, stderr = called(capsys, tmp_path, range(1, 3))
+    first, second = stderr.splitlines()
+    assert code == 0 and first.startswith("seeds 1..2  2 in all")
+    assert second.startswith(f"{old} has this campaign by another version of the code or of Python (")
+    assert second.endswith("this one starts over; to continue that one, give the same command with that version")
+    assert len(called(capsys, tmp_path, range(5, 6))[2].splitlines()) == 1
 
 
 def test_violations_are_shown_as_they_are_found_and_end_the_campaign(
