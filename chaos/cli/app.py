@@ -13,7 +13,7 @@ from raft_chaos.chaos.cli import ends, faults, mutants
 from raft_chaos.chaos.cli.read import check, explain, trace
 from raft_chaos.chaos.cli.repeat import replay, repro, shrink
 from raft_chaos.chaos.cli.result import show
-from raft_chaos.chaos.cli.run import cluster, run, selfcheck
+from raft_chaos.chaos.cli.run import certs, cluster, run, selfcheck
 
 app = typer.Typer(
     name="raft-chaos",
@@ -39,6 +39,7 @@ app.command("faults")(faults.faults)
 app.command("mutants")(mutants.mutants)
 app.command("cluster")(cluster.cluster)
 app.command("node")(cluster.node)
+app.command("certs")(certs.certs)
 
 
 def main() -> int:

@@ -14,6 +14,7 @@ from raft_chaos.chaos.run.settings import WORLDS, World
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Schedule, ScheduleError
 from raft_chaos.chaos.schedule.file import load
+from raft_chaos.chaos.targets.certificates import missing
 from raft_chaos.chaos.targets.command import CommandTarget
 from raft_chaos.chaos.targets.protocol import TargetError
 from raft_chaos.raft.state.timing import Timing
@@ -66,6 +67,17 @@ def check_world(world: World, command: str | None, swarm: bool | None) -> None:
         fail(f"--target-command: only our own Raft runs in virtual time; leave out --world {world}")
     if world == "live" and swarm:
         fail("--swarm draws faults that only virtual time has; give --world sim or --world lockstep with it")
+
+
+def check_tls(tls: bool, world: World, command: str | None) -> None:
+    if not tls:
+        return
+    if world != "live":
+        fail(f"--tls: in the world {world} the harness carries each message itself; leave out --tls or --world {world}")
+    if command is not None:
+        fail("--tls: the harness makes certificates for our own Raft only; leave it out with --target-command")
+    if lacking := missing():
+        fail(f"--tls: {lacking}")
 
 
 def fault_kinds(faults: str | None, world: World, command: str | None) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from raft_chaos.chaos.mutants import MUTANTS, SABOTAGES
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.generate import generate
+from raft_chaos.chaos.targets.certificates import Certificates
 from raft_chaos.chaos.targets.command import CommandTarget
 from raft_chaos.chaos.targets.protocol import Target
 from raft_chaos.chaos.targets.raft import RaftTarget
@@ -40,11 +41,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     timing: Timing
     mutant: str | None = None
     command: str | None = None
+    tls: bool = False
     schedule_file: str | None = None
     options: list[str] = []
 
-    def target(self) -> Target:
-        return CommandTarget(self.command) if self.command is not None else RaftTarget(self.timing, self.mutant)
+    def target(self, certificates: Certificates | None = None) -> Target:
+        if self.command is not None:
+            return CommandTarget(self.command)
+        return RaftTarget(self.timing, self.mutant, certificates)
 
     def make_schedule(self, seed: int) -> Schedule:
         """The seed's schedule. This is a pure function; the command line loads a saved schedule instead."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 from raft_chaos.chaos.processes.shortage import HarnessError
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.schedule.streams import stream_seed
+from raft_chaos.chaos.targets.certificates import Certificates
 from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, Running, TargetError, tail
 from raft_chaos.chaos.targets.raft_process import Ready, node_main
 from raft_chaos.raft.server.node import EXIT_STARVED, NodeConfig
@@ -19,10 +20,11 @@ ENDING_S = 5.0
 
 @dataclass(frozen=True)
 class RaftTarget:
-    """Our own Raft, or one of its mutants."""
+    """Our own Raft, or one of its mutants. With certificates, all its connections use TLS."""
 
     timing: Timing
     mutant: str | None = None
+    certificates: Certificates | None = None
 
     name: ClassVar[str] = "raft"
     reports_events: ClassVar[bool] = True
@@ -43,6 +45,7 @@ class RaftTarget:
             journal_file=str(launch.run.node_journal(launch.node, launch.incarnation)),
             fault_disk=True,
             commit_timeout_s=2.0,
+            tls=self.certificates.files(launch.node) if self.certificates is not None else None,
         )
         ours, theirs = supervisor.pipe()
         stderr = folder / "stderr.log"

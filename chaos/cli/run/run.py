@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from raft_chaos.chaos.campaign.file import seed_ranges
 from raft_chaos.chaos.cli import ends
 from raft_chaos.chaos.cli.arguments import (
     check_target,
+    check_tls,
     check_world,
     fault_kinds,
     given_options,
@@ -38,6 +40,7 @@ from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir, progr
 from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.describe import drawn
+from raft_chaos.chaos.targets.certificates import temporary
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import EXIT_CODE, Outcome, overall
 from raft_chaos.reports.campaign.runs import one_line
@@ -87,6 +90,9 @@ def run(
             help="Break this server instead of our Raft: {node} {http_port} {raft_port} {peers} {data} are filled in.",
         ),
     ] = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="All connections use TLS, with certificates made for the run. Only in live.")
+    ] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes of a campaign in sim; as many as cores.")] = None,
     max_failures: Annotated[int | None, typer.Option(min=1, help="End a campaign in sim at this many.")] = None,
     time_limit: Annotated[float | None, typer.Option(min=0, help="End a campaign in sim after this time.")] = None,
@@ -104,6 +110,7 @@ def run(
     chosen_world = known_world(world)
     check_target(mutant, target_command)
     check_world(chosen_world, target_command, swarm)
+    check_tls(tls, chosen_world, target_command)
     swarm = chosen_world != "live" if swarm is None else swarm
     timing = make_timing(election_timeout, heartbeat, heartbeats_per_timeout=3)
     config = schedule_config(
@@ -125,6 +132,7 @@ def run(
         timing=timing,
         mutant=mutant,
         command=target_command,
+        tls=tls,
         schedule_file=str(schedule) if schedule else None,
         options=given_options(context),
     )
@@ -213,7 +221,9 @@ def _run_one(
         return run_sim(plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast)
     if settings.world == "lockstep":
         return run_lockstep(plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast)
-    return run_live(plan, settings.target(), directory, info, fail_fast=fail_fast, watch=watch)
+    with temporary(plan.header.nodes) if settings.tls else nullcontext() as certificates:
+        target = settings.target(certificates)
+        return run_live(plan, target, directory, info, fail_fast=fail_fast, watch=watch, certificates=certificates)
 
 
 def _announce(info: RunInfo, plan: Schedule, directory: RunDir) -> None:

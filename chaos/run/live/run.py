@@ -34,6 +34,7 @@ from raft_chaos.chaos.run.live.cluster import LiveCluster
 from raft_chaos.chaos.run.live.door import HttpDoor
 from raft_chaos.chaos.run.live.history import HistoryFile
 from raft_chaos.chaos.run.live.line_file import LineFile
+from raft_chaos.chaos.run.live.network.frame_link import MAX_FRAME
 from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient, ProxyError, proxy_main
 from raft_chaos.chaos.run.live.status import poll_status
 from raft_chaos.chaos.run.live.tasks import LiveTasks
@@ -41,11 +42,13 @@ from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.run.nemesis import Nemesis
 from raft_chaos.chaos.run.phases import Bound, Phases
 from raft_chaos.chaos.schedule.data import AnchorEvent, Schedule
+from raft_chaos.chaos.targets.certificates import CLIENT, Certificates
 from raft_chaos.chaos.targets.protocol import Target
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, RunEnded, encode
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import Violation
+from raft_chaos.raft.network.tls import Tls
 from raft_chaos.raft.server.host import monotonic_us
 
 SAMPLE_S = 1.0
@@ -100,10 +103,12 @@ def run_live(
     fail_fast: bool = False,
     until: str | None = None,
     watch: Watch | None = None,
+    certificates: Certificates | None = None,
 ) -> RunInfo:
     """Carries out the schedule against the target; returns the finished run.json.
 
-    It ends at the first violation with `fail_fast`, or at the first one of the invariant `until`.
+    It ends at the first violation with `fail_fast`, or at the first one of the invariant `until`. `certificates` are
+    those of the target, if its connections use TLS: the proxy and the clients then use it, too.
     The run directory must be new; `info` describes the run as it was asked for, and is completed here.
     Raises TooFewFilesError, before it makes the directory, if the system allows fewer open files than the run needs.
     Raises HarnessError if the harness itself fails: the directory then holds what happened, and run.json says why
@@ -115,7 +120,15 @@ def run_live(
     try:
         with failure_marked(run, info), Supervisor() as supervisor:
             live = _LiveRun(
-                schedule, target, run, info, supervisor, fail_fast or until is not None, until, watch or Watch()
+                schedule,
+                target,
+                run,
+                info,
+                supervisor,
+                fail_fast or until is not None,
+                until,
+                watch or Watch(),
+                certificates,
             )
             with held(live.interrupt):
                 return asyncio.run(live.run())
@@ -133,6 +146,7 @@ class _LiveRun:
     fail_fast: bool
     until: str | None
     watch: Watch
+    certificates: Certificates | None
 
     epoch_us: int = field(default_factory=monotonic_us)
     zero_us: int = 0
@@ -177,7 +191,10 @@ class _LiveRun:
         files.callback(self.watcher.close)
         control, theirs = self.supervisor.pipe()
         log = self.run_dir.path / "proxy.log"
-        self.proxy_process = self.supervisor.start("proxy", proxy_main, theirs, header.nodes, header.seed, stderr=log)
+        tls_files = {node: self.certificates.files(node) for node in header.nodes} if self.certificates else None
+        self.proxy_process = self.supervisor.start(
+            "proxy", proxy_main, theirs, header.nodes, header.seed, MAX_FRAME, tls_files, stderr=log
+        )
         theirs.close()
         self.proxy = ProxyClient(control)
         self.cluster = LiveCluster(
@@ -242,7 +259,8 @@ class _LiveRun:
 
     async def _run_phases(self) -> None:
         header = self.schedule.header
-        connector = aiohttp.TCPConnector(limit=0)
+        tls = Tls(self.certificates.files(CLIENT)).calling if self.certificates is not None else True
+        connector = aiohttp.TCPConnector(limit=0, ssl=tls)
         async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
             self.session = session
             self.tasks = LiveTasks(group, lambda: self.now_us() - self.zero_us)
