@@ -1,10 +1,23 @@
-"""What holds for all tests: Ctrl-C reaches them, and the processes that they start."""
+"""What holds for all tests: Ctrl-C reaches them, and the processes that they start. And the certificates of tests with
+TLS, which are made once."""
 
 from __future__ import annotations
 
 import signal
 
+import pytest
+
+from raft_chaos.chaos.targets.certificates import Certificates, make
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it puts into the background with Ctrl-C ignored, and every child would inherit that: tests
     # that interrupt a command would wait for its end for ever.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Those of the nodes a, b, c and n1 to n4, and of clients. Tests do not change the folder."""
+    folder = tmp_path_factory.mktemp("certificates")
+    make(folder, ["a", "b", "c", "n1", "n2", "n3", "n4"])
+    return Certificates(folder)

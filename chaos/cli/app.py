@@ -13,7 +13,7 @@ from raft_chaos.chaos.cli import ends, faults, init, mutants, target
 from raft_chaos.chaos.cli.read import check, explain, trace
 from raft_chaos.chaos.cli.repeat import replay, repro, shrink
 from raft_chaos.chaos.cli.result import show
-from raft_chaos.chaos.cli.run import cluster, run, selfcheck
+from raft_chaos.chaos.cli.run import certs, cluster, run, selfcheck
 
 app = typer.Typer(
     name="raft-chaos",
@@ -42,6 +42,7 @@ app.command("init")(init.init)
 app.add_typer(target.app, name="target")
 app.command("cluster")(cluster.cluster)
 app.command("node")(cluster.node)
+app.command("certs")(certs.certs)
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Schedule, ScheduleError
 from raft_chaos.chaos.schedule.file import load
 from raft_chaos.chaos.schedule.fitting import lacking
+from raft_chaos.chaos.targets.certificates import missing
 from raft_chaos.chaos.targets.find import find
 from raft_chaos.chaos.targets.protocol import Target, TargetError
 from raft_chaos.raft.state.timing import Timing
@@ -87,6 +88,17 @@ def check_peer_auth(world: World, target: Target, peer_auth: bool) -> None:
         fail("--peer-auth: nodes in sim have no connections, so no handshake; give --world live or lockstep with it")
     if peer_auth and "events" not in target.can:
         fail(f"--peer-auth: only our own Raft has this handshake; leave it out for {target.name}")
+
+
+def check_tls(world: World, target: Target, tls: bool) -> None:
+    if not tls:
+        return
+    if world != "live":
+        fail(f"--tls: in the world {world} the harness carries each message itself; leave out --tls or --world {world}")
+    if "events" not in target.can:
+        fail(f"--tls: the harness makes certificates for our own Raft only; leave it out for {target.name}")
+    if lacks := missing():
+        fail(f"--tls: {lacks}")
 
 
 def fault_kinds(faults: str | None, world: World, can: Abilities = ALL) -> tuple[str, ...]:

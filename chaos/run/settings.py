@@ -19,6 +19,7 @@ from raft_chaos.chaos.mutants import MUTANTS, SABOTAGES
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.generate import generate
+from raft_chaos.chaos.targets.certificates import Certificates
 from raft_chaos.chaos.targets.find import find
 from raft_chaos.chaos.targets.protocol import Target
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
@@ -42,12 +43,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     command: str | None = None
     foreign: str | None = None
     network: str | None = None
+    tls: bool = False
     schedule_file: str | None = None
     peer_auth: bool = False
     options: list[str] = []
 
-    def target(self) -> Target:
-        return find(self.timing, mutant=self.mutant, command=self.command, name=self.foreign, network=self.network)
+    def target(self, certificates: Certificates | None = None) -> Target:
+        """The target; with TLS its connections use these certificates."""
+        return find(
+            self.timing,
+            mutant=self.mutant,
+            command=self.command,
+            name=self.foreign,
+            network=self.network,
+            certificates=certificates,
+        )
 
     def make_schedule(self, seed: int) -> Schedule:
         """The seed's schedule. This is a pure function; the command line loads a saved schedule instead."""

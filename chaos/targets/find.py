@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from raft_chaos.chaos.targets import python_class
+from raft_chaos.chaos.targets.certificates import Certificates
 from raft_chaos.chaos.targets.command import CommandTarget
 from raft_chaos.chaos.targets.described import DescribedTarget
 from raft_chaos.chaos.targets.description import load
@@ -26,16 +27,18 @@ def find(
     command: str | None = None,
     name: str | None = None,
     network: str | None = None,
+    certificates: Certificates | None = None,
 ) -> Target:
     """The target: a `command` line, what `name` says, or our own Raft with these times, or its `mutant`.
 
-    `network` replaces the target's own choice. Raises TargetError if there is no such target.
+    `network` replaces the target's own choice; `certificates` are for our own Raft with TLS. Raises TargetError if there
+    is no such target.
     """
     if command is not None:
         return CommandTarget(command, cast(NetworkName, network or "frames"))
     if name is not None:
         return _named(name, network)
-    return RaftTarget(timing, mutant)
+    return RaftTarget(timing, mutant, certificates)
 
 
 def _named(name: str, network: str | None) -> Target:

@@ -66,6 +66,8 @@ class HttpDoor:
                 timeout=aiohttp.ClientTimeout(total=within_us / 1e6),
             ) as response:
                 return self._understood(response.status, response.headers, await response.read())
+        except aiohttp.ClientSSLError:
+            return NoAnswer(False, "cannot connect: TLS fails")  # another run's node may have got the port by now
         except aiohttp.ClientConnectorError as error:
             refuse_shortage(error)
             return NoAnswer(False, f"cannot connect: {error.os_error.strerror}")

@@ -13,6 +13,7 @@ from raft_chaos.chaos.processes.shortage import HarnessError
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.schedule.streams import stream_seed
 from raft_chaos.chaos.targets import our_api
+from raft_chaos.chaos.targets.certificates import Certificates
 from raft_chaos.chaos.targets.door import Door
 from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, NetworkName, Running, Status, TargetError, tail
 from raft_chaos.chaos.targets.raft_process import Ready, node_main
@@ -25,10 +26,11 @@ ENDING_S = 5.0
 
 @dataclass(frozen=True)
 class RaftTarget:
-    """Our own Raft, or one of its mutants."""
+    """Our own Raft, or one of its mutants. With certificates, all its connections use TLS."""
 
     timing: Timing
     mutant: str | None = None
+    certificates: Certificates | None = None
 
     name: ClassVar[str] = "raft"
     can: ClassVar[Abilities] = ALL
@@ -53,6 +55,7 @@ class RaftTarget:
             fault_disk=True,
             commit_timeout_s=2.0,
             secret_file=str(launch.secret_file) if launch.secret_file is not None else None,
+            tls=self.certificates.files(launch.node) if self.certificates is not None else None,
         )
         ours, theirs = supervisor.pipe()
         stderr = folder / "stderr.log"

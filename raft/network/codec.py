@@ -24,6 +24,8 @@ MAX_FRAME = 8 * 1024 * 1024
 MAX_HANDSHAKE = 4096
 """The longest payload (bytes) of a frame of the handshake: whoever sends one is not known yet."""
 LENGTH_BYTES = 4
+_TLS_HANDSHAKE = 0x1603
+"""The first two bytes of a connection that speaks TLS, which is the likeliest mistake."""
 
 
 class FrameError(Exception):
@@ -158,6 +160,8 @@ class FrameBuffer:
             return None
         length = int.from_bytes(data[self._start : begin], "big")
         if length > self.max_frame:
+            if length >> 16 == _TLS_HANDSHAKE:
+                raise FrameError("the caller speaks TLS, and this node does not; give all nodes of the cluster TLS")
             raise FrameError(f"a frame of {length} bytes was announced; the maximum is {self.max_frame}")
         end = begin + length
         if end > len(data):

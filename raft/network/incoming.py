@@ -1,7 +1,8 @@
 """Connections from peers: who may call, how many at once, and how much of their bytes is kept and handled.
 
-    before the Hello   at most 4 kB are kept, for at most a second. Beyond `MAX_UNKNOWN` callers the oldest one goes: a
-                       peer says hello at once, so an idle caller cannot keep it out.
+    before the Hello   at most 4 kB are kept, for at most a second, which includes the handshake of TLS. Beyond
+                       `MAX_UNKNOWN` callers the oldest one goes: a peer says hello at once, so an idle caller cannot
+                       keep it out.
     after it           at most `MAX_PER_PEER` connections of a peer; a newer one replaces the oldest, whose other end is
                        likely to be dead. Unfinished frames of all peers have `MAX_UNFINISHED_BYTES` together.
     in each turn       of the event loop, at most `FRAMES_PER_TURN` frames of a connection are handled, and less if they
@@ -16,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+import ssl
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
@@ -34,6 +36,7 @@ from raft_chaos.raft.network.codec import (
     encode_frame,
 )
 from raft_chaos.raft.network.handshake import Secret, fresh_nonce
+from raft_chaos.raft.network.tls import Tls, check_caller, reason_of
 from raft_chaos.raft.state.messages import Message
 
 log = logging.getLogger("raft.transport")
@@ -67,15 +70,22 @@ class Arrivals:
         secret: Secret | None,
         receive: Receiver,
         greeted: Callable[[str], None],
+        tls: Tls | None = None,
     ) -> None:
         self.ours = ours
         self.secret = secret
+        self.tls = tls
         self.receive = receive
         self._greeted = greeted
         self._unknown: dict[Incoming, None] = {}  # the oldest first
         self._known: dict[str, list[Incoming]] = {peer: [] for peer in peers}  # of each peer, the oldest first
         self._most_unknown = min(MAX_UNKNOWN, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 8)
         self._lines = _Lines()
+
+    def protocol(self) -> asyncio.Protocol:
+        """The protocol of a new connection."""
+        incoming = Incoming(self)
+        return incoming if self.tls is None else self.tls.accepts(incoming)
 
     def check(self, theirs: Hello) -> None:
         """Raises FrameError if the caller is not a peer in this cluster."""
@@ -200,6 +210,8 @@ class Incoming(asyncio.Protocol):
     def _greet(self, hello: Hello) -> None:
         owner = self._owner
         owner.check(hello)
+        if owner.tls is not None:
+            check_caller(self._connection.get_extra_info("peercert"), hello.node)
         if owner.secret is not None:
             owner.secret.check_caller(hello, owner.ours.node, self._challenge)
             self._connection.write(encode_frame(Welcome(owner.secret.welcome(hello, owner.ours.node, self._challenge))))
@@ -216,6 +228,8 @@ class Incoming(asyncio.Protocol):
             self.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
+        if isinstance(error, ssl.SSLError):
+            self.refuse(reason_of(error))
         self._end()
 
     def abort(self) -> None:

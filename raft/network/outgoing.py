@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import ssl
 from typing import Any
 
 from raft_chaos.raft.network.codec import (
@@ -19,6 +20,7 @@ from raft_chaos.raft.network.codec import (
     encode_frame,
 )
 from raft_chaos.raft.network.handshake import Secret
+from raft_chaos.raft.network.tls import Tls, reason_of
 
 log = logging.getLogger("raft.transport")
 
@@ -32,11 +34,12 @@ Address = tuple[str, int]
 class Link:
     """The outgoing link to `peer`. A peer that refuses the handshake is named in one log line until that changes."""
 
-    def __init__(self, peer: str, address: Address, hello: Hello, secret: Secret | None) -> None:
+    def __init__(self, peer: str, address: Address, hello: Hello, secret: Secret | None, tls: Tls | None) -> None:
         self.peer = peer
         self._address = address
         self._hello = hello
         self._secret = secret
+        self._tls = tls
         self._connection: Any = None
         self._task: asyncio.Task[None] | None = None
         self._try_now = asyncio.Event()
@@ -75,15 +78,14 @@ class Link:
         while True:
             started = loop.time()
             self._try_now.clear()
+            outgoing = _Outgoing(self.peer, self._hello, self._secret)
             try:
-                connection, outgoing = await loop.create_connection(
-                    lambda: _Outgoing(self.peer, self._hello, self._secret), *self._address
-                )
+                connection = await self._connect(outgoing)
             except (OSError, UnicodeError):
                 pass  # the peer is down or not up yet (or its name is none): try again below
             else:
                 try:
-                    await self._use(connection, outgoing)
+                    await self._use(outgoing)
                 finally:
                     self._connection = None
                     connection.abort()
@@ -96,14 +98,19 @@ class Link:
                 pass  # it has not called
             backoff_s = min(2 * backoff_s, BACKOFF_MAX_S)
 
-    async def _use(self, connection: Any, outgoing: _Outgoing) -> None:
+    async def _connect(self, outgoing: _Outgoing) -> Any:
+        protocol = outgoing if self._tls is None else self._tls.calls(outgoing, self.peer)
+        connection, _ = await asyncio.get_running_loop().create_connection(lambda: protocol, *self._address)
+        return connection
+
+    async def _use(self, outgoing: _Outgoing) -> None:
         """Waits for the end of the handshake, if it has not ended yet, and then for the end of the connection."""
         if not outgoing.greeted.done():
             await asyncio.wait(
                 [outgoing.greeted, outgoing.gone], timeout=ANSWER_TIMEOUT_S, return_when="FIRST_COMPLETED"
             )
         if outgoing.greeted.done():
-            self._connection = connection
+            self._connection = outgoing.connection
             self.has_been_up.set()
             await outgoing.gone
         elif not outgoing.gone.done():
@@ -123,17 +130,17 @@ class _Outgoing(asyncio.Protocol):
         self.greeted: asyncio.Future[None] = loop.create_future()
         self.gone: asyncio.Future[None] = loop.create_future()
         self.complaint = ""
+        self.connection: Any = None
         self._peer = peer
         self._hello = hello
         self._secret = secret
         self._challenge = b""
         self._frames = FrameBuffer(MAX_HANDSHAKE)
-        self._connection: Any = None
 
     def connection_made(self, transport: Any) -> None:
-        self._connection = transport
+        self.connection = transport
         if self._secret is None:
-            self._connection.write(encode_frame(self._hello))
+            self.connection.write(encode_frame(self._hello))
             self.greeted.set_result(None)
 
     def data_received(self, data: bytes) -> None:
@@ -142,7 +149,7 @@ class _Outgoing(asyncio.Protocol):
                 self._take(payload)
         except FrameError as error:
             self.complaint = str(error)
-            self._connection.abort()
+            self.connection.abort()
 
     def _take(self, payload: bytes) -> None:
         reply = decode_reply(payload)
@@ -151,7 +158,7 @@ class _Outgoing(asyncio.Protocol):
         if isinstance(reply, Challenge) and not self._challenge:
             self._challenge = reply.nonce
             self._hello = self._secret.proven(self._hello, self._peer, self._challenge)
-            self._connection.write(encode_frame(self._hello))
+            self.connection.write(encode_frame(self._hello))
         elif not isinstance(reply, Challenge) and self._challenge and not self.greeted.done():
             self._secret.check_welcome(reply.proof, self._hello, self._peer, self._challenge)
             self.greeted.set_result(None)
@@ -159,5 +166,7 @@ class _Outgoing(asyncio.Protocol):
             raise FrameError("its answers to the handshake come in the wrong order")
 
     def connection_lost(self, error: Exception | None) -> None:
+        if isinstance(error, ssl.SSLError):
+            self.complaint = reason_of(error)
         if not self.gone.done():
             self.gone.set_result(None)

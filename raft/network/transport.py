@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 
 from raft_chaos.raft.network.codec import Envelope, Hello, encode_frame
 from raft_chaos.raft.network.handshake import Secret
-from raft_chaos.raft.network.incoming import Arrivals, Incoming, Receiver
+from raft_chaos.raft.network.incoming import Arrivals, Receiver
 from raft_chaos.raft.network.outgoing import Address, Link
+from raft_chaos.raft.network.tls import Tls
 from raft_chaos.raft.state.messages import Message
 
 Numbered = tuple[str, int, Message]
@@ -20,21 +21,27 @@ Numbered = tuple[str, int, Message]
 
 
 class Transport:
-    """All links of one node. With a secret, both ends of each link prove that they know it."""
+    """All links of one node. With a secret, both ends of each link prove that they know it; with TLS, both ends show
+    certificates, and links are encrypted."""
 
     def __init__(
-        self, hello: Hello, peers: Mapping[str, Address], receive: Receiver, secret: Secret | None = None
+        self,
+        hello: Hello,
+        peers: Mapping[str, Address],
+        receive: Receiver,
+        secret: Secret | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self.port = 0
-        self._links = {peer: Link(peer, address, hello, secret) for peer, address in peers.items()}
-        self._arrivals = Arrivals(hello, peers, secret, receive, lambda peer: self._links[peer].try_now())
+        self._links = {peer: Link(peer, address, hello, secret, tls) for peer, address in peers.items()}
+        self._arrivals = Arrivals(hello, peers, secret, receive, lambda peer: self._links[peer].try_now(), tls)
         self._server: asyncio.Server | None = None
         self._number = 0
 
     async def listen(self, host: str, port: int) -> None:
         """Binds the listening socket; `port` 0 takes a free one, and `self.port` says which. Raises OSError."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Incoming(self._arrivals), host, port)
+        self._server = await loop.create_server(self._arrivals.protocol, host, port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def connect(self) -> None:

@@ -1,4 +1,4 @@
-"""The API of a node for clients: HTTP with JSON, for curl, Postman and the chaos workload.
+"""The API of a node for clients: HTTP or HTTPS with JSON, for curl, Postman and the chaos workload.
 
 POST /executeCommand   a command; the leader answers after it has committed and applied the command
 GET  /status           role, term, leader, commit index, last index, peers
@@ -16,12 +16,13 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from raft_chaos.raft.network.tls import Tls
 from raft_chaos.raft.replica.machine import Command, decode_command, encode_command, parse_command
 from raft_chaos.raft.server.host import LeadershipLostError, LiveHost, NotLeaderError
 from raft_chaos.raft.server.http_door import KEEP_ALIVE_S, REQUEST_TIMEOUT_S, AllowedCallers, Connections
@@ -42,7 +43,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 class HttpApi:
     """The HTTP API of one node. `peer_urls` are the other nodes' addresses for clients, as far as they are configured;
-    `allowed_hosts` are names by which clients may call this node, besides the address at which it listens."""
+    `allowed_hosts` are names by which clients may call this node, besides the address at which it listens. With `tls`
+    it speaks HTTPS, and only with clients that have a certificate."""
 
     def __init__(
         self,
@@ -52,12 +54,14 @@ class HttpApi:
         commit_timeout_s: float,
         token: str | None = None,
         allowed_hosts: Iterable[str] = (),
+        tls: Tls | None = None,
     ) -> None:
         self._host = host
         self._peer_urls = peer_urls
         self._commit_timeout_s = commit_timeout_s
         self._token = token
         self._allowed_hosts = tuple(allowed_hosts)
+        self._tls = tls
         self._callers = AllowedCallers("localhost", self._allowed_hosts)
         self._runner: web.AppRunner | None = None
         self._connections: Connections | None = None
@@ -81,11 +85,12 @@ class HttpApi:
         )
         await self._runner.setup()
         assert self._runner.server is not None
-        self._callers = AllowedCallers(host, self._allowed_hosts)
-        self._connections = Connections(self._runner.server)
+        scheme: Literal["http", "https"] = "http" if self._tls is None else "https"
+        self._callers = AllowedCallers(host, self._allowed_hosts, scheme)
+        self._connections = Connections(self._runner.server, self._tls)
         self._server = await asyncio.get_running_loop().create_server(self._connections, host, port)
         bound_host, bound_port = self._server.sockets[0].getsockname()[:2]
-        return f"http://[{bound_host}]:{bound_port}" if ":" in bound_host else f"http://{bound_host}:{bound_port}"
+        return f"{scheme}://{f'[{bound_host}]' if ':' in bound_host else bound_host}:{bound_port}"
 
     async def close(self) -> None:
         if self._server is not None:

@@ -10,7 +10,10 @@ request is refused with 403
 
 curl, Postman and other programs send neither an Origin nor Sec-Fetch-Site.
 
-A connection must bring its first request within `REQUEST_TIMEOUT_S`, and each request its body. Beyond
+With TLS a client must have a certificate of the cluster's CA (`raft.network.tls`).
+
+A connection must bring its first request within `REQUEST_TIMEOUT_S`, the handshake of TLS included, and each request
+its body. Beyond
 `MAX_CONNECTIONS` the oldest one that has brought no request goes; if there is none, the new one is not served.
 """
 
@@ -20,21 +23,27 @@ import asyncio
 import ipaddress
 import resource
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
+
+from raft_chaos.raft.network.tls import Tls
 
 REQUEST_TIMEOUT_S = 10.0
 KEEP_ALIVE_S = 75.0
 MAX_CONNECTIONS = 512
+_USE_HTTPS = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+    b'{"ok":false,"error":"this port speaks https; the client needs a certificate of the cluster\'s CA"}\n'
+)
 
 
 class AllowedCallers:
     """Checks the headers by which a browser says for whom it asks. `address` is where this node listens."""
 
-    def __init__(self, address: str, names: Iterable[str]) -> None:
+    def __init__(self, address: str, names: Iterable[str], scheme: Literal["http", "https"] = "http") -> None:
+        self._scheme = scheme
         self._names = {"localhost", address.lower(), *(name.lower().rstrip(".") for name in names)}
-        ip = _ip(address)
-        self._is_any = ip is not None and ip.is_unspecified  # it listens on all addresses of the machine
+        self._is_any = is_any(address)
 
     def refusal(self, headers: Mapping[str, str]) -> str | None:
         """Why the request is refused; None if it is not. (aiohttp refuses a request with two hosts.)"""
@@ -44,7 +53,7 @@ class AllowedCallers:
                 f"Host: this node is not called {host!r}; use its address, or start it with --allow-host and the name"
             )
         origin = headers.get("Origin")
-        if origin is not None and (host is None or origin.lower() != f"http://{host.lower()}"):
+        if origin is not None and (host is None or origin.lower() != f"{self._scheme}://{host.lower()}"):
             return f"Origin: requests from the pages of {origin!r} are refused; send them from a program"
         if headers.get("Sec-Fetch-Site", "").lower() == "cross-site":
             return "Sec-Fetch-Site: requests from pages of other sites are refused; send them from a program"
@@ -54,8 +63,7 @@ class AllowedCallers:
         """The URL of another node, as this client reaches it: if the nodes listen on all addresses of the machine, at
         the one at which the client has reached this node."""
         parts, host = urlsplit(url), headers.get("Host")
-        ip = _ip(parts.hostname or "")
-        if host is None or ip is None or not ip.is_unspecified:
+        if host is None or not is_any(parts.hostname or ""):
             return url
         name = _name_of(host)
         return f"{parts.scheme}://{f'[{name}]' if ':' in name else name}:{parts.port}"
@@ -87,17 +95,25 @@ def is_loopback(address: str) -> bool:
     return address.lower() == "localhost" or (ip is not None and ip.is_loopback)
 
 
+def is_any(address: str) -> bool:
+    """Whether a node that listens there listens on all addresses of the machine."""
+    ip = _ip(address)
+    return ip is not None and ip.is_unspecified
+
+
 class Connections:
     """Counts and times the connections of an HTTP server; `make_handler` makes the protocol that serves one."""
 
-    def __init__(self, make_handler: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, make_handler: Callable[[], asyncio.Protocol], tls: Tls | None = None) -> None:
         self.make_handler = make_handler
+        self._tls = tls
         self._open = 0
         self._silent: dict[asyncio.BaseTransport, _Connection] = {}  # without a request yet; the oldest first
         self._most = min(MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
 
     def __call__(self) -> asyncio.Protocol:
-        return _Connection(self)
+        connection = _Connection(self)
+        return connection if self._tls is None else self._tls.accepts(connection, _USE_HTTPS)
 
     def asked(self, transport: asyncio.BaseTransport | None) -> None:
         """A whole request has come on this connection."""

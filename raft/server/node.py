@@ -22,6 +22,7 @@ import msgspec
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
 from raft_chaos.raft.network.handshake import read_secret
+from raft_chaos.raft.network.tls import Tls, TlsFiles, check_node_name
 from raft_chaos.raft.network.transport import Transport
 from raft_chaos.raft.replica.machine import Machine
 from raft_chaos.raft.replica.replica import Replica
@@ -66,6 +67,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     commit_timeout_s: float = 5.0
     token: str | None = None
     secret_file: str | None = None
+    tls: TlsFiles | None = None
     client_urls: dict[str, str] = {}
     allowed_hosts: list[str] = []
 
@@ -124,6 +126,7 @@ class Node:
         config, parts = self.config, self.parts
         crash_on_any_error(asyncio.get_running_loop())
         secret = read_secret(Path(config.secret_file)) if config.secret_file else None
+        tls, own_names = self._tls()
         disk: Disk = OsDisk(Path(config.data_dir))
         self.disk = parts.disk(disk) if config.fault_disk else disk
         wal = parts.wal(self.disk)
@@ -166,7 +169,7 @@ class Node:
             journal=journal,
         )
         hello = Hello(PROTOCOL_VERSION, config.cluster, config.node, config.incarnation)
-        self._transport = parts.transport(hello, config.peers, host.on_message, secret)
+        self._transport = parts.transport(hello, config.peers, host.on_message, secret, tls)
         await self._transport.listen(config.host, config.raft_port)
         self.raft_port = self._transport.port
         self._api = HttpApi(
@@ -174,11 +177,21 @@ class Node:
             config.client_urls,
             commit_timeout_s=config.commit_timeout_s,
             token=config.token,
-            allowed_hosts=config.allowed_hosts,
+            allowed_hosts=[*config.allowed_hosts, *own_names],
+            tls=tls,
         )
         self.http_url = await self._api.listen(config.host, config.http_port)
         self._transport.connect()
         host.start(self._transport)
+
+    def _tls(self) -> tuple[Tls | None, list[str]]:
+        """TLS, and the names in this node's certificate. Raises TlsError."""
+        if self.config.tls is None:
+            return None, []
+        for name in (self.config.node, *self.config.peers):
+            check_node_name(name)
+        tls = Tls(self.config.tls)
+        return tls, tls.check_own(self.config.node)
 
     async def stop(self) -> None:
         """Stops in order: takes no new requests and no new messages, and completes the write under way."""

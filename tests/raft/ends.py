@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
 from raft_chaos.raft.network.handshake import Secret
+from raft_chaos.raft.network.tls import Tls
 from raft_chaos.raft.network.transport import Transport
 from raft_chaos.raft.server.node import run_event_loop
 from raft_chaos.raft.state.messages import Message
@@ -27,10 +28,11 @@ class Ends:
         cluster: str = "c",
         incarnation: int = 1,
         secret: Secret | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self.arrived: asyncio.Queue[Arrived] = asyncio.Queue()
         hello = Hello(PROTOCOL_VERSION, cluster, node, incarnation)
-        self.transport = Transport(hello, peers, lambda *arrived: self.arrived.put_nowait(arrived), secret)
+        self.transport = Transport(hello, peers, lambda *arrived: self.arrived.put_nowait(arrived), secret, tls)
 
     async def next(self) -> Arrived:
         return await asyncio.wait_for(self.arrived.get(), WAIT_S)
@@ -50,9 +52,9 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
     run_event_loop(main())
 
 
-async def listening(node: str, *peers: str, secret: Secret | None = None) -> Ends:
+async def listening(node: str, *peers: str, secret: Secret | None = None, tls: Tls | None = None) -> Ends:
     """A transport that listens, and whose peers are down."""
-    ends = Ends(node, dict.fromkeys(peers, (HOST, 1)), secret=secret)
+    ends = Ends(node, dict.fromkeys(peers, (HOST, 1)), secret=secret, tls=tls)
     await ends.transport.listen(HOST, 0)
     return ends
 

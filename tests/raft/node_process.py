@@ -1,10 +1,14 @@
-"""`raft-chaos node` as a process of its own, and callers of its raft port that say whatever a test wants."""
+"""`raft-chaos node` as a process of its own, and callers of its raft port that say whatever a test wants.
+
+With TLS, `client` is the context of the node's clients.
+"""
 
 from __future__ import annotations
 
 import http.client
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -58,7 +62,9 @@ class NodeProcess:
         election_timeout: str = "150-300",
         open_files: int = 1024,
         uvloop: bool = True,
+        client: ssl.SSLContext | None = None,
     ) -> None:
+        self._client = client
         self.raft_port, self.http_port, self.n2_port, self.n3_port = free_ports(4)
         self._stderr = folder / "stderr"
         argv = [
@@ -74,7 +80,7 @@ class NodeProcess:
 
     def __enter__(self) -> NodeProcess:
         try:
-            eventually("the node listens", lambda: "n1  http://" in self.stderr or self.process.poll() is not None)
+            eventually("the node listens", lambda: "n1  http" in self.stderr or self.process.poll() is not None)
             assert self.process.poll() is None, self.stderr
         except BaseException:
             self.__exit__()
@@ -95,7 +101,11 @@ class NodeProcess:
         return [line for line in self.stderr.splitlines() if "closed the connection from" in line]
 
     def ask(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection(HOST, self.http_port, timeout=PATIENCE_S)
+        connection = (
+            http.client.HTTPConnection(HOST, self.http_port, timeout=PATIENCE_S)
+            if self._client is None
+            else http.client.HTTPSConnection(HOST, self.http_port, timeout=PATIENCE_S, context=self._client)
+        )
         try:
             sent = None if body is None else json.dumps(body)
             connection.request("GET" if body is None else "POST", path, sent, headers)
@@ -121,10 +131,12 @@ class NodeProcess:
 
 
 class Caller:
-    """A connection to a node's raft port."""
+    """A connection to a node's raft port; with `tls` it is encrypted, and shows the certificate in it."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         self.socket = socket.create_connection((HOST, port), PATIENCE_S)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="n1")
         self._frames = FrameBuffer()
         self._number = 0
 

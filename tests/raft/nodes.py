@@ -47,16 +47,18 @@ class Nodes:
 
     def config(self, name: str) -> NodeConfig:
         self._starts += 1
+        urls = {peer: f"http://{HOST}:{port}" for peer, port in self.http_ports.items() if peer != name}
         return NodeConfig(
             cluster="c",
             node=name,
             peers={peer: (HOST, port) for peer, port in self.ports.items() if peer != name},
             raft_port=self.ports[name],
             http_port=self.http_ports[name],
-            client_urls={peer: f"http://{HOST}:{port}" for peer, port in self.http_ports.items() if peer != name},
             seed=self._starts,
             incarnation=self._starts,
-            **{"data_dir": str(self._folder / name)} | self._options | self._overrides.get(name, {}),
+            **{"data_dir": str(self._folder / name), "client_urls": urls}
+            | self._options
+            | self._overrides.get(name, {}),
         )
 
     def override(self, name: str, **options: Any) -> None:

@@ -21,7 +21,7 @@ from builders.schedules import TIMING, schedule
 from builders.storms import stormy, swarm_config
 from door import Damage, Door, Entered, FunctionDoor, WrongVerdictError
 from mutation import damaged_bytes, damaged_json, damaged_lines, damaged_tree
-from node_door import NodeDoor, damaged_request, request
+from node_door import NodeDoor, TlsDoor, damaged_request, request
 from raft_chaos.chaos.cli.app import app
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.judgement.analysis import analyse
@@ -381,6 +381,7 @@ DOORS: dict[str, Callable[[Path], Door]] = {
         "frames", _frame_samples, (damaged_bytes, _damaged_frame, _damaged_frame), _receive, FrameError
     ),
     "peers": lambda folder: NodeDoor(folder, _frame_samples(), _damaged_frame, "raft"),
+    "tls": TlsDoor,
     "http": lambda folder: NodeDoor(folder, REQUESTS, damaged_request, "http"),
     "command": _function("command", lambda: _BODIES, (damaged_bytes, damaged_json), parse_request, ValueError),
     "wal": _function("wal", _wal_samples, (damaged_bytes, _reframed(_wal_samples()[0][:8])), _recover, CorruptLogError),

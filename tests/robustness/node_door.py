@@ -1,4 +1,4 @@
-"""The two ports of a real node process: for clients (HTTP) and for peers (frames).
+"""The two ports of a real node process: for clients (HTTP) and for peers (frames, or TLS records).
 
 Each input is one connection. Afterwards the node must still run, and answer /status.
 """
@@ -6,9 +6,12 @@ Each input is one connection. Afterwards the node must still run, and answer /st
 from __future__ import annotations
 
 import http.client
+import os
 import socket
+import ssl
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Literal
@@ -16,6 +19,8 @@ from typing import Literal
 from door import Damage, Entered
 from mutation import damaged_bytes, damaged_json
 from nodes import HOST, free_ports
+from raft_chaos.chaos.targets.certificates import Certificates, make
+from raft_chaos.raft.network.tls import Tls
 
 COMMAND = Path(sys.executable).with_name("raft-chaos")
 PATIENCE_S, IMPATIENCE_S = 5.0, 0.02
@@ -27,7 +32,9 @@ STARTED = 200
 class NodeDoor:
     """A node n1 whose peers n2 and n3 do not exist, so that whoever says that it is n2 is believed."""
 
-    def __init__(self, folder: Path, samples: list[bytes], damage: Damage, port: Literal["http", "raft"]) -> None:
+    def __init__(
+        self, folder: Path, samples: list[bytes], damage: Damage, port: Literal["http", "raft"], *options: str
+    ) -> None:
         self.name = {"http": "http", "raft": "peers"}[port]
         self._folder = folder
         self._samples = samples
@@ -38,6 +45,7 @@ class NodeDoor:
             *(str(COMMAND), "node", "--name", "n1", "--data", str(folder / "data"), "--cluster-id", "c"),
             *("--peer", f"n2={HOST}:1", "--peer", f"n3={HOST}:2"),
             *("--listen", f"{HOST}:{raft_port}", "--http-port", str(self._http_port)),
+            *options,
         ]
         self._process = self._start()
 
@@ -51,7 +59,7 @@ class NodeDoor:
         if self._process.poll() is not None:
             self._process = self._start()
         patience_s = PATIENCE_S if data in self._samples else IMPATIENCE_S
-        answer = _exchange(self._port, data, patience_s, ends=self.name == "peers")
+        answer = _exchange(self._port, data, patience_s, ends=self.name != "http")
         status = self._status()
         if (code := self._process.poll()) is not None or status != http.client.OK:
             last = (self._folder / "stderr").read_text(errors="replace")[-2_000:]
@@ -80,7 +88,7 @@ class NodeDoor:
 
     def _status(self) -> int:
         """The code of its answer to GET /status; 0 if there is none."""
-        connection = http.client.HTTPConnection(HOST, self._http_port, timeout=PATIENCE_S)
+        connection = self._http()
         try:
             connection.request("GET", "/status")
             return connection.getresponse().status
@@ -88,6 +96,52 @@ class NodeDoor:
             return 0
         finally:
             connection.close()
+
+    def _http(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(HOST, self._http_port, timeout=PATIENCE_S)
+
+
+class TlsDoor(NodeDoor):
+    """The raft port of a node with TLS. Each input comes in place of the handshake, and again after a whole one."""
+
+    def __init__(self, folder: Path) -> None:
+        make(folder / "tls", ["n1", "n2"])
+        certificates = Certificates(folder / "tls")
+        files = certificates.files("n1")
+        self._tls = Tls(certificates.files("n2")).calling
+        super().__init__(
+            folder,
+            [self._first_bytes(), b"\x17\x03\x03\x00\x20" + bytes(32), b"\x15\x03\x03\x00\x02\x02\x00"],
+            damaged_bytes,
+            "raft",
+            *("--tls-cert", files.cert, "--tls-key", files.key, "--tls-ca", files.ca),
+        )
+        self.name = "tls"
+
+    def enter(self, data: bytes) -> Entered:
+        entered = super().enter(data)
+        with socket.create_connection((HOST, self._port), PATIENCE_S) as plain:
+            end = self._tls.wrap_socket(plain, server_hostname="n1")
+            below = socket.socket(fileno=os.dup(end.fileno()))
+            try:
+                below.sendall(data)
+                below.settimeout(IMPATIENCE_S)
+                while below.recv(1 << 16):
+                    pass
+            except (ConnectionError, TimeoutError):
+                pass  # it has been refused, or the node waits for the rest
+            below.close()
+            end.close()
+        return entered
+
+    def _first_bytes(self) -> bytes:
+        to_send = ssl.MemoryBIO()
+        with suppress(ssl.SSLWantReadError):
+            self._tls.wrap_bio(ssl.MemoryBIO(), to_send, server_hostname="n1").do_handshake()
+        return to_send.read()
+
+    def _http(self) -> http.client.HTTPConnection:
+        return http.client.HTTPSConnection(HOST, self._http_port, timeout=PATIENCE_S, context=self._tls)
 
 
 def _exchange(port: int, data: bytes, patience_s: float, *, ends: bool) -> bytes:

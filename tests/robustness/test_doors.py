@@ -14,7 +14,7 @@ from doors import DOORS
 from fuzz import corpus, feed, inputs
 from mutation import damaged_bytes
 
-INPUTS = {"commands": 20, "http": 50, "peers": 50, "run": 150}
+INPUTS = {"commands": 20, "http": 50, "peers": 50, "run": 150, "tls": 30}
 MOST = 300
 SEED = 20
 
@@ -34,7 +34,7 @@ def door(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Door]:
 
 
 def test_a_door_accepts_what_is_valid_and_bears_what_is_damaged(door: Door) -> None:
-    if door.name != "peers":  # frames have no answer
+    if door.name not in ("peers", "tls"):  # frames have no answer
         assert {door.enter(sample) for sample in door.samples()} == {"accepted"}
     count = INPUTS.get(door.name, MOST)
     tally = feed(door, inputs(door, SEED, count))

@@ -16,8 +16,10 @@ import typer
 
 from raft_chaos.chaos.cli.common import fail, parse_address, parse_range_ms, say
 from raft_chaos.chaos.cli.result import Result
+from raft_chaos.chaos.cli.run.tls_options import certificates_of, given_files
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.processes.supervisor import Supervisor, temporary_folder
+from raft_chaos.chaos.targets.certificates import Certificates
 from raft_chaos.chaos.targets.raft_process import node_main
 from raft_chaos.raft.network.handshake import make_secret, read_secret
 from raft_chaos.raft.server.host import monotonic_us
@@ -69,6 +71,13 @@ def cluster(
     peer_auth: Annotated[
         bool, typer.Option(help="Nodes prove to each other that they know a secret, which is made for the cluster.")
     ] = True,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="TLS on all ports, with certificates that are made for the cluster.")
+    ] = False,
+    tls_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="TLS with the certificates in this folder, made by `raft-chaos certs`."),
+    ] = None,
     insecure: Insecure = False,
 ) -> Result:
     """Starts a plain cluster in the foreground; Ctrl-C shuts it down.
@@ -77,7 +86,9 @@ def cluster(
     does not start.
     """
     timing = make_timing(election_timeout, heartbeat)
-    _check_reachability(host, "--host", token, insecure=insecure, has_secret=peer_auth, secret_option="--peer-auth")
+    has_tls = tls or tls_dir is not None
+    if not has_tls:
+        _check_reachability(host, "--host", token, insecure=insecure, has_secret=peer_auth, secret_option="--peer-auth")
     names = [f"n{i}" for i in range(1, nodes + 1)]
     for first, option in ((http_port, "--http-port"), (raft_port, "--raft-port")):
         if not 0 < first <= 65536 - nodes:
@@ -85,7 +96,8 @@ def cluster(
     raft_ports = {name: raft_port + i for i, name in enumerate(names)}
     with temporary_folder() if data is None else nullcontext(data) as folder, Supervisor() as s:
         secret_file = _secret_of(folder) if peer_auth else None
-        urls = {name: _url(host, http_port + i) for i, name in enumerate(names)}
+        certificates = certificates_of(tls_dir, folder, names, host, allow_host) if has_tls else None
+        urls = {name: _url(host, http_port + i, has_tls) for i, name in enumerate(names)}
         configs = [
             NodeConfig(
                 cluster="cluster",
@@ -100,28 +112,42 @@ def cluster(
                 epoch_us=monotonic_us(),
                 token=token,
                 secret_file=secret_file,
+                tls=certificates.files(name) if certificates is not None else None,
                 client_urls={peer: url for peer, url in urls.items() if peer != name},
                 allowed_hosts=allow_host,
             )
             for i, name in enumerate(names)
         ]
-        running = [_Running(s, config) for config in configs]
-        for one in running:
-            one.wait_until_ready()
-            say(f"{one.config.node}  {one.http_url}  (pid {one.child.pid})")
-        # curl forwards the header to another port only with this option.
-        auth = " --location-trusted -H 'Authorization: Bearer <token>'" if token else ""
-        url = running[0].http_url
-        say(f'\ntry:  curl -L{auth} {url}/executeCommand -d \'{{"command": "put x 1"}}\'')
-        say(f"      curl{auth} {url}/status\n\nA node that ends is started again. Ctrl-C ends the cluster.")
-        stop = threading.Event()
-        with interrupts.held(lambda number: stop.set()):
-            while not stop.wait(0.2):
-                for one in running:
-                    one.look_after()
-            for one in running:
-                one.child.terminate(patience_s=3.0)
+        _serve([_Running(s, config) for config in configs], _curl_options(token, certificates))
     return Result(notes=["the cluster has ended"])
+
+
+def _serve(running: list[_Running], curl_options: str) -> None:
+    """Runs the cluster until a signal comes."""
+    for one in running:
+        one.wait_until_ready()
+        say(f"{one.config.node}  {one.http_url}  (pid {one.child.pid})")
+    url = _as_called(running[0].http_url)
+    say(f'\ntry:  curl -L{curl_options} {url}/executeCommand -d \'{{"command": "put x 1"}}\'')
+    say(f"      curl{curl_options} {url}/status\n\nA node that ends is started again. Ctrl-C ends the cluster.")
+    stop = threading.Event()
+    with interrupts.held(lambda number: stop.set()):
+        while not stop.wait(0.2):
+            for one in running:
+                one.look_after()
+        for one in running:
+            one.child.terminate(patience_s=3.0)
+
+
+def _as_called(url: str) -> str:
+    """The URL by which a client on this machine calls a node that listens on all addresses."""
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
+
+def _curl_options(token: str | None, certificates: Certificates | None) -> str:
+    # curl forwards the header to another port only with this option.
+    options = " --location-trusted -H 'Authorization: Bearer <token>'" if token else ""
+    return options if certificates is None else f"{options} {certificates.curl_options()}"
 
 
 class _Running:
@@ -200,8 +226,8 @@ def _secret_of(folder: Path) -> str:
     return str(file)
 
 
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _url(host: str, port: int, has_tls: bool) -> str:
+    return f"{'https' if has_tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _check_reachability(
@@ -244,9 +270,18 @@ def node(
         Path | None,
         typer.Option(metavar="FILE", help="The cluster's secret: nodes prove to each other that they know it."),
     ] = None,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="TLS on both ports: this node's certificate, which has its name. PEM."),
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The key of --tls-cert.")] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The CA of the certificates of all nodes and clients.")
+    ] = None,
     insecure: Insecure = False,
 ) -> Result:
     """Runs one node in the foreground. Exit code 0: Ctrl-C, SIGTERM or SIGHUP has shut it down."""
+    tls = given_files(tls_cert, tls_key, tls_ca)
     peers: dict[str, tuple[str, int]] = {}
     client_urls: dict[str, str] = {}
     for text in peer:
@@ -256,11 +291,13 @@ def node(
         address, slash, http = address.partition("/")
         peers[other] = parse_address(address, "--peer")
         if slash:
-            client_urls[other] = _url(*parse_address(f"{peers[other][0]}:{http}", "--peer"))
+            client_urls[other] = _url(*parse_address(f"{peers[other][0]}:{http}", "--peer"), tls is not None)
     host, port = parse_address(listen, "--listen")
-    _check_reachability(
-        host, "--listen", token, insecure=insecure, has_secret=secret_file is not None, secret_option="--secret-file"
-    )
+    if tls is None:
+        has_secret = secret_file is not None
+        _check_reachability(
+            host, "--listen", token, insecure=insecure, has_secret=has_secret, secret_option="--secret-file"
+        )
     config = NodeConfig(
         cluster=cluster_id,
         node=name,
@@ -274,6 +311,7 @@ def node(
         epoch_us=monotonic_us(),
         token=token,
         secret_file=str(secret_file) if secret_file is not None else None,
+        tls=tls,
         client_urls=client_urls,
         allowed_hosts=allow_host,
     )

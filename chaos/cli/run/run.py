@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from raft_chaos.chaos.campaign.file import seed_ranges
 from raft_chaos.chaos.cli import ends
 from raft_chaos.chaos.cli.arguments import (
     check_peer_auth,
+    check_tls,
     check_world,
     chosen_target,
     fault_kinds,
@@ -40,6 +42,7 @@ from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir, progr
 from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.describe import drawn
+from raft_chaos.chaos.targets.certificates import temporary
 from raft_chaos.chaos.targets.protocol import abilities_of
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import EXIT_CODE, Outcome, overall
@@ -102,6 +105,9 @@ def run(
             help="How the links of another system are broken: frames, tcp, netns or none. Its own by default."
         ),
     ] = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="All connections use TLS, with certificates made for the run. Only in live.")
+    ] = False,
     peer_auth: Annotated[
         bool, typer.Option("--peer-auth", help="Nodes prove to each other that they know a secret. Not in sim.")
     ] = False,
@@ -124,6 +130,7 @@ def run(
     system = chosen_target(mutant, target_command, target, network, timing)
     check_world(chosen_world, system, swarm)
     check_peer_auth(chosen_world, system, peer_auth)
+    check_tls(chosen_world, system, tls)
     swarm = chosen_world != "live" if swarm is None else swarm
     can = abilities_of(system)
     config = schedule_config(
@@ -149,6 +156,7 @@ def run(
         command=target_command,
         foreign=target,
         network=network,
+        tls=tls,
         schedule_file=str(schedule) if schedule else None,
         peer_auth=peer_auth,
         options=given_options(context),
@@ -242,8 +250,17 @@ def _run_one(
         return run_lockstep(
             plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast, peer_auth=settings.peer_auth
         )
-    target, peer_auth = settings.target(), settings.peer_auth
-    return run_live(plan, target, directory, info, fail_fast=fail_fast, watch=watch, peer_auth=peer_auth)
+    with temporary(plan.header.nodes) if settings.tls else nullcontext() as certificates:
+        return run_live(
+            plan,
+            settings.target(certificates),
+            directory,
+            info,
+            fail_fast=fail_fast,
+            watch=watch,
+            peer_auth=settings.peer_auth,
+            certificates=certificates,
+        )
 
 
 def _announce(info: RunInfo, plan: Schedule, directory: RunDir) -> None:

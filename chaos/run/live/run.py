@@ -42,11 +42,13 @@ from raft_chaos.chaos.run.peer_secret import peer_secret
 from raft_chaos.chaos.run.phases import Bound, Phases
 from raft_chaos.chaos.schedule.data import AnchorEvent, Schedule
 from raft_chaos.chaos.targets.addresses import claimed
+from raft_chaos.chaos.targets.certificates import CLIENT, Certificates
 from raft_chaos.chaos.targets.protocol import Target
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, RunEnded, encode
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import Violation
+from raft_chaos.raft.network.tls import Tls
 from raft_chaos.raft.server.host import monotonic_us
 
 SAMPLE_S = 1.0
@@ -102,11 +104,13 @@ def run_live(
     until: str | None = None,
     watch: Watch | None = None,
     peer_auth: bool = False,
+    certificates: Certificates | None = None,
 ) -> RunInfo:
     """Carries out the schedule against the target; returns the finished run.json.
 
     It ends at the first violation with `fail_fast`, or at the first one of the invariant `until`. With `peer_auth` the
-    nodes have a secret, which all of the target's nodes must be able to use.
+    nodes have a secret, which all of the target's nodes must be able to use. `certificates` are those of the target, if
+    its connections use TLS: the proxy and the clients then use it, too.
     The run directory must be new; `info` describes the run as it was asked for, and is completed here.
     Raises TooFewFilesError, before it makes the directory, if the system allows fewer open files than the run needs.
     Raises HarnessError if the harness itself fails: the directory then holds what happened, and run.json says why
@@ -121,7 +125,16 @@ def run_live(
             Supervisor() as supervisor,
         ):
             live = _LiveRun(
-                schedule, target, run, info, supervisor, fail_fast or until is not None, until, watch or Watch(), secret
+                schedule,
+                target,
+                run,
+                info,
+                supervisor,
+                fail_fast or until is not None,
+                until,
+                watch or Watch(),
+                secret,
+                certificates,
             )
             with held(live.interrupt):
                 return asyncio.run(live.run())
@@ -142,6 +155,7 @@ class _LiveRun:
     until: str | None
     watch: Watch
     secret_file: Path | None
+    certificates: Certificates | None
 
     epoch_us: int = field(default_factory=monotonic_us)
     zero_us: int = 0
@@ -185,8 +199,9 @@ class _LiveRun:
         files.callback(self.history.close)
         self.watcher = Watcher(header.nodes, self.judge.observe, self._happened)
         files.callback(self.watcher.close)
+        tls = {node: self.certificates.files(node) for node in header.nodes} if self.certificates else None
         self.network = network.start(
-            self.target.network, self.supervisor, header.nodes, header.seed, self.run_dir.path / "proxy.log"
+            self.target.network, self.supervisor, header.nodes, header.seed, self.run_dir.path / "proxy.log", tls
         )
         ports = files.enter_context(claimed(header.nodes, self.target.ports)) if self.target.ports else None
         self.cluster = LiveCluster(
@@ -253,7 +268,8 @@ class _LiveRun:
 
     async def _run_phases(self) -> None:
         header = self.schedule.header
-        connector = aiohttp.TCPConnector(limit=0)
+        tls = Tls(self.certificates.files(CLIENT)).calling if self.certificates is not None else True
+        connector = aiohttp.TCPConnector(limit=0, ssl=tls)
         async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
             self.session = session
             self.tasks = LiveTasks(group, lambda: self.now_us() - self.zero_us)

@@ -10,11 +10,12 @@ from typing import Protocol
 from raft_chaos.chaos.faults.links import Link, LinkCounters
 from raft_chaos.chaos.processes.shortage import SetupError
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
-from raft_chaos.chaos.run.live.network.frame_link import LinkRule
+from raft_chaos.chaos.run.live.network.frame_link import MAX_FRAME, LinkRule
 from raft_chaos.chaos.run.live.network.frame_proxy import ProxyClient, ProxyError, proxy_main
 from raft_chaos.chaos.run.live.network.messages import MessageNetwork
 from raft_chaos.chaos.targets.addresses import HOST
 from raft_chaos.chaos.targets.protocol import NetworkName, Peer
+from raft_chaos.raft.network.tls import TlsFiles
 
 
 class Network(Protocol):
@@ -85,7 +86,14 @@ class Proxied:
             raise ProxyError(f"the proxy ended by itself with exit code {self._process.exit_code}")
 
 
-def start(name: NetworkName, supervisor: Supervisor, nodes: list[str], seed: int, log: Path) -> Network:
+def start(
+    name: NetworkName,
+    supervisor: Supervisor,
+    nodes: list[str],
+    seed: int,
+    log: Path,
+    tls: Mapping[str, TlsFiles] | None = None,
+) -> Network:
     """The network of this name. Raises SetupError where this machine does not have it, HarnessError if it fails."""
     if name == "none":
         return Proxied()
@@ -94,6 +102,6 @@ def start(name: NetworkName, supervisor: Supervisor, nodes: list[str], seed: int
     if name != "frames":
         raise SetupError(f"the network {name!r} is not there yet; use frames or none")
     control, theirs = supervisor.pipe()
-    process = supervisor.start("proxy", proxy_main, theirs, nodes, seed, stderr=log)
+    process = supervisor.start("proxy", proxy_main, theirs, nodes, seed, MAX_FRAME, tls, stderr=log)
     theirs.close()
     return Proxied(ProxyClient(control), process)

@@ -9,6 +9,9 @@ The draws for a message come from a stream named by link and number ("network/n1
 or later does not change the draws of the messages that it applies to. Frames keep their order unless a draw says
 otherwise. Without a rule the link parses only lengths, and forwards a buffer whole.
 
+With TLS, each of the two connections has its own: the link shows the sender the receiver's certificate, and the
+receiver the sender's. So it sees the frames, and everything above holds.
+
 No buffer grows without bound: while the receiver does not read, or too much is delayed, the proxy stops reading from
 the sender, and TCP's flow control slows the sender down.
 """
@@ -25,6 +28,7 @@ from typing import NamedTuple, cast
 from raft_chaos.chaos.faults.links import Degraded, LinkCounters
 from raft_chaos.chaos.processes.shortage import shortage
 from raft_chaos.chaos.schedule.streams import stream
+from raft_chaos.raft.network.tls import Tls
 
 MAX_FRAME = 8 * 1024 * 1024 + 64 * 1024
 """Longest payload (bytes) that the proxy accepts; a longer one means that the stream does not consist of frames."""
@@ -57,12 +61,18 @@ class _Fate(NamedTuple):
 
 
 class Wire:
-    """The state of one directed link, across its connections: target, rule, number of messages, counters."""
+    """The state of one directed link, across its connections: target, rule, number of messages, counters.
+
+    With TLS it has that of both nodes.
+    """
 
     def __init__(self, sender: str, receiver: str, seed: int, max_frame: int) -> None:
+        self.receiver = receiver
         self._name = f"network/{sender}>{receiver}"
         self._seed = seed
         self.max_frame = max_frame
+        self.sender_tls: Tls | None = None
+        self.receiver_tls: Tls | None = None
         self.target: int | None = None
         self.rule: LinkRule | None = None
         self.messages = 0
@@ -114,8 +124,11 @@ class Downstream(asyncio.Protocol):
         self._connecting = self._loop.create_task(self._connect(self._wire.target))
 
     async def _connect(self, port: int) -> None:
+        upstream: asyncio.Protocol = _Upstream(self)
+        if self._wire.sender_tls is not None:
+            upstream = self._wire.sender_tls.calls(upstream, self._wire.receiver)
         try:
-            await self._loop.create_connection(lambda: _Upstream(self), "127.0.0.1", port)
+            await self._loop.create_connection(lambda: upstream, "127.0.0.1", port)
         except OSError as error:
             self._transport.abort()
             if shortage(error):
@@ -295,6 +308,12 @@ class Downstream(asyncio.Protocol):
     def backwards(self, data: bytes) -> None:
         """Bytes from the receiver go to the sender unchanged."""
         self._transport.write(data)
+
+
+def accepted_by(wire: Wire, failed: Callable[[BaseException], None]) -> asyncio.Protocol:
+    """The protocol of a connection that the sender has opened."""
+    downstream = Downstream(wire, failed)
+    return downstream if wire.receiver_tls is None else wire.receiver_tls.accepts(downstream)
 
 
 class _Upstream(asyncio.Protocol):

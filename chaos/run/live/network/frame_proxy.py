@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 
 from raft_chaos.chaos.faults.links import Link, LinkCounters
 from raft_chaos.chaos.processes.shortage import HarnessError, sentence, shortage
-from raft_chaos.chaos.run.live.network.frame_link import MAX_FRAME, Downstream, LinkRule, Wire
+from raft_chaos.chaos.run.live.network.frame_link import MAX_FRAME, LinkRule, Wire, accepted_by
+from raft_chaos.raft.network.tls import Tls, TlsFiles
 
 REPLY_TIMEOUT_S = 30.0
 
@@ -100,11 +101,20 @@ class ProxyClient:
 # ---- the proxy's process -----------------------------------------------------------------------------------------
 
 
-def proxy_main(control: Connection, nodes: list[str], seed: int, max_frame: int = MAX_FRAME) -> None:
-    """The main function of the proxy's process: serves all directed links between `nodes` until `control` closes."""
+def proxy_main(
+    control: Connection,
+    nodes: list[str],
+    seed: int,
+    max_frame: int = MAX_FRAME,
+    tls_files: Mapping[str, TlsFiles] | None = None,
+) -> None:
+    """The main function of the proxy's process: serves all directed links between `nodes` until `control` closes.
+
+    With the TLS files of the nodes it is the other end of all their connections: towards b it is a, and towards a, b.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group, and the controller still needs us
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_Proxy(control, nodes, seed, max_frame).run())
+        runner.run(_Proxy(control, nodes, seed, max_frame, tls_files).run())
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -119,9 +129,20 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 class _Proxy:
     """All links, and the answers to the controller."""
 
-    def __init__(self, control: Connection, nodes: list[str], seed: int, max_frame: int) -> None:
+    def __init__(
+        self,
+        control: Connection,
+        nodes: list[str],
+        seed: int,
+        max_frame: int,
+        tls_files: Mapping[str, TlsFiles] | None,
+    ) -> None:
         self._control = control
         self._wires = {(a, b): Wire(a, b, seed, max_frame) for a in nodes for b in nodes if a != b}
+        if tls_files is not None:
+            tls = {node: Tls(tls_files[node]) for node in nodes}
+            for (a, b), wire in self._wires.items():
+                wire.sender_tls, wire.receiver_tls = tls[a], tls[b]
         self._ports: dict[Link, int] = {}
         self._listening: list[socket.socket] = []
         self._accepting: set[asyncio.Task[Any]] = set()  # only kept, so the order does not matter
@@ -166,7 +187,7 @@ class _Proxy:
                 self._failed(error)
             return  # otherwise it is gone again already
         loop = asyncio.get_running_loop()
-        accepted = loop.create_task(loop.connect_accepted_socket(partial(Downstream, wire, self._failed), connection))
+        accepted = loop.create_task(loop.connect_accepted_socket(partial(accepted_by, wire, self._failed), connection))
         self._accepting.add(accepted)
         accepted.add_done_callback(self._accepted)
 

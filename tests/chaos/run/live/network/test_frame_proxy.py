@@ -1,4 +1,7 @@
-"""The fault proxy as it runs in production: in a process of its own, with real sockets on either side."""
+"""The fault proxy as it runs in production: in a process of its own, with real sockets on either side.
+
+All that it does to frames it does with TLS, too, at whose both ends it then is.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Iterator
@@ -19,8 +23,10 @@ import pytest
 from raft_chaos.chaos.faults.links import LinkCounters
 from raft_chaos.chaos.run.live.network.frame_proxy import LinkRule, ProxyClient, ProxyError, Trouble, proxy_main
 from raft_chaos.chaos.schedule.streams import stream
+from raft_chaos.chaos.targets.certificates import Certificates
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
 from raft_chaos.raft.network.handshake import Secret
+from raft_chaos.raft.network.tls import Tls
 from raft_chaos.raft.network.transport import Transport
 from raft_chaos.raft.state.messages import Message, RequestVote
 
@@ -49,10 +55,14 @@ def exactly(connection: socket.socket, size: int) -> bytes:
 
 
 class Proxy:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, certificates: Certificates | None = None) -> None:
         ours, theirs = SPAWN.Pipe()
         self.connection = ours
-        self.process: BaseProcess = SPAWN.Process(target=proxy_main, args=(theirs, ["a", "b", "c"], seed, MAX_FRAME))
+        files = {node: certificates.files(node) for node in "abc"} if certificates is not None else None
+        self.tls = {node: Tls(one) for node, one in files.items()} if files is not None else None
+        self.process: BaseProcess = SPAWN.Process(
+            target=proxy_main, args=(theirs, ["a", "b", "c"], seed, MAX_FRAME, files)
+        )
         self.process.start()
         theirs.close()
         self.client = ProxyClient(ours)
@@ -67,7 +77,8 @@ class Proxy:
 class Receiver:
     """A node's listening socket, and the frames that arrive on the connection accepted last."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Tls | None = None) -> None:
+        self._tls = tls
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.listening.settimeout(PATIENCE_S)
         self.port: int = self.listening.getsockname()[1]
@@ -77,6 +88,8 @@ class Receiver:
         self.close_connection()
         self.connection, _ = self.listening.accept()
         self.connection.settimeout(PATIENCE_S)
+        if self._tls is not None:
+            self.connection = self._tls.accepting.wrap_socket(self.connection, server_side=True)
 
     def read(self, count: int) -> list[bytes]:
         return [self._exactly(struct.unpack(">I", self._exactly(4))[0]) for _ in range(count)]
@@ -94,16 +107,16 @@ class Receiver:
         self.listening.close()
 
 
-@pytest.fixture(scope="module")
-def proxy() -> Iterator[Proxy]:
-    running = Proxy(seed=7)
+@pytest.fixture(scope="module", params=["tcp", "tls"])
+def proxy(request: pytest.FixtureRequest, certificates: Certificates) -> Iterator[Proxy]:
+    running = Proxy(seed=7, certificates=certificates if request.param == "tls" else None)
     yield running
     running.stop()
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    node = Receiver()
+def receiver(proxy: Proxy) -> Iterator[Receiver]:
+    node = receiver_of(proxy)
     yield node
     node.close()
 
@@ -118,8 +131,16 @@ def sender(proxy: Proxy, receiver: Receiver) -> Iterator[socket.socket]:
         yield connection
 
 
+def receiver_of(proxy: Proxy) -> Receiver:
+    return Receiver(proxy.tls["b"] if proxy.tls is not None else None)
+
+
 def connect(proxy: Proxy) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", proxy.ports["a", "b"]), timeout=PATIENCE_S)
+    connection = socket.create_connection(("127.0.0.1", proxy.ports["a", "b"]), timeout=PATIENCE_S)
+    if proxy.tls is None:
+        return connection
+    # The handshake comes with the first bytes, so that a test sees a refusal where it sees one without TLS.
+    return proxy.tls["a"].calling.wrap_socket(connection, server_hostname="b", do_handshake_on_connect=False)
 
 
 def greet(connection: socket.socket, receiver: Receiver) -> None:
@@ -293,7 +314,7 @@ def test_a_connection_ends_when_its_receiver_cannot_be_reached(proxy: Proxy) -> 
 def test_the_sender_is_disconnected_with_its_receiver_and_reconnects_to_the_new_target(
     proxy: Proxy, sender: socket.socket, receiver: Receiver
 ) -> None:
-    restarted = Receiver()
+    restarted = receiver_of(proxy)
     try:
         proxy.client.set_target("b", restarted.port)
         receiver.close_connection()
@@ -340,7 +361,7 @@ def ended(connection: socket.socket) -> bool:
     """Reads up to the end of the connection; a reset is an end too."""
     try:
         return connection.recv(1) == b""
-    except ConnectionResetError:
+    except (ConnectionError, ssl.SSLEOFError):
         return True
 
 
@@ -371,15 +392,15 @@ def test_says_so_when_the_proxy_is_gone() -> None:
 def test_the_handshake_of_nodes_with_a_secret_passes_a_cut_and_is_no_message(proxy: Proxy) -> None:
     """Challenge, Hello and Welcome pass; the first message is number 1 of its connection."""
     secret, heard = Secret(b"s" * 32), asyncio.Queue[tuple[str, int, int, Message]]()
-    before = proxy.client.counters()["a", "b"]
+    before, tls = proxy.client.counters()["a", "b"], proxy.tls or {}
 
     async def main() -> None:
         names = {name: Hello(PROTOCOL_VERSION, "c", name, 1) for name in "ab"}
-        b = Transport(names["b"], {"a": ("127.0.0.1", 1)}, lambda *one: heard.put_nowait(one), secret)
+        b = Transport(names["b"], {"a": ("127.0.0.1", 1)}, lambda *one: heard.put_nowait(one), secret, tls.get("b"))
         await b.listen("127.0.0.1", 0)
         proxy.client.set_target("b", b.port)
         proxy.client.set_rules({("a", "b"): LinkRule(cut=True)})
-        a = Transport(names["a"], {"b": ("127.0.0.1", proxy.ports["a", "b"])}, lambda *_: None, secret)
+        a = Transport(names["a"], {"b": ("127.0.0.1", proxy.ports["a", "b"])}, lambda *_: None, secret, tls.get("a"))
         a.connect()
         await asyncio.wait_for(a.connected(), PATIENCE_S)
         a.send(a.number([("b", RequestVote(term, 0, 0)) for term in range(3)]))
@@ -451,8 +472,9 @@ def starved_main(control: Connection, nodes: list[str], free: int) -> None:
     proxy_main(control, nodes, 1)
 
 
-def test_a_proxy_without_files_tells_its_controller(receiver: Receiver) -> None:
+def test_a_proxy_without_files_tells_its_controller() -> None:
     """Otherwise the nodes would seem to be cut off from each other. It keeps only connections that lead somewhere."""
+    receiver = Receiver()
     ours, theirs = SPAWN.Pipe()
     process: BaseProcess = SPAWN.Process(target=starved_main, args=(theirs, ["a", "b"], 12))
     process.start()
@@ -467,6 +489,7 @@ def test_a_proxy_without_files_tells_its_controller(receiver: Receiver) -> None:
         client.check()
     for sender in senders:
         sender.close()
+    receiver.close()
     client.close()
     process.join(PATIENCE_S)
     assert process.exitcode == 0

@@ -1,0 +1,41 @@
+"""The options for TLS of `raft-chaos cluster` and `raft-chaos node`. A failed check ends with exit code 254."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from raft_chaos.chaos.cli.common import fail
+from raft_chaos.chaos.targets.certificates import HOSTS, Certificates, make
+from raft_chaos.raft.network.tls import Tls, TlsFiles
+from raft_chaos.raft.server.http_door import is_any
+
+TLS_FOLDER = "tls"
+
+
+def certificates_of(
+    given: Path | None, folder: Path, nodes: list[str], host: str, allow_host: Sequence[str]
+) -> Certificates:
+    """The given folder of certificates, or one that is made with the cluster, and kept with its data."""
+    option = "--tls" if given is None else "--tls-dir"
+    certificates = Certificates((given or folder / TLS_FOLDER).absolute())
+    own = [] if is_any(host) else [host]
+    try:
+        if given is None:
+            make(certificates.folder, nodes, hosts=list(dict.fromkeys([*HOSTS, *own, *allow_host])))
+        for node in nodes:
+            files = certificates.files(node)
+            if missing := set(own) - set(Tls(files).check_own(node)):
+                fail(f"--host: {files.cert} is not for {missing.pop()}, so no client could check it; make new ones")
+    except OSError as error:
+        fail(f"{option}: {error}")
+    return certificates
+
+
+def given_files(cert: Path | None, key: Path | None, ca: Path | None) -> TlsFiles | None:
+    """The files of the three options, which belong together."""
+    given = {"--tls-cert": cert, "--tls-key": key, "--tls-ca": ca}
+    missing = [option for option, file in given.items() if file is None]
+    if missing and len(missing) < len(given):
+        fail(f"{' and '.join(missing)}: missing; TLS needs all of {', '.join(given)}")
+    return None if missing else TlsFiles(str(cert), str(key), str(ca))
