@@ -19,7 +19,7 @@ import psutil
 
 from raft_chaos.chaos.processes.shortage import HarnessError, SetupError, oom_kills
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
-from raft_chaos.chaos.run.live.network.choose import Network
+from raft_chaos.chaos.run.live.network.backend import Network
 from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.targets.addresses import HOST, Ports
 from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, Peer, Running, Target, TargetError, tail

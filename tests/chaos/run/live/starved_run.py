@@ -14,7 +14,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from raft_chaos.chaos.run.live.network.frame_proxy import proxy_main
+from raft_chaos.chaos.run.live.network.proxy import proxy_main
 
 BEGINNING = 60
 """How many lines of the history are written before the controller runs out of something."""

@@ -17,7 +17,9 @@ from multiprocessing.process import BaseProcess
 import pytest
 
 from raft_chaos.chaos.faults.links import LinkCounters
-from raft_chaos.chaos.run.live.network.frame_proxy import LinkRule, ProxyClient, ProxyError, Trouble, proxy_main
+from raft_chaos.chaos.run.live.network.control import ProxyError, Trouble
+from raft_chaos.chaos.run.live.network.proxy import ProxyClient, proxy_main
+from raft_chaos.chaos.run.live.network.rules import LinkRule
 from raft_chaos.chaos.schedule.streams import stream
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
 from raft_chaos.raft.network.handshake import Secret
