@@ -1,6 +1,6 @@
 """The ends of the links of a network, for tests: sockets where a node would have them, without a node's program.
 
-A node is a process that is in the node's network and does nothing but make sockets for the test, which uses them itself.
+A node is a process that is in the node's network, and does nothing but make sockets for the test, which uses them.
 """
 
 from __future__ import annotations

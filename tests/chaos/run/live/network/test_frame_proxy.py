@@ -321,6 +321,34 @@ def test_a_frame_that_is_too_long_ends_the_connection(sender: socket.socket, rec
 
 
 @pytest.mark.parametrize(
+    ("beginning", "named"),
+    [
+        (b"POST /raft HTTP/1.1\r\n", ", which is HTTP"),
+        (b"PRI * HTTP/2.0\r\n", ", which is HTTP/2"),
+        (b"\x16\x03\x01\x02\x00\x01", ", which is TLS"),
+        (struct.pack("<I", 40) + b"x" * 40, ""),
+    ],
+    ids=["http", "http2", "tls", "little-endian"],
+)
+def test_a_connection_that_carries_no_frames_is_trouble_that_names_the_network_to_choose(
+    receiver: Receiver, beginning: bytes, named: str
+) -> None:
+    proxy = Proxy(seed=1)
+    try:
+        proxy.client.set_target("b", receiver.port)
+        with connect(proxy) as connection:
+            connection.sendall(beginning)
+            assert ended(connection)
+        with pytest.raises(ProxyError) as caught:
+            proxy.client.check()
+        said = str(caught.value)
+        assert said.startswith("the proxy between the nodes failed: a connection on link a>b carries no frames")
+        assert f"it begins with {beginning[:16]!r}{named}. Choose the network 'tcp', or 'netns' if" in said
+    finally:
+        proxy.stop()
+
+
+@pytest.mark.parametrize(
     "rules", [{}, {("a", "b"): LinkRule(delay_min_us=60_000_000, delay_max_us=60_000_000)}], ids=["unread", "delayed"]
 )
 def test_a_sender_gets_backpressure_instead_of_an_unbounded_buffer(

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-
 from network_ends import Ends, open_ends
+
 from raft_chaos.chaos.faults.abilities import OF_NETWORK, OF_NETWORKS
 from raft_chaos.chaos.faults.links import Link
 from raft_chaos.chaos.run.live.network.backend import EFFECTS
