@@ -172,8 +172,11 @@ class LiveCluster:
             peers=self._network.peers_of(node, self._direct(node)),
             epoch_us=self._epoch_us,
             ports=self._ports,
+            hosts=self._network.hosts,
             route=route,
+            enter=self._network.enter(node),
             attach=attach,
+            doors=self._network.door,
             secret_file=self._secret_file,
         )
 
