@@ -7,6 +7,7 @@ process tells the controller at once, in a message that no request asked for.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -102,6 +103,7 @@ class Control:
     async def serve(self) -> None:
         ended = asyncio.Event()
         asyncio.get_running_loop().add_reader(self._connection.fileno(), self._answer, ended)
+        os.set_blocking(self._connection.fileno(), True)  # uvloop changes that, but the rest of a message may be late
         await ended.wait()
 
     def failed(self, error: BaseException) -> bool:
@@ -117,11 +119,15 @@ class Control:
         """One request, one answer: (result, None) or (None, what was wrong)."""
         try:
             request, *arguments = self._connection.recv()
-            try:
-                answer: tuple[Any, str | None] = (self._answers[request](*arguments), None)
-            except ValueError as error:
-                answer = (None, str(error))
-            self._connection.send(answer)
+            self._connection.send(self._answered(request, arguments))
         except (EOFError, OSError):
             asyncio.get_running_loop().remove_reader(self._connection.fileno())
             ended.set()
+
+    def _answered(self, request: str, arguments: list[Any]) -> tuple[Any, str | None]:
+        try:
+            return self._answers[request](*arguments), None
+        except ValueError as error:
+            return None, str(error)
+        except OSError as error:
+            return None, sentence(error)

@@ -202,6 +202,6 @@ class _StreamProxy(_Proxy):
         return len(broken)
 
 
-def _to(port: int | None) -> tuple[socket.socket, tuple[str, int]] | None:
-    """A socket, and where it is to connect to; None while the node is down."""
-    return (socket.socket(), (HOST, port)) if port is not None else None
+def _to(port: int | None) -> list[tuple[socket.socket, tuple[str, int]]]:
+    """A socket, and where it is to connect to; none while the node is down."""
+    return [(socket.socket(), (HOST, port))] if port is not None else []

@@ -32,8 +32,9 @@ QUEUE_BYTES = 512 * 1024
 """When this much waits in one direction of a connection, the proxy stops reading from its sender."""
 
 Ending: TypeAlias = Literal["end", "reset"]
-Dial: TypeAlias = Callable[[], "tuple[socket.socket, tuple[str, int]] | None"]
-"""Makes the socket for the connection to the receiver, and says where that listens; None while it is down."""
+Dial: TypeAlias = Callable[[], list[tuple[socket.socket, tuple[str, int]]]]
+"""Makes the socket for the connection to the receiver, and says where that listens. Where it may listen at several
+addresses, the first that accepts is taken; there is none while it is down."""
 
 
 class StreamWire(Wire):
@@ -296,26 +297,34 @@ class StreamConnection:
             held.counters.held(rule, 0)
 
     async def _connect(self) -> None:
-        receiver = None
-        try:
-            if (there := self._dial()) is None:
-                self.abort()  # the node is down
-                return
-            receiver, address = there
-            _prepare(receiver)
-            await asyncio.get_running_loop().sock_connect(receiver, address)
-        except OSError as error:
-            self.complain(error)
+        receiver = await self._reached()
+        if receiver is None or self.is_closed:
             self.abort()
-        if self.is_closed:
             if receiver is not None:
                 receiver.close()
             return
-        assert receiver is not None
         self._receiver = receiver
         self._flows.append(_Flow(self._back, receiver, self))
         self._flows[1].open(self._opener)
         self._flows[0].open(receiver)
+
+    async def _reached(self) -> socket.socket | None:
+        """A socket that is connected to the receiver."""
+        loop, reached = asyncio.get_running_loop(), None
+        try:
+            for one, address in self._dial():
+                try:
+                    if reached is None:
+                        _prepare(one)
+                        await loop.sock_connect(one, address)
+                        reached = one
+                except OSError as error:
+                    self.complain(error)
+                if one is not reached:
+                    one.close()
+        except OSError as error:
+            self.complain(error)
+        return reached
 
     def complain(self, error: OSError) -> None:
         """A connection may end in any way. The proxy itself must not run out of anything."""

@@ -14,7 +14,7 @@ from multiprocessing.reduction import recv_handle
 
 from raft_chaos.chaos.processes.shortage import shortage
 from raft_chaos.chaos.run.live.network.netns.namespaces import Namespaces, Place, address, within
-from raft_chaos.chaos.run.live.network.stream_link import StreamConnection, StreamWire
+from raft_chaos.chaos.run.live.network.stream_link import HOST, StreamConnection, StreamWire
 
 
 class Doors:
@@ -45,6 +45,7 @@ class Doors:
             return  # otherwise it is gone again already
         StreamConnection(self._there, self._back, connection, lambda: self._dial(place, port), self._failed)
 
-    def _dial(self, place: Place, port: int) -> tuple[socket.socket, tuple[str, int]]:
+    def _dial(self, place: Place, port: int) -> list[tuple[socket.socket, tuple[str, int]]]:
+        """Many servers let clients in at loopback alone, which is that of the node's namespace."""
         with within(place.namespace, self._spaces.hub):
-            return socket.socket(), (address(place.number), port)
+            return [(socket.socket(), (host, port)) for host in (address(place.number), HOST)]

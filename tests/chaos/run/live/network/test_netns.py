@@ -115,12 +115,14 @@ def test_runs_at_the_same_time_have_the_same_addresses_and_do_not_meet(ends: End
             assert theirs.recv(8) == b"unharmed"
 
 
+@pytest.mark.parametrize("address", ["its own", "127.0.0.1"])
 def test_the_controller_reaches_a_real_server_also_while_it_is_cut_off(
-    ends: Ends, supervisor: Supervisor, tmp_path: Path
+    ends: Ends, supervisor: Supervisor, tmp_path: Path, address: str
 ) -> None:
     network = ends.network
     network.set_rules(dict.fromkeys(network.links, LinkRule(cut=True)))
-    server = [sys.executable, "-m", "http.server", "8000", "--bind", network.hosts["b"], "--directory", str(tmp_path)]
+    bind = network.hosts["b"] if address == "its own" else address
+    server = [sys.executable, "-m", "http.server", "8000", "--bind", bind, "--directory", str(tmp_path)]
     (tmp_path / "here.txt").write_text("reached")
     supervisor.start("b", execute, server, {}, 1024, network.enter("b"), stderr=tmp_path / "b.log")
     host, port = network.door("b", 8000)
