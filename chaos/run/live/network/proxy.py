@@ -22,7 +22,7 @@ from raft_chaos.chaos.processes.shortage import shortage
 from raft_chaos.chaos.run.live.network.control import Control, ControlClient
 from raft_chaos.chaos.run.live.network.frame_link import MAX_FRAME, Downstream
 from raft_chaos.chaos.run.live.network.rules import LinkRule
-from raft_chaos.chaos.run.live.network.stream_link import HOST, StreamConnection, StreamWire
+from raft_chaos.chaos.run.live.network.stream_link import HOST, Dialled, StreamConnection, StreamWire
 from raft_chaos.chaos.run.live.network.wire import Wire
 
 ProxyKind: TypeAlias = Literal["frames", "tcp"]
@@ -202,6 +202,5 @@ class _StreamProxy(_Proxy):
         return len(broken)
 
 
-def _to(port: int | None) -> list[tuple[socket.socket, tuple[str, int]]]:
-    """A socket, and where it is to connect to; none while the node is down."""
+def _to(port: int | None) -> Dialled:
     return [(socket.socket(), (HOST, port))] if port is not None else []

@@ -32,9 +32,9 @@ QUEUE_BYTES = 512 * 1024
 """When this much waits in one direction of a connection, the proxy stops reading from its sender."""
 
 Ending: TypeAlias = Literal["end", "reset"]
-Dial: TypeAlias = Callable[[], list[tuple[socket.socket, tuple[str, int]]]]
-"""Makes the socket for the connection to the receiver, and says where that listens. Where it may listen at several
-addresses, the first that accepts is taken; there is none while it is down."""
+Dialled: TypeAlias = list[tuple[socket.socket, tuple[str, int]]]
+"""Sockets for a connection to the receiver, and where each is to connect to: the first that is accepted is taken. There
+is none while the receiver is known to be down."""
 
 
 class StreamWire(Wire):
@@ -252,7 +252,8 @@ class _Flow:
 class StreamConnection:
     """A connection that one node has opened, and the one on to its receiver.
 
-    `failed` is called with an error that the nodes have no part in: the proxy itself ran out of something.
+    `failed` is called with an error that the nodes have no part in: the proxy itself ran out of something. `refused` is
+    called when the receiver does not accept.
     """
 
     def __init__(
@@ -260,14 +261,16 @@ class StreamConnection:
         there: StreamWire,
         back: StreamWire,
         opener: socket.socket,
-        dial: Dial,
+        dial: Callable[[], Dialled],
         failed: Callable[[BaseException], None],
+        refused: Callable[[], None] = lambda: None,
     ) -> None:
         self._there, self._back = there, back
         self._opener = opener
         self._receiver: socket.socket | None = None
         self._dial = dial
         self._failed = failed
+        self._refused = refused
         self._dialling: asyncio.Task[Any] | None = None
         self._counted = False
         self.is_closed = False
@@ -297,34 +300,18 @@ class StreamConnection:
             held.counters.held(rule, 0)
 
     async def _connect(self) -> None:
-        receiver = await self._reached()
-        if receiver is None or self.is_closed:
+        receiver = await reach(self._dial, self.complain)
+        if receiver is None:
+            self._refused()
             self.abort()
-            if receiver is not None:
-                receiver.close()
+            return
+        if self.is_closed:
+            receiver.close()
             return
         self._receiver = receiver
         self._flows.append(_Flow(self._back, receiver, self))
         self._flows[1].open(self._opener)
         self._flows[0].open(receiver)
-
-    async def _reached(self) -> socket.socket | None:
-        """A socket that is connected to the receiver."""
-        loop, reached = asyncio.get_running_loop(), None
-        try:
-            for one, address in self._dial():
-                try:
-                    if reached is None:
-                        _prepare(one)
-                        await loop.sock_connect(one, address)
-                        reached = one
-                except OSError as error:
-                    self.complain(error)
-                if one is not reached:
-                    one.close()
-        except OSError as error:
-            self.complain(error)
-        return reached
 
     def complain(self, error: OSError) -> None:
         """A connection may end in any way. The proxy itself must not run out of anything."""
@@ -361,6 +348,25 @@ class StreamConnection:
         self._opener.close()
         if self._receiver is not None:
             self._receiver.close()
+
+
+async def reach(dial: Callable[[], Dialled], complain: Callable[[OSError], None]) -> socket.socket | None:
+    """A socket that is connected to the receiver; None if that does not accept. `complain` is told of each error."""
+    reached = None
+    try:
+        for one, address in dial():
+            try:
+                if reached is None:
+                    _prepare(one)
+                    await asyncio.get_running_loop().sock_connect(one, address)
+                    reached = one
+            except OSError as error:
+                complain(error)
+            if one is not reached:
+                one.close()
+    except OSError as error:  # no socket could be made
+        complain(error)
+    return reached
 
 
 def _prepare(connection: socket.socket) -> None:

@@ -65,17 +65,32 @@ class SwitchClient(ControlClient):
         answer = self._ask("describe")
         return answer if isinstance(answer, str) else Description(*answer)
 
-    def door(self, node: str, port: int, listening: socket.socket) -> None:
-        """From now on what connects to this socket reaches the port of the node."""
-        self._ask("door", node, port, handle=partial(_hand_over, listening))
+    def door(self, node: str, port: int, bound: socket.socket) -> None:
+        """From now on what connects to the port of this socket reaches the port of the node, once that listens."""
+        self._ask("door", node, port, handle=partial(_hand_over, bound))
+
+    def down(self, node: str) -> None:
+        """The node is down: what connects to its doors is refused, until its ports listen again."""
+        self._ask("down", node)
 
     def reset(self, links: list[Link]) -> int:
         broken: int = self._ask("reset", links)
         return broken
 
 
-def _hand_over(listening: socket.socket, connection: Connection) -> None:
-    send_handle(connection, listening.fileno(), os.getpid())
+def _hand_over(bound: socket.socket, connection: Connection) -> None:
+    send_handle(connection, bound.fileno(), os.getpid())
+
+
+def _bound() -> socket.socket:
+    """A socket that is bound to a free port by its number: only then the port stays its own when it stops listening."""
+    with socket.socket() as first:
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        first.bind((HOST, 0))
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(first.getsockname())
+    return bound
 
 
 class Separate(Direct):
@@ -94,14 +109,18 @@ class Separate(Direct):
     def peers_of(self, node: str, direct: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, int]]:
         return {peer: (self.hosts[peer], port) for peer, (_, port) in direct.items()}
 
+    def route(self, node: str, port: int | None) -> None:
+        if port is None:
+            self._client.down(node)
+
     def enter(self, node: str) -> Callable[[], None] | None:
         return Enter(node, self._description.switch, self._description.namespaces[node])
 
     def door(self, node: str, port: int) -> tuple[str, int]:
         if (node, port) not in self._doors:
-            with socket.create_server((HOST, 0)) as listening:  # the switch keeps it open
-                self._client.door(node, port, listening)
-                self._doors[node, port] = listening.getsockname()[1]
+            with _bound() as bound:  # the switch keeps it open
+                self._client.door(node, port, bound)
+                self._doors[node, port] = bound.getsockname()[1]
         return HOST, self._doors[node, port]
 
     def set_rules(self, rules: Mapping[Link, LinkRule]) -> None:

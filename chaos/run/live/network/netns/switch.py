@@ -79,6 +79,7 @@ class _Switch:
             {
                 "describe": self._describe,
                 "door": self._doors.open,
+                "down": self._doors.down,
                 "set_rules": self._set_rules,
                 "counters": lambda: {link: one.counters for link, one in self._links.items()},
                 "reset": self._reset,

@@ -7,6 +7,7 @@ import importlib.util
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -140,6 +141,32 @@ def test_the_controller_reaches_a_real_server_also_while_it_is_cut_off(
         network.door("z", 1)
     with pytest.raises(ProxyError, match="is unknown"):
         network.set_rules({("a", "z"): LinkRule(cut=True)})
+
+
+def test_a_door_refuses_connections_while_nothing_listens_behind_it(ends: Ends) -> None:
+    """To the client, a broken connection would be a request that may have been carried out."""
+    network = ends.network
+    door = network.door("c", 7_100)
+    for known_to_be_down in (False, True):
+        assert not accepts(door)
+        with ends.socket("c") as listening:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((network.hosts["c"], 7_100))
+            listening.listen()
+            eventually(lambda: accepts(door), "the door does not open")
+        if known_to_be_down:
+            network.route("c", None)
+        else:
+            eventually(lambda: not accepts(door), "the door does not close")
+    assert not accepts(door)
+
+
+def accepts(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, PATIENCE_S).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 # ---- the end ------------------------------------------------------------------------------------------------------
