@@ -24,11 +24,11 @@ def limit(what: int, soft: int) -> None:
     resource.setrlimit(what, (soft, resource.getrlimit(what)[1]))
 
 
-def starved_proxy(control: Connection, nodes: list[str], seed: int) -> None:
+def starved_proxy(control: Connection, nodes: list[str], *rest: Any) -> None:
     """It can listen on each link, but not connect them all."""
     links = len(nodes) * (len(nodes) - 1)
     limit(resource.RLIMIT_NOFILE, len(os.listdir("/proc/self/fd")) + links + 10)
-    proxy_main(control, nodes, seed)
+    proxy_main(control, nodes, *rest)
 
 
 def starve_proxy() -> None:
