@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from bench import journal, sim
+from bench import journal, networks, sim
 from bench.measures import FULL, QUICK, Bench, Row
 from bench.systems import PYSYNCOBJ, PYSYNCOBJ_FLUSHED, RAFT, RAFT_UNSYNCED, BenchError, System
 from raft_chaos.chaos.processes.supervisor import PRELOAD, Supervisor
@@ -72,6 +72,11 @@ PARTS = {
         "What the journal costs, as in a live run: events are reported by both",
         journal.measure,
         (journal.JOURNALED.name, journal.UNJOURNALED.name),
+    ),
+    "networks": Part(
+        "The networks between the nodes of a live run, without faults, beside loopback",
+        networks.measure,
+        ("through it", "loopback"),
     ),
     "sim": Part(
         "The simulator, all checkers and the digest on, beside a loop that only delivers (CPU time of one core)",

@@ -17,7 +17,7 @@ from raft_chaos.chaos.run.client_records import History
 from raft_chaos.chaos.run.clients import Client
 from raft_chaos.chaos.run.live.cluster import LiveCluster
 from raft_chaos.chaos.run.live.network import choose as network
-from raft_chaos.chaos.run.live.network.choose import Network
+from raft_chaos.chaos.run.live.network.backend import Network
 from raft_chaos.chaos.run.live.tasks import LiveTasks
 from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.schedule.data import Operation

@@ -13,7 +13,7 @@ from raft_chaos.chaos.doctor.bench import Bench
 from raft_chaos.chaos.doctor.finding import Finding
 from raft_chaos.chaos.faults.abilities import OF_NETWORKS
 from raft_chaos.chaos.faults.links import Link
-from raft_chaos.chaos.run.live.network.frame_link import LinkRule
+from raft_chaos.chaos.run.live.network.rules import LinkRule
 from raft_chaos.invariants.history import Op, OpFunction
 
 PATIENCE_S = 15.0

@@ -47,7 +47,8 @@ PRELOAD = (
     "raft_chaos.chaos.cli.entry",
     "raft_chaos.chaos.targets.command",
     "raft_chaos.chaos.targets.raft_process",
-    "raft_chaos.chaos.run.live.network.frame_proxy",
+    "raft_chaos.chaos.run.live.network.proxy",
+    "raft_chaos.chaos.run.live.network.netns.switch",
     "raft_chaos.chaos.run.lockstep.node_process",
     "uvloop",
 )

@@ -31,8 +31,8 @@ def find(
 ) -> Target:
     """The target: a `command` line, what `name` says, or our own Raft with these times, or its `mutant`.
 
-    `network` replaces the target's own choice; `certificates` are for our own Raft with TLS. Raises TargetError if there
-    is no such target.
+    `network` replaces the target's own choice; `certificates` are for our own Raft with TLS. Raises TargetError if
+    there is no such target.
     """
     if command is not None:
         return CommandTarget(command, cast(NetworkName, network or "frames"))

@@ -32,7 +32,10 @@ def test_a_part_prints_a_figure_of_each_system_and_removes_its_data(tmp_path: Pa
 def test_an_unknown_part_is_refused_with_the_parts_that_there_are() -> None:
     done = subprocess.run([sys.executable, "-m", "bench", "--only", "speed"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "no part 'speed'; there are throughput, durable, unsynced, failover, catch_up, journal, sim" in done.stderr
+    assert (
+        "no part 'speed'; there are throughput, durable, unsynced, failover, catch_up, journal, networks, sim"
+        in done.stderr
+    )
 
 
 def test_the_simulator_stands_beside_the_bare_loop_where_there_is_something_to_compare() -> None:

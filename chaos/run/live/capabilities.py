@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
 from raft_chaos.chaos.faults.links import Link, LinkCounters, LinkState
 from raft_chaos.chaos.run.live.cluster import LiveCluster
-from raft_chaos.chaos.run.live.network.choose import Network
+from raft_chaos.chaos.run.live.network.backend import Network
 from raft_chaos.chaos.run.live.network.rules import rule_of
 
 

@@ -19,7 +19,7 @@ import psutil
 
 from raft_chaos.chaos.processes.shortage import HarnessError, SetupError, oom_kills
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
-from raft_chaos.chaos.run.live.network.choose import Network
+from raft_chaos.chaos.run.live.network.backend import Network
 from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.targets.addresses import HOST, Ports
 from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, Peer, Running, Target, TargetError, tail
@@ -172,8 +172,11 @@ class LiveCluster:
             peers=self._network.peers_of(node, self._direct(node)),
             epoch_us=self._epoch_us,
             ports=self._ports,
+            hosts=self._network.hosts,
             route=route,
+            enter=self._network.enter(node),
             attach=attach,
+            doors=self._network.door,
             secret_file=self._secret_file,
         )
 

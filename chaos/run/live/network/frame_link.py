@@ -5,9 +5,11 @@ frame is the handshake and always passes; every later one is a message, numbered
 Bytes from the receiver back to the sender pass unchanged. When one side ends, the link closes the other one, and
 delayed frames are lost with the connection; the sender then reconnects, as it does after any reset.
 
-The draws for a message come from a stream named by link and number ("network/n1>n3/812"). So a rule that starts earlier
-or later does not change the draws of the messages that it applies to. Frames keep their order unless a draw says
-otherwise. Without a rule the link parses only lengths, and forwards a buffer whole.
+Frames keep their order unless a draw says otherwise (`wire`). A cut drops every message, also delayed ones that come
+due during the cut. Without a rule the link parses only lengths, and forwards a buffer whole.
+
+A connection whose first bytes are no length of a frame carries something else. If it were closed in silence, that would
+look like a cut that no schedule asked for: so it is reported, with the network that suits such a system.
 
 With TLS, each of the two connections has its own: the link shows the sender the receiver's certificate, and the
 receiver the sender's. So it sees the frames, and everything above holds.
@@ -22,73 +24,26 @@ import asyncio
 import heapq
 import struct
 from collections.abc import Callable
-from math import log
-from typing import NamedTuple, cast
+from typing import cast
 
-from raft_chaos.chaos.faults.links import Degraded, LinkCounters
-from raft_chaos.chaos.processes.shortage import shortage
-from raft_chaos.chaos.schedule.streams import stream
+from raft_chaos.chaos.processes.shortage import HarnessError, shortage
+from raft_chaos.chaos.run.live.network.wire import TICK_S, UNHARMED, Wire
 from raft_chaos.raft.network.tls import Tls
 
 MAX_FRAME = 8 * 1024 * 1024 + 64 * 1024
 """Longest payload (bytes) that the proxy accepts; a longer one means that the stream does not consist of frames."""
 
 DELAYED_BYTES_MAX = 4 * 1024 * 1024
-REORDER_US = (5_000, 50_000)
-"""How much longer than its delay a reordered frame takes: long enough for later frames to overtake it."""
-DUPLICATE_US = (1_000, 10_000)
-"""How much later than the frame its copy arrives."""
-LATE_MEANS = 3
-"""The least delay of a reordered frame, in means of the delay: 95 % of the other frames come sooner."""
-TICK_S = 0.001
-"""Event loops count in milliseconds: a frame that is due within the next one is due now."""
 
 
-class LinkRule(Degraded, frozen=True):
-    """What happens to messages on one directed link. `cut` drops every message, also delayed ones that come due during
-    the cut. Handshakes are not messages, and do not count."""
+class FrameWire(Wire):
+    """A link of frames; with TLS, it has that of both nodes."""
 
-    cut: bool = False
-
-
-class _Fate(NamedTuple):
-    """The draws for one message. `copy_after_us` counts from the message itself; None: no copy."""
-
-    lost: bool
-    delay_us: int
-    copy_after_us: int | None
-    reordered: bool
-
-
-class Wire:
-    """The state of one directed link, across its connections: target, rule, number of messages, counters.
-
-    With TLS it has that of both nodes.
-    """
-
-    def __init__(self, sender: str, receiver: str, seed: int, max_frame: int) -> None:
+    def __init__(self, sender: str, receiver: str, seed: int) -> None:
+        super().__init__(sender, receiver, seed)
         self.receiver = receiver
-        self._name = f"network/{sender}>{receiver}"
-        self._seed = seed
-        self.max_frame = max_frame
         self.sender_tls: Tls | None = None
         self.receiver_tls: Tls | None = None
-        self.target: int | None = None
-        self.rule: LinkRule | None = None
-        self.messages = 0
-        self.counters = LinkCounters()
-
-    def fate(self, rule: LinkRule) -> _Fate:
-        """Draws for the latest message. It always makes all draws, in one order: no probability shifts another draw."""
-        rng = stream(self._seed, f"{self._name}/{self.messages}")
-        lost = rng.random() < rule.loss
-        delay_us = rng.randint(rule.delay_min_us, rule.delay_max_us)
-        duplicated, copy_after_us = rng.random() < rule.duplicate, rng.randint(*DUPLICATE_US)
-        reordered, later_us = rng.random() < rule.reorder, rng.randint(*REORDER_US)
-        mean_us = int(-rule.delay_mean_us * log(1.0 - rng.random()))
-        if reordered:  # likely to arrive after the messages sent right after it
-            delay_us, mean_us = rule.delay_max_us + later_us, max(mean_us, LATE_MEANS * rule.delay_mean_us)
-        return _Fate(lost, delay_us + mean_us, copy_after_us if duplicated else None, reordered)
 
 
 class Downstream(asyncio.Protocol):
@@ -97,9 +52,10 @@ class Downstream(asyncio.Protocol):
     `failed` is called with an error that the nodes have no part in: the proxy itself ran out of something.
     """
 
-    def __init__(self, wire: Wire, failed: Callable[[BaseException], None]) -> None:
+    def __init__(self, wire: FrameWire, failed: Callable[[BaseException], None], max_frame: int = MAX_FRAME) -> None:
         self._wire = wire
         self._failed = failed
+        self._max_frame = max_frame
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._upstream: asyncio.Transport | None = None
@@ -179,6 +135,8 @@ class Downstream(asyncio.Protocol):
             else:
                 taken = self._take_messages(buffer)
         except _FrameTooLong:
+            if not self._greeted:
+                self._failed(HarnessError(no_frames(self._wire.name, bytes(buffer[:16]))))
             self.end()
             return
         if taken < len(buffer):
@@ -224,7 +182,7 @@ class Downstream(asyncio.Protocol):
         if position + _LENGTH.size > len(buffer):
             return None
         (length,) = _LENGTH.unpack_from(buffer, position)
-        if length > self._wire.max_frame:
+        if length > self._max_frame:
             raise _FrameTooLong
         return position + _LENGTH.size + int(length)
 
@@ -239,7 +197,7 @@ class Downstream(asyncio.Protocol):
         if rule is not None and rule.cut:
             counters.cut += 1
             return
-        fate = _UNHARMED if rule is None else wire.fate(rule)
+        fate = UNHARMED if rule is None else wire.fate(rule)
         if fate.lost:
             counters.lost += 1
             return
@@ -310,9 +268,11 @@ class Downstream(asyncio.Protocol):
         self._transport.write(data)
 
 
-def accepted_by(wire: Wire, failed: Callable[[BaseException], None]) -> asyncio.Protocol:
+def accepted_by(
+    wire: FrameWire, failed: Callable[[BaseException], None], max_frame: int = MAX_FRAME
+) -> asyncio.Protocol:
     """The protocol of a connection that the sender has opened."""
-    downstream = Downstream(wire, failed)
+    downstream = Downstream(wire, failed, max_frame)
     return downstream if wire.receiver_tls is None else wire.receiver_tls.accepts(downstream)
 
 
@@ -342,5 +302,21 @@ class _FrameTooLong(Exception):
     """A frame's length is over the limit."""
 
 
+BEGINNINGS = {
+    b"\x16\x03": "TLS",
+    b"PRI ": "HTTP/2",
+    **{f"{method} ".encode(): "HTTP" for method in ("GET", "PUT", "POST", "HEAD", "PATCH", "DELETE", "OPTIONS")},
+}
+
+
+def no_frames(link: str, beginning: bytes) -> str:
+    """What to tell the user about a connection on this link that begins with these bytes."""
+    found = next((name for bytes_, name in BEGINNINGS.items() if beginning.startswith(bytes_)), None)
+    return (
+        f"a connection on link {link} carries no frames, which the network 'frames' needs (four big-endian bytes "
+        f"of length, then the payload): it begins with {beginning!r}{f', which is {found}' if found else ''}. Choose "
+        "the network 'tcp', or 'netns' if the addresses of the nodes are their identity"
+    )
+
+
 _LENGTH = struct.Struct(">I")
-_UNHARMED = _Fate(lost=False, delay_us=0, copy_after_us=None, reordered=False)

@@ -20,7 +20,10 @@ import msgspec
 
 from raft_chaos.chaos.faults.links import Link, LinkCounters
 from raft_chaos.chaos.processes.shortage import SetupError
-from raft_chaos.chaos.run.live.network.frame_link import MAX_FRAME, LinkRule, Wire
+from raft_chaos.chaos.run.live.network.direct import Direct
+from raft_chaos.chaos.run.live.network.frame_link import MAX_FRAME
+from raft_chaos.chaos.run.live.network.rules import LinkRule
+from raft_chaos.chaos.run.live.network.wire import Wire
 from raft_chaos.invariants.events import MALFORMED
 
 SERVICES = ("lin-kv", "seq-kv", "lww-kv", "lin-tso")
@@ -29,12 +32,13 @@ SHOWN = 200
 """How many characters of a line that is no message are shown."""
 
 
-class MessageNetwork:
+class MessageNetwork(Direct):
     """All nodes' pipes, and the links between them. Lives in the controller's event loop."""
 
     def __init__(self, nodes: list[str], seed: int) -> None:
+        super().__init__()
         self._nodes = nodes
-        self._wires = {(a, b): Wire(a, b, seed, MAX_FRAME) for a in nodes for b in nodes if a != b}
+        self._wires = {(a, b): Wire(a, b, seed) for a in nodes for b in nodes if a != b}
         self._pipes: dict[str, Pipe] = {}
         self._trouble: SetupError | None = None
         self._in_order_until: dict[Link, float] = {}

@@ -1,16 +1,35 @@
-"""Merges the faults in force on a link into one rule for the proxy: delays add up, the largest probability counts."""
+"""What happens on a link: the rule of a directed link, and the faults in force merged into one. Delays add up, the
+largest probability counts.
+"""
 
 from __future__ import annotations
 
-from raft_chaos.chaos.faults.links import LinkState
-from raft_chaos.chaos.run.live.network.frame_link import LinkRule
+from raft_chaos.chaos.faults.links import Degraded, LinkState
+
+
+class LinkRule(Degraded, frozen=True):
+    """What happens on one directed link. While it is `cut`, nothing crosses it; a clogged link holds everything, and
+    lets go of it at the end. `bytes_per_s` is how fast it is at most; 0: as fast as the machine.
+
+    Each network says what it cuts: frames and packets are dropped, a stream of bytes waits.
+    """
+
+    cut: bool = False
+    clogged: bool = False
+    bytes_per_s: int = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing crosses the link now."""
+        return self.cut or self.clogged
 
 
 def rule_of(state: LinkState) -> LinkRule:
-    """The rule for this state. The proxy cannot clog a link; no fault that clogs is ever in force in real time."""
+    """The rule for this state."""
     degraded = state.degraded
     return LinkRule(
         cut=state.cut,
+        clogged=state.clogged,
         delay_min_us=sum(one.delay_min_us for one in degraded),
         delay_max_us=sum(one.delay_max_us for one in degraded),
         loss=max((one.loss for one in degraded), default=0.0),

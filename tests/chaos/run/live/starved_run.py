@@ -14,7 +14,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from raft_chaos.chaos.run.live.network.frame_proxy import proxy_main
+from raft_chaos.chaos.run.live.network.proxy import proxy_main
 
 BEGINNING = 60
 """How many lines of the history are written before the controller runs out of something."""
@@ -24,11 +24,11 @@ def limit(what: int, soft: int) -> None:
     resource.setrlimit(what, (soft, resource.getrlimit(what)[1]))
 
 
-def starved_proxy(control: Connection, nodes: list[str], seed: int) -> None:
+def starved_proxy(control: Connection, nodes: list[str], *rest: Any) -> None:
     """It can listen on each link, but not connect them all."""
     links = len(nodes) * (len(nodes) - 1)
     limit(resource.RLIMIT_NOFILE, len(os.listdir("/proc/self/fd")) + links + 10)
-    proxy_main(control, nodes, seed)
+    proxy_main(control, nodes, *rest)
 
 
 def starve_proxy() -> None:

@@ -21,7 +21,9 @@ from multiprocessing.process import BaseProcess
 import pytest
 
 from raft_chaos.chaos.faults.links import LinkCounters
-from raft_chaos.chaos.run.live.network.frame_proxy import LinkRule, ProxyClient, ProxyError, Trouble, proxy_main
+from raft_chaos.chaos.run.live.network.control import ProxyError, Trouble
+from raft_chaos.chaos.run.live.network.proxy import ProxyClient, proxy_main
+from raft_chaos.chaos.run.live.network.rules import LinkRule
 from raft_chaos.chaos.schedule.streams import stream
 from raft_chaos.chaos.targets.certificates import Certificates
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
@@ -61,7 +63,7 @@ class Proxy:
         files = {node: certificates.files(node) for node in "abc"} if certificates is not None else None
         self.tls = {node: Tls(one) for node, one in files.items()} if files is not None else None
         self.process: BaseProcess = SPAWN.Process(
-            target=proxy_main, args=(theirs, ["a", "b", "c"], seed, MAX_FRAME, files)
+            target=proxy_main, args=(theirs, ["a", "b", "c"], seed, MAX_FRAME, "frames", files)
         )
         self.process.start()
         theirs.close()
@@ -337,6 +339,34 @@ def test_frames_arrive_before_the_end_of_the_senders_connection(
 def test_a_frame_that_is_too_long_ends_the_connection(sender: socket.socket, receiver: Receiver) -> None:
     sender.sendall(struct.pack(">I", MAX_FRAME + 1))
     assert ended(sender)
+
+
+@pytest.mark.parametrize(
+    ("beginning", "named"),
+    [
+        (b"POST /raft HTTP/1.1\r\n", ", which is HTTP"),
+        (b"PRI * HTTP/2.0\r\n", ", which is HTTP/2"),
+        (b"\x16\x03\x01\x02\x00\x01", ", which is TLS"),
+        (struct.pack("<I", 40) + b"x" * 40, ""),
+    ],
+    ids=["http", "http2", "tls", "little-endian"],
+)
+def test_a_connection_that_carries_no_frames_is_trouble_that_names_the_network_to_choose(
+    receiver: Receiver, beginning: bytes, named: str
+) -> None:
+    proxy = Proxy(seed=1)
+    try:
+        proxy.client.set_target("b", receiver.port)
+        with connect(proxy) as connection:
+            connection.sendall(beginning)
+            assert ended(connection)
+        with pytest.raises(ProxyError) as caught:
+            proxy.client.check()
+        said = str(caught.value)
+        assert said.startswith("the proxy between the nodes failed: a connection on link a>b carries no frames")
+        assert f"it begins with {beginning[:16]!r}{named}. Choose the network 'tcp', or 'netns' if" in said
+    finally:
+        proxy.stop()
 
 
 @pytest.mark.parametrize(

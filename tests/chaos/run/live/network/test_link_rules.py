@@ -5,15 +5,15 @@ from __future__ import annotations
 from msgspec.structs import replace as changed
 
 from raft_chaos.chaos.faults.links import Degraded, LinkState
-from raft_chaos.chaos.run.live.network.frame_link import LATE_MEANS, REORDER_US, LinkRule, Wire
-from raft_chaos.chaos.run.live.network.rules import rule_of
+from raft_chaos.chaos.run.live.network.rules import LinkRule, rule_of
+from raft_chaos.chaos.run.live.network.wire import LATE_MEANS, REORDER_US, Wire
 
 MESSAGES = range(1, 1_001)
 
 
 def fates(rule: LinkRule) -> list[tuple[bool, int, int | None, bool]]:
     """(lost, delay, copy, reordered) of a thousand messages."""
-    wire = Wire("a", "b", seed=7, max_frame=1_000)
+    wire = Wire("a", "b", seed=7)
     found = []
     for number in MESSAGES:
         wire.messages = number
