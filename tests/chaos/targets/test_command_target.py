@@ -61,7 +61,7 @@ def test_a_server_that_forgets_and_never_replicates_is_convicted_by_its_history(
 
 @pytest.mark.live
 def test_the_same_server_with_durable_state_is_valid(tmp_path: Path) -> None:
-    code, document, run = broken(tmp_path, server("shared"), KILLS)
+    code, document, run = broken(tmp_path, server("shared"), KILLS, every_us=50_000)
     assert document["vacuous"] == []
     assert document["invariants"] == dict.fromkeys(BY_HISTORY, "valid"), document["violations"]
     assert code == 0

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from raft_chaos.chaos.processes.shortage import SetupError
-from raft_chaos.chaos.run.live.network.frame_link import LinkRule
+from raft_chaos.chaos.run.live.network.rules import LinkRule
 from raft_chaos.chaos.run.live.network.messages import MessageNetwork
 
 PATIENCE_S = 10.0
