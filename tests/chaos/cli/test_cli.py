@@ -62,7 +62,7 @@ def short_run(folder: Path, *options: str) -> list[str]:
         ),
         (
             ["--world", "sim", "--target-command", "true"],
-            "--target-command: only our own Raft runs in virtual time; leave out --world sim",
+            "--world: only our own Raft runs in virtual time; leave out --world sim for command",
         ),
         (
             ["--world", "sim", "--peer-auth"],

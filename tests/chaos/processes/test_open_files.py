@@ -17,14 +17,15 @@ import sys
 from pathlib import Path
 from resource import RLIMIT_NOFILE, getrlimit
 from raft_chaos.chaos.processes.supervisor import Supervisor
-from raft_chaos.chaos.targets.command import CommandTarget, execute
+from raft_chaos.chaos.targets.command import CommandTarget
+from raft_chaos.chaos.targets.program import execute
 from raft_chaos.chaos.processes import open_files
 
 said = Path(sys.argv[1])
 with Supervisor() as supervisor:
     assert getrlimit(RLIMIT_NOFILE) == (400, 400), "raised as far as the hard limit allows"
     argv = ["sh", "-c", "ulimit -Sn; ulimit -Hn"]
-    supervisor.start("n1", execute, argv, open_files.users_limit(), stderr=said).wait(30)
+    supervisor.start("n1", execute, argv, {}, open_files.users_limit(), stderr=said).wait(30)
 assert said.read_text() == "150\\n400\\n", said.read_text()
 """
 

@@ -102,11 +102,11 @@ COMMAND = """
 import os, sys
 from pathlib import Path
 from raft_chaos.chaos.processes.supervisor import Supervisor
-from raft_chaos.chaos.targets.command import execute
+from raft_chaos.chaos.targets.program import execute
 
 said = Path(sys.argv[1])
 with Supervisor() as supervisor:
-    supervisor.start("n1", execute, ["env", "-0"], 256, stderr=said).wait(30)
+    supervisor.start("n1", execute, ["env", "-0"], {}, 256, stderr=said).wait(30)
 seen = dict(line.split("=", 1) for line in said.read_text().split("\\0") if line)
 assert seen == dict(os.environ), seen.items() ^ os.environ.items()
 """
