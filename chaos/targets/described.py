@@ -53,7 +53,8 @@ class DescribedTarget:
         host, port = launch.reach(ports[described.clients])
         url = f"http://{host}:{port}"
         argv = self._argv(fields)
-        environment = template.fill_all(described.environment, fields)
+        filled = template.fill_all(described.environment, fields)
+        environment = {name: str(value) for name, value in filled.items()}  # a field alone may be a number
         child, is_ready = program.started(supervisor, launch, argv, environment, self._ready(launch, url))
         return Running(child, url, is_ready=is_ready)
 

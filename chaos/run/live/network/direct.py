@@ -13,7 +13,7 @@ from raft_chaos.chaos.targets.protocol import Peer
 
 
 class Direct:
-    """No network of ours. The others answer like it as long as they have nothing better to say."""
+    """No network of ours. The other networks inherit what they do not change."""
 
     def __init__(self) -> None:
         self.links: Sequence[Link] = ()

@@ -22,8 +22,9 @@ from raft_chaos.chaos.processes.shortage import shortage
 from raft_chaos.chaos.run.live.network.control import Control, ControlClient
 from raft_chaos.chaos.run.live.network.frame_link import MAX_FRAME, FrameWire, accepted_by
 from raft_chaos.chaos.run.live.network.rules import LinkRule
-from raft_chaos.chaos.run.live.network.stream_link import HOST, Dialled, StreamConnection, StreamWire
+from raft_chaos.chaos.run.live.network.stream_link import Dialled, StreamConnection, StreamWire
 from raft_chaos.chaos.run.live.network.wire import Wire
+from raft_chaos.chaos.targets.addresses import HOST
 from raft_chaos.raft.network.tls import Tls, TlsFiles
 
 ProxyKind: TypeAlias = Literal["frames", "tcp"]

@@ -26,7 +26,6 @@ from raft_chaos.chaos.processes.shortage import shortage
 from raft_chaos.chaos.run.live.network.rules import LinkRule
 from raft_chaos.chaos.run.live.network.wire import TICK_S, ByteCounters, Wire
 
-HOST = "127.0.0.1"
 PIECE_BYTES = 64 * 1024
 QUEUE_BYTES = 512 * 1024
 """When this much waits in one direction of a connection, the proxy stops reading from its sender."""

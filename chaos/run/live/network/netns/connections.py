@@ -14,8 +14,8 @@ from typing import NamedTuple, TypeAlias
 TCP = 6
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 ETHERNET = 14
-CONNECTIONS_MAX = 4096
-"""Those that were used last; a node that opens more at once keeps the others over a reset."""
+DIRECTIONS_MAX = 8192
+"""Directions of connections that are remembered, those used last; a reset does not break older ones."""
 
 _PORTS_NUMBERS = struct.Struct(">HHIIBB")
 _TCP = struct.Struct(">HHIIBBHHH")
@@ -62,7 +62,7 @@ class Connections:
         length = ETHERNET + total - at - (offset >> 4) * 4 + bool(flags & SYN) + bool(flags & FIN)
         self._said.pop(ends, None)  # to the end of the order
         self._said[ends] = _Said(packet[:ETHERNET], number + length & 0xFFFFFFFF, acknowledged)
-        if len(self._said) > CONNECTIONS_MAX:
+        if len(self._said) > DIRECTIONS_MAX:
             del self._said[next(iter(self._said))]
 
     def broken(self, pairs: Collection[frozenset[int]]) -> Iterator[Resets]:

@@ -19,7 +19,8 @@ from typing import Any
 
 from raft_chaos.chaos.processes.shortage import shortage
 from raft_chaos.chaos.run.live.network.netns.namespaces import Namespaces, Place, address, within
-from raft_chaos.chaos.run.live.network.stream_link import HOST, Dialled, StreamConnection, StreamWire, reach
+from raft_chaos.chaos.run.live.network.stream_link import Dialled, StreamConnection, StreamWire, reach
+from raft_chaos.chaos.targets.addresses import HOST
 
 TRY_S = 0.01
 WAITING_MAX = 1024

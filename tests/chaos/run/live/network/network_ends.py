@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import socket
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
@@ -173,7 +174,9 @@ def _as_nobody(stack: ExitStack) -> Ends:
     def forked(main: Callable[..., None], *arguments: Any) -> tuple[Connection, _Forked]:
         ours, theirs = FORK.Pipe()
         process = FORK.Process(target=_nobody, args=(main, theirs, *arguments), daemon=True)
-        process.start()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # the child uses no thread of ours
+            process.start()
         theirs.close()
         stack.callback(process.join, PATIENCE_S)
         stack.callback(process.kill)
