@@ -31,8 +31,6 @@ from totals import CountedError, Totals, table
 TOKEN = "RAFT_CHAOS_TORTURE"
 COMMAND = Path(sys.executable).with_name("raft-chaos")
 RUN = ["--duration", "4", "--warmup", "1", "--liveness", "1", "--rate", "30"]
-SOONEST_S = 0.1
-"""Before that Python itself starts, and ends in its own way: with a traceback and exit code 1 on Ctrl-C."""
 LATEST_S = {"live": 7.0, "sim": 1.5, "lockstep": 7.0}
 """A little more than a run takes, so that some are over when the signal comes."""
 GONE_S = 15.0
@@ -73,7 +71,7 @@ def once(seed: int, world: str, number: int) -> End:
     """Starts a run, ends it, and looks at what is left."""
     rng = Random(f"{seed}/{world}/{number}")
     way = list(WAYS)[number % len(WAYS)]
-    moment_s, gap_s = rng.uniform(SOONEST_S, LATEST_S[world]), rng.choice((0.0, 0.05, 0.3))
+    moment_s, gap_s = rng.uniform(0, LATEST_S[world]), rng.choice((0.0, 0.05, 0.3))
     with tempfile.TemporaryDirectory(prefix="raft-chaos-torture-") as folder:
         base = Path(folder)
         temp, out = base / "tmp", base / "out"
@@ -86,8 +84,8 @@ def once(seed: int, world: str, number: int) -> End:
                 words, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
             )
         code = _end(run, WAYS[way], moment_s, gap_s)
-        wrong = _code(code, WAYS[way], spoke=(base / "said").stat().st_size > 0)
-        left = _left(token, temp)
+        wrong = _code(code, WAYS[way])
+        left = left_behind(token, temp)
         wrong += left + _said(base / "said")
         verdicts = Counter[str]()
         for directory in sorted(out.glob("*")) if out.exists() else ():
@@ -101,6 +99,7 @@ def _end(
     run: subprocess.Popen[bytes], signals: list[tuple[signal.Signals, bool]], moment_s: float, gap_s: float
 ) -> int | None:
     """The exit code; None if it had to be killed."""
+    _begun(run.pid)
     try:
         return run.wait(moment_s)
     except subprocess.TimeoutExpired:
@@ -120,19 +119,27 @@ def _end(
         return None
 
 
-def _code(code: int | None, signals: list[tuple[signal.Signals, bool]], *, spoke: bool) -> list[str]:
-    """A run that was over is valid or unknown; otherwise the code names the first signal. Before the command has said
-    anything, its interpreter may still be starting, and the signal ends that."""
+def _begun(pid: int) -> None:
+    """Waits until the command handles signals. Until then Python itself starts, and on Ctrl-C it ends in its own way:
+    with a traceback and exit code 1."""
+    status = Path(f"/proc/{pid}/status")
+    while True:
+        fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+        if fields["State"][0] == "Z" or int(fields["SigCgt"], 16) & 1 << (signal.SIGTERM - 1):
+            return
+        time.sleep(0.002)
+
+
+def _code(code: int | None, signals: list[tuple[signal.Signals, bool]]) -> list[str]:
+    """A run that was over is valid or unknown; otherwise the code names the first signal."""
     first = signals[0][0]
-    expected = [0, 2, -first] if first == signal.SIGKILL or not spoke else [0, 2, 128 + first]
-    if not spoke:
-        expected.append(128 + first)
+    expected = [0, 2, -first if first == signal.SIGKILL else 128 + first]
     if code is None:
         return ["it did not end"]
     return [] if code in expected else [f"the exit code is none of {', '.join(map(str, expected))}"]
 
 
-def _left(token: str, temp: Path) -> list[str]:
+def left_behind(token: str, temp: Path) -> list[str]:
     """Processes and temporary files. A process that the reaper is about to end has a few seconds."""
     until = time.monotonic() + GONE_S
     while (left := _processes(token)) and time.monotonic() < until:
@@ -189,6 +196,9 @@ def main() -> int:
     parser.add_argument("--worlds", default=",".join(LATEST_S))
     parser.add_argument("--totals", type=Path, help="a JSON file to which the figures of this part are added")
     asked = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:  # as a script's background has it; a run would ignore it as well
+            signal.signal(number, signal.SIG_DFL)
     totals, worlds, failed = Totals(asked.totals), asked.worlds.split(","), 0
     for world in worlds:
         for way in WAYS:
