@@ -67,7 +67,7 @@ def full_disk(size_kb: int) -> Outside:
 
 OUTSIDES: dict[str, Outside] = {
     **{f"{number} open files": Outside(f"ulimit -n {number};") for number in (8, 16, 64, 128)},
-    **{f"{size} MB of addresses": Outside(f"ulimit -v {size * 1024};") for size in (60, 90, 120, 200, 400)},
+    **{f"{size} MB of addresses": Outside(f"ulimit -v {size * 1024};") for size in (30, 50, 60, 90, 120, 200, 400)},
     **{f"files of {size} kB": Outside(f"ulimit -f {2 * size};") for size in (0, 4, 32)},
     **{f"{size} kB of disk": full_disk(size) for size in (4, 16, 40, 150, 400)},
     "full TMPDIR": Outside(

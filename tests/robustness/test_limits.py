@@ -17,8 +17,8 @@ from builders.schedules import saved, schedule
 from cli.test_ends import KILL_THE_LEADER, VOTES_TWICE
 from limits import COMMANDS, OUTSIDES, Outside, end, full_disk, why_not
 
-QUICK = [("check", "60 MB of addresses"), ("sim", "16 kB of disk"), ("check", "no working directory")]
-FAILED_ONCE = [("shrink", "LC_ALL=POSIX"), ("live", "read-only folder")]
+QUICK = [("check", "30 MB of addresses"), ("sim", "16 kB of disk"), ("check", "no working directory")]
+FAILED_ONCE = [("shrink", "LC_ALL=POSIX"), ("live", "read-only folder"), ("check", "50 MB of addresses")]
 SEED = 1
 CASES = 20
 """Of the slow suite, beside the disks; about two minutes."""
