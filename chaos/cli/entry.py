@@ -36,7 +36,7 @@ def _cannot_start(error: Exception) -> NoReturn:
     if os.environ.get("RAFT_CHAOS_TRACEBACK"):
         raise error
     reason = " ".join(f"{type(error).__name__} {error}".split())
-    said = f"raft-chaos cannot start: {reason}; allow more memory or open files (`ulimit -v`, `ulimit -n`), or reinstall it"
+    said = f"raft-chaos cannot start: {reason}; allow more memory (`ulimit -v`) or files (`ulimit -n`), or reinstall it"
     with suppress(OSError):
         os.write(2, f"{said}\n".encode(errors="replace"))
     os._exit(255)
