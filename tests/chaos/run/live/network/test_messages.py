@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from raft_chaos.chaos.processes.shortage import SetupError
-from raft_chaos.chaos.run.live.network.rules import LinkRule
 from raft_chaos.chaos.run.live.network.messages import MessageNetwork
+from raft_chaos.chaos.run.live.network.rules import LinkRule
 
 PATIENCE_S = 10.0
 
