@@ -40,11 +40,11 @@ soak: .venv/ready
 
 # Damaged inputs at every door: what peers, clients and disks hand to a node, and what files hand to the harness.
 fuzz: .venv/ready
-	@PYTHONPATH=tests/robustness:tests/chaos:tests/raft $(BIN)/python tests/robustness/fuzz.py --inputs $(INPUTS)
+	@PYTHONPATH=tests/robustness:tests/chaos:tests/raft $(BIN)/python tests/robustness/fuzz.py $(if $(AGAIN),--again $(AGAIN),--inputs $(INPUTS) --seed $(SEED) $(if $(DOORS),--doors $(DOORS)) $(if $(TOTALS),--totals $(TOTALS)))
 
 # The controller ended at random moments, in every way and world: nothing may be left behind.
 torture: .venv/ready
-	@$(BIN)/python tests/robustness/torture.py --times $(TIMES)
+	@$(BIN)/python tests/robustness/torture.py --times $(TIMES) --seed $(SEED) $(if $(TOTALS),--totals $(TOTALS))
 
 bench: .venv/ready
 	@$(BIN)/python -m bench

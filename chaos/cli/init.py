@@ -113,7 +113,7 @@ def init(
             continue
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
+            file.write_text(text, encoding="utf-8")
         except OSError as error:
             fail(f"{file}: cannot be written: {error.strerror}")
         written += 1

@@ -54,7 +54,7 @@ def main(pipe: Connection) -> None:
 def _began(pid: int) -> str:
     """When the process was started, in the kernel's units; "" if it has ended."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
         return ""
     return fields[19]

@@ -83,7 +83,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def oom_kills() -> int:
     """How many processes the system has killed since it started because memory ran out; 0 where it does not say."""
     try:
-        lines = Path("/proc/vmstat").read_text().splitlines()
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

@@ -83,7 +83,7 @@ def save(reproduction: Reproduction, file: Path) -> None:
     whole = replace(reproduction, sha256=_checksum(reproduction))
     staged = file.with_name(file.name + ".new")
     try:
-        staged.write_text(_laid_out(msgspec.to_builtins(whole)) + "\n")
+        staged.write_text(_laid_out(msgspec.to_builtins(whole)) + "\n", encoding="utf-8")
         staged.replace(file)
     except OSError:
         staged.unlink(missing_ok=True)

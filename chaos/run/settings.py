@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias, get_args
 import msgspec
 
 from raft_chaos.chaos.mutants import MUTANTS, SABOTAGES
+from raft_chaos.chaos.processes.shortage import SetupError, shortage
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.generate import generate
@@ -65,7 +66,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_run_dir(out: Path, seed: int) -> RunDir:
-    """A new, empty directory, named by the time and the seed. No other process gets the same one."""
+    """A new, empty directory, named by the time and the seed. No other process gets the same one.
+
+    Raises SetupError if the folder may not be written to.
+    """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     out.mkdir(parents=True, exist_ok=True)
     for number in count(1):
@@ -75,6 +79,12 @@ def new_run_dir(out: Path, seed: int) -> RunDir:
             break
         except FileExistsError:
             continue
+        except OSError as error:
+            if shortage(error):
+                raise
+            raise SetupError(
+                f"--out: cannot make a run directory in {out} ({error.strerror}); let it be written to, or name another"
+            ) from error
     return RunDir(path)
 
 

@@ -53,7 +53,7 @@ def claimed(nodes: Sequence[str], names: Sequence[str]) -> Iterator[Ports]:
 def _firsts() -> list[int]:
     """The first port of each block that has no ephemeral port."""
     try:
-        low, high = map(int, EPHEMERAL.read_text().split())
+        low, high = map(int, EPHEMERAL.read_text(encoding="ascii").split())
     except (OSError, ValueError):
         low, high = 32_768, 60_999  # Linux's default
     every = range(LEAST_PORT, MOST_PORT - BLOCK + 2, BLOCK)

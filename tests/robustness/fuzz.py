@@ -1,14 +1,17 @@
 """Sends damaged inputs through the doors, and counts crashes, hangs and wrong verdicts.
 
-    python -m fuzz [--doors wal,frames] [--inputs 10000] [--seed 1] [--keep FOLDER]
+    python fuzz.py [--doors wal,frames] [--inputs 10000] [--seed 1] [--totals FILE] [--keep FOLDER]
+    python fuzz.py --again FILE...      the inputs that are kept there, once more
 
 An input is a function of the seed, the door and its number, so any failure repeats from these three. What fails is
-kept as a file; once the cause is fixed, it belongs into `corpus/<door>/`, which every test run feeds again.
+written to `corpus/<door>/`, ready to be committed: every test run feeds it again. Figures of several parts, each with a
+seed of its own, add up in the file of `--totals`.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import logging
 import signal
 import sys
@@ -18,13 +21,19 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from random import Random
 
 from door import Door, WrongVerdictError
 from doors import DOORS
+from totals import CountedError, Totals, table
 
 CORPUS = Path(__file__).parent / "corpus"
+ENDS = ("accepted", "refused", "crash", "hang", "wrong verdict")
+PART = 1_000
+"""So many inputs are counted at once; an interrupted campaign has lost fewer than that."""
+MOST_KEPT = 20
 HANG_S = 10
 """An input that takes this long hangs; the slowest door needs a small part of it."""
 
@@ -87,39 +96,70 @@ def _within(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def shown(totals: Totals) -> str:
+    """The figures as docs/reliability.md has them."""
+    rows: list[list[object]] = [
+        [door, counts.total(), *(counts[end] for end in ENDS)] for door, counts in totals.counts.items()
+    ]
+    every = sum(totals.counts.values(), Counter[str]())
+    return table(["door", "inputs", *ENDS], [*rows, ["all", every.total(), *(every[end] for end in ENDS)]])
+
+
+def keep(door: str, seed: int, failures: list[tuple[bytes, str]], folder: Path) -> None:
+    """Writes inputs that failed, named by their content, and says how to repeat each."""
+    for data, what in failures[:MOST_KEPT]:
+        file = folder / door / f"seed-{seed}-{hashlib.sha256(data).hexdigest()[:8]}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+        print(f"{what.strip().splitlines()[-1]}\n  again: make fuzz AGAIN={file}", flush=True)
+
+
+@contextmanager
+def opened(name: str) -> Iterator[Door]:
+    with tempfile.TemporaryDirectory(prefix="raft-chaos-fuzz-") as folder, closing(DOORS[name](Path(folder))) as door:
+        yield door
+
+
+def again(files: list[Path]) -> int:
+    """Feeds kept inputs to the door that their folder names. Returns how many fail."""
+    failed = 0
+    for file in files:
+        with opened(file.parent.name) as door:
+            tally = feed(door, iter([file.read_bytes()]))
+        print(f"{file}: {', '.join(tally.ends)}", *(what for _, what in tally.failures))
+        failed += len(tally.failures)
+    return failed
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Sends damaged inputs through the doors.")
     parser.add_argument("--doors", default=",".join(DOORS), help="names, with commas")
     parser.add_argument("--inputs", type=int, default=10_000, help="of each door")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"), help="where inputs that fail are kept")
+    parser.add_argument("--totals", type=Path, help="a JSON file to which the figures of this part are added")
+    parser.add_argument("--keep", type=Path, default=CORPUS, help="where inputs that fail are kept")
+    parser.add_argument("--again", type=Path, nargs="+", help="only these kept inputs")
     asked = parser.parse_args()
     logging.disable()  # what a node says of each damaged log
-    failed = 0
-    print(
-        f"{'door':14} {'inputs':>9} {'accepted':>9} {'refused':>9} {'crashes':>8} {'hangs':>6} {'wrong verdicts':>15}"
-    )
+    if asked.again:
+        return 1 if again(asked.again) else 0
+    totals, failed = Totals(asked.totals), 0
     for name in asked.doors.split(","):
-        with (
-            tempfile.TemporaryDirectory(prefix="raft-chaos-fuzz-") as folder,
-            closing(DOORS[name](Path(folder))) as door,
-        ):
-            tally = feed(door, inputs(door, asked.seed, asked.inputs))
-        ends = tally.ends
-        print(
-            f"{name:14} {ends.total():9} {ends['accepted']:9} {ends['refused']:9} {ends['crash']:8} {ends['hang']:6} "
-            f"{ends['wrong verdict']:15}",
-            flush=True,
-        )
-        failed += len(tally.failures)
-        for number, (data, what) in enumerate(tally.failures[:20]):
-            asked.keep.mkdir(parents=True, exist_ok=True)
-            file = asked.keep / f"{name}-{asked.seed}-{number}"
-            file.write_bytes(data)
-            print(f"  {file}: {what.strip().splitlines()[-1]}")
+        totals.require_new(name, str(asked.seed))
+        with opened(name) as door:
+            data = inputs(door, asked.seed, asked.inputs)
+            while part := list(islice(data, PART)):
+                tally = feed(door, iter(part))
+                keep(name, asked.seed, tally.failures, asked.keep)
+                totals.add(name, str(asked.seed), tally.ends)
+                failed += len(tally.failures)
+    print(shown(totals))
     print(f"seed {asked.seed}: {failed} failures")
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except CountedError as error:
+        sys.exit(f"fuzz: {error}")

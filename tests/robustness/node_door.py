@@ -25,7 +25,7 @@ from raft_chaos.raft.network.tls import Tls
 COMMAND = Path(sys.executable).with_name("raft-chaos")
 PATIENCE_S, IMPATIENCE_S = 5.0, 0.02
 """How long a node has for an answer: to a valid input, and to a damaged one."""
-STARTED = 200
+STARTED = 1_200
 """So many attempts to reach a node that starts, a twentieth of a second apart."""
 
 

@@ -234,7 +234,7 @@ def _keep_what_failed(directory: RunDir, info: RunInfo, error: Exception) -> Non
     file = directory.path / "traceback.log"
     try:
         directory.save_info(info)
-        file.write_text("".join(traceback.format_exception(error)))
+        file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
     except OSError:
         return  # not even the reserve is left, or somebody has removed the folder
     error.add_note(f"its traceback is in {file}")

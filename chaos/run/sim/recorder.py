@@ -65,7 +65,7 @@ class Recorder:
         for file in self._files.values():
             file.flush()
         noted, self._order = self._order, []
-        with self._run.order.open("a") as order:
+        with self._run.order.open("a", encoding="utf-8") as order:
             order.writelines(noted)
 
     def _file_of(self, stream: Stream) -> Path | None:

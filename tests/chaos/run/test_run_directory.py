@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from raft_chaos.chaos.processes.shortage import SetupError
 from raft_chaos.chaos.run.settings import new_run_dir
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 
@@ -15,6 +16,12 @@ def test_runs_of_one_seed_at_the_same_time_get_different_directories(tmp_path: P
     with ThreadPoolExecutor(8) as pool:
         runs = list(pool.map(lambda _: new_run_dir(tmp_path / "out", 5).path, range(40)))
     assert len(set(runs)) == 40 and set(runs) == set((tmp_path / "out").iterdir())
+
+
+def test_a_folder_that_may_not_be_written_to_is_the_users_to_mend() -> None:
+    """In /proc not even root can make a directory."""
+    with pytest.raises(SetupError, match="--out: cannot make a run directory in /proc "):
+        new_run_dir(Path("/proc"), 5)
 
 
 def test_run_json_takes_the_reserve_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,9 +118,9 @@ def _unshare() -> int | None:
     uid, gid = os.getuid(), os.getgid()
     with _step("user namespaces to this user"):
         kernel.unshare(kernel.NEWUSER | kernel.NEWNET)
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
-        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+        Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
+        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1", encoding="ascii")
+        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1", encoding="ascii")
         return os.open("/proc/self/ns/user", os.O_RDONLY | os.O_CLOEXEC)
 
 
@@ -161,7 +161,7 @@ def _furnish(place: Place, nodes: int) -> None:
 def _quiet(device: str) -> None:
     """Without IPv6 the kernel says nothing of its own accord. Where it keeps IPv6, the switch forwards none of it."""
     try:
-        Path(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6").write_text("1")
+        Path(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6").write_text("1", encoding="ascii")
     except OSError:
         pass
 
