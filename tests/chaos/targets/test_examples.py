@@ -51,7 +51,7 @@ def test_a_right_system_is_not_violated(
 def test_a_system_that_knows_no_harness_runs_in_network_namespaces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Our node, with real addresses, behind doors: its redirects lead nowhere outside, and its cuts hold packets back."""
+    """Our node with an address of its own, behind doors. It redirects clients to ports that only its namespace has."""
     if (why := missing()) is not None:
         pytest.skip(why)
     text = (EXAMPLES / "raft_node.toml").read_text()
