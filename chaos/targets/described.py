@@ -15,7 +15,7 @@ from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets import program, template
 from raft_chaos.chaos.targets.description import Description, OperationRequest, Request
-from raft_chaos.chaos.targets.door import REFUSED, Door, NoAnswer, Outcome
+from raft_chaos.chaos.targets.door import REFUSED, Door, NoAnswer, Outcome, known
 from raft_chaos.chaos.targets.our_api import STATUS_TIMEOUT_S, refuse_shortage
 from raft_chaos.chaos.targets.protocol import Launch, NetworkName, Running, Status
 from raft_chaos.chaos.targets.template import MISSING, UNREADABLE, Path
@@ -157,13 +157,18 @@ class DescribedDoor:
             refuse_shortage(error)
             return NoAnswer(True, f"the connection broke: {type(error).__name__}")
         try:
-            return _understood(operation, request, status, headers, answer)
+            return _understood(operation, request, status, headers, answer, self._urls())
         except UNREADABLE as error:
             return NoAnswer(True, f"an answer that cannot be understood: {error}")
 
 
 def _understood(
-    operation: Operation, request: OperationRequest, status: int, headers: Mapping[str, str], answer: Any
+    operation: Operation,
+    request: OperationRequest,
+    status: int,
+    headers: Mapping[str, str],
+    answer: Any,
+    urls: Mapping[str, str],
 ) -> Outcome | NoAnswer:
     if request.ok.holds(status, answer):
         return Outcome("ok", _value(Path(request.value).of(answer)) if request.value is not None else None)
@@ -173,7 +178,7 @@ def _understood(
         return NoAnswer(False, f"not taken (status {status})")
     if status in REDIRECTS and (location := headers.get("Location", "")):
         base, _, _ = location.partition(request.path.partition("{")[0] or "/")
-        return NoAnswer(False, "redirected", base.rstrip("/"))
+        return NoAnswer(False, "redirected", known(base.rstrip("/"), urls))
     return NoAnswer(True, f"outcome unknown (status {status})")
 
 

@@ -6,7 +6,7 @@ doors: in real time a target's, in virtual time the scheduler's.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -59,3 +59,12 @@ class Door(Protocol):
     def ask(self, address: str, command: Any, within_us: int) -> Awaitable[Outcome | NoAnswer]:
         """Sends the command, and waits at most `within_us` for the answer."""
         ...
+
+
+def known(address: str, urls: Mapping[str, str]) -> str:
+    """The address that a node redirects to, if it is that of a node of this run; otherwise "", for any other node.
+
+    Nothing else is asked: a node in a network namespace names a port of its own loopback, and the same port of this
+    machine's loopback may be a stranger's.
+    """
+    return address if address in urls.values() else ""

@@ -10,7 +10,7 @@ import msgspec
 
 from raft_chaos.chaos.processes.shortage import HarnessError, shortage
 from raft_chaos.chaos.schedule.data import Operation
-from raft_chaos.chaos.targets.door import REFUSED, NoAnswer, Outcome
+from raft_chaos.chaos.targets.door import REFUSED, NoAnswer, Outcome, known
 from raft_chaos.chaos.targets.protocol import Status
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.invariants.history import Value
@@ -90,7 +90,7 @@ class HttpDoor:
             return Outcome("fail", answer.result, answer.index, answer.term, why)
         if status == 307:
             location = headers.get("Location", "")
-            return NoAnswer(False, "redirected", location.removesuffix("/executeCommand"))
+            return NoAnswer(False, "redirected", known(location.removesuffix("/executeCommand"), self._urls()))
         if status == 503:
             return NoAnswer(False, "no leader known", self._urls().get(_leader(body), ""))
         if status in (400, 401, 413):

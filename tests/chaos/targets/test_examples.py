@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from builders.commands import raft_chaos
+from raft_chaos.chaos.run.live.network.netns.network import missing
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples"
@@ -42,6 +43,23 @@ def test_a_right_system_is_not_violated(
     document = run(tmp_path, monkeypatch, target, *more)
     assert document["violations"] == [], document
     assert document["verdict"] in ("valid", "unknown")
+    assert document["stats"]["clean_ops_served"] > 20  # type: ignore[index]
+
+
+@pytest.mark.live
+@pytest.mark.slow
+def test_a_system_that_knows_no_harness_runs_in_network_namespaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our node with an address of its own, behind doors. It redirects clients to ports that only its namespace has."""
+    if (why := missing()) is not None:
+        pytest.skip(why)
+    text = (EXAMPLES / "raft_node.toml").read_text()
+    described = text.replace(" --election-timeout", " --insecure --election-timeout").replace('"frames"', '"netns"')
+    assert described.count("--insecure") == described.count('"netns"') == 1
+    (tmp_path / "node.toml").write_text(described)
+    document = run(tmp_path, monkeypatch, str(tmp_path / "node.toml"))
+    assert document["violations"] == [], document
     assert document["stats"]["clean_ops_served"] > 20  # type: ignore[index]
 
 

@@ -17,6 +17,7 @@ NOBODY: Any = None  # no request is sent
     ("status", "headers", "body", "next_one"),
     [
         (307, {"Location": "http://127.0.0.1:2/executeCommand"}, b"", URLS["n2"]),
+        (307, {"Location": "http://127.0.0.1:99/executeCommand"}, b"", ""),  # no node of this run
         (503, {}, b'{"ok":false,"error":"n2 leads, but ...","leader":"n2"}', URLS["n2"]),
         (503, {}, b'{"ok":false,"error":"...","leader":"n9"}', ""),
         (503, {}, b'{"ok":false,"error":"no leader is known"}', ""),
