@@ -157,21 +157,21 @@ class DescribedDoor:
             refuse_shortage(error)
             return NoAnswer(True, f"the connection broke: {type(error).__name__}")
         try:
-            return _understood(operation, request, status, headers, answer, self._urls())
+            return understood(request, status, headers, answer, self._urls())
         except UNREADABLE as error:
             return NoAnswer(True, f"an answer that cannot be understood: {error}")
 
 
-def _understood(
-    operation: Operation,
+def understood(
     request: OperationRequest,
     status: int,
     headers: Mapping[str, str],
     answer: Any,
     urls: Mapping[str, str],
 ) -> Outcome | NoAnswer:
+    """What an answer says of its operation. Raises one of UNREADABLE."""
     if request.ok.holds(status, answer):
-        return Outcome("ok", _value(Path(request.value).of(answer)) if request.value is not None else None)
+        return Outcome("ok", _found(Path(request.value), answer) if request.value is not None else None)
     if request.fail is not None and request.fail.holds(status, answer):
         return Outcome("fail", error=REFUSED)
     if request.elsewhere is not None and request.elsewhere.holds(status, answer):
@@ -182,8 +182,14 @@ def _understood(
     return NoAnswer(True, f"outcome unknown (status {status})")
 
 
-def _value(found: Any) -> Value:
-    """What a read found, as the history has it: None for nothing, a text, or a list of texts. Raises ValueError."""
+def _found(path: Path, answer: Any) -> Value:
+    """What a read found, as the history has it: None for nothing, a text, or a list of texts. Raises ValueError.
+
+    An answer in which the path cannot lead anywhere does not say that the key is absent.
+    """
+    if path.has_steps and not isinstance(answer, Mapping | list):
+        raise ValueError(f"expected a JSON table or list, got {answer!r:.100}")
+    found = path.of(answer)
     if found is MISSING or found is None:
         return None
     if isinstance(found, str):

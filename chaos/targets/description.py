@@ -194,17 +194,24 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load(file: FilePath) -> Description:
     """Reads a target's file. Raises TargetError, which names the file, the place, what is wrong and what there is."""
     try:
-        text = read_regular(file, MOST_BYTES).decode()
-        table = tomllib.loads(text)
-        described = msgspec.convert(table, Description)
-        for place, error in _mistakes(described):
-            raise TargetError(f"{file}: {place}: {error}")
-        find_program(described.words[0])
+        data = read_regular(file, MOST_BYTES)
     except OSError as error:
         raise TargetError(f"{file}: {error.strerror or error}") from None
+    described = parse(data, file)
+    find_program(described.words[0])
+    return described
+
+
+def parse(data: bytes, file: FilePath) -> Description:
+    """The description in the content of a file. Raises TargetError as `load` does."""
+    try:
+        text = data.decode()
+        described = msgspec.convert(tomllib.loads(text), Description)
+        for place, error in _mistakes(described):
+            raise TargetError(f"{file}: {place}: {error}")
     except UnicodeDecodeError:
         raise TargetError(f"{file}: expected a text in UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise TargetError(f"{file}: {error}") from None
     except msgspec.ValidationError as error:
         raise TargetError(f"{file}: {_in_words(str(error), text)}") from None

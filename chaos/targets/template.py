@@ -125,6 +125,11 @@ class Path:
         self._filters = filters(names)
         self.text = text
 
+    @property
+    def has_steps(self) -> bool:
+        """Whether it leads into an answer, and is not the whole of it."""
+        return bool(self._steps)
+
     def of(self, answer: Any) -> Any:
         """The value there; MISSING if there is none. Raises one of UNREADABLE if a filter cannot take it."""
         value = answer

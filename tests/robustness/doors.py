@@ -30,6 +30,11 @@ from raft_chaos.chaos.run.settings import Settings, describe
 from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.chaos.schedule.data import Fault, ScheduleError, When
 from raft_chaos.chaos.schedule.file import load
+from raft_chaos.chaos.targets.described import understood
+from raft_chaos.chaos.targets.description import parse as parse_target
+from raft_chaos.chaos.targets.protocol import TargetError
+from raft_chaos.chaos.targets.template import UNREADABLE
+from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.invariants.linearizability.check import check_with_order
 from raft_chaos.invariants.linearizability.readers.formats import READERS, guess
 from raft_chaos.invariants.linearizability.readers.history_file import HistoryError
@@ -376,6 +381,26 @@ REQUESTS = [
     request(b"GET", b"/log?from=1&limit=5"),
 ]
 
+_TARGETS = [file.read_bytes() for file in sorted(Path(__file__).parents[2].glob("examples/*.toml"))]
+_ANSWERS = [
+    b'{"kvs":[{"value":"djE="}],"header":{"member_id":"7"}}',
+    b'{"header":{"member_id":"7"}}',
+    b'{"succeeded":true}',
+]
+
+
+def _understand(data: bytes) -> None:
+    """An answer to each of the operations of a target. One that says nothing leaves the outcome unknown."""
+    described = parse_target(next(one for one in _TARGETS if b"serializable" not in one and b"etcd" in one), Path("t"))
+    try:
+        answer: object = msgspec.json.decode(data)
+    except MALFORMED:
+        answer = data.decode(errors="replace")
+    for operation in (described.get, described.put, described.cas, described.delete):
+        assert operation is not None
+        understood(operation, 200, {}, answer, {})
+
+
 DOORS: dict[str, Callable[[Path], Door]] = {
     "frames": _function(
         "frames", _frame_samples, (damaged_bytes, _damaged_frame, _damaged_frame), _receive, FrameError
@@ -398,6 +423,14 @@ DOORS: dict[str, Callable[[Path], Door]] = {
         lambda data: parse(data, Path("r.json"), edited=True),
         ReproductionError,
     ),
+    "target": _function(
+        "target",
+        lambda: _TARGETS,
+        (damaged_bytes, damaged_lines),
+        lambda data: parse_target(data, Path("t.toml")),
+        TargetError,
+    ),
+    "answer": _function("answer", lambda: _ANSWERS, (damaged_bytes, damaged_json), _understand, *UNREADABLE),
     "history": _function(
         "history", lambda: list(HISTORIES), (damaged_bytes, damaged_lines, damaged_lines), _judge_history, HistoryError
     ),
