@@ -18,7 +18,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """A run judged from its files. `vacuous`: why it proves nothing; `repro`: the command that repeats it.
 
     `sealed`: run.json says what its files were like at the end, so any change was seen. `program`: how raft-chaos was
-    called.
+    called. `has_journals`: it is a run of our own nodes.
     """
 
     run: Path
@@ -29,6 +29,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     repro: str
     sealed: bool
     program: str
+    has_journals: bool
 
 
 def judged_page(judged: Judged) -> Iterator[str]:
@@ -39,15 +40,16 @@ def judged_page(judged: Judged) -> Iterator[str]:
         yield UNSEALED
     yield f"{judged.verdict}: {judged.run}"
     if judged.verdict == "violated":
-        yield from next_commands(judged.program, judged.run)
+        yield from next_commands(judged.program, judged.run, has_journals=judged.has_journals)
         yield f"The witnesses: {shlex.join([judged.program, 'check', str(judged.run), '--json'])}"
         yield f"To reproduce:\n{judged.repro}"
 
 
-def next_commands(program: str, run: Path) -> list[str]:
-    """The commands that show more about a violation in a run, ready to be copied."""
+def next_commands(program: str, run: Path, *, has_journals: bool) -> list[str]:
+    """The commands that show more about a violation in a run, ready to be copied. Only what a run's journals or its
+    virtual time record can be made smaller."""
     explain, shrink = (shlex.join([program, command, str(run)]) for command in ("explain", "shrink"))
-    return [f"What happened: {explain}", f"As small as it gets: {shrink}"]
+    return [f"What happened: {explain}", *([f"As small as it gets: {shrink}"] if has_journals else [])]
 
 
 def judged_document(judged: Judged) -> dict[str, Any]:

@@ -67,6 +67,7 @@ def check(
         stats=analysis.stats,
         repro=info.repro,
         program=program(),
+        has_journals=info.reports_events,
         sealed=info.evidence is not None,
     )
     return Result(EXIT_CODE[judged.verdict], judged_page(judged), judged_document(judged), as_json, judged=True)

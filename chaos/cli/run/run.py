@@ -313,6 +313,6 @@ def _how_to_go_on(done: list[tuple[RunDir, RunInfo]], *, as_json: bool) -> list[
     if failed is None:
         return []
     run, info = failed
-    lines = next_commands(program(), run.path)
+    lines = next_commands(program(), run.path, has_journals=info.reports_events)
     lines += [f"As clients saw it: {run.path / PICTURE}"] if (run.path / PICTURE).exists() else []
     return [*lines, info.repro] if as_json else lines
