@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import time
 import urllib.error
@@ -18,7 +19,7 @@ from pathlib import Path
 from raft_chaos.chaos.processes import open_files
 from raft_chaos.chaos.processes.shortage import HarnessError, shortage
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
-from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, TargetError, tail
+from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, EndedError, Launch, TargetError, tail
 
 POLL_S = 0.02
 ASK_S = 1.0
@@ -67,8 +68,7 @@ def started(
     child.wait(ENDING_S)
     code = child.exit_code
     child.kill()  # its group may still have processes
-    said = tail(stderr)
-    raise TargetError(f"{launch.node} ended with exit code {code} before it answered{': ' + said if said else ''}")
+    raise EndedError(launch.node, code if code is not None else -signal.SIGKILL, tail(stderr))
 
 
 def execute(

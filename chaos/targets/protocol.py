@@ -34,6 +34,15 @@ class TargetError(Exception):
     """A node of the system under test did not come up. The message has its name and its last output."""
 
 
+class EndedError(TargetError):
+    """A node ended before it answered: with this exit code, and with these last words on stderr."""
+
+    def __init__(self, node: str, exit_code: int, said: str) -> None:
+        super().__init__(f"{node} ended with exit code {exit_code} before it answered{': ' + said if said else ''}")
+        self.exit_code = exit_code
+        self.said = said
+
+
 class Peer(Protocol):
     """A node that speaks over its stdin and stdout, as the network `messages` sees it."""
 

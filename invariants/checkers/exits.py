@@ -21,5 +21,6 @@ class UnexpectedExit(Checker):
 
     def _on_exited(self, event: NodeExited) -> None:
         ended = f"by signal {-event.exit_code}" if event.exit_code < 0 else f"with exit code {event.exit_code}"
-        said = f"; its last words: {event.log_tail.strip()}" if event.log_tail.strip() else ""
+        lines = event.log_tail.strip().splitlines()  # the witness has them all
+        said = f"; its last words: {lines[-1].strip()}" if lines else ""
         self.violate(f"{event.subject} (incarnation {event.subject_inc}) ended by itself {ended}{said}", event)

@@ -22,7 +22,16 @@ from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.run.live.network.backend import Network
 from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.targets.addresses import HOST, Ports
-from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, Peer, Running, Target, TargetError, tail
+from raft_chaos.chaos.targets.protocol import (
+    START_TIMEOUT_S,
+    EndedError,
+    Launch,
+    Peer,
+    Running,
+    Target,
+    TargetError,
+    tail,
+)
 from raft_chaos.invariants.events import (
     HARNESS,
     HarnessEvent,
@@ -136,7 +145,8 @@ class LiveCluster:
                     return False  # the end of the run killed it, which says nothing about the node
                 if not self._begun:
                     raise NeverCameUpError(f"the target did not start: {error}") from None
-                self._exited(one, exit_code=1, log_tail=str(error))
+                code, said = (error.exit_code, error.said) if isinstance(error, EndedError) else (1, str(error))
+                self._exited(one, code, said)
                 return False
             if not one.running.is_ready and not self._begun:
                 said = tail(self._run.node(node) / "stderr.log")
