@@ -38,6 +38,7 @@ from raft_chaos.invariants.linearizability.order import first_fault
 # ---- agreement ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["register", "kv"])
 @pytest.mark.parametrize("spread", [1, FAR])
 def test_the_answer_is_that_of_operations_and_the_verdict_that_of_brute_force(model: Model, spread: int) -> None:

@@ -249,6 +249,7 @@ def test_a_seed_that_raises_fails_and_the_others_run(tmp_path: Path) -> None:
         assert again.complete
 
 
+@pytest.mark.slow
 def test_a_seed_that_kills_its_worker_is_named_and_the_others_run(tmp_path: Path) -> None:
     with Campaign(settings(), range(1, 8), tmp_path, run_one=dies_on_4) as campaign:
         ends = whole(campaign, WORKERS)

@@ -97,6 +97,7 @@ def test_nondeterminism_is_found_in_sim(sabotage: str, in_sim: Selfcheck, tmp_pa
         assert trace_sha256(run) == info.trace_sha256 == answer.trace_sha256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sabotage", FOUND_BY["lockstep"])
 def test_faults_of_real_files_and_links_are_found_only_in_lockstep(
     sabotage: str, in_sim: Selfcheck, in_lockstep: Selfcheck, tmp_path: Path

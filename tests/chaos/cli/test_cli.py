@@ -189,6 +189,7 @@ def test_mutants_as_json_are_one_list_on_stdout(command: Command) -> None:
     assert all(mutant["id"] in table for mutant in listed)
 
 
+@pytest.mark.slow
 @pytest.mark.live
 def test_without_a_terminal_progress_is_plain_lines_on_stderr_and_the_report_alone_on_stdout(tmp_path: Path) -> None:
     done = raft_chaos(*short_run(tmp_path, "--seed", "7"))

@@ -112,6 +112,7 @@ def test_what_is_ignored_at_the_start_stays_ignored(tmp_path: Path) -> None:
 # ---- other commands ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_interrupted_shrink_saves_the_best_so_far(tmp_path: Path) -> None:
     words = ["--world", "sim", "--seed", "1", *VOTES_TWICE, "-q", "--out", str(tmp_path / "out")]
     assert raft_chaos("run", *words).returncode == 1
@@ -125,6 +126,7 @@ def test_an_interrupted_shrink_saves_the_best_so_far(tmp_path: Path) -> None:
     assert load(run.path / "reproduction.json").expected.invariant == "one_vote_per_term"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_a_campaign_and_its_workers_end_together(number: signal.Signals, tmp_path: Path) -> None:
     """The whole group gets it, as from `timeout`: no worker may end first, which would be a failure of the harness."""

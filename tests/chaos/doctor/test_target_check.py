@@ -90,6 +90,7 @@ def test_a_mistake_is_found_and_named(tmp_path: Path, old: str, new: str, what: 
     assert advice in advised
 
 
+@pytest.mark.slow
 @pytest.mark.live
 def test_data_that_does_not_survive_a_kill_is_found(tmp_path: Path) -> None:
     code, findings, advised = checked(tmp_path, RIGHT.replace("--mode shared", "--mode memory"))

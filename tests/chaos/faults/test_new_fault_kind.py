@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).parent
 
 
+@pytest.mark.slow
 def test_a_new_kind_works_everywhere_once_its_family_is_listed() -> None:
     """In a process of its own, since the catalogue is read when it is imported."""
     shared = [HERE, HERE.parent, HERE.parent / "schedule"]

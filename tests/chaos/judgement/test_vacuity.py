@@ -242,6 +242,7 @@ def test_a_run_without_any_phase_is_vacuous() -> None:
 # ---- whole runs ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.live
 def test_a_kill_of_a_node_that_is_down_is_moot_and_the_run_is_not_vacuous(tmp_path: Path) -> None:
     faults = [
@@ -257,6 +258,7 @@ def test_a_kill_of_a_node_that_is_down_is_moot_and_the_run_is_not_vacuous(tmp_pa
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.live
 def test_a_run_with_too_few_operations_is_unknown_and_says_what_was_missing(tmp_path: Path) -> None:
     """All nodes are down when the first operation begins; when it is answered, it is too late for the others."""

@@ -100,6 +100,7 @@ def apart(node: str) -> Grudge:
     return {node: others} | {other: [node] for other in others}
 
 
+@pytest.mark.slow
 def test_a_leader_that_lacks_committed_entries_is_convicted(tmp_path: Path) -> None:
     """A follower that was cut off asks for votes in a late term; as it comes back, the leader is killed.
 

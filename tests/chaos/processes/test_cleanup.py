@@ -62,6 +62,7 @@ def _leads_a_session(pid: int) -> bool:
     return int(fields[3]) == pid
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_run_as_unknown_and_leaves_no_process(tmp_path: Path) -> None:
     with background(*long_run(tmp_path, [])) as command:
         eventually("the safety phase begins", lambda: in_safety(tmp_path))
@@ -104,6 +105,7 @@ def test_a_killed_controller_leaves_nothing_but_evidence(tmp_path: Path) -> None
     assert report.returncode == 0 and "interrupted" in report.stdout.lower()
 
 
+@pytest.mark.slow
 def test_a_failing_harness_reports_it_and_its_run_is_not_valid(tmp_path: Path) -> None:
     """Without its proxy no node hears another, but that is not a failure of the system under test."""
     with background(*long_run(tmp_path, [])) as command:

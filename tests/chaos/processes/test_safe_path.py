@@ -189,6 +189,7 @@ def test_own_module(tmp_path):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.live
 def test_files_beside_the_tests_of_a_user_are_not_imported(tmp_path: Path) -> None:
     user = tmp_path / "user" / "tests"

@@ -24,7 +24,7 @@ from raft_chaos.invariants.events import (
 )
 
 Plays = Callable[[WorldName], Played]
-FROM_LIVE = pytest.param("live", marks=pytest.mark.live)
+FROM_LIVE = pytest.param("live", marks=[pytest.mark.live, pytest.mark.slow])
 FROM_LOCKSTEP = pytest.param("lockstep", marks=pytest.mark.live)
 
 

@@ -130,6 +130,7 @@ sys.stdout.buffer.write(msgspec.json.encode(shrunk("match_starts_valid", "state_
 """
 
 
+@pytest.mark.slow
 def test_the_result_is_the_same_with_two_processes_and_another_hash_seed() -> None:
     mutant, invariant = "match_starts_valid", "state_machine_safety"
     small, replays = shrunk(mutant, invariant)

@@ -45,6 +45,7 @@ def server(mode: str) -> str:
     return shlex.join([*SERVER, "--port", "{http_port}", "--mode", mode, "--data", "{data}"])
 
 
+@pytest.mark.slow
 @pytest.mark.live
 def test_a_server_that_forgets_and_never_replicates_is_convicted_by_its_history(tmp_path: Path) -> None:
     code, document, run = broken(tmp_path, server("memory"), KILLS)
@@ -59,6 +60,7 @@ def test_a_server_that_forgets_and_never_replicates_is_convicted_by_its_history(
     assert check.returncode == 1 and "acknowledged_writes" in check.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.live
 def test_the_same_server_with_durable_state_is_valid(tmp_path: Path) -> None:
     code, document, run = broken(tmp_path, server("shared"), KILLS, every_us=50_000)
@@ -84,6 +86,7 @@ def test_a_system_that_never_came_up_convicts_nobody_and_says_why(tmp_path: Path
     assert raft_chaos("check", str(run.path)).returncode == 2
 
 
+@pytest.mark.slow
 @pytest.mark.live
 def test_a_server_that_does_not_come_back_after_a_fault_is_a_violation(tmp_path: Path) -> None:
     program = (

@@ -27,6 +27,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, *more: str
     return document
 
 
+@pytest.mark.slow
 @pytest.mark.live
 @pytest.mark.parametrize(
     ("target", "more"),

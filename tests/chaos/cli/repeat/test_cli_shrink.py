@@ -62,6 +62,7 @@ def test_a_failure_becomes_a_small_file(wrong: Path, tmp_path: Path, command: Co
     assert command("repro", file)[0] == 1
 
 
+@pytest.mark.slow
 def test_the_document_says_the_same(wrong: Path, command: Command) -> None:
     code, stdout, stderr = command("shrink", wrong, "--json", "--jobs", "1", "--invariant", INVARIANT)
     document = json.loads(stdout)

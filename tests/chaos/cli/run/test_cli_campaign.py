@@ -262,6 +262,7 @@ def at_work(command: Background, out: Path) -> None:
     assert len(command.family()) >= 3, "the controller and two workers"
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_campaign_with_its_table_and_leaves_nothing(tmp_path: Path) -> None:
     with background(*long_campaign(tmp_path), cwd=SCRIPTS) as command:
         at_work(command, tmp_path)
@@ -280,6 +281,7 @@ def test_ctrl_c_ends_a_campaign_with_its_table_and_leaves_nothing(tmp_path: Path
         assert again.resumed == done
 
 
+@pytest.mark.slow
 def test_a_killed_controller_leaves_no_worker_and_the_campaign_goes_on(tmp_path: Path) -> None:
     with background(*long_campaign(tmp_path), cwd=SCRIPTS) as command:
         at_work(command, tmp_path)

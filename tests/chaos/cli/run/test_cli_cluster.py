@@ -68,6 +68,7 @@ def nodes_of(command: Background) -> dict[str, list[tuple[str, int]]]:
     return started
 
 
+@pytest.mark.slow
 def test_a_cluster_serves_from_every_node_restarts_killed_nodes_and_ends_with_ctrl_c() -> None:
     http_port = free_ports(4, FIRST_PORT)
     raft_port = free_ports(4, http_port + 4)

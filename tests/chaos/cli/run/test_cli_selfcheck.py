@@ -36,6 +36,7 @@ def test_equal_seeds_print_what_happened_in_them(command: Command, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_difference_prints_what_led_to_it_and_the_next_commands(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +129,7 @@ def nodes_at_work(command: Background) -> bool:
     return len(files) == 3 and all(file.stat().st_size > 5_000 for file in files)
 
 
+@pytest.mark.slow
 def test_a_selfcheck_that_is_killed_in_lockstep_leaves_nothing(tmp_path: Path) -> None:
     size = ["--nodes", "3", "--duration", "60", "--rate", "20"]
     words = ["--seeds", MANY, "--lockstep", *size, "--out", str(tmp_path / "out")]

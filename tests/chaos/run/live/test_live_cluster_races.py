@@ -122,6 +122,7 @@ TWO = [Race(state, pair, apart) for state, pair, apart in product(STATES, produc
 THREE = [Race(state, three, 0) for state, three in product(STATES, product(ACTIONS, repeat=3))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("races", [TWO, THREE], ids=["two", "three"])
 def test_concurrent_actions_are_not_reported_as_exits(
     supervisor: Supervisor, tmp_path: Path, races: list[Race]

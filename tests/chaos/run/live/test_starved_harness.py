@@ -152,9 +152,7 @@ if __name__ == "__main__":
     with Supervisor() as supervisor:
         supervisor.check()
         mine = psutil.Process()
-        names = ("multiprocessing.forkserver", "multiprocessing.resource_tracker")
-        others = [p for p in mine.children() if any(name in str(p.cmdline()) for name in names)]
-        (reaper,) = [p for p in mine.children(recursive=True) if p not in others]
+        (reaper,) = [p for p in mine.children() if any(word.endswith("reaper.py") for word in p.cmdline())]
         reaper.kill()
         psutil.wait_procs([reaper])
         for act in (supervisor.check, lambda: supervisor.start("n1", print)):
