@@ -21,7 +21,7 @@ QUICK = [("check", "30 MB of addresses"), ("sim", "16 kB of disk"), ("check", "n
 FAILED_ONCE = [("shrink", "LC_ALL=POSIX"), ("live", "read-only folder"), ("check", "50 MB of addresses")]
 SEED = 1
 CASES = 20
-"""Of the slow suite, beside the disks; about two minutes."""
+"""Of the slow suite, beside the disks and what failed once; all of it takes a minute on an idle machine."""
 DISKS = 3
 
 
