@@ -44,6 +44,8 @@ def shortage(error: BaseException) -> str | None:
     for one in _causes(error):
         if isinstance(one, MemoryError):
             return SHORTAGES[errno.ENOMEM]
+        if isinstance(one, RuntimeError) and str(one) == "can't start new thread":  # all that Python says
+            return "memory, or threads that this user may have (see `ulimit -v` and `ulimit -u`)"
         if isinstance(one, OSError) and one.errno in SHORTAGES:
             return SHORTAGES[one.errno]
     return None

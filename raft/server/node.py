@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -225,17 +225,31 @@ def crash_on_any_error(loop: asyncio.AbstractEventLoop) -> None:
                 silent_until = loop.time() + _SILENT_S
                 logging.getLogger("raft.node").warning("cannot accept connections: %s; see `ulimit -n`", error.strerror)
             return
+        if error is not None and is_starved(error):
+            _end_starved(error)
         logging.getLogger("raft.node").critical(
             "%s\n%s", context.get("message"), "".join(traceback.format_exception(error)) if error else ""
         )
-        os._exit(EXIT_STARVED if is_starved(error) else EXIT_CRASHED)
+        os._exit(EXIT_CRASHED)
 
     loop.set_exception_handler(crash)
 
 
+def _end_starved(error: BaseException) -> NoReturn:
+    """Ends the process with one line: where the machine ran out of something, a traceback helps nobody."""
+    logging.getLogger("raft.node").critical("the node has too little of something: %s", " ".join(f"{error!r}".split()))
+    os._exit(EXIT_STARVED)
+
+
 def is_starved(error: BaseException | None) -> bool:
     """Whether the machine ran out of something, which is no mistake of the node."""
+    if isinstance(error, RuntimeError):
+        return str(error) == NO_THREAD
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _STARVED)
+
+
+NO_THREAD = "can't start new thread"
+"""All that Python says when there is no memory for a thread, or when the user may have no more of them."""
 
 
 _STARVED = {
@@ -250,10 +264,18 @@ _STARVED = {
 
 
 def run_event_loop(main: Any) -> Any:
-    """`asyncio.run`, on uvloop if it is installed."""
+    """`asyncio.run`, on uvloop if it is installed. A node that is starved while it starts or ends does so with
+    EXIT_STARVED."""
     try:
         import uvloop
     except ImportError:
-        return asyncio.run(main)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)
+        factory = None
+    else:
+        factory = uvloop.new_event_loop
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(main)
+    except Exception as error:
+        if not is_starved(error):
+            raise
+        _end_starved(error)

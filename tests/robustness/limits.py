@@ -145,18 +145,18 @@ def end(name: str, outside: Outside, here: Path) -> Ending:
 def _run(
     outside: Outside, words: list[str], here: Path, temp: Path | None = None, token: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    with tempfile.TemporaryDirectory(prefix="raft-chaos-limits-") as elsewhere:
-        environment = {**os.environ, "TMPDIR": str(temp or here), "ELSEWHERE": elsewhere, TOKEN: token}
-        return subprocess.run(
-            [*prelude(outside), *words],
-            cwd=here,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=ENDS_S,
-        )
+    # With a relative PYTHONPATH and no working directory Python itself does not start.
+    environment = {**os.environ, "PYTHONPATH": "", "TMPDIR": str(temp or here), TOKEN: token}
+    return subprocess.run(
+        [*prelude(outside), *words],
+        cwd=here,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=ENDS_S,
+    )
 
 
 def _wrong(name: str, outside: Outside, done: subprocess.CompletedProcess[str]) -> list[str]:

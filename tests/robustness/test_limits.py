@@ -18,7 +18,12 @@ from cli.test_ends import KILL_THE_LEADER, VOTES_TWICE
 from limits import COMMANDS, OUTSIDES, Outside, end, full_disk, why_not
 
 QUICK = [("check", "30 MB of addresses"), ("sim", "16 kB of disk"), ("check", "no working directory")]
-FAILED_ONCE = [("shrink", "LC_ALL=POSIX"), ("live", "read-only folder"), ("check", "50 MB of addresses")]
+FAILED_ONCE = [
+    ("shrink", "LC_ALL=POSIX"),
+    ("live", "read-only folder"),
+    ("check", "50 MB of addresses"),
+    ("cluster", "90 MB of addresses"),
+]
 SEED = 1
 CASES = 20
 """Of the slow suite, beside the disks and what failed once; all of it takes a minute on an idle machine."""

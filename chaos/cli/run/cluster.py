@@ -211,6 +211,8 @@ def _how_it_ended(code: int) -> str:
         return f"crashed (exit code {code}, see above)"
     if code == EXIT_REFUSED:
         return f"refused to start (exit code {code}, see above)"
+    if code == EXIT_STARVED:
+        return f"had too little of something (exit code {code}, see above)"
     return f"ended by itself with exit code {code}"
 
 

@@ -22,6 +22,7 @@ def error(number: int, file: str | None = None) -> OSError:
         (error(errno.ENFILE), "it ran out of open files: the whole system has too many"),
         (error(errno.ENOMEM), "it ran out of memory"),
         (MemoryError(), "it ran out of memory"),
+        (RuntimeError("can't start new thread"), "it ran out of memory, or threads that this user may have"),
         (error(errno.ENOSPC, "runs/x"), "it ran out of space on the disk (runs/x)"),
         (URLError(error(errno.EMFILE)), "it ran out of open files: this process may have no more"),
         (ExceptionGroup("tasks", [ValueError(), ExceptionGroup("", [error(errno.ENOMEM)])]), "it ran out of memory"),
@@ -32,7 +33,9 @@ def test_what_ran_out_is_found_and_said(raised: BaseException, said: str) -> Non
     assert sentence(raised).startswith(said)
 
 
-@pytest.mark.parametrize("raised", [error(errno.ECONNREFUSED), error(errno.ENOENT), ValueError("x"), URLError("x")])
+@pytest.mark.parametrize(
+    "raised", [error(errno.ECONNREFUSED), error(errno.ENOENT), ValueError("x"), RuntimeError("x"), URLError("x")]
+)
 def test_other_errors_are_no_shortage(raised: BaseException) -> None:
     assert shortage(raised) is None
 
