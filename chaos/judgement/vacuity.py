@@ -68,13 +68,11 @@ def is_clean(header: Header, at_us: int) -> bool:
 
 
 def was_served(op: Op) -> bool:
-    """Whether the cluster carried out the operation. It did if it refused it for the value that it found."""
-    return op.type == "ok" or (op.type == "fail" and (_has_entry(op) or (op.error or "").startswith(REFUSED)))
-
-
-def _has_entry(op: Op) -> bool:
-    """Whether the log has an entry for this refused cas."""
-    return op.f == "cas" and op.index is not None
+    """Whether the cluster carried out the operation. It did for a cas that it refused for the value that it found; any
+    other failure may mean that it serves nothing."""
+    if op.type == "fail" and op.f == "cas":
+        return op.index is not None or (op.error or "").startswith(REFUSED)
+    return op.type == "ok"
 
 
 def _ended(harness: Sequence[AnyEvent]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.invariants.history import OpType, Value
 
-REFUSED = "refused"
+REFUSED = "refused for its value"
 """How the error of an operation begins that the target carried out, and refused for the value that it found."""
 
 

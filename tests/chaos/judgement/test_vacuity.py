@@ -15,13 +15,14 @@ from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
 from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.judgement.tally import Tally
-from raft_chaos.chaos.judgement.vacuity import COMPLETED, clean_operations, vacuity
+from raft_chaos.chaos.judgement.vacuity import COMPLETED, clean_operations, vacuity, was_served
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Fault, Operation, RequiredEvent, Schedule, When
 from raft_chaos.chaos.schedule.generate import generate
+from raft_chaos.chaos.targets.door import REFUSED
 from raft_chaos.invariants.events import (
     HARNESS,
     AnyEvent,
@@ -285,3 +286,24 @@ def test_a_correct_cluster_whose_clients_are_behind_their_plan_is_valid() -> Non
     plan = generate(5004, config)
     simulated = VirtualRun(plan, timing=Timing(), driver=MemoryDriver(parts_of(None))).go()
     assert (simulated.analysis.verdict, simulated.analysis.vacuous) == ("valid", [])
+
+
+@pytest.mark.parametrize(
+    ("f", "type", "error", "index", "served"),
+    [
+        ("put", "ok", None, None, True),
+        ("cas", "fail", None, 7, True),
+        ("cas", "fail", f"{REFUSED}: another value", None, True),
+        ("cas", "fail", "refused with status 401", None, False),
+        ("put", "fail", "refused with status 401", None, False),
+        ("put", "fail", f"{REFUSED}: no", None, False),
+        ("get", "fail", REFUSED, None, False),
+        ("put", "info", None, None, False),
+    ],
+)
+def test_a_server_that_refuses_everything_has_served_nothing(
+    f: OpFunction, type: OpType, error: str | None, index: int | None, served: bool
+) -> None:
+    """Or a run in which every command was rejected would count, and be valid."""
+    op = Op(type=type, process=0, client="c0", op="c0/1", f=f, key="k", t_us=1, error=error, index=index)
+    assert was_served(op) is served
