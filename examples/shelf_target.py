@@ -28,6 +28,8 @@ class Shelf:
             value = self._ask(node, op.key, body)
         except urllib.error.HTTPError as error:
             return Elsewhere("the first node is down") if error.code == 503 else Info(f"status {error.code}")
+        except ConnectionRefusedError:
+            return Elsewhere("the node is down")  # one request, one connection: nothing was sent
         return Ok(value if op.f == "get" else None)
 
     def status(self, node: Node) -> Status:

@@ -14,8 +14,9 @@ A class declares what it can, says how a node is started, and carries out operat
         def status(self, node: Node) -> Status | None: ...            # for "leader" and "term"; may be async
         def close(self) -> None: ...                                  # optional: the run is over; may be async
 
-An exception in `invoke` leaves the outcome unknown, as a broken connection does. A function that is not async runs in a
-thread, so it may block, and several run at a time.
+Any exception in `invoke` leaves the outcome unknown: a client library may have sent the operation before a second try
+was refused. Return `Elsewhere` where nothing can have been sent. A function that is not async runs in a thread, so it
+may block, and several run at a time.
 """
 
 from __future__ import annotations

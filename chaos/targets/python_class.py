@@ -169,8 +169,6 @@ class _ClassDoor:
                 answer: Answer = await _called(self._user.invoke, self._nodes[address], command)
         except TimeoutError:
             return NoAnswer(True, "no answer in time")
-        except ConnectionRefusedError as error:
-            return NoAnswer(False, f"cannot connect: {error.strerror}")
         except Exception as error:
             _refuse_shortage(error)
             return NoAnswer(True, f"{type(error).__name__}: {error}")

@@ -125,7 +125,7 @@ class _StdioDoor:
         except TimeoutError:
             return NoAnswer(True, "no answer in time")
         except ConnectionError as error:
-            return NoAnswer(True, str(error))
+            return NoAnswer(not isinstance(error, ConnectionRefusedError), str(error))
         return _understood(operation, reply)
 
 

@@ -148,6 +148,7 @@ class Pipe:
         self._open: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._writer: asyncio.StreamWriter | None = None
         self._begun = False
+        self._closed = False
         self._early: list[bytes] = []
         self._task = asyncio.get_running_loop().create_task(self._serve(sock, nodes))
 
@@ -156,7 +157,10 @@ class Pipe:
         return self._begun
 
     async def request(self, client: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Sends a request and waits for its reply. Raises ConnectionError if the node goes down first."""
+        """Sends a request and waits for its reply. Raises ConnectionRefusedError if the node is down already, another
+        ConnectionError if it goes down first."""
+        if self._closed:
+            raise ConnectionRefusedError("the node is down")
         number = next(self._ids)
         reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._open[number] = reply
@@ -180,6 +184,7 @@ class Pipe:
 
     def close(self) -> None:
         """The node is gone."""
+        self._closed = True
         self._task.cancel()
         for reply in self._open.values():
             if not reply.done():
@@ -194,12 +199,19 @@ class Pipe:
         for line in self._early:
             self.write(line)
         try:
-            with suppress(ConnectionError, ValueError):
-                while line := await reader.readline():
+            with suppress(ConnectionError):
+                while line := await self._line(reader):
                     self._sent(self, line)
         finally:
             init.cancel()
             self._writer.transport.abort()
+
+    async def _line(self, reader: asyncio.StreamReader) -> bytes:
+        """The next line; one that is longer than any message is shown as none, since its rest cannot be found."""
+        try:
+            return await reader.readline()
+        except ValueError:
+            return f"more than {MAX_FRAME} bytes without an end of line".encode()
 
     def _answered_init(self, init: asyncio.Task[dict[str, Any]]) -> None:
         if not init.cancelled() and init.exception() is None:

@@ -115,8 +115,10 @@ def test_a_request_gets_its_reply_and_a_node_that_goes_down_gives_none() -> None
         asked = asyncio.ensure_future(one.pipe.request("c1", {"type": "read", "key": "k"}))
         await one.read()
         network.route("n1", None)
-        with pytest.raises(ConnectionError):
+        with pytest.raises(ConnectionError, match="went down"):
             await asked
+        with pytest.raises(ConnectionRefusedError, match="is down"):
+            await one.pipe.request("c1", {"type": "read", "key": "k"})
 
     play(scene)
 
