@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
@@ -70,7 +71,14 @@ def _described(name: str) -> list[TargetRow]:
     try:
         return [_row(name, find(make_timing("150-300", None, heartbeats_per_timeout=3), name=name))]
     except TargetError as error:
-        return [] if name.endswith(".toml") and "command" in str(error) else [TargetRow(name, "", "", [], str(error))]
+        return (
+            [] if name.endswith(".toml") and not _is_target(Path(name)) else [TargetRow(name, "", "", [], str(error))]
+        )
+
+
+def _is_target(file: Path) -> bool:
+    """Whether a file that cannot be used is meant to be a target: it has a command."""
+    return re.search(r"^\s*command\s*=", file.read_text(encoding="utf-8", errors="replace"), re.MULTILINE) is not None
 
 
 def _row(name: str, target: Target) -> TargetRow:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -177,8 +178,8 @@ def understood(
     if request.elsewhere is not None and request.elsewhere.holds(status, answer):
         return NoAnswer(False, f"not taken (status {status})")
     if status in REDIRECTS and (location := headers.get("Location", "")):
-        base, _, _ = location.partition(request.path.partition("{")[0] or "/")
-        return NoAnswer(False, "redirected", known(base.rstrip("/"), urls))
+        parts = urlsplit(location)
+        return NoAnswer(False, "redirected", known(f"{parts.scheme}://{parts.netloc}", urls))
     return NoAnswer(True, f"outcome unknown (status {status})")
 
 
