@@ -34,7 +34,7 @@ FAILED = "raft-chaos itself failed; this says nothing about the system under tes
     [
         ("proxy", "the proxy between the nodes failed: it ran out of open files"),
         ("history", "history.jsonl cannot be written: the harness ran out of room in a file"),
-        pytest.param("nodes", "had too little of this machine to continue: OSError: ", marks=pytest.mark.slow),
+        pytest.param("nodes", "CRITICAL the node has too little of something: OSError(27, ", marks=pytest.mark.slow),
         pytest.param("controller", "ran out of open files: this process may have no more", marks=pytest.mark.slow),
     ],
 )
