@@ -8,8 +8,8 @@ from typing import Any
 import typer
 
 from raft_chaos.chaos.cli.common import fail
-from raft_chaos.chaos.faults.abilities import ALL, OF_NETWORK, Abilities
-from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, KINDS, LIVE_KINDS
+from raft_chaos.chaos.faults.abilities import OF_NETWORK, Abilities
+from raft_chaos.chaos.faults.catalogue import KINDS, VIRTUAL_KINDS
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.run.settings import WORLDS, World
 from raft_chaos.chaos.schedule.config import ScheduleConfig
@@ -101,24 +101,23 @@ def check_tls(world: World, target: Target, tls: bool) -> None:
         fail(f"--tls: {lacks}")
 
 
-def fault_kinds(faults: str | None, world: World, can: Abilities = ALL) -> tuple[str, ...]:
+def fault_kinds(faults: str | None, world: World, can: Abilities) -> tuple[str, ...]:
     """The kinds of faults that a run draws from: those that the world has and a target with these abilities suffers."""
-    possible = LIVE_KINDS if world == "live" else FAULT_KINDS
+    there = tuple(name for name, kind in KINDS.items() if kind.in_live) if world == "live" else VIRTUAL_KINDS
+    possible = tuple(kind for kind in there if KINDS[kind].exists(can))
     if faults is None:
-        chosen: list[str] = list(possible)
-    else:
-        chosen = [kind.strip() for kind in faults.split(",") if kind.strip()]
-        for kind in chosen:
-            if kind not in possible:
-                fail(f"--faults: {kind!r} is unknown in the world {world}; expected some of {', '.join(possible)}")
-        if not chosen:
-            fail(
-                f"--faults: expected some of {', '.join(possible)}; without faults a run shows nothing, got {faults!r}"
-            )
-    kept = tuple(kind for kind in chosen if KINDS[kind].exists(can))
-    if not kept:
-        fail(f"--faults: the target cannot do {', '.join(chosen)}, so no fault is left; give other kinds")
-    return kept
+        if not possible:
+            fail("the target can suffer no fault: it keeps no data, cannot be paused, and its network breaks no links")
+        return possible
+    chosen = tuple(kind.strip() for kind in faults.split(",") if kind.strip())
+    for kind in chosen:
+        if kind not in there:
+            fail(f"--faults: {kind!r} is unknown in the world {world}; expected some of {', '.join(possible)}")
+        if kind not in possible:
+            fail(f"--faults: the target cannot do {kind!r}; expected some of {', '.join(possible)}")
+    if not chosen:
+        fail(f"--faults: expected some of {', '.join(possible)}; without faults a run shows nothing, got {faults!r}")
+    return chosen
 
 
 def schedule_config(**fields: Any) -> ScheduleConfig:
@@ -131,7 +130,7 @@ def schedule_config(**fields: Any) -> ScheduleConfig:
         fail(f"{OPTION_OF.get(field, f'--{field}')}:{wrong}")
 
 
-def saved_schedule(schedule: Path | None, world: World, timing: Timing, can: Abilities = ALL) -> Schedule | None:
+def saved_schedule(schedule: Path | None, world: World, timing: Timing, can: Abilities) -> Schedule | None:
     if schedule is None:
         return None
     try:

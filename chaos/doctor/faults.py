@@ -11,13 +11,14 @@ from typing import TypeVar
 
 from raft_chaos.chaos.doctor.bench import Bench
 from raft_chaos.chaos.doctor.finding import Finding
-from raft_chaos.chaos.faults.abilities import OF_NETWORKS
+from raft_chaos.chaos.faults.abilities import OF_NETWORKS, Ability
 from raft_chaos.chaos.faults.links import Link
 from raft_chaos.chaos.run.live.network.rules import LinkRule
 from raft_chaos.invariants.history import Op, OpFunction
 
 PATIENCE_S = 15.0
 CUT_S = 5.0
+EFFECT_S = 5.0
 ELECTED_S = 5.0
 POLL_S = 0.05
 
@@ -56,7 +57,9 @@ async def faults(bench: Bench) -> AsyncIterator[Finding]:
     else:
         yield Finding("cut", "missing", f"the network {bench.target.network} breaks no links")
     for ability in OF_NETWORKS[1:]:
-        if "cut" in bench.can and ability not in bench.can:
+        if ability in bench.can:
+            yield await _of_links(bench, ability)
+        elif "cut" in bench.can:
             yield Finding(ability, "missing", f"the network {bench.target.network} does not do that to a link")
     yield await _pause(bench)
     if "kill" in bench.can:
@@ -97,13 +100,77 @@ async def _cut(bench: Bench) -> Finding:
 
 
 async def _held(bench: Bench, node: str, before: Mapping[Link, int]) -> set[int] | None:
-    """Writes something, and asks every node; the directions in which more than `before` was held back: from the node
+    """Makes traffic; the directions in which more than `before` was held back: from the node
     (0), and on its way to it (1). None if there is neither."""
-    await _write(bench)
-    for one in bench.nodes:
-        await bench.perform("get", "check/traffic", node=one)
+    await _traffic(bench)
     held = [link for link, counters in bench.network.counters().items() if counters.cut > before[link]]
     return {link.index(node) for link in held if node in link} or None
+
+
+OF_LINKS: dict[Ability, tuple[LinkRule, str]] = {
+    "delay": (LinkRule(delay_min_us=20_000, delay_max_us=20_000), "delayed"),
+    "loss": (LinkRule(loss=0.5), "lost"),
+    "duplicate": (LinkRule(duplicate=0.5), "duplicated"),
+    "reorder": (LinkRule(reorder=0.5), "reordered"),
+    "clog": (LinkRule(clogged=True), "clogged"),
+    "throttle": (LinkRule(bytes_per_s=2_000), "throttled"),
+}
+"""What is done to all links for an ability, and the counter that shows it."""
+
+
+async def _of_links(bench: Bench, ability: Ability) -> Finding:
+    """All links suffer it while there is traffic. It must have its effect, and afterwards operations must be served."""
+    over = asyncio.Event()
+    traffic = asyncio.create_task(_traffic_until(bench, over))
+    try:
+        if ability == "reset":
+            effect = await _eventually(partial(_broken, bench), EFFECT_S)
+            told = f"{effect} connections broken"
+        else:
+            rule, counter = OF_LINKS[ability]
+            before = _counted(bench, counter)
+            bench.network.set_rules(dict.fromkeys(bench.network.links, rule))
+            effect = await _eventually(partial(_grown, bench, counter, before), EFFECT_S)
+            told = f"{effect} pieces {counter}"
+    finally:
+        bench.network.set_rules({})
+        over.set()
+        await traffic
+    if effect is None and ability == "reset":
+        return Finding(
+            ability, "missing", f"no connection between nodes was open when it was tried for {EFFECT_S:.0f} s"
+        )
+    if effect is None:
+        advice = "do the nodes send to each other through the harness's links? see the line on cuts"
+        return Finding(ability, "wrong", f"it had no effect on any link in {EFFECT_S:.0f} s of traffic", advice)
+    served = await _serves(bench)
+    return Finding(ability, "ok", told) if served is None else Finding(ability, "wrong", f"{told}, but then {served}")
+
+
+async def _traffic(bench: Bench) -> None:
+    """Makes every node send something to others, if anything does: a write, and a question to each."""
+    await _write(bench)
+    for node in bench.nodes:
+        await bench.perform("get", "check/traffic", node=node)
+
+
+async def _traffic_until(bench: Bench, over: asyncio.Event) -> None:
+    """No operation is given up: its client could not go on, and its history would not be judged."""
+    while not over.is_set():
+        await _traffic(bench)
+        await asyncio.sleep(POLL_S)
+
+
+def _counted(bench: Bench, counter: str) -> int:
+    return sum(getattr(counters, counter) for counters in bench.network.counters().values())
+
+
+async def _grown(bench: Bench, counter: str, before: int) -> int | None:
+    return _counted(bench, counter) - before or None
+
+
+async def _broken(bench: Bench) -> int | None:
+    return bench.network.reset(list(bench.network.links)) or None
 
 
 async def _pause(bench: Bench) -> Finding:

@@ -23,6 +23,9 @@ Ability: TypeAlias = Literal[
     "loss",
     "duplicate",
     "reorder",
+    "clog",
+    "throttle",
+    "reset",
     "heartbeats",
     "leader",
     "term",
@@ -44,6 +47,9 @@ ABILITIES: dict[Ability, str] = {
     "loss": "single messages between its nodes can be lost",
     "duplicate": "single messages between its nodes can arrive twice",
     "reorder": "messages between its nodes can overtake each other",
+    "clog": "links between its nodes can hold all messages for a while, and then let go of them at once",
+    "throttle": "links between its nodes can be slow: so many bytes per second",
+    "reset": "connections between its nodes can be broken",
     "heartbeats": "its nodes send to each other all the time, so a cut that held nothing back did not work",
     "leader": "its nodes say which of them leads",
     "term": "its nodes say in which term",
@@ -56,18 +62,24 @@ Abilities: TypeAlias = frozenset[Ability]
 
 ALL: Abilities = frozenset(get_args(Ability))
 OPERATIONS: tuple[Ability, ...] = ("get", "put", "append", "cas", "delete")
-OF_NETWORKS: tuple[Ability, ...] = ("cut", "delay", "loss", "duplicate", "reorder")
+OF_NETWORKS: tuple[Ability, ...] = ("cut", "delay", "loss", "duplicate", "reorder", "clog", "throttle", "reset")
 """The abilities of the network between the nodes; all others are those of the nodes themselves."""
 
+OURS: Abilities = ALL.difference(OF_NETWORKS)
+"""What the nodes of our own Raft can do: all."""
 
 OF_NETWORK: dict[str, Abilities] = {
-    "frames": frozenset(OF_NETWORKS),
-    "tcp": frozenset(("cut", "delay")),
+    "frames": frozenset(("cut", "delay", "loss", "duplicate", "reorder")),
+    "tcp": frozenset(("cut", "delay", "clog", "throttle", "reset")),
     "netns": frozenset(OF_NETWORKS),
-    "messages": frozenset(OF_NETWORKS),
+    "messages": frozenset(("cut", "delay", "loss", "duplicate", "reorder")),
     "none": frozenset(),
 }
-"""What each network between the nodes can do to a link. A stream of bytes that loses some is no stream any more."""
+"""What each network between real processes can do to a link. A stream of bytes that loses some is no stream any more,
+so `tcp` neither loses nor reorders."""
+
+OF_VIRTUAL_NETWORK: Abilities = frozenset(OF_NETWORKS).difference(("throttle",))
+"""What the network in virtual time can do to a link."""
 
 
 def in_order(abilities: Iterable[Ability]) -> list[Ability]:

@@ -64,7 +64,7 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
     needs: ClassVar[type]
     """The capability that a world must have for it."""
     in_live: ClassVar[bool] = True
-    """Whether it exists in real time: for real processes with real clocks, behind a proxy."""
+    """Whether it exists in real time at all, given a network that can do it."""
     asks: ClassVar[tuple[Ability, ...]] = ()
     """What the target must be able to do, or the kind does not exist for it."""
     at_once: ClassVar[bool] = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from raft_chaos.chaos.faults.abilities import OF_NETWORK, OF_VIRTUAL_NETWORK, OURS
 from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.families import FAMILIES
 
@@ -24,8 +25,14 @@ def _kinds() -> Iterator[type[Action]]:
 
 KINDS: dict[FaultKind, type[Action]] = {kind.kind(): kind for kind in _kinds()}
 FAULT_KINDS: tuple[FaultKind, ...] = tuple(KINDS)
-LIVE_KINDS: tuple[FaultKind, ...] = tuple(name for name, kind in KINDS.items() if kind.in_live)
-"""The kinds that exist in real time: for real processes with real clocks, behind a proxy."""
+LIVE_KINDS: tuple[FaultKind, ...] = tuple(
+    name for name, kind in KINDS.items() if kind.in_live and kind.exists(OURS | OF_NETWORK["frames"])
+)
+"""The kinds that our own Raft suffers in real time: real processes with real clocks, behind a proxy."""
+VIRTUAL_KINDS: tuple[FaultKind, ...] = tuple(
+    name for name, kind in KINDS.items() if kind.exists(OURS | OF_VIRTUAL_NETWORK)
+)
+"""The kinds that exist in virtual time."""
 
 if TYPE_CHECKING:
     AnyAction: TypeAlias = Action

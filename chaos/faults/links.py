@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import ClassVar, Protocol, Self, TypeAlias, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, Self, TypeAlias, runtime_checkable
 
 import msgspec
 from msgspec.structs import replace
@@ -36,11 +36,13 @@ class Degraded(msgspec.Struct, frozen=True):
 
 class LinkState(msgspec.Struct, frozen=True):
     """The faults in force on one directed link. `cut` drops frames, `clogged` holds them, `degraded` are all its
-    degradations: delays add up, and the largest of the probabilities counts."""
+    degradations: delays add up, and the largest of the probabilities counts. `bytes_per_s` is the most that it carries;
+    0: no limit."""
 
     cut: bool = False
     clogged: bool = False
     degraded: tuple[Degraded, ...] = ()
+    bytes_per_s: int = 0
 
 
 def _merged(states: Sequence[LinkState]) -> LinkState:
@@ -48,6 +50,7 @@ def _merged(states: Sequence[LinkState]) -> LinkState:
         cut=any(state.cut for state in states),
         clogged=any(state.clogged for state in states),
         degraded=tuple(one for state in states for one in state.degraded),
+        bytes_per_s=min((state.bytes_per_s for state in states if state.bytes_per_s), default=0),
     )
 
 
@@ -58,7 +61,8 @@ class LinkCounters(msgspec.Struct):
     """Frames on one directed link since the run began.
 
     `forwarded` frames reached the receiver (copies included), a cut held `cut` back, a draw or the end of a connection
-    lost `lost`, a clog held `clogged`; `delayed`, `duplicated` and `reordered` count the draws.
+    lost `lost`, a clog held `clogged`, a limit of the speed made `throttled` wait; `delayed`, `duplicated` and
+    `reordered` count the draws.
     """
 
     forwarded: int = 0
@@ -68,6 +72,7 @@ class LinkCounters(msgspec.Struct):
     duplicated: int = 0
     reordered: int = 0
     clogged: int = 0
+    throttled: int = 0
 
 
 @runtime_checkable
@@ -97,17 +102,32 @@ class Clogs(Protocol):
 
 
 @runtime_checkable
+class Throttles(Protocol):
+    """A world whose links can also be slow."""
+
+    def set_links(self, states: Mapping[Link, LinkState]) -> None: ...
+    def throttle_counters(self) -> Mapping[Link, LinkCounters]: ...
+
+
+class Broken(NamedTuple):
+    """What a reset has broken: whether there was anything, and what."""
+
+    any: bool
+    what: str
+
+
+@runtime_checkable
 class Resets(Protocol):
     """A world whose connections can be broken."""
 
-    def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> tuple[int, int]:
-        """Breaks all connections of the nodes. Each frame in flight arrives at once with probability `delivered`, or
-        never. Returns how many arrived, and how many were lost."""
+    def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> Broken:
+        """Breaks all connections of the nodes, once `watch_traffic` has seen some. Where there is a choice, each frame
+        in flight arrives at once with probability `delivered`, or never."""
         ...
 
     def watch_traffic(self, nodes: Sequence[str], for_us: int, seen: Signal) -> None:
-        """Sets the signal as soon as a frame to or from one of the nodes is in flight; gives up after `for_us`, or once
-        somebody else sets the signal."""
+        """Sets the signal as soon as there is something to break: a frame to or from one of the nodes in flight, or a
+        connection. Gives up after `for_us`, or once somebody else sets the signal."""
         ...
 
     def arrivals(self) -> int:

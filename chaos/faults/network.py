@@ -1,4 +1,4 @@
-"""Faults of the network around some nodes: frames are degraded, and connections break."""
+"""Faults of the network around some nodes: frames are degraded, links are slow, and connections break."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from raft_chaos.chaos.faults.domain import (
     some_of,
     tenths,
 )
-from raft_chaos.chaos.faults.links import LINKS, Degraded, Links, LinkState, Resets
+from raft_chaos.chaos.faults.links import LINKS, Degraded, Links, LinkState, Resets, Throttles
 from raft_chaos.chaos.faults.names import LEADER, OTHERS, group_of, tally
 from raft_chaos.chaos.faults.strike import Effect, Strike
 
@@ -188,6 +188,65 @@ class Network(OnNodes, frozen=True, tag="network"):
         yield from super().smaller()
 
 
+# ---- throttle ----------------------------------------------------------------------------------------------------
+
+SLOW_BYTES_PER_S = (2_000, 200_000)
+"""From a link on which single heartbeats are late, to one on which only many entries at once are."""
+
+
+class Throttle(OnNodes, frozen=True, tag="throttle"):
+    """Each directed link into and out of `nodes` carries at most `bytes_per_s`; what is too much waits."""
+
+    bytes_per_s: int
+
+    needs: ClassVar[type] = Throttles
+    asks: ClassVar[tuple[Ability, ...]] = ("throttle",)
+    about: ClassVar[str] = "Links to and from `nodes` carry at most `bytes_per_s`; what is too much waits"
+
+    def check(self, nodes: Sequence[str]) -> Iterator[str]:
+        yield from super().check(nodes)
+        if self.bytes_per_s < 1:
+            yield f"action.bytes_per_s: expected at least 1, got {self.bytes_per_s}"
+
+    @classmethod
+    def draw(cls, room: Room) -> Self | None:
+        rng, nodes = room.rng, room.nodes
+        hit = [LEADER] if rng.random() < 0.4 else some(rng, nodes, rng.randint(1, len(nodes)))
+        least, most = SLOW_BYTES_PER_S
+        return cls(hit, round(least * (most / least) ** rng.random()))
+
+    @classmethod
+    def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
+        return built(cls, some_of([*nodes, LEADER, OTHERS], len(nodes)), Whole(1_000, 200_000, 1_000))
+
+    async def strike(self, at: Strike) -> None:
+        world, nodes = at.can(Throttles), self.hit(at)
+        before = {
+            link: counters
+            for link, counters in world.throttle_counters().items()
+            if link[0] in nodes or link[1] in nodes
+        }
+        at.begin(nodes)
+        world.set_links(at.lay(LINKS, dict.fromkeys(before, LinkState(bytes_per_s=self.bytes_per_s))))
+        at.injected(f"{' '.join(nodes)}: at most {self.bytes_per_s} bytes/s on each link")
+        await at.hold(at.duration_us)
+        world.set_links(at.lift(LINKS))
+        after = world.throttle_counters()
+        slowed, passed = sums(before, after, "throttled"), sums(before, after, "forwarded")
+        excuse = "nothing was sent" if slowed + passed == 0 else ""
+        at.healed(Effect(slowed > 0, f"{slowed} frames waited for room on a slow link", excuse))
+
+    @classmethod
+    def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:
+        least = min(throttle.bytes_per_s for throttle, _ in faults)
+        yield f"throttle: {len(faults)}, down to {least} bytes/s"
+
+    def smaller(self) -> Iterator[Self]:
+        if self.bytes_per_s < SLOW_BYTES_PER_S[1]:
+            yield replace(self, bytes_per_s=SLOW_BYTES_PER_S[1])
+        yield from super().smaller()
+
+
 # ---- reset -------------------------------------------------------------------------------------------------------
 
 TRAFFIC_PATIENCE_US = 1_000_000
@@ -197,7 +256,8 @@ TRAFFIC_PATIENCE_US = 1_000_000
 class Reset(OnNodes, frozen=True, tag="reset"):
     """Breaks the connections of all links into and out of `nodes`; the fault has no duration.
 
-    Each frame in flight is delivered at once with probability `delivered`, else lost.
+    In virtual time each frame in flight is delivered at once with probability `delivered`, else lost; real connections
+    leave no choice.
     """
 
     delivered: float
@@ -206,7 +266,7 @@ class Reset(OnNodes, frozen=True, tag="reset"):
     about: ClassVar[str] = (
         "All connections of `nodes` break; a frame in flight arrives at once with probability `delivered`, or never"
     )
-    in_live: ClassVar[bool] = False
+    asks: ClassVar[tuple[Ability, ...]] = ("reset",)
     at_once: ClassVar[bool] = True
 
     def check(self, nodes: Sequence[str]) -> Iterator[str]:
@@ -234,12 +294,11 @@ class Reset(OnNodes, frozen=True, tag="reset"):
         traffic.set()
         if at.is_over:
             return
-        arrived, lost = world.reset(at.id, nodes, self.delivered)
+        broken = world.reset(at.id, nodes, self.delivered)
         at.begin(nodes)
         at.injected(f"reset the connections of {' '.join(nodes)}")
-        passed = world.arrivals() - arrivals
-        excuse = "nothing was sent" if arrived + lost + passed == 0 else ""
-        at.healed(Effect(arrived + lost > 0, f"frames in flight: {arrived} delivered, {lost} lost", excuse))
+        excuse = "nothing was sent" if not broken.any and world.arrivals() == arrivals else ""
+        at.healed(Effect(broken.any, broken.what, excuse))
 
     @classmethod
     def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:

@@ -148,7 +148,7 @@ class Clog(OnLinks, frozen=True, tag="clog"):
     about: ClassVar[str] = (
         "Frames from the senders of `grudge` to its receivers are held, and all released when the fault ends"
     )
-    in_live: ClassVar[bool] = False
+    asks: ClassVar[tuple[Ability, ...]] = ("clog",)
 
     @property
     def denied(self) -> Grudge:

@@ -10,6 +10,7 @@ from itertools import combinations
 
 from msgspec.structs import replace
 
+from raft_chaos.chaos.faults.catalogue import LIVE_KINDS
 from raft_chaos.chaos.schedule.data import Fault, Operation, Schedule, SimModel, When
 
 PLAIN_MODEL = SimModel(latency_min_us=1_000, latency_max_us=1_000, sync_min_us=1_000, sync_max_us=1_000)
@@ -26,7 +27,7 @@ def header_candidates(schedule: Schedule) -> Iterator[Schedule]:
 
 def live_fault_candidates(schedule: Schedule) -> Iterator[Schedule]:
     """Only with faults that also exist in `live`."""
-    faults = [fault for fault in schedule.faults if fault.action.in_live]
+    faults = [fault for fault in schedule.faults if fault.action.kind() in LIVE_KINDS]
     if len(faults) < len(schedule.faults):
         yield replace(schedule, faults=faults)
 

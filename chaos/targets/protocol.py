@@ -153,7 +153,7 @@ class Target(Protocol):
 
 
 def abilities_of(target: Target) -> Abilities:
-    """What the target can do in a run: its nodes, and the network between them."""
+    """What the target can do in real time: its nodes, and the network between them."""
     return target.can | OF_NETWORK[target.network]
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import aiohttp
 
-from raft_chaos.chaos.faults.abilities import ALL, Abilities
+from raft_chaos.chaos.faults.abilities import OURS, Abilities
 from raft_chaos.chaos.processes.shortage import HarnessError
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.schedule.streams import stream_seed
@@ -33,7 +33,7 @@ class RaftTarget:
     certificates: Certificates | None = None
 
     name: ClassVar[str] = "raft"
-    can: ClassVar[Abilities] = ALL
+    can: ClassVar[Abilities] = OURS
     network: ClassVar[NetworkName] = "frames"
     ports: ClassVar[tuple[str, ...]] = ()
     """None: each incarnation takes free ports, and says which."""

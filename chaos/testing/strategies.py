@@ -25,7 +25,7 @@ except ImportError as error:
         "pip install 'raft-chaos[hypothesis]'"
     ) from error
 
-from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, KINDS, FaultKind
+from raft_chaos.chaos.faults.catalogue import KINDS, VIRTUAL_KINDS, FaultKind
 from raft_chaos.chaos.faults.domain import MS, Built, Chosen, Domain, Drawn, OneOf, Several, Whole, range_us
 from raft_chaos.chaos.schedule.config import LEAST_TIMEOUTS, MOST_NODES, ScheduleConfig
 from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, Header, Operation, Schedule, SimModel, When
@@ -75,7 +75,7 @@ def cluster_configs(
     *,
     most_nodes: int = 5,
     most_clients: int = 3,
-    kinds: Sequence[FaultKind] = FAULT_KINDS,
+    kinds: Sequence[FaultKind] = VIRTUAL_KINDS,
     longest_us: int = 300 * MS,
 ) -> SearchStrategy[ClusterConfig]:
     """Configurations of small clusters, of 3 to `most_nodes` nodes, and of short runs of a few virtual seconds.
@@ -100,7 +100,7 @@ def cluster_configs(
             duration_s=(warmup_us + draw(st.integers(LEAST_TIMEOUTS + 1, 2 * LEAST_TIMEOUTS)) * timeout_us) / 1e6,
             liveness_s=draw(st.integers(0, 2)) * timeout_us / 1e6,
             ops_per_second=float(draw(st.integers(1, 10)) * 10),
-            faults=tuple(kind for kind in FAULT_KINDS if kind in some),
+            faults=tuple(kind for kind in VIRTUAL_KINDS if kind in some),
             election_timeout_us_max=timeout_us,
         )
         return ClusterConfig(schedule, timing)
@@ -114,7 +114,7 @@ def cluster_configs(
 def faults(
     nodes: Sequence[str],
     *,
-    kinds: Sequence[FaultKind] = FAULT_KINDS,
+    kinds: Sequence[FaultKind] = VIRTUAL_KINDS,
     from_us: int = 0,
     until_us: int = 3_000 * MS,
     longest_us: int = 1_000 * MS,
@@ -246,7 +246,7 @@ def schedules(
     least_nodes: int = FEWEST_NODES,
     most_nodes: int = 5,
     clients: int = 2,
-    kinds: Sequence[FaultKind] = FAULT_KINDS,
+    kinds: Sequence[FaultKind] = VIRTUAL_KINDS,
     most_faults: int = 8,
     most_operations: int = 30,
     warmup_us: int = 500 * MS,
@@ -329,12 +329,12 @@ def _names(letter: str, first: int, count: int) -> list[str]:
 
 
 def _known(kinds: Sequence[FaultKind]) -> list[FaultKind]:
-    """The kinds in the order of `FAULT_KINDS`."""
-    if unknown := [kind for kind in kinds if kind not in FAULT_KINDS]:
-        raise ValueError(f"kinds: {unknown[0]!r} is unknown; expected some of {', '.join(FAULT_KINDS)}")
+    """The kinds in the order of `VIRTUAL_KINDS`."""
+    if unknown := [kind for kind in kinds if kind not in VIRTUAL_KINDS]:
+        raise ValueError(f"kinds: {unknown[0]!r} is unknown; expected some of {', '.join(VIRTUAL_KINDS)}")
     if not kinds:
-        raise ValueError(f"kinds: expected at least one of {', '.join(FAULT_KINDS)}, got none")
-    return [kind for kind in FAULT_KINDS if kind in kinds]
+        raise ValueError(f"kinds: expected at least one of {', '.join(VIRTUAL_KINDS)}, got none")
+    return [kind for kind in VIRTUAL_KINDS if kind in kinds]
 
 
 def _check_nodes(nodes: Sequence[str]) -> None:

@@ -31,7 +31,7 @@ from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.run.campaign import run_campaign
 from raft_chaos.chaos.cli.run.cluster import ElectionTimeout, make_timing
 from raft_chaos.chaos.cli.run.view import View
-from raft_chaos.chaos.faults.abilities import ALL, in_order
+from raft_chaos.chaos.faults.abilities import OF_VIRTUAL_NETWORK, OURS, in_order
 from raft_chaos.chaos.judgement.vacuity import INTERRUPTED
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.processes.shortage import SetupError, sentence
@@ -132,7 +132,7 @@ def run(
     check_peer_auth(chosen_world, system, peer_auth)
     check_tls(chosen_world, system, tls)
     swarm = chosen_world != "live" if swarm is None else swarm
-    can = abilities_of(system)
+    can = abilities_of(system) if chosen_world == "live" else system.can | OF_VIRTUAL_NETWORK
     config = schedule_config(
         nodes=nodes if nodes is not None else 0 if swarm else 5,
         clients=clients,
@@ -144,7 +144,7 @@ def run(
         fault_interval_s=fault_interval,
         election_timeout_us_max=timing.election_timeout_max_us,
         swarm=swarm,
-        can=None if can == ALL else tuple(in_order(can)),
+        can=None if system.can == OURS else tuple(in_order(can)),
         readers="get" in can and "events" not in can,
     )
     saved = saved_schedule(schedule, chosen_world, timing, can)

@@ -17,10 +17,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 
 from raft_chaos.chaos.campaign.selfcheck import Checked, Selfcheck, SelfcheckError
 from raft_chaos.chaos.cli import ends
-from raft_chaos.chaos.cli.arguments import fault_kinds, given_options, schedule_config
+from raft_chaos.chaos.cli.arguments import given_options, schedule_config
 from raft_chaos.chaos.cli.common import fail, parse_seeds, say
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.run.cluster import ElectionTimeout, make_timing
+from raft_chaos.chaos.faults.catalogue import VIRTUAL_KINDS
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.mutants.sabotage import SABOTAGES
 from raft_chaos.chaos.run.settings import Settings, program
@@ -73,7 +74,7 @@ def command(
         duration_s=duration,
         liveness_s=liveness,
         ops_per_second=rate,
-        faults=fault_kinds(None, "sim"),
+        faults=VIRTUAL_KINDS,
         election_timeout_us_max=timing.election_timeout_max_us,
         swarm=True,
     )

@@ -1,14 +1,18 @@
-"""What faults can do in real time: kill, pause, slow syncs, and cut or degrade links (`chaos.faults`)."""
+"""What faults can do in real time: kill, pause, slow syncs, and break links as the network can (`chaos.faults`)."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
-from raft_chaos.chaos.faults.links import Link, LinkCounters, LinkState
+from raft_chaos.chaos.faults.links import Broken, Link, LinkCounters, LinkState
+from raft_chaos.chaos.faults.strike import Signal
 from raft_chaos.chaos.run.live.cluster import LiveCluster
 from raft_chaos.chaos.run.live.network.backend import Network
 from raft_chaos.chaos.run.live.network.rules import rule_of
+
+RESET_POLL_US = 5_000
 
 
 class LiveWorld:
@@ -21,6 +25,7 @@ class LiveWorld:
         self.links: Sequence[Link] = network.links
         self.link_states: dict[Link, LinkState] = {}
         """The state of each link that a fault has ever touched."""
+        self._broken = 0  # connections, by the latest reset
 
     # ---- processes ------------------------------------------------------------------------------------------------
 
@@ -60,3 +65,35 @@ class LiveWorld:
 
     def link_counters(self) -> Mapping[Link, LinkCounters]:
         return self._network.counters()
+
+    def clog_counters(self) -> Mapping[Link, LinkCounters]:
+        return self._network.counters()
+
+    def throttle_counters(self) -> Mapping[Link, LinkCounters]:
+        return self._network.counters()
+
+    # ---- connections ----------------------------------------------------------------------------------------------
+
+    def watch_traffic(self, nodes: Sequence[str], for_us: int, seen: Signal) -> None:
+        """Tries again and again, since a connection may last for one request only, and be gone when it was seen."""
+
+        async def watch() -> None:
+            for _ in range(for_us // RESET_POLL_US):
+                self._broken = self._network.reset(
+                    [link for link in self.links if link[0] in nodes or link[1] in nodes]
+                )
+                if self._broken or seen.is_set:
+                    break
+                await asyncio.sleep(RESET_POLL_US / 1e6)
+            seen.set()
+
+        self._broken = 0
+        self._watching = asyncio.get_running_loop().create_task(watch())
+
+    def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> Broken:
+        """What `watch_traffic` has broken. What was in flight arrives or not, as the kernels have it."""
+        return Broken(self._broken > 0, f"{self._broken} connections broken")
+
+    def arrivals(self) -> int:
+        """Without any connection there is nothing to break, whatever has been sent before."""
+        return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
-from raft_chaos.chaos.faults.links import Link, LinkCounters, LinkState
+from raft_chaos.chaos.faults.links import Broken, Link, LinkCounters, LinkState
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.faults.strike import Signal
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
@@ -80,8 +80,9 @@ class VirtualWorld:
     def clog_counters(self) -> Mapping[Link, LinkCounters]:
         return self._network.counters()
 
-    def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> tuple[int, int]:
-        return self._network.reset(fault, nodes, delivered)
+    def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> Broken:
+        arrived, lost = self._network.reset(fault, nodes, delivered)
+        return Broken(arrived + lost > 0, f"frames in flight: {arrived} delivered, {lost} lost")
 
     def watch_traffic(self, nodes: Sequence[str], for_us: int, seen: Signal) -> None:
         ends_us = self._scheduler.now_us + for_us

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
-from raft_chaos.chaos.faults.links import Link, LinkCounters, LinkState
+from raft_chaos.chaos.faults.links import Broken, Link, LinkCounters, LinkState
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.faults.strike import Signal
 from raft_chaos.chaos.run.cluster_view import ClusterView
@@ -119,9 +119,13 @@ class ScriptedWorld:
     def clog_counters(self) -> Mapping[Link, LinkCounters]:
         return self.link_counters()
 
-    def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> tuple[int, int]:
+    def throttle_counters(self) -> Mapping[Link, LinkCounters]:
+        return self.link_counters()
+
+    def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> Broken:
         self._ask("reset", fault, tuple(nodes), delivered)
-        return self.in_flight
+        arrived, lost = self.in_flight
+        return Broken(arrived + lost > 0, f"frames in flight: {arrived} delivered, {lost} lost")
 
     def watch_traffic(self, nodes: Sequence[str], for_us: int, seen: Signal) -> None:
         self._ask("watch_traffic", tuple(nodes), for_us)

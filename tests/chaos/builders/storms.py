@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from builders.schedules import NODES, TIMING, fault
-from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
+from raft_chaos.chaos.faults.catalogue import VIRTUAL_KINDS
 from raft_chaos.chaos.faults.clock import Clock
 from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.network import Network, Reset
@@ -20,7 +20,7 @@ def swarm_config(nodes: int = len(NODES), duration_s: float = 0.8) -> ScheduleCo
         swarm=True,
         nodes=nodes,
         clients=3,
-        faults=FAULT_KINDS,
+        faults=VIRTUAL_KINDS,
         warmup_s=0.2,
         duration_s=duration_s,
         liveness_s=0.1,

@@ -29,6 +29,7 @@ from builders.schedules import (  # noqa: E402
 )
 from builders.scripted_world import ScriptedWorld, Stage  # noqa: E402
 from raft_chaos.chaos.cli.arguments import fault_kinds  # noqa: E402
+from raft_chaos.chaos.faults.abilities import OURS  # noqa: E402
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, KINDS, LIVE_KINDS  # noqa: E402
 from raft_chaos.chaos.faults.process import Kill  # noqa: E402
 from raft_chaos.chaos.run.sim.capabilities import VirtualWorld  # noqa: E402
@@ -56,7 +57,7 @@ def plan(*actions: Deaf) -> Schedule:
 
 def test_it_is_one_of_the_kinds() -> None:
     assert KINDS["deaf"] is Deaf and FAULT_KINDS[-1] == "deaf"
-    assert "deaf" in LIVE_KINDS and "deaf" in fault_kinds(None, "live")
+    assert "deaf" in LIVE_KINDS and "deaf" in fault_kinds(None, "live", OURS)
     assert not isinstance(VirtualWorld.__new__(VirtualWorld), Deaf.needs)
 
 

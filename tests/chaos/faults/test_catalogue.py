@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from raft_chaos.chaos.faults.action import Action
-from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, KINDS, LIVE_KINDS, AnyAction
+from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, KINDS, LIVE_KINDS, VIRTUAL_KINDS, AnyAction
 from raft_chaos.chaos.run.live.capabilities import LiveWorld
 from raft_chaos.chaos.run.sim.capabilities import VirtualWorld
 from raft_chaos.chaos.schedule.swarm import LATER, SHARED
@@ -26,11 +26,14 @@ def test_the_kinds_are_those_that_saved_schedules_name() -> None:
 
 
 def test_the_kinds_of_live_are_those_that_its_world_offers() -> None:
-    assert tuple(name for name, kind in KINDS.items() if isinstance(LIVE_WORLD, kind.needs)) == LIVE_KINDS
+    offered = {name for name, kind in KINDS.items() if isinstance(LIVE_WORLD, kind.needs)}
+    assert offered == {name for name, kind in KINDS.items() if kind.in_live}
+    assert set(LIVE_KINDS) == offered - {"clog", "throttle", "reset"}, "the network of our own Raft has none of these"
 
 
-def test_virtual_time_offers_every_kind() -> None:
-    assert all(isinstance(VIRTUAL_WORLD, kind.needs) for kind in KINDS.values())
+def test_the_kinds_of_virtual_time_are_those_that_its_world_offers() -> None:
+    assert tuple(name for name, kind in KINDS.items() if isinstance(VIRTUAL_WORLD, kind.needs)) == VIRTUAL_KINDS
+    assert set(VIRTUAL_KINDS) == set(FAULT_KINDS) - {"throttle"}
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=FAULT_KINDS)

@@ -8,7 +8,7 @@ from builders.schedules import fault
 from builders.scripted_world import LINKS, Stage
 from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.links import LinkState
-from raft_chaos.chaos.faults.network import TRAFFIC_PATIENCE_US, Network, Reset
+from raft_chaos.chaos.faults.network import TRAFFIC_PATIENCE_US, Network, Reset, Throttle
 
 # ---- network -----------------------------------------------------------------------------------------------------
 
@@ -61,6 +61,44 @@ def test_two_bad_networks_of_a_link_are_in_force_together() -> None:
     alone, both = LinkState(degraded=(one.degraded,)), LinkState(degraded=(one.degraded, other.degraded))
     rest = LinkState(degraded=(other.degraded,))
     assert asked == [(10, alone, alone), (50, both, None), (110, rest, LinkState()), (150, LinkState(), None)]
+
+
+# ---- throttle ----------------------------------------------------------------------------------------------------
+
+
+def test_a_throttle_slows_the_links_of_its_nodes_in_both_directions() -> None:
+    stage = Stage().play(fault("f1", 10, Throttle(["n1"], 5_000), 100))
+    links = [link for link in LINKS if "n1" in link]
+    assert stage.world.asked == [
+        (10, "set_links", dict.fromkeys(links, LinkState(bytes_per_s=5_000))),
+        (110, "set_links", dict.fromkeys(links, LinkState())),
+    ]
+    assert stage.injected().detail == "n1: at most 5000 bytes/s on each link"
+
+
+def test_of_two_throttles_of_a_link_the_slower_one_counts() -> None:
+    plan = [fault("f1", 10, Throttle(["n1"], 9_000), 100), fault("f2", 50, Throttle(["n2"], 5_000), 100)]
+    asked = [(at_us, states.get(("n1", "n2"))) for at_us, _, states in Stage().play(*plan).world.asked]
+    slow, slower = LinkState(bytes_per_s=9_000), LinkState(bytes_per_s=5_000)
+    assert asked == [(10, slow), (50, slower), (110, None), (150, LinkState())]
+
+
+def test_what_waited_on_a_slow_link_is_counted() -> None:
+    stage = Stage()
+    stage.count(50, ("n1", "n2"), "throttled", 2)
+    stage.count(50, ("n2", "n3"), "throttled", 9)  # another link
+    stage.play(fault("f1", 10, Throttle(["n1"], 5_000), 100))
+    assert stage.seen() == (True, "2 frames waited for room on a slow link", "")
+
+
+def test_a_throttle_without_effect_is_excused_only_if_nothing_was_sent() -> None:
+    stage = Stage()
+    stage.play(fault("f1", 10, Throttle(["n1"], 5_000), 100))
+    assert stage.seen() == (False, "0 frames waited for room on a slow link", "nothing was sent")
+    stage = Stage()
+    stage.count(50, ("n1", "n2"), "forwarded", 1)
+    stage.play(fault("f1", 10, Throttle(["n1"], 200_000), 100))
+    assert stage.seen() == (False, "0 frames waited for room on a slow link", "")
 
 
 # ---- reset -------------------------------------------------------------------------------------------------------

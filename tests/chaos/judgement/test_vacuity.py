@@ -11,7 +11,7 @@ import pytest
 
 from builders.commands import only_run, raft_chaos
 from builders.schedules import saved, schedule
-from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
+from raft_chaos.chaos.faults.catalogue import VIRTUAL_KINDS
 from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.judgement.tally import Tally
@@ -282,7 +282,7 @@ def test_a_run_with_too_few_operations_is_unknown_and_says_what_was_missing(tmp_
 
 def test_a_correct_cluster_whose_clients_are_behind_their_plan_is_valid() -> None:
     """Syncs take 10 to 18 ms in this seed, so five clients get through about two thirds of their plan."""
-    config = ScheduleConfig(nodes=0, warmup_s=1.5, duration_s=15, liveness_s=3, swarm=True, faults=FAULT_KINDS)
+    config = ScheduleConfig(nodes=0, warmup_s=1.5, duration_s=15, liveness_s=3, swarm=True, faults=VIRTUAL_KINDS)
     plan = generate(5004, config)
     simulated = VirtualRun(plan, timing=Timing(), driver=MemoryDriver(parts_of(None))).go()
     assert (simulated.analysis.verdict, simulated.analysis.vacuous) == ("valid", [])

@@ -20,7 +20,7 @@ import pytest
 from builders.processes import process_state
 from builders.schedules import ISOLATED, NODES, TIMING, schedule
 from raft_chaos.chaos.faults.action import Action
-from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, LIVE_KINDS
+from raft_chaos.chaos.faults.catalogue import LIVE_KINDS, VIRTUAL_KINDS
 from raft_chaos.chaos.faults.clock import Clock
 from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.links import Degraded, Link
@@ -110,7 +110,7 @@ LASTING: list[Action] = [
 
 def plan(tick_us: int, *, live: bool) -> Schedule:
     """All scenes of the world in one safety phase, with anchored faults around them and lasting ones at its end."""
-    kinds = set(LIVE_KINDS if live else FAULT_KINDS)
+    kinds = set(LIVE_KINDS if live else VIRTUAL_KINDS)
     from_us = 35 * tick_us
     late = Network(["n3"], delay_min_us=100, delay_max_us=200)
     anchored = [

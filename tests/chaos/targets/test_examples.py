@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from builders.commands import raft_chaos
+from builders.schedules import fault
+from raft_chaos.chaos.faults.abilities import OF_NETWORKS
+from raft_chaos.chaos.faults.network import Reset, Throttle
+from raft_chaos.chaos.faults.partition import Clog
 from raft_chaos.chaos.run.live.network.netns.network import missing
+from raft_chaos.chaos.schedule.config import ScheduleConfig
+from raft_chaos.chaos.schedule.file import save
+from raft_chaos.chaos.schedule.generate import generate
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples"
@@ -82,3 +91,56 @@ def test_every_example_is_named_in_the_list() -> None:
     listed = (EXAMPLES / "README.md").read_text()
     for file in EXAMPLES.iterdir():
         assert f"`{file.name}`" in listed or file.name in ("README.md", "__pycache__"), file.name
+
+
+@pytest.mark.live
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("target", "lacks"),
+    [
+        ("examples/shelf.toml", {"append", "cas", "delete", "loss", "duplicate", "reorder"}),
+        (
+            f"stdio:{sys.executable} examples/stdio_primary.py",
+            {"append", "delete", "cas that expects an absent key", "status: who leads"}
+            | {"clog", "throttle", "reset", "kill"},
+        ),
+        ("examples/etcd.toml", {"append"}),
+    ],
+)
+def test_each_fault_that_a_target_declares_has_its_effect(
+    monkeypatch: pytest.MonkeyPatch, target: str, lacks: set[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    if "etcd" in target and (why := missing() or (None if shutil.which("etcd") else "etcd is not installed")):
+        pytest.skip(why)
+    done = raft_chaos("target", "check", target, "--json")
+    findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
+    assert done.returncode == 0, done.stdout
+    assert {what for what, finding in findings.items() if finding["outcome"] == "missing"} == lacks
+    assert {finding["outcome"] for finding in findings.values()} == {"ok", "missing"}
+    assert {"cut: each node in turn", *OF_NETWORKS[1:]} <= set(findings), "none is left out"
+
+
+@pytest.mark.live
+@pytest.mark.slow
+def test_links_are_clogged_slow_and_broken_where_the_network_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connections of this system last for one request each, so a reset must wait for one."""
+    faults = [
+        fault("f1", 2_000_000, Clog({"n2": ["n1"]}), 500_000),
+        fault("f2", 3_000_000, Throttle(["n2"], 2_000), 500_000),
+        fault("f3", 4_000_000, Reset(["n2", "n3"], 0.0), 0),
+    ]
+    monkeypatch.chdir(ROOT)
+    drawn = generate(
+        5, ScheduleConfig(nodes=3, warmup_s=1.5, duration_s=5, liveness_s=1, can=("get", "put"), readers=True)
+    )
+    plan = replace(drawn, header=replace(drawn.header, required=[]), faults=faults)
+    save(plan, tmp_path / "plan.jsonl")
+    out = str(tmp_path / "out")
+    done = raft_chaos(
+        "run", "--target", "examples/shelf.toml", "--schedule", str(tmp_path / "plan.jsonl"), "--out", out, "--json"
+    )
+    assert done.returncode == 0, done.stdout
+    assert json.loads(done.stdout)["stats"]["faults_effective"] == 3, done.stdout

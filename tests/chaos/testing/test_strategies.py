@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, LIVE_KINDS
+from raft_chaos.chaos.faults.catalogue import LIVE_KINDS, VIRTUAL_KINDS
 from raft_chaos.chaos.faults.clock import Clock
 from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.names import LEADER, VOTER
@@ -83,7 +83,7 @@ def test_a_drawn_timing_respects_the_longest_timeout(timing: Timing) -> None:
     assert timing.election_timeout_max_us <= 20_000
 
 
-@pytest.mark.parametrize("kind", FAULT_KINDS)
+@pytest.mark.parametrize("kind", VIRTUAL_KINDS)
 def test_every_kind_of_fault_is_drawn_at_times_and_at_anchors(kind: Any) -> None:
     at_time = find(faults(NODES, kinds=[kind]), lambda fault: fault.when.at_us is not None, settings=few)
     anchored = find(faults(NODES, kinds=[kind]), lambda fault: fault.when.on is not None, settings=few)
@@ -130,12 +130,12 @@ def test_the_simplest_cut_is_that_of_the_leader() -> None:
 
 
 def test_the_simplest_fault_has_the_smallest_effect() -> None:
-    simplest = {kind: find(faults(NODES, kinds=[kind]), lambda fault: True, settings=few) for kind in FAULT_KINDS}
+    simplest = {kind: find(faults(NODES, kinds=[kind]), lambda fault: True, settings=few) for kind in VIRTUAL_KINDS}
     assert simplest["clock"].action == Clock(["n1"], 0, 0)
     assert simplest["network"].action == Network(["n1"])
     assert simplest["slow_sync"].action == SlowSync(["n1"], 0, 0)
     lasts_us = {kind: fault.duration_us for kind, fault in simplest.items()}
-    assert lasts_us == dict.fromkeys(FAULT_KINDS, 1_000) | {"kill": 0, "reset": 0}
+    assert lasts_us == dict.fromkeys(VIRTUAL_KINDS, 1_000) | {"kill": 0, "reset": 0}
 
 
 def test_the_simplest_work_is_one_write_at_the_beginning() -> None:

@@ -1,29 +1,14 @@
-"""What the controller asks of the network between the nodes, and what each network can do to a link."""
+"""What the controller asks of the network between the nodes (what each can do to a link: `abilities.OF_NETWORK`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from socket import socket
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 
 from raft_chaos.chaos.faults.links import Link, LinkCounters
 from raft_chaos.chaos.run.live.network.rules import LinkRule
-from raft_chaos.chaos.targets.protocol import NetworkName, Peer
-
-Effect: TypeAlias = Literal["cut", "clog", "delay", "throttle", "loss", "duplicate", "reorder", "reset"]
-
-EFFECTS: Mapping[NetworkName, frozenset[Effect]] = {
-    "frames": frozenset(("cut", "delay", "loss", "duplicate", "reorder")),
-    "tcp": frozenset(("cut", "clog", "delay", "throttle", "reset")),
-    "netns": frozenset(("cut", "clog", "delay", "throttle", "loss", "duplicate", "reorder", "reset")),
-    "messages": frozenset(("cut", "delay", "loss", "duplicate", "reorder")),
-    "none": frozenset(),
-}
-"""What each network can do to one directed link. What it cannot do is left out of its rules.
-
-A stream of bytes that loses some is no stream any more, so `tcp` neither loses nor reorders. To break connections
-(`reset`), a network has `reset`; frames have none that would stay broken.
-"""
+from raft_chaos.chaos.targets.protocol import Peer
 
 
 class Network(Protocol):

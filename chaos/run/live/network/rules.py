@@ -36,4 +36,5 @@ def rule_of(state: LinkState) -> LinkRule:
         duplicate=max((one.duplicate for one in degraded), default=0.0),
         reorder=max((one.reorder for one in degraded), default=0.0),
         delay_mean_us=sum(one.delay_mean_us for one in degraded),
+        bytes_per_s=state.bytes_per_s,
     )

@@ -67,6 +67,7 @@ class StreamWire(Wire):
         due = now + delay_us / 1e6
         if rule.bytes_per_s:
             due = self._free_at = max(due, self._free_at) + size / rule.bytes_per_s
+            self.counters.throttled += due > now + TICK_S
         return due
 
 

@@ -62,6 +62,7 @@ class PacketLink(Wire):
         due = self._loop.time() + fate.delay_us / 1e6
         if rule is not None and rule.bytes_per_s:
             due = self._free_at = max(due, self._free_at) + len(packet) / rule.bytes_per_s
+            counters.throttled += due > self._loop.time() + TICK_S
         if fate.reordered:
             counters.reordered += 1
         else:

@@ -11,9 +11,7 @@ from contextlib import ExitStack
 import pytest
 from network_ends import Ends, open_ends
 
-from raft_chaos.chaos.faults.abilities import OF_NETWORK, OF_NETWORKS
 from raft_chaos.chaos.faults.links import Link
-from raft_chaos.chaos.run.live.network.backend import EFFECTS
 from raft_chaos.chaos.run.live.network.rules import LinkRule
 
 BOTH_WAYS = pytest.mark.parametrize("link", [("a", "b"), ("b", "a")], ids=["there", "back"])
@@ -29,10 +27,6 @@ def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def ends(network: Ends) -> Ends:
     network.heal()
     return network
-
-
-def test_what_a_network_can_is_what_schedules_are_drawn_for() -> None:
-    assert {name: EFFECTS[name].intersection(OF_NETWORKS) for name in EFFECTS} == OF_NETWORK
 
 
 def exactly(connection: socket.socket, size: int) -> bytes:
