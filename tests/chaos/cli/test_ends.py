@@ -207,7 +207,7 @@ def test_a_run_in_which_the_harness_fails_says_so_in_its_directory(
         (["--faults", " , "], "--faults: expected some of kill, pause, "),
         (
             ["--target-command", "true {http_port}", "--faults", "slow_sync"],
-            "--faults: the target cannot do slow_sync, ",
+            "--faults: the target cannot do 'slow_sync'; expected some of kill, pause, ",
         ),
         (["--rate", "0"], "--rate: expected more than 0; without client operations a run shows nothing, got 0\n"),
     ],
