@@ -1,9 +1,10 @@
-"""One directed link through the fault proxy: its rule, and the connections whose frames are subject to it.
+"""Connections through the fault proxy of the network `frames`, whose frames are subject to the rules of their links.
 
-A connection carries frames from sender to receiver: four bytes of length (big-endian), then the payload. The first
-frame is the handshake and always passes; every later one is a message, numbered on its link since the proxy began.
-Bytes from the receiver back to the sender pass unchanged. When one side ends, the link closes the other one, and
-delayed frames are lost with the connection; the sender then reconnects, as it does after any reset.
+A frame is four bytes of length (big-endian), then the payload. What the sender sends, who opened the connection, is of
+the link sender>receiver; what the receiver answers is of the link receiver>sender. The first frame of the sender, and
+all that comes back before its second, are the handshake, and always pass; every later one is a message, numbered on its
+link since the proxy began. When one side ends, the link closes the other one, and delayed frames are lost with the
+connection; the sender then reconnects, as it does after any reset.
 
 Frames keep their order unless a draw says otherwise (`wire`). A cut drops every message, also delayed ones that come
 due during the cut. Without a rule the link parses only lengths, and forwards a buffer whole.
@@ -14,8 +15,8 @@ look like a cut that no schedule asked for: so it is reported, with the network 
 With TLS, each of the two connections has its own: the link shows the sender the receiver's certificate, and the
 receiver the sender's. So it sees the frames, and everything above holds.
 
-No buffer grows without bound: while the receiver does not read, or too much is delayed, the proxy stops reading from
-the sender, and TCP's flow control slows the sender down.
+No buffer grows without bound: while one side does not read, or too much is delayed, the proxy stops reading from the
+other, and TCP's flow control slows that down.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import asyncio
 import heapq
 import struct
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from raft_chaos.chaos.processes.shortage import HarnessError, shortage
 from raft_chaos.chaos.run.live.network.wire import TICK_S, UNHARMED, Wire
@@ -46,20 +47,18 @@ class FrameWire(Wire):
         self.receiver_tls: Tls | None = None
 
 
-class Downstream(asyncio.Protocol):
-    """One connection from a sender, and the connection on to its receiver: the frames between them.
+class _Flow:
+    """The frames of one direction of a connection. `answers` is the other direction, if the receiver sends this one."""
 
-    `failed` is called with an error that the nodes have no part in: the proxy itself ran out of something.
-    """
-
-    def __init__(self, wire: FrameWire, failed: Callable[[BaseException], None], max_frame: int = MAX_FRAME) -> None:
-        self._wire = wire
-        self._failed = failed
+    def __init__(self, wire: FrameWire, max_frame: int, answers: _Flow | None = None) -> None:
+        self.wire = wire
+        self.frames = 0
+        """How many have begun to pass."""
         self._max_frame = max_frame
+        self._answers = answers
         self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport
-        self._upstream: asyncio.Transport | None = None
-        self._greeted = False
+        self._source: asyncio.Transport | None = None
+        self._sink: asyncio.Transport | None = None
         self._pending = bytearray()  # the beginning of a frame, not forwarded yet
         self._passing = 0  # bytes still to come of a frame whose beginning has been forwarded
         self._delayed: list[tuple[float, int, bytes]] = []  # a heap: due (s), position in the order of arrival, frame
@@ -67,82 +66,51 @@ class Downstream(asyncio.Protocol):
         self._arrivals = 0
         self._in_order_until = 0.0  # when the last of the frames that keep their order is due
         self._timer: asyncio.TimerHandle | None = None
-        self._clogged = False
+        self._full = False
         self._paused = False
 
-    # ---- beginning and end ----
+    def comes_from(self, source: asyncio.Transport) -> None:
+        self._source = source
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        if self._wire.target is None:
-            self._transport.abort()
-            return
-        self._connecting = self._loop.create_task(self._connect(self._wire.target))
-
-    async def _connect(self, port: int) -> None:
-        upstream: asyncio.Protocol = _Upstream(self)
-        if self._wire.sender_tls is not None:
-            upstream = self._wire.sender_tls.calls(upstream, self._wire.receiver)
-        try:
-            await self._loop.create_connection(lambda: upstream, "127.0.0.1", port)
-        except OSError as error:
-            self._transport.abort()
-            if shortage(error):
-                self._failed(error)
-
-    def connected(self, upstream: asyncio.Transport) -> None:
-        """The receiver has accepted: forwards the frames that have come so far."""
-        self._upstream = upstream
-        if self._transport.is_closing():
-            upstream.abort()
-            return
+    def open(self, sink: asyncio.Transport) -> None:
+        """The other side is there: forwards the frames that have come so far. Raises _NoFrameError."""
+        self._sink = sink
         self._throttle()
-        self.data_received(b"")
+        self.take(b"")
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.ended(exc)
-
-    def ended(self, error: Exception | None) -> None:
-        """One of the two connections is gone."""
-        if error is not None and shortage(error):
-            self._failed(error)
-        self.end()
-
-    def end(self) -> None:
-        """Either side has ended. Written bytes still go out; delayed frames are lost."""
+    def close(self) -> None:
+        """Delayed frames are lost."""
         if self._timer is not None:
             self._timer.cancel()
-        self._wire.counters.lost += len(self._delayed)
+        self.wire.counters.lost += len(self._delayed)
         self._delayed.clear()
-        if self._upstream is not None:
-            self._upstream.close()
-        self._transport.close()
 
     # ---- frames ----
 
-    def data_received(self, data: bytes) -> None:
+    def take(self, data: bytes) -> None:
+        """Some bytes have come. Raises _NoFrameError if they are no frames."""
         buffer: bytes | bytearray = data
         if self._pending:
             self._pending += data
             buffer, self._pending = self._pending, bytearray()
-        if self._upstream is None:
+        if self._sink is None:
             self._pending = bytearray(buffer)
             self._throttle()
             return
-        try:
-            if self._wire.rule is None and not self._delayed:
-                taken = self._forward_whole(buffer)
-            else:
-                taken = self._take_messages(buffer)
-        except _FrameTooLong:
-            if not self._greeted:
-                self._failed(HarnessError(no_frames(self._wire.name, bytes(buffer[:16]))))
-            self.end()
-            return
+        if self.wire.rule is None and not self._delayed:
+            taken = self._forward_whole(buffer)
+        else:
+            taken = self._take_messages(buffer)
         if taken < len(buffer):
             # A long frame arrives in many pieces: growing one buffer keeps that linear.
             self._pending = buffer if isinstance(buffer, bytearray) else bytearray(buffer)
             del self._pending[:taken]
+
+    def _of_handshake(self, frames: int) -> int:
+        """How many of the next `frames` belong to the handshake."""
+        if self._answers is None:
+            return 1 if frames and not self.frames else 0
+        return frames if self._answers.frames < 2 else 0
 
     def _forward_whole(self, buffer: bytes | bytearray) -> int:
         """Forwards all but an incomplete length at the end; returns the number of forwarded bytes."""
@@ -152,11 +120,10 @@ class Downstream(asyncio.Protocol):
             begun += 1
         self._passing = max(0, position - len(buffer))
         position -= self._passing
-        if begun and not self._greeted:
-            self._greeted = True
-            begun -= 1
-        self._wire.messages += begun
-        self._wire.counters.forwarded += begun
+        messages = begun - self._of_handshake(begun)
+        self.frames += begun
+        self.wire.messages += messages
+        self.wire.counters.forwarded += messages
         self._write(buffer if position == len(buffer) else buffer[:position])
         return position
 
@@ -169,11 +136,11 @@ class Downstream(asyncio.Protocol):
         while (following := self._frame_end(buffer, position)) is not None and following <= len(buffer):
             frame = bytes(buffer[position:following])
             position = following
-            if self._greeted:
-                self._message(frame)
-            else:
-                self._greeted = True
+            if self._of_handshake(1):
                 self._write(frame)
+            else:
+                self._message(frame)
+            self.frames += 1
         self._release()
         return position
 
@@ -183,16 +150,16 @@ class Downstream(asyncio.Protocol):
             return None
         (length,) = _LENGTH.unpack_from(buffer, position)
         if length > self._max_frame:
-            raise _FrameTooLong
+            raise _NoFrameError(bytes(buffer[position : position + 16]))
         return position + _LENGTH.size + int(length)
 
     def _write(self, data: bytes | bytearray) -> None:
-        assert self._upstream is not None, "nothing is taken before the receiver has accepted"
-        self._upstream.write(data)
+        assert self._sink is not None, "nothing is taken before the other side is there"
+        self._sink.write(data)
 
     def _message(self, frame: bytes) -> None:
         """Decides what happens to one message."""
-        wire, counters, rule = self._wire, self._wire.counters, self._wire.rule
+        wire, counters, rule = self.wire, self.wire.counters, self.wire.rule
         wire.messages += 1
         if rule is not None and rule.cut:
             counters.cut += 1
@@ -221,7 +188,7 @@ class Downstream(asyncio.Protocol):
 
     def _release(self) -> None:
         """Forwards what is due, unless the link is cut by now, and sets the timer for the next."""
-        wire, now = self._wire, self._loop.time() + TICK_S
+        wire, now = self.wire, self._loop.time() + TICK_S
         while self._delayed and self._delayed[0][0] <= now:
             _, _, frame = heapq.heappop(self._delayed)
             self._delayed_bytes -= len(frame)
@@ -239,40 +206,127 @@ class Downstream(asyncio.Protocol):
 
     # ---- backpressure ----
 
-    def clog(self, clogged: bool) -> None:
-        """The receiver reads too slowly (`clogged`), or reads fast enough again."""
-        self._clogged = clogged
+    def fill(self, full: bool) -> None:
+        """The sink takes nothing more for now (`full`), or takes more again."""
+        self._full = full
         self._throttle()
 
     def _throttle(self) -> None:
-        """Reads from the sender only while there is room for what it sends."""
-        pause = self._upstream is None or self._clogged or self._delayed_bytes > DELAYED_BYTES_MAX
-        if pause == self._paused or self._transport.is_closing():
+        """Reads from the source only while there is room for what it sends."""
+        pause = self._sink is None or self._full or self._delayed_bytes > DELAYED_BYTES_MAX
+        if pause == self._paused or self._source is None or self._source.is_closing():
             return
         self._paused = pause
         if pause:
-            self._transport.pause_reading()
+            self._source.pause_reading()
         else:
-            self._transport.resume_reading()
+            self._source.resume_reading()
 
-    def pause_writing(self) -> None:
-        if self._upstream is not None and not self._upstream.is_closing():
-            self._upstream.pause_reading()
 
-    def resume_writing(self) -> None:
-        if self._upstream is not None and not self._upstream.is_closing():
-            self._upstream.resume_reading()
+class Downstream(asyncio.Protocol):
+    """One connection from a sender, and the connection on to its receiver: the frames between them.
+
+    `failed` is called with an error that the nodes have no part in: the proxy itself ran out of something.
+    """
+
+    def __init__(
+        self,
+        wire: FrameWire,
+        back: FrameWire,
+        failed: Callable[[BaseException], None],
+        max_frame: int = MAX_FRAME,
+    ) -> None:
+        self._wire = wire
+        self._failed = failed
+        self._there = _Flow(wire, max_frame)
+        self._back = _Flow(back, max_frame, answers=self._there)
+        self._transport: asyncio.Transport
+        self._upstream: asyncio.Transport | None = None
+
+    # ---- beginning and end ----
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._there.comes_from(self._transport)
+        if self._wire.target is None:
+            self._transport.abort()
+            return
+        self._connecting = asyncio.get_running_loop().create_task(self._connect(self._wire.target))
+
+    async def _connect(self, port: int) -> None:
+        upstream: asyncio.Protocol = _Upstream(self)
+        if self._wire.sender_tls is not None:
+            upstream = self._wire.sender_tls.calls(upstream, self._wire.receiver)
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: upstream, "127.0.0.1", port)
+        except OSError as error:
+            self._transport.abort()
+            if shortage(error):
+                self._failed(error)
+
+    def connected(self, upstream: asyncio.Transport) -> None:
+        """The receiver has accepted."""
+        self._upstream = upstream
+        if self._transport.is_closing():
+            upstream.abort()
+            return
+        self._back.comes_from(upstream)
+        self._pass(self._there, self._there.open, upstream)
+        self._pass(self._back, self._back.open, self._transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended(exc)
+
+    def ended(self, error: Exception | None) -> None:
+        """One of the two connections is gone."""
+        if error is not None and shortage(error):
+            self._failed(error)
+        self.end()
+
+    def end(self) -> None:
+        """Either side has ended. Written bytes still go out; delayed frames are lost."""
+        self._there.close()
+        self._back.close()
+        if self._upstream is not None:
+            self._upstream.close()
+        self._transport.close()
+
+    # ---- bytes ----
+
+    def data_received(self, data: bytes) -> None:
+        self._pass(self._there, self._there.take, data)
 
     def backwards(self, data: bytes) -> None:
-        """Bytes from the receiver go to the sender unchanged."""
-        self._transport.write(data)
+        """Bytes from the receiver."""
+        self._pass(self._back, self._back.take, data)
+
+    def _pass(self, flow: _Flow, act: Callable[[Any], None], given: Any) -> None:
+        """Ends the connection if this side sends something else than frames, and reports that if it always did."""
+        try:
+            act(given)
+        except _NoFrameError as error:
+            if not flow.frames:
+                self._failed(HarnessError(no_frames(flow.wire.name, error.beginning)))
+            self.end()
+
+    # ---- backpressure ----
+
+    def pause_writing(self) -> None:
+        self._back.fill(True)
+
+    def resume_writing(self) -> None:
+        self._back.fill(False)
+
+    def fill(self, full: bool) -> None:
+        """The receiver reads too slowly (`full`), or reads fast enough again."""
+        self._there.fill(full)
 
 
 def accepted_by(
-    wire: FrameWire, failed: Callable[[BaseException], None], max_frame: int = MAX_FRAME
+    wire: FrameWire, back: FrameWire, failed: Callable[[BaseException], None], max_frame: int = MAX_FRAME
 ) -> asyncio.Protocol:
-    """The protocol of a connection that the sender has opened."""
-    downstream = Downstream(wire, failed, max_frame)
+    """The protocol of a connection that the sender has opened; `back` is the link of what comes back."""
+    downstream = Downstream(wire, back, failed, max_frame)
     return downstream if wire.receiver_tls is None else wire.receiver_tls.accepts(downstream)
 
 
@@ -292,14 +346,18 @@ class _Upstream(asyncio.Protocol):
         self._downstream.ended(exc)
 
     def pause_writing(self) -> None:
-        self._downstream.clog(True)
+        self._downstream.fill(True)
 
     def resume_writing(self) -> None:
-        self._downstream.clog(False)
+        self._downstream.fill(False)
 
 
-class _FrameTooLong(Exception):
-    """A frame's length is over the limit."""
+class _NoFrameError(Exception):
+    """These bytes are no length of a frame that could be."""
+
+    def __init__(self, beginning: bytes) -> None:
+        super().__init__(beginning)
+        self.beginning = beginning
 
 
 BEGINNINGS = {

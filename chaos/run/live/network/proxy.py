@@ -194,7 +194,8 @@ class _FrameProxy(_Proxy):
 
     def _connected(self, link: Link, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        protocol = partial(accepted_by, self._frames[link], self._failed, self._max_frame)
+        there, back = self._frames[link], self._frames[link[1], link[0]]
+        protocol = partial(accepted_by, there, back, self._failed, self._max_frame)
         accepted = loop.create_task(loop.connect_accepted_socket(protocol, connection))
         self._accepting.add(accepted)
         accepted.add_done_callback(self._accepted)

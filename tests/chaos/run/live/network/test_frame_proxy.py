@@ -155,11 +155,13 @@ def send(connection: socket.socket, payloads: list[bytes]) -> None:
     connection.sendall(b"".join(frame(payload) for payload in payloads))
 
 
-def counted(proxy: Proxy, before: LinkCounters, field: str, least: int) -> LinkCounters:
-    """The counters of a>b once `field` has grown by `least`."""
+def counted(
+    proxy: Proxy, before: LinkCounters, field: str, least: int, link: tuple[str, str] = ("a", "b")
+) -> LinkCounters:
+    """The counters of the link once `field` has grown by `least`."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        now = proxy.client.counters()["a", "b"]
+        now = proxy.client.counters()[link]
         if getattr(now, field) - getattr(before, field) >= least:
             return now
     raise AssertionError(f"{field} did not grow by {least}: {now}")
@@ -183,10 +185,27 @@ def test_frames_pass_in_order_without_a_rule_in_pieces_of_any_size(
     assert counted(proxy, before, "forwarded", len(payloads)).forwarded - before.forwarded == len(payloads)
 
 
-def test_bytes_from_the_receiver_pass_back(sender: socket.socket, receiver: Receiver) -> None:
+def test_answers_on_the_same_connection_obey_the_link_back(
+    proxy: Proxy, sender: socket.socket, receiver: Receiver
+) -> None:
+    """What answers the handshake passes; what answers a message is a message of b>a."""
     assert receiver.connection is not None
-    receiver.connection.sendall(b"no frame at all")
-    assert exactly(sender, 15) == b"no frame at all"
+    proxy.client.set_rules({("b", "a"): LinkRule(cut=True)})
+    before, handshake = proxy.client.counters()["b", "a"], frame(b"welcome") + frame(b"to b")
+    receiver.connection.sendall(handshake)
+    assert exactly(sender, len(handshake)) == handshake
+    send(sender, [b"question"])
+    assert receiver.read(1) == [b"question"]
+    send(receiver.connection, [b"held back", b"this too"])
+    assert counted(proxy, before, "cut", 2, ("b", "a")).forwarded == before.forwarded
+    proxy.client.set_rules({("a", "b"): LinkRule(cut=True)})
+    send(receiver.connection, [b"answer"])
+    assert exactly(sender, 10) == frame(b"answer")
+    assert counted(proxy, before, "forwarded", 1, ("b", "a")).cut == before.cut + 2
+    proxy.client.set_rules({("b", "a"): LinkRule(delay_min_us=20_000, delay_max_us=20_000)})
+    send(receiver.connection, [b"late"])
+    assert exactly(sender, 8) == frame(b"late")
+    counted(proxy, before, "delayed", 1, ("b", "a"))
 
 
 def test_a_cut_passes_handshakes_and_drops_messages(proxy: Proxy, sender: socket.socket, receiver: Receiver) -> None:
@@ -365,6 +384,22 @@ def test_a_connection_that_carries_no_frames_is_trouble_that_names_the_network_t
         said = str(caught.value)
         assert said.startswith("the proxy between the nodes failed: a connection on link a>b carries no frames")
         assert f"it begins with {beginning[:16]!r}{named}. Choose the network 'tcp', or 'netns' if" in said
+    finally:
+        proxy.stop()
+
+
+def test_answers_that_are_no_frames_are_trouble_too(receiver: Receiver) -> None:
+    """A cut could not hold them back, and the nodes would go on hearing each other."""
+    proxy = Proxy(seed=1)
+    try:
+        proxy.client.set_target("b", receiver.port)
+        with connect(proxy) as connection:
+            greet(connection, receiver)
+            assert receiver.connection is not None
+            receiver.connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            assert ended(connection)
+        with pytest.raises(ProxyError, match=r"a connection on link b>a carries no frames.*Choose the network 'tcp'"):
+            proxy.client.check()
     finally:
         proxy.stop()
 

@@ -1,0 +1,62 @@
+"""Shows that each fault that a target declares has its effect on it, as a table of targets, faults and effects.
+
+    python -m bench.effects [TARGET ...]
+
+The table is for docs/systems.md. It has what `raft-chaos target check` has seen; "-" is a fault that the target, or the
+network between its nodes, does not have. A target that cannot be started on this machine has no column: a line
+below the table says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from typing import Any
+
+from tabulate import tabulate
+
+from bench.foreign import COMMAND, TARGETS, shown
+
+FAULTS = {
+    "cut: each node in turn": "cut",
+    **{name: name for name in ("delay", "loss", "duplicate", "reorder", "clog", "throttle", "reset")},
+    "pause (SIGSTOP)": "pause",
+    "kill and restart": "kill",
+}
+"""The findings of the doctor, and the faults that they show."""
+
+
+def effects(target: str) -> dict[str, str] | str:
+    """For each fault what was seen; why there is nothing to see, if the target does not start."""
+    done = subprocess.run([COMMAND, "target", "check", target, "--json"], capture_output=True, text=True, check=False)
+    if not done.stdout:
+        return (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    findings: list[dict[str, Any]] = json.loads(done.stdout)
+    if findings[0]["outcome"] == "wrong":
+        return str(findings[0]["seen"])
+    return {
+        FAULTS[finding["what"]]: {"ok": "", "wrong": "WRONG: "}[finding["outcome"]] + finding["seen"]
+        for finding in findings
+        if finding["what"] in FAULTS and finding["outcome"] != "missing"
+    }
+
+
+def main() -> int:
+    """Prints the table; 1 if some fault had no effect."""
+    parser = argparse.ArgumentParser(description="Shows that each fault that a target declares has its effect on it.")
+    default = list(dict.fromkeys(target.rpartition(":--")[0] or target for target in TARGETS))
+    parser.add_argument("targets", nargs="*", default=default)
+    found = {shown(target): effects(target) for target in parser.parse_args().targets}
+    there = {target: seen for target, seen in found.items() if isinstance(seen, dict)}
+    rows = [[fault, *(seen.get(fault, "-") for seen in there.values())] for fault in FAULTS.values()]
+    print(tabulate(rows, ["fault", *there], tablefmt="pipe"))
+    for target, why in found.items():
+        if isinstance(why, str):
+            print(f"\n{target}: {why}")
+    return any("WRONG" in cell for row in rows for cell in row)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
