@@ -388,9 +388,9 @@ def test_a_connection_that_carries_no_frames_is_trouble_that_names_the_network_t
         proxy.stop()
 
 
-def test_answers_that_are_no_frames_are_trouble_too(receiver: Receiver) -> None:
+def test_answers_that_are_no_frames_are_trouble_too() -> None:
     """A cut could not hold them back, and the nodes would go on hearing each other."""
-    proxy = Proxy(seed=1)
+    proxy, receiver = Proxy(seed=1), Receiver(None)
     try:
         proxy.client.set_target("b", receiver.port)
         with connect(proxy) as connection:
@@ -401,6 +401,7 @@ def test_answers_that_are_no_frames_are_trouble_too(receiver: Receiver) -> None:
         with pytest.raises(ProxyError, match=r"a connection on link b>a carries no frames.*Choose the network 'tcp'"):
             proxy.client.check()
     finally:
+        receiver.close()
         proxy.stop()
 
 
