@@ -144,3 +144,15 @@ def test_links_are_clogged_slow_and_broken_where_the_network_can(
     )
     assert done.returncode == 0, done.stdout
     assert json.loads(done.stdout)["stats"]["faults_effective"] == 3, done.stdout
+
+
+@pytest.mark.live
+@pytest.mark.slow
+def test_a_system_whose_peers_speak_no_frames_is_not_convicted_but_told_its_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    words = ("--target", "examples/shelf.toml", "--network", "frames", *SHORT, "--out", str(tmp_path / "out"), "-q")
+    done = raft_chaos("run", *words)
+    assert done.returncode == 255, done.stdout
+    assert "carries no frames, which the network 'frames' needs" in done.stderr and "'tcp'" in done.stderr
