@@ -174,13 +174,31 @@ class NodeSampled(Event, frozen=True, gc=False, kw_only=True, tag="node_sampled"
 class LeaderObserved(Event, frozen=True, gc=False, kw_only=True, tag="leader_observed"):
     """A node that reports no events says that it leads, and did not say so before. `term` is 0 if it does not say.
 
-    The harness saw it in the node's status, or in a line of its log, which is then `said`.
+    The harness saw it in the node's status, or in a line of a log, which is then `said`: line number `line` of `file`,
+    in the log of the `reporter` ("": of the node itself).
     """
 
     subject: str
     subject_inc: int
     term: int = 0
     said: str = ""
+    file: str = ""
+    line: int = 0
+    reporter: str = ""
+
+
+class LogsFollowed(Event, frozen=True, gc=False, kw_only=True, tag="logs_followed"):
+    """The harness reads in the nodes' logs who became leader. `checked` says whether `raft-chaos target check TARGET`
+    has shown that the lines which it takes for that mean it; without that they convict nobody."""
+
+    checked: bool
+    target: str
+
+
+class LogsLost(Event, frozen=True, gc=False, kw_only=True, tag="logs_lost"):
+    """Not all lines of the logs were read, and `why`."""
+
+    why: str
 
 
 class FaultInjected(Event, frozen=True, gc=False, kw_only=True, tag="fault_injected"):
@@ -255,6 +273,8 @@ HarnessEvent: TypeAlias = (
     | NodeExited
     | NodeSampled
     | LeaderObserved
+    | LogsFollowed
+    | LogsLost
     | FaultInjected
     | FaultHealed
     | PhaseStarted

@@ -21,7 +21,7 @@ from raft_chaos.invariants.checkers.client_history import AcknowledgedWrites, Hi
 from raft_chaos.invariants.checkers.client_keys import ClientKeys
 from raft_chaos.invariants.checkers.commitment import LeaderCompleteness, StateMachineSafety
 from raft_chaos.invariants.checkers.durability import Durability
-from raft_chaos.invariants.checkers.elections import ElectionSafety, OneVotePerTerm
+from raft_chaos.invariants.checkers.elections import ElectionSafety, ElectionsInLogs, OneVotePerTerm
 from raft_chaos.invariants.checkers.exits import UnexpectedExit
 from raft_chaos.invariants.checkers.linearizability import Linearizability
 from raft_chaos.invariants.checkers.logs import LeaderAppendOnly, LogMatching
@@ -41,7 +41,8 @@ class Judge:
     """Owns the checkers of a run. Never raises, whatever it observes.
 
     `events_expected` is False for a system whose nodes report no events. Then only `acknowledged_writes`,
-    `monotonic_reads`, `linearizability` and `unexpected_exit` are judged.
+    `monotonic_reads`, `linearizability` and `unexpected_exit` are judged, and `election_safety` if the harness reads in
+    the nodes' logs who became leader.
     """
 
     def __init__(self, *, events_expected: bool = True) -> None:
@@ -63,7 +64,7 @@ class Judge:
         self._by_history: Sequence[HistoryChecker] = [AcknowledgedWrites(self._keys), MonotonicReads(self._keys)]
         self._linearizability = Linearizability()
         self._checkers: Sequence[Checker] = [
-            *self._by_events,
+            *(self._by_events or [ElectionsInLogs()]),
             *self._by_history,
             self._linearizability,
             UnexpectedExit(),
@@ -141,7 +142,7 @@ class Judge:
 
     def verdicts(self) -> list[Verdict]:
         """One verdict for each invariant, in the order of the paper: elections, log, commitment, the rest."""
-        return [self._verdict(checker) for checker in self._checkers]
+        return [self._verdict(checker) for checker in self._checkers if checker.applies]
 
     def _verdict(self, checker: Checker) -> Verdict:
         if checker in self._by_events and not self._logs.of and not checker.violations:

@@ -26,6 +26,8 @@ from raft_chaos.invariants.events import (
     FaultHealed,
     FaultInjected,
     LeaderObserved,
+    LogsFollowed,
+    LogsLost,
     LogTruncated,
     MessageReceived,
     MessageSent,
@@ -113,8 +115,13 @@ def what(event: AnyEvent | Op) -> str:
         case LeaderObserved():
             term = f" in term {event.term}" if event.term else ""
             return f"{event.subject}#{event.subject_inc} says that it leads{term}" + (
-                f": {event.said}" if event.said else ""
+                f": {event.said}{_where(event)}" if event.said else ""
             )
+        case LogsFollowed():
+            shown = "shown to be right" if event.checked else "not shown to be right"
+            return f"who became leader is read in the nodes' logs, {shown} by a check of the target"
+        case LogsLost():
+            return f"not all lines of the logs were read: {event.why}"
         case FaultInjected():
             return _injected(event)
         case FaultHealed():
@@ -213,3 +220,10 @@ def _value(value: Value) -> str:
 
 def _digits(digest: str) -> str:
     return digest[:SHOWN_DIGITS]
+
+
+def _where(event: LeaderObserved) -> str:
+    """The place of the line that says so, as far as it is known."""
+    place = [f"line {event.line} of {event.file}"] if event.file else []
+    place += [f"in the log of {event.reporter}"] if event.reporter else []
+    return f" ({' '.join(place)})" if place else ""

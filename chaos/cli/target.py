@@ -16,9 +16,11 @@ from raft_chaos.chaos.cli.result import Result, print_now
 from raft_chaos.chaos.cli.run.cluster import make_timing
 from raft_chaos.chaos.doctor.examine import examine
 from raft_chaos.chaos.doctor.finding import Finding
+from raft_chaos.chaos.doctor.log_lines import WHAT
 from raft_chaos.chaos.faults.abilities import ABILITIES, in_order
 from raft_chaos.chaos.run import needs
 from raft_chaos.chaos.targets.find import STDIO, find
+from raft_chaos.chaos.targets.log_lines import SaysWhoLeads, leave_stamp
 from raft_chaos.chaos.targets.protocol import Target, TargetError, abilities_of
 from raft_chaos.chaos.targets.python_class import GROUP
 from raft_chaos.invariants.verdict import EXIT_USAGE, EXIT_VALID
@@ -51,9 +53,21 @@ def check(
                 print_now(line)
 
     asyncio.run(examine(chosen, nodes, found))
+    stamped = _stamped(chosen, findings)
     wrong = sum(finding.outcome == "wrong" for finding in findings)
     last = f"{wrong} of {len(findings)} checks are wrong" if wrong else f"nothing is wrong; run it: {_run_it(target)}"
-    return Result(EXIT_USAGE if wrong else EXIT_VALID, ["", last], findings, as_json)
+    return Result(EXIT_USAGE if wrong else EXIT_VALID, [*stamped, "", last], findings, as_json)
+
+
+def _stamped(target: Target, findings: list[Finding]) -> list[str]:
+    """Leaves a stamp if all is right and the lines of logs are: from then on they may convict. Says where."""
+    shown = any(finding.what == WHAT and finding.outcome == "ok" for finding in findings)
+    if not isinstance(target, SaysWhoLeads) or not shown or any(finding.outcome == "wrong" for finding in findings):
+        return []
+    try:
+        return [f"lines of logs may convict from now on, as long as this is there: {leave_stamp(target)}"]
+    except (OSError, RuntimeError) as error:
+        return [f"lines of logs convict nobody, since that cannot be noted: {error}"]
 
 
 def targets(as_json: Annotated[bool, typer.Option("--json", help="One JSON list on stdout.")] = False) -> Result:

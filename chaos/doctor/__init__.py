@@ -2,5 +2,5 @@
 
 Read in this order: `finding` (what a check says), `bench` (a small cluster of the target, without a run), `operations`
 (each operation, and its failure), `faults` (each fault that the target declares has its effect), `control` (a wrong
-answer is convicted), `examine` (all of it, in order).
+answer is convicted), `log_lines` (lines that say who became leader mean it), `examine` (all of it, in order).
 """

@@ -16,12 +16,14 @@ from raft_chaos.chaos.processes.supervisor import Supervisor, temporary_folder
 from raft_chaos.chaos.run.client_records import History
 from raft_chaos.chaos.run.clients import Client
 from raft_chaos.chaos.run.live.cluster import LiveCluster
+from raft_chaos.chaos.run.live.log_reader import Claim, LogReader
 from raft_chaos.chaos.run.live.network import choose as network
 from raft_chaos.chaos.run.live.network.backend import Network
 from raft_chaos.chaos.run.live.tasks import LiveTasks
 from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets.addresses import claimed
+from raft_chaos.chaos.targets.log_lines import log_lines_of
 from raft_chaos.chaos.targets.protocol import Status, Target, abilities_of
 from raft_chaos.invariants.events import HarnessEvent
 from raft_chaos.invariants.history import Op, OpFunction, Value
@@ -33,7 +35,11 @@ SEED = 1
 
 @dataclass
 class Bench:
-    """The cluster, and what its one client has seen so far (`history`)."""
+    """The cluster, and what its one client has seen so far (`history`).
+
+    `logs` reads who became leader in the nodes' logs, where the target says how: `claims`, and `lost` if not all could
+    be read.
+    """
 
     target: Target
     cluster: LiveCluster
@@ -42,6 +48,9 @@ class Bench:
     session: aiohttp.ClientSession
     client: Client
     history: list[Op]
+    logs: LogReader
+    claims: list[Claim]
+    lost: list[str]
     _numbers: count[int] = field(default_factory=count)
 
     @property
@@ -100,6 +109,17 @@ async def bench(target: Target, size: int) -> AsyncIterator[Bench]:
         def now_us() -> int:
             return monotonic_us() - epoch_us
 
+        claims: list[Claim] = []
+        lost: list[str] = []
+        lines = log_lines_of(target)
+        logs = LogReader(
+            lines=lines,
+            folders={node: run.node(node) for node in nodes},
+            named=[line.nodes_by_name(nodes, ports, links.hosts) for line in lines],
+            claimed=claims.append,
+            lost=lost.append,
+        )
+        stack.callback(logs.close)
         cluster = LiveCluster(
             supervisor=supervisor,
             target=target,
@@ -112,6 +132,7 @@ async def bench(target: Target, size: int) -> AsyncIterator[Bench]:
             now_us=now_us,
             report=events.append,
             ports=ports,
+            logs=logs,
         )
         async with (
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
@@ -126,5 +147,5 @@ async def bench(target: Target, size: int) -> AsyncIterator[Bench]:
                 tasks=LiveTasks(group, now_us),
                 now_us=now_us,
             )
-            yield Bench(target, cluster, links, nodes, session, client, history)
+            yield Bench(target, cluster, links, nodes, session, client, history, logs, claims, lost)
             await target.close()

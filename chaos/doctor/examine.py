@@ -10,6 +10,7 @@ from raft_chaos.chaos.doctor.bench import Bench, bench
 from raft_chaos.chaos.doctor.control import control
 from raft_chaos.chaos.doctor.faults import faults, leadership
 from raft_chaos.chaos.doctor.finding import CannotGoOnError, Finding
+from raft_chaos.chaos.doctor.log_lines import log_lines
 from raft_chaos.chaos.doctor.operations import operations
 from raft_chaos.chaos.processes.shortage import setup_error
 from raft_chaos.chaos.targets.protocol import Target
@@ -38,6 +39,8 @@ async def _all(cluster: Bench, found: Callable[[Finding], None]) -> None:
         found(await leadership(cluster))
         async for finding in faults(cluster):
             found(finding)
+        if (lines := await log_lines(cluster)) is not None:
+            found(lines)
         found(control(cluster.history))
     except CannotGoOnError as error:
         found(error.finding)

@@ -14,6 +14,7 @@ from raft_chaos.chaos.doctor.finding import Finding
 from raft_chaos.chaos.faults.abilities import OF_NETWORKS, Ability
 from raft_chaos.chaos.faults.links import Link
 from raft_chaos.chaos.run.live.network.rules import LinkRule
+from raft_chaos.chaos.targets.log_lines import log_lines_of
 from raft_chaos.invariants.history import Op, OpFunction
 
 PATIENCE_S = 15.0
@@ -30,6 +31,9 @@ async def leadership(bench: Bench) -> Finding:
     what = "status: who leads"
     if "leader" not in bench.can:
         return Finding(what, "missing", "not declared: faults on the leader hit a drawn node instead")
+
+    if log_lines_of(bench.target) and not any((await bench.statuses()).values()):
+        return Finding(what, "missing", "no status says it; lines of logs do")
 
     async def found() -> str | None:
         said = await bench.statuses()

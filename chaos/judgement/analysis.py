@@ -141,6 +141,12 @@ def _other_than_it_ended(run: RunDir, info: RunInfo, tally: Tally, history: Sequ
     return []
 
 
+def _observed_elections(harness: Sequence[AnyEvent]) -> set[tuple[str, int]]:
+    """The elections that the harness saw, by leader and term, or by time where terms are unknown: a status and a line
+    of a log may say the same. Used only for their number."""
+    return {(event.subject, event.term or -event.t_us) for event in harness if isinstance(event, LeaderObserved)}
+
+
 def _stats(schedule: Schedule, harness: Sequence[AnyEvent], tally: Tally, history: Sequence[Op]) -> Stats:
     ends = Counter(op.type for op in history)
     planned, served = clean_operations(schedule, harness, history)
@@ -149,7 +155,7 @@ def _stats(schedule: Schedule, harness: Sequence[AnyEvent], tally: Tally, histor
         "faults_fired": sum(isinstance(event, FaultInjected) for event in harness),
         "faults_effective": sum(isinstance(event, FaultHealed) and event.effective for event in harness),
         "restarts": sum(isinstance(event, NodeLaunched) and event.subject_inc > 1 for event in harness),
-        "elections": len(tally.leader_terms) or sum(isinstance(event, LeaderObserved) for event in harness),
+        "elections": len(tally.leader_terms) or len(_observed_elections(harness)),
         "max_term": max(tally.leader_terms, default=0),
         "committed": tally.highest_commit,
         "truncations": tally.truncations,

@@ -58,18 +58,18 @@ class ClientRecord:
         """The serial of a new command; a command that is sent again keeps its serial."""
         return next(self._serials)
 
-    def invoked(self, operation: Operation, *, final: bool = False) -> None:
-        """The operation begins now. `final` marks the reads at the end of the run."""
-        self._write(operation, Outcome("invoke", operation.value), final)
+    def invoked(self, operation: Operation) -> None:
+        """The operation begins now."""
+        self._write(operation, Outcome("invoke", operation.value))
 
-    def ended(self, operation: Operation, outcome: Outcome, *, final: bool = False) -> None:
+    def ended(self, operation: Operation, outcome: Outcome) -> None:
         """The operation ends now; after `info` the client continues as a new process."""
-        self._write(operation, outcome, final)
+        self._write(operation, outcome)
         if outcome.type == "info":
             self.process += self._clients
             self._serials = count(1)
 
-    def _write(self, operation: Operation, outcome: Outcome, final: bool) -> None:
+    def _write(self, operation: Operation, outcome: Outcome) -> None:
         self._history.write(
             Op(
                 type=outcome.type,
@@ -84,6 +84,6 @@ class ClientRecord:
                 index=outcome.index,
                 term=outcome.term,
                 error=outcome.error,
-                final=final,
+                final=operation.final,
             )
         )

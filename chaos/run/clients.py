@@ -52,11 +52,11 @@ class Client:
             await self._tasks.sleep_until(operation.at_us)
             await self.perform(operation)
 
-    async def perform(self, operation: Operation, *, final: bool = False) -> None:
+    async def perform(self, operation: Operation) -> None:
         """One operation, from its invocation to its outcome."""
-        self._record.invoked(operation, final=final)
+        self._record.invoked(operation)
         outcome = await (self._outcome(operation) if operation.node is None else self._at(operation.node, operation))
-        self._record.ended(operation, outcome, final=final)
+        self._record.ended(operation, outcome)
 
     async def _at(self, node: str, operation: Operation) -> Outcome:
         """The outcome of a read at one node."""

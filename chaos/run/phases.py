@@ -3,7 +3,7 @@
     warmup      nodes up, a first leader, clients at work; no faults
     safety      the schedule's faults, while every event is judged
     liveness    all is healed; within a bound the cluster owes a new commit, and each node that was hit owes catching up
-    end         every key is read once more
+    end         every key is read once more; then come the schedule's final reads, where it has some
 
 Virtual time is exact: the cluster must recover within a fixed time. Real time is not: there recovery is owed only while
 the harness itself is punctual, and a violation means that there was no progress for the whole bound.
@@ -23,6 +23,8 @@ from raft_chaos.chaos.schedule.data import Operation, Schedule
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, Phase, PhaseStarted
 
 WATCH_US = 20_000
+FINAL_US = 10_000_000
+"""A client begins no final read later than this after its first one: a node that answers nothing shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,9 @@ class Phases:
         world.began()
         self._enter("warmup")
         until_us = header.safety_until_us + header.liveness_for_us
-        for place, name in enumerate(header.clients):
-            mine = [operation for operation in self._schedule.operations if operation.client == name]
-            self._work(world.client(name, place).run(mine, until_us), name)
+        clients = {name: world.client(name, place) for place, name in enumerate(header.clients)}
+        for name, client in clients.items():
+            self._work(client.run(self._of(name, final=False), until_us), name)
         final = world.client("final", len(header.clients))
 
         await self._tasks.pass_until(header.safety_from_us)
@@ -97,6 +99,13 @@ class Phases:
         await self._nemesis.end()
         if await self._liveness(until_us, final):
             await self._final_reads(final)
+            for name, client in clients.items():
+                if reads := self._of(name, final=True):
+                    self._work(client.run(reads, self._tasks.now_us + FINAL_US), name)
+            await self._idle()
+
+    def _of(self, client: str, *, final: bool) -> list[Operation]:
+        return [one for one in self._schedule.operations if one.client == client and one.final == final]
 
     async def _liveness(self, until_us: int, final: Client) -> bool:
         """All is healed: waits until nothing is owed and the clients are done, or until the bound is reached.
@@ -143,8 +152,8 @@ class Phases:
     async def _final_reads(self, client: Client) -> None:
         """Reads every key once more: acknowledged writes must still be there."""
         for number, key in enumerate(sorted({operation.key for operation in self._schedule.operations})):
-            read = Operation(id=f"final/{number}", client="final", at_us=0, f="get", key=key)
-            self._work(client.perform(read, final=True), read.id)
+            read = Operation(id=f"final/{number}", client="final", at_us=0, f="get", key=key, final=True)
+            self._work(client.perform(read), read.id)
             await self._idle()
 
     async def _idle(self) -> None:

@@ -79,6 +79,8 @@ def check_operation(operation: Operation, header: Header) -> None:
         raise ScheduleError(problem)
     if not operation.key:
         raise ScheduleError("key: expected at least one character")
+    if operation.final and operation.f != "get":
+        raise ScheduleError(f"final: expected a get, got a {operation.f}")
     writes = operation.f in ("put", "append", "cas")
     if isinstance(operation.value, str) != writes or isinstance(operation.value, list):
         raise ScheduleError(

@@ -24,7 +24,8 @@ class ScheduleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     of later kinds (`draw_faults`) are added to these. `election_timeout_us_max` is the unit of all lengths of faults:
     an isolation lasts 3 to 10 of them.
     `can` are the abilities of the target (`chaos.faults.abilities`); None for our own Raft, which needs no fitting.
-    With `readers` each node has a client that only reads, and asks no other node: it finds reads that are out of date.
+    With `readers` each node has a client that only reads, and asks no other node: it finds reads that are out of date,
+    and at the end it reads every key there.
     With `swarm` each seed draws from the wide range (see `swarm`), and with 0 `nodes` also the number of nodes.
 
     Raises ScheduleError for values out of range, and for a `duration_s` too short for the required faults.

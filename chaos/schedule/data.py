@@ -87,7 +87,8 @@ class Operation(
 ):
     """One client operation, invoked at `at_us` or once its client's previous one has ended. `id`: "client/number".
 
-    With a `node` it is asked of this node alone, which has to answer by itself.
+    With a `node` it is asked of this node alone, which has to answer by itself. A `final` read waits until all is
+    healed and every other operation is over: whatever a node lost or changed, it shows then.
     """
 
     id: str
@@ -98,6 +99,7 @@ class Operation(
     value: Value = None
     expected: Value = None
     node: str | None = None
+    final: bool = False
 
 
 Entry: TypeAlias = Header | Fault | Operation

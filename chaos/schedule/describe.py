@@ -18,6 +18,8 @@ def drawn(schedule: Schedule) -> list[str]:
         lines.append(f"faults: {len(schedule.faults)}, {anchored} of them anchored to elections and votes")
     functions = tally(operation.f for operation in schedule.operations)
     lines.append(f"operations: {len(schedule.operations)} by {len(schedule.header.clients)} clients ({functions})")
+    if final := sum(operation.final for operation in schedule.operations):
+        lines.append(f"final reads: {final} of them, each at one node alone, once all is healed")
     return lines
 
 

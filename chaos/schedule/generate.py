@@ -2,7 +2,8 @@
 
 First the seed draws the options of the whole run (`swarm`), then the faults (`draw_faults`) and the client operations
 (`draw_operations`), each from streams of its own: a different number of clients moves no fault, and different faults
-move no operation. Last, `fitting` leaves out what the target cannot do.
+move no operation. Then `fitting` leaves out what the target cannot do. Last, where each node has a reader of its own,
+that reads every key at the end.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from raft_chaos.chaos.schedule.data import Header, RequiredEvent, Schedule
 from raft_chaos.chaos.schedule.draw_faults import draw_faults
 from raft_chaos.chaos.schedule.fitting import fitted
 from raft_chaos.chaos.schedule.swarm import draw
-from raft_chaos.chaos.schedule.workload import draw_operations, draw_reads, reader
+from raft_chaos.chaos.schedule.workload import draw_final_reads, draw_operations, draw_reads, reader
 
 
 def generate(seed: int, config: ScheduleConfig) -> Schedule:
@@ -47,4 +48,9 @@ def generate(seed: int, config: ScheduleConfig) -> Schedule:
         operations = sorted([*operations, *reads], key=attrgetter("at_us"))
         header = replace(header, clients=[*clients, *map(reader, nodes)])
     schedule = Schedule(header=header, faults=draw_faults(seed, config, swarm, nodes), operations=operations)
-    return schedule if config.can is None else fitted(schedule, frozenset(config.can))
+    if config.can is not None:
+        schedule = fitted(schedule, frozenset(config.can))
+    if config.readers:
+        finals = draw_final_reads(schedule.operations, nodes, until_us)
+        schedule = replace(schedule, operations=[*schedule.operations, *finals])
+    return schedule

@@ -14,6 +14,8 @@ and looks only at the writes of clients before it. So an additional client chang
 from __future__ import annotations
 
 from bisect import bisect
+from collections import Counter
+from collections.abc import Sequence
 from operator import attrgetter
 from random import Random
 
@@ -66,6 +68,26 @@ def draw_reads(seed: int, nodes: list[str], owners: list[str], rate: float, unti
             reads.append(Operation(id=f"{client}/{number}", client=client, at_us=at_us, f="get", key=key, node=node))
             number += 1
     return reads
+
+
+def draw_final_reads(operations: Sequence[Operation], nodes: list[str], at_us: int) -> list[Operation]:
+    """Reads of every key of `operations` by each node's own reader, after all others: nothing is drawn here."""
+    begun = Counter(operation.client for operation in operations)
+    keys = sorted({operation.key for operation in operations})
+    return [
+        Operation(
+            id=f"{client}/{begun[client] + number}",
+            client=client,
+            at_us=at_us,
+            f="get",
+            key=key,
+            node=node,
+            final=True,
+        )
+        for node in nodes
+        for client in (reader(node),)
+        for number, key in enumerate(keys)
+    ]
 
 
 def _of_client(

@@ -12,6 +12,7 @@ A class declares what it can, says how a node is started, and carries out operat
         def ready(self, node: Node) -> bool: ...                      # optional: the first port accepts connections
         def invoke(self, node: Node, op: Operation) -> Answer: ...    # may be async
         def status(self, node: Node) -> Status | None: ...            # for "leader" and "term"; may be async
+        def events(self) -> Sequence[LogLine]: ...                    # or these: lines of logs that say who leads
         def close(self) -> None: ...                                  # optional: the run is over; may be async
 
 Any exception in `invoke` leaves the outcome unknown: a client library may have sent the operation before a second try
@@ -27,10 +28,23 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from raft_chaos.chaos.schedule.data import Operation
+from raft_chaos.chaos.targets.log_lines import LogLine
 from raft_chaos.chaos.targets.protocol import Status
 from raft_chaos.invariants.history import Value
 
-__all__ = ["Node", "Command", "Operation", "Ok", "Fail", "Elsewhere", "Info", "Answer", "Status", "PythonTarget"]
+__all__ = [
+    "Node",
+    "Command",
+    "Operation",
+    "Ok",
+    "Fail",
+    "Elsewhere",
+    "Info",
+    "Answer",
+    "Status",
+    "LogLine",
+    "PythonTarget",
+]
 
 
 @dataclass(frozen=True)

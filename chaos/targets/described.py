@@ -17,6 +17,7 @@ from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets import program, template
 from raft_chaos.chaos.targets.description import Description, OperationRequest, Request
 from raft_chaos.chaos.targets.door import REFUSED, Door, NoAnswer, Outcome, known
+from raft_chaos.chaos.targets.log_lines import LogLine
 from raft_chaos.chaos.targets.our_api import STATUS_TIMEOUT_S, refuse_shortage
 from raft_chaos.chaos.targets.protocol import Launch, NetworkName, Running, Status
 from raft_chaos.chaos.targets.template import MISSING, UNREADABLE, Path
@@ -37,6 +38,14 @@ class DescribedTarget:
     @property
     def can(self) -> Abilities:
         return self.described.can
+
+    @property
+    def log_lines(self) -> tuple[LogLine, ...]:
+        return self.described.events
+
+    @property
+    def described_by(self) -> bytes:
+        return msgspec.json.encode(self.described)
 
     @property
     def ports(self) -> tuple[str, ...]:

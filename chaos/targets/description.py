@@ -7,6 +7,7 @@
     heartbeats                      whether the nodes send to each other all the time
     [ready]                         how to see that a node answers, leader or not
     [status]                        how to see who leads, and in which term
+    [[events]]                      the same from lines of the nodes' logs
     [get] [put] [append] [cas] [delete]   each operation: the request, and how to read its answer
 
 What is left out, the target cannot do, and no run asks for it.
@@ -26,6 +27,7 @@ import msgspec
 
 from raft_chaos.chaos.faults.abilities import OPERATIONS, Abilities, Ability
 from raft_chaos.chaos.targets import template
+from raft_chaos.chaos.targets.log_lines import LogLine
 from raft_chaos.chaos.targets.program import find_program
 from raft_chaos.chaos.targets.protocol import NetworkName, TargetError
 from raft_chaos.chaos.targets.template import Path, TemplateError, nearest
@@ -165,6 +167,7 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     append: OperationRequest | None = None
     cas: OperationRequest | None = None
     delete: OperationRequest | None = None
+    events: tuple[LogLine, ...] = ()
 
     @property
     def words(self) -> list[str]:
@@ -188,6 +191,8 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             can.add("leader")
             if self.status.term is not None:
                 can.add("term")
+        if self.events:
+            can |= {"leader", "term"}
         return frozenset(can)
 
 
@@ -234,6 +239,8 @@ def _mistakes(described: Description) -> Iterator[tuple[str, str]]:
         operation: OperationRequest | None = getattr(described, name)
         if operation is not None:
             yield from _wrong(name, operation.check_operation)
+    for number, line in enumerate(described.events):
+        yield from _wrong(f"events[{number}]", partial(line.check, described.ports))
     if not described.words:
         yield "command", "expected a command line, got nothing"
     for place, port in (("clients", described.clients), ("links", described.links), ("ready.tcp", _tcp(described))):
@@ -284,11 +291,12 @@ PERSISTENT = ": say whether a killed node has what it acknowledged when it start
 
 def _keys(place: str) -> list[str]:
     """The keys that may stand there."""
-    last = place.rpartition(".")[2]
+    last = place.rpartition(".")[2].partition("[")[0]
     types: dict[str, type[msgspec.Struct]] = {
         "the file": Description,
         "ready": Ready,
         "status": Status,
+        "events": LogLine,
         **dict.fromkeys(OPERATIONS, OperationRequest),
         **dict.fromkeys(("ok", "fail", "elsewhere", "leads"), Condition),
     }

@@ -20,9 +20,10 @@ from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets import program
 from raft_chaos.chaos.targets.api import Answer, Command, Elsewhere, Fail, Info, Node, Ok
 from raft_chaos.chaos.targets.door import REFUSED, Door, NoAnswer, Outcome
+from raft_chaos.chaos.targets.log_lines import LogLine
 from raft_chaos.chaos.targets.our_api import STATUS_TIMEOUT_S
 from raft_chaos.chaos.targets.protocol import Launch, NetworkName, Running, Status, TargetError
-from raft_chaos.chaos.targets.template import nearest
+from raft_chaos.chaos.targets.template import TemplateError, nearest
 
 OF_NODES = [ability for ability in ABILITIES if ability not in OF_NETWORKS]
 GROUP = "raft_chaos.targets"
@@ -59,8 +60,8 @@ def _checked(name: str, found: Any) -> type[Any]:
     for ability in can:
         if ability not in ABILITIES or ability in OF_NETWORKS:
             raise TargetError(f"{name}: can: {ability!r}: {nearest(ability, OF_NODES)}")
-        if ability in ("leader", "term") and not callable(getattr(found, "status", None)):
-            raise TargetError(f"{name}: it declares {ability!r}, and has no method 'status'")
+        if ability in ("leader", "term") and not any(callable(getattr(found, by, None)) for by in ("status", "events")):
+            raise TargetError(f"{name}: it declares {ability!r}, and has no method 'status' or 'events'")
     if not set(can) & set(OPERATIONS):
         raise TargetError(f"{name}: can: expected operations; without {', '.join(OPERATIONS)} a run shows nothing")
     if (network := getattr(found, "network", "tcp")) not in OF_NETWORK:
@@ -81,7 +82,28 @@ class ClassTarget:
         self.network = cast(NetworkName, network or getattr(found, "network", "tcp"))
         self.ports: tuple[str, ...] = tuple(getattr(found, "ports", ("client", "peer")))
         self.link_port: str | None = getattr(found, "link_port", self.ports[-1])
+        self.log_lines: tuple[LogLine, ...] = self._checked_lines(name)
         self._nodes: dict[str, Node] = {}
+
+    def _checked_lines(self, name: str) -> tuple[LogLine, ...]:
+        if (events := getattr(self._user, "events", None)) is None:
+            return ()
+        lines = tuple(events())
+        for line in lines:
+            if not isinstance(line, LogLine):
+                raise TargetError(f"{name}: events: expected LogLine objects, got {line!r}")
+            try:
+                line.check(self.ports)
+            except TemplateError as error:
+                raise TargetError(f"{name}: events: {error}") from None
+        return lines
+
+    @property
+    def described_by(self) -> bytes:
+        try:
+            return Path(inspect.getfile(type(self._user))).read_bytes()
+        except (OSError, TypeError):
+            return b""
 
     def start(self, supervisor: Supervisor, launch: Launch) -> Running:
         ports = launch.ports[launch.node]
@@ -124,6 +146,8 @@ class ClassTarget:
         return _ClassDoor(self._user, self._nodes, "repeats" in self.can, urls)
 
     async def status(self, session: aiohttp.ClientSession, url: str) -> Status | None:
+        if not hasattr(self._user, "status"):
+            return None
         node = next(
             (node for node in self._nodes.values() if f"http://{node.address[0]}:{node.address[1]}" == url), None
         )

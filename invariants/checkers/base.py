@@ -36,6 +36,11 @@ class Checker:
         """The methods to call, by type of event."""
         return {}
 
+    @property
+    def applies(self) -> bool:
+        """Whether there is a verdict at all: False for a source of events that the run does not have."""
+        return True
+
     def violate(self, message: str, *witness: Any, rule: str | None = None) -> None:
         """Counts a violation, and keeps it if it is one of the first `KEPT_VIOLATIONS`."""
         self.violation_count += 1

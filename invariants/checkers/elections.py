@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
-from raft_chaos.invariants.events import RoleChanged, Started, VoteGranted
+from raft_chaos.invariants.events import LeaderObserved, LogsFollowed, LogsLost, RoleChanged, Started, VoteGranted
+from raft_chaos.invariants.verdict import Verdict
 
 
 class ElectionSafety(Checker):
@@ -29,6 +30,68 @@ class ElectionSafety(Checker):
         # elected again, and each election starts a new term.
         if (first.node, first.inc) != (event.node, event.inc):
             self.violate(f"term {event.term} has two leaders: {who(first)} and {who(event)}", first, event)
+
+
+class ElectionsInLogs(Checker):
+    """The same rule, by what the lines of the nodes' logs say. These are not made for it, so they convict only if
+    `target check` has shown what they mean, and only a node that says so of itself, beside another one."""
+
+    invariant = ElectionSafety.invariant
+    rule = ElectionSafety.rule
+    nothing_judged = "no line of a log says who became leader"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._followed: LogsFollowed | None = None
+        self._lost = ""
+        self._leader_of: dict[int, LeaderObserved] = {}
+        self._unproven = ""
+
+    def handlers(self) -> Handlers:
+        return {LogsFollowed: self._on_followed, LogsLost: self._on_lost, LeaderObserved: self._on_leader}
+
+    @property
+    def applies(self) -> bool:
+        return self._followed is not None
+
+    def _on_followed(self, event: LogsFollowed) -> None:
+        self._followed = event
+
+    def _on_lost(self, event: LogsLost) -> None:
+        self._lost = self._lost or event.why
+
+    def _on_leader(self, event: LeaderObserved) -> None:
+        if not event.said or event.reporter or self._followed is None:
+            return
+        self.judged += 1
+        first = self._leader_of.setdefault(event.term, event)
+        if first.subject == event.subject:
+            return
+        message = f"term {event.term} has two leaders: {_in_log(first)}, and {_in_log(event)}"
+        if self._followed.checked:
+            self.violate(message, first, event)
+        else:
+            self._unproven = self._unproven or message
+
+    def verdict(self) -> Verdict:
+        if self._unproven:
+            check = f"raft-chaos target check {self._followed.target if self._followed else ''}"
+            return self.conclude(
+                "unknown",
+                f"{self._unproven}. Nobody has shown that these lines mean that: run `{check}`, then this again",
+            )
+        if self._lost and not self.violations:
+            return self.conclude("unknown", self._lost)
+        return super().verdict()
+
+    def note(self) -> str:
+        if self._followed is None or self._followed.checked:
+            return "by lines of the nodes' logs"
+        return "by lines of the nodes' logs, which `raft-chaos target check` has not shown to be right"
+
+
+def _in_log(event: LeaderObserved) -> str:
+    return f"{event.subject} (incarnation {event.subject_inc}) logged {event.said!r} ({event.file}, line {event.line})"
 
 
 class OneVotePerTerm(Checker):

@@ -83,7 +83,7 @@ def _run(report: RunReport) -> Table:
     elections = "{leaders_elected} won in {contested_terms} contested terms".format(**stats)
     facts = {
         "target can": " ".join(info.can),
-        "not judged": "" if info.reports_events else NOT_JUDGED,
+        "not judged": "" if info.reports_events else _not_judged(report),
         "started": info.started_at,
         "duration": duration(report),
         "nodes": " ".join(row.node for row in report.nodes),
@@ -99,7 +99,10 @@ def _run(report: RunReport) -> Table:
     return Table("Run", [Column("what"), Column("value", wraps=True)], [[k, v] for k, v in facts.items() if v])
 
 
-NOT_JUDGED = "what only a node's own events show (elections, logs, commits): the target reports none"
+def _not_judged(report: RunReport) -> str:
+    by_lines = any(verdict.invariant == "election_safety" for verdict in report.invariants)
+    what = "logs, commits" if by_lines else "elections, logs, commits"
+    return f"what only a node's own events show ({what}): the target reports none"
 
 
 def _clean_operations(report: RunReport) -> str:

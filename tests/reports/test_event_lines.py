@@ -15,6 +15,8 @@ from raft_chaos.invariants.events import (
     FaultHealed,
     FaultInjected,
     LeaderObserved,
+    LogsFollowed,
+    LogsLost,
     LogTruncated,
     MessageReceived,
     MessageSent,
@@ -92,6 +94,18 @@ EVENTS: list[tuple[AnyEvent, str]] = [
     (
         NodeExited(**_subject(), exit_code=1, log_tail="Traceback\n\x1b[31mKeyError\n"),
         r"harness      n2#1 ended by itself with exit code 1: Traceback \x1b[31mKeyError",
+    ),
+    (
+        LogsFollowed(**_harness(), checked=True, target="my.toml"),
+        "harness      who became leader is read in the nodes' logs, shown to be right by a check of the target",
+    ),
+    (
+        LogsLost(**_harness(), why="the pattern was given up"),
+        "harness      not all lines of the logs were read: the pattern was given up",
+    ),
+    (
+        LeaderObserved(**_subject(), term=3, said="x leads", file="stderr", line=9, reporter="n2"),
+        "harness      n2#1 says that it leads in term 3: x leads (line 9 of stderr in the log of n2)",
     ),
     (
         LeaderObserved(**_subject(), term=3, said="raft: elected leader"),

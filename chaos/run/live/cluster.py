@@ -19,6 +19,7 @@ import psutil
 
 from raft_chaos.chaos.processes.shortage import HarnessError, SetupError, oom_kills
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
+from raft_chaos.chaos.run.live.log_reader import Claim, LogReader
 from raft_chaos.chaos.run.live.network.backend import Network
 from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.targets.addresses import HOST, Ports
@@ -84,6 +85,7 @@ class LiveCluster:
         report: Callable[[HarnessEvent], None],
         ports: Ports | None = None,
         secret_file: Path | None = None,
+        logs: LogReader | None = None,
     ) -> None:
         self.target = target
         self._supervisor = supervisor
@@ -96,6 +98,7 @@ class LiveCluster:
         self._report = report
         self._ports = ports or {}
         self._secret_file = secret_file
+        self._logs = logs
         self._begun = False
         self._nodes = {name: _Node(name) for name in nodes}
         self._oom_kills = oom_kills()
@@ -138,6 +141,8 @@ class LiveCluster:
             one.incarnation += 1
             launch = self._launch(one)
             self._watcher.follow(node, self._run.node_events(node, one.incarnation))
+            if self._logs is not None:
+                self._logs.follow(node, one.incarnation)
             try:
                 one.running = await asyncio.to_thread(self.target.start, self._supervisor, launch)
             except TargetError as error:
@@ -290,6 +295,29 @@ class LiveCluster:
         """Reports that the node says now that it leads."""
         inc = self._nodes[node].incarnation
         self._report(LeaderObserved(node=HARNESS, inc=1, t_us=self._now_us(), subject=node, subject_inc=inc, term=term))
+
+    def claimed(self, claim: Claim) -> None:
+        """Reports a line of a log that says who leads. Faults on "the leader" follow it, if no later term is known."""
+        leads_itself = claim.leader == claim.node
+        inc = claim.inc if leads_itself else self._nodes[claim.leader].incarnation
+        self._report(
+            LeaderObserved(
+                node=HARNESS,
+                inc=1,
+                t_us=self._now_us(),
+                subject=claim.leader,
+                subject_inc=inc,
+                term=claim.term,
+                said=claim.said,
+                file=claim.file,
+                line=claim.at,
+                reporter="" if leads_itself else claim.node,
+            )
+        )
+        is_news = claim.term >= self._watcher.nodes[claim.leader].term
+        is_here = inc == self._nodes[claim.leader].incarnation
+        if is_news and is_here and (leads_itself or claim.term not in self._watcher.view.leaders):
+            self._watcher.status(claim.leader, "leader", claim.term)
 
     def sample(self) -> None:
         """Reports what each running node uses of the machine."""

@@ -33,6 +33,7 @@ from raft_chaos.chaos.run.live.capabilities import LiveWorld
 from raft_chaos.chaos.run.live.cluster import LiveCluster
 from raft_chaos.chaos.run.live.history import HistoryFile
 from raft_chaos.chaos.run.live.line_file import LineFile
+from raft_chaos.chaos.run.live.log_reader import LogReader
 from raft_chaos.chaos.run.live.network import choose as network
 from raft_chaos.chaos.run.live.status import poll_status
 from raft_chaos.chaos.run.live.tasks import LiveTasks
@@ -41,10 +42,11 @@ from raft_chaos.chaos.run.nemesis import Nemesis
 from raft_chaos.chaos.run.peer_secret import peer_secret
 from raft_chaos.chaos.run.phases import Bound, Phases
 from raft_chaos.chaos.schedule.data import AnchorEvent, Schedule
-from raft_chaos.chaos.targets.addresses import claimed
+from raft_chaos.chaos.targets.addresses import Ports, claimed
 from raft_chaos.chaos.targets.certificates import CLIENT, Certificates
+from raft_chaos.chaos.targets.log_lines import is_checked, log_lines_of
 from raft_chaos.chaos.targets.protocol import Target
-from raft_chaos.invariants.events import HARNESS, HarnessEvent, RunEnded, encode
+from raft_chaos.invariants.events import HARNESS, HarnessEvent, LogsFollowed, LogsLost, RunEnded, encode
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import Violation
@@ -163,6 +165,7 @@ class _LiveRun:
     phases: Phases | None = None
     violations: list[Violation] = field(default_factory=list)
     max_late_us: int = 0
+    logs: LogReader | None = None
     _loop: asyncio.AbstractEventLoop | None = None
     _stop_reason: str = ""
 
@@ -204,6 +207,9 @@ class _LiveRun:
             self.target.network, self.supervisor, header.nodes, header.seed, self.run_dir.path / "proxy.log", tls
         )
         ports = files.enter_context(claimed(header.nodes, self.target.ports)) if self.target.ports else None
+        self.logs = self._follow_logs(ports or {})
+        if self.logs is not None:
+            files.callback(self.logs.close)
         self.cluster = LiveCluster(
             supervisor=self.supervisor,
             target=self.target,
@@ -217,6 +223,24 @@ class _LiveRun:
             report=self.report,
             ports=ports,
             secret_file=self.secret_file,
+            logs=self.logs,
+        )
+
+    def _follow_logs(self, ports: Ports) -> LogReader | None:
+        """The reader of the nodes' logs, if lines of theirs say who leads."""
+        lines = log_lines_of(self.target)
+        if not lines:
+            return None
+        named = str(self.info.config.get("foreign") or "")
+        checked = is_checked(self.target)
+        self.report(LogsFollowed(node=HARNESS, inc=1, t_us=self.now_us(), checked=checked, target=named))
+        nodes = self.schedule.header.nodes
+        return LogReader(
+            lines=lines,
+            folders={node: self.run_dir.node(node) for node in nodes},
+            named=[line.nodes_by_name(nodes, ports, self.network.hosts) for line in lines],
+            claimed=lambda claim: self.cluster.claimed(claim),
+            lost=lambda why: self.report(LogsLost(node=HARNESS, inc=1, t_us=self.now_us(), why=why)),
         )
 
     def report(self, event: HarnessEvent) -> None:
@@ -226,6 +250,8 @@ class _LiveRun:
 
     def _end(self, reason: str) -> None:
         """Kills all nodes, and reads what they wrote last."""
+        if self.logs is not None:
+            self.logs.finish()
         self.report(RunEnded(node=HARNESS, inc=1, t_us=self.now_us(), reason=reason, max_late_us=self.max_late_us))
         self.supervisor.close()
         self.watcher.read()
@@ -292,6 +318,8 @@ class _LiveRun:
             background = [group.create_task(one) for one in (self.watcher.run(), self._sample(), self._sentinel())]
             if "leader" in self.target.can and "events" not in self.target.can:
                 background.append(group.create_task(poll_status(self.target, session, self.cluster, self.watcher)))
+            if self.logs is not None:
+                background.append(group.create_task(self._read(self.logs)))
             await self.phases.run()
             for task in background:
                 task.cancel()
@@ -336,6 +364,11 @@ class _LiveRun:
             await asyncio.sleep(SENTINEL_S)
             if self.phase == "liveness":
                 self.max_late_us = max(self.max_late_us, self.now_us() - due_us)
+
+    async def _read(self, logs: LogReader) -> None:
+        while True:
+            logs.read()
+            await asyncio.sleep(WATCH_S)
 
     async def _sample(self) -> None:
         while True:

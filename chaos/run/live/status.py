@@ -8,6 +8,7 @@ import aiohttp
 
 from raft_chaos.chaos.run.live.cluster import LiveCluster
 from raft_chaos.chaos.run.live.watcher import Watcher
+from raft_chaos.chaos.targets.log_lines import log_lines_of
 from raft_chaos.chaos.targets.protocol import Target
 
 POLL_S = 0.1
@@ -19,6 +20,8 @@ async def poll_status(target: Target, session: aiohttp.ClientSession, cluster: L
     A node that does not answer holds nobody up: a new leader must be known before the next fault that is meant for it.
     """
 
+    by_lines = log_lines_of(target) != ()
+
     async def ask(node: str) -> None:
         url, incarnation = cluster.url(node), cluster.incarnation(node)
         if url is None or cluster.state(node) != "up":
@@ -28,6 +31,8 @@ async def poll_status(target: Target, session: aiohttp.ClientSession, cluster: L
             return
         if cluster.state(node) != "up" or cluster.incarnation(node) != incarnation:
             return
+        if status.term is None and by_lines:
+            return  # elections are told apart by their terms, which the logs have
         term = status.term or 0
         if status.role == "leader" and (watcher.nodes[node].role, watcher.nodes[node].term) != ("leader", term):
             cluster.leader_observed(node, term)

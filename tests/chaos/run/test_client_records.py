@@ -27,12 +27,20 @@ def test_an_operation_is_recorded_as_it_begins_and_as_it_ends() -> None:
     client, seen, _ = record()
     cas = Operation(id="c1/7", client="c1", at_us=50, f="cas", key="x", value="new", expected="old")
     client.invoked(cas)
-    client.ended(cas, Outcome("fail", "other", index=9, term=2, error="not as expected"), final=True)
+    client.ended(cas, Outcome("fail", "other", index=9, term=2, error="not as expected"))
     same = {"process": 1, "client": "c1", "op": "c1/7", "f": "cas", "key": "x", "expected": "old"}
     assert seen == [
         Op(type="invoke", t_us=100, value="new", **same),  # type: ignore[arg-type]
-        Op(type="fail", t_us=101, value="other", index=9, term=2, error="not as expected", final=True, **same),  # type: ignore[arg-type]
+        Op(type="fail", t_us=101, value="other", index=9, term=2, error="not as expected", **same),  # type: ignore[arg-type]
     ]
+
+
+def test_a_final_read_is_marked_in_the_history() -> None:
+    client, seen, _ = record()
+    read = Operation(id="c1/8", client="c1", at_us=50, f="get", key="x", final=True)
+    client.invoked(read)
+    client.ended(read, Outcome("ok", "v"))
+    assert [op.final for op in seen] == [True, True]
 
 
 def test_a_client_gets_a_new_process_and_session_after_an_unknown_outcome() -> None:

@@ -42,6 +42,8 @@ def test_a_target_can_what_its_file_says_and_nothing_else(tmp_path: Path) -> Non
         "leader",
         "term",
     }
+    lines = '\n[[events]]\npattern = "leads in (?P<term>[0-9]+)"\n'
+    assert described(tmp_path, RIGHT + lines).can == {"get", "put", "kill", "pause", "leader", "term"}
     assert "kill" not in described(tmp_path, RIGHT.replace("= true", "= false")).can
 
 
@@ -67,6 +69,9 @@ def test_a_target_can_what_its_file_says_and_nothing_else(tmp_path: Path) -> Non
         ("[get]", '[ready]\ntcp = "cleint"\n[get]', "ready.tcp: there is no port 'cleint'; did you mean 'client'?"),
         ("[put]", "ok = { state = 200 }\n[put]", "get.ok: there is no 'state'; did you mean 'status'?"),
         ("[put]", 'ok = { same = ["a"] }\n[put]', "get: same: expected two paths, got 1"),
+        ("[put]", '[[events]]\npattern = "leader"\n[put]', "events[0]: pattern: expected a group for the term"),
+        ("[put]", '[[events]]\npatern = "leader"\n[put]', "did you mean 'pattern'?"),
+        ("[put]", '[[events]]\npattern = "(?P<term>.)"\nevent = "elected"\n[put]', "invalid enum value 'elected'"),
     ],
 )
 def test_a_mistake_is_refused_with_its_place(tmp_path: Path, old: str, new: str, said: str) -> None:
