@@ -14,6 +14,7 @@ import typer
 from raft_chaos.chaos.cli.common import fail
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.execution.narrate import narrate
+from raft_chaos.chaos.execution.player import NotPlayableError
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.replay.confirm import undamaged
 from raft_chaos.chaos.reproduction.file import ReproductionError, load
@@ -55,6 +56,8 @@ def explain(
         return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: {error}"])
     except (RunDirError, ReproductionError, ScheduleError) as error:
         fail(str(error))
+    except NotPlayableError as error:
+        fail(f"{path}: {error}; run it with {shlex.join([program(), 'repro', str(path)])}, and explain that run")
     explained = explanation(items, verdicts, invariant)
     if explained is None:
         return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: nothing to explain: {nothing_violated(verdicts, invariant)}"])
