@@ -15,6 +15,8 @@ from raft_chaos.chaos.shrink.candidates import FEWEST_NODES, node_candidates
 
 MARGINS_US = (300_000, 1_500_000)
 """How long after the violation a shorter schedule ends."""
+SHORT_US = 1_500_000
+"""A schedule that is as short as this ends soon enough: to start the nodes takes as long."""
 LEAST_MOVE_US = 100_000
 EIGHTHS = (1, 2, 4, 6)
 """The other ends that are tried, in eighths of the whole."""
@@ -41,6 +43,8 @@ def length_us(schedule: Schedule) -> int:
 def sooner_ended(schedule: Schedule, shown_us: int) -> Iterator[Schedule]:
     """That end earlier: soon after the violation, which showed at `shown_us`, or at a part of the time."""
     whole_us = length_us(schedule)
+    if whole_us <= SHORT_US:
+        return
     ends_us = [shown_us + margin for margin in MARGINS_US] + [whole_us * part // 8 for part in EIGHTHS]
     for end_us in sorted(dict.fromkeys(ends_us)):
         if 0 < end_us < whole_us:

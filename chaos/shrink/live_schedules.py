@@ -6,8 +6,8 @@ order:
 
 1. an earlier end, which makes all later runs shorter;
 2. no faults, or only those of some kinds; fewer nodes; only the operations of the violation, or of its keys;
-3. single faults, clients, nodes, operations; smaller, shorter and earlier faults; an earlier end and beginning: until
-   nothing changes, or the budget ends.
+3. single faults, clients, nodes, operations, until none can be removed; then smaller, shorter and earlier faults, and
+   an earlier end and beginning. If a fault became smaller, others may be removable now, and this begins anew.
 
 A candidate that is taken by chance would make all later ones fail less often. So the result is measured in the end, and
 an earlier state is taken instead if the result fails much less often than the whole.
@@ -207,6 +207,7 @@ class LiveShrinker:
 
     def _smaller(self, whole: Convicted, before: Rate) -> tuple[list[Convicted], bool]:
         """All states of the search, the smallest last, and whether that is minimal."""
+        needs_clients = any(isinstance(item, Op) for item in whole.violation.witness)
         self._search: UnsteadySearch[LiveCandidate, Convicted] = UnsteadySearch(
             whole,
             self.attempt,
@@ -218,16 +219,19 @@ class LiveShrinker:
             tries=tries_for(before.violated, before.runs),
             name_of=_name_of,
             tried={_name_of(self._candidate(whole.schedule))},
+            is_hopeless=lambda candidate: needs_clients and not candidate.schedule.operations,
         )
         self._before, self._told = before, whole
         minimal = True
         try:
             with self._interruptible(), self._search:
                 self._in_large()
-                last = None
-                while last is not self._now:
-                    last = self._now
-                    self._in_small()
+                while True:
+                    self._fewer_parts()
+                    actions = [fault.action for fault in self._now.schedule.faults]
+                    self._smaller_parts()
+                    if actions == [fault.action for fault in self._now.schedule.faults]:
+                        break
         except (BudgetEndedError, KeyboardInterrupt):
             minimal = False
         self._runs += self._search.replays
@@ -256,14 +260,19 @@ class LiveShrinker:
         self._try(self._of_the_witness())
         self._try(sooner_ended(self._now.schedule, self._now.shown_us))
 
-    def _in_small(self) -> None:
-        """Single parts, of which each may make others removable."""
-        reduce(self._search, lambda state: len(state.schedule.faults), self._without_faults)
-        reduce(self._search, lambda state: len(state.schedule.header.clients), self._without_clients)
-        while self._try(one_node_less(self._now.schedule)):
-            pass
-        self._try(self._of_the_witness())
-        reduce(self._search, lambda state: len(state.schedule.operations), self._without_operations)
+    def _fewer_parts(self) -> None:
+        """Removes single parts, of which each may make others removable."""
+        last = None
+        while last is not self._now:
+            last = self._now
+            reduce(self._search, lambda state: len(state.schedule.faults), self._without_faults)
+            reduce(self._search, lambda state: len(state.schedule.header.clients), self._without_clients)
+            while self._try(one_node_less(self._now.schedule)):
+                pass
+            self._try(self._of_the_witness())
+            reduce(self._search, lambda state: len(state.schedule.operations), self._without_operations)
+
+    def _smaller_parts(self) -> None:
         for fault in self._now.schedule.faults:
             while self._try(self._with(fault.id)):
                 pass

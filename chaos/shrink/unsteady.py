@@ -30,12 +30,13 @@ class UnsteadySearch(Search[C, S]):
     """A search that tries each candidate up to `tries` times, and takes it at the first failure.
 
     `name_of` names a candidate; none is tried again whose name is among the `tried` ones, be it that it did not fail or
-    that it is an earlier state. `kept` are all states so far, the first one included.
+    that it is an earlier state, and none that `is_hopeless`. `kept` are all states so far, the first one included.
     """
 
     tries: int = 1
     name_of: Callable[[C], str] = repr
     tried: set[str] = field(default_factory=set)
+    is_hopeless: Callable[[C], bool] = lambda candidate: False
     kept: list[S] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -48,7 +49,8 @@ class UnsteadySearch(Search[C, S]):
 
         def often() -> Iterator[C]:
             for place, candidate in enumerate(candidates):
-                if (name := self.name_of(candidate)) not in self.tried:
+                name = self.name_of(candidate)
+                if name not in self.tried and not self.is_hopeless(candidate):
                     begun.append((place, name))
                     for _ in range(self.tries):
                         yield candidate
