@@ -3,6 +3,7 @@
 The file is one JSON object of a few kB. The `execution` is the failure step by step; worlds with virtual time play it,
 always with the same result. The `scenario` is a schedule that causes the failure; the world `live` runs it, and so do
 the others if there is no execution (for a violation that shows only after the run). One of the two may be missing.
+The failure of somebody else's system has a scenario, and `system` says which one it is; only `live` can run it.
 
 The file ends with a checksum over everything before it, which detects a file that was cut short, damaged or edited.
 The option `--edited` accepts a file that was edited on purpose.
@@ -19,6 +20,7 @@ from msgspec.structs import replace
 
 from raft_chaos.chaos.execution.steps import Execution, ExecutionError, Start, check
 from raft_chaos.chaos.mutants import MUTANTS
+from raft_chaos.chaos.reproduction.system import System
 from raft_chaos.chaos.schedule.check import check_schedule
 from raft_chaos.chaos.schedule.data import Schedule, ScheduleError
 from raft_chaos.invariants.events import MALFORMED
@@ -50,7 +52,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The violation when the file was made, and the SHA-256 of the trace that showed it (hexadecimal).
 
-    The trace is that of the execution, or of the scenario's run in `sim` if there is no execution.
+    The trace is that of the execution, or of the scenario's run in `sim` if there is no execution. A run in `live` has
+    none: then it is "".
     """
 
     violation: Violation
@@ -62,7 +65,8 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Reproduction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The file. `mutant` is None if the failure was found in the unmodified core, which then has a bug."""
+    """The file. `mutant` is None if the failure was found in the unmodified core, which then has a bug; and for a
+    `system` of somebody else, which other files leave out."""
 
     kind: Literal["reproduction"] = "reproduction"
     schema: int = REPRODUCTION_SCHEMA
@@ -71,7 +75,13 @@ class Reproduction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     origin: Origin
     execution: Execution | None = None
     scenario: Scenario | None = None
+    system: System | msgspec.UnsetType = msgspec.UNSET
     sha256: str = ""
+
+    @property
+    def foreign(self) -> System | None:
+        """The system of somebody else that it is about."""
+        return None if self.system is msgspec.UNSET else self.system
 
 
 class ReproductionError(Exception):
@@ -135,6 +145,8 @@ def _check(reproduction: Reproduction, file: Path) -> None:
     """Checks what the types cannot express. Raises ReproductionError."""
     if reproduction.execution is None and reproduction.scenario is None:
         raise ReproductionError(f"{file}: has neither execution nor scenario; expected at least one of them")
+    if reproduction.foreign is not None and (reproduction.scenario is None or reproduction.execution is not None):
+        raise ReproductionError(f"{file}: system: expected a scenario and no execution beside it")
     if reproduction.expected.invariant not in INVARIANTS:
         raise ReproductionError(
             f"{file}: expected.violation.invariant: there is no {reproduction.expected.invariant!r} in this version; "

@@ -19,7 +19,8 @@ from raft_chaos.chaos.reproduction.reproduce import Outcome, outcome_of
 from raft_chaos.chaos.run.live.run import run_live
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir
 from raft_chaos.chaos.schedule.config import ScheduleConfig
-from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.chaos.schedule.data import Schedule
+from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.raft.state.timing import Timing
 
 Z_95 = 1.959964
@@ -51,18 +52,29 @@ def run_often(reproduction: Reproduction, mutant: str | None, repeat: int, out: 
     """Runs the scenario `repeat` times, each time with a new run directory under `out`."""
     scenario = reproduction.scenario
     assert scenario is not None
-    settings = _settings(scenario, mutant)
-    header = scenario.schedule.header
+    foreign = reproduction.foreign
+    if foreign is not None:
+        settings = foreign.settings(scenario.timing, scenario.schedule.header)
+    else:
+        settings = _settings(scenario, mutant)
     for _ in range(repeat):
-        run = new_run_dir(out, header.seed)
-        info = describe(settings, header.seed, scenario.schedule, run)
-        info.started_at = datetime.now(UTC).isoformat(timespec="seconds")
-        info = run_live(scenario.schedule, settings.target(), run, info, until=reproduction.expected.invariant)
+        run, info = run_once(scenario.schedule, settings, reproduction.expected.invariant, out)
         outcome = outcome_of(info.invariants, reproduction.expected.invariant)
         interrupted = any(INTERRUPTED in reason for reason in info.vacuous)
         yield LiveRun(outcome, run, float(info.stats.get("wall_s", 0.0)), interrupted)
         if interrupted:
             return
+
+
+def run_once(schedule: Schedule, settings: Settings, invariant: str, out: Path) -> tuple[RunDir, RunInfo]:
+    """One run of the schedule in a new directory under `out`. It ends once the invariant is violated.
+
+    Raises SetupError, HarnessError.
+    """
+    run = new_run_dir(out, schedule.header.seed)
+    info = describe(settings, schedule.header.seed, schedule, run)
+    info.started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    return run, run_live(schedule, settings.target(), run, info, until=invariant)
 
 
 def _settings(scenario: Scenario, mutant: str | None) -> Settings:

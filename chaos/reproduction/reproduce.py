@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from raft_chaos.chaos.execution.player import Player
+from raft_chaos.chaos.execution.player import NotPlayableError, Player
 from raft_chaos.chaos.execution.steps import Execution
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.reproduction.file import Reproduction, Scenario
@@ -69,6 +69,8 @@ def reproduce_with(reproduction: Reproduction, driver: Driver, sink: LineSink | 
     Raises NotPlayableError, DriverError.
     """
     skipped: list[int] = []
+    if reproduction.foreign is not None:
+        raise NotPlayableError(f"it is a failure of {reproduction.foreign.name}, which runs only in live")
     if reproduction.execution is not None:
         verdicts, digest, skipped = _play(reproduction.execution, driver, sink)
     else:

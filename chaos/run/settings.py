@@ -60,6 +60,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             certificates=certificates,
         )
 
+    @property
+    def other_system(self) -> str | None:
+        """The name or command of the system of somebody else; None for our own Raft."""
+        return self.command or self.foreign
+
     def make_schedule(self, seed: int) -> Schedule:
         """The seed's schedule. This is a pure function; the command line loads a saved schedule instead."""
         return generate(seed, self.schedule)
@@ -88,16 +93,21 @@ def new_run_dir(out: Path, seed: int) -> RunDir:
     return RunDir(path)
 
 
+def was_scheduled(info: RunInfo) -> bool:
+    """Whether a run of a schedule made the directory: then the schedule says what happened."""
+    return info.target != EXECUTION
+
+
 def refuse_execution(run: RunDir, info: RunInfo) -> None:
-    """Raises RunDirError for a directory that no run of a schedule made: its schedule does not say what happened."""
-    if info.target == EXECUTION:
+    """Raises RunDirError for a directory that no run of a schedule made."""
+    if not was_scheduled(info):
         raise RunDirError(
             f"{run.path} records the play of an execution, not a run; go back to where it is from: {info.repro}"
         )
 
 
-def settings_of(run: RunDir, info: RunInfo) -> Settings:
-    """The settings of a past run. Raises RunDirError for one that no schedule made, or of another system."""
+def saved_settings(run: RunDir, info: RunInfo) -> Settings:
+    """The settings of a past run of any system. Raises RunDirError for one that no schedule made."""
     refuse_execution(run, info)
     try:
         settings = msgspec.convert(info.config, Settings)
@@ -107,7 +117,14 @@ def settings_of(run: RunDir, info: RunInfo) -> Settings:
         raise RunDirError(
             f"{run.run_json}: mutant: there is no {info.mutant!r} in this version; there are {', '.join(MUTANTS)}"
         )
-    if (other := settings.command or settings.foreign) is not None:
+    return settings
+
+
+def settings_of(run: RunDir, info: RunInfo) -> Settings:
+    """The settings of a past run of our own Raft. Raises RunDirError for one that no schedule made, or of another
+    system."""
+    settings = saved_settings(run, info)
+    if (other := settings.other_system) is not None:
         raise RunDirError(
             f"{run.path} is a run of another system ({other!r}); only our own Raft can be run step by step"
         )

@@ -43,7 +43,8 @@ def node_candidates(schedule: Schedule) -> Iterator[Schedule]:
                 for fault in schedule.faults
                 if (action := fault.action.without(gone)) is not None
             ]
-            yield replace(schedule, header=replace(schedule.header, nodes=left), faults=faults)
+            operations = [operation for operation in schedule.operations if operation.node not in gone]
+            yield Schedule(replace(schedule.header, nodes=left), faults, operations)
 
 
 def client_candidates(schedule: Schedule) -> Iterator[Schedule]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from raft_chaos.chaos.replay.as_sim import as_sim
 from raft_chaos.chaos.replay.confirm import undamaged
 from raft_chaos.chaos.reproduction.file import Origin
@@ -29,15 +31,7 @@ def failure_in(run: RunDir, invariant: str | None) -> Failure:
     verdicts = undamaged(run)
     info = run.load_info()
     settings = settings_of(run, info)
-    if invariant is not None and invariant not in (names := [verdict.invariant for verdict in verdicts]):
-        raise UnknownInvariantError(f"there is no {invariant!r}; there are {', '.join(names)}")
-    violated = [verdict for verdict in verdicts if verdict.outcome == "violated"]
-    if not violated:
-        raise NothingToShrinkError(f"{run.path}: no invariant is violated")
-    chosen = min(violated, key=_shown_at_us).invariant if invariant is None else invariant
-    if chosen not in {verdict.invariant for verdict in violated}:
-        there = ", ".join(verdict.invariant for verdict in violated)
-        raise NothingToShrinkError(f"{run.path}: {chosen} is not violated; violated: {there}")
+    chosen = chosen_invariant(run, verdicts, invariant)
     again = as_sim(run)  # for a run in virtual time, this checks that its schedule still gives the same trace
     return Failure(
         invariant=chosen,
@@ -47,6 +41,23 @@ def failure_in(run: RunDir, invariant: str | None) -> Failure:
         origin=Origin(world=info.world, seed=info.seed, commit=info.commit, versions=info.versions),
         execution=again.execution if info.world == "live" else None,
     )
+
+
+def chosen_invariant(run: RunDir, verdicts: Sequence[Verdict], invariant: str | None) -> str:
+    """The invariant that was asked for, if it is violated, or the first violated one.
+
+    Raises NothingToShrinkError, UnknownInvariantError.
+    """
+    if invariant is not None and invariant not in (names := [verdict.invariant for verdict in verdicts]):
+        raise UnknownInvariantError(f"there is no {invariant!r}; there are {', '.join(names)}")
+    violated = [verdict for verdict in verdicts if verdict.outcome == "violated"]
+    if not violated:
+        raise NothingToShrinkError(f"{run.path}: no invariant is violated")
+    chosen = min(violated, key=_shown_at_us).invariant if invariant is None else invariant
+    if chosen not in {verdict.invariant for verdict in violated}:
+        there = ", ".join(verdict.invariant for verdict in violated)
+        raise NothingToShrinkError(f"{run.path}: {chosen} is not violated; violated: {there}")
+    return chosen
 
 
 def _shown_at_us(verdict: Verdict) -> int:

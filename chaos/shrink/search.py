@@ -55,6 +55,10 @@ class Search(Generic[C, S]):
     replays: int = 0
     """The number of candidates that were tried. Those tried ahead that turned out not to be needed do not count."""
     alone_s: float = ALONE_S
+    apart: bool = False
+    """Tries nothing in this process: an attempt takes long, and must be given up when the budget ends."""
+    ahead: int = AHEAD_PER_JOB
+    """The number of candidates for each process that are handed over at once."""
 
     def __post_init__(self) -> None:
         self._began_s = time.monotonic()
@@ -95,7 +99,7 @@ class Search(Generic[C, S]):
         try:
             while True:
                 self._check_budget()
-                if self.jobs == 1 or (self._pool is None and time.monotonic() - self._began_s < self.alone_s):
+                if self._is_alone():
                     candidate = next(candidates, None)
                     if candidate is None:
                         return
@@ -103,7 +107,7 @@ class Search(Generic[C, S]):
                     continue
                 if self._pool is None:
                     self._pool = WorkerPool(self.jobs)
-                for candidate in islice(candidates, self.jobs * AHEAD_PER_JOB - len(waiting)):
+                for candidate in islice(candidates, self.jobs * self.ahead - len(waiting)):
                     waiting.append(self._pool.submit(self.attempt, candidate))
                 if not waiting:
                     return
@@ -113,6 +117,12 @@ class Search(Generic[C, S]):
         finally:
             for future in waiting:
                 future.cancel()
+
+    def _is_alone(self) -> bool:
+        """Whether this process tries the next candidate."""
+        if self.apart or self._pool is not None:
+            return False
+        return self.jobs == 1 or time.monotonic() - self._began_s < self.alone_s
 
     def _result(self, future: Future[S | None]) -> S | None:
         left_s = self.budget_s - (time.monotonic() - self._began_s)

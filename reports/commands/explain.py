@@ -7,15 +7,20 @@ from typing import Any
 import msgspec
 
 from raft_chaos.invariants.verdict import Violation
+from raft_chaos.reports.facts.around import Around, around_lines
 from raft_chaos.reports.story.story import Story, document, text, wrapped
 from raft_chaos.reports.text import visible
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """The story of one violation, and the first violation of each other violated invariant."""
+    """The story of one violation, and the first violation of each other violated invariant.
+
+    `around` is what was around it, in a saved run of a system whose nodes report no events.
+    """
 
     story: Story
     others: tuple[Violation, ...]
+    around: Around | None = None
 
 
 def explanation_page(explained: Explanation, width: int, command: str) -> list[str]:
@@ -25,9 +30,11 @@ def explanation_page(explained: Explanation, width: int, command: str) -> list[s
         for other in explained.others
         for row in wrapped(f"Also violated: {other.invariant}: {other.message}", "  ", width)
     ]
-    return [*text(explained.story, width), *also, "", f"As a diagram: {visible(command)} --mermaid"]
+    seen = ["", *around_lines(explained.around, width, between=False)] if explained.around is not None else []
+    return [*text(explained.story, width), *also, *seen, "", f"As a diagram: {visible(command)} --mermaid"]
 
 
 def explanation_document(explained: Explanation) -> dict[str, Any]:
     others = [{"invariant": other.invariant, "message": other.message} for other in explained.others]
-    return {**document(explained.story), "also_violated": others}
+    seen = {"around": explained.around} if explained.around is not None else {}
+    return {**document(explained.story), "also_violated": others, **seen}

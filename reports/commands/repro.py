@@ -29,7 +29,10 @@ class Reproduced(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveRate(msgspec.Struct, frozen=True, kw_only=True):
-    """The document of several runs in real time. `rate_95` is the 95 % interval of the rate of reproduction."""
+    """The document of several runs in real time. `rate_95` is the 95 % interval of the rate of reproduction.
+
+    `rate_in_file` is (reproduced, runs) when the file was made, for a system of somebody else.
+    """
 
     outcome: Ended
     world: Literal["live"] = "live"
@@ -40,6 +43,7 @@ class LiveRate(msgspec.Struct, frozen=True, kw_only=True):
     other_violations: int
     rate_95: tuple[float, float]
     run_dirs: Sequence[str]
+    rate_in_file: tuple[int, int] | msgspec.UnsetType = msgspec.UNSET
 
 
 class NotApplicable(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +80,8 @@ def reproduced_page(done: Reproduced, expected: Verdict, steps: Sequence[object]
 def live_rate_page(done: LiveRate) -> list[str]:
     least, most = done.rate_95
     other = f"; another invariant was violated in {done.other_violations}" if done.other_violations else ""
+    then = "; {}/{} when the file was made".format(*done.rate_in_file) if done.rate_in_file else ""
     return [
         f"{done.invariant}: reproduced in {done.reproduced}/{done.runs} runs "
-        f"(95 % interval {least:.0%} to {most:.0%}){other}"
+        f"(95 % interval {least:.0%} to {most:.0%}){then}{other}"
     ]

@@ -36,6 +36,48 @@ class Shrunk(msgspec.Struct, frozen=True, kw_only=True):
     anchors: Anchors | msgspec.UnsetType = msgspec.UNSET
 
 
+class LiveShrunk(msgspec.Struct, frozen=True, kw_only=True):
+    """The document of a failure that was shrunk by runs in real time: `runs` of them, in `seconds`.
+
+    `rate_before` and `rate` are (violated, runs) of the whole schedule and of the result; None if it was not measured.
+    """
+
+    invariant: str
+    system: str
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+    rate_before: tuple[int, int]
+    rate: tuple[int, int] | None
+    runs: int
+    seconds: int
+    minimal: bool
+    interrupted: bool
+    file: str
+
+
+def live_shrunk_page(shrunk: LiveShrunk, message: str, command: str) -> list[str]:
+    """`message` is the violation's; `command` runs the file."""
+    rows: list[list[object]] = [[name, was, shrunk.after[name]] for name, was in shrunk.before.items()]
+    rate = "not measured" if shrunk.rate is None else "{}/{}".format(*shrunk.rate)
+    rows.append(["violated in runs", "{}/{}".format(*shrunk.rate_before), rate])
+    if shrunk.minimal:
+        end = "minimal: no single part can be removed"
+    else:
+        end = f"{'interrupted' if shrunk.interrupted else 'the budget ended first'}, so it may not be minimal"
+    return [
+        f"{shrunk.invariant}: {visible(message)}",
+        "",
+        tabulate(rows, ["", "before", "after"], tablefmt="simple", disable_numparse=True, colalign=_RIGHT),
+        "",
+        f"{shrunk.runs} runs of {visible(shrunk.system)} in {shrunk.seconds} s; {end}",
+        f"Written to {shrunk.file}. To run it again:",
+        command,
+    ]
+
+
+_RIGHT = ("left", "right", "right")
+
+
 def shrunk_page(shrunk: Shrunk, message: str, command: str, interrupted: str) -> list[str]:
     """`message` is the violation's; `command` runs the file; `interrupted` is the remark if the user ended it."""
     rows = [

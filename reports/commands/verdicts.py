@@ -18,7 +18,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """A run judged from its files. `vacuous`: why it proves nothing; `repro`: the command that repeats it.
 
     `sealed`: run.json says what its files were like at the end, so any change was seen. `program`: how raft-chaos was
-    called. `has_journals`: it is a run of our own nodes.
+    called. `can_shrink`: `raft-chaos shrink` can make a failure of it smaller.
     """
 
     run: Path
@@ -29,7 +29,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     repro: str
     sealed: bool
     program: str
-    has_journals: bool
+    can_shrink: bool
 
 
 def judged_page(judged: Judged) -> Iterator[str]:
@@ -40,16 +40,15 @@ def judged_page(judged: Judged) -> Iterator[str]:
         yield UNSEALED
     yield f"{judged.verdict}: {judged.run}"
     if judged.verdict == "violated":
-        yield from next_commands(judged.program, judged.run, has_journals=judged.has_journals)
+        yield from next_commands(judged.program, judged.run, can_shrink=judged.can_shrink)
         yield f"The witnesses: {shlex.join([judged.program, 'check', str(judged.run), '--json'])}"
         yield f"To reproduce:\n{judged.repro}"
 
 
-def next_commands(program: str, run: Path, *, has_journals: bool) -> list[str]:
-    """The commands that show more about a violation in a run, ready to be copied. Only what a run's journals or its
-    virtual time record can be made smaller."""
+def next_commands(program: str, run: Path, *, can_shrink: bool) -> list[str]:
+    """The commands that show more about a violation in a run, ready to be copied."""
     explain, shrink = (shlex.join([program, command, str(run)]) for command in ("explain", "shrink"))
-    return [f"What happened: {explain}", *([f"As small as it gets: {shrink}"] if has_journals else [])]
+    return [f"What happened: {explain}", *([f"As small as it gets: {shrink}"] if can_shrink else [])]
 
 
 def judged_document(judged: Judged) -> dict[str, Any]:

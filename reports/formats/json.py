@@ -2,8 +2,9 @@
 
 A run's keys: verdict, state, seed, world, target, mutant, run_dir, started_at, commit, versions, sealed (whether
 run.json lists the files as they were at the end), trace_sha256 ("" in live), invariants (name to verdict), vacuous,
-violations, stats, tables, repro. `tables` holds the rows behind every table of the report; times end in `_us` and are
-µs since the run began. A campaign's: verdict, stats, runs.
+violations, stats, tables, repro; and around, for a violation in a system whose nodes report no events. `tables` holds
+the rows behind every table of the report; times end in `_us` and are µs since the run began. A campaign's: verdict,
+stats, runs.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ def run_document(report: RunReport) -> Document:
             "operations": report.operations,
         },
         "repro": info.repro,
+        **({"around": report.around} if report.around is not None else {}),
     }
     plain: Document = msgspec.to_builtins(document)
     return plain

@@ -16,6 +16,7 @@ from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.seal import changed
 from raft_chaos.invariants.verdict import Outcome, Verdict
+from raft_chaos.reports.facts.around import Around, around, first_violation
 from raft_chaos.reports.facts.elections import ElectionRow, election_rows
 from raft_chaos.reports.facts.faults import FaultRow, fault_rows
 from raft_chaos.reports.facts.nodes import NodeRow, node_rows
@@ -37,7 +38,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     `sealed` says whether run.json lists the files as they were at the end. If they have changed, nothing is read from
     them: the run is unknown, and `info.vacuous` names them.
     `stats` holds the numbers of run.json, and the counts of `_stats` that run.json does not have. `window` shows
-    the violation of linearizability, if there is one.
+    the violation of linearizability, if there is one; `around` what was around the first violation, of a system whose
+    nodes report no events.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     elections: list[ElectionRow]
     operations: list[OperationRow]
     window: Window | None = None
+    around: Around | None = None
 
 
 def worst_first(outcome: Outcome) -> int:
@@ -84,6 +87,7 @@ def _report(
     operations = operation_rows(history)
     invariants = sorted(info.invariants, key=lambda verdict: worst_first(verdict.outcome))
     duration_us = max((event.t_us for stream in [*streams, harness] for event in stream), default=0)
+    first = None if info.reports_events else first_violation(info.invariants)
     return RunReport(
         path=run.path,
         info=info,
@@ -99,6 +103,7 @@ def _report(
         elections=elections,
         operations=operations,
         window=window_of_run(run, invariants),
+        around=around(run, info, first, harness, schedule_lines, history, faults) if first is not None else None,
     )
 
 

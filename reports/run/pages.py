@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
+from raft_chaos.reports.facts.around import around_lines
 from raft_chaos.reports.facts.violations import ViolationRow
 from raft_chaos.reports.run.layout import caveats, headline, tables
 from raft_chaos.reports.run.model import RunReport
@@ -13,6 +14,7 @@ from raft_chaos.reports.window.of_run import INVARIANT
 from raft_chaos.reports.window.timeline import timeline
 
 WIDTH = 80
+AROUND = "Around the first violation"
 
 
 def text_page(report: RunReport, width: int = WIDTH) -> str:
@@ -25,6 +27,8 @@ def text_page(report: RunReport, width: int = WIDTH) -> str:
             lines += _violation(number, violation, width)
             if drawn := _timeline(report, violation, width - 3):
                 lines += ["", *(f"   {line}" for line in drawn)]
+    if report.around is not None:
+        lines += ["", *_title(AROUND), *around_lines(report.around, width)]
     for table in tables(report):
         lines += ["", *_title(table.title), *text_table(table, width)]
     if command := repro(report):
@@ -43,6 +47,8 @@ def markdown_page(report: RunReport) -> str:
         lines += [f"{_unshown(violation)}.", ""] if violation.unshown else []
         drawn = _timeline(report, violation, WIDTH)
         lines += [*fenced(drawn), ""] if drawn else []
+    if report.around is not None:
+        lines += [f"## {AROUND}", "", *fenced(around_lines(report.around, WIDTH)), ""]
     for table in tables(report):
         lines += [f"## {table.title}", "", *markdown_table(table), ""]
     if command := repro(report):

@@ -14,7 +14,7 @@ from raft_chaos.chaos.cli.common import fail
 from raft_chaos.chaos.cli.read.check_history import check_history
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.replay.confirm import judge_again
-from raft_chaos.chaos.run.settings import program
+from raft_chaos.chaos.run.settings import program, was_scheduled
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.invariants.linearizability.operations import Model
 from raft_chaos.invariants.linearizability.readers.formats import Format as HistoryFormat
@@ -67,7 +67,7 @@ def check(
         stats=analysis.stats,
         repro=info.repro,
         program=program(),
-        has_journals=info.reports_events,
+        can_shrink=was_scheduled(info),
         sealed=info.evidence is not None,
     )
     return Result(EXIT_CODE[judged.verdict], judged_page(judged), judged_document(judged), as_json, judged=True)

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
 from raft_chaos.chaos.cli.common import fail
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.execution.narrate import narrate
+from raft_chaos.chaos.execution.player import NotPlayableError
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.replay.confirm import undamaged
 from raft_chaos.chaos.reproduction.file import ReproductionError, load
@@ -25,6 +27,7 @@ from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.invariants.seal import DamagedError
 from raft_chaos.invariants.verdict import EXIT_UNKNOWN, Verdict, Violation, overall
 from raft_chaos.reports.commands.explain import Explanation, explanation_document, explanation_page
+from raft_chaos.reports.facts.around import around_in
 from raft_chaos.reports.story.happens_before import Item
 from raft_chaos.reports.story.mermaid import mermaid
 from raft_chaos.reports.story.story import tell
@@ -55,9 +58,13 @@ def explain(
         return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: {error}"])
     except (RunDirError, ReproductionError, ScheduleError) as error:
         fail(str(error))
+    except NotPlayableError as error:
+        fail(f"{path}: {error}; run it with {shlex.join([program(), 'repro', str(path)])}, and explain that run")
     explained = explanation(items, verdicts, invariant)
     if explained is None:
         return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: nothing to explain: {nothing_violated(verdicts, invariant)}"])
+    if path.is_dir():
+        explained = replace(explained, around=around_in(RunDir(path), explained.story.violation))
     if as_mermaid:
         return Result(page=fenced(mermaid(explained.story), "mermaid"))
     page = explanation_page(explained, _width(), shlex.join([program(), "explain", str(path)]))

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
+from msgspec.structs import replace
 
 from raft_chaos.chaos.cli.arguments import known_world, make_folder
 from raft_chaos.chaos.cli.common import fail, say
@@ -22,12 +24,14 @@ from raft_chaos.chaos.processes.supervisor import Supervisor, temporary_folder
 from raft_chaos.chaos.reproduction.file import Reproduction, ReproductionError, load
 from raft_chaos.chaos.reproduction.live_rate import LiveRun, interval, not_applicable, run_often
 from raft_chaos.chaos.reproduction.reproduce import Outcome, Reproduced, reproduce_with
+from raft_chaos.chaos.reproduction.system import on_this_machine
 from raft_chaos.chaos.run.directory import begin
 from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.settings import EXECUTION, World, new_run_dir, program
 from raft_chaos.chaos.run.sim.recorder import Recorder
 from raft_chaos.chaos.schedule.data import Header, Schedule
+from raft_chaos.chaos.targets.protocol import TargetError
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.seal import seal
 from raft_chaos.invariants.verdict import EXIT_CODE, EXIT_UNKNOWN, Verdict
@@ -52,7 +56,12 @@ FilePath = Annotated[
 
 def repro(
     file: FilePath,
-    world: Annotated[str, typer.Option(help="sim, lockstep: always the same result. live: it varies.")] = "sim",
+    world: Annotated[
+        str | None,
+        typer.Option(
+            help="sim, lockstep: always the same result. live: it varies.", show_default="sim; live for another system"
+        ),
+    ] = None,
     repeat: Annotated[int, typer.Option(min=1, help="In live: the number of runs.")] = 1,
     mutant: Annotated[
         str | None,
@@ -69,9 +78,7 @@ def repro(
     Exit codes: 1 the invariant is violated, 0 it holds now, 2 the file cannot be run in this world or the invariant
     could not be judged, 130 interrupted, 254 the file cannot be used.
     """
-    chosen = known_world(world)
-    if repeat != 1 and chosen != "live":
-        fail(f"--repeat: {chosen} always gives the same result; only --world live has a rate")
+    given = known_world(world) if world is not None else None
     if mutant not in (None, RIGHT_CORE) and mutant not in MUTANTS:
         fail(f"--mutant: there is no {mutant!r}; there are {RIGHT_CORE}, {', '.join(MUTANTS)}")
     if file.is_dir():
@@ -80,6 +87,11 @@ def repro(
         reproduction = load(file, edited=edited)
     except ReproductionError as error:
         fail(str(error))
+    chosen = given or ("sim" if reproduction.foreign is None else "live")
+    if repeat != 1 and chosen != "live":
+        fail(f"--repeat: {chosen} always gives the same result; only --world live has a rate")
+    if mutant is not None and reproduction.foreign is not None:
+        fail(f"--mutant: {file} is a failure of {reproduction.foreign.name}; a mutant is our own Raft")
     core = reproduction.mutant if mutant is None else None if mutant == RIGHT_CORE else mutant
     if out is not None:
         make_folder(out)
@@ -109,7 +121,8 @@ class _Asked:
     @property
     def command(self) -> str:
         """The command that repeats this request."""
-        words = [program(), "repro", str(self.file), "--world", self.world]
+        words = [program(), "repro", str(self.file)]
+        words += [] if self.reproduction.foreign is not None else ["--world", self.world]
         return shlex.join(
             words if self.core == self.reproduction.mutant else [*words, "--mutant", self.core or RIGHT_CORE]
         )
@@ -217,9 +230,31 @@ def _judged(invariant: str, done: Reproduced) -> Verdict:
 
 
 def _in_live(asked: _Asked, repeat: int) -> Result:
-    reproduction, core, out = asked.reproduction, asked.core, asked.out or Path("runs")
-    if why := not_applicable(reproduction):
+    if why := not_applicable(asked.reproduction):
         return _not_applicable(asked, why)
+    with _there(asked.reproduction) as reproduction:
+        return _repeated(asked, reproduction, repeat)
+
+
+@contextmanager
+def _there(reproduction: Reproduction) -> Iterator[Reproduction]:
+    """Within the block the system of somebody else can be run. Tells what is not as it was when the failure was
+    found."""
+    if (system := reproduction.foreign) is None:
+        yield reproduction
+        return
+    with temporary_folder() as folder:
+        try:
+            system, told = on_this_machine(system, folder)
+        except TargetError as error:
+            fail(str(error))
+        for sentence in told:
+            say(sentence)
+        yield replace(reproduction, system=system)
+
+
+def _repeated(asked: _Asked, reproduction: Reproduction, repeat: int) -> Result:
+    core, out = asked.core, asked.out or Path("runs")
     make_folder(out)
     done: list[LiveRun] = []
     with interrupts.held():  # the run under way ends in good order, and the runs so far are reported
@@ -246,10 +281,17 @@ def _in_live(asked: _Asked, repeat: int) -> Result:
         reproduced=reproduced,
         other_violations=others,
         rate_95=interval(reproduced, len(done)) if done else (0.0, 1.0),
+        rate_in_file=_rate_in(reproduction),
         run_dirs=[str(one.run.path) for one in done],
     )
     code, page = EXIT_CODE[_VERDICT[outcome]], live_rate_page(rate)
     return Result(code, page, rate, asked.as_json, notes, judged=True, interrupted=interrupted)
+
+
+def _rate_in(reproduction: Reproduction) -> tuple[int, int] | msgspec.UnsetType:
+    """(violated, runs) when the file was made, of a system of somebody else."""
+    rate = reproduction.foreign.rate if reproduction.foreign is not None else None
+    return msgspec.UNSET if rate is None else (rate.violated, rate.runs)
 
 
 def _not_applicable(asked: _Asked, why: str) -> Result:

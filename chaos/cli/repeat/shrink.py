@@ -16,6 +16,7 @@ from rich.status import Status
 
 from raft_chaos.chaos.cli.common import fail, say
 from raft_chaos.chaos.cli.read.check import RunPath
+from raft_chaos.chaos.cli.repeat.shrink_live import shrink_live
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.execution.merge import MergeError
 from raft_chaos.chaos.processes import interrupts
@@ -26,6 +27,7 @@ from raft_chaos.chaos.run.settings import program
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.chaos.shrink.anchors import SEEDS
 from raft_chaos.chaos.shrink.failure import INTERRUPTED, Shrinker, Shrunk
+from raft_chaos.chaos.shrink.from_live_run import is_of_another_system
 from raft_chaos.chaos.shrink.from_run import NothingToShrinkError, UnknownInvariantError, failure_in
 from raft_chaos.chaos.shrink.search import WorkerDiedError
 from raft_chaos.invariants.rundir import RunDir, RunDirError
@@ -35,13 +37,17 @@ from raft_chaos.reports.commands import shrink as shrink_report
 from raft_chaos.reports.commands.shrink import Anchors, shrunk_page
 
 DEFAULT_NAME = "reproduction.json"
+BUDGET_S, LIVE_BUDGET_S = 60.0, 300.0
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|min)?")
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0}
 
 
 def shrink(
     run: RunPath,
-    budget: Annotated[str, typer.Option(metavar="TIME", help="How long it may take: 60s, 5m.")] = "60s",
+    budget: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="How long it may take: 60s, 5m.", show_default="60s; 5m for another system"),
+    ] = None,
     invariant: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The invariant that must be violated.", show_default="the first violated"),
@@ -52,18 +58,28 @@ def shrink(
     anchors: Annotated[
         bool, typer.Option("--anchors/--no-anchors", help="Anchor faults to protocol events if that helps.")
     ] = True,
-    jobs: Annotated[int | None, typer.Option(min=1, help="How many processes.", show_default="all cores")] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many processes.", show_default="all cores; of another system 1 run at once"),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> Result:
     """Makes a failure smaller, with a violation of the same invariant, and writes its reproduction file.
 
+    A failure of another system is made smaller by running it again and again; the report says how often it then fails.
+
     Exit codes: 0 written, 2 nothing to shrink or not reproducible, 130 interrupted (the best so far is written),
     254 bad arguments, 255 the harness itself failed.
     """
-    budget_s = _seconds(budget)
+    budget_s = None if budget is None else _seconds(budget)
     file = out if out is not None else run / DEFAULT_NAME
     try:
+        if is_of_another_system(RunDir(run)):
+            _check_writable(file)
+            budget_s = LIVE_BUDGET_S if budget_s is None else budget_s
+            with _Progress(quiet=quiet) as live:
+                return shrink_live(RunDir(run), file, invariant, budget_s, jobs, live.show, as_json)
         failure = failure_in(RunDir(run), invariant)
     except (MergeError, ReplayError, RunDirError, ScheduleError) as error:
         fail(str(error))
@@ -73,6 +89,7 @@ def shrink(
         return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: {error}"])
     _check_writable(file)
     with _Progress(quiet=quiet) as progress:
+        budget_s = BUDGET_S if budget_s is None else budget_s
         shrinker = Shrinker(failure, budget_s, jobs or os.cpu_count() or 1, anchors=anchors, progress=progress.tell)
         try:
             with interrupts.held(lambda _: shrinker.interrupt()):
@@ -161,5 +178,8 @@ class _Progress:
             self._status.stop()
 
     def tell(self, what: str, replays: int, left: str) -> None:
+        self.show(f"shrinking the {what}: {left} left, {replays} replays")
+
+    def show(self, line: str) -> None:
         if self._status is not None:
-            self._status.update(f"shrinking the {what}: {left} left, {replays} replays")
+            self._status.update(line)

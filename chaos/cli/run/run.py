@@ -38,7 +38,7 @@ from raft_chaos.chaos.processes.shortage import SetupError, sentence
 from raft_chaos.chaos.run import needs
 from raft_chaos.chaos.run.live.run import Watch, run_live
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
-from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir, program
+from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir, program, was_scheduled
 from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.describe import drawn
@@ -313,6 +313,6 @@ def _how_to_go_on(done: list[tuple[RunDir, RunInfo]], *, as_json: bool) -> list[
     if failed is None:
         return []
     run, info = failed
-    lines = next_commands(program(), run.path, has_journals=info.reports_events)
+    lines = next_commands(program(), run.path, can_shrink=was_scheduled(info))
     lines += [f"As clients saw it: {run.path / PICTURE}"] if (run.path / PICTURE).exists() else []
     return [*lines, info.repro] if as_json else lines

@@ -112,7 +112,7 @@ def test_an_unwritable_file_is_an_error_before_the_work(wrong: Path, tmp_path: P
         assert stderr == f"raft-chaos: --out: cannot write {file}; expected a file in an existing folder\n"
 
 
-def test_a_folder_that_is_no_run_and_a_run_of_another_system_are_refused(
+def test_a_folder_that_is_no_run_and_a_run_of_a_system_that_is_not_there_are_refused(
     wrong: Path, tmp_path: Path, command: Command
 ) -> None:
     empty = tmp_path / "empty"
@@ -122,4 +122,4 @@ def test_a_folder_that_is_no_run_and_a_run_of_another_system_are_refused(
         assert (code, stdout, stderr.count("\n")) == (254, "", 1) and str(run) in stderr
     code, stdout, stderr = command("shrink", of_another_system(wrong, tmp_path))
     assert (code, stdout) == (254, "")
-    assert "is a run of another system ('my-server {node}'); only our own Raft can be run step by step" in stderr
+    assert "is a run of another system, which cannot be run here: there is no program 'my-server'" in stderr

@@ -1,0 +1,161 @@
+"""`shrink` and `repro` of somebody else's system: by runs in real time, of two wrong examples."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from builders.commands import RAFT_CHAOS, Command, background, only_run, raft_chaos
+from builders.reproductions import reproduction
+from builders.schedules import TIMING, schedule
+from builders.waiting import eventually
+from raft_chaos.chaos.reproduction.file import Expected, Reproduction, ReproductionError, Scenario, load, save
+from raft_chaos.chaos.reproduction.system import Rate, System, SystemFile, on_this_machine
+from raft_chaos.invariants.verdict import Violation
+
+ROOT = Path(__file__).parents[4]
+EXAMPLES = ROOT / "examples"
+STALE = f"stdio:{sys.executable} {EXAMPLES / 'stdio_primary.py'} --stale"
+SHORT = ("--seed", "5", "--duration", "6", "--liveness", "1", "--rate", "60", "-q")
+
+
+def red_run(target: str, folder: Path, *more: str) -> Path:
+    """A run that is violated."""
+    done = raft_chaos("run", "--target", target, *SHORT, *more, "--out", str(folder / "out"))
+    assert done.returncode == 1, done.stdout + done.stderr
+    return only_run(folder / "out").path
+
+
+def a_shelf_that_forgets(folder: Path) -> Path:
+    """The target's file, with absolute paths."""
+    text = (EXAMPLES / "shelf.toml").read_text()
+    text = text.replace("python3 examples/shelf.py", f"{sys.executable} {folder / 'shelf.py'}")
+    shutil.copy(EXAMPLES / "shelf.py", folder)
+    (folder / "shelf.toml").write_text(text.replace('{data}"', '{data} --forget"'))
+    return folder / "shelf.toml"
+
+
+def of_a_system(system: System) -> Reproduction:
+    """A reproduction of a run of it, without any run."""
+    return replace(
+        reproduction(),
+        expected=Expected(violation=Violation("monotonic_reads", "wrong", "a rule"), trace_sha256=""),
+        mutant=None,
+        execution=None,
+        scenario=Scenario(timing=TIMING, schedule=schedule()),
+        system=system,
+    )
+
+
+# ---- the whole way -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.live
+@pytest.mark.slow
+def test_stale_reads_become_a_few_operations_without_faults(tmp_path: Path, command: Command) -> None:
+    run = red_run(STALE, tmp_path, "--fail-fast")
+    code, stdout, stderr = command("shrink", run, "--budget", "25s", "--json", "--jobs", "2")
+    assert (code, stderr) == (0, ""), stderr
+    document = json.loads(stdout)
+    assert (document["system"], document["file"]) == ("stdio", str(run / "reproduction.json"))
+    assert document["after"]["faults"] == 0 and document["after"]["operations"] < 60 < document["before"]["operations"]
+    assert document["rate_before"][0] > 0 and document["runs"] > 10
+    made = load(run / "reproduction.json")
+    assert made.foreign is not None and made.foreign.target == STALE
+    assert [file.path for file in made.foreign.files] == [str(EXAMPLES / "stdio_primary.py")]
+
+    code, stdout, stderr = command("repro", run, "--repeat", "3", "--out", tmp_path / "again")
+    assert code == 1 and "reproduced in" in stdout and "when the file was made" in stdout
+    assert stderr.count("\n") == 3 and "run 3 of 3" in stderr
+    code, _, stderr = command("explain", run / "reproduction.json")
+    assert code == 254 and "it is a failure of stdio, which runs only in live; run it with " in stderr
+
+
+@pytest.mark.live
+@pytest.mark.slow
+def test_an_interrupted_search_leaves_the_best_so_far_and_no_process(tmp_path: Path) -> None:
+    run = red_run(STALE, tmp_path, "--fail-fast")
+    with background(RAFT_CHAOS, "shrink", str(run)) as shrinking:
+        eventually("the first result", lambda: (run / "reproduction.json").exists() and shrinking.family())
+        assert shrinking.interrupt() == 130
+        assert "interrupted, so it may not be minimal" in shrinking.stdout
+        assert shrinking.all_gone()
+        assert list(shrinking.temp.iterdir()) == []
+    made = load(run / "reproduction.json")
+    assert made.foreign is not None and made.foreign.before is not None
+
+
+@pytest.mark.live
+@pytest.mark.slow
+def test_a_store_that_forgets_keeps_the_fault_that_shows_it(tmp_path: Path, command: Command) -> None:
+    target = a_shelf_that_forgets(tmp_path)
+    run = red_run(str(target), tmp_path, "--fail-fast")
+    code, stdout, stderr = command("shrink", run, "--budget", "25s")
+    assert code == 0, stderr
+    made = load(run / "reproduction.json")
+    assert made.foreign is not None and made.scenario is not None
+    assert (made.foreign.text, made.foreign.can[:2]) == (target.read_text(), ["get", "put"])
+    assert len(made.scenario.schedule.operations) < 300 and "violated in runs" in stdout
+
+    target.unlink()  # as on another machine
+    with (tmp_path / "shelf.py").open("a") as program:
+        program.write("# changed\n")
+    code, stdout, stderr = command("repro", run / "reproduction.json", "--repeat", "3", "--out", tmp_path / "again")
+    assert code in (0, 1) and "shelf.toml is not there; its text in the reproduction is used" in stderr
+    assert f"{tmp_path / 'shelf.py'} has changed" in stderr
+
+
+# ---- the file ----------------------------------------------------------------------------------------------------
+
+
+def test_a_file_without_a_system_has_no_such_field(tmp_path: Path) -> None:
+    """So that the digests of files that earlier versions made stay right."""
+    save(reproduction(), tmp_path / "one.json")
+    assert "system" not in json.loads((tmp_path / "one.json").read_text())
+    assert load(tmp_path / "one.json").foreign is None
+
+
+def test_a_system_is_read_as_it_was_written(tmp_path: Path) -> None:
+    system = System(name="x", target="x.toml", text="a\nb", before=Rate(3, 5), files=[SystemFile("x.toml", "00")])
+    save(of_a_system(system), tmp_path / "one.json")
+    assert load(tmp_path / "one.json").foreign == system
+
+
+def test_a_system_needs_a_schedule(tmp_path: Path) -> None:
+    save(replace(of_a_system(System(name="x")), scenario=None), tmp_path / "one.json")
+    with pytest.raises(ReproductionError, match="neither execution nor scenario"):
+        load(tmp_path / "one.json")
+    save(replace(of_a_system(System(name="x")), execution=reproduction().execution), tmp_path / "two.json")
+    with pytest.raises(ReproductionError, match="system: expected a scenario and no execution"):
+        load(tmp_path / "two.json")
+
+
+def test_a_change_is_told_and_not_refused(tmp_path: Path) -> None:
+    target = a_shelf_that_forgets(tmp_path)
+    files = [SystemFile(str(target), "1" * 64), SystemFile(str(tmp_path / "none"), "2" * 64)]
+    system = System(name="shelf", target=str(target), files=files)
+    here, told = on_this_machine(system, tmp_path)
+    assert here == system and len(told) == 2
+    assert told[0].startswith(f"{target} has changed (SHA-256 ") and told[0].endswith("with SHA-256 " + "1" * 12)
+    assert told[1].startswith(f"{tmp_path / 'none'} is not there; ")
+
+
+@pytest.mark.parametrize("world", ["sim", "lockstep"])
+def test_virtual_time_has_no_other_system(world: str, tmp_path: Path, command: Command) -> None:
+    save(of_a_system(System(name="x", target="x.toml")), tmp_path / "one.json")
+    code, stdout, stderr = command("repro", tmp_path / "one.json", "--world", world)
+    assert (code, stdout) == (2, "")
+    assert stderr == f"raft-chaos: not applicable in {world}: it is a failure of x, which runs only in live\n"
+
+
+def test_a_system_that_is_not_there_and_a_mutant_of_it_are_refused(tmp_path: Path, command: Command) -> None:
+    save(of_a_system(System(name="x", target="x.toml")), tmp_path / "one.json")
+    code, stdout, stderr = command("repro", tmp_path / "one.json")
+    assert (code, stdout) == (254, "") and stderr.startswith("raft-chaos: x.toml: ")
+    code, stdout, stderr = command("repro", tmp_path / "one.json", "--mutant", "none")
+    assert (code, stdout) == (254, "") and "is a failure of x; a mutant is our own Raft" in stderr
