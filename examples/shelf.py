@@ -1,4 +1,4 @@
-"""A replicated store in plain HTTP: `shelf.py NAME PORT PEER_PORT PEERS DATA [--forget]`. All its calls are HTTP.
+"""A replicated store in plain HTTP: `shelf.py NAME HOST PORT PEER_PORT PEERS DATA [--forget]`. All its calls are HTTP.
 
 The first node holds the data, in a file that it syncs before it answers; the others pass on what they are asked. So it
 is linearizable whatever the network does. With --forget it is wrong on purpose: a node that cannot reach the first one
@@ -13,40 +13,38 @@ import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-name, port, peer_port, peers, folder = sys.argv[1:6]
-forget = "--forget" in sys.argv[6:]
-first = dict(peer.split("=") for peer in peers.split(",") if peer).get("n1")
-file, lock, seen = os.path.join(folder, "data.json"), threading.Lock(), {}
+name, host, port, peer_port, peers, folder = sys.argv[1:7]
+first = dict(peer.split("=") for peer in peers.split(",") if peer).get("n1")  # None: it is this node
+forget, file, lock, seen = "--forget" in sys.argv, os.path.join(folder, "data.json"), threading.Lock(), {}
 data = json.load(open(file)) if os.path.exists(file) else {}
 
 
-def kept(key, value, expected):
+def kept(path, value=None, expected=None):
     """Carries out one write or read on the first node: (HTTP status, value)."""
     with lock:
-        now = data.get(key)
-        if value is None:
-            return 200, now
-        if expected is not None and now != expected:
-            return 409, now
+        if value is None or (expected is not None and expected != data.get(path)):
+            return 200 if value is None else 409, data.get(path)
         with open(file + ".new", "w") as new:
-            json.dump({**data, key: value}, new)
+            json.dump({**data, path: value}, new)
             new.flush()
             os.fsync(new.fileno())
         os.replace(file + ".new", file)
-        data[key] = value
+        data[path] = value
         return 200, value
 
 
 def passed_on(path, body):
+    """The answer of the first node. 503: it certainly does not know of this; 504: perhaps it does."""
     try:
         with urllib.request.urlopen(urllib.request.Request(f"http://{first}{path}", body), timeout=1) as answer:
-            return answer.status, json.load(answer)["value"]
+            seen[path] = json.load(answer)["value"]
+            return 200, seen[path]
     except urllib.error.HTTPError as refused:
-        return refused.code, json.load(refused)["value"]
-    except ConnectionRefusedError:
-        return (200, seen[path]) if forget and path in seen and body is None else (503, None)
-    except (OSError, ValueError):
-        return (200, seen[path]) if forget and path in seen and body is None else (504, None)
+        return refused.code, None
+    except OSError as error:
+        if forget and body is None and path in seen:
+            return 200, seen[path]
+        return 503 if isinstance(getattr(error, "reason", error), ConnectionRefusedError) else 504, None
 
 
 class Door(BaseHTTPRequestHandler):
@@ -55,24 +53,20 @@ class Door(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def answer(self):
+    def do_GET(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
         if self.path == "/status":
             status, value = 200, {"name": name, "leads": first is None}
-        elif first is None:
-            status, value = kept(self.path, **(json.loads(body) if body else {"value": None, "expected": None}))
         else:
-            status, value = passed_on(self.path, body)
-            if status == 200:
-                seen[self.path] = value if body is None else json.loads(body)["value"]
+            status, value = passed_on(self.path, body) if first else kept(self.path, **json.loads(body or b"{}"))
         raw = json.dumps({"value": value}).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(raw)))
         self.end_headers()
         self.wfile.write(raw)
 
-    do_GET = do_POST = answer
+    do_POST = do_GET
 
 
-threading.Thread(target=ThreadingHTTPServer(("127.0.0.1", int(peer_port)), Door).serve_forever, daemon=True).start()
-ThreadingHTTPServer(("127.0.0.1", int(port)), Door).serve_forever()
+threading.Thread(target=ThreadingHTTPServer((host, int(peer_port)), Door).serve_forever, daemon=True).start()
+ThreadingHTTPServer((host, int(port)), Door).serve_forever()

@@ -20,7 +20,7 @@ class Shelf:
     def start(self, node: Node) -> Command:
         peers = ",".join(f"{peer}={host}:{port}" for peer, (host, port) in node.peers.items())
         ports = [str(node.ports[name]) for name in self.ports]
-        return Command([sys.executable, str(PROGRAM), node.name, *ports, peers, str(node.data)])
+        return Command([sys.executable, str(PROGRAM), node.name, node.host, *ports, peers, str(node.data)])
 
     def invoke(self, node: Node, op: Operation) -> Answer:
         body = None if op.f == "get" else {"value": op.value, "expected": op.expected}
