@@ -1,6 +1,6 @@
 """Breaks systems of others over several seeds, and prints their verdicts as a table for docs/systems.md.
 
-    python -m bench.foreign [--seeds 1..10] [[NAME=VALUE ...] TARGET[:OPTIONS] ...]
+    python -m bench.foreign [--seeds 1..10] [--out DIR] [[NAME=VALUE ...] TARGET[:OPTIONS] ...]
 
 NAME=VALUE are environment variables. A target that cannot be run on this machine, for want of its program, is a row
 that says so.
@@ -9,6 +9,7 @@ that says so.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -25,7 +26,7 @@ from tabulate import tabulate
 
 from raft_chaos.chaos.cli.common import parse_seeds
 
-SLOW = "--election-timeout 1000-2000 --warmup 6 --duration 45 --liveness 10 --fault-interval 3 --nodes 3 --rate 50"
+SLOW = "--election-timeout 1000-2000 --warmup 6 --duration 30 --liveness 8 --fault-interval 3 --nodes 3 --rate 50"
 """For NATS, whose elections take 4 to 9 s."""
 DEBIANS, CURRENT = "NATS_SERVER=/usr/sbin/nats-server", f"NATS_SERVER={Path(sys.executable).with_name('nats-server')}"
 
@@ -39,18 +40,19 @@ TARGETS = (
     "examples/pysyncobj_local.toml:--election-timeout 300-600",
     "examples/pysyncobj_undumped.toml:--election-timeout 300-600",
     *(
-        f"{program}{sync} examples.nats_target:{name}:{SLOW}"
+        f"{program} examples.nats_target:{name}:{SLOW}"
         for program in (DEBIANS, CURRENT)
-        for name, sync in (("Bucket", ""), ("Bucket", " NATS_SYNC=always"), ("LeaderReads", ""), ("DirectReads", ""))
+        for name in ("Bucket", "MarkedReads", "LeaderReads", "DirectReads")
     ),
+    f"{CURRENT} NATS_SYNC=always examples.nats_target:Bucket:{SLOW}",
     f"stdio:{sys.executable} examples/stdio_primary.py",
     f"stdio:{sys.executable} examples/stdio_primary.py --stale",
 )
 COMMAND = str(Path(sys.executable).with_name("raft-chaos"))
 
 
-def row(target: str, seeds: list[int]) -> list[object]:
-    """The row of one target; variables stand before it, and its options behind a colon."""
+def row(target: str, seeds: list[int], folder: Path) -> list[object]:
+    """The row of one target; variables stand before it, and its options behind a colon. Runs stay in the folder."""
     settings = re.match(r"([A-Z_]+=\S+ +)*", target)[0]  # type: ignore[index]  # it matches nothing, too
     name, colon, options = target.removeprefix(settings).rpartition(":--")
     words = shlex.split(f"--{options}") if colon else []
@@ -59,14 +61,13 @@ def row(target: str, seeds: list[int]) -> list[object]:
     environment = {**os.environ, "PATH": f"{ours}:{os.environ['PATH']}", **dict(map(_parted, settings.split()))}
     began = time.monotonic()
     runs: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="raft-chaos-bench-") as out:
-        for seed in seeds:
-            command = [COMMAND, "run", "--target", name, *words, "--seed", str(seed), "--out", out, "--json", "-q"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-            if done.returncode not in (0, 1, 2):
-                return [shown(target), "", "", "", "", done.stderr.strip().splitlines()[-1]]
-            runs.append(json.loads(done.stdout))
-            print(f"{shown(target)}: seed {seed}: {runs[-1]['verdict']}", file=sys.stderr, flush=True)
+    for seed in seeds:
+        command = [COMMAND, "run", "--target", name, *words, "--seed", str(seed), "--out", str(folder), "--json", "-q"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        if done.returncode not in (0, 1, 2):
+            return [shown(target), "", "", "", "", done.stderr.strip().splitlines()[-1]]
+        runs.append(json.loads(done.stdout))
+        print(f"{shown(target)}: seed {seed}: {runs[-1]['verdict']}", file=sys.stderr, flush=True)
     verdicts = Counter(run["verdict"] for run in runs)
     broken = Counter(
         invariant for run in runs for invariant, verdict in run["invariants"].items() if verdict == "violated"
@@ -91,9 +92,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Breaks systems of others over several seeds.")
     parser.add_argument("targets", nargs="*", default=TARGETS)
     parser.add_argument("--seeds", default="1..10")
+    parser.add_argument("--out", type=Path, help="keep the runs in this folder")
     asked = parser.parse_args()
     seeds = parse_seeds(asked.seeds)
-    rows = [row(target, seeds) for target in asked.targets]
+    with contextlib.ExitStack() as stack:
+        out = asked.out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="raft-chaos-bench-")))
+        rows = [row(target, seeds, out) for target in asked.targets]
     headers = ["target", "valid", "unknown", "violated", "s a run", "violated invariants, runs"]
     print(f"seeds {asked.seeds}")
     print(tabulate(rows, headers, tablefmt="pipe"))

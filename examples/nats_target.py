@@ -4,14 +4,17 @@
 
 `NATS_SERVER` names the program, and `NATS_SYNC` its `sync_interval` ("2m" by default, as in NATS itself, or "always").
 
-What a read promises depends on how one asks, hence three classes:
+What is promised depends on how one asks, hence four classes:
 
     Bucket        a read is confirmed: the value is written again, on the condition that nothing has been written since.
                   NATS has no read that goes through the log; this makes one of a write that does
-    LeaderReads   the node that takes itself for the leader answers. During a cut there may be two
+    MarkedReads   before a read another key is written, then the leader answers: it must have heard of that write.
+                  No conditions: puts, deletes and gets alone
+    LeaderReads   the same without that write: the node that takes itself for the leader answers. There may be two
     DirectReads   any replica answers, as in buckets of NATS by default
 
-A write is `ok` once NATS acknowledged it. A list is a JSON list under one key, appended to on the same condition.
+A write is `ok` once NATS acknowledged it. A list is a JSON list under one key, appended to on
+the same condition.
 """
 
 import asyncio
@@ -29,7 +32,7 @@ from raft_chaos.chaos.targets.api import Answer, Command, Elsewhere, Fail, Info,
 NAME, STREAM, PREFIX = "chaos", "KV_chaos", "$KV.chaos."
 EXPECTED, OPERATION = "Nats-Expected-Last-Subject-Sequence", "KV-Operation"
 WRONG_SEQUENCE = (10071, 10164)
-ATTEMPTS = 20
+MARK, ATTEMPTS = "mark", 20
 CONNECT_S, ANSWER_S = 1.0, 5.0
 
 CONFIGURATION = """
@@ -49,7 +52,7 @@ class Bucket:
     can = ("get", "put", "append", "cas", "delete", "kill", "pause", "leader")
     ports = ("client", "peer")
     network = "netns"
-    direct, confirmed = False, True
+    read, direct = "confirmed", False
 
     def __init__(self):
         self.program = os.environ.get("NATS_SERVER", "nats-server")
@@ -77,7 +80,7 @@ class Bucket:
         try:
             bucket = await self._bucket(node)
             if op.f == "get":
-                return Ok((await self._read(bucket, op.key))[0])
+                return Ok(await self._read(bucket, op.key))
             return await self._write(bucket, op)
         except (NotTakenError, NoStreamResponseError) as error:
             return Elsewhere(repr(error))  # no responders: no server had a subscriber to pass it to
@@ -104,12 +107,14 @@ class Bucket:
         return Fail("always another write came first")
 
     async def _read(self, bucket, key):
-        """(value, revision), confirmed if this class does that."""
+        """What a get finds, in the way of this class."""
+        if self.read == "marked":
+            await bucket.put(MARK, b"read")
         for _ in range(ATTEMPTS):
             value, revision = await self._found(bucket, key)
-            if not self.confirmed or await self._written(bucket, key, value, revision):
-                return value, revision
-        raise NotTakenError("always a write came first")
+            if self.read != "confirmed" or await self._written(bucket, key, value, revision):
+                return value
+        raise NotTakenError("always another write came first")
 
     async def _found(self, bucket, key):
         """(value, revision) as one server has them. Raises NotTakenError: nothing has been written yet."""
@@ -174,12 +179,17 @@ class Bucket:
             await connection.close()
 
 
-class LeaderReads(Bucket):
-    name, confirmed = "nats, reads of the leader", False
+class MarkedReads(Bucket):
+    name, read = "nats, marked reads", "marked"
+    can = ("get", "put", "delete", "kill", "pause", "leader")
 
 
-class DirectReads(Bucket):
-    name, direct, confirmed = "nats, direct reads", True, False
+class LeaderReads(MarkedReads):
+    name, read = "nats, reads of the leader", "plain"
+
+
+class DirectReads(LeaderReads):
+    name, direct = "nats, direct reads", True
 
 
 async def ignored(error):
