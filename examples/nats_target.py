@@ -95,25 +95,45 @@ class Bucket:
         if op.f == "delete":
             await bucket.delete(op.key)
             return Ok()
-        for _ in range(ATTEMPTS):
-            now, revision = await self._found(bucket, op.key)
-            if op.f == "cas" and now != op.expected:
+        now, revision = await self._found(bucket, op.key)
+        if op.f == "cas":
+            if now != op.expected:
                 return Fail("another value", refused=True)
-            if op.f == "append" and isinstance(now, str):
-                return Fail("not a list", refused=True)
-            value = op.value if op.f == "cas" else [*(now or []), op.value]
-            if await self._written(bucket, op.key, value, revision):
-                return Ok()
-        return Fail("always another write came first")
+            written = await self._written(bucket, op.key, op.value, revision)
+        elif isinstance(now, str):
+            return Fail("not a list", refused=True)
+        else:
+            written = await self._written(bucket, op.key, [*(now or []), op.value], revision)
+            written = written or await self._appended(bucket, op.key, op.value)
+        return Ok() if written else Info("refused by one server")
+
+    async def _appended(self, bucket, key, value):
+        """Appends after a refusal, which may have been that of one server alone. Whether that has certainly happened.
+
+        What is confirmed has every accepted write, and a new revision, which ends those that are under way.
+        """
+        try:
+            for _ in range(ATTEMPTS):
+                now, revision = await self._confirmed(bucket, key)
+                if value in (now or []) or await self._written(bucket, key, [*(now or []), value], revision):
+                    return True
+        except (NotTakenError, NoStreamResponseError):
+            pass
+        return False
 
     async def _read(self, bucket, key):
         """What a get finds, in the way of this class."""
         if self.read == "marked":
             await bucket.put(MARK, b"read")
+        value, _ = await (self._confirmed if self.read == "confirmed" else self._found)(bucket, key)
+        return value
+
+    async def _confirmed(self, bucket, key):
+        """(value, revision) with nothing written since. Raises NotTakenError."""
         for _ in range(ATTEMPTS):
             value, revision = await self._found(bucket, key)
-            if self.read != "confirmed" or await self._written(bucket, key, value, revision):
-                return value
+            if written := await self._written(bucket, key, value, revision):
+                return value, written
         raise NotTakenError("always another write came first")
 
     async def _found(self, bucket, key):
@@ -127,16 +147,19 @@ class Bucket:
         return json.loads(entry.value), entry.revision
 
     async def _written(self, bucket, key, value, revision):
-        """Writes on the condition that the key still has this revision; None deletes. Whether that held."""
+        """Writes on the condition that the key still has this revision; None deletes. The new revision.
+
+        0 if a server refused it. Another one may have accepted it: a leader that was cut off refuses what its successor
+        takes, both hear a message, and nats-py returns the first answer.
+        """
         headers = {EXPECTED: str(revision)} | ({OPERATION: "DEL"} if value is None else {})
         payload = b"" if value is None else json.dumps(value).encode()
         try:
-            await bucket._js.publish(PREFIX + key, payload, headers=headers)
+            return (await bucket._js.publish(PREFIX + key, payload, headers=headers)).seq
         except APIError as error:
             if error.err_code in WRONG_SEQUENCE:
-                return False
+                return 0
             raise
-        return True
 
     async def status(self, node: Node) -> Status | None:
         info = await (await self._bucket(node))._js.stream_info(STREAM)
