@@ -1,14 +1,18 @@
 """Breaks systems of others over several seeds, and prints their verdicts as a table for docs/systems.md.
 
-    python -m bench.foreign [--seeds 1..10] [TARGET[:OPTIONS] ...]
+    python -m bench.foreign [--seeds 1..10] [--out DIR] [[NAME=VALUE ...] TARGET[:OPTIONS] ...]
 
-A target that cannot be run on this machine, for want of its program, is a row that says so.
+NAME=VALUE are environment variables. A target that cannot be run on this machine, for want of its program, is a row
+that says so.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
+import re
 import shlex
 import subprocess
 import sys
@@ -22,52 +26,78 @@ from tabulate import tabulate
 
 from raft_chaos.chaos.cli.common import parse_seeds
 
+SLOW = "--election-timeout 1000-2000 --warmup 6 --duration 30 --liveness 8 --fault-interval 3 --nodes 3 --rate 50"
+"""For NATS, whose elections take 4 to 9 s."""
+DEBIANS, CURRENT = "NATS_SERVER=/usr/sbin/nats-server", f"NATS_SERVER={Path(sys.executable).with_name('nats-server')}"
+
 TARGETS = (
     "examples/raft_node.toml",
     "examples/shelf.toml",
     "examples/etcd.toml:--election-timeout 300-600",
     "examples/etcd_stale.toml:--election-timeout 300-600",
+    "examples/pysyncobj.toml:--election-timeout 300-600",
+    "examples/pysyncobj_dump.toml:--election-timeout 300-600",
+    "examples/pysyncobj_local.toml:--election-timeout 300-600",
+    "examples/pysyncobj_undumped.toml:--election-timeout 300-600",
+    *(
+        f"{program} examples.nats_target:{name}:{SLOW}"
+        for program in (DEBIANS, CURRENT)
+        for name in ("Bucket", "MarkedReads", "LeaderReads", "DirectReads")
+    ),
+    f"{CURRENT} NATS_SYNC=always examples.nats_target:Bucket:{SLOW}",
     f"stdio:{sys.executable} examples/stdio_primary.py",
     f"stdio:{sys.executable} examples/stdio_primary.py --stale",
 )
 COMMAND = str(Path(sys.executable).with_name("raft-chaos"))
 
 
-def row(target: str, seeds: list[int]) -> list[object]:
-    """The row of one target; its options stand behind a colon."""
-    name, colon, options = target.rpartition(":--")
+def row(target: str, seeds: list[int], folder: Path) -> list[object]:
+    """The row of one target; variables stand before it, and its options behind a colon. Runs stay in the folder."""
+    settings = re.match(r"([A-Z_]+=\S+ +)*", target)[0]  # type: ignore[index]  # it matches nothing, too
+    name, colon, options = target.removeprefix(settings).rpartition(":--")
     words = shlex.split(f"--{options}") if colon else []
-    name = name if colon else target
+    name = name if colon else target.removeprefix(settings)
+    ours = str(Path(sys.executable).parent)  # an example's `python3` must find what is installed here
+    environment = {**os.environ, "PATH": f"{ours}:{os.environ['PATH']}", **dict(map(_parted, settings.split()))}
     began = time.monotonic()
     runs: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="raft-chaos-bench-") as out:
-        for seed in seeds:
-            command = [COMMAND, "run", "--target", name, *words, "--seed", str(seed), "--out", out, "--json", "-q"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode not in (0, 1, 2):
-                return [shown(name), "", "", "", "", done.stderr.strip().splitlines()[-1]]
-            runs.append(json.loads(done.stdout))
+    for seed in seeds:
+        command = [COMMAND, "run", "--target", name, *words, "--seed", str(seed), "--out", str(folder), "--json", "-q"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        if done.returncode not in (0, 1, 2):
+            return [shown(target), "", "", "", "", done.stderr.strip().splitlines()[-1]]
+        runs.append(json.loads(done.stdout))
+        print(f"{shown(target)}: seed {seed}: {runs[-1]['verdict']}", file=sys.stderr, flush=True)
     verdicts = Counter(run["verdict"] for run in runs)
     broken = Counter(
         invariant for run in runs for invariant, verdict in run["invariants"].items() if verdict == "violated"
     )
     why = ", ".join(f"{invariant} {count}" for invariant, count in sorted(broken.items()))
     seconds = (time.monotonic() - began) / len(seeds)
-    return [shown(name), *(verdicts[verdict] for verdict in ("valid", "unknown", "violated")), f"{seconds:.0f}", why]
+    return [shown(target), *(verdicts[verdict] for verdict in ("valid", "unknown", "violated")), f"{seconds:.0f}", why]
 
 
-def shown(name: str) -> str:
-    """The target without this machine's paths."""
-    return name.replace(sys.executable, "python3")
+def _parted(setting: str) -> tuple[str, str]:
+    name, _, value = setting.partition("=")
+    return name, value
+
+
+def shown(target: str) -> str:
+    """The target without this machine's paths, and without its options."""
+    name = target.partition(":--")[0].replace(sys.executable, "python3")
+    return name.replace(f"{Path(sys.executable).parent}/", "")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Breaks systems of others over several seeds.")
     parser.add_argument("targets", nargs="*", default=TARGETS)
     parser.add_argument("--seeds", default="1..10")
+    parser.add_argument("--out", type=Path, help="keep the runs in this folder")
     asked = parser.parse_args()
     seeds = parse_seeds(asked.seeds)
-    rows = [row(target, seeds) for target in asked.targets]
+    with contextlib.ExitStack() as stack:
+        out = asked.out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="raft-chaos-bench-")))
+        rows = [row(target, seeds, out) for target in asked.targets]
     headers = ["target", "valid", "unknown", "violated", "s a run", "violated invariants, runs"]
     print(f"seeds {asked.seeds}")
     print(tabulate(rows, headers, tablefmt="pipe"))

@@ -22,6 +22,15 @@ CUT_S = 5.0
 EFFECT_S = 5.0
 ELECTED_S = 5.0
 POLL_S = 0.05
+MANY, MANY_S = 300, 3.0
+"""How many writes there are right before all nodes are killed, and how long they may take."""
+
+KEPT = {
+    "old": "what a node keeps when it shortens its log, such as a snapshot or a dump, must contain all of the data; if "
+    "data does not survive SIGKILL, say persistent = false",
+    "new": "data must survive SIGKILL in {data}; if it does not, say persistent = false",
+}
+"""What to do if a key is lost."""
 
 Found = TypeVar("Found")
 
@@ -56,6 +65,7 @@ async def leadership(bench: Bench) -> Finding:
 
 async def faults(bench: Bench) -> AsyncIterator[Finding]:
     """One finding for each fault, declared or not."""
+    early = await _keep(bench, "old")
     if "cut" in bench.can:
         yield await _cut(bench)
     else:
@@ -67,7 +77,7 @@ async def faults(bench: Bench) -> AsyncIterator[Finding]:
             yield Finding(ability, "missing", f"the network {bench.target.network} does not do that to a link")
     yield await _pause(bench)
     if "kill" in bench.can:
-        yield await _kill(bench)
+        yield await _kill(bench, early)
     else:
         yield Finding("kill", "missing", "not declared (`persistent`): no run kills a node")
 
@@ -189,31 +199,48 @@ async def _pause(bench: Bench) -> Finding:
     return Finding(what, "ok", f"{node} stopped and went on") if served is None else Finding(what, "wrong", served)
 
 
-async def _kill(bench: Bench) -> Finding:
-    """All nodes are killed at once: what was acknowledged must be there when they are back."""
+async def _kill(bench: Bench, early: Op) -> Finding:
+    """All nodes are killed at once: what was acknowledged must be there when they are back, old and new.
+
+    A node that writes its state to a file now and then, and shortens its log, has time and writes enough to do so after
+    the early write: what is missing in that file is lost only then.
+    """
     what = "kill and restart"
-    key, value = "check/kept", "kept"
-    write: OpFunction = "put" if "put" in bench.can else "append"
-    if (op := await bench.perform(write, key, value)).type != "ok":
-        return Finding(what, "wrong", f"a {write} before it ended as {op.type}: {op.error}")
+    deadline = time.monotonic() + MANY_S
+    for _ in range(MANY):
+        if time.monotonic() < deadline:
+            await _write(bench)
+    for op in (early, await _keep(bench, "new")):
+        if op.type != "ok":
+            return Finding(what, "wrong", f"a {op.f} before it ended as {op.type}: {op.error}")
     await bench.cluster.kill(bench.nodes)
     up = await asyncio.gather(*(bench.cluster.start(node) for node in bench.nodes))
     if not all(up):
         down = [node for node, there in zip(bench.nodes, up, strict=True) if not there]
         return Finding(what, "wrong", f"{', '.join(down)} did not start again", "a node must start with its old data")
-    try:
-        found = await bench.read(key, PATIENCE_S)
-    except TimeoutError as error:
-        return Finding(what, "wrong", f"no answer in {PATIENCE_S:.0f} s after all nodes were killed: {error}")
-    expected = value if write == "put" else [value]
-    if found != expected:
-        advice = "data must survive SIGKILL in {data}; if it does not, say persistent = false"
-        return Finding(what, "wrong", f"after all nodes were killed a key was {found!r}, not {expected!r}", advice)
-    return Finding(what, "ok", "all nodes were killed at once, and a written key was there again")
+    for age, advice in KEPT.items():
+        try:
+            found = await bench.read(f"check/kept/{age}", PATIENCE_S)
+        except TimeoutError as error:
+            return Finding(what, "wrong", f"no answer in {PATIENCE_S:.0f} s after all nodes were killed: {error}")
+        expected = age if _writing(bench) == "put" else [age]
+        if found != expected:
+            seen = f"after all nodes were killed the {age} key was {found!r}, not {expected!r}"
+            return Finding(what, "wrong", seen, advice)
+    return Finding(what, "ok", "all nodes were killed at once, and written keys were there again, old and new")
+
+
+async def _keep(bench: Bench, age: str) -> Op:
+    """Writes a key that must outlive the kill of all nodes."""
+    return await bench.perform(_writing(bench), f"check/kept/{age}", age)
 
 
 async def _write(bench: Bench) -> Op:
-    return await bench.perform("put" if "put" in bench.can else "append", "check/traffic", "more")
+    return await bench.perform(_writing(bench), "check/traffic", "more")
+
+
+def _writing(bench: Bench) -> OpFunction:
+    return "put" if "put" in bench.can else "append"
 
 
 async def _serves(bench: Bench) -> str | None:

@@ -209,10 +209,20 @@ class _ClassDoor:
 
 
 async def _called(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Calls a function of the user's; one that is not async in a thread, where it may block."""
-    if inspect.iscoroutinefunction(function):
+    """Calls a function of the user's; one that is not async in a thread, where it may block.
+
+    Some libraries cancel what waits for an answer when a connection closes. That must not end our task, which nobody
+    cancelled: a client would be gone in silence, with its operation open for ever.
+    """
+    if not inspect.iscoroutinefunction(function):
+        return await asyncio.to_thread(function, *arguments)
+    try:
         return await function(*arguments)
-    return await asyncio.to_thread(function, *arguments)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionError("the target's library cancelled the call") from None
 
 
 def _refuse_shortage(error: Exception) -> None:

@@ -95,7 +95,7 @@ def test_a_mistake_is_found_and_named(tmp_path: Path, old: str, new: str, what: 
 def test_data_that_does_not_survive_a_kill_is_found(tmp_path: Path) -> None:
     code, findings, advised = checked(tmp_path, RIGHT.replace("--mode shared", "--mode memory"))
     assert code == 254
-    assert findings["kill and restart"] == ("wrong", "after all nodes were killed a key was None, not 'kept'")
+    assert findings["kill and restart"] == ("wrong", "after all nodes were killed the old key was None, not 'old'")
     assert "persistent = false" in advised
 
 

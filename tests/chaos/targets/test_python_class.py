@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
 import pytest
 
+from raft_chaos.chaos.schedule.data import Operation
+from raft_chaos.chaos.targets.door import NoAnswer, Outcome
 from raft_chaos.chaos.targets.protocol import TargetError
-from raft_chaos.chaos.targets.python_class import load
+from raft_chaos.chaos.targets.python_class import ClassTarget, load
 
 CLASS = """
 class Right:
@@ -79,3 +82,40 @@ def test_a_mistake_is_refused_when_the_class_is_named(module: str, name: str, sa
 def test_what_no_package_offers_is_refused() -> None:
     with pytest.raises(TargetError, match="there is no target 'no-such-target'"):
         load("no-such-target")
+
+
+class Cancelling:
+    """Its library cancels what waits for an answer, as some do when a connection closes."""
+
+    can = ("get",)
+
+    def start(self, node: object) -> None: ...
+
+    async def invoke(self, node: object, op: Operation) -> None:
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if op.key == "closed":
+            waiting.cancel()
+        await waiting
+
+
+def asked(key: str) -> Outcome | NoAnswer:
+    async def ask() -> Outcome | NoAnswer:
+        target = ClassTarget("cancelling", Cancelling, "none")
+        target._nodes["n1"] = None  # type: ignore[assignment]  # the class above does not look at it
+        door = target.door(None, dict)  # type: ignore[arg-type]  # it asks over no session
+        operation = Operation(id="c/0", client="c", at_us=0, f="get", key=key)
+        return await door.ask("n1", operation, within_us=50_000)
+
+    return asyncio.run(ask())
+
+
+def test_a_library_that_cancels_its_calls_does_not_end_the_client() -> None:
+    """Otherwise the client would be gone, and its operation open for ever."""
+    answer = asked("closed")
+    assert isinstance(answer, NoAnswer)
+    assert answer.may_have_happened
+    assert "cancelled the call" in answer.error
+
+
+def test_a_call_without_an_answer_is_given_up_in_time() -> None:
+    assert asked("silent") == NoAnswer(True, "no answer in time")

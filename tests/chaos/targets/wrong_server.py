@@ -80,7 +80,7 @@ def handler(store: Memory | Shared) -> type[BaseHTTPRequestHandler]:
     """The request handler of one node."""
 
     class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+        protocol_version, wbufsize = "HTTP/1.1", -1  # an answer leaves in one piece
 
         def do_GET(self) -> None:
             self._answer({"role": "follower", "term": 1})

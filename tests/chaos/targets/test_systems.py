@@ -1,0 +1,144 @@
+"""Systems of others, as `examples/` describe them: a right setting is not violated, a wrong one is convicted or found
+by `raft-chaos target check`. A test whose program or package is not installed skips, and says what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from builders.commands import raft_chaos
+from raft_chaos.chaos.faults.process import Kill
+from raft_chaos.chaos.run.live.network.netns.network import missing
+from raft_chaos.chaos.schedule.config import ScheduleConfig
+from raft_chaos.chaos.schedule.data import Fault, When
+from raft_chaos.chaos.schedule.file import save
+from raft_chaos.chaos.schedule.generate import generate
+
+ROOT = Path(__file__).parents[3]
+SHORT = "--seed 5 --nodes 3 --rate 60 --election-timeout 300-600 --duration 8 --warmup 2 --liveness 2"
+STALE = "--seed 1 --election-timeout 300-600 --fail-fast"
+OF_NATS = "--seed 5 --nodes 3 --rate 60 --duration 16 --warmup 6 --liveness 6 --fault-interval 3"
+DEBIANS_NATS, CURRENT_NATS = "/usr/sbin/nats-server", str(Path(sys.executable).with_name("nats-server"))
+
+pytestmark = [pytest.mark.slow, pytest.mark.live]
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Examples are named from the repository's root, and their `python3` has what is installed here."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+
+
+def needs(*, program: str | None = None, package: str | None = None) -> None:
+    """Skips the test without this program or package, or without network namespaces."""
+    if program is not None and shutil.which(program) is None:
+        pytest.skip(f"the program {program} is not installed")
+    if package is not None and importlib.util.find_spec(package) is None:
+        pytest.skip(f"the package {package} is not installed: pip install 'raft-chaos[systems]'")
+    if (why := missing()) is not None:
+        pytest.skip(why)
+
+
+def broken(tmp_path: Path, target: str, options: str) -> dict[str, object]:
+    """The document of a short run."""
+    done = raft_chaos("run", "--target", target, *options.split(), "--out", str(tmp_path / "out"), "--json")
+    assert done.stdout, done.stderr
+    document: dict[str, object] = json.loads(done.stdout)
+    return document
+
+
+def is_kept(document: dict[str, object]) -> bool:
+    """Nothing is violated, and the cluster has served. A short run may be unknown."""
+    served: int = document["stats"]["clean_ops_served"]  # type: ignore[index]
+    return document["violations"] == [] and served > 20
+
+
+def test_etcd_keeps_its_promise(tmp_path: Path) -> None:
+    needs(program="etcd")
+    document = broken(tmp_path, "examples/etcd.toml", SHORT)
+    assert is_kept(document), document
+
+
+def test_stale_reads_of_etcd_are_convicted(tmp_path: Path) -> None:
+    needs(program="etcd")
+    assert broken(tmp_path, "examples/etcd_stale.toml", STALE)["verdict"] == "violated"
+
+
+def test_pysyncobj_with_journal_and_dump_keeps_its_promise(tmp_path: Path) -> None:
+    needs(package="pysyncobj")
+    document = broken(tmp_path, "examples/pysyncobj.toml", SHORT)
+    assert is_kept(document), document
+
+
+def test_local_reads_of_pysyncobj_are_convicted(tmp_path: Path) -> None:
+    needs(package="pysyncobj")
+    assert broken(tmp_path, "examples/pysyncobj_local.toml", STALE)["verdict"] == "violated"
+
+
+@pytest.mark.parametrize(
+    ("setting", "lost"), [("pysyncobj_undumped", "the old key was None"), ("pysyncobj_dump", "key was None")]
+)
+def test_the_check_of_a_target_finds_what_a_kill_of_all_nodes_loses(setting: str, lost: str) -> None:
+    needs(package="pysyncobj")
+    done = raft_chaos("target", "check", f"examples/{setting}.toml", "--json")
+    assert done.returncode == 254, done.stderr
+    findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
+    assert findings["kill and restart"]["outcome"] == "wrong"
+    assert lost in findings["kill and restart"]["seen"]
+
+
+def test_a_kill_of_all_nodes_convicts_a_dump_alone(tmp_path: Path) -> None:
+    """What was written after the last dump is gone: that is by PySyncObj's design."""
+    needs(package="pysyncobj")
+    nodes = [f"n{number}" for number in range(1, 4)]
+    config = ScheduleConfig(
+        nodes=3,
+        warmup_s=2,
+        duration_s=8,
+        liveness_s=2,
+        ops_per_second=60,
+        election_timeout_us_max=600_000,
+        readers=True,
+    )
+    kill = Fault(
+        id="f01",
+        when=When(at_us=4_500_000),
+        action=Kill(nodes=nodes, restart_after_us=[300_000] * 3),
+        duration_us=300_000,
+    )
+    save(replace(generate(5, config), faults=[kill]), tmp_path / "kill_all.jsonl")
+    target = ("--target", "examples/pysyncobj_dump.toml", "--schedule", str(tmp_path / "kill_all.jsonl"))
+    done = raft_chaos("run", *target, "--out", str(tmp_path / "out"), "--json")
+    assert done.returncode == 1, done.stderr
+    assert json.loads(done.stdout)["invariants"]["acknowledged_writes"] == "violated"
+
+
+@pytest.mark.parametrize(
+    ("program", "reads"), [(CURRENT_NATS, "Bucket"), (CURRENT_NATS, "MarkedReads"), (DEBIANS_NATS, "MarkedReads")]
+)
+def test_reads_of_nats_that_wait_for_a_write_keep_their_promise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, reads: str
+) -> None:
+    needs(program=program, package="nats")
+    monkeypatch.setenv("NATS_SERVER", program)
+    document = broken(tmp_path, f"examples.nats_target:{reads}", OF_NATS)
+    assert is_kept(document), document
+
+
+def test_conditions_that_do_not_hold_convict_debians_nats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """2.9.10 accepts a write that expects a revision although another write has been accepted before it."""
+    needs(program=DEBIANS_NATS, package="nats")
+    monkeypatch.setenv("NATS_SERVER", DEBIANS_NATS)
+    said = subprocess.run([DEBIANS_NATS, "--version"], capture_output=True, text=True, check=True).stdout
+    if "v2.9." not in said:
+        pytest.skip(f"{DEBIANS_NATS} is {said.strip()}, not 2.9")
+    assert broken(tmp_path, "examples.nats_target:Bucket", f"{OF_NATS} --fail-fast")["verdict"] == "violated"
