@@ -26,7 +26,7 @@ from statistics import median
 
 from tabulate import tabulate
 
-from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
+from raft_chaos.chaos.faults.catalogue import VIRTUAL_KINDS
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
@@ -54,7 +54,7 @@ class Conviction:
 def settings_for(mutant: str) -> Settings:
     """The standard swarm, with 30 client operations a second."""
     timing = Timing(150_000, 300_000, 50_000)
-    config = ScheduleConfig(nodes=0, swarm=True, faults=FAULT_KINDS, warmup_s=1.5, duration_s=15, ops_per_second=30)
+    config = ScheduleConfig(nodes=0, swarm=True, faults=VIRTUAL_KINDS, warmup_s=1.5, duration_s=15, ops_per_second=30)
     return Settings(world="sim", schedule=config, timing=timing, mutant=mutant)
 
 

@@ -16,7 +16,7 @@ from time import process_time
 import msgspec
 
 from bench.measures import Row, Sizes
-from raft_chaos.chaos.faults.catalogue import FAULT_KINDS
+from raft_chaos.chaos.faults.catalogue import VIRTUAL_KINDS
 from raft_chaos.chaos.judgement.analysis import Stats
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.run import VirtualRun
@@ -109,7 +109,7 @@ def standard_swarm(seed: int, duration_s: float) -> Schedule:
         warmup_s=1.5,
         duration_s=duration_s,
         liveness_s=1.5,
-        faults=FAULT_KINDS,
+        faults=VIRTUAL_KINDS,
         ops_per_second=OPS_PER_SECOND,
     )
     return generate(seed, config)
