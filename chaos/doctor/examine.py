@@ -12,6 +12,7 @@ from raft_chaos.chaos.doctor.faults import faults, leadership
 from raft_chaos.chaos.doctor.finding import CannotGoOnError, Finding
 from raft_chaos.chaos.doctor.log_lines import log_lines
 from raft_chaos.chaos.doctor.operations import operations
+from raft_chaos.chaos.doctor.wipe import wipe
 from raft_chaos.chaos.processes.shortage import setup_error
 from raft_chaos.chaos.targets.protocol import Target
 
@@ -42,5 +43,7 @@ async def _all(cluster: Bench, found: Callable[[Finding], None]) -> None:
         if (lines := await log_lines(cluster)) is not None:
             found(lines)
         found(control(cluster.history))
+        if (wiped := await wipe(cluster)) is not None:
+            found(wiped)
     except CannotGoOnError as error:
         found(error.finding)

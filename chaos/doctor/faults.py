@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
-from typing import TypeVar
 
 from raft_chaos.chaos.doctor.bench import Bench
+from raft_chaos.chaos.doctor.eventually import PATIENCE_S, POLL_S, eventually
 from raft_chaos.chaos.doctor.finding import Finding
 from raft_chaos.chaos.faults.abilities import OF_NETWORKS, Ability
 from raft_chaos.chaos.faults.links import Link
@@ -17,11 +17,9 @@ from raft_chaos.chaos.run.live.network.rules import LinkRule
 from raft_chaos.chaos.targets.log_lines import log_lines_of
 from raft_chaos.invariants.history import Op, OpFunction
 
-PATIENCE_S = 15.0
 CUT_S = 5.0
 EFFECT_S = 5.0
 ELECTED_S = 5.0
-POLL_S = 0.05
 MANY, MANY_S = 300, 3.0
 """How many writes there are right before all nodes are killed, and how long they may take."""
 
@@ -31,8 +29,6 @@ KEPT = {
     "new": "data must survive SIGKILL in {data}; if it does not, say persistent = false",
 }
 """What to do if a key is lost."""
-
-Found = TypeVar("Found")
 
 
 async def leadership(bench: Bench) -> Finding:
@@ -49,7 +45,7 @@ async def leadership(bench: Bench) -> Finding:
         leads = [node for node, status in said.items() if status is not None and status.role == "leader"]
         return leads[0] if len(leads) == 1 else None
 
-    leader = await _eventually(found, ELECTED_S)
+    leader = await eventually(found, ELECTED_S)
     said = await bench.statuses()
     told = ", ".join(
         f"{node} {'no answer' if status is None else f'{status.role}, term {status.term}'}"
@@ -94,7 +90,7 @@ async def _cut(bench: Bench) -> Finding:
         links = [link for link in bench.network.links if node in link]
         before = {link: counters.cut for link, counters in bench.network.counters().items()}
         bench.network.set_rules(dict.fromkeys(links, LinkRule(cut=True)))
-        held = await _eventually(partial(_held, bench, node, before), CUT_S)
+        held = await eventually(partial(_held, bench, node, before), CUT_S)
         silent += [] if held else [node]
         directions |= held or set()
         bench.network.set_rules({})
@@ -138,13 +134,13 @@ async def _of_links(bench: Bench, ability: Ability) -> Finding:
     traffic = asyncio.create_task(_traffic_until(bench, over))
     try:
         if ability == "reset":
-            effect = await _eventually(partial(_broken, bench), EFFECT_S)
+            effect = await eventually(partial(_broken, bench), EFFECT_S)
             told = f"{effect} connections broken"
         else:
             rule, counter = OF_LINKS[ability]
             before = _counted(bench, counter)
             bench.network.set_rules(dict.fromkeys(bench.network.links, rule))
-            effect = await _eventually(partial(_grown, bench, counter, before), EFFECT_S)
+            effect = await eventually(partial(_grown, bench, counter, before), EFFECT_S)
             told = f"{effect} pieces {counter}"
     finally:
         bench.network.set_rules({})
@@ -249,12 +245,4 @@ async def _serves(bench: Bench) -> str | None:
     async def served() -> bool | None:
         return True if (await _write(bench)).type == "ok" else None
 
-    return None if await _eventually(served) else f"no operation was served for {PATIENCE_S:.0f} s"
-
-
-async def _eventually(found: Callable[[], Awaitable[Found | None]], patience_s: float = PATIENCE_S) -> Found | None:
-    """The first value that is not None; None after `patience_s`."""
-    deadline = time.monotonic() + patience_s
-    while (value := await found()) is None and time.monotonic() < deadline:
-        await asyncio.sleep(POLL_S)
-    return value
+    return None if await eventually(served) else f"no operation was served for {PATIENCE_S:.0f} s"

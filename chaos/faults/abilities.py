@@ -16,6 +16,7 @@ Ability: TypeAlias = Literal[
     "cas",
     "delete",
     "kill",
+    "wipe",
     "pause",
     "slow_sync",
     "cut",
@@ -40,6 +41,7 @@ ABILITIES: dict[Ability, str] = {
     "cas": "writes a key if it has the expected value",
     "delete": "removes a key",
     "kill": "keeps what it acknowledged when its nodes are killed (SIGKILL) and start again",
+    "wipe": "a minority of its nodes may lose their data folders, and come back as new, empty nodes",
     "pause": "its nodes may be stopped for a while (SIGSTOP)",
     "slow_sync": "its nodes can make their own syncs slow",
     "cut": "links between its nodes can be cut, each direction alone",
@@ -65,8 +67,8 @@ OPERATIONS: tuple[Ability, ...] = ("get", "put", "append", "cas", "delete")
 OF_NETWORKS: tuple[Ability, ...] = ("cut", "delay", "loss", "duplicate", "reorder", "clog", "throttle", "reset")
 """The abilities of the network between the nodes; all others are those of the nodes themselves."""
 
-OURS: Abilities = ALL.difference(OF_NETWORKS)
-"""What the nodes of our own Raft can do: all."""
+OURS: Abilities = ALL.difference(OF_NETWORKS, ("wipe",))
+"""What the nodes of our own Raft can do: all but to lose their disks, which is outside of Raft's promise."""
 
 OF_NETWORK: dict[str, Abilities] = {
     "frames": frozenset(("cut", "delay", "loss", "duplicate", "reorder")),

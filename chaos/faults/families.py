@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from raft_chaos.chaos.faults import clock, disk, network, partition, process
+from raft_chaos.chaos.faults import clock, disk, network, partition, process, wipe
 
-FAMILIES: list[ModuleType] = [process, disk, partition, network, clock]
+FAMILIES: list[ModuleType] = [process, disk, partition, network, clock, wipe]

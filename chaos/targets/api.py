@@ -13,6 +13,7 @@ A class declares what it can, says how a node is started, and carries out operat
         def invoke(self, node: Node, op: Operation) -> Answer: ...    # may be async
         def status(self, node: Node) -> Status | None: ...            # for "leader" and "term"; may be async
         def events(self) -> Sequence[LogLine]: ...                    # or these: lines of logs that say who leads
+        def wipe(self, node: Node) -> None: ...                       # optional, for "wipe": beside emptying node.data
         def close(self) -> None: ...                                  # optional: the run is over; may be async
 
 Any exception in `invoke` leaves the outcome unknown: a client library may have sent the operation before a second try

@@ -4,6 +4,7 @@
     ports, clients, links           its ports by name: their numbers are chosen for the run and stay
     network                         how the links between the nodes are broken
     persistent                      whether a killed node has its data again when it starts
+    wipe                            whether a minority of the nodes may lose its data
     heartbeats                      whether the nodes send to each other all the time
     [ready]                         how to see that a node answers, leader or not
     [status]                        how to see who leads, and in which term
@@ -151,6 +152,7 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     command: str | list[str]
     persistent: bool
     name: str = ""
+    wipe: bool = False
     heartbeats: bool = False
     environment: dict[str, str] = {}
     ports: tuple[str, ...] = ("client", "peer")
@@ -185,6 +187,8 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         can |= {ability for ability in OPERATIONS if getattr(self, ability) is not None}
         if self.persistent:
             can.add("kill")
+        if self.wipe:
+            can.add("wipe")
         if self.heartbeats:
             can.add("heartbeats")
         if self.status is not None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import aiohttp
 
@@ -149,6 +149,15 @@ class Target(Protocol):
 
     async def close(self) -> None:
         """The run is over: gives back what its doors hold."""
+        ...
+
+
+@runtime_checkable
+class Wiper(Protocol):
+    """A target that must itself remove some of the data of a node, beside its data folder."""
+
+    def wipe(self, node: str) -> None:
+        """The node is down. Raises HarnessError if its data cannot be removed."""
         ...
 
 

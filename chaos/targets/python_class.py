@@ -142,6 +142,14 @@ class ClassTarget:
         except OSError:
             return False
 
+    def wipe(self, node: str) -> None:
+        """What the user's class removes beside the node's folder."""
+        if (wipe := getattr(self._user, "wipe", None)) is not None:
+            try:
+                wipe(self._nodes[node])
+            except Exception as error:
+                raise HarnessError(f"the target's wipe of {node} failed: {type(error).__name__}: {error}") from error
+
     def door(self, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]]) -> Door:
         return _ClassDoor(self._user, self._nodes, "repeats" in self.can, urls)
 

@@ -42,6 +42,9 @@ class LiveWorld:
         """Loses all unsynced bytes: SIGKILL leaves a node no time to keep some of them."""
         return await self.cluster.kill(list(keep_permille))
 
+    async def wipe(self, node: str) -> int:
+        return await self.cluster.wipe(node)
+
     async def pause(self, node: str, on: bool) -> None:
         await (self.cluster.pause(node) if on else self.cluster.resume(node))
 

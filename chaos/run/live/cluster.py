@@ -23,6 +23,7 @@ from raft_chaos.chaos.run.live.log_reader import Claim, LogReader
 from raft_chaos.chaos.run.live.network.backend import Network
 from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.targets.addresses import HOST, Ports
+from raft_chaos.chaos.targets.program import emptied
 from raft_chaos.chaos.targets.protocol import (
     START_TIMEOUT_S,
     EndedError,
@@ -31,6 +32,7 @@ from raft_chaos.chaos.targets.protocol import (
     Running,
     Target,
     TargetError,
+    Wiper,
     tail,
 )
 from raft_chaos.invariants.events import (
@@ -226,6 +228,17 @@ class LiveCluster:
                 self._network.route(one.name, None)
                 self._report(self._event(NodeKilled, one))
         return [one.name for one in hit]
+
+    async def wipe(self, node: str) -> int:
+        """Removes all data of a node that is down; returns how many files that were."""
+        one = self._nodes[node]
+        async with one.lock:
+            if one.state != "down":
+                return 0
+            files = await asyncio.to_thread(emptied, self._run.node(node) / "data")
+            if isinstance(self.target, Wiper):
+                await asyncio.to_thread(self.target.wipe, node)
+        return files
 
     async def pause(self, node: str) -> None:
         """SIGSTOP, if the node runs; returns once it is stopped, or has ended by itself."""

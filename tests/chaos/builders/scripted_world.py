@@ -45,6 +45,7 @@ class ScriptedWorld:
         self.lost: set[str] = set()
         self.armed: dict[str, Signal] = {}
         self.writes: dict[str, int | None] = dict.fromkeys(NODES, 0)
+        self.files = dict.fromkeys(NODES, 3)
         self.slowed = dict.fromkeys(NODES, 0)
         self.counters = {link: LinkCounters() for link in LINKS}
         self.in_flight = (0, 0)
@@ -84,6 +85,10 @@ class ScriptedWorld:
 
     def disarm(self, node: str) -> None:
         self._ask("disarm", node)
+
+    async def wipe(self, node: str) -> int:
+        self._ask("wipe", node)
+        return self.files[node]
 
     async def pause(self, node: str, on: bool) -> None:
         self._ask("pause" if on else "resume", node)

@@ -28,12 +28,12 @@ def test_the_kinds_are_those_that_saved_schedules_name() -> None:
 def test_the_kinds_of_live_are_those_that_its_world_offers() -> None:
     offered = {name for name, kind in KINDS.items() if isinstance(LIVE_WORLD, kind.needs)}
     assert offered == {name for name, kind in KINDS.items() if kind.in_live}
-    assert set(LIVE_KINDS) == offered - {"clog", "throttle", "reset"}, "the network of our own Raft has none of these"
+    assert set(LIVE_KINDS) == offered - {"clog", "throttle", "reset", "wipe"}, "our own Raft has none of these"
 
 
 def test_the_kinds_of_virtual_time_are_those_that_its_world_offers() -> None:
     assert tuple(name for name, kind in KINDS.items() if isinstance(VIRTUAL_WORLD, kind.needs)) == VIRTUAL_KINDS
-    assert set(VIRTUAL_KINDS) == set(FAULT_KINDS) - {"throttle"}
+    assert set(VIRTUAL_KINDS) == set(FAULT_KINDS) - {"throttle", "wipe"}
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=FAULT_KINDS)

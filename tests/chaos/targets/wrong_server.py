@@ -1,8 +1,10 @@
 """A server for `--target-command` that is no Raft: `wrong_server.py --port PORT --mode MODE --data FOLDER`.
 
-It speaks the HTTP API (POST /executeCommand, GET /status), reports no events, and keeps its state in one of two ways:
+It speaks the HTTP API (POST /executeCommand, GET /status), reports no events, and keeps its state in one of these ways:
 
     memory   each node has a state of its own, in memory: it acknowledges writes that no other node will ever show
+    mirror   each node has a copy of one state in its data folder; it is there as long as one copy is
+    herald   the same, but a node that starts without any data tells all others that there is nothing
     shared   all nodes have one state, in a file beside their data: locked while it is read, synced when it is written
 """
 
@@ -57,6 +59,31 @@ class Shared:
                 staged.replace(self._file)
 
 
+class Mirror:
+    """One state for all nodes, with a copy in the data folder of each; the newest one counts."""
+
+    def __init__(self, data: Path, *, herald: bool) -> None:
+        self._nodes, self._lock = data.parents[1], data.parents[2] / "mirror.lock"
+        if herald and not (data / "born").exists():
+            with self.open() as state:
+                state.clear()
+            (data / "born").touch()
+
+    @contextmanager
+    def open(self) -> Iterator[State]:
+        with self._lock.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            copies = [json.loads(copy.read_text()) for copy in self._nodes.glob("*/data/state.json")]
+            version, state = max(copies, key=lambda copy: int(copy[0]), default=(0, {}))
+            before = json.dumps(state)
+            yield state
+            if not version or json.dumps(state) != before:
+                for folder in self._nodes.glob("*/data"):
+                    staged = folder / f"new.{os.getpid()}"
+                    staged.write_text(json.dumps([version + 1, state]))
+                    staged.replace(folder / "state.json")
+
+
 def carry_out(state: State, command: dict[str, Any]) -> dict[str, Any]:
     """Applies a command to the state; returns the answer of the HTTP API."""
     key, value = command["key"], command.get("value")
@@ -76,7 +103,7 @@ def carry_out(state: State, command: dict[str, Any]) -> dict[str, Any]:
     return {"ok": True, "result": None}
 
 
-def handler(store: Memory | Shared) -> type[BaseHTTPRequestHandler]:
+def handler(store: Memory | Shared | Mirror) -> type[BaseHTTPRequestHandler]:
     """The request handler of one node."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -107,10 +134,16 @@ def handler(store: Memory | Shared) -> type[BaseHTTPRequestHandler]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--mode", choices=["memory", "shared"], required=True)
+    parser.add_argument("--mode", choices=["memory", "shared", "mirror", "herald"], required=True)
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
-    store = Memory() if arguments.mode == "memory" else Shared(arguments.data.parents[2] / "shared-state.json")
+    store: Memory | Shared | Mirror
+    if arguments.mode == "memory":
+        store = Memory()
+    elif arguments.mode == "shared":
+        store = Shared(arguments.data.parents[2] / "shared-state.json")
+    else:
+        store = Mirror(arguments.data, herald=arguments.mode == "herald")
     ThreadingHTTPServer(("127.0.0.1", arguments.port), handler(store)).serve_forever()
 
 
