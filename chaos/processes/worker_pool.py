@@ -14,17 +14,24 @@ import multiprocessing
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import ParamSpec, TypeVar
+
+import psutil
 
 from raft_chaos.chaos.processes.interrupts import blocked
 from raft_chaos.chaos.processes.safe_path import safe_interpreters
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+GONE_S = 10.0
+POLL_S = 0.005
 
 
 class WorkerPool(ProcessPoolExecutor):
@@ -48,12 +55,36 @@ class WorkerPool(ProcessPoolExecutor):
             return super().submit(fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Returns once every worker has ended. Without `wait`, their work is given up."""
+        """Returns once every worker has ended. Without `wait`, their work is given up, and what they have started (the
+        nodes of a run) is gone then, too: their reapers kill it."""
+        started = [] if wait else self._started_by_workers()
         if not wait:
             self._owners_end.close()
         super().shutdown(wait=True, cancel_futures=cancel_futures or not wait)
+        _wait_for(started)
         self._owners_end.close()
         self._lifeline.close()
+
+    def _started_by_workers(self) -> list[psutil.Process]:
+        found: list[psutil.Process] = []
+        for pid in list(self._processes or ()):
+            with suppress(psutil.NoSuchProcess):
+                found += psutil.Process(pid).children(recursive=True)
+        return found
+
+
+def _wait_for(processes: list[psutil.Process]) -> None:
+    """Waits until they have ended, for at most `GONE_S`. A zombie has."""
+    deadline = time.monotonic() + GONE_S
+    while any(map(_lives, processes)) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _hold(lifeline: Connection, temp: Path | None) -> None:

@@ -64,14 +64,25 @@ def ended_at(schedule: Schedule, end_us: int) -> Schedule:
         liveness_for_us=min(header.liveness_for_us, end_us - until_us),
     )
     faults = [fault for fault in schedule.faults if fault.when.at_us is None or fault.when.at_us < until_us]
-    return tidy(Schedule(header, faults, [operation for operation in schedule.operations if operation.at_us <= end_us]))
+    return tidy(Schedule(header, faults, [one for one in _finals_at(end_us, schedule) if one.at_us <= end_us]))
+
+
+def _finals_at(end_us: int, schedule: Schedule) -> list[Operation]:
+    """The operations, with the final reads due at this time at the latest."""
+    return [replace(one, at_us=min(one.at_us, end_us)) if one.final else one for one in schedule.operations]
+
+
+def without_final_reads(schedule: Schedule) -> Iterator[Schedule]:
+    left = [operation for operation in schedule.operations if not operation.final]
+    if len(left) < len(schedule.operations):
+        yield tidy(replace(schedule, operations=left))
 
 
 def sooner_begun(schedule: Schedule) -> Iterator[Schedule]:
     """That begin earlier: what is before the first fault is then overdue at once; without faults, before the first
     operation."""
     times = [fault.when.at_us for fault in schedule.faults if fault.when.at_us is not None]
-    times += [operation.at_us for operation in schedule.operations] if not times else []
+    times += [operation.at_us for operation in schedule.operations if not operation.final] if not times else []
     lead_us = min(times, default=0)
     for by_us in (lead_us, lead_us // 2, lead_us // 4):
         if by_us >= LEAST_MOVE_US:

@@ -41,6 +41,7 @@ from raft_chaos.chaos.shrink.live_candidates import (
     sooner_begun,
     sooner_ended,
     tidy,
+    without_final_reads,
     without_kinds,
 )
 from raft_chaos.chaos.shrink.search import BudgetEndedError, Search, reduce
@@ -255,6 +256,7 @@ class LiveShrinker:
     def _in_large(self) -> None:
         """What gains most by a single candidate."""
         self._try(sooner_ended(self._now.schedule, self._now.shown_us))
+        self._try(without_final_reads(self._now.schedule))
         self._try(without_kinds(self._now.schedule))
         self._try(smallest_cluster(self._now.schedule))
         self._try(self._of_the_witness())

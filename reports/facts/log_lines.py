@@ -20,8 +20,8 @@ MOST_BYTES = 1 << 20
 WITHIN = timedelta(seconds=2)
 """A run's beginning is known to the second, so a moment is no more exact than that."""
 MOST_LINES = 8
-HEAD = 300
-"""The characters of a line in which its time is looked for."""
+LONGEST = 240
+"""The characters of a line that are shown."""
 
 _DATE = re.compile(
     r"(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?\d* ?(Z|UTC|[+-]\d\d:?\d\d)?", re.ASCII
@@ -30,7 +30,7 @@ _SECONDS = re.compile(r'"(?:ts|time|timestamp)" ?: ?"?(1\d{9}(?:\.\d{1,9})?)\b',
 
 
 class LogLines(msgspec.Struct, frozen=True):
-    """The last lines of a node up to shortly after the moment. `timed`: the lines carry times; if not, they are the
+    """The lines of a node that are nearest to the moment, in order. `timed`: they carry times; if not, they are the
     last ones of all, whenever they were written. `earlier`: none was written near the moment, so they are older."""
 
     node: str
@@ -42,23 +42,27 @@ class LogLines(msgspec.Struct, frozen=True):
 
 def log_lines(node: str, file: Path, at: datetime) -> LogLines | None:
     """Those of the file around `at`; None if it has no line."""
-    lines = visible_lines(_end_of(file))
+    lines = [_cut(line) for line in visible_lines(_end_of(file))]
     if not lines:
         return None
     times = _times(lines)
     if all(time is None for time in times):
         return LogLines(node, file.name, lines[-MOST_LINES:], timed=False)
     until = [line for line, time in zip(lines, times, strict=True) if time is not None and time <= at + WITHIN]
-    near = [line for line, time in zip(lines, times, strict=True) if time is not None and abs(time - at) <= WITHIN]
-    if near:
-        return LogLines(node, file.name, near[-MOST_LINES:], timed=True)
+    off = {n: abs(time - at) for n, time in enumerate(times) if time is not None and abs(time - at) <= WITHIN}
+    if off:
+        nearest = sorted(off, key=lambda n: off[n])[:MOST_LINES]
+        return LogLines(node, file.name, [lines[n] for n in sorted(nearest)], timed=True)
     return LogLines(node, file.name, until[-2:], timed=True, earlier=True) if until else None
 
 
+def _cut(line: str) -> str:
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]} ..."
+
+
 def line_time(line: str) -> datetime | None:
-    """The first time in the line; None if there is none."""
-    head = line[:HEAD]
-    if match := _DATE.search(head):
+    """The first time in the line (which is not longer than `LONGEST`); None if there is none."""
+    if match := _DATE.search(line):
         year, month, day, hour, minute, second, fraction, zone = match.groups()
         text = f"{year}-{month}-{day}T{hour}:{minute}:{second}.{(fraction or '').ljust(6, '0')[:6]}"
         try:
@@ -66,7 +70,7 @@ def line_time(line: str) -> datetime | None:
             return then.replace(tzinfo=_zone(zone)) if zone else then.astimezone()
         except (ValueError, OverflowError, OSError):
             return None
-    if match := _SECONDS.search(head):
+    if match := _SECONDS.search(line):
         return datetime.fromtimestamp(float(match[1]), UTC)
     return None
 

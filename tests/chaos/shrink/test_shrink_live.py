@@ -137,6 +137,21 @@ def test_an_operation_of_a_node_goes_with_it() -> None:
     assert names(left) == {"r-n3/0"} and "n3" in left.header.nodes and len(left.header.nodes) == 3
 
 
+def test_final_reads_that_show_nothing_go_and_one_that_shows_it_stays() -> None:
+    """A final read of the shorter schedule is due at its end: the run would wait for it otherwise."""
+    first = whole()
+    finals = [
+        Operation(id=f"r-{node}/1", client=f"r-{node}", at_us=1_800_000, f="get", key="reg/c1", node=node, final=True)
+        for node in first.header.nodes
+    ]
+    with_finals = msgspec.structs.replace(first, operations=[*first.operations, *finals])
+    assert names(shrinker(Scripted(by_a_cut), with_finals).run().smallest.schedule) == {WRITE, READ}
+    runner = Scripted(lambda one: (1, 1) if {WRITE, "r-n2/1"} <= names(one) else (0, 1))
+    left = shrinker(runner, with_finals).run().smallest.schedule
+    assert names(left) == {WRITE, "r-n2/1"}
+    assert left.operations[-1].at_us <= left.header.safety_until_us < 1_500_000
+
+
 def test_nothing_is_tried_twice_that_did_not_fail() -> None:
     runner = Scripted(by_a_cut)
     done = shrinker(runner, whole()).run()
