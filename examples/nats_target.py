@@ -198,8 +198,7 @@ class Bucket:
         self.made = True
 
     async def close(self):
-        for connection in self.connections.values():
-            await connection.close()
+        await asyncio.gather(*(one.close() for one in self.connections.values()), return_exceptions=True)
 
 
 class MarkedReads(Bucket):

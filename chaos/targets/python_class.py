@@ -26,6 +26,7 @@ from raft_chaos.chaos.targets.protocol import Launch, NetworkName, Running, Stat
 from raft_chaos.chaos.targets.template import TemplateError, nearest
 
 OF_NODES = [ability for ability in ABILITIES if ability not in OF_NETWORKS]
+CLOSE_S = 5.0
 GROUP = "raft_chaos.targets"
 """The entry points with which an installed package offers targets."""
 
@@ -170,9 +171,13 @@ class ClassTarget:
         return status if isinstance(status, Status) else None
 
     async def close(self) -> None:
-        """The run is over."""
+        """The run is over. A library that does not close holds nobody up: its process is about to end."""
         if (close := getattr(self._user, "close", None)) is not None:
-            await _called(close)
+            try:
+                async with asyncio.timeout(CLOSE_S):
+                    await _called(close)
+            except TimeoutError:
+                pass
 
 
 class _ClassDoor:
@@ -219,18 +224,26 @@ class _ClassDoor:
 async def _called(function: Callable[..., Any], *arguments: Any) -> Any:
     """Calls a function of the user's; one that is not async in a thread, where it may block.
 
-    Some libraries cancel what waits for an answer when a connection closes. That must not end our task, which nobody
-    cancelled: a client would be gone in silence, with its operation open for ever.
+    Libraries are careless with cancellation. Some cancel what waits for an answer when a connection closes: that must
+    not end our task, which nobody cancelled, or a client is gone in silence and its operation open for ever. Others
+    swallow a cancellation, as `asyncio.wait_for` of Python 3.11 does with an answer at the same moment: that must not
+    keep our task alive, or the run never ends.
     """
     if not inspect.iscoroutinefunction(function):
         return await asyncio.to_thread(function, *arguments)
+    task = asyncio.current_task()
+    assert task is not None
     try:
-        return await function(*arguments)
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise ConnectionError("the target's library cancelled the call") from None
+        answer = await function(*arguments)
+    except (Exception, asyncio.CancelledError) as error:
+        if task.cancelling():
+            raise asyncio.CancelledError from None
+        if isinstance(error, asyncio.CancelledError):
+            raise ConnectionError("the target's library cancelled the call") from None
+        raise
+    if task.cancelling():
+        raise asyncio.CancelledError
+    return answer
 
 
 def _refuse_shortage(error: Exception) -> None:

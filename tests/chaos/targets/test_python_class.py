@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
 
 from raft_chaos.chaos.schedule.data import Operation
+from raft_chaos.chaos.targets import python_class
 from raft_chaos.chaos.targets.door import NoAnswer, Outcome
 from raft_chaos.chaos.targets.protocol import TargetError
 from raft_chaos.chaos.targets.python_class import ClassTarget, load
@@ -84,8 +86,8 @@ def test_what_no_package_offers_is_refused() -> None:
         load("no-such-target")
 
 
-class Cancelling:
-    """Its library cancels what waits for an answer, as some do when a connection closes."""
+class Careless:
+    """Its library cancels what waits for an answer ("closed"), or swallows a cancellation ("swallowed", "changed")."""
 
     can = ("get",)
 
@@ -95,18 +97,30 @@ class Cancelling:
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if op.key == "closed":
             waiting.cancel()
-        await waiting
+        try:
+            await waiting
+        except asyncio.CancelledError:
+            if op.key == "changed":
+                raise OSError("the call was cancelled") from None
+            if op.key != "swallowed":
+                raise
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().create_future()
+
+
+def ask(key: str, within_us: int = 50_000) -> Awaitable[Outcome | NoAnswer]:
+    target = ClassTarget("careless", Careless, "none")
+    target._nodes["n1"] = None  # type: ignore[assignment]  # the class above does not look at it
+    door = target.door(None, dict)  # type: ignore[arg-type]  # it asks over no session
+    return door.ask("n1", Operation(id="c/0", client="c", at_us=0, f="get", key=key), within_us)
 
 
 def asked(key: str) -> Outcome | NoAnswer:
-    async def ask() -> Outcome | NoAnswer:
-        target = ClassTarget("cancelling", Cancelling, "none")
-        target._nodes["n1"] = None  # type: ignore[assignment]  # the class above does not look at it
-        door = target.door(None, dict)  # type: ignore[arg-type]  # it asks over no session
-        operation = Operation(id="c/0", client="c", at_us=0, f="get", key=key)
-        return await door.ask("n1", operation, within_us=50_000)
+    async def once() -> Outcome | NoAnswer:
+        return await ask(key)
 
-    return asyncio.run(ask())
+    return asyncio.run(once())
 
 
 def test_a_library_that_cancels_its_calls_does_not_end_the_client() -> None:
@@ -117,5 +131,23 @@ def test_a_library_that_cancels_its_calls_does_not_end_the_client() -> None:
     assert "cancelled the call" in answer.error
 
 
-def test_a_call_without_an_answer_is_given_up_in_time() -> None:
-    assert asked("silent") == NoAnswer(True, "no answer in time")
+@pytest.mark.parametrize("key", ["silent", "swallowed", "changed"])
+def test_a_call_without_an_answer_is_given_up_in_time(key: str) -> None:
+    assert asked(key) == NoAnswer(True, "no answer in time")
+
+
+@pytest.mark.parametrize("key", ["silent", "swallowed", "changed"])
+def test_a_client_ends_when_the_run_does_whatever_its_library_makes_of_that(key: str) -> None:
+    async def cancelled() -> bool:
+        asking = asyncio.ensure_future(ask(key, within_us=60_000_000))
+        await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.wait({asking})
+        return asking.cancelled()
+
+    assert asyncio.run(cancelled())
+
+
+def test_a_library_that_never_closes_does_not_hold_up_the_end_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(python_class, "CLOSE_S", 0.01)
+    asyncio.run(ClassTarget("careless", Careless, "none").close())
