@@ -1,14 +1,27 @@
 """A node for `--target "stdio:python3 examples/stdio_primary.py"`: JSON lines on stdin and stdout, as in Maelstrom.
 
-The first node holds the data in memory, and the others ask it. With --stale the others answer reads from what they last
-heard of, which is wrong on purpose.
+The first node holds the data in memory, or with --data FOLDER in a file that it syncs, and the others ask it. With
+--stale the others answer reads from what they last heard of, which is wrong on purpose.
 """
 
 import json
+import os
 import sys
 
 stale = "--stale" in sys.argv
+file = os.path.join(sys.argv[sys.argv.index("--data") + 1], "data.json") if "--data" in sys.argv else None
 node, nodes, data, waiting, number = "", [], {}, {}, 0
+if file and os.path.exists(file):
+    with open(file) as saved:
+        data = json.load(saved)
+
+
+def save():
+    with open(file + ".new", "w") as new:
+        json.dump(data, new)
+        new.flush()
+        os.fsync(new.fileno())
+    os.replace(file + ".new", file)
 
 
 def send(dest, body):
@@ -27,6 +40,8 @@ def carried_out(body):
         if data[key] != body["from"]:
             return {"type": "error", "code": 22, "text": "another value"}
     data[key] = body["to"] if kind == "cas" else body["value"]
+    if file:
+        save()
     return {"type": kind + "_ok"}
 
 

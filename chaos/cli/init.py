@@ -42,6 +42,10 @@ body = {{ value = "{{value}}" }}
 ok = {{ status = 200 }}
 # elsewhere = {{ status = 503 }}   # this node certainly did not take it. Any other answer: outcome unknown
 
+# [[events]]                      # lines of the nodes' logs that say who became leader
+# event = "leader_elected"
+# pattern = 'became leader at term (?P<term>\\d+)'
+
 # [cas]
 # request = "POST /kv/{{key|url}}/cas"
 # body = {{ value = "{{value}}", expected = "{{expected}}" }}

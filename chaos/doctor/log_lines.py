@@ -42,8 +42,9 @@ async def log_lines(bench: Bench) -> Finding | None:
     """None for a target that declares no such lines."""
     if not log_lines_of(bench.target):
         return None
-    if len(bench.nodes) < 3:
-        return Finding(WHAT, "missing", "not shown with less than three nodes, so they convict nobody")
+    if len(bench.nodes) < 3 or "pause" not in bench.can:
+        why = "with less than three nodes" if len(bench.nodes) < 3 else "for nodes that must not be stopped"
+        return Finding(WHAT, "missing", f"not shown {why}, so they convict nobody")
     try:
         latest = await _elected(bench, None)
         told = [f"{latest.leader} in term {latest.term}"]

@@ -64,6 +64,8 @@ Abilities: TypeAlias = frozenset[Ability]
 
 ALL: Abilities = frozenset(get_args(Ability))
 OPERATIONS: tuple[Ability, ...] = ("get", "put", "append", "cas", "delete")
+OF_LIN_KV: tuple[Ability, ...] = ("get", "put", "cas")
+"""The operations of Maelstrom's workload lin-kv."""
 OF_NETWORKS: tuple[Ability, ...] = ("cut", "delay", "loss", "duplicate", "reorder", "clog", "throttle", "reset")
 """The abilities of the network between the nodes; all others are those of the nodes themselves."""
 

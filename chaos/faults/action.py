@@ -127,6 +127,8 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
 
     odds: ClassVar[float] = 0.7
     """How probable it is that a plain schedule has faults of the kind."""
+    plain_times: ClassVar[int] = 1
+    """How frequent they are there, relative to the other kinds."""
 
     @classmethod
     def plain(cls, rng: Random, timeout_us: int) -> Strength:

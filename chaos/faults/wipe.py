@@ -62,6 +62,9 @@ class Wipe(OnNodes, frozen=True, tag="wipe"):
 
     # ---- drawn ----
 
+    odds: ClassVar[float] = 1.0
+    plain_times: ClassVar[int] = 4  # most find no room beside other faults
+
     @classmethod
     def plain(cls, rng: Random, timeout_us: int) -> WipeStrength:
         return WipeStrength(round(rng.random(), 4))

@@ -91,7 +91,12 @@ def _moderate(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
         present[kind], strengths[kind] = rng.random() < KINDS[kind].odds, KINDS[kind].plain(rng, timeout_us)
     return Swarm(
         nodes=config.nodes,
-        kinds=tuple(kind for kind, there in present.items() if there and kind in config.faults),
+        kinds=tuple(
+            kind
+            for kind, there in present.items()
+            for _ in range(KINDS[kind].plain_times)
+            if there and kind in config.faults
+        ),
         fault_interval_s=config.fault_interval_s,
         strengths=strengths,
     )

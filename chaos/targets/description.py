@@ -1,6 +1,8 @@
 """A target as a TOML file: anything that speaks HTTP, without code. docs/targets.md explains it with an example.
 
     name, command, environment      what is started for each node
+    protocol                        "http", or "maelstrom": JSON lines on stdin and stdout, of which most of the rest
+                                    says nothing
     ports, clients, links           its ports by name: their numbers are chosen for the run and stay
     network                         how the links between the nodes are broken
     persistent                      whether a killed node has its data again when it starts
@@ -22,11 +24,11 @@ import tomllib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from raft_chaos.chaos.faults.abilities import OPERATIONS, Abilities, Ability
+from raft_chaos.chaos.faults.abilities import OF_LIN_KV, OPERATIONS, Abilities, Ability
 from raft_chaos.chaos.targets import template
 from raft_chaos.chaos.targets.log_lines import LogLine
 from raft_chaos.chaos.targets.program import find_program
@@ -36,6 +38,10 @@ from raft_chaos.invariants.regular_file import read_regular
 
 MOST_BYTES = 1 << 20
 OF_NODES = ("node", "number", "nodes", "incarnation", "host", "data", "peers")
+OF_MESSAGE_NODES = ("node", "incarnation", "data")
+OF_LINKS = ("ports", "clients", "links", "network", "peers", "peers_separator", "peers_with_self")
+OF_HTTP = (*OF_LINKS, "ready", "status", *OPERATIONS)
+"""The keys that say nothing about nodes on stdin and stdout."""
 OF_PEERS = ("node", "number", "host")
 OF_OPERATIONS = ("key", "value", "expected", "session", "serial", "node")
 
@@ -151,6 +157,7 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     command: str | list[str]
     persistent: bool
+    protocol: Literal["http", "maelstrom"] = "http"
     name: str = ""
     wipe: bool = False
     heartbeats: bool = False
@@ -184,6 +191,8 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def can(self) -> Abilities:
         """What the target's nodes can do, as far as the file says."""
         can: set[Ability] = {"pause"}
+        if self.protocol == "maelstrom":
+            can.update(OF_LIN_KV)
         can |= {ability for ability in OPERATIONS if getattr(self, ability) is not None}
         if self.persistent:
             can.add("kill")
@@ -229,6 +238,25 @@ def parse(data: bytes, file: FilePath) -> Description:
 
 def _mistakes(described: Description) -> Iterator[tuple[str, str]]:
     """(place, what is wrong) of what types alone do not show."""
+    if not described.words:
+        yield "command", "expected a command line, got nothing"
+    yield from _of_messages(described) if described.protocol == "maelstrom" else _of_http(described)
+
+
+def _of_messages(described: Description) -> Iterator[tuple[str, str]]:
+    for text in (*described.words, *described.environment.values()):
+        yield from _wrong("command", partial(template.check, text, OF_MESSAGE_NODES))
+    defaults = Description(command=described.command, persistent=described.persistent)
+    for key in OF_HTTP:
+        if getattr(described, key) != getattr(defaults, key):
+            yield key, 'not with protocol = "maelstrom": the harness carries all messages, in the shapes of lin-kv'
+    for number, line in enumerate(described.events):
+        yield from _wrong(f"events[{number}]", partial(line.check, ()))
+        if line.file == "stdout":
+            yield f"events[{number}]", 'file: stdout has the messages; expected "stderr", or a path in {data}'
+
+
+def _of_http(described: Description) -> Iterator[tuple[str, str]]:
     ports = [f"port.{name}" for name in described.ports]
     of_nodes = (*OF_NODES, *ports)
     texts = {"command": described.words, "environment": list(described.environment.values())}
@@ -245,8 +273,6 @@ def _mistakes(described: Description) -> Iterator[tuple[str, str]]:
             yield from _wrong(name, operation.check_operation)
     for number, line in enumerate(described.events):
         yield from _wrong(f"events[{number}]", partial(line.check, described.ports))
-    if not described.words:
-        yield "command", "expected a command line, got nothing"
     for place, port in (("clients", described.clients), ("links", described.links), ("ready.tcp", _tcp(described))):
         if port is not None and port not in described.ports:
             yield place, f"there is no port {port!r}; {nearest(port, described.ports)}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
+import msgspec
+
 from raft_chaos.chaos.targets import python_class
 from raft_chaos.chaos.targets.certificates import Certificates
 from raft_chaos.chaos.targets.command import CommandTarget
 from raft_chaos.chaos.targets.described import DescribedTarget
-from raft_chaos.chaos.targets.description import load
+from raft_chaos.chaos.targets.description import Description, load
 from raft_chaos.chaos.targets.protocol import NetworkName, Target
 from raft_chaos.chaos.targets.python_class import ClassTarget
 from raft_chaos.chaos.targets.raft import RaftTarget
@@ -49,4 +51,18 @@ def _named(name: str, network: str | None) -> Target:
     if file.suffix != ".toml":
         return ClassTarget(name, python_class.load(name), network)
     described = load(file)
+    if described.protocol == "maelstrom":
+        return _stdio(described, file.stem)
     return DescribedTarget(described, described.name or file.stem, cast(NetworkName, network or described.network))
+
+
+def _stdio(described: Description, name: str) -> StdioTarget:
+    """The nodes on stdin and stdout that a file describes."""
+    return StdioTarget(
+        described.words,
+        declared=described.can,
+        name=described.name or name,
+        environment=described.environment,
+        log_lines=described.events,
+        described_by=msgspec.json.encode(described),
+    )

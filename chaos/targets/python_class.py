@@ -89,7 +89,10 @@ class ClassTarget:
     def _checked_lines(self, name: str) -> tuple[LogLine, ...]:
         if (events := getattr(self._user, "events", None)) is None:
             return ()
-        lines = tuple(events())
+        try:
+            lines = tuple(events())
+        except Exception as error:
+            raise TargetError(f"{name}: events: {type(error).__name__}: {error}") from None
         for line in lines:
             if not isinstance(line, LogLine):
                 raise TargetError(f"{name}: events: expected LogLine objects, got {line!r}")

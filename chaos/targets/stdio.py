@@ -5,8 +5,8 @@ A node first gets "init", with its id and the ids of all nodes. Clients ask for 
 "write" and "cas". All that nodes send to each other passes through the harness, so every fault acts on single messages.
 
 An error's code says whether the operation certainly had no effect (Maelstrom's "definite" errors); an unknown one does
-not. Nodes live in memory unless the target says `persistent`: then they must find their data again in the folder in the
-environment variable RAFT_CHAOS_DATA.
+not. Nodes live in memory unless the target says `persistent`: then they must find their data again in their folder,
+which is {data} in the command and RAFT_CHAOS_DATA in the environment.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from typing import Any, ClassVar
 
 import aiohttp
 
-from raft_chaos.chaos.faults.abilities import Abilities
+from raft_chaos.chaos.faults.abilities import OF_LIN_KV, Abilities
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.schedule.data import Operation
-from raft_chaos.chaos.targets import program
+from raft_chaos.chaos.targets import program, template
 from raft_chaos.chaos.targets.door import REFUSED, Door, NoAnswer, Outcome
+from raft_chaos.chaos.targets.log_lines import LogLine
 from raft_chaos.chaos.targets.protocol import Launch, NetworkName, Peer, Running, Status, TargetError
 from raft_chaos.invariants.history import Value
 
@@ -47,14 +48,18 @@ NOT_TAKEN = (1, 11)
 
 @dataclass
 class StdioTarget:
-    """Nodes that this command line starts; `persistent` says that a killed node has its data when it starts again.
+    """Nodes that this command line starts, with {node}, {incarnation} and {data} filled in.
 
-    Raises TargetError for a command without a program.
+    `declared` is what they can beside reads, writes, cas and pauses: "kill" for nodes that have their data again when
+    they start. Raises TargetError for a command without a program.
     """
 
-    command: str
-    persistent: bool = False
+    command: str | list[str]
+    declared: Abilities = frozenset()
     name: str = "stdio"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    log_lines: tuple[LogLine, ...] = ()
+    described_by: bytes = b""
 
     network: ClassVar[NetworkName] = "messages"
     ports: ClassVar[tuple[str, ...]] = ()
@@ -63,26 +68,33 @@ class StdioTarget:
 
     def __post_init__(self) -> None:
         try:
-            words = shlex.split(self.command)
+            self._words = shlex.split(self.command) if isinstance(self.command, str) else self.command
         except ValueError as error:
             raise TargetError(f"{self.command!r} is no command line: {error}") from None
-        if not words:
+        if not self._words:
             raise TargetError("expected a command line, got nothing")
-        program.find_program(words[0])
+        program.find_program(self._words[0])
 
     @property
     def can(self) -> Abilities:
-        always: Abilities = frozenset(("get", "put", "cas", "pause"))
-        return always | {"kill"} if self.persistent else always
+        return self.declared | {*OF_LIN_KV, "pause"}
 
     def start(self, supervisor: Supervisor, launch: Launch) -> Running:
         assert launch.attach is not None, "the network of such a target takes its messages"
         ours, theirs = socket.socketpair()
         with theirs:
             peer = self._peers[launch.node] = launch.attach(ours)
-            data = {"RAFT_CHAOS_DATA": str(program.data_folder(launch).absolute())}
+            data = str(program.data_folder(launch).absolute())
+            fields = {"node": launch.node, "incarnation": launch.incarnation, "data": data}
+            argv = [template.fill(word, fields) for word in self._words]
+            environment = {name: template.fill(text, fields) for name, text in self.environment.items()}
             child, is_ready = program.started(
-                supervisor, launch, shlex.split(self.command), data, peer.is_ready, stdin_and_stdout=theirs
+                supervisor,
+                launch,
+                argv,
+                {"RAFT_CHAOS_DATA": data, **environment},
+                peer.is_ready,
+                stdin_and_stdout=theirs,
             )
         return Running(child, launch.node, is_ready=is_ready)
 

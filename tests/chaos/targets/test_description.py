@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -80,6 +81,21 @@ def test_a_mistake_is_refused_with_its_place(tmp_path: Path, old: str, new: str,
         described(tmp_path, RIGHT.replace(old, new, 1))
     assert said in str(refused.value)
     assert str(refused.value).startswith(f"{tmp_path / 'target.toml'}: ") or "no program" in str(refused.value)
+
+
+def test_nodes_on_stdin_and_stdout_have_the_operations_of_their_workload(tmp_path: Path) -> None:
+    text = f'protocol = "maelstrom"\ncommand = "{sys.executable} node.py {{data}}"\npersistent = true\n'
+    assert described(tmp_path, text).can == {"get", "put", "cas", "pause", "kill"}
+    assert described(tmp_path, text.replace("true", "false\nwipe = true")).can == {"get", "put", "cas", "pause", "wipe"}
+    for more, said in (
+        ('network = "none"', "network: not with protocol"),
+        ('[get]\nrequest = "GET /"', "get: not with protocol"),
+        ('[[events]]\npattern = "(?P<term>.)"\nfile = "stdout"', "events[0]: file: stdout has the messages"),
+    ):
+        with pytest.raises(TargetError, match=re.escape(said)):
+            described(tmp_path, text + more)
+    with pytest.raises(TargetError, match=re.escape("{port.client}: there are node, incarnation, data")):
+        described(tmp_path, text.replace("{data}", "{port.client}"))
 
 
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:

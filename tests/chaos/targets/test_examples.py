@@ -45,6 +45,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, *more: str
         ("examples/shelf.toml", ("--network", "none")),
         pytest.param("examples.shelf_target:Shelf", ("--network", "none"), marks=pytest.mark.slow),
         (f"stdio:{sys.executable} {EXAMPLES / 'stdio_primary.py'}", ()),
+        ("examples/stdio_primary.toml", ()),
     ],
 )
 def test_a_right_system_is_not_violated(

@@ -12,6 +12,7 @@ import pytest
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets import python_class
 from raft_chaos.chaos.targets.door import NoAnswer, Outcome
+from raft_chaos.chaos.targets.log_lines import log_lines_of
 from raft_chaos.chaos.targets.protocol import TargetError
 from raft_chaos.chaos.targets.python_class import ClassTarget, load
 
@@ -43,6 +44,19 @@ class NoNetwork(Right):
 class OneText(Right):
     can = "get"
 
+class NoLines(Right):
+    def events(self): return ["became leader"]
+
+class FailingLines(Right):
+    def events(self): raise OSError("no")
+
+class Lines(Right):
+    can = ("get", "leader", "term")
+    def events(self):
+        from raft_chaos.chaos.targets.api import LogLine
+        return [LogLine(pattern="leads in (?P<term>[0-9]+)")]
+
+
 function = print
 """
 
@@ -67,7 +81,7 @@ def test_a_class_of_the_current_folder_is_found(module: str) -> None:
         ("NoInvoke", "has no method 'invoke'"),
         ("UnknownAbility", "can: 'putt': did you mean 'put'?"),
         ("OfTheNetwork", "can: 'cut': "),
-        ("NoStatus", "it declares 'leader', and has no method 'status'"),
+        ("NoStatus", "it declares 'leader', and has no method 'status' or 'events'"),
         ("NoOperation", "expected operations"),
         ("NoNetwork", "network: 'tpc': did you mean 'tcp'?"),
         ("OneText", "expected a set of abilities"),
@@ -79,6 +93,16 @@ def test_a_mistake_is_refused_when_the_class_is_named(module: str, name: str, sa
     with pytest.raises(TargetError) as refused:
         load(f"{module}:{name}")
     assert said in str(refused.value)
+
+
+def test_lines_of_logs_are_checked_when_the_target_is_made(module: str) -> None:
+    lines = ClassTarget("mine", load(f"{module}:Lines"), None)
+    assert [line.pattern for line in log_lines_of(lines)] == ["leads in (?P<term>[0-9]+)"]
+    assert lines.described_by.startswith(b"\nclass Right:"), "a stamp is for the source of the class"
+    for name, said in (("NoLines", "expected LogLine objects, got 'became leader'"), ("FailingLines", "OSError: no")):
+        with pytest.raises(TargetError, match=said):
+            ClassTarget("mine", load(f"{module}:{name}"), None)
+    assert log_lines_of(ClassTarget("mine", load(f"{module}:Right"), None)) == ()
 
 
 def test_what_no_package_offers_is_refused() -> None:
