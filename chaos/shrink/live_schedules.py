@@ -18,7 +18,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
@@ -44,7 +44,7 @@ from raft_chaos.chaos.shrink.live_candidates import (
     without_final_reads,
     without_kinds,
 )
-from raft_chaos.chaos.shrink.search import BudgetEndedError, Search, reduce
+from raft_chaos.chaos.shrink.search import BudgetEndedError, Search, WorkerDiedError, reduce
 from raft_chaos.chaos.shrink.unsteady import UnsteadySearch, tries_for
 from raft_chaos.invariants.events import PhaseStarted
 from raft_chaos.invariants.history import Op
@@ -123,6 +123,7 @@ class LiveShrunk:
     seconds: float
     minimal: bool
     interrupted: bool
+    worker_died: bool
 
 
 @dataclass
@@ -143,7 +144,8 @@ class LiveShrinker:
     apart: bool = True
     _runs: int = 0
     _searching: bool = False
-    _stopped: bool = field(default=False)
+    _stopped: bool = False
+    _died: bool = False
 
     def interrupt(self) -> None:
         """For the handler of a signal: ends the search under way, and `run` returns the best so far."""
@@ -152,7 +154,8 @@ class LiveShrinker:
             raise KeyboardInterrupt
 
     def run(self) -> LiveShrunk:
-        """Raises NotReproducedError if no run violates the invariant; SetupError and HarnessError of the first runs."""
+        """Raises NotReproducedError if no run violates the invariant; SetupError, HarnessError and WorkerDiedError of
+        the first runs. Later on the death of a worker only ends the search."""
         self._began_s = monotonic()
         whole = replace(self.failure.whole, schedule=bare(self.failure.whole.schedule))
         before = self._measured("measuring the whole schedule", whole, SHARE_OF_FIRST, MOST_RUNS)
@@ -162,9 +165,14 @@ class LiveShrinker:
             raise NotReproducedError(why + what + ("" if self._stopped else "; a longer --budget allows more"))
         self.taken(whole, before)
         kept, minimal = self._smaller(whole, before)
-        state, rate = self._steady(kept, before)
+        try:
+            state, rate = self._steady(kept, before)
+        except WorkerDiedError:
+            self._died, state, rate = True, kept[-1], None
         minimal = minimal and state is kept[-1]
-        return LiveShrunk(state, before, rate, self._runs, monotonic() - self._began_s, minimal, self._stopped)
+        return LiveShrunk(
+            state, before, rate, self._runs, monotonic() - self._began_s, minimal, self._stopped, self._died
+        )
 
     # ---- rates ----------------------------------------------------------------------------------------------------
 
@@ -235,6 +243,8 @@ class LiveShrinker:
                         break
         except (BudgetEndedError, KeyboardInterrupt):
             minimal = False
+        except WorkerDiedError:
+            self._died, minimal = True, False
         self._runs += self._search.replays
         kept = self._search.kept
         return kept if kept[-1] is self._now else [*kept, self._now], minimal  # an interrupt may come in between

@@ -52,6 +52,7 @@ class LiveShrunk(msgspec.Struct, frozen=True, kw_only=True):
     seconds: int
     minimal: bool
     interrupted: bool
+    worker_died: bool
     file: str
 
 
@@ -63,7 +64,8 @@ def live_shrunk_page(shrunk: LiveShrunk, message: str, command: str) -> list[str
     if shrunk.minimal:
         end = "minimal: no single part can be removed"
     else:
-        end = f"{'interrupted' if shrunk.interrupted else 'the budget ended first'}, so it may not be minimal"
+        died = "a process that carried out a run died or was killed" if shrunk.worker_died else "the budget ended first"
+        end = f"{'interrupted' if shrunk.interrupted else died}, so it may not be minimal"
     return [
         f"{shrunk.invariant}: {visible(message)}",
         "",

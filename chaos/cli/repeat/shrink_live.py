@@ -143,5 +143,6 @@ def _report(failure: FoundFailure, shrunk: LiveShrunk, file: Path) -> Report:
         seconds=round(shrunk.seconds),
         minimal=shrunk.minimal,
         interrupted=shrunk.interrupted,
+        worker_died=shrunk.worker_died,
         file=str(file),
     )

@@ -20,6 +20,7 @@ from raft_chaos.chaos.schedule.check import check_schedule
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Operation, Schedule
 from raft_chaos.chaos.shrink.live_schedules import Convicted, LiveCandidate, LiveFailure, LiveShrinker
+from raft_chaos.chaos.shrink.search import WorkerDiedError
 from raft_chaos.chaos.shrink.unsteady import MOST_TRIES, tries_for
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.verdict import Violation
@@ -227,6 +228,21 @@ def test_an_interrupt_before_the_first_violation_leaves_nothing() -> None:
     one.progress = lambda what, runs, schedule: one.interrupt()
     with pytest.raises(NotReproducedError, match="interrupted"):
         one.run()
+
+
+def test_the_death_of_a_worker_ends_the_search_and_not_what_it_found() -> None:
+    runner = Scripted(by_a_cut)
+    one = shrinker(runner, whole())
+
+    def dies(candidate: LiveCandidate) -> Convicted | None:
+        if len(candidate.schedule.header.nodes) < 5:
+            raise WorkerDiedError("killed")
+        return runner(candidate)
+
+    one.attempt = dies
+    done = one.run()
+    assert (done.worker_died, done.minimal, done.rate) == (True, False, Rate(5, 5))
+    assert kinds(done.smallest.schedule) == {"partition"}
 
 
 def test_without_a_budget_nothing_is_reproduced() -> None:
