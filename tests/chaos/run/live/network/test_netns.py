@@ -90,6 +90,18 @@ def test_nodes_see_each_other_and_nothing_else(ends: Ends) -> None:
         ours.connect(("192.0.2.1", 80))
 
 
+def test_a_connection_goes_on_soon_after_a_cut(ends: Ends, supervisor: Supervisor, tmp_path: Path) -> None:
+    """Otherwise a link stays silent as long again as it was cut, while the cluster is expected to recover."""
+    limit = Path("/proc/sys/net/ipv4/tcp_rto_max_ms")
+    if not limit.exists():
+        pytest.skip("this kernel has no tcp_rto_max_ms")
+    said, command = tmp_path / "a.log", ["sh", "-c", f"cat {limit} >&2"]
+    supervisor.start("a", execute, command, {}, 1024, ends.network.enter("a"), stderr=said)
+    eventually(lambda: said.exists() and said.read_text().endswith("\n"), "the process in the namespace says nothing")
+    assert said.read_text().strip() == str(namespaces.RETRANSMITTED_MS)
+    assert limit.read_text().strip() != str(namespaces.RETRANSMITTED_MS), "that is for the namespaces alone"
+
+
 # ---- runs at the same time, and doors -----------------------------------------------------------------------------
 
 
