@@ -12,7 +12,10 @@ from typing import Literal, TypeAlias
 import msgspec
 
 OpType: TypeAlias = Literal["invoke", "ok", "fail", "info"]
-OpFunction: TypeAlias = Literal["get", "put", "append", "cas", "delete"]
+KeyFunction: TypeAlias = Literal["get", "put", "append", "cas", "delete"]
+QueueFunction: TypeAlias = Literal["enqueue", "dequeue"]
+OpFunction: TypeAlias = KeyFunction | QueueFunction
+QUEUE_FUNCTIONS: tuple[QueueFunction, ...] = ("enqueue", "dequeue")
 Value: TypeAlias = str | list[str] | None
 
 
@@ -21,8 +24,11 @@ class Op(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True
 
     `op` is the operation's name in the schedule ("c0/17": client and number). `value` is the value to write or append
     (invoke), or the value that was read (ok of a get: a string, a list of tokens, or None for an absent key). A `cas`
-    also has `expected`; `ok` means that it took effect, and a `fail` carries the current value in `value`.
-    `index` and `term` name the log entry, where the system reports one. `final` marks the reads at the end of the run.
+    also has `expected`; `ok` means that it took effect, and a `fail` carries the current value in `value`. The key of
+    an `enqueue` or a `dequeue` is the queue's name; an ok dequeue carries the element that came out, or None if the
+    queue was empty.
+    `index` and `term` name the log entry, where the system reports one. `final` marks the reads at the end of the run,
+    and the dequeues that empty the queues there.
     `t_us` is in microseconds since the run began.
     """
 
@@ -39,6 +45,13 @@ class Op(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True
     term: int | None = None
     error: str | None = None
     final: bool = False
+
+
+def on_key(f: OpFunction) -> KeyFunction:
+    """The same function, for a system that has no queues. Raises ValueError for one of a queue."""
+    if f == "enqueue" or f == "dequeue":
+        raise ValueError(f"our own Raft has no {f}: it has keys, and no queues")
+    return f
 
 
 _encoder = msgspec.json.Encoder()

@@ -27,10 +27,11 @@ from raft_chaos.invariants.checkers.linearizability import Linearizability
 from raft_chaos.invariants.checkers.logs import LeaderAppendOnly, LogMatching
 from raft_chaos.invariants.checkers.monotonicity import Monotonicity
 from raft_chaos.invariants.checkers.node_logs import NodeLogs
+from raft_chaos.invariants.checkers.queue import TotalQueue
 from raft_chaos.invariants.checkers.recovery import Recovery
 from raft_chaos.invariants.events import AnyEvent, Event
-from raft_chaos.invariants.history import Op
-from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.invariants.history import QUEUE_FUNCTIONS, Op
+from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import Outcome, Verdict, Violation, overall
 
 _Routes: TypeAlias = dict[Callable[[Any], None], tuple[Checker, ...]]
@@ -42,10 +43,12 @@ class Judge:
 
     `events_expected` is False for a system whose nodes report no events. Then only `acknowledged_writes`,
     `monotonic_reads`, `linearizability` and `unexpected_exit` are judged, and `election_safety` if the harness reads in
-    the nodes' logs who became leader.
+    the nodes' logs who became leader. `can` are the abilities that the system declares; empty for our own Raft.
+    `total_queue` is judged for a system with queues, and the three invariants of keys are not judged for one that has
+    no key to read.
     """
 
-    def __init__(self, *, events_expected: bool = True) -> None:
+    def __init__(self, *, events_expected: bool = True, can: Collection[str] = ()) -> None:
         self._logs = NodeLogs()
         self._keys = ClientKeys()
         logs = self._logs.of
@@ -63,10 +66,13 @@ class Judge:
         self._by_events = event_checkers if events_expected else []
         self._by_history: Sequence[HistoryChecker] = [AcknowledgedWrites(self._keys), MonotonicReads(self._keys)]
         self._linearizability = Linearizability()
+        self._queues = TotalQueue(exactly_once="exactly_once" in can)
+        has_queues = {*QUEUE_FUNCTIONS} <= {*can}
+        has_keys = not has_queues or "get" in can
         self._checkers: Sequence[Checker] = [
             *(self._by_events or [ElectionsInLogs()]),
-            *self._by_history,
-            self._linearizability,
+            *([*self._by_history, self._linearizability] if has_keys else []),
+            *([self._queues] if has_queues else []),
             UnexpectedExit(),
         ]
         self._polled = [0] * len(self._checkers)
@@ -100,6 +106,9 @@ class Judge:
 
     def observe_op(self, op: Op) -> None:
         """One line of the clients' history."""
+        if op.f in QUEUE_FUNCTIONS:
+            self._observe_queue(op)
+            return
         self._linearizability.observe_op(op)
         try:
             ended = self._keys.observe(op)
@@ -113,6 +122,14 @@ class Judge:
                 checker.observe_op(op, ended)
             except Exception as error:
                 self._failed((checker,), error)
+
+    def _observe_queue(self, op: Op) -> None:
+        if self._queues.invariant in self._failures:
+            return
+        try:
+            self._queues.observe_op(op)
+        except Exception as error:
+            self._failed((self._queues,), error)
 
     def _failed(self, concerned: Sequence[Checker], error: Exception) -> None:
         """Like Jepsen's check-safe: a checker that raises has an unknown verdict, and the others continue."""
@@ -131,7 +148,8 @@ class Judge:
     def new_violations(self) -> list[Violation]:
         """The violations found since the last call, in the order of the invariants, at most the first few of each.
 
-        Only `verdicts` finds violations of `recovery` and `linearizability`, once the run has ended.
+        Only `verdicts` finds violations of `recovery` and `linearizability`, and lost elements of queues, once the run
+        has ended.
         """
         found: list[Violation] = []
         for position, checker in enumerate(self._checkers):
@@ -162,15 +180,15 @@ class Judge:
 def judge_run(run: RunDir) -> list[Verdict]:
     """Judges a saved run, finished or not. Raises `RunDirError` if a file cannot be read."""
     in_order = run.merged(run.harness_events(), run.node_streams())
-    return judge_saved(run.load_info().reports_events, in_order, run.operations())
+    return judge_saved(run.load_info(), in_order, run.operations())
 
 
-def judge_saved(reports_events: bool, in_order: Iterable[AnyEvent], history: Iterable[Op]) -> list[Verdict]:
+def judge_saved(info: RunInfo, in_order: Iterable[AnyEvent], history: Iterable[Op]) -> list[Verdict]:
     """Judges what a run directory holds. `in_order` are its events as `RunDir.merged` gives them.
 
     The verdicts depend only on the order within each stream, and their violations come in the order given.
     """
-    judge = Judge(events_expected=reports_events)
+    judge = Judge(events_expected=info.reports_events, can=info.can)
     for event in in_order:
         judge.observe(event)
     for op in history:

@@ -190,24 +190,30 @@ def _phase(event: PhaseStarted) -> str:
 
 def _operation(op: Op) -> str:
     if op.type == "invoke":
-        return f"invoke {op.op} {op.f} {_value(op.key)}{_written(op)}{' (final read)' if op.final else ''}"
+        return f"invoke {op.op} {op.f} {_value(op.key)}{_written(op)}{_final(op)}"
     # An answered read shows what it read, even if that is nothing.
-    answered = op.value is not None or (op.type == "ok" and op.f == "get")
-    read = f" = {_value(op.value)}" if answered else ""
+    answered = op.value is not None or (op.type == "ok" and op.f in ("get", "dequeue"))
+    read = f" = {_value(op.value) if op.value is not None or op.f == 'get' else 'empty'}" if answered else ""
     entry = f" at {op.index}" if op.index is not None else ""
     term = f" (term {op.term})" if op.term is not None else ""
     return f"{op.type} {op.op}{read}{entry}{term}{f': {op.error}' if op.error else ''}"
+
+
+def _final(op: Op) -> str:
+    if not op.final:
+        return ""
+    return " (the queue is emptied)" if op.f == "dequeue" else " (final read)"
 
 
 def _written(op: Op) -> str:
     match op.f:
         case "put":
             return f" = {_value(op.value)}"
-        case "append":
+        case "append" | "enqueue":
             return f" + {_value(op.value)}"
         case "cas":
             return f" = {_value(op.value)} if {_value(op.expected)}"
-        case "get" | "delete":
+        case "get" | "delete" | "dequeue":
             return ""
 
 

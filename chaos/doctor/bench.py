@@ -31,6 +31,7 @@ from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.server.host import monotonic_us
 
 SEED = 1
+QUEUE = "check"
 
 
 @dataclass
@@ -73,6 +74,20 @@ class Bench:
         )
         await self.client.perform(operation)
         return self.history[-1]
+
+    async def write(self, value: str = "more", key: str = "check/traffic") -> Op:
+        """Writes something, in whichever way the target has."""
+        if "put" in self.can or "append" in self.can:
+            return await self.perform("put" if "put" in self.can else "append", key, value)
+        return await self.perform("enqueue", QUEUE, value)
+
+    async def visit(self, node: str) -> None:
+        """Asks this node for something, so that it may have to ask others."""
+        if "get" in self.can:
+            await self.perform("get", "check/traffic", node=node)
+        else:
+            self.client.asks_next(node)
+            await self.write()
 
     async def statuses(self) -> dict[str, Status | None]:
         """What each running node says of itself."""

@@ -10,30 +10,31 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from raft_chaos.chaos.doctor.finding import Finding
+from raft_chaos.chaos.faults.abilities import Abilities
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.verdict import Outcome, overall
 
 
-def control(history: Sequence[Op]) -> Finding:
-    """Judges the history as it was, and with another value in its last read that found one."""
+def control(history: Sequence[Op], can: Abilities) -> Finding:
+    """Judges the history as it was, and with another value in its last read (of a queue: dequeue) that found one."""
     what = "a wrong answer is convicted"
-    if _verdict(history) == "violated":
-        return Finding(what, "wrong", "what one client saw, with one operation at a time, breaks linearizability")
-    reads = [place for place, op in enumerate(history) if op.type == "ok" and op.f == "get" and op.value]
+    if _verdict(history, can) == "violated":
+        return Finding(what, "wrong", "what one client saw, with one operation at a time, breaks its promises")
+    reads = [place for place, op in enumerate(history) if op.type == "ok" and op.f in ("get", "dequeue") and op.value]
     if not reads:
-        return Finding(what, "wrong", "no read found a value", "look at `value` of get")
+        return Finding(what, "wrong", "no read found a value", "look at `value`")
     place = reads[-1]
     value = history[place].value
     other = "nobody wrote this" if isinstance(value, str) else ["nobody wrote this"]
     bent = [*history[:place], replace(history[place], value=other), *history[place + 1 :]]
-    if _verdict(bent) != "violated":
+    if _verdict(bent, can) != "violated":
         return Finding(what, "wrong", f"one changed answer of {len(history) // 2} was not noticed")
     return Finding(what, "ok", "one changed answer was")
 
 
-def _verdict(history: Sequence[Op]) -> Outcome:
-    judge = Judge(events_expected=False)
+def _verdict(history: Sequence[Op], can: Abilities) -> Outcome:
+    judge = Judge(events_expected=False, can=can)
     for op in history:
         judge.observe_op(op)
     return overall([verdict.outcome for verdict in judge.verdicts()])

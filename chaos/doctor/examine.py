@@ -42,7 +42,7 @@ async def _all(cluster: Bench, found: Callable[[Finding], None]) -> None:
             found(finding)
         if (lines := await log_lines(cluster)) is not None:
             found(lines)
-        found(control(cluster.history))
+        found(control(cluster.history, cluster.can))
         if (wiped := await wipe(cluster)) is not None:
             found(wiped)
     except CannotGoOnError as error:

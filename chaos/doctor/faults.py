@@ -11,11 +11,12 @@ from functools import partial
 from raft_chaos.chaos.doctor.bench import Bench
 from raft_chaos.chaos.doctor.eventually import PATIENCE_S, POLL_S, eventually
 from raft_chaos.chaos.doctor.finding import Finding
+from raft_chaos.chaos.doctor.queue import emptied
 from raft_chaos.chaos.faults.abilities import OF_NETWORKS, Ability
 from raft_chaos.chaos.faults.links import Link
 from raft_chaos.chaos.run.live.network.rules import LinkRule
 from raft_chaos.chaos.targets.log_lines import log_lines_of
-from raft_chaos.invariants.history import Op, OpFunction
+from raft_chaos.invariants.history import Op
 
 CUT_S = 5.0
 EFFECT_S = 5.0
@@ -159,9 +160,9 @@ async def _of_links(bench: Bench, ability: Ability) -> Finding:
 
 async def _traffic(bench: Bench) -> None:
     """Makes every node send something to others, if anything does: a write, and a question to each."""
-    await _write(bench)
+    await bench.write()
     for node in bench.nodes:
-        await bench.perform("get", "check/traffic", node=node)
+        await bench.visit(node)
 
 
 async def _traffic_until(bench: Bench, over: asyncio.Event) -> None:
@@ -205,7 +206,7 @@ async def _kill(bench: Bench, early: Op) -> Finding:
     deadline = time.monotonic() + MANY_S
     for _ in range(MANY):
         if time.monotonic() < deadline:
-            await _write(bench)
+            await bench.write()
     for op in (early, await _keep(bench, "new")):
         if op.type != "ok":
             return Finding(what, "wrong", f"a {op.f} before it ended as {op.type}: {op.error}")
@@ -214,12 +215,14 @@ async def _kill(bench: Bench, early: Op) -> Finding:
     if not all(up):
         down = [node for node, there in zip(bench.nodes, up, strict=True) if not there]
         return Finding(what, "wrong", f"{', '.join(down)} did not start again", "a node must start with its old data")
+    if early.f == "enqueue":
+        return await _kept_in_queue(bench, what)
     for age, advice in KEPT.items():
         try:
             found = await bench.read(f"check/kept/{age}", PATIENCE_S)
         except TimeoutError as error:
             return Finding(what, "wrong", f"no answer in {PATIENCE_S:.0f} s after all nodes were killed: {error}")
-        expected = age if _writing(bench) == "put" else [age]
+        expected = age if early.f == "put" else [age]
         if found != expected:
             seen = f"after all nodes were killed the {age} key was {found!r}, not {expected!r}"
             return Finding(what, "wrong", seen, advice)
@@ -227,22 +230,25 @@ async def _kill(bench: Bench, early: Op) -> Finding:
 
 
 async def _keep(bench: Bench, age: str) -> Op:
-    """Writes a key that must outlive the kill of all nodes."""
-    return await bench.perform(_writing(bench), f"check/kept/{age}", age)
+    """Writes something that must outlive the kill of all nodes."""
+    return await bench.write(age, f"check/kept/{age}")
 
 
-async def _write(bench: Bench) -> Op:
-    return await bench.perform(_writing(bench), "check/traffic", "more")
-
-
-def _writing(bench: Bench) -> OpFunction:
-    return "put" if "put" in bench.can else "append"
+async def _kept_in_queue(bench: Bench, what: str) -> Finding:
+    if (served := await _serves(bench)) is not None:
+        return Finding(what, "wrong", f"after all nodes were killed, {served}")
+    came_out, last = await emptied(bench)
+    for age, advice in KEPT.items():
+        if age not in came_out:
+            seen = f"after all nodes were killed the {age} element did not come out; in the end {last}"
+            return Finding(what, "wrong", seen, advice)
+    return Finding(what, "ok", "all nodes were killed at once, and elements came out afterwards, old and new")
 
 
 async def _serves(bench: Bench) -> str | None:
     """None once an operation is served again; else what the last one said."""
 
     async def served() -> bool | None:
-        return True if (await _write(bench)).type == "ok" else None
+        return True if (await bench.write()).type == "ok" else None
 
     return None if await eventually(served) else f"no operation was served for {PATIENCE_S:.0f} s"

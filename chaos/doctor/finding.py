@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from raft_chaos.invariants.history import Op
+
 Outcome: TypeAlias = Literal["ok", "missing", "wrong"]
 
 
@@ -19,6 +21,12 @@ class Finding:
     outcome: Outcome
     seen: str = ""
     advice: str = ""
+
+
+def ended(op: Op) -> str:
+    """How an operation ended, in words."""
+    meaning = {"ok": "ok", "fail": "fail (certainly no effect)", "info": "info (outcome unknown)"}
+    return meaning.get(op.type, op.type) + (f": {op.error}" if op.error else "")
 
 
 class CannotGoOnError(Exception):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from raft_chaos.chaos.doctor.bench import Bench
-from raft_chaos.chaos.doctor.finding import CannotGoOnError, Finding
-from raft_chaos.chaos.faults.abilities import OPERATIONS
+from raft_chaos.chaos.doctor.finding import CannotGoOnError, Finding, ended
+from raft_chaos.chaos.doctor.queue import queue
+from raft_chaos.chaos.faults.abilities import OF_QUEUES, OPERATIONS
 from raft_chaos.chaos.targets.door import REFUSED
-from raft_chaos.invariants.history import Op, Value
+from raft_chaos.invariants.history import Value
 
 PATIENCE_S = 15.0
 """How long a fresh cluster may take until it carries out its first operation."""
@@ -17,6 +18,12 @@ PATIENCE_S = 15.0
 async def operations(bench: Bench) -> AsyncIterator[Finding]:
     """Checks each operation with keys of its own. Raises CannotGoOnError if nothing can be written or read."""
     can = bench.can
+    if {*OF_QUEUES} <= can:
+        async for finding in queue(bench, PATIENCE_S):
+            yield finding
+        if can.isdisjoint(OPERATIONS):
+            yield Finding("keys", "missing", "not declared, so linearizability is not judged")
+            return
     for name in OPERATIONS:
         if name not in can:
             yield Finding(name, "missing", "not declared, so no client asks for it")
@@ -54,7 +61,7 @@ async def _put(bench: Bench) -> Finding:
     put = await bench.perform("put", "check/put", "first value")
     if put.type != "ok":
         advice = "look at the request of put, and at its `ok`"
-        raise CannotGoOnError(Finding(what, "wrong", f"the put ended as {_end(put)}", advice))
+        raise CannotGoOnError(Finding(what, "wrong", f"the put ended as {ended(put)}", advice))
     return await _reads(bench, what, "check/put", "first value")
 
 
@@ -62,7 +69,7 @@ async def _append(bench: Bench) -> Finding:
     what = "append twice, then get"
     for value in ("a", "b"):
         if (op := await bench.perform("append", "check/append", value)).type != "ok":
-            return Finding(what, "wrong", f"the append ended as {_end(op)}", "look at its request and its `ok`")
+            return Finding(what, "wrong", f"the append ended as {ended(op)}", "look at its request and its `ok`")
     return await _reads(bench, what, "check/append", ["a", "b"])
 
 
@@ -71,7 +78,7 @@ async def _cas(bench: Bench) -> Finding:
     await bench.perform("put", "check/cas", "old")
     cas = await bench.perform("cas", "check/cas", "new", "old")
     if cas.type != "ok":
-        return Finding(what, "wrong", f"it ended as {_end(cas)}", "look at its `ok`")
+        return Finding(what, "wrong", f"it ended as {ended(cas)}", "look at its `ok`")
     return await _reads(bench, what, "check/cas", "new")
 
 
@@ -85,7 +92,7 @@ async def _refused_cas(bench: Bench) -> Finding:
     if cas.type == "fail" and (cas.index is not None or (cas.error or "").startswith(REFUSED)):
         return Finding(what, "ok", "refused, and nothing changed")
     advice = "`fail` must say how an answer shows that the value was another one"
-    return Finding(what, "wrong", f"it ended as {_end(cas)}, and nothing changed", advice)
+    return Finding(what, "wrong", f"it ended as {ended(cas)}, and nothing changed", advice)
 
 
 async def _cas_of_absent(bench: Bench) -> Finding:
@@ -94,7 +101,7 @@ async def _cas_of_absent(bench: Bench) -> Finding:
     if taken.type == "fail" and (taken.error or "").startswith("not sent"):
         return Finding(what, "missing", "such operations fail without being sent", "give `absent`, a body for them")
     if taken.type != "ok":
-        return Finding(what, "wrong", f"it ended as {_end(taken)}", "look at `absent`, and at `ok`")
+        return Finding(what, "wrong", f"it ended as {ended(taken)}", "look at `absent`, and at `ok`")
     await bench.perform("put", "check/taken", "old")
     refused = await bench.perform("cas", "check/taken", "created")
     if refused.type == "ok":
@@ -106,7 +113,7 @@ async def _delete(bench: Bench) -> Finding:
     what = "delete, then get"
     await bench.perform("put", "check/delete", "old")
     if (op := await bench.perform("delete", "check/delete")).type != "ok":
-        return Finding(what, "wrong", f"the delete ended as {_end(op)}", "look at its request and its `ok`")
+        return Finding(what, "wrong", f"the delete ended as {ended(op)}", "look at its request and its `ok`")
     return await _reads(bench, what, "check/delete", None)
 
 
@@ -114,12 +121,7 @@ async def _reads(bench: Bench, what: str, key: str, expected: Value) -> Finding:
     """Whether a get finds this value."""
     get = await bench.perform("get", key)
     if get.type != "ok":
-        return Finding(what, "wrong", f"the get ended as {_end(get)}", "look at the request of get, and at its `ok`")
+        return Finding(what, "wrong", f"the get ended as {ended(get)}", "look at the request of get, and at its `ok`")
     if get.value != expected:
         return Finding(what, "wrong", f"it read {get.value!r}, expected {expected!r}", "look at `value` of get")
     return Finding(what, "ok", f"read {expected!r}")
-
-
-def _end(op: Op) -> str:
-    meaning = {"ok": "ok", "fail": "fail (certainly no effect)", "info": "info (outcome unknown)"}
-    return meaning.get(op.type, op.type) + (f": {op.error}" if op.error else "")

@@ -19,6 +19,8 @@ async def wipe(bench: Bench) -> Finding | None:
     checked after that. None for a target that does not declare it."""
     if "wipe" not in bench.can:
         return None
+    if "get" not in bench.can:
+        return Finding(WHAT, "missing", "not checked: that needs a key to read, and the target declares none")
     write: OpFunction = "put" if "put" in bench.can else "append"
     expected = VALUE if write == "put" else [VALUE]
     if (op := await bench.perform(write, KEY, VALUE)).type != "ok":

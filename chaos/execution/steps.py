@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, NodeExited, NodeKilled, NodeLaunched
-from raft_chaos.invariants.history import OpFunction, Value
+from raft_chaos.invariants.history import QUEUE_FUNCTIONS, OpFunction, Value, on_key
 from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.state.timing import Timing
 
@@ -49,7 +49,7 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     def command(self) -> bytes:
         value = self.value if isinstance(self.value, str) else None
         expected = self.expected if isinstance(self.expected, str) else None
-        return encode_command(Command(self.f, self.key, value, expected, self.session, self.serial))
+        return encode_command(Command(on_key(self.f), self.key, value, expected, self.session, self.serial))
 
 
 # ---- what happens to a node ----------------------------------------------------------------------------------------
@@ -263,6 +263,8 @@ def _check_calls(calls: Sequence[Call]) -> None:
         ids.add(call.id)
         if not 0 <= call.serial <= MOST_US or not OUTSIDE <= call.process <= MOST_US:
             raise ExecutionError(f"call {call.id!r}: serial and process: expected {OUTSIDE} or 0 to {MOST_US}")
+        if call.f in QUEUE_FUNCTIONS:
+            raise ExecutionError(f"call {call.id!r}: f: our Raft has no {call.f}; expected an operation on a key")
         if isinstance(call.value, str) != (call.f in ("put", "append", "cas")) or isinstance(call.value, list):
             raise ExecutionError(f"call {call.id!r}: value: got {call.value!r}, which {call.f} cannot have")
         if isinstance(call.expected, list) or (call.expected is not None and call.f != "cas"):

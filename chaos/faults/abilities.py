@@ -15,6 +15,9 @@ Ability: TypeAlias = Literal[
     "append",
     "cas",
     "delete",
+    "enqueue",
+    "dequeue",
+    "exactly_once",
     "kill",
     "wipe",
     "pause",
@@ -40,6 +43,9 @@ ABILITIES: dict[Ability, str] = {
     "append": "appends to the list at a key",
     "cas": "writes a key if it has the expected value",
     "delete": "removes a key",
+    "enqueue": "puts an element into a queue",
+    "dequeue": "takes an element out of a queue, or finds it empty",
+    "exactly_once": "each element comes out of a queue once at most, whatever happens",
     "kill": "keeps what it acknowledged when its nodes are killed (SIGKILL) and start again",
     "wipe": "a minority of its nodes may lose their data folders, and come back as new, empty nodes",
     "pause": "its nodes may be stopped for a while (SIGSTOP)",
@@ -62,10 +68,13 @@ ABILITIES: dict[Ability, str] = {
 
 Abilities: TypeAlias = frozenset[Ability]
 
-ALL: Abilities = frozenset(get_args(Ability))
 OPERATIONS: tuple[Ability, ...] = ("get", "put", "append", "cas", "delete")
 OF_LIN_KV: tuple[Ability, ...] = ("get", "put", "cas")
 """The operations of Maelstrom's workload lin-kv."""
+OF_QUEUES: tuple[Ability, ...] = ("enqueue", "dequeue")
+"""The operations on queues; the others are on keys. A workload of queues needs both."""
+ALL: Abilities = frozenset(get_args(Ability)) - {*OF_QUEUES, "exactly_once"}
+"""The abilities of our own Raft and its network: all but those of queues."""
 OF_NETWORKS: tuple[Ability, ...] = ("cut", "delay", "loss", "duplicate", "reorder", "clog", "throttle", "reset")
 """The abilities of the network between the nodes; all others are those of the nodes themselves."""
 

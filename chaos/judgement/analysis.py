@@ -89,7 +89,7 @@ def analyse(run: RunDir) -> Analysis:
     try:
         schedule = load(run.schedule)
         harness, streams, history = run.harness_events(), run.node_streams(), run.operations()
-        verdicts = judge_saved(info.reports_events, run.merged(harness, streams), history)
+        verdicts = judge_saved(info, run.merged(harness, streams), history)
     except (RunDirError, ScheduleError) as error:
         return Analysis("unknown", [], [str(error)], {}, [str(error)])
     tally = Tally()

@@ -52,11 +52,16 @@ class Client:
             await self._tasks.sleep_until(operation.at_us)
             await self.perform(operation)
 
-    async def perform(self, operation: Operation) -> None:
+    async def perform(self, operation: Operation) -> Outcome:
         """One operation, from its invocation to its outcome."""
         self._record.invoked(operation)
         outcome = await (self._outcome(operation) if operation.node is None else self._at(operation.node, operation))
         self._record.ended(operation, outcome)
+        return outcome
+
+    def asks_next(self, node: str) -> None:
+        """The next operation begins at this node."""
+        self.believed = self._door.address_of(node)
 
     async def _at(self, node: str, operation: Operation) -> Outcome:
         """The outcome of a read at one node."""

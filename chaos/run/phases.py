@@ -3,7 +3,8 @@
     warmup      nodes up, a first leader, clients at work; no faults
     safety      the schedule's faults, while every event is judged
     liveness    all is healed; within a bound the cluster owes a new commit, and each node that was hit owes catching up
-    end         every key is read once more; then come the schedule's final reads, where it has some
+    end         every key is read once more; then come the schedule's final reads, where it has some, and every queue is
+                emptied
 
 Virtual time is exact: the cluster must recover within a fixed time. Real time is not: there recovery is owed only while
 the harness itself is punctual, and a violation means that there was no progress for the whole bound.
@@ -13,14 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Protocol
 
 from raft_chaos.chaos.run.clients import Client
 from raft_chaos.chaos.run.cluster_view import ClusterView
+from raft_chaos.chaos.run.drain import MOST_TIMES, drain, queues_of
 from raft_chaos.chaos.run.nemesis import Nemesis
 from raft_chaos.chaos.run.tasks import Tasks
 from raft_chaos.chaos.schedule.data import Operation, Schedule
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, Phase, PhaseStarted
+from raft_chaos.invariants.history import QUEUE_FUNCTIONS
 
 WATCH_US = 20_000
 FINAL_US = 10_000_000
@@ -103,6 +107,7 @@ class Phases:
                 if reads := self._of(name, final=True):
                     self._work(client.run(reads, self._tasks.now_us + FINAL_US), name)
             await self._idle()
+            await self._drain(final)
 
     def _of(self, client: str, *, final: bool) -> list[Operation]:
         return [one for one in self._schedule.operations if one.client == client and one.final == final]
@@ -151,9 +156,17 @@ class Phases:
 
     async def _final_reads(self, client: Client) -> None:
         """Reads every key once more: acknowledged writes must still be there."""
-        for number, key in enumerate(sorted({operation.key for operation in self._schedule.operations})):
+        on_keys = [operation for operation in self._schedule.operations if operation.f not in QUEUE_FUNCTIONS]
+        for number, key in enumerate(sorted({operation.key for operation in on_keys})):
             read = Operation(id=f"final/{number}", client="final", at_us=0, f="get", key=key, final=True)
             self._work(client.perform(read), read.id)
+            await self._idle()
+
+    async def _drain(self, client: Client) -> None:
+        """Empties every queue: acknowledged elements must still be there."""
+        numbers, most = count(), MOST_TIMES * len(self._schedule.operations)
+        for queue in queues_of(self._schedule):
+            self._work(drain(client, queue, self._tasks, numbers, most), f"drain {queue}")
             await self._idle()
 
     async def _idle(self) -> None:
@@ -161,7 +174,7 @@ class Phases:
         while self._working:
             await self._tasks.pass_until(self._tasks.now_us + WATCH_US)
 
-    def _work(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+    def _work(self, coroutine: Coroutine[Any, Any, object], name: str) -> None:
         async def counted() -> None:
             await coroutine
             self._working -= 1

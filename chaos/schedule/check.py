@@ -81,7 +81,7 @@ def check_operation(operation: Operation, header: Header) -> None:
         raise ScheduleError("key: expected at least one character")
     if operation.final and operation.f != "get":
         raise ScheduleError(f"final: expected a get, got a {operation.f}")
-    writes = operation.f in ("put", "append", "cas")
+    writes = operation.f in ("put", "append", "cas", "enqueue")
     if isinstance(operation.value, str) != writes or isinstance(operation.value, list):
         raise ScheduleError(
             f"value: expected {'a string' if writes else 'none'} for {operation.f}, got {operation.value!r}"

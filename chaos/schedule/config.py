@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from raft_chaos.chaos.faults.abilities import Ability
+from raft_chaos.chaos.faults.abilities import OF_QUEUES, OPERATIONS, Ability
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, LIVE_KINDS, FaultKind
 from raft_chaos.chaos.schedule.data import ScheduleError
 
@@ -43,6 +43,16 @@ class ScheduleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     swarm: bool = False
     can: tuple[Ability, ...] | None = None
     readers: bool = False
+
+    @property
+    def has_queue(self) -> bool:
+        """Whether clients work on a queue."""
+        return self.can is not None and {*OF_QUEUES} <= {*self.can}
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether clients work on keys."""
+        return self.can is None or not {*OPERATIONS}.isdisjoint(self.can)
 
     def __post_init__(self) -> None:
         if not (self.swarm and self.nodes == 0) and self.nodes < 3:

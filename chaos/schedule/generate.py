@@ -8,14 +8,16 @@ that reads every key at the end.
 
 from __future__ import annotations
 
+from collections import Counter
 from operator import attrgetter
 
 from msgspec.structs import replace
 
 from raft_chaos.chaos.schedule.config import ScheduleConfig
-from raft_chaos.chaos.schedule.data import Header, RequiredEvent, Schedule
+from raft_chaos.chaos.schedule.data import Header, Operation, RequiredEvent, Schedule
 from raft_chaos.chaos.schedule.draw_faults import draw_faults
 from raft_chaos.chaos.schedule.fitting import fitted
+from raft_chaos.chaos.schedule.queue_workload import draw_queue
 from raft_chaos.chaos.schedule.swarm import draw
 from raft_chaos.chaos.schedule.workload import draw_final_reads, draw_operations, draw_reads, reader
 
@@ -42,7 +44,7 @@ def generate(seed: int, config: ScheduleConfig) -> Schedule:
         swarm=swarm.flat() if config.swarm else {},
     )
     until_us = header.safety_until_us + header.liveness_for_us
-    operations = draw_operations(seed, clients, config.ops_per_second, until_us)
+    operations = _operations(seed, clients, config, until_us)
     if config.readers:
         reads = draw_reads(seed, nodes, clients, config.ops_per_second / len(clients), until_us)
         operations = sorted([*operations, *reads], key=attrgetter("at_us"))
@@ -54,3 +56,13 @@ def generate(seed: int, config: ScheduleConfig) -> Schedule:
         finals = draw_final_reads(schedule.operations, nodes, until_us)
         schedule = replace(schedule, operations=[*schedule.operations, *finals])
     return schedule
+
+
+def _operations(seed: int, clients: list[str], config: ScheduleConfig, until_us: int) -> list[Operation]:
+    """The operations of the clients: on keys, or on a queue, or half of each, as the target has them."""
+    if not config.has_queue:
+        return draw_operations(seed, clients, config.ops_per_second, until_us)
+    rate = config.ops_per_second / 2 if config.has_keys else config.ops_per_second
+    on_keys = draw_operations(seed, clients, rate, until_us) if config.has_keys else []
+    before = Counter(operation.client for operation in on_keys)
+    return sorted([*on_keys, *draw_queue(seed, clients, rate, until_us, before)], key=attrgetter("at_us"))

@@ -21,7 +21,7 @@ from random import Random
 
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.schedule.streams import stream
-from raft_chaos.invariants.history import OpFunction
+from raft_chaos.invariants.history import QUEUE_FUNCTIONS, OpFunction
 
 FIRST_US = 300_000
 """Before this time the cluster has hardly been able to elect a leader."""
@@ -73,7 +73,7 @@ def draw_reads(seed: int, nodes: list[str], owners: list[str], rate: float, unti
 def draw_final_reads(operations: Sequence[Operation], nodes: list[str], at_us: int) -> list[Operation]:
     """Reads of every key of `operations` by each node's own reader, after all others: nothing is drawn here."""
     begun = Counter(operation.client for operation in operations)
-    keys = sorted({operation.key for operation in operations})
+    keys = sorted({operation.key for operation in operations if operation.f not in QUEUE_FUNCTIONS})
     return [
         Operation(
             id=f"{client}/{begun[client] + number}",

@@ -180,6 +180,8 @@ def understood(
     urls: Mapping[str, str],
 ) -> Outcome | NoAnswer:
     """What an answer says of its operation. Raises one of UNREADABLE."""
+    if request.empty is not None and request.empty.holds(status, answer):
+        return Outcome("ok", None)
     if request.ok.holds(status, answer):
         return Outcome("ok", _found(Path(request.value), answer) if request.value is not None else None)
     if request.fail is not None and request.fail.holds(status, answer):

@@ -12,6 +12,8 @@
     [status]                        how to see who leads, and in which term
     [[events]]                      the same from lines of the nodes' logs
     [get] [put] [append] [cas] [delete]   each operation: the request, and how to read its answer
+    [enqueue] [dequeue]             the same for a queue
+    delivery                        how often an element of a queue may come out
 
 What is left out, the target cannot do, and no run asks for it.
 """
@@ -28,7 +30,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from raft_chaos.chaos.faults.abilities import OF_LIN_KV, OPERATIONS, Abilities, Ability
+from raft_chaos.chaos.faults.abilities import OF_LIN_KV, OF_QUEUES, OPERATIONS, Abilities, Ability
 from raft_chaos.chaos.targets import template
 from raft_chaos.chaos.targets.log_lines import LogLine
 from raft_chaos.chaos.targets.program import find_program
@@ -40,7 +42,8 @@ MOST_BYTES = 1 << 20
 OF_NODES = ("node", "number", "nodes", "incarnation", "host", "data", "peers")
 OF_MESSAGE_NODES = ("node", "incarnation", "data")
 OF_LINKS = ("ports", "clients", "links", "network", "peers", "peers_separator", "peers_with_self")
-OF_HTTP = (*OF_LINKS, "ready", "status", *OPERATIONS)
+ALL_OPERATIONS = (*OPERATIONS, *OF_QUEUES)
+OF_HTTP = (*OF_LINKS, "ready", "status", "delivery", *ALL_OPERATIONS)
 """The keys that say nothing about nodes on stdin and stdout."""
 OF_PEERS = ("node", "number", "host")
 OF_OPERATIONS = ("key", "value", "expected", "session", "serial", "node")
@@ -102,7 +105,8 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class OperationRequest(Request, frozen=True):
     """One operation. An answer is `ok`, `fail` (it certainly had no effect) or `elsewhere` (this node did not take it,
-    and another one may); any other answer leaves the outcome unknown. `value` is where a get finds what it reads.
+    and another one may); any other answer leaves the outcome unknown. `value` is where a get finds what it reads, and a
+    dequeue its element. `empty` holds for the answer of a dequeue that found nothing.
 
     `absent` replaces the body of a cas that expects an absent key. It is needed unless "{expected}" may become null.
     """
@@ -110,6 +114,7 @@ class OperationRequest(Request, frozen=True):
     ok: Condition = Condition(status=(200, 201, 204))
     fail: Condition | None = None
     elsewhere: Condition | None = None
+    empty: Condition | None = None
     value: str | None = None
     absent: dict[str, Any] | list[Any] | str | None = None
 
@@ -126,7 +131,7 @@ class OperationRequest(Request, frozen=True):
         self.check(OF_OPERATIONS)
         for text in template.texts_of(self.absent):
             template.check(text, OF_OPERATIONS)
-        for condition in (self.ok, self.fail, self.elsewhere):
+        for condition in (self.ok, self.fail, self.elsewhere, self.empty):
             if condition is not None:
                 condition.check()
         Path(self.value or ".")
@@ -176,6 +181,9 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     append: OperationRequest | None = None
     cas: OperationRequest | None = None
     delete: OperationRequest | None = None
+    enqueue: OperationRequest | None = None
+    dequeue: OperationRequest | None = None
+    delivery: Literal["at_least_once", "exactly_once"] = "at_least_once"
     events: tuple[LogLine, ...] = ()
 
     @property
@@ -193,7 +201,9 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         can: set[Ability] = {"pause"}
         if self.protocol == "maelstrom":
             can.update(OF_LIN_KV)
-        can |= {ability for ability in OPERATIONS if getattr(self, ability) is not None}
+        can |= {ability for ability in ALL_OPERATIONS if getattr(self, ability) is not None}
+        if self.delivery == "exactly_once":
+            can.add("exactly_once")
         if self.persistent:
             can.add("kill")
         if self.wipe:
@@ -267,7 +277,7 @@ def _of_http(described: Description) -> Iterator[tuple[str, str]]:
         yield from _wrong(place, partial(template.check, text, fields))
     if described.status is not None:
         yield from _wrong("status", described.status.check_status)
-    for name in OPERATIONS:
+    for name in ALL_OPERATIONS:
         operation: OperationRequest | None = getattr(described, name)
         if operation is not None:
             yield from _wrong(name, operation.check_operation)
@@ -278,10 +288,23 @@ def _of_http(described: Description) -> Iterator[tuple[str, str]]:
             yield place, f"there is no port {port!r}; {nearest(port, described.ports)}"
     if described.link_port is None and described.network in ("frames", "tcp"):
         yield "links", f'the network {described.network} needs the name of the port for peers, or network = "none"'
-    if described.get is None and described.put is None and described.append is None:
-        yield "operations", "expected at least [get] and [put]; without operations a run shows nothing"
-    if described.get is not None and described.get.value is None:
-        yield "get.value", 'expected where the answer has the value, such as "node.value"'
+    if all(one is None for one in (described.get, described.put, described.append, described.enqueue)):
+        yield "operations", "expected at least [get] and [put], or [enqueue] and [dequeue]; else a run shows nothing"
+    for name, reading in (("get", described.get), ("dequeue", described.dequeue)):
+        if reading is not None and reading.value is None:
+            yield f"{name}.value", 'expected where the answer has the value, such as "node.value"'
+    yield from _wrong_queue(described)
+
+
+def _wrong_queue(described: Description) -> Iterator[tuple[str, str]]:
+    if (described.enqueue is None) != (described.dequeue is None):
+        yield "operations", "[enqueue] and [dequeue] need each other; else nobody sees what is in the queue"
+    if described.dequeue is None and described.delivery != "at_least_once":
+        yield "delivery", "it is a promise about queues; expected [enqueue] and [dequeue]"
+    for name in ALL_OPERATIONS:
+        operation: OperationRequest | None = getattr(described, name)
+        if name != "dequeue" and operation is not None and operation.empty is not None:
+            yield f"{name}.empty", "only a dequeue can find a queue empty"
 
 
 def _uses_peers(described: Description) -> bool:
@@ -327,7 +350,7 @@ def _keys(place: str) -> list[str]:
         "ready": Ready,
         "status": Status,
         "events": LogLine,
-        **dict.fromkeys(OPERATIONS, OperationRequest),
-        **dict.fromkeys(("ok", "fail", "elsewhere", "leads"), Condition),
+        **dict.fromkeys(ALL_OPERATIONS, OperationRequest),
+        **dict.fromkeys(("ok", "fail", "elsewhere", "empty", "leads"), Condition),
     }
     return list(types.get(last, Description).__struct_fields__)

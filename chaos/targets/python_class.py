@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import aiohttp
 
-from raft_chaos.chaos.faults.abilities import ABILITIES, OF_NETWORK, OF_NETWORKS, OPERATIONS, Abilities
+from raft_chaos.chaos.faults.abilities import ABILITIES, OF_NETWORK, OF_NETWORKS, OF_QUEUES, OPERATIONS, Abilities
 from raft_chaos.chaos.processes.shortage import HarnessError, shortage
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.schedule.data import Operation
@@ -63,8 +63,10 @@ def _checked(name: str, found: Any) -> type[Any]:
             raise TargetError(f"{name}: can: {ability!r}: {nearest(ability, OF_NODES)}")
         if ability in ("leader", "term") and not any(callable(getattr(found, by, None)) for by in ("status", "events")):
             raise TargetError(f"{name}: it declares {ability!r}, and has no method 'status' or 'events'")
-    if not set(can) & set(OPERATIONS):
+    if not set(can) & {*OPERATIONS, *OF_QUEUES}:
         raise TargetError(f"{name}: can: expected operations; without {', '.join(OPERATIONS)} a run shows nothing")
+    if len(set(can) & {*OF_QUEUES}) == 1:
+        raise TargetError(f"{name}: can: enqueue and dequeue need each other; else nobody sees what is in the queue")
     if (network := getattr(found, "network", "tcp")) not in OF_NETWORK:
         raise TargetError(f"{name}: network: {network!r}: {nearest(network, OF_NETWORK)}")
     return found

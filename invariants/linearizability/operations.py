@@ -20,8 +20,9 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 Model: TypeAlias = Literal["register", "kv", "kv-append", "list-append"]
-Function: TypeAlias = Literal["read", "write", "cas", "append", "delete"]
-"""What an operation does. A store's `get` and `put` are a `read` and a `write` of the key."""
+Function: TypeAlias = Literal["read", "write", "cas", "append", "delete", "enqueue", "dequeue"]
+"""What an operation does. A store's `get` and `put` are a `read` and a `write` of the key. No model has queues: their
+operations are only paired (`readers.pairing`), and judged as `total_queue`."""
 
 Status: TypeAlias = Literal["ok", "refused", "unknown"]
 

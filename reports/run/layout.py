@@ -83,7 +83,7 @@ def _run(report: RunReport) -> Table:
     elections = "{leaders_elected} won in {contested_terms} contested terms".format(**stats)
     facts = {
         "target can": " ".join(info.can),
-        "not judged": "" if info.reports_events else _not_judged(report),
+        "not judged": _not_judged(report),
         "started": info.started_at,
         "duration": duration(report),
         "nodes": " ".join(row.node for row in report.nodes),
@@ -99,10 +99,22 @@ def _run(report: RunReport) -> Table:
     return Table("Run", [Column("what"), Column("value", wraps=True)], [[k, v] for k, v in facts.items() if v])
 
 
+NO_KEYS = "linearizability and the like: the target has queues, and no key to read"
+NO_ORDER = "the order in which elements come out of a queue"
+
+
 def _not_judged(report: RunReport) -> str:
+    info = report.info
     by_lines = any(verdict.invariant == "election_safety" for verdict in report.invariants)
     what = "logs, commits" if by_lines else "elections, logs, commits"
-    return f"what only a node's own events show ({what}): the target reports none"
+    no_events = f"what only a node's own events show ({what}): the target reports none"
+    has_queue = "dequeue" in info.can
+    parts = [
+        "" if info.reports_events else no_events,
+        NO_KEYS if has_queue and "get" not in info.can else "",
+        NO_ORDER if has_queue else "",
+    ]
+    return "; ".join(filter(None, parts))
 
 
 def _clean_operations(report: RunReport) -> str:

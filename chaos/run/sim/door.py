@@ -16,6 +16,7 @@ from raft_chaos.chaos.run.sim.scheduler import Scheduler
 from raft_chaos.chaos.run.sim.tasks import GoOn, Subscribe
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets.door import NoAnswer, Outcome
+from raft_chaos.invariants.history import on_key
 from raft_chaos.raft.replica.machine import Command, Result, encode_command
 from raft_chaos.raft.replica.replica import Reply
 
@@ -84,7 +85,7 @@ class VirtualDoor:
     def command(self, operation: Operation, session: str, serial: int) -> bytes:
         value = operation.value if isinstance(operation.value, str) else None
         expected = operation.expected if isinstance(operation.expected, str) else None
-        return encode_command(Command(operation.f, operation.key, value, expected, session, serial))
+        return encode_command(Command(on_key(operation.f), operation.key, value, expected, session, serial))
 
     @coroutine
     def ask(self, address: str, command: bytes, within_us: int) -> Generator[Subscribe, None, Outcome | NoAnswer]:

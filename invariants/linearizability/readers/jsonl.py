@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from raft_chaos.invariants.events import MALFORMED
-from raft_chaos.invariants.history import Op, OpFunction, Value, decode
+from raft_chaos.invariants.history import QUEUE_FUNCTIONS, Op, OpFunction, Value, decode
 from raft_chaos.invariants.linearizability.operations import Function, Model
 from raft_chaos.invariants.linearizability.readers.event_order import Unit
 from raft_chaos.invariants.linearizability.readers.history_file import HistoryError, ReadHistory, shown
@@ -29,7 +29,7 @@ MICROSECONDS = Unit("us", 1_000_000)
 
 _A_LINE = "a line of history.jsonl"
 _EXPECTED = {
-    "f": "get, put, append, cas or delete",
+    "f": "get, put, append, cas or delete",  # enqueue and dequeue are judged in a run
     "type": "invoke, ok, fail or info",
     "key": "a string",
     "value": "a string, a list of strings, or null for an absent key",
@@ -42,6 +42,8 @@ _FUNCTIONS: dict[OpFunction, Function] = {
     "append": "append",
     "cas": "cas",
     "delete": "delete",
+    "enqueue": "enqueue",
+    "dequeue": "dequeue",
 }
 
 
@@ -64,6 +66,8 @@ def read(file: str, raw: bytes, model: Model) -> ReadHistory:
                     return
                 expected = next((what for field, what in _EXPECTED.items() if f"`$.{field}`" in str(error)), _A_LINE)
                 raise HistoryError(file, number, f"{error}; expected {expected}") from None
+            if op.f in QUEUE_FUNCTIONS:
+                raise HistoryError(file, number, f"a {op.f}, which no model has; expected {_EXPECTED['f']}")
             yield number, op
 
     history = history_of(file, ops())
@@ -88,14 +92,14 @@ def _take(pairing: Pairing, number: int, op: Op) -> None:
         paired = pairing.end(number, op.process, _FUNCTIONS[op.f], op.type)
         pairing.same(number, "key", op.key, paired, paired.key)
         pairing.same(number, "op", op.op, paired, paired.label)
-        if op.type == "ok" and op.f != "get" and op.value is not None:
+        if op.type == "ok" and op.f not in ("get", "dequeue") and op.value is not None:
             pairing.same(number, "value", op.value, paired, paired.value)
         _ended(paired, op)
 
 
 def _check_call(pairing: Pairing, line: int, op: Op) -> None:
     """Raises HistoryError for an invocation with a wrong value."""
-    if op.f in ("get", "delete"):
+    if op.f in ("get", "delete", "dequeue"):
         if op.value is not None:
             raise pairing.error(line, f"a {op.f} takes no value, got {shown(op.value)}")
     elif not isinstance(op.value, str):

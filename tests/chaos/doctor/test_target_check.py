@@ -111,4 +111,50 @@ def test_a_description_whose_reads_find_nothing_fails_the_control() -> None:
     def op(type: str, t_us: int, value: str | None = None) -> Op:
         return Op(type=type, process=0, client="c", op="c/1", f="get", key="k", t_us=t_us, value=value)  # type: ignore[arg-type]
 
-    assert control([op("invoke", 1), op("ok", 2)]).outcome == "wrong"
+    assert control([op("invoke", 1), op("ok", 2)], frozenset({"get"})).outcome == "wrong"
+
+
+BASKET = Path(__file__).parents[3] / "examples" / "basket.py"
+QUEUE = f"""
+command = "{sys.executable} {BASKET} {{node}} {{port.client}} {{port.peer}} {{peers}} {{data}}"
+persistent = true
+network = "none"
+peers = "{{node}}={{host}}:{{port.peer}}"
+
+[enqueue]
+request = "POST /put"
+body = {{ value = "{{value}}" }}
+
+[dequeue]
+request = "POST /take"
+body = {{ value = "" }}
+ok = {{ status = 200 }}
+value = "value"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.live
+def test_a_queue_is_examined_by_its_own_operations(tmp_path: Path) -> None:
+    code, findings, _ = checked(tmp_path, QUEUE)
+    assert code == 0, findings
+    assert findings["dequeue of an empty queue"] == ("ok", "nothing came out")
+    assert findings["keys"] == ("missing", "not declared, so linearizability is not judged")
+    assert findings["kill and restart"][0] == findings["a wrong answer is convicted"][0] == "ok"
+
+
+@pytest.mark.slow
+@pytest.mark.live
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ('value = "value"', 'value = "velue"', "enqueue, then dequeue"),
+        ("POST /take", "POST /put", "enqueue, then dequeue"),
+        (" {data}", " {data} --lazy", "kill and restart"),
+    ],
+)
+def test_a_mistake_in_a_queue_is_found(tmp_path: Path, old: str, new: str, what: str) -> None:
+    assert old in QUEUE
+    code, findings, _ = checked(tmp_path, QUEUE.replace(old, new, 1))
+    assert code == 254
+    assert findings[what][0] == "wrong", findings

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from raft_chaos.chaos.targets.described import understood
 from raft_chaos.chaos.targets.description import Description, load
+from raft_chaos.chaos.targets.door import NoAnswer, Outcome
 from raft_chaos.chaos.targets.protocol import TargetError
 
 RIGHT = f"""
@@ -69,6 +71,15 @@ def test_a_target_can_what_its_file_says_and_nothing_else(tmp_path: Path) -> Non
         (sys.executable, "no-such-program", "there is no program 'no-such-program'"),
         ("[get]", '[ready]\ntcp = "cleint"\n[get]', "ready.tcp: there is no port 'cleint'; did you mean 'client'?"),
         ("[put]", "ok = { state = 200 }\n[put]", "get.ok: there is no 'state'; did you mean 'status'?"),
+        ("[put]", "[enqueue]", "operations: [enqueue] and [dequeue] need each other"),
+        ("[get]", 'delivery = "exactly_once"\n[get]', "delivery: it is a promise about queues"),
+        ("[get]", 'delivery = "twice"\n[get]', "delivery: invalid enum value 'twice'"),
+        ("[put]", "empty = { status = 204 }\n[put]", "get.empty: only a dequeue"),
+        (
+            "[put]",
+            '[enqueue]\nrequest = "POST /"\n[dequeue]\nrequest = "POST /"\n[put]',
+            "dequeue.value: expected where",
+        ),
         ("[put]", 'ok = { same = ["a"] }\n[put]', "get: same: expected two paths, got 1"),
         ("[put]", '[[events]]\npattern = "leader"\n[put]', "events[0]: pattern: expected a group for the term"),
         ("[put]", '[[events]]\npatern = "leader"\n[put]', "did you mean 'pattern'?"),
@@ -103,3 +114,25 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "none.toml")
     with pytest.raises(TargetError, match="Is a directory"):
         load(tmp_path)
+
+
+def test_a_queue_is_declared_by_its_two_operations(tmp_path: Path) -> None:
+    queue = """
+[enqueue]
+request = "POST /queue"
+body = "{value}"
+
+[dequeue]
+request = "DELETE /queue"
+value = "element"
+empty = { status = 404 }
+"""
+    can = described(tmp_path, RIGHT + queue).can
+    assert can == {"get", "put", "enqueue", "dequeue", "kill", "pause"}
+    once = RIGHT.replace("persistent", 'delivery = "exactly_once"\npersistent') + queue
+    assert described(tmp_path, once).can == can | {"exactly_once"}
+    dequeue = described(tmp_path, once).dequeue
+    assert dequeue is not None
+    assert understood(dequeue, 404, {}, {"element": "not this"}, {}) == Outcome("ok", None)
+    assert understood(dequeue, 200, {}, {"element": "a"}, {}) == Outcome("ok", "a")
+    assert understood(dequeue, 500, {}, {"element": "a"}, {}) == NoAnswer(True, "outcome unknown (status 500)")

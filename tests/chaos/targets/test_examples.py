@@ -43,6 +43,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, *more: str
     [
         pytest.param("examples/raft_node.toml", (), marks=pytest.mark.slow),
         ("examples/shelf.toml", ("--network", "none")),
+        ("examples/basket.toml", ("--network", "none")),
         pytest.param("examples.shelf_target:Shelf", ("--network", "none"), marks=pytest.mark.slow),
         (f"stdio:{sys.executable} {EXAMPLES / 'stdio_primary.py'}", ()),
         ("examples/stdio_primary.toml", ()),
@@ -86,6 +87,23 @@ def test_stale_reads_are_convicted_by_clients_that_read_at_one_node(
         for name, verdict in document["invariants"].items()  # type: ignore[attr-defined]
         if verdict == "violated"
     }
+
+
+@pytest.mark.live
+@pytest.mark.slow
+@pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
+def test_a_queue_that_forgets_what_it_took_in_is_convicted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, delivery: str
+) -> None:
+    """Elements that came out again convict only where once is promised; those that never came out, always."""
+    text = (EXAMPLES / "basket.toml").read_text().replace("{data}", "{data} --lazy").replace("exactly_once", delivery)
+    (tmp_path / "lazy.toml").write_text(text)
+    more = ("--network", "none", "--faults", "kill")
+    document = run(tmp_path, monkeypatch, str(tmp_path / "lazy.toml"), *more)
+    assert document["invariants"] == {"total_queue": "violated", "unexpected_exit": "valid"}, document
+    messages = [violation["message"] for violation in document["violations"]]  # type: ignore[attr-defined]
+    assert any("never came out of 'queue'" in message for message in messages)
+    assert any("both took" in message for message in messages) is (delivery == "exactly_once")
 
 
 def test_every_example_is_named_in_the_list() -> None:

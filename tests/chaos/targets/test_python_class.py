@@ -38,6 +38,9 @@ class NoStatus(Right):
 class NoOperation(Right):
     can = ("kill",)
 
+class HalfAQueue(Right):
+    can = ("get", "enqueue")
+
 class NoNetwork(Right):
     network = "tpc"
 
@@ -83,6 +86,7 @@ def test_a_class_of_the_current_folder_is_found(module: str) -> None:
         ("OfTheNetwork", "can: 'cut': "),
         ("NoStatus", "it declares 'leader', and has no method 'status' or 'events'"),
         ("NoOperation", "expected operations"),
+        ("HalfAQueue", "enqueue and dequeue need each other"),
         ("NoNetwork", "network: 'tpc': did you mean 'tcp'?"),
         ("OneText", "expected a set of abilities"),
         ("function", "expected a class"),
