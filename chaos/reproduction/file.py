@@ -24,13 +24,14 @@ from raft_chaos.chaos.reproduction.system import System
 from raft_chaos.chaos.schedule.check import check_schedule
 from raft_chaos.chaos.schedule.data import Schedule, ScheduleError
 from raft_chaos.invariants.events import MALFORMED
+from raft_chaos.invariants.history import QUEUE_FUNCTIONS
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.regular_file import read_regular
 from raft_chaos.invariants.verdict import Violation
 from raft_chaos.raft.state.timing import Timing
 
 REPRODUCTION_SCHEMA = 1
-INVARIANTS = tuple(verdict.invariant for verdict in Judge().verdicts())
+INVARIANTS = tuple(verdict.invariant for verdict in Judge(can=("get", *QUEUE_FUNCTIONS)).verdicts())
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
