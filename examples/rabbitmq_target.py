@@ -30,6 +30,7 @@ class Quorum:
     can = ("enqueue", "dequeue", "kill", "pause", "heartbeats")
     ports = ("client", "peer")
     network = "netns"
+    ready_within_s = 90
     type = "quorum"
     delivery_mode = 2  # persistent
     confirms = True

@@ -7,6 +7,7 @@ A class declares what it can, says how a node is started, and carries out operat
         can = {"get", "put", "kill", "pause", "leader", "term"}
         ports = ("client", "peer")
         network = "tcp"
+        ready_within_s = 30       # optional: how long a node may take until it answers
 
         def start(self, node: Node) -> Command: ...
         def ready(self, node: Node) -> bool: ...                      # optional: the first port accepts connections

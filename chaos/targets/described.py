@@ -19,7 +19,7 @@ from raft_chaos.chaos.targets.description import Description, OperationRequest, 
 from raft_chaos.chaos.targets.door import REFUSED, Door, NoAnswer, Outcome, known
 from raft_chaos.chaos.targets.log_lines import LogLine
 from raft_chaos.chaos.targets.our_api import STATUS_TIMEOUT_S, refuse_shortage
-from raft_chaos.chaos.targets.protocol import Launch, NetworkName, Running, Status
+from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, NetworkName, Running, Status
 from raft_chaos.chaos.targets.template import MISSING, UNREADABLE, Path
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.invariants.history import Value
@@ -65,8 +65,10 @@ class DescribedTarget:
         argv = self._argv(fields)
         filled = template.fill_all(described.environment, fields)
         environment = {name: str(value) for name, value in filled.items()}  # a field alone may be a number
-        child, is_ready = program.started(supervisor, launch, argv, environment, self._ready(launch, url))
-        return Running(child, url, is_ready=is_ready)
+        within_s = described.ready.within_s if described.ready is not None else START_TIMEOUT_S
+        answers = self._ready(launch, url)
+        child, is_ready = program.started(supervisor, launch, argv, environment, answers, within_s=within_s)
+        return Running(child, url, is_ready=is_ready, within_s=within_s)
 
     def _argv(self, fields: dict[str, Any]) -> list[str]:
         """The words of the command. {peers} alone becomes several words if a space separates the peers."""

@@ -26,7 +26,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path as FilePath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -34,7 +34,7 @@ from raft_chaos.chaos.faults.abilities import OF_LIN_KV, OF_QUEUES, OPERATIONS, 
 from raft_chaos.chaos.targets import template
 from raft_chaos.chaos.targets.log_lines import LogLine
 from raft_chaos.chaos.targets.program import find_program
-from raft_chaos.chaos.targets.protocol import NetworkName, TargetError
+from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, NetworkName, TargetError
 from raft_chaos.chaos.targets.template import Path, TemplateError, nearest
 from raft_chaos.invariants.regular_file import read_regular
 
@@ -151,10 +151,12 @@ class Status(Request, frozen=True, kw_only=True):
 
 
 class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A node answers once it accepts a connection on the port `tcp`, or any HTTP answer comes for the path `http`."""
+    """A node answers once it accepts a connection on the port `tcp`, or any HTTP answer comes for the path `http`. It
+    must do so `within_s`."""
 
     tcp: str | None = None
     http: str | None = None
+    within_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = START_TIMEOUT_S
 
 
 class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -40,8 +40,9 @@ def started(
     environment: Mapping[str, str],
     answers: Callable[[], bool],
     stdin_and_stdout: socket.socket | None = None,
+    within_s: float = START_TIMEOUT_S,
 ) -> tuple[Child, bool]:
-    """Starts the program; returns its process, and whether it answered within START_TIMEOUT_S.
+    """Starts the program; returns its process, and whether it answered `within_s`.
 
     `answers` asks once. Raises TargetError if the program ended before it answered.
     """
@@ -58,7 +59,7 @@ def started(
         stdin_and_stdout,
         stderr=stderr,
     )
-    deadline = time.monotonic() + START_TIMEOUT_S
+    deadline = time.monotonic() + within_s
     while child.is_alive:
         if answers():
             return child, True

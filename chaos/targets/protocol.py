@@ -25,6 +25,7 @@ from raft_chaos.invariants.events import Role
 from raft_chaos.invariants.rundir import RunDir
 
 START_TIMEOUT_S = 30.0
+"""How long a node may take to answer, unless its target says otherwise."""
 
 NetworkName: TypeAlias = Literal["frames", "tcp", "netns", "messages", "none"]
 """How the links between the nodes are broken: `chaos.run.live.network`."""
@@ -87,7 +88,7 @@ class Launch:
 
 @dataclass
 class Running:
-    """A node that has been started. `is_ready` says whether it answered in time; one that did not still runs.
+    """A node that has been started. `is_ready` says whether it answered `within_s`; one that did not still runs.
 
     A node that ends by itself with the exit code `starved` had too little of the machine, which is no mistake of it.
     """
@@ -97,6 +98,7 @@ class Running:
     control: Connection | None = None
     starved: int | None = None
     is_ready: bool = True
+    within_s: float = START_TIMEOUT_S
 
     def slow_sync(self, min_us: int, max_us: int) -> int:
         """Slows its syncs from now on; 0, 0 ends that. Returns how many were slowed since the last call."""

@@ -22,7 +22,7 @@ from raft_chaos.chaos.targets.api import Answer, Command, Elsewhere, Fail, Info,
 from raft_chaos.chaos.targets.door import REFUSED, Door, NoAnswer, Outcome
 from raft_chaos.chaos.targets.log_lines import LogLine
 from raft_chaos.chaos.targets.our_api import STATUS_TIMEOUT_S
-from raft_chaos.chaos.targets.protocol import Launch, NetworkName, Running, Status, TargetError
+from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, NetworkName, Running, Status, TargetError
 from raft_chaos.chaos.targets.template import TemplateError, nearest
 
 OF_NODES = [ability for ability in ABILITIES if ability not in OF_NETWORKS]
@@ -135,9 +135,12 @@ class ClassTarget:
             raise TargetError(f"{launch.node}: start: expected a Command, got {command!r}")
         argv = [str(word) for word in command.argv]
         program.find_program(argv[0])
-        child, is_ready = program.started(supervisor, launch, argv, command.environment, lambda: self._ready(node))
+        within_s = float(getattr(self._user, "ready_within_s", START_TIMEOUT_S))
+        child, is_ready = program.started(
+            supervisor, launch, argv, command.environment, lambda: self._ready(node), within_s=within_s
+        )
         host, port = node.address
-        return Running(child, f"http://{host}:{port}", is_ready=is_ready)
+        return Running(child, f"http://{host}:{port}", is_ready=is_ready, within_s=within_s)
 
     def _ready(self, node: Node) -> bool:
         ready = getattr(self._user, "ready", None)

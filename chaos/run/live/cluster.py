@@ -25,7 +25,6 @@ from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.targets.addresses import HOST, Ports
 from raft_chaos.chaos.targets.program import emptied
 from raft_chaos.chaos.targets.protocol import (
-    START_TIMEOUT_S,
     EndedError,
     Launch,
     Peer,
@@ -158,7 +157,7 @@ class LiveCluster:
             if not one.running.is_ready and not self._begun:
                 said = tail(self._run.node(node) / "stderr.log")
                 raise NeverCameUpError(
-                    f"the target did not start: {node} runs, but has not answered for {START_TIMEOUT_S:.0f} s"
+                    f"the target did not start: {node} runs, but has not answered for {one.running.within_s:.0f} s"
                     + (f"; it said: {said}" if said else "")
                 )
             one.state = "up"

@@ -70,6 +70,7 @@ def test_a_target_can_what_its_file_says_and_nothing_else(tmp_path: Path) -> Non
         ("persistent = true", 'persistent = true\nclients = "web"', "clients: there is no port 'web'"),
         (sys.executable, "no-such-program", "there is no program 'no-such-program'"),
         ("[get]", '[ready]\ntcp = "cleint"\n[get]', "ready.tcp: there is no port 'cleint'; did you mean 'client'?"),
+        ("[get]", "[ready]\nwithin_s = 0\n[get]", "ready.within_s: expected `float` > 0"),
         ("[put]", "ok = { state = 200 }\n[put]", "get.ok: there is no 'state'; did you mean 'status'?"),
         ("[put]", "[enqueue]", "operations: [enqueue] and [dequeue] need each other"),
         ("[get]", 'delivery = "exactly_once"\n[get]', "delivery: it is a promise about queues"),
