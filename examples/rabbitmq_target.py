@@ -20,8 +20,10 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 from raft_chaos.chaos.targets.api import Answer, Command, Elsewhere, Fail, Info, Node, Ok, Operation
 
 SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # the one in /usr/sbin starts it as another user
+PORT = 5672  # RabbitMQ's own port, beside the one that the harness chose: there each node waits for the first one
 # epmd is one of the node's processes: RabbitMQ would start it as a daemon, which outlives a kill.
-START = 'epmd & exec "$0"'
+START = 'epmd & while [ "$FIRST" ] && ! (: > "/dev/tcp/$FIRST") 2> /dev/null; do sleep 0.2; done; exec "$0"'
+ALONE = "Starting as a blank standalone node"
 ANSWER_S = 1.5  # less than a client of raft-chaos waits, so that a dequeue can be called off here
 
 
@@ -42,19 +44,19 @@ class Quorum:
         first = node.host if node.number == 1 else node.peers[node.nodes[0]][0]
         config = {
             "listeners.tcp.1": f"{node.host}:{node.ports['client']}",
+            "listeners.tcp.2": f"{node.host}:{PORT}",
             "loopback_users": "none",
             "cluster_partition_handling": "ignore",
-            # Each node joins the first one, and waits for it.
+            # Each node joins the first one. A node that comes too early would begin a cluster of its own, in silence.
             "cluster_formation.peer_discovery_backend": "classic_config",
             "cluster_formation.classic_config.nodes.1": f"rabbit@{first}",
-            "cluster_formation.discovery_retry_limit": 100,
-            "cluster_formation.discovery_retry_interval": 200,
         }
         files = {"rabbitmq.conf": "".join(f"{key} = {value}\n" for key, value in config.items()), "plugins": "[].\n"}
         for name, text in files.items():
             (node.data / name).write_text(text)
         environment = {
             "HOME": str(node.data),
+            "FIRST": f"{first}/{PORT}" if node.incarnation == 1 and node.number > 1 else "",
             "RABBITMQ_NODENAME": f"rabbit@{node.host}",
             "RABBITMQ_USE_LONGNAME": "true",
             "RABBITMQ_DIST_PORT": str(node.ports["peer"]),
@@ -64,10 +66,12 @@ class Quorum:
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(node.data / "plugins"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-setcookie raft-chaos +S 1:1 +sbwt none",
         }
-        return Command(["sh", "-c", START, SERVER], environment)
+        return Command(["bash", "-c", START, SERVER], environment)
 
     def ready(self, node: Node) -> bool:
-        """The port alone is open before the broker answers."""
+        """It answers, and has joined the first node."""
+        if node.number > 1 and any(ALONE in log.read_text() for log in (node.data / "log").glob("*.log")):
+            return False
         with socket.create_connection(node.address, 1) as connection:
             connection.settimeout(1)
             connection.sendall(b"AMQP\0\0\x09\x01")
