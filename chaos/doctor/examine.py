@@ -11,6 +11,7 @@ from raft_chaos.chaos.doctor.control import control
 from raft_chaos.chaos.doctor.faults import faults, leadership
 from raft_chaos.chaos.doctor.finding import CannotGoOnError, Finding
 from raft_chaos.chaos.doctor.log_lines import log_lines
+from raft_chaos.chaos.doctor.one_cluster import one_cluster
 from raft_chaos.chaos.doctor.operations import operations
 from raft_chaos.chaos.doctor.wipe import wipe
 from raft_chaos.chaos.processes.shortage import setup_error
@@ -37,6 +38,8 @@ async def _all(cluster: Bench, found: Callable[[Finding], None]) -> None:
     try:
         async for finding in operations(cluster):
             found(finding)
+        if (one := await one_cluster(cluster)) is not None:
+            found(one)
         found(await leadership(cluster))
         async for finding in faults(cluster):
             found(finding)

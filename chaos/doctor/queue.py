@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from raft_chaos.chaos.doctor.bench import QUEUE, Bench
 from raft_chaos.chaos.doctor.finding import CannotGoOnError, Finding, ended
 
-MOST = 10_000
-"""More elements than all checks put in."""
+AT_FIRST, MOST = 100, 10_000
+"""More elements than are inside: after the first checks, and after all."""
 
 NOTHING = "nothing came out"
 
@@ -21,15 +21,15 @@ async def queue(bench: Bench, patience_s: float) -> AsyncIterator[Finding]:
         if time.monotonic() >= deadline:
             advice = "look at the request of enqueue, at its `ok`, and at what the nodes print"
             raise CannotGoOnError(Finding("enqueue", "wrong", f"it ended as {ended(put)}", advice))
-    came_out, last = await emptied(bench)
+    came_out, last = await emptied(bench, AT_FIRST)
     yield _comes_out(came_out, last)
     yield _empty(last)
 
 
-async def emptied(bench: Bench) -> tuple[list[object], str]:
-    """Dequeues until nothing comes out: (what came out, how the last dequeue ended)."""
+async def emptied(bench: Bench, most: int = MOST) -> tuple[list[object], str]:
+    """Dequeues until nothing comes out, `most` times: (what came out, how the last dequeue ended)."""
     came_out: list[object] = []
-    for _ in range(MOST):
+    for _ in range(most):
         took = await bench.perform("dequeue", QUEUE)
         if took.type != "ok":
             return came_out, f"it ended as {ended(took)}"

@@ -158,3 +158,13 @@ def test_a_mistake_in_a_queue_is_found(tmp_path: Path, old: str, new: str, what:
     code, findings, _ = checked(tmp_path, QUEUE.replace(old, new, 1))
     assert code == 254
     assert findings[what][0] == "wrong", findings
+
+
+@pytest.mark.slow
+@pytest.mark.live
+def test_nodes_that_did_not_find_each_other_are_no_system(tmp_path: Path) -> None:
+    """Each believes to be the first one, and serves alone."""
+    (tmp_path / "target.toml").write_text(QUEUE.replace("{peers}", "n2=nobody:1"))
+    done = raft_chaos("target", "check", str(tmp_path / "target.toml"), "--nodes", "2", "--json")
+    findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
+    assert findings["one system"]["seen"] == "what was written at n1 was not found at n2"
