@@ -15,15 +15,17 @@ NOTHING = "nothing came out"
 
 
 async def queue(bench: Bench, patience_s: float) -> AsyncIterator[Finding]:
-    """Checks enqueue and dequeue. Raises CannotGoOnError if nothing can be put in within `patience_s`."""
+    """Checks enqueue and dequeue. Raises CannotGoOnError if one of them is wrong: nothing else can be checked then."""
     deadline = time.monotonic() + patience_s
     while (put := await bench.perform("enqueue", QUEUE, "first")).type != "ok":
         if time.monotonic() >= deadline:
             advice = "look at the request of enqueue, at its `ok`, and at what the nodes print"
             raise CannotGoOnError(Finding("enqueue", "wrong", f"it ended as {ended(put)}", advice))
     came_out, last = await emptied(bench, AT_FIRST)
-    yield _comes_out(came_out, last)
-    yield _empty(last)
+    for finding in (_comes_out(came_out, last), _empty(last)):
+        if finding.outcome == "wrong":
+            raise CannotGoOnError(finding)
+        yield finding
 
 
 async def emptied(bench: Bench, most: int = MOST) -> tuple[list[object], str]:
