@@ -45,6 +45,7 @@ class Quorum:
         config = {
             "listeners.tcp.1": f"{node.host}:{node.ports['client']}",
             "listeners.tcp.2": f"{node.host}:{PORT}",
+            "log.console": "true",  # beside the file: what led to a violation is then told with these lines
             "loopback_users": "none",
             "cluster_partition_handling": "ignore",
             # Each node joins the first one. A node that comes too early would begin a cluster of its own, in silence.

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from builders.commands import raft_chaos
+from builders.commands import RAFT_CHAOS, raft_chaos
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.run.live.network.netns.network import missing
 from raft_chaos.chaos.schedule.config import ScheduleConfig
@@ -27,6 +27,7 @@ SHORT = "--seed 5 --nodes 3 --rate 60 --election-timeout 300-600 --duration 8 --
 STALE = "--seed 1 --election-timeout 300-600 --fail-fast"
 OF_NATS = "--seed 5 --nodes 3 --rate 60 --duration 16 --warmup 6 --liveness 6 --fault-interval 3"
 DEBIANS_NATS, CURRENT_NATS = "/usr/sbin/nats-server", str(Path(sys.executable).with_name("nats-server"))
+RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 
 pytestmark = [pytest.mark.slow, pytest.mark.live]
 
@@ -142,3 +143,15 @@ def test_conditions_that_do_not_hold_convict_debians_nats(tmp_path: Path, monkey
     if "v2.9." not in said:
         pytest.skip(f"{DEBIANS_NATS} is {said.strip()}, not 2.9")
     assert broken(tmp_path, "examples.nats_target:Bucket", f"{OF_NATS} --fail-fast")["verdict"] == "violated"
+
+
+def test_rabbitmq_keeps_a_quorum_queue_and_forgets_transient_messages() -> None:
+    """All nodes are killed at once: a quorum queue has its messages again. The same with transient ones is found."""
+    needs(program=RABBITMQ, package="pika")
+    for queue, found in (("Quorum", "ok"), ("ClassicTransient", "wrong")):
+        command = [RAFT_CHAOS, "target", "check", f"examples.rabbitmq_target:{queue}", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        findings = {finding["what"]: finding["outcome"] for finding in json.loads(done.stdout)}
+        assert findings["one system"] == "ok", done.stdout
+        assert findings["kill and restart"] == found, done.stdout
+        assert list(findings.values()).count("wrong") == (found == "wrong"), done.stdout
