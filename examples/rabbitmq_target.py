@@ -17,19 +17,20 @@ import socket
 import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
 
-from raft_chaos.chaos.targets.api import Answer, Command, Elsewhere, Fail, Info, Node, Ok, Operation
+from raft_chaos.chaos.targets.api import Answer, Command, Elsewhere, Fail, Info, LogLine, Node, Ok, Operation
 
 SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # the one in /usr/sbin starts it as another user
 PORT = 5672  # RabbitMQ's own port, beside the one that the harness chose: there each node waits for the first one
 # epmd is one of the node's processes: RabbitMQ would start it as a daemon, which outlives a kill.
 START = 'epmd & while [ "$FIRST" ] && ! (: > "/dev/tcp/$FIRST") 2> /dev/null; do sleep 0.2; done; exec "$0"'
+LOG = "node.log"
 ALONE = "Starting as a blank standalone node"
 ANSWER_S = 1.5  # less than a client of raft-chaos waits, so that a dequeue can be called off here
 
 
 class Quorum:
     name = "rabbitmq, quorum queue"
-    can = ("enqueue", "dequeue", "kill", "pause", "heartbeats")
+    can = ("enqueue", "dequeue", "kill", "pause", "heartbeats", "leader", "term")
     ports = ("client", "peer")
     network = "netns"
     ready_within_s = 90
@@ -45,6 +46,7 @@ class Quorum:
         config = {
             "listeners.tcp.1": f"{node.host}:{node.ports['client']}",
             "listeners.tcp.2": f"{node.host}:{PORT}",
+            "log.file": LOG,
             "log.console": "true",  # beside the file: what led to a violation is then told with these lines
             "loopback_users": "none",
             "cluster_partition_handling": "ignore",
@@ -71,12 +73,17 @@ class Quorum:
 
     def ready(self, node: Node) -> bool:
         """It answers, and has joined the first node."""
-        if node.number > 1 and any(ALONE in log.read_text() for log in (node.data / "log").glob("*.log")):
+        log = node.data / "log" / LOG
+        if node.number > 1 and log.exists() and ALONE in log.read_text():
             return False
         with socket.create_connection(node.address, 1) as connection:
             connection.settimeout(1)
             connection.sendall(b"AMQP\0\0\x09\x01")
             return bool(connection.recv(1))
+
+    def events(self) -> list[LogLine]:
+        """Each quorum queue has a Raft of its own; a run has one queue."""
+        return [LogLine(file=f"log/{LOG}", pattern=r"queue '\w+' in .*: candidate -> leader in term: (?P<term>\d+)")]
 
     async def invoke(self, node: Node, op: Operation) -> Answer:
         """Takes a free channel to the node, or a new one. One that had any trouble is closed, and not used again."""
@@ -118,8 +125,12 @@ class Quorum:
 
 class ClassicTransient(Quorum):
     name = "rabbitmq, classic queue with transient messages"
+    can = ("enqueue", "dequeue", "kill", "pause", "heartbeats")
     type = "classic"
     delivery_mode = 1
+
+    def events(self) -> list[LogLine]:
+        return []  # it has no leader
 
 
 class Unconfirmed(Quorum):
