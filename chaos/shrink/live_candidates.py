@@ -7,6 +7,7 @@ single faults, nodes and clients are those of `candidates`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -17,6 +18,8 @@ MARGINS_US = (300_000, 1_500_000)
 """How long after the violation a shorter schedule ends."""
 SHORT_US = 1_500_000
 """A schedule that is as short as this ends soon enough: to start the nodes takes as long."""
+LASTING_US = 500_000
+"""A fault counts as in force for this long after its end: nodes that were cut off or killed need it to recover."""
 LEAST_MOVE_US = 100_000
 EIGHTHS = (1, 2, 4, 6)
 """The other ends that are tried, in eighths of the whole."""
@@ -108,17 +111,33 @@ def _earlier(schedule: Schedule, by_us: int) -> Schedule:
     )
 
 
-def without_kinds(schedule: Schedule) -> Iterator[Schedule]:
-    """Without faults, with those of one kind alone, and without those of one kind."""
+def fewer_faults(schedule: Schedule, from_us: int, until_us: int) -> Iterator[Schedule]:
+    """Without faults, with those in force while the violation came about, with those of one kind alone, and without
+    those of one kind. Anchored faults have no time, and stay."""
     kinds = list(dict.fromkeys(fault.action.kind() for fault in schedule.faults))
-    if kinds:
-        yield replace(schedule, faults=[])
-    tests: list[Callable[[str, str], bool]] = []
-    tests += [str.__eq__] if len(kinds) > 1 else []
-    tests += [str.__ne__] if len(kinds) > 2 else []
+    tests: list[Callable[[Fault], bool]] = [
+        lambda fault: False,
+        lambda fault: _is_in_force(fault, from_us, until_us),
+        *(partial(_is_of, kind) for kind in kinds),
+        *(partial(_is_not_of, kind) for kind in kinds),
+    ]
     for kept in tests:
-        for kind in kinds:
-            yield replace(schedule, faults=[fault for fault in schedule.faults if kept(fault.action.kind(), kind)])
+        faults = [fault for fault in schedule.faults if kept(fault)]
+        if len(faults) < len(schedule.faults):
+            yield replace(schedule, faults=faults)
+
+
+def _is_in_force(fault: Fault, from_us: int, until_us: int) -> bool:
+    at_us = fault.when.at_us
+    return at_us is None or (at_us <= until_us and at_us + fault.duration_us + LASTING_US >= from_us)
+
+
+def _is_of(kind: str, fault: Fault) -> bool:
+    return fault.action.kind() == kind
+
+
+def _is_not_of(kind: str, fault: Fault) -> bool:
+    return fault.action.kind() != kind
 
 
 def of_the_witness(schedule: Schedule, names: set[str], keys: set[str]) -> Iterator[Schedule]:

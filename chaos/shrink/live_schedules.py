@@ -5,7 +5,8 @@ runs does it violate the invariant? This decides how often a candidate is tried;
 order:
 
 1. an earlier end, which makes all later runs shorter;
-2. no faults, or only those of some kinds; fewer nodes; only the operations of the violation, or of its keys;
+2. no faults, or only those in force then, or only those of some kinds; fewer nodes; only the operations of the
+   violation, or of its keys;
 3. single faults, clients, nodes, operations, until none can be removed; then smaller, shorter and earlier faults, and
    an earlier end and beginning. If a fault became smaller, others may be removable now, and this begins anew.
 
@@ -35,6 +36,7 @@ from raft_chaos.chaos.schedule.data import Fault, Schedule
 from raft_chaos.chaos.shrink.candidates import fault_candidates, when_candidates
 from raft_chaos.chaos.shrink.live_candidates import (
     bare,
+    fewer_faults,
     of_the_witness,
     one_node_less,
     smallest_cluster,
@@ -42,7 +44,6 @@ from raft_chaos.chaos.shrink.live_candidates import (
     sooner_ended,
     tidy,
     without_final_reads,
-    without_kinds,
 )
 from raft_chaos.chaos.shrink.search import BudgetEndedError, Search, WorkerDiedError, reduce
 from raft_chaos.chaos.shrink.unsteady import UnsteadySearch, tries_for
@@ -65,6 +66,12 @@ class Convicted(msgspec.Struct, frozen=True):
     schedule: Schedule
     violation: Violation
     shown_us: int
+
+    @property
+    def from_us(self) -> int:
+        """The time of the schedule at which the first event of the violation's witness happened."""
+        times = [item.t_us for item in self.violation.witness]
+        return self.shown_us - (max(times) - min(times)) if times else self.shown_us
 
 
 class LiveCandidate(msgspec.Struct, frozen=True):
@@ -267,7 +274,7 @@ class LiveShrinker:
         """What gains most by a single candidate."""
         self._try(sooner_ended(self._now.schedule, self._now.shown_us))
         self._try(without_final_reads(self._now.schedule))
-        self._try(without_kinds(self._now.schedule))
+        self._try(fewer_faults(self._now.schedule, self._now.from_us, self._now.shown_us))
         self._try(smallest_cluster(self._now.schedule))
         self._try(self._of_the_witness())
         self._try(sooner_ended(self._now.schedule, self._now.shown_us))

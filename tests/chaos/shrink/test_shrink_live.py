@@ -124,6 +124,20 @@ def test_a_violation_without_faults_needs_few_runs() -> None:
     assert not [name for name in runner.runs if not msgspec.json.decode(name, type=Schedule).operations], "hopeless"
 
 
+def test_faults_that_were_not_in_force_go_at_once() -> None:
+    """Twenty faults, of which two are needed, and overlap the violation."""
+    many = [fault(f"g{n:02}", 700_000 + n, Pause(["n4"]), 1_000) for n in range(9)]
+    many += [fault(f"h{n:02}", 1_000_000 + n, Kill(["n5"], [1_000])) for n in range(9)]
+    first = whole()
+    late = [fault("z1", 1_350_000, Pause(["n2"]), 100_000), fault("z2", 1_360_000, Kill(["n3"], [1_000]))]
+    runner = Scripted(lambda one: (1, 1) if {"z1", "z2"} <= {f.id for f in one.faults} else (0, 1), shown_us=1_700_000)
+    of = msgspec.structs.replace(first, faults=[*many, *late])
+    shrinker(runner, of).run()
+    left = [[fault.id for fault in msgspec.json.decode(name, type=Schedule).faults] for name in runner.runs]
+    before = left[: left.index(["z1", "z2"])]
+    assert before[-1] == [] and {len(one) for one in before} <= {0, 9, 18, 20}, "right after the attempt without any"
+
+
 def test_a_violation_without_operations_needs_only_the_fault() -> None:
     """A node that ends by itself. A client without operations stays, since a schedule has at least one."""
     runner = Scripted(lambda one: (1, 1) if "kill" in kinds(one) else (0, 1), witness=())
