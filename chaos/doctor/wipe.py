@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Sequence
 
 from raft_chaos.chaos.doctor.bench import Bench
+from raft_chaos.chaos.doctor.eventually import PATIENCE_S, eventually
 from raft_chaos.chaos.doctor.finding import Finding
 from raft_chaos.invariants.history import OpFunction
 
 WHAT = "wipe"
-PATIENCE_S = 15.0
 KEY, VALUE = "check/wiped", "kept by the others"
 
 
@@ -22,16 +22,19 @@ async def wipe(bench: Bench) -> Finding | None:
     if "get" not in bench.can:
         return Finding(WHAT, "missing", "not checked: that needs a key to read, and the target declares none")
     write: OpFunction = "put" if "put" in bench.can else "append"
-    expected = VALUE if write == "put" else [VALUE]
-    if (op := await bench.perform(write, KEY, VALUE)).type != "ok":
-        return Finding(WHAT, "wrong", f"a {write} before it ended as {op.type}: {op.error}")
+
+    async def written() -> bool | None:
+        return True if (await bench.perform(write, KEY, VALUE)).type == "ok" else None
+
+    if await eventually(written) is None:
+        return Finding(WHAT, "wrong", f"no {write} before it was served")
     node = bench.nodes[-1]
     try:
         if (wrong := await _wiped(bench, [node])) is not None:
             return wrong
-        if len(bench.nodes) > 1 and (found := await bench.read(KEY, PATIENCE_S)) != expected:
+        if len(bench.nodes) > 1 and VALUE not in ((found := await bench.read(KEY, PATIENCE_S)) or ""):
             advice = "a minority may lose its disks only where the others bring a new node up to date"
-            return Finding(WHAT, "wrong", f"after {node} was wiped a key was {found!r}, not {expected!r}", advice)
+            return Finding(WHAT, "wrong", f"after {node} was wiped a key was {found!r}, not {VALUE!r}", advice)
         if (wrong := await _wiped(bench, bench.nodes)) is not None:
             return wrong
         if (found := await bench.read(KEY, PATIENCE_S)) is not None:
