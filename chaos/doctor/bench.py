@@ -25,6 +25,7 @@ from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets.addresses import claimed
 from raft_chaos.chaos.targets.log_lines import log_lines_of
 from raft_chaos.chaos.targets.protocol import Status, Target, abilities_of
+from raft_chaos.chaos.targets.session import session_of_clients
 from raft_chaos.invariants.events import HarnessEvent
 from raft_chaos.invariants.history import Op, OpFunction, Value
 from raft_chaos.invariants.rundir import RunDir
@@ -150,7 +151,7 @@ async def bench(target: Target, size: int) -> AsyncIterator[Bench]:
             logs=logs,
         )
         async with (
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+            session_of_clients(aiohttp.TCPConnector(limit=0)) as session,
             asyncio.TaskGroup() as group,
         ):
             client = Client(

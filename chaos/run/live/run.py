@@ -46,6 +46,7 @@ from raft_chaos.chaos.targets.addresses import Ports, claimed
 from raft_chaos.chaos.targets.certificates import CLIENT, Certificates
 from raft_chaos.chaos.targets.log_lines import is_checked, log_lines_of
 from raft_chaos.chaos.targets.protocol import Target
+from raft_chaos.chaos.targets.session import session_of_clients
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, LogsFollowed, LogsLost, RunEnded, encode
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir, RunInfo
@@ -296,7 +297,7 @@ class _LiveRun:
         header = self.schedule.header
         tls = Tls(self.certificates.files(CLIENT)).calling if self.certificates is not None else True
         connector = aiohttp.TCPConnector(limit=0, ssl=tls)
-        async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
+        async with session_of_clients(connector) as session, asyncio.TaskGroup() as group:
             self.session = session
             self.tasks = LiveTasks(group, lambda: self.now_us() - self.zero_us)
             self.nemesis = Nemesis(
