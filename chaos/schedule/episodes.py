@@ -62,9 +62,11 @@ def at_times(rng: Random, config: ScheduleConfig, nodes: list[str], from_us: int
         chosen.append(_isolate_leader(rng, 3 * unit, max(3 * unit, min(10 * unit, round_us // 3))))
     power_loss, stale_log = _power_loss(rng, nodes, unit), _stale_log(rng, nodes, unit)
     wanted_power_loss, wanted_stale_log = rng.random() < 0.9, rng.random() < 0.5
+    # Without slow syncs, too, all nodes or a majority of a target are killed at once (`fitting` leaves out the rest).
+    power_can_fail = "kill" in kinds and ("slow_sync" in kinds or config.can is not None)
     gap_us = 2 * unit  # for the election that each episode causes
     for episode, wanted in (
-        (power_loss, wanted_power_loss and "kill" in kinds and "slow_sync" in kinds),
+        (power_loss, wanted_power_loss and power_can_fail),
         (stale_log, wanted_stale_log and "kill" in kinds and "partition" in kinds),
     ):
         if wanted and _length([*chosen, episode], gap_us) <= round_us:

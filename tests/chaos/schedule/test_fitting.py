@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from raft_chaos.chaos.faults.abilities import ALL, OF_NETWORK, OPERATIONS, Abilities
+from raft_chaos.chaos.faults.catalogue import KINDS
+from raft_chaos.chaos.faults.names import LEADER
 from raft_chaos.chaos.faults.network import Network
 from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.faults.process import Kill
@@ -103,3 +105,15 @@ def test_readers_ask_one_node_each_and_move_no_other_operation() -> None:
     for node in without.header.nodes:
         mine = [read for read in reads if read.node == node]
         assert mine and {read.client for read in mine} == {reader(node)} and {read.f for read in mine} == {"get"}
+
+
+def test_a_majority_of_a_target_that_keeps_its_data_is_killed_at_once_in_most_seeds() -> None:
+    """What only memory holds is lost by no smaller fault. Slow syncs, which belong to it, need not be there."""
+    can = TARGETS["streams"]
+    kinds = tuple(name for name, kind in KINDS.items() if kind.in_live and kind.exists(can))
+    found = 0
+    for seed in range(40):
+        faults = generate(seed, ScheduleConfig(can=tuple(can), faults=kinds)).faults
+        found += any(isinstance(fault.action, Kill) and len({*fault.action.nodes} - {LEADER}) >= 3 for fault in faults)
+        assert not any(fault.action.kind() == "slow_sync" for fault in faults)
+    assert 30 <= found < 40
