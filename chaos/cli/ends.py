@@ -50,8 +50,16 @@ def run(command: Callable[[], object]) -> int:
     except LostOutputError as lost:
         return without_output(lost, None)
     except Exception as error:
-        return _failed(error)
+        among = _lost_output(error)
+        return _failed(error) if among is None else without_output(among, None)
     return code
+
+
+def _lost_output(error: BaseException) -> LostOutputError | None:
+    """The one among the errors of a group: a task wrote a line as soon as it knew it."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error if isinstance(error, LostOutputError) else None
+    return next((lost for one in error.exceptions if (lost := _lost_output(one)) is not None), None)
 
 
 def _exit_code(command: Callable[[], object]) -> int:

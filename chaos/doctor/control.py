@@ -13,14 +13,20 @@ from raft_chaos.chaos.doctor.finding import Finding
 from raft_chaos.chaos.faults.abilities import Abilities
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import Judge
-from raft_chaos.invariants.verdict import Outcome, overall
+from raft_chaos.invariants.verdict import Verdict, overall
+
+ALONE = (
+    "it was alone, with one operation at a time: the description is wrong (look at `ok` and `value`), or the system is"
+)
 
 
 def control(history: Sequence[Op], can: Abilities) -> Finding:
     """Judges the history as it was, and with another value in its last read (of a queue: dequeue) that found one."""
     what = "a wrong answer is convicted"
-    if _verdict(history, can) == "violated":
-        return Finding(what, "wrong", "what one client saw, with one operation at a time, breaks its promises")
+    judged = _judged(history, can)
+    if overall([verdict.outcome for verdict in judged]) == "violated":
+        violation = next(one for verdict in judged for one in verdict.violations)
+        return Finding("what one client saw", "wrong", violation.message, ALONE)
     reads = [place for place, op in enumerate(history) if op.type == "ok" and op.f in ("get", "dequeue") and op.value]
     if not reads:
         return Finding(what, "wrong", "no read found a value", "look at `value`")
@@ -28,13 +34,13 @@ def control(history: Sequence[Op], can: Abilities) -> Finding:
     value = history[place].value
     other = "nobody wrote this" if isinstance(value, str) else ["nobody wrote this"]
     bent = [*history[:place], replace(history[place], value=other), *history[place + 1 :]]
-    if _verdict(bent, can) != "violated":
+    if overall([verdict.outcome for verdict in _judged(bent, can)]) != "violated":
         return Finding(what, "wrong", f"one changed answer of {len(history) // 2} was not noticed")
     return Finding(what, "ok", "one changed answer was")
 
 
-def _verdict(history: Sequence[Op], can: Abilities) -> Outcome:
+def _judged(history: Sequence[Op], can: Abilities) -> list[Verdict]:
     judge = Judge(events_expected=False, can=can)
     for op in history:
         judge.observe_op(op)
-    return overall([verdict.outcome for verdict in judge.verdicts()])
+    return judge.verdicts()

@@ -27,7 +27,8 @@ MANY, MANY_S = 300, 3.0
 KEPT = {
     "old": "what a node keeps when it shortens its log, such as a snapshot or a dump, must contain all of the data; if "
     "data does not survive SIGKILL, say persistent = false",
-    "new": "data must survive SIGKILL in {data}; if it does not, say persistent = false",
+    "new": "data must survive SIGKILL in {data}: if the system promises that, it is broken, or writes elsewhere; "
+    "if it does not, say persistent = false",
 }
 """What to do if a key is lost."""
 

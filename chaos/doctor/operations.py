@@ -91,7 +91,10 @@ async def _refused_cas(bench: Bench) -> Finding:
         return Finding(what, "wrong", f"{read.seen}, though the cas expected another value", "it must change nothing")
     if cas.type == "fail" and (cas.index is not None or (cas.error or "").startswith(REFUSED)):
         return Finding(what, "ok", "refused, and nothing changed")
-    advice = "`fail` must say how an answer shows that the value was another one"
+    advice = (
+        "`fail` must say how an answer shows that the value was another one; in a class, return "
+        "Fail(..., refused=True) then"
+    )
     return Finding(what, "wrong", f"it ended as {ended(cas)}, and nothing changed", advice)
 
 

@@ -125,7 +125,7 @@ def parse(raw: bytes, file: Path, *, edited: bool = False) -> Reproduction:
             )
         reproduction = msgspec.json.decode(raw, type=Reproduction)
     except (*MALFORMED, ValueError) as error:
-        raise ReproductionError(f"{file}: {error}") from None
+        raise ReproductionError(f"{file}: no reproduction file, such as RUN/reproduction.json: {error}") from None
     if not edited and _checksum(reproduction) != reproduction.sha256:
         raise ReproductionError(
             f"{file}: was changed after it was made: its checksum does not match. "

@@ -1,7 +1,8 @@
 """The lines that a node wrote around a moment, by the times that they carry, or else its last lines.
 
 Programs write times in many ways. Understood are dates with a time of day, as in ISO 8601 and in Go's logs, with or
-without a zone (without one it is that of this machine), and seconds since 1970 in a JSON field such as "ts".
+without a zone (without one it is that of this machine), and seconds since 1970, first in a line or in a JSON field such
+as "ts".
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ LONGEST = 240
 _DATE = re.compile(
     r"(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?\d* ?(Z|UTC|[+-]\d\d:?\d\d)?", re.ASCII
 )
-_SECONDS = re.compile(r'"(?:ts|time|timestamp)" ?: ?"?(1\d{9}(?:\.\d{1,9})?)\b', re.ASCII)
+_SECONDS = re.compile(r'(?:^\W?|"(?:ts|time|timestamp)" ?: ?"?)(1\d{9}(?:\.\d{1,9})?)\b', re.ASCII)
 
 
 class LogLines(msgspec.Struct, frozen=True):

@@ -90,7 +90,7 @@ def _run(report: RunReport) -> Table:
         "client ops": ops,
         "without faults": _clean_operations(report),
         "faults": faults,
-        "elections": elections,
+        "elections": elections if info.reports_events or stats["leaders_elected"] else "",
         "trace": _trace(report),
         "commit": info.commit or "",
         "versions": versions,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from builders.reproductions import reproduction
 from builders.schedules import saved, schedule
 from cli.bad_outsides import OUTSIDES
 from raft_chaos.chaos.cli import ends
+from raft_chaos.chaos.cli.streams import LostOutputError
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.reproduction.file import save
 from raft_chaos.chaos.schedule.data import Fault, When
@@ -169,6 +171,16 @@ def test_a_failure_of_the_harness_is_one_sentence(
     assert ends.run(breaks(error)) == 255  # type: ignore[arg-type]
     about = "raft-chaos itself failed; this says nothing about the system under test"
     assert capsys.readouterr() == ("", f"{about}: {said}\n")
+
+
+def test_a_reader_that_is_gone_is_no_failure_of_the_harness_in_whichever_task_it_shows(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As in `target check X | head`, which prints each finding as soon as it has it."""
+    lost = LostOutputError(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+    group = ExceptionGroup("tasks", [ExceptionGroup("inner", [lost])])
+    assert ends.run(breaks(group)) == 141  # type: ignore[arg-type]
+    assert capsys.readouterr() == ("", "")
 
 
 def test_its_traceback_is_shown_to_who_asks_for_it(
