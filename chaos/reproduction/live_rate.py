@@ -6,6 +6,7 @@ Each run executes the scenario's schedule and ends once the invariant is violate
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,7 +50,10 @@ def not_applicable(reproduction: Reproduction) -> str:
 
 
 def run_often(reproduction: Reproduction, mutant: str | None, repeat: int, out: Path) -> Iterator[LiveRun]:
-    """Runs the scenario `repeat` times, each time with a new run directory under `out`."""
+    """Runs the scenario `repeat` times, each time with a new run directory under `out`.
+
+    The data of another system's nodes is removed after each run: it is no evidence, and may be hundreds of megabytes.
+    """
     scenario = reproduction.scenario
     assert scenario is not None
     foreign = reproduction.foreign
@@ -61,6 +65,8 @@ def run_often(reproduction: Reproduction, mutant: str | None, repeat: int, out: 
         run, info = run_once(scenario.schedule, settings, reproduction.expected.invariant, out)
         outcome = outcome_of(info.invariants, reproduction.expected.invariant)
         interrupted = any(INTERRUPTED in reason for reason in info.vacuous)
+        for node in info.nodes if foreign is not None else ():
+            shutil.rmtree(run.node(node) / "data", ignore_errors=True)
         yield LiveRun(outcome, run, float(info.stats.get("wall_s", 0.0)), interrupted)
         if interrupted:
             return

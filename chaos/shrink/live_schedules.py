@@ -165,12 +165,11 @@ class LiveShrinker:
         the first runs. Later on the death of a worker only ends the search."""
         self._began_s = monotonic()
         whole = replace(self.failure.whole, schedule=bare(self.failure.whole.schedule))
-        before = self._measured("measuring the whole schedule", whole, SHARE_OF_FIRST, MOST_RUNS)
+        before = self._measured_whole(whole)
         if not before.violated:
             what = f"in {before} runs" if before.runs else "before the first run ended"
             why = "interrupted " if self._stopped else "it was not violated "
             raise NotReproducedError(why + what + ("" if self._stopped else "; a longer --budget allows more"))
-        self.taken(whole, before)
         kept, minimal = self._smaller(whole, before)
         try:
             state, rate = self._steady(kept, before)
@@ -183,8 +182,30 @@ class LiveShrinker:
 
     # ---- rates ----------------------------------------------------------------------------------------------------
 
-    def _measured(self, what: str, state: Convicted, share: float, most: int = RUNS) -> Rate:
-        """The rate in `RUNS` runs, or up to `most` until the first violation; in fewer if the time ends before."""
+    def _measured_whole(self, whole: Convicted) -> Rate:
+        """The rate of the whole schedule. The first violation may take more than the share of the time."""
+        what = "measuring the whole schedule"
+
+        def keep(rate: Rate) -> None:
+            if rate.violated:
+                self._take(whole, rate)
+
+        rate = self._measured(what, whole, SHARE_OF_FIRST, MOST_RUNS, after_each=keep)
+        if rate.violated or rate.runs >= MOST_RUNS or self._stopped:
+            return rate
+        more = self._measured(what, whole, SHARE_OF_SEARCH, MOST_RUNS - rate.runs, runs=1, after_each=keep)
+        return Rate(more.violated, rate.runs + more.runs)
+
+    def _measured(
+        self,
+        what: str,
+        state: Convicted,
+        share: float,
+        most: int = RUNS,
+        runs: int = RUNS,
+        after_each: Callable[[Rate], None] = lambda rate: None,
+    ) -> Rate:
+        """The rate in `runs` runs, or up to `most` until the first violation; in fewer if the time ends before."""
         outcomes: list[bool] = []
         search: Search[LiveCandidate, Convicted] = Search(
             state,
@@ -198,9 +219,10 @@ class LiveShrinker:
         candidate = replace(self._candidate(state.schedule), strict=True)
         try:
             with self._interruptible(), search:
-                while len(outcomes) < RUNS or (len(outcomes) < most and not any(outcomes)):
-                    left = max(1, RUNS - len(outcomes))
+                while len(outcomes) < runs or (len(outcomes) < most and not any(outcomes)):
+                    left = max(1, runs - len(outcomes))
                     outcomes += search.all([candidate] * min(self.jobs, left))
+                    after_each(Rate(sum(outcomes), len(outcomes)))
         except (BudgetEndedError, KeyboardInterrupt):
             pass
         self._runs += search.replays
@@ -263,12 +285,16 @@ class LiveShrinker:
     def _report(self, search: Search[LiveCandidate, Convicted]) -> None:
         if search.state is not self._told:
             self._told = search.state
-            self._searching = False  # an interrupt now must not end what is done with it half-way
-            self.taken(search.state, self._before)
-            self._searching = True
-            if self._stopped:
-                raise KeyboardInterrupt
+            self._take(search.state, self._before)
         self.progress("shrinking", self._runs + search.replays, search.state.schedule)
+
+    def _take(self, state: Convicted, before: Rate) -> None:
+        """An interrupt does not end what is done with the state half-way; it ends the search afterwards."""
+        self._searching = False
+        self.taken(state, before)
+        self._searching = True
+        if self._stopped:
+            raise KeyboardInterrupt
 
     def _in_large(self) -> None:
         """What gains most by a single candidate."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -224,7 +225,8 @@ def test_an_interrupt_keeps_the_smallest_so_far() -> None:
     taken: list[Convicted] = []
 
     def kept(state: Convicted, before: Rate) -> None:
-        taken.append(state)
+        if state not in taken:
+            taken.append(state)
         if len(taken) == 4:
             one.interrupt()
 
@@ -234,6 +236,14 @@ def test_an_interrupt_keeps_the_smallest_so_far() -> None:
     assert done.smallest is taken[-1] and len(taken) == 4
     sizes = [len(msgspec.json.encode(state.schedule)) for state in taken]
     assert sizes == sorted(sizes, reverse=True) and sizes[-1] < sizes[0]
+
+
+def test_an_interrupt_while_the_whole_is_measured_keeps_the_whole() -> None:
+    one = shrinker(Scripted(by_a_cut), whole())
+    one.taken = lambda state, before: one.interrupt()
+    done = one.run()
+    assert (done.interrupted, done.before, done.runs) == (True, Rate(1, 1), 1)
+    assert len(done.smallest.schedule.operations) == len(whole().operations)
 
 
 def test_an_interrupt_before_the_first_violation_leaves_nothing() -> None:
@@ -262,3 +272,17 @@ def test_the_death_of_a_worker_ends_the_search_and_not_what_it_found() -> None:
 def test_without_a_budget_nothing_is_reproduced() -> None:
     with pytest.raises(NotReproducedError, match="before the first run ended; a longer --budget"):
         shrinker(Scripted(by_a_cut), whole(), budget_s=0.0).run()
+
+
+def test_the_first_violation_may_take_more_than_its_share_of_the_budget() -> None:
+    """The first share ends before a run does, as on a machine that is busy."""
+    one = shrinker(Scripted(by_a_cut), whole())
+    measured = one._measured
+    calls: list[int] = []
+
+    def slow(what: str, state: Convicted, share: float, most: int = 5, runs: int = 5, **more: Any) -> Rate:
+        calls.append(runs)
+        return Rate(0, 0) if len(calls) == 1 else measured(what, state, share, most, runs, **more)
+
+    one._measured = slow  # type: ignore[method-assign]
+    assert one.run().before == Rate(1, 1) and calls[:2] == [5, 1]
