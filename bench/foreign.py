@@ -28,8 +28,8 @@ from raft_chaos.chaos.cli.common import parse_seeds
 
 SLOW = "--election-timeout 1000-2000 --warmup 6 --duration 30 --liveness 8 --fault-interval 3 --nodes 3 --rate 50"
 """For NATS, whose elections take 4 to 9 s."""
-RABBITMQ = "--election-timeout 500-1000 --warmup 3 --duration 25 --liveness 20 --nodes 3 --rate 60"
-"""A node of RabbitMQ takes several seconds to start; clients go on until it is there."""
+RABBITMQ = "--election-timeout 500-1000 --warmup 3 --duration 45 --liveness 15 --fault-interval 5 --nodes 3 --rate 60"
+"""A node of RabbitMQ takes several seconds to start; a leader is cut off only where one is there."""
 DEBIANS, CURRENT = "NATS_SERVER=/usr/sbin/nats-server", f"NATS_SERVER={Path(sys.executable).with_name('nats-server')}"
 
 TARGETS = (
