@@ -12,7 +12,7 @@ from raft_chaos.chaos.cli.result import Result
 
 TARGET = """\
 # What raft-chaos breaks. Next: raft-chaos target check {target}
-# All keys: docs/targets.md of raft-chaos. What is left out, no run asks for.
+# All keys: docs/target-toml.md of raft-chaos. What is left out, no run asks for.
 
 command = [
     "./my-server", "--name", "{{node}}", "--listen", "127.0.0.1:{{port.client}}",

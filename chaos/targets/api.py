@@ -1,4 +1,4 @@
-"""What a target in Python consists of: `raft-chaos run --target module:Class`. docs/targets.md has a whole example.
+"""What a target in Python consists of: `raft-chaos run --target module:Class`. docs/target-python.md explains it.
 
 A class declares what it can, says how a node is started, and carries out operations:
 

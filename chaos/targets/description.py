@@ -1,4 +1,4 @@
-"""A target as a TOML file: anything that speaks HTTP, without code. docs/targets.md explains it with an example.
+"""A target as a TOML file: anything that speaks HTTP, without code. docs/target-toml.md explains it with an example.
 
     name, command, environment      what is started for each node
     protocol                        "http", or "maelstrom": JSON lines on stdin and stdout, of which most of the rest
