@@ -17,7 +17,19 @@ from typing import Any
 
 from tabulate import tabulate
 
-from bench.foreign import COMMAND, TARGETS, shown
+from bench.foreign import COMMAND, CURRENT, DEBIANS, setting, shown
+
+TARGETS = (
+    "examples/raft_node.toml",
+    "examples/shelf.toml",
+    "examples/etcd.toml",
+    "examples/pysyncobj.toml",
+    f"{DEBIANS} examples.nats_target:Bucket",
+    f"{CURRENT} examples.nats_target:Bucket",
+    "examples.rabbitmq_target:Quorum",
+    "examples/basket.toml",
+    f"stdio:{sys.executable} examples/stdio_primary.py",
+)
 
 FAULTS = {
     "cut: each node in turn": "cut",
@@ -30,14 +42,16 @@ FAULTS = {
 
 def effects(target: str) -> dict[str, str] | str:
     """For each fault what was seen; why there is nothing to see, if the target does not start."""
-    done = subprocess.run([COMMAND, "target", "check", target, "--json"], capture_output=True, text=True, check=False)
+    name, _, environment = setting(target)
+    command = [COMMAND, "target", "check", name, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if not done.stdout:
         return (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
     findings: list[dict[str, Any]] = json.loads(done.stdout)
     if findings[0]["outcome"] == "wrong":
         return str(findings[0]["seen"])
     return {
-        FAULTS[finding["what"]]: {"ok": "", "wrong": "WRONG: "}[finding["outcome"]] + finding["seen"]
+        FAULTS[finding["what"]]: ("WRONG: " if finding["outcome"] == "wrong" else "") + finding["seen"]
         for finding in findings
         if finding["what"] in FAULTS and finding["outcome"] != "missing"
     }
@@ -46,8 +60,7 @@ def effects(target: str) -> dict[str, str] | str:
 def main() -> int:
     """Prints the table; 1 if some fault had no effect."""
     parser = argparse.ArgumentParser(description="Shows that each fault that a target declares has its effect on it.")
-    default = list(dict.fromkeys(target.rpartition(":--")[0] or target for target in TARGETS))
-    parser.add_argument("targets", nargs="*", default=default)
+    parser.add_argument("targets", nargs="*", default=TARGETS)
     found = {shown(target): effects(target) for target in parser.parse_args().targets}
     there = {target: seen for target, seen in found.items() if isinstance(seen, dict)}
     rows = [[fault, *(seen.get(fault, "-") for seen in there.values())] for fault in FAULTS.values()]

@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
@@ -54,17 +54,27 @@ TARGETS = (
 COMMAND = str(Path(sys.executable).with_name("raft-chaos"))
 
 
-def row(target: str, seeds: list[int], folder: Path | None) -> list[object]:
-    """The row of one target; variables stand before it, and its options behind a colon.
+class Setting(NamedTuple):
+    """What is broken, and how: a target's name, more words for `run`, and the environment."""
 
-    Runs stay in the folder, if there is one. A saved schedule runs as often as there are seeds.
-    """
-    settings = re.match(r"([A-Z_]+=\S+ +)*", target)[0]  # type: ignore[index]  # it matches nothing, too
-    name, colon, options = target.removeprefix(settings).rpartition(":--")
-    words = shlex.split(f"--{options}") if colon else []
-    name = name if colon else target.removeprefix(settings)
+    name: str
+    words: list[str]
+    environment: dict[str, str]
+
+
+def setting(target: str) -> Setting:
+    """Variables stand before a target, and its options behind a colon."""
+    variables = re.match(r"([A-Z_]+=\S+ +)*", target)[0]  # type: ignore[index]  # it matches nothing, too
+    name, colon, options = target.removeprefix(variables).partition(":--")
     ours = str(Path(sys.executable).parent)  # an example's `python3` must find what is installed here
-    environment = {**os.environ, "PATH": f"{ours}:{os.environ['PATH']}", **dict(map(_parted, settings.split()))}
+    environment = {**os.environ, "PATH": f"{ours}:{os.environ['PATH']}", **dict(map(_parted, variables.split()))}
+    return Setting(name, shlex.split(f"--{options}") if colon else [], environment)
+
+
+def row(target: str, seeds: list[int], folder: Path | None) -> list[object]:
+    """The row of one target. Runs stay in the folder, if there is one. A saved schedule runs as often as there are
+    seeds."""
+    name, words, environment = setting(target)
     began = time.monotonic()
     runs: list[dict[str, Any]] = []
     for seed in seeds:
