@@ -7,7 +7,8 @@ An enqueue of unknown outcome may come out or not. A dequeue of unknown outcome 
 invocation on and as late as it likes. So elements are lost only if more of them are missing than there are such
 dequeues, and none is lost before the queue was seen empty at the end of the run: until then it may still be inside.
 
-If an element is enqueued several times, its enqueues and its appearances are counted against each other.
+In a workload each element is enqueued once. If a history enqueues one several times, its enqueues and its appearances
+are only counted against each other, which may overlook that one is lost.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from event_scripts import History
 from raft_chaos.invariants.checkers.queue import TotalQueue
-from raft_chaos.invariants.history import Op, OpType, Value
+from raft_chaos.invariants.history import Op, OpType, QueueFunction, Value
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.verdict import Verdict
 
@@ -225,28 +225,35 @@ def test_a_checker_that_fails_is_unknown() -> None:
 
 # ---- brute force ----
 
+VALUES = "abc"
+
 
 @dataclass(frozen=True)
 class Step:
     """One operation, which begins and ends (or stays open) before the next one: `value` is None for an empty queue."""
 
-    f: str
+    f: QueueFunction
     value: str | None
     end: str
 
 
-steps = st.builds(
-    Step,
-    f=st.sampled_from(["enqueue", "dequeue", "dequeue"]),
-    value=st.sampled_from(["a", "b", None]),
-    end=st.sampled_from(["ok", "ok", "ok", "fail", "info", "open"]),
-)
+ENDS = st.sampled_from(["ok", "ok", "ok", "fail", "info", "open"])
+ENQUEUES = st.builds(Step, f=st.just("enqueue"), value=st.sampled_from(VALUES), end=ENDS)
+DEQUEUES = st.builds(Step, f=st.just("dequeue"), value=st.sampled_from([*VALUES, None]), end=ENDS)
+REPEATED = st.lists(ENQUEUES | DEQUEUES, max_size=7)
+"""Histories in which a value may be enqueued several times."""
+
+
+def once(history: list[Step]) -> list[Step]:
+    """The history without the later enqueues of each value."""
+    first = {step.value: number for number, step in reversed([*enumerate(history)]) if step.f == "enqueue"}
+    return [step for number, step in enumerate(history) if step.f == "dequeue" or first[step.value] == number]
 
 
 def explained(history: Sequence[Step], exactly_once: bool) -> bool:
     """Whether some queue does this and ends empty: tries every effect of the operations of unknown outcome."""
     unknown = [number for number, step in enumerate(history) if step.end in ("info", "open")]
-    effects = [(True, False) if history[number].f == "enqueue" else ("a", "b", None) for number in unknown]
+    effects = [(True, False) if history[number].f == "enqueue" else (*VALUES, None) for number in unknown]
     return any(
         _is_right(history, dict(zip(unknown, effect, strict=True)), exactly_once) for effect in product(*effects)
     )
@@ -255,32 +262,42 @@ def explained(history: Sequence[Step], exactly_once: bool) -> bool:
 def _is_right(history: Sequence[Step], effects: dict[int, object], exactly_once: bool) -> bool:
     """Whether a queue in which the operations of unknown outcome had these effects is right. A dequeue of unknown
     outcome may take its element at the very end."""
-    put_in = {"a": 0, "b": 0}
-    out = {"a": 0, "b": 0}
+    owed = dict.fromkeys(VALUES, 0)
+    put_in, out = dict(owed), dict(owed)
     for number, step in enumerate(history):
         if step.f == "enqueue" and step.value is not None and (step.end == "ok" or effects.get(number)):
             put_in[step.value] += 1
+            owed[step.value] += 1
         if step.f == "dequeue" and step.end == "ok" and step.value is not None:
             out[step.value] += 1
+            owed[step.value] = max(0, owed[step.value] - 1)
             if not put_in[step.value] or (exactly_once and out[step.value] > put_in[step.value]):
                 return False
     for number, element in effects.items():
         if history[number].f == "dequeue" and element is not None:
-            out[str(element)] += 1
-    return all(out[value] >= put_in[value] for value in put_in)
+            owed[str(element)] -= 1
+    return all(left <= 0 for left in owed.values())
 
 
-@given(st.lists(steps, max_size=8), st.booleans())
-def test_the_checker_convicts_exactly_what_no_queue_explains(history: list[Step], exactly_once: bool) -> None:
+def convicted(history: Sequence[Step], exactly_once: bool) -> bool:
     def script(h: History) -> None:
         for number, step in enumerate(history):
-            if step.f == "enqueue" and step.value is None:
-                continue
-            op = h.invoke(f"c{number}", step.f, "queue", step.value if step.f == "enqueue" else None)  # type: ignore[arg-type]
+            op = h.invoke(f"c{number}", step.f, "queue", step.value if step.f == "enqueue" else None)
             if step.end == "ok":
                 h.ok(op, step.value if step.f == "dequeue" else None)
             elif step.end != "open":
                 getattr(h, step.end)(op)
 
-    convicted = verdict(script, exactly_once=exactly_once).outcome == "violated"
-    assert convicted == (not explained(history, exactly_once))
+    return verdict(script, exactly_once=exactly_once).outcome == "violated"
+
+
+@given(REPEATED.map(once), st.booleans())
+def test_the_checker_convicts_exactly_what_no_queue_explains(history: list[Step], exactly_once: bool) -> None:
+    assert convicted(history, exactly_once) == (not explained(history, exactly_once))
+
+
+@given(REPEATED, st.booleans())
+def test_values_that_are_enqueued_again_convict_nothing_that_a_queue_explains(
+    history: list[Step], exactly_once: bool
+) -> None:
+    assert not (convicted(history, exactly_once) and explained(history, exactly_once))
