@@ -12,15 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 from builders.commands import RAFT_CHAOS, raft_chaos
-from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.run.live.network.netns.network import missing
-from raft_chaos.chaos.schedule.config import ScheduleConfig
-from raft_chaos.chaos.schedule.data import Fault, When
-from raft_chaos.chaos.schedule.file import save
-from raft_chaos.chaos.schedule.generate import generate
 
 ROOT = Path(__file__).parents[3]
 SHORT = "--seed 5 --nodes 3 --rate 60 --election-timeout 300-600 --duration 8 --warmup 2 --liveness 2"
@@ -100,24 +94,7 @@ def test_the_check_of_a_target_finds_what_a_kill_of_all_nodes_loses(setting: str
 def test_a_kill_of_all_nodes_convicts_a_dump_alone(tmp_path: Path) -> None:
     """What was written after the last dump is gone: that is by PySyncObj's design."""
     needs(package="pysyncobj")
-    nodes = [f"n{number}" for number in range(1, 4)]
-    config = ScheduleConfig(
-        nodes=3,
-        warmup_s=2,
-        duration_s=8,
-        liveness_s=2,
-        ops_per_second=60,
-        election_timeout_us_max=600_000,
-        readers=True,
-    )
-    kill = Fault(
-        id="f01",
-        when=When(at_us=4_500_000),
-        action=Kill(nodes=nodes, restart_after_us=[300_000] * 3),
-        duration_us=300_000,
-    )
-    save(replace(generate(5, config), faults=[kill]), tmp_path / "kill_all.jsonl")
-    target = ("--target", "examples/pysyncobj_dump.toml", "--schedule", str(tmp_path / "kill_all.jsonl"))
+    target = ("--target", "examples/pysyncobj_dump.toml", "--schedule", "examples/kill_all.jsonl")
     done = raft_chaos("run", *target, "--out", str(tmp_path / "out"), "--json")
     assert done.returncode == 1, done.stderr
     assert json.loads(done.stdout)["invariants"]["acknowledged_writes"] == "violated"
