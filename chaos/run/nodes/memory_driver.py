@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextvars import ContextVar
 
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode
 from raft_chaos.raft.server.node import Parts
 from raft_chaos.raft.storage.disk import MemoryDisk
 
-_recovery_log = logging.getLogger("raft.wal")
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
+"""Whether the recovery of a node that this thread starts logs nothing. Other threads go on logging theirs."""
+logging.getLogger("raft.wal").addFilter(lambda record: not _silent.get())
 
 
 class MemoryDriver:
@@ -26,11 +29,11 @@ class MemoryDriver:
         disk = self.disk(config.node)
         # Cutting a torn tail logs a line for the operator of a server. Here it happens thousands of times a minute, and
         # would hide the output of a test that fails.
-        spoke, _recovery_log.disabled = _recovery_log.disabled, True
+        before = _silent.set(True)
         try:
             return SteppedNode(config, self._parts, disk, now_us)
         finally:
-            _recovery_log.disabled = spoke
+            _silent.reset(before)
 
     def disk(self, node: str) -> MemoryDisk:
         """The disk that all incarnations of the node share. Tests inspect it, and damage it."""
