@@ -21,8 +21,13 @@ from raft_chaos.chaos.targets.api import Answer, Command, Elsewhere, Fail, Info,
 
 SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # the one in /usr/sbin starts it as another user
 PORT = 5672  # RabbitMQ's own port, beside the one that the harness chose: there each node waits for the first one
-# epmd is one of the node's processes: RabbitMQ would start it as a daemon, which outlives a kill.
-START = 'epmd & while [ "$FIRST" ] && ! (: > "/dev/tcp/$FIRST") 2> /dev/null; do sleep 0.2; done; exec "$0"'
+# epmd is one of the node's processes: RabbitMQ would start it as a daemon, which outlives a kill. A broker that starts
+# while another one goes down may give up; its service then starts it again (Restart=on-failure), and so does this.
+START = """
+epmd &
+while [ "$FIRST" ] && ! (: > "/dev/tcp/$FIRST") 2> /dev/null; do sleep 0.2; done
+while :; do "$0"; sleep 1; done
+"""
 LOG = "node.log"
 ALONE = "Starting as a blank standalone node"
 ANSWER_S = 1.5  # less than a client of raft-chaos waits, so that a dequeue can be called off here

@@ -122,9 +122,12 @@ def test_conditions_that_do_not_hold_convict_debians_nats(tmp_path: Path, monkey
     assert broken(tmp_path, "examples.nats_target:Bucket", f"{OF_NATS} --fail-fast")["verdict"] == "violated"
 
 
-def test_rabbitmq_keeps_a_quorum_queue_and_forgets_transient_messages() -> None:
+def test_rabbitmq_keeps_a_quorum_queue_and_forgets_transient_messages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All nodes are killed at once: a quorum queue has its messages again. The same with transient ones is found."""
     needs(program=RABBITMQ, package="pika")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for queue, found in (("Quorum", "ok"), ("ClassicTransient", "wrong")):
         command = [RAFT_CHAOS, "target", "check", f"examples.rabbitmq_target:{queue}", "--json"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
