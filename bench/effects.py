@@ -2,7 +2,8 @@
 
     python -m bench.effects [TARGET ...]
 
-The table is for docs/systems.md. It has what `raft-chaos target check` has seen; "-" is a fault that the target, or the
+The table is for docs/systems.md. A number is how many pieces (messages, packets, connections) suffered a fault, "yes" an
+effect that is not counted. It has what `raft-chaos target check` has seen; "-" is a fault that the target, or the
 network between its nodes, does not have. A target that cannot be started on this machine has no column: a line
 below the table says why.
 """
@@ -51,10 +52,18 @@ def effects(target: str) -> dict[str, str] | str:
     if findings[0]["outcome"] == "wrong":
         return str(findings[0]["seen"])
     return {
-        FAULTS[finding["what"]]: ("WRONG: " if finding["outcome"] == "wrong" else "") + finding["seen"]
+        FAULTS[finding["what"]]: f"WRONG: {finding['seen']}"
+        if finding["outcome"] == "wrong"
+        else short(finding["seen"])
         for finding in findings
         if finding["what"] in FAULTS and finding["outcome"] != "missing"
     }
+
+
+def short(seen: str) -> str:
+    """The number that it begins with, or that there was something."""
+    number = seen.partition(" ")[0]
+    return number if number.isdigit() else "yes"
 
 
 def main() -> int:
@@ -63,8 +72,8 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", default=TARGETS)
     found = {shown(target): effects(target) for target in parser.parse_args().targets}
     there = {target: seen for target, seen in found.items() if isinstance(seen, dict)}
-    rows = [[fault, *(seen.get(fault, "-") for seen in there.values())] for fault in FAULTS.values()]
-    print(tabulate(rows, ["fault", *there], tablefmt="pipe"))
+    rows = [[target, *(seen.get(fault, "-") for fault in FAULTS.values())] for target, seen in there.items()]
+    print(tabulate(rows, ["target", *FAULTS.values()], tablefmt="pipe", disable_numparse=True))
     for target, why in found.items():
         if isinstance(why, str):
             print(f"\n{target}: {why}")
