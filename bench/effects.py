@@ -2,10 +2,10 @@
 
     python -m bench.effects [TARGET ...]
 
-The table is for docs/systems.md. A number is how many pieces (messages, packets, connections) suffered a fault, "yes" an
-effect that is not counted. It has what `raft-chaos target check` has seen; "-" is a fault that the target, or the
-network between its nodes, does not have. A target that cannot be started on this machine has no column: a line
-below the table says why.
+The table is for docs/systems.md. A number is how many pieces (messages, packets, connections) suffered a fault, "yes"
+an effect that is not counted. It has what `raft-chaos target check` has seen; "-" is a fault that the target, or the
+network between its nodes, does not have. A target that cannot be started on this machine has no row: a line below the
+table says why.
 """
 
 from __future__ import annotations
