@@ -109,8 +109,8 @@ def _target(text: str, network: str | None) -> Target:
 
 
 def _is_command(text: str) -> bool:
-    """A command line has blanks, or a field to fill in; the name of a file or class has neither."""
-    return not text.startswith(STDIO) and ("{" in text or " " in text.strip())
+    """A command line has blanks, or a field to fill in; the name of a class has neither, and a file is there."""
+    return not Path(text).is_file() and not text.startswith(STDIO) and ("{" in text or " " in text.strip())
 
 
 def _run_it(text: str) -> str:

@@ -168,3 +168,12 @@ def test_nodes_that_did_not_find_each_other_are_no_system(tmp_path: Path) -> Non
     done = raft_chaos("target", "check", str(tmp_path / "target.toml"), "--nodes", "2", "--json")
     findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
     assert findings["one system"]["seen"] == "what was written at n1 was not found at n2"
+
+
+@pytest.mark.live
+def test_a_file_whose_name_has_blanks_is_no_command_line(tmp_path: Path) -> None:
+    folder = tmp_path / "my project"
+    folder.mkdir()
+    command = f"""command = ["{sys.executable}", "-c", "import sys; sys.exit('no config')"]"""
+    code, findings, _ = checked(folder, re.sub("command = .*", command, RIGHT, count=1))
+    assert code == 254 and "no config" in findings["start"][1]
