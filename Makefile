@@ -10,7 +10,7 @@ SIM_SEEDS ?= 1..2000
 INPUTS ?= 100000
 TIMES ?= 100
 
-.PHONY: chaos test test-all check sim soak fuzz torture bench clean
+.PHONY: chaos test test-all check sim soak fuzz torture rabbitmq bench clean
 
 chaos: .venv/ready
 	@$(BIN)/raft-chaos run --seed $(SEED)
@@ -45,6 +45,10 @@ fuzz: .venv/ready
 # The controller ended at random moments, in every way and world: nothing may be left behind.
 torture: .venv/ready
 	@$(BIN)/python tests/robustness/torture.py --times $(TIMES) --seed $(SEED) $(if $(TOTALS),--totals $(TOTALS))
+
+# RabbitMQ, which must be installed (Debian: rabbitmq-server; pip install -e '.[systems]'): some minutes.
+rabbitmq: .venv/ready
+	@RAFT_CHAOS_RABBITMQ=1 $(BIN)/python -m pytest -m slow tests/chaos/targets/test_systems.py -k rabbitmq
 
 bench: .venv/ready
 	@$(BIN)/python -m bench

@@ -126,6 +126,8 @@ def test_rabbitmq_keeps_a_quorum_queue_and_forgets_transient_messages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All nodes are killed at once: a quorum queue has its messages again. The same with transient ones is found."""
+    if "RAFT_CHAOS_RABBITMQ" not in os.environ:  # a node may hang for minutes, and a classic queue may be lucky
+        pytest.skip("RabbitMQ takes minutes, and is no part of the suite: make rabbitmq")
     needs(program=RABBITMQ, package="pika")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for queue, found in (("Quorum", "ok"), ("ClassicTransient", "wrong")):
