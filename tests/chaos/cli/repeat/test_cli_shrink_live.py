@@ -12,24 +12,40 @@ from msgspec.structs import replace
 
 from builders.commands import RAFT_CHAOS, Command, background, only_run, raft_chaos
 from builders.reproductions import reproduction
-from builders.schedules import TIMING, schedule
+from builders.schedules import TIMING, fault, schedule
 from builders.waiting import eventually
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.reproduction.file import Expected, Reproduction, ReproductionError, Scenario, load, save
 from raft_chaos.chaos.reproduction.system import Rate, System, SystemFile, on_this_machine
+from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.file import load as load_schedule
+from raft_chaos.chaos.schedule.file import save as save_schedule
+from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.invariants.verdict import Violation
 
 ROOT = Path(__file__).parents[4]
 EXAMPLES = ROOT / "examples"
 STALE = f"stdio:{sys.executable} {EXAMPLES / 'stdio_primary.py'} --stale"
-SHORT = ("--seed", "5", "--duration", "6", "--liveness", "1", "--rate", "60", "-q")
+SHORT = ("--seed", "5", "--duration", "6", "--liveness", "1", "--rate", "60")
 
 
 def red_run(target: str, folder: Path, *more: str) -> Path:
     """A run that is violated."""
-    done = raft_chaos("run", "--target", target, *SHORT, *more, "--out", str(folder / "out"))
+    drawn = () if "--schedule" in more else SHORT
+    done = raft_chaos("run", "--target", target, *drawn, *more, "-q", "--out", str(folder / "out"))
     assert done.returncode == 1, done.stdout + done.stderr
     return only_run(folder / "out").path
+
+
+def kills_of_the_first_node(folder: Path) -> str:
+    """A schedule in which the others cannot reach it, again and again, while clients read and write."""
+    config = ScheduleConfig(
+        nodes=3, warmup_s=1.5, duration_s=7.5, liveness_s=1, ops_per_second=60, can=("get", "put", "kill"), readers=True
+    )
+    drawn = generate(5, config)
+    kills = [fault(f"f{at_s}", at_s * 1_000_000, Kill(["n1"], [1_000_000]), 1_000_000) for at_s in (2, 4, 6)]
+    save_schedule(replace(drawn, header=replace(drawn.header, required=[]), faults=kills), folder / "plan.jsonl")
+    return str(folder / "plan.jsonl")
 
 
 def a_shelf_that_forgets(folder: Path) -> Path:
@@ -101,7 +117,7 @@ def test_an_interrupted_search_leaves_the_best_so_far_and_no_process(tmp_path: P
 @pytest.mark.slow
 def test_a_store_that_forgets_is_run_again_on_another_machine(tmp_path: Path, command: Command) -> None:
     target = a_shelf_that_forgets(tmp_path)
-    run = red_run(str(target), tmp_path, "--fail-fast", "--nodes", "3")
+    run = red_run(str(target), tmp_path, "--fail-fast", "--schedule", kills_of_the_first_node(tmp_path))
     code, stdout, stderr = command("shrink", run, "--budget", "60s")
     assert code == 0, stderr
     made = load(run / "reproduction.json")
