@@ -74,7 +74,7 @@ OF_LIN_KV: tuple[Ability, ...] = ("get", "put", "cas")
 OF_QUEUES: tuple[Ability, ...] = ("enqueue", "dequeue")
 """The operations on queues; the others are on keys. A workload of queues needs both."""
 ALL: Abilities = frozenset(get_args(Ability)) - {*OF_QUEUES, "exactly_once"}
-"""The abilities of our own Raft and its network: all but those of queues."""
+"""All abilities but those of queues."""
 OF_NETWORKS: tuple[Ability, ...] = ("cut", "delay", "loss", "duplicate", "reorder", "clog", "throttle", "reset")
 """The abilities of the network between the nodes; all others are those of the nodes themselves."""
 

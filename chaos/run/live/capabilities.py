@@ -25,7 +25,7 @@ class LiveWorld:
         self.links: Sequence[Link] = network.links
         self.link_states: dict[Link, LinkState] = {}
         """The state of each link that a fault has ever touched."""
-        self._broken = 0  # connections, by the latest reset
+        self._breaking: asyncio.Task[int]  # of the latest reset: how many connections it broke
 
     # ---- processes ------------------------------------------------------------------------------------------------
 
@@ -80,22 +80,27 @@ class LiveWorld:
     def watch_traffic(self, nodes: Sequence[str], for_us: int, seen: Signal) -> None:
         """Tries again and again, since a connection may last for one request only, and be gone when it was seen."""
 
-        async def watch() -> None:
-            for _ in range(for_us // RESET_POLL_US):
-                self._broken = self._network.reset(
-                    [link for link in self.links if link[0] in nodes or link[1] in nodes]
-                )
-                if self._broken or seen.is_set:
-                    break
-                await asyncio.sleep(RESET_POLL_US / 1e6)
-            seen.set()
+        links = [link for link in self.links if link[0] in nodes or link[1] in nodes]
 
-        self._broken = 0
-        self._watching = asyncio.get_running_loop().create_task(watch())
+        async def watch() -> int:
+            try:
+                for _ in range(for_us // RESET_POLL_US):
+                    if seen.is_set:
+                        break
+                    if broken := self._network.reset(links):
+                        return broken
+                    await asyncio.sleep(RESET_POLL_US / 1e6)
+                return 0
+            finally:
+                seen.set()
+
+        self._breaking = asyncio.get_running_loop().create_task(watch())
 
     def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> Broken:
-        """What `watch_traffic` has broken. What was in flight arrives or not, as the kernels have it."""
-        return Broken(self._broken > 0, f"{self._broken} connections broken")
+        """What `watch_traffic` has broken; raises its HarnessError. What was in flight arrives or not, as the kernels
+        have it."""
+        broken = self._breaking.result() if self._breaking.done() else 0
+        return Broken(broken > 0, f"{broken} connections broken")
 
     def arrivals(self) -> int:
         """Without any connection there is nothing to break, whatever has been sent before."""
