@@ -112,8 +112,8 @@ async def _cut(bench: Bench) -> Finding:
 
 
 async def _held(bench: Bench, node: str, before: Mapping[Link, int]) -> set[int] | None:
-    """Makes traffic; the directions in which more than `before` was held back: from the node
-    (0), and on its way to it (1). None if there is neither."""
+    """Makes traffic. Returns the directions in which more than `before` was held back: from the node (0) and to it (1);
+    None if there is neither."""
     await _traffic(bench)
     held = [link for link, counters in bench.network.counters().items() if counters.cut > before[link]]
     return {link.index(node) for link in held if node in link} or None
