@@ -58,6 +58,10 @@ class Failpoints(Protocol):
     def disarm(self, node: str) -> None: ...
 
 
+ARMED: Layer[bool] = Layer("armed", any)
+"""Whether a node is to die at a failpoint that it has not reached yet."""
+
+
 class CrashStrength(Strength, frozen=True):
     """A killed node keeps all unsynced bytes with probability `keep_all`, a part of them with probability `torn`. A
     kill of one node waits for one of `failpoints` with probability `failpoint`."""
@@ -202,9 +206,11 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
         else:
             reached = {node: at.signal() for node in nodes}
             waiting = [node for node in nodes if failpoints.arm(node, self.failpoint, reached[node])]
+            armed = dict.fromkeys(waiting, True)
+            at.lay(ARMED, armed)
             at.injected(self._text(nodes), waiting)
             ends = await at.together(
-                [self._at_failpoint(at, node, reached[node], keep[node], after_us[node]) for node in waiting]
+                [self._at_failpoint(at, node, armed, reached[node], keep[node], after_us[node]) for node in waiting]
             )
             hit = [node for node, end in zip(waiting, ends, strict=True) if end is not None]
             came = [end for end in ends if end is not None]
@@ -213,13 +219,17 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
         at.healed(Effect(bool(hit) and back == hit, effect))
 
     async def _at_failpoint(
-        self, at: Strike, node: str, reached: Signal, keep_permille: int, after_us: int
+        self, at: Strike, node: str, armed: dict[str, bool], reached: Signal, keep_permille: int, after_us: int
     ) -> bool | None:
-        """Kills the node at its failpoint. Returns whether it is back; None if it was not running any more."""
+        """Kills the node at its failpoint, and takes it out of `armed`. Returns whether it is back; None if it was not
+        running any more."""
         await at.until(reached, FAILPOINT_PATIENCE_US)
         at.can(Failpoints).disarm(node)
         processes = at.can(Processes)
-        if not await processes.kill({node: keep_permille}):
+        killed = await processes.kill({node: keep_permille})
+        del armed[node]
+        at.lay(ARMED, armed)
+        if not killed:
             return None
         return await self._back(at, node, after_us, processes.incarnation(node))
 

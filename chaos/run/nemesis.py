@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from raft_chaos.chaos.faults.process import ARMED
 from raft_chaos.chaos.faults.strike import Effect, Layer, NotPossibleError
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.fault_log import FaultLog, Span
@@ -72,12 +73,13 @@ class Nemesis:
     def leader(self) -> str | None:
         """The leader, if there is one that runs and reaches others.
 
-        A leader that is paused or cut off leads nobody; the next fault on "the leader" is meant for its successor.
+        A leader that is paused, cut off or about to die at a failpoint leads nobody; the next fault on "the leader" is
+        meant for its successor.
         """
         leader = self._view.leader
         if leader is None or not self.world.is_up(leader) or self.log.isolates(leader):
             return None
-        return leader
+        return None if self.in_force.merged(ARMED, leader) else leader
 
     # ---- one fault ------------------------------------------------------------------------------------------------
 
@@ -194,4 +196,5 @@ class InForce:
         return {subject: value for subject, value in after.items() if value != before[subject]}
 
     def merged(self, layer: Layer[Value], subject: Any) -> Value:
-        return layer.merged([values[subject] for values in self._layers[layer].values() if subject in values])
+        faults = self._layers.get(layer, {}).values()
+        return layer.merged([values[subject] for values in faults if subject in values])

@@ -92,6 +92,25 @@ def test_a_node_killed_before_its_failpoint_is_killed_only_once() -> None:
     assert stage.seen("f2") == (True, "killed n2, new incarnation of n2", "")
 
 
+def test_the_next_fault_on_a_leader_that_waits_for_its_failpoint_is_meant_for_its_successor() -> None:
+    """A node that is about to die is not isolated by a cut: nobody would ever miss it."""
+    stage = Stage(leader="n2")
+    stage.at(70, lambda: stage.world.armed["n2"].set())
+    stage.at(90_000, lambda: stage.view.status("n3", "leader", 2))
+    dying = fault("f1", 10, Kill(["n2"], [500_000], failpoint="mid_send"))
+    stage.play(dying, fault("f2", 20, Pause(["leader"]), 100))
+    assert stage.injected("f2").leader == "n3" and stage.injected("f2").targets == ("n3",)
+    assert stage.injected("f2").t_us >= 90_000
+
+
+def test_a_node_that_came_back_from_its_failpoint_leads_again() -> None:
+    stage = Stage(leader="n2")
+    stage.at(70, lambda: stage.world.armed["n2"].set())
+    dying = fault("f1", 10, Kill(["n2"], [500], failpoint="mid_send"))
+    stage.play(dying, fault("f2", 600, Pause(["leader"]), 100))
+    assert stage.injected("f2").t_us == 600 and stage.injected("f2").targets == ("n2",)
+
+
 def test_a_kill_comes_at_once_in_a_world_without_failpoints() -> None:
     stage = Stage(poor=True).play(fault("f1", 10, Kill(["n2"], [5], failpoint="mid_send")))
     assert stage.asked("kill") == [(10, "kill", {"n2": 0})] and stage.healed().t_us == 15
