@@ -5,7 +5,7 @@ Everything that comes from outside is checked once, as early as it can be:
     network.incoming   the handshake: protocol, cluster, name, proof; sizes, times, numbers of connections
     state.messages     types, ranges (0 to 2^63 - 1) and sizes of all fields, when a message is decoded
     network.codec      one message that contradicts itself: terms that decrease, an entry from a later term
-    server.claims      a message that contradicts this node: see `check_message`; commands that nobody can apply
+    server.claims      a message that contradicts this node, or brings a command that nobody can apply: `check_message`
     server.http_door   who may send HTTP requests, how many connections, and how long they may take
     server.http_api    each request and each of its fields
 
@@ -19,7 +19,7 @@ from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.network.codec import FrameError
 from raft_chaos.raft.replica.machine import decode_command
-from raft_chaos.raft.state.messages import MAX_COMMAND_BYTES, AppendEntries, AppendEntriesReply, Message
+from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, Message
 
 MAX_TERM_STEP = 1 << 32
 """A term ends with an election timeout, so a correct peer is never this far ahead. Without this limit, a single message
@@ -69,14 +69,3 @@ def _check_commands(message: AppendEntries) -> None:
             index += 1
     except MALFORMED as error:
         raise FrameError(f"entry {index}: the command cannot be decoded: {error}") from None
-
-
-def check_command(command: bytes) -> None:
-    """Raises ValueError if the state machine could not apply the command, or no frame could hold it."""
-    if len(command) > MAX_COMMAND_BYTES:
-        raise ValueError(f"the command has {len(command)} bytes; the maximum is {MAX_COMMAND_BYTES}")
-    if command:  # an empty one is the no-op at the start of a term (§8)
-        try:
-            decode_command(command)
-        except MALFORMED as error:
-            raise ValueError(f"the command cannot be decoded: {error}") from None

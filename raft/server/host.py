@@ -26,10 +26,10 @@ from typing import Any
 from raft_chaos.invariants.events import Event, MessageReceived, MessageSent, encode
 from raft_chaos.raft.network.transport import Numbered, Transport
 from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked, apply
-from raft_chaos.raft.replica.machine import Result
+from raft_chaos.raft.replica.machine import Command, Result, encode_command
 from raft_chaos.raft.replica.replica import Output, Replica
-from raft_chaos.raft.server.claims import check_command, check_message
-from raft_chaos.raft.state.messages import Message
+from raft_chaos.raft.server.claims import check_message
+from raft_chaos.raft.state.messages import MAX_COMMAND_BYTES, Message
 from raft_chaos.raft.state.pending import Write
 from raft_chaos.raft.storage.disk import FaultDisk
 from raft_chaos.raft.storage.journal import Journal
@@ -144,14 +144,16 @@ class LiveHost:
         self._take(Received(source, incarnation, number, message, now_us))
         self._advance_soon()
 
-    def submit(self, command: bytes) -> asyncio.Future[tuple[int, int, Result]]:
+    def submit(self, command: Command) -> asyncio.Future[tuple[int, int, Result]]:
         """A client's command. The future gives (index, term, result), or raises LeadershipLostError.
 
-        Raises NotLeaderError at once if this node does not lead, and ValueError if the command cannot be applied.
+        Raises NotLeaderError at once if this node does not lead, and ValueError if no frame could hold the command.
         """
-        check_command(command)
+        encoded = encode_command(command)
+        if len(encoded) > MAX_COMMAND_BYTES:
+            raise ValueError(f"the command has {len(encoded)} bytes; the maximum is {MAX_COMMAND_BYTES}")
         future: asyncio.Future[tuple[int, int, Result]] = self._loop.create_future()
-        if self._closed or not self._take(Submitted(command, self.now_us()), future):
+        if self._closed or not self._take(Submitted(encoded, self.now_us()), future):
             raise NotLeaderError
         self._advance_soon()
         return future

@@ -23,7 +23,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from raft_chaos.raft.network.tls import Tls
-from raft_chaos.raft.replica.machine import Command, decode_command, encode_command, parse_command
+from raft_chaos.raft.replica.machine import Command, decode_command, parse_command
 from raft_chaos.raft.server.host import LeadershipLostError, LiveHost, NotLeaderError
 from raft_chaos.raft.server.http_door import KEEP_ALIVE_S, REQUEST_TIMEOUT_S, AllowedCallers, Connections
 
@@ -101,7 +101,7 @@ class HttpApi:
     @web.middleware
     async def _errors_as_json(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Checks who asks, then the token; gives every refusal a JSON body that says what to do."""
-        if self._connections is not None:
+        if self._connections is not None and self._connections.silent:
             self._connections.asked(request.transport)
         if refusal := self._callers.refusal(request.headers):
             return _refusal(403, refusal)
@@ -126,12 +126,13 @@ class HttpApi:
     # ---- POST /executeCommand -------------------------------------------------------------------------------------
 
     async def _execute_command(self, request: web.Request) -> web.Response:
-        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        if "Content-Encoding" in request.headers and request.headers["Content-Encoding"].lower() != "identity":
             return _refusal(
                 415, "Content-Encoding: send the body as it is, not compressed", {"Accept-Encoding": "identity"}
             )
         try:
-            body = await _body_of(request)
+            # Most bodies are there already.
+            body = await (request.read() if request.content.is_eof() else _late_body_of(request))
         except TimeoutError:
             return _refusal(408, f"body: not complete within {REQUEST_TIMEOUT_S:g} s", {"Connection": "close"})
         except (web.RequestPayloadError, HttpProcessingError) as error:
@@ -139,7 +140,7 @@ class HttpApi:
         if self._host.replica.waiting >= MAX_WAITING:
             return _try_again(f"{MAX_WAITING} commands are waiting already")
         try:
-            submitted = self._host.submit(encode_command(parse_request(body)))
+            submitted = self._host.submit(parse_request(body))
         except ValueError as error:
             return _refusal(400, str(error))
         except NotLeaderError:
@@ -221,10 +222,8 @@ class HttpApi:
         )
 
 
-async def _body_of(request: web.Request) -> bytes:
-    """Reads the body. Raises TimeoutError if it does not come; most bodies are there already."""
-    if request.content.is_eof():
-        return await request.read()
+async def _late_body_of(request: web.Request) -> bytes:
+    """Waits for the body. Raises TimeoutError if it does not come."""
     async with asyncio.timeout(REQUEST_TIMEOUT_S):
         return await request.read()
 

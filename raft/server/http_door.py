@@ -44,18 +44,24 @@ class AllowedCallers:
         self._scheme = scheme
         self._names = {"localhost", address.lower(), *(name.lower().rstrip(".") for name in names)}
         self._is_any = is_any(address)
+        self._own_host: str | None = None
+        """The last Host header that was one of this node's names: nearly every request repeats it."""
 
     def refusal(self, headers: Mapping[str, str]) -> str | None:
         """Why the request is refused; None if it is not. (aiohttp refuses a request with two hosts.)"""
         host = headers.get("Host")
-        if host is not None and not self._is_own(_name_of(host)):
-            return (
-                f"Host: this node is not called {host!r}; use its address, or start it with --allow-host and the name"
-            )
-        origin = headers.get("Origin")
-        if origin is not None and (host is None or origin.lower() != f"{self._scheme}://{host.lower()}"):
-            return f"Origin: requests from the pages of {origin!r} are refused; send them from a program"
-        if headers.get("Sec-Fetch-Site", "").lower() == "cross-site":
+        if host is not None and host != self._own_host:
+            if not self._is_own(_name_of(host)):
+                return (
+                    f"Host: this node is not called {host!r}; "
+                    "use its address, or start it with --allow-host and the name"
+                )
+            self._own_host = host
+        if "Origin" in headers:
+            origin = headers["Origin"]
+            if host is None or origin.lower() != f"{self._scheme}://{host.lower()}":
+                return f"Origin: requests from the pages of {origin!r} are refused; send them from a program"
+        if "Sec-Fetch-Site" in headers and headers["Sec-Fetch-Site"].lower() == "cross-site":
             return "Sec-Fetch-Site: requests from pages of other sites are refused; send them from a program"
         return None
 
@@ -108,7 +114,8 @@ class Connections:
         self.make_handler = make_handler
         self._tls = tls
         self._open = 0
-        self._silent: dict[asyncio.BaseTransport, _Connection] = {}  # without a request yet; the oldest first
+        self.silent: dict[asyncio.BaseTransport, _Connection] = {}
+        """The connections without a request yet, the oldest first."""
         self._most = min(MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
 
     def __call__(self) -> asyncio.Protocol:
@@ -117,23 +124,23 @@ class Connections:
 
     def asked(self, transport: asyncio.BaseTransport | None) -> None:
         """A whole request has come on this connection."""
-        connection = self._silent.pop(transport, None) if transport is not None else None
+        connection = self.silent.pop(transport, None) if transport is not None else None
         if connection is not None:
             connection.spoke()
 
     def opened(self, connection: _Connection, transport: asyncio.Transport) -> bool:
         """Whether the connection is served."""
         if self._open >= self._most:
-            if not self._silent:
+            if not self.silent:
                 return False
-            next(iter(self._silent.values())).abort()
+            next(iter(self.silent.values())).abort()
         self._open += 1
-        self._silent[transport] = connection
+        self.silent[transport] = connection
         return True
 
     def closed(self, transport: asyncio.BaseTransport) -> None:
         self._open -= 1
-        self._silent.pop(transport, None)
+        self.silent.pop(transport, None)
 
 
 class _Connection(asyncio.Protocol):

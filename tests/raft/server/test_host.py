@@ -14,7 +14,7 @@ from raft_chaos.raft.core import Core
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
 from raft_chaos.raft.network.transport import Transport
 from raft_chaos.raft.replica.inputs import Persisted, Received, Submitted
-from raft_chaos.raft.replica.machine import Command, Machine, encode_command
+from raft_chaos.raft.replica.machine import Command, Machine
 from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.server import host as host_module
 from raft_chaos.raft.server.host import EventFile, LiveHost, NotLeaderError
@@ -83,7 +83,7 @@ def test_a_command_is_answered_after_a_sync_in_the_loop_or_in_a_thread(
             while host.replica.core.commit_index == 0:
                 await asyncio.sleep(0.001)
             before = len(disk.synced_in)
-            index, _, result = await host.submit(encode_command(Command("put", "x", "1")))
+            index, _, result = await host.submit(Command("put", "x", "1"))
         assert (index, result.ok) == (2, True)
         assert disk.synced_in[before:] == [thread]
         await host.close()
@@ -118,7 +118,7 @@ def test_a_turn_is_in_the_journal_before_anybody_can_see_it_and_is_reported_at_o
         for number, sender in ((1, "n2"), (2, "n3")):
             host.on_message(sender, 1, number, VOTE)
         with pytest.raises(NotLeaderError):
-            host.submit(encode_command(Command("get", "x")))
+            host.submit(Command("get", "x"))
         assert len(events.journaled) == 1, "only its start; what came in belongs to the turn that is not over"
         async with asyncio.timeout(WAIT_S):
             while len(events.journaled) < 3:  # the turn, and the one in which its write is durable
