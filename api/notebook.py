@@ -46,7 +46,7 @@ def run(shown: Run) -> str:
     parts = [f"<p>{badge(shown.verdict)} {escape(about)}</p>"]
     parts += [violation(found) for found in shown.violations[:1]]
     parts += [_list(shown.vacuous)] if shown.vacuous and shown.verdict == "unknown" else []
-    if not shown.valid:
+    if not shown.valid and shown.repro:
         parts += ["<p>Repeat it:</p>", _pre([shown.repro])]
     parts += [
         f"<details><summary>{escape(title)} ({len(rows)})</summary>{table(rows)}</details>"

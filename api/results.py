@@ -162,8 +162,10 @@ class Run:
         if self.vacuous and self.verdict != "violated":
             yield from ("", *self.vacuous)
         if not self.valid:
+            yield from ("", f"run directory: {self.path}")
+        if not self.valid and self.repro:
             exact = "the schedule, not the interleaving" if self.world == "live" else "event for event"
-            yield from ("", f"run directory: {self.path}", f"repeat it ({exact}):", f"    {visible(self.repro)}")
+            yield from (f"repeat it ({exact}):", f"    {visible(self.repro)}")
 
     @property
     def headline(self) -> str:

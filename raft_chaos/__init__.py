@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from raft_chaos.api import (
+        ByHandError,
         Campaign,
+        Cluster,
         HarnessError,
         OptionError,
         Options,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
         ViolatedError,
         Violation,
         check,
+        cluster,
         reproduce,
         run,
         run_seeds,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "run",
     "run_seeds",
+    "cluster",
     "check",
     "shrink",
     "reproduce",
@@ -50,10 +54,12 @@ __all__ = [
     "ReproductionError",
     "Run",
     "Campaign",
+    "Cluster",
     "SeedResult",
     "Violation",
     "Table",
     "OptionError",
+    "ByHandError",
     "ViolatedError",
     "UndecidedError",
     "SetupError",
