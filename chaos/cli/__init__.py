@@ -1,4 +1,4 @@
-"""The command line, `raft-chaos`: the only place that joins `chaos` and `reports`.
+"""The command line, `raft-chaos`: it joins `chaos` and `reports`, as the Python API and the pytest plugin do.
 
 The folders group commands by purpose: `run/` (break a cluster), `read/` (read saved runs and histories), `repeat/`
 (repeat a failure). A command returns a `Result`, whose page and document `reports` makes; `result.show` prints it.

@@ -33,13 +33,13 @@ def halves(nodes: list[str], rng: Random) -> Grudge:
     """Two random groups of n // 2 and the rest; neither hears the other. With n even, nobody has a majority."""
     drawn = rng.sample(nodes, len(nodes))
     middle = len(nodes) // 2
-    return _apart([drawn[:middle], drawn[middle:]])
+    return apart([drawn[:middle], drawn[middle:]])
 
 
 def one(nodes: list[str], rng: Random) -> Grudge:
     """One random node is cut off from all the others."""
     alone = rng.choice(nodes)
-    return _apart([[alone], [node for node in nodes if node != alone]])
+    return apart([[alone], [node for node in nodes if node != alone]])
 
 
 def majority(nodes: list[str], rng: Random) -> Grudge:
@@ -49,7 +49,7 @@ def majority(nodes: list[str], rng: Random) -> Grudge:
     """
     drawn = rng.sample(nodes, len(nodes))
     size = majority_of(len(nodes))
-    return _apart([drawn[:size], *([node] for node in drawn[size:])])
+    return apart([drawn[:size], *([node] for node in drawn[size:])])
 
 
 def majorities_ring(nodes: list[str], rng: Random) -> Grudge:
@@ -68,7 +68,7 @@ def bridge(nodes: list[str], rng: Random) -> Grudge:
     """Two random groups of (n - 1) // 2 and the rest, and one node that exchanges frames with both."""
     _bridge, *drawn = rng.sample(nodes, len(nodes))
     half = len(drawn) // 2
-    return _apart([drawn[:half], drawn[half:]])
+    return apart([drawn[:half], drawn[half:]])
 
 
 def isolate_leader(nodes: list[str], rng: Random) -> Grudge:
@@ -136,7 +136,7 @@ def majority_of(count: int) -> int:
     return count // 2 + 1
 
 
-def _apart(groups: list[list[str]]) -> Grudge:
+def apart(groups: list[list[str]]) -> Grudge:
     """No node hears a node of another group (Jepsen's complete grudge)."""
     return {
         node: [other for rest in groups if rest is not group for other in rest] for group in groups for node in group

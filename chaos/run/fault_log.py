@@ -51,6 +51,8 @@ class FaultLog:
         self._touched: set[str] = set()
         self.current: dict[str, str] = {}
         """For each fault in force: its id -> what it does."""
+        self.begun = 0
+        """How many faults have been in force so far."""
 
     # ---- records --------------------------------------------------------------------------------------------------
 
@@ -69,6 +71,7 @@ class FaultLog:
         if (isolated := action.isolated(span.leader)) is not None:
             self._isolated[fault.id] = isolated
         self.current[fault.id] = detail
+        self.begun += 1
         self._report(
             FaultInjected(
                 node=HARNESS,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("chaos", "invariants", "raft", "reports")
+PACKAGES = ("api", "chaos", "invariants", "pytest_plugin", "raft", "reports")
 
 
 def without_encoding(source: str) -> Iterator[int]:

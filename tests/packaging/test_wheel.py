@@ -94,7 +94,7 @@ def test_one_name_is_installed_and_nothing_beside_it(wheel: Path) -> None:
 
 
 def test_it_has_every_module_of_the_repository(wheel: Path, source: Path) -> None:
-    packages = ("raft", "chaos", "invariants", "reports")
+    packages = ("raft", "chaos", "invariants", "reports", "api", "pytest_plugin")
     modules = {f"raft_chaos/{file.relative_to(source)}" for one in packages for file in (source / one).rglob("*.py")}
     assert {name for name in contents(wheel) if name.endswith(".py")} == modules | {"raft_chaos/__init__.py"}
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import aiohttp
 
@@ -127,7 +128,7 @@ def run_live(
             peer_secret(run, wanted=peer_auth) as secret,
             Supervisor() as supervisor,
         ):
-            live = _LiveRun(
+            live = LiveRun(
                 schedule,
                 target,
                 run,
@@ -147,8 +148,19 @@ def run_live(
         raise HarnessError(sentence(error)) from error
 
 
+class Course(Protocol):
+    """What happens in a run between its first node's start and its end: the phases of its schedule, or what is done by
+    hand (`chaos.testing.by_hand`)."""
+
+    @property
+    def phase(self) -> str: ...
+    async def run(self) -> None: ...
+
+
 @dataclass
-class _LiveRun:
+class LiveRun:
+    """One run; `run_live` carries out a whole schedule."""
+
     schedule: Schedule
     target: Target
     run_dir: RunDir
@@ -163,7 +175,7 @@ class _LiveRun:
     epoch_us: int = field(default_factory=monotonic_us)
     zero_us: int = 0
     nemesis: Nemesis | None = None
-    phases: Phases | None = None
+    phases: Course | None = None
     violations: list[Violation] = field(default_factory=list)
     max_late_us: int = 0
     logs: LogReader | None = None
@@ -307,15 +319,7 @@ class _LiveRun:
                 nodes=header.nodes,
                 tasks=self.tasks,
             )
-            self.phases = Phases(
-                self.schedule,
-                world=self,
-                tasks=self.tasks,
-                nemesis=self.nemesis,
-                view=self.watcher.view,
-                bound=Bound(stalled_us=RECOVERY_BOUND_US),
-                recovery_owed="events" in self.target.can,
-            )
+            self.phases = self.course()
             background = [group.create_task(one) for one in (self.watcher.run(), self._sample(), self._sentinel())]
             if "leader" in self.target.can and "events" not in self.target.can:
                 background.append(group.create_task(poll_status(self.target, session, self.cluster, self.watcher)))
@@ -325,6 +329,19 @@ class _LiveRun:
             for task in background:
                 task.cancel()
             await self.target.close()
+
+    def course(self) -> Course:
+        """The phases of the schedule."""
+        assert self.nemesis is not None
+        return Phases(
+            self.schedule,
+            world=self,
+            tasks=self.tasks,
+            nemesis=self.nemesis,
+            view=self.watcher.view,
+            bound=Bound(stalled_us=RECOVERY_BOUND_US),
+            recovery_owed="events" in self.target.can,
+        )
 
     # ---- what the phases ask for ----------------------------------------------------------------------------------
 

@@ -115,6 +115,10 @@ class VirtualRun:
         began = time.monotonic()
         self.tasks.spawn(self._whole(), "the run")
         reason = self._until_over() or self._interrupted or COMPLETED
+        return self.ended(reason, time.monotonic() - began)
+
+    def ended(self, reason: str, wall_s: float) -> Simulated:
+        """The result of a run that ends now for this reason, after `wall_s` of real time."""
         now_us = self.scheduler.now_us
         self.trace.harness(RunEnded(node=HARNESS, inc=1, t_us=now_us, reason=reason))
         digest = self.trace.digest()
@@ -124,7 +128,7 @@ class VirtualRun:
             self.trace.harness_events,
             self.tally,
             self.trace.operations,
-            extra_stats=self._stats(time.monotonic() - began),
+            extra_stats=self._stats(wall_s),
         )
         return Simulated(analysis, digest)
 

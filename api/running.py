@@ -1,0 +1,119 @@
+"""`run` breaks a cluster by one seed, `run_seeds` by each of several."""
+
+from __future__ import annotations
+
+import secrets
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Unpack
+
+import msgspec
+
+from raft_chaos.api.options import OptionError, Options, seeds_of, settings_of
+from raft_chaos.api.results import Campaign, Run, SeedResult, saved_run
+from raft_chaos.chaos.campaign.seed import run_seed
+from raft_chaos.chaos.processes import interrupts
+from raft_chaos.chaos.processes.shortage import sentence
+from raft_chaos.chaos.run import needs
+from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir
+from raft_chaos.chaos.run.worlds import run_in_world
+from raft_chaos.chaos.schedule.data import Schedule
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+
+
+def run(
+    *, seed: int | None = None, out: str | Path = "runs", fail_fast: bool = False, **options: Unpack[Options]
+) -> Run:
+    """Breaks a cluster on purpose, judges it, and saves everything in a new directory under `out`.
+
+    The seed decides the run; without one it is drawn, or it is that of the given `schedule`. With `fail_fast` the run
+    ends at the first violation. The options are those of `raft-chaos run`.
+
+    Raises OptionError for options that cannot be used, SetupError for a run that cannot begin on this machine, and
+    HarnessError if the harness itself failed; a verdict, whatever it is, raises nothing.
+    """
+    settings, saved = settings_of(options)
+    if seed is None:
+        seed = saved.header.seed if saved is not None else secrets.randbelow(1_000_000)
+    return run_plan(settings, seed, plan_of(settings, seed, saved), Path(out), fail_fast=fail_fast)
+
+
+def run_seeds(
+    seeds: int | str | Iterable[int],
+    *,
+    out: str | Path = "runs",
+    max_failures: int | None = None,
+    **options: Unpack[Options],
+) -> Campaign:
+    """One run for each seed: 20 is the seeds 1 to 20, "5..9" a range.
+
+    In sim a valid seed leaves no directory. The campaign ends at `max_failures` violated seeds. It runs in this
+    process, one seed after the other; `raft-chaos run --world sim --seeds` uses all cores.
+
+    Raises what `run` raises.
+    """
+    settings, saved = settings_of(options)
+    if saved is not None:
+        raise OptionError("schedule: a campaign draws its schedules from its seeds")
+    chosen = seeds_of(seeds)
+    done: list[SeedResult] = []
+    for seed in chosen:
+        done.append(one_seed(settings, seed, Path(out)))
+        if max_failures is not None and sum(end.verdict == "violated" for end in done) >= max_failures:
+            break
+    left = len(chosen) - len(done)
+    return Campaign(tuple(done), f"{left} seeds were not run, after {max_failures} violated ones" if left else "")
+
+
+def one_seed(settings: Settings, seed: int, out: Path) -> SeedResult:
+    """One seed of a campaign."""
+    if settings.world != "sim":
+        one = run_plan(settings, seed, settings.make_schedule(seed), out)
+        return SeedResult(seed, one.verdict, one.violated, one)
+    with _interruptible():
+        end = run_seed(settings, seed, out)
+    return SeedResult(seed, end.verdict, end.violated, saved_run(Path(end.run)) if end.run is not None else None)
+
+
+def plan_of(settings: Settings, seed: int, saved: Schedule | None) -> Schedule:
+    """The seed's own schedule, or the saved one under this seed."""
+    if saved is None:
+        return settings.make_schedule(seed)
+    return msgspec.structs.replace(saved, header=msgspec.structs.replace(saved.header, seed=seed))
+
+
+def run_plan(settings: Settings, seed: int, plan: Schedule, out: Path, *, fail_fast: bool = False) -> Run:
+    """One run of a schedule, in a new directory under `out`."""
+    needs.require(settings.world, plan.header)
+    directory = new_run_dir(out, seed)
+    info = describe(settings, seed, plan, directory)
+    with _interruptible():
+        try:
+            run_in_world(settings, plan, directory, info, fail_fast=fail_fast)
+        except Exception as error:
+            _keep_what_failed(directory, info, error)
+            raise
+    return saved_run(directory.path)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Within the block, Ctrl-C ends the run in good order; then KeyboardInterrupt is raised, as anywhere in Python."""
+    with interrupts.held():
+        yield
+        interrupted = interrupts.received()
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+def _keep_what_failed(directory: RunDir, info: RunInfo, error: Exception) -> None:
+    """The harness failed: run.json says so, and the traceback is kept beside it."""
+    error.add_note(f"what happened until then is in {directory.path}")
+    info.verdict = info.verdict or "unknown"
+    info.vacuous = info.vacuous or [f"the run was cut short: {sentence(error)}"]
+    with suppress(OSError):
+        directory.save_info(info)
+        text = "".join(traceback.format_exception(error))
+        (directory.path / "traceback.log").write_text(text, encoding="utf-8")

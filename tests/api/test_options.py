@@ -1,0 +1,93 @@
+"""Keywords give the settings that the options of the command line give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from raft_chaos.api.options import OptionError, seeds_of, settings_of
+from raft_chaos.chaos.cli.run import run as command_line
+from raft_chaos.chaos.run.settings import Settings
+from raft_chaos.invariants.rundir import RunInfo
+
+SHELF = str(Path(__file__).parents[2] / "examples" / "shelf.toml")
+
+CASES: list[tuple[dict[str, Any], list[str]]] = [
+    ({}, []),
+    ({"world": "sim"}, ["--world", "sim"]),
+    ({"world": "lockstep", "swarm": False, "peer_auth": True}, ["--world", "lockstep", "--no-swarm", "--peer-auth"]),
+    (
+        {"nodes": 3, "duration": 6.0, "fault_interval": 0.5, "faults": ["kill", "pause"], "tls": True},
+        ["--nodes", "3", "--duration", "6", "--fault-interval", "0.5", "--faults", "kill,pause", "--tls"],
+    ),
+    (
+        {"mutant": "vote_not_persisted", "election_timeout": (200, 400), "heartbeat": 40},
+        ["--mutant", "vote_not_persisted", "--election-timeout", "200-400", "--heartbeat", "40"],
+    ),
+    ({"target": SHELF, "rate": 20}, ["--target", SHELF, "--rate", "20"]),
+    ({"target_command": "node {node} {http_port}", "network": "none"}, []),
+]
+
+
+class DescribedError(Exception):
+    """Ends the command where its settings are known."""
+
+
+@pytest.mark.parametrize(("keywords", "words"), CASES, ids=lambda case: " ".join(map(str, case)) or "defaults")
+def test_the_settings_are_those_of_the_command_line(
+    keywords: dict[str, Any], words: list[str], command: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if "target_command" in keywords:
+        words = ["--target-command", keywords["target_command"], "--network", "none"]
+    seen: list[Settings] = []
+
+    def describe(settings: Settings, *_: object) -> RunInfo:
+        seen.append(settings)
+        raise DescribedError
+
+    monkeypatch.setattr(command_line, "describe", describe)
+    command("run", "--seed", 3, "--out", tmp_path, *words)
+    (theirs,) = seen
+    ours, _ = settings_of(keywords)
+    assert sorted(ours.options) == sorted(theirs.options)
+    assert msgspec.structs.replace(ours, options=[]) == msgspec.structs.replace(theirs, options=[])
+
+
+@pytest.mark.parametrize(
+    ("keywords", "said"),
+    [
+        ({"wrold": "sim"}, "wrold: there is no such option; did you mean world?"),
+        ({"world": "simulator"}, "world: there is no 'simulator'; there are sim, lockstep, live"),
+        ({"mutant": "nobody"}, "mutant: there is no 'nobody'"),
+        ({"target": "none.toml"}, "target: none.toml"),
+        ({"mutant": "vote_not_persisted", "target": SHELF}, "mutant and target exclude each other"),
+        ({"world": "sim", "target": SHELF}, "world: only our own Raft runs in virtual time"),
+        ({"swarm": True}, "swarm: it draws faults that only virtual time has"),
+        ({"world": "sim", "peer_auth": True}, "peer_auth: only connections between our own nodes"),
+        ({"world": "sim", "tls": True}, "tls: only connections of our own Raft"),
+        ({"network": "tcp"}, "network: only the target of somebody else has a choice"),
+        ({"faults": ["kil"]}, "faults: there is no 'kil' in live"),
+        ({"faults": []}, "faults: expected some of"),
+        ({"rate": 0}, "rate: expected more than 0"),
+        ({"duration": 1}, "duration: expected at least"),
+        ({"election_timeout": "soon"}, "election_timeout: expected two numbers of milliseconds"),
+        ({"heartbeat": 1000}, "heartbeat, election_timeout: the heartbeat interval"),
+        ({"schedule": "none.jsonl"}, "schedule: none.jsonl"),
+    ],
+)
+def test_a_wrong_option_is_named(keywords: dict[str, Any], said: str) -> None:
+    with pytest.raises(OptionError) as error:
+        settings_of(keywords)
+    assert str(error.value).startswith(said)
+
+
+def test_seeds() -> None:
+    assert seeds_of(3) == [1, 2, 3]
+    assert seeds_of("5..7,9") == [5, 6, 7, 9]
+    assert seeds_of([4, 2, 4]) == [4, 2]
+    for wrong in (0, "", "1..x", [], [-1], "5..2"):
+        with pytest.raises(OptionError):
+            seeds_of(wrong)
