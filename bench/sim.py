@@ -23,7 +23,7 @@ from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Header, Operation, Schedule
 from raft_chaos.chaos.schedule.generate import generate
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
 
 NODES = 5

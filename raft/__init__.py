@@ -8,6 +8,6 @@ Read in this order; each package uses only those before it:
     network/    codec, handshake and transport: frames over TCP, and the links between nodes
     replica/    machine (a key-value store with client sessions), replica (core and machine in step), inputs
     storage/    framing, disk, wal (the write-ahead log), journal (a node's inputs, so that it can be replayed)
-    server/     claims (what a peer may say), host (real clock, sockets and disk around a replica), http_door, http_api,
-                node
+    server/     claims (what a peer may say), parts (a node's classes), host (real clock, sockets and disk around a
+                replica), http_door, http_api, node
 """

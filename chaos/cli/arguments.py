@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from raft_chaos.chaos.cli.common import fail
+from raft_chaos.chaos.cli.common import close_to, fail, no_such
 from raft_chaos.chaos.faults.abilities import OF_NETWORK, Abilities
 from raft_chaos.chaos.faults.catalogue import KINDS, VIRTUAL_KINDS
 from raft_chaos.chaos.mutants import MUTANTS
@@ -53,7 +53,7 @@ def chosen_target(
 ) -> Target:
     """The target that the options choose: our own Raft, one of its mutants, or a system of somebody else."""
     if mutant is not None and mutant not in MUTANTS:
-        fail(f"--mutant: there is no {mutant!r}; there are {', '.join(MUTANTS)}")
+        no_such("--mutant", mutant, MUTANTS)
     foreign = [option for option, value in (("--target-command", command), ("--target", name)) if value is not None]
     if mutant is not None and foreign:
         fail(f"--mutant and {foreign[0]} exclude each other: a mutant is our own Raft")
@@ -62,7 +62,7 @@ def chosen_target(
     if network is not None and not foreign:
         fail("--network: only the target of somebody else has a choice; our own Raft speaks frames")
     if network is not None and network not in OF_NETWORK:
-        fail(f"--network: there is no {network!r}; there are {', '.join(OF_NETWORK)}")
+        no_such("--network", network, OF_NETWORK)
     try:
         return find(timing, mutant=mutant, command=command, name=name, network=network)
     except TargetError as error:
@@ -73,7 +73,7 @@ def known_world(world: str) -> World:
     for known in WORLDS:
         if world == known:
             return known
-    fail(f"--world: there is no {world!r}; there are {', '.join(WORLDS)}")
+    no_such("--world", world, WORLDS)
 
 
 def check_world(world: World, target: Target, swarm: bool | None) -> None:
@@ -112,7 +112,9 @@ def fault_kinds(faults: str | None, world: World, can: Abilities) -> tuple[str, 
     chosen = tuple(kind.strip() for kind in faults.split(",") if kind.strip())
     for kind in chosen:
         if kind not in there:
-            fail(f"--faults: {kind!r} is unknown in the world {world}; expected some of {', '.join(possible)}")
+            near = close_to(kind, possible)
+            hint = f"did you mean {near!r}?" if near else f"expected some of {', '.join(possible)}"
+            fail(f"--faults: {kind!r} is unknown in the world {world}; {hint}")
         if kind not in possible:
             fail(f"--faults: the target cannot do {kind!r}; expected some of {', '.join(possible)}")
     if not chosen:

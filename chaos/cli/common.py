@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import sys
+from collections.abc import Iterable
 from typing import NoReturn
 
 import typer
@@ -15,6 +17,19 @@ def fail(message: str) -> NoReturn:
     """Ends with exit code 254 and a message: what is wrong, where, what to do."""
     say(f"raft-chaos: {message}")
     raise typer.Exit(EXIT_USAGE)
+
+
+def close_to(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant; None if none is close."""
+    return next(iter(difflib.get_close_matches(name, list(known), 1)), None)
+
+
+def no_such(option: str, name: str, known: Iterable[str]) -> NoReturn:
+    """Ends with exit code 254 for a name that does not exist, with the nearest one or with all that do."""
+    known = list(known)
+    near = close_to(name, known)
+    hint = f"did you mean {near!r}?" if near else f"there are {', '.join(known)}"
+    fail(f"{option}: there is no {name!r}; {hint}")
 
 
 def say(text: str) -> None:

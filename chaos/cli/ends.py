@@ -25,6 +25,7 @@ from collections.abc import Callable
 
 import typer
 
+from raft_chaos.chaos.cli import usage
 from raft_chaos.chaos.cli.common import say
 from raft_chaos.chaos.cli.streams import LostOutputError
 from raft_chaos.chaos.processes import interrupts
@@ -72,7 +73,7 @@ def _exit_code(command: Callable[[], object]) -> int:
     except SystemExit as end:
         code = end.code
     except typer.TyperException as error:
-        say(f"raft-chaos: {_wrong(error)}")
+        say(f"raft-chaos: {usage.sentence(error)}")
         return EXIT_USAGE
     except SetupError as error:
         say("; ".join([f"raft-chaos: {error}", *getattr(error, "__notes__", [])]))
@@ -101,12 +102,6 @@ def without_output(lost: LostOutputError, verdict: int | None) -> int:
         return EXIT_PIPE if verdict is None else verdict
     say(f"raft-chaos: the result cannot be written to stdout ({lost})")
     return EXIT_HARNESS
-
-
-def _wrong(error: typer.TyperException) -> str:
-    """The error of bad arguments, with the name of the argument."""
-    message = getattr(error, "format_message", None)
-    return message() if message is not None else str(error)
 
 
 def _failed(error: Exception) -> int:

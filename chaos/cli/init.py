@@ -98,7 +98,7 @@ jobs:
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="The root of the project.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The root of the project.")] = Path(),
     target: Annotated[str, typer.Option(metavar="FILE", help="The target file, in that folder.")] = "chaos.toml",
 ) -> Result:
     """Writes a commented target file, a pytest test and a CI workflow. Changes no file that exists."""
@@ -109,7 +109,7 @@ def init(
         folder / ".github" / "workflows" / "chaos.yml": WORKFLOW.format(target=target),
     }
     if not folder.is_dir():
-        fail(f"FOLDER: {folder} is no folder")
+        fail(f"DIR: {folder} is no folder")
     written = 0
     for file, text in files.items():
         if file.exists():

@@ -13,7 +13,6 @@ import typer
 from raft_chaos.chaos.cli import ends, streams
 from raft_chaos.chaos.cli.common import say
 from raft_chaos.invariants.verdict import EXIT_VALID, EXIT_VIOLATED
-from raft_chaos.reports.formats.json import dumps
 
 
 @dataclass(frozen=True)
@@ -60,5 +59,7 @@ def _print_lines(lines: Iterable[str]) -> None:
 
 def _json(document: object) -> str:
     """The document; in an encoding that lacks one of its characters, with JSON's escapes for all such."""
+    from raft_chaos.reports.formats.json import dumps  # it takes as long as the rest of a small command
+
     text = dumps(document).removesuffix("\n")
     return text if streams.can_show(text) else json.dumps(json.loads(text), indent=2)

@@ -12,12 +12,13 @@ import typer
 
 from raft_chaos.chaos.cli.arguments import chosen_target
 from raft_chaos.chaos.cli.common import fail
+from raft_chaos.chaos.cli.lazy import Command, Group
 from raft_chaos.chaos.cli.result import Result, print_now
 from raft_chaos.chaos.cli.run.cluster import make_timing
 from raft_chaos.chaos.doctor.examine import examine
 from raft_chaos.chaos.doctor.finding import Finding
 from raft_chaos.chaos.doctor.log_lines import WHAT
-from raft_chaos.chaos.faults.abilities import ABILITIES, in_order
+from raft_chaos.chaos.faults.abilities import ABILITIES, OF_NETWORK, in_order
 from raft_chaos.chaos.run import needs
 from raft_chaos.chaos.targets.find import STDIO, find
 from raft_chaos.chaos.targets.log_lines import SaysWhoLeads, leave_stamp
@@ -26,15 +27,16 @@ from raft_chaos.chaos.targets.python_class import GROUP
 from raft_chaos.invariants.verdict import EXIT_USAGE, EXIT_VALID
 from raft_chaos.reports.commands.targets import TargetRow, finding_lines, targets_page
 
-app = typer.Typer(help="Examines the description of a target.", no_args_is_help=True)
+app = typer.Typer(name="target", cls=Group, help="Examines the description of a target.", rich_markup_mode=None)
 
 
-@app.command("check")
+@app.command("check", cls=Command)
 def check(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="A target file, module:Class, or a command line.")],
-    nodes: Annotated[int, typer.Option(min=1, max=25, help="How many nodes are started.")] = 3,
+    nodes: Annotated[int, typer.Option(min=1, max=25, metavar="N", help="How many nodes are started.")] = 3,
     network: Annotated[
-        str | None, typer.Option(help="frames, tcp, netns or none, instead of the target's own choice.")
+        str | None,
+        typer.Option(metavar="|".join(OF_NETWORK), help="How its links are broken.", show_default="the target's own"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON list on stdout.")] = False,
 ) -> Result:

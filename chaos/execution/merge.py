@@ -26,7 +26,7 @@ from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked
 from raft_chaos.raft.replica.machine import decode_command
 from raft_chaos.raft.replica.replica import Output
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage import journal
 from raft_chaos.raft.storage.disk import MemoryDisk

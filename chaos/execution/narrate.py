@@ -29,7 +29,7 @@ from raft_chaos.chaos.execution.steps import (
 )
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.invariants.history import Op, Value
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 
 
 def narrate(execution: Execution, parts: Parts) -> list[str]:

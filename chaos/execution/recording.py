@@ -41,7 +41,7 @@ from raft_chaos.invariants.events import NodeExited, NodeKilled, NodeLaunched
 from raft_chaos.invariants.history import Op
 from raft_chaos.raft.replica.machine import decode_command
 from raft_chaos.raft.replica.replica import Reply
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
 
 LIFECYCLE_EVENTS = (NodeLaunched, NodeKilled, NodeExited)

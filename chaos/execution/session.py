@@ -29,7 +29,7 @@ from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode
 from raft_chaos.invariants.history import OpFunction
 from raft_chaos.invariants.verdict import Violation
 from raft_chaos.raft.replica.replica import Reply
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import MemoryDisk
 from raft_chaos.raft.storage.wal import FILE

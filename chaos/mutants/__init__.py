@@ -12,7 +12,7 @@ from __future__ import annotations
 from raft_chaos.chaos.mutants.catalogue import MUTANTS
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.chaos.mutants.sabotage import SABOTAGES, Sabotage
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 
 __all__ = ["MUTANTS", "SABOTAGES", "Mutant", "Sabotage", "parts_of"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.replica.machine import Machine, Result
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 
 
 class OldTermCommit(Core):

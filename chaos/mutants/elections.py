@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.held import SendMessage
 from raft_chaos.raft.state.messages import HardState, Message, RequestVote, RequestVoteReply, Truncate
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 
 
 @dataclass(frozen=True)

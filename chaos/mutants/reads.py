@@ -7,7 +7,7 @@ from typing import Any
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.raft.replica.machine import decode_command
 from raft_chaos.raft.replica.replica import Replica, Reply
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 
 
 class DeposedLeaderReads(Replica):

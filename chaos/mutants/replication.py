@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.raft.core import Core, Progress
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import AppendEntriesReply, Entry
 
 # ---- the follower's side --------------------------------------------------------------------------------------------

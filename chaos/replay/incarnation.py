@@ -24,7 +24,7 @@ from raft_chaos.invariants.regular_file import read_regular
 from raft_chaos.invariants.trace import differing
 from raft_chaos.raft.replica.inputs import Input, Received
 from raft_chaos.raft.replica.replica import Output
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import Record
 from raft_chaos.raft.storage.disk import MemoryDisk
 from raft_chaos.raft.storage.framing import DamagedRecordError, unframe

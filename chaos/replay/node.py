@@ -13,7 +13,7 @@ from raft_chaos.chaos.replay.incarnation import Incarnation, Recorded, ReplayedT
 from raft_chaos.chaos.replay.result import Difference, NodeReplay, ReplayError, RunReplay
 from raft_chaos.invariants.regular_file import read_regular
 from raft_chaos.invariants.rundir import RunDir
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.storage.journal import MAGIC, JournalError, Start, read_journal
 from raft_chaos.raft.storage.wal import FILE
 

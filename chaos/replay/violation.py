@@ -13,7 +13,7 @@ from raft_chaos.chaos.replay.result import Difference, ReplayError
 from raft_chaos.invariants.events import NodeEvent, NodeExited, encode
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import Violation
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 
 NODE_EVENTS: tuple[type, ...] = get_args(NodeEvent)
 

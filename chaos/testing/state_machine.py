@@ -64,7 +64,7 @@ from raft_chaos.invariants.verdict import Violation
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.replica.machine import Machine
 from raft_chaos.raft.replica.replica import Replica
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.log import Log
 from raft_chaos.raft.state.timing import Timing
 

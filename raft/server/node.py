@@ -1,7 +1,6 @@
 """One node as a process: puts disk, core, links and HTTP together, and starts and stops them in order.
 
-Recovery comes first, and a node that cannot recover does not listen. `Parts` has the classes of which a node consists,
-so that a mutant can replace exactly one of them.
+Recovery comes first, and a node that cannot recover does not listen.
 """
 
 from __future__ import annotations
@@ -11,28 +10,24 @@ import errno
 import logging
 import os
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, NoReturn
 
 import msgspec
 
-from raft_chaos.raft.core import Core
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
 from raft_chaos.raft.network.handshake import read_secret
 from raft_chaos.raft.network.tls import Tls, TlsFiles, check_node_name
 from raft_chaos.raft.network.transport import Transport
-from raft_chaos.raft.replica.machine import Machine
 from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.server.host import EventFile, LiveHost
 from raft_chaos.raft.server.http_api import HttpApi
-from raft_chaos.raft.state.messages import Recovered
+from raft_chaos.raft.server.parts import Parts, make_replica
 from raft_chaos.raft.state.timing import Timing
-from raft_chaos.raft.storage.disk import Disk, FaultDisk, OsDisk
+from raft_chaos.raft.storage.disk import Disk, OsDisk
 from raft_chaos.raft.storage.journal import Journal, Start
-from raft_chaos.raft.storage.wal import Identity, WriteAheadLog
+from raft_chaos.raft.storage.wal import Identity
 
 EXIT_CRASHED = 70
 EXIT_STARVED = 75
@@ -70,42 +65,6 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     tls: TlsFiles | None = None
     client_urls: dict[str, str] = {}
     allowed_hosts: list[str] = []
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The classes of which a node consists."""
-
-    core: type[Core] = Core
-    wal: type[WriteAheadLog] = WriteAheadLog
-    machine: type[Machine] = Machine
-    replica: type[Replica] = Replica
-    disk: type[FaultDisk] = FaultDisk
-    transport: type[Transport] = Transport
-
-
-def make_replica(
-    parts: Parts,
-    *,
-    node: str,
-    peers: Sequence[str],
-    incarnation: int,
-    timing: Timing,
-    seed: int,
-    recovered: Recovered,
-    now_us: int,
-) -> Replica:
-    """One incarnation's replica, the same in every world; `seed` feeds its election timer."""
-    core = parts.core(
-        node=node,
-        peers=peers,
-        incarnation=incarnation,
-        timing=timing,
-        random=Random(f"{seed}/timer"),
-        recovered=recovered,
-        now_us=now_us,
-    )
-    return parts.replica(core, parts.machine())
 
 
 class Node:

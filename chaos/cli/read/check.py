@@ -29,13 +29,14 @@ RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")
 def check(
     run: Annotated[Path | None, typer.Argument(metavar="RUN", help="A run directory.")] = None,
     history: Annotated[
-        Path | None, typer.Option("--history", help="Instead, a file of client operations of any system.")
+        Path | None,
+        typer.Option("--history", metavar="FILE", help="Instead, a file of client operations of any system."),
     ] = None,
     model: Annotated[
         Model | None, typer.Option("--model", help="The model; needed if the format fits several.")
     ] = None,
     form: Annotated[
-        HistoryFormat | None, typer.Option("--format", help="The file's format; by default guessed.")
+        HistoryFormat | None, typer.Option("--format", help="The file's format.", show_default="guessed")
     ] = None,
     picture: Annotated[
         Path | None, typer.Option("--picture", metavar="FILE", help="Draw a violation of --history: .html or .svg.")

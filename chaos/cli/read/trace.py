@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from raft_chaos.chaos.cli.common import fail
+from raft_chaos.chaos.cli.common import fail, no_such
 from raft_chaos.chaos.cli.read.check import RunPath, known_nodes
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.invariants.events import AnyEvent
@@ -29,7 +29,8 @@ EXIT_EQUAL, EXIT_DIFFERENT = EXIT_VALID, EXIT_VIOLATED
 def trace(
     run: RunPath,
     node: Annotated[
-        list[str] | None, typer.Option(help="Only this node's events, and the harness's actions on it; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="NODE", help="Only this node's events, and the harness's actions on it; repeatable."),
     ] = None,
     from_s: Annotated[float, typer.Option("--from", metavar="SECONDS", help="Nothing before this time.")] = 0.0,
     until_s: Annotated[
@@ -39,7 +40,9 @@ def trace(
     kind: Annotated[
         str | None, typer.Option(metavar="KIND,KIND", help="Only these kinds of events; op: client operations.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only this many lines, from the beginning.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only this many lines, from the beginning.")
+    ] = None,
 ) -> Result:
     """Prints a saved run, one event per line, in the order of its trace. A damaged run is shown as it is now."""
     kinds = _kinds(kind)
@@ -78,7 +81,9 @@ def _lines(items: Iterable[AnyEvent | Op]) -> Iterator[str]:
 def diff(
     left: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     right: Annotated[Path, typer.Argument(metavar="RUN", help="Another one.")],
-    context: Annotated[int, typer.Option(min=0, help="How many of the lines that led to it to show.")] = 10,
+    context: Annotated[
+        int, typer.Option(min=0, metavar="N", help="How many of the lines that led to it to show.")
+    ] = 10,
 ) -> Result:
     """Compares two saved runs, event by event. Exit codes: 0 equal, 1 different."""
     try:
@@ -104,5 +109,5 @@ def _kinds(text: str | None) -> set[str] | None:
     kinds = [part.strip() for part in text.split(",")]
     for kind in kinds:
         if kind not in KINDS:
-            fail(f"--kind: {kind!r} is unknown; expected some of {', '.join(KINDS)}")
+            no_such("--kind", kind, KINDS)
     return set(kinds)

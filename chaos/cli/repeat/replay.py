@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from raft_chaos.chaos.cli.common import fail
+from raft_chaos.chaos.cli.common import fail, no_such
 from raft_chaos.chaos.cli.read.check import RunPath, known_nodes
 from raft_chaos.chaos.cli.repeat.as_sim import replay_as_sim
 from raft_chaos.chaos.cli.result import Result
@@ -47,7 +47,7 @@ RIGHT = "none"
 
 def replay(
     path: RunPath,
-    node: Annotated[list[str] | None, typer.Option(help="Only this node; repeatable.")] = None,
+    node: Annotated[list[str] | None, typer.Option(metavar="NODE", help="Only this node; repeatable.")] = None,
     mutant: Annotated[
         str | None,
         typer.Option(metavar="ID|none", help="This mutant instead of the run's; none: the unmodified core."),
@@ -107,7 +107,7 @@ def _parts_id(info: RunInfo, mutant: str | None) -> str | None:
     try:
         parts_of(chosen)
     except KeyError:
-        fail(f"--mutant: there is no {chosen!r}; there are {RIGHT}, {', '.join(MUTANTS)}")
+        no_such("--mutant", chosen or "", [RIGHT, *MUTANTS])
     return chosen
 
 

@@ -14,7 +14,7 @@ import typer
 from msgspec.structs import replace
 
 from raft_chaos.chaos.cli.arguments import known_world, make_folder
-from raft_chaos.chaos.cli.common import fail, say
+from raft_chaos.chaos.cli.common import fail, no_such, say
 from raft_chaos.chaos.cli.repeat.shrink import DEFAULT_NAME
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.execution.player import NotPlayableError
@@ -28,7 +28,7 @@ from raft_chaos.chaos.reproduction.system import on_this_machine
 from raft_chaos.chaos.run.directory import begin
 from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
-from raft_chaos.chaos.run.settings import EXECUTION, World, new_run_dir, program
+from raft_chaos.chaos.run.settings import EXECUTION, WORLDS, World, new_run_dir, program
 from raft_chaos.chaos.run.sim.recorder import Recorder
 from raft_chaos.chaos.schedule.data import Header, Schedule
 from raft_chaos.chaos.targets.protocol import TargetError
@@ -59,10 +59,12 @@ def repro(
     world: Annotated[
         str | None,
         typer.Option(
-            help="sim, lockstep: always the same result. live: it varies.", show_default="sim; live for another system"
+            metavar="|".join(WORLDS),
+            help="sim, lockstep: always the same result. live: it varies.",
+            show_default="sim; live for another system",
         ),
     ] = None,
-    repeat: Annotated[int, typer.Option(min=1, help="In live: the number of runs.")] = 1,
+    repeat: Annotated[int, typer.Option(min=1, metavar="N", help="In live: the number of runs.")] = 1,
     mutant: Annotated[
         str | None,
         typer.Option(
@@ -79,8 +81,8 @@ def repro(
     could not be judged, 130 interrupted, 254 the file cannot be used.
     """
     given = known_world(world) if world is not None else None
-    if mutant not in (None, RIGHT_CORE) and mutant not in MUTANTS:
-        fail(f"--mutant: there is no {mutant!r}; there are {RIGHT_CORE}, {', '.join(MUTANTS)}")
+    if mutant is not None and mutant != RIGHT_CORE and mutant not in MUTANTS:
+        no_such("--mutant", mutant, [RIGHT_CORE, *MUTANTS])
     if file.is_dir():
         file = _in_run(file)
     try:

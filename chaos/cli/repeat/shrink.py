@@ -60,7 +60,9 @@ def shrink(
     ] = True,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="How many processes.", show_default="all cores; of another system 1 run at once"),
+        typer.Option(
+            min=1, metavar="N", help="How many processes.", show_default="all cores; of another system 1 run at once"
+        ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,

@@ -19,7 +19,9 @@ def certs(
     hosts: Annotated[
         str, typer.Option(metavar="NAMES", help="Names and addresses by which clients call the nodes, with commas.")
     ] = ",".join(HOSTS),
-    days: Annotated[int, typer.Option(min=1, max=36_500, help="How long the certificates are valid.")] = DAYS,
+    days: Annotated[
+        int, typer.Option(min=1, max=36_500, metavar="DAYS", help="How long the certificates are valid.")
+    ] = DAYS,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make all anew, the CA too. By default what exists is kept.")
     ] = False,

@@ -30,10 +30,10 @@ from raft_chaos.raft.server.node import (
     EXIT_STARVED,
     Node,
     NodeConfig,
-    Parts,
     is_starved,
     run_event_loop,
 )
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import FolderInUseError
 from raft_chaos.raft.storage.wal import CorruptLogError
@@ -45,10 +45,14 @@ STEADY_S = 60.0
 SECRET_FILE = "cluster.secret"
 
 ElectionTimeout = Annotated[
-    str, typer.Option("--election-timeout", metavar="MS-MS", help="Election timeouts are drawn from this range.")
+    str,
+    typer.Option(
+        "--election-timeout", metavar="MS-MS", help="Milliseconds: election timeouts are drawn from this range."
+    ),
 ]
 Token = Annotated[
-    str | None, typer.Option("--token", envvar="RAFT_CHAOS_TOKEN", help="Clients must send it as a bearer token.")
+    str | None,
+    typer.Option("--token", metavar="TOKEN", envvar="RAFT_CHAOS_TOKEN", help="Clients must send it as a bearer token."),
 ]
 AllowHost = Annotated[
     list[str], typer.Option("--allow-host", metavar="NAME", help="A name by which clients may call a node; repeat.")
@@ -57,14 +61,23 @@ Insecure = Annotated[bool, typer.Option("--insecure", help="Listen on any addres
 
 
 def cluster(
-    nodes: Annotated[int, typer.Option(min=1, max=25, help="How many nodes.")] = 3,
-    http_port: Annotated[int, typer.Option(help="HTTP port of the first node; the others follow.")] = 8001,
-    raft_port: Annotated[int, typer.Option(help="Raft port of the first node; the others follow.")] = 9001,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    data: Annotated[Path | None, typer.Option(help="Keep the nodes' data here; a temporary folder otherwise.")] = None,
+    nodes: Annotated[int, typer.Option(min=1, max=25, metavar="N", help="How many nodes.")] = 3,
+    http_port: Annotated[
+        int, typer.Option(metavar="PORT", help="HTTP port of the first node; the others follow.")
+    ] = 8001,
+    raft_port: Annotated[
+        int, typer.Option(metavar="PORT", help="Raft port of the first node; the others follow.")
+    ] = 9001,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the nodes' data here; a temporary folder otherwise.")
+    ] = None,
     election_timeout: ElectionTimeout = "1500-3000",
     heartbeat: Annotated[
-        int | None, typer.Option(metavar="MS", help="A tenth of the least timeout by default.")
+        int | None,
+        typer.Option(
+            metavar="MS", help="Milliseconds between heartbeats.", show_default="a tenth of the least election timeout"
+        ),
     ] = None,
     token: Token = None,
     allow_host: AllowHost = [],  # noqa: B006
@@ -247,8 +260,8 @@ def _check_reachability(
 
 
 def node(
-    name: Annotated[str, typer.Option("--name", help="This node's name, such as n1.")],
-    data: Annotated[Path, typer.Option(help="This node's data folder.")],
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="This node's name, such as n1.")],
+    data: Annotated[Path, typer.Option(metavar="DIR", help="This node's data folder.")],
     peer: Annotated[
         list[str],
         typer.Option(
@@ -260,11 +273,16 @@ def node(
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="The address at which the other nodes reach this one.")
     ] = "127.0.0.1:9001",
-    http_port: Annotated[int, typer.Option(min=0, max=65535, help="HTTP port; 0: any free port.")] = 8001,
-    cluster_id: Annotated[str, typer.Option(help="Nodes of another cluster are rejected.")] = "cluster",
+    http_port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="HTTP port; 0: any free port.")
+    ] = 8001,
+    cluster_id: Annotated[str, typer.Option(metavar="NAME", help="Nodes of another cluster are rejected.")] = "cluster",
     election_timeout: ElectionTimeout = "1500-3000",
     heartbeat: Annotated[
-        int | None, typer.Option(metavar="MS", help="A tenth of the least timeout by default.")
+        int | None,
+        typer.Option(
+            metavar="MS", help="Milliseconds between heartbeats.", show_default="a tenth of the least election timeout"
+        ),
     ] = None,
     token: Token = None,
     allow_host: AllowHost = [],  # noqa: B006

@@ -7,7 +7,6 @@ import sys
 import traceback
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 import typer
@@ -28,8 +27,9 @@ from raft_chaos.chaos.cli.arguments import (
 )
 from raft_chaos.chaos.cli.common import fail, parse_seeds, say
 from raft_chaos.chaos.cli.result import Result
+from raft_chaos.chaos.cli.run import options
 from raft_chaos.chaos.cli.run.campaign import run_campaign
-from raft_chaos.chaos.cli.run.cluster import ElectionTimeout, make_timing
+from raft_chaos.chaos.cli.run.cluster import make_timing
 from raft_chaos.chaos.cli.run.view import View
 from raft_chaos.chaos.faults.abilities import OF_VIRTUAL_NETWORK, OURS, in_order
 from raft_chaos.chaos.judgement.vacuity import INTERRUPTED
@@ -56,68 +56,35 @@ from raft_chaos.reports.write import PICTURE, Format, render_campaign, render_re
 
 def run(
     context: typer.Context,
-    seed: Annotated[int | None, typer.Option(min=0, help="Everything follows from it. Drawn if not given.")] = None,
-    seeds: Annotated[str | None, typer.Option(metavar="A..B", help="A campaign: one run for each seed.")] = None,
-    schedule: Annotated[Path | None, typer.Option(help="Run this saved schedule.jsonl instead.")] = None,
-    repeat: Annotated[int, typer.Option(min=1, help="Run each seed or schedule this many times.")] = 1,
-    world: Annotated[
-        str, typer.Option(help="live: real time. sim: virtual time, in one process. lockstep: both.")
-    ] = "live",
-    swarm: Annotated[
-        bool | None,
-        typer.Option("--swarm/--no-swarm", help="Each seed draws its kinds of faults and their strength. Not in live."),
-    ] = None,
-    nodes: Annotated[
-        int | None, typer.Option(help="How many nodes, 3 or more. 5 by default; with --swarm 3, 5 or 7.")
-    ] = None,
-    clients: Annotated[int, typer.Option(help="How many concurrent clients.")] = 5,
-    rate: Annotated[float, typer.Option(help="Client operations a second, all clients together.")] = 100.0,
-    duration: Annotated[float, typer.Option(help="Seconds until all faults are healed, warmup included.")] = 15.0,
-    warmup: Annotated[float, typer.Option(help="Seconds without faults at the beginning.")] = 1.5,
-    liveness: Annotated[float, typer.Option(help="Seconds of client operations after healing.")] = 3.0,
-    faults: Annotated[
-        str | None, typer.Option(help="Kinds of faults, with commas. By default all that the world has.")
-    ] = None,
-    fault_interval: Annotated[float, typer.Option(help="Mean seconds between faults.")] = 1.2,
-    election_timeout: ElectionTimeout = "150-300",
-    heartbeat: Annotated[
-        int | None, typer.Option(metavar="MS", help="A third of the least timeout by default.")
-    ] = None,
-    mutant: Annotated[
-        str | None, typer.Option(metavar="ID", help="Inject this mistake; see `raft-chaos mutants`.")
-    ] = None,
-    target_command: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COMMAND",
-            help="Break this server instead of our Raft: {node} {http_port} {raft_port} {peers} {data} are filled in.",
-        ),
-    ] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TARGET", help="Break this system: a target file, or module:Class. See `raft-chaos targets`."
-        ),
-    ] = None,
-    network: Annotated[
-        str | None,
-        typer.Option(
-            help="How the links of another system are broken: frames, tcp, netns or none. Its own by default."
-        ),
-    ] = None,
-    tls: Annotated[
-        bool, typer.Option("--tls", help="All connections use TLS, with certificates made for the run. Only in live.")
-    ] = False,
-    peer_auth: Annotated[
-        bool, typer.Option("--peer-auth", help="Nodes prove to each other that they know a secret. Not in sim.")
-    ] = False,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes of a campaign in sim; as many as cores.")] = None,
-    max_failures: Annotated[int | None, typer.Option(min=1, help="End a campaign in sim at this many.")] = None,
-    time_limit: Annotated[float | None, typer.Option(min=0, help="End a campaign in sim after this time.")] = None,
-    out: Annotated[Path, typer.Option(help="Where run directories are made.")] = Path("runs"),
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End at the first violation.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    seed: options.Seed = None,
+    seeds: options.Seeds = None,
+    schedule: options.Schedule = None,
+    repeat: options.Repeat = 1,
+    world: options.World = "live",
+    nodes: options.Nodes = None,
+    election_timeout: options.ElectionTimeout = "150-300",
+    heartbeat: options.Heartbeat = None,
+    mutant: options.Mutant = None,
+    target: options.Target = None,
+    target_command: options.TargetCommand = None,
+    network: options.Network = None,
+    tls: options.Tls = False,
+    peer_auth: options.PeerAuth = False,
+    faults: options.Faults = None,
+    fault_interval: options.FaultInterval = 1.2,
+    swarm: options.Swarm = None,
+    clients: options.Clients = 5,
+    rate: options.Rate = 100.0,
+    duration: options.Duration = 15.0,
+    warmup: options.Warmup = 1.5,
+    liveness: options.Liveness = 3.0,
+    jobs: options.Jobs = None,
+    max_failures: options.MaxFailures = None,
+    time_limit: options.TimeLimit = None,
+    out: options.Out = Path("runs"),
+    fail_fast: options.FailFast = False,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
 ) -> Result:
     """Breaks a cluster on purpose, judges it, and reports.
 

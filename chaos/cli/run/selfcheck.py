@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from raft_chaos.chaos.campaign.selfcheck import Checked, Selfcheck, SelfcheckError
 from raft_chaos.chaos.cli import ends
 from raft_chaos.chaos.cli.arguments import given_options, schedule_config
-from raft_chaos.chaos.cli.common import fail, parse_seeds, say
+from raft_chaos.chaos.cli.common import fail, no_such, parse_seeds, say
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.run.cluster import ElectionTimeout, make_timing
 from raft_chaos.chaos.faults.catalogue import VIRTUAL_KINDS
@@ -40,21 +40,28 @@ def command(
         bool,
         typer.Option("--peer-auth", help="With --lockstep: its nodes prove to each other that they know a secret."),
     ] = False,
-    nodes: Annotated[int, typer.Option(help="How many nodes; 0: the seed draws the number.")] = 0,
-    clients: Annotated[int, typer.Option(help="How many concurrent clients.")] = 5,
-    rate: Annotated[float, typer.Option(help="Client operations a second, all clients together.")] = 100.0,
-    duration: Annotated[float, typer.Option(help="Seconds until all faults are healed, warmup included.")] = 15.0,
-    warmup: Annotated[float, typer.Option(help="Seconds without faults at the beginning.")] = 1.5,
-    liveness: Annotated[float, typer.Option(help="Seconds of client operations after healing.")] = 3.0,
+    nodes: Annotated[int, typer.Option(metavar="N", help="How many nodes; 0: the seed draws the number.")] = 0,
+    clients: Annotated[int, typer.Option(metavar="N", help="How many concurrent clients.")] = 5,
+    rate: Annotated[float, typer.Option(metavar="N", help="Client operations a second, all clients together.")] = 100.0,
+    duration: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Until all faults are healed, warmup included.")
+    ] = 15.0,
+    warmup: Annotated[float, typer.Option(metavar="SECONDS", help="Without faults, at the beginning.")] = 1.5,
+    liveness: Annotated[float, typer.Option(metavar="SECONDS", help="Client operations after healing.")] = 3.0,
     election_timeout: ElectionTimeout = "150-300",
     mutant: Annotated[
         str | None, typer.Option(metavar="ID", help="A mutant, or a sabotage that this command must find.")
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Seeds at once, each in two or three processes; by default as many as fit the cores."),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Seeds at once, each in two or three processes.",
+            show_default="as many as fit the cores",
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The folder for runs that differ.")] = Path("runs"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for runs that differ.")] = Path("runs"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> Result:
@@ -63,7 +70,7 @@ def command(
     Exit codes: 0 equal, 1 different, 130 interrupted, 254 bad arguments, 255 the harness itself failed.
     """
     if mutant is not None and mutant not in MUTANTS and mutant not in SABOTAGES:
-        fail(f"--mutant: there is no {mutant!r}; there are {', '.join([*MUTANTS, *SABOTAGES])}")
+        no_such("--mutant", mutant, [*MUTANTS, *SABOTAGES])
     if peer_auth and not lockstep:
         fail("--peer-auth: nodes in sim have no connections, so no handshake; give --lockstep with it")
     timing = make_timing(election_timeout, None, heartbeats_per_timeout=3)

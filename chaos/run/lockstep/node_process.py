@@ -42,7 +42,8 @@ from raft_chaos.invariants.events import encode
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
 from raft_chaos.raft.network.handshake import read_secret
 from raft_chaos.raft.server.host import EventFile
-from raft_chaos.raft.server.node import Parts, crash_on_any_error, run_event_loop
+from raft_chaos.raft.server.node import crash_on_any_error, run_event_loop
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import Message
 from raft_chaos.raft.storage.disk import OsDisk
 from raft_chaos.raft.storage.journal import Journal

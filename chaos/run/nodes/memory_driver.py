@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.storage.disk import MemoryDisk
 
 _silent: ContextVar[bool] = ContextVar("silent", default=False)

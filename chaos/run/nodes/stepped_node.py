@@ -24,7 +24,7 @@ from raft_chaos.chaos.schedule.streams import stream_seed
 from raft_chaos.invariants.events import EntryApplied, Event, MessageReceived, MessageSent
 from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked, apply
 from raft_chaos.raft.replica.replica import Output, Reply
-from raft_chaos.raft.server.node import Parts, make_replica
+from raft_chaos.raft.server.parts import Parts, make_replica
 from raft_chaos.raft.state.messages import Message
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import Disk

@@ -27,7 +27,7 @@ from raft_chaos.chaos.execution.steps import (
 )
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig
 from raft_chaos.raft.replica.machine import Command, encode_command
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import Append, Entry, HardState
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import MemoryDisk

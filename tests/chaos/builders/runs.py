@@ -16,7 +16,7 @@ from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.invariants.events import AnyEvent, Event
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.rundir import RunDir, RunInfo
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 
 T = TypeVar("T")
 

@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Callable
 
 from raft_chaos.chaos.cli import app, ends, entry, streams  # noqa: F401  what `entry.main` imports
+from raft_chaos.chaos.cli.commands import COMMANDS
+from raft_chaos.chaos.cli.lazy import load
 
 
 def _closed(number: int) -> None:
@@ -48,6 +50,8 @@ OUTSIDES: dict[str, tuple[int, Callable[[int], None]]] = {
 
 
 def main() -> None:
+    for command in COMMANDS:
+        load(command)
     for line in sys.stdin:
         case = json.loads(line)
         with tempfile.TemporaryFile() as said:

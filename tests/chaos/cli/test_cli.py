@@ -41,7 +41,7 @@ def short_run(folder: Path, *options: str) -> list[str]:
         (["--seeds", "abc"], "--seeds: expected a seed or a range such as 1..20, got 'abc'"),
         (["--seeds", "5..1"], "--seeds: the range 5..1 is empty; its first seed must not be larger than its last"),
         (["--seeds", "1..2", "--seed", "1"], "--seeds cannot be combined with --seed or --schedule"),
-        (["--seed", "-1"], "Invalid value for '--seed': Input should be greater than or equal to 0"),
+        (["--seed", "-1"], "--seed: expected at least 0, got '-1'"),
         (["--mutant", "nope"], f"--mutant: there is no 'nope'; there are {', '.join(MUTANTS)}"),
         (
             ["--mutant", "ack_before_sync", "--target-command", "true"],
@@ -122,7 +122,7 @@ def test_a_simulated_network_too_slow_for_an_election_is_refused(command: Comman
     [
         (["--http-port", "65534"], "--http-port: 3 ports from 65534 on do not exist"),
         (["--raft-port", "0"], "--raft-port: 3 ports from 0 on do not exist"),
-        (["--nodes", "0"], "Invalid value for '--nodes': Input should be greater than or equal to 1"),
+        (["--nodes", "0"], "--nodes: expected at least 1, got '0'"),
         (
             ["--election-timeout", "3000-1500"],
             "--election-timeout: expected two numbers of milliseconds in order, such as 150-300, got '3000-1500'",

@@ -204,7 +204,6 @@ def impatient():
 IN_A_DESTRUCTOR = """
 import os, signal, time
 import raft_chaos.chaos.cli.faults as faults
-from raft_chaos.chaos.cli import app
 class Impatient:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGINT)
@@ -213,7 +212,7 @@ def waits(as_json=False):
     Impatient()
     while True:
         signal.pause()
-app.app.registered_commands[10].callback = waits
+faults.faults = waits
 """
 
 

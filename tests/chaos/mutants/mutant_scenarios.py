@@ -27,7 +27,7 @@ from cluster import command, entries
 from raft_chaos.invariants.history import Op
 from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.replica.replica import Reply
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
 
 Scenario: TypeAlias = Callable[[Parts], Observed]

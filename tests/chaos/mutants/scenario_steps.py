@@ -15,7 +15,7 @@ from typing import TypeAlias
 from cluster import TIMING, Cluster
 from raft_chaos.invariants.events import HARNESS, Event, PhaseStarted, RunEnded
 from raft_chaos.invariants.history import Op
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import Entry
 from raft_chaos.raft.state.timing import Timing
 

@@ -14,7 +14,7 @@ from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.verdict import Outcome
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 from random_schedule import RandomSchedule, Safety
 
 EVERY_MUTANT = pytest.mark.parametrize("mutant", MUTANTS.values(), ids=list(MUTANTS))

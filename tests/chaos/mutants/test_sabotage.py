@@ -12,7 +12,7 @@ from builders.commands import SCRIPTS
 from builders.runs import in_sim
 from builders.storms import stormy
 from raft_chaos.chaos.mutants import MUTANTS, SABOTAGES, parts_of
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 
 PRINTS_A_DIGEST = """
 from builders.runs import in_sim

@@ -38,7 +38,8 @@ from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.trace import trace_sha256
 from raft_chaos.invariants.verdict import Violation
 from raft_chaos.raft.replica.inputs import Received
-from raft_chaos.raft.server.node import Parts, run_event_loop
+from raft_chaos.raft.server.node import run_event_loop
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import AppendEntries
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.journal import ClockChanged, JournalRecord, Start, Turn, read_journal

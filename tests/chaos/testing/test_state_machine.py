@@ -17,7 +17,7 @@ from raft_chaos.chaos.reproduction.file import Reproduction, load
 from raft_chaos.chaos.reproduction.reproduce import reproduce
 from raft_chaos.chaos.testing.state_machine import REPRODUCTIONS, InvariantViolatedError, RaftStateMachine
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 
 BASE = settings(
     RaftStateMachine.TestCase.settings, derandomize=True, database=None, print_blob=False, report_multiple_bugs=False

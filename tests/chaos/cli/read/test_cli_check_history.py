@@ -227,8 +227,7 @@ def test_a_checker_that_raises_is_a_failure_of_the_harness(in_lines: InLines, mo
         ),
         (
             ["--history", "h", "--model", "queue"],
-            "Invalid value for '--model': Value error, 'queue' is not one of 'register', 'kv', 'kv-append', "
-            "'list-append'.",
+            "--model: expected one of register, kv, kv-append, list-append, got 'queue'",
         ),
     ],
 )

@@ -103,14 +103,14 @@ def test_options_select_the_lines_of_a_trace(
     ("options", "said"),
     [
         (["--node", "n3"], "--node: 'n3' is no node of run; there are n1, n2"),
-        (["--kind", "op,votes"], f"--kind: 'votes' is unknown; expected some of {', '.join(KINDS)}"),
-        (["--kind", ""], f"--kind: '' is unknown; expected some of {', '.join(KINDS)}"),
+        (["--kind", "op,votes"], f"--kind: there is no 'votes'; there are {', '.join(KINDS)}"),
+        (["--kind", ""], f"--kind: there is no ''; there are {', '.join(KINDS)}"),
         (
             ["--from", "2", "--until", "1"],
             "--until: expected a time that is not before --from (2 s), got 1",
         ),
         (["--until", "nan"], "--until: expected a time that is not before --from (0 s), got nan"),
-        (["--limit", "0"], "Invalid value for '--limit': Input should be greater than or equal to 1"),
+        (["--limit", "0"], "--limit: expected at least 1, got '0'"),
     ],
 )
 def test_a_wrong_argument_of_trace_is_named(options: list[str], said: str, in_lines: InLines, tmp_path: Path) -> None:

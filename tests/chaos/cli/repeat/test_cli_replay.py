@@ -173,7 +173,7 @@ def test_the_debugger_has_the_node_and_ends_with_its_input(wrong: RunDir, typed:
             ["--until", "violation", "--node", "n1"],
             "--until violation goes to the node that reported it; leave out --node",
         ),
-        (["--mutant", "nope"], "--mutant: there is no 'nope'; there are none, "),
+        (["--mutant", "xyz"], "--mutant: there is no 'xyz'; there are none, "),
         (["--node", "n9"], "--node: 'n9' is no node of "),
     ],
 )

@@ -176,10 +176,10 @@ def test_only_sim_plays_several_inputs_at_once(tmp_path: Path, command: Command)
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--mutant", "nope"], "--mutant: there is no 'nope'; there are none, vote_not_persisted, "),
+        (["--mutant", "xyz"], "--mutant: there is no 'xyz'; there are none, vote_not_persisted, "),
         (["--world", "mars"], "--world: "),
         (["--repeat", "3"], "--repeat: sim always gives the same result; only --world live has a rate"),
-        (["--repeat", "0", "--world", "live"], "Invalid value for '--repeat'"),
+        (["--repeat", "0", "--world", "live"], "--repeat: expected at least 1, got '0'"),
         (["--out", __file__], f"--out: cannot make run directories in {__file__} ("),
     ],
 )

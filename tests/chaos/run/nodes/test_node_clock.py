@@ -25,7 +25,7 @@ from raft_chaos.invariants.events import (
     RoleChanged,
     VoteGranted,
 )
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import AppendEntries
 
 Change = tuple[int, int, int]

@@ -23,7 +23,8 @@ from raft_chaos.invariants.events import (
     Started,
 )
 from raft_chaos.raft.replica.machine import Command, encode_command
-from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_STARVED, Parts
+from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_STARVED
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import Append, AppendEntriesReply, HardState, RequestVoteReply
 from raft_chaos.raft.storage.wal import FILE, decode_records, encode_record
 

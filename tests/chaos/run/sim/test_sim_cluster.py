@@ -25,7 +25,7 @@ from raft_chaos.invariants.events import (
 )
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.replica.machine import Command, Result, encode_command
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import AppendEntries
 from raft_chaos.raft.storage.wal import FILE, MAGIC
 

@@ -26,7 +26,7 @@ from raft_chaos.invariants.events import PhaseStarted, RunEnded
 from raft_chaos.invariants.trace import trace_sha256
 from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
 
 FROM_US, UNTIL_US = SAFETY_US

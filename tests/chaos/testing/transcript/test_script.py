@@ -17,7 +17,7 @@ from raft_chaos.chaos.testing.transcript.commands import CommandError, Commands
 from raft_chaos.chaos.testing.transcript.script import check, replay
 from raft_chaos.invariants.verdict import EXIT_USAGE, EXIT_VALID, EXIT_VIOLATED
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.server.node import Parts
+from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
 
 ELECTED = ["cluster n1 n2 n3", "quietly stand n1", "quietly stabilize"]

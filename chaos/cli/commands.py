@@ -1,0 +1,46 @@
+"""What the command line offers: each command with its section of the help, its summary, and where it is.
+
+The help of `raft-chaos` and the completion of a command's name read this table alone, so they import no command.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Listed(NamedTuple):
+    """A command. `place` is "module:function" below `chaos.cli`; its docstring begins with `summary`."""
+
+    name: str
+    section: str
+    place: str
+    summary: str
+
+
+COMPLETE = "_RAFT_CHAOS_COMPLETE"
+"""The environment variable by which the script of a shell asks for completions."""
+
+BREAK, READ, REPEAT, LISTS = "Break a cluster", "Read saved runs", "Repeat a failure", "What a run can choose from"
+OWN, PLAIN, SHELL = "Your own system", "A plain cluster", "Your shell"
+
+COMMANDS = (
+    Listed("run", BREAK, "run.run:run", "Breaks a cluster on purpose, judges it, and reports"),
+    Listed("selfcheck", BREAK, "run.selfcheck:command", "Runs each seed in several processes and compares the traces"),
+    Listed("check", READ, "read.check:check", "Judges a saved run again, from its events and history"),
+    Listed("report", READ, "read.check:report", "Prints the report of a saved run"),
+    Listed("explain", READ, "read.explain:explain", "Explains a violation in a saved run"),
+    Listed("trace", READ, "read.trace:trace", "Prints a saved run, one event per line"),
+    Listed("diff", READ, "read.trace:diff", "Compares two saved runs, event by event"),
+    Listed("replay", REPEAT, "repeat.replay:replay", "Replays the nodes of a saved run from their journals"),
+    Listed("shrink", REPEAT, "repeat.shrink:shrink", "Makes a failure smaller"),
+    Listed("repro", REPEAT, "repeat.repro:repro", "Runs a reproduction file again, over the installed code"),
+    Listed("init", OWN, "init:init", "Writes a commented target file, a pytest test and a CI workflow"),
+    Listed("target", OWN, "target:app", "Examines the description of a target"),
+    Listed("targets", OWN, "target:targets", "Lists what can be broken, and what each can do"),
+    Listed("faults", LISTS, "faults:faults", "Lists the kinds of faults"),
+    Listed("mutants", LISTS, "mutants:mutants", "Lists the mutants: our Raft with exactly one mistake"),
+    Listed("cluster", PLAIN, "run.cluster:cluster", "Starts a plain cluster in the foreground"),
+    Listed("node", PLAIN, "run.cluster:node", "Runs one node in the foreground"),
+    Listed("certs", PLAIN, "run.certs:certs", "Makes a CA, and certificates for the nodes of a cluster"),
+    Listed("completion", SHELL, "completion:completion", "Prints the script that completes commands and options"),
+)

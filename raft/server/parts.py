@@ -1,0 +1,55 @@
+"""The parts of a node: `Parts` has the classes of which it consists, so that a mutant can replace exactly one of them.
+
+This file knows neither HTTP nor the event loop: whoever only names the parts does not wait until aiohttp is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.network.transport import Transport
+from raft_chaos.raft.replica.machine import Machine
+from raft_chaos.raft.replica.replica import Replica
+from raft_chaos.raft.state.messages import Recovered
+from raft_chaos.raft.state.timing import Timing
+from raft_chaos.raft.storage.disk import FaultDisk
+from raft_chaos.raft.storage.wal import WriteAheadLog
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The classes of which a node consists."""
+
+    core: type[Core] = Core
+    wal: type[WriteAheadLog] = WriteAheadLog
+    machine: type[Machine] = Machine
+    replica: type[Replica] = Replica
+    disk: type[FaultDisk] = FaultDisk
+    transport: type[Transport] = Transport
+
+
+def make_replica(
+    parts: Parts,
+    *,
+    node: str,
+    peers: Sequence[str],
+    incarnation: int,
+    timing: Timing,
+    seed: int,
+    recovered: Recovered,
+    now_us: int,
+) -> Replica:
+    """One incarnation's replica, the same in every world; `seed` feeds its election timer."""
+    core = parts.core(
+        node=node,
+        peers=peers,
+        incarnation=incarnation,
+        timing=timing,
+        random=Random(f"{seed}/timer"),
+        recovered=recovered,
+        now_us=now_us,
+    )
+    return parts.replica(core, parts.machine())
