@@ -3,43 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.reports.campaign.runs import campaign_markdown, campaign_text
+from raft_chaos.reports.campaign.seeds import SeedLike, SeedTotals, seeds_document, seeds_markdown, seeds_text
 from raft_chaos.reports.formats.json import campaign_document, dumps, run_document
 from raft_chaos.reports.formats.junit import junit_xml
+from raft_chaos.reports.html.campaign import campaign_page, seeds_page
+from raft_chaos.reports.html.run import run_page
 from raft_chaos.reports.run.model import RunReport, build
 from raft_chaos.reports.run.pages import markdown_page, text_page
-from raft_chaos.reports.window.picture import html
 
-Format: TypeAlias = Literal["text", "markdown", "json", "junit"]
+Format: TypeAlias = Literal["text", "markdown", "json", "junit", "html"]
 
 FILE_OF: dict[Format, str] = {
     "text": "report.txt",
     "markdown": "report.md",
     "json": "report.json",
     "junit": "junit.xml",
+    "html": "report.html",
 }
 
-
-PICTURE = "linearizability.html"
+EARLIER_PICTURE = "linearizability.html"
+"""Earlier versions wrote it, and would now show what may no longer be so."""
 
 
 def write_reports(run: RunDir) -> None:
-    """Writes report.txt, report.md, report.json and junit.xml into the run directory, over older ones.
-
-    If the history is not linearizable, also writes a picture of the operations that show it.
+    """Writes report.txt, report.md, report.json, junit.xml and report.html into the run directory, over older ones.
 
     Raises RunDirError for a directory that cannot be read as a run, OSError if it cannot be written.
     """
     report = build(run)
     for fmt, name in FILE_OF.items():
         (run.path / name).write_text(render_report(report, fmt), encoding="utf-8")
-    if report.window is not None:
-        (run.path / PICTURE).write_text(html(report.window), encoding="utf-8")
-    else:
-        (run.path / PICTURE).unlink(missing_ok=True)
+    (run.path / EARLIER_PICTURE).unlink(missing_ok=True)
 
 
 def render(run: RunDir, fmt: Format) -> str:
@@ -58,6 +57,24 @@ def render_campaign(reports: Sequence[RunReport], fmt: Format) -> str:
             return dumps(campaign_document(reports))
         case "junit":
             return junit_xml(reports)
+        case "html":
+            return campaign_page(reports)
+
+
+def render_seeds(totals: SeedTotals, results: Sequence[SeedLike], folder: Path, fmt: Format) -> str:
+    """The report of a campaign from its file; `folder` is where that is. Raises ValueError for JUnit XML, in which each
+    test case is a run."""
+    match fmt:
+        case "text":
+            return seeds_text(totals)
+        case "markdown":
+            return seeds_markdown(totals)
+        case "json":
+            return dumps(seeds_document(totals))
+        case "html":
+            return seeds_page(totals, results, folder)
+        case "junit":
+            raise ValueError("junit: expected run directories, got a campaign's file, which has only their results")
 
 
 def render_report(report: RunReport, fmt: Format) -> str:
@@ -71,3 +88,5 @@ def render_report(report: RunReport, fmt: Format) -> str:
             return dumps(run_document(report))
         case "junit":
             return junit_xml([report])
+        case "html":
+            return run_page(report)

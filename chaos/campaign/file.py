@@ -124,6 +124,21 @@ def digest_of(root: Path) -> str:
     return digest.hexdigest()[:12]
 
 
+def read_campaign(path: Path) -> tuple[CampaignHeader, list[SeedResult], list[SeedFailed]]:
+    """A campaign's file as it is now, maybe of a campaign that still goes on: the last result of each seed, and the
+    failures of seeds that have none. A torn last line is left out. Raises CampaignError if it cannot be read."""
+    try:
+        texts = path.read_bytes().splitlines(keepends=True)
+        lines = [_decode(text) for text in texts if text.endswith(b"\n")]
+    except (OSError, *MALFORMED) as error:
+        raise CampaignError(f"{path}: cannot be read as a campaign ({error})") from None
+    if not lines or not isinstance(lines[0], CampaignHeader):
+        raise CampaignError(f"{path}: expected the header of a campaign in its first line")
+    results = {line.seed: line for line in lines if isinstance(line, SeedResult)}
+    failed = {line.seed: line for line in lines if isinstance(line, SeedFailed) and line.seed not in results}
+    return lines[0], list(results.values()), list(failed.values())
+
+
 class CampaignFile:
     """The file, open and locked. Use as a context manager.
 

@@ -32,10 +32,10 @@ def campaign_stats(reports: Sequence[RunReport]) -> Stats:
 
 def campaign_text(reports: Sequence[RunReport], width: int = WIDTH) -> str:
     """The campaign for a terminal of `width` columns."""
-    lines = [_headline(reports)]
+    lines = [runs_headline(reports)]
     if reports:
-        lines += ["", *text_table(_table(reports), width)]
-    if (failure := _first_failure(reports)) and (command := repro(failure)):
+        lines += ["", *text_table(runs_table(reports), width)]
+    if (failure := first_failure(reports)) and (command := repro(failure)):
         lines += ["", _where(failure), reproduces(failure), command]
     return "\n".join(lines) + "\n"
 
@@ -54,15 +54,15 @@ def one_line(info: RunInfo, path: Path) -> str:
 
 def campaign_markdown(reports: Sequence[RunReport]) -> str:
     """The campaign for GitHub."""
-    lines = [f"# {markdown(_headline(reports))}", ""]
+    lines = [f"# {markdown(runs_headline(reports))}", ""]
     if reports:
-        lines += [*markdown_table(_table(reports)), ""]
-    if (failure := _first_failure(reports)) and (command := repro(failure)):
+        lines += [*markdown_table(runs_table(reports)), ""]
+    if (failure := first_failure(reports)) and (command := repro(failure)):
         lines += [markdown(_where(failure)), "", "Reproduce:", "", *fenced([command], "sh")]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _headline(reports: Sequence[RunReport]) -> str:
+def runs_headline(reports: Sequence[RunReport]) -> str:
     stats = campaign_stats(reports)
     ends = ", ".join(f"{stats[outcome]} {outcome}" for outcome in ("violated", "unknown", "valid") if stats[outcome])
     return f"{campaign_verdict(reports).upper()} ({count(len(reports), 'run')}{': ' if ends else ''}{ends})"
@@ -72,7 +72,7 @@ def _in_order(reports: Sequence[RunReport]) -> list[RunReport]:
     return sorted(reports, key=lambda report: (worst_first(report.verdict), report.info.seed))
 
 
-def _first_failure(reports: Sequence[RunReport]) -> RunReport | None:
+def first_failure(reports: Sequence[RunReport]) -> RunReport | None:
     return next((report for report in _in_order(reports) if report.verdict != "valid"), None)
 
 
@@ -80,7 +80,7 @@ def _where(failure: RunReport) -> str:
     return visible(f"First failure: seed {failure.info.seed}, saved in {failure.path}")
 
 
-def _table(reports: Sequence[RunReport]) -> Table:
+def runs_table(reports: Sequence[RunReport]) -> Table:
     rows = []
     for report in _in_order(reports):
         stats = report.stats

@@ -176,10 +176,10 @@ class SeedTotals:
 
 def seeds_text(totals: SeedTotals, width: int = WIDTH) -> str:
     """The campaign for a terminal of `width` columns. Commands never wrap, so that they can be copied."""
-    lines = textwrap.wrap(_headline(totals), width, subsequent_indent="  ")
-    for caveat in _caveats(totals):
+    lines = textwrap.wrap(seeds_headline(totals), width, subsequent_indent="  ")
+    for caveat in seeds_caveats(totals):
         lines += textwrap.wrap(caveat, width, subsequent_indent="  ")
-    for table in _tables(totals):
+    for table in seeds_tables(totals):
         lines += ["", table.title, "=" * len(table.title), *text_table(table, width)]
     if totals.repro:
         lines += ["", *textwrap.wrap(_first(totals), width, subsequent_indent="  "), "Reproduce:", totals.repro]
@@ -190,9 +190,9 @@ def seeds_text(totals: SeedTotals, width: int = WIDTH) -> str:
 
 def seeds_markdown(totals: SeedTotals) -> str:
     """The campaign for GitHub."""
-    lines = [f"# {markdown(_headline(totals))}", ""]
-    lines += [line for caveat in _caveats(totals) for line in (f"> {markdown(caveat)}", "")]
-    for table in _tables(totals):
+    lines = [f"# {markdown(seeds_headline(totals))}", ""]
+    lines += [line for caveat in seeds_caveats(totals) for line in (f"> {markdown(caveat)}", "")]
+    for table in seeds_tables(totals):
         lines += [f"## {table.title}", "", *markdown_table(table), ""]
     if totals.repro:
         lines += [markdown(_first(totals)), "", "Reproduce:", "", *fenced([totals.repro], "sh")]
@@ -229,7 +229,7 @@ def seeds_document(totals: SeedTotals) -> dict[str, Any]:
 # ---- lines of text -----------------------------------------------------------------------------------------------
 
 
-def _headline(totals: SeedTotals) -> str:
+def seeds_headline(totals: SeedTotals) -> str:
     ends = [f"{number} {outcome}" for outcome, number in totals.outcomes.items() if number]
     if totals.failed:
         ends.append(f"{len(totals.failed)} failed in the harness")
@@ -240,7 +240,7 @@ def _headline(totals: SeedTotals) -> str:
     return visible(f"{totals.verdict.upper()} seeds {totals.seeds} ({about})")
 
 
-def _caveats(totals: SeedTotals) -> list[str]:
+def seeds_caveats(totals: SeedTotals) -> list[str]:
     lines = []
     if not totals.complete:
         why = f": {totals.stopped}" if totals.stopped else ""
@@ -251,7 +251,7 @@ def _caveats(totals: SeedTotals) -> list[str]:
     return lines
 
 
-def _tables(totals: SeedTotals) -> list[Table]:
+def seeds_tables(totals: SeedTotals) -> list[Table]:
     """The tables that have something to show."""
     failed = [[str(seed), error] for seed, error, _ in totals.failed]
     every = [

@@ -65,12 +65,12 @@ def _row(name: str, tally: _Tally) -> OperationRow:
         fail=fail,
         info=info,
         open=max(0, tally.ends["invoke"] - ok - fail - info),
-        p50_us=_nearest_rank(latencies_us, 0.50),
-        p99_us=_nearest_rank(latencies_us, 0.99),
+        p50_us=nearest_rank(latencies_us, 0.50),
+        p99_us=nearest_rank(latencies_us, 0.99),
         max_us=latencies_us[-1] if latencies_us else None,
     )
 
 
-def _nearest_rank(ascending: list[int], quantile: float) -> int | None:
+def nearest_rank(ascending: list[int], quantile: float) -> int | None:
     """The smallest value such that at least this share of the values is not larger."""
     return ascending[math.ceil(quantile * len(ascending)) - 1] if ascending else None

@@ -17,10 +17,12 @@ from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.seal import changed
 from raft_chaos.invariants.verdict import Outcome, Verdict
 from raft_chaos.reports.facts.around import Around, around, first_violation
+from raft_chaos.reports.facts.drawn import drawn_lines
 from raft_chaos.reports.facts.elections import ElectionRow, election_rows
 from raft_chaos.reports.facts.faults import FaultRow, fault_rows
 from raft_chaos.reports.facts.nodes import NodeRow, node_rows
 from raft_chaos.reports.facts.operations import ALL, OperationRow, operation_rows
+from raft_chaos.reports.facts.timeline import Timeline, timeline
 from raft_chaos.reports.facts.violations import ViolationRow, violation_rows
 from raft_chaos.reports.text import US_PER_S
 from raft_chaos.reports.window.content import Window
@@ -55,6 +57,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     nodes: list[NodeRow]
     elections: list[ElectionRow]
     operations: list[OperationRow]
+    timeline: Timeline
+    drawn: list[str]
     window: Window | None = None
     around: Around | None = None
 
@@ -87,6 +91,7 @@ def _report(
     operations = operation_rows(history)
     invariants = sorted(info.invariants, key=lambda verdict: worst_first(verdict.outcome))
     duration_us = max((event.t_us for stream in [*streams, harness] for event in stream), default=0)
+    end_us = max(duration_us, history[-1].t_us if history else 0)
     first = None if info.reports_events else first_violation(info.invariants)
     return RunReport(
         path=run.path,
@@ -102,6 +107,8 @@ def _report(
         nodes=node_rows(info.nodes, streams, harness),
         elections=elections,
         operations=operations,
+        timeline=timeline(info.nodes, streams, harness, history, info.invariants, end_us),
+        drawn=drawn_lines(schedule_lines),
         window=window_of_run(run, invariants),
         around=around(run, info, first, harness, schedule_lines, history, faults) if first is not None else None,
     )

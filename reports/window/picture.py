@@ -21,14 +21,18 @@ LABELS_APART = 78
 ARGUMENT_COLUMNS = 134
 
 _STYLE = """
-text { font: 12px ui-monospace, monospace; fill: #1c1e21; }
-.small { font-size: 11px; fill: #5a6068; }
-.core { fill: #c62828; } .near { fill: #9aa3ad; }
-.open { stroke: #c62828; stroke-dasharray: 3 3; } .near.open { stroke: #9aa3ad; }
-.told { font-weight: 600; } .title { font-size: 17px; font-weight: 600; }
-.leader { fill: #90b8e8; } .fault { fill: #f0a040; }
-.shade { fill: #f0a040; fill-opacity: .13; } .tick { stroke: #d5d9de; stroke-dasharray: 2 3; }
+.operations text { font: 12px ui-monospace, monospace; fill: var(--ink, #1c1e21); }
+.operations .small { font-size: 11px; fill: var(--soft, #5a6068); }
+.operations .paper { fill: var(--paper, #fff); }
+.operations .core { fill: var(--violated, #c62828); } .operations .near { fill: var(--down, #9aa3ad); }
+.operations .open { stroke: var(--violated, #c62828); stroke-dasharray: 3 3; }
+.operations .near.open { stroke: var(--down, #9aa3ad); }
+.operations .told { font-weight: 600; } .operations .title { font-size: 17px; font-weight: 600; }
+.operations .leader { fill: var(--leader, #90b8e8); } .operations .fault { fill: var(--fault, #f0a040); }
+.operations .shade { fill: var(--fault, #f0a040); fill-opacity: .13; }
+.operations .tick { stroke: var(--line, #d5d9de); stroke-dasharray: 2 3; }
 """
+"""In a page that has colours of its own (`reports.html.palette`), the picture takes these."""
 
 
 def html(window: Window) -> str:
@@ -47,7 +51,7 @@ def svg(window: Window) -> str:
     bars_end = spans_end + ROW * len(window.bars) + 6
     prose = [*textwrap.wrap(visible(window.argument), ARGUMENT_COLUMNS, break_on_hyphens=False), "", *_legend(window)]
     height = bars_end + 40 + 17 * len(prose)
-    rows = [f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>']
+    rows = [f'<rect class="paper" width="{WIDTH}" height="{height}"/>']
     rows.append(f'<clipPath id="labels"><rect width="{LEFT - 6}" height="{height}"/></clipPath>')
     rows.append(f'<text class="title" x="8" y="22">{escape(_title(window))}</text>')
     rows += _spans(window, axis, bars_end)
@@ -57,8 +61,10 @@ def svg(window: Window) -> str:
     for number, line in enumerate(prose):
         rows.append(f'<text x="8" y="{bars_end + 46 + 17 * number}"{_small(line, prose)}>{escape(line)}</text>')
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
-        f'role="img" aria-label="{escape(_title(window))}">\n<style>{_STYLE}</style>\n' + "\n".join(rows) + "\n</svg>\n"
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="operations" width="{WIDTH}" height="{height}" '
+        f'viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(_title(window))}">\n<style>{_STYLE}</style>\n'
+        + "\n".join(rows)
+        + "\n</svg>\n"
     )
 
 

@@ -6,7 +6,7 @@ from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.reports.write import FILE_OF, render, write_reports
 
 
-def test_write_reports_leaves_all_four_in_the_run_directory(violated: RunDir) -> None:
+def test_write_reports_leaves_all_formats_in_the_run_directory(violated: RunDir) -> None:
     write_reports(violated)
     for fmt, name in FILE_OF.items():
         assert (violated.path / name).read_text(encoding="utf-8") == render(violated, fmt)

@@ -10,8 +10,10 @@ from typing import Annotated
 
 import typer
 
+from raft_chaos.chaos.campaign.file import CampaignError
 from raft_chaos.chaos.cli.common import fail
 from raft_chaos.chaos.cli.read.check_history import check_history
+from raft_chaos.chaos.cli.read.saved import render_saved
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.replay.confirm import judge_again
 from raft_chaos.chaos.run.settings import program, was_scheduled
@@ -21,7 +23,7 @@ from raft_chaos.invariants.linearizability.readers.formats import Format as Hist
 from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.invariants.verdict import EXIT_CODE
 from raft_chaos.reports.commands.verdicts import Judged, judged_document, judged_page
-from raft_chaos.reports.write import Format, render
+from raft_chaos.reports.write import Format
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 
@@ -75,13 +77,15 @@ def check(
 
 
 def report(
-    run: RunPath,
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="A run directory, several, or a campaign's folder or file.")
+    ],
     shape: Annotated[Format, typer.Option("--format", help="What to print.")] = "text",
 ) -> Result:
-    """Prints the report of a saved run."""
+    """Prints the report of a saved run, or of several together. With --format html: a page for a browser."""
     try:
-        return Result(page=[render(RunDir(run), shape).removesuffix("\n")])
-    except RunDirError as error:
+        return Result(page=[render_saved(runs, shape).removesuffix("\n")])
+    except (RunDirError, CampaignError, ValueError) as error:
         fail(str(error))
 
 

@@ -35,6 +35,7 @@ from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.reports.campaign.seeds import SeedTotals, seeds_document, seeds_markdown, seeds_text
 from raft_chaos.reports.formats.github import on_github, publish
 from raft_chaos.reports.run.model import build
+from raft_chaos.reports.write import write_reports
 
 RUN_ONE: dict[World, RunSeed] = {"sim": run_seed}
 """The worlds in which many seeds can run at once, and the function that runs one seed in each."""
@@ -45,6 +46,9 @@ INTERRUPTED = "interrupted"
 LINE_EVERY_S = 10.0
 MOST_SHOWN = 20
 """At most this many violations are shown when they are found; the campaign's file has all."""
+
+MOST_REPORTED = 100
+"""At most so many of the saved runs get their reports at once; `raft-chaos report` makes those of the others."""
 
 NARROWEST_BAR = 10
 WIDEST_BAR = 40
@@ -129,6 +133,7 @@ def _go(
     campaign: Campaign, totals: SeedTotals, open_executor: Callable[[], Executor], window: int, *, quiet: bool
 ) -> None:
     """Runs the campaign to its end, or until the user interrupts it."""
+    reported = 0
     try:
         for result in campaign.earlier():
             _observe(totals, result)
@@ -139,6 +144,8 @@ def _go(
                     totals.observe_failure(end.seed, end.error, end.repro)
                 else:
                     _observe(totals, end)
+                    if end.run is not None and (reported := reported + 1) <= MOST_REPORTED:
+                        write_reports(RunDir(Path(end.run)))
                 view.show(end)
         totals.stopped = campaign.stopped
     except KeyboardInterrupt:

@@ -51,7 +51,7 @@ from raft_chaos.reports.commands.verdicts import next_commands
 from raft_chaos.reports.formats.github import on_github, publish
 from raft_chaos.reports.formats.json import campaign_document, run_document
 from raft_chaos.reports.run.model import RunReport, build
-from raft_chaos.reports.write import PICTURE, Format, render_campaign, render_report, write_reports
+from raft_chaos.reports.write import FILE_OF, Format, render_campaign, render_report, write_reports
 
 
 def run(
@@ -281,5 +281,5 @@ def _how_to_go_on(done: list[tuple[RunDir, RunInfo]], *, as_json: bool) -> list[
         return []
     run, info = failed
     lines = next_commands(program(), run.path, can_shrink=was_scheduled(info))
-    lines += [f"As clients saw it: {run.path / PICTURE}"] if (run.path / PICTURE).exists() else []
+    lines += [f"As a picture: {run.path / FILE_OF['html']}"]
     return [*lines, info.repro] if as_json else lines

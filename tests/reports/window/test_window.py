@@ -24,7 +24,7 @@ from raft_chaos.reports.window.of_run import window_of_run
 from raft_chaos.reports.window.overlay import spans_of
 from raft_chaos.reports.window.picture import html, svg
 from raft_chaos.reports.window.timeline import timeline
-from raft_chaos.reports.write import PICTURE, render, write_reports
+from raft_chaos.reports.write import EARLIER_PICTURE, FILE_OF, render, write_reports
 from report_builders import save
 
 MS = 1_000
@@ -266,9 +266,9 @@ def test_a_report_shows_the_violation_over_time(run: RunDir) -> None:
     assert 'write c1/1 of "a"' in render(run, "markdown")
 
 
-def test_its_picture_is_written_beside_the_report(run: RunDir) -> None:
+def test_its_picture_is_in_the_page(run: RunDir) -> None:
     write_reports(run)
-    picture = (run.path / PICTURE).read_text(encoding="utf-8")
+    picture = (run.path / FILE_OF["html"]).read_text(encoding="utf-8")
     assert "n2 leads in term 2" in picture and "f1 kill n1" in picture and "contradiction" in picture
 
 
@@ -293,13 +293,10 @@ def test_a_witness_that_somebody_edited_has_no_window(run: RunDir, witness: list
     assert window_of_run(run, [Verdict("linearizability", "violated", 1, "", (found,), 1)]) is None
 
 
-def test_a_new_report_removes_an_earlier_picture(run: RunDir) -> None:
+def test_a_new_report_removes_the_picture_of_an_earlier_version(run: RunDir) -> None:
+    (run.path / EARLIER_PICTURE).write_text("outdated", encoding="utf-8")
     write_reports(run)
-    info = run.load_info()
-    info.invariants = []
-    run.save_info(info)
-    write_reports(run)
-    assert not (run.path / PICTURE).exists()
+    assert not (run.path / EARLIER_PICTURE).exists()
 
 
 def test_names_and_values_of_any_length_are_shortened() -> None:

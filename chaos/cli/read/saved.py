@@ -1,0 +1,53 @@
+"""What is reported together: one run, several, or a campaign, of which its file knows every seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from raft_chaos.chaos.campaign.file import read_campaign
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.reports.campaign.seeds import SeedTotals
+from raft_chaos.reports.run.model import build
+from raft_chaos.reports.write import Format, render, render_campaign, render_seeds
+
+CAMPAIGNS = "campaign-*.jsonl"
+
+
+def render_saved(paths: Sequence[Path], shape: Format) -> str:
+    """The report. Raises RunDirError, CampaignError; ValueError for a format that does not fit."""
+    if len(paths) > 1:
+        return render_campaign([build(RunDir(path)) for path in paths], shape)
+    path = paths[0]
+    if path.is_file():
+        return _campaign(path, shape)
+    if path.is_dir() and not RunDir(path).run_json.exists():
+        if campaigns := sorted(path.glob(CAMPAIGNS), key=lambda file: file.stat().st_mtime_ns):
+            return _campaign(campaigns[-1], shape)
+        if runs := [file.parent for file in sorted(path.glob("*/run.json"))]:
+            return render_campaign([build(RunDir(run)) for run in runs], shape)
+    return render(RunDir(path), shape)
+
+
+def _campaign(file: Path, shape: Format) -> str:
+    header, results, failed = read_campaign(file)
+    settings = header.settings
+    mutant = settings.get("mutant")
+    target = f"raft with mutant {mutant}" if mutant else "raft"
+    done = len(results) + len(failed)
+    totals = SeedTotals(world=header.world, target=target, seeds=header.seeds, total=_number(header.seeds, done))
+    totals.file = str(file)
+    for result in results:
+        totals.observe(result)
+    for one in failed:
+        totals.observe_failure(one.seed, one.error, one.repro)
+    return render_seeds(totals, results, file.parent, shape)
+
+
+def _number(seeds: str, least: int) -> int:
+    """How many seeds "1..200,300" has; `least` if that cannot be read."""
+    try:
+        ends = [[int(end) for end in part.split("..")] for part in seeds.split(",")]
+    except ValueError:
+        return least
+    return max(least, sum(end[-1] - end[0] + 1 for end in ends))

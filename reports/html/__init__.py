@@ -1,0 +1,9 @@
+"""Pages for a browser: one self-contained file each, without a network. Read in this order:
+
+palette      the colours, for light and dark
+library      the plotting library (Vega), packed, as it stands in a page
+page         a page from a template; a picture as a part of it
+timeline/    the picture of a run over time, as a Vega specification
+run          the page of one run
+campaign     the page of several runs
+"""
