@@ -9,13 +9,14 @@ from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.reports.campaign.runs import campaign_markdown, campaign_text
 from raft_chaos.reports.formats.json import campaign_document, dumps, run_document
 from raft_chaos.reports.formats.junit import junit_xml
+from raft_chaos.reports.formats.perfetto import perfetto
 from raft_chaos.reports.run.model import RunReport, build
 from raft_chaos.reports.run.pages import markdown_page, text_page
 from raft_chaos.reports.window.picture import html
 
-Format: TypeAlias = Literal["text", "markdown", "json", "junit"]
+Format: TypeAlias = Literal["text", "markdown", "json", "junit", "perfetto"]
 
-FILE_OF: dict[Format, str] = {
+FILE_OF: dict[Format, str] = {  # a trace is made when it is asked for: it is as large as the run
     "text": "report.txt",
     "markdown": "report.md",
     "json": "report.json",
@@ -58,6 +59,8 @@ def render_campaign(reports: Sequence[RunReport], fmt: Format) -> str:
             return dumps(campaign_document(reports))
         case "junit":
             return junit_xml(reports)
+        case "perfetto":
+            raise ValueError("perfetto: a trace is of one run")
 
 
 def render_report(report: RunReport, fmt: Format) -> str:
@@ -71,3 +74,5 @@ def render_report(report: RunReport, fmt: Format) -> str:
             return dumps(run_document(report))
         case "junit":
             return junit_xml([report])
+        case "perfetto":
+            return perfetto(RunDir(report.path))

@@ -81,7 +81,7 @@ def report(
     """Prints the report of a saved run."""
     try:
         return Result(page=[render(RunDir(run), shape).removesuffix("\n")])
-    except RunDirError as error:
+    except (RunDirError, ValueError) as error:
         fail(str(error))
 
 
