@@ -11,14 +11,15 @@ from raft_chaos.reports.campaign.runs import campaign_markdown, campaign_text
 from raft_chaos.reports.campaign.seeds import SeedLike, SeedTotals, seeds_document, seeds_markdown, seeds_text
 from raft_chaos.reports.formats.json import campaign_document, dumps, run_document
 from raft_chaos.reports.formats.junit import junit_xml
+from raft_chaos.reports.formats.perfetto import perfetto
 from raft_chaos.reports.html.campaign import campaign_page, seeds_page
 from raft_chaos.reports.html.run import run_page
 from raft_chaos.reports.run.model import RunReport, build
 from raft_chaos.reports.run.pages import markdown_page, text_page
 
-Format: TypeAlias = Literal["text", "markdown", "json", "junit", "html"]
+Format: TypeAlias = Literal["text", "markdown", "json", "junit", "html", "perfetto"]
 
-FILE_OF: dict[Format, str] = {
+FILE_OF: dict[Format, str] = {  # a trace is made when it is asked for: it is as large as the run
     "text": "report.txt",
     "markdown": "report.md",
     "json": "report.json",
@@ -59,6 +60,8 @@ def render_campaign(reports: Sequence[RunReport], fmt: Format) -> str:
             return junit_xml(reports)
         case "html":
             return campaign_page(reports)
+        case "perfetto":
+            raise ValueError("perfetto: a trace is of one run")
 
 
 def render_seeds(totals: SeedTotals, results: Sequence[SeedLike], folder: Path, fmt: Format) -> str:
@@ -75,6 +78,8 @@ def render_seeds(totals: SeedTotals, results: Sequence[SeedLike], folder: Path, 
             return seeds_page(totals, results, folder)
         case "junit":
             raise ValueError("junit: expected run directories, got a campaign's file, which has only their results")
+        case "perfetto":
+            raise ValueError("perfetto: expected one run directory, got a campaign's file")
 
 
 def render_report(report: RunReport, fmt: Format) -> str:
@@ -90,3 +95,5 @@ def render_report(report: RunReport, fmt: Format) -> str:
             return junit_xml([report])
         case "html":
             return run_page(report)
+        case "perfetto":
+            return perfetto(RunDir(report.path))

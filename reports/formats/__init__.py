@@ -1,1 +1,1 @@
-"""Reports for programs: `json`, `junit`, `github`."""
+"""Reports for programs: `json`, `junit`, `github`, and `perfetto` (in the format of `trace_events`)."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import sys
 import traceback
-from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
@@ -36,13 +35,10 @@ from raft_chaos.chaos.judgement.vacuity import INTERRUPTED
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.processes.shortage import SetupError, sentence
 from raft_chaos.chaos.run import needs
-from raft_chaos.chaos.run.live.run import Watch, run_live
-from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir, program, was_scheduled
-from raft_chaos.chaos.run.sim.world import run_sim
+from raft_chaos.chaos.run.worlds import run_in_world
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.describe import drawn
-from raft_chaos.chaos.targets.certificates import temporary
 from raft_chaos.chaos.targets.protocol import abilities_of
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import EXIT_CODE, Outcome, overall
@@ -187,7 +183,7 @@ def _run_shown(
         _announce(info, plan, directory)
     # A campaign prints one line per run. Progress inside a run appears only on a terminal, and is erased there.
     with View(quiet=quiet or (campaign and not sys.stderr.isatty())) as view:
-        info = _run_one(settings, plan, directory, info, fail_fast=fail_fast, watch=view.watch)
+        info = run_in_world(settings, plan, directory, info, fail_fast=fail_fast, watch=view.watch)
     write_reports(directory)
     if campaign and not quiet:
         say(one_line(info, directory.path))
@@ -205,29 +201,6 @@ def _keep_what_failed(directory: RunDir, info: RunInfo, error: Exception) -> Non
     except OSError:
         return  # not even the reserve is left, or somebody has removed the folder
     error.add_note(f"its traceback is in {file}")
-
-
-def _run_one(
-    settings: Settings, plan: Schedule, directory: RunDir, info: RunInfo, *, fail_fast: bool, watch: Watch
-) -> RunInfo:
-    """One run in the requested world."""
-    if settings.world == "sim":
-        return run_sim(plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast)
-    if settings.world == "lockstep":
-        return run_lockstep(
-            plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast, peer_auth=settings.peer_auth
-        )
-    with temporary(plan.header.nodes) if settings.tls else nullcontext() as certificates:
-        return run_live(
-            plan,
-            settings.target(certificates),
-            directory,
-            info,
-            fail_fast=fail_fast,
-            watch=watch,
-            peer_auth=settings.peer_auth,
-            certificates=certificates,
-        )
 
 
 def _announce(info: RunInfo, plan: Schedule, directory: RunDir) -> None:
