@@ -14,12 +14,15 @@ TARGET = """\
 # What raft-chaos breaks. Next: raft-chaos target check {target}
 # All keys: docs/target-toml.md of raft-chaos. What is left out, no run asks for.
 
+# A relative path of a file beside this one, such as ./my-server, is found from whatever folder raft-chaos is called.
 command = [
     "./my-server", "--name", "{{node}}", "--listen", "127.0.0.1:{{port.client}}",
     "--peer-listen", "127.0.0.1:{{port.peer}}", "--peers", "{{peers}}", "--data", "{{data}}",
 ]
 persistent = true         # a node that is killed has what it acknowledged when it starts again
 network = "tcp"           # or frames, netns, none: how the links between the nodes are broken
+# rate = 100              # operations a second, of all clients together. Lower it if runs end as unknown because too
+#                           few operations were served: each client waits for its last one, so a slow server does few
 peers = "{{node}}=http://{{host}}:{{port.peer}}"   # one node in {{peers}}, at the address where this node reaches it
 # heartbeats = true       # the nodes send to each other all the time
 
@@ -68,7 +71,9 @@ ROOT = Path(__file__).resolve().parents[{depth}]
 def test_the_cluster_keeps_its_promises(seed: int) -> None:
     command = ["raft-chaos", "run", "-q", "--target", "{target}", "--seed", str(seed)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr  # 1: violated, 2: unknown, 254: cannot run as described
+    # 1: violated. 2: unknown, and the output says what is missing: too few operations? lower `rate` in {target}.
+    # 254: it cannot run as described.
+    assert done.returncode == 0, done.stdout + done.stderr
 '''
 
 WORKFLOW = """\
@@ -88,6 +93,7 @@ jobs:
           python-version: "3.12"
       - run: pip install raft-chaos
       - run: raft-chaos target check {target}
+      # Exit code 2 is unknown: the output says what is missing. Too few operations? Lower `rate` in {target}.
       - run: raft-chaos run --target {target} --seeds 1..20
       - uses: actions/upload-artifact@v4
         if: failure()
