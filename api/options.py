@@ -17,7 +17,7 @@ from raft_chaos.chaos.schedule.file import load
 from raft_chaos.chaos.schedule.fitting import lacking
 from raft_chaos.chaos.targets.certificates import missing
 from raft_chaos.chaos.targets.find import find
-from raft_chaos.chaos.targets.protocol import Target, TargetError, abilities_of
+from raft_chaos.chaos.targets.protocol import Target, TargetError, abilities_of, rate_of
 from raft_chaos.raft.state.timing import Timing
 
 HEARTBEATS_PER_TIMEOUT = 3
@@ -193,7 +193,7 @@ def _schedule_config(
             warmup_s=float(given.get("warmup", 1.5)),
             duration_s=float(given.get("duration", 15.0)),
             liveness_s=float(given.get("liveness", 3.0)),
-            ops_per_second=float(given.get("rate", 100.0)),
+            ops_per_second=float(given.get("rate", rate_of(system))),
             faults=_kinds(given.get("faults"), world, can),
             fault_interval_s=float(given.get("fault_interval", 1.2)),
             election_timeout_us_max=timing.election_timeout_max_us,

@@ -47,6 +47,15 @@ class Op(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True
     final: bool = False
 
 
+ELSEWHERE = ("redirected", "not taken", "no leader known")
+"""How the error of a failed operation begins if no node took it: the last one that was asked left it to another one."""
+
+
+def is_elsewhere(op: Op) -> bool:
+    """Whether the operation failed since nobody took it: no node was asked that carries out such operations now."""
+    return op.type == "fail" and (op.error or "").startswith(ELSEWHERE)
+
+
 def on_key(f: OpFunction) -> KeyFunction:
     """The same function, for a system that has no queues. Raises ValueError for one of a queue."""
     if f == "enqueue" or f == "dequeue":

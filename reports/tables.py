@@ -33,7 +33,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A title, columns, rows with one text per column, a note below it (a legend), and the most rows that are shown."""
+    """A title, columns, rows with one text per column, notes below it (legends, a line each), and the most rows that
+    are shown."""
 
     title: str
     columns: list[Column]
@@ -68,7 +69,7 @@ def text_table(table: Table, width: int = 80) -> list[str]:
         disable_numparse=True,
         colalign=[column.align for column in table.columns],
     )
-    notes = [line for note in (more, table.note) for line in textwrap.wrap(note, width)]
+    notes = [line for note in (more, *table.note.splitlines()) for line in textwrap.wrap(note, width)]
     return [line.rstrip() for line in [*drawn.splitlines(), *notes]]
 
 
@@ -82,7 +83,7 @@ def markdown_table(table: Table) -> list[str]:
         disable_numparse=True,
         colalign=[column.align for column in table.columns],
     )
-    notes = [line for note in (more, table.note) if note for line in ("", markdown(note))]
+    notes = [line for note in (more, *table.note.splitlines()) if note for line in ("", markdown(note))]
     return [*drawn.splitlines(), *notes]
 
 

@@ -15,6 +15,8 @@ UNSEALED = (
     "UNSEALED: run.json does not list the files as they were when the run ended, since its controller was killed or an "
     "earlier version made it. So not every damage to them can be seen."
 )
+NARROW, USUAL, WIDE = 40, 80, 200
+"""The columns of a terminal: pages are made for any number from the first to the last."""
 US_PER_S = 1_000_000
 US_PER_MS = 1_000
 

@@ -16,12 +16,15 @@ TARGET = """\
 # What raft-chaos breaks. Next: raft-chaos target check {target}
 # All keys: docs/target-toml.md of raft-chaos. What is left out, no run asks for.
 
+# A relative path of a file beside this one, such as ./my-server, is found from whatever folder raft-chaos is called.
 command = [
     "./my-server", "--name", "{{node}}", "--listen", "127.0.0.1:{{port.client}}",
     "--peer-listen", "127.0.0.1:{{port.peer}}", "--peers", "{{peers}}", "--data", "{{data}}",
 ]
 persistent = true         # a node that is killed has what it acknowledged when it starts again
 network = "tcp"           # or frames, netns, none: how the links between the nodes are broken
+# rate = 100              # operations a second, of all clients together. Lower it if runs end as unknown because too
+#                           few operations were served: each client waits for its last one, so a slow server does few
 peers = "{{node}}=http://{{host}}:{{port.peer}}"   # one node in {{peers}}, at the address where this node reaches it
 # heartbeats = true       # the nodes send to each other all the time
 
@@ -67,7 +70,10 @@ TARGET = str(Path(__file__).parents[{depth}] / "{target}")
 
 @pytest.mark.raft_chaos(target=TARGET, seeds=3)
 def test_the_cluster_keeps_its_promises() -> None:
-    """Fails for a run that is violated or unknown, and names its directory and the command that repeats it."""
+    """Fails for a run that is violated or unknown, and names its directory and the command that repeats it.
+
+    Unknown, because too few operations were served? Lower `rate` in {target}.
+    """
 '''
 
 WORKFLOW = """\
@@ -96,6 +102,7 @@ jobs:
           python-version: "3.12"
       - run: pip install raft-chaos
       - run: raft-chaos target check "$TARGET"
+      # Exit code 2 is unknown: the output says what is missing. Too few operations? Lower `rate` in the target file.
       - name: Break it
         shell: bash
         run: |

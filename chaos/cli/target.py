@@ -15,6 +15,7 @@ from raft_chaos.chaos.cli.common import fail
 from raft_chaos.chaos.cli.lazy import Command, Group
 from raft_chaos.chaos.cli.result import Result, print_now
 from raft_chaos.chaos.cli.run.cluster import make_timing
+from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.doctor.examine import examine
 from raft_chaos.chaos.doctor.finding import Finding
 from raft_chaos.chaos.doctor.log_lines import WHAT
@@ -25,7 +26,7 @@ from raft_chaos.chaos.targets.log_lines import SaysWhoLeads, leave_stamp
 from raft_chaos.chaos.targets.protocol import Target, TargetError, abilities_of
 from raft_chaos.chaos.targets.python_class import GROUP
 from raft_chaos.invariants.verdict import EXIT_USAGE, EXIT_VALID
-from raft_chaos.reports.commands.targets import TargetRow, finding_lines, targets_page
+from raft_chaos.reports.commands.targets import TargetRow, checked_line, finding_lines, targets_page
 
 app = typer.Typer(name="target", cls=Group, help="Examines the description of a target.", rich_markup_mode=None)
 
@@ -51,14 +52,14 @@ def check(
     def found(finding: Finding) -> None:
         findings.append(finding)
         if not as_json:
-            for line in finding_lines(finding):
+            for line in finding_lines(finding, columns()):
                 print_now(line)
 
     asyncio.run(examine(chosen, nodes, found))
     stamped = _stamped(chosen, findings)
-    wrong = sum(finding.outcome == "wrong" for finding in findings)
-    last = f"{wrong} of {len(findings)} checks are wrong" if wrong else f"nothing is wrong; run it: {_run_it(target)}"
-    return Result(EXIT_USAGE if wrong else EXIT_VALID, [*stamped, "", last], findings, as_json)
+    wrong = any(finding.outcome == "wrong" for finding in findings)
+    page = [*stamped, "", checked_line(findings, _run_it(target))]
+    return Result(EXIT_USAGE if wrong else EXIT_VALID, page, findings, as_json)
 
 
 def _stamped(target: Target, findings: list[Finding]) -> list[str]:
@@ -105,9 +106,12 @@ def _target(text: str, network: str | None) -> Target:
     timing = make_timing("150-300", None, heartbeats_per_timeout=3)
     if _is_command(text):
         return chosen_target(None, text, None, network, timing)
-    if text.endswith(".toml") and not Path(text).exists():
-        fail(f"TARGET: there is no file {text!r}")
-    return chosen_target(None, None, text, network, timing)
+    if network is not None and network not in OF_NETWORK:
+        fail(f"--network: there is no {network!r}; there are {', '.join(OF_NETWORK)}")
+    try:
+        return find(timing, name=text, network=network)
+    except TargetError as error:
+        fail(str(error) if text in str(error) else f"{text}: {error}")
 
 
 def _is_command(text: str) -> bool:

@@ -11,6 +11,7 @@ from itertools import count
 
 import aiohttp
 
+from raft_chaos.chaos.doctor.finding import Finding
 from raft_chaos.chaos.faults.abilities import Abilities
 from raft_chaos.chaos.processes.supervisor import Supervisor, temporary_folder
 from raft_chaos.chaos.run.client_records import History
@@ -23,6 +24,7 @@ from raft_chaos.chaos.run.live.tasks import LiveTasks
 from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets.addresses import claimed
+from raft_chaos.chaos.targets.door import Door, Hears
 from raft_chaos.chaos.targets.log_lines import log_lines_of
 from raft_chaos.chaos.targets.protocol import Status, Target, abilities_of
 from raft_chaos.chaos.targets.session import session_of_clients
@@ -53,11 +55,23 @@ class Bench:
     logs: LogReader
     claims: list[Claim]
     lost: list[str]
+    door: Door
+    wrong: list[str] = field(default_factory=list)
+    """What was found wrong so far."""
     _numbers: count[int] = field(default_factory=count)
 
     @property
     def can(self) -> Abilities:
         return abilities_of(self.target)
+
+    def skipped(self, what: str, *rests_on: str) -> Finding | None:
+        """The finding of a check that is left out, since the first of these is wrong; None if none is."""
+        cause = next((one for one in self.wrong if one in rests_on), None)
+        return Finding(what, "skipped", f"it rests on {cause!r}, which is wrong") if cause is not None else None
+
+    def heard(self) -> str:
+        """The last answer as it came; "" for a target that cannot show it."""
+        return self.door.heard if isinstance(self.door, Hears) else ""
 
     async def perform(
         self, f: OpFunction, key: str, value: str | None = None, expected: str | None = None, node: str | None = None
@@ -154,14 +168,15 @@ async def bench(target: Target, size: int) -> AsyncIterator[Bench]:
             session_of_clients(aiohttp.TCPConnector(limit=0)) as session,
             asyncio.TaskGroup() as group,
         ):
+            door = target.door(session, lambda: {node: url for node in nodes if (url := cluster.url(node))})
             client = Client(
                 name="check",
                 place=0,
                 clients=1,
-                door=target.door(session, lambda: {node: url for node in nodes if (url := cluster.url(node))}),
+                door=door,
                 history=History(history.append),
                 tasks=LiveTasks(group, now_us),
                 now_us=now_us,
             )
-            yield Bench(target, cluster, links, nodes, session, client, history, logs, claims, lost)
+            yield Bench(target, cluster, links, nodes, session, client, history, logs, claims, lost, door)
             await target.close()

@@ -20,9 +20,12 @@ ALONE = (
 )
 
 
+CONVICTED = "a wrong answer is convicted"
+
+
 def control(history: Sequence[Op], can: Abilities) -> Finding:
     """Judges the history as it was, and with another value in its last read (of a queue: dequeue) that found one."""
-    what = "a wrong answer is convicted"
+    what = CONVICTED
     judged = _judged(history, can)
     if overall([verdict.outcome for verdict in judged]) == "violated":
         violation = next(one for verdict in judged for one in verdict.violations)

@@ -7,15 +7,20 @@ import time
 from collections.abc import Callable
 
 from raft_chaos.chaos.doctor.bench import Bench, bench
-from raft_chaos.chaos.doctor.control import control
-from raft_chaos.chaos.doctor.faults import faults, leadership
+from raft_chaos.chaos.doctor.control import CONVICTED, control
+from raft_chaos.chaos.doctor.faults import KILL, faults, leadership
 from raft_chaos.chaos.doctor.finding import CannotGoOnError, Finding
 from raft_chaos.chaos.doctor.log_lines import log_lines
+from raft_chaos.chaos.doctor.one_cluster import WHAT as ONE_SYSTEM
 from raft_chaos.chaos.doctor.one_cluster import one_cluster
+from raft_chaos.chaos.doctor.operations import ALL as ALL_OPERATIONS
 from raft_chaos.chaos.doctor.operations import operations
 from raft_chaos.chaos.doctor.wipe import wipe
 from raft_chaos.chaos.processes.shortage import setup_error
 from raft_chaos.chaos.targets.protocol import Target
+
+VALUES = (*ALL_OPERATIONS, ONE_SYSTEM, KILL)
+"""What must be right, or the history is wrong whatever the control does with it."""
 
 
 async def examine(target: Target, size: int, found: Callable[[Finding], None]) -> None:
@@ -34,19 +39,26 @@ async def _all(cluster: Bench, found: Callable[[Finding], None]) -> None:
     began = time.monotonic()
     await asyncio.gather(*(cluster.cluster.start(node) for node in cluster.nodes))
     cluster.cluster.began()
+
+    def told(finding: Finding) -> None:
+        if finding.outcome == "wrong":
+            cluster.wrong.append(finding.what)
+        found(finding)
+
     found(Finding("start", "ok", f"{len(cluster.nodes)} nodes answered within {time.monotonic() - began:.1f} s"))
     try:
         async for finding in operations(cluster):
-            found(finding)
+            told(finding)
         if (one := await one_cluster(cluster)) is not None:
-            found(one)
-        found(await leadership(cluster))
+            told(one)
+        told(await leadership(cluster))
         async for finding in faults(cluster):
-            found(finding)
+            told(finding)
         if (lines := await log_lines(cluster)) is not None:
-            found(lines)
-        found(control(cluster.history, cluster.can))
+            told(lines)
+        told(cluster.skipped(CONVICTED, *VALUES) or control(cluster.history, cluster.can))
         if (wiped := await wipe(cluster)) is not None:
-            found(wiped)
+            told(wiped)
     except CannotGoOnError as error:
-        found(error.finding)
+        told(error.finding)
+        found(Finding("everything else", "skipped", f"it rests on {error.finding.what!r}, which is wrong"))

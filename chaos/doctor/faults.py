@@ -10,14 +10,18 @@ from functools import partial
 
 from raft_chaos.chaos.doctor.bench import Bench
 from raft_chaos.chaos.doctor.eventually import PATIENCE_S, POLL_S, eventually
-from raft_chaos.chaos.doctor.finding import Finding
+from raft_chaos.chaos.doctor.finding import CannotGoOnError, Finding
+from raft_chaos.chaos.doctor.one_cluster import WHAT as ONE_SYSTEM
+from raft_chaos.chaos.doctor.operations import READING
 from raft_chaos.chaos.doctor.queue import emptied
 from raft_chaos.chaos.faults.abilities import OF_NETWORKS, Ability
-from raft_chaos.chaos.faults.links import Link
+from raft_chaos.chaos.faults.links import TRAFFIC, Link
 from raft_chaos.chaos.run.live.network.rules import LinkRule
 from raft_chaos.chaos.targets.log_lines import log_lines_of
+from raft_chaos.chaos.targets.protocol import HearsStatus, Status
 from raft_chaos.invariants.history import Op
 
+LEADERSHIP, CUT, KILL = "status: who leads", "cut: each node in turn", "kill and restart"
 CUT_S = 5.0
 EFFECT_S = 5.0
 ELECTED_S = 5.0
@@ -35,7 +39,9 @@ KEPT = {
 
 async def leadership(bench: Bench) -> Finding:
     """Some node says that it leads, and no two do in the same term."""
-    what = "status: who leads"
+    what = LEADERSHIP
+    if (skipped := bench.skipped(what, ONE_SYSTEM)) is not None:
+        return skipped
     if "leader" not in bench.can:
         return Finding(what, "missing", "not declared: faults on the leader hit a drawn node instead")
 
@@ -49,16 +55,33 @@ async def leadership(bench: Bench) -> Finding:
 
     leader = await eventually(found, ELECTED_S)
     said = await bench.statuses()
-    told = ", ".join(
-        f"{node} {'no answer' if status is None else f'{status.role}, term {status.term}'}"
-        for node, status in said.items()
-    )
+    told = "; ".join(f"{node}: {_in_words(status)}" for node, status in said.items())
     if leader is None:
-        return Finding(what, "wrong", told, "exactly one node must lead: look at the request of status and at `leads`")
+        advice = "exactly one node must lead: look at the request of status and at `leads`"
+        return Finding(what, "wrong", told, advice, await _heard_of_status(bench))
     status = said.get(leader)
     if "term" in bench.can and (status is None or status.term is None):
-        return Finding(what, "wrong", told, "`term` must lead to a number")
+        return Finding(what, "wrong", told, "`term` must lead to a number", await _heard_of_status(bench))
     return Finding(what, "ok", told if "term" in bench.can else f"{leader} leads; terms are not declared")
+
+
+def _in_words(status: Status | None) -> str:
+    if status is None:
+        return "no answer"
+    return f"{status.role}" if status.term is None else f"{status.role} in term {status.term}"
+
+
+async def _heard_of_status(bench: Bench) -> str:
+    """What each node answers to the question for its status, a line for each answer."""
+    target = bench.target
+    if not isinstance(target, HearsStatus):
+        return ""
+    asked = {node: url for node in bench.nodes if (url := bench.cluster.url(node)) is not None}
+    heard = [await target.heard_of_status(bench.session, url) for url in asked.values()]
+    named: dict[str, list[str]] = {}
+    for node, answer in zip(asked, heard, strict=True):
+        named.setdefault(answer, []).append(node)
+    return "\n".join(f"{' '.join(nodes)}: {answer}" for answer, nodes in named.items())
 
 
 async def faults(bench: Bench) -> AsyncIterator[Finding]:
@@ -85,7 +108,9 @@ async def _cut(bench: Bench) -> Finding:
 
     A node that only answers others has nothing to send while it does not hear them.
     """
-    what = "cut: each node in turn"
+    what = CUT
+    if (skipped := bench.skipped(what, ONE_SYSTEM)) is not None:
+        return skipped
     silent: list[str] = []
     directions: set[int] = set()
     for node in bench.nodes:
@@ -104,7 +129,8 @@ async def _cut(bench: Bench) -> Finding:
         return Finding(what, "wrong", "nothing was held back between any nodes", advice)
     served = await _serves(bench)
     if served is not None:
-        return Finding(what, "wrong", f"after the cut was healed: {served}", "the links must carry traffic again")
+        advice = "the links must carry traffic again"
+        raise CannotGoOnError(Finding(what, "wrong", f"after the cut was healed: {served}", advice))
     both = "both directions" if len(directions) == 2 else "one direction, since nobody is asked in the other one"
     return Finding(
         what, "ok", f"held back in {both}" + (f"; {', '.join(silent)} sent or got nothing" if silent else "")
@@ -132,18 +158,20 @@ OF_LINKS: dict[Ability, tuple[LinkRule, str]] = {
 
 async def _of_links(bench: Bench, ability: Ability) -> Finding:
     """All links suffer it while there is traffic. It must have its effect, and afterwards operations must be served."""
+    if (skipped := bench.skipped(ability, ONE_SYSTEM, CUT)) is not None:
+        return skipped
     over = asyncio.Event()
     traffic = asyncio.create_task(_traffic_until(bench, over))
     try:
         if ability == "reset":
             effect = await eventually(partial(_broken, bench), EFFECT_S)
-            told = f"{effect} connections broken"
+            told = f"{effect} {'connection' if effect == 1 else 'connections'} broken"
         else:
             rule, counter = OF_LINKS[ability]
             before = _counted(bench, counter)
             bench.network.set_rules(dict.fromkeys(bench.network.links, rule))
             effect = await eventually(partial(_grown, bench, counter, before), EFFECT_S)
-            told = f"{effect} pieces {counter}"
+            told = f"{effect} {TRAFFIC[bench.target.network].unit} {counter}"
     finally:
         bench.network.set_rules({})
         over.set()
@@ -156,7 +184,9 @@ async def _of_links(bench: Bench, ability: Ability) -> Finding:
         advice = "do the nodes send to each other through the harness's links? see the line on cuts"
         return Finding(ability, "wrong", f"it had no effect on any link in {EFFECT_S:.0f} s of traffic", advice)
     served = await _serves(bench)
-    return Finding(ability, "ok", told) if served is None else Finding(ability, "wrong", f"{told}, but then {served}")
+    if served is not None:
+        raise CannotGoOnError(Finding(ability, "wrong", f"{told}, but then {served}"))
+    return Finding(ability, "ok", told)
 
 
 async def _traffic(bench: Bench) -> None:
@@ -194,7 +224,9 @@ async def _pause(bench: Bench) -> Finding:
     if not stopped:
         return Finding(what, "wrong", f"{node} was not seen stopped", "a node must be one process group")
     served = await _serves(bench)
-    return Finding(what, "ok", f"{node} stopped and went on") if served is None else Finding(what, "wrong", served)
+    if served is not None:
+        raise CannotGoOnError(Finding(what, "wrong", f"{node} stopped and went on, but then {served}"))
+    return Finding(what, "ok", f"{node} stopped and went on")
 
 
 async def _kill(bench: Bench, early: Op) -> Finding:
@@ -203,7 +235,9 @@ async def _kill(bench: Bench, early: Op) -> Finding:
     A node that writes its state to a file now and then, and shortens its log, has time and writes enough to do so after
     the early write: what is missing in that file is lost only then.
     """
-    what = "kill and restart"
+    what = KILL
+    if (skipped := bench.skipped(what, *READING, ONE_SYSTEM)) is not None:
+        return skipped
     deadline = time.monotonic() + MANY_S
     for _ in range(MANY):
         if time.monotonic() < deadline:

@@ -7,20 +7,23 @@ from typing import Literal, TypeAlias
 
 from raft_chaos.invariants.history import Op
 
-Outcome: TypeAlias = Literal["ok", "missing", "wrong"]
+Outcome: TypeAlias = Literal["ok", "missing", "wrong", "skipped"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`what` was checked, how that ended, and what was seen. `advice` says what to do about what is wrong.
+    """`what` was checked, how that ended, and what was seen. `advice` says what to do about what is wrong, and `answer`
+    is the answer that it was seen in, as it came.
 
-    "missing": the target does not declare it, so no run asks for it and nothing is concluded from it.
+    "missing": the target does not declare it, so no run asks for it and nothing is concluded from it. "skipped": it
+    rests on something that is wrong, so it would be wrong too, and not by a mistake of its own.
     """
 
     what: str
     outcome: Outcome
     seen: str = ""
     advice: str = ""
+    answer: str = ""
 
 
 def ended(op: Op) -> str:

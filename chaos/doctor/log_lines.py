@@ -13,6 +13,7 @@ from functools import partial
 
 from raft_chaos.chaos.doctor.bench import Bench
 from raft_chaos.chaos.doctor.eventually import eventually
+from raft_chaos.chaos.doctor.faults import LEADERSHIP
 from raft_chaos.chaos.doctor.finding import Finding
 from raft_chaos.chaos.run.live.log_reader import Claim
 from raft_chaos.chaos.targets.log_lines import log_lines_of
@@ -45,6 +46,8 @@ async def log_lines(bench: Bench) -> Finding | None:
     if len(bench.nodes) < 3 or "pause" not in bench.can:
         why = "with less than three nodes" if len(bench.nodes) < 3 else "for nodes that must not be stopped"
         return Finding(WHAT, "missing", f"not shown {why}, so they convict nobody")
+    if (skipped := bench.skipped(WHAT, LEADERSHIP)) is not None:
+        return skipped
     try:
         latest = await _elected(bench, None)
         told = [f"{latest.leader} in term {latest.term}"]

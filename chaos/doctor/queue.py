@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from raft_chaos.chaos.doctor.bench import QUEUE, Bench
 from raft_chaos.chaos.doctor.finding import CannotGoOnError, Finding, ended
@@ -20,11 +21,11 @@ async def queue(bench: Bench, patience_s: float) -> AsyncIterator[Finding]:
     while (put := await bench.perform("enqueue", QUEUE, "first")).type != "ok":
         if time.monotonic() >= deadline:
             advice = "look at the request of enqueue, at its `ok`, and at what the nodes print"
-            raise CannotGoOnError(Finding("enqueue", "wrong", f"it ended as {ended(put)}", advice))
+            raise CannotGoOnError(Finding("enqueue", "wrong", f"it ended as {ended(put)}", advice, bench.heard()))
     came_out, last = await emptied(bench, AT_FIRST)
     for finding in (_comes_out(came_out, last), _empty(last)):
         if finding.outcome == "wrong":
-            raise CannotGoOnError(finding)
+            raise CannotGoOnError(replace(finding, answer=bench.heard()))
         yield finding
 
 

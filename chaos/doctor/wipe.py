@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 from raft_chaos.chaos.doctor.bench import Bench
 from raft_chaos.chaos.doctor.eventually import PATIENCE_S, eventually
+from raft_chaos.chaos.doctor.faults import KILL
 from raft_chaos.chaos.doctor.finding import Finding
+from raft_chaos.chaos.doctor.one_cluster import WHAT as ONE_SYSTEM
+from raft_chaos.chaos.doctor.operations import READING
 from raft_chaos.invariants.history import OpFunction
 
 WHAT = "wipe"
@@ -21,6 +24,8 @@ async def wipe(bench: Bench) -> Finding | None:
         return None
     if "get" not in bench.can:
         return Finding(WHAT, "missing", "not checked: that needs a key to read, and the target declares none")
+    if (skipped := bench.skipped(WHAT, *READING, ONE_SYSTEM, KILL)) is not None:
+        return skipped
     write: OpFunction = "put" if "put" in bench.can else "append"
 
     async def written() -> bool | None:

@@ -57,8 +57,27 @@ def _merged(states: Sequence[LinkState]) -> LinkState:
 LINKS: Layer[LinkState] = Layer("links", _merged)
 
 
+class Traffic(NamedTuple):
+    """What a network's links carry, as its counters count it: `unit` is the plural of its name, and `suffers` are the
+    counters of what a degradation can do to it there."""
+
+    unit: str
+    suffers: tuple[str, ...] = ("delayed", "lost", "duplicated", "reordered")
+
+
+FRAMES = Traffic("frames")
+TRAFFIC: dict[str, Traffic] = {
+    "frames": FRAMES,
+    "tcp": Traffic("pieces", ("delayed",)),
+    "netns": Traffic("packets"),
+    "messages": Traffic("messages"),
+    "none": FRAMES,
+}
+"""For each network between real processes. A stream of bytes comes in pieces, and loses none while both ends live."""
+
+
 class LinkCounters(msgspec.Struct):
-    """Frames on one directed link since the run began.
+    """Frames (or what else the links carry) on one directed link since the run began.
 
     `forwarded` frames reached the receiver (copies included), a cut held `cut` back, a draw or the end of a connection
     lost `lost`, a clog held `clogged`, a limit of the speed made `throttled` wait; `delayed`, `duplicated` and
@@ -86,6 +105,11 @@ class Links(Protocol):
         """Whether the nodes send to each other all the time, and not only when they are asked."""
         ...
 
+    @property
+    def traffic(self) -> Traffic:
+        """What the links carry."""
+        ...
+
     def set_links(self, states: Mapping[Link, LinkState]) -> None:
         """Sets the states of these links, which are in force when this returns. Other links keep theirs."""
         ...
@@ -97,6 +121,8 @@ class Links(Protocol):
 class Clogs(Protocol):
     """A world whose links can also hold frames and release them."""
 
+    @property
+    def traffic(self) -> Traffic: ...
     def set_links(self, states: Mapping[Link, LinkState]) -> None: ...
     def clog_counters(self) -> Mapping[Link, LinkCounters]: ...
 
@@ -105,6 +131,8 @@ class Clogs(Protocol):
 class Throttles(Protocol):
     """A world whose links can also be slow."""
 
+    @property
+    def traffic(self) -> Traffic: ...
     def set_links(self, states: Mapping[Link, LinkState]) -> None: ...
     def throttle_counters(self) -> Mapping[Link, LinkCounters]: ...
 

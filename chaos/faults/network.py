@@ -149,21 +149,24 @@ class Network(OnNodes, frozen=True, tag="network"):
         at.begin(nodes)
         before = world.link_counters()
         world.set_links(at.lay(LINKS, dict.fromkeys(links, LinkState(degraded=(self.degraded,)))))
-        at.injected(self._text(nodes))
+        at.injected(self._text(nodes, world.traffic.suffers))
         await at.hold(at.duration_us)
         world.set_links(at.lift(LINKS))
         after = world.link_counters()
         hit = {link: before[link] for link in links}
-        suffered = {field: sums(hit, after, field) for field in ("delayed", "lost", "duplicated", "reordered")}
+        suffered = {field: sums(hit, after, field) for field in world.traffic.suffers}
         effect = ", ".join(f"{count} {field}" for field, count in suffered.items())
-        at.healed(Effect(any(suffered.values()), f"frames: {effect}"))
+        at.healed(Effect(any(suffered.values()), f"{world.traffic.unit}: {effect}"))
 
-    def _text(self, nodes: Sequence[str]) -> str:
+    def _text(self, nodes: Sequence[str], suffers: Sequence[str]) -> str:
         on_top = f" and {self.delay_mean_us / MS:g} ms more on average" if self.delay_mean_us else ""
-        return (
-            f"{' '.join(nodes)}: delay {self.delay_min_us / MS:g} to {self.delay_max_us / MS:g} ms{on_top}, "
-            f"loss {self.loss:.0%}, duplicate {self.duplicate:.0%}, reorder {self.reorder:.0%}"
-        )
+        said = {
+            "delayed": f"delay {self.delay_min_us / MS:g} to {self.delay_max_us / MS:g} ms{on_top}",
+            "lost": f"loss {self.loss:.0%}",
+            "duplicated": f"duplicate {self.duplicate:.0%}",
+            "reordered": f"reorder {self.reorder:.0%}",
+        }
+        return f"{' '.join(nodes)}: {', '.join(said[field] for field in suffers)}"
 
     @classmethod
     def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:
@@ -234,7 +237,7 @@ class Throttle(OnNodes, frozen=True, tag="throttle"):
         after = world.throttle_counters()
         slowed, passed = sums(before, after, "throttled"), sums(before, after, "forwarded")
         excuse = "nothing was sent" if slowed + passed == 0 else ""
-        at.healed(Effect(slowed > 0, f"{slowed} frames waited for room on a slow link", excuse))
+        at.healed(Effect(slowed > 0, f"{slowed} {world.traffic.unit} waited for room on a slow link", excuse))
 
     @classmethod
     def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:

@@ -92,7 +92,7 @@ class Partition(OnLinks, frozen=True, tag="partition"):
         await at.hold(at.duration_us)
         world.set_links(at.lift(LINKS))
         after = world.link_counters()
-        at.healed(_cut(grudge, {link: after[link].cut - before[link].cut for link in links}, world.heartbeats))
+        at.healed(_cut(grudge, {link: after[link].cut - before[link].cut for link in links}, world))
 
     def isolated(self, leader: str | None) -> str | None:
         return leader if self.shape == "isolate_leader" else None
@@ -102,7 +102,7 @@ class Partition(OnLinks, frozen=True, tag="partition"):
         yield f"partition: {tally(partition.shape for partition, _ in faults)}"
 
 
-def _cut(grudge: Mapping[str, Sequence[str]], held: Mapping[Link, int], heartbeats: bool) -> Effect:
+def _cut(grudge: Mapping[str, Sequence[str]], held: Mapping[Link, int], world: Links) -> Effect:
     """The effect, given the number of frames held back on each link of the grudge. Each direction needs one.
 
     Without heartbeats a direction may be silent if the opposite one is cut as well, and held something back: who is not
@@ -116,10 +116,11 @@ def _cut(grudge: Mapping[str, Sequence[str]], held: Mapping[Link, int], heartbea
     unexplained = [
         (senders, receivers)
         for senders, receivers in silent
-        if heartbeats or not any(held.get((receiver, sender)) for sender in senders for receiver in receivers)
+        if world.heartbeats or not any(held.get((receiver, sender)) for sender in senders for receiver in receivers)
     ]
     named = "; ".join(f"{' '.join(senders)} > {' '.join(receivers)}" for senders, receivers in silent)
-    return Effect(not unexplained, f"{sum(held.values())} frames held back" + (f", none {named}" if silent else ""))
+    told = f"{sum(held.values())} {world.traffic.unit} held back"
+    return Effect(not unexplained, told + (f", none {named}" if silent else ""))
 
 
 def _directions(grudge: Mapping[str, Sequence[str]]) -> list[tuple[list[str], list[str]]]:
@@ -212,7 +213,7 @@ class Clog(OnLinks, frozen=True, tag="clog"):
         after = world.clog_counters()
         held, passed = sums(before, after, "clogged"), sums(before, after, "forwarded")
         excuse = "nothing was sent" if held + passed == 0 else ""
-        at.healed(Effect(held > 0, f"{held} frames held and let go at once", excuse))
+        at.healed(Effect(held > 0, f"{held} {world.traffic.unit} held and let go at once", excuse))
 
     @classmethod
     def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:

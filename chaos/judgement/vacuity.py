@@ -140,6 +140,7 @@ def _clean_operations(schedule: Schedule, harness: Sequence[AnyEvent], history: 
     if served < required:
         return [
             f"only {served} operations were served in the phases without faults; required are {required}, half of the "
-            f"{planned} that are planned there (ask for less with --rate, if the cluster is that slow)"
+            f"{planned} that are planned there (ask for less, with --rate or with `rate` in the target's file, if the "
+            "cluster is that slow)"
         ]
     return []

@@ -20,7 +20,7 @@ from raft_chaos.chaos.faults.abilities import Ability
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Header
-from raft_chaos.chaos.targets import description, python_class
+from raft_chaos.chaos.targets import description, program, python_class
 from raft_chaos.chaos.targets.find import STDIO, find
 from raft_chaos.chaos.targets.protocol import TargetError
 from raft_chaos.invariants.regular_file import read_regular
@@ -139,7 +139,10 @@ def _files(settings: Settings) -> Iterator[Path]:
     name, words = settings.foreign, settings.command or ""
     if name is not None and _is_described(name):
         yield Path(name)
-        yield from _named(description.load(Path(name)).words)
+        said = description.load(Path(name)).words
+        beside = program.found_beside(said, Path(name).parent)
+        yield from [Path(_shown(beside[0]))] if beside[0] != said[0] else []
+        yield from _named(beside)
     elif name is not None and not name.startswith(STDIO):
         yield Path(_shown(inspect.getfile(python_class.load(name))))
     else:
@@ -150,7 +153,7 @@ def _named(words: list[str] | tuple[str, ...]) -> Iterator[Path]:
     """The files among the words of a command, without a program of the machine's, such as /usr/bin/python3."""
     for place, word in enumerate(words):
         if "{" not in word and Path(word).is_file() and (place > 0 or not Path(word).is_absolute()):
-            yield Path(word)
+            yield Path(_shown(word))
 
 
 def _shown(file: str) -> str:

@@ -11,7 +11,7 @@ from itertools import count
 
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets.door import Outcome
-from raft_chaos.invariants.history import Op, OpType
+from raft_chaos.invariants.history import Op, OpType, is_elsewhere
 
 OPERATION_TIMEOUT_S = 2.0
 """How long a client tries to get an answer to an operation."""
@@ -28,9 +28,12 @@ class History:
     def __init__(self, observe: Callable[[Op], None]) -> None:
         self._observe = observe
         self.counts: dict[OpType, int] = {"invoke": 0, "ok": 0, "fail": 0, "info": 0}
+        self.elsewhere = 0
+        """How many of the failed ones no node took."""
 
     def write(self, op: Op) -> None:
         self.counts[op.type] += 1
+        self.elsewhere += is_elsewhere(op)
         self._observe(op)
 
 

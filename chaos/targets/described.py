@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path as FilePath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,15 +26,23 @@ from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.invariants.history import Value
 
 REDIRECTS = (307, 308)
+SHOWN = 200
+"""How many characters of an answer a person is shown."""
 
 
 @dataclass(frozen=True)
 class DescribedTarget:
-    """The target of a description. `network` may differ from the one that the file names."""
+    """The target of a description, which stands in a file in `folder`. `network` may differ from the one that the file
+    names."""
 
     described: Description
     name: str
     network: NetworkName
+    folder: FilePath = FilePath()
+
+    @property
+    def rate(self) -> float | None:
+        return self.described.rate
 
     @property
     def can(self) -> Abilities:
@@ -73,7 +82,7 @@ class DescribedTarget:
     def _argv(self, fields: dict[str, Any]) -> list[str]:
         """The words of the command. {peers} alone becomes several words if a space separates the peers."""
         words: list[str] = []
-        for word in self.described.words:
+        for word in program.found_beside(self.described.words, self.folder):
             filled = template.fill(word, fields)
             words += shlex.split(filled) if word == "{peers}" and self.described.peers_separator == " " else [filled]
         return words
@@ -125,6 +134,16 @@ class DescribedTarget:
         except (TimeoutError, *UNREADABLE):
             return None
 
+    async def heard_of_status(self, session: aiohttp.ClientSession, url: str) -> str:
+        """What a node answers to the question for its status, shortened."""
+        if self.described.status is None:
+            return ""
+        try:
+            code, _, answer = await _ask(session, url, self.described.status, {}, STATUS_TIMEOUT_S)
+        except (aiohttp.ClientError, TimeoutError):
+            return "no answer"
+        return as_it_came(code, answer)
+
     async def close(self) -> None:
         """Doors hold nothing but the session."""
 
@@ -140,6 +159,7 @@ class DescribedDoor:
         self._described = described
         self._session = session
         self._urls = urls
+        self.heard = ""
 
     def addresses(self) -> list[str]:
         return list(self._urls().values())
@@ -158,8 +178,10 @@ class DescribedDoor:
             if not request.expects_absence:
                 return Outcome("fail", error="not sent: the target's file does not say how to expect an absent key")
             request = msgspec.structs.replace(request, body=request.absent or request.body)
+        self.heard = ""
         try:
             status, headers, answer = await _ask(self._session, address, request, fields, within_us / 1e6)
+            self.heard = as_it_came(status, answer)
         except aiohttp.ClientConnectorError as error:
             refuse_shortage(error)
             return NoAnswer(False, f"cannot connect: {error.os_error.strerror}")
@@ -172,6 +194,12 @@ class DescribedDoor:
             return understood(request, status, headers, answer, self._urls())
         except UNREADABLE as error:
             return NoAnswer(True, f"an answer that cannot be understood: {error}")
+
+
+def as_it_came(status: int, answer: Any) -> str:
+    """An answer for a person: its status, and the beginning of its body."""
+    body = answer if isinstance(answer, str) else msgspec.json.encode(answer).decode()
+    return f"status {status}, {body if len(body) <= SHOWN else body[:SHOWN] + ' ...'}"
 
 
 def understood(

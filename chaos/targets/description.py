@@ -1,6 +1,7 @@
 """A target as a TOML file: anything that speaks HTTP, without code. docs/target-toml.md explains it with an example.
 
-    name, command, environment      what is started for each node
+    name, command, environment      what is started for each node; files beside the target's file are found there
+    rate                            how many operations a second clients ask for
     protocol                        "http", or "maelstrom": JSON lines on stdin and stdout, of which most of the rest
                                     says nothing
     ports, clients, links           its ports by name: their numbers are chosen for the run and stay
@@ -33,12 +34,13 @@ import msgspec
 from raft_chaos.chaos.faults.abilities import OF_LIN_KV, OF_QUEUES, OPERATIONS, Abilities, Ability
 from raft_chaos.chaos.targets import template
 from raft_chaos.chaos.targets.log_lines import LogLine
-from raft_chaos.chaos.targets.program import find_program
+from raft_chaos.chaos.targets.program import find_program, found_beside
 from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, NetworkName, TargetError
 from raft_chaos.chaos.targets.template import Path, TemplateError, nearest
 from raft_chaos.invariants.regular_file import read_regular
 
 MOST_BYTES = 1 << 20
+MOST_RATE = 100_000
 OF_NODES = ("node", "number", "nodes", "incarnation", "host", "data", "peers")
 OF_MESSAGE_NODES = ("node", "incarnation", "data")
 OF_LINKS = ("ports", "clients", "links", "network", "peers", "peers_separator", "peers_with_self")
@@ -169,6 +171,7 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wipe: bool = False
     heartbeats: bool = False
     environment: dict[str, str] = {}
+    rate: Annotated[float, msgspec.Meta(gt=0, le=MOST_RATE)] | None = None
     ports: tuple[str, ...] = ("client", "peer")
     clients: str = "client"
     links: str | None = None
@@ -225,10 +228,16 @@ def load(file: FilePath) -> Description:
     """Reads a target's file. Raises TargetError, which names the file, the place, what is wrong and what there is."""
     try:
         data = read_regular(file, MOST_BYTES)
+    except FileNotFoundError:
+        raise TargetError(f"there is no file {str(file)!r}; raft-chaos init writes one to begin with") from None
     except OSError as error:
         raise TargetError(f"{file}: {error.strerror or error}") from None
     described = parse(data, file)
-    find_program(described.words[0])
+    try:
+        find_program(found_beside(described.words, file.parent)[0])
+    except TargetError as error:
+        where = " (looked for beside that file, and in the working folder)" if "/" in described.words[0] else ""
+        raise TargetError(f"{file}: command: {error}{where}") from None
     return described
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.invariants.history import OpType, Value
@@ -36,6 +36,13 @@ class NoAnswer:
     may_have_happened: bool
     error: str
     ask_next: str = ""
+
+
+@runtime_checkable
+class Hears(Protocol):
+    """A door that keeps the last answer as it came, shortened, for whoever looks for a mistake in a description."""
+
+    heard: str
 
 
 class Door(Protocol):

@@ -12,6 +12,7 @@ from raft_chaos.chaos.targets.certificates import Certificates
 from raft_chaos.chaos.targets.command import CommandTarget
 from raft_chaos.chaos.targets.described import DescribedTarget
 from raft_chaos.chaos.targets.description import Description, load
+from raft_chaos.chaos.targets.program import found_beside
 from raft_chaos.chaos.targets.protocol import NetworkName, Target
 from raft_chaos.chaos.targets.python_class import ClassTarget
 from raft_chaos.chaos.targets.raft import RaftTarget
@@ -52,17 +53,19 @@ def _named(name: str, network: str | None) -> Target:
         return ClassTarget(name, python_class.load(name), network)
     described = load(file)
     if described.protocol == "maelstrom":
-        return _stdio(described, file.stem)
-    return DescribedTarget(described, described.name or file.stem, cast(NetworkName, network or described.network))
+        return _stdio(described, file)
+    chosen = cast(NetworkName, network or described.network)
+    return DescribedTarget(described, described.name or file.stem, chosen, file.parent)
 
 
-def _stdio(described: Description, name: str) -> StdioTarget:
+def _stdio(described: Description, file: Path) -> StdioTarget:
     """The nodes on stdin and stdout that a file describes."""
     return StdioTarget(
-        described.words,
+        found_beside(described.words, file.parent),
         declared=described.can,
-        name=described.name or name,
+        name=described.name or file.stem,
         environment=described.environment,
         log_lines=described.events,
         described_by=msgspec.json.encode(described),
+        rate=described.rate,
     )

@@ -24,6 +24,7 @@ from raft_chaos.chaos.targets.door import Door
 from raft_chaos.invariants.events import Role
 from raft_chaos.invariants.rundir import RunDir
 
+USUAL_RATE = 100.0
 START_TIMEOUT_S = 30.0
 """How long a node may take to answer, unless its target says otherwise."""
 
@@ -119,6 +120,13 @@ class Status(NamedTuple):
     term: int | None
 
 
+@runtime_checkable
+class HearsStatus(Protocol):
+    """A target that shows what a node answers to the question for its status, as it comes."""
+
+    async def heard_of_status(self, session: aiohttp.ClientSession, url: str) -> str: ...
+
+
 class Target(Protocol):
     """A system under test.
 
@@ -161,6 +169,20 @@ class Wiper(Protocol):
     def wipe(self, node: str) -> None:
         """The node is down. Raises HarnessError if its data cannot be removed."""
         ...
+
+
+@runtime_checkable
+class HasRate(Protocol):
+    """A target that says how many operations a second suit it; None: it does not."""
+
+    @property
+    def rate(self) -> float | None: ...
+
+
+def rate_of(target: Target) -> float:
+    """How many operations a second all clients together ask for, if the user does not say."""
+    said = target.rate if isinstance(target, HasRate) else None
+    return said if said is not None else USUAL_RATE
 
 
 def abilities_of(target: Target) -> Abilities:

@@ -72,6 +72,12 @@ def _checked(name: str, found: Any) -> type[Any]:
     return found
 
 
+def _checked_rate(name: str, rate: Any) -> float | None:
+    if rate is None or (isinstance(rate, int | float) and rate > 0):
+        return rate
+    raise TargetError(f"{name}: rate: expected operations a second, more than 0, got {rate!r}")
+
+
 class ClassTarget:
     """The target of such a class. A run makes one object of it."""
 
@@ -86,6 +92,7 @@ class ClassTarget:
         self.ports: tuple[str, ...] = tuple(getattr(found, "ports", ("client", "peer")))
         self.link_port: str | None = getattr(found, "link_port", self.ports[-1])
         self.log_lines: tuple[LogLine, ...] = self._checked_lines(name)
+        self.rate: float | None = _checked_rate(name, getattr(found, "rate", None))
         self._nodes: dict[str, Node] = {}
 
     def _checked_lines(self, name: str) -> tuple[LogLine, ...]:
@@ -223,7 +230,7 @@ class _ClassDoor:
             case Fail():
                 return Outcome("fail", error=f"{REFUSED}: {answer.error}" if answer.refused else answer.error)
             case Elsewhere():
-                return NoAnswer(False, answer.error or "not taken", answer.node)
+                return NoAnswer(False, f"not taken: {answer.error}" if answer.error else "not taken", answer.node)
             case Info():
                 return NoAnswer(True, answer.error or "outcome unknown")
         raise HarnessError(f"the target's invoke must return Ok, Fail, Elsewhere or Info, got {answer!r}")

@@ -60,6 +60,7 @@ class StdioTarget:
     environment: Mapping[str, str] = field(default_factory=dict)
     log_lines: tuple[LogLine, ...] = ()
     described_by: bytes = b""
+    rate: float | None = None
 
     network: ClassVar[NetworkName] = "messages"
     ports: ClassVar[tuple[str, ...]] = ()
@@ -169,5 +170,5 @@ def _understood(operation: Operation, reply: Mapping[str, Any]) -> Outcome | NoA
     if operation.f == "cas" and code in (KEY_MISSING, PRECONDITION_FAILED):
         return Outcome("fail", error=f"{REFUSED}: {said}")
     if code in NOT_TAKEN:
-        return NoAnswer(False, said)
+        return NoAnswer(False, f"not taken: {said}")
     return Outcome("fail", error=said) if code in DEFINITE else NoAnswer(True, said)

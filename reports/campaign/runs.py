@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from raft_chaos.invariants.rundir import RunInfo
 from raft_chaos.invariants.verdict import Outcome, overall
+from raft_chaos.reports.run.layout import ENDS, operation_ends, vacuous
 from raft_chaos.reports.run.model import RunReport, Stats, worst_first
 from raft_chaos.reports.run.pages import WIDTH, repro, reproduces
 from raft_chaos.reports.tables import Column, Table, markdown_table, text_table
@@ -41,15 +43,37 @@ def campaign_text(reports: Sequence[RunReport], width: int = WIDTH) -> str:
 
 
 def one_line(info: RunInfo, path: Path) -> str:
-    """One line for a run of a campaign that has just ended; its statistics are in `info`."""
-    stats = info.stats
-    broken = ", ".join(verdict.invariant for verdict in info.invariants if verdict.outcome == "violated")
-    why = broken or "; ".join(info.vacuous) or ", ".join(v.invariant for v in info.invariants if v.outcome == "unknown")
-    return (
-        f"seed {info.seed}: {info.verdict}{f' ({why})' if info.verdict != 'valid' else ''}  "
-        f"{stats['ops_ok']} ops ok, {stats['elections']} elections, {stats['restarts']} restarts, "
-        f"{stats['wall_s']:.1f} s  {path}"
-    )
+    """One line for a run of a campaign that has just ended; its statistics are in `info`. The verdict comes first."""
+    stats, outcome = info.stats, info.verdict or "unknown"
+    facts = [
+        f"{count(int(stats.get('ops_ok', 0)), 'op')} ok",
+        count(int(stats.get("elections", 0)), "election") if info.reports_events else "",
+        count(int(stats.get("restarts", 0)), "restart"),
+        f"{_number(stats.get('wall_s', stats.get('duration_s', 0))):.1f} s",
+    ]
+    verdict = outcome if outcome == "valid" else outcome.upper()
+    why = "" if outcome == "valid" else f"{_why(info)}; "
+    return visible(f"{verdict:<8}  seed {info.seed}  {why}{', '.join(filter(None, facts))}  {path}")
+
+
+def _why(info: RunInfo) -> str:
+    """What is broken, or the first thing that is missing."""
+    if broken := [verdict.invariant for verdict in info.invariants if verdict.outcome == "violated"]:
+        return ", ".join(broken)
+    if reasons := vacuous(info):
+        return f"{reasons[0]}; and {len(reasons) - 1} more" if len(reasons) > 1 else reasons[0]
+    return ", ".join(verdict.invariant for verdict in info.invariants if verdict.outcome == "unknown")
+
+
+def brief(info: RunInfo, path: Path) -> list[str]:
+    """The line of a run, and one below it for each broken invariant: the first sentence of what was found."""
+    found = [verdict for verdict in info.invariants if verdict.outcome == "violated"]
+    firsts = (verdict.violations[0].message if verdict.violations else verdict.reason for verdict in found)
+    sentences = (re.split(r"(?<=[.;]) (?=\S)", visible(first))[0] for first in firsts)
+    return [
+        one_line(info, path),
+        *(f"  {verdict.invariant}: {said}" for verdict, said in zip(found, sentences, strict=True)),
+    ]
 
 
 def campaign_markdown(reports: Sequence[RunReport]) -> str:
@@ -82,6 +106,8 @@ def _where(failure: RunReport) -> str:
 
 def runs_table(reports: Sequence[RunReport]) -> Table:
     rows = []
+    ends = {id(report): operation_ends(report) for report in reports}
+    shown = [end for end in ENDS if end != "elsewhere" or any(end in of_run for of_run in ends.values())]
     for report in _in_order(reports):
         stats = report.stats
         rows.append(
@@ -89,7 +115,7 @@ def runs_table(reports: Sequence[RunReport]) -> Table:
                 str(report.info.seed),
                 report.verdict if report.verdict == "valid" else report.verdict.upper(),
                 str(stats["leaders_elected"]),
-                f"{stats['ops_ok']}/{stats['ops_fail']}/{stats['ops_info']}",
+                "/".join(str(ends[id(report)].get(end, 0)) for end in shown),
                 f"{stats['faults_fired']}/{stats['faults_effective']}",
                 f"{_number(stats.get('wall_s', stats['duration_s'])):.1f}",
                 _finding(report),
@@ -99,7 +125,7 @@ def runs_table(reports: Sequence[RunReport]) -> Table:
         Column("seed", "right"),
         Column("verdict"),
         Column("leaders", "right"),
-        Column("ok/fail/info", "right"),
+        Column("/".join(shown), "right"),
         Column("faults", "right"),
         Column("s", "right"),
         Column("finding", wraps=True),
@@ -115,7 +141,7 @@ def _finding(report: RunReport) -> str:
     if report.interrupted:
         return "interrupted: the controller did not finish"
     if report.info.vacuous:
-        return f"vacuous: {report.info.vacuous[0]}"
+        return f"vacuous: {vacuous(report.info)[0]}"
     unsure = [f"{verdict.invariant}: {verdict.reason}" for verdict in report.invariants if verdict.outcome == "unknown"]
     return unsure[0] if unsure else ""
 

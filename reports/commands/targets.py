@@ -9,10 +9,9 @@ from typing import Any, Protocol
 
 from tabulate import tabulate
 
-from raft_chaos.reports.text import visible
+from raft_chaos.reports.text import count, visible
 
-WIDTH = 100
-_MARKS = {"ok": "ok     ", "missing": "missing", "wrong": "WRONG  "}
+_MARKS = {"ok": "ok     ", "missing": "missing", "wrong": "WRONG  ", "skipped": "skipped"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,8 @@ class FindingRow(Protocol):
     def seen(self) -> str: ...
     @property
     def advice(self) -> str: ...
+    @property
+    def answer(self) -> str: ...
 
 
 def targets_page(rows: Sequence[TargetRow], abilities: Mapping[Any, str]) -> list[str]:
@@ -48,12 +49,27 @@ def targets_page(rows: Sequence[TargetRow], abilities: Mapping[Any, str]) -> lis
     return [*table.split("\n"), "", "A target can declare:", *meanings.split("\n")]
 
 
-def finding_lines(finding: FindingRow) -> Iterator[str]:
-    """One line of what was checked and seen, and below it what to do about it."""
+def finding_lines(finding: FindingRow, width: int) -> Iterator[str]:
+    """What was checked and seen, and below it the answer that it was seen in, and what to do about it."""
     indent = " " * 8
     first = f"{_MARKS[finding.outcome]} {finding.what}: {visible(finding.seen)}"
-    yield from textwrap.wrap(first, WIDTH, subsequent_indent=indent)
-    if finding.advice and finding.outcome != "ok":
-        yield from textwrap.wrap(
-            f"do: {visible(finding.advice)}", WIDTH, initial_indent=indent, subsequent_indent=indent + "    "
-        )
+    yield from textwrap.wrap(first, width, subsequent_indent=indent)
+    if finding.outcome == "ok":
+        return
+    for title, text in (("answer", finding.answer), ("do", finding.advice)):
+        label = f"{indent}{title}: "
+        for line in text.splitlines():
+            inner = " " * len(label)
+            yield from textwrap.wrap(
+                visible(line), width, initial_indent=label, subsequent_indent=inner, break_on_hyphens=False
+            )
+            label = inner
+
+
+def checked_line(findings: Sequence[FindingRow], run_it: str) -> str:
+    """The last line: what is wrong, or what to do next."""
+    wrong, skipped = (sum(finding.outcome == outcome for finding in findings) for outcome in ("wrong", "skipped"))
+    if not wrong:
+        return f"nothing is wrong; run it: {run_it}"
+    more = f"; left out, since they rest on it: {skipped}" if skipped else ""
+    return f"{wrong} of {count(len(findings) - skipped, 'check')} {'is' if wrong == 1 else 'are'} wrong{more}"

@@ -112,7 +112,10 @@ def _table(rows: Sequence[Sequence[object]], headers: Sequence[str], widest: int
 
 
 def _why(verdict: Verdict) -> str:
-    return verdict.violations[0].message if verdict.violations else verdict.reason
+    """What was found; what a valid verdict does not cover stands below the table."""
+    if verdict.violations:
+        return verdict.violations[0].message
+    return verdict.reason if verdict.outcome != "valid" else ""
 
 
 def _outcomes(verdicts: Sequence[Verdict]) -> dict[str, Outcome]:

@@ -181,5 +181,5 @@ def _when(log: LogLines) -> str:
 def _fault(fault: FaultRow, width: int) -> Iterator[str]:
     healed = f"healed {seconds(fault.healed_us)} s" if fault.healed_us is not None else "never healed"
     targets = " ".join(f"{node}*" if node == fault.leader else node for node in fault.targets)
-    text = f"{fault.id} {fault.kind} {targets}, from {seconds(fault.injected_us)} s, {healed}: {fault.seen}"
+    text = f"{fault.id} {fault.named} {targets}, from {seconds(fault.injected_us)} s, {healed}: {fault.seen}"
     yield from textwrap.wrap(visible(text), max(width, 40), initial_indent="  ", subsequent_indent="      ")

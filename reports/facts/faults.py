@@ -17,6 +17,7 @@ from raft_chaos.reports.text import milliseconds, seconds
 class FaultRow(msgspec.Struct, frozen=True, kw_only=True):
     """One fault. Times are µs since the run began, None if the fault was never injected or healed.
 
+    `shape` is that of a partition, such as "isolate_leader"; "" for other kinds.
     `effective` is None if it is not known: the fault never fired, or the run ended before it was healed. `seen` is
     its effect, or why it had none. `leader` was the leader when it fired. `moot` names the other fault that prevented
     its effect; then the missing effect is no flaw of the run.
@@ -25,6 +26,7 @@ class FaultRow(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     kind: str
     targets: list[str]
+    shape: str = ""
     leader: str | None = None
     injected_us: int | None = None
     healed_us: int | None = None
@@ -32,9 +34,15 @@ class FaultRow(msgspec.Struct, frozen=True, kw_only=True):
     seen: str = ""
     moot: str = ""
 
+    @property
+    def named(self) -> str:
+        """The kind, with the shape of a partition: "partition isolate_leader"."""
+        return f"{self.kind} {self.shape}".rstrip()
+
 
 def fault_rows(harness: list[AnyEvent], schedule: list[dict[str, Any]]) -> list[FaultRow]:
     """The faults in the order in which they fired, then those that never fired, in the schedule's order."""
+    planned = {str(line.get("id")): line for line in schedule if line.get("kind") == "fault"}
     fired: dict[str, FaultRow] = {}
     for event in harness:
         if isinstance(event, FaultInjected):
@@ -42,6 +50,7 @@ def fault_rows(harness: list[AnyEvent], schedule: list[dict[str, Any]]) -> list[
                 id=event.fault,
                 kind=event.type,
                 targets=list(event.targets),
+                shape=_shape(planned.get(event.fault, {})),
                 leader=event.leader,
                 injected_us=event.t_us,
                 seen=event.detail,
@@ -52,19 +61,22 @@ def fault_rows(harness: list[AnyEvent], schedule: list[dict[str, Any]]) -> list[
             fired[event.fault] = msgspec.structs.replace(
                 row, healed_us=event.t_us, effective=event.effective, seen=seen, moot=event.moot
             )
-    planned = (line for line in schedule if line.get("kind") == "fault")
-    return [*fired.values(), *(_never_fired(line) for line in planned if line.get("id") not in fired)]
+    return [*fired.values(), *(_never_fired(line) for fault, line in planned.items() if fault not in fired)]
+
+
+def _shape(line: dict[str, Any]) -> str:
+    return str(_object(line, "action").get("shape", ""))
 
 
 def _never_fired(line: dict[str, Any]) -> FaultRow:
     """The row of a planned fault, from its line in the schedule (the form is `chaos.schedule.data.Fault`)."""
     action = _object(line, "action")
     nodes = action.get("nodes")
-    targets = [str(node) for node in nodes] if isinstance(nodes, list) else [str(action.get("shape", ""))]
     return FaultRow(
         id=str(line.get("id")),
         kind=str(action.get("type", "")),
-        targets=targets,
+        targets=[str(node) for node in nodes] if isinstance(nodes, list) else [],
+        shape=_shape(line),
         seen=f"never fired: due at {_when(_object(line, 'when'))}",
     )
 

@@ -6,13 +6,14 @@ import math
 
 import msgspec
 
-from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.history import Op, is_elsewhere
 
 
 class OperationRow(msgspec.Struct, frozen=True, kw_only=True):
     """The operations of one function ("put"), or of all.
 
-    `ok`, `fail` and `info` count how they ended; `open` counts those without an end in the history. Latencies are in
+    `ok`, `fail` and `info` count how they ended; `elsewhere` counts those of the failed ones that no node took, and
+    `open` those without an end in the history. Latencies are in
     µs from invocation to ok, by nearest rank; None if no operation was ok.
     """
 
@@ -20,6 +21,7 @@ class OperationRow(msgspec.Struct, frozen=True, kw_only=True):
     invoked: int
     ok: int
     fail: int
+    elsewhere: int
     info: int
     open: int
     p50_us: int | None
@@ -34,6 +36,7 @@ ALL = "all"
 class _Tally:
     def __init__(self) -> None:
         self.ends = {"invoke": 0, "ok": 0, "fail": 0, "info": 0}
+        self.elsewhere = 0
         self.latencies_us: list[int] = []
 
 
@@ -45,6 +48,7 @@ def operation_rows(history: list[Op]) -> list[OperationRow]:
         both = [tallies.setdefault(op.f, _Tally()), tallies.setdefault(ALL, _Tally())]
         for tally in both:
             tally.ends[op.type] += 1
+            tally.elsewhere += is_elsewhere(op)
         if op.type == "invoke":
             invoked_us[op.process] = op.t_us
         elif op.type == "ok" and op.process in invoked_us:
@@ -63,6 +67,7 @@ def _row(name: str, tally: _Tally) -> OperationRow:
         invoked=tally.ends["invoke"],
         ok=ok,
         fail=fail,
+        elsewhere=tally.elsewhere,
         info=info,
         open=max(0, tally.ends["invoke"] - ok - fail - info),
         p50_us=nearest_rank(latencies_us, 0.50),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from itertools import groupby
 
+from raft_chaos.invariants.rundir import RunInfo
 from raft_chaos.reports.facts.elections import ElectionRow
 from raft_chaos.reports.facts.faults import FaultRow
+from raft_chaos.reports.facts.left_out import left_out
 from raft_chaos.reports.facts.nodes import NodeRow
+from raft_chaos.reports.facts.operations import ALL
 from raft_chaos.reports.run.model import RunReport
 from raft_chaos.reports.tables import Column, Table
 from raft_chaos.reports.text import UNSEALED, count, milliseconds, seconds, visible
@@ -31,8 +34,17 @@ def duration(report: RunReport) -> str:
     return f"{report.duration_us / 1e6:.1f} s{virtual}"
 
 
+CUT_SHORT = "the run was cut short"
+"""How the reason begins for which a run that was ended early proves nothing."""
+
+
+def vacuous(info: RunInfo) -> list[str]:
+    """Why the run proves nothing. All else that a run lacks that was cut short follows from that."""
+    return [reason for reason in info.vacuous if reason.startswith(CUT_SHORT)] or info.vacuous
+
+
 def caveats(report: RunReport) -> list[str]:
-    """The remarks before any table: the run was interrupted or has no seal, or it proves nothing."""
+    """The remarks on the whole run: it was interrupted or has no seal, or it proves nothing."""
     lines = []
     if report.interrupted:
         lines.append(
@@ -41,8 +53,18 @@ def caveats(report: RunReport) -> list[str]:
         )
     if not report.sealed:
         lines.append(UNSEALED)
-    lines += [f"VACUOUS: {visible(reason)}" for reason in report.info.vacuous]
+    lines += [f"VACUOUS: {visible(reason)}{_how_far(report, reason)}" for reason in vacuous(report.info)]
     return lines
+
+
+def _how_far(report: RunReport, reason: str) -> str:
+    """What had happened in a run that was cut short."""
+    if not reason.startswith(CUT_SHORT):
+        return ""
+    if not report.stats["ops"]:
+        return "; no client had asked for anything yet"
+    faults = f"{report.stats['faults_fired']} of {count(len(report.faults), 'planned fault')}"
+    return f"; until then {report.stats['ops']} operations, and {faults}"
 
 
 def tables(report: RunReport) -> list[Table]:
@@ -50,7 +72,7 @@ def tables(report: RunReport) -> list[Table]:
     every = [
         _invariants(report),
         _run(report),
-        _faults(report.faults),
+        _faults(report),
         _nodes(report.nodes),
         _resources(report.nodes),
         _elections(report),
@@ -64,21 +86,21 @@ def _invariants(report: RunReport) -> Table:
     for verdict in report.invariants:
         outcome = verdict.outcome if verdict.outcome == "valid" else verdict.outcome.upper()
         found = verdict.violations[0].message if verdict.violations else ""
-        first = "; ".join(filter(None, (found, verdict.reason)))
-        rows.append([verdict.invariant, outcome, str(verdict.judged), first])
+        reason = verdict.reason if verdict.outcome != "valid" else ""
+        rows.append([verdict.invariant, outcome, str(verdict.judged), "; ".join(filter(None, (found, reason)))])
     columns = [
         Column("invariant"),
         Column("verdict"),
         Column("judged", "right"),
         Column("finding", wraps=True),
     ]
-    return Table("Invariants", columns, rows)
+    return Table("Invariants", columns, rows, "\n".join(left_out(report.invariants)))
 
 
 def _run(report: RunReport) -> Table:
     info, stats = report.info, report.stats
     versions = ", ".join(f"{name} {version}" for name, version in sorted(info.versions.items()))
-    ops = "{ops_ok} ok, {ops_fail} fail, {ops_info} info of {ops}".format(**stats)
+    ops = ", ".join(f"{number} {end}" for end, number in operation_ends(report).items()) + f" of {stats['ops']}"
     faults = "{faults_effective} effective of {faults_fired} fired, {faults} planned".format(**stats)
     elections = "{leaders_elected} won in {contested_terms} contested terms".format(**stats)
     facts = {
@@ -101,6 +123,19 @@ def _run(report: RunReport) -> Table:
 
 NO_KEYS = "linearizability and the like: the target has queues, and no key to read"
 NO_ORDER = "the order in which elements come out of a queue"
+
+
+ENDS = ("ok", "fail", "elsewhere", "info")
+
+
+def operation_ends(report: RunReport) -> dict[str, int]:
+    """How the clients' operations ended, in the order of ENDS, without "elsewhere" if none did.
+
+    An operation that was left to another node is no failure of the system.
+    """
+    ok, fail, info = (int(report.stats[f"ops_{end}"]) for end in ("ok", "fail", "info"))
+    elsewhere = next((row.elsewhere for row in report.operations if row.function == ALL), 0)
+    return {"ok": ok, "fail": fail - elsewhere, **({"elsewhere": elsewhere} if elsewhere else {}), "info": info}
 
 
 def _not_judged(report: RunReport) -> str:
@@ -131,15 +166,18 @@ def _trace(report: RunReport) -> str:
     return f"SHA-256 {sha256} over {stats.get('deliveries', 0)} deliveries" if sha256 else ""
 
 
-def _faults(faults: list[FaultRow]) -> Table:
+def _faults(report: RunReport) -> Table:
+    """In a run that was cut short, those that never fired have no rows of their own."""
+    is_whole = not any(reason.startswith(CUT_SHORT) for reason in report.info.vacuous)
+    faults = [fault for fault in report.faults if is_whole or fault.injected_us is not None]
     rows = []
     for fault in faults:
         targets = " ".join(f"{node}*" if node == fault.leader else node for node in fault.targets)
         times = [seconds(fault.injected_us), seconds(fault.healed_us)]
-        rows.append([fault.id, fault.kind, targets, *times, _effect(fault), fault.seen])
+        rows.append([fault.id, fault.named, targets, *times, _effect(fault), fault.seen])
     columns = [
         Column("fault"),
-        Column("kind"),
+        Column("kind", wraps=True),
         Column("targets", wraps=True),
         Column("at s", "right"),
         Column("healed s", "right"),
@@ -147,7 +185,12 @@ def _faults(faults: list[FaultRow]) -> Table:
         Column("observed", wraps=True),
     ]
     led = any(fault.leader in fault.targets for fault in faults)
-    return Table("Faults", columns, rows, "* was the leader when the fault fired" if led else "")
+    unfired = len(report.faults) - len(faults)
+    notes = [
+        "* was the leader when the fault fired" if led else "",
+        f"{count(unfired, 'planned fault')} never fired, since {CUT_SHORT}" if unfired else "",
+    ]
+    return Table("Faults", columns, rows, "\n".join(filter(None, notes)))
 
 
 def _effect(fault: FaultRow) -> str:
@@ -180,12 +223,11 @@ def _nodes(nodes: list[NodeRow]) -> Table:
         Column("caught up ms", "right"),
         Column("roles", wraps=True),
     ]
-    note = (
-        "behind: entries that its log lacked when the liveness phase (or its last incarnation) began. "
-        if _owed(nodes)
-        else ""
-    )
-    return Table("Nodes", columns, rows, f"{note}roles: Follower, Candidate, Leader, / restart")
+    notes = [
+        "behind: entries that its log lacked when the liveness phase (or its last incarnation) began" * _owed(nodes),
+        "roles: Follower, Candidate, Leader, / restart" * any(node.roles for node in nodes),
+    ]
+    return Table("Nodes", columns, rows, "\n".join(filter(None, notes)))
 
 
 def _owed(nodes: list[NodeRow]) -> bool:
@@ -245,10 +287,14 @@ def _operations(report: RunReport) -> Table:
         [
             row.function,
             *(str(number) for number in (row.invoked, row.ok)),
-            *(str(number or "") for number in (row.fail, row.info, row.open)),
+            *(str(number or "") for number in (row.fail - row.elsewhere, row.elsewhere, row.info, row.open)),
             *(milliseconds(latency_us) for latency_us in (row.p50_us, row.p99_us, row.max_us)),
         ]
         for row in report.operations
     ]
-    headers = ("invoked", "ok", "fail", "info", "open", "p50 ms", "p99 ms", "max ms")
-    return Table("Client operations", [Column("op"), *(Column(header, "right") for header in headers)], rows)
+    headers = ("invoked", "ok", "fail", "elsewhere", "info", "open", "p50 ms", "p99 ms", "max ms")
+    left_to_others = any(row.elsewhere for row in report.operations)
+    note = (
+        "elsewhere: no node took it, and the last one that was asked left it to another one" if left_to_others else ""
+    )
+    return Table("Client operations", [Column("op"), *(Column(header, "right") for header in headers)], rows, note)

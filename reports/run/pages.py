@@ -19,14 +19,16 @@ AROUND = "Around the first violation"
 
 def text_page(report: RunReport, width: int = WIDTH) -> str:
     """The report for a terminal of `width` columns. Witnesses and commands never wrap, so that they can be copied."""
+    remarks = [line for caveat in caveats(report) for line in textwrap.wrap(caveat, width, subsequent_indent="  ")]
     lines = textwrap.wrap(headline(report), width, subsequent_indent="  ")
-    lines += [line for caveat in caveats(report) for line in textwrap.wrap(caveat, width, subsequent_indent="  ")]
+    lines += remarks if not report.violations else []
     if report.violations:
         lines += ["", *_title("Violations")]
         for number, violation in enumerate(report.violations, 1):
             lines += _violation(number, violation, width)
             if drawn := _timeline(report, violation, width - 3):
                 lines += ["", *(f"   {line}" for line in drawn)]
+        lines += ["", *remarks] if remarks else []
     if report.around is not None:
         lines += ["", *_title(AROUND), *around_lines(report.around, width)]
     for table in tables(report):
@@ -38,8 +40,8 @@ def text_page(report: RunReport, width: int = WIDTH) -> str:
 
 def markdown_page(report: RunReport) -> str:
     """The report for GitHub."""
-    lines = [f"# {markdown(headline(report))}", ""]
-    lines += [line for caveat in caveats(report) for line in (f"> {markdown(caveat)}", "")]
+    remarks = [line for caveat in caveats(report) for line in (f"> {markdown(caveat)}", "")]
+    lines = [f"# {markdown(headline(report))}", "", *(remarks if not report.violations else [])]
     for violation in report.violations:
         lines += [f"## Violated: {markdown(violation.invariant)}", "", markdown(violation.message), ""]
         lines += [f"Rule: {markdown(violation.rule)}", ""] if violation.rule else []
@@ -47,6 +49,7 @@ def markdown_page(report: RunReport) -> str:
         lines += [f"{_unshown(violation)}.", ""] if violation.unshown else []
         drawn = _timeline(report, violation, WIDTH)
         lines += [*fenced(drawn), ""] if drawn else []
+    lines += remarks if report.violations else []
     if report.around is not None:
         lines += [f"## {AROUND}", "", *fenced(around_lines(report.around, WIDTH)), ""]
     for table in tables(report):

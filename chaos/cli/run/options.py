@@ -139,8 +139,13 @@ Swarm = Annotated[
 ]
 Clients = Annotated[int, typer.Option(metavar="N", rich_help_panel=LOAD, help="How many concurrent clients.")]
 Rate = Annotated[
-    float,
-    typer.Option(metavar="N", rich_help_panel=LOAD, help="Client operations a second, all clients together."),
+    float | None,
+    typer.Option(
+        metavar="N",
+        rich_help_panel=LOAD,
+        help="Client operations a second, all clients together.",
+        show_default="100, or what the target says",
+    ),
 ]
 Duration = Annotated[
     float,

@@ -39,10 +39,10 @@ from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir, progr
 from raft_chaos.chaos.run.worlds import run_in_world
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.describe import drawn
-from raft_chaos.chaos.targets.protocol import abilities_of
+from raft_chaos.chaos.targets.protocol import abilities_of, rate_of
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import EXIT_CODE, Outcome, overall
-from raft_chaos.reports.campaign.runs import one_line
+from raft_chaos.reports.campaign.runs import brief, one_line
 from raft_chaos.reports.commands.verdicts import next_commands
 from raft_chaos.reports.formats.github import on_github, publish
 from raft_chaos.reports.formats.json import campaign_document, run_document
@@ -70,7 +70,7 @@ def run(
     fault_interval: options.FaultInterval = 1.2,
     swarm: options.Swarm = None,
     clients: options.Clients = 5,
-    rate: options.Rate = 100.0,
+    rate: options.Rate = None,
     duration: options.Duration = 15.0,
     warmup: options.Warmup = 1.5,
     liveness: options.Liveness = 3.0,
@@ -102,7 +102,7 @@ def run(
         warmup_s=warmup,
         duration_s=duration,
         liveness_s=liveness,
-        ops_per_second=rate,
+        ops_per_second=rate_of(system) if rate is None else rate,
         faults=fault_kinds(faults, chosen_world, can),
         fault_interval_s=fault_interval,
         election_timeout_us_max=timing.election_timeout_max_us,
@@ -135,7 +135,7 @@ def run(
         fail("--jobs, --max-failures and --time-limit are for campaigns in sim: --world sim --seeds A..B")
     plans = [(one, _plan(settings, one, saved)) for one in chosen for _ in range(repeat)]
     done = _run_all(settings, plans, out, fail_fast=fail_fast, quiet=quiet)
-    return _result(done, [one for one, _ in plans], as_json=as_json)
+    return _result(done, [one for one, _ in plans], quiet=quiet, as_json=as_json)
 
 
 # ---- runs --------------------------------------------------------------------------------------------------------
@@ -211,8 +211,9 @@ def _announce(info: RunInfo, plan: Schedule, directory: RunDir) -> None:
         say(f"  {line}")
 
 
-def _result(done: list[tuple[RunDir, RunInfo]], seeds: list[int], *, as_json: bool) -> Result:
-    """The report, with the seed or the command that repeats a failure in its last line. `seeds`: of all planned runs"""
+def _result(done: list[tuple[RunDir, RunInfo]], seeds: list[int], *, quiet: bool, as_json: bool) -> Result:
+    """The report (`quiet`: a line for each run), with the seed or the command that repeats a failure in its last line.
+    `seeds`: of all planned runs."""
     outcomes: list[Outcome] = [info.verdict or "unknown" for _, info in done]
     cut_short = any(INTERRUPTED in reason for _, info in done for reason in info.vacuous)
     interrupted = cut_short or len(done) < len(seeds)
@@ -223,8 +224,16 @@ def _result(done: list[tuple[RunDir, RunInfo]], seeds: list[int], *, as_json: bo
     document = campaign_document(reports) if len(reports) > 1 else run_document(reports[0])
     published = publish(reports, _rendered(reports, "markdown")) if on_github() else []
     notes = [*(published if as_json else []), *_how_to_go_on(done, as_json=as_json), *stopped]
-    shown = [*published, page, *_where_saved(done)]
+    shown = [*published, *(_briefly(done) if quiet else [page, *_where_saved(done)])]
     return Result(exit_code, shown, document, as_json, notes, judged=True, interrupted=interrupted)
+
+
+def _briefly(done: list[tuple[RunDir, RunInfo]]) -> list[str]:
+    """The result with --quiet: what stands in each report's first lines, and the command that repeats the worst run."""
+    lines = [line for directory, info in done for line in brief(info, directory.path)]
+    failed = [info for _, info in done if info.verdict != "valid"]
+    worst = next((info for info in failed if info.verdict == "violated"), next(iter(failed), None))
+    return [*lines, worst.repro] if worst is not None else lines
 
 
 def _left(seeds: list[int], complete: int) -> list[str]:

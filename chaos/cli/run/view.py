@@ -93,7 +93,9 @@ def _line(now: RunStatus) -> str:
 
 
 def _ops(now: RunStatus) -> str:
-    return f"{now.ops['ok']} ok {now.ops['fail']} fail {now.ops['info']} info"
+    elsewhere = now.ops["elsewhere"]
+    told = {"ok": now.ops["ok"], "fail": now.ops["fail"] - elsewhere, "elsewhere": elsewhere, "info": now.ops["info"]}
+    return " ".join(f"{number} {end}" for end, number in told.items() if number or end != "elsewhere")
 
 
 def _rate(now: RunStatus, before: RunStatus | None) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
-from raft_chaos.chaos.faults.links import Broken, Link, LinkCounters, LinkState
+from raft_chaos.chaos.faults.links import TRAFFIC, Broken, Link, LinkCounters, LinkState
 from raft_chaos.chaos.faults.strike import Signal
 from raft_chaos.chaos.run.live.cluster import LiveCluster
 from raft_chaos.chaos.run.live.network.backend import Network
@@ -20,6 +20,7 @@ class LiveWorld:
 
     def __init__(self, cluster: LiveCluster, network: Network) -> None:
         self.heartbeats = "heartbeats" in cluster.target.can
+        self.traffic = TRAFFIC[cluster.target.network]
         self.cluster = cluster
         self._network = network
         self.links: Sequence[Link] = network.links

@@ -429,6 +429,7 @@ class LiveRun:
         faults = list(self.nemesis.log.current.values()) if self.nemesis is not None else []
         left_s = max(0, total_us - elapsed_us) / 1e6
         ops = {str(kind): number for kind, number in self.history.counts.items()}
+        ops["elsewhere"] = self.history.elsewhere
         events = self.watcher.events
         return RunStatus(
             header.seed, self.phase, elapsed_us / 1e6, left_s, lines, faults, ops, events, list(self.violations)

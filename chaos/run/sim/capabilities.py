@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
-from raft_chaos.chaos.faults.links import Broken, Link, LinkCounters, LinkState
+from raft_chaos.chaos.faults.links import FRAMES, Broken, Link, LinkCounters, LinkState
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.faults.strike import Signal
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
@@ -18,6 +18,7 @@ class VirtualWorld:
     """A virtual cluster, as faults see it."""
 
     heartbeats = True
+    traffic = FRAMES
 
     def __init__(self, cluster: VirtualCluster, scheduler: Scheduler) -> None:
         self.cluster = cluster

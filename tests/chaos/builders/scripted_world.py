@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
-from raft_chaos.chaos.faults.links import Broken, Link, LinkCounters, LinkState
+from raft_chaos.chaos.faults.links import FRAMES, Broken, Link, LinkCounters, LinkState
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.faults.strike import Signal
 from raft_chaos.chaos.run.cluster_view import ClusterView
@@ -37,6 +37,7 @@ class ScriptedWorld:
     """A world with all capabilities. Nodes in `lost` never start again."""
 
     heartbeats = True
+    traffic = FRAMES
 
     def __init__(self, now_us: Callable[[], int]) -> None:
         self.asked: list[tuple[Any, ...]] = []

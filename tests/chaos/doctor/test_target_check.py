@@ -92,6 +92,30 @@ def test_a_mistake_is_found_and_named(tmp_path: Path, old: str, new: str, what: 
 
 @pytest.mark.slow
 @pytest.mark.live
+def test_what_only_follows_from_a_mistake_is_left_out_and_the_answer_is_shown(tmp_path: Path) -> None:
+    file = tmp_path / "target.toml"
+    file.write_text(RIGHT.replace('value = "result"', 'value = "reslut"'))
+    done = raft_chaos("target", "check", str(file), "--nodes", "1", "--json")
+    findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
+    assert [what for what, finding in findings.items() if finding["outcome"] == "wrong"] == ["put, then get"]
+    assert findings["put, then get"]["answer"].startswith("status 200, {")
+    assert "first value" in findings["put, then get"]["answer"]
+    skipped = {what for what, finding in findings.items() if finding["outcome"] == "skipped"}
+    assert skipped >= {"cas with the right value", "kill and restart", "a wrong answer is convicted"}
+    assert findings["kill and restart"]["seen"] == "it rests on 'put, then get', which is wrong"
+
+
+def test_a_file_that_cannot_be_read_is_named_as_it_was_given(tmp_path: Path) -> None:
+    file = tmp_path / "target.toml"
+    file.write_text(RIGHT.replace("persistent", "persistant"))
+    for arguments in ([str(file)], [str(tmp_path / "none.toml")], ["no.module:Class"]):
+        done = raft_chaos("target", "check", *arguments)
+        assert done.returncode == 254
+        assert done.stderr.startswith("raft-chaos: ") and arguments[0] in done.stderr and "--target" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.live
 def test_data_that_does_not_survive_a_kill_is_found(tmp_path: Path) -> None:
     code, findings, advised = checked(tmp_path, RIGHT.replace("--mode shared", "--mode memory"))
     assert code == 254

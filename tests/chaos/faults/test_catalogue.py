@@ -9,12 +9,14 @@ import pytest
 
 from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, KINDS, LIVE_KINDS, VIRTUAL_KINDS, AnyAction
+from raft_chaos.chaos.faults.links import FRAMES
 from raft_chaos.chaos.run.live.capabilities import LiveWorld
 from raft_chaos.chaos.run.sim.capabilities import VirtualWorld
 from raft_chaos.chaos.schedule.swarm import LATER, SHARED
 
 LIVE_WORLD = LiveWorld.__new__(LiveWorld)
-LIVE_WORLD.links, LIVE_WORLD.heartbeats = [], True  # they are there as soon as the world is made
+# They are there as soon as the world is made:
+LIVE_WORLD.links, LIVE_WORLD.heartbeats, LIVE_WORLD.traffic = [], True, FRAMES
 VIRTUAL_WORLD = VirtualWorld.__new__(VirtualWorld)
 VIRTUAL_WORLD._network = type("Network", (), {"links": {}})()  # type: ignore[assignment]
 

@@ -7,7 +7,7 @@ import pytest
 from builders.schedules import fault
 from builders.scripted_world import LINKS, Stage
 from raft_chaos.chaos.faults.action import Action
-from raft_chaos.chaos.faults.links import LinkState
+from raft_chaos.chaos.faults.links import TRAFFIC, LinkState
 from raft_chaos.chaos.faults.network import TRAFFIC_PATIENCE_US, Network, Reset, Throttle
 
 # ---- network -----------------------------------------------------------------------------------------------------
@@ -52,6 +52,21 @@ def test_lost_delayed_and_duplicated_frames_are_counted() -> None:
     stage.count(50, ("n1", "n2"), "forwarded", 9)
     stage.play(fault("f1", 10, Network(["n1"], loss=0.5), 100))
     assert stage.seen() == (False, "frames: 0 delayed, 0 lost, 0 duplicated, 0 reordered", "")
+
+
+def test_only_what_the_network_can_do_is_told_in_its_own_words() -> None:
+    """A stream of bytes loses nothing: pieces that were queued for a node that was killed are no effect of it."""
+    stage = Stage()
+    stage.world.traffic = TRAFFIC["tcp"]
+    stage.count(50, ("n1", "n2"), "lost", 2)
+    stage.play(fault("f1", 10, Network(["n1"], delay_max_us=5_000), 100))
+    assert stage.injected().detail == "n1: delay 0 to 5 ms"
+    assert stage.seen() == (False, "pieces: 0 delayed", "")
+    stage = Stage()
+    stage.world.traffic = TRAFFIC["netns"]
+    stage.count(50, ("n1", "n2"), "lost", 2)
+    stage.play(fault("f1", 10, Network(["n1"], loss=0.5), 100))
+    assert stage.seen() == (True, "packets: 0 delayed, 2 lost, 0 duplicated, 0 reordered", "")
 
 
 def test_two_bad_networks_of_a_link_are_in_force_together() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from builders.schedules import ISOLATED, fault
 from builders.scripted_world import Stage
 from raft_chaos.chaos.faults.grudge import Grudge
-from raft_chaos.chaos.faults.links import LinkState
+from raft_chaos.chaos.faults.links import TRAFFIC, LinkState
 from raft_chaos.chaos.faults.partition import Clog, Partition
 
 CUT, CLOGGED, FREE = LinkState(cut=True), LinkState(clogged=True), LinkState()
@@ -30,6 +30,15 @@ def test_the_description_of_a_partition() -> None:
         (10, "set_links", dict.fromkeys(links, CUT)),
         (110, "set_links", dict.fromkeys(links, FREE)),
     ]
+
+
+def test_a_cut_counts_what_the_network_carries() -> None:
+    stage = Stage()
+    stage.world.traffic = TRAFFIC["messages"]
+    stage.count(50, ("n3", "n2"), "cut", 4)
+    stage.count(50, ("n1", "n3"), "cut", 2)
+    stage.play(fault("f1", 10, Partition("one", N3_ALONE), 100))
+    assert stage.seen() == (True, "6 messages held back", "")
 
 
 def test_a_cut_must_hold_back_frames_in_each_direction() -> None:

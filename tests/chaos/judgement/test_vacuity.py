@@ -195,7 +195,7 @@ def test_less_than_half_of_the_operations_without_faults_is_too_few() -> None:
     one_and_others = on_time(plan, ended("c0/0"), ended("c0/1", "info"), ended("c0/2", "fail"), ended("c0/4"))
     assert missing(plan=plan, history=one_and_others) == [
         "only 1 operations were served in the phases without faults; required are 2, half of the 4 that are planned "
-        "there (ask for less with --rate, if the cluster is that slow)"
+        "there (ask for less, with --rate or with `rate` in the target's file, if the cluster is that slow)"
     ]
 
 
@@ -274,7 +274,7 @@ def test_a_run_with_too_few_operations_is_unknown_and_says_what_was_missing(tmp_
     document = json.loads(done.stdout)
     assert document["vacuous"] == [
         "only 0 operations were served in the phases without faults; required are 1, half of the 2 that are planned "
-        "there (ask for less with --rate, if the cluster is that slow)"
+        "there (ask for less, with --rate or with `rate` in the target's file, if the cluster is that slow)"
     ]
     assert (done.returncode, document["verdict"]) == (2, "unknown")
     assert "violated" not in document["invariants"].values()

@@ -11,7 +11,10 @@ import pytest
 from raft_chaos.chaos.targets.described import understood
 from raft_chaos.chaos.targets.description import Description, load
 from raft_chaos.chaos.targets.door import NoAnswer, Outcome
-from raft_chaos.chaos.targets.protocol import TargetError
+from raft_chaos.chaos.targets.find import find
+from raft_chaos.chaos.targets.program import found_beside
+from raft_chaos.chaos.targets.protocol import TargetError, rate_of
+from raft_chaos.raft.state.timing import Timing
 
 RIGHT = f"""
 command = "{sys.executable} -c pass {{node}} {{port.client}} {{peers}}"
@@ -31,6 +34,27 @@ def described(tmp_path: Path, text: str) -> Description:
     file = tmp_path / "target.toml"
     file.write_text(text)
     return load(file)
+
+
+def test_a_file_beside_the_targets_file_is_found_from_everywhere(tmp_path: Path) -> None:
+    (tmp_path / "server.py").touch()
+    (tmp_path / "python3").touch()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "serve").touch()
+    words = ["python3", "server.py", "{data}", "--port", "bin", "missing.py"]
+    assert found_beside(words, tmp_path) == ["python3", f"{tmp_path}/server.py", *words[2:]]
+    assert found_beside(["./bin/serve", "bin/serve"], tmp_path) == [f"{tmp_path}/bin/serve"] * 2
+
+
+def test_a_target_may_say_how_much_it_is_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "slow.toml"
+    file.write_text(f"rate = 12.5\n{RIGHT}")
+    assert rate_of(find(Timing(), name=str(file))) == 12.5
+    file.write_text(RIGHT)
+    assert rate_of(find(Timing(), name=str(file))) == rate_of(find(Timing())) == 100
+    file.write_text(f"rate = 0\n{RIGHT}")
+    with pytest.raises(TargetError, match="rate"):
+        find(Timing(), name=str(file))
 
 
 def test_a_target_can_what_its_file_says_and_nothing_else(tmp_path: Path) -> None:

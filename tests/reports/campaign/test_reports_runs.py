@@ -8,6 +8,7 @@ from junitparser import JUnitXml
 
 import report_builders as sample
 from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.reports.campaign.runs import brief, one_line
 from raft_chaos.reports.run.model import build
 from raft_chaos.reports.write import render_campaign
 
@@ -39,6 +40,17 @@ def test_campaign_documents(valid: RunDir, violated: RunDir) -> None:
     suites = JUnitXml.fromstring(render_campaign([build(valid), build(violated)], "junit").encode())
     assert [suite.name for suite in suites] == ["raft-chaos.live.raft.seed-7", "raft-chaos.live.raft.seed-42"]
     assert (suites.tests, suites.failures) == (10, 1)
+
+
+def test_the_line_of_a_run_begins_with_its_verdict_and_stays_short(violated: RunDir, vacuous: RunDir) -> None:
+    info = violated.load_info()
+    assert one_line(info, violated.path).startswith("VIOLATED  seed 42  election_safety; ")
+    assert brief(info, violated.path)[1:] == ["  election_safety: n1 and n3 both led term 2"]
+    info = vacuous.load_info()
+    info.vacuous = ["fault f1 had no effect", "fault f2 had no effect", "fault f3 had no effect"]
+    assert "UNKNOWN   seed 9  fault f1 had no effect; and 2 more; " in one_line(info, vacuous.path)
+    info.vacuous += ["the run was cut short: interrupted by SIGINT"]
+    assert "seed 9  the run was cut short: interrupted by SIGINT; " in one_line(info, vacuous.path)
 
 
 def test_an_empty_campaign_is_unknown() -> None:

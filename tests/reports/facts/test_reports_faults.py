@@ -20,6 +20,7 @@ def test_faults_say_whether_they_had_an_effect(report: RunReport) -> None:
     kill, _, _, never_fired = report.faults
     assert (kill.injected_us, kill.healed_us, kill.leader) == (1_300_000, 3_000_500, "n1")
     assert never_fired.injected_us is None
+    assert [row.named for row in report.faults] == ["kill", "partition halves", "pause", "partition isolate_leader"]
     assert never_fired.seen == "never fired: due at leader_elected #9 + 50.0 ms"
 
 
