@@ -29,7 +29,8 @@ from raft_chaos.invariants.events import (
     VoteGranted,
 )
 from raft_chaos.invariants.history import Op
-from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
+from raft_chaos.invariants.seal import changed
 from raft_chaos.reports.facts.faults import fault_rows
 from raft_chaos.reports.facts.violations import violation_rows
 from raft_chaos.reports.formats.trace_events import Lanes, Process, Trace, Track, texts
@@ -40,8 +41,11 @@ MessageId: TypeAlias = tuple[str, int, int]
 
 
 def perfetto(run: RunDir) -> str:
-    """The trace as JSON. Raises RunDirError for a run that cannot be read."""
-    info, harness, streams, history = run.load_info(), run.harness_events(), run.node_streams(), run.operations()
+    """The trace as JSON. Raises RunDirError for a run that cannot be read, or whose evidence has changed."""
+    info = run.load_info()
+    if damage := changed(run, info):
+        raise RunDirError(damage[0])
+    harness, streams, history = run.harness_events(), run.node_streams(), run.operations()
     times = [event.t_us for stream in [*streams, harness] for event in stream] + [op.t_us for op in history]
     ends_us = max(times, default=0)
     trace = Trace()

@@ -133,7 +133,7 @@ def test_the_options_of_run_stand_in_sections_with_choices_and_units(command: Co
         ("run 7", "raft-chaos run: '7' is one argument too many; it takes options only; see raft-chaos run --help"),
         ("diff a", "RUN: it is missing (Another one); see raft-chaos diff --help"),
         ("diff a b c", "raft-chaos diff: 'c' is one argument too many; it takes RUN RUN; see raft-chaos diff --help"),
-        ("report a --format pdf", "--format: expected one of text, markdown, json, junit, got 'pdf'"),
+        ("report a --format pdf", "--format: expected one of text, markdown, json, junit, html, perfetto, got 'pdf'"),
         ("certs d --nodes n1 --days 99999", "--days: expected at most 36500, got '99999'"),
         ("run --mutant old_term_comit", "--mutant: there is no 'old_term_comit'; did you mean 'old_term_commit'?"),
         ("run --world simm", "--world: there is no 'simm'; did you mean 'sim'?"),
