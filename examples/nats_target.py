@@ -20,6 +20,7 @@ the same condition.
 import asyncio
 import json
 import os
+import subprocess
 
 import nats
 import nats.errors
@@ -53,6 +54,10 @@ class Bucket:
     ports = ("client", "peer")
     network = "netns"
     read, direct = "confirmed", False
+
+    @staticmethod
+    def version():
+        return subprocess.check_output([os.environ.get("NATS_SERVER", "nats-server"), "--version"], text=True).strip()
 
     def __init__(self):
         self.program = os.environ.get("NATS_SERVER", "nats-server")

@@ -5,6 +5,7 @@
 --reads log               a read is a command like any other, so it is linearizable
 --reads local             a read answers from what this node has, which may be out of date
 --undumped                a mistake: the dictionary is made before `super().__init__()`, so no dump contains it
+--version                 which PySyncObj that is
 """
 
 import _socket
@@ -14,6 +15,7 @@ import os
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 
 from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf, replicated
 
@@ -124,6 +126,7 @@ parser.add_argument("--listen-http", required=True)
 parser.add_argument("--keep", default="journal,dump")
 parser.add_argument("--reads", choices=("log", "local"), default="log")
 parser.add_argument("--undumped", action="store_true")
+parser.add_argument("--version", action="version", version=f"PySyncObj {version('pysyncobj')}")
 options = parser.parse_args()
 store = Store(options)
 host, port = options.listen_http.rsplit(":", 1)

@@ -11,7 +11,6 @@ import inspect
 import shlex
 from collections.abc import Iterator
 from hashlib import sha256
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import msgspec
@@ -22,7 +21,7 @@ from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Header
 from raft_chaos.chaos.targets import description, program, python_class
 from raft_chaos.chaos.targets.find import STDIO, find
-from raft_chaos.chaos.targets.protocol import TargetError
+from raft_chaos.chaos.targets.version import version_of
 from raft_chaos.invariants.regular_file import read_regular
 from raft_chaos.raft.state.timing import Timing
 
@@ -95,7 +94,7 @@ def system_of(settings: Settings) -> System:
         target=name,
         command=settings.command,
         network=settings.network,
-        version=_version(name),
+        version=version_of(name),
         can=list(settings.schedule.can or ()),
         text=text,
         files=[SystemFile(str(file), digest) for file in _files(settings) if (digest := _digest(file))],
@@ -129,7 +128,7 @@ def _changes(system: System) -> list[str]:
         if now != file.sha256:
             what = f"has changed (SHA-256 {now[:12]})" if now else "is not there"
             told.append(f"{file.path} {what}; the failure was found with SHA-256 {file.sha256[:12]}")
-    if (now := _version(system.target)) != system.version:
+    if system.version and (now := version_of(system.target)) != system.version:
         told.append(f"{system.target} is version {now or 'unknown'}; the failure was found with {system.version}")
     return told
 
@@ -172,16 +171,3 @@ def _digest(file: Path) -> str:
 
 def _is_described(name: str) -> bool:
     return not name.startswith(STDIO) and name.endswith(".toml")
-
-
-def _version(name: str | None) -> str:
-    """The version of the package that offers the target by this name, or of the class; "" if it has none."""
-    if name is None or _is_described(name) or name.startswith(STDIO):
-        return ""
-    for point in entry_points(group=python_class.GROUP):
-        if point.name == name and point.dist is not None:
-            return point.dist.version
-    try:
-        return str(getattr(python_class.load(name), "version", ""))
-    except TargetError:
-        return ""

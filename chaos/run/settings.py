@@ -23,6 +23,7 @@ from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.chaos.targets.certificates import Certificates
 from raft_chaos.chaos.targets.find import find
 from raft_chaos.chaos.targets.protocol import Target
+from raft_chaos.chaos.targets.version import version_of
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
 from raft_chaos.raft.state.timing import Timing
 
@@ -143,7 +144,7 @@ def describe(settings: Settings, seed: int, schedule: Schedule, run: RunDir) -> 
         mutant=settings.mutant,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=commit(),
-        versions=versions(),
+        versions=versions(settings.foreign),
         nodes=schedule.header.nodes,
         config=msgspec.to_builtins(settings),
         repro=repro(settings, seed, run),
@@ -175,8 +176,8 @@ def commit() -> str | None:
     return result.stdout.strip() or None
 
 
-def versions() -> dict[str, str]:
-    """The versions of Python, the system, and the packages that a run depends on."""
+def versions(foreign: str | None = None) -> dict[str, str]:
+    """The versions of Python, the system, the packages that a run depends on, and the `foreign` target."""
     names = ("raft-chaos", "msgspec", "aiohttp", "psutil")
     found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.release()}"}
     for name in names:
@@ -184,4 +185,6 @@ def versions() -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue  # running from a source tree that is not installed
+    if said := version_of(foreign):
+        found["target"] = said
     return found

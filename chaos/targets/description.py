@@ -1,6 +1,7 @@
 """A target as a TOML file: anything that speaks HTTP, without code. docs/target-toml.md explains it with an example.
 
     name, command, environment      what is started for each node; files beside the target's file are found there
+    version                         a command that prints the system's version
     rate                            how many operations a second clients ask for
     protocol                        "http", or "maelstrom": JSON lines on stdin and stdout, of which most of the rest
                                     says nothing
@@ -168,6 +169,7 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     persistent: bool
     protocol: Literal["http", "maelstrom"] = "http"
     name: str = ""
+    version: str | list[str] = ""
     wipe: bool = False
     heartbeats: bool = False
     environment: dict[str, str] = {}
@@ -194,6 +196,10 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def words(self) -> list[str]:
         return shlex.split(self.command) if isinstance(self.command, str) else self.command
+
+    @property
+    def version_words(self) -> list[str]:
+        return shlex.split(self.version) if isinstance(self.version, str) else self.version
 
     @property
     def link_port(self) -> str | None:

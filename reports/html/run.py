@@ -13,7 +13,7 @@ from raft_chaos.reports.facts.violations import ViolationRow
 from raft_chaos.reports.html.page import Picture, page
 from raft_chaos.reports.html.timeline.rows import MOST_ELECTIONS, MOST_FAULTS
 from raft_chaos.reports.html.timeline.spec import DRAWN, timeline_spec
-from raft_chaos.reports.run.layout import caveats, duration, tables
+from raft_chaos.reports.run.layout import caveats, duration, tables, under_test
 from raft_chaos.reports.run.model import RunReport
 from raft_chaos.reports.run.pages import repro, reproduces
 from raft_chaos.reports.tables import Table
@@ -84,9 +84,8 @@ def run_content(report: RunReport) -> RunPage:
 
 def _about(report: RunReport) -> str:
     info = report.info
-    under_test = f"{info.target} with mutant {info.mutant}" if info.mutant else info.target
     return visible(
-        f"seed {info.seed}, {info.world}, {under_test}, {count(len(report.nodes), 'node')}, {duration(report)}"
+        f"seed {info.seed}, {info.world}, {under_test(info)}, {count(len(report.nodes), 'node')}, {duration(report)}"
     )
 
 
@@ -119,7 +118,7 @@ def _facts(report: RunReport) -> list[tuple[str, str]]:
         "World": {"live": "live: real time", "sim": "sim: virtual time", "lockstep": "lockstep: real processes"}.get(
             info.world, info.world
         ),
-        "System": f"{info.target} with mutant {info.mutant}" if info.mutant else info.target,
+        "System": under_test(info),
         "Faults": f"{stats['faults_effective']} with effect of {stats['faults_fired']} that fired",
         "Elections": f"{stats['leaders_elected']} won in {count(int(stats['contested_terms']), 'term')}",
         "Operations": f"{stats['ops_ok']} ok, {stats['ops_fail']} failed, {stats['ops_info']} unknown",

@@ -21,11 +21,17 @@ _ROLES_SHOWN = 24
 def headline(report: RunReport) -> str:
     """The first line: the verdict, then the run that it is about."""
     info = report.info
-    under_test = f"{info.target} with mutant {info.mutant}" if info.mutant else info.target
     broken = [verdict.invariant for verdict in report.invariants if verdict.outcome == "violated"]
     what = f" {', '.join(broken)}" if broken else ""
-    about = f"seed {info.seed}, {info.world}, {under_test}, {count(len(report.nodes), 'node')}"
+    about = f"seed {info.seed}, {info.world}, {under_test(info)}, {count(len(report.nodes), 'node')}"
     return visible(f"{report.verdict.upper()}{what} ({about}, {duration(report)})")
+
+
+def under_test(info: RunInfo) -> str:
+    """The system that was broken, with its version or its mutant."""
+    if info.mutant:
+        return f"{info.target} with mutant {info.mutant}"
+    return f"{info.target} ({version})" if (version := info.versions.get("target")) else info.target
 
 
 def duration(report: RunReport) -> str:
