@@ -100,7 +100,7 @@ def run(
     check_tls(chosen_world, system, tls)
     swarm = chosen_world != "live" if swarm is None else swarm
     can = abilities_of(system) if chosen_world == "live" else system.can | OF_VIRTUAL_NETWORK
-    config = schedule_config(
+    drawn_by = schedule_config(
         nodes=nodes if nodes is not None else 0 if swarm else 5,
         clients=clients,
         warmup_s=warmup,
@@ -117,7 +117,7 @@ def run(
     saved = saved_schedule(schedule, chosen_world, timing, can)
     settings = Settings(
         world=chosen_world,
-        schedule=config,
+        schedule=drawn_by,
         timing=timing,
         mutant=mutant,
         command=target_command,
