@@ -16,6 +16,7 @@ from raft_chaos.chaos.cli.common import fail
 from raft_chaos.chaos.cli.lazy import Command, Group
 from raft_chaos.chaos.cli.read.run_names import Ongoing, SavedRun, is_run, runs_folder, saved_runs, size_bytes
 from raft_chaos.chaos.cli.result import Result
+from raft_chaos.chaos.cli.width import columns
 from raft_chaos.invariants.verdict import EXIT_UNKNOWN, EXIT_VALID
 from raft_chaos.reports.commands.runs import RunRow, State, pruned_page, runs_page
 
@@ -45,7 +46,7 @@ def runs(
         return None
     there = folder or runs_folder()
     rows = _rows(_runs_in(there))
-    return Result(page=runs_page(rows, str(there), limit, _width()), document=rows, as_json=as_json)
+    return Result(page=runs_page(rows, str(there), limit, columns()), document=rows, as_json=as_json)
 
 
 @app.command("prune", cls=Command)
@@ -87,7 +88,7 @@ def prune(
         rows = [row for row in rows if not Path(row.path).exists()]
     else:
         command = shlex.join(["raft-chaos", "runs", "prune", *_words(keep, keep_failed, older_than, folder), "--yes"])
-    page = pruned_page(rows, len(all_runs) - len(rows), failed, command, _width())
+    page = pruned_page(rows, len(all_runs) - len(rows), failed, command, columns())
     document = {"removed" if yes else "would_remove": rows, "kept": len(all_runs) - len(rows), "failed": failed}
     return Result(EXIT_UNKNOWN if failed else EXIT_VALID, page, document, as_json)
 
@@ -185,7 +186,3 @@ def _state(run: SavedRun, ongoing: Ongoing) -> State:
     if run.info.state == "running" or run.info.verdict is None:
         return "running" if run in ongoing else "interrupted"
     return run.info.verdict
-
-
-def _width() -> int:
-    return shutil.get_terminal_size((80, 24)).columns

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from raft_chaos.chaos.cli.result import Result
+from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.describe import drawn
@@ -33,7 +33,7 @@ def _pages(settings: Settings, planned: Iterator[Planned]) -> Iterator[str]:
 
 def page(settings: Settings, planned: Planned) -> Iterator[str]:
     """The schedule of one run as text."""
-    return plan_page(_plan(settings, planned), shutil.get_terminal_size((80, 24)).columns)
+    return plan_page(_plan(settings, planned), columns())
 
 
 def _plan(settings: Settings, planned: Planned) -> Plan:
