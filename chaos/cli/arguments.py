@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from raft_chaos.chaos.cli.common import close_to, fail, no_such
+from raft_chaos.chaos.cli.run import configuration
 from raft_chaos.chaos.faults.abilities import OF_NETWORK, Abilities
 from raft_chaos.chaos.faults.catalogue import KINDS, VIRTUAL_KINDS
 from raft_chaos.chaos.mutants import MUTANTS
@@ -32,6 +33,9 @@ GIVEN_IN_REPRO = (
     "--seed",
     "--seeds",
     "--schedule",
+    "--config",
+    "--dry-run",
+    "--verbose",
 )
 
 LISTED = 8
@@ -169,16 +173,13 @@ def make_folder(out: Path) -> None:
 
 
 def given_options(context: typer.Context) -> list[str]:
-    """The given options that define a run, as words of a command line."""
+    """The options that define a run, given or from a file, as words of a command line."""
     words: list[str] = []
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
         option = parameter.opts[0]
-        if source is None or source.name != "COMMANDLINE" or option in GIVEN_IN_REPRO:
+        if source is None or source.name == "DEFAULT" or option in GIVEN_IN_REPRO:
             continue
-        value = context.params[parameter.name or ""]
-        if isinstance(value, bool):
-            words.append(option if value else parameter.secondary_opts[0])
-        else:
-            words += [option, repr(value).removesuffix(".0") if isinstance(value, float) else str(value)]
-    return words
+        words += configuration.words(parameter, context.params[parameter.name or ""])
+    # A file may change or vanish; what it said stands in these words.
+    return [*words, "--config", configuration.NONE] if configuration.CONFIG in context.meta else words

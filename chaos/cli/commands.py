@@ -9,12 +9,14 @@ from typing import NamedTuple
 
 
 class Listed(NamedTuple):
-    """A command. `place` is "module:function" below `chaos.cli`; its docstring begins with `summary`."""
+    """A command. `place` is "module:function" below `chaos.cli`; its docstring begins with `summary`. `shape` is the
+    place of its class, if it is not a plain `lazy.Command`."""
 
     name: str
     section: str
     place: str
     summary: str
+    shape: str = ""
 
 
 COMPLETE = "_RAFT_CHAOS_COMPLETE"
@@ -23,9 +25,12 @@ COMPLETE = "_RAFT_CHAOS_COMPLETE"
 BREAK, READ, REPEAT, LISTS = "Break a cluster", "Read saved runs", "Repeat a failure", "What a run can choose from"
 OWN, PLAIN, SHELL = "Your own system", "A plain cluster", "Your shell"
 
+CONFIGURED = "run.configuration:Configured"
+
 COMMANDS = (
-    Listed("run", BREAK, "run.run:run", "Breaks a cluster on purpose, judges it, and reports"),
+    Listed("run", BREAK, "run.run:run", "Breaks a cluster on purpose, judges it, and reports", CONFIGURED),
     Listed("selfcheck", BREAK, "run.selfcheck:command", "Runs each seed in several processes and compares the traces"),
+    Listed("runs", READ, "read.runs:app", "Lists saved runs, newest first"),
     Listed("check", READ, "read.check:check", "Judges a saved run again, from its events and history"),
     Listed("report", READ, "read.check:report", "Prints the report of a saved run"),
     Listed("explain", READ, "read.explain:explain", "Explains a violation in a saved run"),

@@ -12,10 +12,25 @@ import typer
 
 from raft_chaos.invariants.verdict import EXIT_USAGE
 
+_places: dict[str, str] = {}
+
+
+def come_from(places: dict[str, str]) -> None:
+    """From now on a message that begins with one of these options also says where it stands."""
+    _places.clear()
+    _places.update(places)
+
+
+def placed(message: str) -> str:
+    """The message, with the place of the option that it begins with, if that does not stand on the command line."""
+    option = re.match(r"--[a-z-]+", message)
+    place = _places.get(option[0]) if option else None
+    return f"{message} ({place})" if place else message
+
 
 def fail(message: str) -> NoReturn:
     """Ends with exit code 254 and a message: what is wrong, where, what to do."""
-    say(f"raft-chaos: {message}")
+    say(f"raft-chaos: {placed(message)}")
     raise typer.Exit(EXIT_USAGE)
 
 

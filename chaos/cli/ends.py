@@ -26,7 +26,7 @@ from collections.abc import Callable
 import typer
 
 from raft_chaos.chaos.cli import usage
-from raft_chaos.chaos.cli.common import say
+from raft_chaos.chaos.cli.common import come_from, placed, say
 from raft_chaos.chaos.cli.streams import LostOutputError
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.processes.shortage import SetupError, sentence
@@ -43,6 +43,7 @@ def run(command: Callable[[], object]) -> int:
     """Carries out a command, and returns the exit code. `command` returns one too; anything but an int is 0."""
     global _violation_known
     _violation_known = False
+    come_from({})
     try:
         code = _exit_code(command)
         sys.stdout.flush()
@@ -73,7 +74,7 @@ def _exit_code(command: Callable[[], object]) -> int:
     except SystemExit as end:
         code = end.code
     except typer.TyperException as error:
-        say(f"raft-chaos: {usage.sentence(error)}")
+        say(f"raft-chaos: {placed(usage.sentence(error))}")
         return EXIT_USAGE
     except SetupError as error:
         say("; ".join([f"raft-chaos: {error}", *getattr(error, "__notes__", [])]))

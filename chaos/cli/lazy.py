@@ -39,6 +39,8 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.allow_extra_args = True
         try:
+            if not ctx.resilient_parsing:
+                self.prepare(ctx, args)
             rest = super().parse_args(ctx, args)
         except typer.TyperException as error:
             error.ctx = ctx  # type: ignore[attr-defined]  # typer leaves it out of some
@@ -48,6 +50,9 @@ class Command(TyperCommand):
             takes = f"it takes {places}" if places else "it takes options only"
             fail(f"{ctx.command_path}: {rest[0]!r} is one argument too many; {takes}; see {ctx.command_path} --help")
         return rest
+
+    def prepare(self, ctx: Any, args: list[str]) -> None:
+        """Before the command line is read."""
 
     def get_help_option(self, ctx: Any) -> Any:
         return _as_flag(super().get_help_option(ctx))
@@ -123,15 +128,20 @@ class LazyGroup(Group):
 
 def load(one: Listed) -> Any:
     """Imports a command. A signal meanwhile interrupts when it is there."""
-    module, _, name = one.place.partition(":")
     with importing():
-        there = getattr(import_module(f"raft_chaos.chaos.cli.{module}"), name)
+        there = _at(one.place)
+        shape = _at(one.shape) if one.shape else Command
     interrupts.raise_if_received()
     if isinstance(there, typer.Typer):
         return typer.main.get_group(there)
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    alone.command(one.name, cls=Command)(there)
+    alone.command(one.name, cls=shape)(there)
     return typer.main.get_command(alone)
+
+
+def _at(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(f"raft_chaos.chaos.cli.{module}"), name)
 
 
 def _as_flag(option: Any) -> Any:

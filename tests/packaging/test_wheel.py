@@ -19,6 +19,7 @@ from builders.commands import background
 from builders.processes import FIRST_PORT, free_ports
 from builders.waiting import eventually
 from raft_chaos.chaos.campaign.file import source_digest
+from raft_chaos.chaos.cli.run.configuration import SHIPPED
 from raft_chaos.invariants.verdict import EXIT_UNKNOWN, EXIT_VALID
 from users_folder import TEST, imported_from, lay_out
 
@@ -91,6 +92,7 @@ def test_one_name_is_installed_and_nothing_beside_it(wheel: Path) -> None:
     tops = {PurePosixPath(name).parts[0] for name in recorded}
     assert {re.sub("-.*", "", top) for top in tops} == {"raft_chaos"} and len(tops) == 2
     assert "raft_chaos/py.typed" in files
+    assert {f"raft_chaos/chaos/cli/run/configurations/{name}.toml" for name in SHIPPED} <= set(files)
 
 
 def test_it_has_every_module_of_the_repository(wheel: Path, source: Path) -> None:

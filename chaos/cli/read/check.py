@@ -13,6 +13,7 @@ import typer
 from raft_chaos.chaos.campaign.file import CampaignError
 from raft_chaos.chaos.cli.common import fail
 from raft_chaos.chaos.cli.read.check_history import check_history
+from raft_chaos.chaos.cli.read.run_names import HELP, offered, resolve
 from raft_chaos.chaos.cli.read.saved import render_saved
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.replay.confirm import judge_again
@@ -25,11 +26,11 @@ from raft_chaos.invariants.verdict import EXIT_CODE
 from raft_chaos.reports.commands.verdicts import Judged, judged_document, judged_page
 from raft_chaos.reports.write import Format
 
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
-
 
 def check(
-    run: Annotated[Path | None, typer.Argument(metavar="RUN", help="A run directory.")] = None,
+    run: Annotated[
+        Path | None, typer.Argument(metavar="RUN", help=HELP, callback=resolve, autocompletion=offered)
+    ] = None,
     history: Annotated[
         Path | None,
         typer.Option("--history", metavar="FILE", help="Instead, a file of client operations of any system."),
@@ -78,7 +79,13 @@ def check(
 
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="A run directory, several, or a campaign's folder or file.")
+        list[Path],
+        typer.Argument(
+            metavar="RUN...",
+            help="A run (its directory, the beginning of its name, latest), several, or a campaign's folder or file.",
+            callback=resolve,
+            autocompletion=offered,
+        ),
     ],
     shape: Annotated[Format, typer.Option("--format", help="What to print.")] = "text",
 ) -> Result:
@@ -87,12 +94,3 @@ def report(
         return Result(page=[render_saved(runs, shape).removesuffix("\n")])
     except (RunDirError, CampaignError, ValueError) as error:
         fail(str(error))
-
-
-def known_nodes(run: RunDir, wanted: list[str]) -> list[str]:
-    """The nodes given as --node, which must be nodes of the run. Raises RunDirError if the directory is no run."""
-    there = run.load_info().nodes
-    for node in wanted:
-        if node not in there:
-            fail(f"--node: {node!r} is no node of {run.path}; there are {', '.join(there)}")
-    return wanted

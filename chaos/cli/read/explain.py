@@ -13,6 +13,7 @@ import typer
 from msgspec.structs import replace
 
 from raft_chaos.chaos.cli.common import fail
+from raft_chaos.chaos.cli.read.run_names import offered, resolve
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.execution.narrate import narrate
 from raft_chaos.chaos.execution.player import NotPlayableError
@@ -37,7 +38,15 @@ WIDEST = 100
 
 
 def explain(
-    path: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="A run directory, or a reproduction file.")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|FILE",
+            help="A run (its directory, the beginning of its name, latest), or a reproduction file.",
+            callback=resolve,
+            autocompletion=offered,
+        ),
+    ],
     invariant: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The violation of this invariant.", show_default="the earliest one"),

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from raft_chaos.chaos.cli.common import fail, no_such
-from raft_chaos.chaos.cli.read.check import RunPath, known_nodes
+from raft_chaos.chaos.cli.read.run_names import RunPath, known_nodes, offered, resolve
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.invariants.events import AnyEvent
 from raft_chaos.invariants.history import Op
@@ -79,8 +79,10 @@ def _lines(items: Iterable[AnyEvent | Op]) -> Iterator[str]:
 
 
 def diff(
-    left: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
-    right: Annotated[Path, typer.Argument(metavar="RUN", help="Another one.")],
+    left: RunPath,
+    right: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Another one.", callback=resolve, autocompletion=offered)
+    ],
     context: Annotated[
         int, typer.Option(min=0, metavar="N", help="How many of the lines that led to it to show.")
     ] = 10,

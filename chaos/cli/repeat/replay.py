@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from raft_chaos.chaos.cli.common import fail, no_such
-from raft_chaos.chaos.cli.read.check import RunPath, known_nodes
+from raft_chaos.chaos.cli.read.run_names import RunPath, known_nodes
 from raft_chaos.chaos.cli.repeat.as_sim import replay_as_sim
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.mutants import MUTANTS, parts_of

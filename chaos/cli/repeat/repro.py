@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from raft_chaos.chaos.cli.arguments import known_world, make_folder
 from raft_chaos.chaos.cli.common import fail, no_such, say
+from raft_chaos.chaos.cli.read.run_names import offered, resolve
 from raft_chaos.chaos.cli.repeat.shrink import DEFAULT_NAME
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.execution.player import NotPlayableError
@@ -50,7 +51,12 @@ _VERDICT: dict[Outcome, VerdictOutcome] = {
 
 FilePath = Annotated[
     Path,
-    typer.Argument(metavar="FILE|RUN", help="A reproduction file, or a run directory in which `shrink` has made one."),
+    typer.Argument(
+        metavar="FILE|RUN",
+        help="A reproduction file, or a run (its directory, the beginning of its name, latest) with one from `shrink`.",
+        callback=resolve,
+        autocompletion=offered,
+    ),
 ]
 
 

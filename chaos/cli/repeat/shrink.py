@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.status import Status
 
 from raft_chaos.chaos.cli.common import fail, say
-from raft_chaos.chaos.cli.read.check import RunPath
+from raft_chaos.chaos.cli.read.run_names import RunPath
 from raft_chaos.chaos.cli.repeat.shrink_live import shrink_live
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.execution.merge import MergeError

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from raft_chaos.chaos.cli import complete
+from raft_chaos.chaos.cli.run.configuration import NONE, OWN_FILE, PYPROJECT, SECTION, SHIPPED
 from raft_chaos.chaos.faults.abilities import OF_NETWORK
 from raft_chaos.chaos.faults.catalogue import KINDS
 from raft_chaos.chaos.mutants import MUTANTS
@@ -27,6 +28,17 @@ Seeds = Annotated[
     str | None,
     typer.Option(metavar="A..B", rich_help_panel=WHICH, help="A campaign: one run for each seed. Also 1,5..9."),
 ]
+Config = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join([*SHIPPED, NONE, "FILE"]),
+        rich_help_panel=WHICH,
+        help="Options from a file, one that comes with raft-chaos, or none.",
+        show_default=f"{OWN_FILE}, or [{SECTION}] in {PYPROJECT}",
+        autocompletion=complete.among(lambda: [*SHIPPED, NONE]),
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", rich_help_panel=WHICH, help="Print the schedules; run nothing.")]
 Schedule = Annotated[
     Path | None, typer.Option(metavar="FILE", rich_help_panel=WHICH, help="Run this saved schedule.jsonl instead.")
 ]
@@ -171,5 +183,8 @@ TimeLimit = Annotated[
 ]
 Out = Annotated[Path, typer.Option(metavar="DIR", rich_help_panel=OUTPUT, help="Where run directories are made.")]
 FailFast = Annotated[bool, typer.Option("--fail-fast", rich_help_panel=OUTPUT, help="End at the first violation.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", rich_help_panel=OUTPUT, help="Print each schedule before it is run.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="No progress; only the result.")]
 Json = Annotated[bool, typer.Option("--json", rich_help_panel=OUTPUT, help="One JSON document on stdout.")]

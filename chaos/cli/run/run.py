@@ -26,9 +26,10 @@ from raft_chaos.chaos.cli.arguments import (
 )
 from raft_chaos.chaos.cli.common import fail, parse_seeds, say
 from raft_chaos.chaos.cli.result import Result
-from raft_chaos.chaos.cli.run import options
+from raft_chaos.chaos.cli.run import dry, options
 from raft_chaos.chaos.cli.run.campaign import run_campaign
 from raft_chaos.chaos.cli.run.cluster import make_timing
+from raft_chaos.chaos.cli.run.configuration import differing
 from raft_chaos.chaos.cli.run.view import View
 from raft_chaos.chaos.faults.abilities import OF_VIRTUAL_NETWORK, OURS, in_order
 from raft_chaos.chaos.judgement.vacuity import INTERRUPTED
@@ -56,6 +57,8 @@ def run(
     seeds: options.Seeds = None,
     schedule: options.Schedule = None,
     repeat: options.Repeat = 1,
+    config: options.Config = None,
+    dry_run: options.DryRun = False,
     world: options.World = "live",
     nodes: options.Nodes = None,
     election_timeout: options.ElectionTimeout = "150-300",
@@ -79,6 +82,7 @@ def run(
     time_limit: options.TimeLimit = None,
     out: options.Out = Path("runs"),
     fail_fast: options.FailFast = False,
+    verbose: options.Verbose = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> Result:
@@ -96,7 +100,7 @@ def run(
     check_tls(chosen_world, system, tls)
     swarm = chosen_world != "live" if swarm is None else swarm
     can = abilities_of(system) if chosen_world == "live" else system.can | OF_VIRTUAL_NETWORK
-    config = schedule_config(
+    drawn_by = schedule_config(
         nodes=nodes if nodes is not None else 0 if swarm else 5,
         clients=clients,
         warmup_s=warmup,
@@ -113,7 +117,7 @@ def run(
     saved = saved_schedule(schedule, chosen_world, timing, can)
     settings = Settings(
         world=chosen_world,
-        schedule=config,
+        schedule=drawn_by,
         timing=timing,
         mutant=mutant,
         command=target_command,
@@ -128,13 +132,18 @@ def run(
         chosen = parse_seeds(seeds)
     else:
         chosen = [seed if seed is not None else saved.header.seed if saved else secrets.randbelow(1_000_000)]
+    if dry_run:
+        return dry.dry_run(settings, ((one, _plan(settings, one, saved)) for one in chosen), as_json=as_json)
     make_folder(out)
+    if not quiet:
+        for line in differing(context):
+            say(line)
     if seeds is not None and chosen_world == "sim" and repeat == 1:
         return run_campaign(settings, chosen, jobs, out, max_failures, time_limit, quiet, as_json)
     if jobs is not None or max_failures is not None or time_limit is not None:
         fail("--jobs, --max-failures and --time-limit are for campaigns in sim: --world sim --seeds A..B")
     plans = [(one, _plan(settings, one, saved)) for one in chosen for _ in range(repeat)]
-    done = _run_all(settings, plans, out, fail_fast=fail_fast, quiet=quiet)
+    done = _run_all(settings, plans, out, fail_fast=fail_fast, quiet=quiet, verbose=verbose and not quiet)
     return _result(done, [one for one, _ in plans], quiet=quiet, as_json=as_json)
 
 
@@ -149,13 +158,16 @@ def _plan(settings: Settings, seed: int, saved: Schedule | None) -> Schedule:
 
 
 def _run_all(
-    settings: Settings, plans: list[tuple[int, Schedule]], out: Path, *, fail_fast: bool, quiet: bool
+    settings: Settings, plans: list[tuple[int, Schedule]], out: Path, *, fail_fast: bool, quiet: bool, verbose: bool
 ) -> list[tuple[RunDir, RunInfo]]:
     """One run after the other, until all are done or a signal comes, which ends the run under way in good order."""
     for _, plan in plans:
         needs.require(settings.world, plan.header)  # all of them, before anything is made or said
     done: list[tuple[RunDir, RunInfo]] = []
     for seed, plan in plans:
+        if verbose:
+            for line in dry.page(settings, (seed, plan)):
+                say(line)
         with interrupts.held():
             directory = new_run_dir(out, seed)
             info = describe(settings, seed, plan, directory)

@@ -196,7 +196,8 @@ def test_without_a_terminal_progress_is_plain_lines_on_stderr_and_the_report_alo
     assert done.returncode == 0, done.stdout
     assert done.stdout.startswith("VALID (seed 7, ")
     assert "\x1b" not in done.stdout + done.stderr and "\r" not in done.stderr
-    announced, *rest = done.stderr.splitlines()
+    options, announced, *rest = done.stderr.splitlines()
+    assert options.startswith("options: --schedule ")
     assert announced == f"seed 7  world live  3 nodes  target raft  {only_run(tmp_path / 'out').path}"
     progress = [line for line in rest if re.match(r" +\d+\.\d s  ", line)]
     assert len(progress) >= 3
