@@ -1,8 +1,8 @@
 """Shrinks a schedule by runs in real time, for a system that the harness cannot run in virtual time.
 
 No two such runs are the same, and each takes seconds. So the whole schedule is measured first: in how many of a few
-runs does it violate the invariant? This decides how often a candidate is tried; one violation is enough to take it. In
-order:
+runs does it violate the invariant? This decides how often a candidate is tried; it is taken once it has failed twice.
+In order:
 
 1. an earlier end, which makes all later runs shorter;
 2. no faults, or only those in force then, or only those of some kinds; fewer nodes; only the operations of the
@@ -10,8 +10,8 @@ order:
 3. single faults, clients, nodes, operations, until none can be removed; then smaller, shorter and earlier faults, and
    an earlier end and beginning. If a fault became smaller, others may be removable now, and this begins anew.
 
-A candidate that is taken by chance would make all later ones fail less often. So the result is measured in the end, and
-an earlier state is taken instead if the result fails much less often than the whole.
+A candidate that is taken by chance makes all later ones fail less often. So the result is measured in the end, and if
+it fails much less often than the whole, the last state that does not is taken instead.
 """
 
 from __future__ import annotations
@@ -229,17 +229,21 @@ class LiveShrinker:
         return Rate(sum(outcomes), len(outcomes))
 
     def _steady(self, kept: list[Convicted], before: Rate) -> tuple[Convicted, Rate | None]:
-        """The last state that fails at least half as often as the whole, of the last, the middle one, and so on."""
-        place, rate = len(kept) - 1, None
+        """The last state that fails at least half as often as the whole, found by halves, and its rate."""
+        good, bad, rate = 0, len(kept), None
+        place = len(kept) - 1
         while True:
             measured = self._measured("measuring the result", kept[place], 1.0)
             if not measured.runs:
-                # Nothing is known of it but the run in which it failed. What was measured before is worse.
-                return kept[place], None
-            rate = measured
-            if place == 0 or 2 * rate.violated * before.runs >= before.violated * rate.runs:
-                return kept[place], rate
-            place //= 2
+                # Nothing is known of it but the runs in which it failed. Those that were measured later are worse.
+                return (kept[place], None) if rate is None else (kept[good], rate)
+            if place == 0 or 2 * measured.violated * before.runs >= before.violated * measured.runs:
+                good, rate = place, measured
+            else:
+                bad = place
+            if bad - good <= 1 and rate is not None:
+                return kept[good], rate
+            place = (good + bad) // 2
 
     # ---- the search -----------------------------------------------------------------------------------------------
 

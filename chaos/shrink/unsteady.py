@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TypeVar
 
 from raft_chaos.chaos.shrink.search import Search
@@ -27,7 +28,8 @@ def tries_for(violated: int, runs: int) -> int:
 
 @dataclass
 class UnsteadySearch(Search[C, S]):
-    """A search that tries each candidate up to `tries` times, and takes it at the first failure.
+    """A search that tries each candidate up to `tries` times until it fails, and takes it if it then fails again within
+    as many. A single failure would let candidates pass that seldom fail, and each one makes the next ones fail less.
 
     `name_of` names a candidate; none is tried again whose name is among the `tried` ones, be it that it did not fail or
     that it is an earlier state, and none that `is_hopeless`. `kept` are all states so far, the first one included.
@@ -44,21 +46,32 @@ class UnsteadySearch(Search[C, S]):
         self.kept = [self.state]
 
     def first(self, candidates: Iterable[C]) -> int | None:
-        """See the base class."""
-        begun: list[tuple[int, str]] = []
+        """See the base class. A candidate that does not fail again is passed over."""
+        source: Iterator[tuple[int, C]] = (
+            (place, candidate) for place, candidate in enumerate(candidates) if self._is_worth_it(candidate)
+        )
+        while True:
+            begun: list[tuple[int, C]] = []
+            found = super().first(self._often(source, begun))
+            done = len(begun) if found is None else found // self.tries + 1
+            self.tried.update(self.name_of(candidate) for _, candidate in begun[:done])
+            if found is None:
+                return None
+            place, candidate = begun[done - 1]
+            if self._fails_again(candidate):
+                self.kept.append(self.state)
+                return place
+            self.state = self.kept[-1]
+            source = chain(begun[done:], source)  # some were handed over ahead
 
-        def often() -> Iterator[C]:
-            for place, candidate in enumerate(candidates):
-                name = self.name_of(candidate)
-                if name not in self.tried and not self.is_hopeless(candidate):
-                    begun.append((place, name))
-                    for _ in range(self.tries):
-                        yield candidate
+    def _is_worth_it(self, candidate: C) -> bool:
+        return self.name_of(candidate) not in self.tried and not self.is_hopeless(candidate)
 
-        found = super().first(often())
-        done = len(begun) if found is None else found // self.tries + 1
-        self.tried.update(name for _, name in begun[:done])
-        if found is None:
-            return None
-        self.kept.append(self.state)
-        return begun[done - 1][0]
+    def _often(self, source: Iterator[tuple[int, C]], begun: list[tuple[int, C]]) -> Iterator[C]:
+        for one in source:
+            begun.append(one)
+            for _ in range(self.tries):
+                yield one[1]
+
+    def _fails_again(self, candidate: C) -> bool:
+        return any(failed for _ in range(self.tries) for failed in self.all([candidate]))

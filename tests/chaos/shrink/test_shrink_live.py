@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -202,18 +203,37 @@ def test_the_first_violation_is_waited_for() -> None:
     assert list(dict.fromkeys(seen)) == ["measuring the whole schedule", "shrinking", "measuring the result"]
 
 
-def test_a_result_that_fails_much_less_often_is_not_taken() -> None:
-    """Whatever is smaller fails once, and then never again: it was luck."""
+@pytest.mark.parametrize(("times", "minimal"), [(1, True), (2, False)])
+def test_what_failed_by_luck_is_not_the_result(times: int, minimal: bool) -> None:
+    """Whatever is smaller fails once, and is not taken; or twice, is taken, and turns out not to fail any more."""
     first = msgspec.json.encode(whole().faults)
 
     def rate(one: Schedule) -> tuple[int, int]:
         if msgspec.json.encode(one.faults) == first and len(one.operations) > 20:
             return 5, 5
-        return 1, 1_000
+        return times, 1_000
 
     done = shrinker(Scripted(rate), whole()).run()
     assert msgspec.json.encode(done.smallest.schedule.faults) == first
-    assert (done.rate, done.minimal) == (Rate(5, 5), False)
+    assert (done.rate, done.minimal) == (Rate(5, 5), minimal)
+
+
+@pytest.mark.parametrize("steady", range(12))
+def test_the_last_state_that_fails_often_is_found_by_halves(steady: int) -> None:
+    """Of twelve states, those after `steady` fail no more; `kept` has as many operations as its place says."""
+    operations = whole().operations[:12]
+    kept = [
+        Convicted(
+            msgspec.structs.replace(whole(), operations=operations[place:]), Violation(INVARIANT, "wrong", "", ()), 0
+        )
+        for place in range(12)
+    ]
+    runner = Scripted(lambda one: (5, 5) if len(one.operations) >= 12 - steady else (0, 5))
+    one = shrinker(runner, whole())
+    one._began_s = monotonic()
+    state, rate = one._steady(kept, Rate(5, 5))
+    assert (state is kept[steady], rate) == (True, Rate(5, 5))
+    assert sum(runner.runs.values()) <= 5 * 6
 
 
 # ---- the budget and Ctrl-C ---------------------------------------------------------------------------------------
