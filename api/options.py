@@ -11,7 +11,7 @@ from raft_chaos.chaos.faults.abilities import OF_NETWORK, OF_VIRTUAL_NETWORK, OU
 from raft_chaos.chaos.faults.catalogue import KINDS, VIRTUAL_KINDS
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.run.settings import WORLDS, Settings, World
-from raft_chaos.chaos.schedule.config import ScheduleConfig
+from raft_chaos.chaos.schedule.config import ScheduleConfig, least_duration_s
 from raft_chaos.chaos.schedule.data import Schedule, ScheduleError
 from raft_chaos.chaos.schedule.file import load
 from raft_chaos.chaos.schedule.fitting import lacking
@@ -85,7 +85,7 @@ def settings_of(options: Mapping[str, Any]) -> tuple[Settings, Schedule | None]:
     saved = _saved(given, world, can)
     settings = Settings(
         world=world,
-        schedule=_schedule_config(given, world, system, can, timing),
+        schedule=_schedule_config(given, world, system, can, timing, drawn=saved is None),
         timing=timing,
         mutant=given.get("mutant"),
         command=given.get("target_command"),
@@ -181,17 +181,20 @@ def _check_world(world: World, system: Target, given: Mapping[str, Any]) -> None
 
 
 def _schedule_config(
-    given: Mapping[str, Any], world: World, system: Target, can: Abilities, timing: Timing
+    given: Mapping[str, Any], world: World, system: Target, can: Abilities, timing: Timing, *, drawn: bool
 ) -> ScheduleConfig:
     swarm = given.get("swarm", world != "live")
     if given.get("rate") == 0:
         raise OptionError("rate: expected more than 0; without client operations a run shows nothing, got 0")
+    warmup_s, duration_s = float(given.get("warmup", 1.5)), float(given.get("duration", 15.0))
+    if not drawn:  # a saved schedule has times of its own
+        duration_s = max(duration_s, least_duration_s(warmup_s, timing.election_timeout_max_us))
     try:
         return ScheduleConfig(
             nodes=given.get("nodes", 0 if swarm else 5),
             clients=given.get("clients", 5),
-            warmup_s=float(given.get("warmup", 1.5)),
-            duration_s=float(given.get("duration", 15.0)),
+            warmup_s=warmup_s,
+            duration_s=duration_s,
             liveness_s=float(given.get("liveness", 3.0)),
             ops_per_second=float(given.get("rate", rate_of(system))),
             faults=_kinds(given.get("faults"), world, can),

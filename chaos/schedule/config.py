@@ -15,6 +15,11 @@ MOST = 10_000_000
 MOST_NODES = 25
 
 
+def least_duration_s(warmup_s: float, election_timeout_us_max: int) -> float:
+    """How long a drawn schedule lasts at least, warmup included."""
+    return warmup_s + LEAST_TIMEOUTS * election_timeout_us_max / 1e6
+
+
 class ScheduleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The size of a run. Nodes are named n1, n2, ..., clients c0, c1, ...
 
@@ -74,7 +79,7 @@ class ScheduleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise ScheduleError(f"nodes: expected at most {MOST_NODES} on one machine, got {self.nodes}")
         if unknown := [kind for kind in self.faults if kind not in FAULT_KINDS]:
             raise ScheduleError(f"faults: {unknown[0]!r} is unknown; expected some of {', '.join(FAULT_KINDS)}")
-        least_s = self.warmup_s + LEAST_TIMEOUTS * self.election_timeout_us_max / 1e6
+        least_s = least_duration_s(self.warmup_s, self.election_timeout_us_max)
         if self.duration_s > MOST:
             raise ScheduleError(f"duration_s: expected at most {MOST}, got {self.duration_s}")
         if not self.duration_s >= least_s:

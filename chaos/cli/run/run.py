@@ -38,6 +38,7 @@ from raft_chaos.chaos.processes.shortage import SetupError, sentence
 from raft_chaos.chaos.run import needs
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir, program, was_scheduled
 from raft_chaos.chaos.run.worlds import run_in_world
+from raft_chaos.chaos.schedule.config import least_duration_s
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.describe import drawn
 from raft_chaos.chaos.targets.protocol import abilities_of, rate_of
@@ -100,6 +101,9 @@ def run(
     check_tls(chosen_world, system, tls)
     swarm = chosen_world != "live" if swarm is None else swarm
     can = abilities_of(system) if chosen_world == "live" else system.can | OF_VIRTUAL_NETWORK
+    saved = saved_schedule(schedule, chosen_world, timing, can)
+    if saved is not None:  # it has times of its own
+        duration = max(duration, least_duration_s(warmup, timing.election_timeout_max_us))
     drawn_by = schedule_config(
         nodes=nodes if nodes is not None else 0 if swarm else 5,
         clients=clients,
@@ -114,7 +118,6 @@ def run(
         can=None if system.can == OURS else tuple(in_order(can)),
         readers="get" in can and "events" not in can,
     )
-    saved = saved_schedule(schedule, chosen_world, timing, can)
     settings = Settings(
         world=chosen_world,
         schedule=drawn_by,
