@@ -118,7 +118,7 @@ def test_a_simulated_network_too_slow_for_an_election_is_refused(command: Comman
 
 
 def test_a_saved_schedule_has_a_duration_of_its_own(command: Command, tmp_path: Path) -> None:
-    """With long election timeouts a drawn schedule must be longer than the default; a saved one may be of any length."""
+    """With long election timeouts a drawn schedule must be longer than the default; a saved one has any length."""
     plan = saved(tmp_path, schedule([KILL_THE_LEADER], safety_us=(700_000, 1_300_000)))
     slow = ["run", "--election-timeout", "1000-2000", "--dry-run"]
     assert command(*slow, "--schedule", plan)[0] == 0
