@@ -117,7 +117,7 @@ def _page(
     left_out = len(cells) - len(shown)
     content = CampaignPage(
         verdict=verdict,
-        headline=visible(headline.partition(" ")[2]),  # the verdict stands above it
+        headline=visible(headline.partition(" ")[2].strip("()")),  # the verdict stands above it
         caveats=[visible(line) for line in caveats],
         first=visible(first),
         command=command,

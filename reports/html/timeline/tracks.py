@@ -99,7 +99,7 @@ def nodes(names: Sequence[str]) -> Track:
         "fillOpacity": {"value": 0.8},
         "tooltip": _signal(f"{{'title': datum.n + ': paused', {_FROM_TO}}}"),
     }
-    terms = _text("shown_lanes", "datum.state === 'leader' ? datum.term : ''", "", 16)
+    terms = _text("shown_lanes", "datum.state === 'leader' ? datum.term : ''", "", 28)
     terms["encode"]["update"] |= {
         "x": _signal("(scale('x', max(datum.s, xdom[0])) + scale('x', min(datum.e, xdom[1]))) / 2"),
         "y": _signal("scale('lane', datum.n) + 11.5"),

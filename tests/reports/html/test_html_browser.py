@@ -1,0 +1,203 @@
+"""The pages in a browser: headless Chromium opens them, clicks, zooms and pins, and has nothing to complain about.
+
+It needs Debian's package `chromium` and `pip install -e '.[browser]'`, whose own browsers are not needed. With
+RAFT_CHAOS_PICTURES=FOLDER it leaves a screenshot of each page there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import report_builders as sample
+from raft_chaos.reports.html.campaign import campaign_page
+from raft_chaos.reports.html.run import run_page
+from raft_chaos.reports.run.model import build
+
+pytestmark = pytest.mark.slow
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e '.[browser]'")
+
+CHROMIUM = shutil.which("chromium")
+WIDTHS = (400, 900, 1600)
+DRAWN = "html[data-drawn=yes]"
+
+# The middle of the first mark of a name that is at least this many pixels wide, in the picture's coordinates.
+MIDDLE = """([name, least]) => {
+  const { view } = window.pictures[0];
+  const find = (mark, x, y) => {
+    for (const item of mark.items) {
+      if (mark.name === name && item.bounds.x2 - item.bounds.x1 >= least)
+        return [x + (item.bounds.x1 + item.bounds.x2) / 2, y + (item.bounds.y1 + item.bounds.y2) / 2];
+      for (const inner of item.items ?? []) {
+        const found = inner.items && find(inner, x + (item.x || 0), y + (item.y || 0));
+        if (found) return found;
+      }
+    }
+    return null;
+  };
+  const { left, top } = view.padding();
+  return find(view.scenegraph().root, left, top);
+}"""
+
+PAINTED = """() => {
+  const canvas = document.querySelector(".drawing canvas");
+  const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  const colours = new Set();
+  for (let at = 0; at < pixels.length; at += 4) if (pixels[at + 3] === 255)
+    colours.add((pixels[at] << 16) | (pixels[at + 1] << 8) | pixels[at + 2]);
+  return colours.size;
+}"""
+
+
+@dataclass
+class Opened:
+    """A page, and what it said on the console."""
+
+    page: Any
+    errors: list[str] = field(default_factory=list)
+
+    def part(self) -> list[float]:
+        found: list[float] = self.page.evaluate("window.pictures[0].part")
+        return found
+
+    def middle(self, name: str, least: float = 12) -> tuple[float, float]:
+        """Where on the screen the first mark of that name is."""
+        self.page.locator(".drawing").scroll_into_view_if_needed()
+        box = self.page.locator(".drawing").bounding_box()
+        at = self.page.evaluate(MIDDLE, [name, least])
+        assert at is not None, f"no {name} of {least} pixels"
+        return box["x"] + at[0], box["y"] + at[1]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("needs chromium: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A page of each kind."""
+    folder = tmp_path_factory.mktemp("pages")
+    infos = {
+        "valid": sample.info(seed=7),
+        "violated": sample.violated_info(),
+        "unknown": sample.info(seed=9, verdict="unknown", vacuous=["fault f3 (pause of n5) had no effect"]),
+    }
+    reports = {name: build(sample.five_nodes(folder / name, info)) for name, info in infos.items()}
+    texts = {name: run_page(report) for name, report in reports.items()}
+    texts["campaign"] = campaign_page(list(reports.values()))
+    for name, text in texts.items():
+        (folder / f"{name}.html").write_text(text, encoding="utf-8")
+    return {name: folder / f"{name}.html" for name in texts}
+
+
+def opened(browser: Any, file: Path, width: int = 900, **options: Any) -> Opened:
+    page = browser.new_page(viewport={"width": width, "height": 1000}, **options)
+    shown = Opened(page)
+    page.on("pageerror", lambda error: shown.errors.append(str(error)))
+    page.on("console", lambda message: shown.errors.append(message.text) if message.type != "log" else None)
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith(("file:", "data:")) else shown.errors.append(request.url),
+    )
+    page.goto(file.as_uri())
+    page.wait_for_selector(DRAWN, state="attached")
+    return shown
+
+
+@pytest.mark.parametrize("name", ["valid", "violated", "unknown", "campaign"])
+def test_a_page_fits_each_width_and_draws_without_a_complaint(name: str, browser: Any, files: dict[str, Path]) -> None:
+    for width in WIDTHS:
+        shown = opened(browser, files[name], width)
+        assert shown.page.evaluate("document.documentElement.scrollWidth") <= width
+        if name != "campaign":
+            assert shown.page.evaluate(PAINTED) > 8
+        if folder := os.environ.get("RAFT_CHAOS_PICTURES"):
+            shown.page.screenshot(path=str(Path(folder) / f"{name}-{width}.png"), full_page=True)
+        assert shown.errors == []
+        shown.page.close()
+
+
+def test_the_picture_zooms_moves_and_pins(browser: Any, files: dict[str, Path]) -> None:
+    shown = opened(browser, files["violated"])
+    page, whole = shown.page, shown.part()
+    page.get_by_role("button", name="Zoom in").click()
+    assert shown.part()[1] - shown.part()[0] == pytest.approx((whole[1] - whole[0]) / 2)
+    page.locator(".drawing").focus()
+    page.keyboard.press("ArrowRight")
+    assert shown.part()[0] > whole[1] / 4
+    page.keyboard.press("0")
+    assert shown.part() == whole
+    page.keyboard.press("v")
+    begin, end = shown.part()
+    assert begin < 8.412 and end > 8.591 and end - begin < whole[1] / 2
+    page.get_by_role("button", name="Whole run").click()
+
+    x, y = shown.middle("lane")
+    page.mouse.move(x, y)
+    page.wait_for_selector("#tip", state="visible")
+    assert page.locator("#tip").inner_text().startswith("n1: ")
+    page.mouse.click(x, y)
+    pin = page.locator(".pin")
+    assert pin.count() == 1 and "n5" in pin.inner_text() and "n1: " in pin.inner_text()
+    page.get_by_role("button", name="Remove the pin").click()
+    assert pin.count() == 0
+
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 150, y, steps=4)
+    page.mouse.up()
+    assert shown.part() == whole, "there is nothing to move to"
+    assert pin.count() == 0, "a drag pins nothing"
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -240)
+    page.keyboard.up("Control")
+    page.wait_for_function(f"window.pictures[0].part[1] - window.pictures[0].part[0] < {whole[1]} * 0.95")
+    assert shown.errors == []
+    page.close()
+
+
+def test_a_click_on_a_header_sorts_and_another_one_turns_round(browser: Any, files: dict[str, Path]) -> None:
+    shown = opened(browser, files["valid"])
+    section = shown.page.locator("section", has=shown.page.locator("#table-invariants"))
+    header = section.locator("thead th", has_text="judged")
+    cells = section.locator("tbody tr td.number")
+    header.get_by_role("button").click()
+    assert header.get_attribute("aria-sort") == "ascending"
+    assert cells.all_inner_texts() == ["14", "961", "2210"]
+    header.get_by_role("button").click()
+    assert header.get_attribute("aria-sort") == "descending"
+    assert cells.all_inner_texts() == ["2210", "961", "14"]
+    assert shown.errors == []
+    shown.page.close()
+
+
+def test_it_is_dark_where_the_system_is_and_light_on_paper(browser: Any, files: dict[str, Path]) -> None:
+    shown = opened(browser, files["violated"], color_scheme="dark")
+    colours = "() => window.pictures[0].view.signal('c').paper"
+    dark = shown.page.evaluate(colours)
+    shown.page.emulate_media(color_scheme="light")
+    shown.page.wait_for_function(f"({colours})() !== '{dark}'")
+    shown.page.emulate_media(color_scheme="dark", media="print")
+    shown.page.wait_for_function(f"({colours})() === '#ffffff'")
+    assert shown.errors == []
+    shown.page.close()
+
+
+def test_without_scripts_the_tables_are_there(browser: Any, files: dict[str, Path]) -> None:
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(files["violated"].as_uri())
+    assert page.locator("#table-faults").is_visible() and page.locator("noscript").count() == 1
+    page.close()
