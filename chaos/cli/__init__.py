@@ -4,6 +4,6 @@ The folders group commands by purpose: `run/` (break a cluster), `read/` (read s
 (repeat a failure). A command returns a `Result`, whose page and document `reports` makes; `result.show` prints it.
 `commands` is the table of all commands, `app` the application, `lazy` imports a command when it is called and shapes
 its help. `entry` is the entry point of the console command, `start` guards its imports, `ends` says how every command
-ends, `usage` puts errors in arguments into plain words, `streams` has what becomes of lost output. All commands share
+ends, `usage` and `phrases` put errors into plain words, `streams` has what becomes of lost output. All commands share
 `arguments`, `common` and `complete` (what a shell offers).
 """

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import typer
 
+from raft_chaos.chaos.cli.phrases import plain
 from raft_chaos.invariants.verdict import EXIT_USAGE
 
 _places: dict[str, str] = {}
@@ -30,7 +31,7 @@ def placed(message: str) -> str:
 
 def fail(message: str) -> NoReturn:
     """Ends with exit code 254 and a message: what is wrong, where, what to do."""
-    say(f"raft-chaos: {placed(message)}")
+    say(f"raft-chaos: {placed(plain(message))}")
     raise typer.Exit(EXIT_USAGE)
 
 

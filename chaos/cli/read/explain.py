@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from raft_chaos.chaos.cli.common import fail
+from raft_chaos.chaos.cli.common import close_to, fail
 from raft_chaos.chaos.cli.read.run_names import offered, resolve
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.execution.narrate import narrate
@@ -109,7 +109,9 @@ def explanation(items: Sequence[Item], verdicts: Sequence[Verdict], invariant: s
     Ends with exit code 254 for an invariant that was not judged.
     """
     if invariant is not None and invariant not in (names := [verdict.invariant for verdict in verdicts]):
-        fail(f"--invariant: {invariant!r} was not judged; expected one of {', '.join(names)}")
+        near = close_to(invariant, names)
+        hint = f"did you mean {near!r}?" if near else f"expected one of {', '.join(names)}"
+        fail(f"--invariant: {invariant!r} was not judged; {hint}")
     firsts = [verdict.violations[0] for verdict in verdicts if verdict.violations]
     wanted = [violation for violation in firsts if invariant in (None, violation.invariant)]
     if not wanted:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -139,6 +140,22 @@ def test_the_options_of_run_stand_in_sections_with_choices_and_units(command: Co
 )  # fmt: skip
 def test_errors_are_in_plain_words(line: str, said: str, command: Command) -> None:
     assert command(*line.split()) == (254, "", f"raft-chaos: {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b'{"kind":"schedule","seed":1}', "the field 'nodes' is missing"),
+        (b'{"kind":"schedule","seed":"x"}', "expected int, got str, at seed"),
+        (b'{"kind":"schedule","seed":1,"sead":2}', "there is no field 'sead'"),
+        (b'{"kind":"schedule","promises":["luck"]}', "there is no 'luck', at promises[0]"),
+        (b'{"kind":"schedule"', "it ends in the middle of a value"),
+    ],
+)
+def test_a_file_is_refused_in_plain_words(line: bytes, said: str, command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "plan.jsonl"
+    file.write_bytes(line)
+    assert command("run", "--schedule", file) == (254, "", f"raft-chaos: --schedule: {file}:1: {said}\n")
 
 
 # ---- completion --------------------------------------------------------------------------------------------------

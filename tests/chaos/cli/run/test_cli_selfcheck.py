@@ -70,7 +70,8 @@ def test_stdout_has_only_the_document(command: Command, tmp_path: Path) -> None:
     code, stdout, stderr = command("selfcheck", "--seeds", "1..2", *options)
     document = json.loads(stdout)
     assert code == 1
-    assert stderr.splitlines()[1:] == ["seed 1: different", "seed 2: different", document["repro"]]
+    said = [line for line in stderr.splitlines()[1:] if not re.fullmatch(r"\d/2", line)]  # progress, on a slow machine
+    assert said == ["seed 1: different", "seed 2: different", document["repro"]]
     assert (document["seeds"], document["total"], document["compared"], document["equal"]) == ("1..2", 2, 2, 0)
     assert document["sums"]["elections"] > 0
     first, second = document["different"]
