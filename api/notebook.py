@@ -25,14 +25,17 @@ def text(plain: str) -> str:
 
 
 def table(shown: Table) -> str:
-    head = "".join(f'<th scope="col" style="text-align:left">{escape(name)}</th>' for name in shown.columns)
-    rows = "".join(
-        "<tr>" + "".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in row) + "</tr>"
-        for row in shown.rows
-    )
+    """The table without the columns that are empty in all rows, as in the text."""
+    used = [n for n, _ in enumerate(shown.columns) if n == 0 or any(row[n] for row in shown.rows)]
+    head = "".join(_cell("th", shown, n, shown.columns[n], ' scope="col"') for n in used)
+    rows = "".join(f"<tr>{''.join(_cell('td', shown, n, row[n]) for n in used)}</tr>" for row in shown.rows)
     note = f"<p><small>{escape(shown.note)}</small></p>" if shown.note else ""
     inside = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
     return f"<table><caption>{escape(shown.title)}</caption>{inside}</table>{note}"
+
+
+def _cell(tag: str, shown: Table, column: int, content: str, more: str = "") -> str:
+    return f'<{tag}{more} style="text-align:{shown.aligned[column]}">{escape(content)}</{tag}>'
 
 
 def violation(shown: Violation) -> str:
@@ -63,7 +66,8 @@ def campaign(shown: Campaign) -> str:
     )
     first = next((one for one in shown.runs if not one.valid), None)
     failure = f"<p>The first failure:</p>{run(first)}" if first is not None else ""
-    return f"<div><p>{badge(shown.verdict)} {escape(repr(shown)[1:-1])}</p><p>{cells}</p>{failure}</div>"
+    squares = f'<p role="img" aria-label="a square for each seed">{cells}</p>'
+    return f"<div><p>{badge(shown.verdict)} {escape(repr(shown)[1:-1])}</p>{squares}{failure}</div>"
 
 
 def _pre(lines: Iterable[str]) -> str:

@@ -78,6 +78,11 @@ class Table:
         rows = tuple(tuple(cell.strip() for cell in row) for row in table.rows)
         return cls(table.title, columns, rows, table.note, table)
 
+    @property
+    def aligned(self) -> tuple[str, ...]:
+        """ "left" or "right" (numbers) for each column."""
+        return tuple(column.align for column in self._drawn.columns)
+
     def __len__(self) -> int:
         return len(self.rows)
 

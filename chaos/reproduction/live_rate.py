@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from math import sqrt
 from pathlib import Path
 
-from raft_chaos.chaos.faults.catalogue import LIVE_KINDS
+from raft_chaos.chaos.faults.catalogue import KINDS, LIVE_KINDS
 from raft_chaos.chaos.judgement.vacuity import INTERRUPTED
 from raft_chaos.chaos.reproduction.file import Reproduction, Scenario
 from raft_chaos.chaos.reproduction.reproduce import Outcome, outcome_of
@@ -43,7 +43,8 @@ def not_applicable(reproduction: Reproduction) -> str:
     scenario = reproduction.scenario
     if scenario is None:
         return "the file has only an execution, which real time cannot play, and no schedule"
-    others = [fault.action.kind() for fault in scenario.schedule.faults if fault.action.kind() not in LIVE_KINDS]
+    there = LIVE_KINDS if reproduction.foreign is None else [name for name, kind in KINDS.items() if kind.in_live]
+    others = [fault.action.kind() for fault in scenario.schedule.faults if fault.action.kind() not in there]
     if others:
         return f"its schedule has faults that exist only in virtual time: {', '.join(dict.fromkeys(others))}"
     return ""

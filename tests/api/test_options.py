@@ -28,6 +28,7 @@ CASES: list[tuple[dict[str, Any], list[str]]] = [
         ["--mutant", "vote_not_persisted", "--election-timeout", "200-400", "--heartbeat", "40"],
     ),
     ({"target": SHELF, "rate": 20}, ["--target", SHELF, "--rate", "20"]),
+    ({"target": "slow.toml"}, ["--target", "slow.toml"]),
     ({"target_command": "node {node} {http_port}", "network": "none"}, []),
 ]
 
@@ -40,6 +41,8 @@ class DescribedError(Exception):
 def test_the_settings_are_those_of_the_command_line(
     keywords: dict[str, Any], words: list[str], command: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "slow.toml").write_text(f"rate = 7\n{Path(SHELF).read_text('utf-8')}", encoding="utf-8")
     if "target_command" in keywords:
         words = ["--target-command", keywords["target_command"], "--network", "none"]
     seen: list[Settings] = []

@@ -44,6 +44,7 @@ class Cluster:
         self._nemesis: Nemesis = stage.new_nemesis()
         self._faults, self._operations = count(1), count(1)
         self._failed: Exception | None = None
+        self._closed = False
 
     # ---- what it is -----------------------------------------------------------------------------------------------
 
@@ -173,10 +174,14 @@ class Cluster:
     # ---- the end --------------------------------------------------------------------------------------------------
 
     def close(self) -> RunInfo:
-        """Ends all nodes, judges everything that happened, and saves the run. A second call gives the same end."""
+        """Heals all faults, ends all nodes, judges everything that happened, and saves the run. A second call gives the
+        same end."""
         if self._failed is not None:
             raise self._failed
         try:
+            if not self._closed:
+                self._closed = True
+                self._stage.go(self._nemesis.end())
             return self._stage.finish()
         except Exception as error:
             self._failed = error

@@ -128,5 +128,7 @@ def test_with_real_processes(world: World, tmp_path: Path) -> None:
     timeouts = (150, 300) if world == "lockstep" else (1000, 2000)
     with cluster(world=world, seed=7, election_timeout=timeouts, out=tmp_path) as nodes:
         assert breaks_and_heals(nodes) == SEEN
-    assert launches(nodes.path) >= 4
+        nodes.partition(["n1"])
+        nodes.kill("n2")  # the end heals both
+    assert launches(nodes.path) >= 5
     assert nodes.close().state == "finished"
