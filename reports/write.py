@@ -16,6 +16,7 @@ from raft_chaos.reports.html.campaign import campaign_page, seeds_page
 from raft_chaos.reports.html.run import run_page
 from raft_chaos.reports.run.model import RunReport, build
 from raft_chaos.reports.run.pages import markdown_page, text_page
+from raft_chaos.reports.text import USUAL
 
 Format: TypeAlias = Literal["text", "markdown", "json", "junit", "html", "perfetto"]
 
@@ -42,16 +43,19 @@ def write_reports(run: RunDir) -> None:
     (run.path / EARLIER_PICTURE).unlink(missing_ok=True)
 
 
-def render(run: RunDir, fmt: Format) -> str:
-    """The report of one run. Raises RunDirError for a directory that cannot be read as a run."""
-    return render_report(build(run), fmt)
+def render(run: RunDir, fmt: Format, width: int = USUAL) -> str:
+    """The report of one run; text for a terminal of `width` columns.
+
+    Raises RunDirError for a directory that cannot be read as a run.
+    """
+    return render_report(build(run), fmt, width)
 
 
-def render_campaign(reports: Sequence[RunReport], fmt: Format) -> str:
-    """The report of several runs that were read already."""
+def render_campaign(reports: Sequence[RunReport], fmt: Format, width: int = USUAL) -> str:
+    """The report of several runs that were read already; text for a terminal of `width` columns."""
     match fmt:
         case "text":
-            return campaign_text(reports)
+            return campaign_text(reports, width)
         case "markdown":
             return campaign_markdown(reports)
         case "json":
@@ -64,12 +68,12 @@ def render_campaign(reports: Sequence[RunReport], fmt: Format) -> str:
             raise ValueError("perfetto: a trace is of one run")
 
 
-def render_seeds(totals: SeedTotals, results: Sequence[SeedLike], folder: Path, fmt: Format) -> str:
+def render_seeds(totals: SeedTotals, results: Sequence[SeedLike], folder: Path, fmt: Format, width: int = USUAL) -> str:
     """The report of a campaign from its file; `folder` is where that is. Raises ValueError for JUnit XML, in which each
     test case is a run."""
     match fmt:
         case "text":
-            return seeds_text(totals)
+            return seeds_text(totals, width)
         case "markdown":
             return seeds_markdown(totals)
         case "json":
@@ -82,11 +86,11 @@ def render_seeds(totals: SeedTotals, results: Sequence[SeedLike], folder: Path, 
             raise ValueError("perfetto: expected one run directory, got a campaign's file")
 
 
-def render_report(report: RunReport, fmt: Format) -> str:
-    """The report of a run that was read already (`reports.run.model.build`)."""
+def render_report(report: RunReport, fmt: Format, width: int = USUAL) -> str:
+    """The report of a run that was read already (`reports.run.model.build`); text for a terminal of `width` columns."""
     match fmt:
         case "text":
-            return text_page(report)
+            return text_page(report, width)
         case "markdown":
             return markdown_page(report)
         case "json":

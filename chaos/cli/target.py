@@ -80,7 +80,7 @@ def targets(as_json: Annotated[bool, typer.Option("--json", help="One JSON list 
         rows += _described(str(place.relative_to(Path.cwd()) if place.is_absolute() else place))
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         rows += _described(point.name)
-    return Result(page=targets_page(rows, ABILITIES), document=rows, as_json=as_json)
+    return Result(page=targets_page(rows, ABILITIES, columns()), document=rows, as_json=as_json)
 
 
 def _described(name: str) -> list[TargetRow]:

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 
-from raft_chaos.reports.text import NARROW, USUAL, WIDE
+from raft_chaos.reports.text import NARROW, WIDE
+
+NO_TERMINAL = 100
+"""In a file, or in the log of a CI server."""
 
 
 def columns() -> int:
-    """The width of the terminal, or what COLUMNS says; 80 where there is neither, such as in a file."""
-    return max(NARROW, min(WIDE, shutil.get_terminal_size((USUAL, 24)).columns))
+    """What COLUMNS says, or else the width of the terminal, also if stdout goes through a pipe to a pager there."""
+    asked = os.environ.get("COLUMNS", "")
+    width = int(asked) if asked.isdecimal() and int(asked) else _of_terminal()
+    return max(NARROW, min(WIDE, width))
+
+
+def _of_terminal() -> int:
+    """A terminal that does not know its size, as one that a script makes, says 0."""
+    for descriptor in (1, 2, 0):
+        try:
+            if width := os.get_terminal_size(descriptor).columns:
+                return width
+        except OSError:
+            continue  # it is no terminal, or is closed
+    return NO_TERMINAL

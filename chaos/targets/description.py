@@ -235,7 +235,7 @@ def load(file: FilePath) -> Description:
     try:
         data = read_regular(file, MOST_BYTES)
     except FileNotFoundError:
-        raise TargetError(f"there is no file {str(file)!r}; raft-chaos init writes one to begin with") from None
+        raise TargetError(f"{file}: there is no such file; raft-chaos init writes one to begin with") from None
     except OSError as error:
         raise TargetError(f"{file}: {error.strerror or error}") from None
     described = parse(data, file)

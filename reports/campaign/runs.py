@@ -10,9 +10,9 @@ from raft_chaos.invariants.rundir import RunInfo
 from raft_chaos.invariants.verdict import Outcome, overall
 from raft_chaos.reports.run.layout import ENDS, operation_ends, vacuous
 from raft_chaos.reports.run.model import RunReport, Stats, worst_first
-from raft_chaos.reports.run.pages import WIDTH, repro, reproduces
-from raft_chaos.reports.tables import Column, Table, markdown_table, text_table
-from raft_chaos.reports.text import count, fenced, markdown, visible
+from raft_chaos.reports.run.pages import repro, reproduces
+from raft_chaos.reports.tables import Column, Table, flowing, markdown_table, prose, text_table
+from raft_chaos.reports.text import USUAL, count, fenced, markdown, visible
 
 _SUMMED = ("leaders_elected", "ops_ok", "ops_fail", "ops_info", "faults_fired", "faults_effective", "duration_s")
 
@@ -32,13 +32,13 @@ def campaign_stats(reports: Sequence[RunReport]) -> Stats:
     return stats
 
 
-def campaign_text(reports: Sequence[RunReport], width: int = WIDTH) -> str:
+def campaign_text(reports: Sequence[RunReport], width: int = USUAL) -> str:
     """The campaign for a terminal of `width` columns."""
-    lines = [runs_headline(reports)]
+    lines = prose(runs_headline(reports), width, "", "  ")
     if reports:
         lines += ["", *text_table(runs_table(reports), width)]
     if (failure := first_failure(reports)) and (command := repro(failure)):
-        lines += ["", _where(failure), reproduces(failure), command]
+        lines += ["", *flowing([_where(failure), reproduces(failure)], width), command]
     return "\n".join(lines) + "\n"
 
 

@@ -8,16 +8,14 @@ of the order in which its seeds end.
 from __future__ import annotations
 
 import re
-import textwrap
 from bisect import insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from raft_chaos.invariants.verdict import EXIT_CODE, EXIT_HARNESS, Outcome
-from raft_chaos.reports.run.pages import WIDTH
-from raft_chaos.reports.tables import Column, Table, markdown_table, text_table
-from raft_chaos.reports.text import count, fenced, markdown, visible
+from raft_chaos.reports.tables import Column, Table, flowing, markdown_table, titled
+from raft_chaos.reports.text import USUAL, count, fenced, markdown, visible
 
 FIRST = 5
 """A list of seeds names at most this many."""
@@ -174,17 +172,15 @@ class SeedTotals:
         return visible(self.failed[0][2]) if self.failed else ""
 
 
-def seeds_text(totals: SeedTotals, width: int = WIDTH) -> str:
+def seeds_text(totals: SeedTotals, width: int = USUAL) -> str:
     """The campaign for a terminal of `width` columns. Commands never wrap, so that they can be copied."""
-    lines = textwrap.wrap(seeds_headline(totals), width, subsequent_indent="  ")
-    for caveat in seeds_caveats(totals):
-        lines += textwrap.wrap(caveat, width, subsequent_indent="  ")
+    lines = flowing([seeds_headline(totals), *seeds_caveats(totals)], width)
     for table in seeds_tables(totals):
-        lines += ["", table.title, "=" * len(table.title), *text_table(table, width)]
+        lines += ["", *titled(table, width)]
     if totals.repro:
-        lines += ["", *textwrap.wrap(_first(totals), width, subsequent_indent="  "), "Reproduce:", totals.repro]
+        lines += ["", *flowing([_first(totals), "Reproduce:"], width), totals.repro]
     else:
-        lines += ["", *textwrap.wrap(_end(totals), width, subsequent_indent="  ")]
+        lines += ["", *flowing([_end(totals)], width)]
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,7 @@ import msgspec
 from raft_chaos.invariants.verdict import Violation
 from raft_chaos.reports.facts.around import Around, around_lines
 from raft_chaos.reports.story.story import Story, document, text, wrapped
-from raft_chaos.reports.text import visible
+from raft_chaos.reports.tables import command_lines
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -23,7 +23,7 @@ class Explanation(msgspec.Struct, frozen=True):
     around: Around | None = None
 
 
-def explanation_page(explained: Explanation, width: int, command: str) -> list[str]:
+def explanation_page(explained: Explanation, width: int, command: list[str]) -> list[str]:
     """The page in lines of at most `width` columns. `command` is the command that explains the same violation."""
     also = [
         row
@@ -31,7 +31,13 @@ def explanation_page(explained: Explanation, width: int, command: str) -> list[s
         for row in wrapped(f"Also violated: {other.invariant}: {other.message}", "  ", width)
     ]
     seen = ["", *around_lines(explained.around, width, between=False)] if explained.around is not None else []
-    return [*text(explained.story, width), *also, *seen, "", f"As a diagram: {visible(command)} --mermaid"]
+    return [
+        *text(explained.story, width),
+        *also,
+        *seen,
+        "",
+        *command_lines("As a diagram", [*command, "--mermaid"], width),
+    ]
 
 
 def explanation_document(explained: Explanation) -> dict[str, Any]:

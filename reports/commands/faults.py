@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from tabulate import tabulate
+from raft_chaos.reports.tables import Column, Table, text_table
 
 
 class FaultRow(Protocol):
@@ -21,7 +21,7 @@ class FaultRow(Protocol):
     def fields(self) -> list[str]: ...
 
 
-def faults_page(rows: Sequence[FaultRow]) -> list[str]:
+def faults_page(rows: Sequence[FaultRow], width: int) -> list[str]:
     cells = [[row.kind, row.worlds, row.does, ", ".join(row.fields)] for row in rows]
-    headers = ["kind", "worlds", "what it does", "fields in a schedule"]
-    return tabulate(cells, headers, tablefmt="simple", maxcolwidths=[None, 8, 34, 20]).split("\n")
+    columns = [Column("kind"), *(Column(name, wraps=True) for name in ("worlds", "does", "fields in a schedule"))]
+    return text_table(Table("Faults", columns, cells, longest=len(rows)), width)

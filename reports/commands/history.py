@@ -14,12 +14,10 @@ import msgspec
 from raft_chaos.invariants.linearizability import format
 from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Answer, Operation
 from raft_chaos.invariants.linearizability.readers.history_file import ReadHistory
+from raft_chaos.reports.tables import prose
 from raft_chaos.reports.text import count, visible
 from raft_chaos.reports.window.content import Window
 from raft_chaos.reports.window.timeline import timeline
-
-WIDEST, NARROWEST = 100, 40
-"""The greatest and the least length of a line of prose; the terminal's width decides between them."""
 
 MOST_KEYS = 10
 """The page names at most this many other violated keys; the document has all."""
@@ -44,7 +42,7 @@ class JudgedHistory:
 def history_page(judged: JudgedHistory, columns: int, *, guessed: bool, picture: str) -> Iterator[str]:
     """The page for a terminal of `columns`. `guessed`: the user named no format; `picture`: a line about it, or ""."""
     how = " (guessed)" if guessed else ""
-    yield f"format {judged.format}{how}, model {judged.model}: {_amount(judged.history)}"
+    yield from prose(f"format {judged.format}{how}, model {judged.model}: {_amount(judged.history)}", columns, "", "  ")
     yield from _answer(judged.answer, judged.window, columns)
     if judged.log_order:
         yield _wrapped(judged.log_order, columns)
@@ -92,7 +90,9 @@ def _amount(history: ReadHistory) -> str:
 def _answer(answer: Answer, window: Window | None, columns: int) -> Iterator[str]:
     where = "" if answer.key is None else visible(f" on key {format.shown(answer.key)}")
     if window is not None:
-        yield f"\nThese operations{where} have no order that real time and the model allow:\n"
+        yield ""
+        yield from prose(f"These operations{where} have no order that real time and the model allow:", columns)
+        yield ""
         yield from timeline(window, columns, by_line=True)
         if window.cut:
             yield f"... and {count(window.cut, 'operation')} more; --json has all of them"
@@ -108,8 +108,7 @@ def _answer(answer: Answer, window: Window | None, columns: int) -> Iterator[str
 
 
 def _wrapped(text: str, columns: int) -> str:
-    width = max(NARROWEST, min(WIDEST, columns))
-    return textwrap.fill(visible(text), width, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(visible(text), columns, break_long_words=False, break_on_hyphens=False)
 
 
 def _operation(history: ReadHistory, operation: Operation) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from tabulate import tabulate
+
+from raft_chaos.reports.tables import Column, Table, text_table
 
 
 class MutantRow(msgspec.Struct, frozen=True):
@@ -17,7 +18,7 @@ class MutantRow(msgspec.Struct, frozen=True):
     invariants: list[str]
 
 
-def mutants_page(rows: Sequence[MutantRow]) -> list[str]:
+def mutants_page(rows: Sequence[MutantRow], width: int) -> list[str]:
     cells = [[row.id, row.mistake, row.source, ", ".join(row.invariants)] for row in rows]
-    headers = ["id", "what is wrong", "source", "should break"]
-    return tabulate(cells, headers, tablefmt="simple", maxcolwidths=[None, 36, 16, 22]).split("\n")
+    columns = [Column("id"), *(Column(name, wraps=True) for name in ("what is wrong", "source", "should break"))]
+    return text_table(Table("Mutants", columns, cells, longest=len(rows)), width)

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-from tabulate import tabulate
 
 from raft_chaos.invariants.events import AnyEvent, decode
 from raft_chaos.invariants.trace import Difference
 from raft_chaos.invariants.verdict import Violation
 from raft_chaos.reports.event_lines import event_line
+from raft_chaos.reports.tables import Column, Table, flowing, prose, text_table, unbroken
 from raft_chaos.reports.text import US_PER_S, count, json_value, visible
 
 Exact = Literal["exact", "different"]
@@ -75,62 +75,68 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
     state: Sequence[str]
 
 
-def replayed_page(done: Replayed) -> Iterator[str]:
+def replayed_page(done: Replayed, width: int) -> Iterator[str]:
     """One row per node, then the first difference of each node in full, then one line for each other difference."""
-    rows = [[n.node, n.incarnations, n.incarnations_different or "", n.turns, n.events] for n in done.nodes]
-    yield from tabulate(rows, ["node", "incarnations", "differ", "turns equal", "events equal"]).split("\n")
+    rows = [
+        [n.node, str(n.incarnations), str(n.incarnations_different or ""), str(n.turns), str(n.events)]
+        for n in done.nodes
+    ]
+    headers = ("incarnations", "differ", "turns equal", "events equal")
+    columns = [Column("node"), *(Column(header, "right") for header in headers)]
+    yield from text_table(Table("Nodes", columns, rows, longest=len(rows)), width)
     for node in done.nodes:
-        yield from (
-            visible(f"{node.node} died of the same error as in the recording: {death}") for death in node.deaths
-        )
+        said = (visible(f"{node.node} died of the same error as in the recording: {death}") for death in node.deaths)
+        yield from flowing(said, width)
     incarnations = count(sum(node.incarnations for node in done.nodes), "incarnation")
     if not done.differences:
         turns, events = sum(node.turns for node in done.nodes), sum(node.events for node in done.nodes)
-        yield (
-            f"exact: {incarnations}, {count(turns, 'turn')} and {count(events, 'event')} "
-            "are equal to the recording, bit for bit"
-        )
+        amounts = f"{incarnations}, {count(turns, 'turn')} and {count(events, 'event')}"
+        yield from prose(f"exact: {amounts} are equal to the recording, bit for bit", width)
         return
     firsts: dict[str, TurnDifference] = {}
     rest = [one for one in done.differences if firsts.setdefault(one.node, one) is not one]
     for one in firsts.values():
         yield ""
-        yield from turn_difference_page(one)
+        yield from turn_difference_page(one, width)
     if rest:
-        yield "\nIn later incarnations of these nodes, each from its own recorded log:"
-        yield from (f"  {_where(one)}: {visible(one.what)}" for one in rest)
+        yield ""
+        yield from prose("In later incarnations of these nodes, each from its own recorded log:", width)
+        yield from (
+            row for one in rest for row in unbroken(f"{_where(one)}: {visible(one.what)}", width, "  ", "      ")
+        )
     yield f"\ndifferent: {len(done.differences)} of {incarnations}"
 
 
-def turn_difference_page(one: TurnDifference) -> Iterator[str]:
+def turn_difference_page(one: TurnDifference, width: int) -> Iterator[str]:
     """The first difference of an incarnation: its inputs, the recorded event, the event and the output now."""
-    yield f"{_where(one)}: {visible(one.what)}"
-    yield from _block("inputs:", one.inputs)
+    yield from prose(f"{_where(one)}: {visible(one.what)}", width, "", "    ")
+    yield from _block("inputs:", one.inputs, width)
     if one.recorded is not None or one.now is not None:
-        yield f"  recorded: {_event(one.recorded)}"
-        yield f"  now:      {_event(one.now)}"
-    yield from (f"    {field}: {json_value(then)}, {json_value(now)}" for field, (then, now) in one.fields.items())
+        yield from unbroken(_event(one.recorded), width, "  recorded: ", " " * 12)
+        yield from unbroken(_event(one.now), width, "  now:      ", " " * 12)
+    for field, (then, now) in one.fields.items():
+        yield from unbroken(f"{field}: {json_value(then)}, {json_value(now)}", width, "    ", " " * 8)
     if one.does_now is not None:
-        yield from _block("output now:", one.does_now)
+        yield from _block("output now:", one.does_now, width)
 
 
-def reached_page(there: Reached, event: AnyEvent | None) -> Iterator[str]:
+def reached_page(there: Reached, event: AnyEvent | None, width: int) -> Iterator[str]:
     """The turn that reported `event` (None: the end of the node), and the node's state after it."""
     yield _where(there)
     if event is not None:
-        yield f"  reports: {event_line(event).strip()}"
-    yield from _block("inputs:", there.inputs)
+        yield from unbroken(event_line(event).strip(), width, "  reports: ", " " * 11)
+    yield from _block("inputs:", there.inputs, width)
     if there.dies is None:
-        yield from _block("output:", there.does)
+        yield from _block("output:", there.does, width)
     else:
-        yield visible(f"  the node dies: {there.dies}")
+        yield from prose(visible(f"the node dies: {there.dies}"), width, "  ", "    ")
     if there.state:
-        yield from _block("state after the turn:", there.state)
+        yield from _block("state after the turn:", there.state, width)
 
 
-def violation_page(found: Violation) -> Iterator[str]:
-    yield visible(f"VIOLATED {found.invariant}: {found.message}")
-    yield visible(f"  {found.rule}")
+def violation_page(found: Violation, width: int) -> Iterator[str]:
+    yield from prose(visible(f"VIOLATED {found.invariant}: {found.message}"), width, "", "  ")
+    yield from prose(visible(found.rule), width, "  ", "  ")
 
 
 def made_again_document(run: Path, events: int, trace_sha256: str, found: Difference | None) -> dict[str, Any]:
@@ -164,6 +170,6 @@ def _event(text: str | None) -> str:
         return visible(text)
 
 
-def _block(title: str, lines: Sequence[str]) -> Iterator[str]:
+def _block(title: str, lines: Sequence[str], width: int) -> Iterator[str]:
     yield f"  {title}{'' if lines else ' nothing'}"
-    yield from (f"    {visible(text)}" for text in lines)
+    yield from (row for text in lines for row in unbroken(visible(text), width, "    ", " " * 8))

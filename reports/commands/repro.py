@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from raft_chaos.invariants.verdict import Outcome, Verdict, Violation
+from raft_chaos.reports.tables import flowing, prose
 from raft_chaos.reports.text import visible
 
 Ended = Literal["reproduced", "violated", "holds", "unknown"]
@@ -54,11 +55,15 @@ class NotApplicable(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
-def reproduced_page(done: Reproduced, expected: Verdict, steps: Sequence[object]) -> Iterator[str]:
+def reproduced_page(done: Reproduced, expected: Verdict, steps: Sequence[object], width: int) -> list[str]:
     """`expected` is the verdict on the expected invariant, `steps` are the steps of the file's execution."""
+    return flowing(_reproduced(done, expected, steps), width)
+
+
+def _reproduced(done: Reproduced, expected: Verdict, steps: Sequence[object]) -> Iterator[str]:
     for violation in done.violations:
         yield f"VIOLATED {violation.invariant}: {visible(violation.message)}"
-        yield f"  {violation.rule}"
+        yield f"rule: {violation.rule}"
     over = "the unmodified core" if done.mutant is None else f"the mutant {done.mutant}"
     if done.outcome == "reproduced":
         same = "the same trace as when the file was made" if done.same_trace else "another trace than the file's"
@@ -77,11 +82,9 @@ def reproduced_page(done: Reproduced, expected: Verdict, steps: Sequence[object]
         )
 
 
-def live_rate_page(done: LiveRate) -> list[str]:
+def live_rate_page(done: LiveRate, width: int) -> list[str]:
     least, most = done.rate_95
     other = f"; another invariant was violated in {done.other_violations}" if done.other_violations else ""
     then = "; {}/{} when the file was made".format(*done.rate_in_file) if done.rate_in_file else ""
-    return [
-        f"{done.invariant}: reproduced in {done.reproduced}/{done.runs} runs "
-        f"(95 % interval {least:.0%} to {most:.0%}){then}{other}"
-    ]
+    rate = f"{done.reproduced}/{done.runs} runs (95 % interval {least:.0%} to {most:.0%})"
+    return prose(f"{done.invariant}: reproduced in {rate}{then}{other}", width, "", "  ")

@@ -14,7 +14,7 @@ from raft_chaos.invariants.trace import Difference
 from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_UNKNOWN, EXIT_VALID, EXIT_VIOLATED
 from raft_chaos.reports.campaign.seeds import HAPPENED
 from raft_chaos.reports.commands.difference import difference_page
-from raft_chaos.reports.tables import Column, Table, text_table
+from raft_chaos.reports.tables import Column, Table, prose, text_table
 from raft_chaos.reports.text import visible
 
 SUMMED = (
@@ -127,18 +127,20 @@ def selfcheck_page(totals: SelfcheckTotals, width: int) -> Iterator[str]:
     different = totals.of("different")
     for checked in different[:1]:
         yield from ("", f"seed {checked.seed}: different")
-        yield from (f"  {row}" for row in (*_parting(checked), totals.diff(checked)))
+        yield from (f"  {row}" for row in _parting(checked, width - 2))
+        yield f"  {totals.diff(checked)}"
         yield ""
     for seed, answer in totals.failures():
-        yield f"HARNESS FAILED on seed {seed}, {answer.side}: {visible(answer.failed)}"
+        yield from prose(f"HARNESS FAILED on seed {seed}, {answer.side}: {visible(answer.failed)}", width, "", "  ")
         if answer.run is not None:
             yield f"  {answer.run}"
     if totals.stopped:
-        yield f"STOPPED: {visible(totals.stopped)}"
+        yield from prose(f"STOPPED: {visible(totals.stopped)}", width, "", "  ")
     all_of_them = f" ({totals.total} were asked for)" if totals.done < totals.total else ""
-    yield f"seeds {totals.seeds}: {totals.done - len(totals.unequal)} of {totals.done} equal{all_of_them}"
+    equal = f"{totals.done - len(totals.unequal)} of {totals.done} equal"
+    yield from prose(f"seeds {totals.seeds}: {equal}{all_of_them}", width, "", "  ")
     if different:
-        yield f"different: {' '.join(str(checked.seed) for checked in different)}"
+        yield from prose(f"different: {' '.join(str(checked.seed) for checked in different)}", width, "", "  ")
     if totals.repro:
         yield from ("Reproduce:", totals.repro)
 
@@ -160,7 +162,7 @@ def selfcheck_document(totals: SelfcheckTotals) -> dict[str, Any]:
     }
 
 
-def _parting(checked: CheckedLike) -> Iterator[str]:
+def _parting(checked: CheckedLike, width: int) -> Iterator[str]:
     """The traces of a seed, the first event in which they differ, and what led to it."""
     assert checked.parted is not None
     yield from (f"{answer.side}: {answer.diverged or answer.trace_sha256}" for answer in checked.answers)
@@ -168,9 +170,10 @@ def _parting(checked: CheckedLike) -> Iterator[str]:
     yield from (f"{a.side}, recorded: {a.trace_sha256}" for a in checked.parted if a.trace_sha256 not in before)
     found, unknown = _difference(checked)
     if found is not None:
-        yield from difference_page(found, *(answer.side for answer in checked.parted))
+        left, right = checked.parted
+        yield from difference_page(found, left.side, right.side, width)
     if unknown:
-        yield unknown
+        yield from prose(unknown, width)
 
 
 def _difference(checked: CheckedLike) -> tuple[Difference | None, str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import msgspec
-from tabulate import tabulate
 
+from raft_chaos.reports.tables import Column, Table, flowing, prose, text_table
 from raft_chaos.reports.text import visible
 
 
@@ -56,9 +56,9 @@ class LiveShrunk(msgspec.Struct, frozen=True, kw_only=True):
     file: str
 
 
-def live_shrunk_page(shrunk: LiveShrunk, message: str, command: str) -> list[str]:
+def live_shrunk_page(shrunk: LiveShrunk, message: str, command: str, width: int) -> list[str]:
     """`message` is the violation's; `command` runs the file."""
-    rows: list[list[object]] = [[name, was, shrunk.after[name]] for name, was in shrunk.before.items()]
+    rows = [[name, _amount(was), _amount(shrunk.after[name])] for name, was in shrunk.before.items()]
     rate = "not measured" if shrunk.rate is None else "{}/{}".format(*shrunk.rate)
     rows.append(["violated in runs", "{}/{}".format(*shrunk.rate_before), rate])
     if shrunk.minimal:
@@ -67,24 +67,28 @@ def live_shrunk_page(shrunk: LiveShrunk, message: str, command: str) -> list[str
         died = "a process that carried out a run died or was killed" if shrunk.worker_died else "the budget ended first"
         end = f"{'interrupted' if shrunk.interrupted else died}, so it may not be minimal"
     return [
-        f"{shrunk.invariant}: {visible(message)}",
+        *prose(f"{shrunk.invariant}: {visible(message)}", width, "", "  "),
         "",
-        tabulate(rows, ["", "before", "after"], tablefmt="simple", disable_numparse=True, colalign=_RIGHT),
+        *_table(rows, width),
         "",
-        f"{shrunk.runs} runs of {visible(shrunk.system)} in {shrunk.seconds} s; {end}",
+        *prose(f"{shrunk.runs} runs of {visible(shrunk.system)} in {shrunk.seconds} s; {end}", width, "", "  "),
         f"Written to {shrunk.file}. To run it again:",
         command,
     ]
 
 
-_RIGHT = ("left", "right", "right")
+def _table(rows: list[list[str]], width: int) -> list[str]:
+    columns = [Column("what"), Column("before", "right"), Column("after", "right")]
+    return text_table(Table("Size", columns, rows, longest=len(rows)), width)
 
 
-def shrunk_page(shrunk: Shrunk, message: str, command: str, interrupted: str) -> list[str]:
+def _amount(number: float | None) -> str:
+    return "-" if number is None else f"{number:g}"
+
+
+def shrunk_page(shrunk: Shrunk, message: str, command: str, interrupted: str, width: int) -> list[str]:
     """`message` is the violation's; `command` runs the file; `interrupted` is the remark if the user ended it."""
-    rows = [
-        [name, *("-" if n is None else n for n in (was, shrunk.after[name]))] for name, was in shrunk.before.items()
-    ]
+    rows = [[name, _amount(was), _amount(shrunk.after[name])] for name, was in shrunk.before.items()]
     if shrunk.minimal:
         end = "minimal: no single part can be removed"
     else:
@@ -92,16 +96,17 @@ def shrunk_page(shrunk: Shrunk, message: str, command: str, interrupted: str) ->
             f"{'interrupted' if interrupted in shrunk.remarks else 'the budget ended first'}, so it may not be minimal"
         )
     lines = [
-        f"{shrunk.invariant}: {visible(message)}",
+        *prose(f"{shrunk.invariant}: {visible(message)}", width, "", "  "),
         "",
-        tabulate(rows, ["", "before", "after"], tablefmt="simple"),
+        *_table(rows, width),
         "",
-        f"{shrunk.replays} replays; {end}",
+        *prose(f"{shrunk.replays} replays; {end}", width, "", "  "),
     ]
     if anchors := shrunk.anchors:
-        lines.append(
+        lines += prose(
             f"The file's schedule fails in {anchors.after} of {anchors.seeds} simulated runs with the delays of live "
-            f"({anchors.before} before its faults were anchored); --world live may fail about as often."
+            f"({anchors.before} before its faults were anchored); --world live may fail about as often.",
+            width,
         )
-    lines += [f"Note: {remark}" for remark in shrunk.remarks if remark != interrupted]
+    lines += flowing((f"Note: {remark}" for remark in shrunk.remarks if remark != interrupted), width)
     return [*lines, f"Written to {shrunk.file}. To run it again:", command]

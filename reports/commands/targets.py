@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tabulate import tabulate
-
+from raft_chaos.reports.tables import Column, Table, prose, text_table
 from raft_chaos.reports.text import count, visible
 
 _MARKS = {"ok": "ok     ", "missing": "missing", "wrong": "WRONG  ", "skipped": "skipped"}
@@ -40,29 +38,33 @@ class FindingRow(Protocol):
     def answer(self) -> str: ...
 
 
-def targets_page(rows: Sequence[TargetRow], abilities: Mapping[Any, str]) -> list[str]:
-    cells = [[row.target, row.name, row.network, row.error or " ".join(row.can)] for row in rows]
-    table = tabulate(
-        cells, ["--target", "name", "network", "can"], tablefmt="simple", maxcolwidths=[None, None, None, 48]
-    )
-    meanings = tabulate([[name, meaning] for name, meaning in abilities.items()], tablefmt="plain")
-    return [*table.split("\n"), "", "A target can declare:", *meanings.split("\n")]
+def targets_page(rows: Sequence[TargetRow], abilities: Mapping[Any, str], width: int) -> list[str]:
+    cells = [
+        [row.target, row.name, row.network, f"cannot be used: {row.error}" if row.error else " ".join(row.can)]
+        for row in rows
+    ]
+    columns = [Column("--target", wraps=True), Column("name"), Column("network"), Column("can", wraps=True)]
+    meanings = [[name, meaning] for name, meaning in abilities.items()]
+    declared = [Column("a target can"), Column("which means", wraps=True)]
+    return [
+        *text_table(Table("Targets", columns, cells, longest=len(rows)), width),
+        "",
+        *text_table(Table("Abilities", declared, meanings, longest=len(meanings)), width),
+    ]
 
 
 def finding_lines(finding: FindingRow, width: int) -> Iterator[str]:
     """What was checked and seen, and below it the answer that it was seen in, and what to do about it."""
     indent = " " * 8
     first = f"{_MARKS[finding.outcome]} {finding.what}: {visible(finding.seen)}"
-    yield from textwrap.wrap(first, width, subsequent_indent=indent)
+    yield from prose(first, width, "", indent)
     if finding.outcome == "ok":
         return
     for title, text in (("answer", finding.answer), ("do", finding.advice)):
         label = f"{indent}{title}: "
         for line in text.splitlines():
             inner = " " * len(label)
-            yield from textwrap.wrap(
-                visible(line), width, initial_indent=label, subsequent_indent=inner, break_on_hyphens=False
-            )
+            yield from prose(visible(line), width, label, inner)
             label = inner
 
 

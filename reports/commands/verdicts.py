@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from tabulate import tabulate
 
 from raft_chaos.invariants.verdict import Outcome, Verdict, overall
+from raft_chaos.reports.facts.around import first_violation
+from raft_chaos.reports.facts.left_out import left_out
+from raft_chaos.reports.tables import Column, Table, command_lines, flowing, prose, text_table
 from raft_chaos.reports.text import UNSEALED, count, visible
 
 
@@ -32,23 +33,28 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     can_shrink: bool
 
 
-def judged_page(judged: Judged) -> Iterator[str]:
-    rows = [[v.invariant, v.outcome, v.judged, _why(v)] for v in judged.invariants]
-    yield from _table(rows, ["invariant", "verdict", "judged", ""], 60) if rows else []
-    yield from (f"missing: {reason}" for reason in judged.vacuous)
+def judged_page(judged: Judged, width: int) -> Iterator[str]:
+    if (first := first_violation(judged.invariants)) is not None:
+        yield from prose(visible(f"VIOLATED {first.invariant}: {first.message}"), width, "", "  ")
+        yield ""
+    rows = [[v.invariant, shown(v.outcome), str(v.judged), _why(v)] for v in judged.invariants]
+    columns = [Column("invariant"), Column("verdict"), Column("judged", "right"), Column("finding", wraps=True)]
+    yield from _table(columns, rows, judged.invariants, width)
+    yield from flowing((f"missing: {visible(reason)}" for reason in judged.vacuous), width)
     if not judged.sealed:
-        yield UNSEALED
+        yield from prose(UNSEALED, width)
     yield f"{judged.verdict}: {judged.run}"
     if judged.verdict == "violated":
-        yield from next_commands(judged.program, judged.run, can_shrink=judged.can_shrink)
-        yield f"The witnesses: {shlex.join([judged.program, 'check', str(judged.run), '--json'])}"
-        yield f"To reproduce:\n{judged.repro}"
+        yield from next_commands(judged.program, judged.run, width, can_shrink=judged.can_shrink)
+        yield from command_lines("The witnesses", [judged.program, "check", str(judged.run), "--json"], width)
+        yield "To reproduce:"
+        yield judged.repro
 
 
-def next_commands(program: str, run: Path, *, can_shrink: bool) -> list[str]:
+def next_commands(program: str, run: Path, width: int, *, can_shrink: bool) -> list[str]:
     """The commands that show more about a violation in a run, ready to be copied."""
-    explain, shrink = (shlex.join([program, command, str(run)]) for command in ("explain", "shrink"))
-    return [f"What happened: {explain}", *([f"As small as it gets: {shrink}"] if can_shrink else [])]
+    shrink = command_lines("As small as it gets", [program, "shrink", str(run)], width)
+    return [*command_lines("What happened", [program, "explain", str(run)], width), *(shrink if can_shrink else [])]
 
 
 def judged_document(judged: Judged) -> dict[str, Any]:
@@ -82,14 +88,15 @@ class ReExecuted(msgspec.Struct, frozen=True, kw_only=True):
         return overall(one.outcome for one in self.invariants)
 
 
-def re_executed_page(done: ReExecuted) -> Iterator[str]:
+def re_executed_page(done: ReExecuted, width: int) -> Iterator[str]:
     recorded = _outcomes(done.recorded)
-    rows = [[v.invariant, recorded.get(v.invariant, ""), v.outcome, visible(_why(v))] for v in done.invariants]
-    yield from _table(rows, ["invariant", "recorded", "now", ""], 50)
+    rows = [[v.invariant, recorded.get(v.invariant, ""), shown(v.outcome), _why(v)] for v in done.invariants]
+    columns = [Column("invariant"), Column("recorded"), Column("now"), Column("finding", wraps=True)]
+    yield from _table(columns, rows, done.invariants, width)
     yield ""
     same = f"{count(done.turns, 'turn')} equal to the recorded ones" if done.turns else "the same trace"
-    yield f"{count(done.steps, 'step')} re-executed, {same}"
-    yield from (f"Note: {visible(remark)}" for remark in done.remarks)
+    yield from prose(f"{count(done.steps, 'step')} re-executed, {same}", width)
+    yield from flowing((f"Note: {visible(remark)}" for remark in done.remarks), width)
     yield f"{done.verdict}: {done.run} as sim, SHA-256 {done.trace_sha256}"
 
 
@@ -107,8 +114,15 @@ def re_executed_document(done: ReExecuted) -> dict[str, Any]:
     }
 
 
-def _table(rows: Sequence[Sequence[object]], headers: Sequence[str], widest: int) -> list[str]:
-    return tabulate(rows, headers, tablefmt="simple", maxcolwidths=[None, None, None, widest]).split("\n")
+def shown(outcome: Outcome) -> str:
+    """An outcome as a table shows it: all but "valid" stand out."""
+    return outcome if outcome == "valid" else outcome.upper()
+
+
+def _table(columns: list[Column], rows: list[list[str]], verdicts: Sequence[Verdict], width: int) -> list[str]:
+    """The verdicts, and below them what the valid ones do not cover."""
+    note = "\n".join(left_out(verdicts))
+    return text_table(Table("Invariants", columns, rows, note, longest=len(rows)), width) if rows else []
 
 
 def _why(verdict: Verdict) -> str:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from raft_chaos.reports.facts.around import around_lines
 from raft_chaos.reports.facts.violations import ViolationRow
 from raft_chaos.reports.run.layout import caveats, headline, tables
 from raft_chaos.reports.run.model import RunReport
-from raft_chaos.reports.tables import markdown_table, text_table
-from raft_chaos.reports.text import fenced, markdown, visible
+from raft_chaos.reports.tables import flowing, markdown_table, prose, titled, unbroken
+from raft_chaos.reports.text import USUAL, fenced, markdown, visible
 from raft_chaos.reports.window.of_run import INVARIANT
 from raft_chaos.reports.window.timeline import timeline
 
-WIDTH = 80
 AROUND = "Around the first violation"
 
 
-def text_page(report: RunReport, width: int = WIDTH) -> str:
-    """The report for a terminal of `width` columns. Witnesses and commands never wrap, so that they can be copied."""
-    remarks = [line for caveat in caveats(report) for line in textwrap.wrap(caveat, width, subsequent_indent="  ")]
-    lines = textwrap.wrap(headline(report), width, subsequent_indent="  ")
+def text_page(report: RunReport, width: int = USUAL) -> str:
+    """The report for a terminal of `width` columns. Commands never wrap, so that they can be copied."""
+    remarks = flowing(caveats(report), width)
+    lines = prose(headline(report), width, "", "  ")
     lines += remarks if not report.violations else []
     if report.violations:
         lines += ["", *_title("Violations")]
@@ -32,9 +29,9 @@ def text_page(report: RunReport, width: int = WIDTH) -> str:
     if report.around is not None:
         lines += ["", *_title(AROUND), *around_lines(report.around, width)]
     for table in tables(report):
-        lines += ["", *_title(table.title), *text_table(table, width)]
+        lines += ["", *titled(table, width)]
     if command := repro(report):
-        lines += ["", reproduces(report), command]
+        lines += ["", *prose(reproduces(report), width), command]
     return "\n".join(lines) + "\n"
 
 
@@ -47,11 +44,11 @@ def markdown_page(report: RunReport) -> str:
         lines += [f"Rule: {markdown(violation.rule)}", ""] if violation.rule else []
         lines += [*fenced(violation.witness), ""] if violation.witness else []
         lines += [f"{_unshown(violation)}.", ""] if violation.unshown else []
-        drawn = _timeline(report, violation, WIDTH)
+        drawn = _timeline(report, violation, USUAL)
         lines += [*fenced(drawn), ""] if drawn else []
     lines += remarks if report.violations else []
     if report.around is not None:
-        lines += [f"## {AROUND}", "", *fenced(around_lines(report.around, WIDTH)), ""]
+        lines += [f"## {AROUND}", "", *fenced(around_lines(report.around, USUAL)), ""]
     for table in tables(report):
         lines += [f"## {table.title}", "", *markdown_table(table), ""]
     if command := repro(report):
@@ -81,18 +78,16 @@ def _title(title: str) -> list[str]:
     return [title, "=" * len(title)]
 
 
-NARROWEST = 20
-"""The least width to wrap text at: if the indent takes up the whole width, `textwrap` may never end."""
-
-
 def _violation(number: int, violation: ViolationRow, width: int) -> list[str]:
-    width = max(width, NARROWEST)
-    message = f"{number}. {violation.invariant}: {violation.message}"
-    lines = textwrap.wrap(message, width, subsequent_indent="   ")
+    lines = prose(f"{number}. {violation.invariant}: {violation.message}", width, "", "   ")
     if violation.rule:
-        lines += textwrap.wrap(violation.rule, width, initial_indent="   rule: ", subsequent_indent="         ")
-    lines += [f"   {line}" for line in violation.witness]
-    return [*lines, f"   {_unshown(violation)}"] if violation.unshown else lines
+        lines += prose(f"rule: {violation.rule}", width, "   ", "         ")
+    lines += [row for line in violation.witness for row in unbroken(line, width, "   ", WITNESS_INDENT)]
+    return [*lines, *prose(_unshown(violation), width, "   ", "   ")] if violation.unshown else lines
+
+
+WITNESS_INDENT = " " * 16
+"""The second line of an event in a witness stands below where its node is named."""
 
 
 def _unshown(violation: ViolationRow) -> str:

@@ -16,6 +16,7 @@ from raft_chaos.chaos.cli.read.check_history import check_history
 from raft_chaos.chaos.cli.read.run_names import HELP, offered, resolve
 from raft_chaos.chaos.cli.read.saved import render_saved
 from raft_chaos.chaos.cli.result import Result
+from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.replay.confirm import judge_again
 from raft_chaos.chaos.run.settings import program, was_scheduled
 from raft_chaos.chaos.schedule.data import ScheduleError
@@ -74,7 +75,9 @@ def check(
         can_shrink=was_scheduled(info),
         sealed=info.evidence is not None,
     )
-    return Result(EXIT_CODE[judged.verdict], judged_page(judged), judged_document(judged), as_json, judged=True)
+    return Result(
+        EXIT_CODE[judged.verdict], judged_page(judged, columns()), judged_document(judged), as_json, judged=True
+    )
 
 
 def report(
@@ -91,6 +94,6 @@ def report(
 ) -> Result:
     """Prints the report of a saved run, or of several together. With --format html: a page for a browser."""
     try:
-        return Result(page=[render_saved(runs, shape).removesuffix("\n")])
+        return Result(page=[render_saved(runs, shape, columns()).removesuffix("\n")])
     except (RunDirError, CampaignError, ValueError) as error:
         fail(str(error))

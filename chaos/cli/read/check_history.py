@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import msgspec
 
 from raft_chaos.chaos.cli.common import fail
 from raft_chaos.chaos.cli.result import Result
+from raft_chaos.chaos.cli.width import columns
 from raft_chaos.invariants.linearizability import format
 from raft_chaos.invariants.linearizability.check import Compared, check_with_order
 from raft_chaos.invariants.linearizability.operations import Answer, Model
@@ -18,7 +18,7 @@ from raft_chaos.invariants.linearizability.readers.formats import READERS, Forma
 from raft_chaos.invariants.linearizability.readers.history_file import HistoryError
 from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.invariants.verdict import EXIT_CODE, EXIT_USAGE
-from raft_chaos.reports.commands.history import WIDEST, JudgedHistory, history_document, history_page
+from raft_chaos.reports.commands.history import JudgedHistory, history_document, history_page
 from raft_chaos.reports.window.content import Span, Window, window
 from raft_chaos.reports.window.overlay import spans_of
 from raft_chaos.reports.window.picture import html, svg
@@ -61,7 +61,7 @@ def check_history(file: Path, form: Format | None, model: Model | None, as_json:
     judged = JudgedHistory(file, used, judged_by, history, answer, shown, finding)
     return Result(
         EXIT_USAGE if trouble else EXIT_CODE[answer.verdict],
-        history_page(judged, shutil.get_terminal_size((WIDEST, 24)).columns, guessed=form is None, picture=drawn),
+        history_page(judged, columns(), guessed=form is None, picture=drawn),
         history_document(judged),
         as_json,
         [trouble] if trouble else [],

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +13,7 @@ from msgspec.structs import replace
 from raft_chaos.chaos.cli.common import close_to, fail
 from raft_chaos.chaos.cli.read.run_names import offered, resolve
 from raft_chaos.chaos.cli.result import Result
+from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.execution.narrate import narrate
 from raft_chaos.chaos.execution.player import NotPlayableError
 from raft_chaos.chaos.mutants import parts_of
@@ -76,7 +75,7 @@ def explain(
         explained = replace(explained, around=around_in(RunDir(path), explained.story.violation))
     if as_mermaid:
         return Result(page=fenced(mermaid(explained.story), "mermaid"))
-    page = explanation_page(explained, _width(), shlex.join([program(), "explain", str(path)]))
+    page = explanation_page(explained, columns(), [program(), "explain", str(path)])
     return Result(page=page, document=explanation_document(explained), as_json=as_json)
 
 
@@ -131,8 +130,3 @@ def nothing_violated(verdicts: Sequence[Verdict], invariant: str | None) -> str:
         return f"no invariant was violated ({overall(verdict.outcome for verdict in verdicts)})"
     verdict = next(verdict for verdict in verdicts if verdict.invariant == invariant)
     return f"{invariant} is {verdict.outcome}{f' ({visible(verdict.reason)})' if verdict.reason else ''}"
-
-
-def _width() -> int:
-    """The terminal's width, up to `WIDEST`; `WIDEST` for a file or a pipe."""
-    return min(shutil.get_terminal_size((WIDEST, 0)).columns, WIDEST) if sys.stdout.isatty() else WIDEST

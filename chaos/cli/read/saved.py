@@ -14,22 +14,25 @@ from raft_chaos.reports.write import Format, render, render_campaign, render_see
 CAMPAIGNS = "campaign-*.jsonl"
 
 
-def render_saved(paths: Sequence[Path], shape: Format) -> str:
-    """The report. Raises RunDirError, CampaignError; ValueError for a format that does not fit."""
+def render_saved(paths: Sequence[Path], shape: Format, width: int) -> str:
+    """The report; text for a terminal of `width` columns.
+
+    Raises RunDirError, CampaignError; ValueError for a format that does not fit.
+    """
     if len(paths) > 1:
-        return render_campaign([build(RunDir(path)) for path in paths], shape)
+        return render_campaign([build(RunDir(path)) for path in paths], shape, width)
     path = paths[0]
     if path.is_file():
-        return _campaign(path, shape)
+        return _campaign(path, shape, width)
     if path.is_dir() and not RunDir(path).run_json.exists():
         if campaigns := sorted(path.glob(CAMPAIGNS), key=lambda file: file.stat().st_mtime_ns):
-            return _campaign(campaigns[-1], shape)
+            return _campaign(campaigns[-1], shape, width)
         if runs := [file.parent for file in sorted(path.glob("*/run.json"))]:
-            return render_campaign([build(RunDir(run)) for run in runs], shape)
-    return render(RunDir(path), shape)
+            return render_campaign([build(RunDir(run)) for run in runs], shape, width)
+    return render(RunDir(path), shape, width)
 
 
-def _campaign(file: Path, shape: Format) -> str:
+def _campaign(file: Path, shape: Format, width: int) -> str:
     header, results, failed = read_campaign(file)
     settings = header.settings
     mutant = settings.get("mutant")
@@ -41,7 +44,7 @@ def _campaign(file: Path, shape: Format) -> str:
         totals.observe(result)
     for one in failed:
         totals.observe_failure(one.seed, one.error, one.repro)
-    return render_seeds(totals, results, file.parent, shape)
+    return render_seeds(totals, results, file.parent, shape, width)
 
 
 def _number(seeds: str, least: int) -> int:

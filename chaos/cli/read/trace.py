@@ -13,6 +13,7 @@ import typer
 from raft_chaos.chaos.cli.common import fail, no_such
 from raft_chaos.chaos.cli.read.run_names import RunPath, known_nodes, offered, resolve
 from raft_chaos.chaos.cli.result import Result
+from raft_chaos.chaos.cli.width import columns
 from raft_chaos.invariants.events import AnyEvent
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.rundir import RunDir, RunDirError
@@ -98,7 +99,7 @@ def diff(
             return Result(EXIT_EQUAL, equal, notes=_damage(left, right), judged=True)
     except RunDirError as error:
         fail(str(error))
-    page = difference_page(found, str(left), str(right))
+    page = difference_page(found, str(left), str(right), columns())
     return Result(EXIT_DIFFERENT, page, notes=_damage(left, right), judged=True)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from raft_chaos.chaos.cli.arguments import make_folder
 from raft_chaos.chaos.cli.common import fail, say
 from raft_chaos.chaos.cli.result import Result
+from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.execution.merge import MergeError
 from raft_chaos.chaos.replay.as_sim import AsSim, as_sim
 from raft_chaos.chaos.replay.result import ReplayError
@@ -40,7 +41,7 @@ def replay_as_sim(run: RunDir, out: Path | None, *, as_json: bool) -> Result:
         trace_sha256=done.trace_sha256,
         remarks=done.remarks,
     )
-    page, document = re_executed_page(re_executed), re_executed_document(re_executed)
+    page, document = re_executed_page(re_executed, columns()), re_executed_document(re_executed)
     return Result(EXIT_CODE[re_executed.verdict], page, document, as_json, judged=True)
 
 

@@ -15,6 +15,7 @@ from raft_chaos.chaos.cli.common import fail, no_such
 from raft_chaos.chaos.cli.read.run_names import RunPath, known_nodes
 from raft_chaos.chaos.cli.repeat.as_sim import replay_as_sim
 from raft_chaos.chaos.cli.result import Result
+from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
 from raft_chaos.chaos.replay import format
 from raft_chaos.chaos.replay.node import replay_run
@@ -125,7 +126,11 @@ def _all(run: RunDir, mutant: str | None, nodes: list[str], as_json: bool) -> Re
     verdict: Exact = "different" if differences else "exact"
     replayed = Replayed(verdict=verdict, run_dir=str(run.path), nodes=each, differences=differences)
     return Result(
-        EXIT_DIFFERENT if differences else EXIT_EXACT, replayed_page(replayed), replayed, as_json, judged=True
+        EXIT_DIFFERENT if differences else EXIT_EXACT,
+        replayed_page(replayed, columns()),
+        replayed,
+        as_json,
+        judged=True,
     )
 
 
@@ -143,7 +148,7 @@ def _again(run: RunDir, mutant: str | None, as_json: bool) -> Result:
     if done.difference is None:
         page = [f"exact: {count(done.events, 'event')} in the same order, SHA-256 {done.trace_sha256}"]
         return Result(EXIT_EXACT, page, document, as_json, judged=True)
-    parting = difference_page(done.difference, "recorded", "now")
+    parting = difference_page(done.difference, "recorded", "now", columns())
     return Result(EXIT_DIFFERENT, parting, document, as_json, judged=True)
 
 
@@ -157,7 +162,8 @@ def _until_violation(run: RunDir, mutant: str | None, debug: bool, as_json: bool
     there = replay_until(run, reported, parts_of(mutant))
     if isinstance(there, Difference):
         different = _different(there)
-        page = chain(violation_page(reported.violation), turn_difference_page(different))
+        width = columns()
+        page = chain(violation_page(reported.violation, width), turn_difference_page(different, width))
         document = {"verdict": "different", "difference": different}
         return Result(EXIT_DIFFERENT, page, document, as_json, judged=True)
     turn, node = there.turn, there.incarnation.node
@@ -173,7 +179,8 @@ def _until_violation(run: RunDir, mutant: str | None, debug: bool, as_json: bool
         dies=f"{type(turn.error).__name__}: {turn.error}" if turn.error is not None else None,
         state=format.state(node.replica.core) if node is not None else [],
     )
-    page = chain(violation_page(reported.violation), reached_page(reached, reported.event))
+    width = columns()
+    page = chain(violation_page(reported.violation, width), reached_page(reached, reported.event, width))
     return Result(EXIT_EXACT, chain(page, _debug(reported, there)) if debug else page, reached, as_json)
 
 

@@ -18,6 +18,7 @@ from raft_chaos.chaos.cli.common import fail, no_such, say
 from raft_chaos.chaos.cli.read.run_names import offered, resolve
 from raft_chaos.chaos.cli.repeat.shrink import DEFAULT_NAME
 from raft_chaos.chaos.cli.result import Result
+from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.execution.player import NotPlayableError
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
 from raft_chaos.chaos.processes import interrupts
@@ -161,7 +162,7 @@ def _in_virtual_time(asked: _Asked) -> Result:
         violations=done.violations,
     )
     steps = reproduction.execution.steps if reproduction.execution is not None else []
-    page = reproduced_page(plain, expected, steps)
+    page = reproduced_page(plain, expected, steps, columns())
     return Result(EXIT_CODE[_VERDICT[done.outcome]], page, plain, asked.as_json, judged=True)
 
 
@@ -292,7 +293,7 @@ def _repeated(asked: _Asked, reproduction: Reproduction, repeat: int) -> Result:
         rate_in_file=_rate_in(reproduction),
         run_dirs=[str(one.run.path) for one in done],
     )
-    code, page = EXIT_CODE[_VERDICT[outcome]], live_rate_page(rate)
+    code, page = EXIT_CODE[_VERDICT[outcome]], live_rate_page(rate, columns())
     return Result(code, page, rate, asked.as_json, notes, judged=True, interrupted=interrupted)
 
 

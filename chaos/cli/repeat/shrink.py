@@ -18,6 +18,7 @@ from raft_chaos.chaos.cli.common import fail, say
 from raft_chaos.chaos.cli.read.run_names import RunPath
 from raft_chaos.chaos.cli.repeat.shrink_live import shrink_live
 from raft_chaos.chaos.cli.result import Result
+from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.execution.merge import MergeError
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.replay.result import ReplayError
@@ -107,7 +108,7 @@ def shrink(
             fail(f"--out: cannot write {file} ({error.strerror})")
     done = _plain(shrunk, file)
     message = shrunk.reproduction.expected.violation.message
-    page = shrunk_page(done, message, f"{program()} repro {file}", INTERRUPTED)
+    page = shrunk_page(done, message, f"{program()} repro {file}", INTERRUPTED, columns())
     interrupted = INTERRUPTED in shrunk.remarks
     return Result(page=page, document=done, as_json=as_json, judged=True, interrupted=interrupted)
 

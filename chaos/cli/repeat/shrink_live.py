@@ -8,6 +8,7 @@ from pathlib import Path
 
 from raft_chaos.chaos.cli.common import fail, say
 from raft_chaos.chaos.cli.result import Result
+from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.processes.supervisor import temporary_folder
 from raft_chaos.chaos.reproduction.file import Reproduction, ReproductionError, load, save
@@ -67,7 +68,7 @@ def shrink_live(
         except OSError as error:
             fail(f"--out: cannot write {file} ({error.strerror})")
     report = _report(failure, shrunk, file)
-    page = live_shrunk_page(report, shrunk.smallest.violation.message, f"{program()} repro {file}")
+    page = live_shrunk_page(report, shrunk.smallest.violation.message, f"{program()} repro {file}", columns())
     return Result(page=page, document=report, as_json=as_json, judged=True, interrupted=shrunk.interrupted)
 
 

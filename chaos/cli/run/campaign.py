@@ -29,6 +29,7 @@ from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
 from raft_chaos.chaos.cli import ends
 from raft_chaos.chaos.cli.common import fail, say
 from raft_chaos.chaos.cli.result import Result
+from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.processes.worker_pool import WorkerPool
 from raft_chaos.chaos.run.settings import Settings, World
 from raft_chaos.invariants.rundir import RunDir
@@ -164,7 +165,7 @@ def _result(campaign: Campaign, totals: SeedTotals, *, as_json: bool) -> Result:
     """The page; its last line is the command that repeats a failure."""
     run = totals.worst.run if totals.worst is not None and on_github() else None
     published = publish([build(RunDir(Path(run)))] if run else [], seeds_markdown(totals))
-    page = [*published, seeds_text(totals, Console().width).removesuffix("\n")]
+    page = [*published, seeds_text(totals, columns()).removesuffix("\n")]
     document = {**seeds_document(totals), "file": str(campaign.path)}
     notes = [*published, totals.repro] if totals.repro else published
     notes = notes if as_json else []

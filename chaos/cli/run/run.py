@@ -31,6 +31,7 @@ from raft_chaos.chaos.cli.run.campaign import run_campaign
 from raft_chaos.chaos.cli.run.cluster import make_timing
 from raft_chaos.chaos.cli.run.configuration import differing
 from raft_chaos.chaos.cli.run.view import View
+from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.faults.abilities import OF_VIRTUAL_NETWORK, OURS, in_order
 from raft_chaos.chaos.judgement.vacuity import INTERRUPTED
 from raft_chaos.chaos.processes import interrupts
@@ -258,7 +259,9 @@ def _left(seeds: list[int], complete: int) -> list[str]:
 
 
 def _rendered(reports: list[RunReport], shape: Format) -> str:
-    return render_campaign(reports, shape) if len(reports) > 1 else render_report(reports[0], shape)
+    if len(reports) > 1:
+        return render_campaign(reports, shape, columns())
+    return render_report(reports[0], shape, columns())
 
 
 def _where_saved(done: list[tuple[RunDir, RunInfo]]) -> list[str]:
@@ -277,6 +280,6 @@ def _how_to_go_on(done: list[tuple[RunDir, RunInfo]], *, as_json: bool) -> list[
     if failed is None:
         return []
     run, info = failed
-    lines = next_commands(program(), run.path, can_shrink=was_scheduled(info))
+    lines = next_commands(program(), run.path, columns(), can_shrink=was_scheduled(info))
     lines += [f"As a picture: {run.path / FILE_OF['html']}"]
     return [*lines, info.repro] if as_json else lines

@@ -21,6 +21,7 @@ from raft_chaos.chaos.cli.arguments import given_options, schedule_config
 from raft_chaos.chaos.cli.common import fail, no_such, parse_seeds, say
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.run.cluster import ElectionTimeout, make_timing
+from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.faults.catalogue import VIRTUAL_KINDS
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.mutants.sabotage import SABOTAGES
@@ -116,7 +117,7 @@ def command(
         notes = [totals.repro] if totals.repro else []
         page, document = [], selfcheck_document(totals)
     else:
-        notes, page, document = [], list(selfcheck_page(totals, Console().width)), None
+        notes, page, document = [], list(selfcheck_page(totals, columns())), None
     return Result(totals.exit_code, page, document, as_json, notes, judged=True, interrupted=interrupted)
 
 

@@ -120,7 +120,10 @@ def test_a_run_of_sim_is_run_again(simulated: RunDir, command: Command) -> None:
 # ---- up to a violation -----------------------------------------------------------------------------------------------
 
 
-def test_a_node_is_replayed_up_to_the_turn_of_the_violation(wrong: RunDir, command: Command) -> None:
+def test_a_node_is_replayed_up_to_the_turn_of_the_violation(
+    wrong: RunDir, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     code, told, said = command("replay", wrong.path, "--until", "violation")
     assert (code, said) == (0, "")
     lines = told.splitlines()

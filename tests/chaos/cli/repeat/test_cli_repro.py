@@ -27,7 +27,10 @@ def file(tmp_path: Path) -> Path:
 # ---- virtual time ------------------------------------------------------------------------------------------------
 
 
-def test_the_failure_is_reproduced_over_the_core_that_the_file_names(file: Path, command: Command) -> None:
+def test_the_failure_is_reproduced_over_the_core_that_the_file_names(
+    file: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     code, stdout, stderr = command("repro", file)
     assert (code, stderr) == (1, "")
     lines = stdout.splitlines()
