@@ -25,13 +25,22 @@ class Explanation(msgspec.Struct, frozen=True):
 
 def explanation_page(explained: Explanation, width: int, command: str) -> list[str]:
     """The page in lines of at most `width` columns. `command` is the command that explains the same violation."""
+    return [
+        *explanation_story(explained, width),
+        "",
+        f"As a diagram: {visible(command)} --html, or --svg, --mermaid",
+    ]
+
+
+def explanation_story(explained: Explanation, width: int) -> list[str]:
+    """The same without the hint at the diagram."""
     also = [
         row
         for other in explained.others
         for row in wrapped(f"Also violated: {other.invariant}: {other.message}", "  ", width)
     ]
     seen = ["", *around_lines(explained.around, width, between=False)] if explained.around is not None else []
-    return [*text(explained.story, width), *also, *seen, "", f"As a diagram: {visible(command)} --mermaid"]
+    return [*text(explained.story, width), *also, *seen]
 
 
 def explanation_document(explained: Explanation) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """The diagram of a violation in a run: the turns of its story, and some around them, for contrast.
 
-However long the run was, at most `MOST_ROWS` turns are drawn: those of the story, then those that sent its messages,
-then what decided who led (starts, ends, elections), then the last ones before the violation.
+However long the run was, at most `MOST_ROWS` turns are drawn (`PRINTED_ROWS` on paper): those of the story, then those
+that sent its messages, then what decided who led (starts, ends, elections), then the last ones before the violation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+
+import msgspec
 
 from raft_chaos.invariants.causal_order import MessageId, causal_order, message_id
 from raft_chaos.invariants.events import (
@@ -23,13 +25,16 @@ from raft_chaos.invariants.events import (
     VoteGranted,
 )
 from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.invariants.verdict import Verdict
+from raft_chaos.reports.facts.around import first_violation
 from raft_chaos.reports.spacetime.diagram import Diagram
 from raft_chaos.reports.spacetime.drawing import Drawn, Step, draw
 from raft_chaos.reports.spacetime.turns import Turn, turns
 from raft_chaos.reports.story.happens_before import Item
-from raft_chaos.reports.story.story import Line, Story
+from raft_chaos.reports.story.story import Line, Story, tell
 
-MOST_ROWS = 90
+MOST_ROWS, PRINTED_ROWS = 90, 48
 LEAST_BESIDES = 12
 """The number of turns that are drawn beside the story, if it is shorter than that; otherwise as many as it has."""
 MOST_ORDINARY = 6
@@ -38,7 +43,21 @@ MOST_ORDINARY = 6
 DECISIVE = (NodeKilled, NodeExited, NodePaused, NodeResumed, Started)
 
 
-def diagram_of(items: Sequence[Item], story: Story, most: int = MOST_ROWS) -> Diagram | None:
+def diagram_in(run: RunDir, verdicts: Sequence[Verdict], *, reports_events: bool) -> Diagram | None:
+    """The diagram of the first violation in a saved run; None if there is none, if the nodes report no events, or if
+    the witness is no list of events."""
+    violation = first_violation(verdicts)
+    if violation is None or not reports_events:
+        return None
+    items = [item.event for item in run.trace()]
+    try:
+        story = tell(items, violation)
+    except msgspec.ValidationError:
+        return None
+    return diagram_of_run(items, story)
+
+
+def diagram_of_run(items: Sequence[Item], story: Story, most: int = MOST_ROWS) -> Diagram | None:
     """The diagram of a story that `tell(items, violation)` told; None if the nodes report no events."""
     if not any(not isinstance(item, Op) and item.node != HARNESS for item in items):
         return None
@@ -91,7 +110,8 @@ class _Choice:
         return chosen
 
     def _told(self, lines: Sequence[Line]) -> Drawn:
-        notes = tuple(line.note for line in lines if line.note)
+        # An arrow says itself that its message never arrives.
+        notes = tuple(line.note for line in lines if line.note and not isinstance(line.event, MessageSent))
         return Drawn("witness" if any(line.witness for line in lines) else "told", notes=notes)
 
     def _senders(self) -> Iterator[int]:

@@ -6,6 +6,7 @@ the witness). A click on a row sets `at`, a second one takes it back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from raft_chaos.reports.spacetime.diagram import Diagram
@@ -33,7 +34,7 @@ def spec(diagram: Diagram, colours: dict[str, str], *, width: int = 900, logs: b
     shapes = Shapes(diagram)
     legend = _legend(diagram, shapes)
     below = _logs(diagram, shapes.height + 40) if logs else []
-    log_height = 40 + ROW * (len(diagram.first) + 2) if below else 0
+    log_height = 40 + ROW * (len(diagram.first) + 1) if below else 0
     return {
         "$schema": "https://vega.github.io/schema/vega/v6.json",
         "background": None,
@@ -45,6 +46,34 @@ def spec(diagram: Diagram, colours: dict[str, str], *, width: int = 900, logs: b
         "data": _data(shapes, legend),
         "marks": [*_marks(shapes), *below, *_legend_marks(shapes.height + log_height + 16)],
         "config": {"text": {"font": _FONT}},
+    }
+
+
+def alone(
+    diagram: Diagram, colours: dict[str, str], width: int, heading: Sequence[str], said: Sequence[str]
+) -> dict[str, Any]:
+    """The specification of a picture that stands alone, on paper: what it shows stands above, the logs below."""
+    made = spec(diagram, colours, width=width, logs=True)
+    above = 18 * len(heading) + 16 * len(said) + 12
+    title = {
+        "text": list(heading),
+        "subtitle": list(said),
+        "anchor": "start",
+        "frame": "group",
+        "align": "left",
+        "offset": 6,
+        "color": colours["ink"],
+        "subtitleColor": colours["soft"],
+        "font": _FONT,
+        "subtitleFont": _FONT,
+        "fontSize": 14,
+        "subtitleFontSize": 12,
+    }
+    return {
+        **made,
+        "background": colours["paper"],
+        "title": title,
+        "padding": {"left": 8, "right": 8, "top": above, "bottom": 10},
     }
 
 
@@ -511,7 +540,7 @@ def _logs(diagram: Diagram, top: int) -> list[dict[str, Any]]:
             entries.append({"x": index - window.start, "y": y, "term": term, "done": int(committed)})
     text = {"baseline": {"value": "middle"}, "fontSize": {"value": 11}}
     heads = [{"x": index - window.start, "index": index} for index in window]
-    labels = [
+    labels: list[dict[str, Any]] = [
         {"y": top + ROW * (line + 2), "name": name, "last": states[name].length} for line, name in enumerate(names)
     ]
     short = [{**label, "says": _ends(label["last"])} for label in labels if label["last"] < window.start]

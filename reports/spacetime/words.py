@@ -39,13 +39,14 @@ def headline(items: Sequence[Item]) -> str:
     came = [item for item in items if isinstance(item, MessageReceived)]
     went = [item for item in items if isinstance(item, MessageSent)]
     voted = any(isinstance(item, VoteGranted) for item in items)
+    stood = any(isinstance(item, RoleChanged) and item.role == "candidate" for item in items)
     changed = [
         item
         for item in items
         if not isinstance(item, MessageReceived | MessageSent)
         and not (voted and isinstance(item, RoleChanged) and item.role == "follower")
         and not (isinstance(item, EntryApplied) and len(items) > 2)
-        and not (isinstance(item, VoteGranted) and item.candidate == item.node)
+        and not (stood and isinstance(item, VoteGranted) and item.candidate == item.node)
     ]
     said = "; ".join(phrases(changed))
     arrived = ", ".join(phrases(came))

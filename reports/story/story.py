@@ -24,6 +24,7 @@ from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryAppended,
     EntryApplied,
+    Event,
     LogTruncated,
     MessageReceived,
     MessageSent,
@@ -118,9 +119,12 @@ def tell(items: Sequence[Item], violation: Violation) -> Story:
 
 
 def witness_events(violation: Violation) -> list[Item]:
-    """The events of the witness, which is plain data if the violation was read from a file."""
+    """The events of the witness, which is plain data if the violation was read from a file. Raises
+    msgspec.ValidationError for data that is no event."""
     return [
-        msgspec.convert(event, AnyEvent if "kind" in event else Op) if isinstance(event, dict) else event
+        event
+        if isinstance(event, Event | Op)
+        else msgspec.convert(event, AnyEvent if isinstance(event, dict) and "kind" in event else Op)
         for event in violation.witness
     ]
 
