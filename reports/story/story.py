@@ -15,6 +15,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import msgspec
 
@@ -121,12 +122,14 @@ def tell(items: Sequence[Item], violation: Violation) -> Story:
 def witness_events(violation: Violation) -> list[Item]:
     """The events of the witness, which is plain data if the violation was read from a file. Raises
     msgspec.ValidationError for data that is no event."""
-    return [
-        event
-        if isinstance(event, Event | Op)
-        else msgspec.convert(event, AnyEvent if isinstance(event, dict) and "kind" in event else Op)
-        for event in violation.witness
-    ]
+    return [_event(event) for event in violation.witness]
+
+
+def _event(event: Any) -> Item:
+    if isinstance(event, Event | Op):
+        return cast(Item, event)
+    found: Item = msgspec.convert(event, AnyEvent if isinstance(event, dict) and "kind" in event else Op)
+    return found
 
 
 def _find(items: Sequence[Item], witness: Sequence[Item]) -> tuple[list[int], list[Item]]:
