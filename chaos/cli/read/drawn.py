@@ -19,7 +19,7 @@ from raft_chaos.reports.commands.explain import Explanation, explanation_story
 from raft_chaos.reports.html.explain import explain_html, explain_picture
 from raft_chaos.reports.html.spacetime import NO_EVENTS
 from raft_chaos.reports.spacetime.diagram import Diagram
-from raft_chaos.reports.spacetime.of_run import PRINTED_ROWS, diagram_of_run
+from raft_chaos.reports.spacetime.of_run import diagram_of_run
 from raft_chaos.reports.spacetime.of_steps import MOST_ROWS, DoneStep, diagram_of_steps
 from raft_chaos.reports.story.happens_before import Item
 
@@ -29,11 +29,9 @@ WIDTH = 120
 
 @dataclass(frozen=True)
 class Drawn:
-    """What is drawn. `printed` is the diagram for a document, with fewer rows. `diagram` is None for a system whose
-    nodes report no events."""
+    """What is drawn. `diagram` is None for a system whose nodes report no events."""
 
     diagram: Diagram | None
-    printed: Diagram | None
     explained: Explanation | None
     about: str
     commands: list[tuple[str, str]]
@@ -43,15 +41,13 @@ class Drawn:
         return None if self.explained is None else self.explained.story.violation
 
 
-def drawn_run(run: Path, items: Sequence[Item], explained: Explanation) -> Drawn:
+def drawn_run(run: Path, items: Sequence[Item], explained: Explanation, most_rows: int) -> Drawn:
     """The diagram of a violation in a saved run with this trace."""
     commands = [
         ("Make it as small as it gets", shlex.join([program(), "shrink", str(run)])),
         ("All of its events", shlex.join([program(), "trace", str(run)])),
     ]
-    diagram = diagram_of_run(items, explained.story)
-    printed = diagram_of_run(items, explained.story, PRINTED_ROWS)
-    return Drawn(diagram, printed, explained, f"run {run}", commands)
+    return Drawn(diagram_of_run(items, explained.story, most_rows), explained, f"run {run}", commands)
 
 
 def drawn_file(file: Path, edited: bool, invariant: str | None) -> Drawn | None:
@@ -77,17 +73,16 @@ def drawn_file(file: Path, edited: bool, invariant: str | None) -> Drawn | None:
     explained = explanation(items, narrator.verdicts(), invariant)
     diagram = diagram_of_steps(done, execution.nodes, explained.story.violation if explained is not None else None)
     commands = [("Run it again", shlex.join([program(), "repro", str(file)]))]
-    return Drawn(diagram, diagram, explained, f"reproduction {file}", commands)
+    return Drawn(diagram, explained, f"reproduction {file}", commands)
 
 
 def write_drawn(drawn: Drawn, path: Path, out: Path | None, *, as_svg: bool) -> Result:
     """Writes the page or the image, and says where."""
-    if as_svg and drawn.printed is None:
-        return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: nothing to draw: {NO_EVENTS}"])
     file = out or _beside(path, "svg" if as_svg else "html")
     if as_svg:
-        assert drawn.printed is not None
-        text = explain_picture(drawn.printed, drawn.violation)
+        if drawn.diagram is None:
+            return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: nothing to draw: {NO_EVENTS}"])
+        text = explain_picture(drawn.diagram, drawn.violation)
     else:
         story = explanation_story(drawn.explained, WIDTH) if drawn.explained is not None else []
         text = explain_html(drawn.diagram, drawn.violation, story, drawn.about, drawn.commands)

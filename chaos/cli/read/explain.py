@@ -31,6 +31,7 @@ from raft_chaos.invariants.seal import DamagedError
 from raft_chaos.invariants.verdict import EXIT_UNKNOWN, Verdict, overall
 from raft_chaos.reports.commands.explain import explanation_document, explanation_page
 from raft_chaos.reports.facts.around import around_in
+from raft_chaos.reports.spacetime.of_run import MOST_ROWS, PRINTED_ROWS
 from raft_chaos.reports.story.happens_before import Item
 from raft_chaos.reports.story.mermaid import mermaid
 from raft_chaos.reports.text import fenced, visible
@@ -90,7 +91,8 @@ def explain(
     if path.is_dir():
         explained = replace(explained, around=around_in(RunDir(path), explained.story.violation))
     if as_html or as_svg:
-        return write_drawn(drawn_run(path, items, explained), path, out, as_svg=as_svg)
+        drawn = drawn_run(path, items, explained, PRINTED_ROWS if as_svg else MOST_ROWS)
+        return write_drawn(drawn, path, out, as_svg=as_svg)
     if as_mermaid:
         return Result(page=fenced(mermaid(explained.story), "mermaid"))
     page = explanation_page(explained, _width(), shlex.join([program(), "explain", str(path)]))

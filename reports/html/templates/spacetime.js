@@ -102,17 +102,17 @@ class Spacetime {
       const last = rows[rows.length - 1];
       said.replaceChildren(
         element("p", `${rows.length} ${numbered ? "steps" : "rows"}; the nodes as they are after the last one`),
-        element("p", last.text, last.witness ? "violated" : ""),
+        element("p", spoken(last), last.witness ? "violated" : ""),
         element("p", "Lit up: what happened before the violation. Faint: the rest."));
       return;
     }
-    const row = rows[at];
-    const name = numbered ? `Step ${row.number}` : `Row ${at + 1} of ${rows.length}`;
+    const chosen = rows[at];
+    const name = numbered ? `Step ${chosen.number}` : `Row ${at + 1} of ${rows.length}`;
     const list = document.createElement("ul");
-    list.append(...row.details.map((line) => element("li", line)));
+    list.append(...chosen.details.map((line) => element("li", line)));
     said.replaceChildren(
-      element("p", `${name}, ${row.who}, ${(row.t / 1e6).toFixed(6)} s${row.witness ? ", of the violation" : ""}`),
-      element("p", row.text, row.witness ? "violated" : ""), list);
+      element("p", `${name}, ${chosen.who}, ${(chosen.t / 1e6).toFixed(6)} s${chosen.witness ? ", of the violation" : ""}`),
+      element("p", spoken(chosen), chosen.witness ? "violated" : ""), list);
   }
 
   nodes(states, changed) {
@@ -162,6 +162,11 @@ function element(tag, text, name) {
   const made = Object.assign(document.createElement(tag), { textContent: text });
   if (name) made.className = name;
   return made;
+}
+
+// The text of a row with who it is about, unless it begins with that.
+function spoken({ who, text }) {
+  return text.startsWith(who) || who === "harness" ? text : `${who}: ${text}`;
 }
 
 function scoped(name) {
