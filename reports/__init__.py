@@ -8,6 +8,7 @@ Read in this order:
                  run over time (`timeline` and what it names), bounded however long the run is
     window/      a violation of linearizability as a timeline and as a picture
     story/       how a violation came about: the events that led to it, as a listing and as a diagram
+    spacetime/   the same as a space-time diagram, and an execution step by step
     run/         one run's report
     campaign/    many runs, many seeds
     html/        pages for a browser, and their pictures

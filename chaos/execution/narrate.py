@@ -10,6 +10,7 @@ The number is the step's number, by which later steps refer to it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from raft_chaos.chaos.execution import format
 from raft_chaos.chaos.execution.player import Player
@@ -19,6 +20,7 @@ from raft_chaos.chaos.execution.steps import (
     Crash,
     Execution,
     Invoke,
+    NodeStep,
     Note,
     Persist,
     Return,
@@ -28,7 +30,9 @@ from raft_chaos.chaos.execution.steps import (
     Timeout,
 )
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.invariants.events import HARNESS, AnyEvent
 from raft_chaos.invariants.history import Op, Value
+from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.raft.server.parts import Parts
 
 
@@ -36,20 +40,69 @@ def narrate(execution: Execution, parts: Parts) -> list[str]:
     """The lines of all steps. Steps that cannot be done with these parts are skipped."""
     lines: list[str] = []
     width = len(str(len(execution.steps)))
-    for number, said in _Narrator(execution, parts).steps():
-        first, *rest = said
-        lines += [f"{number:>{width}}  {first}", *(f"{'':{width}}  {line}" for line in rest)]
+    for told in Narrator(execution, parts).steps():
+        first, *rest = told.lines
+        lines += [f"{told.number:>{width}}  {first}", *(f"{'':{width}}  {line}" for line in rest)]
     return lines
 
 
-class _Narrator:
-    def __init__(self, execution: Execution, parts: Parts) -> None:
-        self._player = Player(execution, MemoryDriver(parts))
+@dataclass(frozen=True)
+class ToldStep:
+    """A step that was done: its lines, and the `events` of the trace that it made. `who` is the node, the client, or
+    the harness. `after` are the numbers of earlier steps that it depends on, besides its messages and its node."""
 
-    def steps(self) -> Iterator[tuple[int, list[str]]]:
+    number: int
+    who: str
+    is_client: bool
+    at_us: int
+    lines: list[str]
+    events: list[AnyEvent | Op]
+    after: list[int]
+
+
+class Narrator:
+    """Plays an execution and tells its steps. Steps before `since` have no lines, which saves most of the time."""
+
+    def __init__(self, execution: Execution, parts: Parts, since: int = 0) -> None:
+        self._player = Player(execution, MemoryDriver(parts))
+        self._since = since
+        self._invoked: dict[str, int] = {}
+
+    def steps(self) -> Iterator[ToldStep]:
+        """The steps that can be done with these parts, in order. To be called once."""
+        trace = self._player.trace
         for number, step in enumerate(self._player.execution.steps):
-            if not self._player.do(number, step):
-                yield number, self._lines(number, step)
+            harness, operations = len(trace.harness_events), len(trace.operations)
+            if self._player.do(number, step):
+                continue
+            report = self._player.report
+            events = [*trace.harness_events[harness:], *(report.events if report is not None else ())]
+            is_client = isinstance(step, Invoke | Return)
+            yield ToldStep(
+                number,
+                self._player.calls[step.call].client if isinstance(step, Invoke | Return) else _who(step),
+                is_client,
+                self._player.now_us,
+                self._lines(number, step) if number >= self._since else [],
+                [*events, *trace.operations[operations:]],
+                self._after(number, step),
+            )
+
+    def verdicts(self) -> list[Verdict]:
+        """The verdicts on the steps that were told."""
+        return self._player.judge.verdicts()
+
+    def _after(self, number: int, step: Step) -> list[int]:
+        match step:
+            case Invoke():
+                self._invoked[step.call] = number
+                return []
+            case Submit():
+                return [self._invoked[step.call]] if step.call in self._invoked else []
+            case Return():
+                return [self._invoked[step.call], *([] if step.answer is None else [step.answer])]
+            case _:
+                return []
 
     def _lines(self, number: int, step: Step) -> list[str]:
         match step:
@@ -67,6 +120,10 @@ class _Narrator:
 
 
 _INPUT: dict[type[Step], str] = {Start: "starts", Timeout: "ticks", Persist: "persists"}
+
+
+def _who(step: Step) -> str:
+    return step.node if isinstance(step, NodeStep) else HARNESS
 
 
 def _asked(call: Call) -> str:

@@ -25,19 +25,22 @@ class Explanation(msgspec.Struct, frozen=True):
 
 def explanation_page(explained: Explanation, width: int, command: list[str]) -> list[str]:
     """The page in lines of at most `width` columns. `command` is the command that explains the same violation."""
+    return [
+        *explanation_story(explained, width),
+        "",
+        *command_lines("As a diagram (or --svg, --mermaid)", [*command, "--html"], width),
+    ]
+
+
+def explanation_story(explained: Explanation, width: int) -> list[str]:
+    """The same without the hint at the diagram."""
     also = [
         row
         for other in explained.others
         for row in wrapped(f"Also violated: {other.invariant}: {other.message}", "  ", width)
     ]
     seen = ["", *around_lines(explained.around, width, between=False)] if explained.around is not None else []
-    return [
-        *text(explained.story, width),
-        *also,
-        *seen,
-        "",
-        *command_lines("As a diagram", [*command, "--mermaid"], width),
-    ]
+    return [*text(explained.story, width), *also, *seen]
 
 
 def explanation_document(explained: Explanation) -> dict[str, Any]:

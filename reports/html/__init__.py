@@ -4,6 +4,8 @@ palette      the colours, for light and dark
 library      the plotting library (Vega), packed, as it stands in a page
 page         a page from a template; a picture as a part of it
 timeline/    the picture of a run over time, as a Vega specification
+spacetime    a space-time diagram as a part of a page, to step through
 run          the page of one run
+explain      the page that explains one failure, and its picture for a document
 campaign     the page of several runs
 """

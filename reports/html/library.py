@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 EXPOSED = "window.vegaEmbed = vegaEmbed;"
 """What the bundle adds to the page that runs it."""
@@ -30,6 +31,13 @@ def library() -> str:
     with suppress(OSError):
         _write(file, made)
     return made
+
+
+def drawn(spec: dict[str, Any]) -> str:
+    """The picture of a Vega specification as SVG, made without a browser."""
+    import vl_convert
+
+    return vl_convert.vega_to_svg(spec)
 
 
 def packed(text: str) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from raft_chaos.reports.facts.around import around_lines
 from raft_chaos.reports.facts.violations import ViolationRow
 from raft_chaos.reports.html.page import Picture, page
+from raft_chaos.reports.html.spacetime import SpacetimePart, spacetime_part
 from raft_chaos.reports.html.timeline.rows import MOST_ELECTIONS, MOST_FAULTS
 from raft_chaos.reports.html.timeline.spec import DRAWN, timeline_spec
 from raft_chaos.reports.run.layout import caveats, duration, tables, under_test
@@ -38,6 +39,7 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True):
     facts: list[tuple[str, str]]
     timeline: Picture | None
     timeline_notes: list[str]
+    spacetime: SpacetimePart | None
     window: str | None
     around: list[str]
     violations: list[ViolationRow]
@@ -48,7 +50,7 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True):
 def run_page(report: RunReport) -> str:
     """The page of a run, as one HTML document."""
     content = run_content(report)
-    return page("run", pictures=content.timeline is not None, run=content)
+    return page("run", pictures=content.timeline is not None or content.spacetime is not None, run=content)
 
 
 def run_content(report: RunReport) -> RunPage:
@@ -60,6 +62,7 @@ def run_content(report: RunReport) -> RunPage:
         picture = Picture(id="picture", label=spec["description"], spec=spec)
     parts: dict[str, Any] = {
         "timeline": picture,
+        "spacetime": spacetime_part(report.diagram) if report.diagram is not None else None,
         "window": svg(report.window) if report.window is not None else None,
         "around": around_lines(report.around, _COLUMNS) if report.around is not None else [],
         "violations": report.violations if len(report.violations) > 1 else [],
@@ -153,6 +156,7 @@ def _notes(report: RunReport) -> list[str]:
 def _sections(parts: dict[str, Any]) -> list[tuple[str, str]]:
     titles = {
         "timeline": "Timeline",
+        "spacetime": "What led to the violation",
         "window": "The operations that have no order",
         "around": "Around the first violation",
         "violations": "Violations",

@@ -24,6 +24,8 @@ from raft_chaos.reports.facts.nodes import NodeRow, node_rows
 from raft_chaos.reports.facts.operations import ALL, OperationRow, operation_rows
 from raft_chaos.reports.facts.timeline import Timeline, timeline
 from raft_chaos.reports.facts.violations import ViolationRow, violation_rows
+from raft_chaos.reports.spacetime.diagram import Diagram
+from raft_chaos.reports.spacetime.of_run import diagram_in
 from raft_chaos.reports.text import US_PER_S
 from raft_chaos.reports.window.content import Window
 from raft_chaos.reports.window.of_run import window_of_run
@@ -39,9 +41,9 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     `invariants` has the violated ones first, then the unknown ones. `duration_us` is the time of the last event.
     `sealed` says whether run.json lists the files as they were at the end. If they have changed, nothing is read from
     them: the run is unknown, and `info.vacuous` names them.
-    `stats` holds the numbers of run.json, and the counts of `_stats` that run.json does not have. `window` shows
-    the violation of linearizability, if there is one; `around` what was around the first violation, of a system whose
-    nodes report no events.
+    `stats` holds the numbers of run.json, and the counts of `_stats` that run.json does not have. `window` shows the
+    violation of linearizability, if there is one; `diagram` what led to the first violation; `around` what was around
+    the first violation, of a system whose nodes report no events.
     """
 
     path: Path
@@ -60,6 +62,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     timeline: Timeline
     drawn: list[str]
     window: Window | None = None
+    diagram: Diagram | None = None
     around: Around | None = None
 
 
@@ -110,6 +113,7 @@ def _report(
         timeline=timeline(info.nodes, streams, harness, history, info.invariants, end_us),
         drawn=drawn_lines(schedule_lines),
         window=window_of_run(run, invariants),
+        diagram=diagram_in(run, info.invariants, reports_events=info.reports_events),
         around=around(run, info, first, harness, schedule_lines, history, faults) if first is not None else None,
     )
 

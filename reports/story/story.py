@@ -14,7 +14,8 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import msgspec
 
@@ -24,6 +25,7 @@ from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryAppended,
     EntryApplied,
+    Event,
     LogTruncated,
     MessageReceived,
     MessageSent,
@@ -59,7 +61,8 @@ class Line:
     """One event of a story. `number` counts from 1; `came_from` is the line after which an arrived message was sent.
 
     `why` is the reason why it is shown: witness, candidate, vote, leader, entry, commit, message, restart, fault, and
-    the like. `note` has its annotations. `lost`: a message that never arrived, not even later.
+    the like. `note` has its annotations. `lost`: a message that never arrived, not even later. `place` is the event's
+    position in the trace that was told; beyond its end for an event of the witness that the trace does not have.
     """
 
     number: int
@@ -69,6 +72,7 @@ class Line:
     came_from: int | None
     note: str
     lost: bool = False
+    place: int = -1
 
 
 @dataclass(frozen=True)
@@ -89,14 +93,16 @@ class Story:
 
 def tell(items: Sequence[Item], violation: Violation) -> Story:
     """The story of a violation. Events of the witness that are not in `items` come last."""
-    at, missing = _find(items, _witness(violation))
+    at, missing = _find(items, witness_events(violation))
     at += range(len(items), len(items) + len(missing))
     items = [*items, *missing]
     past, where = happens_before(items, at)
     marked = sorted(where[place] for place in at)
     chosen = _chosen(past, marked)
     shown = _limited(chosen)
-    lines = tuple(_lines(past, shown, {place: chosen[place] for place in shown}, frozenset(marked)))
+    told = _lines(past, shown, {place: chosen[place] for place in shown}, frozenset(marked))
+    came = {n: place for place, n in where.items()}
+    lines = tuple(replace(line, place=came[place]) for line, place in zip(told, shown, strict=True))
     left_out = Counter(map(kind_of, past.items))
     left_out.subtract(kind_of(line.event) for line in lines)
     # The line of an arrival also represents the sending, unless the sending has a line of its own.
@@ -113,12 +119,17 @@ def tell(items: Sequence[Item], violation: Violation) -> Story:
     )
 
 
-def _witness(violation: Violation) -> list[Item]:
-    """The events of the witness, which is plain data if the violation was read from a file."""
-    return [
-        msgspec.convert(event, AnyEvent if "kind" in event else Op) if isinstance(event, dict) else event
-        for event in violation.witness
-    ]
+def witness_events(violation: Violation) -> list[Item]:
+    """The events of the witness, which is plain data if the violation was read from a file. Raises
+    msgspec.ValidationError for data that is no event."""
+    return [_event(event) for event in violation.witness]
+
+
+def _event(event: Any) -> Item:
+    if isinstance(event, Event | Op):
+        return cast(Item, event)
+    found: Item = msgspec.convert(event, AnyEvent if isinstance(event, dict) and "kind" in event else Op)
+    return found
 
 
 def _find(items: Sequence[Item], witness: Sequence[Item]) -> tuple[list[int], list[Item]]:

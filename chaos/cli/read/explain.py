@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from raft_chaos.chaos.cli.common import close_to, fail
+from raft_chaos.chaos.cli.common import fail
+from raft_chaos.chaos.cli.read.drawn import drawn_file, drawn_run, write_drawn
+from raft_chaos.chaos.cli.read.explanation import explanation
 from raft_chaos.chaos.cli.read.run_names import offered, resolve
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.width import columns
@@ -25,12 +27,12 @@ from raft_chaos.chaos.run.settings import program
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.invariants.seal import DamagedError
-from raft_chaos.invariants.verdict import EXIT_UNKNOWN, Verdict, Violation, overall
-from raft_chaos.reports.commands.explain import Explanation, explanation_document, explanation_page
+from raft_chaos.invariants.verdict import EXIT_UNKNOWN, Verdict, overall
+from raft_chaos.reports.commands.explain import explanation_document, explanation_page
 from raft_chaos.reports.facts.around import around_in
+from raft_chaos.reports.spacetime.of_run import MOST_ROWS, PRINTED_ROWS
 from raft_chaos.reports.story.happens_before import Item
 from raft_chaos.reports.story.mermaid import mermaid
-from raft_chaos.reports.story.story import tell
 from raft_chaos.reports.text import fenced, visible
 
 WIDEST = 100
@@ -53,12 +55,26 @@ def explain(
     steps: Annotated[bool, typer.Option("--steps", help="Of a file: each step, and its node's output.")] = False,
     edited: Annotated[bool, typer.Option("--edited", help="Use a file that was changed since it was made.")] = False,
     as_mermaid: Annotated[bool, typer.Option("--mermaid", help="Only the diagram, ready to paste.")] = False,
+    as_html: Annotated[
+        bool, typer.Option("--html", help="A page for a browser: the space-time diagram, to step through.")
+    ] = False,
+    as_svg: Annotated[bool, typer.Option("--svg", help="That diagram as an image, for a document.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT", help="Where --html or --svg is written.", show_default="RUN/explain.html, or beside FILE"
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> Result:
     """Explains a violation in a saved run: the events that led to it, one per line. Exit code 2: nothing to explain."""
-    if as_mermaid + as_json + steps > 1:
-        fail("--mermaid, --json, --steps: expected one of them")
+    if as_mermaid + as_json + steps + as_html + as_svg > 1:
+        fail("--mermaid, --json, --steps, --html, --svg: expected one of them")
+    if out is not None and not (as_html or as_svg):
+        fail("--out: only --html and --svg write a file")
     try:
+        if (as_html or as_svg) and path.is_file() and (drawn := drawn_file(path, edited, invariant)) is not None:
+            return write_drawn(drawn, path, out, as_svg=as_svg)
         if steps:
             return Result(page=_steps(path, edited))
         items, verdicts = _again(path, edited) if path.is_file() else _saved(RunDir(path))
@@ -73,6 +89,9 @@ def explain(
         return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: nothing to explain: {nothing_violated(verdicts, invariant)}"])
     if path.is_dir():
         explained = replace(explained, around=around_in(RunDir(path), explained.story.violation))
+    if as_html or as_svg:
+        drawn = drawn_run(path, items, explained, PRINTED_ROWS if as_svg else MOST_ROWS)
+        return write_drawn(drawn, path, out, as_svg=as_svg)
     if as_mermaid:
         return Result(page=fenced(mermaid(explained.story), "mermaid"))
     page = explanation_page(explained, columns(), [program(), "explain", str(path)])
@@ -100,28 +119,6 @@ def _again(file: Path, edited: bool) -> tuple[list[Item], list[Verdict]]:
     reproduction, lines = load(file, edited=edited), Lines()
     done = reproduce_with(reproduction, MemoryDriver(parts_of(reproduction.mutant)), lines)
     return lines.items, done.verdicts
-
-
-def explanation(items: Sequence[Item], verdicts: Sequence[Verdict], invariant: str | None) -> Explanation | None:
-    """The earliest violation, or the earliest of that invariant, in the trace `items`; None if there is none.
-
-    Ends with exit code 254 for an invariant that was not judged.
-    """
-    if invariant is not None and invariant not in (names := [verdict.invariant for verdict in verdicts]):
-        near = close_to(invariant, names)
-        hint = f"did you mean {near!r}?" if near else f"expected one of {', '.join(names)}"
-        fail(f"--invariant: {invariant!r} was not judged; {hint}")
-    firsts = [verdict.violations[0] for verdict in verdicts if verdict.violations]
-    wanted = [violation for violation in firsts if invariant in (None, violation.invariant)]
-    if not wanted:
-        return None
-    explained = min(wanted, key=_complete_us)
-    return Explanation(tell(items, explained), tuple(violation for violation in firsts if violation is not explained))
-
-
-def _complete_us(violation: Violation) -> int:
-    """The time of the last event of the violation's witness."""
-    return max((event.t_us for event in violation.witness), default=0)
 
 
 def nothing_violated(verdicts: Sequence[Verdict], invariant: str | None) -> str:

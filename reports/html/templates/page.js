@@ -218,7 +218,7 @@ class Picture {
 
 async function draw() {
   const library = document.getElementById("library");
-  const figures = [...document.querySelectorAll("figure.picture")];
+  const figures = [...document.querySelectorAll("figure.picture, figure.spacetime")];
   if (!library || !figures.length) return [];
   const source = document.createElement("script");
   source.textContent = await unpacked(library.textContent);
@@ -228,7 +228,8 @@ async function draw() {
     const options = { mode: "vega", renderer: "canvas", actions: false, defaultStyle: false, tooltip: showTip };
     const { view } = await window.vegaEmbed(figure.querySelector(".drawing"), spec, options);
     view.signal("c", colours());
-    const picture = new Picture(figure, view, spec);
+    const stepped = figure.classList.contains("spacetime");
+    const picture = stepped ? await Spacetime.of(figure, view) : new Picture(figure, view, spec);
     await view.runAsync();
     return picture;
   }));

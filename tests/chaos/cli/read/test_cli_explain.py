@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from builders.commands import InLines
+from builders.reproductions import reproduction
 from builders.runs import recorded_run, unsealed
 from builders.schedules import TWO_LEADERS, short
 from builders.storms import stormy
+from raft_chaos.chaos.reproduction.file import save
+from raft_chaos.reports.spacetime.of_run import MOST_ROWS
 from raft_chaos.reports.story.story import MOST_LINES
 
 LINE = re.compile(r"([* ]) {0,2}(\d+) +\d+\.\d{6}  (\S.*)")
@@ -45,7 +52,7 @@ def test_a_violation_is_explained(
     assert 5 <= len(lines) <= MOST_LINES // 2
     assert lines[-1][0] == "*" and re.match(ends, lines[-1][1])
     assert max(map(len, told)) <= 100
-    assert told[-1] == "As a diagram: raft-chaos explain run --mermaid"
+    assert told[-1] == "As a diagram: raft-chaos explain run --html, or --svg, --mermaid"
 
 
 def test_the_diagram_can_be_pasted(in_lines: InLines, tmp_path: Path) -> None:
@@ -96,7 +103,7 @@ def test_an_invariant_that_holds_in_a_violated_run_is_not_explained(in_lines: In
     ("arguments", "said"),
     [
         (["none"], "none is not a run directory: cannot read run.json (No such file or directory)"),
-        (["run", "--mermaid", "--json"], "--mermaid, --json, --steps: expected one of them"),
+        (["run", "--mermaid", "--json"], "--mermaid, --json, --steps, --html, --svg: expected one of them"),
         (["run", "--invariant", "luck"], "--invariant: 'luck' was not judged; expected one of election_safety, "),
     ],
 )
@@ -118,3 +125,89 @@ def test_a_damaged_run_is_not_explained(in_lines: InLines, tmp_path: Path) -> No
     code, told, error = in_lines("explain", "run")
     assert (code, told) == (2, [])
     assert error.startswith(said) and "history.jsonl:1: " in error
+
+
+# ---- as a page, and as an image ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def _short_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raft_chaos.reports.html.page.library", lambda: "bGlicmFyeQ==")
+
+
+def steps_in(page: str) -> dict[str, Any]:
+    """The data that the page steps through."""
+    found = re.search(r'class="steps">([^<]+)<', page)
+    assert found is not None
+    data: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(found[1])))
+    return data
+
+
+@pytest.mark.usefixtures("_short_library")
+@pytest.mark.parametrize(
+    ("mutant", "seed", "mark"),
+    [
+        ("vote_not_persisted", 1, "started in term"),
+        ("term_not_persisted", 1, "started in term 0"),
+        ("commit_past_match", 1, "committed up to"),
+        ("commit_loop_break", 6, "the run ended"),
+    ],
+)
+def test_html_makes_a_page_to_step_through(
+    mutant: str, seed: int, mark: str, in_lines: InLines, tmp_path: Path
+) -> None:
+    run = recorded_run(short(*TWO_LEADERS, seed=seed), tmp_path, mutant)
+    assert in_lines("explain", "run", "--html") == (0, ["Written to run/explain.html"], "")
+    page = (run.path / "explain.html").read_text()
+    steps = steps_in(page)
+    last = steps["rows"][-1]
+    assert last["witness"] and mark in last["text"]
+    assert len(steps["rows"]) <= MOST_ROWS
+    assert set(steps["first"]) == set(steps["nodes"])
+    assert steps["numbered"] is False
+    assert "In words" in page and "raft-chaos shrink run" in page
+
+
+@pytest.mark.usefixtures("_short_library")
+def test_html_of_a_reproduction_steps_through_its_execution(in_lines: InLines, tmp_path: Path) -> None:
+    save(reproduction(), tmp_path / "smallest.json")
+    code, listing, _ = in_lines("explain", "smallest.json", "--steps")
+    assert code == 0
+    assert in_lines("explain", "smallest.json", "--html") == (0, ["Written to smallest.html"], "")
+    steps = steps_in((tmp_path / "smallest.html").read_text())
+    firsts = [line.split(maxsplit=1)[1] for line in listing if re.match(r" *\d+  ", line)]
+    assert [row["details"][0] for row in steps["rows"]] == firsts
+    assert steps["numbered"] is True
+    assert [row["number"] for row in steps["rows"]] == list(range(len(firsts)))
+    assert steps["rows"][-1]["witness"]
+
+
+@pytest.mark.usefixtures("_short_library")
+def test_html_of_a_file_without_a_violation_still_steps(in_lines: InLines, tmp_path: Path) -> None:
+    """A file for another core, which keeps the invariant."""
+    save(replace(reproduction(), mutant=None), tmp_path / "fine.json")
+    code, told, said = in_lines("explain", "fine.json", "--edited", "--html", "--out", "page.html")
+    assert (code, told, said) == (0, ["Written to page.html"], "")
+    page = (tmp_path / "page.html").read_text()
+    assert "No invariant is violated" in page
+    assert not any(row["witness"] for row in steps_in(page)["rows"])
+
+
+@pytest.mark.slow  # it loads the plotting library
+def test_svg_writes_an_image(in_lines: InLines, tmp_path: Path) -> None:
+    run = recorded_run(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
+    assert in_lines("explain", "run", "--svg") == (0, ["Written to run/explain.svg"], "")
+    image = (run.path / "explain.svg").read_text()
+    assert image.startswith("<svg") and "One Vote Per Term" in image
+
+
+def test_a_page_that_cannot_be_written_is_an_error(
+    in_lines: InLines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raft_chaos.reports.html.page.library", lambda: "bGlicmFyeQ==")
+    recorded_run(short(*TWO_LEADERS), tmp_path, "vote_not_persisted")
+    code, told, said = in_lines("explain", "run", "--html", "--out", "none/page.html")
+    assert (code, told) == (254, [])
+    assert said == "raft-chaos: --out: cannot write none/page.html (No such file or directory)\n"
+    code, told, said = in_lines("explain", "run", "--out", "page.html")
+    assert (code, told, said) == (254, [], "raft-chaos: --out: only --html and --svg write a file\n")
