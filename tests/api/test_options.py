@@ -65,7 +65,7 @@ def test_the_settings_are_those_of_the_command_line(
         ({"wrold": "sim"}, "wrold: there is no such option; did you mean world?"),
         ({"world": "simulator"}, "world: there is no 'simulator'; there are sim, lockstep, live"),
         ({"mutant": "nobody"}, "mutant: there is no 'nobody'"),
-        ({"target": "none.toml"}, "target: there is no file 'none.toml'"),
+        ({"target": "none.toml"}, "target: none.toml: there is no such file"),
         ({"mutant": "vote_not_persisted", "target": SHELF}, "mutant and target exclude each other"),
         ({"world": "sim", "target": SHELF}, "world: only our own Raft runs in virtual time"),
         ({"swarm": True}, "swarm: it draws faults that only virtual time has"),

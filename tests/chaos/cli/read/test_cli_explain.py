@@ -52,7 +52,7 @@ def test_a_violation_is_explained(
     assert 5 <= len(lines) <= MOST_LINES // 2
     assert lines[-1][0] == "*" and re.match(ends, lines[-1][1])
     assert max(map(len, told)) <= 100
-    assert told[-1] == "As a diagram: raft-chaos explain run --html, or --svg, --mermaid"
+    assert told[-1] == "As a diagram (or --svg, --mermaid): raft-chaos explain run --html"
 
 
 def test_the_diagram_can_be_pasted(in_lines: InLines, tmp_path: Path) -> None:

@@ -180,6 +180,6 @@ def test_virtual_time_has_no_other_system(world: str, tmp_path: Path, command: C
 def test_a_system_that_is_not_there_and_a_mutant_of_it_are_refused(tmp_path: Path, command: Command) -> None:
     save(of_a_system(System(name="x", target="x.toml")), tmp_path / "one.json")
     code, stdout, stderr = command("repro", tmp_path / "one.json")
-    assert (code, stdout) == (254, "") and stderr.startswith("raft-chaos: there is no file 'x.toml'; ")
+    assert (code, stdout) == (254, "") and stderr.startswith("raft-chaos: x.toml: there is no such file; ")
     code, stdout, stderr = command("repro", tmp_path / "one.json", "--mutant", "none")
     assert (code, stdout) == (254, "") and "is a failure of x; a mutant is our own Raft" in stderr
