@@ -89,6 +89,14 @@ def commit_points(timeline: Timeline) -> Rows:
     return [{"n": visible(c.node), "inc": c.inc, "t": _s(c.t_us), "index": c.index} for c in timeline.commits]
 
 
+def log_rows(timeline: Timeline) -> Rows:
+    """Drawn by the page's script, beside a pinned moment."""
+    return [
+        {"n": visible(state.node), "t": _s(state.t_us), "last": state.last, "terms": state.terms}
+        for state in timeline.logs
+    ]
+
+
 def op_points(timeline: Timeline) -> Rows:
     """`ms` is at least a microsecond, since its axis is logarithmic; `r` is the rank."""
     return [
