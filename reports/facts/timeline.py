@@ -11,6 +11,7 @@ from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.reports.facts.commits import Commit, commits
 from raft_chaos.reports.facts.lanes import Lane, lanes
+from raft_chaos.reports.facts.logs import LogState, logs
 from raft_chaos.reports.facts.moments import Moment, PhaseSpan, moments, phase_spans
 from raft_chaos.reports.facts.service import Service, service
 
@@ -22,6 +23,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     phases: list[PhaseSpan]
     lanes: list[Lane]
     commits: list[Commit]
+    logs: list[LogState]
     service: Service
     moments: list[Moment]
 
@@ -35,11 +37,14 @@ def timeline(
     end_us: int,
 ) -> Timeline:
     """`end_us` is the time of the last event."""
+    marked = moments(verdicts)
+    exact_us = [moment.t_us for moment in marked]
     return Timeline(
         end_us=end_us,
         phases=phase_spans(harness, end_us),
         lanes=lanes(nodes, streams, harness, end_us),
-        commits=commits(streams, end_us),
+        commits=commits(streams, end_us, exact_us),
+        logs=logs(streams, end_us, exact_us),
         service=service(history, end_us),
-        moments=moments(verdicts),
+        moments=marked,
     )

@@ -117,7 +117,7 @@ def _page(
     left_out = len(cells) - len(shown)
     content = CampaignPage(
         verdict=verdict,
-        headline=visible(headline.partition(" ")[2].strip("()")),  # the verdict stands above it
+        headline=_without_verdict(visible(headline)),
         caveats=[visible(line) for line in caveats],
         first=visible(first),
         command=command,
@@ -127,6 +127,12 @@ def _page(
         tables=[("table-" + re.sub(r"[^a-z]+", "-", table.title.lower()), table) for table in tables],
     )
     return page("campaign", pictures=False, campaign=content)
+
+
+def _without_verdict(headline: str) -> str:
+    """The page shows the verdict above it: "VALID (2 runs: 2 valid)" is "2 runs: 2 valid"."""
+    rest = headline.partition(" ")[2]
+    return rest[1:-1] if rest.startswith("(") and rest.endswith(")") else rest
 
 
 def _of_report(report: RunReport) -> Cell:

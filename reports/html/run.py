@@ -17,8 +17,9 @@ from raft_chaos.reports.html.timeline.spec import DRAWN, timeline_spec
 from raft_chaos.reports.run.layout import caveats, duration, tables, under_test
 from raft_chaos.reports.run.model import RunReport
 from raft_chaos.reports.run.pages import repro, reproduces
-from raft_chaos.reports.tables import Table
+from raft_chaos.reports.tables import Column, Table
 from raft_chaos.reports.text import count, visible
+from raft_chaos.reports.window.content import Window
 from raft_chaos.reports.window.picture import svg
 
 _COLUMNS = 120
@@ -39,8 +40,10 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True):
     facts: list[tuple[str, str]]
     timeline: Picture | None
     timeline_notes: list[str]
+    legend: list[tuple[str, str]]
     spacetime: SpacetimePart | None
     window: str | None
+    operations: Table | None
     around: list[str]
     violations: list[ViolationRow]
     tables: list[tuple[str, Table]]
@@ -80,7 +83,9 @@ def run_content(report: RunReport) -> RunPage:
         commands=_commands(report),
         facts=_facts(report),
         timeline_notes=_notes(report) if drawn else [],
+        legend=_legend(report),
         sections=_sections(parts),
+        operations=_operations(report.window) if report.window is not None else None,
         **parts,
     )
 
@@ -98,8 +103,10 @@ def _sentence(report: RunReport) -> str:
         first = report.violations[0]
         return visible(f"{first.invariant}: {first.message}")
     if report.verdict == "valid":
-        held = count(len(report.invariants), "invariant")
-        return f"{held} held, over {count(int(report.stats['events']), 'event')} of the nodes and all operations"
+        held, operations = count(len(report.invariants), "invariant"), count(int(report.stats["ops"]), "operation")
+        events = int(report.stats["events"])
+        over = f"{count(events, 'event')} of the nodes and {operations}" if events else operations
+        return f"{held} held, over {over} of clients"
     unjudged = [f"{one.invariant}: {one.reason}" for one in report.invariants if one.outcome == "unknown"]
     reasons = [*report.info.vacuous, *unjudged]
     return visible(f"Not known: {reasons[0]}" if reasons else "Not known: the run was not judged to its end")
@@ -125,9 +132,9 @@ def _facts(report: RunReport) -> list[tuple[str, str]]:
         "Faults": f"{stats['faults_effective']} with effect of {stats['faults_fired']} that fired",
         "Elections": f"{stats['leaders_elected']} won in {count(int(stats['contested_terms']), 'term')}",
         "Operations": f"{stats['ops_ok']} ok, {stats['ops_fail']} failed, {stats['ops_info']} unknown",
-        "Drawn from the seed": "; ".join(report.drawn),
         "Started": info.started_at,
         "Directory": str(report.path),
+        "Drawn from the seed": "; ".join(report.drawn),
     }
     return [(name, visible(value)) for name, value in facts.items() if value]
 
@@ -151,6 +158,58 @@ def _notes(report: RunReport) -> list[str]:
     if not report.info.reports_events:
         notes.append("The nodes report no events: who leads is what the harness observed.")
     return notes
+
+
+def _operations(window: Window) -> Table:
+    """The operations of the picture, for those who do not see it and for those who sort."""
+    rows = [
+        [
+            bar.text,
+            "core" if bar.core else "",
+            _clock(bar.place.called_clock, window.ticks),
+            _clock(bar.place.returned_clock, window.ticks) or "never",
+            str(bar.operation.process),
+        ]
+        for bar in window.bars
+    ]
+    columns = [
+        Column("operation", wraps=True),
+        Column("in the contradiction"),
+        Column("called s", "right"),
+        Column("returned s", "right"),
+        Column("process", "right"),
+    ]
+    return Table("The same operations as a table", columns, rows)
+
+
+def _clock(clock: int | None, ticks: int) -> str:
+    return "" if clock is None or not ticks else f"{clock / ticks:.6f}"
+
+
+def _legend(report: RunReport) -> list[tuple[str, str]]:
+    """What each mark of the picture means, of those that it has: the class of its sample, and words."""
+    timeline = report.timeline
+    states = {span.state for lane in timeline.lanes for span in [*lane.spans, *lane.paused]}
+    ends = {point.end for point in timeline.service.points}
+    of_state = [
+        ("leader", "leader, with its term"),
+        ("candidate", "candidate"),
+        ("follower", "follower"),
+        ("up", "up"),
+        ("down", "down"),
+        ("paused", "paused"),
+    ]
+    every = [
+        *(((name, words), name in states) for name, words in of_state),
+        (("won", "elected"), any(row.leaders for row in report.elections)),
+        (("lost", "term without a leader"), any(not row.leaders for row in report.elections)),
+        (("fault", "fault (pale: without effect)"), any(row.injected_us is not None for row in report.faults)),
+        (("ok", "ok"), "ok" in ends),
+        (("fail", "failed"), "fail" in ends),
+        (("open", "outcome unknown"), "unknown" in ends),
+        (("violation", "violation"), bool(timeline.moments)),
+    ]
+    return [sample for sample, there in every if there]
 
 
 def _sections(parts: dict[str, Any]) -> list[tuple[str, str]]:

@@ -43,6 +43,57 @@ function showTip(handler, event, item, value) {
   tip.style.top = `${Math.max(4, top)}px`;
 }
 
+const LOG_ENTRIES = 14;
+
+function termAt(node, index) {
+  if (index > node.last) return undefined;
+  return node.terms.findLast(([first]) => first <= index)?.[1];
+}
+
+// The indexes of which entries are shown: the last ones, or those from the first on where two logs differ.
+function logWindow(nodes) {
+  const last = Math.max(0, ...nodes.map((node) => node.last));
+  const starts = [...new Set(nodes.flatMap((node) => node.terms.map(([first]) => first)))].sort((a, b) => a - b);
+  const differs = starts.find((index) => {
+    const terms = new Set(nodes.map((node) => termAt(node, index)).filter((term) => term !== undefined));
+    return terms.size > 1;
+  });
+  const begin = Math.max(1, Math.min(last - LOG_ENTRIES + 1, differs === undefined ? last : differs - 2));
+  return Array.from({ length: Math.min(LOG_ENTRIES, last - begin + 1) }, (_, n) => begin + n);
+}
+
+// The nodes as a table; beside each the end of its log, a cell for each entry with its term (as in Figure 7 of the paper).
+function states(nodes) {
+  const box = Object.assign(document.createElement("div"), { className: "states" });
+  const table = box.appendChild(document.createElement("table"));
+  const window_ = logWindow(nodes);
+  const head = table.createTHead().insertRow();
+  const title = (text) => head.append(Object.assign(document.createElement("th"), { scope: "col", textContent: text }));
+  ["", "state", "term", ...(window_.length ? ["commit", "last"] : [])].forEach(title);
+  window_.forEach((index, n) => title(n === 0 || n === window_.length - 1 || index % 5 === 0 ? index : ""));
+  const body = table.createTBody();
+  for (const node of nodes) {
+    const row = body.insertRow();
+    row.append(Object.assign(document.createElement("th"), { scope: "row", textContent: node.name }));
+    const values = [node.state, node.term ?? "", ...(window_.length ? [node.commit ?? "", node.last || ""] : [])];
+    values.forEach((value) => { row.insertCell().textContent = value; });
+    for (const index of window_) {
+      const cell = row.insertCell();
+      const term = termAt(node, index);
+      cell.className = "entry";
+      if (term === undefined) continue;
+      cell.textContent = term;
+      cell.title = `entry ${index} of ${node.name}, term ${term}${index <= node.commit ? ", committed" : ""}`;
+      cell.style.setProperty("--hue", (term * 137.5) % 360);
+      cell.classList.add("there");
+      if (index <= node.commit) cell.classList.add("committed");
+    }
+  }
+  if (window_.length) box.append(Object.assign(document.createElement("p"), {
+    className: "note", textContent: "The end of each log: an entry's term by number and colour; underlined: known to be committed." }));
+  return box;
+}
+
 // One picture over time: which part is shown, what is pinned.
 class Picture {
   constructor(figure, view, spec) {
@@ -185,18 +236,27 @@ class Picture {
   }
 
   pin(t, what) {
-    const states = {};
-    for (const span of this.data.lanes ?? []) {
-      if (span.s > t || span.e <= t) continue;
-      const term = span.term === undefined ? "" : `, term ${span.term}`;
-      states[span.n] = span.state === "paused" ? `${states[span.n] ?? ""}, paused` : `${span.state}${term}`;
-    }
     const faults = (this.data.faults ?? []).filter((fault) => fault.s <= t && fault.e >= t);
-    const shown = { title: `${t.toFixed(3)} s`, ...states };
+    const shown = { title: `${t.toFixed(3)} s` };
     if (faults.length) shown.faults = faults.map((fault) => `${fault.kind} ${fault.on}`).join("; ");
     this.pins.push({ t, what, shown });
     if (this.pins.length > 6) this.pins.shift();
     this.showPins();
+  }
+
+  // Each node at that time: its state, its term, its commit index, the end of its log.
+  nodesAt(t) {
+    const nodes = new Map();
+    for (const span of this.data.lanes ?? []) {
+      if (span.s > t || (span.e <= t && span.e < this.place.end)) continue;
+      const node = nodes.get(span.n) ?? nodes.set(span.n, { name: span.n, state: "", terms: [], last: 0 }).get(span.n);
+      if (span.state === "paused") node.state += ", paused";
+      else Object.assign(node, { state: span.state, term: span.term });
+    }
+    const latest = (rows) => rows.filter((row) => row.t <= t && nodes.has(row.n));
+    latest(this.place.logs).forEach(({ n, last, terms }) => Object.assign(nodes.get(n), { last, terms }));
+    latest(this.data.commits ?? []).forEach(({ n, index }) => { nodes.get(n).commit = index; });
+    return [...nodes.values()];
   }
 
   showPins() {
@@ -207,6 +267,7 @@ class Picture {
       close.setAttribute("aria-label", `Remove the pin at ${pin.shown.title}`);
       close.addEventListener("click", () => { this.pins = this.pins.filter((one) => one !== pin); this.showPins(); });
       box.querySelector("p").append(close);
+      box.append(states(this.nodesAt(pin.t)));
       if (pin.what) box.append(document.createElement("hr"), details(pin.what));
       return box;
     });
@@ -231,6 +292,8 @@ async function draw() {
     const stepped = figure.classList.contains("spacetime");
     const picture = stepped ? await Spacetime.of(figure, view) : new Picture(figure, view, spec);
     await view.runAsync();
+    const first = spec.data.find((set) => set.name === "moments")?.values[0];
+    if (first) picture.pin(first.t, { title: `${first.invariant} violated`, "": first.message });
     return picture;
   }));
   const again = () => pictures.forEach((picture) => picture.set("c", colours()));

@@ -7,6 +7,7 @@ from typing import Any
 
 from raft_chaos.reports.facts.elections import ElectionRow
 from raft_chaos.reports.facts.faults import FaultRow
+from raft_chaos.reports.facts.moments import Moment
 from raft_chaos.reports.facts.timeline import Timeline
 from raft_chaos.reports.text import US_PER_MS, US_PER_S, visible
 
@@ -16,6 +17,8 @@ MOST_FAULTS = 600
 MOST_FAULT_ROWS = 8
 MOST_ELECTIONS = 400
 LONGEST_TEXT = 200
+LABELS = 5
+"""Violations that are closer than this part of the run share a label."""
 
 
 def phase_rows(timeline: Timeline) -> Rows:
@@ -86,6 +89,14 @@ def commit_points(timeline: Timeline) -> Rows:
     return [{"n": visible(c.node), "inc": c.inc, "t": _s(c.t_us), "index": c.index} for c in timeline.commits]
 
 
+def log_rows(timeline: Timeline) -> Rows:
+    """Drawn by the page's script, beside a pinned moment."""
+    return [
+        {"n": visible(state.node), "t": _s(state.t_us), "last": state.last, "terms": state.terms}
+        for state in timeline.logs
+    ]
+
+
 def op_points(timeline: Timeline) -> Rows:
     """`ms` is at least a microsecond, since its axis is logarithmic; `r` is the rank."""
     return [
@@ -126,12 +137,23 @@ def slice_rows(timeline: Timeline) -> Rows:
 
 
 def moment_rows(timeline: Timeline) -> Rows:
-    """Only the first violation of each invariant."""
-    firsts: dict[str, dict[str, Any]] = {}
+    """Only the first violation of each invariant. Of those close together, the first has the `label` of all."""
+    firsts: dict[str, Moment] = {}
     for one in timeline.moments:
+        firsts.setdefault(one.invariant, one)
+    found: Rows = []
+    labelled: dict[str, Any] | None = None
+    for one in firsts.values():
         row = {"t": _s(one.t_us), "from": _s(one.from_us), "invariant": one.invariant, "message": _text(one.message)}
-        firsts.setdefault(one.invariant, row)
-    return list(firsts.values())
+        if labelled is not None and one.t_us - round(labelled["t"] * US_PER_S) < timeline.end_us / LABELS:
+            labelled["more"] += 1
+            labelled["label"] = f"{labelled['invariant']} and {labelled['more']} more"
+            row["label"] = ""
+        else:
+            labelled = row
+            row |= {"label": one.invariant, "more": 0}
+        found.append(row)
+    return found
 
 
 def _s(t_us: int) -> float:

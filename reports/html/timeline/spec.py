@@ -35,7 +35,13 @@ def timeline_spec(report: RunReport) -> Spec:
         "background": None,
         "width": {"signal": "W"},
         "height": bottom + _AXIS + _STRIP,
-        "usermeta": {"left": LEFT, "right": RIGHT, "end": end_s, "strip": [bottom + _AXIS, bottom + _AXIS + _STRIP]},
+        "usermeta": {
+            "left": LEFT,
+            "right": RIGHT,
+            "end": end_s,
+            "strip": [bottom + _AXIS, bottom + _AXIS + _STRIP],
+            "logs": rows.log_rows(timeline),
+        },
         "config": {"font": "system-ui, sans-serif", "axis": {"labelFontSize": 11}},
         "signals": _signals(end_s, len(timeline.service.points)),
         "data": _data(report),
@@ -205,20 +211,23 @@ def _phases(bottom: int) -> list[Spec]:
 
 def _over_all(bottom: int) -> list[Spec]:
     """What crosses all tracks: violations, pins, the time under the pointer."""
-    violation = _rule("moments", "datum.t", "c.violated", 2, [], -6, bottom)
+    tip = {"signal": "{'title': datum.invariant + ' violated', 'at': format(datum.t, '.3f') + ' s', '': datum.message}"}
+    violation = _rule("moments", "datum.t", "c.violated", 2, [], -6, bottom) | {"interactive": True}
+    violation["encode"]["update"]["tooltip"] = tip
     name: Spec = {
         "type": "text",
-        "interactive": False,
+        "name": "violation",
         "from": {"data": "moments"},
         "encode": {
             "update": {
                 "x": {"signal": "clamp(scale('x', datum.t), 0, W)"},
                 "y": {"value": -8},
                 "align": {"signal": "scale('x', datum.t) > W / 2 ? 'right' : 'left'"},
-                "text": {"signal": "inrange(datum.t, xdom) ? datum.invariant : ''"},
+                "text": {"signal": "inrange(datum.t, xdom) ? datum.label : ''"},
                 "fontSize": {"value": 11},
                 "fontWeight": {"value": 700},
                 "fill": {"signal": "c.violated"},
+                "tooltip": tip,
             }
         },
     }

@@ -64,7 +64,7 @@ def elections() -> Track:
                 "shape": _signal("datum.won ? 'triangle-up' : 'cross'"),
                 "angle": _signal("datum.won ? 0 : 45"),
                 "size": _signal("datum.won ? 90 : 55"),
-                "fill": _signal("datum.won > 1 ? c.violated : datum.won ? c.leader : c.candidate"),
+                "fill": _signal("datum.won ? c.leader : c.candidate"),
                 "tooltip": _signal(
                     "{'title': 'term ' + datum.term, 'at': format(datum.t, '.3f') + ' s', 'leader': datum.leader, "
                     "'candidates': datum.stood, 'votes': datum.votes, "

@@ -5,7 +5,9 @@ from __future__ import annotations
 from raft_chaos.invariants.events import (
     HARNESS,
     CommitAdvanced,
+    EntryAppended,
     LeaderObserved,
+    LogTruncated,
     NodeKilled,
     NodeLaunched,
     NodePaused,
@@ -20,6 +22,7 @@ from raft_chaos.reports.facts.commits import MOST_POINTS as MOST_COMMITS
 from raft_chaos.reports.facts.commits import commits
 from raft_chaos.reports.facts.drawn import drawn_lines
 from raft_chaos.reports.facts.lanes import MOST_SPANS, Lane, Span, lanes
+from raft_chaos.reports.facts.logs import MOST_STATES, MOST_TERMS, logs
 from raft_chaos.reports.facts.moments import moments, phase_spans
 from raft_chaos.reports.facts.service import MOST_POINTS, MOST_SLICES, service
 
@@ -154,6 +157,42 @@ def test_a_line_of_commits_is_bounded_and_ends_where_the_node_was_last() -> None
     kept = commits([stream], 5 * S)
     assert len(kept) <= MOST_COMMITS + 1
     assert kept[-1].index == 5_000
+    assert 1_234 in [point.index for point in commits([stream], 5 * S, [1_234_000])], "exact where that is asked for"
+
+
+def appended(t_us: int, index: int, term: int, inc: int = 1) -> EntryAppended:
+    return EntryAppended(node="n1", inc=inc, t_us=t_us, index=index, term=term, digest="")
+
+
+def test_a_log_is_runs_of_terms_and_a_restart_shows_it_when_it_is_recovered() -> None:
+    stream = [
+        started(0),
+        appended(1 * S, 1, 1),
+        appended(2 * S, 2, 1),
+        appended(3 * S, 3, 2),
+        LogTruncated(node="n1", inc=1, t_us=4 * S, from_index=3),
+        appended(4 * S, 3, 4),
+        Started(node="n1", inc=2, t_us=6 * S, term=4, voted_for=None, last_index=2, digest=""),
+        appended(6 * S + 1, 1, 1, 2),
+        appended(8 * S, 2, 1, 2),
+    ]
+    kept = [(state.t_us // S, state.last, state.terms) for state in logs([stream], 10 * S, [])]
+    assert kept == [
+        (0, 0, []),
+        (1, 1, [(1, 1)]),
+        (2, 2, [(1, 1)]),
+        (3, 3, [(1, 1), (3, 2)]),
+        (4, 3, [(1, 1), (3, 4)]),
+        (8, 2, [(1, 1)]),
+    ]
+
+
+def test_logs_are_bounded_and_exact_where_that_is_asked_for() -> None:
+    stream = [appended(n * 1_000, n, n // 100) for n in range(1, 5_001)]
+    kept = logs([stream], 5 * S, [1_234_000])
+    assert len(kept) <= MOST_STATES + 3
+    assert max(len(state.terms) for state in kept) == MOST_TERMS
+    assert max((state for state in kept if state.t_us <= 1_234_000), key=lambda state: state.t_us).last == 1_234
 
 
 # ---- moments -----------------------------------------------------------------------------------------------------

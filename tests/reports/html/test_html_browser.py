@@ -145,12 +145,14 @@ def test_the_picture_zooms_moves_and_pins(browser: Any, files: dict[str, Path]) 
     assert begin < 8.412 and end > 8.591 and end - begin < whole[1] / 2
     page.get_by_role("button", name="Whole run").click()
 
+    pin = page.locator(".pin")
+    assert pin.count() == 1 and "election_safety violated" in pin.inner_text(), "the violation is pinned from the start"
+    page.get_by_role("button", name="Remove the pin").click()
     x, y = shown.middle("lane")
     page.mouse.move(x, y)
     page.wait_for_selector("#tip", state="visible")
     assert page.locator("#tip").inner_text().startswith("n1: ")
     page.mouse.click(x, y)
-    pin = page.locator(".pin")
     assert pin.count() == 1 and "n5" in pin.inner_text() and "n1: " in pin.inner_text()
     page.get_by_role("button", name="Remove the pin").click()
     assert pin.count() == 0

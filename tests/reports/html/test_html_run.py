@@ -139,3 +139,12 @@ def test_a_picture_travels_compressed() -> None:
 def test_a_page_without_pictures_has_no_library(report: RunReport) -> None:
     content = msgspec.structs.replace(run_content(report), timeline=None)
     assert 'id="library"' not in page("run", pictures=False, run=content)
+
+
+def test_the_legend_names_what_is_drawn_and_no_more(report: RunReport) -> None:
+    words = [word for word, _ in run_content(report).legend]
+    assert {"leader", "follower", "down", "paused", "won", "fault", "ok", "open", "violation"} <= set(words)
+    assert "up" not in words
+    bare = msgspec.structs.replace(report.timeline, lanes=[], moments=[])
+    words = [word for word, _ in run_content(msgspec.structs.replace(report, timeline=bare)).legend]
+    assert "leader" not in words and "violation" not in words and "ok" in words

@@ -9,6 +9,7 @@ import pytest
 
 from raft_chaos.reports.facts.elections import ElectionRow
 from raft_chaos.reports.facts.faults import FaultRow
+from raft_chaos.reports.facts.moments import Moment
 from raft_chaos.reports.html.palette import DARK, LIGHT
 from raft_chaos.reports.html.timeline import rows
 from raft_chaos.reports.html.timeline.spec import timeline_spec
@@ -105,3 +106,17 @@ def test_faults_and_elections_are_bounded() -> None:
 )
 def test_the_axis_of_latencies_has_round_numbers(low: float, high: float, values: list[float]) -> None:
     assert decades(low, high) == pytest.approx(values)
+
+
+def test_violations_at_nearly_one_time_share_a_label(report: RunReport) -> None:
+    def moment(invariant: str, t_us: int) -> Moment:
+        return Moment(invariant=invariant, message="", from_us=t_us, t_us=t_us)
+
+    found = [moment("a", 10), moment("b", 11), moment("b", 12), moment("c", 13), moment("d", 90)]
+    timeline = msgspec.structs.replace(report.timeline, end_us=100, moments=found)
+    assert [(row["invariant"], row["label"]) for row in rows.moment_rows(timeline)] == [
+        ("a", "a and 2 more"),
+        ("b", ""),
+        ("c", ""),
+        ("d", "d"),
+    ]

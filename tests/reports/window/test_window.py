@@ -270,6 +270,8 @@ def test_its_picture_is_in_the_page(run: RunDir) -> None:
     write_reports(run)
     picture = (run.path / FILE_OF["html"]).read_text(encoding="utf-8")
     assert "n2 leads in term 2" in picture and "f1 kill n1" in picture and "contradiction" in picture
+    table = picture[picture.index("The same operations as a table") :]
+    assert "write c1/1 of &#34;a&#34;" in table and table.count(">core<") == 3
 
 
 def test_without_a_violation_there_is_no_window(run: RunDir) -> None:
