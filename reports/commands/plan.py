@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -35,9 +36,10 @@ def plan_page(plan: Plan, width: int) -> Iterator[str]:
     """What the head of the run would say, then its phases and its faults."""
     header = plan.schedule[0]
     yield f"seed {plan.seed}  world {plan.world}  {len(header['nodes'])} nodes  target {plan.mutant or plan.target}"
-    yield from (f"  {line}" for line in plan.drawn)
     begin, end = _seconds(header["safety_from_us"]), _seconds(header["safety_until_us"])
-    yield f"  faults from {begin} to {end}; then all is healed, and clients go on {_seconds(header['liveness_for_us'])}"
+    then = f"then all is healed, and clients go on {_seconds(header['liveness_for_us'])}"
+    for line in [*plan.drawn, f"faults from {begin} to {end}; {then}"]:
+        yield from textwrap.wrap(line, width, initial_indent="  ", subsequent_indent="    ")
     faults = sorted((line for line in plan.schedule if line["kind"] == "fault"), key=_order)
     if faults:
         yield ""
