@@ -21,7 +21,7 @@ from typing import Literal
 
 from tabulate import tabulate
 
-from raft_chaos.reports.text import NARROW, USUAL, count, markdown, visible
+from raft_chaos.reports.text import NARROW, USUAL, count, markdown, prose, visible
 
 NARROWEST = 12
 LONGEST = 40
@@ -170,7 +170,7 @@ def _blocks(table: Table, width: int) -> Iterator[str]:
     """Each row as a block, its cells in order. Long ones have lines of their own; short ones share lines, unbroken."""
     for row in table.rows:
         name, *cells = zip(table.columns, row, strict=True)
-        yield from prose(name[1] or "-", width, "", "  ")
+        yield from prose(f"{name[0].header} {name[1] or '-'}".strip(), width, "", "  ")
         told = [f"{column.header}: {cell}".strip(": ") for column, cell in cells if cell]
         for long, some in groupby(told, key=lambda pair: len(pair) > width - 4):
             if long:
@@ -178,16 +178,6 @@ def _blocks(table: Table, width: int) -> Iterator[str]:
             else:
                 shared = prose(", ".join(pair.replace(" ", _GLUE) for pair in some), width, "  ", "  ")
                 yield from (line.replace(_GLUE, " ") for line in shared)
-
-
-def prose(text: str, width: int, first: str = "", later: str = "") -> list[str]:
-    """The text in lines of at most `width`; `first` and `later` begin its first line and the others.
-
-    A word that is too long, such as a path, stays in one piece, so that it can be copied.
-    """
-    return textwrap.wrap(
-        text, width, initial_indent=first, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
-    )
 
 
 def unbroken(text: str, width: int, first: str = "", later: str = "") -> list[str]:

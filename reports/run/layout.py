@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 
 from raft_chaos.invariants.rundir import RunInfo
@@ -44,9 +45,9 @@ CUT_SHORT = "the run was cut short"
 """How the reason begins for which a run that was ended early proves nothing."""
 
 
-def vacuous(info: RunInfo) -> list[str]:
-    """Why the run proves nothing. All else that a run lacks that was cut short follows from that."""
-    return [reason for reason in info.vacuous if reason.startswith(CUT_SHORT)] or info.vacuous
+def vacuous(reasons: Sequence[str]) -> list[str]:
+    """Those that say why the run proves nothing: all else that a run lacks that was cut short follows from that."""
+    return [reason for reason in reasons if reason.startswith(CUT_SHORT)] or list(reasons)
 
 
 def caveats(report: RunReport) -> list[str]:
@@ -59,18 +60,19 @@ def caveats(report: RunReport) -> list[str]:
         )
     if not report.sealed:
         lines.append(UNSEALED)
-    lines += [f"VACUOUS: {visible(reason)}{_how_far(report, reason)}" for reason in vacuous(report.info)]
+    lines += [visible(_why(report, reason)) for reason in vacuous(report.info.vacuous)]
     return lines
 
 
-def _how_far(report: RunReport, reason: str) -> str:
-    """What had happened in a run that was cut short."""
+def _why(report: RunReport, reason: str) -> str:
+    """The reason, and of a run that was cut short what had happened until then."""
     if not reason.startswith(CUT_SHORT):
-        return ""
+        return f"VACUOUS: {reason}"
+    said = f"CUT SHORT: {reason.removeprefix(CUT_SHORT).removeprefix(': ')}"
     if not report.stats["ops"]:
-        return "; no client had asked for anything yet"
+        return f"{said}; no client had asked for anything yet"
     faults = f"{report.stats['faults_fired']} of {count(len(report.faults), 'planned fault')}"
-    return f"; until then {report.stats['ops']} operations, and {faults}"
+    return f"{said}; until then {count(int(report.stats['ops']), 'operation')}, and {faults}"
 
 
 def tables(report: RunReport) -> list[Table]:
@@ -112,7 +114,7 @@ def _run(report: RunReport) -> Table:
     facts = {
         "target can": " ".join(info.can),
         "not judged": _not_judged(report),
-        "started": info.started_at,
+        "started": info.started_at.replace("T", " ").replace("+00:00", " UTC"),
         "duration": duration(report),
         "nodes": " ".join(row.node for row in report.nodes),
         "client ops": ops,
