@@ -50,6 +50,10 @@ def vacuous(reasons: Sequence[str]) -> list[str]:
     return [reason for reason in reasons if reason.startswith(CUT_SHORT)] or list(reasons)
 
 
+def was_cut_short(report: RunReport) -> bool:
+    return any(reason.startswith(CUT_SHORT) for reason in report.info.vacuous)
+
+
 def caveats(report: RunReport) -> list[str]:
     """The remarks on the whole run: it was interrupted or has no seal, or it proves nothing."""
     lines = []
@@ -91,10 +95,13 @@ def tables(report: RunReport) -> list[Table]:
 
 def _invariants(report: RunReport) -> Table:
     rows = []
+    is_cut_short, unjudged = was_cut_short(report), False
     for verdict in report.invariants:
         outcome = verdict.outcome if verdict.outcome == "valid" else verdict.outcome.upper()
         found = verdict.violations[0].message if verdict.violations else ""
-        reason = verdict.reason if verdict.outcome != "valid" else ""
+        too_early = is_cut_short and verdict.outcome == "unknown" and not verdict.judged
+        reason = verdict.reason if verdict.outcome != "valid" and not too_early else ""
+        unjudged = unjudged or too_early
         rows.append([verdict.invariant, outcome, str(verdict.judged), "; ".join(filter(None, (found, reason)))])
     columns = [
         Column("invariant"),
@@ -102,7 +109,8 @@ def _invariants(report: RunReport) -> Table:
         Column("judged", "right"),
         Column("finding", wraps=True),
     ]
-    return Table("Invariants", columns, rows, "\n".join(left_out(report.invariants)))
+    notes = ["UNKNOWN: the run was cut short before there was anything to judge"] if unjudged else []
+    return Table("Invariants", columns, rows, "\n".join([*notes, *left_out(report.invariants)]))
 
 
 def _run(report: RunReport) -> Table:
@@ -176,8 +184,8 @@ def _trace(report: RunReport) -> str:
 
 def _faults(report: RunReport) -> Table:
     """In a run that was cut short, those that never fired have no rows of their own."""
-    is_whole = not any(reason.startswith(CUT_SHORT) for reason in report.info.vacuous)
-    faults = [fault for fault in report.faults if is_whole or fault.injected_us is not None]
+    is_cut_short = was_cut_short(report)
+    faults = [fault for fault in report.faults if not is_cut_short or fault.injected_us is not None]
     rows = []
     for fault in faults:
         targets = " ".join(f"{node}*" if node == fault.leader else node for node in fault.targets)
