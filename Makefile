@@ -55,6 +55,8 @@ bench: .venv/ready
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "raft-chaos needs Python 3.11 or later; set PYTHON=")'
+	@test -e $@ && echo 'Updating .venv, since pyproject.toml or constraints.txt has changed ...' || \
+	echo 'Once: making .venv, with raft-chaos and the tools of its tests, about 400 MB on disk; nothing outside of it changes ...'
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,speed,tls]'
 	@touch $@

@@ -21,9 +21,9 @@ from typing import Literal
 
 from tabulate import tabulate
 
-from raft_chaos.reports.text import NARROW, USUAL, count, markdown, visible
+from raft_chaos.reports.text import NARROW, USUAL, count, markdown, prose, visible
 
-NARROWEST = 12
+NARROWEST, LONGEST_NAME = 12, 24
 LONGEST = 40
 _GAP = 2
 """The blanks between two columns of tabulate's "plain" format."""
@@ -99,10 +99,9 @@ def _fit(columns: list[Column], rows: list[list[str]], width: int) -> list[int] 
     """The width of each column: that of its longest text, or less if the table would be too wide. None if none fits."""
     cells = [max((len(row[n]) for row in rows), default=0) for n in range(len(columns))]
     widths = [max(len(column.header), cell) for column, cell in zip(columns, cells, strict=True)]
-    words = [max(map(len, column.header.split()), default=0) for column in columns]
     least = [
-        max(word, min(NARROWEST, cell) if column.wraps else cell)
-        for column, word, cell in zip(columns, words, cells, strict=True)
+        max(_longest_word(column.header), _narrowest(row[n] for row in rows) if column.wraps else cells[n])
+        for n, column in enumerate(columns)
     ]
     gaps = _GAP * (len(widths) - 1)
     if sum(least) + gaps > width:
@@ -111,6 +110,17 @@ def _fit(columns: list[Column], rows: list[list[str]], width: int) -> list[int] 
         widest = max((n for n in range(len(widths)) if widths[n] > least[n]), key=lambda n: widths[n])
         widths[widest] -= 1
     return widths
+
+
+def _narrowest(cells: Iterable[str]) -> int:
+    """How narrow a column of these cells may become: names stay in one piece, and paths break."""
+    cells = list(cells)
+    word = max(map(_longest_word, cells), default=0)
+    return min(max(NARROWEST, word if word <= LONGEST_NAME else 0), max(map(len, cells), default=0))
+
+
+def _longest_word(text: str) -> int:
+    return max(map(len, text.split()), default=0)
 
 
 def _drawn(table: Table, widths: list[int]) -> list[str]:
@@ -170,7 +180,8 @@ def _blocks(table: Table, width: int) -> Iterator[str]:
     """Each row as a block, its cells in order. Long ones have lines of their own; short ones share lines, unbroken."""
     for row in table.rows:
         name, *cells = zip(table.columns, row, strict=True)
-        yield from prose(name[1] or "-", width, "", "  ")
+        header = name[0].header.removeprefix("what")
+        yield from prose(f"{header} {name[1] or '-'}".strip(), width, "", "  ")
         told = [f"{column.header}: {cell}".strip(": ") for column, cell in cells if cell]
         for long, some in groupby(told, key=lambda pair: len(pair) > width - 4):
             if long:
@@ -178,16 +189,6 @@ def _blocks(table: Table, width: int) -> Iterator[str]:
             else:
                 shared = prose(", ".join(pair.replace(" ", _GLUE) for pair in some), width, "  ", "  ")
                 yield from (line.replace(_GLUE, " ") for line in shared)
-
-
-def prose(text: str, width: int, first: str = "", later: str = "") -> list[str]:
-    """The text in lines of at most `width`; `first` and `later` begin its first line and the others.
-
-    A word that is too long, such as a path, stays in one piece, so that it can be copied.
-    """
-    return textwrap.wrap(
-        text, width, initial_indent=first, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
-    )
 
 
 def unbroken(text: str, width: int, first: str = "", later: str = "") -> list[str]:

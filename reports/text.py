@@ -8,6 +8,7 @@ not printable) with escapes that show them.
 from __future__ import annotations
 
 import re
+import textwrap
 
 import msgspec
 
@@ -56,6 +57,16 @@ def milliseconds(duration_us: int | None) -> str:
 def count(number: int, noun: str, plural: str = "") -> str:
     """ "1 node", "5 nodes"."""
     return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
+
+
+def prose(text: str, width: int, first: str = "", later: str = "") -> list[str]:
+    """The text in lines of at most `width`; `first` and `later` begin its first line and the others.
+
+    A word that is too long, such as a path, stays in one piece, so that it can be copied.
+    """
+    return textwrap.wrap(
+        text, width, initial_indent=first, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
+    )
 
 
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|~&#$]|^[-+=]|(?<!\w)_|_(?!\w)")

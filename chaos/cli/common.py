@@ -11,7 +11,9 @@ from typing import NoReturn
 import typer
 
 from raft_chaos.chaos.cli.phrases import plain
+from raft_chaos.chaos.cli.width import columns
 from raft_chaos.invariants.verdict import EXIT_USAGE
+from raft_chaos.reports.text import prose
 
 _places: dict[str, str] = {}
 
@@ -51,6 +53,13 @@ def no_such(option: str, name: str, known: Iterable[str]) -> NoReturn:
 def say(text: str) -> None:
     """Prints a line for people to stderr. stdout is only for the requested document or table."""
     print(text, file=sys.stderr, flush=True)
+
+
+def say_prose(text: str) -> None:
+    """The same in lines that end between words, on a terminal; elsewhere it stays one line, which can be searched."""
+    indent = " " * (len(text) - len(text.lstrip()))
+    for line in prose(text.strip(), columns(), indent, f"{indent}    ") if sys.stderr.isatty() else [text]:
+        say(line)
 
 
 def parse_range_ms(text: str, option: str) -> tuple[int, int]:

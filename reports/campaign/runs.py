@@ -11,8 +11,8 @@ from raft_chaos.invariants.verdict import Outcome, overall
 from raft_chaos.reports.run.layout import ENDS, operation_ends, vacuous
 from raft_chaos.reports.run.model import RunReport, Stats, worst_first
 from raft_chaos.reports.run.pages import repro, reproduces
-from raft_chaos.reports.tables import Column, Table, flowing, markdown_table, prose, text_table
-from raft_chaos.reports.text import USUAL, count, fenced, markdown, visible
+from raft_chaos.reports.tables import Column, Table, flowing, markdown_table, text_table
+from raft_chaos.reports.text import USUAL, count, fenced, markdown, prose, visible
 
 _SUMMED = ("leaders_elected", "ops_ok", "ops_fail", "ops_info", "faults_fired", "faults_effective", "duration_s")
 
@@ -60,7 +60,7 @@ def _why(info: RunInfo) -> str:
     """What is broken, or the first thing that is missing."""
     if broken := [verdict.invariant for verdict in info.invariants if verdict.outcome == "violated"]:
         return ", ".join(broken)
-    if reasons := vacuous(info):
+    if reasons := vacuous(info.vacuous):
         return f"{reasons[0]}; and {len(reasons) - 1} more" if len(reasons) > 1 else reasons[0]
     return ", ".join(verdict.invariant for verdict in info.invariants if verdict.outcome == "unknown")
 
@@ -141,7 +141,7 @@ def _finding(report: RunReport) -> str:
     if report.interrupted:
         return "interrupted: the controller did not finish"
     if report.info.vacuous:
-        return f"vacuous: {vacuous(report.info)[0]}"
+        return f"vacuous: {vacuous(report.info.vacuous)[0]}"
     unsure = [f"{verdict.invariant}: {verdict.reason}" for verdict in report.invariants if verdict.outcome == "unknown"]
     return unsure[0] if unsure else ""
 

@@ -266,7 +266,7 @@ def _happened(totals: SeedTotals) -> Table:
             total = "" if name in HIGHEST else _number(amount.total)
             rows.append([label, total, _number(amount.total / totals.done), _number(amount.most), str(amount.seeds)])
     columns = [
-        Column("what"),
+        Column("what", wraps=True),
         Column("total", "right"),
         Column("mean", "right"),
         Column("most", "right"),

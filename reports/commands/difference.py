@@ -8,8 +8,8 @@ from raft_chaos.invariants.events import AnyEvent
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.trace import Difference, Relation
 from raft_chaos.reports.event_lines import event_line
-from raft_chaos.reports.tables import prose, unbroken
-from raft_chaos.reports.text import count, json_value, visible
+from raft_chaos.reports.tables import unbroken
+from raft_chaos.reports.text import count, json_value, prose, visible
 
 CONTINUED = " " * 16
 """The second line of an event begins a little behind the place of its node."""

@@ -14,8 +14,7 @@ import msgspec
 from raft_chaos.invariants.linearizability import format
 from raft_chaos.invariants.linearizability.operations import NOT_REPORTED, Answer, Operation
 from raft_chaos.invariants.linearizability.readers.history_file import ReadHistory
-from raft_chaos.reports.tables import prose
-from raft_chaos.reports.text import count, visible
+from raft_chaos.reports.text import count, prose, visible
 from raft_chaos.reports.window.content import Window
 from raft_chaos.reports.window.timeline import timeline
 

@@ -15,8 +15,8 @@ from raft_chaos.invariants.events import AnyEvent, decode
 from raft_chaos.invariants.trace import Difference
 from raft_chaos.invariants.verdict import Violation
 from raft_chaos.reports.event_lines import event_line
-from raft_chaos.reports.tables import Column, Table, flowing, prose, text_table, unbroken
-from raft_chaos.reports.text import US_PER_S, count, json_value, visible
+from raft_chaos.reports.tables import Column, Table, flowing, text_table, unbroken
+from raft_chaos.reports.text import US_PER_S, count, json_value, prose, visible
 
 Exact = Literal["exact", "different"]
 

@@ -8,8 +8,8 @@ from typing import Literal
 import msgspec
 
 from raft_chaos.invariants.verdict import Outcome, Verdict, Violation
-from raft_chaos.reports.tables import flowing, prose
-from raft_chaos.reports.text import visible
+from raft_chaos.reports.tables import flowing
+from raft_chaos.reports.text import prose, visible
 
 Ended = Literal["reproduced", "violated", "holds", "unknown"]
 """The expected invariant was violated, only others were, none was, or it could not be judged."""

@@ -14,8 +14,8 @@ from raft_chaos.invariants.trace import Difference
 from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_UNKNOWN, EXIT_VALID, EXIT_VIOLATED
 from raft_chaos.reports.campaign.seeds import HAPPENED
 from raft_chaos.reports.commands.difference import difference_page
-from raft_chaos.reports.tables import Column, Table, prose, text_table
-from raft_chaos.reports.text import visible
+from raft_chaos.reports.tables import Column, Table, text_table
+from raft_chaos.reports.text import prose, visible
 
 SUMMED = (
     "simulated_s",

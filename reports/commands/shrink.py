@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from raft_chaos.reports.tables import Column, Table, flowing, prose, text_table
-from raft_chaos.reports.text import visible
+from raft_chaos.reports.tables import Column, Table, flowing, text_table
+from raft_chaos.reports.text import prose, visible
 
 
 class Anchors(msgspec.Struct, frozen=True):

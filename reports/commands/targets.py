@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from raft_chaos.reports.tables import Column, Table, prose, text_table
-from raft_chaos.reports.text import count, visible
+from raft_chaos.reports.tables import Column, Table, text_table
+from raft_chaos.reports.text import count, prose, visible
 
 _MARKS = {"ok": "ok     ", "missing": "missing", "wrong": "WRONG  ", "skipped": "skipped"}
 

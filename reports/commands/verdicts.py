@@ -11,8 +11,9 @@ import msgspec
 from raft_chaos.invariants.verdict import Outcome, Verdict, overall
 from raft_chaos.reports.facts.around import first_violation
 from raft_chaos.reports.facts.left_out import left_out
-from raft_chaos.reports.tables import Column, Table, command_lines, flowing, prose, text_table
-from raft_chaos.reports.text import UNSEALED, count, visible
+from raft_chaos.reports.run.layout import vacuous
+from raft_chaos.reports.tables import Column, Table, command_lines, flowing, text_table
+from raft_chaos.reports.text import UNSEALED, count, prose, visible
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +41,7 @@ def judged_page(judged: Judged, width: int) -> Iterator[str]:
     rows = [[v.invariant, shown(v.outcome), str(v.judged), _why(v)] for v in judged.invariants]
     columns = [Column("invariant"), Column("verdict"), Column("judged", "right"), Column("finding", wraps=True)]
     yield from _table(columns, rows, judged.invariants, width)
-    yield from flowing((f"missing: {visible(reason)}" for reason in judged.vacuous), width)
+    yield from flowing((f"missing: {visible(reason)}" for reason in vacuous(judged.vacuous)), width)
     if not judged.sealed:
         yield from prose(UNSEALED, width)
     yield f"{judged.verdict}: {judged.run}"

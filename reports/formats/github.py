@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from raft_chaos.reports.run.layout import vacuous
 from raft_chaos.reports.run.model import RunReport
 from raft_chaos.reports.run.pages import repro
 from raft_chaos.reports.text import visible
@@ -44,7 +45,7 @@ def annotation_lines(reports: Sequence[RunReport]) -> list[str]:
             title = f"{violation.invariant} violated (seed {seed})"
             errors.append(_command("error", title, f"{violation.message}\n{command}"))
         if report.verdict == "unknown":
-            reasons = [visible(reason) for reason in report.info.vacuous] or ["see the report"]
+            reasons = [visible(reason) for reason in vacuous(report.info.vacuous)] or ["see the report"]
             warnings.append(_command("warning", f"unknown (seed {seed})", "\n".join([*reasons, command])))
     return [*errors[:MOST_ANNOTATIONS], *warnings[:MOST_ANNOTATIONS]]
 

@@ -18,6 +18,7 @@ from raft_chaos.invariants.verdict import Outcome
 from raft_chaos.reports.campaign.runs import campaign_verdict, first_failure, runs_headline, runs_table
 from raft_chaos.reports.campaign.seeds import SeedLike, SeedTotals, seeds_caveats, seeds_headline, seeds_tables
 from raft_chaos.reports.html.page import page
+from raft_chaos.reports.run.layout import vacuous
 from raft_chaos.reports.run.model import RunReport, worst_first
 from raft_chaos.reports.run.pages import repro
 from raft_chaos.reports.tables import Table
@@ -138,7 +139,7 @@ def _without_verdict(headline: str) -> str:
 def _of_report(report: RunReport) -> Cell:
     first = report.violations[0] if report.violations else None
     unjudged = [f"{one.invariant}: {one.reason}" for one in report.invariants if one.outcome == "unknown"]
-    reasons = [first.message] if first else [*report.info.vacuous, *unjudged]
+    reasons = [first.message] if first else [*vacuous(report.info.vacuous), *unjudged]
     return Cell(
         seed=report.info.seed,
         verdict=report.verdict,

@@ -14,7 +14,7 @@ from raft_chaos.reports.html.page import Picture, page
 from raft_chaos.reports.html.spacetime import SpacetimePart, spacetime_part
 from raft_chaos.reports.html.timeline.rows import MOST_ELECTIONS, MOST_FAULTS
 from raft_chaos.reports.html.timeline.spec import DRAWN, timeline_spec
-from raft_chaos.reports.run.layout import caveats, duration, tables, under_test
+from raft_chaos.reports.run.layout import caveats, duration, tables, under_test, vacuous
 from raft_chaos.reports.run.model import RunReport
 from raft_chaos.reports.run.pages import repro, reproduces
 from raft_chaos.reports.tables import Column, Table
@@ -108,7 +108,7 @@ def _sentence(report: RunReport) -> str:
         over = f"{count(events, 'event')} of the nodes and {operations}" if events else operations
         return f"{held} held, over {over} of clients"
     unjudged = [f"{one.invariant}: {one.reason}" for one in report.invariants if one.outcome == "unknown"]
-    reasons = [*report.info.vacuous, *unjudged]
+    reasons = [*vacuous(report.info.vacuous), *unjudged]
     return visible(f"Not known: {reasons[0]}" if reasons else "Not known: the run was not judged to its end")
 
 

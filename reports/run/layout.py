@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 
 from raft_chaos.invariants.rundir import RunInfo
@@ -44,9 +45,13 @@ CUT_SHORT = "the run was cut short"
 """How the reason begins for which a run that was ended early proves nothing."""
 
 
-def vacuous(info: RunInfo) -> list[str]:
-    """Why the run proves nothing. All else that a run lacks that was cut short follows from that."""
-    return [reason for reason in info.vacuous if reason.startswith(CUT_SHORT)] or info.vacuous
+def vacuous(reasons: Sequence[str]) -> list[str]:
+    """Those that say why the run proves nothing: all else that a run lacks that was cut short follows from that."""
+    return [reason for reason in reasons if reason.startswith(CUT_SHORT)] or list(reasons)
+
+
+def was_cut_short(report: RunReport) -> bool:
+    return any(reason.startswith(CUT_SHORT) for reason in report.info.vacuous)
 
 
 def caveats(report: RunReport) -> list[str]:
@@ -59,18 +64,19 @@ def caveats(report: RunReport) -> list[str]:
         )
     if not report.sealed:
         lines.append(UNSEALED)
-    lines += [f"VACUOUS: {visible(reason)}{_how_far(report, reason)}" for reason in vacuous(report.info)]
+    lines += [visible(_why(report, reason)) for reason in vacuous(report.info.vacuous)]
     return lines
 
 
-def _how_far(report: RunReport, reason: str) -> str:
-    """What had happened in a run that was cut short."""
+def _why(report: RunReport, reason: str) -> str:
+    """The reason, and of a run that was cut short what had happened until then."""
     if not reason.startswith(CUT_SHORT):
-        return ""
+        return f"VACUOUS: {reason}"
+    said = f"CUT SHORT: {reason.removeprefix(CUT_SHORT).removeprefix(': ')}"
     if not report.stats["ops"]:
-        return "; no client had asked for anything yet"
+        return f"{said}; no client had asked for anything yet"
     faults = f"{report.stats['faults_fired']} of {count(len(report.faults), 'planned fault')}"
-    return f"; until then {report.stats['ops']} operations, and {faults}"
+    return f"{said}; until then {count(int(report.stats['ops']), 'operation')}, and {faults}"
 
 
 def tables(report: RunReport) -> list[Table]:
@@ -89,10 +95,13 @@ def tables(report: RunReport) -> list[Table]:
 
 def _invariants(report: RunReport) -> Table:
     rows = []
+    is_cut_short, unjudged = was_cut_short(report), False
     for verdict in report.invariants:
         outcome = verdict.outcome if verdict.outcome == "valid" else verdict.outcome.upper()
         found = verdict.violations[0].message if verdict.violations else ""
-        reason = verdict.reason if verdict.outcome != "valid" else ""
+        too_early = is_cut_short and verdict.outcome == "unknown" and not verdict.judged
+        reason = verdict.reason if verdict.outcome != "valid" and not too_early else ""
+        unjudged = unjudged or too_early
         rows.append([verdict.invariant, outcome, str(verdict.judged), "; ".join(filter(None, (found, reason)))])
     columns = [
         Column("invariant"),
@@ -100,7 +109,8 @@ def _invariants(report: RunReport) -> Table:
         Column("judged", "right"),
         Column("finding", wraps=True),
     ]
-    return Table("Invariants", columns, rows, "\n".join(left_out(report.invariants)))
+    notes = ["UNKNOWN: the run was cut short before there was anything to judge"] if unjudged else []
+    return Table("Invariants", columns, rows, "\n".join([*notes, *left_out(report.invariants)]))
 
 
 def _run(report: RunReport) -> Table:
@@ -112,7 +122,7 @@ def _run(report: RunReport) -> Table:
     facts = {
         "target can": " ".join(info.can),
         "not judged": _not_judged(report),
-        "started": info.started_at,
+        "started": info.started_at.replace("T", " ").replace("+00:00", " UTC"),
         "duration": duration(report),
         "nodes": " ".join(row.node for row in report.nodes),
         "client ops": ops,
@@ -174,8 +184,8 @@ def _trace(report: RunReport) -> str:
 
 def _faults(report: RunReport) -> Table:
     """In a run that was cut short, those that never fired have no rows of their own."""
-    is_whole = not any(reason.startswith(CUT_SHORT) for reason in report.info.vacuous)
-    faults = [fault for fault in report.faults if is_whole or fault.injected_us is not None]
+    is_cut_short = was_cut_short(report)
+    faults = [fault for fault in report.faults if not is_cut_short or fault.injected_us is not None]
     rows = []
     for fault in faults:
         targets = " ".join(f"{node}*" if node == fault.leader else node for node in fault.targets)

@@ -6,8 +6,8 @@ from raft_chaos.reports.facts.around import around_lines
 from raft_chaos.reports.facts.violations import ViolationRow
 from raft_chaos.reports.run.layout import caveats, headline, tables
 from raft_chaos.reports.run.model import RunReport
-from raft_chaos.reports.tables import flowing, markdown_table, prose, titled, unbroken
-from raft_chaos.reports.text import USUAL, fenced, markdown, visible
+from raft_chaos.reports.tables import flowing, markdown_table, titled, unbroken
+from raft_chaos.reports.text import USUAL, fenced, markdown, prose, visible
 from raft_chaos.reports.window.of_run import INVARIANT
 from raft_chaos.reports.window.timeline import timeline
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raft_chaos.reports.tables import LONGEST, Column, Table, markdown_table, text_table
@@ -79,7 +79,7 @@ def test_a_table_that_fits_no_terminal_becomes_blocks_in_which_no_number_is_brok
     columns = [Column("link"), *(Column(name, "right") for name in names), Column("observed", wraps=True)]
     rows = [["n1 > n2", "12345.678", "12346.789", "1234567", "1234567", "1234567", "nothing " * 8]]
     assert text_table(Table("Links", columns, rows), width=40) == [
-        "n1 > n2",
+        "link n1 > n2",
         "  opened at s: 12345.678,",
         "  closed at s: 12346.789,",
         "  pieces: 1234567, packets: 1234567,",
@@ -96,6 +96,7 @@ COLUMNS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(COLUMNS, min_size=1, max_size=8).flatmap(
         lambda columns: st.tuples(

@@ -22,7 +22,7 @@ from raft_chaos.invariants.trace import KINDS, concerned, digest, first_differen
 from raft_chaos.invariants.verdict import EXIT_VALID, EXIT_VIOLATED
 from raft_chaos.reports.commands.difference import difference_page
 from raft_chaos.reports.event_lines import event_lines
-from raft_chaos.reports.text import US_PER_S, count
+from raft_chaos.reports.text import US_PER_S, count, prose
 
 EXIT_EQUAL, EXIT_DIFFERENT = EXIT_VALID, EXIT_VIOLATED
 
@@ -95,7 +95,7 @@ def diff(
         found = first_difference(RunDir(left).trace(), RunDir(right).trace(), context)
         if found is None:
             sha256, events = digest(RunDir(left).trace())
-            equal = [f"equal: {count(events, 'event')}, SHA-256 {sha256}"]
+            equal = prose(f"equal: {count(events, 'event')}, SHA-256 {sha256}", columns(), "", "  ")
             return Result(EXIT_EQUAL, equal, notes=_damage(left, right), judged=True)
     except RunDirError as error:
         fail(str(error))

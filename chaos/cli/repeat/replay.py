@@ -40,7 +40,7 @@ from raft_chaos.reports.commands.replay import (
     turn_difference_page,
     violation_page,
 )
-from raft_chaos.reports.text import count
+from raft_chaos.reports.text import count, prose
 
 EXIT_EXACT, EXIT_DIFFERENT = EXIT_VALID, EXIT_VIOLATED
 RIGHT = "none"
@@ -146,7 +146,8 @@ def _again(run: RunDir, mutant: str | None, as_json: bool) -> Result:
     done = replay_sim(run, mutant)
     document = made_again_document(run.path, done.events, done.trace_sha256, done.difference)
     if done.difference is None:
-        page = [f"exact: {count(done.events, 'event')} in the same order, SHA-256 {done.trace_sha256}"]
+        exact = f"exact: {count(done.events, 'event')} in the same order, SHA-256 {done.trace_sha256}"
+        page = prose(exact, columns(), "", "  ")
         return Result(EXIT_EXACT, page, document, as_json, judged=True)
     parting = difference_page(done.difference, "recorded", "now", columns())
     return Result(EXIT_DIFFERENT, parting, document, as_json, judged=True)

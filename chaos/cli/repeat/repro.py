@@ -14,7 +14,7 @@ import typer
 from msgspec.structs import replace
 
 from raft_chaos.chaos.cli.arguments import known_world, make_folder
-from raft_chaos.chaos.cli.common import fail, no_such, say
+from raft_chaos.chaos.cli.common import fail, no_such, say, say_prose
 from raft_chaos.chaos.cli.read.run_names import offered, resolve
 from raft_chaos.chaos.cli.repeat.shrink import DEFAULT_NAME
 from raft_chaos.chaos.cli.result import Result
@@ -258,7 +258,7 @@ def _there(reproduction: Reproduction) -> Iterator[Reproduction]:
         except TargetError as error:
             fail(str(error))
         for sentence in told:
-            say(sentence)
+            say_prose(sentence)
         yield replace(reproduction, system=system)
 
 

@@ -27,7 +27,7 @@ from raft_chaos.chaos.campaign.file import CampaignError, SeedFailed, seed_range
 from raft_chaos.chaos.campaign.other_code import by_other_code
 from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
 from raft_chaos.chaos.cli import ends
-from raft_chaos.chaos.cli.common import fail, say
+from raft_chaos.chaos.cli.common import fail, say_prose
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.processes.worker_pool import WorkerPool
@@ -110,21 +110,21 @@ def _check(settings: Settings, jobs: int, max_failures: int | None, time_limit_s
 
 
 def _announce(campaign: Campaign, totals: SeedTotals, jobs: int) -> None:
-    say(
+    say_prose(
         f"seeds {totals.seeds}  {totals.total} in all  {totals.world}  target {totals.target}  "
         f"{jobs} at once  {campaign.path}"
     )
     if campaign.resumed:
-        say(
+        say_prose(
             f"continuing a campaign that was stopped: {campaign.resumed} seeds already have a result; to start over, "
             f"remove {campaign.path}"
         )
     if campaign.kept is not None:
-        say(f"this campaign was complete and starts again; its earlier results are kept in {campaign.kept}")
+        say_prose(f"this campaign was complete and starts again; its earlier results are kept in {campaign.kept}")
     if not campaign.resumed and (other := by_other_code(campaign.out, campaign.header)) is not None:
         file, header = other
         version = f"commit {header.commit}, Python {header.python}" if header.commit else f"Python {header.python}"
-        say(
+        say_prose(
             f"{file} has this campaign by another version of the code or of Python ({version}), which may give other "
             "results: this one starts over; to continue that one, give the same command with that version"
         )

@@ -24,7 +24,7 @@ from raft_chaos.chaos.cli.arguments import (
     saved_schedule,
     schedule_config,
 )
-from raft_chaos.chaos.cli.common import fail, parse_seeds, say
+from raft_chaos.chaos.cli.common import fail, parse_seeds, say, say_prose
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.run import dry, options
 from raft_chaos.chaos.cli.run.campaign import run_campaign
@@ -141,7 +141,7 @@ def run(
     make_folder(out)
     if not quiet:
         for line in differing(context):
-            say(line)
+            say_prose(line)
     if seeds is not None and chosen_world == "sim" and repeat == 1:
         return run_campaign(settings, chosen, jobs, out, max_failures, time_limit, quiet, as_json)
     if jobs is not None or max_failures is not None or time_limit is not None:
@@ -202,7 +202,7 @@ def _run_shown(
         info = run_in_world(settings, plan, directory, info, fail_fast=fail_fast, watch=view.watch)
     write_reports(directory)
     if campaign and not quiet:
-        say(one_line(info, directory.path))
+        say_prose(one_line(info, directory.path))
     return info
 
 
@@ -222,9 +222,9 @@ def _keep_what_failed(directory: RunDir, info: RunInfo, error: Exception) -> Non
 def _announce(info: RunInfo, plan: Schedule, directory: RunDir) -> None:
     """Prints the seed and everything that was drawn from it, before the run starts."""
     target = info.mutant or info.target
-    say(f"seed {info.seed}  world {info.world}  {len(info.nodes)} nodes  target {target}  {directory.path}")
+    say_prose(f"seed {info.seed}  world {info.world}  {len(info.nodes)} nodes  target {target}  {directory.path}")
     for line in drawn(plan):
-        say(f"  {line}")
+        say_prose(f"  {line}")
 
 
 def _result(done: list[tuple[RunDir, RunInfo]], seeds: list[int], *, quiet: bool, as_json: bool) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -9,8 +10,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from raft_chaos.chaos.run.live.run import RunStatus, Watch
+from raft_chaos.chaos.run.live.run import NodeLine, RunStatus, Watch
 from raft_chaos.invariants.verdict import Violation
+from raft_chaos.reports.text import count
 
 LINE_EVERY_S = 5.0
 _ROLE_STYLE = {"leader": "bold green", "candidate": "yellow", "follower": ""}
@@ -43,7 +45,7 @@ class View:
 
     def _progress(self, now: RunStatus) -> None:
         if self._live is not None:
-            self._live.update(_picture(now, self._last), refresh=True)
+            self._live.update(_picture(now, self._last, self._console.width), refresh=True)
         elif not self._quiet and self._line_is_due(now):
             self._last_line_s, self._last_phase = now.elapsed_s, now.phase
             self._console.print(_line(now), soft_wrap=True, markup=False)
@@ -54,28 +56,38 @@ class View:
 
     def _violation(self, violation: Violation) -> None:
         text = Text.assemble((f"VIOLATED {violation.invariant}: ", "bold red"), violation.message)
-        (self._live.console if self._live is not None else self._console).print(text, soft_wrap=True)
+        console = self._live.console if self._live is not None else self._console
+        console.print(text, soft_wrap=not console.is_terminal)
 
 
-def _picture(now: RunStatus, before: RunStatus | None) -> Group:
+ALL_COLUMNS, WITHOUT_APPLIED = 57, 48
+"""How wide a terminal must be for all columns of the table, and for all but what is applied."""
+
+
+def _picture(now: RunStatus, before: RunStatus | None, width: int) -> Group:
     head = Text.assemble(
         (f"seed {now.seed}", "bold"),
         f"  {now.phase}  {now.elapsed_s:5.1f} s, about {now.left_s:.0f} s left",
         f"  ops {_ops(now)}{_rate(now, before)}",
     )
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    numbers: dict[str, Callable[[NodeLine], int]] = {"term": lambda n: n.term, "commit": lambda n: n.commit_index}
+    if width >= ALL_COLUMNS:
+        numbers["applied"] = lambda n: n.applied_index
+    if width >= WITHOUT_APPLIED:
+        numbers["starts"] = lambda n: n.incarnation
     for column in ("node", "state", "role"):
-        table.add_column(column)
-    for column in ("term", "commit", "applied", "starts"):
-        table.add_column(column, justify="right")
+        table.add_column(column, no_wrap=True)
+    for column in numbers:
+        table.add_column(column, justify="right", no_wrap=True)
     for n in now.nodes:
         state = Text(n.state, style="red" if n.state in ("down", "exited") else "yellow" if n.state == "paused" else "")
         role = Text(n.role, style=_ROLE_STYLE.get(n.role, ""))
-        table.add_row(n.name, state, role, str(n.term), str(n.commit_index), str(n.applied_index), str(n.incarnation))
-    faults = Text("faults: " + ("; ".join(now.faults) or "none"), overflow="ellipsis", no_wrap=True)
+        table.add_row(n.name, state, role, *(str(number(n)) for number in numbers.values()))
+    faults = Text("faults: " + ("; ".join(now.faults) or "none"))
     judged = Text.assemble(
         f"{now.events} events judged, ",
-        (f"{len(now.violations)} violations", "bold red") if now.violations else ("no violation so far", "green"),
+        (count(len(now.violations), "violation"), "bold red") if now.violations else ("no violation so far", "green"),
     )
     return Group(head, table, faults, judged)
 
