@@ -1,4 +1,6 @@
-"""The diagram of an execution, a row for each step. At most `MOST_ROWS` steps are drawn: the last ones."""
+"""The diagram of an execution, a row for each step. At most `MOST_ROWS` steps are drawn, on paper
+`PRINTED_ROWS`: the last ones.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from raft_chaos.reports.story.happens_before import Item
 from raft_chaos.reports.story.story import witness_events
 from raft_chaos.reports.text import visible
 
-MOST_ROWS = 160
+MOST_ROWS, PRINTED_ROWS = 160, 60
 
 
 class DoneStep(msgspec.Struct, frozen=True, kw_only=True):
