@@ -20,7 +20,7 @@ from raft_chaos.reports.story.story import title, wrapped
 from raft_chaos.reports.text import visible
 
 PRINTED_WIDTH = 960
-_TITLE_COLUMNS = 124
+_TITLE_COLUMNS, _COLUMNS = 100, 132
 
 
 class ExplainPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +61,7 @@ def explain_html(
 def explain_picture(diagram: Diagram, violation: Violation | None) -> str:
     """The diagram as an SVG image in light colours, with the violation above and the logs below."""
     heading = wrapped(violation.message, "", _TITLE_COLUMNS) if violation is not None else []
-    said = [*(wrapped(title(violation), "", _TITLE_COLUMNS) if violation is not None else []), left_out(diagram)]
+    rule = wrapped(title(violation), "", _COLUMNS) if violation is not None else []
+    said = [*rule, *wrapped(left_out(diagram), "", _COLUMNS)]
     picture = alone(diagram, LIGHT, PRINTED_WIDTH, heading, said)
     return drawn(picture)

@@ -1,4 +1,7 @@
-"""The diagram of an execution, a row for each step. At most `MOST_ROWS` steps are drawn: the last ones."""
+"""The diagram of an execution, a row for each step.
+
+At most `MOST_ROWS` steps are drawn (`PRINTED_ROWS` on paper): the last ones.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from raft_chaos.invariants.causal_order import message_id
-from raft_chaos.invariants.events import MessageReceived, NodeKilled, NodeLaunched
+from raft_chaos.invariants.events import MessageReceived, MessageSent, NodeKilled, NodeLaunched
 from raft_chaos.invariants.verdict import Violation
 from raft_chaos.reports.spacetime.diagram import Diagram
 from raft_chaos.reports.spacetime.drawing import Drawn, Step, draw
@@ -16,7 +19,7 @@ from raft_chaos.reports.story.happens_before import Item
 from raft_chaos.reports.story.story import witness_events
 from raft_chaos.reports.text import visible
 
-MOST_ROWS = 160
+MOST_ROWS, PRINTED_ROWS = 160, 60
 
 
 class DoneStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +68,7 @@ def diagram_of_steps(
 
 def _text(step: DoneStep) -> str:
     """What came in, and what changed."""
-    known = (MessageReceived, NodeLaunched, NodeKilled)  # the step's first line says these
+    known = (MessageReceived, NodeLaunched, NodeKilled, MessageSent)  # said by the first line, or by an arrow
     changed = [event for event in step.events if not isinstance(event, known)]
     first = visible(step.lines[0]) if step.lines else ""
     said = headline(changed) if changed and not step.is_client else ""

@@ -20,7 +20,7 @@ from raft_chaos.reports.html.explain import explain_html, explain_picture
 from raft_chaos.reports.html.spacetime import NO_EVENTS
 from raft_chaos.reports.spacetime.diagram import Diagram
 from raft_chaos.reports.spacetime.of_run import diagram_of_run
-from raft_chaos.reports.spacetime.of_steps import MOST_ROWS, DoneStep, diagram_of_steps
+from raft_chaos.reports.spacetime.of_steps import DoneStep, diagram_of_steps
 from raft_chaos.reports.story.happens_before import Item
 
 WIDTH = 120
@@ -50,13 +50,13 @@ def drawn_run(run: Path, items: Sequence[Item], explained: Explanation, most_row
     return Drawn(diagram_of_run(items, explained.story, most_rows), explained, f"run {run}", commands)
 
 
-def drawn_file(file: Path, edited: bool, invariant: str | None) -> Drawn | None:
+def drawn_file(file: Path, edited: bool, invariant: str | None, most_rows: int) -> Drawn | None:
     """The diagram of a reproduction's execution, a row for each step; None if the file has only a schedule."""
     reproduction = load(file, edited=edited)
     execution = reproduction.execution
     if execution is None:
         return None
-    narrator = Narrator(execution, parts_of(reproduction.mutant), since=len(execution.steps) - MOST_ROWS)
+    narrator = Narrator(execution, parts_of(reproduction.mutant), since=len(execution.steps) - most_rows)
     done = [
         DoneStep(
             number=told.number,
@@ -71,7 +71,8 @@ def drawn_file(file: Path, edited: bool, invariant: str | None) -> Drawn | None:
     ]
     items = [event for step in done for event in step.events]
     explained = explanation(items, narrator.verdicts(), invariant)
-    diagram = diagram_of_steps(done, execution.nodes, explained.story.violation if explained is not None else None)
+    violation = explained.story.violation if explained is not None else None
+    diagram = diagram_of_steps(done, execution.nodes, violation, most_rows)
     commands = [("Run it again", shlex.join([program(), "repro", str(file)]))]
     return Drawn(diagram, explained, f"reproduction {file}", commands)
 

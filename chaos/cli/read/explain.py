@@ -30,7 +30,7 @@ from raft_chaos.invariants.seal import DamagedError
 from raft_chaos.invariants.verdict import EXIT_UNKNOWN, Verdict, overall
 from raft_chaos.reports.commands.explain import explanation_document, explanation_page
 from raft_chaos.reports.facts.around import around_in
-from raft_chaos.reports.spacetime.of_run import MOST_ROWS, PRINTED_ROWS
+from raft_chaos.reports.spacetime import of_run, of_steps
 from raft_chaos.reports.story.happens_before import Item
 from raft_chaos.reports.story.mermaid import mermaid
 from raft_chaos.reports.text import fenced, visible
@@ -73,8 +73,10 @@ def explain(
     if out is not None and not (as_html or as_svg):
         fail("--out: only --html and --svg write a file")
     try:
-        if (as_html or as_svg) and path.is_file() and (drawn := drawn_file(path, edited, invariant)) is not None:
-            return write_drawn(drawn, path, out, as_svg=as_svg)
+        if (as_html or as_svg) and path.is_file():
+            rows = of_steps.PRINTED_ROWS if as_svg else of_steps.MOST_ROWS
+            if (drawn := drawn_file(path, edited, invariant, rows)) is not None:
+                return write_drawn(drawn, path, out, as_svg=as_svg)
         if steps:
             return Result(page=_steps(path, edited))
         items, verdicts = _again(path, edited) if path.is_file() else _saved(RunDir(path))
@@ -90,7 +92,7 @@ def explain(
     if path.is_dir():
         explained = replace(explained, around=around_in(RunDir(path), explained.story.violation))
     if as_html or as_svg:
-        drawn = drawn_run(path, items, explained, PRINTED_ROWS if as_svg else MOST_ROWS)
+        drawn = drawn_run(path, items, explained, of_run.PRINTED_ROWS if as_svg else of_run.MOST_ROWS)
         return write_drawn(drawn, path, out, as_svg=as_svg)
     if as_mermaid:
         return Result(page=fenced(mermaid(explained.story), "mermaid"))
