@@ -17,6 +17,8 @@ from raft_chaos.chaos.faults.abilities import OF_NETWORKS
 from raft_chaos.chaos.faults.network import Reset, Throttle
 from raft_chaos.chaos.faults.partition import Clog
 from raft_chaos.chaos.run.live.network.netns.network import missing
+from raft_chaos.chaos.reproduction.file import load as load_reproduction
+from raft_chaos.chaos.schedule.check import check_schedule
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.file import save
 from raft_chaos.chaos.schedule.generate import generate
@@ -175,3 +177,12 @@ def test_a_system_whose_peers_speak_no_frames_is_not_convicted_but_told_its_netw
     done = raft_chaos("run", *words)
     assert done.returncode == 255, done.stdout
     assert "carries no frames, which the network 'frames' needs" in done.stderr and "'tcp'" in done.stderr
+
+
+@pytest.mark.parametrize("file", sorted((EXAMPLES / "failures").glob("*.json")), ids=lambda file: file.stem)
+def test_what_was_found_in_a_system_can_be_run_again(file: Path) -> None:
+    """The file has the system, its version and a schedule; whether it still fails is asked of the real system."""
+    kept = load_reproduction(file)
+    assert kept.system is not None and kept.system.version and kept.system.rate is not None
+    assert kept.system.rate.violated > 0 and kept.scenario is not None
+    check_schedule(kept.scenario.schedule)
