@@ -17,9 +17,13 @@ from builders.reproductions import reproduction
 from builders.runs import recorded_run, unsealed
 from builders.schedules import TWO_LEADERS, short
 from builders.storms import stormy
+from raft_chaos.chaos.cli.read.drawn import Drawn, write_drawn
 from raft_chaos.chaos.reproduction.file import save
+from raft_chaos.invariants.verdict import Violation
+from raft_chaos.reports.commands.explain import Explanation
+from raft_chaos.reports.html.spacetime import NO_EVENTS
 from raft_chaos.reports.spacetime.of_run import MOST_ROWS
-from raft_chaos.reports.story.story import MOST_LINES
+from raft_chaos.reports.story.story import MOST_LINES, tell
 
 LINE = re.compile(r"([* ]) {0,2}(\d+) +\d+\.\d{6}  (\S.*)")
 
@@ -199,6 +203,17 @@ def test_svg_writes_an_image(in_lines: InLines, tmp_path: Path) -> None:
     assert in_lines("explain", "run", "--svg") == (0, ["Written to run/explain.svg"], "")
     image = (run.path / "explain.svg").read_text()
     assert image.startswith("<svg") and "One Vote Per Term" in image
+
+
+def test_a_system_that_reports_no_events_has_a_page_that_says_so_and_no_image(tmp_path: Path) -> None:
+    story = tell([], Violation("linearizability", "it is not", "the rule", []))
+    drawn = Drawn(None, Explanation(story, ()), "run x", [])
+    page, image = tmp_path / "page.html", tmp_path / "image.svg"
+    assert write_drawn(drawn, tmp_path, page, as_svg=False).exit_code == 0
+    assert NO_EVENTS in page.read_text()
+    refused = write_drawn(drawn, tmp_path, image, as_svg=True)
+    assert (refused.exit_code, list(refused.notes)) == (2, [f"raft-chaos: nothing to draw: {NO_EVENTS}"])
+    assert not image.exists()
 
 
 def test_a_page_that_cannot_be_written_is_an_error(
