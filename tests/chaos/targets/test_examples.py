@@ -16,8 +16,8 @@ from builders.schedules import fault
 from raft_chaos.chaos.faults.abilities import OF_NETWORKS
 from raft_chaos.chaos.faults.network import Reset, Throttle
 from raft_chaos.chaos.faults.partition import Clog
-from raft_chaos.chaos.run.live.network.netns.network import missing
 from raft_chaos.chaos.reproduction.file import load as load_reproduction
+from raft_chaos.chaos.run.live.network.netns.network import missing
 from raft_chaos.chaos.schedule.check import check_schedule
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.file import save
