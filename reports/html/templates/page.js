@@ -287,7 +287,10 @@ async function draw() {
   const pictures = await Promise.all(figures.map(async (figure) => {
     const spec = JSON.parse(await unpacked(figure.querySelector(".spec").textContent));
     const options = { mode: "vega", renderer: "canvas", actions: false, defaultStyle: false, tooltip: showTip };
-    const { view } = await window.vegaEmbed(figure.querySelector(".drawing"), spec, options);
+    const drawing = figure.querySelector(".drawing");
+    const label = drawing.getAttribute("aria-label");
+    const { view } = await window.vegaEmbed(drawing, spec, options);
+    if (label) drawing.setAttribute("aria-label", label); // which the library replaces
     view.signal("c", colours());
     const stepped = figure.classList.contains("spacetime");
     const picture = stepped ? await Spacetime.of(figure, view) : new Picture(figure, view, spec);

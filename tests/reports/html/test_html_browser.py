@@ -47,7 +47,7 @@ MIDDLE = """([name, least]) => {
 }"""
 
 PAINTED = """() => {
-  const canvas = document.querySelector(".drawing canvas");
+  const canvas = document.querySelector("#picture canvas");
   const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
   const colours = new Set();
   for (let at = 0; at < pixels.length; at += 4) if (pixels[at + 3] === 255)
@@ -69,8 +69,9 @@ class Opened:
 
     def middle(self, name: str, least: float = 12) -> tuple[float, float]:
         """Where on the screen the first mark of that name is."""
-        self.page.locator(".picture .drawing").scroll_into_view_if_needed()
-        box = self.page.locator(".picture .drawing").bounding_box()
+        drawing = self.page.locator("#picture .drawing")
+        drawing.scroll_into_view_if_needed()
+        box = drawing.bounding_box()
         at = self.page.evaluate(MIDDLE, [name, least])
         assert at is not None, f"no {name} of {least} pixels"
         return box["x"] + at[0], box["y"] + at[1]
@@ -133,9 +134,10 @@ def test_a_page_fits_each_width_and_draws_without_a_complaint(name: str, browser
 def test_the_picture_zooms_moves_and_pins(browser: Any, files: dict[str, Path]) -> None:
     shown = opened(browser, files["violated"])
     page, whole = shown.page, shown.part()
-    page.get_by_role("button", name="Zoom in").click()
+    figure = page.locator("#picture")
+    figure.get_by_role("button", name="Zoom in").click()
     assert shown.part()[1] - shown.part()[0] == pytest.approx((whole[1] - whole[0]) / 2)
-    page.locator(".picture .drawing").focus()
+    page.locator("#picture .drawing").focus()
     page.keyboard.press("ArrowRight")
     assert shown.part()[0] > whole[1] / 4
     page.keyboard.press("0")
@@ -143,18 +145,18 @@ def test_the_picture_zooms_moves_and_pins(browser: Any, files: dict[str, Path]) 
     page.keyboard.press("v")
     begin, end = shown.part()
     assert begin < 8.412 and end > 8.591 and end - begin < whole[1] / 2
-    page.get_by_role("button", name="Whole run").click()
+    figure.get_by_role("button", name="Whole run").click()
 
-    pin = page.locator(".pin")
+    pin = figure.locator(".pin")
     assert pin.count() == 1 and "election_safety violated" in pin.inner_text(), "the violation is pinned from the start"
-    page.get_by_role("button", name="Remove the pin").click()
+    figure.get_by_role("button", name="Remove the pin").click()
     x, y = shown.middle("lane")
     page.mouse.move(x, y)
     page.wait_for_selector("#tip", state="visible")
     assert page.locator("#tip").inner_text().startswith("n1: ")
     page.mouse.click(x, y)
     assert pin.count() == 1 and "n5" in pin.inner_text() and "n1: " in pin.inner_text()
-    page.get_by_role("button", name="Remove the pin").click()
+    figure.get_by_role("button", name="Remove the pin").click()
     assert pin.count() == 0
 
     page.mouse.move(x, y)
