@@ -13,7 +13,6 @@ import typer
 from raft_chaos.chaos.cli.phrases import plain
 from raft_chaos.chaos.cli.width import columns
 from raft_chaos.invariants.verdict import EXIT_USAGE
-from raft_chaos.reports.text import prose
 
 _places: dict[str, str] = {}
 
@@ -57,6 +56,8 @@ def say(text: str) -> None:
 
 def say_prose(text: str) -> None:
     """The same in lines that end between words, on a terminal; elsewhere it stays one line, which can be searched."""
+    from raft_chaos.reports.text import prose  # most commands begin without it
+
     indent = " " * (len(text) - len(text.lstrip()))
     for line in prose(text.strip(), columns(), indent, f"{indent}    ") if sys.stderr.isatty() else [text]:
         say(line)

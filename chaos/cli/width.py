@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-from raft_chaos.reports.text import NARROW, WIDE
-
 NO_TERMINAL = 100
 """In a file, or in the log of a CI server."""
 
 
 def columns() -> int:
     """What COLUMNS says, or else the width of the terminal, also if stdout goes through a pipe to a pager there."""
+    from raft_chaos.reports.text import NARROW, WIDE  # help begins without it
+
     asked = os.environ.get("COLUMNS", "")
     width = int(asked) if asked.isdecimal() and int(asked) else _of_terminal()
     return max(NARROW, min(WIDE, width))

@@ -139,19 +139,26 @@ def run(
     if dry_run:
         return dry.dry_run(settings, ((one, _plan(settings, one, saved)) for one in chosen), as_json=as_json)
     make_folder(out)
-    if not quiet:
-        for line in differing(context):
-            say_prose(line)
+    differs = [] if quiet else differing(context)
     if seeds is not None and chosen_world == "sim" and repeat == 1:
+        _say_all(differs)
         return run_campaign(settings, chosen, jobs, out, max_failures, time_limit, quiet, as_json)
     if jobs is not None or max_failures is not None or time_limit is not None:
         fail("--jobs, --max-failures and --time-limit are for campaigns in sim: --world sim --seeds A..B")
     plans = [(one, _plan(settings, one, saved)) for one in chosen for _ in range(repeat)]
+    for _, plan in plans:
+        needs.require(settings.world, plan.header)  # all of them, before anything is made or said
+    _say_all(differs)
     done = _run_all(settings, plans, out, fail_fast=fail_fast, quiet=quiet, verbose=verbose and not quiet)
     return _result(done, [one for one, _ in plans], quiet=quiet, as_json=as_json)
 
 
 # ---- runs --------------------------------------------------------------------------------------------------------
+
+
+def _say_all(lines: list[str]) -> None:
+    for line in lines:
+        say_prose(line)
 
 
 def _plan(settings: Settings, seed: int, saved: Schedule | None) -> Schedule:
@@ -165,8 +172,6 @@ def _run_all(
     settings: Settings, plans: list[tuple[int, Schedule]], out: Path, *, fail_fast: bool, quiet: bool, verbose: bool
 ) -> list[tuple[RunDir, RunInfo]]:
     """One run after the other, until all are done or a signal comes, which ends the run under way in good order."""
-    for _, plan in plans:
-        needs.require(settings.world, plan.header)  # all of them, before anything is made or said
     done: list[tuple[RunDir, RunInfo]] = []
     for seed, plan in plans:
         if verbose:
