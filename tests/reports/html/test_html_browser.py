@@ -46,8 +46,9 @@ MIDDLE = """([name, least]) => {
   return find(view.scenegraph().root, left, top);
 }"""
 
+# Of the first picture of the page.
 PAINTED = """() => {
-  const canvas = document.querySelector("#picture canvas");
+  const canvas = document.querySelector("canvas");
   const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
   const colours = new Set();
   for (let at = 0; at < pixels.length; at += 4) if (pixels[at + 3] === 255)

@@ -85,7 +85,7 @@ def test_stale_reads_become_fewer_operations(tmp_path: Path, command: Command) -
     assert document["after"]["faults"] <= document["before"]["faults"] and document["rate_before"][0] > 0
     made = load(run / "reproduction.json")
     assert made.foreign is not None and made.foreign.target == STALE
-    assert [file.path for file in made.foreign.files] == [str(EXAMPLES / "stdio_primary.py")]
+    assert [Path(file.path).resolve() for file in made.foreign.files] == [EXAMPLES / "stdio_primary.py"]
 
     code, stdout, stderr = command("repro", run, "--repeat", "3", "--out", tmp_path / "again")
     assert code == 1 and "reproduced in" in stdout
