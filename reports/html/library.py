@@ -24,7 +24,10 @@ EXPOSED = "window.vegaEmbed = vegaEmbed;"
 @cache
 def library() -> str:
     """The bundle's source, compressed (RFC 1950), in base64: 0.4 MB."""
-    file = _cache_folder() / f"vega-{version('vl-convert-python')}"
+    folder = _cache_folder()
+    if folder is None:
+        return packed(_bundle())
+    file = folder / f"vega-{version('vl-convert-python')}"
     if (cached := _read(file)) is not None:
         return cached
     made = packed(_bundle())
@@ -51,9 +54,13 @@ def _bundle() -> str:
     return vl_convert.javascript_bundle(EXPOSED)
 
 
-def _cache_folder() -> Path:
+def _cache_folder() -> Path | None:
+    """None for a user without a home, as in some containers."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "raft-chaos"
+    try:
+        return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "raft-chaos"
+    except RuntimeError:
+        return None
 
 
 def _read(file: Path) -> str | None:

@@ -58,3 +58,13 @@ def test_a_cache_that_cannot_be_written_costs_only_time(made: list[int], tmp_pat
     (tmp_path / "raft-chaos").write_text("a file where the folder should be")
     assert unpacked(again()) == unpacked(again()) == "window.vegaEmbed = 1;"
     assert made == [1, 1]
+
+
+def test_a_user_without_a_home_gets_it_made_each_time(made: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", home)
+    assert unpacked(again()) == unpacked(again()) == "window.vegaEmbed = 1;"
+    assert made == [1, 1]
