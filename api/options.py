@@ -14,7 +14,7 @@ from raft_chaos.chaos.run.settings import WORLDS, Settings, World
 from raft_chaos.chaos.schedule.config import ScheduleConfig, least_duration_s
 from raft_chaos.chaos.schedule.data import Schedule, ScheduleError
 from raft_chaos.chaos.schedule.file import load
-from raft_chaos.chaos.schedule.fitting import lacking
+from raft_chaos.chaos.schedule.fitting import lacking, too_slow
 from raft_chaos.chaos.targets.certificates import missing
 from raft_chaos.chaos.targets.find import find
 from raft_chaos.chaos.targets.protocol import Target, TargetError, abilities_of, rate_of
@@ -82,7 +82,7 @@ def settings_of(options: Mapping[str, Any]) -> tuple[Settings, Schedule | None]:
     system = _target(given, timing)
     _check_world(world, system, given)
     can = abilities_of(system) if world == "live" else system.can | OF_VIRTUAL_NETWORK
-    saved = _saved(given, world, can)
+    saved = _saved(given, world, can, timing)
     settings = Settings(
         world=world,
         schedule=_schedule_config(given, world, system, can, timing, drawn=saved is None),
@@ -228,7 +228,7 @@ def _kinds(faults: str | Sequence[str] | None, world: World, can: Abilities) -> 
     return chosen
 
 
-def _saved(given: Mapping[str, Any], world: World, can: Abilities) -> Schedule | None:
+def _saved(given: Mapping[str, Any], world: World, can: Abilities, timing: Timing) -> Schedule | None:
     if "schedule" not in given:
         return None
     try:
@@ -242,6 +242,8 @@ def _saved(given: Mapping[str, Any], world: World, can: Abilities) -> Schedule |
         raise OptionError(
             f"schedule: the world live does not have {virtual[0]}; give world='sim' or 'lockstep' with it"
         )
+    if world != "live" and (slow := too_slow(saved, timing.election_timeout_min_us)):
+        raise OptionError(f"schedule: {slow}")
     return saved
 
 

@@ -16,7 +16,7 @@ from raft_chaos.chaos.run.settings import WORLDS, World
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Schedule, ScheduleError
 from raft_chaos.chaos.schedule.file import load
-from raft_chaos.chaos.schedule.fitting import lacking
+from raft_chaos.chaos.schedule.fitting import lacking, too_slow
 from raft_chaos.chaos.targets.certificates import missing
 from raft_chaos.chaos.targets.find import find
 from raft_chaos.chaos.targets.protocol import Target, TargetError
@@ -153,15 +153,8 @@ def saved_schedule(schedule: Path | None, world: World, timing: Timing, can: Abi
                     f"--schedule: {schedule}: fault {fault.id} is a {fault.action.kind()}, which the world live "
                     "does not have; give --world sim or --world lockstep"
                 )
-    else:
-        model = saved.header.model
-        round_us = 2 * (model.latency_max_us + model.sync_max_us)
-        if round_us >= timing.election_timeout_min_us:
-            fail(
-                f"--schedule: {schedule}: model: a vote takes up to {round_us} µs there and back with both writes, and "
-                f"the least election timeout is {timing.election_timeout_min_us} µs, so perhaps no leader is elected "
-                "(§5.6); make latency_max_us and sync_max_us smaller, or --election-timeout longer"
-            )
+    elif slow := too_slow(saved, timing.election_timeout_min_us):
+        fail(f"--schedule: {schedule}: {slow}")
     return saved
 
 

@@ -48,6 +48,20 @@ def lacking(schedule: Schedule, can: Abilities) -> list[str]:
     return list(dict.fromkeys(_lacking(schedule, can)))
 
 
+def too_slow(schedule: Schedule, election_timeout_us_min: int) -> str:
+    """Why a correct cluster may elect no leader on this schedule's simulated network, and would be judged violated;
+    "" if it can."""
+    model = schedule.header.model
+    round_us = 2 * (model.latency_max_us + model.sync_max_us)
+    if round_us < election_timeout_us_min:
+        return ""
+    return (
+        f"model: a vote takes up to {round_us} µs there and back with both writes, and the least election timeout is "
+        f"{election_timeout_us_min} µs, so perhaps no leader is elected (§5.6); make latency_max_us and sync_max_us "
+        "smaller, or the election timeout longer"
+    )
+
+
 def _lacking(schedule: Schedule, can: Abilities) -> Iterator[str]:
     for fault in schedule.faults:
         if fault.when.on is not None and ASKED_BY_ANCHOR[fault.when.on] not in can:

@@ -8,9 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from builders.schedules import schedule
 from raft_chaos.api.options import OptionError, seeds_of, settings_of
 from raft_chaos.chaos.cli.run import run as command_line
 from raft_chaos.chaos.run.settings import Settings
+from raft_chaos.chaos.schedule.data import SimModel
+from raft_chaos.chaos.schedule.file import save
 from raft_chaos.invariants.rundir import RunInfo
 
 SHELF = str(Path(__file__).parents[2] / "examples" / "shelf.toml")
@@ -94,3 +97,13 @@ def test_seeds() -> None:
     for wrong in (0, "", "1..x", [], [-1], "5..2"):
         with pytest.raises(OptionError):
             seeds_of(wrong)
+
+
+def test_a_simulated_network_too_slow_for_an_election_is_refused(tmp_path: Path) -> None:
+    """A correct cluster might not recover on it, and would be judged violated."""
+    plan = schedule(safety_us=(700_000, 3_200_000))
+    model = SimModel(latency_min_us=100, latency_max_us=60_000, sync_min_us=100, sync_max_us=15_000)
+    file = tmp_path / "slow.jsonl"
+    save(msgspec.structs.replace(plan, header=msgspec.structs.replace(plan.header, model=model)), file)
+    with pytest.raises(OptionError, match="schedule: model: a vote takes up to 150000 µs"):
+        settings_of({"world": "sim", "schedule": str(file)})
