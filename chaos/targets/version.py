@@ -7,17 +7,21 @@ version is told.
 from __future__ import annotations
 
 import os
+import select
+import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from raft_chaos.chaos.targets import description, python_class
 from raft_chaos.chaos.targets.find import STDIO
-from raft_chaos.chaos.targets.program import found_beside
+from raft_chaos.chaos.targets.program import POLL_S, found_beside
 from raft_chaos.chaos.targets.protocol import TargetError
 
 SAYS_WITHIN_S = 10.0
+MOST_BYTES = 64 * 1024
 MOST_CHARACTERS = 80
 
 
@@ -45,19 +49,48 @@ def _said(words: Sequence[str], environment: Mapping[str, str]) -> str:
         return ""
     plain = {key: value for key, value in environment.items() if "{" not in value}
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             env={**os.environ, **plain},
-            timeout=SAYS_WITHIN_S,
-            check=False,
+            start_new_session=True,
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError:
         return ""
-    lines = (done.stdout + b"\n" + done.stderr).decode(errors="replace").splitlines()
-    numbered = (line.strip() for line in lines if any(character.isdigit() for character in line))
-    return next(numbered, "")[:MOST_CHARACTERS] if done.returncode == 0 else ""
+    try:
+        printed = _until_end(process)
+    finally:  # whatever it has started, too; its group is there as long as nobody has waited for it
+        os.killpg(process.pid, signal.SIGKILL)
+        code = process.wait()
+    if printed is None or code != 0:
+        return ""
+    lines = printed.decode(errors="replace").splitlines()
+    return next((line.strip() for line in lines if any(map(str.isdigit, line))), "")[:MOST_CHARACTERS]
+
+
+def _until_end(process: subprocess.Popen[bytes]) -> bytes | None:
+    """What it prints until it ends; None if it does not end in time, or prints too much."""
+    assert process.stdout is not None
+    printed, until_s = b"", time.monotonic() + SAYS_WITHIN_S
+    with process.stdout as pipe:
+        while (left_s := until_s - time.monotonic()) > 0 and len(printed) <= MOST_BYTES:
+            if not select.select([pipe], [], [], left_s)[0]:
+                return None
+            if not (more := os.read(pipe.fileno(), MOST_BYTES)):
+                return printed if _has_ended(process.pid, until_s) else None
+            printed += more
+    return None
+
+
+def _has_ended(pid: int, until_s: float) -> bool:
+    """Whether the process ends in time. It stays a zombie, so that its group still has its number."""
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        if time.monotonic() >= until_s:
+            return False
+        time.sleep(POLL_S)
+    return True
 
 
 def _of_class(name: str) -> str:

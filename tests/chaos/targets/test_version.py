@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
+from builders.waiting import eventually
 from raft_chaos.chaos.run.settings import versions
+from raft_chaos.chaos.targets import version
 from raft_chaos.chaos.targets.version import version_of
 
 REST = """
@@ -29,19 +32,20 @@ def described(folder: Path, says: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("says", "version"),
+    ("says", "told"),
     [
         ("print('a server')\nprint('  v1.2 of it ')\nprint('built with 3')", "v1.2 of it"),
         ("import sys; sys.stderr.write('7.1')", "7.1"),
         ("print('no number')", ""),
         ("print('1.0'); raise SystemExit(3)", ""),
         ("print('9' * 1000)", "9" * 80),
+        ("while True: print('1.0')", ""),
     ],
 )
-def test_a_target_s_file_has_a_command_for_it(tmp_path: Path, says: str, version: str) -> None:
+def test_a_target_s_file_has_a_command_for_it(tmp_path: Path, says: str, told: str) -> None:
     name = described(tmp_path, says)
-    assert version_of(name) == version
-    assert versions(name).get("target", "") == version
+    assert version_of(name) == told
+    assert versions(name).get("target", "") == told
 
 
 def test_a_class_says_it_as_a_text_or_by_a_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,3 +64,14 @@ def test_a_class_says_it_as_a_text_or_by_a_function(tmp_path: Path, monkeypatch:
 def test_nothing_says_it(name: str | None) -> None:
     assert version_of(name) == ""
     assert "target" not in versions(name)
+
+
+def test_what_the_command_starts_is_ended_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that does not end: the name of a server by mistake, which also starts others."""
+    monkeypatch.setattr(version, "SAYS_WITHIN_S", 1.0)
+    told = tmp_path / "pids"
+    code = f"import os, time; os.fork(); print(os.getpid(), file=open({str(told)!r}, 'a'), flush=True); time.sleep(99)"
+    assert version_of(described(tmp_path, code)) == ""
+    pids = [int(pid) for pid in told.read_text().split()]
+    assert pids
+    eventually("their end", lambda: not any(psutil.pid_exists(pid) for pid in pids))
