@@ -48,9 +48,11 @@ def _said(words: Sequence[str], environment: Mapping[str, str]) -> str:
     if not words:
         return ""
     plain = {key: value for key, value in environment.items() if "{" not in value}
+    # The system's `timeout` ends the command also if this process is killed meanwhile.
+    within = ["timeout", "-s", "KILL", f"{SAYS_WITHIN_S:g}"]
     try:
         process = subprocess.Popen(
-            words,
+            [*within, *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

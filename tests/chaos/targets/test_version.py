@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -75,3 +76,16 @@ def test_what_the_command_starts_is_ended_with_it(tmp_path: Path, monkeypatch: p
     pids = [int(pid) for pid in told.read_text().split()]
     assert pids
     eventually("their end", lambda: not any(psutil.pid_exists(pid) for pid in pids))
+
+
+def test_it_ends_also_if_the_harness_is_killed_meanwhile(tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    code = f"import os, time; print(os.getpid(), file=open({str(told)!r}, 'a'), flush=True); time.sleep(99)"
+    asking = (
+        "from raft_chaos.chaos.targets import version\nversion.SAYS_WITHIN_S = 1.0\n"
+        f"version.version_of({described(tmp_path, code)!r})"
+    )
+    with subprocess.Popen([sys.executable, "-c", asking]) as harness:
+        pid = int(eventually("the command", lambda: told.exists() and told.read_text()))
+        harness.kill()
+    eventually("its end", lambda: not psutil.pid_exists(pid))
