@@ -77,12 +77,13 @@ def _never_fired(line: dict[str, Any]) -> FaultRow:
         kind=str(action.get("type", "")),
         targets=[str(node) for node in nodes] if isinstance(nodes, list) else [],
         shape=_shape(line),
-        seen=f"never fired: due at {_when(_object(line, 'when'))}",
+        seen=f"never fired: due at {due(line)}",
     )
 
 
-def _when(when: dict[str, Any]) -> str:
-    """ "1.500 s", or the anchor: "leader_elected #2 + 50.0 ms"."""
+def due(line: dict[str, Any]) -> str:
+    """When a fault of the schedule fires: "1.500 s", or the anchor: "leader_elected #2 + 50.0 ms"."""
+    when = _object(line, "when")
     if (at_us := when.get("at_us")) is not None:
         return f"{seconds(at_us)} s"
     after_us = when.get("after_us", 0)

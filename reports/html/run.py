@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 
 from raft_chaos.reports.facts.around import around_lines
+from raft_chaos.reports.facts.histories import Histories
 from raft_chaos.reports.facts.violations import ViolationRow
+from raft_chaos.reports.html.library import packed
 from raft_chaos.reports.html.page import Picture, page
 from raft_chaos.reports.html.spacetime import SpacetimePart, spacetime_part
 from raft_chaos.reports.html.timeline.rows import MOST_ELECTIONS, MOST_FAULTS
@@ -46,6 +48,8 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True):
     operations: Table | None
     around: list[str]
     violations: list[ViolationRow]
+    histories: Histories | None
+    packed_histories: str
     tables: list[tuple[str, Table]]
     sections: list[tuple[str, str]]
 
@@ -69,7 +73,8 @@ def run_content(report: RunReport) -> RunPage:
         "window": svg(report.window) if report.window is not None else None,
         "around": around_lines(report.around, _COLUMNS) if report.around is not None else [],
         "violations": report.violations if len(report.violations) > 1 else [],
-        "tables": [(_id(table.title), table) for table in tables(report)],
+        "histories": report.histories if report.histories.keys else None,
+        "tables": [(_id(table.title), table) for table in [*tables(report), _schedule(report)] if table.rows],
     }
     return RunPage(
         verdict=report.verdict,
@@ -85,6 +90,7 @@ def run_content(report: RunReport) -> RunPage:
         timeline_notes=_notes(report) if drawn else [],
         legend=_legend(report),
         sections=_sections(parts),
+        packed_histories=packed(msgspec.json.encode(report.histories.keys).decode()),
         operations=_operations(report.window) if report.window is not None else None,
         **parts,
     )
@@ -182,6 +188,20 @@ def _operations(window: Window) -> Table:
     return Table("The same operations as a table", columns, rows)
 
 
+def _schedule(report: RunReport) -> Table:
+    rows = [[one.id, one.due, one.kind, one.on, one.how, one.lasts_ms] for one in report.plan]
+    columns = [
+        Column("fault"),
+        Column("due"),
+        Column("kind"),
+        Column("on"),
+        Column("how", wraps=True),
+        Column("lasts ms", "right"),
+    ]
+    note = "Times count from the start of the run; a fault with an anchor is due so long after that event."
+    return Table("Schedule", columns, rows, note)
+
+
 def _clock(clock: int | None, ticks: int) -> str:
     return "" if clock is None or not ticks else f"{clock / ticks:.6f}"
 
@@ -219,6 +239,7 @@ def _sections(parts: dict[str, Any]) -> list[tuple[str, str]]:
         "window": "The operations that have no order",
         "around": "Around the first violation",
         "violations": "Violations",
+        "histories": "What clients saw",
     }
     ids = {"window": "operations"}
     listed = [(ids.get(name, name), title) for name, title in titles.items() if parts[name]]

@@ -20,15 +20,17 @@ from raft_chaos.reports.facts.around import Around, around, first_violation
 from raft_chaos.reports.facts.drawn import drawn_lines
 from raft_chaos.reports.facts.elections import ElectionRow, election_rows
 from raft_chaos.reports.facts.faults import FaultRow, fault_rows
+from raft_chaos.reports.facts.histories import Histories, histories
 from raft_chaos.reports.facts.nodes import NodeRow, node_rows
 from raft_chaos.reports.facts.operations import ALL, OperationRow, operation_rows
+from raft_chaos.reports.facts.plan import PlannedFault, planned_faults
 from raft_chaos.reports.facts.timeline import Timeline, timeline
 from raft_chaos.reports.facts.violations import ViolationRow, violation_rows
 from raft_chaos.reports.spacetime.diagram import Diagram
 from raft_chaos.reports.spacetime.of_run import diagram_in
 from raft_chaos.reports.text import US_PER_S
 from raft_chaos.reports.window.content import Window
-from raft_chaos.reports.window.of_run import window_of_run
+from raft_chaos.reports.window.of_run import core_of_run, read_history, window_of_run
 
 Stats = dict[str, float | int | str]
 
@@ -61,6 +63,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     operations: list[OperationRow]
     timeline: Timeline
     drawn: list[str]
+    plan: list[PlannedFault]
+    histories: Histories
     window: Window | None = None
     diagram: Diagram | None = None
     around: Around | None = None
@@ -96,6 +100,8 @@ def _report(
     duration_us = max((event.t_us for stream in [*streams, harness] for event in stream), default=0)
     end_us = max(duration_us, history[-1].t_us if history else 0)
     first = None if info.reports_events else first_violation(info.invariants)
+    read = read_history(run, history)
+    core = core_of_run(read, invariants)
     return RunReport(
         path=run.path,
         info=info,
@@ -112,7 +118,9 @@ def _report(
         operations=operations,
         timeline=timeline(info.nodes, streams, harness, history, info.invariants, end_us),
         drawn=drawn_lines(schedule_lines),
-        window=window_of_run(run, invariants),
+        plan=planned_faults(schedule_lines),
+        histories=histories(read, core),
+        window=window_of_run(run, read, core, invariants),
         diagram=diagram_in(run, info.invariants, reports_events=info.reports_events),
         around=around(run, info, first, harness, schedule_lines, history, faults) if first is not None else None,
     )

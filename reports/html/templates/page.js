@@ -336,7 +336,7 @@ document.querySelectorAll("button.copy").forEach((button) => {
   });
 });
 
-draw().then((pictures) => {
+Promise.all([draw(), globalThis.showHistories?.()]).then(([pictures]) => {
   window.pictures = pictures; // for whoever looks from outside, such as tests
   document.documentElement.dataset.drawn = "yes";
 });

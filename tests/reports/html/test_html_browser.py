@@ -174,6 +174,20 @@ def test_the_picture_zooms_moves_and_pins(browser: Any, files: dict[str, Path]) 
     page.close()
 
 
+def test_each_key_shows_what_clients_saw(browser: Any, files: dict[str, Path]) -> None:
+    shown = opened(browser, files["valid"])
+    section = shown.page.locator("section.histories")
+    keys = section.locator("option").all_inner_texts()
+    for key in keys[:3]:
+        section.get_by_label("Key").select_option(label=key)
+        assert "(a linearization)" in section.locator("#history-note").inner_text()
+        assert section.locator("tbody tr").count() > 0
+    section.locator("thead button", has_text="called s").click()
+    assert section.locator("thead th[aria-sort=ascending]").count() == 1
+    assert keys and shown.errors == []
+    shown.page.close()
+
+
 def test_a_click_on_a_header_sorts_and_another_one_turns_round(browser: Any, files: dict[str, Path]) -> None:
     shown = opened(browser, files["valid"])
     section = shown.page.locator("section", has=shown.page.locator("#table-invariants"))
@@ -204,5 +218,5 @@ def test_it_is_dark_where_the_system_is_and_light_on_paper(browser: Any, files: 
 def test_without_scripts_the_tables_are_there(browser: Any, files: dict[str, Path]) -> None:
     page = browser.new_page(java_script_enabled=False)
     page.goto(files["violated"].as_uri())
-    assert page.locator("#table-faults").is_visible() and page.locator("noscript").count() == 2
+    assert page.locator("#table-faults").is_visible() and page.locator("noscript").count() == 3
     page.close()

@@ -111,7 +111,7 @@ def test_no_text_of_a_run_is_markup(tmp_path: Path) -> None:
     text = run_page(build(sample.five_nodes(tmp_path / "run", info)))
     outline = Outline(text)
     assert outline.attributes("img") == []
-    assert text.count("<script") == 3, "the library, the picture's data, the page's own"
+    assert text.count("<script") == 5, "the library, the data of pictures and histories, the scripts of both"
     assert "\x1b" not in text and "49" not in re.findall(r"\d+", " ".join(outline.text).partition("onerror")[2][:40])
 
 

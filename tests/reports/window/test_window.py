@@ -20,7 +20,7 @@ from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import Verdict, Violation
 from raft_chaos.reports.window.axis import Axis
 from raft_chaos.reports.window.content import MOST_CORE, MOST_NEAR, Span, Window, window
-from raft_chaos.reports.window.of_run import window_of_run
+from raft_chaos.reports.window.of_run import core_of_run, read_history, window_of_run
 from raft_chaos.reports.window.overlay import spans_of
 from raft_chaos.reports.window.picture import html, svg
 from raft_chaos.reports.window.timeline import timeline
@@ -274,11 +274,16 @@ def test_its_picture_is_in_the_page(run: RunDir) -> None:
     assert "write c1/1 of &#34;a&#34;" in table and table.count(">core<") == 3
 
 
+def _window_of(run: RunDir, verdicts: list[Verdict]) -> Window | None:
+    history = read_history(run, run.operations())
+    return window_of_run(run, history, core_of_run(history, verdicts), verdicts)
+
+
 def test_without_a_violation_there_is_no_window(run: RunDir) -> None:
-    assert window_of_run(run, []) is None
+    assert _window_of(run, []) is None
     info = run.load_info()
     run.history.write_bytes(b"")
-    assert window_of_run(run, info.invariants) is None, "its history does not have what the verdict names"
+    assert _window_of(run, info.invariants) is None, "its history does not have what the verdict names"
 
 
 @pytest.mark.parametrize(
@@ -292,7 +297,7 @@ def test_without_a_violation_there_is_no_window(run: RunDir) -> None:
 )
 def test_a_witness_that_somebody_edited_has_no_window(run: RunDir, witness: list[Any]) -> None:
     found = Violation("linearizability", "x: because", "rule", tuple(witness))
-    assert window_of_run(run, [Verdict("linearizability", "violated", 1, "", (found,), 1)]) is None
+    assert _window_of(run, [Verdict("linearizability", "violated", 1, "", (found,), 1)]) is None
 
 
 def test_a_new_report_removes_the_picture_of_an_earlier_version(run: RunDir) -> None:
