@@ -31,6 +31,8 @@ from raft_chaos.invariants.verdict import Violation
 from raft_chaos.raft.state.timing import Timing
 
 REPRODUCTION_SCHEMA = 1
+DEFAULT_NAME = "reproduction.json"
+"""In the directory of the run that failed."""
 INVARIANTS = tuple(verdict.invariant for verdict in Judge(can=("get", *QUEUE_FUNCTIONS)).verdicts())
 
 

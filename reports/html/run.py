@@ -136,7 +136,9 @@ def _facts(report: RunReport) -> list[tuple[str, str]]:
         ),
         "System": under_test(info),
         "Faults": f"{stats['faults_effective']} with effect of {stats['faults_fired']} that fired",
-        "Elections": f"{stats['leaders_elected']} won in {count(int(stats['contested_terms']), 'term')}",
+        "Elections": f"{stats['leaders_elected']} won in {count(int(stats['contested_terms']), 'term')}"
+        if stats["contested_terms"]
+        else "",
         "Operations": f"{stats['ops_ok']} ok, {stats['ops_fail']} failed, {stats['ops_info']} unknown",
         "Started": info.started_at,
         "Directory": str(report.path),

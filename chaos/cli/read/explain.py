@@ -20,7 +20,7 @@ from raft_chaos.chaos.execution.narrate import narrate
 from raft_chaos.chaos.execution.player import NotPlayableError
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.replay.confirm import undamaged
-from raft_chaos.chaos.reproduction.file import ReproductionError, load
+from raft_chaos.chaos.reproduction.file import DEFAULT_NAME, ReproductionError, load
 from raft_chaos.chaos.reproduction.reproduce import Lines, reproduce_with
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.settings import program
@@ -52,7 +52,9 @@ def explain(
         str | None,
         typer.Option(metavar="NAME", help="The violation of this invariant.", show_default="the earliest one"),
     ] = None,
-    steps: Annotated[bool, typer.Option("--steps", help="Of a file: each step, and its node's output.")] = False,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="Of its reproduction: the steps and their output.")
+    ] = False,
     edited: Annotated[bool, typer.Option("--edited", help="Use a file that was changed since it was made.")] = False,
     as_mermaid: Annotated[bool, typer.Option("--mermaid", help="Only the diagram, ready to paste.")] = False,
     as_html: Annotated[
@@ -106,8 +108,9 @@ def _saved(run: RunDir) -> tuple[list[Item], list[Verdict]]:
     return [item.event for item in run.trace()], verdicts
 
 
-def _steps(file: Path, edited: bool) -> list[str]:
-    """A reproduction's execution as text, with each message sent and each record written."""
+def _steps(path: Path, edited: bool) -> list[str]:
+    """The execution of a reproduction file, or of the one in a run's directory, with its messages and records."""
+    file = path / DEFAULT_NAME if path.is_dir() and (path / DEFAULT_NAME).is_file() else path
     if not file.is_file():
         fail(f"--steps: {file} is no reproduction file; raft-chaos shrink makes one, and raft-chaos trace shows a run")
     reproduction = load(file, edited=edited)

@@ -16,14 +16,13 @@ from msgspec.structs import replace
 from raft_chaos.chaos.cli.arguments import known_world, make_folder
 from raft_chaos.chaos.cli.common import fail, no_such, say, say_prose
 from raft_chaos.chaos.cli.read.run_names import offered, resolve
-from raft_chaos.chaos.cli.repeat.shrink import DEFAULT_NAME
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.execution.player import NotPlayableError
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.processes.supervisor import Supervisor, temporary_folder
-from raft_chaos.chaos.reproduction.file import Reproduction, ReproductionError, load
+from raft_chaos.chaos.reproduction.file import DEFAULT_NAME, Reproduction, ReproductionError, load
 from raft_chaos.chaos.reproduction.live_rate import LiveRun, interval, not_applicable, run_often
 from raft_chaos.chaos.reproduction.reproduce import Outcome, Reproduced, reproduce_with
 from raft_chaos.chaos.reproduction.system import on_this_machine

@@ -22,7 +22,7 @@ from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.execution.merge import MergeError
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.replay.result import ReplayError
-from raft_chaos.chaos.reproduction.file import Reproduction, ReproductionError, load, save
+from raft_chaos.chaos.reproduction.file import DEFAULT_NAME, Reproduction, ReproductionError, load, save
 from raft_chaos.chaos.reproduction.make import NotReproducedError
 from raft_chaos.chaos.run.settings import program
 from raft_chaos.chaos.schedule.data import ScheduleError
@@ -37,7 +37,6 @@ from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_UNKNOWN
 from raft_chaos.reports.commands import shrink as shrink_report
 from raft_chaos.reports.commands.shrink import Anchors, shrunk_page
 
-DEFAULT_NAME = "reproduction.json"
 BUDGET_S, LIVE_BUDGET_S = 60.0, 300.0
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|min)?")
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0}

@@ -186,6 +186,14 @@ def test_html_of_a_reproduction_steps_through_its_execution(in_lines: InLines, t
     assert steps["rows"][-1]["witness"]
 
 
+def test_the_steps_of_a_run_are_those_of_the_reproduction_in_it(in_lines: InLines, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    code, _, said = in_lines("explain", "run", "--steps")
+    assert code == 254 and "raft-chaos shrink makes one" in said
+    save(reproduction(), tmp_path / "run" / "reproduction.json")
+    assert in_lines("explain", "run", "--steps") == in_lines("explain", "run/reproduction.json", "--steps")
+
+
 @pytest.mark.usefixtures("_short_library")
 def test_html_of_a_file_without_a_violation_still_steps(in_lines: InLines, tmp_path: Path) -> None:
     """A file for another core, which keeps the invariant."""
