@@ -11,12 +11,13 @@ Read in this order:
 """
 
 from raft_chaos.api.by_hand import cluster
-from raft_chaos.api.options import OptionError, Options
 from raft_chaos.api.results import Campaign, Run, SeedResult, Table, UndecidedError, ViolatedError, Violation
 from raft_chaos.api.running import run, run_seeds
 from raft_chaos.api.saved import Reproduced, check, reproduce, shrink
 from raft_chaos.chaos.processes.shortage import HarnessError, SetupError
 from raft_chaos.chaos.reproduction.file import ReproductionError
+from raft_chaos.chaos.run.option import OptionError
+from raft_chaos.chaos.run.options import Options
 from raft_chaos.chaos.testing.by_hand.cluster import ByHandError, Cluster
 from raft_chaos.invariants.rundir import RunDirError
 

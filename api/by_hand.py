@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Unpack
 
-from raft_chaos.api.options import OptionError, Options, settings_of
 from raft_chaos.api.results import Run, ViolatedError, saved_run
+from raft_chaos.chaos.run.option import OptionError
+from raft_chaos.chaos.run.options import Options, settings_of
 from raft_chaos.chaos.run.settings import new_run_dir
 from raft_chaos.chaos.testing.by_hand.cluster import Cluster
 from raft_chaos.chaos.testing.by_hand.settings import open_cluster
@@ -39,7 +40,7 @@ def opened_cluster(options: Mapping[str, Any], seed: int, out: Path) -> Cluster:
     """The cluster, whose nodes are up."""
     for name in MEANINGLESS:
         if name in options:
-            raise OptionError(f"{name}: a cluster by hand has no schedule; leave it out")
+            raise OptionError(name, "a cluster by hand has no schedule; leave it out")
     settings, _ = settings_of({"nodes": 3, "swarm": False, **options, "duration": LONG_S})
     return open_cluster(settings, seed, new_run_dir(out, seed))
 

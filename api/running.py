@@ -11,12 +11,14 @@ from typing import Unpack
 
 import msgspec
 
-from raft_chaos.api.options import OptionError, Options, seeds_of, settings_of
 from raft_chaos.api.results import Campaign, Run, SeedResult, saved_run
+from raft_chaos.api.seeds import seeds_of
 from raft_chaos.chaos.campaign.seed import run_seed
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.processes.shortage import sentence
 from raft_chaos.chaos.run import needs
+from raft_chaos.chaos.run.option import OptionError
+from raft_chaos.chaos.run.options import Options, settings_of
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir
 from raft_chaos.chaos.run.worlds import run_in_world
 from raft_chaos.chaos.schedule.data import Schedule
@@ -56,7 +58,7 @@ def run_seeds(
     """
     settings, saved = settings_of(options)
     if saved is not None:
-        raise OptionError("schedule: a campaign draws its schedules from its seeds")
+        raise OptionError("schedule", "a campaign draws its schedules from its seeds")
     chosen = seeds_of(seeds)
     done: list[SeedResult] = []
     for seed in chosen:

@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 
 from raft_chaos.api import notebook
-from raft_chaos.api.options import OptionError
 from raft_chaos.api.results import Run, Violation, saved_run, violations_of
 from raft_chaos.chaos.execution.merge import MergeError
 from raft_chaos.chaos.execution.player import NotPlayableError
@@ -22,6 +21,7 @@ from raft_chaos.chaos.reproduction.make import NotReproducedError
 from raft_chaos.chaos.reproduction.reproduce import Outcome
 from raft_chaos.chaos.reproduction.reproduce import reproduce as play
 from raft_chaos.chaos.reproduction.system import Rate, on_this_machine
+from raft_chaos.chaos.run.option import OptionError
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.chaos.shrink.failure import Shrinker
 from raft_chaos.chaos.shrink.from_live_run import FoundFailure, is_of_another_system, live_failure_in
@@ -134,7 +134,7 @@ def reproduce(file: str | Path, *, mutant: str | None = None, repeat: int = 1, o
     file = Path(file)
     reproduction = load(file)
     if mutant is not None and mutant not in (UNMODIFIED, *MUTANTS):
-        raise OptionError(f"mutant: there is no {mutant!r}; there are {UNMODIFIED}, {', '.join(MUTANTS)}")
+        raise OptionError("mutant", f"there is no {mutant!r}; there are {UNMODIFIED}, {', '.join(MUTANTS)}")
     if reproduction.foreign is not None:
         return _in_live(file, reproduction, repeat, Path(out))
     core = reproduction.mutant if mutant is None else None if mutant == UNMODIFIED else mutant

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from raft_chaos.api.by_hand import closed_cluster, opened_cluster
-from raft_chaos.api.options import OptionError
 from raft_chaos.api.results import Run
 from raft_chaos.api.running import run as run_one
 from raft_chaos.chaos.processes.shortage import HarnessError, SetupError
+from raft_chaos.chaos.run.option import OptionError
 from raft_chaos.chaos.testing.by_hand.cluster import Cluster
 from raft_chaos.pytest_plugin import options, outcomes
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from raft_chaos.api.options import OptionError
-from raft_chaos.api.options import seeds_of as parsed
+from raft_chaos.api.seeds import seeds_of as parsed
+from raft_chaos.chaos.run.option import OptionError
 from raft_chaos.pytest_plugin.options import marked
 
 MOST_NAMED = 8

@@ -27,7 +27,8 @@ from raft_chaos.chaos.campaign.file import seed_ranges
 from raft_chaos.chaos.campaign.selfcheck_worker import Answer, run_side
 from raft_chaos.chaos.processes.supervisor import temporary_folder
 from raft_chaos.chaos.processes.worker_pool import WorkerPool
-from raft_chaos.chaos.run.settings import Settings, World
+from raft_chaos.chaos.run.settings import Settings
+from raft_chaos.chaos.run.world import World
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.trace import Difference, first_difference
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import typer
@@ -36,6 +37,17 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(EXIT_USAGE)
 
 
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Within the block, an option that cannot be used ends the command with exit code 254."""
+    from raft_chaos.chaos.run.option import OptionError  # the help of all commands begins without it
+
+    try:
+        yield
+    except OptionError as error:
+        fail(error.on_the_command_line())
+
+
 def close_to(name: str, known: Iterable[str]) -> str | None:
     """The known name that was probably meant; None if none is close."""
     return next(iter(difflib.get_close_matches(name, list(known), 1)), None)
@@ -61,14 +73,6 @@ def say_prose(text: str) -> None:
     indent = " " * (len(text) - len(text.lstrip()))
     for line in prose(text.strip(), columns(), indent, f"{indent}    ") if sys.stderr.isatty() else [text]:
         say(line)
-
-
-def parse_range_ms(text: str, option: str) -> tuple[int, int]:
-    """ "150-300" as microseconds (150000, 300000)."""
-    match = re.fullmatch(r"(\d+)(?:-|\.\.)(\d+)", text.strip())
-    if match is None or not 0 < int(match[1]) <= int(match[2]):
-        fail(f"{option}: expected two numbers of milliseconds in order, such as 150-300, got {text!r}")
-    return int(match[1]) * 1000, int(match[2]) * 1000
 
 
 MOST_SEEDS = 10_000_000

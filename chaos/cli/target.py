@@ -10,17 +10,17 @@ from typing import Annotated
 
 import typer
 
-from raft_chaos.chaos.cli.arguments import chosen_target
 from raft_chaos.chaos.cli.common import fail
 from raft_chaos.chaos.cli.lazy import Command, Group
 from raft_chaos.chaos.cli.result import Result, print_now
-from raft_chaos.chaos.cli.run.cluster import make_timing
 from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.doctor.examine import examine
 from raft_chaos.chaos.doctor.finding import Finding
 from raft_chaos.chaos.doctor.log_lines import WHAT
 from raft_chaos.chaos.faults.abilities import ABILITIES, OF_NETWORK, in_order
 from raft_chaos.chaos.run import needs
+from raft_chaos.chaos.run.option import OptionError, timing_of
+from raft_chaos.chaos.run.options import target_of
 from raft_chaos.chaos.targets.find import STDIO, find
 from raft_chaos.chaos.targets.log_lines import SaysWhoLeads, leave_stamp
 from raft_chaos.chaos.targets.protocol import Target, TargetError, abilities_of
@@ -75,7 +75,7 @@ def _stamped(target: Target, findings: list[Finding]) -> list[str]:
 
 def targets(as_json: Annotated[bool, typer.Option("--json", help="One JSON list on stdout.")] = False) -> Result:
     """Lists what can be broken, and what each can do: our own Raft, and what installed packages and files offer."""
-    rows = [_row("(none)", find(make_timing("150-300", None, heartbeats_per_timeout=3)))]
+    rows = [_row("(none)", find(timing_of()))]
     for place in (*sorted(Path("examples").glob("*.toml")), *sorted(Path.cwd().glob("*.toml"))):
         rows += _described(str(place.relative_to(Path.cwd()) if place.is_absolute() else place))
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
@@ -86,7 +86,7 @@ def targets(as_json: Annotated[bool, typer.Option("--json", help="One JSON list 
 def _described(name: str) -> list[TargetRow]:
     """The row of a target; none for a file that describes none, such as another program's settings."""
     try:
-        return [_row(name, find(make_timing("150-300", None, heartbeats_per_timeout=3), name=name))]
+        return [_row(name, find(timing_of(), name=name))]
     except TargetError as error:
         return (
             [] if name.endswith(".toml") and not _is_target(Path(name)) else [TargetRow(name, "", "", [], str(error))]
@@ -103,15 +103,13 @@ def _row(name: str, target: Target) -> TargetRow:
 
 
 def _target(text: str, network: str | None) -> Target:
-    timing = make_timing("150-300", None, heartbeats_per_timeout=3)
-    if _is_command(text):
-        return chosen_target(None, text, None, network, timing)
-    if network is not None and network not in OF_NETWORK:
-        fail(f"--network: there is no {network!r}; there are {', '.join(OF_NETWORK)}")
+    option = "target_command" if _is_command(text) else "target"
+    given = {option: text} if network is None else {option: text, "network": network}
     try:
-        return find(timing, name=text, network=network)
-    except TargetError as error:
-        fail(str(error) if text in str(error) else f"{text}: {error}")
+        return target_of(given, timing_of())
+    except OptionError as error:
+        named = error.on_the_command_line()
+        fail(named.removeprefix("--target: ") if option == "target" else named)
 
 
 def _is_command(text: str) -> bool:

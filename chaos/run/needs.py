@@ -8,7 +8,7 @@ controller. In live each client keeps a connection to every node.
 from __future__ import annotations
 
 from raft_chaos.chaos.processes import open_files
-from raft_chaos.chaos.run.settings import World
+from raft_chaos.chaos.run.world import World
 from raft_chaos.chaos.schedule.data import Header
 
 BASE = 48

@@ -11,26 +11,23 @@ from datetime import UTC, datetime
 from importlib import metadata
 from itertools import count
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
 
 import msgspec
 
 from raft_chaos.chaos.mutants import MUTANTS, SABOTAGES
 from raft_chaos.chaos.processes.shortage import SetupError, shortage
+from raft_chaos.chaos.run.world import World
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.chaos.targets.certificates import Certificates
-from raft_chaos.chaos.targets.find import find
 from raft_chaos.chaos.targets.protocol import Target
 from raft_chaos.chaos.targets.version import version_of
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
 from raft_chaos.raft.state.timing import Timing
 
-World: TypeAlias = Literal["sim", "lockstep", "live"]
 EXECUTION = "execution"
 """The target of a directory that records the play of an execution, not a run of a schedule."""
-WORLDS: tuple[World, ...] = get_args(World)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +49,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def target(self, certificates: Certificates | None = None) -> Target:
         """The target; with TLS its connections use these certificates."""
+        from raft_chaos.chaos.targets.find import find  # it brings an HTTP client, which a reader of runs does not need
+
         return find(
             self.timing,
             mutant=self.mutant,

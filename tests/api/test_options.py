@@ -9,8 +9,10 @@ import msgspec
 import pytest
 
 from builders.schedules import schedule
-from raft_chaos.api.options import OptionError, seeds_of, settings_of
-from raft_chaos.chaos.cli.run import run as command_line
+from raft_chaos.api.seeds import seeds_of
+from raft_chaos.chaos.cli.run import running as command_line
+from raft_chaos.chaos.run.option import OptionError
+from raft_chaos.chaos.run.options import settings_of
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.schedule.data import SimModel
 from raft_chaos.chaos.schedule.file import save
@@ -65,22 +67,28 @@ def test_the_settings_are_those_of_the_command_line(
 @pytest.mark.parametrize(
     ("keywords", "said"),
     [
-        ({"wrold": "sim"}, "wrold: there is no such option; did you mean world?"),
+        ({"wrold": "sim"}, "wrold: there is no such option; did you mean 'world'?"),
         ({"world": "simulator"}, "world: there is no 'simulator'; there are sim, lockstep, live"),
         ({"mutant": "nobody"}, "mutant: there is no 'nobody'"),
         ({"target": "none.toml"}, "target: none.toml: there is no such file"),
-        ({"mutant": "vote_not_persisted", "target": SHELF}, "mutant and target exclude each other"),
+        ({"mutant": "vote_not_persisted", "target": SHELF}, "mutant: it excludes target: a mutant is our own Raft"),
         ({"world": "sim", "target": SHELF}, "world: only our own Raft runs in virtual time"),
         ({"swarm": True}, "swarm: it draws faults that only virtual time has"),
-        ({"world": "sim", "peer_auth": True}, "peer_auth: only connections between our own nodes"),
-        ({"world": "sim", "tls": True}, "tls: only connections of our own Raft"),
+        (
+            {"world": "sim", "peer_auth": True},
+            "peer_auth: nodes in sim have no connections, so no handshake; give world='live' or",
+        ),
+        (
+            {"world": "sim", "tls": True},
+            "tls: in the world sim the harness carries each message itself; leave out tls",
+        ),
         ({"network": "tcp"}, "network: only the target of somebody else has a choice"),
-        ({"faults": ["kil"]}, "faults: there is no 'kil' in live"),
+        ({"faults": ["kil"]}, "faults: 'kil' is unknown in the world live; did you mean 'kill'?"),
         ({"faults": []}, "faults: expected some of"),
         ({"rate": 0}, "rate: expected more than 0"),
         ({"duration": 1}, "duration: expected at least"),
         ({"election_timeout": "soon"}, "election_timeout: expected two numbers of milliseconds"),
-        ({"heartbeat": 1000}, "heartbeat, election_timeout: the heartbeat interval"),
+        ({"heartbeat": 1000}, "heartbeat: the heartbeat interval"),
         ({"schedule": "none.jsonl"}, "schedule: none.jsonl"),
     ],
 )
@@ -105,5 +113,5 @@ def test_a_simulated_network_too_slow_for_an_election_is_refused(tmp_path: Path)
     model = SimModel(latency_min_us=100, latency_max_us=60_000, sync_min_us=100, sync_max_us=15_000)
     file = tmp_path / "slow.jsonl"
     save(msgspec.structs.replace(plan, header=msgspec.structs.replace(plan.header, model=model)), file)
-    with pytest.raises(OptionError, match="schedule: model: a vote takes up to 150000 µs"):
+    with pytest.raises(OptionError, match=r"slow\.jsonl: model: a vote takes up to 150000 µs"):
         settings_of({"world": "sim", "schedule": str(file)})

@@ -52,9 +52,7 @@ def explain(
         str | None,
         typer.Option(metavar="NAME", help="The violation of this invariant.", show_default="the earliest one"),
     ] = None,
-    steps: Annotated[
-        bool, typer.Option("--steps", help="Of its reproduction: the steps and their output.")
-    ] = False,
+    steps: Annotated[bool, typer.Option("--steps", help="Of its reproduction: the steps and their output.")] = False,
     edited: Annotated[bool, typer.Option("--edited", help="Use a file that was changed since it was made.")] = False,
     as_mermaid: Annotated[bool, typer.Option("--mermaid", help="Only the diagram, ready to paste.")] = False,
     as_html: Annotated[

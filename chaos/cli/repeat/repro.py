@@ -13,8 +13,8 @@ import msgspec
 import typer
 from msgspec.structs import replace
 
-from raft_chaos.chaos.cli.arguments import known_world, make_folder
-from raft_chaos.chaos.cli.common import fail, no_such, say, say_prose
+from raft_chaos.chaos.cli.arguments import make_folder
+from raft_chaos.chaos.cli.common import fail, no_such, refusing, say, say_prose
 from raft_chaos.chaos.cli.read.run_names import offered, resolve
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.width import columns
@@ -29,8 +29,10 @@ from raft_chaos.chaos.reproduction.system import on_this_machine
 from raft_chaos.chaos.run.directory import begin
 from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
-from raft_chaos.chaos.run.settings import EXECUTION, WORLDS, World, new_run_dir, program
+from raft_chaos.chaos.run.option import known
+from raft_chaos.chaos.run.settings import EXECUTION, new_run_dir, program
 from raft_chaos.chaos.run.sim.recorder import Recorder
+from raft_chaos.chaos.run.world import WORLDS, World
 from raft_chaos.chaos.schedule.data import Header, Schedule
 from raft_chaos.chaos.targets.protocol import TargetError
 from raft_chaos.invariants.rundir import RunDir, RunInfo
@@ -86,7 +88,8 @@ def repro(
     Exit codes: 1 the invariant is violated, 0 it holds now, 2 the file cannot be run in this world or the invariant
     could not be judged, 130 interrupted, 254 the file cannot be used.
     """
-    given = known_world(world) if world is not None else None
+    with refusing():
+        given: World | None = known("world", world, WORLDS) if world is not None else None
     if mutant is not None and mutant != RIGHT_CORE and mutant not in MUTANTS:
         no_such("--mutant", mutant, [RIGHT_CORE, *MUTANTS])
     if file.is_dir():

@@ -31,7 +31,8 @@ from raft_chaos.chaos.cli.common import fail, say_prose
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.processes.worker_pool import WorkerPool
-from raft_chaos.chaos.run.settings import Settings, World
+from raft_chaos.chaos.run.settings import Settings
+from raft_chaos.chaos.run.world import World
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.reports.campaign.seeds import SeedTotals, seeds_document, seeds_markdown, seeds_text
 from raft_chaos.reports.formats.github import on_github, publish

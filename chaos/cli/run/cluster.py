@@ -14,11 +14,12 @@ from typing import Annotated
 
 import typer
 
-from raft_chaos.chaos.cli.common import fail, parse_address, parse_range_ms, say
+from raft_chaos.chaos.cli.common import fail, parse_address, refusing, say
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.run.tls_options import certificates_of, given_files
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.processes.supervisor import Supervisor, temporary_folder
+from raft_chaos.chaos.run.option import timing_of
 from raft_chaos.chaos.targets.certificates import Certificates
 from raft_chaos.chaos.targets.raft_process import node_main
 from raft_chaos.raft.network.handshake import make_secret, read_secret
@@ -34,9 +35,11 @@ from raft_chaos.raft.server.node import (
     run_event_loop,
 )
 from raft_chaos.raft.server.parts import Parts
-from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import FolderInUseError
 from raft_chaos.raft.storage.wal import CorruptLogError
+
+HEARTBEATS_PER_TIMEOUT = 10
+"""A plain cluster has no hurry to find out that its leader is gone, and its timeouts are long."""
 
 START_TIMEOUT_S = 20.0
 RESTART_AFTER_S, RESTART_AFTER_MOST_S = 3.0, 60.0
@@ -98,7 +101,8 @@ def cluster(
     Exit codes: 0 shut down by Ctrl-C, SIGTERM or SIGHUP, 130 interrupted while it starts, 254 bad arguments or a node
     does not start.
     """
-    timing = make_timing(election_timeout, heartbeat)
+    with refusing():
+        timing = timing_of(election_timeout, heartbeat, HEARTBEATS_PER_TIMEOUT)
     has_tls = tls or tls_dir is not None
     if not has_tls:
         _check_reachability(host, "--host", token, insecure=insecure, has_secret=peer_auth, secret_option="--peer-auth")
@@ -301,6 +305,8 @@ def node(
     insecure: Insecure = False,
 ) -> Result:
     """Runs one node in the foreground. Exit code 0: Ctrl-C, SIGTERM or SIGHUP has shut it down."""
+    with refusing():
+        timing = timing_of(election_timeout, heartbeat, HEARTBEATS_PER_TIMEOUT)
     tls = given_files(tls_cert, tls_key, tls_ca)
     peers: dict[str, tuple[str, int]] = {}
     client_urls: dict[str, str] = {}
@@ -326,7 +332,7 @@ def node(
         host=host,
         raft_port=port,
         http_port=http_port,
-        timing=make_timing(election_timeout, heartbeat),
+        timing=timing,
         seed=secrets.randbits(63),
         epoch_us=monotonic_us(),
         token=token,
@@ -338,15 +344,6 @@ def node(
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(message)s")
     run_event_loop(_run_node(config))
     return Result()
-
-
-def make_timing(election_timeout: str, heartbeat_ms: int | None, heartbeats_per_timeout: int = 10) -> Timing:
-    """Timing from the options; ends with exit code 254 if they contradict each other."""
-    least, most = parse_range_ms(election_timeout, "--election-timeout")
-    try:
-        return Timing(least, most, least // heartbeats_per_timeout if heartbeat_ms is None else heartbeat_ms * 1000)
-    except ValueError as error:
-        fail(f"--heartbeat: {error}")
 
 
 async def _run_node(config: NodeConfig) -> None:

@@ -12,7 +12,7 @@ from raft_chaos.chaos.cli.run.configuration import NONE, OWN_FILE, PYPROJECT, SE
 from raft_chaos.chaos.faults.abilities import OF_NETWORK
 from raft_chaos.chaos.faults.catalogue import KINDS
 from raft_chaos.chaos.mutants import MUTANTS
-from raft_chaos.chaos.run.settings import WORLDS
+from raft_chaos.chaos.run.world import WORLDS
 
 WHICH, SYSTEM, FAULTS, LOAD = "Which runs", "What is broken", "Faults", "Clients and times"
 CAMPAIGN, OUTPUT = "A campaign (--world sim --seeds A..B)", "What comes of it"

@@ -17,14 +17,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 
 from raft_chaos.chaos.campaign.selfcheck import Checked, Selfcheck, SelfcheckError
 from raft_chaos.chaos.cli import ends
-from raft_chaos.chaos.cli.arguments import given_options, schedule_config
-from raft_chaos.chaos.cli.common import fail, no_such, parse_seeds, say
+from raft_chaos.chaos.cli.arguments import given_options
+from raft_chaos.chaos.cli.common import fail, no_such, parse_seeds, refusing, say
 from raft_chaos.chaos.cli.result import Result
-from raft_chaos.chaos.cli.run.cluster import ElectionTimeout, make_timing
+from raft_chaos.chaos.cli.run.cluster import ElectionTimeout
 from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.faults.catalogue import VIRTUAL_KINDS
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.mutants.sabotage import SABOTAGES
+from raft_chaos.chaos.run.option import timing_of
+from raft_chaos.chaos.run.options import schedule_config
 from raft_chaos.chaos.run.settings import Settings, program
 from raft_chaos.reports.commands.selfcheck import SelfcheckTotals, selfcheck_document, selfcheck_page
 
@@ -74,18 +76,19 @@ def command(
         no_such("--mutant", mutant, [*MUTANTS, *SABOTAGES])
     if peer_auth and not lockstep:
         fail("--peer-auth: nodes in sim have no connections, so no handshake; give --lockstep with it")
-    timing = make_timing(election_timeout, None, heartbeats_per_timeout=3)
-    config = schedule_config(
-        nodes=nodes,
-        clients=clients,
-        warmup_s=warmup,
-        duration_s=duration,
-        liveness_s=liveness,
-        ops_per_second=rate,
-        faults=VIRTUAL_KINDS,
-        election_timeout_us_max=timing.election_timeout_max_us,
-        swarm=True,
-    )
+    with refusing():
+        timing = timing_of(election_timeout, None)
+        config = schedule_config(
+            nodes=nodes,
+            clients=clients,
+            warmup_s=warmup,
+            duration_s=duration,
+            liveness_s=liveness,
+            ops_per_second=rate,
+            faults=VIRTUAL_KINDS,
+            election_timeout_us_max=timing.election_timeout_max_us,
+            swarm=True,
+        )
     options = given_options(context)
     run_options = [word for word in options if word not in ("--lockstep", "--peer-auth")]
     settings = Settings(

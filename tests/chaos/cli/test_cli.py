@@ -45,7 +45,7 @@ def short_run(folder: Path, *options: str) -> list[str]:
         (["--mutant", "nope"], f"--mutant: there is no 'nope'; there are {', '.join(MUTANTS)}"),
         (
             ["--mutant", "ack_before_sync", "--target-command", "true"],
-            "--mutant and --target-command exclude each other: a mutant is our own Raft",
+            "--mutant: it excludes --target-command: a mutant is our own Raft",
         ),
         (
             ["--faults", "kill,flood"],
@@ -58,7 +58,7 @@ def short_run(folder: Path, *options: str) -> list[str]:
         (["--world", "flat"], "--world: there is no 'flat'; there are sim, lockstep, live"),
         (
             ["--swarm"],
-            "--swarm draws faults that only virtual time has; give --world sim or --world lockstep with it",
+            "--swarm: it draws faults that only virtual time has; give --world sim or --world lockstep with it",
         ),
         (
             ["--world", "sim", "--target-command", "true"],
@@ -66,7 +66,8 @@ def short_run(folder: Path, *options: str) -> list[str]:
         ),
         (
             ["--world", "sim", "--peer-auth"],
-            "--peer-auth: nodes in sim have no connections, so no handshake; give --world live or lockstep with it",
+            "--peer-auth: nodes in sim have no connections, so no handshake; give --world live or --world lockstep "
+            "with it",
         ),
         (
             ["--target-command", "true", "--peer-auth"],

@@ -49,6 +49,11 @@ def test_help_and_version_import_next_to_nothing(words: list[str]) -> None:
     assert len(modules) < 330
 
 
+def test_the_help_of_a_run_imports_no_world() -> None:
+    modules = imported("run", "--help")
+    assert modules.isdisjoint({"aiohttp", "tabulate", "jinja2", "raft_chaos.chaos.run.settings"})
+
+
 @pytest.mark.parametrize("command", ["mutants", "faults"])
 def test_a_list_imports_what_it_lists(command: str) -> None:
     modules = imported(command)

@@ -28,10 +28,10 @@ from builders.schedules import (  # noqa: E402
     schedule,
 )
 from builders.scripted_world import ScriptedWorld, Stage  # noqa: E402
-from raft_chaos.chaos.cli.arguments import fault_kinds  # noqa: E402
 from raft_chaos.chaos.faults.abilities import OURS  # noqa: E402
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, KINDS, LIVE_KINDS  # noqa: E402
 from raft_chaos.chaos.faults.process import Kill  # noqa: E402
+from raft_chaos.chaos.run.options import kinds_of  # noqa: E402
 from raft_chaos.chaos.run.sim.capabilities import VirtualWorld  # noqa: E402
 from raft_chaos.chaos.schedule.check import check_schedule  # noqa: E402
 from raft_chaos.chaos.schedule.config import ScheduleConfig  # noqa: E402
@@ -57,7 +57,7 @@ def plan(*actions: Deaf) -> Schedule:
 
 def test_it_is_one_of_the_kinds() -> None:
     assert KINDS["deaf"] is Deaf and FAULT_KINDS[-1] == "deaf"
-    assert "deaf" in LIVE_KINDS and "deaf" in fault_kinds(None, "live", OURS)
+    assert "deaf" in LIVE_KINDS and "deaf" in kinds_of(None, "live", OURS)
     assert not isinstance(VirtualWorld.__new__(VirtualWorld), Deaf.needs)
 
 

@@ -13,8 +13,9 @@ from builders.runs import unsealed
 from builders.schedules import TIMING
 from raft_chaos.chaos.replay.confirm import judge_again
 from raft_chaos.chaos.run.live.run import run_live
-from raft_chaos.chaos.run.settings import Settings, World, describe
+from raft_chaos.chaos.run.settings import Settings, describe
 from raft_chaos.chaos.run.sim.world import run_sim
+from raft_chaos.chaos.run.world import World
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import ScheduleError
 from raft_chaos.invariants.rundir import RunDir

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from raft_chaos.api import ByHandError, Cluster, HarnessError, OptionError, ViolatedError, cluster
-from raft_chaos.chaos.run.settings import World
+from raft_chaos.chaos.run.world import World
 from raft_chaos.invariants.events import FaultHealed, FaultInjected, NodeLaunched
 from raft_chaos.invariants.rundir import RunDir
 

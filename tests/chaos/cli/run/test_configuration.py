@@ -134,7 +134,7 @@ def test_a_wrong_key_or_value_is_named_with_its_line(text: str, said: str, comma
 
 def test_a_mistake_that_another_option_shows_is_placed_too(command: Command) -> None:
     write("swarm = true\n")
-    said = "--swarm draws faults that only virtual time has; give --world sim or --world lockstep with it"
+    said = "--swarm: it draws faults that only virtual time has; give --world sim or --world lockstep with it"
     assert command("run") == (254, "", f"raft-chaos: {said} (raft-chaos.toml, line 1)\n")
 
 
