@@ -10,7 +10,7 @@ SIM_SEEDS ?= 1..2000
 INPUTS ?= 100000
 TIMES ?= 100
 
-.PHONY: chaos test test-all check sim soak fuzz torture rabbitmq bench clean
+.PHONY: chaos test test-all check docs reference sim soak fuzz torture rabbitmq bench clean
 
 chaos: .venv/ready
 	@$(BIN)/raft-chaos run --seed $(SEED)
@@ -28,6 +28,15 @@ check: .venv/ready
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# The site, from docs/, in build/docs. A link that leads nowhere is an error, and so is any other warning.
+docs: .venv/docs
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs build/docs
+	@echo 'Open build/docs/index.html'
+
+# docs/reference/, from the code. A test fails if it is out of date.
+reference: .venv/ready
+	@$(BIN)/python -m docs.tools.reference
 
 # Virtual time: thousands of seeds on all cores, and the proof that one seed is one trace, with real processes too.
 sim: .venv/ready
@@ -59,6 +68,10 @@ bench: .venv/ready
 	echo 'Once: making .venv, with raft-chaos and the tools of its tests, about 400 MB on disk; nothing outside of it changes ...'
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,speed,tls]'
+	@touch $@
+
+.venv/docs: .venv/ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	@touch $@
 
 clean:

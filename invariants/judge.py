@@ -88,6 +88,11 @@ class Judge:
             self._routes.setdefault(kind, {})[handler] = concerned
 
     @property
+    def checkers(self) -> Sequence[Checker]:
+        """One for each invariant that is judged."""
+        return self._checkers
+
+    @property
     def hears(self) -> Collection[type[Event]]:
         """The types of events that some checker wants; others need not be observed."""
         return self._routes.keys()

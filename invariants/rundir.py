@@ -1,17 +1,22 @@
 """A run directory: which files hold the data of one run, and how to read them.
 
-    run.json              RunInfo: seed, configuration, versions, and at the end the verdicts and statistics
-    schedule.jsonl        the faults and client operations that the run executed
-    history.jsonl         client operations (invariants.history), one per line, in the order the clients saw them
-    harness.jsonl         the harness's own events
-    nodes/<id>/events-<inc>.jsonl   that incarnation's events, in its own order
-    nodes/<id>/journal-<inc>        its inputs and a digest of each output, for replays (raft.storage.journal); not in
-                                    the world sim, and not for a system that keeps no journal
+    run.json                        RunInfo: seed, configuration, versions, commit; at the end the verdicts, the numbers
+                                    and the seal (invariants.seal)
+    schedule.jsonl                  the faults and client operations that the run executed
+    history.jsonl                   client operations (invariants.history), one per line, in the order the clients saw
+                                    them: invoke, then ok, fail (certainly did not happen) or info (unknown)
+    harness.jsonl                   the harness's own events (invariants.events)
+    nodes/<id>/events-<inc>.jsonl   by incarnation, 0001 first: the events that the node reported, in its own order
+    nodes/<id>/journal-<inc>        by incarnation: its inputs and a digest of each output, for `raft-chaos replay`; not
+                                    in the world sim, and not for a system that keeps no journal
     nodes/<id>/stderr.log           the node's stderr, all incarnations
     nodes/<id>/data/                the node's data folder
-    reserve               until the run ends: space that run.json gets if the disk becomes full
-    secrets/              until the run ends: the secret of its nodes, in a run with one
-    order                 in sim and lockstep, the order in which the scheduler made the lines of all files
+    order                           in sim and lockstep, the order in which the scheduler made the lines of all files
+    reserve                         until the run ends: space that run.json gets if the disk becomes full
+    secrets/                        until the run ends: the secret of its nodes, in a run with one
+    traceback.log                   if the harness failed: where
+    report.html, report.txt, report.md, report.json, junit.xml   the reports
+    reproduction.json               what `raft-chaos shrink` made of the run
 
 The directory is written before and during the run, so a run whose controller was killed can still be judged.
 

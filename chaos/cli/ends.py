@@ -1,6 +1,6 @@
 """How every command ends: with one exit code of this table, and without a traceback for what the outside did.
 
-    0     valid, or done
+    0     valid, equal, or done
     1     violated, or different
     2     unknown, or nothing to do
     129   interrupted by SIGHUP
@@ -8,7 +8,7 @@
     143   interrupted by SIGTERM
     141   the reader of stdout has gone before anything was judged
     254   bad arguments, or a file that cannot be used
-    255   the harness itself failed, or the result cannot be written
+    255   the harness itself failed, or the result cannot be written to stdout (a full disk, `>&-`)
 
 A known violation is 1, even if the command is interrupted or nobody reads its result: `violation_known` says so as soon
 as there is one. `run` carries out a command and turns whatever happens into a code and, where needed, one sentence on

@@ -169,20 +169,24 @@ def _write_prose(write: Any, ctx: Any, formatter: Any) -> None:
     formatter.width = width
 
 
-def _write_options(command: Any, ctx: Any, formatter: Any) -> None:
-    """The arguments, then the options by section, in the order in which the command names the sections."""
+def sections(command: Any, ctx: Any) -> dict[str, list[tuple[str, str]]]:
+    """The arguments, then the options by section, in the order in which the command names the sections. Each has how it
+    is written and what it means."""
     arguments = [(_place(one, ctx), _plain(one.get_help_record(ctx)[1])) for one in _arguments(command)]
-    sections: dict[str, list[tuple[str, str]]] = {"Arguments": arguments}
+    found: dict[str, list[tuple[str, str]]] = {"Arguments": arguments}
     for param in command.get_params(ctx):
         record = param.get_help_record(ctx)
         if record is not None and param.param_type_name == "option":
             section = getattr(param, "rich_help_panel", None) or OPTIONS
             shape = re.sub(r"<(.*?)>", r"\1", record[0])  # the angle brackets of typer's own names of types
-            sections.setdefault(section, []).append((shape, _plain(record[1])))
-    for section, records in sections.items():
-        if records:
-            with formatter.section(section):
-                formatter.write_dl(records, _names_width(formatter))
+            found.setdefault(section, []).append((shape, _plain(record[1])))
+    return {section: records for section, records in found.items() if records}
+
+
+def _write_options(command: Any, ctx: Any, formatter: Any) -> None:
+    for section, records in sections(command, ctx).items():
+        with formatter.section(section):
+            formatter.write_dl(records, _names_width(formatter))
 
 
 def _names_width(formatter: Any) -> int:

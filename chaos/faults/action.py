@@ -60,7 +60,7 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
     """One kind of fault. A kind overrides the defaults below."""
 
     about: ClassVar[str]
-    """What it does, in one line of the manual."""
+    """What it does, in one line."""
     needs: ClassVar[type]
     """The capability that a world must have for it."""
     in_live: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""The kinds of faults for a reader: one row for each kind, for the manual and for `raft-chaos faults`."""
+"""The kinds of faults for a reader: one row for each kind, for `raft-chaos faults` and docs/reference/."""
 
 from __future__ import annotations
 
@@ -30,12 +30,3 @@ def worlds(kind: type[Action]) -> str:
     virtual = ["sim", "lockstep"] if kind.kind() in VIRTUAL_KINDS else []
     networks = [name for name, can in OF_NETWORK.items() if kind.in_live and kind.exists(OURS | can)]
     return ", ".join([*virtual, *([f"live with the network {' or '.join(networks)}"] if networks else [])])
-
-
-def markdown() -> str:
-    """The table of the manual."""
-    lines = ["| kind | worlds | does | fields |", "| --- | --- | --- | --- |"]
-    for row in rows():
-        fields = ", ".join(f"`{field}`" for field in row.fields)
-        lines.append(f"| {row.kind} | {row.worlds} | {row.does} | {fields} |")
-    return "\n".join(lines) + "\n"

@@ -127,7 +127,7 @@ class Cluster:
             self.partition([node], seconds=seconds)
 
     def fault(self, kind: str, seconds: float | None = None, **fields: Any) -> None:
-        """Any kind of fault that the world has, with the fields that it has in a schedule (docs/manual.md)."""
+        """Any kind of fault that the world has, with its fields in a schedule (docs/reference/faults.md)."""
         if kind not in KINDS:
             raise ValueError(f"fault: there is no {kind!r}; there are {', '.join(KINDS)}")
         try:

@@ -1,0 +1,42 @@
+"""The kinds of faults, from their classes."""
+
+from __future__ import annotations
+
+import sys
+
+import msgspec
+
+from docs.tools.reference.markdown import code, page, paragraphs, table
+from docs.tools.reference.types import default, shape
+from raft_chaos.chaos.faults.abilities import ABILITIES
+from raft_chaos.chaos.faults.action import Action
+from raft_chaos.chaos.faults.catalogue import KINDS
+from raft_chaos.chaos.faults.manual import worlds
+
+
+def text() -> str:
+    rows = [
+        [f"[{name}](#{name})", worlds(kind) or "for a target that allows it", kind.about]
+        for name, kind in KINDS.items()
+    ]
+    purpose = (
+        "The kinds of faults, as `raft-chaos faults` lists them: for `--faults`, and for [schedules](../schedules.md), "
+        "where the fields are those of a fault's `action`. Units are the ends of names: `_us` are microseconds, "
+        "`_permille` thousandths, `_ppm` millionths; probabilities are numbers from 0 to 1."
+    )
+    parts = [part for name, kind in KINDS.items() for part in _kind(name, kind)]
+    return page("Faults", purpose, "chaos/faults", table(["kind", "worlds", "what it does"], rows), *parts)
+
+
+def _kind(name: str, kind: type[Action]) -> list[str]:
+    family = paragraphs(sys.modules[kind.__module__])[0].partition(":")[0]
+    rows = [
+        [code(field.encode_name), shape(field.type), default(field.default)] for field in msgspec.structs.fields(kind)
+    ]
+    asks = "; ".join(f"{code(ability)} ({ABILITIES[ability]})" for ability in kind.asks)
+    facts = [
+        f"Family: {family.lower()}." if not family.endswith(".") else f"Family: {family.lower()}",
+        f"Another system must declare {asks}." if asks else "",
+        "It ends as soon as it has struck." if kind.at_once else "",
+    ]
+    return [f"## {name}", f"{kind.about}.", " ".join(filter(None, facts)), table(["field", "value", "default"], rows)]
