@@ -142,8 +142,7 @@ def _facts(report: RunReport) -> list[tuple[str, str]]:
         "Operations": f"{stats['ops_ok']} ok, {stats['ops_fail']} failed, {stats['ops_info']} unknown",
         "Started": info.started_at,
         "Directory": str(report.path),
-        "Drawn from the seed": "; ".join(report.drawn),
-    }
+    } | {f"Drawn from the seed: {what}": values for what, _, values in (line.partition(": ") for line in report.drawn)}
     return [(name, visible(value)) for name, value in facts.items() if value]
 
 

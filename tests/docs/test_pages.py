@@ -1,4 +1,4 @@
-"""The pages: their links lead somewhere, the navigation has all of them, and what is made from the code is up to date."""
+"""The pages: links lead somewhere, the navigation has all of them, and what is made from the code is up to date."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def test_each_page_that_code_names_is_there() -> None:
 
 def test_the_navigation_has_each_page_once() -> None:
     linked = re.findall(r"^- \[[^]]+\]\(([\w/-]+\.md)\)", (DOCS / "README.md").read_text("utf-8"), re.MULTILINE)
-    assert sorted(linked) == sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if page.name != "README.md")
+    assert sorted(linked) == sorted(
+        str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if page.name != "README.md"
+    )
 
 
 @pytest.mark.parametrize("name", PAGES)
