@@ -11,5 +11,9 @@ order, not to scale: so each has room for its words, however close together they
     of_run       which turns of a run are drawn: those of a violation's story, and some around them
     of_steps     the diagram of an execution, step by step
     shapes       what is where, as plain rows of data for a picture
-    vega         the picture, as a Vega specification
+    encodings    colours, places and strengths of marks
+    marks        names, lifelines, messages, dots and words
+    legend       what each mark means
+    logs         the logs at the last row
+    vega         the picture, as a Vega specification, out of these
 """

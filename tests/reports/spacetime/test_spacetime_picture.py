@@ -66,7 +66,7 @@ def test_a_life_is_cut_where_its_state_changes(diagram: Diagram) -> None:
 
 
 def test_every_mark_draws_data_that_exists(diagram: Diagram) -> None:
-    made = spec(diagram, LIGHT, logs=True)
+    made = spec(diagram, LIGHT, with_logs=True)
     names = {one["name"] for one in made["data"]}
     for mark in made["marks"]:
         if mark["type"] != "group":
