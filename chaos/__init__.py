@@ -11,6 +11,7 @@ only folders above it in this list:
     judgement       of a run: its counts, whether it is vacuous, its verdict
     run             one run, in virtual time (`sim`, `lockstep`) and in real time (`live`)
     campaign        many seeds, and the proof that one seed is one trace
+    matrix          which invariant convicts which mutant
     execution       a run as the bare order of its nodes' inputs
     replay          the nodes of a saved run, lived again from their journals
     reproduction    the file that holds one failure

@@ -30,6 +30,7 @@ CONFIGURED = "run.configuration:Configured"
 COMMANDS = (
     Listed("run", BREAK, "run.run:run", "Breaks a cluster on purpose, judges it, and reports", CONFIGURED),
     Listed("selfcheck", BREAK, "run.selfcheck:command", "Runs each seed in several processes and compares the traces"),
+    Listed("matrix", BREAK, "run.matrix:matrix", "Hunts each mutant: who convicts it, and what that needs"),
     Listed("runs", READ, "read.runs:app", "Lists saved runs, newest first"),
     Listed("check", READ, "read.check:check", "Judges a saved run again, from its events and history"),
     Listed("report", READ, "read.check:report", "Prints the report of a saved run"),

@@ -75,6 +75,17 @@ def say_prose(text: str) -> None:
         say(line)
 
 
+_SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+def parse_duration_s(text: str, option: str) -> float:
+    """ "90", "90s", "5m" and "4h" in seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|min|h)?", text.strip())
+    if match is None:
+        fail(f"{option}: expected a time such as 60s or 5m, got {text!r}")
+    return float(match[1]) * _SECONDS[match[2] or "s"]
+
+
 MOST_SEEDS = 10_000_000
 
 

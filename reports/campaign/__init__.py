@@ -1,1 +1,2 @@
-"""Many runs: `runs` (one row per run directory), `seeds` (the page of a campaign that keeps only sums)."""
+"""Many runs: `runs` (one row per run directory), `seeds` (the page of a campaign that keeps only sums),
+`matrix` (who convicts whom, over campaigns after mutants)."""

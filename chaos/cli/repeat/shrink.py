@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from itertools import count
 from math import inf
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.status import Status
 
-from raft_chaos.chaos.cli.common import fail, say
+from raft_chaos.chaos.cli.common import fail, parse_duration_s, say
 from raft_chaos.chaos.cli.read.run_names import RunPath
 from raft_chaos.chaos.cli.repeat.shrink_live import shrink_live
 from raft_chaos.chaos.cli.result import Result
@@ -38,8 +37,6 @@ from raft_chaos.reports.commands import shrink as shrink_report
 from raft_chaos.reports.commands.shrink import Anchors, shrunk_page
 
 BUDGET_S, LIVE_BUDGET_S = 60.0, 300.0
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|min)?")
-_SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0}
 
 
 def shrink(
@@ -74,7 +71,7 @@ def shrink(
     Exit codes: 0 written, 2 nothing to shrink or not reproducible, 130 interrupted (the best so far is written),
     254 bad arguments, 255 the harness itself failed.
     """
-    budget_s = None if budget is None else _seconds(budget)
+    budget_s = None if budget is None else parse_duration_s(budget, "--budget")
     file = out if out is not None else run / DEFAULT_NAME
     try:
         if is_of_another_system(RunDir(run)):
@@ -154,13 +151,6 @@ def _check_writable(file: Path) -> None:
     """Checks before the work that the file can be written."""
     if file.is_dir() or not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
         fail(f"--out: cannot write {file}; expected a file in an existing folder")
-
-
-def _seconds(text: str) -> float:
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        fail(f"--budget: expected a time such as 60s or 5m, got {text!r}")
-    return float(match[1]) * _SECONDS[match[2] or "s"]
 
 
 class _Progress:

@@ -98,7 +98,7 @@ def test_without_a_budget_nothing_is_reproduced(wrong: Path, tmp_path: Path, com
 # ---- wrong arguments ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("budget", ["", "x", "-1", "5h", "1e3", "1 m"])
+@pytest.mark.parametrize("budget", ["", "x", "-1", "5d", "1e3", "1 m"])
 def test_a_budget_is_a_time(budget: str, wrong: Path, command: Command) -> None:
     code, stdout, stderr = command("shrink", wrong, "--budget", budget)
     assert (code, stdout) == (254, "")

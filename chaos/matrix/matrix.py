@@ -1,0 +1,128 @@
+"""All hunts of a matrix, on a pool of processes, each written to a file as it ends: a matrix that was stopped goes on.
+
+The file's name has a hash of the code, since other code gives another matrix. In sim a cell has several hunts, from
+first seeds that lie far apart; a run with real processes uses all cores, so such cells are hunted one after the other,
+and once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+
+from raft_chaos.chaos.campaign.file import source_digest
+from raft_chaos.chaos.matrix.hunt import Cell, Hunt, hunt
+from raft_chaos.chaos.run.world import World
+from raft_chaos.invariants.events import MALFORMED
+
+STARTS_APART = 100_000
+
+
+class MatrixError(Exception):
+    """The file of a matrix cannot be used. The message says which file, what is wrong, and what to do."""
+
+
+class Job(msgspec.Struct, frozen=True):
+    """One hunt that is to be done."""
+
+    cell: Cell
+    start: int
+
+
+def jobs_of(mutants: Sequence[str], worlds: Sequence[World], without: Sequence[str], hunts: int) -> list[Job]:
+    """What each matrix needs first comes first: every mutant in sim, then in the other worlds, then without each kind.
+
+    Only the first half of the hunts, rounded up, leaves out kinds of faults: these are many, and a tendency is enough.
+    """
+    starts = [1 + STARTS_APART * n for n in range(hunts)]
+    jobs = [Job(Cell(mutant=mutant, world="sim"), start) for start in starts for mutant in mutants if "sim" in worlds]
+    jobs += [Job(Cell(mutant=m, world=world), 1) for world in worlds if world != "sim" for m in mutants]
+    few = starts[: (hunts + 1) // 2] if "sim" in worlds else []
+    jobs += [
+        Job(Cell(mutant=mutant, world="sim", without=kind), start)
+        for start in few
+        for kind in without
+        for mutant in mutants
+    ]
+    return jobs
+
+
+def file_in(folder: Path) -> Path:
+    """The file of a matrix of this code."""
+    return folder / f"matrix-{source_digest()}.jsonl"
+
+
+def done_in(file: Path) -> list[Hunt]:
+    """The hunts in the file, which may be absent. A torn last line, which a kill leaves, is left out.
+
+    Raises MatrixError.
+    """
+    try:
+        lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
+        return [msgspec.json.decode(line, type=Hunt) for line in lines if line.endswith(b"\n")]
+    except (OSError, *MALFORMED) as error:
+        raise MatrixError(f"{file}: cannot be read as a matrix ({error}); remove it to begin again") from None
+
+
+class Matrix:
+    """The hunts that are left to do. `run` does them, at most `window` at once in sim, and yields each as it ends.
+
+    It begins no hunt after `time_limit_s`, or once `stopped` says so.
+    """
+
+    def __init__(self, file: Path, jobs: Sequence[Job], budget_s: float, time_limit_s: float) -> None:
+        self.file = file
+        self.done = done_in(file)
+        known = {(one.cell, one.start) for one in self.done}
+        self.left = [job for job in jobs if (job.cell, job.start) not in known]
+        self._budget_s = budget_s
+        self._deadline_s = time.monotonic() + time_limit_s
+
+    def run(self, executor: Executor, window: int, stopped: Callable[[], bool]) -> Iterator[Hunt]:
+        self._cut_torn_line()
+        alone = [job for job in self.left if job.cell.world != "sim"]
+        together = iter([job for job in self.left if job.cell.world == "sim"])
+        with self.file.open("ab") as file:
+            for ended in self._ended(executor, together, window, stopped, alone):
+                file.write(msgspec.json.encode(ended) + b"\n")
+                file.flush()
+                self.done.append(ended)
+                yield ended
+
+    def _ended(
+        self,
+        executor: Executor,
+        together: Iterator[Job],
+        window: int,
+        stopped: Callable[[], bool],
+        alone: Iterable[Job],
+    ) -> Iterator[Hunt]:
+        def over() -> bool:
+            return stopped() or time.monotonic() >= self._deadline_s
+
+        under_way: set[Future[Hunt]] = set()
+        while True:
+            if not over():
+                for job in islice(together, window - len(under_way)):
+                    under_way.add(executor.submit(hunt, job.cell, job.start, self._budget_s))
+            if not under_way:
+                break
+            ended, under_way = wait(under_way, timeout=0.5, return_when=FIRST_COMPLETED)
+            if stopped():
+                return
+            yield from (future.result() for future in ended)
+        for job in alone:
+            if over():
+                return
+            yield hunt(job.cell, job.start, self._budget_s)
+
+    def _cut_torn_line(self) -> None:
+        if self.file.exists():
+            content = self.file.read_bytes()
+            if not content.endswith(b"\n"):
+                self.file.write_bytes(content[: content.rfind(b"\n") + 1])
