@@ -8,4 +8,5 @@ spacetime    a space-time diagram as a part of a page, to step through
 run          the page of one run
 explain      the page that explains one failure, and its picture for a document
 campaign     the page of several runs
+runs, live, files, message   what a server shows beside them: the list of runs, a run that goes on, the files of a run
 """
