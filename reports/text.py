@@ -46,6 +46,11 @@ def seconds(t_us: int | None) -> str:
     return "" if t_us is None else f"{t_us / US_PER_S:.3f}"
 
 
+def moment(started_at: str) -> str:
+    """A time of ISO 8601 for people: "2026-11-29 06:58:00 UTC"."""
+    return visible(started_at).replace("T", " ").replace("+00:00", " UTC")
+
+
 def milliseconds(duration_us: int | None) -> str:
     """A duration in µs as milliseconds: one decimal below 100 ("4.2"), none above ("1250"); "" for None."""
     if duration_us is None:
@@ -57,6 +62,16 @@ def milliseconds(duration_us: int | None) -> str:
 def count(number: int, noun: str, plural: str = "") -> str:
     """ "1 node", "5 nodes"."""
     return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
+
+
+def size(size_bytes: int) -> str:
+    """ "512 B", "3.4 kB", "12 MB"."""
+    amount = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000 or unit == "GB":
+            return f"{amount:.1f} {unit}" if amount < 10 and unit != "B" else f"{amount:.0f} {unit}"
+        amount /= 1000
+    raise AssertionError
 
 
 def prose(text: str, width: int, first: str = "", later: str = "") -> list[str]:

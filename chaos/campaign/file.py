@@ -67,7 +67,7 @@ class CampaignEnd(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
 
 CampaignLine: TypeAlias = CampaignHeader | SeedResult | SeedFailed | CampaignEnd
 
-_decode = msgspec.json.Decoder(CampaignLine).decode
+_decode = decode_line = msgspec.json.Decoder(CampaignLine).decode
 _encode = msgspec.json.Encoder().encode
 
 

@@ -32,6 +32,7 @@ COMMANDS = (
     Listed("selfcheck", BREAK, "run.selfcheck:command", "Runs each seed in several processes and compares the traces"),
     Listed("matrix", BREAK, "run.matrix:matrix", "Hunts each mutant: who convicts it, and what that needs"),
     Listed("runs", READ, "read.runs:app", "Lists saved runs, newest first"),
+    Listed("serve", READ, "serve.command:serve", "Shows saved runs in a browser, and those that go on"),
     Listed("check", READ, "read.check:check", "Judges a saved run again, from its events and history"),
     Listed("report", READ, "read.check:report", "Prints the report of a saved run"),
     Listed("explain", READ, "read.explain:explain", "Explains a violation in a saved run"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 
-from raft_chaos.chaos.run.live.run import Watch, run_live
+from raft_chaos.chaos.run.live.progress import Watch
+from raft_chaos.chaos.run.live.run import run_live
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.run.sim.world import run_sim

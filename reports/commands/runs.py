@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from raft_chaos.reports.tables import Column, Table, text_table
-from raft_chaos.reports.text import count
+from raft_chaos.reports.text import count, size
 
 State = Literal["valid", "violated", "unknown", "running", "interrupted", "failed", "damaged"]
 """A verdict; or why there is none: it goes on, its controller was killed, the harness failed, run.json is damaged."""
@@ -85,13 +85,3 @@ def _table(rows: Sequence[RunRow], width: int) -> list[str]:
         for row in rows
     ]
     return text_table(Table("Runs", COLUMNS, cells, longest=len(cells)), width)
-
-
-def size(size_bytes: int) -> str:
-    """ "512 B", "3.4 kB", "12 MB"."""
-    amount = float(size_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000 or unit == "GB":
-            return f"{amount:.1f} {unit}" if amount < 10 and unit != "B" else f"{amount:.0f} {unit}"
-        amount /= 1000
-    raise AssertionError

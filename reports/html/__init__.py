@@ -9,4 +9,5 @@ run          the page of one run
 explain      the page that explains one failure, and its picture for a document
 campaign     the page of several runs
 matrix       the page of a kill matrix
+runs, live, files, message   what a server shows beside them: the list of runs, a run that goes on, the files of a run
 """

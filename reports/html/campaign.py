@@ -2,6 +2,7 @@
 
 campaign_page(reports)             of runs that were read already
 seeds_page(totals, results, ...)   of a campaign's file, which knows more seeds than have a run directory
+served_seeds_page(totals, cells, ...)   the same, shown by a server; `seed_cell` makes the cells, as seeds end
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.invariants.verdict import Outcome
 from raft_chaos.reports.campaign.runs import campaign_verdict, first_failure, runs_headline, runs_table
 from raft_chaos.reports.campaign.seeds import SeedLike, SeedTotals, seeds_caveats, seeds_headline, seeds_tables
-from raft_chaos.reports.html.page import page
+from raft_chaos.reports.html.page import Served, page
 from raft_chaos.reports.run.layout import vacuous
 from raft_chaos.reports.run.model import RunReport, worst_first
 from raft_chaos.reports.run.pages import repro
@@ -48,6 +49,15 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         return f"seed {self.seed}, {self.verdict}{what}"
 
 
+class Pending(msgspec.Struct, frozen=True):
+    """A seed that has not ended yet."""
+
+    seed: int
+    verdict: str = "pending"
+    link: str = ""
+    label: str = "not ended yet"
+
+
 class Group(msgspec.Struct, frozen=True, kw_only=True):
     """Seeds that failed alike: the same invariant, and the same sentence but for its numbers."""
 
@@ -64,15 +74,16 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 class CampaignPage(msgspec.Struct, frozen=True, kw_only=True):
     """What the template `campaign.html.j2` shows."""
 
-    verdict: Outcome
+    verdict: str
     headline: str
     caveats: list[str]
     first: str
     command: str
-    cells: list[Cell]
+    cells: list[Cell | Pending]
     left_out: str
     groups: list[Group]
     tables: list[tuple[str, Table]]
+    pending: bool
 
 
 def campaign_page(reports: Sequence[RunReport]) -> str:
@@ -92,42 +103,71 @@ def campaign_page(reports: Sequence[RunReport]) -> str:
 
 def seeds_page(totals: SeedTotals, results: Iterable[SeedLike], folder: Path) -> str:
     """The page of a campaign. `folder` has its run directories, if they are no longer where the results say."""
+    return _seeds_page(totals, [_of_result(result, folder) for result in results])
+
+
+def seed_cell(result: SeedLike, run: Path | None, link: str) -> Cell:
+    """The cell of a seed, whose run directory is `run` and whose page is at `link`, if there are such."""
+    said = _first_message(run) if run is not None and result.violated else ""
+    unsure = [*result.vacuous, *(f"{invariant} could not be judged" for invariant in result.unknown)]
+    sentence = said or (unsure[0] if unsure and result.verdict == "unknown" else "")
+    found = visible(", ".join(result.violated))
+    return Cell(seed=result.seed, verdict=result.verdict, found=found, sentence=_short(sentence), link=link)
+
+
+def served_seeds_page(totals: SeedTotals, cells: list[Cell], pending: Sequence[int] | None) -> str:
+    """The page of a campaign as a server shows it. `pending` are the first of the seeds that have not ended yet, in a
+    campaign that goes on; None: it does not."""
+    return _seeds_page(
+        totals, cells, pending, Served(links=[("/", "All runs")], every_ms=0 if pending is None else 2_000)
+    )
+
+
+def _seeds_page(
+    totals: SeedTotals, cells: list[Cell], pending: Sequence[int] | None = None, served: Served | None = None
+) -> str:
     worst = totals.worst
+    goes_on = pending is not None
     return _page(
-        verdict=totals.verdict,
+        verdict="running" if goes_on and totals.verdict == "unknown" else totals.verdict,
         headline=seeds_headline(totals),
-        caveats=seeds_caveats(totals),
+        caveats=[] if goes_on else seeds_caveats(totals),
         first=f"First {worst.verdict}: seed {worst.seed}" if worst is not None else "",
         command=totals.repro,
-        cells=[_of_result(result, folder) for result in results],
+        cells=cells,
         tables=seeds_tables(totals),
+        pending=pending,
+        served=served,
     )
 
 
 def _page(
     *,
-    verdict: Outcome,
+    verdict: str,
     headline: str,
     caveats: list[str],
     first: str,
     command: str,
     cells: list[Cell],
     tables: list[Table],
+    pending: Sequence[int] | None = None,
+    served: Served | None = None,
 ) -> str:
     shown = sorted(cells, key=lambda cell: (worst_first(cell.verdict), cell.seed))[:MOST_CELLS]
-    left_out = len(cells) - len(shown)
+    left_out, room = len(cells) - len(shown), MOST_CELLS - len(shown)
     content = CampaignPage(
         verdict=verdict,
         headline=_without_verdict(visible(headline)),
         caveats=[visible(line) for line in caveats],
         first=visible(first),
         command=command,
-        cells=sorted(shown, key=lambda cell: cell.seed),
+        cells=sorted([*shown, *map(Pending, (pending or ())[:room])], key=lambda cell: cell.seed),
         left_out=f"{count(left_out, 'more seed')} without a cell; the failures come first." if left_out else "",
         groups=_groups(cells),
+        pending=bool(pending),
         tables=[("table-" + re.sub(r"[^a-z]+", "-", table.title.lower()), table) for table in tables],
     )
-    return page("campaign", pictures=False, campaign=content)
+    return page("campaign", pictures=False, served=served, campaign=content)
 
 
 def _without_verdict(headline: str) -> str:
@@ -151,16 +191,7 @@ def _of_report(report: RunReport) -> Cell:
 
 def _of_result(result: SeedLike, folder: Path) -> Cell:
     run = _found(result.run, folder)
-    unsure = [*result.vacuous, *(f"{invariant} could not be judged" for invariant in result.unknown)]
-    said = _first_message(run) if run is not None and result.violated else ""
-    sentence = said or (unsure[0] if unsure and result.verdict == "unknown" else "")
-    return Cell(
-        seed=result.seed,
-        verdict=result.verdict,
-        found=visible(", ".join(result.violated)),
-        sentence=_short(sentence),
-        link=_link(run) if run is not None else "",
-    )
+    return seed_cell(result, run, _link(run) if run is not None else "")
 
 
 def _found(run: str | None, folder: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
     page(name, **values)          the text of the page `templates/name.html.j2`
     Picture(id, label, spec)      a Vega specification; `{{ picture(one) }}` in a template draws it
+    Served(links, every_ms)       for a page that a server shows: where it leads, and how often it looks for news
 
 Every text from a run is made visible (`reports.text`) before it gets here, and jinja2 escapes it.
 """
@@ -40,11 +41,21 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
         return packed(msgspec.json.encode(self.spec).decode())
 
 
-def page(name: str, *, pictures: bool, **values: Any) -> str:
+class Served(msgspec.Struct, frozen=True, kw_only=True):
+    """What a page has beside its content when a server shows it. `links` are addresses with their texts.
+
+    Every `every_ms` the page is fetched again, and its parts with `data-fresh` become what they are now; 0: never.
+    """
+
+    links: list[tuple[str, str]] = []
+    every_ms: int = 0
+
+
+def page(name: str, *, pictures: bool, served: Served | None = None, **values: Any) -> str:
     """The page; with `pictures` the plotting library stands in it, too."""
     template = _environment().get_template(f"{name}.html.j2")
     script = library() if pictures else ""
-    return template.render(library=script, light=variables(LIGHT), dark=variables(DARK), **values)
+    return template.render(library=script, light=variables(LIGHT), dark=variables(DARK), served=served, **values)
 
 
 @cache

@@ -14,6 +14,7 @@ from raft_chaos.reports.facts.violations import ViolationRow
 from raft_chaos.reports.html.library import packed
 from raft_chaos.reports.html.page import Picture, page
 from raft_chaos.reports.html.spacetime import SpacetimePart, spacetime_part
+from raft_chaos.reports.html.timeline.legend import legend
 from raft_chaos.reports.html.timeline.rows import MOST_ELECTIONS, MOST_FAULTS
 from raft_chaos.reports.html.timeline.spec import DRAWN, timeline_spec
 from raft_chaos.reports.run.layout import caveats, duration, tables, under_test, vacuous
@@ -88,7 +89,7 @@ def run_content(report: RunReport) -> RunPage:
         commands=_commands(report),
         facts=_facts(report),
         timeline_notes=_notes(report) if drawn else [],
-        legend=_legend(report),
+        legend=legend(report),
         sections=_sections(parts),
         packed_histories=packed(msgspec.json.encode(report.histories.keys).decode()),
         operations=_operations(report.window) if report.window is not None else None,
@@ -205,32 +206,6 @@ def _schedule(report: RunReport) -> Table:
 
 def _clock(clock: int | None, ticks: int) -> str:
     return "" if clock is None or not ticks else f"{clock / ticks:.6f}"
-
-
-def _legend(report: RunReport) -> list[tuple[str, str]]:
-    """What each mark of the picture means, of those that it has: the class of its sample, and words."""
-    timeline = report.timeline
-    states = {span.state for lane in timeline.lanes for span in [*lane.spans, *lane.paused]}
-    ends = {point.end for point in timeline.service.points}
-    of_state = [
-        ("leader", "leader, with its term"),
-        ("candidate", "candidate"),
-        ("follower", "follower"),
-        ("up", "up"),
-        ("down", "down"),
-        ("paused", "paused"),
-    ]
-    every = [
-        *(((name, words), name in states) for name, words in of_state),
-        (("won", "elected"), any(row.leaders for row in report.elections)),
-        (("lost", "term without a leader"), any(not row.leaders for row in report.elections)),
-        (("fault", "fault (pale: without effect)"), any(row.injected_us is not None for row in report.faults)),
-        (("ok", "ok"), "ok" in ends),
-        (("fail", "failed"), "fail" in ends),
-        (("open", "outcome unknown"), "unknown" in ends),
-        (("violation", "violation"), bool(timeline.moments)),
-    ]
-    return [sample for sample, there in every if there]
 
 
 def _sections(parts: dict[str, Any]) -> list[tuple[str, str]]:

@@ -131,31 +131,42 @@ def _stats(path: Path) -> Iterator[os.stat_result]:
 
 
 class Ongoing:
-    """Says which runs go on: those with a file that a process has open, and those that still write."""
+    """Says which runs go on: those with a file that a process has open to write it, and those that still change."""
 
     def __init__(self) -> None:
-        self._open: set[str] | None = None
+        self._open: list[tuple[str, Path]] | None = None
 
     def __contains__(self, run: SavedRun) -> bool:
-        if not run.says_it_goes_on:
-            return False
+        return run.says_it_goes_on and self.writes(run.path)
+
+    def writes(self, path: Path) -> bool:
+        """Whether a process has this file, or one below this directory, open to write it, or changed it just now."""
         if self._open is None:
-            self._open = set(_open_files())
-        below = f"{os.path.realpath(run.path)}/"
+            self._open = list(_open_files())
+        real = os.path.realpath(path)
         settled_s = time.time() - SETTLED_S
-        return any(name.startswith(below) for name in self._open) or any(
-            one.st_mtime > settled_s for one in _stats(run.path)
-        )
+        return any(
+            (name == real or name.startswith(f"{real}/")) and _is_for_writing(info) for name, info in self._open
+        ) or any(one.st_mtime > settled_s for one in (*_stats(path), path.lstat()))
 
 
-def _open_files() -> Iterator[str]:
-    """The files that processes of this user have open; root sees those of all."""
+def _open_files() -> Iterator[tuple[str, Path]]:
+    """The files that processes of this user have open, and where the kernel says how; root sees those of all."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             for link in (process / "fd").iterdir():
-                yield str(link.readlink())
+                yield str(link.readlink()), process / "fdinfo" / link.name
         except OSError:
             continue  # it has ended, or it is somebody else's
+
+
+def _is_for_writing(info: Path) -> bool:
+    """Whoever shows a run has its files open, too, but only to read them."""
+    try:
+        flags = next(line for line in info.read_text().splitlines() if line.startswith("flags:"))
+    except (OSError, StopIteration):
+        return False
+    return bool(int(flags.split()[1], 8) & os.O_ACCMODE)
 
 
 # ---- names -------------------------------------------------------------------------------------------------------

@@ -171,14 +171,15 @@ def _row(run: SavedRun, ongoing: Ongoing) -> RunRow:
         world=info.world if info is not None else "",
         target=info.target if info is not None else "",
         mutant=info.mutant if info is not None else None,
-        state=_state(run, ongoing),
+        state=state_of(run, ongoing),
         violated=[one.invariant for one in info.invariants if one.outcome == "violated"] if info is not None else [],
         seconds=float(wall_s) if wall_s is not None else None,
         size_bytes=size_bytes(run.path),
     )
 
 
-def _state(run: SavedRun, ongoing: Ongoing) -> State:
+def state_of(run: SavedRun, ongoing: Ongoing) -> State:
+    """A verdict, or why there is none."""
     if run.info is None:
         return "damaged"
     if run.info.state == "failed":

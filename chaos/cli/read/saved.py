@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from raft_chaos.chaos.campaign.file import read_campaign
+from raft_chaos.chaos.campaign.file import CampaignHeader, read_campaign
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.reports.campaign.seeds import SeedTotals
 from raft_chaos.reports.run.model import build
@@ -34,12 +34,7 @@ def render_saved(paths: Sequence[Path], shape: Format, width: int) -> str:
 
 def _campaign(file: Path, shape: Format, width: int) -> str:
     header, results, failed = read_campaign(file)
-    settings = header.settings
-    mutant = settings.get("mutant")
-    target = f"raft with mutant {mutant}" if mutant else "raft"
-    done = len(results) + len(failed)
-    totals = SeedTotals(world=header.world, target=target, seeds=header.seeds, total=_number(header.seeds, done))
-    totals.file = str(file)
+    totals = totals_of(header, file, len(results) + len(failed))
     for result in results:
         totals.observe(result)
     for one in failed:
@@ -47,10 +42,20 @@ def _campaign(file: Path, shape: Format, width: int) -> str:
     return render_seeds(totals, results, file.parent, shape, width)
 
 
-def _number(seeds: str, least: int) -> int:
-    """How many seeds "1..200,300" has; `least` if that cannot be read."""
+def totals_of(header: CampaignHeader, file: Path, least: int) -> SeedTotals:
+    """The sums of a campaign, which are still to be made; it has at least so many seeds."""
+    mutant = header.settings.get("mutant")
+    target = f"raft with mutant {mutant}" if mutant else "raft"
+    number = sum(last - first + 1 for first, last in seeds_of(header))
+    totals = SeedTotals(world=header.world, target=target, seeds=header.seeds, total=max(least, number))
+    totals.file = str(file)
+    return totals
+
+
+def seeds_of(header: CampaignHeader) -> list[tuple[int, int]]:
+    """The first and the last of each range of its seeds, "1..200,300"; none if they cannot be read."""
     try:
-        ends = [[int(end) for end in part.split("..")] for part in seeds.split(",")]
+        ends = [[int(end) for end in part.split("..")] for part in header.seeds.split(",")]
     except ValueError:
-        return least
-    return max(least, sum(end[-1] - end[0] + 1 for end in ends))
+        return []
+    return [(end[0], end[-1]) for end in ends]

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from raft_chaos.chaos.run.live.run import NodeLine, RunStatus, Watch
+from raft_chaos.chaos.run.live.progress import NodeLine, RunStatus, Watch
 from raft_chaos.invariants.verdict import Violation
 from raft_chaos.reports.text import count
 

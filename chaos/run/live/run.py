@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,7 @@ from raft_chaos.chaos.run.live.history import HistoryFile
 from raft_chaos.chaos.run.live.line_file import LineFile
 from raft_chaos.chaos.run.live.log_reader import LogReader
 from raft_chaos.chaos.run.live.network import choose as network
+from raft_chaos.chaos.run.live.progress import NodeLine, RunStatus, Watch
 from raft_chaos.chaos.run.live.status import poll_status
 from raft_chaos.chaos.run.live.tasks import LiveTasks
 from raft_chaos.chaos.run.live.watcher import Watcher
@@ -59,43 +60,6 @@ SAMPLE_S = 1.0
 WATCH_S = 0.02
 SENTINEL_S = 0.05
 RECOVERY_BOUND_US = 10_000_000
-
-
-@dataclass(frozen=True)
-class NodeLine:
-    """One node as the live view shows it."""
-
-    name: str
-    state: str
-    role: str
-    incarnation: int
-    term: int
-    commit_index: int
-    applied_index: int
-
-
-@dataclass(frozen=True)
-class RunStatus:
-    """A run at one moment, as the live view shows it. `left_s` is an estimate."""
-
-    seed: int
-    phase: str
-    elapsed_s: float
-    left_s: float
-    nodes: list[NodeLine]
-    faults: list[str]
-    ops: dict[str, int]
-    events: int
-    violations: list[Violation]
-
-
-@dataclass
-class Watch:
-    """An observer of a run: called regularly with a status, and at once with each violation."""
-
-    progress: Callable[[RunStatus], None] = lambda status: None
-    violation: Callable[[Violation], None] = lambda violation: None
-    every_s: float = 0.25
 
 
 def run_live(

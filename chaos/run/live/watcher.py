@@ -8,40 +8,60 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from raft_chaos.chaos.run.cluster_view import ClusterView, NodeView
 from raft_chaos.chaos.schedule.data import AnchorEvent
 from raft_chaos.invariants.events import AnyEvent, Role, decode
+from raft_chaos.invariants.regular_file import open_regular
 
 POLL_S = 0.005
+ALL = sys.maxsize
 
 
-class Tail:
-    """A growing file of JSON lines. Each read continues where the last one ended, and keeps an unfinished line back."""
+T = TypeVar("T")
 
-    def __init__(self, file: Path) -> None:
+
+class Tail(Generic[T]):
+    """A growing file of JSON lines. Each read continues where the last one ended, and keeps an unfinished line back.
+
+    `follow` is False where the file may be anybody's: a symbolic link is then refused.
+    """
+
+    def __init__(self, file: Path, decode: Callable[[bytes], T], *, follow: bool = True) -> None:
         self._file = file
+        self._decode = decode
+        self._follow = follow
         self._fd: int | None = None
         self._rest = b""
 
-    def read(self) -> list[AnyEvent]:
+    def read(self, most_bytes: int = ALL) -> list[T]:
+        """What is new, or of very much the beginning. Raises OSError if the file is not a regular one."""
         if self._fd is None:
             try:
-                self._fd = os.open(self._file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+                self._fd = open_regular(self._file, follow=self._follow)
             except FileNotFoundError:
                 return []
-        events: list[AnyEvent] = []
-        while data := os.read(self._fd, 1 << 20):
+        found: list[T] = []
+        while most_bytes > 0 and (data := os.read(self._fd, 1 << 20)):
+            most_bytes -= len(data)
             *lines, self._rest = (self._rest + data).split(b"\n")
-            events.extend(map(decode, lines))
-        return events
+            found.extend(map(self._decode, lines))
+        return found
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """How much of the last line is there."""
+        return len(self._rest)
 
     def close(self) -> None:
         if self._fd is not None:
             os.close(self._fd)
+            self._fd = None
 
 
 class Watcher:
@@ -56,7 +76,7 @@ class Watcher:
         self.view = ClusterView(nodes, happened)
         self.events = 0
         self._observe = observe
-        self._tails: dict[str, deque[Tail]] = {node: deque() for node in nodes}
+        self._tails: dict[str, deque[Tail[AnyEvent]]] = {node: deque() for node in nodes}
 
     # ---- queries --------------------------------------------------------------------------------------------------
 
@@ -73,7 +93,7 @@ class Watcher:
 
     def follow(self, node: str, file: Path) -> None:
         """A new incarnation of the node will write its events to `file`."""
-        self._tails[node].append(Tail(file))
+        self._tails[node].append(Tail(file, decode))
         self.view.up(node)
 
     def gone(self, node: str) -> None:

@@ -17,7 +17,8 @@ from raft_chaos.chaos.run import needs
 from raft_chaos.chaos.run.clients import Client
 from raft_chaos.chaos.run.directory import begin, failure_marked
 from raft_chaos.chaos.run.fault_log import FaultLog
-from raft_chaos.chaos.run.live.run import Course, LiveRun, Watch
+from raft_chaos.chaos.run.live.progress import Watch
+from raft_chaos.chaos.run.live.run import Course, LiveRun
 from raft_chaos.chaos.run.nemesis import Nemesis
 from raft_chaos.chaos.run.tasks import Tasks
 from raft_chaos.chaos.schedule.data import Schedule

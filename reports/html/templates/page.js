@@ -98,16 +98,38 @@ function states(nodes) {
 class Picture {
   constructor(figure, view, spec) {
     this.figure = figure;
-    this.view = view;
-    this.place = spec.usermeta;
     this.drawing = figure.querySelector(".drawing");
     this.pins = [];
-    this.data = Object.fromEntries(spec.data.filter((set) => set.values).map((set) => [set.name, set.values]));
+    this.take(view, spec);
     this.resize();
     new ResizeObserver(() => this.resize()).observe(this.drawing);
     this.listen();
     figure.querySelector(".tools").hidden = false;
     figure.querySelector("[data-do=violation]").hidden = !this.data.moments?.length;
+  }
+
+  take(view, spec) {
+    this.view = view;
+    this.place = spec.usermeta;
+    this.data = Object.fromEntries(spec.data.filter((set) => set.values).map((set) => [set.name, set.values]));
+    view.addEventListener("click", (event, item) => this.click(event, item));
+  }
+
+  // The same run, later: what is shown stays, unless that is the whole run, and so does what is pinned. The new drawing
+  // is made out of sight and then takes the place of the old one, without a moment between them.
+  async become(spec) {
+    const [from, to] = this.part;
+    const whole = from <= 0 && to >= this.place.end;
+    const [before, width, stage] = [this.view, this.width, document.createElement("div")];
+    const view = await viewIn(stage, spec);
+    view.signal("W", width).signal("xdom", whole ? [0, spec.usermeta.end] : [from, to]);
+    view.data("pinned", this.pins.map(({ t }) => ({ t })));
+    await view.runAsync();
+    this.take(view, spec);
+    this.drawing.replaceChildren(stage);
+    this.drawing.setAttribute("aria-label", spec.description);
+    this.figure.querySelector("[data-do=violation]").hidden = !this.data.moments?.length;
+    before.finalize();
   }
 
   get part() { return this.view.signal("xdom"); }
@@ -188,7 +210,6 @@ class Picture {
     drawing.addEventListener("pointerdown", (event) => this.grab(event));
     drawing.addEventListener("pointermove", (event) => this.hover(event));
     drawing.addEventListener("pointerleave", () => { this.set("hover", null); document.getElementById("tip").hidden = true; });
-    this.view.addEventListener("click", (event, item) => this.click(event, item));
   }
 
   hover(event) {
@@ -277,6 +298,13 @@ class Picture {
   }
 }
 
+async function viewIn(element, spec) {
+  const options = { mode: "vega", renderer: "canvas", actions: false, defaultStyle: false, tooltip: showTip };
+  const { view } = await window.vegaEmbed(element, spec, options);
+  view.signal("c", colours());
+  return view;
+}
+
 async function draw() {
   const library = document.getElementById("library");
   const figures = [...document.querySelectorAll("figure.picture, figure.spacetime")];
@@ -286,12 +314,10 @@ async function draw() {
   document.head.append(source);
   const pictures = await Promise.all(figures.map(async (figure) => {
     const spec = JSON.parse(await unpacked(figure.querySelector(".spec").textContent));
-    const options = { mode: "vega", renderer: "canvas", actions: false, defaultStyle: false, tooltip: showTip };
     const drawing = figure.querySelector(".drawing");
     const label = drawing.getAttribute("aria-label");
-    const { view } = await window.vegaEmbed(drawing, spec, options);
+    const view = await viewIn(drawing, spec);
     if (label) drawing.setAttribute("aria-label", label); // which the library replaces
-    view.signal("c", colours());
     const stepped = figure.classList.contains("spacetime");
     const picture = stepped ? await Spacetime.of(figure, view) : new Picture(figure, view, spec);
     await view.runAsync();

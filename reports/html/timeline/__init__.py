@@ -3,4 +3,5 @@
 rows      the data of the tracks, as plain rows
 tracks    each track: its scales, axes and marks
 spec      the whole specification
+legend    what its marks mean
 """

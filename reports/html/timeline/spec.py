@@ -6,22 +6,40 @@ the time under the pointer. It also fills the data `pinned`: the times that were
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
+from raft_chaos.reports.facts.elections import ElectionRow
+from raft_chaos.reports.facts.faults import FaultRow
+from raft_chaos.reports.facts.timeline import Timeline
 from raft_chaos.reports.html.palette import LIGHT
 from raft_chaos.reports.html.timeline import rows, tracks
 from raft_chaos.reports.html.timeline.tracks import Spec, Track
-from raft_chaos.reports.run.model import RunReport
 
 DRAWN = 1_500
 """About this many operations are drawn, whatever part of the run is shown."""
+
+IN_NUMBERS = " The tables below have the same in numbers."
 
 LEFT, RIGHT, TOP = 66, 12, 40
 _TITLE, _GAP = 17, 10
 _AXIS, _STRIP = 38, 34
 
 
-def timeline_spec(report: RunReport) -> Spec:
+class OverTime(Protocol):
+    """What the picture shows: a whole run (`RunReport`), or one that goes on."""
+
+    @property
+    def timeline(self) -> Timeline: ...
+    @property
+    def faults(self) -> Sequence[FaultRow]: ...
+    @property
+    def elections(self) -> Sequence[ElectionRow]: ...
+    @property
+    def stats(self) -> Mapping[str, float | int | str]: ...
+
+
+def timeline_spec(report: OverTime) -> Spec:
     """The picture of a run, as a Vega specification."""
     timeline = report.timeline
     end_s = max(timeline.end_us, 1) / 1e6
@@ -59,7 +77,7 @@ def timeline_spec(report: RunReport) -> Spec:
     }
 
 
-def summary(report: RunReport) -> str:
+def summary(report: OverTime) -> str:
     """What the picture shows, in words."""
     timeline, stats = report.timeline, report.stats
     parts = [
@@ -70,10 +88,10 @@ def summary(report: RunReport) -> str:
         f"{stats['ops']} operations of clients, {stats['ops_ok']} of them ok",
         *(f"{row['invariant']} violated at {row['t']:.3f} seconds" for row in rows.moment_rows(timeline)),
     ]
-    return "; ".join(parts) + ". The tables below have the same in numbers."
+    return "; ".join(parts) + f".{IN_NUMBERS}"
 
 
-def _tracks(report: RunReport) -> list[Track]:
+def _tracks(report: OverTime) -> list[Track]:
     """Those that have something to show."""
     timeline = report.timeline
     bands = rows.fault_bands(report.faults, timeline.end_us)
@@ -88,7 +106,7 @@ def _tracks(report: RunReport) -> list[Track]:
     return [track for track in every if track is not None]
 
 
-def _latencies(report: RunReport) -> tuple[float, float]:
+def _latencies(report: OverTime) -> tuple[float, float]:
     """The ends of the axis, in ms."""
     took = [max(1, point.took_us) / 1e3 for point in report.timeline.service.points]
     return min(took) * 0.8, max(took) * 1.25
@@ -137,7 +155,7 @@ def _signals(end_s: float, points: int) -> list[Spec]:
     ]
 
 
-def _data(report: RunReport) -> list[Spec]:
+def _data(report: OverTime) -> list[Spec]:
     timeline = report.timeline
     slices = rows.slice_rows(timeline)
     for row in slices:

@@ -208,15 +208,15 @@ def test_prune_removes_runs_alone_and_follows_no_link(command: Command, tmp_path
 
 
 def test_prune_leaves_runs_that_go_on(command: Command) -> None:
-    make("killed", verdict=None, state="running")
+    killed = make("killed", verdict=None, state="running")
     writes = make("writes", verdict=None, state="running")
     (writes / "harness.jsonl").touch()
     has_open = make("open", verdict=None, state="running")
     (has_open / "order").touch()
     age(has_open)
-    with (has_open / "order").open():
+    with (has_open / "order").open("ab"), (killed / "run.json").open():
         states = {row["run"]: row["state"] for row in json.loads(command("runs", "--json")[1])}
-        assert states == {"killed": "interrupted", "writes": "running", "open": "running"}
+        assert states == {"killed": "interrupted", "writes": "running", "open": "running"}, "a reader is no controller"
         assert command("runs", "prune", "--keep", "0", "--yes")[0] == 0
     assert left() == {"writes", "open"}
 

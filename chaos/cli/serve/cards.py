@@ -1,0 +1,61 @@
+"""What the first page says of each run and of each campaign."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from raft_chaos.chaos.cli.read.run_names import Ongoing, SavedRun
+from raft_chaos.chaos.cli.read.runs import state_of
+from raft_chaos.chaos.cli.serve.campaigns import Campaign
+from raft_chaos.invariants.rundir import RunInfo
+from raft_chaos.reports.commands.runs import State
+from raft_chaos.reports.html.runs import RunCard
+from raft_chaos.reports.run.layout import under_test, vacuous
+from raft_chaos.reports.text import count
+
+
+def address(kind: str, name: str) -> str:
+    """Where the page of a run or of a campaign is."""
+    return f"/{kind}/{quote(name, safe='')}/"
+
+
+def card(run: SavedRun, ongoing: Ongoing) -> RunCard:
+    """A run in the list."""
+    state = state_of(run, ongoing)
+    info = run.info
+    facts = [] if info is None else [f"seed {info.seed}", info.world, under_test(info), count(len(info.nodes), "node")]
+    return RunCard(
+        name=run.path.name,
+        link=address("runs", run.path.name),
+        state=state,
+        facts=facts,
+        started_at=info.started_at if info is not None else "",
+        found=run.trouble if info is None else _found(info, state),
+    )
+
+
+def _found(info: RunInfo, state: State) -> str:
+    first = next((one.violations[0] for one in info.invariants if one.violations), None)
+    if first is not None:
+        return f"{first.invariant}: {first.message}"
+    if state == "valid":
+        return f"{count(len(info.invariants), 'invariant')} held"
+    if state == "interrupted":
+        return "its controller was killed; the report judges what is there"
+    return next(iter(vacuous(info.vacuous)), "") if state in ("unknown", "failed") else ""
+
+
+def campaign_card(campaign: Campaign) -> RunCard:
+    """A campaign in the list."""
+    totals = campaign.totals
+    return RunCard(
+        name=campaign.file.name,
+        link=address("campaigns", campaign.file.name),
+        state="running" if campaign.goes_on else totals.verdict,
+        facts=[f"seeds {totals.seeds}", totals.world, totals.target],
+        found=", ".join([f"{totals.done} of {count(totals.total, 'seed')}", *_ends(campaign)]),
+    )
+
+
+def _ends(campaign: Campaign) -> list[str]:
+    return [f"{number} {outcome}" for outcome, number in campaign.totals.outcomes.items() if number]

@@ -1,0 +1,107 @@
+"""`raft-chaos serve`: shows the saved runs of a folder in a browser, and those that go on."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import webbrowser
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from aiohttp import web
+
+from raft_chaos.chaos.cli.common import fail, say
+from raft_chaos.chaos.cli.read.run_names import is_run, runs_folder
+from raft_chaos.chaos.cli.result import Result, print_now
+from raft_chaos.chaos.cli.serve.folder import Folder
+from raft_chaos.chaos.cli.serve.making import PRELOAD, Maker
+from raft_chaos.chaos.cli.serve.reports import Reports
+from raft_chaos.chaos.cli.serve.site import Site
+from raft_chaos.chaos.processes import interrupts
+from raft_chaos.chaos.processes.supervisor import Supervisor
+
+SHUTDOWN_S = 0.5
+BACKLOG = 64
+
+
+def serve(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="FOLDER", help="The folder with the runs.", show_default="as for `runs`"),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="Where to listen on 127.0.0.1; 0: any free port.")
+    ] = 0,
+    opens: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> Result:
+    """Shows the saved runs of a folder in a browser, and runs while they go on.
+
+    It only reads, and only programs of this machine reach it. Ctrl-C ends it.
+
+    Exit codes: 0 ended by Ctrl-C, SIGTERM or SIGHUP, 254 bad arguments or a port that is in use.
+    """
+    there = folder or runs_folder()
+    if is_run(there):
+        fail(f"FOLDER: {there} is one run; expected the folder that it is in, {there.resolve().parent}")
+    try:
+        shown = Folder(there)
+    except OSError as error:
+        fail(f"FOLDER: {there} cannot be read ({error.strerror})")
+    with closing(shown), Supervisor(PRELOAD) as supervisor:
+        asyncio.run(_serve(shown, str(there), supervisor, _listening(port), opens=opens))
+    return Result()
+
+
+def _listening(port: int) -> list[socket.socket]:
+    """Sockets on 127.0.0.1, and on the same port of ::1, if that exists and is free: a browser may take localhost for
+    either."""
+    sockets = [_bound(socket.AF_INET, "127.0.0.1", port)]
+    number = sockets[0].getsockname()[1]
+    with suppress(OSError):
+        sockets.append(_bound(socket.AF_INET6, "::1", number))
+    return sockets
+
+
+def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+    except OSError as error:
+        listener.close()
+        if family is socket.AF_INET:
+            fail(f"--port: cannot listen on {address}:{port} ({error.strerror}); 0 takes any free port")
+        raise
+    return listener
+
+
+async def _serve(
+    folder: Folder, shown_as: str, supervisor: Supervisor, listeners: list[socket.socket], *, opens: bool
+) -> None:
+    """Serves until a signal comes."""
+    port = listeners[0].getsockname()[1]
+    site = Site(folder, Reports(folder, Maker(supervisor)), shown_as, lambda: port)
+    runner = web.AppRunner(site.application(), access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    await runner.setup()
+    try:
+        for listener in listeners:
+            await web.SockSite(runner, listener, backlog=BACKLOG).start()
+        with interrupts.held(lambda number: _set_soon(loop, stopped)):
+            address = f"http://127.0.0.1:{port}/"
+            print_now(address)
+            say(f"{shown_as} is shown at this address, to this machine only; Ctrl-C ends it")
+            if opens and not await asyncio.to_thread(webbrowser.open, address):
+                say("--open: no browser was found")
+            await stopped.wait()
+            supervisor.close()  # who waits for a report waits no longer
+    finally:
+        await runner.cleanup()
+
+
+def _set_soon(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    """For the handler of a signal, which runs between any two lines of Python."""
+    loop.call_soon_threadsafe(event.set)
