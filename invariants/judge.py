@@ -21,6 +21,7 @@ from raft_chaos.invariants.checkers.client_history import AcknowledgedWrites, Hi
 from raft_chaos.invariants.checkers.client_keys import ClientKeys
 from raft_chaos.invariants.checkers.commitment import LeaderCompleteness, StateMachineSafety
 from raft_chaos.invariants.checkers.durability import Durability
+from raft_chaos.invariants.checkers.efficiency import Efficiency
 from raft_chaos.invariants.checkers.elections import ElectionSafety, ElectionsInLogs, OneVotePerTerm
 from raft_chaos.invariants.checkers.exits import UnexpectedExit
 from raft_chaos.invariants.checkers.linearizability import Linearizability
@@ -31,6 +32,7 @@ from raft_chaos.invariants.checkers.queue import TotalQueue
 from raft_chaos.invariants.checkers.recovery import Recovery
 from raft_chaos.invariants.events import AnyEvent, Event
 from raft_chaos.invariants.history import QUEUE_FUNCTIONS, Op
+from raft_chaos.invariants.pace import Pace
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.verdict import Outcome, Verdict, Violation, overall
 
@@ -45,12 +47,20 @@ class Judge:
     `monotonic_reads`, `linearizability` and `unexpected_exit` are judged, and `election_safety` if the harness reads in
     the nodes' logs who became leader. `can` are the abilities that the system declares; empty for our own Raft.
     `total_queue` is judged for a system with queues, and the three invariants of keys are not judged for one that has
-    no key to read.
+    no key to read. `pace` is that of our own Raft, the only system whose `efficiency` is judged.
     """
 
-    def __init__(self, *, events_expected: bool = True, can: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        events_expected: bool = True,
+        can: Collection[str] = (),
+        pace: Pace | None = None,
+        many_at_once: bool = False,
+    ) -> None:
         self._logs = NodeLogs()
         self._keys = ClientKeys()
+        self._efficiency = Efficiency(pace)
         logs = self._logs.of
         event_checkers: Sequence[Checker] = [
             ElectionSafety(),
@@ -62,6 +72,7 @@ class Judge:
             Monotonicity(logs),
             Durability(logs),
             Recovery(),
+            self._efficiency,
         ]
         self._by_events = event_checkers if events_expected else []
         self._by_history: Sequence[HistoryChecker] = [AcknowledgedWrites(self._keys), MonotonicReads(self._keys)]
@@ -80,7 +91,8 @@ class Judge:
 
         self._routes: dict[type[Event], _Routes] = {}
         for checker in self._checkers:
-            self._route((checker,), checker.handlers())
+            if checker is not self._efficiency or (checker.applies and not many_at_once):
+                self._route((checker,), checker.handlers())
         self._route(tuple(self._by_events), self._logs.handlers())
 
     def _route(self, concerned: tuple[Checker, ...], handlers: Handlers) -> None:
@@ -108,6 +120,15 @@ class Judge:
                 return
             except Exception as error:
                 self._failed(routes[handler], error)  # then continue with the next handler
+
+    def observe_many(self, happened: Iterable[object]) -> None:
+        """Everything that happened since the last call, which `observe` has had before, event by event."""
+        if self._efficiency.invariant in self._failures or not self._efficiency.applies:
+            return
+        try:
+            self._efficiency.observe_many(happened)
+        except Exception as error:
+            self._failed((self._efficiency,), error)
 
     def observe_op(self, op: Op) -> None:
         """One line of the clients' history."""
@@ -193,7 +214,7 @@ def judge_saved(info: RunInfo, in_order: Iterable[AnyEvent], history: Iterable[O
 
     The verdicts depend only on the order within each stream, and their violations come in the order given.
     """
-    judge = Judge(events_expected=info.reports_events, can=info.can)
+    judge = Judge(events_expected=info.reports_events, can=info.can, pace=info.pace)
     for event in in_order:
         judge.observe(event)
     for op in history:

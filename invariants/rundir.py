@@ -45,6 +45,7 @@ from raft_chaos.invariants import events, history
 from raft_chaos.invariants.causal_order import causal_order
 from raft_chaos.invariants.events import HARNESS, MALFORMED, AnyEvent
 from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.pace import Pace
 from raft_chaos.invariants.regular_file import read_regular
 from raft_chaos.invariants.verdict import Outcome, Verdict
 
@@ -69,7 +70,8 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
     the harness itself failed; then `vacuous` says why, and nothing of the run counts.
 
     `reports_events`: whether the target's nodes write event files. `can` are the abilities that it declares, and those
-    of the network between its nodes; empty for our own Raft.
+    of the network between its nodes; empty for our own Raft. `pace` is that of our own Raft, None for another system
+    and in a file of an earlier version.
 
     `config` is the full configuration of the run as plain JSON, `stats` its numbers, `vacuous` the reasons why the run
     proves nothing, `repro` the command that repeats it. `verdict` is None while the run is in progress.
@@ -84,6 +86,7 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
     target: str = "raft"
     reports_events: bool = True
     can: list[str] = []
+    pace: Pace | None = None
     mutant: str | None = None
     state: str = "running"
     started_at: str = ""

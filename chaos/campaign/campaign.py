@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from raft_chaos.chaos.campaign.file import CampaignEnd, CampaignFile, SeedFailed, describe_campaign
@@ -41,8 +41,9 @@ MOST_FAILED = 20
 class Campaign:
     """One campaign, its file open. Use as a context manager; `earlier` comes first, then one call of `run`.
 
-    `max_failures` ends it after this many violated seeds, including those of earlier calls; after `time_limit_s` it
-    begins no further seed. Raises CampaignError if its file cannot be used, ValueError for no seeds.
+    `max_failures` ends it after this many violated seeds, including those of earlier calls. After `time_limit_s` it
+    stops, and gives up the seeds that are under way. Raises CampaignError if its file cannot be used, ValueError for no
+    seeds.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Campaign:
         self._run_one = run_one
         self._max_failures = max_failures
         self._time_limit_s = time_limit_s
+        self._deadline_s: float | None = None
 
     def __enter__(self) -> Campaign:
         return self
@@ -100,13 +102,14 @@ class Campaign:
         at once. If seeds are still under way, the executor is shut down without waiting; whether that ends them at once
         depends on the executor.
         """
-        deadline_s = None if self._time_limit_s is None else time.monotonic() + self._time_limit_s
-        fresh = self._until(deadline_s, (seed for seed in self.seeds if seed not in self._file.done))
+        if self._time_limit_s is not None:
+            self._deadline_s = time.monotonic() + self._time_limit_s
+        fresh = self._in_time(seed for seed in self.seeds if seed not in self._file.done)
         suspects: deque[int] = deque()
         self._stop_if_enough()
         while not self.stopped:
             alone = bool(suspects)
-            handed = self._until(deadline_s, _taken(suspects)) if alone else fresh
+            handed = self._in_time(_taken(suspects)) if alone else fresh
             caught = yield from self._on_executor(open_executor(), handed, 1 if alone else window)
             if alone and caught:
                 yield self._ended(self._failure(caught.pop(), "its worker process died, twice in a row"))
@@ -135,10 +138,12 @@ class Campaign:
                     future.add_done_callback(ended.put)
                 if not under_way:
                     return caught
-                future = ended.get()
-                seed = under_way.pop(future)
+                done = self._next_of(ended)
+                if done is None:
+                    return caught
+                seed = under_way.pop(done)
                 try:
-                    end = future.result()
+                    end = done.result()
                 except BrokenExecutor:
                     caught.append(seed)
                     continue
@@ -169,13 +174,28 @@ class Campaign:
             self.stopped = f"the harness failed on {self._failed} seeds"
         return bool(self.stopped)
 
-    def _until(self, deadline_s: float | None, seeds: Iterator[int]) -> Iterator[int]:
+    def _in_time(self, seeds: Iterator[int]) -> Iterator[int]:
         """The seeds that begin before the deadline."""
         for seed in seeds:
-            if deadline_s is not None and time.monotonic() >= deadline_s:
-                self.stopped = f"the time limit of {self._time_limit_s:g} s was reached"
+            if self._left_s() == 0:
+                self._stop_late()
                 return
             yield seed
+
+    def _next_of(self, ended: SimpleQueue[Future[SeedEnd]]) -> Future[SeedEnd] | None:
+        """The seed that ends next; None if none ends before the deadline."""
+        try:
+            return ended.get(timeout=self._left_s())
+        except Empty:
+            self._stop_late()
+            return None
+
+    def _left_s(self) -> float | None:
+        """Seconds until the deadline, 0 after it; None if there is none."""
+        return None if self._deadline_s is None else max(0.0, self._deadline_s - time.monotonic())
+
+    def _stop_late(self) -> None:
+        self.stopped = f"the time limit of {self._time_limit_s:g} s was reached"
 
     def _failure(self, seed: int, error: str, trace: str = "") -> SeedFailed:
         return _failed(self.settings, seed, self.out, error, trace)

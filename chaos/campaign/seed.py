@@ -42,7 +42,8 @@ def run_seed(settings: Settings, seed: int, out: Path | None) -> SeedResult:
     """
     schedule = settings.make_schedule(seed)
     driver = MemoryDriver(parts_of(settings.mutant))
-    simulated = VirtualRun(schedule, timing=settings.timing, driver=driver).go()
+    most = settings.max_events
+    simulated = VirtualRun(schedule, timing=settings.timing, driver=driver, max_events=most).go()
     analysis = simulated.analysis
     result = SeedResult(
         seed=seed,
@@ -57,7 +58,8 @@ def run_seed(settings: Settings, seed: int, out: Path | None) -> SeedResult:
     )
     if analysis.verdict != "valid" and out is not None:
         run = new_run_dir(out, seed)
-        info = run_sim(schedule, settings.timing, settings.mutant, run, describe(settings, seed, schedule, run))
+        info = describe(settings, seed, schedule, run)
+        info = run_sim(schedule, settings.timing, settings.mutant, run, info, max_events=most)
         if info.trace_sha256 != simulated.trace_sha256:
             raise NotDeterministicError(
                 f"seed {seed} had the trace {simulated.trace_sha256} and then {info.trace_sha256}, "

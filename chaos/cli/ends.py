@@ -2,7 +2,7 @@
 
     0     valid, equal, or done
     1     violated, or different
-    2     unknown, or nothing to do
+    2     unknown, or nothing to do; also if the time limit came before the end
     129   interrupted by SIGHUP
     130   interrupted by SIGINT (Ctrl-C)
     143   interrupted by SIGTERM
@@ -30,7 +30,7 @@ from raft_chaos.chaos.cli.common import come_from, placed, say
 from raft_chaos.chaos.cli.streams import LostOutputError
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.processes.shortage import SetupError, sentence
-from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_USAGE, EXIT_VALID, EXIT_VIOLATED
+from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_UNKNOWN, EXIT_USAGE, EXIT_VALID, EXIT_VIOLATED
 
 EXIT_PIPE = 128 + signal.SIGPIPE
 TRACEBACK = "RAFT_CHAOS_TRACEBACK"
@@ -91,8 +91,10 @@ def violation_known() -> None:
 def interrupted() -> int:
     """The exit code of an interrupted command. Says so."""
     number = interrupts.received() or signal.SIGINT
-    say(f"interrupted by {number.name}")
-    return EXIT_VIOLATED if _violation_known else 128 + number
+    say(f"interrupted by {interrupts.words(number)}")
+    if _violation_known:
+        return EXIT_VIOLATED
+    return EXIT_UNKNOWN if number == interrupts.TIME_LIMIT else 128 + number
 
 
 def without_output(lost: LostOutputError, verdict: int | None) -> int:

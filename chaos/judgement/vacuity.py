@@ -24,6 +24,9 @@ HARNESS_FAILED = "the harness failed"
 NEVER_BEGAN = "the run never began"
 """The beginning of the reason in the `RunEnded` of a run whose target could not be started."""
 
+TOO_MUCH = "ended at a bound of the harness"
+"""The beginning of the reason in the `RunEnded` of a run that made the harness do too much; then comes which bound."""
+
 INTERRUPTED = "interrupted by"
 """The beginning of the reason in the `RunEnded` of a run that a signal ended; the signal's name follows."""
 

@@ -69,6 +69,14 @@ class StaleProgressKept(Core):
             self.progress[peer].match_index = min(known.match_index, self.log.last_index + 1)
 
 
+class RetransmissionStorm(Core):
+    def _on_ack(self, progress: Progress, match_index: int) -> None:
+        brings_nothing_new = match_index <= progress.match_index
+        super()._on_ack(progress, match_index)
+        if brings_nothing_new:
+            progress.next_index = progress.match_index + 1
+
+
 REPLICATION = (
     Mutant(
         "ack_before_sync",
@@ -118,5 +126,12 @@ REPLICATION = (
         "akka-raft #58, copycat #29",
         ("leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
         Parts(core=StaleProgressKept),
+    ),
+    Mutant(
+        "retransmission_storm",
+        "the answer to a batch of duplicates does not count: the leader sends all that is in flight again, at once",
+        "yugabyte-db #32876, KUDU-1469",
+        ("efficiency",),
+        Parts(core=RetransmissionStorm),
     ),
 )

@@ -7,6 +7,9 @@ remembered, and told to whoever can end the block in good order. `received` says
 A signal that is ignored when the command starts stays ignored: `nohup` does that to SIGHUP, and a shell to SIGINT of a
 command in the background of a script.
 
+A time limit ends a command in the same way as a signal: `time_limit` is a block after which, if it lasts too long, the
+first signal is SIGALRM. `alarm` calls something else at that time.
+
 Python cannot raise out of a destructor or a callback of the garbage collector. An interrupt that is lost there comes
 again a moment later.
 """
@@ -27,6 +30,10 @@ Told = Callable[[signal.Signals], None]
 
 class Interrupted(KeyboardInterrupt):
     """The first signal, raised in the main thread."""
+
+
+TIME_LIMIT = signal.SIGALRM
+"""The signal that says that the time limit is reached."""
 
 
 _received: int | None = None
@@ -60,6 +67,46 @@ def raise_if_received() -> None:
     """Raises `Interrupted` for a signal that came while they were held."""
     if _received is not None:
         raise Interrupted
+
+
+def words(number: signal.Signals) -> str:
+    """What interrupted the command, for people."""
+    return "the time limit" if number == TIME_LIMIT else number.name
+
+
+@contextmanager
+def alarm(seconds: float, told: Callable[[], None]) -> Iterator[None]:
+    """Calls `told` if the block lasts for so many seconds; it may raise to end the block. What it raises must be no
+    Exception: the code that it interrupts may take that for its own. There is one such block at a time, and outside the
+    main thread it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: object) -> None:
+        if _received is None:
+            told()
+        else:
+            _again(number, frame)
+
+    before = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, AGAIN_S))  # 0 would be never
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """After so many seconds in the block the command is interrupted, as by a signal. None: never."""
+    if seconds is None:
+        yield
+        return
+    with alarm(seconds, lambda: _handle(TIME_LIMIT, None)):
+        yield
 
 
 @contextmanager
@@ -107,6 +154,7 @@ def _heeded() -> list[signal.Signals]:
 def _handle(number: int, frame: object) -> None:
     global _received
     if _received is None:
+        signal.setitimer(signal.ITIMER_REAL, 0)  # the time limit, if there is one, counts no longer
         _received = number
         _deliver()
 
@@ -119,7 +167,7 @@ def _deliver() -> None:
 
 
 def _again(number: int, frame: object) -> None:
-    """SIGALRM: the interrupt was lost. No other part of the harness uses this signal."""
+    """SIGALRM: the interrupt was lost. No other file of the harness uses this signal."""
     _deliver()
 
 

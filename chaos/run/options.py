@@ -61,6 +61,7 @@ class Options(TypedDict, total=False):
     network: str
     tls: bool
     peer_auth: bool
+    max_events: int
     schedule: str | Path
 
 
@@ -90,6 +91,7 @@ def settings_of(options: Mapping[str, Any]) -> tuple[Settings, Schedule | None]:
         tls=given.get("tls", False),
         schedule_file=str(given["schedule"]) if saved is not None else None,
         peer_auth=given.get("peer_auth", False),
+        max_events=given.get("max_events"),
         options=_words(given),
     )
     return settings, saved

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import msgspec
 
+from raft_chaos.chaos.faults.abilities import OURS
 from raft_chaos.chaos.mutants import MUTANTS, SABOTAGES
 from raft_chaos.chaos.processes.shortage import SetupError, shortage
+from raft_chaos.chaos.run.pace import pace_of
 from raft_chaos.chaos.run.world import World
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Schedule
@@ -33,7 +35,8 @@ EXECUTION = "execution"
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The options of `raft-chaos run`. `options` are the given command-line options, as text, for the command that
     repeats the run; `foreign` names the system of somebody else (`chaos.targets.find`); `schedule_file` replaces the
-    schedule that the seed would give. With `peer_auth` the nodes prove to each other that they know a secret."""
+    schedule that the seed would give. With `peer_auth` the nodes prove to each other that they know a secret.
+    `max_events` replaces the usual bound of a run's events (`chaos.run.bounds`)."""
 
     world: World = "live"
     schedule: ScheduleConfig
@@ -45,6 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tls: bool = False
     schedule_file: str | None = None
     peer_auth: bool = False
+    max_events: int | None = None
     options: list[str] = []
 
     def target(self, certificates: Certificates | None = None) -> Target:
@@ -140,6 +144,7 @@ def describe(settings: Settings, seed: int, schedule: Schedule, run: RunDir) -> 
         target=target.name,
         reports_events="events" in target.can,
         can=list(settings.schedule.can or ()),
+        pace=pace_of(settings.timing, schedule.header) if target.can == OURS else None,
         mutant=settings.mutant,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=commit(),

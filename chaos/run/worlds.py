@@ -28,10 +28,25 @@ def run_in_world(
     `watch` observes a run in real time. Raises SetupError if the run cannot begin, HarnessError if the harness fails.
     """
     if settings.world == "sim":
-        return run_sim(plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast)
+        return run_sim(
+            plan,
+            settings.timing,
+            settings.mutant,
+            directory,
+            info,
+            fail_fast=fail_fast,
+            max_events=settings.max_events,
+        )
     if settings.world == "lockstep":
         return run_lockstep(
-            plan, settings.timing, settings.mutant, directory, info, fail_fast=fail_fast, peer_auth=settings.peer_auth
+            plan,
+            settings.timing,
+            settings.mutant,
+            directory,
+            info,
+            fail_fast=fail_fast,
+            peer_auth=settings.peer_auth,
+            max_events=settings.max_events,
         )
     with temporary(plan.header.nodes) if settings.tls else nullcontext() as certificates:
         return run_live(
@@ -43,4 +58,5 @@ def run_in_world(
             watch=watch,
             peer_auth=settings.peer_auth,
             certificates=certificates,
+            max_events=settings.max_events,
         )

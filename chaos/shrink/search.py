@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
 
+from raft_chaos.chaos.processes.interrupts import alarm
 from raft_chaos.chaos.processes.worker_pool import WorkerPool
 
 C = TypeVar("C")
@@ -36,6 +37,14 @@ class BudgetEndedError(Exception):
 
 class WorkerDiedError(Exception):
     """A worker process of the search was killed from outside. This says nothing about the candidates."""
+
+
+class _BudgetEndedInAttempt(BaseException):
+    """The same, in the middle of an attempt. It is no Exception, since an attempt counts those as ends of nodes."""
+
+
+def _end_attempt() -> None:
+    raise _BudgetEndedInAttempt
 
 
 @dataclass
@@ -103,7 +112,7 @@ class Search(Generic[C, S]):
                     candidate = next(candidates, None)
                     if candidate is None:
                         return
-                    yield self.attempt(candidate)
+                    yield self._attempted_here(candidate)
                     continue
                 if self._pool is None:
                     self._pool = WorkerPool(self.jobs)
@@ -124,10 +133,19 @@ class Search(Generic[C, S]):
             return False
         return self.jobs == 1 or time.monotonic() - self._began_s < self.alone_s
 
-    def _result(self, future: Future[S | None]) -> S | None:
-        left_s = self.budget_s - (time.monotonic() - self._began_s)
+    def _attempted_here(self, candidate: C) -> S | None:
         try:
-            return future.result(timeout=max(0.0, left_s))
+            with alarm(self._left_s(), _end_attempt):
+                return self.attempt(candidate)
+        except _BudgetEndedInAttempt:
+            raise BudgetEndedError from None
+
+    def _left_s(self) -> float:
+        return max(0.0, self.budget_s - (time.monotonic() - self._began_s))
+
+    def _result(self, future: Future[S | None]) -> S | None:
+        try:
+            return future.result(timeout=self._left_s())
         except TimeoutError:
             raise BudgetEndedError from None
 

@@ -34,6 +34,10 @@ from raft_chaos.reports.window.of_run import core_of_run, read_history, window_o
 
 Stats = dict[str, float | int | str]
 
+MOST_EVENTS_DRAWN = 300_000
+"""A longer run gets no space-time diagram in its report: to put its events in order takes many seconds. `raft-chaos
+explain --html` draws it."""
+
 _WORST_FIRST: dict[Outcome, int] = {"violated": 0, "unknown": 1, "valid": 2}
 
 
@@ -121,9 +125,15 @@ def _report(
         plan=planned_faults(schedule_lines),
         histories=histories(read, core),
         window=window_of_run(run, read, core, invariants),
-        diagram=diagram_in(run, info.invariants, reports_events=info.reports_events),
+        diagram=_diagram(run, info, sum(map(len, streams))),
         around=around(run, info, first, harness, schedule_lines, history, faults) if first is not None else None,
     )
+
+
+def _diagram(run: RunDir, info: RunInfo, events: int) -> Diagram | None:
+    if events > MOST_EVENTS_DRAWN:
+        return None
+    return diagram_in(run, info.invariants, reports_events=info.reports_events)
 
 
 def _interrupted(info: RunInfo) -> bool:

@@ -179,7 +179,20 @@ MaxFailures = Annotated[
     int | None, typer.Option(min=1, metavar="N", rich_help_panel=CAMPAIGN, help="End at this many violated seeds.")
 ]
 TimeLimit = Annotated[
-    float | None, typer.Option(min=0, metavar="SECONDS", rich_help_panel=CAMPAIGN, help="End after this time.")
+    float | None,
+    typer.Option(
+        min=0, metavar="SECONDS", rich_help_panel=CAMPAIGN, help="End after this time, also in the middle of a run."
+    ),
+]
+MaxEvents = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        rich_help_panel=CAMPAIGN,
+        help="End a run at this many events of its nodes.",
+        show_default="about 50 times what a correct cluster needs",
+    ),
 ]
 Out = Annotated[Path, typer.Option(metavar="DIR", rich_help_panel=OUTPUT, help="Where run directories are made.")]
 FailFast = Annotated[bool, typer.Option("--fail-fast", rich_help_panel=OUTPUT, help="End at the first violation.")]

@@ -44,6 +44,7 @@ def run(
     max_failures: options.MaxFailures = None,
     time_limit: options.TimeLimit = None,
     out: options.Out = Path("runs"),
+    max_events: options.MaxEvents = None,
     fail_fast: options.FailFast = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
@@ -80,12 +81,15 @@ def run(
         warmup=warmup,
         liveness=liveness,
         schedule=schedule,
+        max_events=max_events,
     )
     shown = running.Shown(fail_fast=fail_fast, quiet=quiet, verbose=verbose and not quiet, as_json=as_json)
     if dry_run:
         return running.dry_run(chosen, shown)
     if seeds is not None and world == "sim" and repeat == 1:
         return running.campaign(chosen, shown, out, jobs, max_failures, time_limit)
-    if jobs is not None or max_failures is not None or time_limit is not None:
-        fail("--jobs, --max-failures and --time-limit are for campaigns in sim: --world sim --seeds A..B")
-    return running.runs(chosen, shown, out, repeat)
+    if jobs is not None or max_failures is not None:
+        fail("--jobs and --max-failures are for campaigns in sim: --world sim --seeds A..B")
+    if time_limit is not None and not time_limit > 0:
+        fail(f"--time-limit: expected more than 0 seconds, got {time_limit:g}")
+    return running.runs(chosen, shown, out, repeat, time_limit)

@@ -84,13 +84,14 @@ def campaign(
     return run_campaign(what.settings, what.seeds, jobs, out, max_failures, time_limit, shown.quiet, shown.as_json)
 
 
-def runs(what: Chosen, shown: Shown, out: Path, repeat: int) -> Result:
+def runs(what: Chosen, shown: Shown, out: Path, repeat: int, time_limit: float | None) -> Result:
     make_folder(out)
     plans = [(seed, _plan(what.settings, seed, what.saved)) for seed in what.seeds for _ in range(repeat)]
     for _, plan in plans:
         needs.require(what.settings.world, plan.header)  # all of them, before anything is made or said
     _say_differing(what, shown)
-    done = _run_all(what.settings, plans, out, shown)
+    with interrupts.time_limit(time_limit):
+        done = _run_all(what.settings, plans, out, shown)
     return _result(done, [seed for seed, _ in plans], quiet=shown.quiet, as_json=shown.as_json)
 
 

@@ -22,11 +22,19 @@ from typing import Protocol
 import aiohttp
 
 from raft_chaos.chaos.judgement.analysis import analyse
-from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST, HARNESS_FAILED, INTERRUPTED, NEVER_BEGAN
-from raft_chaos.chaos.processes.interrupts import held
+from raft_chaos.chaos.judgement.vacuity import (
+    COMPLETED,
+    FAILED_FAST,
+    HARNESS_FAILED,
+    INTERRUPTED,
+    NEVER_BEGAN,
+    TOO_MUCH,
+)
+from raft_chaos.chaos.processes.interrupts import held, words
 from raft_chaos.chaos.processes.shortage import HarnessError, sentence, setup_error
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run import needs
+from raft_chaos.chaos.run.bounds import Bounds, bounds_of
 from raft_chaos.chaos.run.clients import Client
 from raft_chaos.chaos.run.directory import begin, failure_marked, finish
 from raft_chaos.chaos.run.fault_log import FaultLog
@@ -73,12 +81,14 @@ def run_live(
     watch: Watch | None = None,
     peer_auth: bool = False,
     certificates: Certificates | None = None,
+    max_events: int | None = None,
 ) -> RunInfo:
     """Carries out the schedule against the target; returns the finished run.json.
 
     It ends at the first violation with `fail_fast`, or at the first one of the invariant `until`. With `peer_auth` the
     nodes have a secret, which all of the target's nodes must be able to use. `certificates` are those of the target, if
-    its connections use TLS: the proxy and the clients then use it, too.
+    its connections use TLS: the proxy and the clients then use it, too. `max_events` replaces the usual bound of events
+    (`chaos.run.bounds`), at which the run ends.
     The run directory must be new; `info` describes the run as it was asked for, and is completed here.
     Raises TooFewFilesError, before it makes the directory, if the system allows fewer open files than the run needs.
     Raises HarnessError if the harness itself fails: the directory then holds what happened, and run.json says why
@@ -103,6 +113,7 @@ def run_live(
                 watch or Watch(),
                 secret,
                 certificates,
+                bounds_of(schedule, max_events),
             )
             with held(live.interrupt):
                 return asyncio.run(live.run())
@@ -135,6 +146,7 @@ class LiveRun:
     watch: Watch
     secret_file: Path | None
     certificates: Certificates | None
+    bounds: Bounds | None = None
 
     epoch_us: int = field(default_factory=monotonic_us)
     zero_us: int = 0
@@ -172,7 +184,7 @@ class LiveRun:
     def _set_up(self, files: ExitStack) -> None:
         """Opens the files of the run and starts the network; `files` closes them."""
         header = self.schedule.header
-        self.judge = Judge(events_expected="events" in self.target.can, can=self.info.can)
+        self.judge = Judge(events_expected="events" in self.target.can, can=self.info.can, pace=self.info.pace)
         self.harness = LineFile(self.run_dir.harness)
         files.callback(self.harness.close)
         self.history = HistoryFile(self.run_dir.history, self.judge.observe_op)
@@ -237,7 +249,7 @@ class LiveRun:
 
     def interrupt(self, number: signal.Signals) -> None:
         """A signal's handler: ends the phases as soon as the event loop can. Clean-up and judgement stay whole."""
-        reason = f"{INTERRUPTED} {number.name}"
+        reason = f"{INTERRUPTED} {words(number)}"
         if self._loop is None:
             self._stop_reason = reason  # the phases have not begun
         elif not self._loop.is_closed():
@@ -369,6 +381,8 @@ class LiveRun:
                 self.watch.violation(violation)
                 if self.fail_fast and self.until in (None, violation.invariant):
                     self._stop(f"{FAILED_FAST}, of {violation.invariant}")
+            if self.bounds is not None and (met := self.bounds.met(events=self.watcher.events)):
+                self._stop(f"{TOO_MUCH}: {met}")
             if time.monotonic() - told >= self.watch.every_s:
                 told = time.monotonic()
                 self.watch.progress(self._status())

@@ -9,6 +9,7 @@ from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run import needs
 from raft_chaos.chaos.run.directory import begin, failure_marked, finish
 from raft_chaos.chaos.run.lockstep.driver import LockstepDriver
+from raft_chaos.chaos.run.pace import pace_of, virtual
 from raft_chaos.chaos.run.peer_secret import peer_secret
 from raft_chaos.chaos.run.sim.recorder import Recorder
 from raft_chaos.chaos.run.sim.run import VirtualRun
@@ -26,6 +27,7 @@ def run_lockstep(
     *,
     fail_fast: bool = False,
     peer_auth: bool = False,
+    max_events: int | None = None,
 ) -> RunInfo:
     """Carries out the schedule with real processes in a new run directory; returns the finished run.json.
 
@@ -36,6 +38,7 @@ def run_lockstep(
     fails. After an error no process is left either, and the directory holds what happened until then.
     """
     needs.require("lockstep", schedule.header)
+    info.pace = pace_of(virtual(timing, schedule.header.model), schedule.header)
     begin(schedule, run, info)
     with failure_marked(run, info):
         with (
@@ -44,7 +47,14 @@ def run_lockstep(
             Supervisor() as supervisor,
             LockstepDriver(run, mutant, supervisor, secret) as driver,
         ):
-            one = VirtualRun(schedule, timing=timing, driver=driver, recorder=recorder, fail_fast=fail_fast)
+            one = VirtualRun(
+                schedule,
+                timing=timing,
+                driver=driver,
+                recorder=recorder,
+                fail_fast=fail_fast,
+                max_events=max_events,
+            )
             with held(one.interrupt):
                 simulated = one.go()
         return finish(run, info, simulated.analysis, trace_sha256=simulated.trace_sha256)

@@ -12,13 +12,16 @@ import msgspec
 
 from raft_chaos.chaos.judgement.analysis import Analysis, Stats, conclude
 from raft_chaos.chaos.judgement.tally import Tally
-from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST, INTERRUPTED
+from raft_chaos.chaos.judgement.vacuity import COMPLETED, FAILED_FAST, INTERRUPTED, TOO_MUCH
+from raft_chaos.chaos.processes.interrupts import words
+from raft_chaos.chaos.run.bounds import bounds_of
 from raft_chaos.chaos.run.client_records import History
 from raft_chaos.chaos.run.clients import Client
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.fault_log import FaultLog
 from raft_chaos.chaos.run.nemesis import Nemesis
 from raft_chaos.chaos.run.nodes.driver import Driver
+from raft_chaos.chaos.run.pace import pace_of, virtual
 from raft_chaos.chaos.run.phases import WATCH_US, Bound, Phases
 from raft_chaos.chaos.run.sim.capabilities import VirtualWorld
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
@@ -51,7 +54,8 @@ class Simulated(msgspec.Struct, frozen=True):
 class VirtualRun:
     """One run of a schedule. `go` carries it out; the caller closes the driver and the recorder.
 
-    It ends at the first violation with `fail_fast`, or at the first one of the invariant `until`.
+    It ends at the first violation with `fail_fast`, or at the first one of the invariant `until`; and when it meets one
+    of its bounds, whose number of events `max_events` replaces.
     """
 
     def __init__(
@@ -63,15 +67,15 @@ class VirtualRun:
         recorder: LineSink | None = None,
         fail_fast: bool = False,
         until: str | None = None,
+        max_events: int | None = None,
     ) -> None:
         header = schedule.header
-        if header.model.entries_per_message:
-            timing = msgspec.structs.replace(timing, max_entries_per_message=header.model.entries_per_message)
+        timing = virtual(timing, header.model)
         self.schedule = schedule
         self.timing = timing
         """The nodes' timing; the schedule may override the caller's."""
         self.scheduler = Scheduler()
-        self.judge = Judge()
+        self.judge = Judge(pace=pace_of(timing, header), many_at_once=True)
         self.tally = Tally()
         self.view = ClusterView(header.nodes, self._happened)
         self.trace = Trace(self.judge, self.tally, self.view, recorder)
@@ -108,13 +112,15 @@ class VirtualRun:
         )
         self._watched = fail_fast or until is not None
         self._until = until
-        self._interrupted = ""
+        self._bounds = bounds_of(schedule, max_events)
+        self._ended_early = ""
 
     def go(self) -> Simulated:
         """Carries out the run. Raises DriverError if the harness itself fails; the recorded files stay."""
         began = time.monotonic()
+        self.scheduler.look = self._look
         self.tasks.spawn(self._whole(), "the run")
-        reason = self._until_over() or self._interrupted or COMPLETED
+        reason = self._until_over() or self._ended_early or COMPLETED
         return self.ended(reason, time.monotonic() - began)
 
     def ended(self, reason: str, wall_s: float) -> Simulated:
@@ -134,8 +140,18 @@ class VirtualRun:
 
     def interrupt(self, number: signal.Signals) -> None:
         """Ends the run after the current action; its verdict then rests on what happened so far."""
-        self._interrupted = f"{INTERRUPTED} {number.name}"
+        self._end_early(f"{INTERRUPTED} {words(number)}")
+
+    def _end_early(self, reason: str) -> None:
+        self._ended_early = self._ended_early or reason
         self.scheduler.stop()
+
+    def _look(self) -> None:
+        """Ends the run if it makes the harness do too much."""
+        scheduler = self.scheduler
+        met = self._bounds.met(events=self.tally.events, steps=scheduler.scheduled, waiting=len(scheduler.heap))
+        if met:
+            self._end_early(f"{TOO_MUCH}: {met}")
 
     async def _whole(self) -> None:
         await self._phases.run()

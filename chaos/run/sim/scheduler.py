@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from itertools import repeat
 from typing import Any, TypeAlias
 
 Action: TypeAlias = Callable[[Any], None]
@@ -16,6 +17,8 @@ Due: TypeAlias = tuple[int, int, Action, Any]
 
 LAST = 1 << 62
 """More than any number of scheduled actions."""
+LOOK_EVERY = 1_000
+"""After so many actions the owner may look whether the run should go on: to look after each one would cost too much."""
 END = 1 << 63
 """More than `LAST` and any number: the end of `run_until` comes after all that is due at the same time."""
 
@@ -23,23 +26,26 @@ END = 1 << 63
 class Scheduler:
     """The heap and the clock. An action may schedule more actions, at its own time or later."""
 
-    __slots__ = ("_number", "heap", "now_us", "stopped")
+    __slots__ = ("heap", "look", "now_us", "scheduled", "stopped")
 
     def __init__(self) -> None:
         self.now_us = 0
         self.heap: list[Due] = []
         self.stopped = False
-        self._number = 0
+        self.scheduled = 0
+        """How many actions so far; it numbers them."""
+        self.look: Callable[[], None] = lambda: None
+        """Called after every `LOOK_EVERY` actions, whether or not the time advances. It may stop."""
 
     def at(self, at_us: int, action: Action, argument: Any = None) -> None:
         """Schedules `action(argument)` at `at_us` (now, if that is past), after all actions already scheduled there."""
-        self._number += 1
-        heapq.heappush(self.heap, (at_us if at_us > self.now_us else self.now_us, self._number, action, argument))
+        self.scheduled += 1
+        heapq.heappush(self.heap, (at_us if at_us > self.now_us else self.now_us, self.scheduled, action, argument))
 
     def at_last(self, at_us: int, action: Action, argument: Any = None) -> None:
         """The same, but also after actions that are scheduled for that time later."""
-        self._number += 1
-        number = self._number + LAST
+        self.scheduled += 1
+        number = self.scheduled + LAST
         heapq.heappush(self.heap, (at_us if at_us > self.now_us else self.now_us, number, action, argument))
 
     def after(self, delay_us: int, action: Action, argument: Any = None) -> None:
@@ -52,11 +58,16 @@ class Scheduler:
         heap, pop = self.heap, heapq.heappop
         # The end is an entry of the heap: to look at the time of the first entry before each step costs more.
         ended: list[None] = []
-        self._number += 1
-        heapq.heappush(heap, (max(until_us, self.now_us), END + self._number, ended.append, None))
+        self.scheduled += 1
+        heapq.heappush(heap, (max(until_us, self.now_us), END + self.scheduled, ended.append, None))
         while not (ended or self.stopped):
-            self.now_us, _, action, argument = pop(heap)
-            action(argument)
+            for _ in repeat(None, LOOK_EVERY):
+                self.now_us, _, action, argument = pop(heap)
+                action(argument)
+                if ended or self.stopped:
+                    break
+            else:
+                self.look()
 
     def stop(self) -> None:
         """Ends `run_until` after the current action."""

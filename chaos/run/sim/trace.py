@@ -87,6 +87,7 @@ class Trace:
     def _hash(self) -> None:
         self._sha.update(_encode_lines(self._unhashed))
         self.tally.count(self._unhashed)
+        self.judge.observe_many(self._unhashed)
         self._unhashed.clear()
 
     def _who_hears(self) -> dict[type[Event], list[Callable[[Any], None]]]:

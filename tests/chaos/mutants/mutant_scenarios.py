@@ -20,6 +20,7 @@ from scenario_steps import (
     run_with_latency,
     seen,
     stand,
+    under_way,
     win,
 )
 
@@ -259,6 +260,22 @@ def stale_progress_kept(parts: Parts) -> Observed:
     return seen(cluster)
 
 
+def retransmission_storm(parts: Parts) -> Observed:
+    """The network repeats an answer of n2 again and again, while an entry is on its way to n2."""
+    cluster = cluster_of(parts)
+    cluster.elect("n1")
+    cluster.submit("n1", A)
+    cluster.persist_all("n1")
+    cluster.deliver_from("n1", "n2")
+    cluster.persist_all("n2")
+    answer = next(packet for packet in cluster.network if packet.source == "n2")
+    cluster.deliver_from("n2", "n1")
+    cluster.submit("n1", B)
+    for _ in range(300):
+        cluster.deliver(answer)
+    return [*seen(cluster), *under_way(cluster)]
+
+
 # ---- commitment ------------------------------------------------------------------------------------------------------
 
 
@@ -387,6 +404,7 @@ SCENARIOS: dict[str, Scenario] = {
         hint_as_match,
         match_starts_valid,
         stale_progress_kept,
+        retransmission_storm,
         old_term_commit,
         commit_loop_break,
         commit_past_match,

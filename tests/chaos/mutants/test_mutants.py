@@ -9,20 +9,24 @@ from typing import Any
 import pytest
 from mutant_scenarios import SCENARIOS, Observed
 
+from cluster import TIMING
 from raft_chaos.chaos.mutants import MUTANTS, Mutant
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.pace import Pace
 from raft_chaos.invariants.verdict import Outcome
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.server.parts import Parts
 from random_schedule import RandomSchedule, Safety
+
+PACE = Pace(TIMING.heartbeat_us, TIMING.max_entries_per_message, clients=1)
 
 EVERY_MUTANT = pytest.mark.parametrize("mutant", MUTANTS.values(), ids=list(MUTANTS))
 
 
 def outcomes(observed: Observed) -> dict[str, Outcome]:
     """The verdicts on a run, by invariant."""
-    judge = Judge()
+    judge = Judge(pace=PACE)
     for one in observed:
         if isinstance(one, Op):
             judge.observe_op(one)
@@ -80,7 +84,7 @@ def test_a_mutant_overrides_exactly_one_method_of_one_part(mutant: Mutant) -> No
 
 @EVERY_MUTANT
 def test_the_invariants_of_each_mutant_exist(mutant: Mutant) -> None:
-    known = {verdict.invariant for verdict in Judge().verdicts()}
+    known = {verdict.invariant for verdict in Judge(pace=PACE).verdicts()}
     assert set(mutant.invariants) <= known
 
 

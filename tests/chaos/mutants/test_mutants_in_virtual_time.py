@@ -37,6 +37,7 @@ SEEDS = {
     "rollback_committed": (11, 8, 20),
     "hint_as_match": (6, 12, 40),
     "match_starts_valid": (3, 8, 20),
+    "retransmission_storm": (25, 8, 20),
     "old_term_commit": (350, 10, 20),
     "commit_loop_break": (3, 8, 20),
     "commit_past_match": (10, 8, 20),
