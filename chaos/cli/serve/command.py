@@ -36,7 +36,7 @@ def serve(
     ] = 0,
     opens: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> Result:
-    """Shows the saved runs of a folder in a browser, and runs while they go on.
+    """Shows saved runs in a browser, and those that go on.
 
     It only reads, and only programs of this machine reach it. Ctrl-C ends it.
 
