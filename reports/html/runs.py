@@ -10,7 +10,7 @@ from raft_chaos.reports.html.page import Served, page
 from raft_chaos.reports.text import count, moment, visible
 
 LONGEST_SENTENCE = 240
-GOING_ON_MS, CALM_MS = 2_000, 10_000
+GOING_ON_MS, CALM_MS = 2_000, 5_000
 """How often the page looks for news: while a run goes on, and otherwise."""
 
 

@@ -10,6 +10,8 @@ def legend(report: OverTime) -> list[tuple[str, str]]:
     timeline = report.timeline
     states = {span.state for lane in timeline.lanes for span in [*lane.spans, *lane.paused]}
     ends = {point.end for point in timeline.service.points}
+    fired = [row for row in report.faults if row.injected_us is not None]
+    pale = "without effect so far" if any(row.healed_us is None for row in fired) else "without effect"
     of_state = [
         ("leader", "leader, with its term"),
         ("candidate", "candidate"),
@@ -22,7 +24,7 @@ def legend(report: OverTime) -> list[tuple[str, str]]:
         *(((name, words), name in states) for name, words in of_state),
         (("won", "elected"), any(row.leaders for row in report.elections)),
         (("lost", "term without a leader"), any(not row.leaders for row in report.elections)),
-        (("fault", "fault (pale: without effect)"), any(row.injected_us is not None for row in report.faults)),
+        (("fault", f"fault (pale: {pale})"), bool(fired)),
         (("ok", "ok"), "ok" in ends),
         (("fail", "failed"), "fail" in ends),
         (("open", "outcome unknown"), "unknown" in ends),

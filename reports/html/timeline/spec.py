@@ -72,7 +72,7 @@ def timeline_spec(report: OverTime) -> Spec:
             *_phases(bottom),
             *groups,
             *_over_all(bottom),
-            _strip(bottom + _AXIS),
+            _strip(bottom + _AXIS, has_rates=bool(timeline.service.slices)),
         ],
     }
 
@@ -305,7 +305,7 @@ def _rule(data: str, at: str, colour: str, width: float, dash: list[int], top: i
     }
 
 
-def _strip(y: int) -> Spec:
+def _strip(y: int, *, has_rates: bool) -> Spec:
     """The whole run, small: operations and violations, and the part that is shown."""
     height = _STRIP - 8
     bar: Spec = {
@@ -352,7 +352,7 @@ def _strip(y: int) -> Spec:
             }
         },
     }
-    domain: dict[str, Any] = {"data": "slices", "field": "rate"}
+    domain: Any = {"data": "slices", "field": "rate"} if has_rates else [0, 1]
     return {
         "type": "group",
         "encode": {

@@ -1,18 +1,17 @@
 """The space-time diagram in headless Chromium: it is stepped through with keys, buttons and clicks, and says each step.
 
-What it needs stands in test_html_browser.py.
+What it needs stands in `browsing`.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_html_browser import CHROMIUM, PAINTED, WIDTHS, Opened, opened, sync_api
 
+from browsing import PAINTED, WIDTHS, Opened, headless, opened, pictured
 from raft_chaos.invariants.history import Op
 from raft_chaos.reports.html.explain import explain_html
 from raft_chaos.reports.spacetime.of_run import diagram_of_run
@@ -25,12 +24,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("needs chromium: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
+    with headless() as browser:
+        yield browser
 
 
 def two_leaders() -> Trace:
@@ -93,8 +88,7 @@ def test_a_page_fits_each_width_and_draws_without_a_complaint(name: str, browser
         assert shown.page.evaluate("document.documentElement.scrollWidth") <= width
         if name != "none":
             assert shown.page.evaluate(PAINTED) > 8
-        if folder := os.environ.get("RAFT_CHAOS_PICTURES"):
-            shown.page.screenshot(path=str(Path(folder) / f"explain-{name}-{width}-{scheme}.png"), full_page=True)
+        pictured(shown.page, f"explain-{name}-{width}-{scheme}")
         assert shown.errors == []
         shown.page.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,33 +54,34 @@ class Server:
         return answer[1:]
 
 
+def _set(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    loop.call_soon_threadsafe(event.set)
+
+
 @contextmanager
 def serving(path: Path) -> Iterator[Server]:
-    server = Server()
-    begun, end = threading.Event(), asyncio.Event()
-    loop = asyncio.new_event_loop()
+    server, begun = Server(), threading.Event()
+    stop: list[Callable[[], None]] = []
 
     async def serve() -> None:
-        folder = Folder(path)
-        runner = web.AppRunner(
-            Site(folder, Reports(folder, server.make), "runs", lambda: server.port).application(), shutdown_timeout=0.5
-        )
+        folder, end = Folder(path), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        stop.append(lambda: _set(loop, end))
+        site = Site(folder, Reports(folder, server.make), "runs", lambda: server.port)
+        runner = web.AppRunner(site.application(), shutdown_timeout=0.5)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
         server.port = runner.addresses[0][1]
         begun.set()
         await end.wait()
         await runner.cleanup()
         folder.close()
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     try:
         assert begun.wait(20)
         yield server
     finally:
-        loop.call_soon_threadsafe(end.set)
+        stop[0]()
         thread.join(20)
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()
