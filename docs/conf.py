@@ -23,9 +23,11 @@ highlight_language = "none"
 
 html_theme = "furo"
 html_title = "raft-chaos"
-html_baseurl = ""
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_copy_source = False
 html_show_sourcelink = False
+html_show_search_summary = False  # it would fetch each page found, which a browser refuses for files
 html_show_sphinx = False
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0b5fa5", "color-brand-content": "#0b5fa5"},

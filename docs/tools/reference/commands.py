@@ -41,7 +41,7 @@ def _command(command: Any, name: str, parent: Any) -> Iterator[str]:
         for section, records in lazy.sections(command, context).items():
             rows = [_row(*record) for record in records if "--help" not in record[0]]
             if rows:
-                yield table([section, "meaning", "default", "limits"], rows)
+                yield table([section, "meaning", "default"], rows)
         for inner in getattr(command, "commands", {}).values():
             yield from _command(inner, inner.name, context)
 
@@ -51,5 +51,5 @@ def _row(shape: str, meaning: str) -> list[str]:
     said, _, bracket = meaning.rpartition("  [")
     facts = re.split("; (?=required|at least|at most|[0-9]+ to )", bracket.removesuffix("]")) if said else []
     default = next((fact.removeprefix("default: ") for fact in facts if fact.startswith("default: ")), "")
-    limits = [fact for fact in facts if not fact.startswith("default: ")]
-    return [code(shape), said or meaning, default, ", ".join(limits)]
+    limits = [f"{fact[0].upper()}{fact[1:]}." for fact in facts if not fact.startswith("default: ")]
+    return [code(shape), " ".join([said or meaning, *limits]), default]
