@@ -163,7 +163,7 @@ def _open_files() -> Iterator[tuple[str, Path]]:
 def _is_for_writing(info: Path) -> bool:
     """Whoever shows a run has its files open, too, but only to read them."""
     try:
-        flags = next(line for line in info.read_text().splitlines() if line.startswith("flags:"))
+        flags = next(line for line in info.read_text(encoding="utf-8").splitlines() if line.startswith("flags:"))
     except (OSError, StopIteration):
         return False
     return bool(int(flags.split()[1], 8) & os.O_ACCMODE)

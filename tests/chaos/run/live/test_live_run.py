@@ -165,9 +165,10 @@ def test_judging_a_saved_run_gives_the_same_result(run_dir: RunDir) -> None:
 
 def test_verdicts_do_not_depend_on_the_interleaving_of_nodes(run_dir: RunDir) -> None:
     streams: list[list[Any]] = [run_dir.harness_events(), *run_dir.node_streams(), run_dir.operations()]
-    expected = outcomes(run_dir.load_info().invariants)
+    info = run_dir.load_info()
+    expected = outcomes(info.invariants)
     for seed in range(20):
-        judge = Judge()
+        judge = Judge(pace=info.pace)
         turns = [number for number, stream in enumerate(streams) for _ in stream]
         Random(seed).shuffle(turns)
         rest = [iter(stream) for stream in streams]
