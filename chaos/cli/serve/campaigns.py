@@ -29,11 +29,20 @@ class Campaign:
         self._cells: dict[int, Cell] = {}
         self._totals: SeedTotals | None = None
         self._ended = False
+        self._seen: tuple[int, int] | None = None
 
     @property
     def totals(self) -> SeedTotals:
         assert self._totals is not None
         return self._totals
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the file of that name is another one now, or was cut: a campaign that begins anew does that."""
+        status = self.file.lstat()
+        replaced = self._seen is not None and (status.st_ino != self._seen[0] or status.st_size < self._seen[1])
+        self._seen = status.st_ino, status.st_size
+        return replaced
 
     def refresh(self, ongoing: Ongoing) -> None:
         """Reads what the file has got since the last call."""

@@ -26,7 +26,7 @@ from raft_chaos.chaos.campaign.file import CampaignError
 from raft_chaos.chaos.cli.read.run_names import Ongoing
 from raft_chaos.chaos.cli.serve import door
 from raft_chaos.chaos.cli.serve.campaigns import Campaign
-from raft_chaos.chaos.cli.serve.cards import campaign_card, card
+from raft_chaos.chaos.cli.serve.cards import address, campaign_card, card
 from raft_chaos.chaos.cli.serve.folder import Folder, NotThereError
 from raft_chaos.chaos.cli.serve.following import Following
 from raft_chaos.chaos.cli.serve.making import NoReportError
@@ -61,6 +61,7 @@ class Site:
     def application(self) -> web.Application:
         app = web.Application(middlewares=[self._at_the_door])
         app.router.add_get("/", self._list)
+        app.router.add_get("/runs/{name}", self._without_slash)
         app.router.add_get("/runs/{name}/", self._run)
         app.router.add_get("/runs/{name}/picture.json", self._picture)
         app.router.add_get("/runs/{name}/files/", self._files)
@@ -130,8 +131,10 @@ class Site:
 
     def _read_campaign(self, name: str, ongoing: Ongoing) -> Campaign:
         file = self._folder.campaign(name)
-        campaign = self._campaigns.get(name) or Campaign(file)
-        self._campaigns[name] = campaign
+        campaign = self._campaigns.setdefault(name, Campaign(file))
+        if campaign.is_replaced:
+            campaign.close()
+            campaign = self._campaigns[name] = Campaign(file)
         try:
             campaign.refresh(ongoing)
         except CampaignError:
@@ -156,6 +159,10 @@ class Site:
         report = await self._reports.of(name)
         links = [("/", "All runs"), ("files/", "Files of this run")]
         return _page(with_links(report, links), door.REPORT)
+
+    async def _without_slash(self, request: web.Request) -> web.Response:
+        run = await asyncio.to_thread(self._folder.run, request.match_info["name"])
+        raise web.HTTPFound(address("runs", run.path.name))
 
     async def _picture(self, request: web.Request) -> web.Response:
         run = await asyncio.to_thread(self._folder.run, request.match_info["name"])

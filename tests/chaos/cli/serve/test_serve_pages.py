@@ -113,6 +113,13 @@ def test_a_run_that_cannot_be_reported_says_why(server: Server, runs: Path, tmp_
     assert answer.status == 422 and "is a symbolic link, which is not followed here" in answer.text
 
 
+def test_a_missing_slash_is_added(server: Server, runs: Path) -> None:
+    sample.five_nodes(runs / "one", sample.info())
+    answer = server.get("/runs/one")
+    assert (answer.status, answer.headers["Location"]) == (302, "/runs/one/")
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
 # ---- a run that goes on ------------------------------------------------------------------------------------------
 
 
@@ -194,6 +201,17 @@ def test_the_cells_of_a_campaign_fill_as_seeds_end(server: Server, runs: Path) -
     assert cells(text) == ["valid", "valid", "violated", "valid"] and 'data-every="0"' in text
     assert "4 seeds: 1 violated, 3 valid" in text, "a seed that ran again counts once"
     assert ("violated", file.name) in badges(server.get("/").text)
+
+
+def test_a_campaign_that_begins_anew_is_another_one(server: Server, runs: Path) -> None:
+    file = runs / "campaign-ab.jsonl"
+    append(file, HEADER, result(1), result(2))
+    address = "/campaigns/campaign-ab.jsonl/"
+    assert cells(server.get(address).text).count("valid") == 2
+    file.rename(runs / "campaign-ab-1.jsonl")
+    append(file, HEADER, result(3, "unknown"))
+    assert cells(server.get(address).text) == ["pending", "pending", "unknown", "pending"]
+    assert cells(server.get("/campaigns/campaign-ab-1.jsonl/").text).count("valid") == 2
 
 
 def test_a_file_that_is_no_campaign_is_not_listed(server: Server, runs: Path) -> None:
