@@ -1,8 +1,8 @@
 """Measures the linearizability checker: `python -m bench.linearizability`.
 
-`--full` uses the sizes of docs/linearizability.md, and `--memory` measures the memory for each operation. `--fuzz N`
-compares N small histories of each model with brute force, as operations and as columns, and checks N/4 longer ones
-that are known to be valid.
+`--full` uses the sizes of docs/linearizability-figures.md, and `--memory` measures the memory for each operation.
+`--fuzz N` compares N small histories of each model with brute force, as operations and as columns, and checks N/4
+longer ones that are known to be valid.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ MEMORY_HEADERS: tuple[str, ...] = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.linearizability", description=__doc__.splitlines()[0])
-    parser.add_argument("--full", action="store_true", help="the table of docs/linearizability.md")
+    parser.add_argument("--full", action="store_true", help="the table of docs/linearizability-figures.md")
     parser.add_argument("--memory", action="store_true", help="what an operation takes of it")
     parser.add_argument(
         "--fuzz", type=int, metavar="N", help="compare N small histories of each model with brute force"

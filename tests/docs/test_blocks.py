@@ -76,9 +76,7 @@ def neighbouring_ports(number: int) -> Iterator[list[int]]:
 
 
 def run(block: Block, place: str, folder: Path, ports: list[int]) -> None:
-    if "first" in block.notes:
-        done = bash(rewritten(block.notes["first"], ports), folder)
-        assert done.returncode in (0, 1), f"{place}: before it: {done.stdout}"
+    prepare(block, folder, ports)
     for step in block.steps:
         done = bash(rewritten(step.command, ports), folder)
         assert done.returncode == 0 or block.kind == "console", f"{place}: {step.command}\n{done.stdout}"
@@ -87,20 +85,26 @@ def run(block: Block, place: str, folder: Path, ports: list[int]) -> None:
         )
 
 
+def prepare(block: Block, folder: Path, ports: list[int]) -> None:
+    if "first" in block.notes:
+        done = bash(rewritten(block.notes["first"], ports), folder)
+        assert done.returncode == 0, f"line {block.line}: before it: {done.stdout}"
+
+
 @contextmanager
 def kept_running(block: Block, folder: Path, ports: list[int]) -> Iterator[None]:
-    """What the block starts, from when it has printed the last line that the page shows, until it is interrupted."""
+    """What the block starts, from when it has printed what the page shows, until it is interrupted."""
     (step,) = block.steps
+    prepare(block, folder, ports)
     log = folder / f"line-{block.line}.log"
     with log.open("wb") as out:
         command = ["bash", "-c", f"exec {rewritten(step.command, ports)}"]
         process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT, env=environment(folder))
     try:
-        last, deadline = step.shown.rstrip().splitlines()[-1], time.monotonic() + LONGEST_S
-        while last not in log.read_text("utf-8"):
+        deadline = time.monotonic() + LONGEST_S
+        while not agrees(step.shown, log.read_text("utf-8"), numbers_vary=True):
             assert process.poll() is None and time.monotonic() < deadline, log.read_text("utf-8")
             time.sleep(0.05)
-        assert agrees(step.shown, log.read_text("utf-8"), numbers_vary=True), log.read_text("utf-8")
         yield
     finally:
         process.send_signal(signal.SIGINT)

@@ -83,8 +83,8 @@ def headless() -> Iterator[Any]:
         chromium.close()
 
 
-def opened(browser: Any, address: Path | str, width: int = 900, **options: Any) -> Opened:
-    """The page of a file, or at an address. A request to anywhere else is an error."""
+def opened(browser: Any, address: Path | str, width: int = 900, *, ready: str = DRAWN, **options: Any) -> Opened:
+    """The page of a file, or at an address, once it has what `ready` selects. No request may go elsewhere."""
     url = address if isinstance(address, str) else address.as_uri()
     origin = "/".join(url.split("/")[:3])
     page = browser.new_page(viewport={"width": width, "height": 1000}, **options)
@@ -96,7 +96,7 @@ def opened(browser: Any, address: Path | str, width: int = 900, **options: Any) 
         lambda request: None if request.url.startswith((origin, "data:")) else shown.errors.append(request.url),
     )
     page.goto(url)
-    page.wait_for_selector(DRAWN, state="attached")
+    page.wait_for_selector(ready, state="attached")
     return shown
 
 
