@@ -38,6 +38,8 @@ TIME_LIMIT = signal.SIGALRM
 
 _received: int | None = None
 _installed = False
+_lost = False
+"""Whether an interrupt was lost, and comes again."""
 _holders: list[Told] = []
 """The blocks that hold the signals now, the innermost last."""
 
@@ -85,17 +87,17 @@ def alarm(seconds: float, told: Callable[[], None]) -> Iterator[None]:
         return
 
     def handle(number: int, frame: object) -> None:
-        if _received is None:
-            told()
-        else:
+        if _lost:
             _again(number, frame)
+        else:
+            told()
 
     before = signal.signal(signal.SIGALRM, handle)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, AGAIN_S))  # 0 would be never
+    left_s, _ = signal.setitimer(signal.ITIMER_REAL, max(seconds, AGAIN_S))  # 0 would be never
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, left_s)  # somebody else's, such as a test's
         signal.signal(signal.SIGALRM, before)
 
 
@@ -154,7 +156,6 @@ def _heeded() -> list[signal.Signals]:
 def _handle(number: int, frame: object) -> None:
     global _received
     if _received is None:
-        signal.setitimer(signal.ITIMER_REAL, 0)  # the time limit, if there is one, counts no longer
         _received = number
         _deliver()
 
@@ -172,7 +173,9 @@ def _again(number: int, frame: object) -> None:
 
 
 def _unraisable(lost: sys.UnraisableHookArgs) -> None:
+    global _lost
     if issubclass(lost.exc_type, Interrupted):
+        _lost = True
         signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
     else:
         sys.__unraisablehook__(lost)

@@ -68,10 +68,8 @@ class _Node:
 
 
 class Efficiency(Checker):
-    """No node sends a peer much more than it needs.
-
-    It judges our own Raft alone (a system with a `pace`): the messages of another system may mean anything.
-    """
+    """No node sends a peer much more than it needs. Judged for our own Raft alone (a system with a `pace`): the
+    messages of another system may mean anything."""
 
     invariant = "efficiency"
     rule = "A leader sends heartbeats, each entry once, and again what was lost (§5.2, §5.3)."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import cache, partial
 from pathlib import Path
@@ -229,6 +229,24 @@ def test_no_seed_starts_after_the_time_limit(tmp_path: Path) -> None:
     with Campaign(settings(), [1, 2], tmp_path, time_limit_s=600.0) as again:
         assert len(whole(again)) == 2
         assert again.complete and not again.stopped
+
+
+class Endless(Executor):
+    """Its first seed never ends."""
+
+    def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def]
+        return Future()
+
+
+def test_the_time_limit_gives_up_the_seeds_that_are_under_way(tmp_path: Path) -> None:
+    with Campaign(settings(), [1, 2, 3], tmp_path, time_limit_s=0.01) as campaign:
+        assert not whole(campaign, Endless, window=2)
+        assert campaign.stopped == "the time limit of 0.01 s was reached"
+        assert campaign.given_up == [1, 2]
+        assert not campaign.complete
+    assert not [path for path in tmp_path.iterdir() if path != campaign.path]
+    with Campaign(settings(), [1, 2, 3], tmp_path) as again:
+        assert len(whole(again)) == 3 and again.complete
 
 
 # ---- a harness that fails ----------------------------------------------------------------------------------------

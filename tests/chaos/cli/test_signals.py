@@ -79,6 +79,24 @@ def test_a_simulated_run_has_the_verdict_so_far(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("world", ["sim", "lockstep", pytest.param("live", marks=pytest.mark.live)])
+def test_the_time_limit_ends_a_run_in_the_middle(world: str, tmp_path: Path) -> None:
+    """The runs would last for two minutes, in `sim` of virtual time. Two of them: the second one never begins."""
+    words = ["--seed", "1", "--world", world, "--nodes", "3", "--duration", "120", "--rate", "20", "--repeat", "2"]
+    command_line = [RAFT_CHAOS, "run", *words, "--time-limit", "1.5", "--out", str(tmp_path / "out")]
+    with background(*command_line) as command:
+        command.family()
+        assert command.process.wait(PATIENCE_S) == 2
+        eventually("every process is gone", command.all_gone)
+        assert not list(command.temp.iterdir())
+        assert command.stderr.endswith("\ninterrupted by the time limit\n") and "Traceback" not in command.stderr
+        assert "0 of 2 runs are done; to go on, give the same command with --seeds 1\n" in command.stderr
+    info = only_run(tmp_path / "out").load_info()
+    assert (info.state, info.verdict) == ("finished", "unknown")
+    assert info.vacuous[0] == "the run was cut short: interrupted by the time limit"
+
+
+@pytest.mark.slow
 def test_a_violation_outranks_the_interruption(tmp_path: Path) -> None:
     """The harness reports nothing of a violation while it simulates; but by then the node has been restarted often."""
     words = ["--mutant", "vote_not_persisted", "--seed", "1", *IN_SIM, "--fault-interval", "0.3"]

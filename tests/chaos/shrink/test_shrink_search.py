@@ -149,6 +149,22 @@ def test_a_budget_that_ends_does_not_wait_for_busy_workers(tmp_path: Path) -> No
 # ---- ends that nobody planned ------------------------------------------------------------------------------------
 
 
+def spins(items: Items) -> Items:
+    """Never ends, and catches every error, as a simulated cluster does for the errors of its nodes."""
+    while True:
+        try:
+            while True:
+                pass
+        except Exception:
+            continue
+
+
+def test_a_budget_ends_an_attempt_in_this_process_too() -> None:
+    with search(spins, budget_s=0.05) as alone, pytest.raises(BudgetEndedError):
+        alone.first([()])
+    assert not alone.replays
+
+
 def is_gone(pid_file: Path) -> bool:
     pid = int(pid_file.read_text())
     return not psutil.pid_exists(pid) or not lives(psutil.Process(pid))
