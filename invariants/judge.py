@@ -2,11 +2,14 @@
 
     judge = Judge()
     judge.observe(event)       each node's events in that node's own order; nodes interleaved in any way
+    judge.observe_all(events)  likewise, for some events of one node, or of the harness
     judge.observe_op(op)       client operations in the order in which the clients saw them
     judge.new_violations()     after each batch: the violations found since the last call
     judge.verdicts()           at any time; at the end of the run they are final
 
-An event goes only to the checkers that have a handler for its type, and last to the shared view of the nodes' logs.
+An event goes only to the checkers that have a handler for its type, and then to the shared view of the nodes' logs.
+Some checkers get it by way of the view of what each node can know, which may hold it back. All of them get it when the
+judge is asked, or when many events have come together: one loop over many costs less.
 A checker that raises an exception receives nothing more. Its invariant is unknown from then on, unless it had already
 found a violation.
 """
@@ -17,17 +20,25 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeAlias
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers
+from raft_chaos.invariants.checkers.causal_past import CausalChecker, CausalPast
 from raft_chaos.invariants.checkers.client_history import AcknowledgedWrites, HistoryChecker, MonotonicReads
 from raft_chaos.invariants.checkers.client_keys import ClientKeys
 from raft_chaos.invariants.checkers.commitment import LeaderCompleteness, StateMachineSafety
+from raft_chaos.invariants.checkers.configuration import Configuration
 from raft_chaos.invariants.checkers.durability import Durability
-from raft_chaos.invariants.checkers.elections import ElectionSafety, ElectionsInLogs, OneVotePerTerm
+from raft_chaos.invariants.checkers.elections import (
+    ElectionSafety,
+    ElectionsInLogs,
+    LeaderVotesQuorum,
+    OneVotePerTerm,
+)
 from raft_chaos.invariants.checkers.exits import UnexpectedExit
 from raft_chaos.invariants.checkers.linearizability import Linearizability
-from raft_chaos.invariants.checkers.logs import LeaderAppendOnly, LogMatching
+from raft_chaos.invariants.checkers.logs import CommittedLogAppendOnly, LeaderAppendOnly, LogMatching
 from raft_chaos.invariants.checkers.monotonicity import Monotonicity
 from raft_chaos.invariants.checkers.node_logs import NodeLogs
 from raft_chaos.invariants.checkers.queue import TotalQueue
+from raft_chaos.invariants.checkers.quorum_log import QuorumLog
 from raft_chaos.invariants.checkers.recovery import Recovery
 from raft_chaos.invariants.events import AnyEvent, Event
 from raft_chaos.invariants.history import QUEUE_FUNCTIONS, Op
@@ -37,26 +48,36 @@ from raft_chaos.invariants.verdict import Outcome, Verdict, Violation, overall
 _Routes: TypeAlias = dict[Callable[[Any], None], tuple[Checker, ...]]
 """Each handler, and the checkers whose verdict is lost if it raises (its own checker; for a view, all its users)."""
 
+READ_AT_ONCE = 2_000
+"""How many events to judge at once, at most."""
+
 
 class Judge:
     """Owns the checkers of a run. Never raises, whatever it observes.
 
-    `events_expected` is False for a system whose nodes report no events. Then only `acknowledged_writes`,
-    `monotonic_reads`, `linearizability` and `unexpected_exit` are judged, and `election_safety` if the harness reads in
-    the nodes' logs who became leader. `can` are the abilities that the system declares; empty for our own Raft.
+    `voters` are the names of the nodes, of which a majority elects and commits; without them `leader_votes_quorum` and
+    `quorum_log` are unknown. `events_expected` is False for a system whose nodes report no events. Then only
+    `acknowledged_writes`, `monotonic_reads`, `linearizability` and `unexpected_exit` are judged, and `election_safety`
+    if the harness reads in the nodes' logs who became leader. `can` are the abilities that the system declares; empty
+    for our own Raft.
     `total_queue` is judged for a system with queues, and the three invariants of keys are not judged for one that has
     no key to read.
     """
 
-    def __init__(self, *, events_expected: bool = True, can: Collection[str] = ()) -> None:
+    def __init__(self, *, voters: Sequence[str] = (), events_expected: bool = True, can: Collection[str] = ()) -> None:
+        configuration = Configuration(voters)
         self._logs = NodeLogs()
+        self._past = CausalPast(configuration)
         self._keys = ClientKeys()
         logs = self._logs.of
         event_checkers: Sequence[Checker] = [
             ElectionSafety(),
             OneVotePerTerm(),
+            LeaderVotesQuorum(self._past, configuration),
             LeaderAppendOnly(logs),
+            CommittedLogAppendOnly(logs),
             LogMatching(logs),
+            QuorumLog(self._past, configuration),
             LeaderCompleteness(logs),
             StateMachineSafety(logs),
             Monotonicity(logs),
@@ -64,6 +85,7 @@ class Judge:
             Recovery(),
         ]
         self._by_events = event_checkers if events_expected else []
+        self._by_past = [checker for checker in self._by_events if isinstance(checker, CausalChecker)]
         self._by_history: Sequence[HistoryChecker] = [AcknowledgedWrites(self._keys), MonotonicReads(self._keys)]
         self._linearizability = Linearizability()
         self._queues = TotalQueue(exactly_once="exactly_once" in can)
@@ -75,6 +97,7 @@ class Judge:
             *([self._queues] if has_queues else []),
             UnexpectedExit(),
         ]
+        self._unread: list[Event] = []
         self._polled = [0] * len(self._checkers)
         self._failures: dict[str, str] = {}  # by invariant: what its checker raised
 
@@ -82,6 +105,8 @@ class Judge:
         for checker in self._checkers:
             self._route((checker,), checker.handlers())
         self._route(tuple(self._by_events), self._logs.handlers())
+        for by_past in self._by_past:
+            self._past.pass_on(by_past.facts(), by_past.claims())
 
     def _route(self, concerned: tuple[Checker, ...], handlers: Handlers) -> None:
         for kind, handler in handlers.items():
@@ -92,22 +117,33 @@ class Judge:
         """One for each invariant that is judged."""
         return self._checkers
 
-    @property
-    def hears(self) -> Collection[type[Event]]:
-        """The types of events that some checker wants; others need not be observed."""
-        return self._routes.keys()
-
     def observe(self, event: Event) -> None:
         """One event of a node or of the harness."""
-        routes = self._routes.get(type(event), {})
-        handlers = iter(routes)
-        while True:
+        self.observe_all((event,))
+
+    def observe_all(self, events: Sequence[Event]) -> None:
+        """Some events of one node, in its own order, or of the harness."""
+        self._unread += events
+        if len(self._unread) >= READ_AT_ONCE:
+            self._read()
+
+    def _read(self) -> None:
+        """Passes on the events that were observed since the last call."""
+        events, self._unread = self._unread, []
+        for event in events:
+            if event.__class__ in self._routes:
+                routes = self._routes[event.__class__]
+                for handler in routes:
+                    try:
+                        handler(event)
+                    except Exception as error:
+                        self._failed(routes[handler], error)
+        if self._by_past:
             try:
-                for handler in handlers:
-                    handler(event)
-                return
+                self._past.observe(events)
             except Exception as error:
-                self._failed(routes[handler], error)  # then continue with the next handler
+                self._failed(self._by_past, error)
+                self._by_past = []
 
     def observe_op(self, op: Op) -> None:
         """One line of the clients' history."""
@@ -156,6 +192,7 @@ class Judge:
         Only `verdicts` finds violations of `recovery` and `linearizability`, and lost elements of queues, once the run
         has ended.
         """
+        self._read()
         found: list[Violation] = []
         for position, checker in enumerate(self._checkers):
             if len(checker.violations) > self._polled[position]:
@@ -165,6 +202,7 @@ class Judge:
 
     def verdicts(self) -> list[Verdict]:
         """One verdict for each invariant, in the order of the paper: elections, log, commitment, the rest."""
+        self._read()
         return [self._verdict(checker) for checker in self._checkers if checker.applies]
 
     def _verdict(self, checker: Checker) -> Verdict:
@@ -193,7 +231,7 @@ def judge_saved(info: RunInfo, in_order: Iterable[AnyEvent], history: Iterable[O
 
     The verdicts depend only on the order within each stream, and their violations come in the order given.
     """
-    judge = Judge(events_expected=info.reports_events, can=info.can)
+    judge = Judge(voters=info.nodes, events_expected=info.reports_events, can=info.can)
     for event in in_order:
         judge.observe(event)
     for op in history:

@@ -74,7 +74,7 @@ REPLICATION = (
         "ack_before_sync",
         "an AppendEntries is acknowledged before its entries are durable",
         "PySyncObj #84",
-        ("leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
+        ("quorum_log", "leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
         Parts(core=AckBeforeSync),
     ),
     Mutant(
@@ -102,21 +102,21 @@ REPLICATION = (
         "hint_as_match",
         "the conflict hint in a rejection, where the logs may match, is taken as the match index",
         "CCF #5325",
-        ("leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
+        ("quorum_log", "leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
         Parts(core=HintAsMatch),
     ),
     Mutant(
         "match_starts_valid",
         "match_index starts at the index of the new leader's first entry, so that entry commits at once",
         "RATIS-1767",
-        ("leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
+        ("quorum_log", "leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
         Parts(core=MatchStartsValid),
     ),
     Mutant(
         "stale_progress_kept",
         "match_index is kept from an earlier leadership, although followers have lost these entries since",
         "akka-raft #58, copycat #29",
-        ("leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
+        ("quorum_log", "leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
         Parts(core=StaleProgressKept),
     ),
 )
