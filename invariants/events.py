@@ -10,6 +10,8 @@ Any system in any language may write these lines. The rules that a reporter must
 3. An incarnation starts with `started`, followed by one `entry_appended` for each recovered entry, from index 1 on.
    After a crash the disk may be ahead of the reported events, never behind them.
 4. All events of an incarnation are in its one file. Only the last line may be torn.
+5. Either all nodes report all messages between them or none does. A node reports a message before it sends it, and the
+   arrival of one before its effects. Messages show what a node can know; without them two invariants are unknown.
 
 Times are integer microseconds since the run began. Digests are hexadecimal strings, and are only compared.
 An entry's digest is chained over its whole prefix: equal digests at an index mean equal logs up to that index. A state

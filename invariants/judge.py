@@ -2,11 +2,14 @@
 
     judge = Judge()
     judge.observe(event)       each node's events in that node's own order; nodes interleaved in any way
+    judge.observe_all(events)  likewise, for some events of one node, or of the harness
     judge.observe_op(op)       client operations in the order in which the clients saw them
     judge.new_violations()     after each batch: the violations found since the last call
     judge.verdicts()           at any time; at the end of the run they are final
 
-An event goes only to the checkers that have a handler for its type, and last to the shared view of the nodes' logs.
+An event goes only to the checkers that have a handler for its type, and then to the shared view of the nodes' logs.
+Some checkers get it by way of the view of what each node can know, which may hold it back. All of them get it when the
+judge is asked, or when many events have come together: one loop over many costs less.
 A checker that raises an exception receives nothing more. Its invariant is unknown from then on, unless it had already
 found a violation.
 """
@@ -17,18 +20,26 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeAlias
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers
+from raft_chaos.invariants.checkers.causal_past import CausalChecker, CausalPast
 from raft_chaos.invariants.checkers.client_history import AcknowledgedWrites, HistoryChecker, MonotonicReads
 from raft_chaos.invariants.checkers.client_keys import ClientKeys
 from raft_chaos.invariants.checkers.commitment import LeaderCompleteness, StateMachineSafety
+from raft_chaos.invariants.checkers.configuration import Configuration
 from raft_chaos.invariants.checkers.durability import Durability
 from raft_chaos.invariants.checkers.efficiency import Efficiency
-from raft_chaos.invariants.checkers.elections import ElectionSafety, ElectionsInLogs, OneVotePerTerm
+from raft_chaos.invariants.checkers.elections import (
+    ElectionSafety,
+    ElectionsInLogs,
+    LeaderVotesQuorum,
+    OneVotePerTerm,
+)
 from raft_chaos.invariants.checkers.exits import UnexpectedExit
 from raft_chaos.invariants.checkers.linearizability import Linearizability
-from raft_chaos.invariants.checkers.logs import LeaderAppendOnly, LogMatching
+from raft_chaos.invariants.checkers.logs import CommittedLogAppendOnly, LeaderAppendOnly, LogMatching
 from raft_chaos.invariants.checkers.monotonicity import Monotonicity
 from raft_chaos.invariants.checkers.node_logs import NodeLogs
 from raft_chaos.invariants.checkers.queue import TotalQueue
+from raft_chaos.invariants.checkers.quorum_log import QuorumLog
 from raft_chaos.invariants.checkers.recovery import Recovery
 from raft_chaos.invariants.events import AnyEvent, Event
 from raft_chaos.invariants.history import QUEUE_FUNCTIONS, Op
@@ -39,13 +50,18 @@ from raft_chaos.invariants.verdict import Outcome, Verdict, Violation, overall
 _Routes: TypeAlias = dict[Callable[[Any], None], tuple[Checker, ...]]
 """Each handler, and the checkers whose verdict is lost if it raises (its own checker; for a view, all its users)."""
 
+READ_AT_ONCE = 2_000
+"""How many events to judge at once, at most."""
+
 
 class Judge:
     """Owns the checkers of a run. Never raises, whatever it observes.
 
-    `events_expected` is False for a system whose nodes report no events. Then only `acknowledged_writes`,
-    `monotonic_reads`, `linearizability` and `unexpected_exit` are judged, and `election_safety` if the harness reads in
-    the nodes' logs who became leader. `can` are the abilities that the system declares; empty for our own Raft.
+    `voters` are the names of the nodes, of which a majority elects and commits; without them `leader_votes_quorum` and
+    `quorum_log` are unknown. `events_expected` is False for a system whose nodes report no events. Then only
+    `acknowledged_writes`, `monotonic_reads`, `linearizability` and `unexpected_exit` are judged, and `election_safety`
+    if the harness reads in the nodes' logs who became leader. `can` are the abilities that the system declares; empty
+    for our own Raft.
     `total_queue` is judged for a system with queues, and the three invariants of keys are not judged for one that has
     no key to read. `pace` is that of our own Raft, the only system whose `efficiency` is judged.
     """
@@ -53,20 +69,25 @@ class Judge:
     def __init__(
         self,
         *,
+        voters: Sequence[str] = (),
         events_expected: bool = True,
         can: Collection[str] = (),
         pace: Pace | None = None,
-        many_at_once: bool = False,
     ) -> None:
+        configuration = Configuration(voters)
         self._logs = NodeLogs()
+        self._past = CausalPast(configuration)
         self._keys = ClientKeys()
         self._efficiency = Efficiency(pace)
         logs = self._logs.of
         event_checkers: Sequence[Checker] = [
             ElectionSafety(),
             OneVotePerTerm(),
+            LeaderVotesQuorum(self._past, configuration),
             LeaderAppendOnly(logs),
+            CommittedLogAppendOnly(logs),
             LogMatching(logs),
+            QuorumLog(self._past, configuration),
             LeaderCompleteness(logs),
             StateMachineSafety(logs),
             Monotonicity(logs),
@@ -75,6 +96,7 @@ class Judge:
             self._efficiency,
         ]
         self._by_events = event_checkers if events_expected else []
+        self._by_past = [checker for checker in self._by_events if isinstance(checker, CausalChecker)]
         self._by_history: Sequence[HistoryChecker] = [AcknowledgedWrites(self._keys), MonotonicReads(self._keys)]
         self._linearizability = Linearizability()
         self._queues = TotalQueue(exactly_once="exactly_once" in can)
@@ -86,14 +108,16 @@ class Judge:
             *([self._queues] if has_queues else []),
             UnexpectedExit(),
         ]
+        self._unread: list[Event] = []
         self._polled = [0] * len(self._checkers)
         self._failures: dict[str, str] = {}  # by invariant: what its checker raised
 
         self._routes: dict[type[Event], _Routes] = {}
         for checker in self._checkers:
-            if checker is not self._efficiency or (checker.applies and not many_at_once):
-                self._route((checker,), checker.handlers())
+            self._route((checker,), checker.handlers())
         self._route(tuple(self._by_events), self._logs.handlers())
+        for by_past in self._by_past:
+            self._past.pass_on(by_past.facts(), by_past.claims())
 
     def _route(self, concerned: tuple[Checker, ...], handlers: Handlers) -> None:
         for kind, handler in handlers.items():
@@ -104,31 +128,38 @@ class Judge:
         """One for each invariant that is judged."""
         return self._checkers
 
-    @property
-    def hears(self) -> Collection[type[Event]]:
-        """The types of events that some checker wants; others need not be observed."""
-        return self._routes.keys()
-
     def observe(self, event: Event) -> None:
         """One event of a node or of the harness."""
-        routes = self._routes.get(type(event), {})
-        handlers = iter(routes)
-        while True:
-            try:
-                for handler in handlers:
-                    handler(event)
-                return
-            except Exception as error:
-                self._failed(routes[handler], error)  # then continue with the next handler
+        self.observe_all((event,))
 
-    def observe_many(self, happened: Iterable[object]) -> None:
-        """Everything that happened since the last call, which `observe` has had before, event by event."""
-        if self._efficiency.invariant in self._failures or not self._efficiency.applies:
-            return
-        try:
-            self._efficiency.observe_many(happened)
-        except Exception as error:
-            self._failed((self._efficiency,), error)
+    def observe_all(self, events: Sequence[Event]) -> None:
+        """Some events of one node, in its own order, or of the harness."""
+        self._unread += events
+        if len(self._unread) >= READ_AT_ONCE:
+            self._read()
+
+    def _read(self) -> None:
+        """Passes on the events that were observed since the last call."""
+        events, self._unread = self._unread, []
+        for event in events:
+            if event.__class__ in self._routes:
+                routes = self._routes[event.__class__]
+                for handler in routes:
+                    try:
+                        handler(event)
+                    except Exception as error:
+                        self._failed(routes[handler], error)
+        if self._efficiency.applies and self._efficiency.invariant not in self._failures:
+            try:
+                self._efficiency.observe(events)
+            except Exception as error:
+                self._failed((self._efficiency,), error)
+        if self._by_past:
+            try:
+                self._past.observe(events)
+            except Exception as error:
+                self._failed(self._by_past, error)
+                self._by_past = []
 
     def observe_op(self, op: Op) -> None:
         """One line of the clients' history."""
@@ -177,6 +208,7 @@ class Judge:
         Only `verdicts` finds violations of `recovery` and `linearizability`, and lost elements of queues, once the run
         has ended.
         """
+        self._read()
         found: list[Violation] = []
         for position, checker in enumerate(self._checkers):
             if len(checker.violations) > self._polled[position]:
@@ -186,6 +218,7 @@ class Judge:
 
     def verdicts(self) -> list[Verdict]:
         """One verdict for each invariant, in the order of the paper: elections, log, commitment, the rest."""
+        self._read()
         return [self._verdict(checker) for checker in self._checkers if checker.applies]
 
     def _verdict(self, checker: Checker) -> Verdict:
@@ -214,7 +247,7 @@ def judge_saved(info: RunInfo, in_order: Iterable[AnyEvent], history: Iterable[O
 
     The verdicts depend only on the order within each stream, and their violations come in the order given.
     """
-    judge = Judge(events_expected=info.reports_events, can=info.can, pace=info.pace)
+    judge = Judge(voters=info.nodes, events_expected=info.reports_events, can=info.can, pace=info.pace)
     for event in in_order:
         judge.observe(event)
     for op in history:

@@ -57,7 +57,7 @@ COMMITMENT = (
         "commit_past_match",
         "a follower commits up to its last entry, instead of up to the last one that matches the leader's",
         "copycat #265, ScyllaDB #9965",
-        ("state_machine_safety", "leader_completeness", "acknowledged_writes", "linearizability"),
+        ("quorum_log", "state_machine_safety", "leader_completeness", "acknowledged_writes", "linearizability"),
         Parts(core=CommitPastMatch),
     ),
     Mutant(

@@ -88,7 +88,7 @@ ELECTIONS = (
         "send_before_persist",
         "vote requests and votes are sent before the term and the vote are durable",
         "sofa-jraft",
-        ("election_safety",),
+        ("leader_votes_quorum", "election_safety"),
         Parts(core=SendBeforePersist),
     ),
     Mutant(
@@ -102,7 +102,7 @@ ELECTIONS = (
         "stale_vote_counted",
         "a vote that was granted for an earlier term is counted in the current one",
         "Xraft #33, akka-raft #47",
-        ("election_safety",),
+        ("leader_votes_quorum", "election_safety"),
         Parts(core=StaleVoteCounted),
     ),
     Mutant(

@@ -33,7 +33,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from raft_chaos.invariants.checkers.base import Checker, Handlers, who
+from raft_chaos.invariants.checkers.base import Checker, who
 from raft_chaos.invariants.events import EntryAppended, Event, MessageSent, Started
 from raft_chaos.invariants.pace import Pace
 from raft_chaos.invariants.verdict import Verdict
@@ -86,11 +86,8 @@ class Efficiency(Checker):
     def applies(self) -> bool:
         return self._is_known
 
-    def handlers(self) -> Handlers:
-        return {Started: self._on_started, EntryAppended: self._on_appended, MessageSent: self._on_sent}
-
-    def observe_many(self, events: Iterable[Any]) -> None:
-        """The same as the handlers, for many events at once: most of all events are messages."""
+    def observe(self, events: Iterable[Any]) -> None:
+        """Many events at once, without handlers: most of all events are messages."""
         for event in events:
             kind = event.__class__
             if kind is MessageSent:

@@ -1,9 +1,22 @@
-"""Election Safety (§5.2), and the voters' part of it: one vote per term, kept across restarts (Figure 2)."""
+"""Election Safety (§5.2), and what it rests on: one vote per term, kept across restarts (Figure 2), and a majority of
+votes for whoever leads."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
-from raft_chaos.invariants.events import LeaderObserved, LogsFollowed, LogsLost, RoleChanged, Started, VoteGranted
+from raft_chaos.invariants.checkers.causal_past import CausalChecker, CausalPast, Clock, OnClaim, OnFact
+from raft_chaos.invariants.checkers.configuration import Configuration
+from raft_chaos.invariants.events import (
+    Event,
+    LeaderObserved,
+    LogsFollowed,
+    LogsLost,
+    RoleChanged,
+    Started,
+    VoteGranted,
+)
 from raft_chaos.invariants.verdict import Verdict
 
 
@@ -135,5 +148,49 @@ class OneVotePerTerm(Checker):
                 f"{event.node} voted twice in term {event.term}: for {earlier} in incarnation {first.inc} "
                 f"and for {candidate} in incarnation {event.inc}",
                 first,
+                event,
+            )
+
+
+class LeaderVotesQuorum(CausalChecker):
+    """A node that leads in a term can know of votes for it, in this term, by a majority of the voters.
+
+    A vote counts from its report on, by the vote itself or by a restart that recovers it: the disk may be ahead of the
+    events. It counts for ever, since a term has one leader at most.
+    """
+
+    invariant = "leader_votes_quorum"
+    rule = "A candidate leads once it has votes from a majority, for its own term (§5.2; LeaderVotesQuorumInv)."
+    nothing_judged = "no leader was elected"
+
+    def __init__(self, past: CausalPast, configuration: Configuration) -> None:
+        super().__init__(past, configuration)
+        # (term, candidate) -> by the voter's place, the first report of its vote and the number of this fact.
+        self._votes: defaultdict[tuple[int, str], dict[int, tuple[VoteGranted | Started, int]]] = defaultdict(dict)
+
+    def facts(self) -> dict[type[Event], OnFact]:
+        return {VoteGranted: self._on_vote, Started: self._on_started}
+
+    def claims(self) -> dict[type[Event], OnClaim]:
+        return {RoleChanged: self._on_role}
+
+    def _on_vote(self, event: VoteGranted, place: int, number: int) -> None:
+        self._votes[event.term, event.candidate].setdefault(place, (event, number))
+
+    def _on_started(self, event: Started, place: int, number: int) -> None:
+        if event.voted_for is not None:
+            self._votes[event.term, event.voted_for].setdefault(place, (event, number))
+
+    def _on_role(self, event: RoleChanged, place: int, known: Clock) -> None:
+        if event.role != "leader":
+            return
+        self.judged += 1
+        reported = self._votes.get((event.term, event.node), {})
+        votes = [vote for voter, (vote, number) in reported.items() if number <= known[voter]]
+        if not self._configuration.is_quorum(votes):
+            voters = self._configuration.share(sorted(vote.node for vote in votes))
+            self.violate(
+                f"{who(event)} leads in term {event.term} with the votes of {voters}, as far as it can know",
+                *votes,
                 event,
             )

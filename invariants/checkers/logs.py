@@ -1,4 +1,4 @@
-"""Leader Append-Only and Log Matching (§5.3)."""
+"""What a node may delete from its own log (a leader nothing, no node a committed entry), and Log Matching (§5.3)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
 from raft_chaos.invariants.checkers.node_logs import ReportedLog
-from raft_chaos.invariants.events import EntryAppended, LogTruncated, RoleChanged, Started
+from raft_chaos.invariants.events import CommitAdvanced, EntryAppended, LogTruncated, RoleChanged, Started
 
 
 class LeaderAppendOnly(Checker):
@@ -66,6 +66,53 @@ class LeaderAppendOnly(Checker):
                 elected,
                 event,
             )
+
+
+class CommittedLogAppendOnly(Checker):
+    """A node never deletes an entry that it reported committed, in this incarnation or an earlier one.
+
+    Only truncations are judged. A crash that loses committed entries is a matter of `durability`; what the node then
+    lacks is no longer held against it here.
+    """
+
+    invariant = "committed_log_append_only"
+    rule = "A server that removes conflicting entries never removes committed ones (§5.3; CommittedLogAppendOnlyProp)."
+    nothing_judged = "no node committed an entry"
+
+    def __init__(self, logs: Mapping[str, ReportedLog]) -> None:
+        super().__init__()
+        self._logs = logs
+        self._committed: dict[str, CommitAdvanced] = {}  # the highest commit of each node
+
+    def handlers(self) -> Handlers:
+        return {CommitAdvanced: self._on_commit, LogTruncated: self._on_truncated, Started: self._on_started}
+
+    def _on_commit(self, event: CommitAdvanced) -> None:
+        self.judged += 1
+        highest = self._committed.get(event.node)
+        if highest is None or event.index > highest.index:
+            self._committed[event.node] = event
+
+    def _on_started(self, event: Started) -> None:
+        highest = self._committed.get(event.node)
+        if highest is not None and event.last_index < highest.index:
+            del self._committed[event.node]
+
+    def _on_truncated(self, event: LogTruncated) -> None:
+        self.judged += 1
+        committed, log = self._committed.get(event.node), self._logs[event.node]
+        if committed is None or not 1 <= event.from_index <= min(committed.index, len(log)):
+            return
+        del self._committed[event.node]
+        first, last = event.from_index, committed.index
+        entries = f"entry {first}" if first == last else f"entries {first} to {last}"
+        self.violate(
+            f"{who(event)} deleted {entries} of its log, which it had reported committed in term {committed.term} "
+            f"(incarnation {committed.inc})",
+            log[first - 1],
+            committed,
+            event,
+        )
 
 
 class LogMatching(Checker):

@@ -14,6 +14,8 @@ from raft_chaos.invariants.events import (
     EntryApplied,
     Event,
     LogTruncated,
+    MessageReceived,
+    MessageSent,
     RoleChanged,
     Started,
     VoteGranted,
@@ -62,9 +64,17 @@ def applies(node: str, index: int, term: int, state: str = "s", inc: int = 1, t_
     return EntryApplied(node=node, inc=inc, t_us=t_us, index=index, term=term, digest=state)
 
 
+def sends(node: str, to: str, number: int = 1, inc: int = 1) -> MessageSent:
+    return MessageSent(node=node, inc=inc, t_us=0, to=to, number=number, type="M")
+
+
+def receives(node: str, sender: str, number: int = 1, inc: int = 1, sender_inc: int = 1) -> MessageReceived:
+    return MessageReceived(node=node, inc=inc, t_us=0, sender=sender, sender_inc=sender_inc, number=number, type="M")
+
+
 def judged(*script: Event | list[Event], ops: Iterable[Op] = (), events_expected: bool = True) -> dict[str, Verdict]:
-    """The verdicts on a script, by invariant. Lists in it are spliced in."""
-    judge = Judge(events_expected=events_expected)
+    """The verdicts on a script of n1, n2 and n3, by invariant. Lists in it are spliced in."""
+    judge = Judge(voters=("n1", "n2", "n3"), events_expected=events_expected)
     for part in script:
         for event in part if isinstance(part, list) else [part]:
             judge.observe(event)

@@ -1,10 +1,11 @@
-"""leader_append_only, log_matching and durability: each way to violate them, with a similar correct run."""
+"""leader_append_only, committed_log_append_only, log_matching and durability: each way to violate them, with a similar
+correct run."""
 
 from __future__ import annotations
 
 import pytest
 
-from event_scripts import appends, follows, judged, leads, started, truncates, violated
+from event_scripts import appends, commits, follows, judged, leads, started, truncates, violated
 from raft_chaos.invariants.events import EntryAppended, Event
 
 
@@ -36,6 +37,55 @@ def test_a_restarted_leader_is_a_follower() -> None:
 def test_unknown_without_an_append_by_a_leader() -> None:
     verdicts = judged(started("n1"), appends("n1", "1a"), truncates("n1", 1))
     assert verdicts["leader_append_only"].outcome == "unknown"
+
+
+# ---- committed_log_append_only ----
+
+
+def test_a_node_deletes_what_it_committed() -> None:
+    cut = truncates("n1", 2)
+    script = [started("n1"), *appends("n1", "1a 1b 1c"), commits("n1", 2, 1), cut, truncates("n1", 2)]
+    verdict = judged(script)["committed_log_append_only"]
+    assert (verdict.outcome, verdict.violation_count) == ("violated", 1)
+    assert verdict.violations[0].witness == (*appends("n1", "1b", after="1a"), commits("n1", 2, 1), cut)
+    assert "deleted entry 2 of its log" in verdict.violations[0].message
+
+
+def test_a_node_deletes_what_an_earlier_incarnation_committed() -> None:
+    script = [started("n1"), *appends("n1", "1a 1b"), commits("n1", 2, 1), *restart("1a 1b"), truncates("n1", 1, inc=2)]
+    verdict = judged(script)["committed_log_append_only"]
+    assert "deleted entries 1 to 2 of its log" in verdict.violations[0].message
+
+
+def test_a_lower_commit_of_the_next_incarnation_frees_nothing() -> None:
+    script = [
+        started("n1"),
+        *appends("n1", "1a 1b"),
+        commits("n1", 2, 1),
+        *restart("1a 1b"),
+        commits("n1", 1, 9, inc=2),
+    ]
+    assert violated(judged(script, truncates("n1", 2, inc=2))) == ["committed_log_append_only"]
+
+
+@pytest.mark.parametrize("from_index", [3, 4])
+def test_what_is_above_the_commit_may_be_deleted(from_index: int) -> None:
+    script = [started("n1"), *appends("n1", "1a 1b 1c"), commits("n1", 2, 1), truncates("n1", from_index)]
+    assert judged(script)["committed_log_append_only"].outcome == "valid"
+
+
+def test_another_nodes_commit_forbids_nothing() -> None:
+    script = [started("n1"), started("n2"), *appends("n1", "1a"), *appends("n2", "1b"), commits("n1", 1, 1)]
+    assert judged(script, truncates("n2", 1))["committed_log_append_only"].outcome == "valid"
+
+
+def test_what_a_crash_lost_is_a_matter_of_durability() -> None:
+    script = [started("n1"), *appends("n1", "1a 1b"), commits("n1", 2, 1), *restart("1a")]
+    script += [*appends("n1", "2c", after="1a", inc=2), truncates("n1", 2, inc=2)]
+    assert violated(judged(script)) == ["durability"]
+
+
+# ---- log_matching ----
 
 
 def test_one_index_and_term_with_different_logs_before_it() -> None:

@@ -25,8 +25,11 @@ from tiny_cluster import TinyCluster
 INVARIANTS = [
     "election_safety",
     "one_vote_per_term",
+    "leader_votes_quorum",
     "leader_append_only",
+    "committed_log_append_only",
     "log_matching",
+    "quorum_log",
     "leader_completeness",
     "state_machine_safety",
     "monotonicity",
@@ -146,7 +149,7 @@ def test_a_view_that_raises_makes_all_checkers_that_use_it_unknown(monkeypatch: 
 def save(path: Path, streams: Sequence[list[Event]], h: History, *, reports_events: bool = True) -> RunDir:
     """A run directory as a controller leaves it: the last stream is the harness's."""
     run = RunDir(path)
-    run.save_info(RunInfo(seed=7, reports_events=reports_events))
+    run.save_info(RunInfo(seed=7, reports_events=reports_events, nodes=["n1", "n2", "n3"]))
     for event in (event for stream in streams[:-1] for event in stream):
         file = run.node_events(event.node, event.inc)
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,8 @@ from raft_chaos.invariants.events import (
     EntryApplied,
     Event,
     LogTruncated,
+    MessageReceived,
+    MessageSent,
     NodeExited,
     NodeLaunched,
     PhaseStarted,
@@ -41,6 +43,9 @@ BUGS = {
     "forgets_term": "monotonicity",
     "commit_goes_back": "monotonicity",
     "loses_synced_entries": "durability",
+    "deletes_committed_entries": "committed_log_append_only",
+    "leads_by_hearsay": "leader_votes_quorum",
+    "commits_by_hearsay": "quorum_log",
     "exits": "unexpected_exit",
     "one_node_stuck": "recovery",
 }
@@ -61,6 +66,7 @@ class Node:
     log: list[Entry] = field(default_factory=list)
     commit: int = 0
     applied: int = 0
+    sent: int = 0
     events: list[Event] = field(default_factory=list)
 
 
@@ -124,7 +130,7 @@ class TinyCluster:
         if self.random.random() < 0.3 and other.leads and other.term >= node.term:
             # Durable, but the crash comes before the report.
             heard = len(node.events)
-            self.replicate(other, node)
+            self.store(other, node)
             appended = [type(event) is EntryAppended for event in node.events[heard:]]
             if True in appended:
                 del node.events[heard + appended.index(True) :]
@@ -149,6 +155,8 @@ class TinyCluster:
             self.join_term(node, candidate.term)
             node.voted_for = candidate.name
             self.say(node, VoteGranted, term=node.term, candidate=candidate.name)
+            if node is not candidate and self.bug != "leads_by_hearsay":
+                self.send(node, candidate)
         if len(willing) * 2 > len(self.nodes) or self.bug == "leads_without_majority":
             candidate.leads = True
             self.say(candidate, RoleChanged, role="leader", term=candidate.term, leader=candidate.name)
@@ -177,6 +185,14 @@ class TinyCluster:
     def replicate(self, leader: Node, follower: Node) -> None:
         if not leader.leads or follower.term > leader.term:
             return
+        self.store(leader, follower)
+        self.advance(leader)
+        agreed = min(len(follower.log), len(leader.log))
+        self.send(leader, follower)
+        self.commit(follower, min(leader.commit, agreed))
+
+    def store(self, leader: Node, follower: Node) -> None:
+        self.send(leader, follower)
         self.join_term(follower, leader.term)
         if follower.leads and self.bug is None:
             raise AssertionError("two leaders of one term")
@@ -192,16 +208,15 @@ class TinyCluster:
         for entry in leader.log[len(follower.log) :][: self.random.randint(1, 3) if same else None]:
             follower.log.append(entry)
             self.say_appended(follower, len(follower.log))
-        self.advance(leader)
-        agreed = min(len(follower.log), len(leader.log))
-        self.commit(follower, min(leader.commit, agreed))
 
     def advance(self, leader: Node) -> None:
         for index in range(len(leader.log), leader.commit, -1):
-            holders = sum(node.log[:index] == leader.log[:index] for node in self.nodes if node.term <= leader.term)
-            if self.bug == "commits_alone" or (
-                leader.log[index - 1][0] == leader.term and holders * 2 > len(self.nodes)
-            ):
+            known = [node for node in self.nodes if node.term <= leader.term and node.log[:index] == leader.log[:index]]
+            counts = leader.log[index - 1][0] == leader.term and len(known) * 2 > len(self.nodes)
+            if counts and self.bug != "commits_by_hearsay":
+                for node in known:
+                    self.send(node, leader)
+            if self.bug == "commits_alone" or counts:
                 self.commit(leader, index)
                 return
 
@@ -221,6 +236,10 @@ class TinyCluster:
         if self.bug == "leader_truncates" and node.leads and len(node.log) > node.commit:
             self.say(node, LogTruncated, from_index=len(node.log))
             del node.log[-1:]
+        if self.bug == "deletes_committed_entries" and node.commit and not node.leads:
+            self.say(node, LogTruncated, from_index=node.commit)
+            del node.log[node.commit - 1 :]
+            self.start(node)
         if self.bug == "commit_goes_back" and node.commit > 1:
             self.say(node, CommitAdvanced, index=node.commit - 1, term=node.term)
 
@@ -231,6 +250,15 @@ class TinyCluster:
 
     def say(self, node: Node, kind: type[Event], **fields: object) -> None:
         node.events.append(kind(node=node.name, inc=node.inc, t_us=self.t_us, **fields))
+
+    def send(self, sender: Node, to: Node) -> None:
+        """A message that arrives at once. Nobody sends to itself."""
+        if sender is to:
+            return
+        sender.sent += 1
+        self.say(sender, MessageSent, to=to.name, number=sender.sent, type="Message")
+        sending = {"sender": sender.name, "sender_inc": sender.inc, "number": sender.sent, "type": "Message"}
+        self.say(to, MessageReceived, **sending)
 
     def tell(self, kind: type[Event], **fields: object) -> None:
         self.harness.append(kind(node=HARNESS, inc=1, t_us=self.t_us, **fields))

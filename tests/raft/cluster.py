@@ -3,6 +3,7 @@
 Nothing happens by itself: a message lies in `network` until `deliver` or `drop`, a write is under way until `persist`,
 and time stands still until `tick` takes it to a node's deadline. A disk is the list of the batches that were written;
 a crash loses the replica, and the batch under way unless it is said to have survived; `restart` folds what is left.
+The cluster reports the messages, each server the rest.
 
 `Server` is one node of it, and enough for tests that speak to a single node:
 
@@ -18,7 +19,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import NamedTuple, TypeVar
 
-from raft_chaos.invariants.events import Event
+from raft_chaos.invariants.events import Event, MessageReceived, MessageSent
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.replica.machine import Command, Machine, encode_command
 from raft_chaos.raft.replica.replica import Output, Replica, Reply
@@ -173,11 +174,13 @@ class Server:
 
 
 class Packet(NamedTuple):
-    """A message in the network."""
+    """A message in the network: the `number`th of that incarnation of its sender."""
 
     source: str
     to: str
     message: Message
+    inc: int
+    number: int
 
 
 class Cluster:
@@ -214,6 +217,7 @@ class Cluster:
         self.traffic: list[Packet] = []  # all that was ever sent
         self.cut_off: frozenset[str] = frozenset()
         self.now_us = 0
+        self._sent = dict.fromkeys(names, 0)  # how many messages each has sent, in all its incarnations
 
     def __getitem__(self, name: str) -> Server:
         return self.servers[name]
@@ -231,7 +235,12 @@ class Cluster:
         server.now_us = self.now_us
         move()
         self.now_us = server.now_us
-        sent = [Packet(server.name, to, message) for to, message in server.take_outbox()]
+        sent = [
+            Packet(server.name, to, message, server.inc, number)
+            for number, (to, message) in enumerate(server.take_outbox(), self._sent[server.name] + 1)
+        ]
+        self._sent[server.name] += len(sent)
+        server.events += [self._sending(packet) for packet in sent]
         self.network += sent
         self.traffic += sent
 
@@ -254,7 +263,25 @@ class Cluster:
         """Hands over a message. Nothing arrives at a server that is down, or crosses the cut around `cut_off`."""
         server = self[packet.to]
         if server.replica is not None and (packet.source in self.cut_off) == (packet.to in self.cut_off):
+            server.events.append(self._arrival(packet, server.inc))
             self.step(server, lambda: server.receive(packet.source, packet.message))
+
+    def _sending(self, packet: Packet) -> MessageSent:
+        kind = type(packet.message).__name__
+        return MessageSent(
+            node=packet.source, inc=packet.inc, t_us=self.now_us, to=packet.to, number=packet.number, type=kind
+        )
+
+    def _arrival(self, packet: Packet, inc: int) -> MessageReceived:
+        return MessageReceived(
+            node=packet.to,
+            inc=inc,
+            t_us=self.now_us,
+            sender=packet.source,
+            sender_inc=packet.inc,
+            number=packet.number,
+            type=type(packet.message).__name__,
+        )
 
     def deliver_from(self, source: str, *to: str) -> None:
         """All that `source` has sent to these servers by now arrives, in order."""

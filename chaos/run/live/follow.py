@@ -111,7 +111,7 @@ class Follower:
         if any(node in ("", ".", "..") or "/" in node or "\0" in node for node in info.nodes):
             self.trouble = "run.json names nodes whose files would be elsewhere"
         self._view = ClusterView(info.nodes, lambda event, number, reporter: None)
-        self._judge = Judge(events_expected=info.reports_events, can=info.can)
+        self._judge = Judge(voters=info.nodes, events_expected=info.reports_events, can=info.can, pace=info.pace)
         self._history = History(self._operation)
         self._harness_file = Tail(run.harness, events.decode, follow=False)
         self._history_file = Tail(run.history, history.decode, follow=False)

@@ -184,7 +184,12 @@ class LiveRun:
     def _set_up(self, files: ExitStack) -> None:
         """Opens the files of the run and starts the network; `files` closes them."""
         header = self.schedule.header
-        self.judge = Judge(events_expected="events" in self.target.can, can=self.info.can, pace=self.info.pace)
+        self.judge = Judge(
+            voters=header.nodes,
+            events_expected="events" in self.target.can,
+            can=self.info.can,
+            pace=self.info.pace,
+        )
         self.harness = LineFile(self.run_dir.harness)
         files.callback(self.harness.close)
         self.history = HistoryFile(self.run_dir.history, self.judge.observe_op)

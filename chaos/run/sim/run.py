@@ -75,7 +75,7 @@ class VirtualRun:
         self.timing = timing
         """The nodes' timing; the schedule may override the caller's."""
         self.scheduler = Scheduler()
-        self.judge = Judge(pace=pace_of(timing, header), many_at_once=True)
+        self.judge = Judge(voters=header.nodes, pace=pace_of(timing, header))
         self.tally = Tally()
         self.view = ClusterView(header.nodes, self._happened)
         self.trace = Trace(self.judge, self.tally, self.view, recorder)

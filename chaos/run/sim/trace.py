@@ -4,7 +4,8 @@ Each event and each client operation is a JSON line, the same bytes as in the ru
 is the SHA-256 of all of them. Two runs are the same run exactly if their digests are equal. Each event also goes to the
 judge, the tally and the cluster's view, and, if the run is recorded, to its files.
 
-Each of these gets an event at once. Most events have no handler: they are only counted and hashed, many at a time.
+Each of these gets an event at once, and the judge judges many at a time. Most events have no other handler: they are
+only counted and hashed, many at a time.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Trace:
             self._hash()
         if self._recorder is not None:
             self._recorder.write((name, incarnation), _encode_lines(reported), len(reported))
+        self.judge.observe_all(reported)
         hearers = self._hearers
         for event in reported:
             if event.__class__ in hearers:
@@ -87,13 +89,12 @@ class Trace:
     def _hash(self) -> None:
         self._sha.update(_encode_lines(self._unhashed))
         self.tally.count(self._unhashed)
-        self.judge.observe_many(self._unhashed)
         self._unhashed.clear()
 
     def _who_hears(self) -> dict[type[Event], list[Callable[[Any], None]]]:
         """For each type of event, the handlers that get it."""
         hearers: dict[type[Event], list[Callable[[Any], None]]] = {}
-        for handlers in (self.tally.handlers, dict.fromkeys(self.judge.hears, self.judge.observe), self._view.handlers):
+        for handlers in (self.tally.handlers, self._view.handlers):
             for kind, handler in handlers.items():
                 hearers.setdefault(kind, []).append(handler)
         return hearers

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from docs.tools.reference.markdown import listed, page, paragraphs, table
 from raft_chaos.invariants.checkers.base import Checker
+from raft_chaos.invariants.checkers.causal_past import CausalChecker
 from raft_chaos.invariants.checkers.elections import ElectionsInLogs
 from raft_chaos.invariants.checkers.node_logs import NodeLogs
-from raft_chaos.invariants.events import HarnessEvent, NodeEvent
+from raft_chaos.invariants.events import HarnessEvent, MessageReceived, MessageSent, NodeEvent
 from raft_chaos.invariants.judge import Judge
 
 RULES = ("rule", "invariant", "nothing_judged")
@@ -38,6 +39,8 @@ def _invariant(one: Checker) -> list[str]:
 
 def _evidence(one: Checker) -> str:
     kinds = {*one.handlers()} | ({*NodeLogs().handlers()} if hasattr(one, "_logs") else set())
+    if isinstance(one, CausalChecker):
+        kinds |= {MessageSent, MessageReceived, *one.facts(), *one.claims()}
     parts = [
         f"{who}: {listed(sorted(str(kind.__struct_config__.tag) for kind in kinds if issubclass(kind, source)))}"
         for who, source in (("events of nodes", NodeEvent), ("events of the harness", HarnessEvent))

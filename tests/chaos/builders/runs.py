@@ -32,7 +32,8 @@ def in_sim(plan: Schedule, mutant: str | None = None) -> Simulated:
 
 def recorded_run(plan: Schedule, folder: Path, mutant: str | None = None) -> RunDir:
     run = RunDir(folder / "run")
-    run_sim(plan, TIMING, mutant, run, RunInfo(seed=plan.header.seed, world="sim", mutant=mutant))
+    info = RunInfo(seed=plan.header.seed, world="sim", mutant=mutant, nodes=plan.header.nodes)
+    run_sim(plan, TIMING, mutant, run, info)
     return run
 
 

@@ -51,7 +51,7 @@ class Nodes:
         broke: Callable[[str], None] | None = None,
     ) -> None:
         self.scheduler = Scheduler()
-        self.judge = Judge()
+        self.judge = Judge(voters=nodes)
         self.view = ClusterView(list(nodes), self._happened)
         self.trace = _Kept(self.judge, self.view, lambda: self.scheduler.now_us)
         self.driver = MemoryDriver(parts or Parts())

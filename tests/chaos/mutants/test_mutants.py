@@ -11,6 +11,7 @@ from mutant_scenarios import SCENARIOS, Observed
 
 from cluster import TIMING
 from raft_chaos.chaos.mutants import MUTANTS, Mutant
+from raft_chaos.invariants.events import HARNESS
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.pace import Pace
@@ -26,7 +27,7 @@ EVERY_MUTANT = pytest.mark.parametrize("mutant", MUTANTS.values(), ids=list(MUTA
 
 def outcomes(observed: Observed) -> dict[str, Outcome]:
     """The verdicts on a run, by invariant."""
-    judge = Judge(pace=PACE)
+    judge = Judge(voters=sorted({one.node for one in observed if not isinstance(one, Op)} - {HARNESS}), pace=PACE)
     for one in observed:
         if isinstance(one, Op):
             judge.observe_op(one)

@@ -16,7 +16,7 @@ STEPS = 2_000
 
 def judged(schedule: RandomSchedule) -> list[str]:
     """The invariants that the judges found violated in what the servers reported."""
-    judge = Judge()
+    judge = Judge(voters=list(schedule.cluster.servers))
     for event in schedule.events():
         judge.observe(event)
     return [verdict.invariant for verdict in judge.verdicts() if verdict.outcome == "violated"]

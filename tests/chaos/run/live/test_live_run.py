@@ -168,7 +168,7 @@ def test_verdicts_do_not_depend_on_the_interleaving_of_nodes(run_dir: RunDir) ->
     info = run_dir.load_info()
     expected = outcomes(info.invariants)
     for seed in range(20):
-        judge = Judge(pace=info.pace)
+        judge = Judge(voters=info.nodes, pace=info.pace)
         turns = [number for number, stream in enumerate(streams) for _ in stream]
         Random(seed).shuffle(turns)
         rest = [iter(stream) for stream in streams]

@@ -1,0 +1,229 @@
+"""The causal past of each node: what has happened that it can know of, by its own events and the messages it received.
+
+An event is in a node's causal past if the node itself reported it before, or if a message that was sent after it has
+arrived, straight or by way of other nodes (happened before; Lamport, 1978). Whatever a node decides may rest on nothing
+else. A time proves nothing here, since clocks differ, and neither does the order in which events are observed.
+
+This view passes a node's events on to the checkers that ask for them, in two ways:
+
+- a fact ("this entry is durable", "I voted for n1") gets its number among all facts of its node;
+- a claim ("this entry is committed", "I lead") comes with what its node can know by then: for each node, the number of
+  the last fact that is in the claim's causal past (a vector clock; Fidge and Mattern, 1988).
+
+A node's events wait from the arrival of a message on, until the sender's report of sending it has been observed. So
+facts and claims come in an order in which causes precede effects, and the verdict is the same in whatever order the
+nodes' events are observed. In virtual time nothing ever waits. In real time each file is read for itself, so a receiver
+may be read before its sender.
+
+Nothing is claimed to be unknown to a node that it may know. A node reports what is durable before it sends a message
+that depends on it, and reports a message before it sends it. So a line that a kill has torn, or that was never written,
+is about something that no other node can know of. The disk of a killed node may be ahead of its report: the next
+incarnation reports what it finds there before it sends anything. A paused node reports nothing and tells nobody
+anything. A file that is lost takes the reports of sent messages with it, so whoever heard of that node waits until the
+end, and the verdict is unknown.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from raft_chaos.invariants.checkers.base import Checker, who
+from raft_chaos.invariants.checkers.configuration import Configuration
+from raft_chaos.invariants.events import Event, MessageReceived, MessageSent, Started
+from raft_chaos.invariants.verdict import Verdict
+
+Clock: TypeAlias = Sequence[int]
+"""For each voter, in the order of the configuration, the number of the last fact that is known of it; 0 for none."""
+
+OnFact: TypeAlias = Callable[[Any, int, int], None]
+"""Gets the event, the place of its node in the configuration, and the number of the fact."""
+OnClaim: TypeAlias = Callable[[Any, int, Clock], None]
+"""Gets the event, the place of its node, and what is known there; the clock is valid only during the call."""
+
+
+class CausalPast:
+    """What each voter can know. `pass_on` says, before the first event, who gets which events."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        size = len(configuration.voters)
+        self._nodes = {name: _Node(place, size) for place, name in enumerate(configuration.voters)}
+        self._facts: dict[type[Event], list[OnFact]] = {}
+        self._claims: dict[type[Event], list[OnClaim]] = {}
+        self._silent = True  # no message has been reported yet, so all nodes wait
+        self._waiting = list(self._nodes.values())
+
+    def pass_on(self, facts: Mapping[type[Event], OnFact], claims: Mapping[type[Event], OnClaim]) -> None:
+        for kind, on_fact in facts.items():
+            self._facts.setdefault(kind, []).append(on_fact)
+        for kind, on_claim in claims.items():
+            self._claims.setdefault(kind, []).append(on_claim)
+
+    def why_incomplete(self) -> str:
+        """Why some claims were not passed on, or ""."""
+        if not self._nodes:
+            return "nobody said which nodes vote"
+        if self._silent:
+            return "no node reported its messages, so nobody knows what each node could know"
+        event = next((node.unread[0] for node in self._nodes.values() if node.waits), None)
+        if event is None:
+            return ""
+        assert isinstance(event, MessageReceived)
+        return (
+            f"{who(event)} received message {event.number} of {event.sender} (incarnation {event.sender_inc}), "
+            "which did not report that it sent it"
+        )
+
+    def observe(self, events: Iterable[Event]) -> None:
+        """Some events of nodes, each node's in its own order.
+
+        All events of a run pass through this loop, and most of them are messages. So it does not call for each, and
+        many events at once cost less than one by one.
+        """
+        if self._silent:
+            events = list(events)
+            self._listen(events)
+        facts, claims, waiting = self._facts, self._claims, self._waiting
+        name, node = "", _Node(0, 0)
+        for event in events:
+            if event.node is not name:
+                if event.node not in self._nodes:
+                    continue  # the harness, or a node that does not vote
+                name = event.node
+                node = self._nodes[name]
+                place, clock = node.place, node.clock
+            if node.waits:
+                node.unread.append(event)
+                continue
+            if type(event) is MessageSent:  # `is` costs less than isinstance
+                sent = node.sent
+                if event.number > sent.last:
+                    sent.last = event.number
+                    if node.has_news:
+                        node.has_news = False
+                        sent.add(event.number, clock)
+                if waiting:
+                    self._resume()
+            elif type(event) is MessageReceived:
+                known = self._clock_of(event)
+                if known is None:
+                    node.waits = True
+                    node.unread.append(event)
+                    waiting.append(node)
+                elif known is not node.heard.get(event.sender):
+                    node.heard[event.sender] = known
+                    for other, fact in enumerate(known):
+                        if fact > clock[other]:
+                            clock[other] = fact
+                            node.has_news = True
+            elif (kind := type(event)) in facts:
+                clock[place] = fact = clock[place] + 1
+                node.has_news = True
+                if kind is Started:
+                    node.begin(event.inc)
+                for on_fact in facts[kind]:
+                    on_fact(event, place, fact)
+            elif kind in claims:
+                for on_claim in claims[kind]:
+                    on_claim(event, place, clock)
+
+    def _clock_of(self, event: MessageReceived) -> Clock | None:
+        """The clock that came with a message; None if the report of sending it has not been observed."""
+        sender = self._nodes.get(event.sender)
+        if sender is None:
+            return ()
+        sent = sender.sent if sender.sent.inc == event.sender_inc else sender.sent_by.get(event.sender_inc)
+        number = event.number
+        if sent is None or number > sent.last:
+            return None
+        return sent.clock if number >= sent.since else sent.clock_of(number)
+
+    # ---- events that wait -------------------------------------------------------------------------------------------
+
+    def _listen(self, events: Sequence[Event]) -> None:
+        """Ends the wait of all nodes with the first message: a system that reports one reports all."""
+        if any(isinstance(event, MessageSent | MessageReceived) for event in events):
+            self._silent = False
+            self._resume()
+
+    def _resume(self) -> None:
+        """Takes up the events of each node that need not wait any more. They may be what another node waits for."""
+        while (node := next((node for node in self._waiting if not self._is_early(node)), None)) is not None:
+            self._waiting.remove(node)
+            events, node.unread, node.waits = node.unread, [], False
+            self.observe(events)
+
+    def _is_early(self, node: _Node) -> bool:
+        """Whether the node still has to wait."""
+        event = node.unread[0] if node.unread else None
+        return isinstance(event, MessageReceived) and self._clock_of(event) is None
+
+
+class _Node:
+    """One voter: what it knows, and what it knew when it sent each message."""
+
+    __slots__ = ("clock", "has_news", "heard", "place", "sent", "sent_by", "unread", "waits")
+
+    def __init__(self, place: int, size: int) -> None:
+        self.place = place
+        self.clock = [0] * size
+        self.has_news = True  # it knows more than when it sent its last message
+        self.heard: dict[str, Clock] = {}  # the clock that came with the last message of each other voter
+        self.sent = _Sent(1)
+        self.sent_by = {1: self.sent}  # the messages of each incarnation; those of the current one are `sent`
+        self.unread: list[Event] = []
+        self.waits = True
+
+    def begin(self, inc: int) -> None:
+        """A new incarnation starts."""
+        self.sent = self.sent_by.setdefault(inc, _Sent(inc))
+        self.has_news = True
+
+
+class _Sent:
+    """The messages of one incarnation, up to number `last`. From number `since` on, all came with `clock`."""
+
+    __slots__ = ("_clocks", "_since", "clock", "inc", "last", "since")
+
+    def __init__(self, inc: int) -> None:
+        self.inc = inc
+        self.last = 0
+        self.since = 0
+        self.clock: Clock = ()
+        self._since = [0]
+        self._clocks: list[Clock] = [()]
+
+    def add(self, number: int, clock: Clock) -> None:
+        """From this message on, all come with that clock."""
+        self.since = number
+        self.clock = tuple(clock)
+        self._since.append(number)
+        self._clocks.append(self.clock)
+
+    def clock_of(self, number: int) -> Clock:
+        return self._clocks[bisect_right(self._since, number) - 1]
+
+
+class CausalChecker(Checker):
+    """A checker that judges claims by what their nodes can know. It gets its events in causal order, from the view."""
+
+    def __init__(self, past: CausalPast, configuration: Configuration) -> None:
+        super().__init__()
+        self._past = past
+        self._configuration = configuration
+
+    def facts(self) -> dict[type[Event], OnFact]:
+        """The methods to call, by type of event, for what a node may come to know."""
+        raise NotImplementedError
+
+    def claims(self) -> dict[type[Event], OnClaim]:
+        """The methods to call, by type of event, for what a node may say only with enough knowledge."""
+        raise NotImplementedError
+
+    def verdict(self) -> Verdict:
+        """Unknown if some claim is still to be judged."""
+        incomplete = self._past.why_incomplete()
+        if incomplete and not self.violation_count:
+            return self.conclude("unknown", incomplete)
+        return super().verdict()

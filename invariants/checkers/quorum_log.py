@@ -1,0 +1,99 @@
+"""The quorum log: what is committed is durable on a majority (§5.3, §5.4.2), and whoever commits it can know that.
+
+A node holds an entry from its report that the entry is durable, until its report that it deletes the entry. A crash
+ends nothing: the node had the entry durable, and if its disk has lost the entry since, `durability` convicts that node,
+not those that relied on it. (A snapshot will hold all entries that it replaces.)
+
+Each commit is judged, a follower's too. A leader reports its own commit only once its own copy is durable, so it can
+look right by then although it has counted too early; its followers hear of the commit at once.
+
+A correct cluster is never convicted. A leader counts an acknowledgement, which left its sender once the entry was
+durable and reported, and itself once its own write is, so what it counts is in its causal past; its followers learn of
+the commit by a message that it sent after that. None of the nodes that it counts deletes the entry later: each of them
+acknowledged it before it voted in a higher term, so all leaders of higher terms have it (§5.4.3). A line that is torn
+or lost, a pause, or a disk that is ahead of its events changes nothing: see `causal_past`.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from raft_chaos.invariants.checkers.base import who
+from raft_chaos.invariants.checkers.causal_past import CausalChecker, CausalPast, Clock, OnClaim, OnFact
+from raft_chaos.invariants.checkers.configuration import Configuration
+from raft_chaos.invariants.events import CommitAdvanced, EntryAppended, Event, LogTruncated, Started
+
+
+class QuorumLog(CausalChecker):
+    """Whoever commits an entry can know that a majority of the voters holds it, with the same log before it."""
+
+    invariant = "quorum_log"
+    rule = "An entry is committed once it is durable on a majority of the servers (§5.3, §5.4.2; QuorumLogInv)."
+    nothing_judged = "nothing was committed"
+
+    def __init__(self, past: CausalPast, configuration: Configuration) -> None:
+        super().__init__(past, configuration)
+        # By the node's place: the log that it holds, each entry with the number of the fact that made it durable, and
+        # entries that left that log, with the numbers of the facts since and until which the node held them.
+        self._held: list[list[EntryAppended]] = [[] for _ in configuration.voters]
+        self._since: list[list[int]] = [[] for _ in configuration.voters]
+        self._left: list[list[tuple[EntryAppended, int, float]]] = [[] for _ in configuration.voters]
+
+    def facts(self) -> dict[type[Event], OnFact]:
+        return {EntryAppended: self._on_appended, LogTruncated: self._on_truncated, Started: self._on_started}
+
+    def claims(self) -> dict[type[Event], OnClaim]:
+        return {CommitAdvanced: self._on_commit}
+
+    # ---- what is held -----------------------------------------------------------------------------------------------
+
+    def _on_appended(self, event: EntryAppended, place: int, number: int) -> None:
+        held, before = self._held[place], event.index - 1
+        if 0 <= before < len(held):
+            if held[before].digest == event.digest:
+                return  # recovered, and reported once more
+            self._shorten(place, before, until=inf)  # overwritten: `log_matching` or `durability` judges it
+        if before == len(held):
+            held.append(event)
+            self._since[place].append(number)
+
+    def _on_truncated(self, event: LogTruncated, place: int, number: int) -> None:
+        self._shorten(place, event.from_index - 1, until=number)
+
+    def _on_started(self, event: Started, place: int, number: int) -> None:
+        self._shorten(place, event.last_index, until=inf)  # what is lost, `durability` judges
+
+    def _shorten(self, place: int, length: int, until: float) -> None:
+        held, numbers, kept = self._held[place], self._since[place], max(length, 0)
+        self._left[place] += [(entry, since, until) for entry, since in zip(held[kept:], numbers[kept:], strict=True)]
+        del held[kept:], numbers[kept:]
+
+    # ---- what is committed ------------------------------------------------------------------------------------------
+
+    def _on_commit(self, event: CommitAdvanced, place: int, known: Clock) -> None:
+        own, before = self._held[place], event.index - 1
+        if not 0 <= before < len(own):
+            return  # `monotonicity` judges it
+        self.judged += 1
+        digest = own[before].digest
+        holders = [
+            held[before]
+            for held, since, last in zip(self._held, self._since, known, strict=True)
+            if before < len(held) and since[before] <= last and held[before].digest == digest
+        ]
+        if not self._configuration.is_quorum(holders):
+            self._doubt(event, {entry.node: entry for entry in holders}, digest, known)
+
+    def _doubt(self, event: CommitAdvanced, holders: dict[str, EntryAppended], digest: str, known: Clock) -> None:
+        """Too few hold the entry now. But a node that held it when it was last heard of counts, too."""
+        for left, last in zip(self._left, known, strict=True):
+            for entry, since, until in left:
+                if entry.index == event.index and entry.digest == digest and since <= last < until:
+                    holders[entry.node] = entry
+        if not self._configuration.is_quorum(holders):
+            self.violate(
+                f"{who(event)} committed entry {event.index}, which is durable on "
+                f"{self._configuration.share(sorted(holders))}, as far as it can know",
+                *holders.values(),
+                event,
+            )
