@@ -1,4 +1,4 @@
-"""The kinds of faults for a reader: one row for each kind, for the manual and for `raft-chaos faults`."""
+"""The kinds of faults and the roles of nodes for a reader: for the manual and for `raft-chaos faults`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import msgspec
 from raft_chaos.chaos.faults.abilities import OF_NETWORK, OURS
 from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.catalogue import KINDS, LIVE_KINDS, VIRTUAL_KINDS
+from raft_chaos.chaos.faults.names import ROLES
 
 
 class FaultRow(msgspec.Struct, frozen=True):
@@ -39,3 +40,8 @@ def markdown() -> str:
         fields = ", ".join(f"`{field}`" for field in row.fields)
         lines.append(f"| {row.kind} | {row.worlds} | {row.does} | {fields} |")
     return "\n".join(lines) + "\n"
+
+
+def roles_markdown() -> str:
+    """The manual's table of the roles by which a fault may name nodes."""
+    return "\n".join(["| role | is |", "| --- | --- |", *(f"| {role} | {who} |" for role, who in ROLES.items())]) + "\n"

@@ -67,8 +67,13 @@ def fault_candidates(fault: Fault) -> Iterator[Fault]:
 
 
 def when_candidates(when: When) -> Iterator[When]:
-    """An earlier anchor event, or a shorter delay after it. Fixed times move together (`shifted_earlier`)."""
-    if when.on is not None:
+    """The anchor event without the fault that it follows, an earlier one, or a shorter delay after it.
+
+    Fixed times move together (`shifted_earlier`).
+    """
+    if when.on is not None and when.since:
+        yield replace(when, since="")
+    if when.at_us is None:
         for nth in dict.fromkeys((1, when.nth // 2, when.nth - 1)):
             if 0 < nth < when.nth:
                 yield replace(when, nth=nth)
