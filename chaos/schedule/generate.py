@@ -36,7 +36,7 @@ def generate(seed: int, config: ScheduleConfig) -> Schedule:
         seed=seed,
         nodes=nodes,
         clients=clients,
-        safety_from_us=round(config.warmup_s * 1e6),
+        safety_from_us=0 if swarm.early else round(config.warmup_s * 1e6),
         safety_until_us=round(config.duration_s * 1e6),
         liveness_for_us=round(config.liveness_s * 1e6),
         required=required,

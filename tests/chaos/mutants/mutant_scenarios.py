@@ -132,6 +132,16 @@ def no_up_to_date_check(parts: Parts) -> Observed:
     return seen(cluster)
 
 
+def half_is_majority(parts: Parts) -> Observed:
+    """Of four nodes, n1 and n2 elect n1, and n3 and n4 elect n3, in the same term."""
+    cluster = cluster_of(parts, 4)
+    candidate(cluster, "n1")
+    candidate(cluster, "n3")
+    exchange(cluster, "n1", "n2")
+    exchange(cluster, "n3", "n4")
+    return seen(cluster)
+
+
 def timer_not_reset(parts: Parts) -> Observed:
     """Seven nodes; a leader's first message takes three times 45 ms, long enough for a timer to run out."""
     bound_us = 5_000_000
@@ -379,6 +389,7 @@ SCENARIOS: dict[str, Scenario] = {
         vote_cleared_same_term,
         stale_vote_counted,
         no_up_to_date_check,
+        half_is_majority,
         timer_not_reset,
         ack_before_sync,
         truncate_on_stale_append,
