@@ -29,6 +29,7 @@ from raft_chaos.invariants.checkers.monotonicity import Monotonicity
 from raft_chaos.invariants.checkers.node_logs import NodeLogs
 from raft_chaos.invariants.checkers.queue import TotalQueue
 from raft_chaos.invariants.checkers.recovery import Recovery
+from raft_chaos.invariants.checkers.sessions import RepeatedAnswers
 from raft_chaos.invariants.events import AnyEvent, Event
 from raft_chaos.invariants.history import QUEUE_FUNCTIONS, Op
 from raft_chaos.invariants.rundir import RunDir, RunInfo
@@ -42,10 +43,10 @@ class Judge:
     """Owns the checkers of a run. Never raises, whatever it observes.
 
     `events_expected` is False for a system whose nodes report no events. Then only `acknowledged_writes`,
-    `monotonic_reads`, `linearizability` and `unexpected_exit` are judged, and `election_safety` if the harness reads in
-    the nodes' logs who became leader. `can` are the abilities that the system declares; empty for our own Raft.
-    `total_queue` is judged for a system with queues, and the three invariants of keys are not judged for one that has
-    no key to read.
+    `monotonic_reads`, `linearizability` and `unexpected_exit` are judged, `election_safety` if the harness reads in the
+    nodes' logs who became leader, and `repeated_answers` where commands arrived again. `can` are the abilities that the
+    system declares; empty for our own Raft. `total_queue` is judged for a system with queues, and the three invariants
+    of keys are not judged for one that has no key to read.
     """
 
     def __init__(self, *, events_expected: bool = True, can: Collection[str] = ()) -> None:
@@ -73,6 +74,7 @@ class Judge:
             *(self._by_events or [ElectionsInLogs()]),
             *([*self._by_history, self._linearizability] if has_keys else []),
             *([self._queues] if has_queues else []),
+            RepeatedAnswers(),
             UnexpectedExit(),
         ]
         self._polled = [0] * len(self._checkers)

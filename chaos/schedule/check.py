@@ -84,6 +84,8 @@ def check_operation(operation: Operation, header: Header) -> None:
         raise ScheduleError(f"node: {operation.node!r} is unknown; expected one of {', '.join(header.nodes)}")
     for problem in limits.not_negative("at_us", operation.at_us):
         raise ScheduleError(problem)
+    if operation.again < 0:
+        raise ScheduleError(f"again: expected 0 or more, got {operation.again}")
     if not operation.key:
         raise ScheduleError("key: expected at least one character")
     if operation.final and operation.f != "get":

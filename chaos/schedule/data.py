@@ -92,6 +92,9 @@ class Operation(
 ):
     """One client operation, invoked at `at_us` or once its client's previous one has ended. `id`: "client/number".
 
+    With `again`, the client's command of so many answers ago arrives once more before it, as a late duplicate (§8):
+    1 is the latest, 2 the one before.
+
     With a `node` it is asked of this node alone, which has to answer by itself. A `final` read waits until all is
     healed and every other operation is over: whatever a node lost or changed, it shows then.
     """
@@ -105,6 +108,7 @@ class Operation(
     expected: Value = None
     node: str | None = None
     final: bool = False
+    again: int = 0
 
 
 Entry: TypeAlias = Header | Fault | Operation

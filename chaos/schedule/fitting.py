@@ -7,6 +7,7 @@ on its own. So what a target lacks moves none of the rest, and a seed means the 
     an anchor            leaders are numbered by their terms, votes and commits are events: else the fault is left out
     "leader"             a target that does not say who leads gets one drawn node instead
     other roles          a fault that names one, or follows another fault, is left out with what it asks for
+    a late duplicate     stays if the target recognises commands that it has seen before
     an operation         becomes the nearest one that the target has: an append a put on a register of its client
 """
 
@@ -39,6 +40,8 @@ def fitted(schedule: Schedule, can: Abilities) -> Schedule:
     required = [event for event in header.required if can.issuperset(ASKED_BY_REQUIRED[event])]
     drawn = [_fault(fault, can, header.seed, header.nodes) for fault in schedule.faults]
     operations = [_operation(operation, can) for operation in schedule.operations]
+    if "repeats" not in can:
+        operations = [one and msgspec.structs.replace(one, again=0) for one in operations]
     return Schedule(
         header=msgspec.structs.replace(header, required=required),
         faults=without_orphans(fault for fault in drawn if fault is not None),
@@ -71,6 +74,8 @@ def _lacking(schedule: Schedule, can: Abilities) -> Iterator[str]:
             yield f"fault {fault.id} waits for {fault.when.on}, which asks for {ASKED_BY_ANCHOR[fault.when.on]!r}"
         if missing := in_order(fault.action.asked() - can):
             yield f"fault {fault.id}, a {fault.action.kind()}, asks for {', '.join(map(repr, missing))}"
+    if "repeats" not in can and (again := next((one for one in schedule.operations if one.again), None)):
+        yield f"operation {again.id} sends a command again, which asks for 'repeats'"
     for function in sorted({operation.f for operation in schedule.operations}):
         if function not in can:
             first = next(operation.id for operation in schedule.operations if operation.f == function)

@@ -34,6 +34,8 @@ STEERED_SHARE, PLAIN_STEERED_SHARE = 0.3, 0.2
 """The share of the seeds that have steered episodes in place of those of chance, in a swarm and without."""
 EARLY_SHARE = 0.2
 """The share of the seeds of a swarm that have no warmup."""
+REPEATS_SHARE = 0.3
+"""The share of the seeds in which commands of clients arrive again, late."""
 
 SHARED: tuple[FaultKind, ...] = ("kill", "partition", "pause", "slow_sync", "network", "clog", "reset", "clock")
 LATER: tuple[FaultKind, ...] = tuple(kind for kind in KINDS if kind not in SHARED)
@@ -45,8 +47,9 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
 
     `kinds` are those of single faults; a kind that occurs twice is twice as frequent. `strengths` say how strong each
     kind is. `churn` is the number of leaders in a row that fail soon after their election, and `divided` how often an
-    entry stays on a minority for later leaders to find. `steered` are the episodes that replace these (`steered`), and
-    with `early` the faults begin before the first election. `model` is the simulated network and disk without faults.
+    entry stays on a minority for later leaders to find. `steered` are the episodes that replace these (`steered`).
+    With `early` the faults begin before the first election, and with `repeats` clients' commands arrive again, late.
+    `model` is the simulated network and disk without faults.
     """
 
     nodes: int
@@ -58,6 +61,7 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     divided: int = 0
     steered: tuple[str, ...] = ()
     early: bool = False
+    repeats: bool = False
 
     def of(self, kind: FaultKind) -> Any:
         """How strong this kind is: its own `Strength`."""
@@ -79,6 +83,7 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
             "divided": self.divided,
             "steered": " ".join(self.steered),
             "early": int(self.early),
+            "repeats": int(self.repeats),
         }
 
 
@@ -114,6 +119,7 @@ def _moderate(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
         fault_interval_s=config.fault_interval_s,
         strengths=strengths,
         steered=chosen(stream(seed, "faults/swarm/steered"), PLAIN_STEERED_SHARE, config.faults),
+        repeats=stream(seed, "workload/repeats").random() < REPEATS_SHARE,
     )
 
 
@@ -152,6 +158,7 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
         churn=churn if leaders_fall else 0,
         divided=divided if leaders_fall else 0,
         steered=steered,
+        repeats=stream(seed, "workload/repeats").random() < REPEATS_SHARE,
         early="kill" in config.faults and stream(seed, "swarm/early").random() < EARLY_SHARE,
     )
 

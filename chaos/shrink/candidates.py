@@ -25,6 +25,12 @@ def header_candidates(schedule: Schedule) -> Iterator[Schedule]:
     yield replace(schedule, header=bare)
 
 
+def unrepeated(schedule: Schedule) -> Iterator[Schedule]:
+    """In which no command arrives again."""
+    if any(operation.again for operation in schedule.operations):
+        yield replace(schedule, operations=[replace(operation, again=0) for operation in schedule.operations])
+
+
 def live_fault_candidates(schedule: Schedule) -> Iterator[Schedule]:
     """Only with faults that also exist in `live`."""
     faults = [fault for fault in schedule.faults if fault.action.kind() in LIVE_KINDS]

@@ -34,6 +34,7 @@ from raft_chaos.chaos.shrink.candidates import (
     live_fault_candidates,
     node_candidates,
     shifted_earlier,
+    unrepeated,
     when_candidates,
 )
 from raft_chaos.chaos.shrink.search import BudgetEndedError, Search, reduce
@@ -186,6 +187,7 @@ class ScheduleShrinker:
                 found = self._begin()
                 for self._seeds in SEEDS:
                     self._try_each(header_candidates(self.schedule))
+                    self._try_each(unrepeated(self.schedule))
                     before = None
                     while before is not self.schedule:  # a smaller fault may make another one removable
                         before = self.schedule

@@ -24,6 +24,7 @@ from scenario_steps import (
 )
 
 from cluster import command, entries
+from raft_chaos.invariants.events import HARNESS, AnsweredAgain
 from raft_chaos.invariants.history import Op
 from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.replica.replica import Reply
@@ -345,6 +346,30 @@ def no_client_dedup(parts: Parts) -> Observed:
     return [*cluster.all_events(), *ops]
 
 
+def older_serial_gets_latest(parts: Parts) -> Observed:
+    """c0 writes x, then y; then a copy of its first command arrives."""
+    cluster = cluster_of(parts)
+    x = encode_command(Command("put", "x", "1", client="c0", serial=1))
+    y = encode_command(Command("put", "y", "1", client="c0", serial=2))
+    cluster.elect("n1")
+    for asked in (x, y, x):
+        cluster.submit("n1", asked)
+        cluster.settle()
+    first, _, again = cluster["n1"].replies
+    assert again.result is not None
+    arrived_again = AnsweredAgain(
+        node=HARNESS,
+        inc=1,
+        t_us=0,
+        client="c0",
+        op="c0/0",
+        refused=not again.result.ok,
+        first_index=first.index,
+        index=again.index,
+    )
+    return [*cluster.all_events(), arrived_again]
+
+
 def deposed_leader_reads(parts: Parts) -> Observed:
     """n1 is cut off and does not know it; n2 leads, and takes a write that n1 has not heard of when it is asked."""
     cluster = cluster_of(parts)
@@ -403,6 +428,7 @@ SCENARIOS: dict[str, Scenario] = {
         commit_past_match,
         follower_commit_regress,
         no_client_dedup,
+        older_serial_gets_latest,
         deposed_leader_reads,
     )
 }

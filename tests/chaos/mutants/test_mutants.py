@@ -10,6 +10,7 @@ import pytest
 from mutant_scenarios import SCENARIOS, Observed
 
 from raft_chaos.chaos.mutants import MUTANTS, Mutant
+from raft_chaos.invariants.checkers.sessions import RepeatedAnswers
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.verdict import Outcome
@@ -80,7 +81,7 @@ def test_a_mutant_overrides_exactly_one_method_of_one_part(mutant: Mutant) -> No
 
 @EVERY_MUTANT
 def test_the_invariants_of_each_mutant_exist(mutant: Mutant) -> None:
-    known = {verdict.invariant for verdict in Judge().verdicts()}
+    known = {verdict.invariant for verdict in Judge().verdicts()} | {RepeatedAnswers.invariant}
     assert set(mutant.invariants) <= known
 
 

@@ -6,7 +6,9 @@ from itertools import pairwise
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
+from raft_chaos.chaos.faults.abilities import ALL as ALL_ABILITIES
 from raft_chaos.chaos.faults.catalogue import VIRTUAL_KINDS
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
@@ -111,6 +113,18 @@ def test_a_steered_seed_keeps_what_is_required_and_says_what_it_has() -> None:
 def test_an_episode_whose_kinds_are_not_there_is_not_drawn() -> None:
     cuts = [draw(seed, ScheduleConfig(faults=("partition",))).steered for seed in range(400)]
     assert {name for names in cuts for name in names} == {"figure_8", "old_bridge"}
+
+
+def test_commands_arrive_again_in_a_share_of_the_seeds_and_only_for_targets_that_recognise_them() -> None:
+    config = ScheduleConfig(duration_s=5)
+    several = [seed for seed in range(40) if draw(seed, config).repeats]
+    assert 2 <= len(several) <= 20
+    for seed in range(40):
+        again = [operation.again for operation in generate(seed, config).operations]
+        assert (seed in several) == any(again)
+        assert set(again) <= {0, 1, 2, 3} and sum(map(bool, again)) < len(again) / 5
+    without = replace(config, can=tuple(ALL_ABILITIES - {"repeats"}))
+    assert not any(operation.again for seed in several for operation in generate(seed, without).operations)
 
 
 # ---- in a run -------------------------------------------------------------------------------------------------------
