@@ -230,6 +230,23 @@ class FaultHealed(Event, frozen=True, gc=False, kw_only=True, tag="fault_healed"
     moot: str = ""
 
 
+class AnsweredAgain(Event, frozen=True, gc=False, kw_only=True, tag="answered_again"):
+    """The answered command of the operation `op` arrived once more, and this is the second answer.
+
+    `first_value` and `first_index` are those of the first one: its result, and its log entry if the system names one.
+    `refused`: the system did not carry it out, and gives `error`.
+    """
+
+    client: str
+    op: str
+    refused: bool
+    first_value: str | list[str] | None = None
+    first_index: int | None = None
+    value: str | list[str] | None = None
+    index: int | None = None
+    error: str | None = None
+
+
 class PhaseStarted(Event, frozen=True, gc=False, kw_only=True, tag="phase_started"):
     """A phase of the run began.
 
@@ -279,6 +296,7 @@ HarnessEvent: TypeAlias = (
     | LogsLost
     | FaultInjected
     | FaultHealed
+    | AnsweredAgain
     | PhaseStarted
     | RunEnded
 )

@@ -41,6 +41,7 @@ from raft_chaos.invariants.checkers.node_logs import NodeLogs
 from raft_chaos.invariants.checkers.queue import TotalQueue
 from raft_chaos.invariants.checkers.quorum_log import QuorumLog
 from raft_chaos.invariants.checkers.recovery import Recovery
+from raft_chaos.invariants.checkers.sessions import RepeatedAnswers
 from raft_chaos.invariants.events import AnyEvent, Event
 from raft_chaos.invariants.history import QUEUE_FUNCTIONS, Op
 from raft_chaos.invariants.pace import Pace
@@ -58,12 +59,13 @@ class Judge:
     """Owns the checkers of a run. Never raises, whatever it observes.
 
     `voters` are the names of the nodes, of which a majority elects and commits; without them `leader_votes_quorum` and
-    `quorum_log` are unknown. `events_expected` is False for a system whose nodes report no events. Then only
-    `acknowledged_writes`, `monotonic_reads`, `linearizability` and `unexpected_exit` are judged, and `election_safety`
-    if the harness reads in the nodes' logs who became leader. `can` are the abilities that the system declares; empty
-    for our own Raft.
-    `total_queue` is judged for a system with queues, and the three invariants of keys are not judged for one that has
-    no key to read. `pace` is that of our own Raft, the only system whose `efficiency` is judged.
+    `quorum_log` are unknown. `pace` is that of our own Raft, the only system whose `efficiency` is judged. `can` has
+    the abilities that the system declares; empty for our own Raft.
+
+    `events_expected` is False for a system whose nodes report no events. Then only `acknowledged_writes`,
+    `monotonic_reads`, `linearizability` and `unexpected_exit` are judged, `election_safety` if the harness reads in the
+    nodes' logs who became leader, and `repeated_answers` where commands arrived again. `total_queue` is judged for a
+    system with queues, and the three invariants of keys are not judged for one that has no key to read.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class Judge:
             *(self._by_events or [ElectionsInLogs()]),
             *([*self._by_history, self._linearizability] if has_keys else []),
             *([self._queues] if has_queues else []),
+            RepeatedAnswers(),
             UnexpectedExit(),
         ]
         self._unread: list[Event] = []

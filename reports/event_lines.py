@@ -19,6 +19,7 @@ from typing import assert_never
 
 from raft_chaos.invariants.events import (
     HARNESS,
+    AnsweredAgain,
     AnyEvent,
     CommitAdvanced,
     EntryAppended,
@@ -126,6 +127,8 @@ def what(event: AnyEvent | Op) -> str:
             return _injected(event)
         case FaultHealed():
             return _healed(event)
+        case AnsweredAgain():
+            return _answered_again(event)
         case PhaseStarted():
             return _phase(event)
         case RunEnded():
@@ -136,6 +139,12 @@ def what(event: AnyEvent | Op) -> str:
 
 
 # ---- events of several parts -------------------------------------------------------------------------------------
+
+
+def _answered_again(event: AnsweredAgain) -> str:
+    answer = f"refused ({event.error})" if event.refused else f"answered {event.value!r}"
+    entry = f", entry {event.index}" if event.index is not None and not event.refused else ""
+    return f"{event.op} of {event.client} arrived again: {answer}{entry}"
 
 
 def _started(event: Started) -> str:

@@ -27,7 +27,7 @@ from msgspec.structs import replace
 from raft_chaos.chaos.faults import limits
 from raft_chaos.chaos.faults.abilities import Abilities, Ability
 from raft_chaos.chaos.faults.domain import Domain
-from raft_chaos.chaos.faults.names import LEADER, OTHERS, named
+from raft_chaos.chaos.faults.names import PLACEHOLDERS, VOTER, Roles, around, asked_by, named, unknown
 from raft_chaos.chaos.faults.strike import Strike
 
 Name = TypeVar("Name", bound=str)
@@ -85,8 +85,8 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
 
     @classmethod
     def placeholders(cls, *, at_vote: bool) -> list[str]:
-        """The placeholders for a node, such as "leader"; `at_vote`: in a fault anchored to a granted vote."""
-        return [LEADER, OTHERS]
+        """The roles that may stand for nodes, such as "leader"; `at_vote`: in a fault anchored to a granted vote."""
+        return [role for role in PLACEHOLDERS if at_vote or role != VOTER]
 
     def check(self, nodes: Sequence[str]) -> Iterator[str]:
         """Yields what is wrong, one sentence each. `nodes` are the names that are allowed, placeholders included."""
@@ -96,9 +96,14 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
         """How long it lasts if the schedule says `duration_us`."""
         return 0 if self.at_once else duration_us
 
-    def must_wait(self, nodes: Sequence[str], leader: str | None) -> bool:
-        """Whether it cannot fire yet, with this leader or with none."""
-        return False
+    def must_wait(self, nodes: Sequence[str], roles: Roles) -> bool:
+        """Whether it cannot fire yet, with these roles."""
+        return unknown(self.names, roles)
+
+    @property
+    def names(self) -> list[str]:
+        """All nodes and roles that it names."""
+        raise NotImplementedError
 
     # ---- as far as a target can be broken ---------------------------------------------------------------------------
 
@@ -109,14 +114,10 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
 
     def asked(self) -> set[Ability]:
         """The abilities that this very fault asks for."""
-        return {*self.asks, *(("leader",) if self.names_leader() else ())}
-
-    def names_leader(self) -> bool:
-        """Whether it says "leader" or "others" instead of a node."""
-        raise NotImplementedError
+        return {*self.asks, *asked_by(self.names)}
 
     def placed(self, leader: str, nodes: Sequence[str]) -> Self:
-        """The same fault with this node for "leader", and the rest of `nodes` for "others"."""
+        """The same fault as if this node led: with nodes for the roles that follow from that."""
         raise NotImplementedError
 
     def weakened(self, can: Abilities) -> Self | None:
@@ -203,18 +204,16 @@ class OnNodes(Action, frozen=True):
     def check(self, nodes: Sequence[str]) -> Iterator[str]:
         yield from limits.nodes("action.nodes", self.nodes, nodes)
 
-    def must_wait(self, nodes: Sequence[str], leader: str | None) -> bool:
-        return leader is None and (LEADER in self.nodes or OTHERS in self.nodes)
-
-    def names_leader(self) -> bool:
-        return LEADER in self.nodes or OTHERS in self.nodes
+    @property
+    def names(self) -> list[str]:
+        return self.nodes
 
     def placed(self, leader: str, nodes: Sequence[str]) -> Self:
-        return replace(self, nodes=named(self.nodes, nodes, leader))
+        return replace(self, nodes=named(self.nodes, around(leader, nodes)))
 
     def hit(self, at: Strike) -> list[str]:
         """The ids of the nodes that it hits."""
-        return named(self.nodes, at.nodes, at.leader)
+        return named(self.nodes, at.roles)
 
     def smaller(self) -> Iterator[Self]:
         if len(self.nodes) > 1:

@@ -1,8 +1,8 @@
 """Partitions as data: pure functions that make a grudge, which says who does not hear whom (Jepsen's term).
 
 A grudge maps a receiver to the senders whose frames it is denied; a node that is not a receiver in it hears all nodes.
-It may name "leader" (the leader when the fault fires) and "others" (all nodes but the leader); `resolve` replaces these
-by nodes, and `cut_links` lists the directed links that are then cut.
+It may name roles (`names.ROLES`) such as "leader", the leader when the fault fires; `resolve` replaces these by nodes,
+and `cut_links` lists the directed links that are then cut.
 
 A shape's function takes the nodes and the generator to draw from. With n nodes, a majority is n // 2 + 1.
 """
@@ -13,10 +13,10 @@ from collections.abc import Callable
 from random import Random
 from typing import Literal, TypeAlias
 
-from raft_chaos.chaos.faults.names import LEADER, OTHERS, named
+from raft_chaos.chaos.faults.names import LEADER, OTHERS, Roles, named, unknown
 
 Grudge: TypeAlias = dict[str, list[str]]
-"""Who does not hear whom: receiver -> the senders whose frames it is denied. May name "leader" and "others"."""
+"""Who does not hear whom: receiver -> the senders whose frames it is denied. May name roles."""
 
 Shape: TypeAlias = Literal["halves", "one", "majority", "majorities_ring", "bridge", "isolate_leader", "one_way"]
 
@@ -107,19 +107,23 @@ SHAPES: tuple[Shape, ...] = tuple(_MAKERS)
 # ---- using one ---------------------------------------------------------------------------------------------------
 
 
-def resolve(grudge: Grudge, nodes: list[str], leader: str | None) -> dict[str, list[str]]:
-    """The grudge with placeholders replaced by nodes, in the order of `nodes`. No node is denied its own frames.
+def names_in(grudge: Grudge) -> list[str]:
+    """All nodes and roles that it names, each once."""
+    return list(dict.fromkeys([*grudge, *(sender for senders in grudge.values() for sender in senders)]))
 
-    Empty if the grudge needs a leader and none is known: the caller may wait for one.
+
+def resolve(grudge: Grudge, nodes: list[str], roles: Roles) -> dict[str, list[str]]:
+    """The grudge with roles replaced by nodes, in the order of `nodes`. No node is denied its own frames.
+
+    Empty if nobody is known to have one of the roles: the caller may wait until somebody has.
     """
-    mentioned = {*grudge, *(sender for senders in grudge.values() for sender in senders)}
-    if leader is None and mentioned & {LEADER, OTHERS}:
+    if unknown(names_in(grudge), roles):
         return {}
 
     denied: dict[str, list[str]] = {node: [] for node in nodes}
     for receiver, senders in grudge.items():
-        for node in named([receiver], nodes, leader):
-            denied[node].extend(named(senders, nodes, leader))
+        for node in named([receiver], roles):
+            denied[node].extend(named(senders, roles))
     resolved = {
         node: [other for other in nodes if other in senders and other != node] for node, senders in denied.items()
     }

@@ -6,7 +6,6 @@ Any cut cuts a link, any clog holds its frames, and all degradations apply toget
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from typing import ClassVar, NamedTuple, Protocol, Self, TypeAlias, runtime_checkable
 
 import msgspec
@@ -14,8 +13,8 @@ from msgspec.structs import replace
 
 from raft_chaos.chaos.faults import limits
 from raft_chaos.chaos.faults.action import Action
-from raft_chaos.chaos.faults.grudge import Grudge, cut_links, resolve
-from raft_chaos.chaos.faults.names import LEADER, OTHERS
+from raft_chaos.chaos.faults.grudge import Grudge, cut_links, names_in, resolve
+from raft_chaos.chaos.faults.names import LEADER, Roles, around, unknown
 from raft_chaos.chaos.faults.strike import Layer, Signal
 
 Link: TypeAlias = tuple[str, str]
@@ -181,18 +180,20 @@ class OnLinks(Action, frozen=True):
         for receiver, senders in self.denied.items():
             yield from limits.nodes(f"action.grudge.{receiver}", senders, nodes)
 
-    def must_wait(self, nodes: Sequence[str], leader: str | None) -> bool:
+    def must_wait(self, nodes: Sequence[str], roles: Roles) -> bool:
         """A cut that leaves all links of the leader alone would hold nothing back, since followers send nothing to each
         other: it waits for an election."""
-        if leader is None:
-            return not resolve(self.denied, list(nodes), None)
-        return not any(leader in link for link in cut_links(resolve(self.denied, list(nodes), leader)))
+        if unknown(self.names, roles):
+            return True
+        links = cut_links(resolve(self.denied, list(nodes), roles))
+        return any(all(leader not in link for link in links) for leader in roles.get(LEADER, ()))
 
-    def names_leader(self) -> bool:
-        return any(name in (LEADER, OTHERS) for name in (*self.denied, *chain.from_iterable(self.denied.values())))
+    @property
+    def names(self) -> list[str]:
+        return names_in(self.denied)
 
     def placed(self, leader: str, nodes: Sequence[str]) -> Self:
-        return self.along(resolve(self.denied, list(nodes), leader))
+        return self.along(resolve(self.denied, list(nodes), around(leader, nodes)))
 
     def smaller(self) -> Iterator[Self]:
         """Fewer directions are cut. The name of the shape stays, since it says how the fault was drawn."""

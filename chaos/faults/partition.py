@@ -83,7 +83,7 @@ class Partition(OnLinks, frozen=True, tag="partition"):
         return Chosen(shapes, lambda shape: Drawn(lambda rng: cls(shape, grudges.make(shape, list(nodes), rng))))
 
     async def strike(self, at: Strike) -> None:
-        world, grudge = at.can(Links), resolve(self.grudge, at.nodes, at.leader)
+        world, grudge = at.can(Links), resolve(self.grudge, at.nodes, at.roles)
         links = cut_links(grudge)
         at.begin(sorted({node for link in links for node in link}))
         before = world.link_counters()
@@ -202,7 +202,7 @@ class Clog(OnLinks, frozen=True, tag="clog"):
         return built(of, Several(OneOf(links), 1, len(links)))
 
     async def strike(self, at: Strike) -> None:
-        world, grudge = at.can(Clogs), resolve(self.grudge, at.nodes, at.leader)
+        world, grudge = at.can(Clogs), resolve(self.grudge, at.nodes, at.roles)
         links = cut_links(grudge)
         at.begin(sorted({node for link in links for node in link}))
         before = {link: counters for link, counters in world.clog_counters().items() if link in links}

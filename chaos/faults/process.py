@@ -14,7 +14,7 @@ from raft_chaos.chaos.faults.abilities import Ability
 from raft_chaos.chaos.faults.action import OnNodes, Room, Strength, some, strong
 from raft_chaos.chaos.faults.domain import MS, Domain, OneOf, Several, Whole, built, some_of
 from raft_chaos.chaos.faults.grudge import majority_of
-from raft_chaos.chaos.faults.names import LEADER, OTHERS, VOTER, group_of, tally
+from raft_chaos.chaos.faults.names import LEADER, OTHERS, SINGLE, around, group_of, tally
 from raft_chaos.chaos.faults.strike import Effect, Layer, Signal, Strike
 
 Failpoint: TypeAlias = Literal[
@@ -97,8 +97,8 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
 
     @classmethod
     def placeholders(cls, *, at_vote: bool) -> list[str]:
-        """Each node has a restart of its own, so no placeholder may mean several nodes."""
-        return [LEADER, VOTER] if at_vote else [LEADER]
+        """Each node has a restart of its own, so no role may mean several nodes."""
+        return [role for role in super().placeholders(at_vote=at_vote) if role in SINGLE]
 
     def check(self, nodes: Sequence[str]) -> Iterator[str]:
         yield from super().check(nodes)
@@ -117,7 +117,8 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
 
     def placed(self, leader: str, nodes: Sequence[str]) -> Self:
         """The first mention of a node counts; the restarts of the others go."""
-        names = [leader if name == LEADER else name for name in self.nodes]
+        roles = around(leader, nodes)
+        names = [node for name in self.nodes for node in roles.get(name, (name,))]
         kept = [place for place, name in enumerate(names) if name not in names[:place]]
         return replace(
             self,
@@ -240,14 +241,11 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
         return await processes.start(node) and processes.incarnation(node) > before
 
     def _for_each(self, values: Sequence[int], at: Strike) -> dict[str, int]:
-        """node -> value, for the nodes that it hits, in this order. The first mention of a node counts. Empty if a
-        placeholder's node is unknown."""
+        """node -> value, for the nodes that it hits, in this order. The first mention of a node counts."""
         hit: dict[str, int] = {}
         for name, value in zip(self.nodes, values, strict=True):
-            node = {LEADER: at.leader, VOTER: at.voter}.get(name, name)
-            if node is None:
-                return {}
-            hit.setdefault(node, value)
+            for node in at.roles.get(name, (name,)):
+                hit.setdefault(node, value)
         return hit
 
     # ---- described ----

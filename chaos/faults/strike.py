@@ -15,6 +15,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from raft_chaos.chaos.faults.names import Roles
+
 Capability = TypeVar("Capability")
 Subject = TypeVar("Subject")
 Value = TypeVar("Value")
@@ -54,7 +56,7 @@ class Signal(Protocol):
 
 
 class Strike(Protocol):
-    """A fault at its moment. `leader` and `voter` are those at that time, if known."""
+    """A fault at its moment. `leader` and `roles` are those at that time, as far as they are known."""
 
     @property
     def id(self) -> str: ...
@@ -65,7 +67,7 @@ class Strike(Protocol):
     @property
     def leader(self) -> str | None: ...
     @property
-    def voter(self) -> str | None: ...
+    def roles(self) -> Roles: ...
 
     @property
     def now_us(self) -> int: ...

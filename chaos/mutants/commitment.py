@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.replica.machine import Machine, Result
+from raft_chaos.raft.replica.machine import Machine, Result, Session
 from raft_chaos.raft.server.parts import Parts
 
 
@@ -31,6 +31,11 @@ class FollowerCommitRegress(Core):
         index = min(leader_commit, last_new_index)
         if index != self.commit_index:
             self._set_commit_index(index)
+
+
+class OlderSerialGetsLatest(Machine):
+    def _answer_again(self, serial: int, session: Session) -> Result:
+        return super()._answer_again(session.serial, session)
 
 
 class NoClientDedup(Machine):
@@ -66,6 +71,13 @@ COMMITMENT = (
         "PySyncObj #166",
         ("monotonicity",),
         Parts(core=FollowerCommitRegress),
+    ),
+    Mutant(
+        "older_serial_gets_latest",
+        "a late duplicate of an older command gets the answer of its client's latest one",
+        "a classic shortcut of §8",
+        ("repeated_answers",),
+        Parts(machine=OlderSerialGetsLatest),
     ),
     Mutant(
         "no_client_dedup",

@@ -54,6 +54,11 @@ class NoUpToDateCheck(Core):
         return True
 
 
+class HalfIsMajority(Core):
+    def _majority(self) -> int:
+        return (len(self.peers) + 2) // 2
+
+
 class TimerNotReset(Core):
     def _grant_vote(self, candidate: str) -> None:
         if self.voted_for is None:
@@ -111,6 +116,21 @@ ELECTIONS = (
         "a classic omission of §5.4.1",
         ("leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
         Parts(core=NoUpToDateCheck),
+    ),
+    Mutant(
+        "half_is_majority",
+        "half of an even number of nodes is taken for a majority",
+        "AtlasDB #3501",
+        (
+            "leader_votes_quorum",
+            "election_safety",
+            "quorum_log",
+            "leader_completeness",
+            "state_machine_safety",
+            "acknowledged_writes",
+            "linearizability",
+        ),
+        Parts(core=HalfIsMajority),
     ),
     Mutant(
         "timer_not_reset",

@@ -6,13 +6,17 @@ have had an effect. Once a node may have taken the command, only an answer makes
 recognises repeated commands (client and serial, §8) gets the command again until the operation's time is up. Without
 an answer the outcome is then `info`.
 
+In some runs a command that was answered arrives again, as a late duplicate by the network (`Operation.again`).
+
 An operation that names its node is asked of this node alone, once and with little patience. It is a read, which has no
 effect: without an answer it has certainly failed.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from raft_chaos.chaos.run.client_records import (
     OPERATION_TIMEOUT_S,
@@ -24,19 +28,42 @@ from raft_chaos.chaos.run.client_records import (
 from raft_chaos.chaos.run.tasks import Tasks
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets.door import Door, Outcome
+from raft_chaos.invariants.events import HARNESS, AnsweredAgain
 
 OPERATION_TIMEOUT_US = round(OPERATION_TIMEOUT_S * 1e6)
 PINNED_TIMEOUT_US = round(PINNED_TIMEOUT_S * 1e6)
 RETRY_US = round(RETRY_S * 1e6)
+REMEMBERED = 4
+"""So many commands a client keeps: a late duplicate is one of the last few."""
+
+
+class _Answered(NamedTuple):
+    """An operation with its command as it was sent, and its answer."""
+
+    op: str
+    command: Any
+    outcome: Outcome
 
 
 class Client:
     """One client: the one at `place` among `clients`. One operation is open at a time."""
 
     def __init__(
-        self, *, name: str, place: int, clients: int, door: Door, history: History, tasks: Tasks, now_us: Any
+        self,
+        *,
+        name: str,
+        place: int,
+        clients: int,
+        door: Door,
+        history: History,
+        tasks: Tasks,
+        now_us: Any,
+        report: Callable[[AnsweredAgain], None] = lambda event: None,
     ) -> None:
         self.name = name
+        self._now_us = now_us
+        self._report = report
+        self._answered: deque[_Answered] = deque(maxlen=REMEMBERED)
         self._record = ClientRecord(name=name, place=place, clients=clients, history=history, now_us=now_us)
         self._door = door
         self._tasks = tasks
@@ -54,9 +81,13 @@ class Client:
 
     async def perform(self, operation: Operation) -> Outcome:
         """One operation, from its invocation to its outcome."""
+        if operation.again and self._door.knows_repeats:
+            await self._again(operation.again)
         self._record.invoked(operation)
         outcome = await (self._outcome(operation) if operation.node is None else self._at(operation.node, operation))
         self._record.ended(operation, outcome)
+        if outcome.type == "info":
+            self._answered.clear()  # a new session
         return outcome
 
     def asks_next(self, node: str) -> None:
@@ -72,6 +103,32 @@ class Client:
         reply = await self._door.ask(address, command, PINNED_TIMEOUT_US)
         return reply if isinstance(reply, Outcome) else Outcome("fail", error=reply.error)
 
+    async def _again(self, ago: int) -> None:
+        """The command of `ago` answers ago arrives once more where the leader was, as if the network had kept a copy.
+
+        It is no operation of the history: the client had its answer. The second answer is reported.
+        """
+        if not ago <= len(self._answered) or not self.believed:
+            return
+        first = self._answered[-ago]
+        reply = await self._door.ask(self.believed, first.command, PINNED_TIMEOUT_US)
+        if isinstance(reply, Outcome):
+            self._report(
+                AnsweredAgain(
+                    node=HARNESS,
+                    inc=1,
+                    t_us=self._now_us(),
+                    client=self.name,
+                    op=first.op,
+                    refused=reply.type != "ok",
+                    first_value=first.outcome.value,
+                    first_index=first.outcome.index,
+                    value=reply.value,
+                    index=reply.index,
+                    error=reply.error,
+                )
+            )
+
     async def _outcome(self, operation: Operation) -> Outcome:
         command = self._door.command(operation, self._record.session, self._record.next_serial())
         ends_us = self._tasks.now_us + OPERATION_TIMEOUT_US
@@ -83,6 +140,8 @@ class Client:
                 continue
             reply = await self._door.ask(self.believed, command, left_us)
             if isinstance(reply, Outcome):
+                if reply.type == "ok":
+                    self._answered.append(_Answered(operation.id, command, reply))
                 return reply
             error = reply.error or error
             may_have_happened = may_have_happened or reply.may_have_happened

@@ -9,12 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from raft_chaos.chaos.faults.names import DISSENTER, HOLDER, LACKER, NEWEST, around
 from raft_chaos.chaos.schedule.data import AnchorEvent
 from raft_chaos.invariants.events import (
     AnyEvent,
     CommitAdvanced,
+    EntryAppended,
     EntryApplied,
     Event,
+    LogTruncated,
     Role,
     RoleChanged,
     Started,
@@ -31,6 +34,10 @@ class NodeView:
     commit_index: int = 0
     applied_index: int = 0
     applied_at_us: int = 0
+    last: tuple[int, int] = (0, 0)
+    """Term and index of its last entry. After a truncation the term is unknown, 0, until it appends the next."""
+    vote: tuple[int, str] = (0, "")
+    """The term in which it voted last, and for whom."""
 
 
 class ClusterView:
@@ -43,12 +50,15 @@ class ClusterView:
             "leader_elected": {},
             "leader_committed": {},
             "vote_granted": {},
+            "log_truncated": {},
         }
         """For each anchor event: its number -> who reported it."""
         self._uncommitted: dict[int, int] = {}  # term -> the number of its leader, until that leader commits
         self.new_commit_at_us = 0
         self.highest_commit = 0
         self.handlers: dict[type[Event], Callable[[Any], None]] = {
+            EntryAppended: self._appended,
+            LogTruncated: self._truncated,
             EntryApplied: self._applied,
             CommitAdvanced: self._committed,
             RoleChanged: self._role_changed,
@@ -63,6 +73,33 @@ class ClusterView:
         """The node that leads in the highest term, among those that are up; None if there is none."""
         leading = [(view.term, node) for node, view in self.nodes.items() if view.role == "leader"]
         return max(leading)[1] if leading else None
+
+    def roles(self, leader: str | None) -> dict[str, list[str]]:
+        """Who has which role now (`chaos.faults.names.ROLES`), if this node leads; None: nobody does."""
+        last = {node: view.last for node, view in self.nodes.items() if view.role is not None}
+        newest = max(last, key=last.__getitem__, default=None)
+        roles: dict[str, list[str]] = {}
+        if newest is not None and last[newest][1] > self.highest_commit:
+            roles[NEWEST] = [newest]
+        if leader is None:
+            return roles
+        roles |= around(leader, list(self.nodes))
+        term, followers = self.nodes[leader].term, [node for node in last if node != leader]
+        for role, nodes in (
+            (HOLDER, [node for node in followers if last[node] == last.get(leader)]),
+            (LACKER, [node for node in followers if last[node] != last.get(leader)]),
+            (
+                DISSENTER,
+                [
+                    node
+                    for node in followers
+                    if self.nodes[node].vote[0] == term != 0 and self.nodes[node].vote[1] != leader
+                ],
+            ),
+        ):
+            if nodes:
+                roles[role] = nodes[:1]
+        return roles
 
     def observe(self, event: AnyEvent) -> None:
         """One event of a node, in that node's own order."""
@@ -88,6 +125,13 @@ class ClusterView:
             number = self._uncommitted[term] = len(self.leaders)
             self._anchor("leader_elected", number, node)
 
+    def _appended(self, event: EntryAppended) -> None:
+        self.nodes[event.node].last = (event.term, event.index)
+
+    def _truncated(self, event: LogTruncated) -> None:
+        self.nodes[event.node].last = (0, event.from_index - 1)
+        self._anchor("log_truncated", len(self.seen["log_truncated"]) + 1, event.node)
+
     def _applied(self, event: EntryApplied) -> None:
         view = self.nodes[event.node]
         view.applied_index, view.applied_at_us = event.index, event.t_us
@@ -103,6 +147,7 @@ class ClusterView:
         self.status(event.node, event.role, event.term)
 
     def _vote_granted(self, event: VoteGranted) -> None:
+        self.nodes[event.node].vote = (event.term, event.candidate)
         self._anchor("vote_granted", len(self.seen["vote_granted"]) + 1, event.node)
 
     def _started(self, event: Started) -> None:

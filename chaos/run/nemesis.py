@@ -1,8 +1,8 @@
 """The nemesis: carries out a schedule's faults in any world, heals each, and observes its effect.
 
-Each fault is a task of its own. It waits for its moment (a time, or a delay after an anchor) and for a leader if it
-needs one; then its kind strikes (`chaos.faults`). When the safety phase ends, the nemesis heals the faults in force,
-and cancels those that still wait.
+Each fault is a task of its own. It waits for its moment (a time, or a delay after an anchor or another fault) and until
+the roles that it names are filled; then its kind strikes (`chaos.faults`). When the safety phase ends, the nemesis
+heals the faults in force, and cancels those that still wait.
 
 Faults may overlap. Only the nemesis merges the faults on one node or link, from the set of faults in force (`InForce`):
 when a fault starts or ends, it changes only the values that the whole set changes.
@@ -10,9 +10,12 @@ when a fault starts or ends, it changes only the values that the whole set chang
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from raft_chaos.chaos.faults.names import ROLES, VOTER, Roles
 from raft_chaos.chaos.faults.process import ARMED
 from raft_chaos.chaos.faults.strike import Effect, Layer, NotPossibleError
 from raft_chaos.chaos.run.cluster_view import ClusterView
@@ -36,6 +39,14 @@ class World(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Moment:
+    """When a fault struck: the time (µs), and how many of each anchor event had happened by then."""
+
+    at_us: int
+    passed: Mapping[AnchorEvent, int] = field(default_factory=dict)
+
+
 class Nemesis:
     """Runs the faults of one schedule on a world."""
 
@@ -50,6 +61,9 @@ class Nemesis:
         self._waiting: dict[str, Task] = {}
         self._striking: dict[str, Task] = {}
         self._anchors: dict[tuple[AnchorEvent, int], Signal] = {}
+        self._moments: dict[str, Moment] = {}  # fault id -> its own
+        self._followed: dict[str, Signal] = {}  # fault id -> for those that fire since it strikes
+        self._then: dict[str, Sequence[str]] = {}  # "role@fault" -> who had it when the fault struck
 
     def start(self, faults: Sequence[Fault]) -> None:
         """The safety phase begins. Anchor events that happened before count as happening now."""
@@ -88,41 +102,63 @@ class Nemesis:
 
         async def one() -> None:
             await self.tasks.first(started)
-            voter = await self._moment(fault)
+            roles = await self._moment(fault)
             self._striking[fault.id] = self._waiting.pop(fault.id)
-            await fault.action.strike(_Strike(self, fault, self.leader(), voter))
+            await fault.action.strike(_Strike(self, fault, self.leader(), roles))
             del self._striking[fault.id]
 
         # The task may continue at once, and must then find itself in `_waiting`.
         self._waiting[fault.id] = self.tasks.spawn(one(), fault.id)
         started.set()
 
-    async def _moment(self, fault: Fault) -> str | None:
-        """Waits until the fault is to fire; returns the voter, if the fault waited for a vote."""
+    async def _moment(self, fault: Fault) -> Roles:
+        """Waits until the fault is to fire; returns who has which role then."""
         when, tasks = fault.when, self.tasks
-        voter = None
-        if when.on is None:
+        voter: dict[str, list[str]] = {}
+        if when.on is None and not when.since:
             await tasks.sleep_until(when.at_us or 0)
         else:
-            reporters = self._view.seen[when.on]  # in real time an event may come between `start` and here
-            if when.nth not in reporters:
-                await tasks.first(self._anchors.setdefault((when.on, when.nth), tasks.signal()))
-            voter = reporters[when.nth] if when.on == "vote_granted" else None
-            await tasks.sleep_until(tasks.now_us + when.after_us)
-        while fault.action.must_wait(self.nodes, self.leader()):
+            since = await self._followed_up(when.since) if when.since else Moment(0)
+            if when.on is not None:
+                number = since.passed.get(when.on, 0) + when.nth
+                reporters = self._view.seen[when.on]  # in real time an event may come between `start` and here
+                if number not in reporters:
+                    await tasks.first(self._anchors.setdefault((when.on, number), tasks.signal()))
+                voter = {VOTER: [reporters[number]]} if when.on == "vote_granted" else {}
+            await tasks.sleep_until((since.at_us if when.on is None else tasks.now_us) + when.after_us)
+        while fault.action.must_wait(self.nodes, roles := self._roles(voter)):
             await tasks.sleep_until(tasks.now_us + LEADER_POLL_US)
-        return voter
+        return roles
+
+    def _roles(self, voter: Roles) -> Roles:
+        """Who has which role now, and who had it when an earlier fault struck."""
+        return ChainMap({**self._view.roles(self.leader()), **voter}, self._then)
+
+    async def _followed_up(self, fault: str) -> Moment:
+        """The moment of that fault, once it has come."""
+        if fault not in self._moments:
+            await self.tasks.first(self._followed.setdefault(fault, self.tasks.signal()))
+        return self._moments[fault]
+
+    def struck(self, fault: Fault, roles: Roles) -> None:
+        """The fault is in force; those that follow it continue."""
+        passed = {event: len(numbers) for event, numbers in self._view.seen.items()}
+        passed["leader_committed"] = passed["leader_elected"]  # has the number of its leader
+        self._moments[fault.id] = Moment(self.tasks.now_us, passed)
+        self._then |= {f"{role}@{fault.id}": nodes for role, nodes in roles.items() if role in ROLES}
+        if (followed := self._followed.pop(fault.id, None)) is not None:
+            followed.set()
 
 
 class _Strike:
     """See `chaos.faults.strike.Strike`."""
 
-    def __init__(self, nemesis: Nemesis, fault: Fault, leader: str | None, voter: str | None) -> None:
+    def __init__(self, nemesis: Nemesis, fault: Fault, leader: str | None, roles: Roles) -> None:
         self.id = fault.id
         self.duration_us = fault.duration_us
         self.nodes = nemesis.nodes
         self.leader = leader
-        self.voter = voter
+        self.roles = roles
         self._nemesis = nemesis
         self._fault = fault
         self._span: Span | None = None
@@ -160,6 +196,7 @@ class _Strike:
     def injected(self, detail: str, targets: Sequence[str] | None = None) -> None:
         assert self._span is not None
         self._nemesis.log.injected(self._span, detail, targets)
+        self._nemesis.struck(self._fault, self.roles)
 
     def healed(self, effect: Effect) -> None:
         assert self._span is not None

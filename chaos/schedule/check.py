@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from raft_chaos.chaos.faults import limits
-from raft_chaos.chaos.faults.names import PLACEHOLDERS
+from raft_chaos.chaos.faults.names import PLACEHOLDERS, fault_of, role_of
 from raft_chaos.chaos.schedule.data import Fault, Header, Operation, Schedule, ScheduleError
+from raft_chaos.chaos.schedule.follow import follows
 
 
 def check_schedule(schedule: Schedule) -> None:
     """Raises ScheduleError for an invalid schedule. For schedules that `load` did not read."""
     check_header(schedule.header)
     entries: list[Fault | Operation] = [*schedule.faults, *schedule.operations]
-    taken: set[str] = set()
+    taken: dict[str, None] = {}
     for entry in entries:
         try:
             if entry.id in taken:
                 raise ScheduleError("is taken by an earlier entry; expected an id of its own")
-            taken.add(entry.id)
             if isinstance(entry, Fault):
-                check_fault(entry, schedule.header)
+                check_fault(entry, schedule.header, taken)
             else:
                 check_operation(entry, schedule.header)
+            taken[entry.id] = None
         except ScheduleError as error:
             raise ScheduleError(f"{entry.id}: {error}") from None
 
@@ -49,10 +51,14 @@ def check_header(header: Header) -> None:
         raise ScheduleError(problem)
 
 
-def check_fault(fault: Fault, header: Header) -> None:
+def check_fault(fault: Fault, header: Header, earlier: Collection[str]) -> None:
+    """`earlier` are the ids of the faults to which it may refer."""
     when, action = fault.when, fault.action
-    if (when.at_us is None) == (when.on is None):
-        raise ScheduleError("when: expected either at_us or on")
+    if (when.at_us is None) == (when.on is None and not when.since):
+        raise ScheduleError("when: expected either at_us, or on or since")
+    for other in follows(fault):
+        if other not in earlier:
+            raise ScheduleError(f"it follows {other!r}, and no earlier fault has this id")
     if when.nth < 1:
         raise ScheduleError(f"when.nth: expected 1 or more, got {when.nth}")
     for problem in (
@@ -61,8 +67,9 @@ def check_fault(fault: Fault, header: Header) -> None:
         *limits.not_negative("duration_us", fault.duration_us),
     ):
         raise ScheduleError(problem)
-    names = [*header.nodes, *action.placeholders(at_vote=when.on == "vote_granted")]
-    for problem in action.check(names):
+    roles = action.placeholders(at_vote=when.on == "vote_granted")
+    roles += [name for name in action.names if fault_of(name) and role_of(name) in action.placeholders(at_vote=True)]
+    for problem in action.check([*header.nodes, *roles]):
         raise ScheduleError(problem)
     if fault.duration_us and action.at_once:
         raise ScheduleError(f"duration_us: expected 0, a {action.kind()} is over at once, got {fault.duration_us}")
@@ -77,6 +84,8 @@ def check_operation(operation: Operation, header: Header) -> None:
         raise ScheduleError(f"node: {operation.node!r} is unknown; expected one of {', '.join(header.nodes)}")
     for problem in limits.not_negative("at_us", operation.at_us):
         raise ScheduleError(problem)
+    if operation.again < 0:
+        raise ScheduleError(f"again: expected 0 or more, got {operation.again}")
     if not operation.key:
         raise ScheduleError("key: expected at least one character")
     if operation.final and operation.f != "get":

@@ -4,8 +4,8 @@ A pure function of seed and configuration makes a schedule (`generate`). A sched
 follow the saved one. Entries are independent: removing one shifts no other. The first line is the header.
 
 A fault fires at a time (`at_us`, counted from the start of the run) or at an anchor in the protocol (`on`, `nth`, then
-`after_us`): "50 ms after the 2nd leader was elected". Each fault has a duration and heals. `chaos.faults` defines what
-faults do.
+`after_us`): "50 ms after the 2nd leader was elected". With `since` it follows another fault: "when the next leader is
+elected after fault f07 struck". Each fault has a duration and heals. `chaos.faults` defines what faults do.
 
 `file` saves and loads a schedule, and refuses invalid ones with file and line: people also write and shorten schedules
 by hand.
@@ -22,17 +22,22 @@ from raft_chaos.invariants.history import OpFunction, Value
 
 SCHEDULE_SCHEMA = 1
 
-AnchorEvent: TypeAlias = Literal["leader_elected", "leader_committed", "vote_granted"]
+AnchorEvent: TypeAlias = Literal["leader_elected", "leader_committed", "vote_granted", "log_truncated"]
 RequiredEvent: TypeAlias = Literal["leader_killed", "leader_isolated"]
 
 
 class When(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A time, or an anchor: `on` this event for the `nth` time (from 1, since the run began), then `after_us` later."""
+    """A time, or an anchor: `on` this event for the `nth` time (from 1), then `after_us` later.
+
+    Events count since the run began, or, with `since`, since that fault struck. With `since` alone the fault fires
+    `after_us` after that one. It never fires if that one never strikes.
+    """
 
     at_us: int | None = None
     on: AnchorEvent | None = None
     nth: int = 1
     after_us: int = 0
+    since: str = ""
 
 
 class SimModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,6 +92,9 @@ class Operation(
 ):
     """One client operation, invoked at `at_us` or once its client's previous one has ended. `id`: "client/number".
 
+    With `again`, the client's command of so many answers ago arrives once more before it, as a late duplicate (§8):
+    1 is the latest, 2 the one before.
+
     With a `node` it is asked of this node alone, which has to answer by itself. A `final` read waits until all is
     healed and every other operation is over: whatever a node lost or changed, it shows then.
     """
@@ -100,6 +108,7 @@ class Operation(
     expected: Value = None
     node: str | None = None
     final: bool = False
+    again: int = 0
 
 
 Entry: TypeAlias = Header | Fault | Operation

@@ -5,6 +5,7 @@ from __future__ import annotations
 from raft_chaos.chaos.faults.catalogue import KINDS
 from raft_chaos.chaos.faults.names import tally
 from raft_chaos.chaos.schedule.data import Schedule
+from raft_chaos.chaos.schedule.steered.catalogue import episode_of
 
 
 def drawn(schedule: Schedule) -> list[str]:
@@ -16,6 +17,9 @@ def drawn(schedule: Schedule) -> list[str]:
             lines += kind.summary(of_kind, schedule.header.nodes)
     if anchored := sum(fault.when.on is not None for fault in schedule.faults):
         lines.append(f"faults: {len(schedule.faults)}, {anchored} of them anchored to elections and votes")
+    first_steps = (fault.id for fault in schedule.faults if fault.id.endswith("-1"))
+    if episodes := tally(filter(None, map(episode_of, first_steps))):
+        lines.append(f"steered episodes: {episodes}")
     functions = tally(operation.f for operation in schedule.operations)
     lines.append(f"operations: {len(schedule.operations)} by {len(schedule.header.clients)} clients ({functions})")
     if final := sum(operation.final for operation in schedule.operations):

@@ -3,13 +3,15 @@
 They come in layers, each with streams of its own:
 
 1. Episodes at random times and anchored ones (`episodes`): the required faults, and sequences that are known
-   to matter. A long run has several rounds of them.
+   to matter. A long run has several rounds of them. In some seeds, steered episodes (`steered`) follow the required
+   faults instead, one after the other to the end.
 2. Single faults at random times, of the kinds and strengths that the seed drew (`swarm`). They leave a majority
    of the nodes undisturbed, so that entries can commit, except where a fault kills a whole majority on purpose.
    Faults of a later kind go around those of earlier kinds, and move none of them.
 3. In a wide swarm, background faults: the network of all nodes is bad for a while, then good again. Most mistakes show
    only when messages arrive late, twice or out of order across elections. A network that is always bad would elect
-   no leader, and show nothing. The last window is calm, so that faults that wait for a leader get one.
+   no leader, and show nothing. The last window is calm, so that faults that wait for a leader get one. Steered
+   episodes, which wait for one election after the other, have a calm network throughout.
 
 Each fault then draws its details: for a kill, how many bytes reach the disk, and the point of a step at which it comes.
 
@@ -29,9 +31,12 @@ from raft_chaos.chaos.faults.action import Action, OnNodes, Room, Strength
 from raft_chaos.chaos.faults.catalogue import KINDS, FaultKind
 from raft_chaos.chaos.faults.names import LEADER
 from raft_chaos.chaos.faults.network import Network, NetworkStrength
+from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.chaos.schedule.episodes import Draft, anchored, at_times, churn, divided
+from raft_chaos.chaos.schedule.steered.catalogue import FIRST_ELECTION, Window, in_turns
+from raft_chaos.chaos.schedule.steered.plot import Plot
 from raft_chaos.chaos.schedule.streams import stream
 from raft_chaos.chaos.schedule.swarm import LATER, SHARED, Swarm
 
@@ -44,38 +49,65 @@ CALM_TIMEOUTS = 10
 """The least length of the calm at the end: time to elect a leader, and for the faults that waited for it."""
 CALM = 1 / 3
 
+STEERED_AFTER_TIMEOUTS = 16
+"""Steered episodes begin so many election timeouts after the first fault: room for the required faults."""
+
 
 def draw_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str]) -> list[Fault]:
     """All faults for `nodes`: those at fixed times first, by time, then the anchored ones. Ids: "f01", "f02", ..."""
     from_us, until_us = round(config.warmup_s * 1e6), round(config.duration_s * 1e6)
-    rounds = max(1, (until_us - from_us) // (ROUND_TIMEOUTS * config.election_timeout_us_max))
+    unit = config.election_timeout_us_max
+    rounds = max(1, (until_us - from_us) // (ROUND_TIMEOUTS * unit))
     round_us = (until_us - from_us) // rounds
 
+    steered = _steered(seed, config, swarm, nodes, from_us, until_us)
+    if steered:
+        rounds, round_us = 1, steered[0].at_us - from_us
     timed: list[Draft] = []
     at_events: list[tuple[When, Draft]] = []
     for number in range(rounds):
         rng = stream(seed, f"faults/episodes/{number}")
         timed += at_times(rng, config, nodes, from_us + number * round_us, round_us)
-        at_events += anchored(stream(seed, f"faults/anchored/{number}"), config, nodes, number)
+        if not steered:
+            at_events += anchored(stream(seed, f"faults/anchored/{number}"), config, nodes, number)
     at_events += churn(stream(seed, "faults/churn"), config, swarm)
     at_events += divided(stream(seed, "faults/divided"), config, swarm, nodes)
-    singles = _singles(seed, config, swarm, nodes, timed)
+    reserved = [Draft(window.at_us, Partition("halves", {}), window.lasts_us) for window in steered]
+    singles = _singles(seed, config, swarm, nodes, [*timed, *reserved])
     # A required kill must happen, and a node may never reach a failpoint: these kills have no failpoint.
     certain = {**swarm.strengths, "kill": msgspec.structs.replace(swarm.of("kill"), failpoint=0.0)}
     timed = _detailed(seed, "episodes", timed, certain)
     for layer, drafts in singles.items():
         timed += _detailed(seed, layer, drafts, swarm.strengths)
-    timed += _background(seed, config, swarm.of("network"), nodes)
+    if not steered:
+        timed += _background(seed, config, swarm.of("network"), nodes)
     anchored_drafts = _detailed(seed, "anchored", [draft for _, draft in at_events], swarm.strengths)
 
     timed.sort(key=lambda draft: draft.after_us)
     planned = [(When(at_us=draft.after_us), draft) for draft in timed]
     planned += [(when, draft) for (when, _), draft in zip(at_events, anchored_drafts, strict=True)]
     digits = max(2, len(str(len(planned))))
-    return [
+    faults = [
         Fault(id=f"f{number:0{digits}}", when=when, action=draft.action, duration_us=draft.duration_us)
         for number, (when, draft) in enumerate(planned, 1)
     ]
+    if swarm.early:
+        plot = Plot(f"s00-{FIRST_ELECTION.name}", When(at_us=0), stream(seed, "faults/early"), unit, even=False)
+        FIRST_ELECTION.build(plot)
+        faults += plot.faults
+    return [*faults, *chain.from_iterable(window.faults for window in steered)]
+
+
+# ---- steered episodes --------------------------------------------------------------------------------------------
+
+
+def _steered(
+    seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str], from_us: int, until_us: int
+) -> list[Window]:
+    """The seed's steered episodes, after the required faults. None if there is no room for one."""
+    unit = config.election_timeout_us_max
+    from_us += STEERED_AFTER_TIMEOUTS * unit
+    return in_turns(swarm.steered, stream(seed, "faults/steered"), nodes, unit, from_us, until_us)
 
 
 # ---- single faults -----------------------------------------------------------------------------------------------

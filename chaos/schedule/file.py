@@ -69,7 +69,7 @@ def _add_entry(line: bytes, header: Header, faults: dict[str, Fault], operations
     if entry.id in faults or entry.id in operations:
         raise ScheduleError(f"id {entry.id!r} is taken by an earlier line; expected one of its own")
     if isinstance(entry, Fault):
-        check_fault(entry, header)
+        check_fault(entry, header, faults)
         faults[entry.id] = entry
     else:
         check_operation(entry, header)

@@ -6,6 +6,8 @@ on its own. So what a target lacks moves none of the rest, and a seed means the 
     a kind of fault      stays if the target and its network can do what it asks for; of a degraded network, the parts
     an anchor            leaders are numbered by their terms, votes and commits are events: else the fault is left out
     "leader"             a target that does not say who leads gets one drawn node instead
+    other roles          a fault that names one, or follows another fault, is left out with what it asks for
+    a late duplicate     stays if the target recognises commands that it has seen before
     an operation         becomes the nearest one that the target has: an append a put on a register of its client
 """
 
@@ -17,12 +19,14 @@ import msgspec
 
 from raft_chaos.chaos.faults.abilities import Abilities, Ability, in_order
 from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, Operation, RequiredEvent, Schedule
+from raft_chaos.chaos.schedule.follow import follows, without_orphans
 from raft_chaos.chaos.schedule.streams import stream
 
 ASKED_BY_ANCHOR: dict[AnchorEvent, Ability] = {
     "leader_elected": "term",
     "leader_committed": "events",
     "vote_granted": "events",
+    "log_truncated": "events",
 }
 ASKED_BY_REQUIRED: dict[RequiredEvent, tuple[Ability, ...]] = {
     "leader_killed": ("kill", "leader"),
@@ -34,11 +38,13 @@ def fitted(schedule: Schedule, can: Abilities) -> Schedule:
     """The part of the schedule that a target with these abilities can undergo."""
     header = schedule.header
     required = [event for event in header.required if can.issuperset(ASKED_BY_REQUIRED[event])]
-    faults = [_fault(fault, can, header.seed, header.nodes) for fault in schedule.faults]
+    drawn = [_fault(fault, can, header.seed, header.nodes) for fault in schedule.faults]
     operations = [_operation(operation, can) for operation in schedule.operations]
+    if "repeats" not in can:
+        operations = [one and msgspec.structs.replace(one, again=0) for one in operations]
     return Schedule(
         header=msgspec.structs.replace(header, required=required),
-        faults=[fault for fault in faults if fault is not None],
+        faults=without_orphans(fault for fault in drawn if fault is not None),
         operations=[operation for operation in operations if operation is not None],
     )
 
@@ -68,6 +74,8 @@ def _lacking(schedule: Schedule, can: Abilities) -> Iterator[str]:
             yield f"fault {fault.id} waits for {fault.when.on}, which asks for {ASKED_BY_ANCHOR[fault.when.on]!r}"
         if missing := in_order(fault.action.asked() - can):
             yield f"fault {fault.id}, a {fault.action.kind()}, asks for {', '.join(map(repr, missing))}"
+    if "repeats" not in can and (again := next((one for one in schedule.operations if one.again), None)):
+        yield f"operation {again.id} sends a command again, which asks for 'repeats'"
     for function in sorted({operation.f for operation in schedule.operations}):
         if function not in can:
             first = next(operation.id for operation in schedule.operations if operation.f == function)
@@ -78,9 +86,13 @@ def _fault(fault: Fault, can: Abilities, seed: int, nodes: Sequence[str]) -> Fau
     if fault.when.on is not None and ASKED_BY_ANCHOR[fault.when.on] not in can:
         return None
     action = fault.action.weakened(can)
-    if action is not None and action.names_leader() and "leader" not in can:
+    if action is None:
+        return None
+    if "leader" not in can and "leader" in action.asked() and not follows(fault):
         action = action.placed(stream(seed, f"faults/placed/{fault.id}").choice(nodes), nodes)
-    return msgspec.structs.replace(fault, action=action) if action is not None else None
+    if not can.issuperset(action.asked()):
+        return None
+    return msgspec.structs.replace(fault, action=action)
 
 
 def _operation(operation: Operation, can: Abilities) -> Operation | None:

@@ -19,7 +19,7 @@ from raft_chaos.chaos.schedule.draw_faults import draw_faults
 from raft_chaos.chaos.schedule.fitting import fitted
 from raft_chaos.chaos.schedule.queue_workload import draw_queue
 from raft_chaos.chaos.schedule.swarm import draw
-from raft_chaos.chaos.schedule.workload import draw_final_reads, draw_operations, draw_reads, reader
+from raft_chaos.chaos.schedule.workload import draw_final_reads, draw_operations, draw_reads, reader, with_repeats
 
 
 def generate(seed: int, config: ScheduleConfig) -> Schedule:
@@ -36,7 +36,7 @@ def generate(seed: int, config: ScheduleConfig) -> Schedule:
         seed=seed,
         nodes=nodes,
         clients=clients,
-        safety_from_us=round(config.warmup_s * 1e6),
+        safety_from_us=0 if swarm.early else round(config.warmup_s * 1e6),
         safety_until_us=round(config.duration_s * 1e6),
         liveness_for_us=round(config.liveness_s * 1e6),
         required=required,
@@ -45,6 +45,8 @@ def generate(seed: int, config: ScheduleConfig) -> Schedule:
     )
     until_us = header.safety_until_us + header.liveness_for_us
     operations = _operations(seed, clients, config, until_us)
+    if swarm.repeats:
+        operations = with_repeats(seed, operations)
     if config.readers:
         reads = draw_reads(seed, nodes, clients, config.ops_per_second / len(clients), until_us)
         operations = sorted([*operations, *reads], key=attrgetter("at_us"))

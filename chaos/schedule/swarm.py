@@ -25,9 +25,17 @@ from raft_chaos.chaos.faults.action import Strength
 from raft_chaos.chaos.faults.catalogue import KINDS, FaultKind
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import SimModel
+from raft_chaos.chaos.schedule.steered.catalogue import STEERED, chosen
 from raft_chaos.chaos.schedule.streams import stream
 
-CLUSTER_SIZES = (3, 5, 7)
+CLUSTER_SIZES = (3, 3, 4, 5, 5, 6, 7, 7)
+"""An even number in two seeds of eight: half of the nodes are no majority then."""
+STEERED_SHARE, PLAIN_STEERED_SHARE = 0.3, 0.2
+"""The share of the seeds that have steered episodes in place of those of chance, in a swarm and without."""
+EARLY_SHARE = 0.2
+"""The share of the seeds of a swarm that have no warmup."""
+REPEATS_SHARE = 0.3
+"""The share of the seeds in which commands of clients arrive again, late."""
 
 SHARED: tuple[FaultKind, ...] = ("kill", "partition", "pause", "slow_sync", "network", "clog", "reset", "clock")
 LATER: tuple[FaultKind, ...] = tuple(kind for kind in KINDS if kind not in SHARED)
@@ -39,7 +47,9 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
 
     `kinds` are those of single faults; a kind that occurs twice is twice as frequent. `strengths` say how strong each
     kind is. `churn` is the number of leaders in a row that fail soon after their election, and `divided` how often an
-    entry stays on a minority for later leaders to find. `model` is the simulated network and disk without faults.
+    entry stays on a minority for later leaders to find. `steered` are the episodes that replace these (`steered`).
+    With `early` the faults begin before the first election, and with `repeats` clients' commands arrive again, late.
+    `model` is the simulated network and disk without faults.
     """
 
     nodes: int
@@ -49,6 +59,9 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     model: SimModel = SimModel()
     churn: int = 0
     divided: int = 0
+    steered: tuple[str, ...] = ()
+    early: bool = False
+    repeats: bool = False
 
     def of(self, kind: FaultKind) -> Any:
         """How strong this kind is: its own `Strength`."""
@@ -65,7 +78,13 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
             for field in part.__struct_fields__:
                 value = getattr(part, field)
                 options[field] = " ".join(value) if isinstance(value, tuple) else value
-        return options | {"churn": self.churn, "divided": self.divided}
+        return options | {
+            "churn": self.churn,
+            "divided": self.divided,
+            "steered": " ".join(self.steered),
+            "early": int(self.early),
+            "repeats": int(self.repeats),
+        }
 
 
 def draw(seed: int, config: ScheduleConfig) -> Swarm:
@@ -99,6 +118,8 @@ def _moderate(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
         ),
         fault_interval_s=config.fault_interval_s,
         strengths=strengths,
+        steered=chosen(stream(seed, "faults/swarm/steered"), PLAIN_STEERED_SHARE, config.faults),
+        repeats=stream(seed, "workload/repeats").random() < REPEATS_SHARE,
     )
 
 
@@ -124,7 +145,10 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
     sync_us = _between(shared, plain.sync_min_us, plain.sync_max_us, timeout_us // 15)
     churn, divided = shared.choice(((0, 0), (4, 0), (8, 0), (0, 2), (0, 3)))
     entries_per_message = shared.choice((0, 1, 1, 2) if divided else (0, 0, 1, 2, 5))
-    leaders_fall = "kill" in config.faults and "partition" in config.faults
+    steered = chosen(stream(seed, "swarm/steered"), STEERED_SHARE, config.faults)
+    if any(STEERED[name].one_entry_a_message for name in steered):
+        entries_per_message = 1
+    leaders_fall = "kill" in config.faults and "partition" in config.faults and not steered
     return Swarm(
         nodes=config.nodes or nodes,
         kinds=tuple(kind for kind, times in often.items() for _ in range(times) if kind in config.faults),
@@ -133,6 +157,9 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
         model=SimModel(*latency_us, *sync_us, entries_per_message),
         churn=churn if leaders_fall else 0,
         divided=divided if leaders_fall else 0,
+        steered=steered,
+        repeats=stream(seed, "workload/repeats").random() < REPEATS_SHARE,
+        early="kill" in config.faults and stream(seed, "swarm/early").random() < EARLY_SHARE,
     )
 
 

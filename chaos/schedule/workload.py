@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from operator import attrgetter
 from random import Random
 
+from msgspec.structs import replace
+
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.schedule.streams import stream
 from raft_chaos.invariants.history import QUEUE_FUNCTIONS, OpFunction
@@ -27,6 +29,8 @@ FIRST_US = 300_000
 """Before this time the cluster has hardly been able to elect a leader."""
 
 KEY_LIFE_US = 10_000_000
+AGAIN = 0.1
+"""The share of operations before which an earlier command arrives again, in a seed that has such."""
 LISTS, MIXED, REGISTERS = 3, 2, 2
 
 Written = dict[str, list[tuple[int, str]]]
@@ -87,6 +91,16 @@ def draw_final_reads(operations: Sequence[Operation], nodes: list[str], at_us: i
         for node in nodes
         for client in (reader(node),)
         for number, key in enumerate(keys)
+    ]
+
+
+def with_repeats(seed: int, operations: Sequence[Operation]) -> list[Operation]:
+    """The same operations; before a few of them an earlier command of their client arrives again."""
+    rng = stream(seed, "workload/again")
+    drawn = [(rng.random() < AGAIN, rng.choice((1, 2, 2, 3))) for _ in operations]
+    return [
+        replace(operation, again=ago) if again and operation.f not in QUEUE_FUNCTIONS else operation
+        for operation, (again, ago) in zip(operations, drawn, strict=True)
     ]
 
 

@@ -25,6 +25,12 @@ def header_candidates(schedule: Schedule) -> Iterator[Schedule]:
     yield replace(schedule, header=bare)
 
 
+def unrepeated(schedule: Schedule) -> Iterator[Schedule]:
+    """In which no command arrives again."""
+    if any(operation.again for operation in schedule.operations):
+        yield replace(schedule, operations=[replace(operation, again=0) for operation in schedule.operations])
+
+
 def live_fault_candidates(schedule: Schedule) -> Iterator[Schedule]:
     """Only with faults that also exist in `live`."""
     faults = [fault for fault in schedule.faults if fault.action.kind() in LIVE_KINDS]
@@ -67,8 +73,13 @@ def fault_candidates(fault: Fault) -> Iterator[Fault]:
 
 
 def when_candidates(when: When) -> Iterator[When]:
-    """An earlier anchor event, or a shorter delay after it. Fixed times move together (`shifted_earlier`)."""
-    if when.on is not None:
+    """The anchor event without the fault that it follows, an earlier one, or a shorter delay after it.
+
+    Fixed times move together (`shifted_earlier`).
+    """
+    if when.on is not None and when.since:
+        yield replace(when, since="")
+    if when.at_us is None:
         for nth in dict.fromkeys((1, when.nth // 2, when.nth - 1)):
             if 0 < nth < when.nth:
                 yield replace(when, nth=nth)

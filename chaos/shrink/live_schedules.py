@@ -33,6 +33,7 @@ from raft_chaos.chaos.reproduction.make import NotReproducedError
 from raft_chaos.chaos.reproduction.system import Rate
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.schedule.data import Fault, Schedule
+from raft_chaos.chaos.schedule.follow import without_orphans
 from raft_chaos.chaos.shrink.candidates import fault_candidates, when_candidates
 from raft_chaos.chaos.shrink.live_candidates import (
     bare,
@@ -360,6 +361,7 @@ class LiveShrinker:
         return self._search.first(self._candidate(schedule) for schedule in schedules) is not None
 
     def _candidate(self, schedule: Schedule) -> LiveCandidate:
+        schedule = replace(schedule, faults=without_orphans(schedule.faults))
         return LiveCandidate(schedule, self.failure.settings, self.failure.invariant, str(self.out))
 
     @contextmanager

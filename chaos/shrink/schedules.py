@@ -25,6 +25,7 @@ from raft_chaos.chaos.reproduction.make import NotReproducedError
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.schedule.data import Fault, Schedule
+from raft_chaos.chaos.schedule.follow import without_orphans
 from raft_chaos.chaos.schedule.streams import stream, stream_seed
 from raft_chaos.chaos.shrink.candidates import (
     client_candidates,
@@ -33,6 +34,7 @@ from raft_chaos.chaos.shrink.candidates import (
     live_fault_candidates,
     node_candidates,
     shifted_earlier,
+    unrepeated,
     when_candidates,
 )
 from raft_chaos.chaos.shrink.search import BudgetEndedError, Search, reduce
@@ -185,6 +187,7 @@ class ScheduleShrinker:
                 found = self._begin()
                 for self._seeds in SEEDS:
                     self._try_each(header_candidates(self.schedule))
+                    self._try_each(unrepeated(self.schedule))
                     before = None
                     while before is not self.schedule:  # a smaller fault may make another one removable
                         before = self.schedule
@@ -258,7 +261,8 @@ class ScheduleShrinker:
         return sum(self.search.all(replace(once, schedule=trial, needed=0) for trial in trials))
 
     def candidate(self, schedule: Schedule, seeds: int = 0) -> ScheduleCandidate:
-        """The schedule, to be judged as strictly as those that were kept so far."""
+        """The schedule without faults that follow a removed one, to be judged as strictly as those kept so far."""
+        schedule = replace(schedule, faults=without_orphans(schedule.faults))
         return ScheduleCandidate(
             schedule, self._timing, self._mutant, self._invariant, seeds or self._seeds, self._needed
         )

@@ -12,7 +12,7 @@ Times are integers in µs from the start of the run, drawn in whole ms. Nodes ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from msgspec.structs import replace
 
@@ -36,7 +36,7 @@ __all__ = ["ClusterConfig", "cluster_configs", "faults", "schedules", "timings",
 
 FEWEST_NODES = 3
 MOST_CLIENTS = 100
-ANCHORS: tuple[AnchorEvent, ...] = ("leader_elected", "leader_committed", "vote_granted")
+ANCHORS: tuple[AnchorEvent, ...] = get_args(AnchorEvent)
 FUNCTIONS: tuple[OpFunction, ...] = ("put", "get", "append", "cas", "delete")
 
 T = TypeVar("T")

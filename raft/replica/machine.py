@@ -68,7 +68,7 @@ def decode_command(data: bytes) -> Command:
     return _decode(data)
 
 
-class _Session(NamedTuple):
+class Session(NamedTuple):
     """A client's latest command: its answer, the entry that decided it, and its share of the state's digest."""
 
     serial: int
@@ -83,7 +83,7 @@ class Machine:
     def __init__(self, max_sessions: int = 100_000) -> None:
         self.max_sessions = max_sessions
         self._items: dict[str, _Item] = {}
-        self._sessions: dict[str, _Session] = {}  # least recently used first
+        self._sessions: dict[str, Session] = {}  # least recently used first
         self.decided = NOWHERE
         """The entry that decided the latest answer: the entry just applied, or the first one with the same command."""
         self._sum = 0
@@ -110,7 +110,7 @@ class Machine:
 
     # ---- sessions (§8) --------------------------------------------------------------------------------------------
 
-    def _answer_again(self, serial: int, session: _Session) -> Result:
+    def _answer_again(self, serial: int, session: Session) -> Result:
         if serial < session.serial:
             return Result(False, error=f"serial {serial} is older than this client's latest, {session.serial}")
         self.decided = session.place
@@ -120,7 +120,7 @@ class Machine:
         old = self._sessions.pop(client, None)
         share = _share(b"s", client, b"%d:" % serial + _encode_result(answer))
         self._sum = (self._sum + share - (old.share if old is not None else 0)) % _MODULUS
-        self._sessions[client] = _Session(serial, answer, self.decided, share)
+        self._sessions[client] = Session(serial, answer, self.decided, share)
         if len(self._sessions) > self.max_sessions:
             oldest = next(iter(self._sessions))  # the same on every node: it follows from the log's order
             self._sum = (self._sum - self._sessions.pop(oldest).share) % _MODULUS

@@ -68,8 +68,10 @@ def _when(when: dict[str, Any]) -> str:
     if (at_us := when.get("at_us")) is not None:
         return f"{seconds(at_us)} s"
     after = f"{when['after_us'] / 1000:g} ms after " if when.get("after_us") else "at "
+    if not (event := when.get("on")):
+        return f"{after}{when['since']}"
     nth = f" number {when['nth']}" if when.get("nth", 1) > 1 else ""
-    return f"{after}{when['on']}{nth}"
+    return f"{after}{event}{nth}" + (f" since {when['since']}" if when.get("since") else "")
 
 
 def _part(name: str, value: Any) -> str:

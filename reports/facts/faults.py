@@ -82,13 +82,17 @@ def _never_fired(line: dict[str, Any]) -> FaultRow:
 
 
 def due(line: dict[str, Any]) -> str:
-    """When a fault of the schedule fires: "1.500 s", or the anchor: "leader_elected #2 + 50.0 ms"."""
+    """When a fault of the schedule fires: "1.500 s", or the anchor: "leader_elected #2 since f07 + 50.0 ms"."""
     when = _object(line, "when")
     if (at_us := when.get("at_us")) is not None:
         return f"{seconds(at_us)} s"
     after_us = when.get("after_us", 0)
     later = f" + {milliseconds(after_us)} ms" if after_us else ""
-    return f"{when.get('on', 'any time')} #{when.get('nth', 1)}{later}"
+    since = str(when.get("since", ""))
+    if "on" not in when and since:
+        return f"{since}{later}"
+    counted = f" since {since}" if since else ""
+    return f"{when.get('on', 'any time')} #{when.get('nth', 1)}{counted}{later}"
 
 
 def _object(line: dict[str, Any], key: str) -> dict[str, Any]:

@@ -58,7 +58,7 @@ World = Annotated[
 Nodes = Annotated[
     int | None,
     typer.Option(
-        metavar="N", rich_help_panel=SYSTEM, help="How many nodes, 3 or more.", show_default="5; with --swarm 3, 5 or 7"
+        metavar="N", rich_help_panel=SYSTEM, help="How many nodes, 3 or more.", show_default="5; with --swarm 3 to 7"
     ),
 ]
 ElectionTimeout = Annotated[

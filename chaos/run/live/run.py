@@ -347,6 +347,7 @@ class LiveRun:
             history=self.history,
             tasks=self.tasks,
             now_us=self.now_us,
+            report=self.report,
         )
 
     def _happened(self, event: AnchorEvent, number: int, reporter: str) -> None:

@@ -197,6 +197,7 @@ class VirtualRun:
             history=self.history,
             tasks=self.tasks,
             now_us=self.now_us,
+            report=self.trace.harness,
         )
 
     def _stats(self, wall_s: float) -> Stats:

@@ -12,6 +12,8 @@ from raft_chaos.chaos.faults.abilities import ABILITIES
 from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.catalogue import KINDS
 from raft_chaos.chaos.faults.manual import worlds
+from raft_chaos.chaos.faults.names import ROLES
+from raft_chaos.chaos.schedule.steered.catalogue import ALL as EPISODES
 
 
 def text() -> str:
@@ -25,7 +27,25 @@ def text() -> str:
         "`_permille` thousandths, `_ppm` millionths; probabilities are numbers from 0 to 1."
     )
     parts = [part for name, kind in KINDS.items() for part in _kind(name, kind)]
-    return page("Faults", purpose, "chaos/faults", table(["kind", "worlds", "what it does"], rows), *parts)
+    kinds = table(["kind", "worlds", "what it does"], rows)
+    return page("Faults", purpose, "chaos/faults and chaos/schedule/steered", kinds, *_roles(), *_episodes(), *parts)
+
+
+def _roles() -> list[str]:
+    said = (
+        "A fault may name its nodes by these roles. A role may be that of an earlier moment: `leader@f1` is the node "
+        "that led when fault f1 struck. A kill takes only roles of one node."
+    )
+    return ["## Roles", said, table(["role", "is"], [[code(role), who] for role, who in ROLES.items()])]
+
+
+def _episodes() -> list[str]:
+    said = (
+        "Sequences of faults that are built for one situation. Each step waits for what the step before it has brought "
+        "about. Their faults have ids such as `s02-one_victim-3`: the second episode of the seed, its name, its step."
+    )
+    rows = [[code(one.name), one.about, one.source] for one in EPISODES]
+    return ["## Steered episodes", said, table(["episode", "brings about", "seen in"], rows)]
 
 
 def _kind(name: str, kind: type[Action]) -> list[str]:

@@ -12,6 +12,7 @@ from raft_chaos.chaos.run.clients import OPERATION_TIMEOUT_US, Client
 from raft_chaos.chaos.run.sim.door import LATENCY_US, Requests, VirtualDoor
 from raft_chaos.chaos.run.sim.tasks import VirtualTasks
 from raft_chaos.chaos.schedule.data import Operation, SimModel
+from raft_chaos.invariants.events import AnsweredAgain
 from raft_chaos.invariants.history import Op, OpFunction
 from raft_chaos.raft.replica.machine import Command, decode_command
 
@@ -24,6 +25,7 @@ class Workload:
 
     def __init__(self, clients: int = 1, model: SimModel | None = None, names: Sequence[str] = NODES) -> None:
         self.ops: list[Op] = []
+        self.again: list[AnsweredAgain] = []
         self.done: list[str] = []
         self.commands: list[tuple[int, str, Command]] = []
         self.requests = Requests(lambda: self)  # type: ignore[arg-type,return-value]
@@ -41,6 +43,7 @@ class Workload:
                 history=history,
                 tasks=self.tasks,
                 now_us=lambda: scheduler.now_us,
+                report=self.again.append,
             )
             for place in range(clients)
         ]
@@ -58,14 +61,20 @@ class Workload:
         return self.nodes.scheduler.now_us
 
     def perform(
-        self, node: str, f: OpFunction = "append", value: str = "v", key: str = "k", client: int = 0
+        self, node: str, f: OpFunction = "append", value: str = "v", key: str = "k", client: int = 0, again: int = 0
     ) -> Operation:
         """The operation begins, at a client that believes this node to lead."""
         one = self.clients[client]
         one.believed = node
         number = sum(op.type == "invoke" for op in self.ops)
         operation = Operation(
-            id=f"c{client}/{number}", client=f"c{client}", at_us=0, f=f, key=key, value=None if f == "get" else value
+            id=f"c{client}/{number}",
+            client=f"c{client}",
+            at_us=0,
+            f=f,
+            key=key,
+            value=None if f == "get" else value,
+            again=again,
         )
         self.spawn(one.perform(operation), lambda: self.done.append(operation.id))
         return operation

@@ -11,7 +11,7 @@ from builders.scripted_world import NODES, Stage
 from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.clock import Clock
 from raft_chaos.chaos.faults.disk import SlowSync
-from raft_chaos.chaos.faults.names import group_of, named, tally
+from raft_chaos.chaos.faults.names import around, group_of, named, tally
 from raft_chaos.chaos.faults.network import Network, Reset
 from raft_chaos.chaos.faults.partition import Clog, Partition
 from raft_chaos.chaos.faults.process import Kill, Pause
@@ -22,11 +22,25 @@ from raft_chaos.chaos.run.nemesis import LEADER_POLL_US
 
 
 def test_names_resolve_to_nodes_without_repetition() -> None:
-    assert named(["n3", "leader"], NODES, "n1") == ["n3", "n1"]
-    assert named(["leader", "n1"], NODES, "n1") == ["n1"]
-    assert named(["others"], NODES, "n2") == ["n1", "n3"]
-    assert named(["n3", "others"], NODES, "n2") == ["n3", "n1"]
-    assert named(["others", "leader"], NODES, "n2") == ["n1", "n3", "n2"]
+    led_by_n1, led_by_n2 = around("n1", NODES), around("n2", NODES)
+    assert named(["n3", "leader"], led_by_n1) == ["n3", "n1"]
+    assert named(["leader", "n1"], led_by_n1) == ["n1"]
+    assert named(["others"], led_by_n2) == ["n1", "n3"]
+    assert named(["n3", "others"], led_by_n2) == ["n3", "n1"]
+    assert named(["others", "leader"], led_by_n2) == ["n1", "n3", "n2"]
+    assert named(["leader", "leader@f1"], {**led_by_n2, "leader@f1": ["n3"]}) == ["n2", "n3"]
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 6, 7])
+def test_two_majorities_meet_only_in_the_leader_and_the_pivot(count: int) -> None:
+    nodes = [f"n{number}" for number in range(1, count + 1)]
+    for leader in nodes:
+        roles = around(leader, nodes)
+        assert sorted([leader, *roles["pivot"], *roles["near"], *roles["far"]]) == nodes
+        majority = count // 2 + 1
+        assert len([leader, *roles["pivot"], *roles["near"]]) == majority
+        shared = [leader] if count % 2 else [leader, *roles["pivot"]]
+        assert len({*shared, *roles["far"]}) == majority
 
 
 @pytest.mark.parametrize(
@@ -56,7 +70,7 @@ def test_a_tally_lists_the_most_frequent_first() -> None:
     ("action", "needs"),
     [
         (Kill(["leader", "n1"], [0, 0]), True),
-        (Kill(["n1", "voter"], [0, 0]), False),
+        (Kill(["n1", "pivot"], [0, 0]), True),
         (Pause(["others"]), True),
         (Pause(["n1"]), False),
         (SlowSync(["leader"], 0, 0), True),
@@ -71,16 +85,23 @@ def test_a_tally_lists_the_most_frequent_first() -> None:
     ],
 )
 def test_a_fault_waits_for_a_leader_only_if_it_names_one(action: Action, needs: bool) -> None:
-    assert action.must_wait(NODES, None) is needs
-    assert not action.must_wait(NODES, "n2")
+    assert action.must_wait(NODES, {}) is needs
+    assert not action.must_wait(NODES, around("n2", NODES))
 
 
 @pytest.mark.parametrize("make", [lambda grudge: Partition("bridge", grudge), Clog])
 def test_a_cut_waits_while_it_leaves_the_leader_s_links_alone(make: Callable[..., Action]) -> None:
     action = make({"n2": ["n3"], "n3": ["n2"]})
-    assert action.must_wait(NODES, "n1")
-    assert not action.must_wait(NODES, "n2")
-    assert not action.must_wait(NODES, None)
+    assert action.must_wait(NODES, around("n1", NODES))
+    assert not action.must_wait(NODES, around("n2", NODES))
+    assert not action.must_wait(NODES, {})
+
+
+def test_a_fault_waits_until_somebody_has_the_role_that_it_names() -> None:
+    led = around("n2", NODES)
+    assert Pause(["newest"]).must_wait(NODES, led) and not Pause(["newest"]).must_wait(NODES, {"newest": ["n1"]})
+    assert Kill(["leader@f1"], [0]).must_wait(NODES, led)
+    assert not Kill(["leader@f1"], [0]).must_wait(NODES, {"leader@f1": ["n1"]})
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from raft_chaos.chaos.faults import grudge
 from raft_chaos.chaos.faults.grudge import SHAPES, Grudge, Shape, cut_links, majority_of, make, resolve
+from raft_chaos.chaos.faults.names import around
 
 NODES = st.integers(3, 9).map(lambda count: [f"n{number}" for number in range(1, count + 1)])
 SEEDS = st.integers(0, 2**32)
@@ -27,7 +28,7 @@ def groups(resolved: Grudge, nodes: list[str]) -> list[frozenset[str]]:
 @given(st.sampled_from(SHAPES), NODES, SEEDS)
 def test_every_shape_cuts_some_links_and_nobody_from_itself(shape: Shape, nodes: list[str], seed: int) -> None:
     made = make(shape, nodes, Random(seed))
-    resolved = resolve(made, nodes, nodes[0])
+    resolved = resolve(made, nodes, around(nodes[0], nodes))
     links = cut_links(resolved)
     assert links == sorted(set(links)) and links
     assert all(a != b and a in nodes and b in nodes for a, b in links)
@@ -79,13 +80,13 @@ def test_a_bridge_joins_two_halves_that_do_not_hear_each_other(nodes: list[str],
 def test_an_isolated_leader_is_cut_off_in_both_directions(nodes: list[str], seed: int, data: st.DataObject) -> None:
     leader = data.draw(st.sampled_from(nodes))
     made = grudge.isolate_leader(nodes, Random(seed))
-    links = cut_links(resolve(made, nodes, leader))
+    links = cut_links(resolve(made, nodes, around(leader, nodes)))
     assert set(links) == {pair for other in nodes if other != leader for pair in ((leader, other), (other, leader))}
 
 
 @given(NODES, SEEDS)
 def test_one_way_cuts_one_direction_of_one_node(nodes: list[str], seed: int) -> None:
-    links = cut_links(resolve(grudge.one_way(nodes, Random(seed)), nodes, nodes[-1]))
+    links = cut_links(resolve(grudge.one_way(nodes, Random(seed)), nodes, around(nodes[-1], nodes)))
     senders, receivers = {sender for sender, _ in links}, {receiver for _, receiver in links}
     assert sorted((len(senders), len(receivers))) == [1, len(nodes) - 1]
 
@@ -99,13 +100,13 @@ def test_one_way_draws_either_direction_and_also_the_leader() -> None:
 
 def test_without_a_known_leader_only_a_grudge_among_named_nodes_resolves() -> None:
     nodes = ["n1", "n2", "n3"]
-    assert resolve({"leader": ["others"]}, nodes, None) == {}
-    assert resolve({"n3": ["others"]}, nodes, None) == {}
-    assert resolve({"n3": ["n2", "n1"]}, nodes, None) == {"n3": ["n1", "n2"]}
+    assert resolve({"leader": ["others"]}, nodes, {}) == {}
+    assert resolve({"n3": ["others"]}, nodes, {}) == {}
+    assert resolve({"n3": ["n2", "n1"]}, nodes, {}) == {"n3": ["n1", "n2"]}
 
 
 def test_a_leader_named_twice_is_denied_the_same_frames_once() -> None:
     nodes = ["n1", "n2", "n3"]
     made = {"n2": ["n1"], "leader": ["others", "n3"]}
-    assert resolve(made, nodes, "n2") == {"n2": ["n1", "n3"]}
+    assert resolve(made, nodes, around("n2", nodes)) == {"n2": ["n1", "n3"]}
     assert cut_links({"n2": ["n3", "n1"], "n1": ["n2"]}) == [("n1", "n2"), ("n2", "n1"), ("n3", "n2")]

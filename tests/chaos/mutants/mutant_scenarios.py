@@ -25,6 +25,7 @@ from scenario_steps import (
 )
 
 from cluster import command, entries
+from raft_chaos.invariants.events import HARNESS, AnsweredAgain
 from raft_chaos.invariants.history import Op
 from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.replica.replica import Reply
@@ -130,6 +131,16 @@ def no_up_to_date_check(parts: Parts) -> Observed:
     cluster.cut_off = frozenset()
     stand(cluster, "n3")
     stand(cluster, "n3")
+    return seen(cluster)
+
+
+def half_is_majority(parts: Parts) -> Observed:
+    """Of four nodes, n1 and n2 elect n1, and n3 and n4 elect n3, in the same term."""
+    cluster = cluster_of(parts, 4)
+    candidate(cluster, "n1")
+    candidate(cluster, "n3")
+    exchange(cluster, "n1", "n2")
+    exchange(cluster, "n3", "n4")
     return seen(cluster)
 
 
@@ -352,6 +363,30 @@ def no_client_dedup(parts: Parts) -> Observed:
     return [*cluster.all_events(), *ops]
 
 
+def older_serial_gets_latest(parts: Parts) -> Observed:
+    """c0 writes x, then y; then a copy of its first command arrives."""
+    cluster = cluster_of(parts)
+    x = encode_command(Command("put", "x", "1", client="c0", serial=1))
+    y = encode_command(Command("put", "y", "1", client="c0", serial=2))
+    cluster.elect("n1")
+    for asked in (x, y, x):
+        cluster.submit("n1", asked)
+        cluster.settle()
+    first, _, again = cluster["n1"].replies
+    assert again.result is not None
+    arrived_again = AnsweredAgain(
+        node=HARNESS,
+        inc=1,
+        t_us=0,
+        client="c0",
+        op="c0/0",
+        refused=not again.result.ok,
+        first_index=first.index,
+        index=again.index,
+    )
+    return [*cluster.all_events(), arrived_again]
+
+
 def deposed_leader_reads(parts: Parts) -> Observed:
     """n1 is cut off and does not know it; n2 leads, and takes a write that n1 has not heard of when it is asked."""
     cluster = cluster_of(parts)
@@ -396,6 +431,7 @@ SCENARIOS: dict[str, Scenario] = {
         vote_cleared_same_term,
         stale_vote_counted,
         no_up_to_date_check,
+        half_is_majority,
         timer_not_reset,
         ack_before_sync,
         truncate_on_stale_append,
@@ -410,6 +446,7 @@ SCENARIOS: dict[str, Scenario] = {
         commit_past_match,
         follower_commit_regress,
         no_client_dedup,
+        older_serial_gets_latest,
         deposed_leader_reads,
     )
 }

@@ -181,3 +181,42 @@ def test_each_client_begins_with_a_different_node(place: int) -> None:
     work.spawn(work.clients[place].run([one], FAR_US))
     work.until_ended()
     assert work.asked()[0] == NODES[place]
+
+
+# ---- a late duplicate ---------------------------------------------------------------------------------------------
+
+
+def after_two_appends(again: int) -> Workload:
+    """Two answered operations, then a third, before which a command arrives again."""
+    work = Workload()
+    for number, ago in enumerate((0, 0, again), 1):
+        work.perform(work.leader, value=str(number), again=ago)
+        work.until_ended(number)
+    return work
+
+
+def test_the_latest_command_that_arrives_again_gets_its_answer_again() -> None:
+    work = after_two_appends(1)
+    (again,) = work.again
+    assert (again.op, again.refused, again.client) == ("c0/1", False, "c0")
+    assert again.index == again.first_index is not None
+    assert [command.serial for _, _, command in work.commands] == [1, 2, 2, 3]
+    assert work.list_value() == ["1", "2", "3"]
+
+
+def test_an_older_command_that_arrives_again_is_refused_and_leaves_no_trace_in_the_history() -> None:
+    work = after_two_appends(2)
+    (again,) = work.again
+    assert (again.op, again.refused) == ("c0/0", True) and "older than this client's latest" in str(again.error)
+    assert [op.op for op in work.ops] == ["c0/0", "c0/0", "c0/1", "c0/1", "c0/2", "c0/2"]
+    assert work.list_value() == ["1", "2", "3"]
+
+
+def test_nothing_arrives_again_before_there_are_so_many_answers_or_if_the_target_knows_no_repeats() -> None:
+    assert after_two_appends(3).again == []
+    work = Workload()
+    work.doors[0].knows_repeats = False
+    for number in (1, 2):
+        work.perform(work.leader, again=1)
+        work.until_ended(number)
+    assert work.again == [] and len(work.commands) == 2

@@ -113,7 +113,7 @@ REFUSED = {
     "an unknown field": ([HEADER, fault(KILL.replace("restart_after_us", "restart_us"))], 2, "restart"),
     "a fault's id twice": ([HEADER, fault(KILL), fault(KILL)], 3, "id 'f01' is taken"),
     "an operation's id twice": ([HEADER, GET, GET], 3, "id 'c0/0' is taken"),
-    "neither time nor anchor": ([HEADER, fault(KILL, "{}")], 2, "when: expected either at_us or on"),
+    "neither time nor anchor": ([HEADER, fault(KILL, "{}")], 2, "when: expected either at_us, or on or since"),
     "time and anchor": ([HEADER, fault(KILL, '{"at_us":1,"on":"vote_granted"}')], 2, "expected either"),
     "a time before the run": ([HEADER, fault(KILL, '{"at_us":-1}')], 2, "when.at_us: expected 0 or more"),
     "the zeroth leader": ([HEADER, fault(KILL, '{"on":"leader_elected","nth":0}')], 2, "when.nth: expected 1"),

@@ -1,0 +1,91 @@
+"""All steered episodes by name. A new one is a file with its `EPISODE`, and a name here.
+
+A seed that is steered has a few of these, one after the other, in place of the episodes of chance (`episodes`). The one
+of the first election comes on top, in seeds that have no warmup.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from itertools import cycle
+from random import Random
+from typing import NamedTuple
+
+from raft_chaos.chaos.faults.action import some
+from raft_chaos.chaos.faults.catalogue import FaultKind
+from raft_chaos.chaos.schedule.data import Fault, When
+from raft_chaos.chaos.schedule.steered import (
+    divergent_tail,
+    figure_8,
+    first_election,
+    held_over,
+    leads_again,
+    lost_holder,
+    old_bridge,
+    one_victim,
+    split_votes,
+    unanswered,
+)
+from raft_chaos.chaos.schedule.steered.plot import Plot, Steered
+
+FIRST_ELECTION = first_election.EPISODE
+GAP_TIMEOUTS = 2
+"""The time between two episodes, for the election that each leaves behind."""
+MOST_AT_ONCE = 3
+
+
+class Window(NamedTuple):
+    """The faults of one episode, and the time (µs) that it has for itself."""
+
+    at_us: int
+    lasts_us: int
+    faults: list[Fault]
+
+
+STEERED: dict[str, Steered] = {
+    module.EPISODE.name: module.EPISODE
+    for module in (
+        one_victim,
+        leads_again,
+        lost_holder,
+        divergent_tail,
+        figure_8,
+        unanswered,
+        split_votes,
+        old_bridge,
+        held_over,
+    )
+}
+
+ALL = (*STEERED.values(), FIRST_ELECTION)
+
+
+def chosen(rng: Random, share: float, kinds: Collection[FaultKind]) -> tuple[str, ...]:
+    """The episodes of a seed, of these kinds of faults; none in all but this share of the seeds."""
+    steered, drawn = rng.random() < share, some(rng, list(STEERED), rng.randint(1, MOST_AT_ONCE))
+    return tuple(name for name in drawn if steered and {*STEERED[name].kinds} <= {*kinds})
+
+
+def in_turns(
+    names: Collection[str], rng: Random, nodes: Collection[str], unit: int, from_us: int, until_us: int
+) -> list[Window]:
+    """These episodes one after the other, as many as have room between the two times."""
+    windows: list[Window] = []
+    at_us = from_us
+    for name in cycle(rng.sample(sorted(names), len(names))):
+        episode = STEERED[name]
+        lasts_us = episode.timeouts * unit
+        if at_us + lasts_us > until_us:
+            break
+        plot = Plot(f"s{len(windows) + 1:02}-{name}", When(at_us=at_us), rng, unit, len(nodes) % 2 == 0)
+        episode.build(plot)
+        windows.append(Window(at_us, lasts_us, plot.faults))
+        at_us += lasts_us + GAP_TIMEOUTS * unit
+    return windows
+
+
+def episode_of(fault: str) -> str:
+    """The steered episode to which the fault with this id belongs; "" if it belongs to none."""
+    named = re.fullmatch(r"s\d+-(\w+)-\d+", fault)
+    return named[1] if named is not None else ""

@@ -1,0 +1,36 @@
+"""The node that led before leads again, with a log that was cut back meanwhile (a steered episode)."""
+
+from __future__ import annotations
+
+from raft_chaos.chaos.faults.disk import SlowSync
+from raft_chaos.chaos.faults.names import FAR, LEADER, NEAR, OTHERS, PIVOT
+from raft_chaos.chaos.faults.process import Pause
+from raft_chaos.chaos.schedule.steered.one_victim import meet_in_victim
+from raft_chaos.chaos.schedule.steered.plot import Plot, Steered, after, at_next, then
+
+
+def _build(plot: Plot) -> None:
+    """The leader is cut off with a minority, collects entries that never commit, and another leads. As soon as the old
+    leader is back and has cut its log, all others pause: its timer runs out first, and the others wake up to its
+    request for votes.
+
+    Whatever it still knows from its first time as leader is wrong: match indices, and how much of its log is durable.
+    """
+    minority, rest = ([LEADER], [PIVOT, NEAR, FAR]) if plot.even else ([LEADER, NEAR], [PIVOT, FAR])
+    away = plot.split([minority, rest], plot.lasting(2.5, 4))
+    again = plot.step(
+        Pause(then(away, OTHERS)), plot.lasting(1.1, 1.4), at_next("log_truncated", away, plot.rng.randint(0, 5_000))
+    )
+    least_us = plot.lasting(0.25, 0.35)
+    plot.step(SlowSync(then(away, LEADER), least_us, least_us * 3 // 2), plot.lasting(3, 4), after(again))
+    meet_in_victim(plot, at_next("leader_elected", again), plot.lasting(0.2, 0.35), LEADER)
+
+
+EPISODE = Steered(
+    name="leads_again",
+    about="A leader is cut off and loses its tail to another; it leads again, and dies as the victim of two quorums",
+    source="rabbitmq/ra #637; akka-raft #58",
+    kinds=("kill", "partition", "pause", "slow_sync"),
+    timeouts=12,
+    build=_build,
+)

@@ -1,0 +1,41 @@
+"""repeated_answers: a command that arrives again gets the answer that it got before, or is refused."""
+
+from __future__ import annotations
+
+from raft_chaos.invariants.checkers.base import Checker, Handlers
+from raft_chaos.invariants.events import AnsweredAgain
+
+
+class RepeatedAnswers(Checker):
+    """A late duplicate of a command, delivered by the network after newer ones, must not be taken for the latest.
+
+    A refusal is always right, since the client has its answer. Where the system names the log entries of its answers,
+    these must be equal, too: two commands may happen to have the same result.
+    """
+
+    invariant = "repeated_answers"
+    rule = "A server that has processed a command's serial number responds with the result of that command (§8)."
+    nothing_judged = "no command arrived again"
+
+    @property
+    def applies(self) -> bool:
+        """Whether a command arrived again: most runs have none, and lack nothing."""
+        return self.judged > 0
+
+    def handlers(self) -> Handlers:
+        return {AnsweredAgain: self._on_answer}
+
+    def _on_answer(self, event: AnsweredAgain) -> None:
+        self.judged += 1
+        if event.refused:
+            return
+        if event.value != event.first_value:
+            self.violate(
+                f"{event.op} was answered {event.first_value!r} and, when it arrived again, {event.value!r}", event
+            )
+        elif event.index is not None and event.first_index is not None and event.index != event.first_index:
+            self.violate(
+                f"{event.op} was answered with entry {event.first_index} and, when it arrived again, with entry "
+                f"{event.index}, which holds another command",
+                event,
+            )
