@@ -13,6 +13,13 @@ class OldTermCommit(Core):
         return True
 
 
+class LeaderCountsUnsyncedSelf(Core):
+    def _advance_commit(self) -> None:
+        durable_index, self.log.durable_index = self.log.durable_index, self.log.last_index
+        super()._advance_commit()
+        self.log.durable_index = durable_index
+
+
 class CommitLoopBreak(Core):
     def _may_commit(self, index: int) -> bool:
         # Terms never decrease along a log, so a loop that stops at the first entry of an older term stops right here.
@@ -50,6 +57,13 @@ COMMITMENT = (
         "PySyncObj #169",
         ("leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
         Parts(core=OldTermCommit),
+    ),
+    Mutant(
+        "leader_counts_unsynced_self",
+        "the leader counts its own copy of an entry before its sync has ended",
+        "openraft #2118, openraft #1125",
+        ("quorum_log", "leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
+        Parts(core=LeaderCountsUnsyncedSelf),
     ),
     Mutant(
         "commit_loop_break",

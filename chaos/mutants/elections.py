@@ -6,7 +6,7 @@ from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.held import SendMessage
-from raft_chaos.raft.state.messages import HardState, Message, RequestVote, RequestVoteReply, Truncate
+from raft_chaos.raft.state.messages import AppendEntries, HardState, Message, RequestVote, RequestVoteReply, Truncate
 
 
 class VoteNotPersisted(Core):
@@ -49,6 +49,11 @@ class StaleVoteCounted(Core):
             self._count_vote(source, self.current_term)
 
 
+class VoteCountedTwice(Core):
+    def _count_vote(self, voter: str, term: int) -> None:
+        super()._count_vote(f"{voter}, vote {len(self._votes)}", term)
+
+
 class NoUpToDateCheck(Core):
     def _is_up_to_date(self, m: RequestVote) -> bool:
         return True
@@ -65,6 +70,39 @@ class TimerNotReset(Core):
             self.voted_for = candidate
             self._persist_hard_state()
             self._report_vote()
+
+
+class StaleAppendResetsTimer(Core):
+    def _on_append_entries(self, source: str, m: AppendEntries) -> None:
+        super()._on_append_entries(source, m)
+        if m.term < self.current_term:
+            self._reset_election_timer()
+
+
+class DeniedVoteResetsTimer(Core):
+    def _on_request_vote(self, source: str, m: RequestVote) -> None:
+        super()._on_request_vote(source, m)
+        self._reset_election_timer()
+
+
+class StickyVoterWithoutCheckQuorum(Core):
+    def receive(self, source: str, message: Message, now_us: int) -> None:
+        self.now_us = now_us
+        # The leader steps down only if it has CheckQuorum; ours would lead on without a quorum.
+        if type(message) is not RequestVote or self.leader is None:
+            super().receive(source, message, now_us)
+
+
+class VoterRefusesElectedLeader(Core):
+    def _on_append_entries(self, source: str, m: AppendEntries) -> None:
+        if m.term > self.current_term or self.voted_for in (None, source):
+            super()._on_append_entries(source, m)
+
+
+class CandidateIgnoresConflictingLeader(Core):
+    def _on_append_entries(self, source: str, m: AppendEntries) -> None:
+        if self.role != "candidate" or self._matches(m.prev_log_index, m.prev_log_term):
+            super()._on_append_entries(source, m)
 
 
 ELECTIONS = (
@@ -111,6 +149,13 @@ ELECTIONS = (
         Parts(core=StaleVoteCounted),
     ),
     Mutant(
+        "vote_counted_twice",
+        "votes are counted by their number: the vote that one node sends twice counts as two",
+        "Xraft #27, akka-raft #45",
+        ("leader_votes_quorum", "election_safety"),
+        Parts(core=VoteCountedTwice),
+    ),
+    Mutant(
         "no_up_to_date_check",
         "votes are granted to candidates whose log is behind the voter's",
         "a classic omission of §5.4.1",
@@ -138,5 +183,46 @@ ELECTIONS = (
         "braft #465",
         ("recovery",),
         Parts(core=TimerNotReset),
+        survives="it only causes more elections, unless links are so slow that nobody ever wins one",
+    ),
+    Mutant(
+        "stale_append_resets_timer",
+        "an AppendEntries of an earlier term resets the election timer: a deposed leader delays the next election",
+        "miniraft-cpp #28",
+        (),
+        Parts(core=StaleAppendResetsTimer),
+        survives="it only delays elections, and no checker judges how long they take",
+    ),
+    Mutant(
+        "denied_vote_resets_timer",
+        "a vote request that is denied resets the election timer: a node that cannot win delays those that can",
+        "nats-server #5315, raft-rs #14",
+        (),
+        Parts(core=DeniedVoteResetsTimer),
+        survives="it only delays elections, and no checker judges how long they take",
+    ),
+    Mutant(
+        "sticky_voter_without_check_quorum",
+        "a node that follows a leader ignores vote requests, but a leader that has lost its quorum leads on",
+        "openraft #2080",
+        (),
+        Parts(core=StickyVoterWithoutCheckQuorum),
+        survives="it prevents progress only while a cut stands, and progress is owed only after all faults are healed",
+    ),
+    Mutant(
+        "voter_refuses_elected_leader",
+        "a node that voted for the loser of an election ignores the AppendEntries of the winner in that term",
+        "noraft #24",
+        (),
+        Parts(core=VoterRefusesElectedLeader),
+        survives="it only causes more elections, and no checker judges how many there are",
+    ),
+    Mutant(
+        "candidate_ignores_conflicting_leader",
+        "a candidate whose log differs from the elected leader's ignores that leader's AppendEntries",
+        "d-engine #340",
+        (),
+        Parts(core=CandidateIgnoresConflictingLeader),
+        survives="it only causes more elections, and no checker judges how many there are",
     ),
 )

@@ -11,7 +11,8 @@ from raft_chaos.raft.server.parts import Parts
 class Mutant:
     """`mistake` describes it, and `source` names the system and the issue where it was found.
 
-    A violation of any of `invariants` convicts it; the first is the typical one.
+    A violation of any of `invariants` convicts it; the first is the typical one. `survives` says why campaigns do not
+    convict it yet; "" for all that they do convict.
     """
 
     id: str
@@ -19,3 +20,4 @@ class Mutant:
     source: str
     invariants: tuple[str, ...]
     parts: Parts
+    survives: str = ""

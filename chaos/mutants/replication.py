@@ -33,6 +33,21 @@ class ConflictCutTooFar(Core):
         return super()._rejection(prev_log_index)
 
 
+class ConflictCutCommitted(Core):
+    def _rejection(self, prev_log_index: int) -> AppendEntriesReply:
+        rejection = super()._rejection(prev_log_index)
+        if prev_log_index <= self.log.last_index:
+            self._truncate(rejection.conflict_index)
+        return rejection
+
+
+class DurableCursorSurvivesTruncation(Core):
+    def _truncate(self, from_index: int) -> None:
+        durable_index = self.log.durable_index
+        super()._truncate(from_index)
+        self.log.durable_index = durable_index
+
+
 class RollbackCommitted(Core):
     def _become_follower(self, term: int, leader: str | None) -> None:
         stepping_down = self.role != "follower"
@@ -50,6 +65,14 @@ class HintAsMatch(Core):
         if not super()._on_rejection(progress, m):
             return False
         progress.match_index = progress.next_index - 1
+        return True
+
+
+class NextIndexBelowMatch(Core):
+    def _on_rejection(self, progress: Progress, m: AppendEntriesReply) -> bool:
+        progress.next_index = max(1, min(m.conflict_index, m.rejected_index))
+        progress.probing = True
+        progress.probe_sent = False
         return True
 
 
@@ -112,6 +135,26 @@ REPLICATION = (
         Parts(core=ConflictCutTooFar),
     ),
     Mutant(
+        "conflict_cut_committed",
+        "a conflict truncates the log from the first entry of its term on, although the node has committed some of it",
+        "openraft #511, akka-entity-replication #152",
+        (
+            "committed_log_append_only",
+            "leader_completeness",
+            "state_machine_safety",
+            "acknowledged_writes",
+            "linearizability",
+        ),
+        Parts(core=ConflictCutCommitted),
+    ),
+    Mutant(
+        "durable_cursor_survives_truncation",
+        "a truncation does not lower the durable index, so a later leader counts its new entries as durable at once",
+        "rabbitmq/ra #637",
+        ("quorum_log", "leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
+        Parts(core=DurableCursorSurvivesTruncation),
+    ),
+    Mutant(
         "rollback_committed",
         "stepping down deletes all entries that the node does not know to be committed",
         "CCF #5674",
@@ -130,6 +173,14 @@ REPLICATION = (
         "CCF #5325",
         ("quorum_log", "leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
         Parts(core=HintAsMatch),
+    ),
+    Mutant(
+        "next_index_below_match",
+        "a late rejection moves next_index back below match_index, and acknowledged entries are sent again",
+        "etcd-io/raft #148, raft-rs #555",
+        (),
+        Parts(core=NextIndexBelowMatch),
+        survives="it only wastes messages, and no checker counts them",
     ),
     Mutant(
         "match_starts_valid",

@@ -8,7 +8,8 @@ from raft_chaos.chaos.mutants import MUTANTS, SABOTAGES, sabotage
 
 def text() -> str:
     mutants = [
-        [code(m.id), m.mistake, m.source, ", ".join(_link(one) for one in m.invariants)] for m in MUTANTS.values()
+        [code(m.id), m.mistake, m.source, ", ".join(_link(one) for one in m.invariants) or "nothing yet"]
+        for m in MUTANTS.values()
     ]
     shows = {"same world": "two runs in the same world", "lockstep": "sim and lockstep"}
     sabotages = [[code(s.id), s.mistake, shows[s.shows]] for s in SABOTAGES.values()]
@@ -18,6 +19,8 @@ def text() -> str:
         "invariants convicts a mutant; the first is the typical one.",
         "chaos/mutants",
         table(["mutant", "mistake", "where it was found", "convicted by"], mutants),
+        "Some survive campaigns:",
+        table(["mutant", "why"], [[code(m.id), m.survives] for m in MUTANTS.values() if m.survives]),
         "## Sabotages",
         *paragraphs(sabotage)[:2],
         "They are for [`raft-chaos selfcheck --mutant ID`](../determinism.md).",

@@ -122,6 +122,19 @@ def stale_vote_counted(parts: Parts) -> Observed:
     return seen(cluster)
 
 
+def vote_counted_twice(parts: Parts) -> Observed:
+    """Five nodes; n1 has the vote of n2 alone, whose answer arrives twice."""
+    cluster = cluster_of(parts, 5)
+    candidate(cluster, "n1")
+    cluster.deliver_from("n1", "n2")
+    cluster.persist("n2")
+    answer = list(cluster.network)
+    cluster.deliver_from("n2", "n1")
+    cluster.network += answer
+    cluster.deliver_from("n2", "n1")
+    return seen(cluster)
+
+
 def no_up_to_date_check(parts: Parts) -> Observed:
     """n3 never had what n1 and n2 committed, and asks n2 for its vote."""
     cluster = cluster_of(parts)
@@ -203,6 +216,45 @@ def conflict_cut_too_far(parts: Parts) -> Observed:
     die(cluster, "n2")
     stand(cluster, "n3")
     stand(cluster, "n3")
+    return seen(cluster)
+
+
+def conflict_cut_committed(parts: Parts) -> Observed:
+    """Of its entries of term 1, n1 has committed the first; at the second its log differs from that of n2."""
+    cluster = cluster_of(parts)
+    cluster.elect("n1")
+    cluster.submit("n1", A)
+    cluster.persist_all("n1")
+    cluster.drop()
+    win(cluster, "n2", "n3")
+    exchange(cluster, "n2", "n3")
+    cluster.drop()
+    die(cluster, "n2")
+    cluster.restart("n2")
+    win(cluster, "n2", "n3")
+    exchange(cluster, "n2", "n1")
+    return seen(cluster)
+
+
+def durable_cursor_survives_truncation(parts: Parts) -> Observed:
+    """n1's own entries of term 1 give way to one of n2; n1 leads again, and n3 alone has what n1 adds then."""
+    cluster = cluster_of(parts)
+    win(cluster, "n1", "n2")
+    cluster.submit("n1", A, B)
+    cluster.persist_all("n1")
+    cluster.drop()
+    win(cluster, "n2", "n3")
+    exchange(cluster, "n2", "n1")
+    exchange(cluster, "n2", "n1")
+    cluster.drop()
+    candidate(cluster, "n1")
+    exchange(cluster, "n1", "n3")
+    for _ in range(3):
+        cluster.deliver_from("n1", "n3")
+        cluster.persist_all("n3")
+        cluster.deliver_from("n3", "n1")
+    cluster.tick("n1")
+    cluster.deliver_from("n1", "n3")
     return seen(cluster)
 
 
@@ -301,6 +353,17 @@ def old_term_commit(parts: Parts) -> Observed:
     die(cluster, "n1")
     stand(cluster, "n3")
     stand(cluster, "n3")
+    return seen(cluster)
+
+
+def leader_counts_unsynced_self(parts: Parts) -> Observed:
+    """n2 alone has n1's first entry on disk, and hears at once whether n1 has committed it."""
+    cluster = cluster_of(parts)
+    candidate(cluster, "n1")
+    exchange(cluster, "n1", "n2")
+    exchange(cluster, "n1", "n2")
+    cluster.tick("n1")
+    cluster.deliver_from("n1", "n2")
     return seen(cluster)
 
 
@@ -430,18 +493,22 @@ SCENARIOS: dict[str, Scenario] = {
         send_before_persist,
         vote_cleared_same_term,
         stale_vote_counted,
+        vote_counted_twice,
         no_up_to_date_check,
         half_is_majority,
         timer_not_reset,
         ack_before_sync,
         truncate_on_stale_append,
         conflict_cut_too_far,
+        conflict_cut_committed,
+        durable_cursor_survives_truncation,
         rollback_committed,
         hint_as_match,
         match_starts_valid,
         stale_progress_kept,
         retransmission_storm,
         old_term_commit,
+        leader_counts_unsynced_self,
         commit_loop_break,
         commit_past_match,
         follower_commit_regress,
