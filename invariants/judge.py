@@ -23,7 +23,7 @@ from raft_chaos.invariants.checkers.base import Checker, Handlers
 from raft_chaos.invariants.checkers.causal_past import CausalChecker, CausalPast
 from raft_chaos.invariants.checkers.client_history import AcknowledgedWrites, HistoryChecker, MonotonicReads
 from raft_chaos.invariants.checkers.client_keys import ClientKeys
-from raft_chaos.invariants.checkers.commitment import LeaderCompleteness, StateMachineSafety
+from raft_chaos.invariants.checkers.commitment import LeaderCommitsOwnTerm, LeaderCompleteness, StateMachineSafety
 from raft_chaos.invariants.checkers.configuration import Configuration
 from raft_chaos.invariants.checkers.durability import Durability
 from raft_chaos.invariants.checkers.efficiency import Efficiency
@@ -89,6 +89,7 @@ class Judge:
             LeaderAppendOnly(logs),
             CommittedLogAppendOnly(logs),
             LogMatching(logs),
+            LeaderCommitsOwnTerm(logs),
             QuorumLog(self._past, configuration),
             LeaderCompleteness(logs),
             StateMachineSafety(logs),

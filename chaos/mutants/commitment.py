@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raft_chaos.chaos.mutants.mutant import Mutant
+from raft_chaos.chaos.mutants.mutant import LOST_COMMIT, Mutant
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.replica.machine import Machine, Result, Session
 from raft_chaos.raft.server.parts import Parts
@@ -55,14 +55,14 @@ COMMITMENT = (
         "old_term_commit",
         "entries of an earlier term are committed by counting replicas (Fig. 8)",
         "PySyncObj #169",
-        ("leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
+        ("leader_commits_own_term", *LOST_COMMIT),
         Parts(core=OldTermCommit),
     ),
     Mutant(
         "leader_counts_unsynced_self",
         "the leader counts its own copy of an entry before its sync has ended",
         "openraft #2118, openraft #1125",
-        ("quorum_log", "leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
+        ("quorum_log", *LOST_COMMIT),
         Parts(core=LeaderCountsUnsyncedSelf),
     ),
     Mutant(
@@ -76,7 +76,7 @@ COMMITMENT = (
         "commit_past_match",
         "a follower commits up to its last entry, instead of up to the last one that matches the leader's",
         "copycat #265, ScyllaDB #9965",
-        ("quorum_log", "state_machine_safety", "leader_completeness", "acknowledged_writes", "linearizability"),
+        ("quorum_log", *LOST_COMMIT),
         Parts(core=CommitPastMatch),
     ),
     Mutant(

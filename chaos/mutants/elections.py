@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raft_chaos.chaos.mutants.mutant import Mutant
+from raft_chaos.chaos.mutants.mutant import LOST_COMMIT, Mutant
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.held import SendMessage
@@ -159,22 +159,14 @@ ELECTIONS = (
         "no_up_to_date_check",
         "votes are granted to candidates whose log is behind the voter's",
         "a classic omission of §5.4.1",
-        ("leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
+        LOST_COMMIT,
         Parts(core=NoUpToDateCheck),
     ),
     Mutant(
         "half_is_majority",
         "half of an even number of nodes is taken for a majority",
         "AtlasDB #3501",
-        (
-            "leader_votes_quorum",
-            "election_safety",
-            "quorum_log",
-            "leader_completeness",
-            "state_machine_safety",
-            "acknowledged_writes",
-            "linearizability",
-        ),
+        ("leader_votes_quorum", "election_safety", "quorum_log", *LOST_COMMIT),
         Parts(core=HalfIsMajority),
     ),
     Mutant(

@@ -6,6 +6,15 @@ from dataclasses import dataclass
 
 from raft_chaos.raft.server.parts import Parts
 
+LOST_COMMIT = (
+    "leader_completeness",
+    "state_machine_safety",
+    "committed_log_append_only",
+    "acknowledged_writes",
+    "linearizability",
+)
+"""What breaks once a committed entry is lost or replaced."""
+
 
 @dataclass(frozen=True)
 class Mutant:

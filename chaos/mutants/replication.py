@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from raft_chaos.chaos.mutants.mutant import Mutant
+from raft_chaos.chaos.mutants.mutant import LOST_COMMIT, Mutant
 from raft_chaos.raft.core import Core, Progress
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import AppendEntriesReply, Entry
@@ -105,73 +105,49 @@ REPLICATION = (
         "ack_before_sync",
         "an AppendEntries is acknowledged before its entries are durable",
         "PySyncObj #84",
-        ("quorum_log", "leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
+        ("quorum_log", *LOST_COMMIT),
         Parts(core=AckBeforeSync),
     ),
     Mutant(
         "truncate_on_stale_append",
         "a delayed, shorter AppendEntries truncates the log to its own length",
         "akka-raft #66, RaftOS #26",
-        (
-            "leader_completeness",
-            "state_machine_safety",
-            "committed_log_append_only",
-            "acknowledged_writes",
-            "linearizability",
-        ),
+        LOST_COMMIT,
         Parts(core=TruncateOnStaleAppend),
     ),
     Mutant(
         "conflict_cut_too_far",
         "a conflict truncates the log to the commit index, although entries before the conflict match",
         "nebula #2483",
-        (
-            "leader_completeness",
-            "state_machine_safety",
-            "committed_log_append_only",
-            "acknowledged_writes",
-            "linearizability",
-        ),
+        LOST_COMMIT,
         Parts(core=ConflictCutTooFar),
     ),
     Mutant(
         "conflict_cut_committed",
         "a conflict truncates the log from the first entry of its term on, although the node has committed some of it",
         "openraft #511, akka-entity-replication #152",
-        (
-            "committed_log_append_only",
-            "leader_completeness",
-            "state_machine_safety",
-            "acknowledged_writes",
-            "linearizability",
-        ),
+        ("committed_log_append_only", *LOST_COMMIT),
         Parts(core=ConflictCutCommitted),
     ),
     Mutant(
         "durable_cursor_survives_truncation",
         "a truncation does not lower the durable index, so a later leader counts its new entries as durable at once",
         "rabbitmq/ra #637",
-        ("quorum_log", "leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
+        ("quorum_log", *LOST_COMMIT),
         Parts(core=DurableCursorSurvivesTruncation),
     ),
     Mutant(
         "rollback_committed",
         "stepping down deletes all entries that the node does not know to be committed",
         "CCF #5674",
-        (
-            "leader_completeness",
-            "state_machine_safety",
-            "committed_log_append_only",
-            "acknowledged_writes",
-            "linearizability",
-        ),
+        LOST_COMMIT,
         Parts(core=RollbackCommitted),
     ),
     Mutant(
         "hint_as_match",
         "the conflict hint in a rejection, where the logs may match, is taken as the match index",
         "CCF #5325",
-        ("quorum_log", "leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
+        ("quorum_log", *LOST_COMMIT),
         Parts(core=HintAsMatch),
     ),
     Mutant(
@@ -186,14 +162,14 @@ REPLICATION = (
         "match_starts_valid",
         "match_index starts at the index of the new leader's first entry, so that entry commits at once",
         "RATIS-1767",
-        ("quorum_log", "leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
+        ("quorum_log", *LOST_COMMIT),
         Parts(core=MatchStartsValid),
     ),
     Mutant(
         "stale_progress_kept",
         "match_index is kept from an earlier leadership, although followers have lost these entries since",
         "akka-raft #58, copycat #29",
-        ("quorum_log", "leader_completeness", "state_machine_safety", "acknowledged_writes", "linearizability"),
+        ("quorum_log", *LOST_COMMIT),
         Parts(core=StaleProgressKept),
     ),
     Mutant(

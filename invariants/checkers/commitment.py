@@ -1,6 +1,6 @@
-"""Leader Completeness and State Machine Safety (§5.4).
+"""Leader Completeness and State Machine Safety (§5.4), and what they rest on: which entries a leader commits (§5.4.2).
 
-Both judge by the commits that nodes report. The digest of a committed entry comes from the committing node's own log,
+All judge by the commits that nodes report. The digest of a committed entry comes from the committing node's own log,
 as that node had reported it by then. A commit beyond the end of that log has no digest and is left to `monotonicity`.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
 from raft_chaos.invariants.checkers.node_logs import ReportedLog, first_difference
-from raft_chaos.invariants.events import CommitAdvanced, EntryAppended, EntryApplied, RoleChanged
+from raft_chaos.invariants.events import CommitAdvanced, EntryAppended, EntryApplied, RoleChanged, Started
 
 
 class CommittedLog:
@@ -52,6 +52,52 @@ class Leader:
     event: RoleChanged
     log: ReportedLog
     convicted: bool = False
+
+
+class LeaderCommitsOwnTerm(Checker):
+    """A leader moves its commit index only to entries of its own term. Judged in that node's own order of events.
+
+    An entry of an earlier term is committed along with a later one of the leader's term, never by itself: although a
+    majority holds it, a later leader may not (Fig. 8). Followers commit whatever the leader tells them.
+    """
+
+    invariant = "leader_commits_own_term"
+    rule = "A leader commits by counting replicas only entries of its own term (§5.4.2; NeverCommitEntryPrevTermsProp)."
+    nothing_judged = "no leader committed an entry"
+
+    def __init__(self, logs: Mapping[str, ReportedLog]) -> None:
+        super().__init__()
+        self._logs = logs
+        self._elected: dict[str, RoleChanged] = {}  # the last time that each node was, in its current incarnation
+
+    def handlers(self) -> Handlers:
+        return {RoleChanged: self._on_role, Started: self._on_started, CommitAdvanced: self._on_commit}
+
+    def _on_role(self, event: RoleChanged) -> None:
+        if event.role == "leader":
+            self._elected[event.node] = event
+
+    def _on_started(self, event: Started) -> None:
+        self._elected.pop(event.node, None)
+
+    def _on_commit(self, event: CommitAdvanced) -> None:
+        elected = self._elected.get(event.node)
+        # A leader may report a commit only after it has stepped down, since its own copy must be durable first.
+        if elected is None or elected.term != event.term:
+            return
+        log = self._logs[event.node]
+        if not 1 <= event.index <= len(log):
+            return
+        self.judged += 1
+        entry = log[event.index - 1]
+        if entry.term != event.term:
+            self.violate(
+                f"{who(event)}, leader of term {event.term}, committed by itself entry {event.index} of term "
+                f"{entry.term}",
+                entry,
+                elected,
+                event,
+            )
 
 
 class LeaderCompleteness(Checker):

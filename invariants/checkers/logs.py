@@ -125,6 +125,7 @@ class LogMatching(Checker):
     rule = (
         "If two logs hold an entry with the same index and term, they are identical up to that index (Figure 3, §5.3)."
     )
+    ascending = "Terms never decrease along a log: a leader adds entries of its own term to what it has (§5.3)."
     contiguous = "A log grows at its end: entries are appended after the last one, or replace what was deleted (§5.3)."
     nothing_judged = "no entry was appended"
 
@@ -153,4 +154,11 @@ class LogMatching(Checker):
                 *log[-1:],
                 event,
                 rule=self.contiguous,
+            )
+        elif log and event.term < log[-1].term:
+            self.violate(
+                f"{who(event)} appended entry {event.index} of term {event.term} after one of term {log[-1].term}",
+                log[-1],
+                event,
+                rule=self.ascending,
             )

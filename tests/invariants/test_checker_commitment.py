@@ -21,6 +21,36 @@ from raft_chaos.invariants.events import Event
 BOTH = [started("n1"), started("n2")]
 
 
+# ---- leader_commits_own_term (§5.4.2) ----
+
+
+def test_a_leader_commits_an_entry_of_an_earlier_term_by_itself() -> None:
+    script = [*appends("n1", "1a"), leads("n1", 3), *appends("n1", "3b", after="1a"), commits("n1", 1, term=3)]
+    verdict = judged(*BOTH, script)["leader_commits_own_term"]
+    assert verdict.outcome == "violated"
+    assert verdict.violations[0].witness == (*appends("n1", "1a"), leads("n1", 3), commits("n1", 1, term=3))
+
+
+def test_a_leader_commits_it_along_with_one_of_its_own() -> None:
+    script = [*appends("n1", "1a"), leads("n1", 3), *appends("n1", "3b", after="1a"), commits("n1", 2, term=3)]
+    assert judged(*BOTH, script)["leader_commits_own_term"].outcome == "valid"
+
+
+def test_a_follower_commits_what_the_leader_tells_it() -> None:
+    script = [*appends("n1", "1a 3b"), leads("n1", 1), follows("n1", 3), commits("n1", 1, term=3)]
+    assert judged(*BOTH, script)["leader_commits_own_term"].outcome == "unknown"
+
+
+def test_a_commit_that_is_reported_after_the_leader_stepped_down_is_judged() -> None:
+    script = [*appends("n1", "1a"), leads("n1", 3), follows("n1", 4), commits("n1", 1, term=3)]
+    assert judged(*BOTH, script)["leader_commits_own_term"].outcome == "violated"
+
+
+def test_a_restarted_leader_is_a_follower() -> None:
+    script = [*appends("n1", "1a"), leads("n1", 3), started("n1", 2, 3, "n1", "1a"), *appends("n1", "1a", inc=2)]
+    assert judged(*BOTH, script, commits("n1", 1, 3, inc=2))["leader_commits_own_term"].outcome == "unknown"
+
+
 # ---- leader_completeness (§5.4.3) ----
 
 

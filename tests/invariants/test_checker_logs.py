@@ -113,6 +113,13 @@ def test_a_log_grows_only_at_its_end(after: str) -> None:
     assert verdict.violations[0].witness[-1] == appends("n1", "2x", after=after)[0]
 
 
+def test_terms_never_decrease_along_a_log() -> None:
+    verdict = judged(started("n1"), appends("n1", "2a 1b"))["log_matching"]
+    assert verdict.outcome == "violated"
+    assert verdict.violations[0].witness == tuple(appends("n1", "2a 1b"))
+    assert judged(started("n1"), appends("n1", "1a 1b 2c"))["log_matching"].outcome == "valid"
+
+
 # ---- durability ----
 
 

@@ -29,6 +29,7 @@ INVARIANTS = [
     "leader_append_only",
     "committed_log_append_only",
     "log_matching",
+    "leader_commits_own_term",
     "quorum_log",
     "leader_completeness",
     "state_machine_safety",

@@ -59,6 +59,7 @@ def test_a_correct_run_is_never_convicted(seed: int, steps: int, size: int) -> N
     assert "violated" not in found.values(), found
     for always_judged in (
         *("election_safety", "leader_votes_quorum", "log_matching", "committed_log_append_only", "quorum_log"),
+        "leader_commits_own_term",
         *("recovery", "unexpected_exit", "monotonicity"),
     ):
         assert found[always_judged] == "valid"

@@ -46,6 +46,7 @@ BUGS = {
     "deletes_committed_entries": "committed_log_append_only",
     "leads_by_hearsay": "leader_votes_quorum",
     "commits_by_hearsay": "quorum_log",
+    "commits_older_terms": "leader_commits_own_term",
     "exits": "unexpected_exit",
     "one_node_stuck": "recovery",
 }
@@ -212,7 +213,8 @@ class TinyCluster:
     def advance(self, leader: Node) -> None:
         for index in range(len(leader.log), leader.commit, -1):
             known = [node for node in self.nodes if node.term <= leader.term and node.log[:index] == leader.log[:index]]
-            counts = leader.log[index - 1][0] == leader.term and len(known) * 2 > len(self.nodes)
+            own = leader.log[index - 1][0] == leader.term or self.bug == "commits_older_terms"
+            counts = own and len(known) * 2 > len(self.nodes)
             if counts and self.bug != "commits_by_hearsay":
                 for node in known:
                     self.send(node, leader)

@@ -32,8 +32,9 @@ def in_sim(plan: Schedule, mutant: str | None = None) -> Simulated:
 
 def recorded_run(plan: Schedule, folder: Path, mutant: str | None = None) -> RunDir:
     run = RunDir(folder / "run")
-    info = RunInfo(seed=plan.header.seed, world="sim", mutant=mutant, nodes=plan.header.nodes)
-    run_sim(plan, TIMING, mutant, run, info)
+    run_sim(
+        plan, TIMING, mutant, run, RunInfo(seed=plan.header.seed, world="sim", mutant=mutant, nodes=plan.header.nodes)
+    )
     return run
 
 
@@ -53,7 +54,7 @@ def harness_of(plan: Schedule) -> list[AnyEvent]:
 
 
 def in_lockstep(schedule: Schedule, folder: Path, mutant: str | None = None, *, peer_auth: bool = False) -> RunInfo:
-    run, info = RunDir(folder / "run"), RunInfo(seed=schedule.header.seed)
+    run, info = RunDir(folder / "run"), RunInfo(seed=schedule.header.seed, nodes=schedule.header.nodes)
     return run_lockstep(schedule, TIMING, mutant, run, info, peer_auth=peer_auth)
 
 

@@ -239,7 +239,7 @@ def play(world: WorldName, folder: Path) -> Played:
     live = world == "live"
     timing = LIVE_TIMING if live else TIMING
     tick_us = 25_000 if live else TIMING.election_timeout_max_us // 10
-    run, info = RunDir(folder / world), RunInfo(seed=1, world=world)
+    run, info = RunDir(folder / world), RunInfo(seed=1, world=world, nodes=["n1", "n2", "n3"])
     played = Played(world, plan(tick_us, live=live), tick_us, run)
     with _watched(played):
         if live:

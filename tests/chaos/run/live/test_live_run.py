@@ -66,7 +66,7 @@ def test_a_pause_and_a_kill_within_milliseconds_are_not_a_violation(tmp_path: Pa
         ]
     run = RunDir(tmp_path / "run")
     plan = schedule(faults, safety_us=(600_000, 5_600_000), every_us=40_000)
-    info = run_live(plan, RaftTarget(TIMING), run, RunInfo(seed=1))
+    info = run_live(plan, RaftTarget(TIMING), run, RunInfo(seed=1, nodes=plan.header.nodes))
     harness = run.harness_events()
     assert not [event for event in harness if isinstance(event, NodeExited)]
     assert info.verdict != "violated", info.invariants
@@ -95,7 +95,7 @@ def test_faults_strike_nodes_that_prove_who_they_are_as_any_others(tmp_path: Pat
     ]
     run = RunDir(tmp_path / "run")
     plan = schedule(faults, safety_us=(700_000, 3_200_000), liveness_us=800_000)
-    info = run_live(plan, Watched(TIMING), run, RunInfo(seed=1), peer_auth=True)
+    info = run_live(plan, Watched(TIMING), run, RunInfo(seed=1, nodes=plan.header.nodes), peer_auth=True)
     assert info.verdict == "valid", render(run, "text")
     assert (info.stats["faults_effective"], info.stats["restarts"]) == (3, 2)
     assert set(Watched.modes) == {(0o700, 0o600)} and len(Watched.modes) == 5
