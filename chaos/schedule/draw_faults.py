@@ -35,8 +35,9 @@ from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.chaos.schedule.episodes import Draft, anchored, at_times, churn, divided
-from raft_chaos.chaos.schedule.steered.catalogue import FIRST_ELECTION, Window, in_turns
+from raft_chaos.chaos.schedule.steered.catalogue import FIRST_ELECTION, QUIET, Window, in_turns
 from raft_chaos.chaos.schedule.steered.plot import Plot
+from raft_chaos.chaos.schedule.steered.quiet import window
 from raft_chaos.chaos.schedule.streams import stream
 from raft_chaos.chaos.schedule.swarm import LATER, SHARED, Swarm
 
@@ -91,14 +92,24 @@ def draw_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str
         Fault(id=f"f{number:0{digits}}", when=when, action=draft.action, duration_us=draft.duration_us)
         for number, (when, draft) in enumerate(planned, 1)
     ]
-    if swarm.early:
-        plot = Plot(f"s00-{FIRST_ELECTION.name}", When(at_us=0), stream(seed, "faults/early"), unit, even=False)
-        FIRST_ELECTION.build(plot)
-        faults += plot.faults
+    for there, episode, at_us in (
+        (swarm.early, FIRST_ELECTION, 0),
+        (swarm.quiet, QUIET, quiet_us(seed, config)[0]),
+    ):
+        if there:
+            plot = Plot(f"s00-{episode.name}", When(at_us=at_us), stream(seed, f"faults/{episode.name}"), unit, False)
+            episode.build(plot)
+            faults += plot.faults
     return [*faults, *chain.from_iterable(window.faults for window in steered)]
 
 
 # ---- steered episodes --------------------------------------------------------------------------------------------
+
+
+def quiet_us(seed: int, config: ScheduleConfig) -> tuple[int, int]:
+    """The time in which the clients of a quiet seed are silent, within the safety phase."""
+    from_us, until_us = round(config.warmup_s * 1e6), round(config.duration_s * 1e6)
+    return window(stream(seed, "workload/quiet"), config.election_timeout_us_max, from_us, until_us)
 
 
 def _steered(

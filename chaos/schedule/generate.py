@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Header, Operation, RequiredEvent, Schedule
-from raft_chaos.chaos.schedule.draw_faults import draw_faults
+from raft_chaos.chaos.schedule.draw_faults import draw_faults, quiet_us
 from raft_chaos.chaos.schedule.fitting import fitted
 from raft_chaos.chaos.schedule.queue_workload import draw_queue
 from raft_chaos.chaos.schedule.swarm import draw
@@ -45,6 +45,9 @@ def generate(seed: int, config: ScheduleConfig) -> Schedule:
     )
     until_us = header.safety_until_us + header.liveness_for_us
     operations = _operations(seed, clients, config, until_us)
+    if swarm.quiet:
+        begins_us, ends_us = quiet_us(seed, config)
+        operations = [one for one in operations if not begins_us <= one.at_us < ends_us]
     if swarm.repeats:
         operations = with_repeats(seed, operations)
     if config.readers:

@@ -28,12 +28,15 @@ from raft_chaos.chaos.schedule.data import SimModel
 from raft_chaos.chaos.schedule.steered.catalogue import STEERED, chosen
 from raft_chaos.chaos.schedule.streams import stream
 
-CLUSTER_SIZES = (3, 3, 4, 5, 5, 6, 7, 7)
-"""An even number in two seeds of eight: half of the nodes are no majority then."""
+CLUSTER_SIZES = (3, 3, 5, 5, 7, 7, 4, 6)
+"""An even number in two seeds of eight: half of the nodes are no majority then. In this order most seeds have the size
+that they had when there were three to choose from."""
 STEERED_SHARE, PLAIN_STEERED_SHARE = 0.3, 0.2
 """The share of the seeds that have steered episodes in place of those of chance, in a swarm and without."""
 EARLY_SHARE = 0.2
 """The share of the seeds of a swarm that have no warmup."""
+QUIET_SHARE = 0.15
+"""The share of the seeds of a swarm in which clients are silent for a while."""
 REPEATS_SHARE = 0.3
 """The share of the seeds in which commands of clients arrive again, late."""
 
@@ -48,7 +51,8 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     `kinds` are those of single faults; a kind that occurs twice is twice as frequent. `strengths` say how strong each
     kind is. `churn` is the number of leaders in a row that fail soon after their election, and `divided` how often an
     entry stays on a minority for later leaders to find. `steered` are the episodes that replace these (`steered`).
-    With `early` the faults begin before the first election, and with `repeats` clients' commands arrive again, late.
+    With `early` the faults begin before the first election, with `repeats` clients' commands arrive again, late, and
+    with `quiet` clients are silent for a while after a leader's death.
     `model` is the simulated network and disk without faults.
     """
 
@@ -62,6 +66,7 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     steered: tuple[str, ...] = ()
     early: bool = False
     repeats: bool = False
+    quiet: bool = False
 
     def of(self, kind: FaultKind) -> Any:
         """How strong this kind is: its own `Strength`."""
@@ -84,6 +89,7 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
             "steered": " ".join(self.steered),
             "early": int(self.early),
             "repeats": int(self.repeats),
+            "quiet": int(self.quiet),
         }
 
 
@@ -159,6 +165,7 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
         divided=divided if leaders_fall else 0,
         steered=steered,
         repeats=stream(seed, "workload/repeats").random() < REPEATS_SHARE,
+        quiet="kill" in config.faults and stream(seed, "swarm/quiet").random() < QUIET_SHARE,
         early="kill" in config.faults and stream(seed, "swarm/early").random() < EARLY_SHARE,
     )
 

@@ -1,7 +1,7 @@
 """All steered episodes by name. A new one is a file with its `EPISODE`, and a name here.
 
-A seed that is steered has a few of these, one after the other, in place of the episodes of chance (`episodes`). The one
-of the first election comes on top, in seeds that have no warmup.
+A seed that is steered has a few of these, one after the other, in place of the episodes of chance (`episodes`). Two
+come on top: that of the first election, in seeds that have no warmup, and the quiet one.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from raft_chaos.chaos.schedule.steered import (
     lost_holder,
     old_bridge,
     one_victim,
+    quiet,
     split_votes,
     unanswered,
 )
 from raft_chaos.chaos.schedule.steered.plot import Plot, Steered
 
-FIRST_ELECTION = first_election.EPISODE
+FIRST_ELECTION, QUIET = first_election.EPISODE, quiet.EPISODE
 GAP_TIMEOUTS = 2
 """The time between two episodes, for the election that each leaves behind."""
 MOST_AT_ONCE = 3
@@ -58,7 +59,7 @@ STEERED: dict[str, Steered] = {
     )
 }
 
-ALL = (*STEERED.values(), FIRST_ELECTION)
+ALL = (*STEERED.values(), FIRST_ELECTION, QUIET)
 
 
 def chosen(rng: Random, share: float, kinds: Collection[FaultKind]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from raft_chaos.chaos.schedule.check import check_schedule
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Header, Schedule, SimModel, When
 from raft_chaos.chaos.schedule.describe import drawn
+from raft_chaos.chaos.schedule.draw_faults import quiet_us
 from raft_chaos.chaos.schedule.follow import follows
 from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.chaos.schedule.steered.catalogue import ALL, FIRST_ELECTION, STEERED, episode_of, in_turns
@@ -104,7 +105,7 @@ def test_a_steered_seed_keeps_what_is_required_and_says_what_it_has() -> None:
     for schedule in steered:
         check_schedule(schedule)
         assert schedule.header.required == ["leader_killed", "leader_isolated"]
-        episodes = {name for fault in schedule.faults if (name := episode_of(fault.id))} - {"first_election"}
+        episodes = {name for fault in schedule.faults if (name := episode_of(fault.id))} - {"first_election", "quiet"}
         assert episodes and episodes <= set(str(schedule.header.swarm["steered"]).split())
         (line,) = [line for line in drawn(schedule) if line.startswith("steered episodes: ")]
         assert all(name in line for name in episodes)
@@ -125,6 +126,18 @@ def test_commands_arrive_again_in_a_share_of_the_seeds_and_only_for_targets_that
         assert set(again) <= {0, 1, 2, 3} and sum(map(bool, again)) < len(again) / 5
     without = replace(config, can=tuple(ALL_ABILITIES - {"repeats"}))
     assert not any(operation.again for seed in several for operation in generate(seed, without).operations)
+
+
+def test_clients_are_silent_for_a_while_in_a_quiet_seed() -> None:
+    config = replace(WIDE, ops_per_second=100)
+    quiet = [seed for seed in range(60) if draw(seed, config).quiet]
+    assert 3 <= len(quiet) <= 18
+    for seed in quiet[:3]:
+        begins_us, ends_us = quiet_us(seed, config)
+        schedule = generate(seed, config)
+        assert not [one for one in schedule.operations if begins_us <= one.at_us < ends_us]
+        (kill,) = [fault for fault in schedule.faults if episode_of(fault.id) == "quiet"]
+        assert kill.when == When(at_us=begins_us) and ends_us - begins_us == 8 * UNIT
 
 
 # ---- in a run -------------------------------------------------------------------------------------------------------
