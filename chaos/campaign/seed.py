@@ -11,6 +11,7 @@ from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir
 from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.run.sim.world import run_sim
+from raft_chaos.invariants.exposure import Exposure
 from raft_chaos.invariants.verdict import Outcome
 
 
@@ -18,6 +19,8 @@ class SeedResult(msgspec.Struct, kw_only=True, tag_field="kind", tag="seed"):
     """One seed. `violated` and `unknown` name invariants, `vacuous` says what was missing, a sentence each.
 
     `run` is the run directory, which only a seed that was not valid leaves; `repro` is the command that repeats it.
+    `found` is the message of the first violation, `exposure` what the faults met; a file of an earlier version has
+    neither.
     """
 
     seed: int
@@ -29,6 +32,8 @@ class SeedResult(msgspec.Struct, kw_only=True, tag_field="kind", tag="seed"):
     stats: dict[str, float | int | str]
     run: str | None
     repro: str
+    found: str = ""
+    exposure: list[Exposure] = []
 
 
 class NotDeterministicError(Exception):
@@ -55,6 +60,8 @@ def run_seed(settings: Settings, seed: int, out: Path | None) -> SeedResult:
         stats=analysis.stats,
         run=None,
         repro="",
+        found=next((verdict.violations[0].message for verdict in analysis.invariants if verdict.violations), ""),
+        exposure=list(analysis.exposure),
     )
     if analysis.verdict != "valid" and out is not None:
         run = new_run_dir(out, seed)

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from raft_chaos.invariants.events import AnyEvent
+from raft_chaos.invariants.events import AnyEvent, LeaderObserved, RoleChanged
+from raft_chaos.invariants.exposure import Exposure, exposure
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.seal import changed
@@ -71,6 +72,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     histories: Histories
     window: Window | None = None
     diagram: Diagram | None = None
+    exposure: list[Exposure] = []
     around: Around | None = None
 
 
@@ -126,8 +128,23 @@ def _report(
         histories=histories(read, core),
         window=window_of_run(run, read, core, invariants),
         diagram=_diagram(run, info, sum(map(len, streams))),
+        exposure=exposure(_kinds(schedule_lines), harness, _elections_us(streams, harness)),
         around=around(run, info, first, harness, schedule_lines, history, faults) if first is not None else None,
     )
+
+
+def _kinds(schedule_lines: list[dict[str, Any]]) -> list[str]:
+    """The kind of each planned fault."""
+    actions = (line.get("action") for line in schedule_lines if line.get("kind") == "fault")
+    return [str(action.get("type", "")) for action in actions if isinstance(action, dict)]
+
+
+def _elections_us(streams: list[list[AnyEvent]], harness: list[AnyEvent]) -> list[int]:
+    """When nodes stood for election; of nodes that do not say so, when one was seen to lead."""
+    stood = (event for stream in streams for event in stream if isinstance(event, RoleChanged))
+    return [event.t_us for event in stood if event.role == "candidate"] or [
+        event.t_us for event in harness if isinstance(event, LeaderObserved)
+    ]
 
 
 def _diagram(run: RunDir, info: RunInfo, events: int) -> Diagram | None:
