@@ -12,7 +12,7 @@ from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir
 from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.invariants.exposure import Exposure
-from raft_chaos.invariants.verdict import Outcome
+from raft_chaos.invariants.verdict import Outcome, broken
 
 
 class SeedResult(msgspec.Struct, kw_only=True, tag_field="kind", tag="seed"):
@@ -50,17 +50,18 @@ def run_seed(settings: Settings, seed: int, out: Path | None) -> SeedResult:
     most = settings.max_events
     simulated = VirtualRun(schedule, timing=settings.timing, driver=driver, max_events=most).go()
     analysis = simulated.analysis
+    found = broken(analysis.invariants)
     result = SeedResult(
         seed=seed,
         verdict=analysis.verdict,
-        violated=[verdict.invariant for verdict in analysis.invariants if verdict.outcome == "violated"],
+        violated=[verdict.invariant for verdict in found],
         unknown=[verdict.invariant for verdict in analysis.invariants if verdict.outcome == "unknown"],
         vacuous=analysis.vacuous,
         trace_sha256=simulated.trace_sha256,
         stats=analysis.stats,
         run=None,
         repro="",
-        found=next((verdict.violations[0].message for verdict in analysis.invariants if verdict.violations), ""),
+        found=found[0].violations[0].message if found and found[0].violations else "",
         exposure=list(analysis.exposure),
     )
     if analysis.verdict != "valid" and out is not None:

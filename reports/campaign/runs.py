@@ -8,7 +8,7 @@ from pathlib import Path
 
 from raft_chaos.invariants.exposure import Exposure, added
 from raft_chaos.invariants.rundir import RunInfo
-from raft_chaos.invariants.verdict import Outcome, overall
+from raft_chaos.invariants.verdict import Outcome, broken, overall
 from raft_chaos.reports.campaign.exposure import exposure_table
 from raft_chaos.reports.campaign.groups import FIRST, Group, groups_table, most_first, shape
 from raft_chaos.reports.run.layout import ENDS, operation_ends, vacuous
@@ -63,8 +63,8 @@ def one_line(info: RunInfo, path: Path) -> str:
 
 def _why(info: RunInfo) -> str:
     """What is broken, or the first thing that is missing."""
-    if broken := [verdict.invariant for verdict in info.invariants if verdict.outcome == "violated"]:
-        return ", ".join(broken)
+    if found := broken(info.invariants):
+        return ", ".join(verdict.invariant for verdict in found)
     if reasons := vacuous(info.vacuous):
         return f"{reasons[0]}; and {len(reasons) - 1} more" if len(reasons) > 1 else reasons[0]
     return ", ".join(verdict.invariant for verdict in info.invariants if verdict.outcome == "unknown")
@@ -72,7 +72,7 @@ def _why(info: RunInfo) -> str:
 
 def brief(info: RunInfo, path: Path) -> list[str]:
     """The line of a run, and one below it for each broken invariant: the first sentence of what was found."""
-    found = [verdict for verdict in info.invariants if verdict.outcome == "violated"]
+    found = broken(info.invariants)
     firsts = (verdict.violations[0].message if verdict.violations else verdict.reason for verdict in found)
     sentences = (re.split(r"(?<=[.;]) (?=\S)", visible(first))[0] for first in firsts)
     return [

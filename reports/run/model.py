@@ -16,7 +16,7 @@ from raft_chaos.invariants.exposure import Exposure, exposure
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.seal import changed
-from raft_chaos.invariants.verdict import Outcome, Verdict
+from raft_chaos.invariants.verdict import Outcome, Verdict, broken
 from raft_chaos.reports.facts.around import Around, around, first_violation
 from raft_chaos.reports.facts.drawn import drawn_lines
 from raft_chaos.reports.facts.elections import ElectionRow, election_rows
@@ -102,7 +102,8 @@ def _report(
     faults = fault_rows(harness, schedule_lines)
     elections = election_rows([*streams, harness])
     operations = operation_rows(history)
-    invariants = sorted(info.invariants, key=lambda verdict: worst_first(verdict.outcome))
+    rest = [verdict for verdict in info.invariants if verdict.outcome != "violated"]
+    invariants = [*broken(info.invariants), *sorted(rest, key=lambda verdict: worst_first(verdict.outcome))]
     duration_us = max((event.t_us for stream in [*streams, harness] for event in stream), default=0)
     end_us = max(duration_us, history[-1].t_us if history else 0)
     first = None if info.reports_events else first_violation(info.invariants)
