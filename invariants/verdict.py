@@ -48,3 +48,12 @@ def overall(outcomes: Iterable[Outcome]) -> Outcome:
     if "violated" in seen:
         return "violated"
     return "valid" if seen and "unknown" not in seen else "unknown"
+
+
+SYMPTOM = "recovery"
+"""What else was violated is more likely its cause than the other way round: a node that has ended recovers no more."""
+
+
+def broken(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """The violated ones, those that may be a cause first."""
+    return sorted((one for one in verdicts if one.outcome == "violated"), key=lambda one: one.invariant == SYMPTOM)

@@ -11,13 +11,16 @@ from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir
 from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.run.sim.world import run_sim
-from raft_chaos.invariants.verdict import Outcome
+from raft_chaos.invariants.exposure import Exposure
+from raft_chaos.invariants.verdict import Outcome, broken
 
 
 class SeedResult(msgspec.Struct, kw_only=True, tag_field="kind", tag="seed"):
     """One seed. `violated` and `unknown` name invariants, `vacuous` says what was missing, a sentence each.
 
     `run` is the run directory, which only a seed that was not valid leaves; `repro` is the command that repeats it.
+    `found` is the message of the first violation, `exposure` what the faults met; a file of an earlier version has
+    neither.
     """
 
     seed: int
@@ -29,6 +32,8 @@ class SeedResult(msgspec.Struct, kw_only=True, tag_field="kind", tag="seed"):
     stats: dict[str, float | int | str]
     run: str | None
     repro: str
+    found: str = ""
+    exposure: list[Exposure] = []
 
 
 class NotDeterministicError(Exception):
@@ -45,16 +50,19 @@ def run_seed(settings: Settings, seed: int, out: Path | None) -> SeedResult:
     most = settings.max_events
     simulated = VirtualRun(schedule, timing=settings.timing, driver=driver, max_events=most).go()
     analysis = simulated.analysis
+    found = broken(analysis.invariants)
     result = SeedResult(
         seed=seed,
         verdict=analysis.verdict,
-        violated=[verdict.invariant for verdict in analysis.invariants if verdict.outcome == "violated"],
+        violated=[verdict.invariant for verdict in found],
         unknown=[verdict.invariant for verdict in analysis.invariants if verdict.outcome == "unknown"],
         vacuous=analysis.vacuous,
         trace_sha256=simulated.trace_sha256,
         stats=analysis.stats,
         run=None,
         repro="",
+        found=found[0].violations[0].message if found and found[0].violations else "",
+        exposure=list(analysis.exposure),
     )
     if analysis.verdict != "valid" and out is not None:
         run = new_run_dir(out, seed)

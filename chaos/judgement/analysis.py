@@ -20,6 +20,7 @@ from raft_chaos.chaos.judgement.vacuity import HARNESS_FAILED, clean_operations,
 from raft_chaos.chaos.schedule.data import Schedule, ScheduleError
 from raft_chaos.chaos.schedule.file import load
 from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, LeaderObserved, NodeLaunched, RunEnded
+from raft_chaos.invariants.exposure import Exposure, exposure
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import judge_saved
 from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
@@ -37,6 +38,7 @@ class Analysis(msgspec.Struct, frozen=True):
     """The analysis of a run: one verdict for each invariant, what the run lacked, and counts.
 
     `damage` says what is wrong with the run's files, a sentence each; `vacuous` has these sentences too.
+    `exposure` says what the faults met, by kind.
     """
 
     verdict: Outcome
@@ -44,6 +46,7 @@ class Analysis(msgspec.Struct, frozen=True):
     vacuous: list[str]
     stats: Stats
     damage: Sequence[str] = ()
+    exposure: Sequence[Exposure] = ()
 
 
 def conclude(
@@ -63,12 +66,14 @@ def conclude(
     """
     missing = vacuity(schedule, harness, tally, history)
     stats = {**_stats(schedule, harness, tally or Tally(), history), **(extra_stats or {})}
+    met = exposure((fault.action.kind() for fault in schedule.faults), harness, _elections_us(harness, tally))
     if damage:
-        return Analysis("unknown", [undecided(verdict) for verdict in verdicts], [*damage, *missing], stats, damage)
+        unsure = [undecided(verdict) for verdict in verdicts]
+        return Analysis("unknown", unsure, [*damage, *missing], stats, damage, met)
     outcomes: list[Outcome] = [verdict.outcome for verdict in verdicts]
     if missing:
         outcomes.append("unknown")
-    return Analysis(overall(outcomes), list(verdicts), missing, stats)
+    return Analysis(overall(outcomes), list(verdicts), missing, stats, exposure=met)
 
 
 def undecided(verdict: Verdict) -> Verdict:
@@ -145,6 +150,13 @@ def _observed_elections(harness: Sequence[AnyEvent]) -> set[tuple[str, int]]:
     """The elections that the harness saw, by leader and term, or by time where terms are unknown: a status and a line
     of a log may say the same. Used only for their number."""
     return {(event.subject, event.term or -event.t_us) for event in harness if isinstance(event, LeaderObserved)}
+
+
+def _elections_us(harness: Sequence[AnyEvent], tally: Tally | None) -> list[int]:
+    """When nodes stood for election; of nodes that do not say so, when one was seen to lead."""
+    if tally is not None:
+        return tally.elections_us
+    return [event.t_us for event in harness if isinstance(event, LeaderObserved)]
 
 
 def _stats(schedule: Schedule, harness: Sequence[AnyEvent], tally: Tally, history: Sequence[Op]) -> Stats:

@@ -28,7 +28,7 @@ class Tally:
     `observe` takes one event. A caller that calls the `handlers` itself may instead `count` many events at once, later.
     """
 
-    __slots__ = ("_counts", "handlers", "highest_commit", "leader_terms", "started")
+    __slots__ = ("_counts", "elections_us", "handlers", "highest_commit", "leader_terms", "started")
 
     def __init__(self) -> None:
         self._counts: Counter[type[Any]] = Counter()
@@ -41,6 +41,8 @@ class Tally:
         """The incarnations (node, inc) that reported `started`; used only for membership tests."""
         self.leader_terms: set[int] = set()
         """The terms in which some node reported to lead; used only for their number and the highest."""
+        self.elections_us: list[int] = []
+        """When a node stood for election."""
         self.highest_commit = 0
 
     def observe(self, event: Event) -> None:
@@ -79,6 +81,8 @@ class Tally:
     def _on_role(self, event: RoleChanged) -> None:
         if event.role == "leader":
             self.leader_terms.add(event.term)
+        elif event.role == "candidate":
+            self.elections_us.append(event.t_us)
 
     def _on_commit(self, event: CommitAdvanced) -> None:
         if event.index > self.highest_commit:

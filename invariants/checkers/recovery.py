@@ -13,7 +13,8 @@ both the index and the time only grow, so the last one covers all earlier ones.
 from __future__ import annotations
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers
-from raft_chaos.invariants.events import CommitAdvanced, EntryApplied, PhaseStarted, RunEnded, Started
+from raft_chaos.invariants.checkers.exits import last_words
+from raft_chaos.invariants.events import CommitAdvanced, EntryApplied, NodeExited, PhaseStarted, RunEnded, Started
 from raft_chaos.invariants.verdict import Verdict
 
 LATE_SHARE = 10
@@ -32,6 +33,7 @@ class Recovery(Checker):
         self._phase: PhaseStarted | None = None
         self._ended: RunEnded | None = None
         self._current_inc: dict[str, int] = {}
+        self._exits: list[NodeExited] = []
         self._committed: dict[tuple[str, int], CommitAdvanced] = {}
         self._applied: dict[tuple[str, int], EntryApplied] = {}
 
@@ -40,6 +42,7 @@ class Recovery(Checker):
             PhaseStarted: self._on_phase,
             RunEnded: self._on_ended,
             Started: self._on_started,
+            NodeExited: self._exits.append,
             CommitAdvanced: self._on_commit,
             EntryApplied: self._on_applied,
         }
@@ -83,7 +86,11 @@ class Recovery(Checker):
             return
         last = max(commits, key=lambda c: (c.t_us, c.index), default=None)
         self._judge_shortfall(
-            f"nothing was committed beyond index {phase.commit_target}", last, phase, ended, undecided
+            f"nothing was committed beyond index {phase.commit_target}{self._ended_before()}",
+            last,
+            phase,
+            ended,
+            undecided,
         )
 
     def _judge_node(self, node: str, phase: PhaseStarted, ended: RunEnded, undecided: list[str]) -> None:
@@ -95,8 +102,17 @@ class Recovery(Checker):
         ):
             return
         last = max(applied, key=lambda a: a.inc, default=None)
-        missed = f"{node} did not catch up to index {phase.commit_target}"
+        missed = f"{node} did not catch up to index {phase.commit_target}{self._ended_before(node)}"
         self._judge_shortfall(missed, last, phase, ended, undecided)
+
+    def _ended_before(self, node: str | None = None) -> str:
+        """Why no more can come from the node, or from some node: the end of its process."""
+        ends = [end for end in self._exits if node in (None, end.subject)]
+        if not ends:
+            return ""
+        last = ends[-1]
+        words = f" with {said}" if (said := last_words(last.log_tail)) else ""
+        return f" ({last.subject} had ended by itself{words})"
 
     def _judge_shortfall(
         self,

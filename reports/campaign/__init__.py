@@ -1,2 +1,3 @@
-"""Many runs: `runs` (one row per run directory), `seeds` (the page of a campaign that keeps only sums),
-`matrix` (who convicts whom, over campaigns after mutants)."""
+"""Many runs: `exposure` (what the faults met), `groups` (failures by cause), `runs` (one row per run directory),
+`seeds` (the page of a campaign that keeps only sums), `matrix` (who convicts whom, over campaigns after mutants).
+"""

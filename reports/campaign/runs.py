@@ -6,12 +6,15 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from raft_chaos.invariants.exposure import Exposure, added
 from raft_chaos.invariants.rundir import RunInfo
-from raft_chaos.invariants.verdict import Outcome, overall
+from raft_chaos.invariants.verdict import Outcome, broken, overall
+from raft_chaos.reports.campaign.exposure import exposure_table
+from raft_chaos.reports.campaign.groups import FIRST, Group, groups_table, most_first, shape
 from raft_chaos.reports.run.layout import ENDS, operation_ends, vacuous
 from raft_chaos.reports.run.model import RunReport, Stats, worst_first
 from raft_chaos.reports.run.pages import repro, reproduces
-from raft_chaos.reports.tables import Column, Table, flowing, markdown_table, text_table
+from raft_chaos.reports.tables import Column, Table, flowing, markdown_table, text_table, titled
 from raft_chaos.reports.text import USUAL, count, fenced, markdown, prose, visible
 
 _SUMMED = ("leaders_elected", "ops_ok", "ops_fail", "ops_info", "faults_fired", "faults_effective", "duration_s")
@@ -37,6 +40,8 @@ def campaign_text(reports: Sequence[RunReport], width: int = USUAL) -> str:
     lines = prose(runs_headline(reports), width, "", "  ")
     if reports:
         lines += ["", *text_table(runs_table(reports), width)]
+        for table in campaign_tables(reports):
+            lines += ["", *titled(table, width)]
     if (failure := first_failure(reports)) and (command := repro(failure)):
         lines += ["", *flowing([_where(failure), reproduces(failure)], width), command]
     return "\n".join(lines) + "\n"
@@ -58,8 +63,8 @@ def one_line(info: RunInfo, path: Path) -> str:
 
 def _why(info: RunInfo) -> str:
     """What is broken, or the first thing that is missing."""
-    if broken := [verdict.invariant for verdict in info.invariants if verdict.outcome == "violated"]:
-        return ", ".join(broken)
+    if found := broken(info.invariants):
+        return ", ".join(verdict.invariant for verdict in found)
     if reasons := vacuous(info.vacuous):
         return f"{reasons[0]}; and {len(reasons) - 1} more" if len(reasons) > 1 else reasons[0]
     return ", ".join(verdict.invariant for verdict in info.invariants if verdict.outcome == "unknown")
@@ -67,7 +72,7 @@ def _why(info: RunInfo) -> str:
 
 def brief(info: RunInfo, path: Path) -> list[str]:
     """The line of a run, and one below it for each broken invariant: the first sentence of what was found."""
-    found = [verdict for verdict in info.invariants if verdict.outcome == "violated"]
+    found = broken(info.invariants)
     firsts = (verdict.violations[0].message if verdict.violations else verdict.reason for verdict in found)
     sentences = (re.split(r"(?<=[.;]) (?=\S)", visible(first))[0] for first in firsts)
     return [
@@ -81,6 +86,8 @@ def campaign_markdown(reports: Sequence[RunReport]) -> str:
     lines = [f"# {markdown(runs_headline(reports))}", ""]
     if reports:
         lines += [*markdown_table(runs_table(reports)), ""]
+        for table in campaign_tables(reports):
+            lines += [f"## {table.title}", "", *markdown_table(table), ""]
     if (failure := first_failure(reports)) and (command := repro(failure)):
         lines += [markdown(_where(failure)), "", "Reproduce:", "", *fenced([command], "sh")]
     return "\n".join(lines).rstrip() + "\n"
@@ -102,6 +109,38 @@ def first_failure(reports: Sequence[RunReport]) -> RunReport | None:
 
 def _where(failure: RunReport) -> str:
     return visible(f"First failure: seed {failure.info.seed}, saved in {failure.path}")
+
+
+def campaign_tables(reports: Sequence[RunReport]) -> list[Table]:
+    """Over all runs: the failures by cause, and what the faults met. Only those that have something to show."""
+    tables = [groups_table(campaign_groups(reports)), exposure_table(campaign_exposure(reports))]
+    return [table for table in tables if table.rows]
+
+
+def campaign_exposure(reports: Sequence[RunReport]) -> list[Exposure]:
+    return added(*(report.exposure for report in reports))
+
+
+def campaign_groups(reports: Sequence[RunReport]) -> list[Group]:
+    """The violated runs by cause, the most frequent cause first."""
+    alike: dict[tuple[str, str], list[RunReport]] = {}
+    for report in sorted(reports, key=lambda report: report.info.seed):
+        if report.violations:
+            first = report.violations[0]
+            alike.setdefault((first.invariant, shape(first.message)), []).append(report)
+    return most_first(
+        [
+            Group(
+                invariant=invariant,
+                sentence=same[0].violations[0].message,
+                seeds=len(same),
+                first=[report.info.seed for report in same[:FIRST]],
+                run=str(same[0].path),
+                repro=repro(same[0]),
+            )
+            for (invariant, _), same in alike.items()
+        ]
+    )
 
 
 def runs_table(reports: Sequence[RunReport]) -> Table:

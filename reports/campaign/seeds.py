@@ -13,7 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
+
+from raft_chaos.invariants.exposure import Exposure, added
 from raft_chaos.invariants.verdict import EXIT_CODE, EXIT_HARNESS, Outcome
+from raft_chaos.reports.campaign.exposure import exposure_table, inert
+from raft_chaos.reports.campaign.groups import Group, groups_table, most_first, shape
 from raft_chaos.reports.tables import Column, Table, flowing, markdown_table, titled
 from raft_chaos.reports.text import USUAL, count, fenced, markdown, visible
 
@@ -62,6 +67,10 @@ class SeedLike(Protocol):
     def vacuous(self) -> Sequence[str]: ...
     @property
     def stats(self) -> Mapping[str, float | int | str]: ...
+    @property
+    def found(self) -> str: ...
+    @property
+    def exposure(self) -> Sequence[Exposure]: ...
     @property
     def run(self) -> str | None: ...
     @property
@@ -123,6 +132,10 @@ class SeedTotals:
         self.amounts: dict[str, Amount] = {}
         self.violated: dict[str, Seen] = {}
         self.reasons: dict[str, Seen] = {}
+        self.alike: dict[tuple[str, str], tuple[Seen, SeedLike]] = {}
+        """The violated seeds by the first invariant and the shape of what was found, each with its lowest seed."""
+        self.exposure: list[Exposure] = []
+        """What the faults of all seeds met, by kind."""
         self.worst: SeedLike | None = None
         """The seed to look at first: the lowest violated one, or else the lowest unknown one."""
 
@@ -152,6 +165,9 @@ class SeedTotals:
         for name, value in result.stats.items():
             if not isinstance(value, str):
                 self.amounts.setdefault(name, Amount()).add(value)
+        self.exposure = added(self.exposure, result.exposure)
+        if result.violated and result.found:  # a file of an earlier version does not say what was found
+            self._group(result)
         for invariant in result.violated:
             self.violated.setdefault(invariant, Seen()).add(result.seed)
         if result.verdict == "unknown":
@@ -159,6 +175,30 @@ class SeedTotals:
                 self.reasons.setdefault(reason, Seen()).add(result.seed)
         if result.verdict != "valid" and (self.worst is None or _rank(result) < _rank(self.worst)):
             self.worst = result
+
+    def _group(self, result: SeedLike) -> None:
+        cause = result.violated[0], shape(result.found)
+        seen, example = self.alike.setdefault(cause, (Seen(), result))
+        seen.add(result.seed)
+        if result.seed < example.seed:
+            self.alike[cause] = seen, result
+
+    @property
+    def groups(self) -> list[Group]:
+        """The violated seeds by cause, the most frequent cause first."""
+        return most_first(
+            [
+                Group(
+                    invariant=invariant,
+                    sentence=example.found,
+                    seeds=seen.seeds,
+                    first=seen.first,
+                    run=example.run,
+                    repro=example.repro,
+                )
+                for (invariant, _), (seen, example) in self.alike.items()
+            ]
+        )
 
     def observe_failure(self, seed: int, error: str, repro: str) -> None:
         """Adds a seed on which the harness itself failed, and the command that repeats it."""
@@ -215,6 +255,8 @@ def seeds_document(totals: SeedTotals) -> dict[str, Any]:
             for name, amount in totals.amounts.items()
         },
         "violations": _listed(totals.violated),
+        "groups": msgspec.to_builtins(totals.groups),
+        "faults": msgspec.to_builtins(totals.exposure),
         "reasons": _listed(totals.reasons),
         "harness_failures": [{"seed": seed, "error": error, "repro": repro} for seed, error, repro in totals.failed],
         "first": None if worst is None else {"seed": worst.seed, "verdict": worst.verdict, "run": worst.run},
@@ -242,6 +284,8 @@ def seeds_caveats(totals: SeedTotals) -> list[str]:
         why = f": {totals.stopped}" if totals.stopped else ""
         anew = f" To start over, remove {totals.file}." if totals.file else ""
         lines.append(visible(f"STOPPED{why}. The same command continues with the seeds that have no result.{anew}"))
+    if lacking := inert(totals.exposure):
+        lines.append(lacking)
     if totals.failed:
         lines.append("HARNESS FAILED: this says nothing about the system under test. The campaign's file says where.")
     return lines
@@ -252,8 +296,10 @@ def seeds_tables(totals: SeedTotals) -> list[Table]:
     failed = [[str(seed), error] for seed, error, _ in totals.failed]
     every = [
         _seen("Violated", "invariant", totals.violated),
+        groups_table(totals.groups),
         _seen("Unknown", "reason", totals.reasons),
         Table("Harness failures", [Column("seed", "right"), Column("error", wraps=True)], failed),
+        exposure_table(totals.exposure),
         _happened(totals),
     ]
     return [table for table in every if table.rows]

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from raft_chaos.reports.campaign.runs import campaign_stats, campaign_verdict
+from raft_chaos.reports.campaign.runs import campaign_exposure, campaign_groups, campaign_stats, campaign_verdict
 from raft_chaos.reports.run.model import RunReport
 
 Document = dict[str, Any]
@@ -62,6 +62,8 @@ def campaign_document(reports: Sequence[RunReport]) -> Document:
     return {
         "verdict": campaign_verdict(reports),
         "stats": campaign_stats(reports),
+        "groups": msgspec.to_builtins(campaign_groups(reports)),
+        "faults": msgspec.to_builtins(campaign_exposure(reports)),
         "runs": [run_document(report) for report in reports],
     }
 

@@ -16,7 +16,8 @@ import msgspec
 
 from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.invariants.verdict import Outcome
-from raft_chaos.reports.campaign.runs import campaign_verdict, first_failure, runs_headline, runs_table
+from raft_chaos.reports.campaign.groups import TITLE, shape
+from raft_chaos.reports.campaign.runs import campaign_tables, campaign_verdict, first_failure, runs_headline, runs_table
 from raft_chaos.reports.campaign.seeds import SeedLike, SeedTotals, seeds_caveats, seeds_headline, seeds_tables
 from raft_chaos.reports.html.page import Served, page
 from raft_chaos.reports.run.layout import vacuous
@@ -59,7 +60,7 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Seeds that failed alike: the same invariant, and the same sentence but for its numbers."""
+    """Seeds that failed alike: the same invariant first, and the same sentence but for its numbers."""
 
     verdict: Outcome
     found: str
@@ -97,7 +98,7 @@ def campaign_page(reports: Sequence[RunReport]) -> str:
         first=f"First failure: seed {failure.info.seed}" if failure else "",
         command=repro(failure) if failure else "",
         cells=cells,
-        tables=[runs_table(reports)] if reports else [],
+        tables=[runs_table(reports), *campaign_tables(reports)] if reports else [],
     )
 
 
@@ -108,10 +109,10 @@ def seeds_page(totals: SeedTotals, results: Iterable[SeedLike], folder: Path) ->
 
 def seed_cell(result: SeedLike, run: Path | None, link: str) -> Cell:
     """The cell of a seed, whose run directory is `run` and whose page is at `link`, if there are such."""
-    said = _first_message(run) if run is not None and result.violated else ""
+    said = result.found or (_first_message(run) if run is not None and result.violated else "")
     unsure = [*result.vacuous, *(f"{invariant} could not be judged" for invariant in result.unknown)]
     sentence = said or (unsure[0] if unsure and result.verdict == "unknown" else "")
-    found = visible(", ".join(result.violated))
+    found = visible(result.violated[0]) if result.violated else ""
     return Cell(seed=result.seed, verdict=result.verdict, found=found, sentence=_short(sentence), link=link)
 
 
@@ -165,9 +166,13 @@ def _page(
         left_out=f"{count(left_out, 'more seed')} without a cell; the failures come first." if left_out else "",
         groups=_groups(cells),
         pending=bool(pending),
-        tables=[("table-" + re.sub(r"[^a-z]+", "-", table.title.lower()), table) for table in tables],
+        tables=[(_anchor(table), table) for table in tables if table.title != TITLE],  # `groups` has that one
     )
     return page("campaign", pictures=False, served=served, campaign=content)
+
+
+def _anchor(table: Table) -> str:
+    return "table-" + re.sub(r"[^a-z]+", "-", table.title.lower())
 
 
 def _without_verdict(headline: str) -> str:
@@ -218,7 +223,7 @@ def _groups(cells: Iterable[Cell]) -> list[Group]:
     alike: dict[tuple[Outcome, str, str], list[Cell]] = {}
     for cell in sorted(cells, key=lambda cell: cell.seed):
         if cell.verdict != "valid":
-            alike.setdefault((cell.verdict, cell.found, re.sub(r"\d+(\.\d+)?", "#", cell.sentence)), []).append(cell)
+            alike.setdefault((cell.verdict, cell.found, shape(cell.sentence)), []).append(cell)
     groups = [
         Group(verdict=verdict, found=found, sentence=same[0].sentence, cells=same)
         for (verdict, found, _), same in alike.items()

@@ -11,11 +11,12 @@ from typing import Any
 
 import msgspec
 
-from raft_chaos.invariants.events import AnyEvent
+from raft_chaos.invariants.events import AnyEvent, LeaderObserved, RoleChanged
+from raft_chaos.invariants.exposure import Exposure, exposure
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.seal import changed
-from raft_chaos.invariants.verdict import Outcome, Verdict
+from raft_chaos.invariants.verdict import Outcome, Verdict, broken
 from raft_chaos.reports.facts.around import Around, around, first_violation
 from raft_chaos.reports.facts.drawn import drawn_lines
 from raft_chaos.reports.facts.elections import ElectionRow, election_rows
@@ -71,6 +72,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     histories: Histories
     window: Window | None = None
     diagram: Diagram | None = None
+    exposure: list[Exposure] = []
     around: Around | None = None
 
 
@@ -100,7 +102,8 @@ def _report(
     faults = fault_rows(harness, schedule_lines)
     elections = election_rows([*streams, harness])
     operations = operation_rows(history)
-    invariants = sorted(info.invariants, key=lambda verdict: worst_first(verdict.outcome))
+    rest = [verdict for verdict in info.invariants if verdict.outcome != "violated"]
+    invariants = [*broken(info.invariants), *sorted(rest, key=lambda verdict: worst_first(verdict.outcome))]
     duration_us = max((event.t_us for stream in [*streams, harness] for event in stream), default=0)
     end_us = max(duration_us, history[-1].t_us if history else 0)
     first = None if info.reports_events else first_violation(info.invariants)
@@ -126,8 +129,23 @@ def _report(
         histories=histories(read, core),
         window=window_of_run(run, read, core, invariants),
         diagram=_diagram(run, info, sum(map(len, streams))),
+        exposure=exposure(_kinds(schedule_lines), harness, _elections_us(streams, harness)),
         around=around(run, info, first, harness, schedule_lines, history, faults) if first is not None else None,
     )
+
+
+def _kinds(schedule_lines: list[dict[str, Any]]) -> list[str]:
+    """The kind of each planned fault."""
+    actions = (line.get("action") for line in schedule_lines if line.get("kind") == "fault")
+    return [str(action.get("type", "")) for action in actions if isinstance(action, dict)]
+
+
+def _elections_us(streams: list[list[AnyEvent]], harness: list[AnyEvent]) -> list[int]:
+    """When nodes stood for election; of nodes that do not say so, when one was seen to lead."""
+    stood = (event for stream in streams for event in stream if isinstance(event, RoleChanged))
+    return [event.t_us for event in stood if event.role == "candidate"] or [
+        event.t_us for event in harness if isinstance(event, LeaderObserved)
+    ]
 
 
 def _diagram(run: RunDir, info: RunInfo, events: int) -> Diagram | None:

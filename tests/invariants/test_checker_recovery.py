@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from event_scripts import appends, applies, commits, judged, started
+from raft_chaos.invariants.checkers.exits import last_words
 from raft_chaos.invariants.events import (
     HARNESS,
     Event,
@@ -172,6 +174,63 @@ def test_a_node_ends_by_itself() -> None:
     assert verdict.outcome == "violated"
     assert verdict.violations[0].witness == (exited,)
     assert "signal 6" in verdict.violations[0].message and "assert" in verdict.violations[0].message
+
+
+PYTHON = """Traceback (most recent call last):
+  File "/srv/app/main.py", line 3, in <module>
+    serve()
+  File "/srv/app/log.py", line 88, in entry
+    return self.entries[index]
+           ~~~~~~~~~~~~^^^^^^^
+IndexError: list index out of range
+"""
+GROUP = """  | Traceback (most recent call last):
+  |   File "/srv/app/log.py", line 88, in entry
+  |     return self.entries[index]
+  | IndexError: list index out of range
+  +------------------------------------
+"""
+GO = """2026/01/01 00:00:00 term 3: stepping down
+panic: runtime error: index out of range [5] with length 5
+
+goroutine 1 [running]:
+main.(*Log).Entry(0x1, 0x5)
+\t/srv/app/log.go:88 +0x1d
+exit status 2
+"""
+RUST = """thread 'main' panicked at src/log.rs:88:9:
+index out of bounds: the len is 5 but the index is 5
+note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace
+"""
+JAVA = """Exception in thread "main" java.lang.IndexOutOfBoundsException: Index 5 out of bounds
+\tat org.example.Log.entry(Log.java:88)
+\tat org.example.Main.main(Main.java:3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("log_tail", "words"),
+    [
+        (PYTHON, "IndexError: list index out of range (log.py:88)"),
+        (GROUP, "IndexError: list index out of range (log.py:88)"),
+        (GO, "panic: runtime error: index out of range [5] with length 5 (log.go:88)"),
+        (RUST, "thread 'main' panicked at src/log.rs:88:9:"),
+        (JAVA, 'Exception in thread "main" java.lang.IndexOutOfBoundsException: Index 5 out of bounds (Log.java:88)'),
+        ("IndexError: x (raft/core/leader.py:84, in _on_ack)", "IndexError: x (raft/core/leader.py:84, in _on_ack)"),
+        ("ready\nout of disk\n", "out of disk"),
+        ("", ""),
+    ],
+)
+def test_the_error_and_its_place_are_found_in_the_log(log_tail: str, words: str) -> None:
+    assert last_words(log_tail) == words
+
+
+def test_a_node_that_ended_by_itself_explains_why_it_does_not_catch_up() -> None:
+    exited = NodeExited(node=HARNESS, inc=1, t_us=9, subject="n2", subject_inc=1, exit_code=70, log_tail=PYTHON)
+    verdict = recovery(LAUNCHED, exited, liveness("n2"), NEW_COMMIT, ended())
+    (violation,) = [one for one in verdict.violations if "n2" in one.message]
+    why = "n2 had ended by itself with IndexError: list index out of range (log.py:88)"
+    assert violation.message.startswith(f"n2 did not catch up to index 2 ({why}): ")
 
 
 def test_launched_nodes_that_stay_up() -> None:

@@ -10,6 +10,8 @@ from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
 from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_REFUSED, EXIT_STARVED, is_starved
 from raft_chaos.raft.storage.wal import CorruptLogError
 
+CODE_OF_NODES = ("raft_chaos.raft.", "raft_chaos.chaos.mutants.")
+
 
 class DriverError(HarnessError):
     """The harness cannot drive a node. The error says nothing about the node, and ends the run."""
@@ -58,7 +60,28 @@ def exit_status(error: Exception) -> tuple[int, str]:
     said = f"{type(error).__name__}: {error}"
     if is_starved(error):
         return EXIT_STARVED, said
-    return EXIT_REFUSED if isinstance(error, CorruptLogError) else EXIT_CRASHED, said
+    if isinstance(error, CorruptLogError):
+        return EXIT_REFUSED, said
+    return EXIT_CRASHED, f"{said} ({at})" if (at := place_of(error)) else said
+
+
+def place_of(error: Exception) -> str:
+    """The line of the node's code that raised the error: "raft/core/leader.py:84, in _on_ack". "" if it was not raised.
+
+    It is named by its module, so it is the same wherever the code is installed. An error in a library counts for the
+    line of ours that called it.
+    """
+    place, ours = "", False
+    trace = error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        module = str(frame.f_globals.get("__name__", ""))
+        is_ours = module.startswith(CODE_OF_NODES)
+        if is_ours or not ours:
+            file = module.removeprefix("raft_chaos.").replace(".", "/")
+            place, ours = f"{file}.py:{trace.tb_lineno}, in {frame.f_code.co_name}", ours or is_ours
+        trace = trace.tb_next
+    return place
 
 
 def end_of(node: str, error: Exception) -> tuple[int, str]:

@@ -10,6 +10,7 @@ import pytest
 from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.schedule.config import ScheduleConfig
+from raft_chaos.invariants.exposure import Exposure
 from raft_chaos.invariants.verdict import Outcome
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.reports.campaign.seeds import HAPPENED, Amount, SeedTotals, seeds_document, seeds_markdown, seeds_text
@@ -40,6 +41,46 @@ def totals(results: Iterable[SeedResult], total: int | None = None, seeds: str =
 def row(page: str, name: str) -> list[str]:
     (line,) = [line for line in page.splitlines() if line.startswith(name + "  ")]
     return line.removeprefix(name).split()
+
+
+def test_faults_that_never_have_an_effect_are_named() -> None:
+    kill = Exposure(kind="kill", planned=5, injected=4, effective=3, in_election=2, nodes=6)
+    clog = Exposure(kind="clog", planned=1, injected=1)
+    page = seeds_text(totals([result(1, exposure=[kill, clog]), result(2, exposure=[kill])]))
+    assert row(page, "kill") == ["10", "8", "6", "4", "12"]
+    assert row(page, "clog") == ["1", "1", "0", "0", "0"]
+    assert "INERT: no fault of the kind clog had an effect, so this says nothing about it." in page.replace("\n  ", " ")
+    document = seeds_document(totals([result(1, exposure=[clog])]))
+    assert document["faults"] == [
+        {"kind": "clog", "planned": 1, "injected": 1, "effective": 0, "in_election": 0, "nodes": 0}
+    ]
+
+
+def test_failures_of_one_shape_are_one_group_with_the_lowest_seed_as_its_example() -> None:
+    def led(seed: int, term: int) -> SeedResult:
+        return result(seed, "violated", violated=["election_safety"], found=f"n1 and n{seed} both led term {term}")
+
+    lost = result(8, "violated", violated=["durability"], found="n2 lost entry 5 (digest 0123456789abcdef)")
+    again = result(
+        6, "violated", violated=["durability", "recovery"], found="n4 lost entry 7 (digest fedcba9876543210)"
+    )
+    forward, back = (
+        totals([led(9, 1), led(3, 2), led(7, 4), lost, again]),
+        totals([again, lost, led(3, 2), led(7, 4), led(9, 1)]),
+    )
+    assert forward.groups == back.groups
+    groups = seeds_document(forward)["groups"]
+    assert [(one["invariant"], one["seeds"], one["first"], one["sentence"]) for one in groups] == [
+        ("election_safety", 3, [3, 7, 9], "n1 and n3 both led term 2"),
+        ("durability", 2, [6, 8], "n4 lost entry 7 (digest fedcba9876543210)"),
+    ]
+    assert groups[0]["repro"] == "raft-chaos run --seed 3"
+    assert "Failures by cause" in seeds_text(forward) and "n1 and n3 both led term 2" in seeds_text(forward)
+
+
+def test_a_result_of_an_earlier_version_has_no_cause() -> None:
+    page = seeds_text(totals([result(1, "violated")]))
+    assert "Failures by cause" not in page and "Faults" not in page
 
 
 def test_a_valid_campaign_says_what_happened_in_it() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import report_builders as sample
+from raft_chaos.invariants.exposure import Exposure
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import Outcome
 from raft_chaos.reports.campaign.seeds import SeedTotals
@@ -26,6 +27,8 @@ class Result:
     stats: dict[str, float | int | str] = field(default_factory=dict)
     run: str | None = None
     repro: str = ""
+    found: str = ""
+    exposure: list[Exposure] = field(default_factory=list)
 
 
 def of_seeds(results: list[Result], folder: Path) -> str:

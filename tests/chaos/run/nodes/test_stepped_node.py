@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Sequence
 from typing import get_args
 
@@ -255,3 +256,13 @@ def test_a_node_that_the_machine_gives_too_little_is_not_accused(error: Exceptio
     with pytest.raises(DriverError, match="n1 had too little of this machine to continue: "):
         end_of("n1", error)
     assert end_of("n1", ValueError("x")) == (EXIT_CRASHED, "ValueError: x")
+
+
+def test_the_end_of_a_node_names_the_line_of_its_code() -> None:
+    """Also if a library raised the error for it."""
+    candidate = Candidate()
+    with pytest.raises(TypeError) as caught:
+        candidate.node.replica.tick("soon")  # type: ignore[arg-type]
+    code, said = end_of("n1", caught.value)
+    assert code == EXIT_CRASHED
+    assert re.fullmatch(r"TypeError: .+ \(raft/[a-z/_]+\.py:\d+, in \w+\)", said), said
