@@ -44,6 +44,11 @@ class Corpus:
     def __len__(self) -> int:
         return len(self._kept)
 
+    @property
+    def numbers(self) -> list[int]:
+        """The attempts whose schedules it has."""
+        return list(self._kept)
+
     def add(self, number: int, schedule: Schedule, new_us: list[int], deliveries: int) -> None:
         """Keeps the schedule of an attempt; the least worthy one goes if there are too many."""
         self._kept[number] = Kept(number, schedule, new_us, deliveries)

@@ -43,6 +43,7 @@ class Exploration:
         budget_s: float,
         strategy: str = "guided",
         max_failures: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         ways = STRATEGIES[strategy]
         self.settings = settings
@@ -53,6 +54,7 @@ class Exploration:
         self._out = out
         self._budget_s = budget_s
         self._max_failures = max_failures
+        self._clock = clock
         self._failures = 0
         self._alike = Counter[tuple[str, ...]]()
         self._next = 0
@@ -77,12 +79,12 @@ class Exploration:
     def run(self, open_executor: Callable[[], Executor]) -> Iterator[AttemptEnded]:
         """Makes attempts until the budget ends, and yields each when it has ended. Closing the generator stops it; what
         is under way is then given up."""
-        ends_s = time.monotonic() + self._budget_s
+        ends_s = self._clock() + self._budget_s
         under_way: deque[tuple[Attempt, Future[Reached]]] = deque()
         executor = open_executor()
         try:
             while True:
-                while len(under_way) < AHEAD and time.monotonic() < ends_s:
+                while len(under_way) < AHEAD and self._clock() <= ends_s:
                     attempt = self.explorer.next(self._next)
                     self._next += 1
                     future = executor.submit(carry_out, attempt.schedule, self.settings.timing, self.settings.mutant)
