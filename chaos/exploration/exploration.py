@@ -1,15 +1,15 @@
 """The loop of an exploration, on any `concurrent.futures.Executor`: results are taken in the order of their attempts.
 
 An attempt that violates an invariant becomes an ordinary run directory: it is run again, and recorded, with its
-schedule and its seed. Of each set of violated invariants only the first few are kept: a mistake that is found once is
-found all the time.
+schedule and its seed. Of failures that violate the same invariants only the first is kept: what was found once
+is found all the time.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
 
@@ -22,9 +22,6 @@ from raft_chaos.chaos.exploration.journal import AttemptEnded, Journal, describe
 from raft_chaos.chaos.run.settings import Settings, new_run_dir
 from raft_chaos.chaos.run.settings import describe as describe_run
 from raft_chaos.chaos.run.sim.world import run_sim
-
-MOST_ALIKE = 3
-"""Of failures that violate the same invariants, so many are kept as run directories."""
 
 
 class Exploration:
@@ -56,7 +53,7 @@ class Exploration:
         self._max_failures = max_failures
         self._clock = clock
         self._failures = 0
-        self._alike = Counter[tuple[str, ...]]()
+        self._kept: set[tuple[str, ...]] = set()  # used only for membership tests
         self._next = 0
 
     def __enter__(self) -> Exploration:
@@ -72,11 +69,11 @@ class Exploration:
             self.explorer.learnt(ended.way, ended.parent, first_us, ended.deliveries)
             if first_us and not ended.violated:
                 self.explorer.corpus.add_saved(ended.number, list(first_us.values()), ended.deliveries)
-            self._alike[tuple(ended.violated)] += ended.run is not None
+            self._kept.add(tuple(ended.violated))
             self._next = ended.number + 1
             yield ended
 
-    def run(self, open_executor: Callable[[], Executor]) -> Iterator[AttemptEnded]:
+    def run(self, open_executor: Callable[[], Executor]) -> Generator[AttemptEnded, None, None]:
         """Makes attempts until the budget ends, and yields each when it has ended. Closing the generator stops it; what
         is under way is then given up."""
         ends_s = self._clock() + self._budget_s
@@ -106,7 +103,7 @@ class Exploration:
         run = repro = None
         if reached.violated:
             self._failures += 1
-            run, repro = self._kept(attempt, tuple(reached.violated))
+            run, repro = self._recorded(attempt, tuple(reached.violated))
         ended = AttemptEnded(
             number=attempt.number,
             way=attempt.way,
@@ -125,11 +122,11 @@ class Exploration:
         self.journal.append(ended)
         return ended
 
-    def _kept(self, attempt: Attempt, violated: tuple[str, ...]) -> tuple[str, str] | tuple[None, None]:
-        """The run directory of a failure, and the command that repeats it; (None, None) if enough are kept."""
-        self._alike[violated] += 1
-        if self._alike[violated] > MOST_ALIKE:
+    def _recorded(self, attempt: Attempt, violated: tuple[str, ...]) -> tuple[str, str] | tuple[None, None]:
+        """The run directory of a failure, and the command that repeats it; (None, None) if one like it is kept."""
+        if violated in self._kept:
             return None, None
+        self._kept.add(violated)
         schedule, seed = attempt.schedule, attempt.schedule.header.seed
         run = new_run_dir(self._out, seed)
         settings = msgspec.structs.replace(self.settings, schedule_file=str(run.schedule))

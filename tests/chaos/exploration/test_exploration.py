@@ -101,8 +101,7 @@ def test_a_failure_becomes_a_run_that_its_schedule_and_seed_repeat(tmp_path: Pat
     assert carry_out(schedule, SMALL.timing, ALWAYS_CONVICTED).violated == failed.violated
 
 
-def test_of_failures_alike_only_the_first_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "MOST_ALIKE", 1)
+def test_of_failures_alike_only_the_first_is_kept(tmp_path: Path) -> None:
     _, ended = explored(tmp_path, 60, mutant=ALWAYS_CONVICTED, max_failures=3)
     failures = [one for one in ended if one.violated]
     assert len(failures) == 3
