@@ -16,6 +16,7 @@ only folders above it in this list:
     replay          the nodes of a saved run, lived again from their journals
     reproduction    the file that holds one failure
     shrink          from a failure to a small one
+    exploration     looks for what chance does not find, and for where a failure was decided
     doctor          whether the description of a target is right
     testing         for a user's own tests: hypothesis, and transcripts
     cli             the command line

@@ -30,6 +30,7 @@ CONFIGURED = "run.configuration:Configured"
 COMMANDS = (
     Listed("run", BREAK, "run.run:run", "Breaks a cluster on purpose, judges it, and reports", CONFIGURED),
     Listed("selfcheck", BREAK, "run.selfcheck:command", "Runs each seed in several processes and compares the traces"),
+    Listed("explore", BREAK, "run.explore:explore", "Looks for states that no run has reached, and for failures"),
     Listed("matrix", BREAK, "run.matrix:matrix", "Hunts each mutant: who convicts it, and what that needs"),
     Listed("runs", READ, "read.runs:app", "Lists saved runs, newest first"),
     Listed("serve", READ, "serve.command:serve", "Shows saved runs in a browser, and those that go on"),

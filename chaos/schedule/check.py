@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from itertools import chain
 
 from raft_chaos.chaos.faults import limits
 from raft_chaos.chaos.faults.names import PLACEHOLDERS, fault_of, role_of
@@ -44,7 +45,12 @@ def check_header(header: Header) -> None:
             f"got {header.safety_from_us}, {header.safety_until_us} and {header.liveness_for_us}"
         )
     model = header.model
+    branches = header.branches if isinstance(header.branches, list) else []
     for problem in (
+        *chain.from_iterable(
+            (*limits.not_negative("branches.at_us", one.at_us), *limits.not_negative("branches.depth", one.depth))
+            for one in branches
+        ),
         *limits.ordered("model.latency_min_us and model.latency_max_us", model.latency_min_us, model.latency_max_us),
         *limits.ordered("model.sync_min_us and model.sync_max_us", model.sync_min_us, model.sync_max_us),
     ):

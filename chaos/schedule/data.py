@@ -54,6 +54,16 @@ class SimModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     entries_per_message: int = 0
 
 
+class Branch(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """From `at_us` on the simulated network and disks draw from another `seed`: what happened until then happens again,
+    and what follows is different. With a `depth` frames are delivered by priorities of links until all is healed, with
+    `depth` - 1 changes (`chaos.run.sim.priorities`). Worlds with real time ignore it."""
+
+    at_us: int
+    seed: int
+    depth: int = 0
+
+
 class Header(msgspec.Struct, frozen=True, tag="schedule", tag_field="kind", kw_only=True, forbid_unknown_fields=True):
     """The first line. Times of the phases are in µs since the run began; liveness has no end of its own."""
 
@@ -70,6 +80,8 @@ class Header(msgspec.Struct, frozen=True, tag="schedule", tag_field="kind", kw_o
     """For worlds with virtual time; in real time the network and the disk are real."""
     swarm: dict[str, float | int | str] = {}
     """The options that the seed drew (`chaos.schedule.swarm`), for the reader; a run ignores them."""
+    branches: list[Branch] | msgspec.UnsetType = msgspec.UNSET
+    """In the order of time. Only exploration makes them; a file without them does not mention them."""
 
 
 class Fault(msgspec.Struct, frozen=True, tag="fault", tag_field="kind", kw_only=True, forbid_unknown_fields=True):

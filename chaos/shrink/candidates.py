@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
+import msgspec
 from msgspec.structs import replace
 
 from raft_chaos.chaos.faults.catalogue import LIVE_KINDS
@@ -21,6 +22,10 @@ def header_candidates(schedule: Schedule) -> Iterator[Schedule]:
     """Without required events, swarm and liveness time, and with a network and disk of constant latency."""
     header = schedule.header
     bare = replace(header, required=[], swarm={}, liveness_for_us=0)
+    if header.branches:
+        unbranched = replace(bare, branches=msgspec.UNSET)
+        yield replace(schedule, header=replace(unbranched, model=PLAIN_MODEL))
+        yield replace(schedule, header=unbranched)
     yield replace(schedule, header=replace(bare, model=PLAIN_MODEL))
     yield replace(schedule, header=bare)
 

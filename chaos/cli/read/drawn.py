@@ -87,6 +87,11 @@ def write_drawn(drawn: Drawn, path: Path, out: Path | None, *, as_svg: bool) -> 
     else:
         story = explanation_story(drawn.explained, WIDTH) if drawn.explained is not None else []
         text = explain_html(drawn.diagram, drawn.violation, story, drawn.about, drawn.commands)
+    return write_page(text, file)
+
+
+def write_page(text: str, file: Path) -> Result:
+    """Writes a page or an image, and says where."""
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:

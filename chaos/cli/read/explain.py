@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from raft_chaos.chaos.cli.common import fail
+from raft_chaos.chaos.cli.common import fail, parse_duration_s
+from raft_chaos.chaos.cli.read.causality import explain_causality
 from raft_chaos.chaos.cli.read.drawn import drawn_file, drawn_run, write_drawn
 from raft_chaos.chaos.cli.read.explanation import explanation
 from raft_chaos.chaos.cli.read.run_names import offered, resolve
@@ -59,6 +60,13 @@ def explain(
         bool, typer.Option("--html", help="A page for a browser: the space-time diagram, to step through.")
     ] = False,
     as_svg: Annotated[bool, typer.Option("--svg", help="That diagram as an image, for a document.")] = False,
+    causality: Annotated[
+        bool, typer.Option("--causality", help="Of its reproduction: at which step the failure was decided.")
+    ] = False,
+    budget: Annotated[str, typer.Option(metavar="TIME", help="With --causality: how long it may measure.")] = "20s",
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="With --causality: what may follow is drawn from it.")
+    ] = 1,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -72,7 +80,12 @@ def explain(
         fail("--mermaid, --json, --steps, --html, --svg: expected one of them")
     if out is not None and not (as_html or as_svg):
         fail("--out: only --html and --svg write a file")
+    if causality and (as_mermaid or steps or as_svg or invariant):
+        fail("--causality: expected only --html or --json with it, not --mermaid, --steps, --svg or --invariant")
     try:
+        if causality:
+            budget_s = parse_duration_s(budget, "--budget")
+            return explain_causality(path, edited, seed, budget_s, out, as_html=as_html, as_json=as_json)
         if (as_html or as_svg) and path.is_file():
             rows = of_steps.PRINTED_ROWS if as_svg else of_steps.MOST_ROWS
             if (drawn := drawn_file(path, edited, invariant, rows)) is not None:

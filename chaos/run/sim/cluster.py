@@ -204,6 +204,12 @@ class VirtualCluster:
         self._submit(node, token, command, refused)
         return True
 
+    def draw_from(self, seed: int) -> None:
+        """The network and the disks draw from this seed from now on. Nodes do not: each has its timer's stream."""
+        self.network.draw_from(seed)
+        for name, node in self._nodes.items():
+            node.write_draws = Draws(seed, f"disk/{name}", 2)
+
     # ---- inputs ---------------------------------------------------------------------------------------------------
 
     def _deliver(self, frame: Frame) -> None:

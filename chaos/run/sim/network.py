@@ -20,6 +20,7 @@ import msgspec
 from raft_chaos.chaos.faults.links import Degraded, LinkCounters, LinkState
 from raft_chaos.chaos.faults.links import Link as LinkName
 from raft_chaos.chaos.run.sim.draws import Draws
+from raft_chaos.chaos.run.sim.priorities import Priorities, Priority
 from raft_chaos.chaos.run.sim.scheduler import Due, Scheduler
 from raft_chaos.chaos.schedule.data import SimModel
 
@@ -74,7 +75,12 @@ class Link:
         self.held: list[Frame] = []
         self.counters = LinkCounters()
         self.in_order_until_us = 0
-        self.latencies = Draws(seed, f"network/{sender}>{receiver}/latency", 1)
+        self.draw_from(seed)
+
+    def draw_from(self, seed: int) -> None:
+        """What happens to the next frames is drawn from this seed."""
+        sender, receiver = self.name
+        self.latencies: Draws | Priority = Draws(seed, f"network/{sender}>{receiver}/latency", 1)
         self.fates = Draws(seed, f"network/{sender}>{receiver}/fate", 7)
 
     def put_in_force(self, state: LinkState) -> None:
@@ -161,6 +167,20 @@ class SimNetwork:
         else:
             link.counters.forwarded += 1
             self._deliver(frame)
+
+    # ---- where draws come from ------------------------------------------------------------------------------------
+
+    def draw_from(self, seed: int) -> None:
+        """What happens to the next frames is drawn from this seed."""
+        self._seed = seed
+        for link in self.links.values():
+            link.draw_from(seed)
+
+    def deliver_by_priority(self, depth: int, until_us: int) -> None:
+        """The latencies of the next frames follow priorities, which change `depth` - 1 times before `until_us`."""
+        priorities = Priorities(list(self.links), self._latency_spread_us, self._seed, depth, until_us, self._scheduler)
+        for name, link in self.links.items():
+            link.latencies = priorities.of[name]
 
     # ---- faults ---------------------------------------------------------------------------------------------------
 

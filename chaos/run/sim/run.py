@@ -30,7 +30,7 @@ from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
 from raft_chaos.chaos.run.sim.tasks import VirtualTasks
 from raft_chaos.chaos.run.sim.trace import Trace
-from raft_chaos.chaos.schedule.data import AnchorEvent, Schedule
+from raft_chaos.chaos.schedule.data import AnchorEvent, Branch, Schedule
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, RunEnded
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.raft.state.timing import Timing
@@ -119,6 +119,7 @@ class VirtualRun:
         """Carries out the run. Raises DriverError if the harness itself fails; the recorded files stay."""
         began = time.monotonic()
         self.scheduler.look = self._look
+        self._plan_branches()
         self.tasks.spawn(self._whole(), "the run")
         reason = self._until_over() or self._ended_early or COMPLETED
         return self.ended(reason, time.monotonic() - began)
@@ -168,6 +169,22 @@ class VirtualRun:
 
     def _happened(self, event: AnchorEvent, number: int, reporter: str) -> None:
         self.nemesis.happened(event, number, reporter)
+
+    # ---- branches --------------------------------------------------------------------------------------------------
+
+    def _plan_branches(self) -> None:
+        header = self.schedule.header
+        branches = header.branches if isinstance(header.branches, list) else []
+        for branch in branches:
+            self.scheduler.at(branch.at_us, self._branch, branch)
+        if any(branch.depth for branch in branches):
+            self.scheduler.at(header.safety_until_us, self.cluster.draw_from, branches[-1].seed)
+
+    def _branch(self, branch: Branch) -> None:
+        self.cluster.draw_from(branch.seed)
+        until_us = self.schedule.header.safety_until_us
+        if branch.depth and self.scheduler.now_us < until_us:
+            self.cluster.network.deliver_by_priority(branch.depth, until_us)
 
     # ---- what the phases ask for -----------------------------------------------------------------------------------
 

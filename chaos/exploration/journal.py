@@ -1,0 +1,161 @@
+"""The folder of an exploration, `explore-<key>/`: it can be stopped, or killed, and continues there.
+
+    journal.jsonl   a header, then a line for each attempt as it ends, with the states that it was the first to reach
+    corpus/         the schedules from which further ones are made
+
+The key is a hash of everything that decides the choices: the settings, the seed, the ways and the source code. A torn
+last line, which a kill leaves, is cut off; any other damage is an error.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+
+from raft_chaos.chaos.campaign.file import source_digest
+from raft_chaos.chaos.run.settings import Settings
+from raft_chaos.invariants.events import MALFORMED
+from raft_chaos.invariants.verdict import Outcome
+
+SCHEMA = 1
+_PAIR = struct.Struct(">QQ")
+
+
+class ExplorationError(Exception):
+    """The folder of an exploration cannot be used. The message says what is wrong, and what to do."""
+
+
+class ExplorationHeader(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="exploration"):
+    """The first line. `source` is the hash of the code."""
+
+    schema: int = SCHEMA
+    key: str
+    seed: int
+    ways: list[str]
+    source: str
+    python: str
+    mutant: str | None
+
+
+class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="attempt"):
+    """One attempt: how it was made (`chaos.exploration.attempt`), and what its run came to.
+
+    `states` is how many states the run reached; `new` has those that no earlier run reached, each as 8 bytes with the
+    time of its first moment (µs, 8 bytes). `run` is the run directory of a failure, if it was kept, and `repro` the
+    command that repeats it.
+    """
+
+    number: int
+    way: str
+    parent: int | None = None
+    drawn: str = ""
+    seed: int
+    states: int
+    new: bytes
+    deliveries: int
+    cpu_s: float
+    verdict: Outcome
+    violated: list[str] = []
+    run: str | None = None
+    repro: str = ""
+
+    @property
+    def first_us(self) -> dict[int, int]:
+        """The new states, each with the time of its first moment."""
+        return dict(_PAIR.iter_unpack(self.new))
+
+
+Line: TypeAlias = ExplorationHeader | AttemptEnded
+
+_decode = msgspec.json.Decoder(Line).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def packed(first_us: dict[int, int]) -> bytes:
+    """New states as a line holds them."""
+    return b"".join(_PAIR.pack(state, at_us) for state, at_us in first_us.items())
+
+
+def describe(settings: Settings, seed: int, ways: Sequence[str]) -> ExplorationHeader:
+    """The header of this exploration, with its key."""
+    decides = msgspec.to_builtins(msgspec.structs.replace(settings, options=[]))
+    source, python = source_digest(), platform.python_version()
+    key = hashlib.sha256(_encode([SCHEMA, decides, seed, list(ways), source, python])).hexdigest()[:12]
+    return ExplorationHeader(key=key, seed=seed, ways=list(ways), source=source, python=python, mutant=settings.mutant)
+
+
+class Journal:
+    """The folder below `out`, open and locked. Use as a context manager. `resumed` is how many attempts had ended."""
+
+    def __init__(self, out: Path, header: ExplorationHeader) -> None:
+        """Raises ExplorationError if it is damaged or another process has it open, OSError if it cannot be made."""
+        self.folder = out / f"explore-{header.key}"
+        self.path = self.folder / "journal.jsonl"
+        self.corpus = self.folder / "corpus"
+        self.corpus.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.resumed = self._checked()
+            if not os.fstat(self._fd).st_size:
+                self._write(header)
+            self._earlier_bytes = os.fstat(self._fd).st_size
+        except BlockingIOError:
+            os.close(self._fd)
+            raise ExplorationError(
+                f"{self.path}: this exploration is under way in another process; let it end"
+            ) from None
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    def append(self, line: AttemptEnded) -> None:
+        """Appends a line in one unbuffered write: if the process is killed, only the last line can be torn."""
+        self._write(line)
+
+    def earlier(self) -> Iterator[AttemptEnded]:
+        """The attempts that had ended when it was opened, one at a time."""
+        with self.path.open("rb") as file:
+            while file.tell() < self._earlier_bytes:
+                line = _decode(file.readline())
+                if isinstance(line, AttemptEnded):
+                    yield line
+
+    def _write(self, line: Line) -> None:
+        text = _encode(line) + b"\n"
+        if os.write(self._fd, text) != len(text):
+            raise ExplorationError(f"{self.path}: a line was written in part only; is the disk full?")
+
+    def _checked(self) -> int:
+        """Checks every line, and cuts off a torn last one. Returns the number of attempts."""
+        whole = attempts = 0
+        with self.path.open("rb") as file:
+            for number, text in enumerate(file, 1):
+                if not text.endswith(b"\n"):
+                    break
+                try:
+                    line = _decode(text)
+                except MALFORMED as error:
+                    raise ExplorationError(
+                        f"{self.path}:{number}: not a line of an exploration ({error}); remove {self.folder} to begin "
+                        "anew"
+                    ) from None
+                if isinstance(line, AttemptEnded):
+                    attempts += 1
+                whole += len(text)
+        os.ftruncate(self._fd, whole)
+        return attempts
