@@ -104,6 +104,10 @@ class Strike(Protocol):
         """Reports that the fault is in force. `targets` are the nodes that it hit, if not all those of `begin`."""
         ...
 
+    def ended(self, nodes: Sequence[str]) -> None:
+        """Reports that the fault has damaged these nodes for good: they owe nothing from now on."""
+        ...
+
     def healed(self, effect: Effect) -> None: ...
 
     # ---- time ------------------------------------------------------------------------------------------------------

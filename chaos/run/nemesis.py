@@ -161,6 +161,10 @@ class _Strike:
         assert self._span is not None
         self._nemesis.log.injected(self._span, detail, targets)
 
+    def ended(self, nodes: Sequence[str]) -> None:
+        assert self._span is not None
+        self._nemesis.log.ended(self._span, nodes)
+
     def healed(self, effect: Effect) -> None:
         assert self._span is not None
         self._nemesis.log.healed(self._span, effect)
