@@ -153,13 +153,15 @@ class NodeResumed(Event, frozen=True, gc=False, kw_only=True, tag="node_resumed"
 class NodeExited(Event, frozen=True, gc=False, kw_only=True, tag="node_exited"):
     """That incarnation ended by itself. `exit_code` is negative for a signal.
 
-    `log_tail` holds the last lines that it wrote to stderr.
+    `log_tail` holds the last lines that it wrote to stderr. `excused` says what the harness had done to it that lets it
+    end with this exit code: a node whose disk fails must stop.
     """
 
     subject: str
     subject_inc: int
     exit_code: int
     log_tail: str = ""
+    excused: str = ""
 
 
 class NodeSampled(Event, frozen=True, gc=False, kw_only=True, tag="node_sampled"):

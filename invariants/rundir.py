@@ -11,6 +11,7 @@
                                     in the world sim, and not for a system that keeps no journal
     nodes/<id>/stderr.log           the node's stderr, all incarnations
     nodes/<id>/data/                the node's data folder
+    nodes/<id>/undamaged.wal        its log as it was before a fault damaged it
     order                           in sim and lockstep, the order in which the scheduler made the lines of all files
     reserve                         until the run ends: space that run.json gets if the disk becomes full
     secrets/                        until the run ends: the secret of its nodes, in a run with one
@@ -164,6 +165,9 @@ class RunDir:
 
     def node_journal(self, node: str, inc: int) -> Path:
         return self.node(node) / f"journal-{inc:04d}"
+
+    def node_undamaged(self, node: str) -> Path:
+        return self.node(node) / "undamaged.wal"
 
     # ---- writing run.json ----
 

@@ -33,8 +33,9 @@ EVIDENCE = (
     "nodes/*/events-*.jsonl",
     "nodes/*/journal-*",
     "nodes/*/data/raft.wal",
+    "nodes/*/undamaged.wal",
 )
-"""The evidence files, as patterns of paths in the run directory. The last one is read only by replays."""
+"""The evidence files, as patterns of paths in the run directory. The last two are read only by replays."""
 
 
 class DamagedError(Exception):

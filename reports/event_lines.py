@@ -110,7 +110,8 @@ def what(event: AnyEvent | Op) -> str:
             return f"resumed {event.subject}#{event.subject_inc}"
         case NodeExited():
             tail = f": {event.log_tail.strip()}" if event.log_tail.strip() else ""
-            return f"{event.subject}#{event.subject_inc} ended by itself with exit code {event.exit_code}{tail}"
+            why = f", excused by {event.excused}" if event.excused else ""
+            return f"{event.subject}#{event.subject_inc} ended by itself with exit code {event.exit_code}{why}{tail}"
         case NodeSampled():
             return _sampled(event)
         case LeaderObserved():

@@ -18,6 +18,8 @@ from typing import Any
 from raft_chaos.chaos.execution.player import Played, Player
 from raft_chaos.chaos.execution.recording import LIFECYCLE_EVENTS, Calls, Recording
 from raft_chaos.chaos.execution.steps import Crash, Deliver, Execution, Note, Persist, Start, Step, Submit, Timeout
+from raft_chaos.chaos.faults.damage import Damage
+from raft_chaos.chaos.run.nodes.damage import damage as do_damage
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.invariants.events import AnyEvent, NodeExited, NodeKilled, NodeSampled
@@ -244,7 +246,9 @@ class Merge:
             f"{event.subject}, incarnation {event.subject_inc}, ended by itself with exit code {event.exit_code}; "
             "no input in its journal causes that"
             for event in self._harness
-            if isinstance(event, NodeExited) and self._player.nodes[event.subject].state != "exited"
+            if isinstance(event, NodeExited)
+            and not event.excused
+            and self._player.nodes[event.subject].state != "exited"
         ]
 
     # ---- one step -------------------------------------------------------------------------------------------------
@@ -324,6 +328,10 @@ class _ObservedDriver:
         disk = self._disks.setdefault(config.node, MemoryDisk())
         observer = self.observers[config.node] = _LastDigest()
         return SteppedNode(config, self.parts, disk, now_us, observer)
+
+    def damage(self, node: str, damage: Damage) -> str:
+        """Never asked: a node of a live run whose data was damaged starts no more."""
+        return do_damage(self._disks[node], damage)
 
     def synced_bytes(self, node: str) -> int:
         """The size of the node's synced log, which a power cut would leave."""

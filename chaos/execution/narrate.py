@@ -16,8 +16,10 @@ from raft_chaos.chaos.execution import format
 from raft_chaos.chaos.execution.player import Player
 from raft_chaos.chaos.execution.step_result import result_of
 from raft_chaos.chaos.execution.steps import (
+    BreakDisk,
     Call,
     Crash,
+    DamageData,
     Execution,
     Invoke,
     NodeStep,
@@ -107,7 +109,16 @@ class Narrator:
     def _lines(self, number: int, step: Step) -> list[str]:
         match step:
             case Crash():
-                return [f"{step.node} crashes, {step.keep_bytes} of its unsynced bytes reach the disk"]
+                holes = ", with holes" if step.holes else ""
+                return [f"{step.node} crashes, {step.keep_bytes} of its unsynced bytes reach the disk{holes}"]
+            case BreakDisk(node, failing):
+                if failing is None:
+                    return [f"the disk of {node} works again"]
+                each = "next" if failing.once else "each"
+                return [f"the disk of {node} fails at {each} {failing.operation}: {failing.error}"]
+            case DamageData():
+                how = step.damage.how.replace("_", " ")
+                return [f"the data of {step.node} is damaged while it is down: {how}"]
             case Invoke() | Return():
                 return [_client(self._player.trace.operations[-1])]
             case Note():

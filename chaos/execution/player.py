@@ -26,8 +26,10 @@ from msgspec.structs import replace
 
 from raft_chaos.chaos.execution.steps import (
     OUTSIDE,
+    BreakDisk,
     Call,
     Crash,
+    DamageData,
     Deliver,
     Execution,
     ExecutionError,
@@ -43,7 +45,7 @@ from raft_chaos.chaos.execution.steps import (
 )
 from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.run.cluster_view import ClusterView
-from raft_chaos.chaos.run.nodes.driver import DrivenNode, Driver, DriverError, end_of
+from raft_chaos.chaos.run.nodes.driver import DiskState, DrivenNode, Driver, DriverError, end_of
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.chaos.run.sim.trace import Trace
@@ -96,6 +98,7 @@ class _Node:
     driven: DrivenNode | None = None
     deadline_us: int = 0
     stopped: bool = False  # at a failpoint: the rest of its step will never happen, so the node can only crash
+    disk: DiskState = field(default_factory=DiskState)
     gathered: list[tuple[NodeInput, Any]] = field(default_factory=list)  # inputs that it has not acted on yet
 
 
@@ -160,6 +163,8 @@ class Player:
         self._doing: dict[type[Step], Callable[[int, Any], str]] = {
             Start: self._start,
             Crash: self._crash,
+            BreakDisk: self._break_disk,
+            DamageData: self._damage,
             Deliver: self._deliver,
             Timeout: self._timeout,
             Persist: self._persist,
@@ -208,7 +213,12 @@ class Player:
         self._advance(step.at_us)
         execution = self.execution
         config = StepConfig.of(
-            node.name, execution.nodes, node.incarnation, seed=execution.seed, timing=execution.timing
+            node.name,
+            execution.nodes,
+            node.incarnation,
+            seed=execution.seed,
+            timing=execution.timing,
+            failing=node.disk.failing,
         )
         try:
             node.driven = self._driver.start(config, self.now_us)
@@ -227,15 +237,35 @@ class Player:
         if node.driven is None:
             return f"{step.node} is not running, and cannot crash"
         self._advance(step.at_us)
-        node.driven.crash(0, step.keep_bytes)
+        node.driven.crash(0, step.keep_bytes, step.holes)
         self._down(node, "down")
         self.trace.harness(NodeKilled(**self._subject(node)))
         return ""
 
+    def _break_disk(self, number: int, step: BreakDisk) -> str:
+        node = self.nodes[step.node]
+        self._advance(step.at_us)
+        node.disk.failing = step.failing
+        if node.driven is not None:
+            node.driven.break_disk(step.failing)
+        return ""
+
+    def _damage(self, number: int, step: DamageData) -> str:
+        node = self.nodes[step.node]
+        if node.state != "down":
+            return f"{step.node} is {node.state}, and only the data of a node that is down can be damaged"
+        self._advance(step.at_us)
+        if not self._driver.damage(step.node, step.damage):
+            return f"{step.node} has no data that it would miss"
+        node.disk.damaged = True
+        return ""
+
     def _died(self, node: _Node, error: Exception) -> None:
-        self._down(node, "exited")
-        code, said = end_of(node.name, error)
-        self.trace.harness(NodeExited(**self._subject(node), exit_code=code, log_tail=said))
+        end = end_of(node.name, error, node.disk)
+        self._down(node, "down" if end.can_start else "exited")
+        self.trace.harness(
+            NodeExited(**self._subject(node), exit_code=end.exit_code, log_tail=end.said, excused=end.excused)
+        )
 
     def _down(self, node: _Node, state: str) -> None:
         node.state, node.driven, node.stopped, node.gathered = state, None, False, []

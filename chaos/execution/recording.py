@@ -15,8 +15,10 @@ from msgspec.structs import replace
 
 from raft_chaos.chaos.execution.steps import (
     OUTSIDE,
+    BreakDisk,
     Call,
     Crash,
+    DamageData,
     Deliver,
     Execution,
     Invoke,
@@ -28,6 +30,7 @@ from raft_chaos.chaos.execution.steps import (
     Submit,
     Timeout,
 )
+from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.nodes.driver import DrivenNode
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
@@ -43,6 +46,7 @@ from raft_chaos.raft.replica.machine import decode_command
 from raft_chaos.raft.replica.replica import Reply
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
+from raft_chaos.raft.storage.fault_disk import Failing
 
 LIFECYCLE_EVENTS = (NodeLaunched, NodeKilled, NodeExited)
 """Events of the harness that follow from the steps themselves."""
@@ -120,6 +124,7 @@ class Recording:
         self._sent: dict[
             tuple[str, int, int], tuple[int, int]
         ] = {}  # message -> (step, which of those to the receiver)
+        self._failing: dict[str, Failing | None] = {}
         self._answers: dict[tuple[str, int, int], int] = {}  # (call, index, term) of an answer -> who submitted it
 
     def execution(self, seed: int, nodes: list[str], timing: Timing) -> Execution:
@@ -131,6 +136,12 @@ class Recording:
         """Appends a step and returns its number."""
         self.steps.append(step)
         return len(self.steps) - 1
+
+    def disk_fails(self, node: str, failing: Failing | None) -> None:
+        """Records what the node's disk fails at, if that changed."""
+        if self._failing.get(node) != failing:
+            self._failing[node] = failing
+            self.add(BreakDisk(node, failing))
 
     def sent(self, step: int, node: str, incarnation: int, numbers: Iterable[tuple[str, int | None]]) -> None:
         """Records the messages that a step sent: (to, number) in order; the number is None for one that was lost."""
@@ -190,8 +201,15 @@ class _RecordingDriver:
         self._recording = recording
 
     def start(self, config: StepConfig, now_us: int) -> DrivenNode:
+        self._recording.disk_fails(config.node, config.failing)
         number = self._recording.add(Start(config.node, NodeClock(list(config.clock)).local(now_us)))
         return _RecordedNode(self._driver.start(config, now_us), self._recording, number)
+
+    def damage(self, node: str, damage: Damage) -> str:
+        did = self._driver.damage(node, damage)
+        if did:
+            self._recording.add(DamageData(node, damage))
+        return did
 
 
 class _RecordedNode:
@@ -227,9 +245,13 @@ class _RecordedNode:
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
         return self._node.change_clock(now_us, rate_ppm, jump_us)
 
-    def crash(self, keep_permille: int, keep_bytes: int | None = None) -> tuple[int, int]:
-        kept, lost = self._node.crash(keep_permille, keep_bytes)
-        self._recording.add(Crash(self._node.name, kept))
+    def break_disk(self, failing: Failing | None) -> int:
+        self._recording.disk_fails(self._node.name, failing)
+        return self._node.break_disk(failing)
+
+    def crash(self, keep_permille: int, keep_bytes: int | None = None, holes: int = 0) -> tuple[int, int]:
+        kept, lost = self._node.crash(keep_permille, keep_bytes, holes)
+        self._recording.add(Crash(self._node.name, kept, holes=holes))
         return kept, lost
 
     def _took(self, number: int, report: StepReport) -> StepReport:

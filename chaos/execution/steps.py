@@ -16,11 +16,13 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, NodeExited, NodeKilled, NodeLaunched
 from raft_chaos.invariants.history import QUEUE_FUNCTIONS, OpFunction, Value, on_key
 from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.state.timing import Timing
+from raft_chaos.raft.storage.fault_disk import Failing
 
 MOST_US = 1 << 53
 """The largest time or number. Larger ones are not exact in every JSON reader."""
@@ -67,10 +69,28 @@ class Start(_Step, frozen=True, tag="start"):
 
 
 class Crash(_Step, frozen=True, tag="crash"):
-    """The node loses power. The first `keep_bytes` of its unsynced bytes reach the disk."""
+    """The node loses power. The first `keep_bytes` of its unsynced bytes reach the disk, without the blocks in `holes`
+    (`raft.storage.fault_disk`)."""
 
     node: str
     keep_bytes: int = 0
+    at_us: int | None = None
+    holes: int = 0
+
+
+class BreakDisk(_Step, frozen=True, tag="break_disk"):
+    """The node's disk fails at this from now on, also after restarts; without `failing` it works again."""
+
+    node: str
+    failing: Failing | None = None
+    at_us: int | None = None
+
+
+class DamageData(_Step, frozen=True, tag="damage"):
+    """The data of a node that is down is damaged."""
+
+    node: str
+    damage: Damage
     at_us: int | None = None
 
 
@@ -149,7 +169,7 @@ class Note(_Step, frozen=True, tag="note"):
     event: HarnessEvent
 
 
-NodeStep: TypeAlias = Start | Crash | Deliver | Timeout | Persist | Submit
+NodeStep: TypeAlias = Start | Crash | BreakDisk | DamageData | Deliver | Timeout | Persist | Submit
 Input: TypeAlias = Deliver | Timeout | Persist | Submit
 Step: TypeAlias = NodeStep | Invoke | Return | Note
 

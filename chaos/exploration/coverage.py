@@ -24,12 +24,14 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Any
 
+from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.nodes.driver import DrivenNode
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.state.log import Log
+from raft_chaos.raft.storage.fault_disk import Failing
 
 ROLES = {"down": 0, "follower": 1, "candidate": 2, "leader": 3}
 
@@ -133,6 +135,9 @@ class CoverageDriver:
     def start(self, config: StepConfig, now_us: int) -> DrivenNode:
         return _CoveredNode(self._driver.start(config, now_us), self._coverage, now_us)
 
+    def damage(self, node: str, damage: Damage) -> str:
+        return self._driver.damage(node, damage)
+
 
 class _CoveredNode:
     """One incarnation."""
@@ -164,8 +169,11 @@ class _CoveredNode:
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
         return self._node.change_clock(now_us, rate_ppm, jump_us)
 
-    def crash(self, keep_permille: int, keep_bytes: int | None = None) -> tuple[int, int]:
-        ended = self._node.crash(keep_permille, keep_bytes)
+    def break_disk(self, failing: Failing | None) -> int:
+        return self._node.break_disk(failing)
+
+    def crash(self, keep_permille: int, keep_bytes: int | None = None, holes: int = 0) -> tuple[int, int]:
+        ended = self._node.crash(keep_permille, keep_bytes, holes)
         self._seen.crashed()
         return ended
 

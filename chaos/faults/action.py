@@ -43,7 +43,8 @@ class Room:
 
     `timeout_us` is the longest election timeout. At most `spare` more nodes may be disturbed, so that a majority stays
     undisturbed. `up` are the nodes that are certainly up then; "leader" alone if only that is certain. `crowded` says
-    that there are other faults at that time. The fault may last `most_us`.
+    that there are other faults at that time. The fault may last `most_us`. `damageable` are the nodes that it may
+    damage for good: of the minority that the seed may, those that no earlier fault has.
     """
 
     rng: Random
@@ -54,6 +55,7 @@ class Room:
     up: list[str]
     crowded: bool
     most_us: int
+    damageable: list[str]
 
 
 class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fields=True):
@@ -61,6 +63,10 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
 
     about: ClassVar[str]
     """What it does, in one line."""
+    seen: ClassVar[str]
+    """How its effect is seen, in one line; a fault whose effect is not seen makes the run vacuous."""
+    then: ClassVar[str] = ""
+    """What a node may do when it is hit, if that is more than to go on."""
     needs: ClassVar[type]
     """The capability that a world must have for it."""
     in_live: ClassVar[bool] = True
@@ -73,6 +79,8 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
     """Whether its nodes are down or paused as long as it lasts."""
     disturbs: ClassVar[bool] = False
     """Whether it disturbs nodes, of which single faults must leave a majority undisturbed."""
+    ends_nodes: ClassVar[bool] = False
+    """Whether its nodes stay down for the rest of the run, and owe nothing."""
     leaves_behind: ClassVar[bool] = False
     """Whether a node may miss entries as long as it lasts, and so owes catching up."""
 
@@ -223,6 +231,11 @@ class OnNodes(Action, frozen=True):
     def without(self, gone: Sequence[str]) -> Self | None:
         left = [name for name in self.nodes if name not in gone]
         return replace(self, nodes=left) if left else None
+
+
+def nodes_of(action: Action) -> list[str]:
+    """The names of the nodes that it hits; none if it hits links."""
+    return action.nodes if isinstance(action, OnNodes) else []
 
 
 def sums(before: Mapping[Any, Any], after: Mapping[Any, Any], field: str) -> int:

@@ -56,6 +56,7 @@ class Clock(OnNodes, frozen=True, tag="clock"):
     about: ClassVar[str] = (
         "The clocks of `nodes` jump forward by `jump_us`, then run `rate_ppm` millionths too fast or too slow"
     )
+    seen: ClassVar[str] = "The clocks show another time than the run's"
     in_live: ClassVar[bool] = False
 
     def check(self, nodes: Sequence[str]) -> Iterator[str]:

@@ -48,6 +48,7 @@ class SlowSync(OnNodes, frozen=True, tag="slow_sync"):
 
     needs: ClassVar[type] = SlowSyncs
     about: ClassVar[str] = "Each sync takes `min_us` to `max_us` longer; a kill then loses what was not synced"
+    seen: ClassVar[str] = "The nodes count the syncs that took longer"
     asks: ClassVar[tuple[Ability, ...]] = ("slow_sync",)
     odds: ClassVar[float] = 0.6
 

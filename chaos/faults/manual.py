@@ -10,17 +10,23 @@ from raft_chaos.chaos.faults.catalogue import KINDS, LIVE_KINDS, VIRTUAL_KINDS
 
 
 class FaultRow(msgspec.Struct, frozen=True):
-    """One kind: its name, the worlds that have it, what it does, and its fields in a schedule."""
+    """One kind: its name, the worlds that have it, what it does, how its effect is seen, what a node may then do (""
+    for going on), and its fields in a schedule."""
 
     kind: str
     worlds: str
     does: str
+    seen: str
+    then: str
     fields: list[str]
 
 
 def rows() -> list[FaultRow]:
     """In the order of the catalogue."""
-    return [FaultRow(name, worlds(kind), kind.about, list(kind.__struct_fields__)) for name, kind in KINDS.items()]
+    return [
+        FaultRow(name, worlds(kind), kind.about, kind.seen, kind.then, list(kind.__struct_fields__))
+        for name, kind in KINDS.items()
+    ]
 
 
 def worlds(kind: type[Action]) -> str:

@@ -59,6 +59,7 @@ class Network(OnNodes, frozen=True, tag="network"):
     about: ClassVar[str] = (
         "Frames to and from `nodes` are delayed (uniformly, and exponentially), lost, duplicated and reordered"
     )
+    seen: ClassVar[str] = "The network counts frames that it delayed, lost, duplicated or reordered"
     odds: ClassVar[float] = 0.8
 
     def check(self, nodes: Sequence[str]) -> Iterator[str]:
@@ -205,6 +206,7 @@ class Throttle(OnNodes, frozen=True, tag="throttle"):
     needs: ClassVar[type] = Throttles
     asks: ClassVar[tuple[Ability, ...]] = ("throttle",)
     about: ClassVar[str] = "Links to and from `nodes` carry at most `bytes_per_s`; what is too much waits"
+    seen: ClassVar[str] = "The network counts what waited"
 
     def check(self, nodes: Sequence[str]) -> Iterator[str]:
         yield from super().check(nodes)
@@ -269,6 +271,7 @@ class Reset(OnNodes, frozen=True, tag="reset"):
     about: ClassVar[str] = (
         "All connections of `nodes` break; a frame in flight arrives at once with probability `delivered`, or never"
     )
+    seen: ClassVar[str] = "The network counts the connections, or the frames in flight, that it broke"
     asks: ClassVar[tuple[Ability, ...]] = ("reset",)
     at_once: ClassVar[bool] = True
 

@@ -41,6 +41,7 @@ class Partition(OnLinks, frozen=True, tag="partition"):
     about: ClassVar[str] = (
         f"Frames from the senders of `grudge` to its receivers are dropped. Drawn as {', '.join(SHAPES)}"
     )
+    seen: ClassVar[str] = "The network counts frames that it held back, in each direction of the cut"
     asks: ClassVar[tuple[Ability, ...]] = ("cut",)
     odds: ClassVar[float] = 1.0
     leaves_behind: ClassVar[bool] = True
@@ -150,6 +151,7 @@ class Clog(OnLinks, frozen=True, tag="clog"):
     about: ClassVar[str] = (
         "Frames from the senders of `grudge` to its receivers are held, and all released when the fault ends"
     )
+    seen: ClassVar[str] = "The network counts frames that it held"
     asks: ClassVar[tuple[Ability, ...]] = ("clog",)
 
     @property

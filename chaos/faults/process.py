@@ -16,6 +16,7 @@ from raft_chaos.chaos.faults.domain import MS, Domain, OneOf, Several, Whole, bu
 from raft_chaos.chaos.faults.grudge import majority_of
 from raft_chaos.chaos.faults.names import LEADER, OTHERS, SINGLE, around, group_of, tally
 from raft_chaos.chaos.faults.strike import Effect, Layer, Signal, Strike
+from raft_chaos.raft.storage.fault_disk import HOLES
 
 Failpoint: TypeAlias = Literal[
     "before_report", "before_send", "mid_send", "before_write", "before_apply", "before_answer", "after_sync"
@@ -26,6 +27,8 @@ FAILPOINT_PATIENCE_US = 500_000
 """A node that does not reach its failpoint within this time is killed at once."""
 
 WHOLE_PERMILLE = 1000
+ALL_HOLES = (1 << HOLES) - 1
+NO_HOLES: Mapping[str, int] = {}
 
 
 # ---- kill --------------------------------------------------------------------------------------------------------
@@ -40,9 +43,9 @@ class Processes(Protocol):
         """Starts the next incarnation of a node that is down; returns whether it is up now."""
         ...
 
-    async def kill(self, keep_permille: Mapping[str, int]) -> list[str]:
-        """Kills all these nodes at once; each keeps this many thousandths of its unsynced bytes, if the world supports
-        that. Returns the nodes that were running, once they are gone."""
+    async def kill(self, keep_permille: Mapping[str, int], holes: Mapping[str, int] = NO_HOLES) -> list[str]:
+        """Kills all these nodes at once; each keeps this many thousandths of its unsynced bytes, without the blocks in
+        `holes`, if the world supports that. Returns the nodes that were running, once they are gone."""
         ...
 
 
@@ -76,20 +79,24 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
     """SIGKILL to all of `nodes` at once; node i of them starts again `restart_after_us[i]` later.
 
     The first `keep_permille[i]` thousandths of node i's unsynced bytes reach its disk (rounded down: a record may be
-    torn at any byte); an empty list keeps none. With a `failpoint` a node is not killed at once, but when its next step
-    reaches that point. "leader" may be a node that is also named by its id: the first mention counts.
+    torn at any byte); an empty list keeps none. Of these, the blocks whose bits are set in `holes[i]` do not reach it,
+    so any subset of them may (`raft.storage.fault_disk`). With a `failpoint` a node is not killed at once, but when its
+    next step reaches that point. "leader" may be a node that is also named by its id: the first mention counts.
     """
 
     restart_after_us: list[int]
     keep_permille: list[int] = msgspec.field(default_factory=list)
     failpoint: Failpoint | None = None
+    holes: list[int] = msgspec.field(default_factory=list)
 
     needs: ClassVar[type] = Processes
     about: ClassVar[str] = (
         "SIGKILL to all of `nodes` at once; each starts again `restart_after_us` later. In virtual time also: "
-        "`keep_permille` of its unsynced bytes reach the disk, and it dies at a `failpoint` within a step: "
-        f"{', '.join(FAILPOINTS)}"
+        "`keep_permille` of its unsynced bytes reach the disk, without the blocks in `holes`, and it dies at a "
+        f"`failpoint` within a step: {', '.join(FAILPOINTS)}. With all nodes named, the power of all fails at once"
     )
+    seen: ClassVar[str] = "The processes are gone, and new incarnations run"
+    then: ClassVar[str] = "It has what it synced, and any part of what it had only written; it cuts off a torn tail"
     asks: ClassVar[tuple[Ability, ...]] = ("kill",)
     stops_nodes: ClassVar[bool] = True
     disturbs: ClassVar[bool] = True
@@ -111,6 +118,10 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
             yield f"action.keep_permille: expected {count} numbers, one a node, or none, got {len(self.keep_permille)}"
         for value in self.keep_permille:
             yield from limits.within("action.keep_permille", value, 0, WHOLE_PERMILLE)
+        if len(self.holes) not in (0, count):
+            yield f"action.holes: expected {count} numbers, one a node, or none, got {len(self.holes)}"
+        for value in self.holes:
+            yield from limits.within("action.holes", value, 0, ALL_HOLES)
 
     def lasts_us(self, duration_us: int) -> int:
         return max(self.restart_after_us)
@@ -125,6 +136,7 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
             nodes=[names[place] for place in kept],
             restart_after_us=[self.restart_after_us[place] for place in kept],
             keep_permille=[self.keep_permille[place] for place in kept] if self.keep_permille else [],
+            holes=[self.holes[place] for place in kept] if self.holes else [],
         )
 
     # ---- drawn ----
@@ -181,14 +193,16 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
     def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
         """Kills of one node up to all nodes. Unsynced bytes are lost unless `keep_permille` keeps them."""
         names = [*nodes, *cls.placeholders(at_vote=at_vote)]
-        one = built(lambda *row: row, OneOf(names), Whole(0, longest_us, MS), Whole(0, WHOLE_PERMILLE))
+        one = built(
+            lambda *row: row, OneOf(names), Whole(0, longest_us, MS), Whole(0, WHOLE_PERMILLE), Whole(0, ALL_HOLES)
+        )
         hit = Several(one, 1, len(nodes), key=lambda row: row[0])
         return built(cls._of_rows, hit, OneOf((False, True)), OneOf((None, *FAILPOINTS)))
 
     @classmethod
-    def _of_rows(cls, hit: list[tuple[str, int, int]], keeps: bool, failpoint: Failpoint | None) -> Self:
-        names, restarts, permilles = map(list, zip(*hit, strict=True))
-        return cls(names, restarts, permilles if keeps else [], failpoint)
+    def _of_rows(cls, hit: list[tuple[str, int, int, int]], keeps: bool, failpoint: Failpoint | None) -> Self:
+        names, restarts, permilles, holes = map(list, zip(*hit, strict=True))
+        return cls(names, restarts, permilles if keeps else [], failpoint, holes if keeps and any(holes) else [])
 
     # ---- in a run ----
 
@@ -196,11 +210,12 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
         processes = at.can(Processes)
         after_us = self._for_each(self.restart_after_us, at)
         keep = self._for_each(self.keep_permille or [0] * len(self.nodes), at)
+        holes = self._for_each(self.holes or [0] * len(self.nodes), at)
         nodes = list(after_us)
         at.begin(nodes)
         failpoints = at.offered(Failpoints)  # real time has none: such a kill then comes at once
         if self.failpoint is None or failpoints is None:
-            hit = await processes.kill(keep)
+            hit = await processes.kill(keep, holes)
             before = {node: processes.incarnation(node) for node in hit}
             at.injected(self._text(nodes), hit)
             came = await at.together([self._back(at, node, after_us[node], before[node]) for node in hit])
@@ -211,7 +226,7 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
             at.lay(ARMED, armed)
             at.injected(self._text(nodes), waiting)
             ends = await at.together(
-                [self._at_failpoint(at, node, armed, reached[node], keep[node], after_us[node]) for node in waiting]
+                [self._at_failpoint(at, node, armed, reached[node], keep, holes, after_us[node]) for node in waiting]
             )
             hit = [node for node, end in zip(waiting, ends, strict=True) if end is not None]
             came = [end for end in ends if end is not None]
@@ -220,14 +235,21 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
         at.healed(Effect(bool(hit) and back == hit, effect))
 
     async def _at_failpoint(
-        self, at: Strike, node: str, armed: dict[str, bool], reached: Signal, keep_permille: int, after_us: int
+        self,
+        at: Strike,
+        node: str,
+        armed: dict[str, bool],
+        reached: Signal,
+        keep_permille: Mapping[str, int],
+        holes: Mapping[str, int],
+        after_us: int,
     ) -> bool | None:
         """Kills the node at its failpoint, and takes it out of `armed`. Returns whether it is back; None if it was not
         running any more."""
         await at.until(reached, FAILPOINT_PATIENCE_US)
         at.can(Failpoints).disarm(node)
         processes = at.can(Processes)
-        killed = await processes.kill({node: keep_permille})
+        killed = await processes.kill({node: keep_permille[node]}, holes)
         del armed[node]
         at.lay(ARMED, armed)
         if not killed:
@@ -259,6 +281,8 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
         yield f"kill: {tally(group_of(kill.nodes, nodes) for kill in kills)}"
         if torn := [kill for kill in kills if kill.keep_permille]:
             yield f"unsynced bytes that survive: after {len(torn)} of {len(kills)} kills"
+        if holed := [kill for kill in kills if any(kill.holes)]:
+            yield f"of these with holes: {len(holed)}"
         if points := [kill.failpoint for kill in kills if kill.failpoint is not None]:
             yield f"failpoints: {tally(points)}"
 
@@ -267,8 +291,10 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
     def smaller(self) -> Iterator[Self]:
         if self.failpoint is not None:
             yield replace(self, failpoint=None)
+        if any(self.holes):
+            yield replace(self, holes=[])
         if any(self.keep_permille):
-            yield replace(self, keep_permille=[])
+            yield replace(self, keep_permille=[], holes=[])
         if len(self.nodes) > 1:
             for node in self.nodes:
                 if (fewer := self.without([node])) is not None:
@@ -285,7 +311,9 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
         def kept(values: list[Any]) -> list[Any]:
             return [values[place] for place in left] if values else []
 
-        return type(self)(kept(self.nodes), kept(self.restart_after_us), kept(self.keep_permille), self.failpoint)
+        return type(self)(
+            kept(self.nodes), kept(self.restart_after_us), kept(self.keep_permille), self.failpoint, kept(self.holes)
+        )
 
 
 def _keep_permille(rng: Random, strength: CrashStrength) -> int:
@@ -322,6 +350,7 @@ class Pause(OnNodes, frozen=True, tag="pause"):
 
     needs: ClassVar[type] = Pauses
     about: ClassVar[str] = "SIGSTOP to some nodes, SIGCONT when the fault ends"
+    seen: ClassVar[str] = "The system reports the processes as stopped"
     asks: ClassVar[tuple[Ability, ...]] = ("pause",)
     stops_nodes: ClassVar[bool] = True
     disturbs: ClassVar[bool] = True

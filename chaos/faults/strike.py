@@ -109,6 +109,10 @@ class Strike(Protocol):
         are the directed links that it cuts or holds, if it hits these alone."""
         ...
 
+    def ended(self, nodes: Sequence[str]) -> None:
+        """Reports that the fault has damaged these nodes for good: they owe nothing from now on."""
+        ...
+
     def healed(self, effect: Effect) -> None: ...
 
     # ---- time ------------------------------------------------------------------------------------------------------

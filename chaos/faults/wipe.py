@@ -49,6 +49,7 @@ class Wipe(OnNodes, frozen=True, tag="wipe"):
         "SIGKILL to all of `nodes` at once; their data folders are emptied, and they start again `restart_after_us` "
         "later. Only for a target that declares that its nodes may lose their disks"
     )
+    seen: ClassVar[str] = "There were files, and new incarnations run without them"
     stops_nodes: ClassVar[bool] = True
     disturbs: ClassVar[bool] = True
     leaves_behind: ClassVar[bool] = True

@@ -19,7 +19,8 @@ from raft_chaos.raft.core import Core
 from raft_chaos.raft.network.transport import Numbered, Transport
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import AppendEntries, Message, Recovered
-from raft_chaos.raft.storage.disk import Disk, FaultDisk, OsDisk
+from raft_chaos.raft.storage.disk import Disk, OsDisk
+from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.wal import FILE, Identity, WriteAheadLog, decode_records, fold
 
 

@@ -104,6 +104,11 @@ class Child:
         self._process.join(patience_s)
         self.kill()
 
+    def ends_within(self, patience_s: float) -> bool:
+        """Waits for it to end by itself; returns whether it did."""
+        self._process.join(patience_s)
+        return self.exit_code is not None
+
     def terminate(self, patience_s: float) -> None:
         """SIGTERM, then SIGKILL to what is left after `patience_s`."""
         self._signal(signal.SIGTERM)

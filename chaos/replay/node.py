@@ -65,7 +65,8 @@ def recorded_incarnations(run: RunDir, node: str) -> list[Recorded]:
     for incarnation, journal in journals.items():
         if not run.node_events(node, incarnation).exists() and journal.stat().st_size > len(MAGIC):
             raise ReplayError(f"{run.node_events(node, incarnation)}: missing, but there is {journal.name}")
-    log = run.node(node) / "data" / FILE
+    undamaged = run.node_undamaged(node)
+    log = undamaged if undamaged.exists() else run.node(node) / "data" / FILE
     content = _read(log)
     return [
         Recorded(node, incarnation, journal, run.node_events(node, incarnation), log, content)

@@ -49,6 +49,7 @@ class FaultLog:
         self._spans: list[Span] = []
         self._isolated: dict[str, str] = {}  # fault id -> the leader that it isolates
         self._touched: set[str] = set()
+        self._ended: dict[str, str] = {}  # node -> the fault that ended it for good
         self.current: dict[str, str] = {}
         """For each fault in force: its id -> what it does."""
         self.begun = 0
@@ -89,6 +90,11 @@ class FaultLog:
             )
         )
 
+    def ended(self, span: Span, nodes: Sequence[str]) -> None:
+        """The fault has damaged these nodes for good: they need not come back, and no later fault can hit them."""
+        for node in nodes:
+            self._ended.setdefault(node, span.fault.id)
+
     def healed(self, span: Span, seen: Effect) -> None:
         """The fault is over. Another fault, or the end of the safety phase, excuses one without effect."""
         fault = span.fault
@@ -109,15 +115,18 @@ class FaultLog:
         )
 
     def _others(self, span: Span) -> str:
-        """The other faults that touched one of the span's nodes at the same time."""
-        return " ".join(other.fault.id for other in self._spans if other is not span and other.meets(span))
+        """The other faults that touched one of the span's nodes at the same time, or ended it before."""
+        met = [other.fault.id for other in self._spans if other is not span and other.meets(span)]
+        met += [self._ended[node] for node in span.nodes if node in self._ended]
+        return " ".join(fault for fault in dict.fromkeys(met) if fault != span.fault.id)
 
     # ---- queries --------------------------------------------------------------------------------------------------
 
     @property
     def touched(self) -> list[str]:
-        """The nodes that were killed, paused or cut off so far, in the order of the cluster's nodes."""
-        return [node for node in self._nodes if node in self._touched]
+        """The nodes that were killed, paused or cut off so far, in the order of the cluster's nodes, but for those that
+        were damaged for good."""
+        return [node for node in self._nodes if node in self._touched and node not in self._ended]
 
     def isolates(self, node: str) -> bool:
         """Whether a fault in force isolates the node as the leader: it then leads nobody, whatever it reports."""

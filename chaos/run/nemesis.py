@@ -200,6 +200,10 @@ class _Strike:
         self._nemesis.log.injected(self._span, detail, targets, links)
         self._nemesis.struck(self._fault, self.roles)
 
+    def ended(self, nodes: Sequence[str]) -> None:
+        assert self._span is not None
+        self._nemesis.log.ended(self._span, nodes)
+
     def healed(self, effect: Effect) -> None:
         assert self._span is not None
         self._nemesis.log.healed(self._span, effect)

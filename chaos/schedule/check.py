@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 
 from raft_chaos.chaos.faults import limits
+from raft_chaos.chaos.faults.action import nodes_of
 from raft_chaos.chaos.faults.names import PLACEHOLDERS, fault_of, role_of
 from raft_chaos.chaos.schedule.data import Fault, Header, Operation, Schedule, ScheduleError
 from raft_chaos.chaos.schedule.follow import follows
@@ -28,6 +29,17 @@ def check_schedule(schedule: Schedule) -> None:
             taken[entry.id] = None
         except ScheduleError as error:
             raise ScheduleError(f"{entry.id}: {error}") from None
+    check_damaged(schedule.faults, schedule.header.nodes)
+
+
+def check_damaged(faults: Iterable[Fault], nodes: Sequence[str]) -> None:
+    """Raises ScheduleError if the faults damage so many nodes for good that no quorum is left."""
+    hit = {name for fault in faults if fault.action.ends_nodes for name in nodes_of(fault.action)}
+    if 2 * (len(nodes) - len(hit)) <= len(nodes):
+        raise ScheduleError(
+            f"faults damage {' '.join(sorted(hit))} for good, and no quorum of {len(nodes)} nodes is left; expected at "
+            f"most {(len(nodes) - 1) // 2} damaged nodes in a schedule"
+        )
 
 
 def check_header(header: Header) -> None:

@@ -27,7 +27,7 @@ from random import Random
 import msgspec
 
 from raft_chaos.chaos.faults import grudge
-from raft_chaos.chaos.faults.action import Action, OnNodes, Room, Strength
+from raft_chaos.chaos.faults.action import Action, Room, Strength, nodes_of, some
 from raft_chaos.chaos.faults.catalogue import KINDS, FaultKind
 from raft_chaos.chaos.faults.names import LEADER
 from raft_chaos.chaos.faults.network import Network, NetworkStrength
@@ -49,6 +49,8 @@ WINDOW_TIMEOUTS = (8, 20)
 CALM_TIMEOUTS = 10
 """The least length of the calm at the end: time to elect a leader, and for the faults that waited for it."""
 CALM = 1 / 3
+DAMAGED_LATE = 1 / 3
+"""Nodes are damaged for good in the last part of the safety phase: before, the cluster is whole."""
 
 STEERED_AFTER_TIMEOUTS = 16
 """Steered episodes begin so many election timeouts after the first fault: room for the required faults."""
@@ -157,6 +159,7 @@ def _at_random(
     rng, unit = stream(seed, f"faults/{layer}"), config.election_timeout_us_max
     until_us = round(config.duration_s * 1e6)
     at_us = round(config.warmup_s * 1e6)
+    damage_from_us = until_us - round((until_us - at_us) * DAMAGED_LATE)
     drafts: list[Draft] = []
     while kinds and (at_us := at_us + round(rng.expovariate(1 / gap_s) * 1e6)) < until_us - unit:
         duration_us = min(rng.randint(3 * unit, 10 * unit), until_us - at_us)
@@ -165,7 +168,9 @@ def _at_random(
             for draft in planned + drafts
             if draft.after_us < at_us + duration_us + unit and at_us < draft.end_us + unit
         ]
-        single = _single(rng, config, rng.choice(kinds), swarm, nodes, others, duration_us)
+        kind = rng.choice(kinds)
+        damageable = _damageable(seed, nodes, planned + drafts) if at_us > damage_from_us else []
+        single = _single(rng, config, kind, swarm, nodes, others, duration_us, damageable)
         if single is not None:
             drafts.append(Draft(at_us, *single))
     return drafts
@@ -179,16 +184,12 @@ def _single(
     nodes: list[str],
     others: list[Draft],
     most_us: int,
+    damageable: list[str],
 ) -> tuple[Action, int] | None:
     """One fault and its duration, or None if `others`, the faults at the same time, leave no room for the kind."""
     disturbed = sum(draft.action.disturbed(len(nodes)) for draft in others)
     spare = len(nodes) - grudge.majority_of(len(nodes)) - disturbed
-    down = [
-        name
-        for draft in others
-        if isinstance(draft.action, OnNodes) and draft.action.stops_nodes
-        for name in draft.action.nodes
-    ]
+    down = [name for draft in others if draft.action.stops_nodes for name in nodes_of(draft.action)]
     if KINDS[kind].disturbs and spare < 1:
         return None
     room = Room(
@@ -202,9 +203,17 @@ def _single(
         up=[LEADER] if LEADER in down else [node for node in nodes if node not in down],
         crowded=bool(others),
         most_us=most_us,
+        damageable=damageable,
     )
     action = KINDS[kind].draw(room)
     return None if action is None else (action, action.drawn_us(room))
+
+
+def _damageable(seed: int, nodes: list[str], drafts: list[Draft]) -> list[str]:
+    """The nodes that one more fault may damage for good: of a minority that the seed draws, those that are left."""
+    count = len(nodes) - grudge.majority_of(len(nodes))
+    damaged = [name for draft in drafts if draft.action.ends_nodes for name in nodes_of(draft.action)]
+    return [node for node in some(stream(seed, "faults/damaged"), nodes, count) if node not in damaged]
 
 
 # ---- background faults -------------------------------------------------------------------------------------------

@@ -242,7 +242,7 @@ def _one_by_one(execution: Execution) -> Execution:
 
 def _plain(step: Step) -> Step:
     if isinstance(step, Crash):
-        return replace(step, keep_bytes=0)
+        return replace(step, keep_bytes=0, holes=0)
     if isinstance(step, Input):
         return replace(step, stop=None, more=False)
     if isinstance(step, Return):

@@ -23,6 +23,7 @@ from raft_chaos.chaos.targets.addresses import HOST, Ports
 from raft_chaos.chaos.targets.door import Door
 from raft_chaos.invariants.events import Role
 from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft.storage.fault_disk import Failing
 
 USUAL_RATE = 100.0
 START_TIMEOUT_S = 30.0
@@ -61,7 +62,7 @@ class Launch:
     them. `enter` is called in the node's process before its program begins, to move it into its network. `doors` says
     where the harness reaches a port of a node, if that is not where the node listens. `attach` gives the network the
     other end of the node's stdin and stdout, if it is the network of such nodes. `secret_file` has the secret by which
-    the nodes know each other, in a run with one.
+    the nodes know each other, in a run with one. `failing` is what the node's disk fails at from its start on.
     """
 
     run: RunDir
@@ -77,6 +78,7 @@ class Launch:
     attach: Callable[[socket.socket], Peer] | None = None
     doors: Callable[[str, int], tuple[str, int]] | None = None
     secret_file: Path | None = None
+    failing: Failing | None = None
 
     def reach(self, port: int) -> tuple[str, int]:
         """Where the harness reaches this port of the node."""
@@ -103,14 +105,22 @@ class Running:
 
     def slow_sync(self, min_us: int, max_us: int) -> int:
         """Slows its syncs from now on; 0, 0 ends that. Returns how many were slowed since the last call."""
+        return self._tell("slow_sync", (min_us, max_us)) or 0
+
+    def break_disk(self, failing: Failing | None) -> int | None:
+        """Its disk fails at this from now on; at nothing with None. Returns how often it has failed, if it says so."""
+        return self._tell("failing", failing)
+
+    def _tell(self, what: str, value: object) -> int | None:
+        """Sends it to the node, and returns its answer; None if there is none."""
         if self.control is None:
-            return 0
+            return None
         try:
-            self.control.send(("slow_sync", (min_us, max_us)))
-            slowed: int = self.control.recv() if self.control.poll(1.0) else 0
-            return slowed
+            self.control.send((what, value))
+            answer: int | None = self.control.recv() if self.control.poll(1.0) else None
+            return answer
         except (EOFError, OSError):
-            return 0  # the node was killed meanwhile
+            return None  # the node ended meanwhile
 
 
 class Status(NamedTuple):

@@ -15,7 +15,16 @@ from raft_chaos.chaos.schedule.streams import stream_seed
 from raft_chaos.chaos.targets import our_api
 from raft_chaos.chaos.targets.certificates import Certificates
 from raft_chaos.chaos.targets.door import Door
-from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, NetworkName, Running, Status, TargetError, tail
+from raft_chaos.chaos.targets.protocol import (
+    START_TIMEOUT_S,
+    EndedError,
+    Launch,
+    NetworkName,
+    Running,
+    Status,
+    TargetError,
+    tail,
+)
 from raft_chaos.chaos.targets.raft_process import Ready, node_main
 from raft_chaos.raft.server.node import EXIT_STARVED, NodeConfig
 from raft_chaos.raft.state.timing import Timing
@@ -53,6 +62,7 @@ class RaftTarget:
             events_file=str(launch.run.node_events(launch.node, launch.incarnation)),
             journal_file=str(launch.run.node_journal(launch.node, launch.incarnation)),
             fault_disk=True,
+            failing=launch.failing,
             commit_timeout_s=2.0,
             secret_file=str(launch.secret_file) if launch.secret_file is not None else None,
             tls=self.certificates.files(launch.node) if self.certificates is not None else None,
@@ -68,9 +78,12 @@ class RaftTarget:
                 return Running(child, ready.http_url, ours, starved=EXIT_STARVED)
             except EOFError:
                 child.wait(ENDING_S)  # it ends; its stderr says why
+        ended_by_itself = child.exit_code
         child.kill()
-        if child.exit_code == EXIT_STARVED:
+        if ended_by_itself == EXIT_STARVED and launch.failing is None:
             raise HarnessError(f"{launch.node} had too little of this machine to start: {tail(stderr, lines=1)}")
+        if ended_by_itself is not None:
+            raise EndedError(launch.node, ended_by_itself, tail(stderr))
         raise TargetError(f"{launch.node} did not start: {tail(stderr)}")
 
     def door(self, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]]) -> Door:

@@ -1,6 +1,6 @@
 """The program of one of our own nodes' processes: the node, and a pipe to the controller.
 
-The node sends its addresses over the pipe, and receives the strength of its disk faults. It ends when the pipe closes.
+The node sends its addresses over the pipe, and receives the faults of its disk. It ends when the pipe closes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from multiprocessing.connection import Connection
 import msgspec
 
 from raft_chaos.chaos.mutants import parts_of
-from raft_chaos.raft.server.node import EXIT_REFUSED, EXIT_STARVED, Node, NodeConfig, is_starved, run_event_loop
-from raft_chaos.raft.storage.disk import FaultDisk, FolderInUseError
+from raft_chaos.raft.server.node import Node, NodeConfig, exit_code_at_start, run_event_loop
+from raft_chaos.raft.storage.disk import FolderInUseError
+from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.wal import CorruptLogError
 
 
@@ -41,7 +42,7 @@ async def _run(config: NodeConfig, mutant: str | None, control: Connection) -> N
         await node.start()
     except (CorruptLogError, FolderInUseError, OSError) as error:
         print(f"{config.node}: {error}", file=sys.stderr, flush=True)  # noqa: T201
-        sys.exit(EXIT_STARVED if is_starved(error) else EXIT_REFUSED)
+        sys.exit(exit_code_at_start(error))
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -53,7 +54,8 @@ async def _run(config: NodeConfig, mutant: str | None, control: Connection) -> N
 
 
 def _obey(control: Connection, node: Node) -> None:
-    """Handles ("slow_sync", (min_us, max_us)), and answers with how many syncs were slowed since the last one."""
+    """Handles ("slow_sync", (min_us, max_us)), and answers with how many syncs were slowed since the last one; handles
+    ("failing", what its disk fails at), and answers with how often it failed in all."""
     try:
         what, value = control.recv()
     except (EOFError, OSError):
@@ -62,3 +64,6 @@ def _obey(control: Connection, node: Node) -> None:
         slowed, node.disk.slowed_syncs = node.disk.slowed_syncs, 0
         node.disk.slow_sync_us = value
         control.send(slowed)
+    elif what == "failing" and isinstance(node.disk, FaultDisk):
+        node.disk.failing = value
+        control.send(node.disk.failed)

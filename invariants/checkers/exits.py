@@ -1,4 +1,7 @@
-"""unexpected_exit: a node that ends by itself violates an invariant; the harness never restarts it silently."""
+"""unexpected_exit: a node that ends by itself violates an invariant; the harness never restarts it silently.
+
+Only a fault of its disk excuses it: a node whose disk fails must stop, and one whose data is damaged must not start.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ _PYTHON = re.compile(r'File "(.+)", line (\d+)')
 
 
 class UnexpectedExit(Checker):
-    """Every node runs until the harness kills it. It needs only the harness's events, so it judges any system."""
+    """Every node runs until the harness kills it, or breaks its disk. Only the harness's events count, so it judges any
+    system."""
 
     invariant = "unexpected_exit"
     rule = "A correct server runs until it is stopped from outside; it does not end by itself (§2)."
@@ -29,6 +33,8 @@ class UnexpectedExit(Checker):
         self.judged += 1
 
     def _on_exited(self, event: NodeExited) -> None:
+        if event.excused:
+            return
         ended = f"by signal {-event.exit_code}" if event.exit_code < 0 else f"with exit code {event.exit_code}"
         said = f"; its last words: {words}" if (words := last_words(event.log_tail)) else ""
         self.violate(f"{event.subject} (incarnation {event.subject_inc}) ended by itself {ended}{said}", event)

@@ -31,7 +31,7 @@ from raft_chaos.raft.replica.replica import Output, Replica
 from raft_chaos.raft.server.claims import check_message
 from raft_chaos.raft.state.messages import MAX_COMMAND_BYTES, Message
 from raft_chaos.raft.state.pending import Write
-from raft_chaos.raft.storage.disk import FaultDisk
+from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.journal import Journal
 from raft_chaos.raft.storage.wal import WriteAheadLog
 

@@ -26,14 +26,16 @@ from raft_chaos.raft.server.http_api import HttpApi
 from raft_chaos.raft.server.parts import Parts, make_replica
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import Disk, OsDisk
+from raft_chaos.raft.storage.fault_disk import Failing
 from raft_chaos.raft.storage.journal import Journal, Start
-from raft_chaos.raft.storage.wal import Identity
+from raft_chaos.raft.storage.wal import CorruptLogError, DiskFailedError, Identity
 
 EXIT_CRASHED = 70
+EXIT_DISK = 74
 EXIT_STARVED = 75
 EXIT_REFUSED = 78
-"""Exit codes of a node: an internal error; too little of the machine (open files, memory, disk); a data folder or an
-address that cannot be used."""
+"""Exit codes of a node: an internal error; a disk that failed; too little of the machine (open files, memory, disk); a
+data folder or an address that cannot be used."""
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +43,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     `journal_file` it keeps no journal.
 
     `seed` feeds the election timer's stream and the disk's; `epoch_us` is time 0 on the monotonic clock.
-    `fault_disk` wraps the real disk in the layer that loses unsynced writes. `client_urls` is where clients reach each
+    `fault_disk` wraps the real disk in the layer that loses unsynced writes, of which an operation may be `failing`.
+    `client_urls` is where clients reach each
     peer, for redirects; `allowed_hosts` are names by which clients may call this node, besides its address.
     """
 
@@ -59,6 +62,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     events_file: str | None = None
     journal_file: str | None = None
     fault_disk: bool = False
+    failing: Failing | None = None
     commit_timeout_s: float = 5.0
     token: str | None = None
     secret_file: str | None = None
@@ -81,13 +85,14 @@ class Node:
         self._api: HttpApi | None = None
 
     async def start(self) -> None:
-        """Raises CorruptLogError, FolderInUseError or OSError if the node must not or cannot start."""
+        """Raises CorruptLogError, FolderInUseError or OSError if the node must not or cannot start; `exit_code_of` says
+        what each means."""
         config, parts = self.config, self.parts
         crash_on_any_error(asyncio.get_running_loop())
         secret = read_secret(Path(config.secret_file)) if config.secret_file else None
         tls, own_names = self._tls()
         disk: Disk = OsDisk(Path(config.data_dir))
-        self.disk = parts.disk(disk) if config.fault_disk else disk
+        self.disk = parts.disk(disk, config.failing) if config.fault_disk else disk
         wal = parts.wal(self.disk)
         recovered = wal.recover(Identity(config.cluster, config.node))
         journal = Journal(Path(config.journal_file)) if config.journal_file else None
@@ -184,6 +189,9 @@ def crash_on_any_error(loop: asyncio.AbstractEventLoop) -> None:
                 silent_until = loop.time() + _SILENT_S
                 logging.getLogger("raft.node").warning("cannot accept connections: %s; see `ulimit -n`", error.strerror)
             return
+        if isinstance(error, DiskFailedError):
+            logging.getLogger("raft.node").critical("%s", error)
+            os._exit(exit_code_of(error))
         if error is not None and is_starved(error):
             _end_starved(error)
         logging.getLogger("raft.node").critical(
@@ -198,6 +206,21 @@ def _end_starved(error: BaseException) -> NoReturn:
     """Ends the process with one line: where the machine ran out of something, a traceback helps nobody."""
     logging.getLogger("raft.node").critical("the node has too little of something: %s", " ".join(f"{error!r}".split()))
     os._exit(EXIT_STARVED)
+
+
+def exit_code_of(error: BaseException) -> int:
+    """With which code a node ends of this error, in every world."""
+    if is_starved(error):
+        return EXIT_STARVED
+    if isinstance(error, DiskFailedError):
+        return EXIT_DISK
+    return EXIT_REFUSED if isinstance(error, CorruptLogError) else EXIT_CRASHED
+
+
+def exit_code_at_start(error: BaseException) -> int:
+    """The same for a node that does not start: an error of no other kind means that it cannot use what it was given."""
+    code = exit_code_of(error)
+    return EXIT_REFUSED if code == EXIT_CRASHED else code
 
 
 def is_starved(error: BaseException | None) -> bool:

@@ -15,7 +15,7 @@ from raft_chaos.raft.replica.machine import Machine
 from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.state.messages import Recovered
 from raft_chaos.raft.state.timing import Timing
-from raft_chaos.raft.storage.disk import FaultDisk
+from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.wal import WriteAheadLog
 
 

@@ -1,8 +1,7 @@
-"""Files as a node sees them, and a fault layer that can lose unsynced bytes.
+"""Files as a node sees them.
 
 `Disk` is one folder. It has two implementations: the operating system's (`OsDisk`) and memory (`MemoryDisk`).
-`FaultDisk` wraps either and keeps unsynced writes in the process, so that SIGKILL loses exactly what a power cut would
-lose: the operating system would keep them, and hide a missing sync.
+`fault_disk` wraps either.
 """
 
 from __future__ import annotations
@@ -165,90 +164,3 @@ class MemoryDisk:
         if name not in self.files:
             raise FileNotFoundError(name)
         return self.files[name]
-
-
-class FaultDisk:
-    """Keeps written bytes in this process until they are synced; a kill forgets them.
-
-    `slow_sync_us` is the range from which the host draws the additional time of each sync (0, 0: none);
-    `slowed_syncs` counts the syncs that it delayed.
-    """
-
-    def __init__(self, disk: Disk) -> None:
-        self.disk = disk
-        self.slow_sync_us = (0, 0)
-        self.slowed_syncs = 0
-        self._unsynced: dict[str, list[bytes]] = {}  # appended
-        self._overwritten: dict[str, bytes] = {}
-
-    def list(self) -> list[str]:
-        return sorted({*self.disk.list(), *self._unsynced, *self._overwritten})
-
-    def read(self, name: str) -> bytes:
-        pending, over = self._unsynced.get(name, []), self._overwritten.get(name, b"")
-        below = b"" if (pending or over) and name not in self.disk.list() else self.disk.read(name)
-        return over + below[len(over) :] + b"".join(pending)
-
-    def append(self, name: str, data: bytes) -> None:
-        self._unsynced.setdefault(name, []).append(data)
-
-    def overwrite(self, name: str, data: bytes) -> None:
-        self._overwritten[name] = data + self._overwritten.get(name, b"")[len(data) :]
-
-    def truncate(self, name: str, size: int) -> None:
-        self._flush(name)
-        self.disk.truncate(name, size)
-
-    def sync(self, name: str) -> None:
-        self._flush(name)
-        self.disk.sync(name)
-
-    def rename(self, name: str, new_name: str) -> None:
-        # A rename makes no bytes durable: unsynced bytes can still be lost, under the new name.
-        pending, over = self._unsynced.pop(name, None), self._overwritten.pop(name, None)
-        self._unsynced.pop(new_name, None)
-        self._overwritten.pop(new_name, None)
-        if pending is not None or over is not None:
-            self.disk.append(name, b"")  # creates the file, which may not exist yet
-        if pending is not None:
-            self._unsynced[new_name] = pending
-        if over is not None:
-            self._overwritten[new_name] = over
-        self.disk.rename(name, new_name)
-
-    def remove(self, name: str) -> None:
-        self._flush(name)
-        self.disk.remove(name)
-
-    def sync_folder(self) -> None:
-        self.disk.sync_folder()
-
-    def describe(self, name: str) -> str:
-        return self.disk.describe(name)
-
-    def close(self) -> None:
-        """Forgets unsynced bytes, as a power cut would."""
-        self.forget()
-        self.disk.close()
-
-    # ---- what a crash does ----
-
-    def unsynced_bytes(self, name: str) -> int:
-        """How many appended bytes of the file a power cut would lose."""
-        return sum(map(len, self._unsynced.get(name, ())))
-
-    def let_through(self, name: str, size: int) -> None:
-        """The first `size` unsynced bytes reach the disk without a sync: a write torn at any byte."""
-        if pending := self._unsynced.pop(name, None):
-            self.disk.append(name, b"".join(pending)[:size])
-
-    def forget(self) -> None:
-        """Loses all unsynced bytes."""
-        self._unsynced.clear()
-        self._overwritten.clear()
-
-    def _flush(self, name: str) -> None:
-        if pending := self._unsynced.pop(name, None):
-            self.disk.append(name, b"".join(pending))
-        if (over := self._overwritten.pop(name, None)) is not None:
-            self.disk.overwrite(name, over)

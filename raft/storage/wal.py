@@ -16,10 +16,14 @@ The mark is cheap, since it is itself synced only once in `MARK_SYNCED_EVERY` re
 it back, since the operating system has it. A power failure can set it back by that many records. Then bytes above the
 mark that are no record are a torn tail, or records that were acknowledged and damaged later. Nothing on the disk can
 tell which, and the log line about the cut says so.
+
+A disk that fails ends the node (`DiskFailedError`). After a failed write nobody knows what is on the disk, and after a
+failed sync the next one may succeed without the lost bytes: to try again would acknowledge what is not there.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import zlib
 from collections.abc import Sequence
@@ -39,6 +43,8 @@ SYNCED = "raft.wal.synced"
 IDENTITY = "identity.json"
 MARK_SYNCED_EVERY = 256
 
+_OF_A_DISK = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
 log = logging.getLogger("raft.wal")
 
 _encoder = msgspec.msgpack.Encoder()
@@ -47,6 +53,21 @@ _decode = msgspec.msgpack.Decoder(list[Record]).decode
 
 class CorruptLogError(Exception):
     """The log or the data folder is invalid. The message says the file, the offset, what is wrong, and what to do."""
+
+
+class DiskFailedError(OSError):
+    """The disk failed at an operation, and the node must end. The message says which, on which file, and what to do."""
+
+    def __init__(self, doing: str, name: str, error: OSError) -> None:
+        super().__init__(error.errno, error.strerror, name)
+        self.doing = doing
+
+    def __str__(self) -> str:
+        return (
+            f"{self.filename}: cannot {self.doing}: {self.strerror}. This node ends, since nothing says what the disk "
+            "has of the last write, and to try again would not show it. Repair or free the disk, and start the node "
+            "again: it continues from what was synced."
+        )
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -93,6 +114,19 @@ _ADVICE = (
 )
 
 
+def intact_records(data: bytes) -> list[tuple[int, int]]:
+    """(begin, end) of each record of a log file's content, up to the first damaged one."""
+    spans: list[tuple[int, int]] = []
+    begin = len(MAGIC)
+    try:
+        for _, end in unframe(data, begin, _decode):
+            spans.append((begin, end))
+            begin = end
+    except DamagedRecordError:
+        pass
+    return spans
+
+
 def fold(batches: Sequence[Sequence[Record]], name: str = FILE) -> Recovered:
     """The state after all records: the last hard state, and the entries that no later truncation deleted."""
     hard_state = HardState(0, None)
@@ -118,7 +152,15 @@ class WriteAheadLog:
         self._syncs = 0
 
     def recover(self, identity: Identity) -> Recovered:
-        """Opens the log, creating it in an unused folder. Raises CorruptLogError."""
+        """Opens the log, creating it in an unused folder. Raises CorruptLogError or DiskFailedError."""
+        try:
+            return self._recover(identity)
+        except OSError as error:
+            if error.errno not in _OF_A_DISK:
+                raise  # the folder is wrong, not its disk; the error says what is
+            raise self._failed("recover the log", error) from error
+
+    def _recover(self, identity: Identity) -> Recovered:
         disk = self.disk
         files = disk.list()
         if IDENTITY not in files:
@@ -177,28 +219,48 @@ class WriteAheadLog:
         return len(self.disk.read(FILE))
 
     def append(self, records: Sequence[Record]) -> None:
+        """Raises DiskFailedError, after which the log must not be used any more."""
         data = encode_record(records)
         self._end += len(data)
-        self.disk.append(FILE, data)
+        try:
+            self.disk.append(FILE, data)
+        except OSError as error:
+            raise self._failed("append to the log", error) from error
 
     def sync(self) -> None:
-        """Makes durable what was appended before. The first sync, after recovery, makes the mark durable too."""
+        """Makes durable what was appended before. The first sync, after recovery, makes the mark durable too.
+
+        Raises DiskFailedError, after which the log must not be used any more.
+        """
         end = self._end
-        self.disk.sync(FILE)
-        size = end.to_bytes(8, "big")
-        self.disk.overwrite(SYNCED, size + zlib.crc32(size).to_bytes(4, "big"))
-        if self._syncs % MARK_SYNCED_EVERY == 0:
-            self.disk.sync(SYNCED)
+        try:
+            self.disk.sync(FILE)
+            size = end.to_bytes(8, "big")
+            self.disk.overwrite(SYNCED, size + zlib.crc32(size).to_bytes(4, "big"))
+            if self._syncs % MARK_SYNCED_EVERY == 0:
+                self.disk.sync(SYNCED)
+        except OSError as error:
+            raise self._failed("sync the log", error) from error
         self._syncs += 1
+
+    def _failed(self, doing: str, error: OSError) -> DiskFailedError:
+        return error if isinstance(error, DiskFailedError) else DiskFailedError(doing, self.disk.describe(FILE), error)
 
     def _read_mark(self) -> int:
         """How much of the log was synced, at least."""
-        mark = self.disk.read(SYNCED)
-        if len(mark) != 12 or zlib.crc32(mark[:8]) != int.from_bytes(mark[8:], "big"):
+        synced = mark_in(self.disk.read(SYNCED))
+        if synced is None:
             raise CorruptLogError(
                 f"{self.disk.describe(SYNCED)}: damaged; it says how much of the log was synced. {_ADVICE}"
             )
-        return int.from_bytes(mark[:8], "big")
+        return synced
+
+
+def mark_in(data: bytes) -> int | None:
+    """The size of the log that the content of the mark says; None if it is damaged."""
+    if len(data) != 12 or zlib.crc32(data[:8]) != int.from_bytes(data[8:], "big"):
+        return None
+    return int.from_bytes(data[:8], "big")
 
 
 def _cut(name: str, offset: int, lost: int, *, marked: bool) -> str:

@@ -27,11 +27,12 @@ from raft_chaos.raft.server.host import monotonic_us
 from raft_chaos.raft.server.http_door import is_loopback
 from raft_chaos.raft.server.node import (
     EXIT_CRASHED,
+    EXIT_DISK,
     EXIT_REFUSED,
     EXIT_STARVED,
     Node,
     NodeConfig,
-    is_starved,
+    exit_code_at_start,
     run_event_loop,
 )
 from raft_chaos.raft.server.parts import Parts
@@ -228,6 +229,8 @@ def _how_it_ended(code: int) -> str:
         return f"crashed (exit code {code}, see above)"
     if code == EXIT_REFUSED:
         return f"refused to start (exit code {code}, see above)"
+    if code == EXIT_DISK:
+        return f"had a disk that failed (exit code {code}, see above)"
     if code == EXIT_STARVED:
         return f"had too little of something (exit code {code}, see above)"
     return f"ended by itself with exit code {code}"
@@ -352,7 +355,7 @@ async def _run_node(config: NodeConfig) -> None:
         await node.start()
     except (CorruptLogError, FolderInUseError, OSError) as error:
         print(f"{config.node}: {error}", file=sys.stderr)
-        sys.exit(EXIT_STARVED if is_starved(error) else EXIT_REFUSED)
+        sys.exit(exit_code_at_start(error))
     say(f"{config.node}  {node.http_url}")
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()

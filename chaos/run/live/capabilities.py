@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
 from raft_chaos.chaos.faults.links import TRAFFIC, Broken, Link, LinkCounters, LinkState
+from raft_chaos.chaos.faults.process import NO_HOLES
 from raft_chaos.chaos.faults.strike import Signal
 from raft_chaos.chaos.run.live.cluster import LiveCluster
 from raft_chaos.chaos.run.live.network.backend import Network
 from raft_chaos.chaos.run.live.network.rules import rule_of
+from raft_chaos.raft.storage.fault_disk import Failing
 
 RESET_POLL_US = 5_000
 
@@ -39,7 +42,7 @@ class LiveWorld:
     async def start(self, node: str) -> bool:
         return await self.cluster.start(node)
 
-    async def kill(self, keep_permille: Mapping[str, int]) -> list[str]:
+    async def kill(self, keep_permille: Mapping[str, int], holes: Mapping[str, int] = NO_HOLES) -> list[str]:
         """Loses all unsynced bytes: SIGKILL leaves a node no time to keep some of them."""
         return await self.cluster.kill(list(keep_permille))
 
@@ -59,6 +62,17 @@ class LiveWorld:
 
     async def syncs(self, node: str) -> Syncs:
         return Syncs(await self.cluster.slowed_syncs(node), writes=None)
+
+    async def break_disk(self, node: str, failing: Failing | None) -> int | None:
+        return await self.cluster.break_disk(node, failing)
+
+    async def damage(self, node: str, damage: Damage) -> str:
+        return await self.cluster.damage(node, damage)
+
+    async def exit_code(self, node: str) -> int | None:
+        """An end may just have happened, so it looks."""
+        self.cluster.find_exits()
+        return self.cluster.exit_code(node)
 
     # ---- links ----------------------------------------------------------------------------------------------------
 

@@ -17,11 +17,14 @@ from typing import Literal, TypeAlias, TypeVar
 
 import psutil
 
+from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.processes.shortage import HarnessError, SetupError, oom_kills
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.run.live.log_reader import Claim, LogReader
 from raft_chaos.chaos.run.live.network.backend import Network
 from raft_chaos.chaos.run.live.watcher import Watcher
+from raft_chaos.chaos.run.nodes.damage import damage_node
+from raft_chaos.chaos.run.nodes.driver import FAILING_DISK, DiskState, excuse
 from raft_chaos.chaos.targets.addresses import HOST, Ports
 from raft_chaos.chaos.targets.program import emptied
 from raft_chaos.chaos.targets.protocol import (
@@ -46,9 +49,14 @@ from raft_chaos.invariants.events import (
     NodeSampled,
 )
 from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft.storage.fault_disk import Failing
 
 _Subject = TypeVar("_Subject", NodeLaunched, NodeKilled, NodePaused, NodeResumed)
 State: TypeAlias = Literal["down", "up", "paused", "exited"]
+
+
+ENDING_S = 2.0
+"""How long a node whose disk has failed may take to end."""
 
 
 class NeverCameUpError(SetupError):
@@ -57,7 +65,7 @@ class NeverCameUpError(SetupError):
 
 @dataclass
 class _Node:
-    """One node; `exited` means that it ended by itself, and is not started again."""
+    """One node; `exited` means that it ended by itself, and is not started again. One whose disk failed may be."""
 
     name: str
     state: State = "down"
@@ -65,6 +73,9 @@ class _Node:
     running: Running | None = None
     slow_sync_us: tuple[int, int] = (0, 0)
     slowed_syncs: int = 0
+    failing: Failing | None = None  # what its disk is to fail at
+    disk: DiskState = field(default_factory=DiskState)  # what was done to it, as far as the node knows
+    exit_code: int | None = None  # of its last incarnation, if that ended by itself
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -112,6 +123,10 @@ class LiveCluster:
     def incarnation(self, node: str) -> int:
         return self._nodes[node].incarnation
 
+    def exit_code(self, node: str) -> int | None:
+        """The exit code of its last incarnation; None if that did not end by itself."""
+        return self._nodes[node].exit_code
+
     def url(self, node: str) -> str | None:
         """Where clients reach the node, or reached it last; None before its first start."""
         running = self._nodes[node].running
@@ -140,6 +155,7 @@ class LiveCluster:
             if one.state != "down":
                 return one.state == "up"
             one.incarnation += 1
+            one.exit_code, one.disk.failing = None, one.failing
             launch = self._launch(one)
             self._watcher.follow(node, self._run.node_events(node, one.incarnation))
             if self._logs is not None:
@@ -194,6 +210,7 @@ class LiveCluster:
             attach=attach,
             doors=self._network.door,
             secret_file=self._secret_file,
+            failing=one.failing,
         )
 
     async def _attach(self, node: str, sock: socket.socket) -> Peer:
@@ -263,6 +280,8 @@ class LiveCluster:
             one.state = "up"
             self._report(self._event(NodeResumed, one))
             await self._tell_disk(one)  # while it was paused it could not receive a change
+            if one.disk.failing != one.failing:
+                await self._tell_failing(one)
 
     async def slow_sync(self, node: str, longer: tuple[int, int]) -> None:
         """Syncs of the node take `longer` (least, most: µs) more from now on, also after restarts."""
@@ -278,6 +297,39 @@ class LiveCluster:
             await self._tell_disk(one)
         return one.slowed_syncs
 
+    async def break_disk(self, node: str, failing: Failing | None) -> int | None:
+        """The node's disk fails at this from now on, also after restarts; at nothing with None. Returns how often it
+        has failed in this incarnation, if the node runs and says so."""
+        one = self._nodes[node]
+        one.failing = failing
+        async with one.lock:
+            return await self._tell_failing(one)
+
+    async def damage(self, node: str, damage: Damage) -> str:
+        """Damages the data of a node that is down; returns what that did, "" if it did nothing."""
+        one = self._nodes[node]
+        async with one.lock:
+            if one.state != "down":
+                return ""
+            did = await asyncio.to_thread(damage_node, self._run, node, damage)
+            one.disk.damaged |= bool(did)
+        return did
+
+    async def _tell_failing(self, one: _Node) -> int | None:
+        """Tells a node that is up what its disk fails at, and waits for its end if its disk has failed.
+
+        What ended it counts as long as the node may not know that its disk works again: it is told when it resumes.
+        """
+        one.disk.failing = one.failing or one.disk.failing
+        if one.state != "up" or one.running is None:
+            return None
+        failed = await asyncio.to_thread(one.running.break_disk, one.failing)
+        if failed != 0:
+            await asyncio.to_thread(one.running.child.ends_within, ENDING_S)
+        self.find_exits()
+        one.disk.failing = one.failing
+        return failed
+
     async def _tell_disk(self, one: _Node) -> None:
         """Sets the slowdown of the disk of a node that is up, and reads how many syncs it has slowed."""
         if one.state == "up" and one.running is not None:
@@ -286,6 +338,8 @@ class LiveCluster:
     def _refuse_starved(self, one: _Node, exit_code: int) -> None:
         """Raises HarnessError if this machine, and not the node, is to blame for its end."""
         running = one.running
+        if excuse(exit_code, one.disk.failing, damaged=one.disk.damaged):
+            return
         if running is not None and exit_code == running.starved:
             lines = tail(self._run.node(one.name) / "stderr.log", lines=3).split("\n")
             said = next((line.strip() for line in reversed(lines) if line.strip()), "it did not say why")
@@ -355,7 +409,8 @@ class LiveCluster:
             self._report(event)
 
     def _exited(self, one: _Node, exit_code: int, log_tail: str) -> None:
-        one.state = "exited"
+        excused = excuse(exit_code, one.disk.failing, damaged=one.disk.damaged)
+        one.state, one.exit_code = "down" if excused == FAILING_DISK else "exited", exit_code
         self._watcher.gone(one.name)
         self._report(
             NodeExited(
@@ -366,6 +421,7 @@ class LiveCluster:
                 subject_inc=one.incarnation,
                 exit_code=exit_code,
                 log_tail=log_tail,
+                excused=excused,
             )
         )
 

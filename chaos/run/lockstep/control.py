@@ -18,6 +18,7 @@ import msgspec
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig
 from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.storage.fault_disk import Failing
 
 READ_AT_ONCE = 1 << 16
 LENGTH_BYTES = 4
@@ -81,9 +82,16 @@ class Crash(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="crash")
 
     keep_permille: int
     keep_bytes: int | None
+    holes: int
 
 
-Order: TypeAlias = Receive | Tick | Persisted | Submit | ChangeClock | Crash
+class BreakDisk(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="break_disk"):
+    """From now on the disk fails at this, or at nothing."""
+
+    failing: Failing | None
+
+
+Order: TypeAlias = Receive | Tick | Persisted | Submit | ChangeClock | Crash | BreakDisk
 
 
 # ---- answers --------------------------------------------------------------------------------------------------------
@@ -114,6 +122,12 @@ class ClockChanged(msgspec.Struct, frozen=True, array_like=True, tag="clock_chan
     deadline_us: int
 
 
+class DiskBroken(msgspec.Struct, frozen=True, array_like=True, tag="disk_broken"):
+    """How often the disk failed so far."""
+
+    failed: int
+
+
 class Crashed(msgspec.Struct, frozen=True, array_like=True, tag="crashed"):
     """How many of its unsynced bytes are in the file, and how many are lost; the process waits to be killed."""
 
@@ -134,7 +148,7 @@ class Diverged(msgspec.Struct, frozen=True, array_like=True, tag="diverged"):
     what: str
 
 
-Answer: TypeAlias = Report | Up | ClockChanged | Crashed | Died | Diverged
+Answer: TypeAlias = Report | Up | ClockChanged | DiskBroken | Crashed | Died | Diverged
 
 encode = msgspec.msgpack.Encoder().encode
 decode_order = msgspec.msgpack.Decoder(Order).decode

@@ -16,15 +16,18 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.run.lockstep.control import (
+    BreakDisk,
     ChangeClock,
     Channel,
     ClockChanged,
     Crash,
     Crashed,
     Died,
+    DiskBroken,
     Diverged,
     NodeSetup,
     Order,
@@ -38,14 +41,16 @@ from raft_chaos.chaos.run.lockstep.control import (
 )
 from raft_chaos.chaos.run.lockstep.gate import PATIENCE_S, DivergenceError, Gate
 from raft_chaos.chaos.run.lockstep.node_process import node_main
+from raft_chaos.chaos.run.nodes.damage import damage_node
 from raft_chaos.chaos.run.nodes.driver import DriverError, NodeDiedError
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
 from raft_chaos.invariants.events import AnyEvent
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.network.handshake import read_secret
 from raft_chaos.raft.server.node import EXIT_CRASHED
+from raft_chaos.raft.storage.fault_disk import Failing
 
-_A = TypeVar("_A", Report, Up, ClockChanged, Crashed)
+_A = TypeVar("_A", Report, Up, ClockChanged, DiskBroken, Crashed)
 
 _decode_lines = msgspec.json.Decoder(AnyEvent).decode_lines
 
@@ -99,6 +104,11 @@ class LockstepDriver:
                 child = self._supervisor.start(config.node, node_main, setup, theirs, stderr=folder / "stderr.log")
                 return LockstepNode(self, config, child, Channel(ours, PATIENCE_S))
 
+    def damage(self, node: str, damage: Damage) -> str:
+        """Damages the real folder of a node that is down."""
+        with _no_fault_of(node):
+            return damage_node(self._run, node, damage)
+
     def finish(self) -> None:
         """Ends all nodes, and reads every link to its end. Raises DivergenceError for an unannounced frame."""
         for node in list(self.living.values()):
@@ -151,9 +161,13 @@ class LockstepNode:
         with _no_fault_of(self.name):
             return self._tell(ChangeClock(now_us, rate_ppm, jump_us), ClockChanged).deadline_us
 
-    def crash(self, keep_permille: int, keep_bytes: int | None = None) -> tuple[int, int]:
+    def break_disk(self, failing: Failing | None) -> int:
         with _no_fault_of(self.name):
-            crashed = self._tell(Crash(keep_permille, keep_bytes), Crashed)
+            return self._tell(BreakDisk(failing), DiskBroken).failed
+
+    def crash(self, keep_permille: int, keep_bytes: int | None = None, holes: int = 0) -> tuple[int, int]:
+        with _no_fault_of(self.name):
+            crashed = self._tell(Crash(keep_permille, keep_bytes, holes), Crashed)
             self.end()
             return crashed.kept, crashed.lost
 

@@ -20,12 +20,14 @@ from pathlib import Path
 
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.lockstep.control import (
+    BreakDisk,
     ChangeClock,
     Channel,
     ClockChanged,
     Crash,
     Crashed,
     Died,
+    DiskBroken,
     Diverged,
     NodeSetup,
     Persisted,
@@ -47,6 +49,7 @@ from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import Message
 from raft_chaos.raft.storage.disk import OsDisk
 from raft_chaos.raft.storage.journal import Journal
+from raft_chaos.raft.storage.wal import DiskFailedError
 
 log = logging.getLogger("raft_chaos.lockstep")
 
@@ -139,8 +142,10 @@ class SteppedHost:
                 self._step(now_us, lambda: node.submit(token, command, now_us, failpoint))
             case ChangeClock(now_us, rate_ppm, jump_us):
                 self._control.send(ClockChanged(node.change_clock(now_us, rate_ppm, jump_us)))
-            case Crash(keep_permille, keep_bytes):
-                kept, lost = node.crash(keep_permille, keep_bytes)
+            case BreakDisk(failing):
+                self._control.send(DiskBroken(node.break_disk(failing)))
+            case Crash(keep_permille, keep_bytes, holes):
+                kept, lost = node.crash(keep_permille, keep_bytes, holes)
                 self._control.send(Crashed(kept, lost))
 
     def _on_frame(self, source: str, incarnation: int, number: int, message: Message) -> None:
@@ -170,7 +175,8 @@ class SteppedHost:
         try:
             report = step()
         except Exception as error:
-            self._journal.died(now_us)
+            if not isinstance(error, DiskFailedError):  # then the replica did nothing wrong, and is not to be replayed
+                self._journal.died(now_us)
             # Not at once: frames of earlier steps may still be on their way out of this process.
             self._exit_code = _last_words(self._control, error)
             return

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
+from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.processes.shortage import HarnessError
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
-from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_REFUSED, EXIT_STARVED, is_starved
-from raft_chaos.raft.storage.wal import CorruptLogError
+from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_DISK, EXIT_REFUSED, EXIT_STARVED, exit_code_of
+from raft_chaos.raft.storage.fault_disk import Failing
 
 CODE_OF_NODES = ("raft_chaos.raft.", "raft_chaos.chaos.mutants.")
 
@@ -37,10 +39,12 @@ class DrivenNode(Protocol):
     def persisted(self, lsn: int, now_us: int, failpoint: Failpoint | None) -> StepReport: ...
     def submit(self, token: Any, command: bytes, now_us: int, failpoint: Failpoint | None) -> StepReport: ...
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int: ...
-    def crash(self, keep_permille: int, keep_bytes: int | None = None) -> tuple[int, int]:
+    def break_disk(self, failing: Failing | None) -> int: ...
+    def crash(self, keep_permille: int, keep_bytes: int | None = None, holes: int = 0) -> tuple[int, int]:
         """Ends the incarnation; returns how many of its unsynced bytes reached the disk, and how many did not.
 
-        `keep_permille` is the share that reaches it; `keep_bytes`, if given, is the number of bytes instead.
+        `keep_permille` is the share that reaches it; `keep_bytes`, if given, is the number of bytes instead. `holes`
+        says which blocks of these do not reach it.
         """
         ...
 
@@ -52,17 +56,17 @@ class Driver(Protocol):
         """Raises the error of a node that dies before it is up, or DriverError."""
         ...
 
+    def damage(self, node: str, damage: Damage) -> str:
+        """Damages the data of a node that is down; returns what that did, "" if it found nothing to damage."""
+        ...
+
 
 def exit_status(error: Exception) -> tuple[int, str]:
     """(exit code, last message) of a node that dies of `error`: the same in every world of virtual time."""
     if isinstance(error, NodeDiedError):
         return error.exit_code, str(error)
-    said = f"{type(error).__name__}: {error}"
-    if is_starved(error):
-        return EXIT_STARVED, said
-    if isinstance(error, CorruptLogError):
-        return EXIT_REFUSED, said
-    return EXIT_CRASHED, f"{said} ({at})" if (at := place_of(error)) else said
+    code, said = exit_code_of(error), f"{type(error).__name__}: {error}"
+    return code, f"{said} ({at})" if code == EXIT_CRASHED and (at := place_of(error)) else said
 
 
 def place_of(error: Exception) -> str:
@@ -84,9 +88,45 @@ def place_of(error: Exception) -> str:
     return place
 
 
-def end_of(node: str, error: Exception) -> tuple[int, str]:
-    """`exit_status`, of which the node is accused. Raises DriverError if it only had too little of this machine."""
+@dataclass
+class DiskState:
+    """What was done to a node's disk: what it fails at, and whether its data is damaged."""
+
+    failing: Failing | None = None
+    damaged: bool = False
+
+
+class End(NamedTuple):
+    """How a node ended by itself; `excused` is what the harness did to it that lets it end like this, or "". It may
+    start again if it `can_start`."""
+
+    exit_code: int
+    said: str
+    excused: str
+    can_start: bool
+
+
+def end_of(node: str, error: Exception, disk: DiskState) -> End:
+    """How a node ends that dies of `error`. Raises DriverError if it only had too little of this machine."""
     code, said = exit_status(error)
-    if code == EXIT_STARVED:
+    excused = excuse(code, disk.failing, damaged=disk.damaged)
+    if code == EXIT_STARVED and not excused:
         raise DriverError(f"{node} had too little of this machine to continue: {said}")
-    return code, said
+    can_start = excused == FAILING_DISK
+    if can_start and disk.failing is not None and disk.failing.once:
+        disk.failing = None
+    return End(code, said, excused, can_start)
+
+
+FAILING_DISK = "a failing disk"
+DAMAGED_DATA = "damaged data"
+
+
+def excuse(exit_code: int, failing: Failing | None, *, damaged: bool) -> str:
+    """What lets a node of our own end by itself with this code; "" if nothing does.
+
+    A node whose disk fails must stop, and says so by its exit code. A node that finds its data damaged must not start.
+    """
+    if failing is not None and exit_code in (EXIT_DISK, EXIT_STARVED):
+        return FAILING_DISK
+    return DAMAGED_DATA if damaged and exit_code == EXIT_REFUSED else ""

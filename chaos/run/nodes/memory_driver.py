@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
 
+from raft_chaos.chaos.faults.damage import Damage
+from raft_chaos.chaos.run.nodes.damage import damage as do_damage
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.storage.disk import MemoryDisk
@@ -34,6 +36,9 @@ class MemoryDriver:
             return SteppedNode(config, self._parts, disk, now_us)
         finally:
             _silent.reset(before)
+
+    def damage(self, node: str, damage: Damage) -> str:
+        return do_damage(self.disk(node), damage)
 
     def disk(self, node: str) -> MemoryDisk:
         """The disk that all incarnations of the node share. Tests inspect it, and damage it."""

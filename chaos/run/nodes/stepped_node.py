@@ -28,6 +28,7 @@ from raft_chaos.raft.server.parts import Parts, make_replica
 from raft_chaos.raft.state.messages import Message
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import Disk
+from raft_chaos.raft.storage.fault_disk import Failing
 from raft_chaos.raft.storage.journal import Start
 from raft_chaos.raft.storage.wal import FILE, Identity
 
@@ -54,7 +55,8 @@ class StepReport(msgspec.Struct):
 
 
 class StepConfig(msgspec.Struct, frozen=True):
-    """The parameters of an incarnation. `seed` feeds its election timer; `clock` are the segments of its clock."""
+    """The parameters of an incarnation. `seed` feeds its election timer; `clock` are the segments of its clock, and
+    `failing` is what its disk fails at."""
 
     cluster: str
     node: str
@@ -63,6 +65,7 @@ class StepConfig(msgspec.Struct, frozen=True):
     timing: Timing
     seed: int
     clock: list[tuple[int, int, int]]
+    failing: Failing | None = None
 
     @classmethod
     def of(
@@ -75,6 +78,7 @@ class StepConfig(msgspec.Struct, frozen=True):
         timing: Timing,
         clock: list[tuple[int, int, int]] | None = None,
         cluster: str = "",
+        failing: Failing | None = None,
     ) -> Self:
         """The configuration of this incarnation of a node, in a run with `seed` and all `nodes`. Its timer draws from a
         stream of its own; its clock is right unless `clock` says otherwise."""
@@ -86,6 +90,7 @@ class StepConfig(msgspec.Struct, frozen=True):
             timing=timing,
             seed=stream_seed(seed, f"timer/{node}/{incarnation}"),
             clock=[(0, 0, 0)] if clock is None else clock,
+            failing=failing,
         )
 
 
@@ -113,7 +118,7 @@ class SteppedNode:
         self.name = config.node
         self.incarnation = config.incarnation
         self.clock = NodeClock(list(config.clock))
-        self.disk = parts.disk(disk)
+        self.disk = parts.disk(disk, config.failing)
         self.wal = parts.wal(self.disk)
         self._number = 0
         self._observer = observer
@@ -218,16 +223,25 @@ class SteppedNode:
         self.clock.change(now_us, rate_ppm, jump_us)
         return self.clock.run(self.replica.core.deadline_us)
 
-    def crash(self, keep_permille: int, keep_bytes: int | None = None) -> tuple[int, int]:
+    def crash(self, keep_permille: int, keep_bytes: int | None = None, holes: int = 0) -> tuple[int, int]:
         """The power fails: `keep_permille` of the unsynced bytes reach the disk, or `keep_bytes` of them if given.
 
-        Returns (kept, lost), in bytes.
+        Of these, the blocks that `holes` names do not reach it (`FaultDisk.let_through`). If nothing is lost, only the
+        process died, and all else that it wrote is there too. Returns (kept, lost), in bytes.
         """
         unsynced = self.disk.unsynced_bytes(FILE)
         kept = unsynced * keep_permille // 1000 if keep_bytes is None else min(keep_bytes, unsynced)
-        self.disk.let_through(FILE, kept)
-        self.disk.forget()
+        if kept == unsynced and not holes:
+            self.disk.let_all_through()
+        else:
+            self.disk.let_through(FILE, kept, holes)
+            self.disk.forget()
         return kept, unsynced - kept
+
+    def break_disk(self, failing: Failing | None) -> int:
+        """From now on its disk fails at this, or at nothing; returns how often it failed so far."""
+        self.disk.failing = failing
+        return self.disk.failed
 
     # ---- the step -------------------------------------------------------------------------------------------------
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
 from raft_chaos.chaos.faults.links import FRAMES, Broken, Link, LinkCounters, LinkState
-from raft_chaos.chaos.faults.process import Failpoint
+from raft_chaos.chaos.faults.process import NO_HOLES, Failpoint
 from raft_chaos.chaos.faults.strike import Signal
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
+from raft_chaos.raft.storage.fault_disk import Failing
 
 TRAFFIC_POLL_US = 100
 
@@ -36,8 +38,10 @@ class VirtualWorld:
     async def start(self, node: str) -> bool:
         return self.cluster.start(node)
 
-    async def kill(self, keep_permille: Mapping[str, int]) -> list[str]:
-        return [node for node, permille in keep_permille.items() if self.cluster.kill(node, permille)]
+    async def kill(self, keep_permille: Mapping[str, int], holes: Mapping[str, int] = NO_HOLES) -> list[str]:
+        return [
+            node for node, permille in keep_permille.items() if self.cluster.kill(node, permille, holes.get(node, 0))
+        ]
 
     def arm(self, node: str, failpoint: Failpoint, reached: Signal) -> bool:
         return self.cluster.arm(node, failpoint, reached.set)
@@ -62,6 +66,15 @@ class VirtualWorld:
     async def syncs(self, node: str) -> Syncs:
         writes, slowed = self.cluster.syncs(node)
         return Syncs(slowed, writes)
+
+    async def break_disk(self, node: str, failing: Failing | None) -> int | None:
+        return self.cluster.break_disk(node, failing)
+
+    async def damage(self, node: str, damage: Damage) -> str:
+        return self.cluster.damage(node, damage)
+
+    async def exit_code(self, node: str) -> int | None:
+        return self.cluster.exit_code(node)
 
     def skew(self, node: str, rate_ppm: int, jump_us: int) -> None:
         self.cluster.change_clock(node, rate_ppm, jump_us)

@@ -4,7 +4,8 @@ A driver starts incarnations and carries out their steps: in this process (`Memo
 (`chaos.run.lockstep`). Everything else happens here and is the same for both, so both make the same trace.
 
 A paused node gets no inputs: they wait in their order of arrival, and the node gets them all when it resumes. A frame
-to a node that is down is lost. A node that dies of an error of its own is reported, and stays down.
+to a node that is down is lost. A node that dies of an error of its own is reported, and stays down; one whose disk
+failed may start again.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
+from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.cluster_view import ClusterView
-from raft_chaos.chaos.run.nodes.driver import DrivenNode, Driver, DriverError, end_of
+from raft_chaos.chaos.run.nodes.driver import DiskState, DrivenNode, Driver, DriverError, end_of
 from raft_chaos.chaos.run.nodes.node_clock import NodeClock, Segment
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
 from raft_chaos.chaos.run.sim.draws import Draws
@@ -27,6 +29,7 @@ from raft_chaos.chaos.schedule.data import SimModel
 from raft_chaos.invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
 from raft_chaos.raft.replica.replica import Reply
 from raft_chaos.raft.state.timing import Timing
+from raft_chaos.raft.storage.fault_disk import Failing
 
 State: TypeAlias = Literal["down", "up", "paused", "exited"]
 
@@ -47,6 +50,8 @@ class _Node:
     writes: int = 0
     waiting: list[Callable[[], None]] = field(default_factory=list)  # inputs that came while it was paused
     armed: tuple[Failpoint, Callable[[], None]] | None = None
+    disk: DiskState = field(default_factory=DiskState)
+    exit_code: int | None = None  # of its last incarnation, if that ended by itself
 
 
 class VirtualCluster:
@@ -97,6 +102,10 @@ class VirtualCluster:
         """How many writes the node began, in all its incarnations, and how many of their syncs were slowed."""
         return self._nodes[node].writes, self._nodes[node].slowed_syncs
 
+    def exit_code(self, node: str) -> int | None:
+        """The exit code of its last incarnation; None if that did not end by itself."""
+        return self._nodes[node].exit_code
+
     # ---- inspection: the state of a node, beside what it reports -----------------------------------------------------
 
     def deadline_us(self, node: str) -> int:
@@ -119,8 +128,15 @@ class VirtualCluster:
         if node.state != "down":
             return node.state == "up"
         node.incarnation += 1
+        node.exit_code = None
         config = StepConfig.of(
-            name, list(self._nodes), node.incarnation, seed=self._seed, timing=self._timing, clock=node.clock
+            name,
+            list(self._nodes),
+            node.incarnation,
+            seed=self._seed,
+            timing=self._timing,
+            clock=node.clock,
+            failing=node.disk.failing,
         )
         self._view.up(name)
         try:
@@ -135,15 +151,15 @@ class VirtualCluster:
         self._took(node, node.driven.first)
         return True
 
-    def kill(self, name: str, keep_permille: int) -> bool:
+    def kill(self, name: str, keep_permille: int, holes: int = 0) -> bool:
         """The power of the node fails now; returns whether the node was running."""
         node = self._nodes[name]
         if node.state not in ("up", "paused"):
             return False
         assert node.driven is not None
-        kept, lost = node.driven.crash(keep_permille)
+        kept, lost = node.driven.crash(keep_permille, holes=holes)
         self.lost_writes += lost > 0
-        self.torn_writes += kept > 0 and lost > 0
+        self.torn_writes += kept > 0 and (lost > 0 or holes > 0)
         self._down(node)
         self._trace.harness(NodeKilled(**self._subject(node)))
         self._broke(name)
@@ -185,6 +201,20 @@ class VirtualCluster:
     def slow_sync(self, name: str, min_us: int, max_us: int) -> None:
         """Syncs that begin from now on take `min_us` to `max_us` longer; 0, 0 ends that."""
         self._nodes[name].slow_sync_us = (min_us, max_us)
+
+    def break_disk(self, name: str, failing: Failing | None) -> int | None:
+        """The node's disk fails at this from now on, also after restarts; at nothing with None. Returns how often it
+        has failed in this incarnation, None if the node is down."""
+        node = self._nodes[name]
+        node.disk.failing = failing
+        return node.driven.break_disk(failing) if node.driven is not None else None
+
+    def damage(self, name: str, damage: Damage) -> str:
+        """Damages the data of a node that is down; returns what that did, "" if it did nothing."""
+        node = self._nodes[name]
+        did = self._driver.damage(name, damage) if node.state == "down" else ""
+        node.disk.damaged |= bool(did)
+        return did
 
     def change_clock(self, name: str, rate_ppm: int, jump_us: int) -> None:
         """Changes the clock of the node's machine, which outlives restarts."""
@@ -324,11 +354,13 @@ class VirtualCluster:
         self._view.gone(node.name)
 
     def _died(self, node: _Node, error: Exception) -> None:
-        """The node ended by itself, and is not started again."""
+        """The node ended by itself. It is not started again, unless only its disk was to blame."""
         self._down(node)
-        node.state = "exited"
-        code, said = end_of(node.name, error)
-        self._trace.harness(NodeExited(**self._subject(node), exit_code=code, log_tail=said))
+        end = end_of(node.name, error, node.disk)
+        node.state, node.exit_code = "down" if end.can_start else "exited", end.exit_code
+        self._trace.harness(
+            NodeExited(**self._subject(node), exit_code=end.exit_code, log_tail=end.said, excused=end.excused)
+        )
         self._broke(node.name)
 
     def _subject(self, node: _Node) -> dict[str, Any]:

@@ -55,6 +55,8 @@ def _kind(name: str, kind: type[Action]) -> list[str]:
     ]
     asks = "; ".join(f"{code(ability)} ({ABILITIES[ability]})" for ability in kind.asks)
     facts = [
+        f"Seen by: {kind.seen[0].lower()}{kind.seen[1:]}.",
+        f"What a node may then do: {kind.then[0].lower()}{kind.then[1:]}." if kind.then else "",
         f"Family: {family.lower()}." if not family.endswith(".") else f"Family: {family.lower()}",
         f"Another system must declare {asks}." if asks else "",
         "It ends as soon as it has struck." if kind.at_once else "",

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
 from raft_chaos.chaos.faults.links import FRAMES, Broken, Link, LinkCounters, LinkState
-from raft_chaos.chaos.faults.process import Failpoint
+from raft_chaos.chaos.faults.process import NO_HOLES, Failpoint
 from raft_chaos.chaos.faults.strike import Signal
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.fault_log import FaultLog
@@ -26,6 +27,7 @@ from raft_chaos.chaos.run.sim.scheduler import Scheduler
 from raft_chaos.chaos.run.sim.tasks import VirtualTasks
 from raft_chaos.chaos.schedule.data import Fault
 from raft_chaos.invariants.events import FaultHealed, FaultInjected, HarnessEvent
+from raft_chaos.raft.storage.fault_disk import Failing
 
 NODES = ["n1", "n2", "n3"]
 LINKS: list[Link] = [(a, b) for a in NODES for b in NODES if a != b]
@@ -47,6 +49,10 @@ class ScriptedWorld:
         self.armed: dict[str, Signal] = {}
         self.writes: dict[str, int | None] = dict.fromkeys(NODES, 0)
         self.files = dict.fromkeys(NODES, 3)
+        self.failures = dict.fromkeys(NODES, 0)
+        self.exit_codes: dict[str, int] = {}
+        self.damages = "damaged"
+        """What a damage does, in words."""
         self.slowed = dict.fromkeys(NODES, 0)
         self.counters = {link: LinkCounters() for link in LINKS}
         self.in_flight = (0, 0)
@@ -73,8 +79,8 @@ class ScriptedWorld:
             self.incarnations[node] += 1
         return self.states[node] == "up"
 
-    async def kill(self, keep_permille: Mapping[str, int]) -> list[str]:
-        self._ask("kill", dict(keep_permille))
+    async def kill(self, keep_permille: Mapping[str, int], holes: Mapping[str, int] = NO_HOLES) -> list[str]:
+        self._ask("kill", dict(keep_permille), *([dict(holes)] if any(holes.values()) else []))
         hit = [node for node in keep_permille if self.states[node] != "down"]
         self.states.update(dict.fromkeys(hit, "down"))
         return hit
@@ -106,6 +112,17 @@ class ScriptedWorld:
 
     async def syncs(self, node: str) -> Syncs:
         return Syncs(self.slowed[node], self.writes[node])
+
+    async def break_disk(self, node: str, failing: Failing | None) -> int | None:
+        self._ask("break_disk", node, failing)
+        return self.failures[node] if self.states[node] == "up" else None
+
+    async def damage(self, node: str, damage: Damage) -> str:
+        self._ask("damage", node, damage)
+        return self.damages
+
+    async def exit_code(self, node: str) -> int | None:
+        return self.exit_codes.get(node)
 
     def skew(self, node: str, rate_ppm: int, jump_us: int) -> None:
         self._ask("skew", node, rate_ppm, jump_us)

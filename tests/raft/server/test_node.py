@@ -23,7 +23,8 @@ from raft_chaos.invariants.judge import Judge
 from raft_chaos.raft.server.node import Node, run_event_loop
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
-from raft_chaos.raft.storage.disk import FaultDisk, FolderInUseError
+from raft_chaos.raft.storage.disk import FolderInUseError
+from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.wal import CorruptLogError
 
 QUICK = Timing(20_000, 40_000, 5_000)

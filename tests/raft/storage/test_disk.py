@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from raft_chaos.raft.storage.disk import Disk, FaultDisk, MemoryDisk, OsDisk
+from raft_chaos.raft.storage.disk import Disk, MemoryDisk, OsDisk
+from raft_chaos.raft.storage.fault_disk import FaultDisk
 
 
 @pytest.fixture(params=["memory", "os", "fault over memory", "fault over os"])

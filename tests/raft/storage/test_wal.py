@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raft_chaos.raft.state.messages import Append, Entry, HardState, Record, Recovered, Truncate
-from raft_chaos.raft.storage.disk import FaultDisk, FolderInUseError, MemoryDisk, OsDisk
+from raft_chaos.raft.storage.disk import FolderInUseError, MemoryDisk, OsDisk
+from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.wal import (
     FILE,
     IDENTITY,

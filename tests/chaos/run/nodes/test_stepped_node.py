@@ -11,7 +11,7 @@ import pytest
 
 from builders.stepped import config
 from raft_chaos.chaos.faults.process import Failpoint
-from raft_chaos.chaos.run.nodes.driver import DriverError, NodeDiedError, end_of
+from raft_chaos.chaos.run.nodes.driver import DiskState, DriverError, NodeDiedError, end_of
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
 from raft_chaos.invariants.events import (
@@ -24,9 +24,10 @@ from raft_chaos.invariants.events import (
     Started,
 )
 from raft_chaos.raft.replica.machine import Command, encode_command
-from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_STARVED
+from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_DISK, EXIT_REFUSED, EXIT_STARVED
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import Append, AppendEntriesReply, HardState, RequestVoteReply
+from raft_chaos.raft.storage.fault_disk import Failing
 from raft_chaos.raft.storage.wal import FILE, decode_records, encode_record
 
 FAILPOINTS: tuple[Failpoint, ...] = get_args(Failpoint)
@@ -254,8 +255,23 @@ def test_appending_continues_after_a_torn_record() -> None:
 @pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOSPC, "no space"), NodeDiedError(EXIT_STARVED, "x")])
 def test_a_node_that_the_machine_gives_too_little_is_not_accused(error: Exception) -> None:
     with pytest.raises(DriverError, match="n1 had too little of this machine to continue: "):
-        end_of("n1", error)
-    assert end_of("n1", ValueError("x")) == (EXIT_CRASHED, "ValueError: x")
+        end_of("n1", error, DiskState())
+    assert end_of("n1", ValueError("x"), DiskState()) == (EXIT_CRASHED, "ValueError: x", "", False)
+
+
+def test_a_fault_of_its_disk_excuses_the_end_that_it_may_cause_and_no_other() -> None:
+    no_space, failing = NodeDiedError(EXIT_STARVED, "x"), Failing("sync", "ENOSPC")
+    assert end_of("n1", no_space, DiskState(failing)) == (EXIT_STARVED, "x", "a failing disk", True)
+    assert end_of("n1", ValueError("x"), DiskState(failing, damaged=True)).excused == ""
+    corrupt = NodeDiedError(EXIT_REFUSED, "x")
+    assert end_of("n1", corrupt, DiskState(failing)).excused == ""
+    assert end_of("n1", corrupt, DiskState(damaged=True)) == (EXIT_REFUSED, "x", "damaged data", False)
+
+
+def test_a_disk_that_fails_once_has_failed_when_its_node_has_ended() -> None:
+    disk = DiskState(Failing("sync", "EIO", once=True))
+    assert end_of("n1", NodeDiedError(EXIT_DISK, "x"), disk).can_start
+    assert disk.failing is None
 
 
 def test_the_end_of_a_node_names_the_line_of_its_code() -> None:
@@ -263,6 +279,6 @@ def test_the_end_of_a_node_names_the_line_of_its_code() -> None:
     candidate = Candidate()
     with pytest.raises(TypeError) as caught:
         candidate.node.replica.tick("soon")  # type: ignore[arg-type]
-    code, said = end_of("n1", caught.value)
+    code, said, *_ = end_of("n1", caught.value, DiskState())
     assert code == EXIT_CRASHED
     assert re.fullmatch(r"TypeError: .+ \(raft/[a-z/_]+\.py:\d+, in \w+\)", said), said

@@ -1,0 +1,131 @@
+"""Disks whose operations fail: EIO and ENOSPC at an append, a sync, a rename or a read.
+
+The node must end at once, and say so by its exit code: after a failed write nobody knows what is on the disk. Linux
+takes a page that it could not write for clean, so the next sync succeeds without it ("fsyncgate", PostgreSQL 2018); a
+node that tries again and goes on acknowledges what is lost. When the disk works again the node starts again, with what
+it had synced before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import ClassVar, Protocol, Self, get_args, runtime_checkable
+
+from msgspec.structs import replace
+
+from raft_chaos.chaos.faults.abilities import Ability
+from raft_chaos.chaos.faults.action import OnNodes, Room, Strength
+from raft_chaos.chaos.faults.domain import Domain, OneOf, built, some_of
+from raft_chaos.chaos.faults.names import LEADER, OTHERS, group_of, tally
+from raft_chaos.chaos.faults.process import WHOLE_PERMILLE, Processes
+from raft_chaos.chaos.faults.strike import Effect, Layer, Strike
+from raft_chaos.raft.storage.fault_disk import DiskErrorName, DiskOperation, Failing
+
+AT_START: tuple[DiskOperation, ...] = ("read", "rename")
+"""A node does these only while it starts."""
+
+FAILING: Layer[Failing | None] = Layer("failing", lambda failing: failing[-1] if failing else None)
+"""If a node's disk has several faults, the latest counts."""
+
+
+@runtime_checkable
+class FailingDisks(Protocol):
+    """A world whose nodes' disks can be made to fail."""
+
+    async def break_disk(self, node: str, failing: Failing | None) -> int | None:
+        """The node's disk fails at this from now on, also after restarts; at nothing with None. Returns how often it
+        has failed in this incarnation, None if the node is down."""
+        ...
+
+    async def exit_code(self, node: str) -> int | None:
+        """The exit code of the node's last incarnation; None if that runs or did not end by itself."""
+        ...
+
+
+class DiskError(OnNodes, frozen=True, tag="disk_error", omit_defaults=True):
+    """`operation` fails with `error` on the disks of `nodes`, always, or only `once`.
+
+    For an operation that a node does only while it starts, it is killed and starts again with the failing disk.
+    """
+
+    operation: DiskOperation
+    error: DiskErrorName
+    once: bool = False
+
+    needs: ClassVar[type] = FailingDisks
+    asks: ClassVar[tuple[Ability, ...]] = ("disk_error",)
+    about: ClassVar[str] = (
+        f"`operation` ({', '.join(get_args(DiskOperation))}) fails with `error` (EIO, ENOSPC) on the disks of `nodes`: "
+        "always, or only `once`, so that a second try would succeed. A failed sync loses what was not synced. For "
+        "`read` and `rename` the nodes are killed, and start with the failing disk"
+    )
+    seen: ClassVar[str] = "The nodes ended with exit code 74 or 75, and run again once their disks work"
+    then: ClassVar[str] = (
+        "It ends at once, tries nothing again, and answers nobody; later it starts from what was synced"
+    )
+    stops_nodes: ClassVar[bool] = True
+    disturbs: ClassVar[bool] = True
+    leaves_behind: ClassVar[bool] = True
+
+    # ---- drawn ----
+
+    odds: ClassVar[float] = 0.0
+
+    @classmethod
+    def often(cls, rng: Random, strength: Strength) -> int:
+        return 0
+
+    @classmethod
+    def draw(cls, room: Room) -> Self | None:
+        """The leader's disk, or that of a node that is up. No rename: a node renames only when it first starts."""
+        rng = room.rng
+        node = LEADER if rng.random() < 0.5 else rng.choice(room.up)
+        operation = rng.choices(get_args(DiskOperation), weights=(3, 5, 0, 2))[0]
+        error: DiskErrorName = "EIO" if operation == "read" or rng.random() < 0.6 else "ENOSPC"
+        return cls([node], operation, error, once=rng.random() < 0.5)
+
+    def disturbed(self, count: int) -> int:
+        return len(self.nodes)
+
+    @classmethod
+    def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
+        hit = some_of([*nodes, LEADER, OTHERS], len(nodes))
+        operations, errors = OneOf(get_args(DiskOperation)), OneOf(get_args(DiskErrorName))
+        return built(cls, hit, operations, errors, OneOf((False, True)))
+
+    # ---- in a run ----
+
+    async def strike(self, at: Strike) -> None:
+        world, processes, nodes = at.can(FailingDisks), at.can(Processes), self.hit(at)
+        at.begin(nodes)
+        failing = Failing(self.operation, self.error, self.once)
+        for node, now in at.lay(FAILING, dict.fromkeys(nodes, failing)).items():
+            await world.break_disk(node, now)
+        at.injected(self._text(nodes))
+        if self.operation in AT_START:
+            hit = await processes.kill(dict.fromkeys(nodes, WHOLE_PERMILLE))
+            await at.together([processes.start(node) for node in hit])
+        await at.hold(at.duration_us)
+        codes = {node: await world.exit_code(node) for node in nodes}
+        ended = [node for node in nodes if codes[node] is not None]
+        failures = [await world.break_disk(node, now) for node, now in at.lift(FAILING).items()]
+        up = await at.together([processes.start(node) for node in ended])
+        back = [node for node, there in zip(ended, up, strict=True) if there]
+        ends = ", ".join(f"{node} ended with exit code {codes[node]}" for node in ended) or "no node ended"
+        unused = not ended and not any(failures)
+        effect = f"{ends}; running again: {' '.join(back) or 'none'}"
+        at.healed(Effect(bool(ended) and back == ended, effect, f"no {self.operation} was tried" if unused else ""))
+
+    def _text(self, nodes: Sequence[str]) -> str:
+        return f"{'the next' if self.once else 'each'} {self.operation} of {' '.join(nodes)} fails: {self.error}"
+
+    @classmethod
+    def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:
+        yield f"disk_error: {tally(group_of(fault.nodes, nodes) for fault, _ in faults)}"
+        yield f"disk_error, failing: {tally(f'{fault.operation} {fault.error}' for fault, _ in faults)}"
+
+    def smaller(self) -> Iterator[Self]:
+        yield from super().smaller()
+        if self.once:
+            yield replace(self, once=False)

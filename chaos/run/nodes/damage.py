@@ -1,0 +1,118 @@
+"""Damages the data of one of our own nodes while it is down, as a disk that rots does.
+
+It damages only what recovery can find. Of a log's last record nothing else may tell that it was ever there: a node that
+lost it comes back as if it had never acknowledged it, which is outside of what Raft promises. So the damage lies below
+the mark of what was synced, or before the last intact record, since an intact record behind a damaged one proves that
+it is no torn tail (`raft.storage.wal`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from raft_chaos.chaos.faults.damage import Damage, How
+from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft.storage.disk import Disk, OsDisk
+from raft_chaos.raft.storage.wal import FILE, IDENTITY, MAGIC, SYNCED, intact_records, mark_in
+
+Span: TypeAlias = tuple[int, int]
+"""(begin, end) of some bytes of a file."""
+
+
+def damage(disk: Disk, wanted: Damage) -> str:
+    """Does it; returns what it did, in words, or "" if there was nothing that recovery would miss."""
+    if FILE not in (files := disk.list()):
+        return ""
+    mark = mark_in(disk.read(SYNCED)) if SYNCED in files else None
+    return _DOING[wanted.how](_Log(disk, disk.read(FILE), mark or 0), wanted.at_permille)
+
+
+def damage_node(run: RunDir, node: str, wanted: Damage) -> str:
+    """The same for a node of a run with real processes. Keeps its log as it was, for replays."""
+    disk = OsDisk(run.node(node) / "data")
+    try:
+        before = disk.read(FILE) if FILE in disk.list() else b""
+        did = damage(disk, wanted)
+    finally:
+        disk.close()
+    if did and not run.node_undamaged(node).exists():
+        run.node_undamaged(node).write_bytes(before)
+    return did
+
+
+class _Log:
+    """The log of the node: its content, the mark, and what of it would be missed: the bytes below `found_below`, and
+    the records in `covered`."""
+
+    def __init__(self, disk: Disk, data: bytes, mark: int) -> None:
+        self.disk = disk
+        self.data = data
+        self.mark = mark
+        records = intact_records(data)
+        self.found_below = max(mark, records[-1][0] if records else 0)
+        self.covered = [record for record in records if record[1] <= self.found_below]
+
+    def replace(self, data: bytes) -> None:
+        self.disk.truncate(FILE, 0)
+        self.disk.append(FILE, data)
+        self.disk.sync(FILE)
+
+
+def _bit_flip(log: _Log, at_permille: int) -> str:
+    data, place, bit = log.data, (log.found_below - 1) * at_permille // 1000, at_permille % 8
+    if not 0 <= place < len(data):
+        return ""
+    log.replace(data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :])
+    return f"bit {bit} of byte {place} of {FILE} flipped"
+
+
+def _truncate(log: _Log, at_permille: int) -> str:
+    """Only the mark tells that something was behind the end."""
+    if log.mark <= len(MAGIC):
+        return ""
+    size = len(MAGIC) + (log.mark - 1 - len(MAGIC)) * at_permille // 1000
+    log.disk.truncate(FILE, size)
+    log.disk.sync(FILE)
+    return f"{FILE} cut from {len(log.data)} to {size} bytes"
+
+
+def _lost_write(log: _Log, at_permille: int) -> str:
+    if not log.covered:
+        return ""
+    begin, end = _nth(log.covered, at_permille)
+    log.replace(log.data[:begin] + bytes(end - begin) + log.data[end:])
+    return f"the record at offset {begin} of {FILE} was never written"
+
+
+def _misdirected_write(log: _Log, at_permille: int) -> str:
+    """A record lies where an earlier one was, and zeros where it belongs."""
+    if len(log.covered) < 2:
+        return ""
+    begin, end = _nth(log.covered[1:], at_permille)
+    over, _ = _nth([record for record in log.covered if record[0] < begin], 1000 - at_permille)
+    without = log.data[:begin] + bytes(end - begin) + log.data[end:]
+    log.replace(without[:over] + log.data[begin:end] + without[over + end - begin :])
+    return f"the record at offset {begin} of {FILE} was written at offset {over}"
+
+
+def _lost_file(log: _Log, at_permille: int) -> str:
+    if len(log.data) <= len(MAGIC):  # nothing depends on an unused log
+        return ""
+    name = FILE if at_permille < 500 else IDENTITY
+    log.disk.remove(name)
+    log.disk.sync_folder()
+    return f"{name} lost"
+
+
+_DOING: dict[How, Callable[[_Log, int], str]] = {
+    "bit_flip": _bit_flip,
+    "truncation": _truncate,
+    "lost_write": _lost_write,
+    "misdirected_write": _misdirected_write,
+    "lost_file": _lost_file,
+}
+
+
+def _nth(spans: list[Span], permille: int) -> Span:
+    return spans[min(len(spans) * permille // 1000, len(spans) - 1)]
