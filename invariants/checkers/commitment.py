@@ -92,7 +92,7 @@ class LeaderCommitsOwnTerm(Checker):
         entry = log[event.index - 1]
         if entry.term != event.term:
             self.violate(
-                f"{who(event)}, leader of term {event.term}, committed by itself entry {event.index} of term "
+                f"{who(event)}, leader of term {event.term}, committed up to entry {event.index}, which is of term "
                 f"{entry.term}",
                 entry,
                 elected,

@@ -193,7 +193,7 @@ def test_mutants_as_json_are_one_list_on_stdout(command: Command) -> None:
     assert (code, stderr) == (0, "")
     listed = json.loads(stdout)
     assert [mutant["id"] for mutant in listed] == list(MUTANTS)
-    assert all({"id", "mistake", "source", "invariants"} == set(mutant) for mutant in listed)
+    assert all({"id", "mistake", "source", "invariants", "survives"} == set(mutant) for mutant in listed)
     table = command("mutants")[1]
     assert all(mutant["id"] in table for mutant in listed)
 
