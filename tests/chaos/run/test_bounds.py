@@ -5,25 +5,27 @@ from __future__ import annotations
 import signal
 
 from builders.runs import of
+from builders.schedules import fault, short
+from raft_chaos.chaos.faults.network import Network
 from raft_chaos.chaos.judgement.vacuity import COMPLETED
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.bounds import LEAST, Bounds, bounds_of
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.run import Simulated, VirtualRun
-from raft_chaos.chaos.schedule.config import ScheduleConfig
-from raft_chaos.chaos.schedule.generate import generate
-from raft_chaos.chaos.schedule.swarm import SHARED
 from raft_chaos.invariants.events import RunEnded
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
 
 TIMING = Timing(150_000, 300_000, 50_000)
-CONFIG = ScheduleConfig(
-    nodes=0, clients=3, swarm=True, faults=SHARED, warmup_s=1, duration_s=8, liveness_s=1, ops_per_second=20
+PLAN = short(
+    fault(
+        "f1", 400_000, Network(["n1", "n2", "n3"], duplicate=0.5, delay_min_us=10_000, delay_max_us=20_000), 2_000_000
+    ),
+    safety_us=(320_000, 3_000_000),
+    every_us=10_000,
 )
-PLAN = generate(25, CONFIG)
-"""With this seed the storm comes soon."""
+"""The network repeats half of all messages for two seconds."""
 
 
 class Restless(Core):
@@ -85,7 +87,7 @@ def test_a_run_is_far_from_its_bounds() -> None:
 
 def test_a_storm_is_convicted_before_its_run_ends_at_a_bound() -> None:
     storm = MemoryDriver(parts_of("retransmission_storm"))
-    run = VirtualRun(PLAN, timing=TIMING, driver=storm, max_events=20_000)
+    run = VirtualRun(PLAN, timing=TIMING, driver=storm, max_events=50_000)
     analysis = run.go().analysis
     assert [one.invariant for one in analysis.invariants if one.outcome == "violated"] == ["efficiency"]
     assert analysis.verdict == "violated"
