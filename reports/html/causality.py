@@ -37,6 +37,6 @@ def causality_html(view: CausalityView) -> str:
         invariant=view.invariant,
         note=visible(causality_note(view)),
         chart=chart(curve(view.chances), "steps done", "chance (%)", most_y=100, marked=marked),
-        table=causality_table(view, bars=True),
+        table=causality_table(view, bars=False),
     )
     return page("causality", pictures=False, causality=content)
