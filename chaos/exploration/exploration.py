@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future
 from pathlib import Path
 
 import msgspec
@@ -18,7 +18,7 @@ import msgspec
 from raft_chaos.chaos.exploration.attempt import Attempt, Reached, carry_out
 from raft_chaos.chaos.exploration.corpus import Corpus
 from raft_chaos.chaos.exploration.explorer import AHEAD, STRATEGIES, Explorer
-from raft_chaos.chaos.exploration.journal import AttemptEnded, Journal, describe, packed
+from raft_chaos.chaos.exploration.journal import AttemptEnded, ExplorationError, Journal, describe, packed
 from raft_chaos.chaos.run.settings import Settings, new_run_dir
 from raft_chaos.chaos.run.settings import describe as describe_run
 from raft_chaos.chaos.run.sim.world import run_sim
@@ -89,7 +89,14 @@ class Exploration:
                 if not under_way:
                     return
                 attempt, future = under_way.popleft()
-                yield self._ended(attempt, future.result())
+                try:
+                    reached = future.result()
+                except BrokenExecutor:
+                    raise ExplorationError("a worker process died; the same command goes on from here") from None
+                except Exception:
+                    self._skip(attempt)
+                    raise
+                yield self._ended(attempt, reached)
                 if self._max_failures is not None and self._failures >= self._max_failures:
                     self.stopped = f"{self._failures} failures, as many as were asked for"
                     return
@@ -97,6 +104,12 @@ class Exploration:
             for _, future in under_way:
                 future.cancel()
             executor.shutdown(wait=not under_way)
+
+    def _skip(self, attempt: Attempt) -> None:
+        """The harness failed on this attempt: an exploration that goes on leaves it out."""
+        seed = attempt.schedule.header.seed
+        ended = AttemptEnded(number=attempt.number, way=attempt.way, seed=seed, drawn="failed", verdict="unknown")
+        self.journal.append(ended)
 
     def _ended(self, attempt: Attempt, reached: Reached) -> AttemptEnded:
         new = self.explorer.took(attempt, reached)

@@ -58,10 +58,10 @@ class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     parent: int | None = None
     drawn: str = ""
     seed: int
-    states: int
-    new: bytes
-    deliveries: int
-    cpu_s: float
+    states: int = 0
+    new: bytes = b""
+    deliveries: int = 0
+    cpu_s: float = 0.0
     verdict: Outcome
     violated: list[str] = []
     run: str | None = None

@@ -1,7 +1,7 @@
 """Variants of a schedule: the same run with a few changes, drawn at random.
 
     moved         a fault comes earlier or later, or at an earlier or later event
-    again         a fault comes a second time, at another moment
+    again         a fault comes a second time, at another moment, and all that follow it
     dropped       a fault is left out
     retargeted    two nodes, or a node and the leader, change places in a fault
     anchored      a fault at a fixed time follows an event of the protocol instead, or the other way round
@@ -29,11 +29,12 @@ from raft_chaos.chaos.faults.catalogue import AnyAction
 from raft_chaos.chaos.faults.names import LEADER
 from raft_chaos.chaos.schedule.check import check_schedule
 from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, Operation, Schedule, ScheduleError, When
+from raft_chaos.chaos.schedule.follow import follows
 
 Change: TypeAlias = Callable[[Schedule, Random], Schedule]
 
-ANCHORS: tuple[AnchorEvent, ...] = ("leader_elected", "leader_committed", "vote_granted")
-LATEST_NTH = {"leader_elected": 12, "leader_committed": 12, "vote_granted": 40}
+ANCHORS: tuple[AnchorEvent, ...] = ("leader_elected", "leader_committed", "vote_granted", "log_truncated")
+LATEST_NTH = {"leader_elected": 12, "leader_committed": 12, "vote_granted": 40, "log_truncated": 6}
 SHIFT_US = (1_000, 3_000_000)
 AFTER_US = (200, 500_000)
 WHILE_US = (100_000, 3_000_000)
@@ -59,11 +60,20 @@ def spliced(first: Schedule, second: Schedule, rng: Random) -> Schedule:
     at_us = rng.randint(header.safety_from_us, header.safety_until_us)
     names = dict(zip(second.header.nodes, header.nodes, strict=False))
 
-    def kept(fault: Fault, before: bool) -> bool:
-        return rng.random() < 0.5 if fault.when.at_us is None else (fault.when.at_us < at_us) == before
+    def kept(schedule: Schedule, before: bool) -> list[Fault]:
+        """An episode stays whole: a fault stays with the one that it follows."""
+        stays: dict[str, bool] = {}
+        for fault in schedule.faults:
+            if leaders := [other for other in follows(fault) if other in stays]:
+                stays[fault.id] = all(stays[other] for other in leaders)
+            elif fault.when.at_us is None:
+                stays[fault.id] = rng.random() < 0.5
+            else:
+                stays[fault.id] = (fault.when.at_us < at_us) == before
+        return [fault for fault in schedule.faults if stays[fault.id]]
 
-    faults = [fault for fault in first.faults if kept(fault, True)]
-    others = [fault for fault in second.faults if kept(fault, False) and not _names(fault) - names.keys()]
+    faults = kept(first, True)
+    others = [fault for fault in kept(second, False) if not _names(fault) - names.keys()]
     taken = {fault.id for fault in faults}
     new = {fault.id: _free(fault.id, taken) for fault in others}
     faults += [_renamed(fault, names | new) for fault in others]
@@ -139,9 +149,14 @@ def _of_one(change: Callable[[Fault, Schedule, Random], Fault]) -> Change:
 def _again(schedule: Schedule, rng: Random) -> Schedule:
     if not 0 < len(schedule.faults) < MOST_FAULTS:
         return schedule
-    fault = rng.choice(schedule.faults)
-    copy = replace(_moved(fault, schedule, rng), id=_free(fault.id, {one.id for one in schedule.faults}))
-    return replace(schedule, faults=[*schedule.faults, copy])
+    fault, taken = rng.choice(schedule.faults), {one.id for one in schedule.faults}
+    new = {fault.id: _free(fault.id, taken)}
+    copies = [_renamed(_moved(fault, schedule, rng), new)]
+    for one in schedule.faults:
+        if any(other in new for other in follows(one)):
+            new[one.id] = _free(one.id, taken)
+            copies.append(_renamed(one, new))
+    return replace(schedule, faults=[*schedule.faults, *copies])
 
 
 def _dropped(schedule: Schedule, rng: Random) -> Schedule:

@@ -135,9 +135,9 @@ def exploration_headline(totals: ExplorationTotals) -> str:
     )
 
 
-def exploration_tables(totals: ExplorationTotals) -> list[Table]:
-    """The tables that have something to show."""
-    tables = [_over_time(totals), _ways(totals), _failures(totals)]
+def exploration_tables(totals: ExplorationTotals, *, bars: bool = True) -> list[Table]:
+    """The tables that have something to show. Without `bars`: for a page that has the curve."""
+    tables = [_over_time(totals, bars), _ways(totals), _failures(totals)]
     return [table for table in tables if table.rows]
 
 
@@ -184,17 +184,17 @@ def exploration_document(totals: ExplorationTotals) -> dict[str, Any]:
     }
 
 
-def _over_time(totals: ExplorationTotals) -> Table:
+def _over_time(totals: ExplorationTotals, bars: bool) -> Table:
     curve = totals.curve
     shown = [curve[(len(curve) * row - 1) // SHOWN_POINTS] for row in range(1, SHOWN_POINTS + 1)] if curve else []
     rows, before = [], Point(0, 0.0, 0)
     for point in dict.fromkeys(shown):
         fresh = (point.states - before.states) / max(1, point.attempts - before.attempts)
-        bar = "#" * max(1, round(LONGEST_BAR * point.states / max(1, totals.states)))
+        bar = "#" * max(1, round(LONGEST_BAR * point.states / max(1, totals.states))) if bars else ""
         rows.append([f"{point.cpu_s:.1f}", f"{point.attempts}", f"{point.states}", f"{fresh:.1f}", bar])
         before = point
     right = [Column(header, "right") for header in ("CPU s", "runs", "states", "new a run")]
-    return Table("States over time", [*right, Column("")], rows)
+    return Table("States over time" if bars else "In numbers", [*right, Column("")], rows)
 
 
 def _ways(totals: ExplorationTotals) -> Table:

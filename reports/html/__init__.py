@@ -9,5 +9,8 @@ run          the page of one run
 explain      the page that explains one failure, and its picture for a document
 campaign     the page of several runs
 matrix       the page of a kill matrix
+chart        one quantity over another, as an image without a script
+exploration  the page of an exploration
+causality    the page that shows where a failure was decided
 runs, live, files, message   what a server shows beside them: the list of runs, a run that goes on, the files of a run
 """

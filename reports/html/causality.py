@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from raft_chaos.reports.commands.causality import (
+from raft_chaos.reports.html.chart import chart
+from raft_chaos.reports.html.page import page
+from raft_chaos.reports.story.causality import (
     CausalityView,
     causality_note,
     causality_sentence,
     causality_table,
     curve,
 )
-from raft_chaos.reports.html.chart import chart
-from raft_chaos.reports.html.page import page
 from raft_chaos.reports.tables import Table
 from raft_chaos.reports.text import visible
 
@@ -37,6 +37,6 @@ def causality_html(view: CausalityView) -> str:
         invariant=view.invariant,
         note=visible(causality_note(view)),
         chart=chart(curve(view.chances), "steps done", "chance (%)", most_y=100, marked=marked),
-        table=causality_table(view, bars=True),
+        table=causality_table(view, bars=False),
     )
     return page("causality", pictures=False, causality=content)

@@ -37,6 +37,7 @@ def chart(
         "titleFontSize": 12,
         "titlePadding": 8,
     }
+    late = "scale('x', datum.x) > width / 2"  # its word stands on the side with more room
     place = {"x": {"scale": "x", "field": "x"}, "y": {"scale": "y", "field": "y"}}
     shape = {"interpolate": {"value": "step-after" if stepped else "linear"}}
     spec = {
@@ -96,7 +97,7 @@ def chart(
                     "enter": {
                         "x": {"scale": "x", "field": "x"},
                         "y": {"value": 0},
-                        "y2": {"value": HEIGHT},
+                        "y2": {"signal": "height"},
                         "stroke": {"value": "var(--violated)"},
                         "strokeDash": {"value": [4, 3]},
                     }
@@ -107,7 +108,8 @@ def chart(
                 "from": {"data": "marked"},
                 "encode": {
                     "enter": {
-                        "x": {"scale": "x", "field": "x", "offset": 6},
+                        "x": {"signal": f"scale('x', datum.x) + ({late} ? -6 : 6)"},
+                        "align": {"signal": f"{late} ? 'right' : 'left'"},
                         "y": {"value": 12},
                         "text": {"field": "word"},
                         "fill": {"value": "var(--violated)"},

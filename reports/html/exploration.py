@@ -34,6 +34,6 @@ def exploration_html(totals: ExplorationTotals) -> str:
         about=visible(f"{totals.target}, seed {totals.seed}"),
         command=totals.repro,
         chart=chart([(0.0, 0.0), *curve], "CPU time (s)", "states", marked=marked) if curve else "",
-        tables=[(f"table-{number}", table) for number, table in enumerate(exploration_tables(totals))],
+        tables=[(f"table-{number}", table) for number, table in enumerate(exploration_tables(totals, bars=False))],
     )
     return page("exploration", pictures=False, exploration=content)

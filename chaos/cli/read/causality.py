@@ -13,8 +13,8 @@ from raft_chaos.chaos.exploration.causality import Causality, causality
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.reproduction.file import DEFAULT_NAME, Reproduction, load
 from raft_chaos.chaos.reproduction.reproduce import LIVENESS_INVARIANTS
-from raft_chaos.reports.commands.causality import CausalityView, ChanceAt, causality_document, causality_page
 from raft_chaos.reports.html.causality import causality_html
+from raft_chaos.reports.story.causality import CausalityView, ChanceAt, causality_document, causality_page
 
 
 def explain_causality(

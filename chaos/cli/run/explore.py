@@ -30,6 +30,7 @@ from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.processes.worker_pool import WorkerPool
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.invariants.verdict import EXIT_HARNESS
 from raft_chaos.reports.campaign.exploration import ExplorationTotals, exploration_document, exploration_text
 from raft_chaos.reports.html.exploration import exploration_html
 from raft_chaos.reports.write import write_reports
@@ -102,6 +103,8 @@ def explore(
             _go(exploration, totals, jobs, quiet=quiet)
         except KeyboardInterrupt:
             totals.stopped, interrupted = "interrupted", True
+        except ExplorationError as error:
+            return Result(EXIT_HARNESS, notes=[f"raft-chaos: {error}"])
         with interrupts.held():
             for run in (alike.first.run for alike in totals.alike.values()):
                 if run is not None and RunDir(Path(run)).run_json.exists():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,34 @@ def test_no_state_is_new_twice(tmp_path: Path) -> None:
     _, ended = explored(tmp_path, 3)
     new = [state for one in ended for state in one.first_us]
     assert len(new) == len({*new}) > 0
+
+
+class Fails(Here):
+    """Its second call fails; `how` it does."""
+
+    def __init__(self, how: Exception) -> None:
+        self.how, self.calls = how, 0
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.calls += 1
+        if self.calls != 2:
+            return super().submit(fn, *args, **kwargs)
+        future: Future[Any] = Future()
+        future.set_exception(self.how)
+        return future
+
+
+@pytest.mark.parametrize(
+    ("how", "raised", "next_number"),
+    [(LookupError("no way"), LookupError, 2), (BrokenExecutor("killed"), ExplorationError, 1)],
+)
+def test_it_goes_on_behind_what_the_harness_fails_on_but_not_behind_a_dead_worker(
+    tmp_path: Path, how: Exception, raised: type[Exception], next_number: int
+) -> None:
+    small = settings(duration_s=2.2, liveness_s=0.2)
+    with loop.Exploration(small, 1, tmp_path, budget_s=3, clock=Attempts()) as one, pytest.raises(raised):
+        list(one.run(lambda: Fails(how)))
+    assert explored(tmp_path, 1)[1][0].number == next_number
 
 
 def test_a_damaged_journal_is_refused(tmp_path: Path) -> None:

@@ -49,6 +49,17 @@ def test_a_splice_has_early_faults_of_one_and_late_ones_of_the_other() -> None:
     assert (("f01", "n1"), ("f01-2", "n2")) in found
 
 
+def test_an_episode_comes_again_as_a_whole() -> None:
+    first = kill("f01", "n1", 1_500_000)
+    second = replace(kill("f02", "leader@f01", 0), when=When(since="f01", after_us=7))
+    made = {
+        tuple((fault.id, *fault.action.nodes, fault.when.since) for fault in in_order(one).faults)
+        for one in (CHANGES["again"](with_faults(first, second), Random(seed)) for seed in range(9))
+    }
+    copied = (("f01", "n1", ""), ("f01-2", "n1", ""), ("f02", "leader@f01", "f01"), ("f02-2", "leader@f01-2", "f01-2"))
+    assert copied in made
+
+
 def test_a_fault_that_is_no_longer_valid_goes() -> None:
     nobody = kill("f02", "n9", 1_500_000)
     assert in_order(with_faults(nobody, kill("f01", "n1", 1_500_000))) == with_faults(kill("f01", "n1", 1_500_000))

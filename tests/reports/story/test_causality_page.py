@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from raft_chaos.reports.commands.causality import JUMPS, CausalityView, ChanceAt, causality_document, causality_page
 from raft_chaos.reports.html.causality import causality_html
+from raft_chaos.reports.story.causality import JUMPS, CausalityView, ChanceAt, causality_document, causality_page
 
 
 def view(*percent: float, jump: int | None = None, apart: int = 1) -> CausalityView:
