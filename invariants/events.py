@@ -206,7 +206,8 @@ class LogsLost(Event, frozen=True, gc=False, kw_only=True, tag="logs_lost"):
 class FaultInjected(Event, frozen=True, gc=False, kw_only=True, tag="fault_injected"):
     """The harness injected a fault of the schedule. `type` is its kind, `targets` the nodes that it hit.
 
-    `detail` describes it for people. `leader` is the leader at that time, if one was known.
+    `detail` describes it for people. `leader` is the leader at that time, if one was known. `links` are the directed
+    links (sender, receiver) that it cuts or holds, for a fault that leaves its targets as they are.
     """
 
     fault: str
@@ -214,6 +215,7 @@ class FaultInjected(Event, frozen=True, gc=False, kw_only=True, tag="fault_injec
     targets: tuple[str, ...]
     detail: str = ""
     leader: str | None = None
+    links: tuple[tuple[str, str], ...] = ()
 
 
 class FaultHealed(Event, frozen=True, gc=False, kw_only=True, tag="fault_healed"):
@@ -267,10 +269,12 @@ class PhaseStarted(Event, frozen=True, gc=False, kw_only=True, tag="phase_starte
 
 
 class RunEnded(Event, frozen=True, gc=False, kw_only=True, tag="run_ended"):
-    """The run ended as planned. `max_late_us` is the longest delay of the harness's sentinel in the liveness phase."""
+    """The run ended as planned. `max_late_us` is the longest delay of the harness's sentinel in the liveness phase,
+    `max_safety_late_us` the longest one in the safety phase."""
 
     reason: str
     max_late_us: int = 0
+    max_safety_late_us: int = 0
 
 
 NodeEvent: TypeAlias = (

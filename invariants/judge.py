@@ -34,7 +34,9 @@ from raft_chaos.invariants.checkers.elections import (
     OneVotePerTerm,
 )
 from raft_chaos.invariants.checkers.exits import UnexpectedExit
+from raft_chaos.invariants.checkers.leaderships import Leaderships
 from raft_chaos.invariants.checkers.linearizability import Linearizability
+from raft_chaos.invariants.checkers.liveness_under_fault import LivenessUnderFault
 from raft_chaos.invariants.checkers.logs import CommittedLogAppendOnly, LeaderAppendOnly, LogMatching
 from raft_chaos.invariants.checkers.monotonicity import Monotonicity
 from raft_chaos.invariants.checkers.node_logs import NodeLogs
@@ -81,6 +83,7 @@ class Judge:
         self._past = CausalPast(configuration)
         self._keys = ClientKeys()
         self._efficiency = Efficiency(pace)
+        self._leaderships = Leaderships()
         logs = self._logs.of
         event_checkers: Sequence[Checker] = [
             ElectionSafety(),
@@ -95,6 +98,7 @@ class Judge:
             StateMachineSafety(logs),
             Monotonicity(logs),
             Durability(logs),
+            LivenessUnderFault(self._leaderships),
             Recovery(),
             self._efficiency,
         ]
@@ -120,6 +124,8 @@ class Judge:
         for checker in self._checkers:
             self._route((checker,), checker.handlers())
         self._route(tuple(self._by_events), self._logs.handlers())
+        led = (checker for checker in self._by_events if isinstance(checker, LivenessUnderFault))
+        self._route(tuple(led), self._leaderships.handlers())
         for by_past in self._by_past:
             self._past.pass_on(by_past.facts(), by_past.claims())
 
@@ -129,7 +135,7 @@ class Judge:
 
     @property
     def checkers(self) -> Sequence[Checker]:
-        """One for each invariant that is judged."""
+        """One for each invariant, in the order of the verdicts. Some invariants do not apply to every run."""
         return self._checkers
 
     def observe(self, event: Event) -> None:
@@ -209,8 +215,8 @@ class Judge:
     def new_violations(self) -> list[Violation]:
         """The violations found since the last call, in the order of the invariants, at most the first few of each.
 
-        Only `verdicts` finds violations of `recovery` and `linearizability`, and lost elements of queues, once the run
-        has ended.
+        Only `verdicts` finds violations of `liveness_under_fault`, `recovery` and `linearizability`, and lost elements
+        of queues, once the run has ended.
         """
         self._read()
         found: list[Violation] = []
@@ -221,9 +227,13 @@ class Judge:
         return found
 
     def verdicts(self) -> list[Verdict]:
-        """One verdict for each invariant, in the order of the paper: elections, log, commitment, the rest."""
+        """One verdict for each invariant that applies, in the paper's order: elections, log, commitment, the rest."""
         self._read()
-        return [self._verdict(checker) for checker in self._checkers if checker.applies]
+        return [
+            self._verdict(checker)
+            for checker in self._checkers
+            if checker.applies or checker.invariant in self._failures
+        ]
 
     def _verdict(self, checker: Checker) -> Verdict:
         if checker in self._by_events and not self._logs.of and not checker.violations:

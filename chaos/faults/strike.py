@@ -102,8 +102,11 @@ class Strike(Protocol):
     # ---- what is reported ------------------------------------------------------------------------------------------
 
     def begin(self, nodes: Sequence[str]) -> None: ...
-    def injected(self, detail: str, targets: Sequence[str] | None = None) -> None:
-        """Reports that the fault is in force. `targets` are the nodes that it hit, if not all those of `begin`."""
+    def injected(
+        self, detail: str, targets: Sequence[str] | None = None, links: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """Reports that the fault is in force. `targets` are the nodes that it hit, if not all those of `begin`; `links`
+        are the directed links that it cuts or holds, if it hits these alone."""
         ...
 
     def healed(self, effect: Effect) -> None: ...

@@ -33,7 +33,7 @@ from raft_chaos.raft.state.timing import Timing
 REPRODUCTION_SCHEMA = 1
 DEFAULT_NAME = "reproduction.json"
 """In the directory of the run that failed."""
-INVARIANTS = tuple(verdict.invariant for verdict in Judge(can=("get", *QUEUE_FUNCTIONS)).verdicts())
+INVARIANTS = tuple(checker.invariant for checker in Judge(can=("get", *QUEUE_FUNCTIONS)).checkers)
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -24,7 +24,7 @@ from raft_chaos.invariants.verdict import Verdict, Violation
 
 Outcome: TypeAlias = Literal["reproduced", "violated", "holds", "unknown"]
 
-LIVENESS_INVARIANTS = ("recovery",)
+LIVENESS_INVARIANTS = ("recovery", "liveness_under_fault")
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,9 @@ def outcome_of(verdicts: list[Verdict], invariant: str) -> Outcome:
     if violated:
         return "reproduced" if invariant in violated else "violated"
     # An unknown safety verdict counts as "holds": a core that never elects a second leader leaves nothing to judge. But
-    # recovery must have been observed.
-    if any(v.outcome == "unknown" and v.invariant == invariant in LIVENESS_INVARIANTS for v in verdicts):
+    # progress must have been observed.
+    valid = [verdict.invariant for verdict in verdicts if verdict.outcome == "valid"]
+    if invariant in LIVENESS_INVARIANTS and invariant not in valid:
         return "unknown"
     return "holds"
 

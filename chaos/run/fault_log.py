@@ -62,8 +62,11 @@ class FaultLog:
         self._spans.append(span)
         return span
 
-    def injected(self, span: Span, detail: str, targets: Sequence[str] | None = None) -> None:
-        """The fault is in force. `targets` are the nodes that it really hit, if not all nodes of its span."""
+    def injected(
+        self, span: Span, detail: str, targets: Sequence[str] | None = None, links: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """The fault is in force. `targets` are the nodes that it really hit, if not all nodes of its span; `links` are
+        those that it cuts or holds, if it hits these alone."""
         fault, action = span.fault, span.fault.action
         hit = span.nodes if targets is None else tuple(targets)
         if action.leaves_behind:
@@ -82,6 +85,7 @@ class FaultLog:
                 targets=hit,
                 detail=detail,
                 leader=span.leader,
+                links=tuple(links),
             )
         )
 

@@ -193,9 +193,11 @@ class _Strike:
     def begin(self, nodes: Sequence[str]) -> None:
         self._span = self._nemesis.log.begin(self._fault, nodes, self.leader)
 
-    def injected(self, detail: str, targets: Sequence[str] | None = None) -> None:
+    def injected(
+        self, detail: str, targets: Sequence[str] | None = None, links: Sequence[tuple[str, str]] = ()
+    ) -> None:
         assert self._span is not None
-        self._nemesis.log.injected(self._span, detail, targets)
+        self._nemesis.log.injected(self._span, detail, targets, links)
         self._nemesis.struck(self._fault, self.roles)
 
     def healed(self, effect: Effect) -> None:

@@ -1,6 +1,6 @@
 """From a seed to a schedule: `generate` is a pure function of the seed and a `ScheduleConfig`.
 
-First the seed draws the options of the whole run (`swarm`), then the faults (`draw_faults`) and the client operations
+First the seed draws the options of the whole run (`swarm`), then the faults (`standing`) and the client operations
 (`draw_operations`), each from streams of its own: a different number of clients moves no fault, and different faults
 move no operation. Then `fitting` leaves out what the target cannot do. Last, where each node has a reader of its own,
 that reads every key at the end.
@@ -15,9 +15,10 @@ from msgspec.structs import replace
 
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Header, Operation, RequiredEvent, Schedule
-from raft_chaos.chaos.schedule.draw_faults import draw_faults, quiet_us
+from raft_chaos.chaos.schedule.draw_faults import quiet_us
 from raft_chaos.chaos.schedule.fitting import fitted
 from raft_chaos.chaos.schedule.queue_workload import draw_queue
+from raft_chaos.chaos.schedule.standing import draw_all_faults
 from raft_chaos.chaos.schedule.swarm import draw
 from raft_chaos.chaos.schedule.workload import draw_final_reads, draw_operations, draw_reads, reader, with_repeats
 
@@ -54,7 +55,7 @@ def generate(seed: int, config: ScheduleConfig) -> Schedule:
         reads = draw_reads(seed, nodes, clients, config.ops_per_second / len(clients), until_us)
         operations = sorted([*operations, *reads], key=attrgetter("at_us"))
         header = replace(header, clients=[*clients, *map(reader, nodes)])
-    schedule = Schedule(header=header, faults=draw_faults(seed, config, swarm, nodes), operations=operations)
+    schedule = Schedule(header=header, faults=draw_all_faults(seed, config, swarm, nodes), operations=operations)
     if config.can is not None:
         schedule = fitted(schedule, frozenset(config.can))
     if config.readers:

@@ -154,6 +154,7 @@ class LiveRun:
     phases: Course | None = None
     violations: list[Violation] = field(default_factory=list)
     max_late_us: int = 0
+    max_safety_late_us: int = 0
     logs: LogReader | None = None
     _loop: asyncio.AbstractEventLoop | None = None
     _stop_reason: str = ""
@@ -246,7 +247,16 @@ class LiveRun:
         """Kills all nodes, and reads what they wrote last."""
         if self.logs is not None:
             self.logs.finish()
-        self.report(RunEnded(node=HARNESS, inc=1, t_us=self.now_us(), reason=reason, max_late_us=self.max_late_us))
+        self.report(
+            RunEnded(
+                node=HARNESS,
+                inc=1,
+                t_us=self.now_us(),
+                reason=reason,
+                max_late_us=self.max_late_us,
+                max_safety_late_us=self.max_safety_late_us,
+            )
+        )
         self.supervisor.close()
         self.watcher.read()
 
@@ -357,13 +367,16 @@ class LiveRun:
     # ---- helpers --------------------------------------------------------------------------------------------------
 
     async def _sentinel(self) -> None:
-        """Measures how late the harness itself is while recovery is owed: only a punctual harness may call a node
-        slow."""
+        """Measures how late the harness itself is while progress or recovery is owed: only a punctual harness may call
+        a node slow."""
         while True:
             due_us = self.now_us() + round(SENTINEL_S * 1e6)
             await asyncio.sleep(SENTINEL_S)
+            late_us = self.now_us() - due_us
             if self.phase == "liveness":
-                self.max_late_us = max(self.max_late_us, self.now_us() - due_us)
+                self.max_late_us = max(self.max_late_us, late_us)
+            elif self.phase == "safety":
+                self.max_safety_late_us = max(self.max_safety_late_us, late_us)
 
     async def _read(self, logs: LogReader) -> None:
         while True:

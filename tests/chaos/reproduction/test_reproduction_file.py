@@ -287,8 +287,8 @@ def test_recovery_must_be_observed_and_safety_must_be_violated() -> None:
 
 
 def test_the_invariants_that_a_file_may_expect_are_those_that_are_judged() -> None:
-    every = Judge(can=("get", "enqueue", "dequeue")).verdicts()
-    assert [verdict.invariant for verdict in every] == list(INVARIANTS)
+    every = Judge(can=("get", "enqueue", "dequeue")).checkers
+    assert [checker.invariant for checker in every] == list(INVARIANTS)
 
 
 def test_steps_that_another_core_cannot_do_are_skipped() -> None:

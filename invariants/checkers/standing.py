@@ -1,0 +1,124 @@
+"""Standing states: the times in which no fault begins or ends, and no node starts, stops, pauses or resumes.
+
+Progress is owed only while nothing changes, since each change may cost an election. The harness's events come in their
+own order, so this view is right whatever the nodes report, and whenever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from raft_chaos.invariants.checkers.base import Handlers
+from raft_chaos.invariants.events import (
+    FaultHealed,
+    FaultInjected,
+    NodeExited,
+    NodeKilled,
+    NodeLaunched,
+    NodePaused,
+    NodeResumed,
+)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """From `from_us` to `to_us`, of the `nodes` of the cluster those in `up` run, and `faults` are in force."""
+
+    from_us: int
+    to_us: int
+    nodes: tuple[str, ...]
+    up: tuple[str, ...]
+    faults: tuple[FaultInjected, ...]
+
+    @cached_property
+    def quorum(self) -> tuple[str, ...]:
+        """A majority in which all hear each other and one node, the first, hears nobody else; empty if there is none.
+
+        A fault cuts the links that it names. One that names none disturbs its targets, and a quorum has none of these.
+        """
+        disturbed = {node for fault in self.faults if not fault.links for node in fault.targets}
+        for node in self.up:
+            heard = (node, *(other for other in self.up if other != node and self._hears(node, other)))
+            is_whole = disturbed.isdisjoint(heard) and all(self._hears(a, b) for a in heard for b in heard)
+            if self._is_majority(len(heard)) and is_whole:
+                return heard
+        return ()
+
+    @cached_property
+    def intruders(self) -> tuple[str, ...]:
+        """The nodes outside of the quorum that some of it hear."""
+        outside = (node for node in self.up if node not in self.quorum)
+        return tuple(node for node in outside if any(self._hears(member, node) for member in self.quorum))
+
+    @cached_property
+    def electable(self) -> tuple[str, ...]:
+        """The nodes that exchange messages with a majority, counting themselves. Nobody else can commit anything."""
+        return tuple(
+            node
+            for node in self.up
+            if self._is_majority(sum(self._hears(node, other) and self._hears(other, node) for other in self.up))
+        )
+
+    @cached_property
+    def _cut(self) -> frozenset[tuple[str, str]]:
+        return frozenset(link for fault in self.faults for link in fault.links)
+
+    def _hears(self, node: str, sender: str) -> bool:
+        return (sender, node) not in self._cut
+
+    def _is_majority(self, count: int) -> bool:
+        return count > len(self.nodes) // 2
+
+
+class StandingStates:
+    """All standing states until the liveness phase, in the order of time."""
+
+    def __init__(self) -> None:
+        self.ended: list[Standing] = []
+        self._void: set[str] = set()  # the faults without their full effect; used only for membership tests
+        self._up: dict[str, bool] = {}  # each node of the cluster, and whether it runs
+        self._faults: dict[str, FaultInjected] = {}
+        self._since_us = 0
+
+    def handlers(self) -> Handlers:
+        """All but the phases, at which the owner calls `changes`."""
+        return {
+            FaultInjected: self._on_injected,
+            FaultHealed: self._on_healed,
+            NodeLaunched: self._on_up,
+            NodeResumed: self._on_up,
+            NodeKilled: self._on_down,
+            NodePaused: self._on_down,
+            NodeExited: self._on_down,
+        }
+
+    def changes(self, now_us: int) -> None:
+        """A state ends, and another begins."""
+        if now_us > self._since_us:
+            up = tuple(node for node, runs in self._up.items() if runs)
+            faults = tuple(self._faults.values())
+            self.ended.append(Standing(self._since_us, now_us, tuple(self._up), up, faults))
+        self._since_us = now_us
+
+    def is_certain(self, state: Standing) -> bool:
+        """Whether all its faults had their full effect. Otherwise nobody knows which links were open."""
+        return not any(fault.fault in self._void for fault in state.faults)
+
+    def _on_injected(self, event: FaultInjected) -> None:
+        self.changes(event.t_us)
+        self._faults[event.fault] = event
+
+    def _on_healed(self, event: FaultHealed) -> None:
+        self.changes(event.t_us)
+        self._faults.pop(event.fault, None)
+        if not event.effective:
+            self._void.add(event.fault)
+
+    def _on_up(self, event: NodeLaunched | NodeResumed) -> None:
+        self.changes(event.t_us)
+        self._up[event.subject] = True
+
+    def _on_down(self, event: NodeKilled | NodePaused | NodeExited) -> None:
+        self.changes(event.t_us)
+        self._up[event.subject] = False
