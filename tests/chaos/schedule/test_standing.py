@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from raft_chaos.chaos.faults.catalogue import LIVE_KINDS, VIRTUAL_KINDS
 from raft_chaos.chaos.faults.grudge import cut_links, resolve
+from raft_chaos.chaos.faults.names import LEADER, OTHERS
 from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Fault, Schedule
@@ -48,8 +49,9 @@ def test_a_deaf_leader_is_heard_by_so_many_that_the_rest_is_no_majority() -> Non
         nodes, action = schedule.header.nodes, schedule.faults[-1].action
         assert isinstance(action, Partition)
         for leader in (node for node in nodes if node in action.grudge):  # the others are those that hear the leader
-            cut = cut_links(resolve(action.grudge, nodes, leader))
-            assert [sender for sender, receiver in cut if receiver == leader] == [n for n in nodes if n != leader]
+            others = [node for node in nodes if node != leader]
+            cut = cut_links(resolve(action.grudge, nodes, {LEADER: [leader], OTHERS: others}))
+            assert [sender for sender, receiver in cut if receiver == leader] == others
             far = [receiver for sender, receiver in cut if sender == leader]
             assert 1 <= len(far) <= len(nodes) // 2
 
