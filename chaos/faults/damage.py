@@ -79,11 +79,13 @@ class AtRest(OnNodes, frozen=True):
 
     # ---- drawn ----
 
-    odds: ClassVar[float] = 0.0
+    odds: ClassVar[float] = 0.08
+    plain_times: ClassVar[int] = 4  # most find no room beside other faults
 
     @classmethod
     def often(cls, rng: Random, strength: Strength) -> int:
-        return 0
+        """Seldom: of five kinds about half of the seeds have one, and what a node is damaged for is gone."""
+        return 4 if rng.random() < 0.12 else 0
 
     @classmethod
     def draw(cls, room: Room) -> Self | None:

@@ -70,11 +70,12 @@ class DiskError(OnNodes, frozen=True, tag="disk_error", omit_defaults=True):
 
     # ---- drawn ----
 
-    odds: ClassVar[float] = 0.0
+    odds: ClassVar[float] = 0.3
+    plain_times: ClassVar[int] = 2
 
     @classmethod
     def often(cls, rng: Random, strength: Strength) -> int:
-        return 0
+        return rng.choice((0, 0, 2, 4))
 
     @classmethod
     def draw(cls, room: Room) -> Self | None:

@@ -180,9 +180,11 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
         waits, point = rng.random() < strength.failpoint, rng.random()
         keep = [_keep_permille(rng, strength) for _ in self.nodes]
         points = strength.failpoints
+        holes = [_holes(permille, point) for permille in keep]
         return replace(
             self,
             keep_permille=keep if any(keep) else [],
+            holes=holes if any(holes) else [],
             failpoint=points[int(point * len(points))] if waits and len(self.nodes) == 1 else None,
         )
 
@@ -321,6 +323,14 @@ def _keep_permille(rng: Random, strength: CrashStrength) -> int:
     if style < strength.torn:
         return part
     return WHOLE_PERMILLE if style < strength.torn + strength.keep_all else 0
+
+
+def _holes(keep_permille: int, point: float) -> int:
+    """Which blocks are missing from what reaches the disk: some for half of the kills that keep a part, and for a
+    quarter of those that keep all. It takes what was drawn for the failpoint, so that no later kill is another one."""
+    bits = int(point * (ALL_HOLES + 1))
+    share = 4 if keep_permille == WHOLE_PERMILLE else 2
+    return bits if keep_permille and bits % share == 1 else 0
 
 
 def _halved(us: int) -> int:

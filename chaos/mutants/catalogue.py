@@ -7,5 +7,6 @@ from raft_chaos.chaos.mutants.elections import ELECTIONS
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.chaos.mutants.reads import READS
 from raft_chaos.chaos.mutants.replication import REPLICATION
+from raft_chaos.chaos.mutants.storage import STORAGE
 
-MUTANTS: dict[str, Mutant] = {mutant.id: mutant for mutant in (*ELECTIONS, *REPLICATION, *COMMITMENT, *READS)}
+MUTANTS: dict[str, Mutant] = {mutant.id: mutant for mutant in (*ELECTIONS, *REPLICATION, *COMMITMENT, *READS, *STORAGE)}

@@ -172,17 +172,24 @@ class WriteAheadLog:
             raise CorruptLogError(f"{name}: the log is missing from a data folder that was in use. {_ADVICE}")
         data = disk.read(FILE)
         synced = self._read_mark() if SYNCED in files else 0
-        batches, self._end = decode_records(data, name, synced)
+        batches, self._end = self._decode(data, name, synced)
         recovered = fold(batches, name)
         if self._end < len(data):
             log.warning("%s", _cut(name, self._end, len(data) - self._end, marked=SYNCED in files))
-            disk.truncate(FILE, self._end)
+            self._cut_tail()
         # A kill between append and sync leaves records only in the page cache. Sync them, since this node now
         # reports them and counts them as durable.
         self.sync()
         if SYNCED not in files:
             disk.sync_folder()
         return recovered
+
+    def _decode(self, data: bytes, name: str, synced: int) -> tuple[list[list[Record]], int]:
+        return decode_records(data, name, synced)
+
+    def _cut_tail(self) -> None:
+        """Removes a torn tail: a record that is appended behind it would be damaged, too."""
+        self.disk.truncate(FILE, self._end)
 
     def _create(self, identity: Identity, files: list[str]) -> None:
         # A first start that crashed half-way leaves a log without identity. Nothing depends on such a log.

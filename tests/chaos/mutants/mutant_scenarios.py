@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import msgspec
+import storage_scenarios
 from scenario_steps import (
     Observed,
     candidate,
@@ -515,5 +516,6 @@ SCENARIOS: dict[str, Scenario] = {
         no_client_dedup,
         older_serial_gets_latest,
         deposed_leader_reads,
+        *storage_scenarios.SCENARIOS,
     )
 }

@@ -1,0 +1,182 @@
+"""Mistakes in the use of a disk: errors that are ignored, and damage that is taken for something else.
+
+Rebello et al., "Can Applications Recover from fsync Failures?" (USENIX ATC 2020); Ganesan et al., "Redundancy Does Not
+Imply Fault Tolerance" (FAST 2017); Alagappan et al., "Protocol-Aware Recovery" (FAST 2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from raft_chaos.chaos.mutants.mutant import Mutant
+from raft_chaos.invariants.events import MALFORMED
+from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.messages import Record, Recovered
+from raft_chaos.raft.storage.wal import (
+    FILE,
+    IDENTITY,
+    MAGIC,
+    DiskFailedError,
+    Identity,
+    WriteAheadLog,
+    decode_records,
+    intact_records,
+)
+
+
+class SyncErrorIgnored(WriteAheadLog):
+    def sync(self) -> None:
+        try:
+            super().sync()
+        except DiskFailedError:
+            pass
+
+
+class SyncRetried(WriteAheadLog):
+    def sync(self) -> None:
+        try:
+            super().sync()
+        except DiskFailedError:
+            super().sync()  # it may succeed now, but nothing is left that it could write
+
+
+class AppendErrorIgnored(WriteAheadLog):
+    def append(self, records: Sequence[Record]) -> None:
+        try:
+            super().append(records)
+        except DiskFailedError:
+            pass
+
+
+class DamageTakenForTornTail(WriteAheadLog):
+    def _decode(self, data: bytes, name: str, synced: int) -> tuple[list[list[Record]], int]:
+        ends = [end for _, end in intact_records(data)]
+        return decode_records(data[: ends[-1] if ends else len(MAGIC)], name)
+
+
+class MarkIgnored(WriteAheadLog):
+    def _decode(self, data: bytes, name: str, synced: int) -> tuple[list[list[Record]], int]:
+        return decode_records(data, name)
+
+
+class ChecksumNotChecked(WriteAheadLog):
+    def _decode(self, data: bytes, name: str, synced: int) -> tuple[list[list[Record]], int]:
+        batches, end = list[list[Record]](), len(MAGIC)
+        while end + 8 < len(data):
+            length = int.from_bytes(data[end : end + 4], "big")
+            try:
+                batches.append(msgspec.msgpack.decode(data[end + 8 : end + 8 + length], type=list[Record]))
+            except MALFORMED:
+                return decode_records(data, name, synced)
+            end += 8 + length
+        return batches, end
+
+
+class EmptyAfterLostLog(WriteAheadLog):
+    def _recover(self, identity: Identity) -> Recovered:
+        files = self.disk.list()
+        if IDENTITY in files and FILE not in files:
+            self.disk.remove(IDENTITY)
+        return super()._recover(identity)
+
+
+class UnreadableLogDiscarded(WriteAheadLog):
+    def _recover(self, identity: Identity) -> Recovered:
+        try:
+            return super()._recover(identity)
+        except OSError:
+            for name in self.disk.list():
+                self.disk.remove(name)
+            return super()._recover(identity)
+
+
+class TornTailKept(WriteAheadLog):
+    def _cut_tail(self) -> None:
+        pass
+
+
+_FORGETS = (
+    "durability",
+    "one_vote_per_term",
+    "election_safety",
+    "leader_completeness",
+    "state_machine_safety",
+    "acknowledged_writes",
+    "linearizability",
+    "monotonic_reads",
+    "monotonicity",
+    "log_matching",
+    "leader_append_only",
+    "recovery",
+)
+"""What a node may violate that has forgotten a vote or an entry without a sign."""
+_REFUSES = ("unexpected_exit", *_FORGETS)
+"""The same, if its own recovery may find out: then it refuses to start, though nothing damaged its data."""
+
+STORAGE = (
+    Mutant(
+        "sync_error_ignored",
+        "a sync that failed counts as one that succeeded",
+        "Redis (Rebello et al., 2020)",
+        (*_FORGETS, "unexpected_exit"),
+        Parts(wal=SyncErrorIgnored),
+    ),
+    Mutant(
+        "sync_retried",
+        "a failed sync is tried again, and succeeds without what the first one lost",
+        "PostgreSQL, 2018 (fsyncgate)",
+        _REFUSES,
+        Parts(wal=SyncRetried),
+    ),
+    Mutant(
+        "append_error_ignored",
+        "a write that failed half-way counts as one that succeeded",
+        "classic",
+        _REFUSES,
+        Parts(wal=AppendErrorIgnored),
+    ),
+    Mutant(
+        "damage_taken_for_torn_tail",
+        "recovery cuts the log off at a damaged record, whatever follows it",
+        "Kafka (Ganesan et al., 2017)",
+        _FORGETS,
+        Parts(wal=DamageTakenForTornTail),
+    ),
+    Mutant(
+        "mark_ignored",
+        "recovery does not look whether the log is as long as it was when it was synced",
+        "classic",
+        _FORGETS,
+        Parts(wal=MarkIgnored),
+    ),
+    Mutant(
+        "checksum_not_checked",
+        "recovery takes a record whose bits have changed, if it can still be decoded",
+        "Redis (Ganesan et al., 2017)",
+        (*_FORGETS, "unexpected_exit"),
+        Parts(wal=ChecksumNotChecked),
+    ),
+    Mutant(
+        "empty_after_lost_log",
+        "a node whose log is gone starts with term 0 and an empty log",
+        "classic",
+        _FORGETS,
+        Parts(wal=EmptyAfterLostLog),
+    ),
+    Mutant(
+        "unreadable_log_discarded",
+        "a node that cannot read its log deletes it, and starts with an empty one",
+        "the approach DeleteRebuild (Alagappan et al., 2018)",
+        _FORGETS,
+        Parts(wal=UnreadableLogDiscarded),
+    ),
+    Mutant(
+        "torn_tail_kept",
+        "recovery leaves a torn record in place, and the node writes behind it",
+        "classic",
+        _REFUSES,
+        Parts(wal=TornTailKept),
+    ),
+)

@@ -1,0 +1,101 @@
+"""The scenarios of the mutants that use a disk wrongly: short runs in `sim`, since only they have disks that fail."""
+
+from __future__ import annotations
+
+from scenario_steps import Observed
+
+from builders.runs import TIMING
+from builders.schedules import fault, short
+from raft_chaos.chaos.faults.at_rest import BitFlip, LostFile, Truncation
+from raft_chaos.chaos.faults.disk import SlowSync
+from raft_chaos.chaos.faults.disk_error import DiskError
+from raft_chaos.chaos.faults.process import Kill
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.sim.recorder import HISTORY_STREAM, Stream
+from raft_chaos.chaos.run.sim.run import VirtualRun
+from raft_chaos.chaos.schedule.data import Fault
+from raft_chaos.invariants import events, history
+from raft_chaos.raft.server.parts import Parts
+
+RESTARTED = fault("f1", 400_000, Kill(["n3"], [0]))
+"""After its second recovery the mark of n3 is durable."""
+
+
+def sync_error_ignored(parts: Parts) -> Observed:
+    """No sync of n3 succeeds any more; it loses power, and recovers once the disk works."""
+    broken = fault("f2", 450_000, DiskError(["n3"], "sync", "EIO"), 100_000)
+    return _run(parts, broken, fault("f3", 500_000, Kill(["n3"], [100_000])))
+
+
+def sync_retried(parts: Parts) -> Observed:
+    """One sync of n3 fails, and the next one succeeds."""
+    broken = fault("f2", 450_000, DiskError(["n3"], "sync", "EIO", once=True), 100_000)
+    return _run(parts, broken, fault("f3", 500_000, Kill(["n3"], [100_000])))
+
+
+def append_error_ignored(parts: Parts) -> Observed:
+    """One write of n3 fails half-way."""
+    broken = fault("f2", 450_000, DiskError(["n3"], "append", "ENOSPC", once=True), 100_000)
+    return _run(parts, broken, fault("f3", 500_000, Kill(["n3"], [100_000])))
+
+
+def damage_taken_for_torn_tail(parts: Parts) -> Observed:
+    """A bit in the middle of the log of n3 flips."""
+    return _run(parts, RESTARTED, fault("f2", 600_000, BitFlip(["n3"], 500, 0)))
+
+
+def mark_ignored(parts: Parts) -> Observed:
+    """The log of n3 is cut to a half."""
+    return _run(parts, RESTARTED, fault("f2", 600_000, Truncation(["n3"], 500, 0)))
+
+
+def checksum_not_checked(parts: Parts) -> Observed:
+    """A bit in the command of an entry of n3 flips."""
+    return _run(parts, RESTARTED, fault("f2", 600_000, BitFlip(["n3"], 404, 0)))
+
+
+def empty_after_lost_log(parts: Parts) -> Observed:
+    """The log of n3 is gone."""
+    return _run(parts, RESTARTED, fault("f2", 600_000, LostFile(["n3"], 0, 0)))
+
+
+def unreadable_log_discarded(parts: Parts) -> Observed:
+    """n3 cannot read its log when it starts."""
+    return _run(parts, fault("f2", 600_000, DiskError(["n3"], "read", "EIO"), 50_000))
+
+
+def torn_tail_kept(parts: Parts) -> Observed:
+    """A part of a record of n3 reaches its disk; later n3 starts once more."""
+    slow = fault("f1", 400_000, SlowSync(["n3"], 20_000, 30_000), 100_000)
+    torn = fault("f2", 480_000, Kill(["n3"], [0], [500]))
+    return _run(parts, slow, torn, fault("f3", 600_000, Kill(["n3"], [0])))
+
+
+SCENARIOS = (
+    sync_error_ignored,
+    sync_retried,
+    append_error_ignored,
+    damage_taken_for_torn_tail,
+    mark_ignored,
+    checksum_not_checked,
+    empty_after_lost_log,
+    unreadable_log_discarded,
+    torn_tail_kept,
+)
+
+
+def _run(parts: Parts, *faults: Fault) -> Observed:
+    observed = _Observing()
+    VirtualRun(short(*faults), timing=TIMING, driver=MemoryDriver(parts), recorder=observed).go()
+    return observed.all
+
+
+class _Observing:
+    """A run's recorder that keeps what happened, in order."""
+
+    def __init__(self) -> None:
+        self.all: Observed = []
+
+    def write(self, stream: Stream, lines: bytes, count: int) -> None:
+        decode = history.decode if stream == HISTORY_STREAM else events.decode
+        self.all += [decode(line) for line in lines.splitlines()]
