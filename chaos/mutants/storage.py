@@ -109,6 +109,9 @@ _FORGETS = (
     "monotonicity",
     "log_matching",
     "leader_append_only",
+    "committed_log_append_only",
+    "quorum_log",
+    "leader_votes_quorum",
     "recovery",
 )
 """What a node may violate that has forgotten a vote or an entry without a sign."""

@@ -326,6 +326,7 @@ def test_drawn_describes_the_schedule() -> None:
         "kill",
         "pause",
         "slow_sync",
+        "truncation",
         "partition",
         "network",
         "faults",
