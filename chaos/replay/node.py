@@ -11,6 +11,7 @@ from pathlib import Path
 
 from raft_chaos.chaos.replay.incarnation import Incarnation, Recorded, ReplayedTurn
 from raft_chaos.chaos.replay.result import Difference, NodeReplay, ReplayError, RunReplay
+from raft_chaos.chaos.run.nodes.driver import exit_status
 from raft_chaos.invariants.regular_file import read_regular
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.server.parts import Parts
@@ -38,7 +39,7 @@ def replay_node(run: RunDir, node: str, parts: Parts) -> NodeReplay:
             turns += 1
         events += one.events
         if last is not None and last.error is not None:
-            deaths.append(f"incarnation {recorded.incarnation}: {type(last.error).__name__}: {last.error}")
+            deaths.append(f"incarnation {recorded.incarnation}: {exit_status(last.error)[1]}")
         difference = one.difference or _compare_log(one, last, end)
         if difference is not None:
             differences.append(difference)

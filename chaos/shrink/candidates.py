@@ -12,7 +12,8 @@ import msgspec
 from msgspec.structs import replace
 
 from raft_chaos.chaos.faults.catalogue import LIVE_KINDS
-from raft_chaos.chaos.schedule.data import Fault, Operation, Schedule, SimModel, When
+from raft_chaos.chaos.schedule.check import check_damaged
+from raft_chaos.chaos.schedule.data import Fault, Operation, Schedule, ScheduleError, SimModel, When
 
 PLAIN_MODEL = SimModel(latency_min_us=1_000, latency_max_us=1_000, sync_min_us=1_000, sync_max_us=1_000)
 FEWEST_NODES = 3
@@ -54,6 +55,10 @@ def node_candidates(schedule: Schedule) -> Iterator[Schedule]:
                 for fault in schedule.faults
                 if (action := fault.action.without(gone)) is not None
             ]
+            try:
+                check_damaged(faults, left)
+            except ScheduleError:
+                continue  # of these nodes, so many lose their data that no quorum is left
             operations = [operation for operation in schedule.operations if operation.node not in gone]
             yield Schedule(replace(schedule.header, nodes=left), faults, operations)
 

@@ -8,6 +8,7 @@ import pytest
 
 from raft_chaos.invariants.events import (
     HARNESS,
+    AnsweredAgain,
     AnyEvent,
     CommitAdvanced,
     EntryAppended,
@@ -131,6 +132,14 @@ EVENTS: list[tuple[AnyEvent, str]] = [
     (
         FaultHealed(**_harness(), fault="f5", type="pause", effective=False, moot="f03"),
         "harness      healed f5 pause; without effect; moot: f03",
+    ),
+    (
+        AnsweredAgain(**_harness(), client="c2", op="c2/16", refused=False, value="a", index=9),
+        "harness      c2/16 of c2 arrived again: answered 'a', entry 9",
+    ),
+    (
+        AnsweredAgain(**_harness(), client="c2", op="c2/16", refused=True, error="expired"),
+        "harness      c2/16 of c2 arrived again: refused (expired)",
     ),
     (PhaseStarted(**_harness(), phase="safety"), "harness      phase safety begins"),
     (

@@ -202,7 +202,8 @@ def test_a_node_that_dies_on_resume_gets_no_more_inputs() -> None:
     nodes.cluster.resume(paused)
     assert nodes.cluster.state(paused) == "exited"
     (exited,) = harness(nodes, NodeExited)
-    assert exited.subject == paused and exited.log_tail == "RuntimeError: one entry too many"  # type: ignore[union-attr]
+    assert exited.subject == paused  # type: ignore[union-attr]
+    assert exited.log_tail.startswith("RuntimeError: one entry too many (")  # type: ignore[union-attr]
     assert len(reported_by(nodes, paused)) - said < 3
 
 
