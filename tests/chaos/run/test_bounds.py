@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from builders.runs import of
-from builders.schedules import NODES, fault, short
+from builders.schedules import fault, short
 from raft_chaos.chaos.faults.network import Network
 from raft_chaos.chaos.judgement.vacuity import COMPLETED
 from raft_chaos.chaos.mutants import parts_of
