@@ -53,7 +53,13 @@ LIFECYCLE_EVENTS = (NodeLaunched, NodeKilled, NodeExited)
 
 
 def record(
-    schedule: Schedule, timing: Timing, parts: Parts, *, fail_fast: bool = False, until: str | None = None
+    schedule: Schedule,
+    timing: Timing,
+    parts: Parts,
+    *,
+    fail_fast: bool = False,
+    until: str | None = None,
+    max_events: int | None = None,
 ) -> tuple[Simulated, Execution]:
     """Runs a schedule in `sim`; returns the result and the execution.
 
@@ -61,7 +67,15 @@ def record(
     """
     recording = Recording()
     driver = _RecordingDriver(MemoryDriver(parts), recording)
-    run = VirtualRun(schedule, timing=timing, driver=driver, recorder=recording, fail_fast=fail_fast, until=until)
+    run = VirtualRun(
+        schedule,
+        timing=timing,
+        driver=driver,
+        recorder=recording,
+        fail_fast=fail_fast,
+        until=until,
+        max_events=max_events,
+    )
     simulated = run.go()
     return simulated, recording.execution(schedule.header.seed, schedule.header.nodes, run.timing)
 

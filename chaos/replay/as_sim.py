@@ -55,7 +55,9 @@ def as_sim(run: RunDir, sink: LineSink | None = None) -> AsSim:
         merged = Merge(run, settings.timing, parts, sink).go()
         played = merged.played
         return AsSim(merged.execution, played.verdicts, merged.turns, played.trace_sha256, merged.remarks)
-    simulated, execution = record(load(run.schedule), settings.timing, parts, fail_fast=failed_fast(run))
+    simulated, execution = record(
+        load(run.schedule), settings.timing, parts, fail_fast=failed_fast(run), max_events=settings.max_events
+    )
     if info.trace_sha256 != simulated.trace_sha256 != digest(in_present_words(run.trace()))[0]:
         raise ReplayError(
             f"{run.path}: its trace was {info.trace_sha256}, but is {simulated.trace_sha256} now; "

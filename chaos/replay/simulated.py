@@ -40,7 +40,15 @@ def run_again(run: RunDir, mutant: str | None, again: RunDir) -> None:
     """Runs the schedule of `run` in `sim`, and records that in `again`. Raises RunDirError, ScheduleError."""
     info = run.load_info()
     begun = RunInfo(seed=info.seed, world="sim")
-    run_sim(load(run.schedule), _timing(run, info), mutant, again, begun, fail_fast=failed_fast(run))
+    run_sim(
+        load(run.schedule),
+        _timing(run, info),
+        mutant,
+        again,
+        begun,
+        fail_fast=failed_fast(run),
+        max_events=info.config.get("max_events"),
+    )
 
 
 def failed_fast(run: RunDir) -> bool:
