@@ -28,9 +28,9 @@ from raft_chaos.chaos.schedule.data import SimModel
 from raft_chaos.chaos.schedule.steered.catalogue import STEERED, chosen
 from raft_chaos.chaos.schedule.streams import stream
 
-CLUSTER_SIZES = (3, 3, 5, 5, 7, 7, 4, 6)
-"""An even number in two seeds of eight: half of the nodes are no majority then. In this order most seeds have the size
-that they had when there were three to choose from."""
+CLUSTER_SIZES, EVEN_SIZES = (3, 5, 7), (4, 6)
+EVEN_SHARE = 0.25
+"""The share of the seeds of a swarm with an even number of nodes: half of them are no majority then."""
 STEERED_SHARE, PLAIN_STEERED_SHARE = 0.3, 0.2
 """The share of the seeds that have steered episodes in place of those of chance, in a swarm and without."""
 EARLY_SHARE = 0.2
@@ -135,7 +135,9 @@ def _moderate(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
 def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
     """Anything from a calm network with a few kills to all troubles at once. Times are fractions of the timeout."""
     timeout_us = config.election_timeout_us_max
-    nodes = shared.choice(CLUSTER_SIZES)
+    nodes, even = shared.choice(CLUSTER_SIZES), stream(seed, "swarm/even size")
+    if even.random() < EVEN_SHARE:
+        nodes = even.choice(EVEN_SIZES)
     strengths: dict[FaultKind, Strength] = {
         kind: KINDS[kind].wide(shared, timeout_us)
         for kind in ("pause", "slow_sync", "network", "partition", "clog", "reset", "clock")
@@ -151,7 +153,7 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
     sync_us = _between(shared, plain.sync_min_us, plain.sync_max_us, timeout_us // 15)
     churn, divided = shared.choice(((0, 0), (4, 0), (8, 0), (0, 2), (0, 3)))
     entries_per_message = shared.choice((0, 1, 1, 2) if divided else (0, 0, 1, 2, 5))
-    steered = chosen(stream(seed, "swarm/steered"), STEERED_SHARE, config.faults)
+    steered = chosen(stream(seed, "swarm/episodes"), STEERED_SHARE, config.faults)
     if any(STEERED[name].one_entry_a_message for name in steered):
         entries_per_message = 1
     leaders_fall = "kill" in config.faults and "partition" in config.faults and not steered
@@ -166,7 +168,7 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
         steered=steered,
         repeats=stream(seed, "workload/repeats").random() < REPEATS_SHARE,
         quiet="kill" in config.faults and stream(seed, "swarm/quiet").random() < QUIET_SHARE,
-        early="kill" in config.faults and stream(seed, "swarm/early").random() < EARLY_SHARE,
+        early="kill" in config.faults and stream(seed, "swarm/first election").random() < EARLY_SHARE,
     )
 
 

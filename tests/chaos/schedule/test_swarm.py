@@ -25,7 +25,7 @@ from raft_chaos.chaos.schedule.describe import drawn
 from raft_chaos.chaos.schedule.file import load, save
 from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.chaos.schedule.steered.catalogue import episode_of
-from raft_chaos.chaos.schedule.swarm import CLUSTER_SIZES, Swarm, draw
+from raft_chaos.chaos.schedule.swarm import CLUSTER_SIZES, EVEN_SIZES, Swarm, draw
 
 WIDE = ScheduleConfig(swarm=True, nodes=0, faults=FAULT_KINDS, ops_per_second=0)
 UNIT = WIDE.election_timeout_us_max
@@ -71,7 +71,7 @@ def test_the_schedule_does_not_depend_on_the_hash_seed() -> None:
 
 
 def test_cluster_sizes_are_drawn_unless_they_are_given() -> None:
-    assert {swarm.nodes for swarm in swarms()} == set(CLUSTER_SIZES)
+    assert {swarm.nodes for swarm in swarms()} == {*CLUSTER_SIZES, *EVEN_SIZES}
     for swarm, schedule in zip(swarms(), schedules(), strict=True):
         assert schedule.header.nodes == [f"n{number}" for number in range(1, swarm.nodes + 1)]
     four = msgspec.structs.replace(WIDE, nodes=4)
