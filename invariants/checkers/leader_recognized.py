@@ -7,7 +7,8 @@ nobody until its timer runs out, and then deposes a leader that nothing is wrong
 Judged in virtual time, for each leader that is not deposed within half of the longest election timeout, and for each
 node that no fault separates from it meanwhile (`standing`): by then the node must follow it, or be in a later term. A
 message takes a small part of that, if none is late: for four timeouts after the end of a fault that may have left late
-messages behind nothing is judged. Of 5,900 such pairs in 300 seeds of the right core (3 to 7 nodes, swarm) all follow.
+messages behind nothing is judged. Of 3,374 such pairs in 300 seeds of the right core (swarm, 3 to 7 nodes) 3,371
+followed, and the others were in a later term.
 """
 
 from __future__ import annotations
