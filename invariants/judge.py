@@ -45,6 +45,7 @@ from raft_chaos.invariants.checkers.queue import TotalQueue
 from raft_chaos.invariants.checkers.quorum_log import QuorumLog
 from raft_chaos.invariants.checkers.recovery import Recovery
 from raft_chaos.invariants.checkers.sessions import RepeatedAnswers
+from raft_chaos.invariants.checkers.stable_leadership import StableLeadership
 from raft_chaos.invariants.events import AnyEvent, Event
 from raft_chaos.invariants.history import QUEUE_FUNCTIONS, Op
 from raft_chaos.invariants.pace import Pace
@@ -102,6 +103,7 @@ class Judge:
             Durability(logs),
             LivenessUnderFault(self._leaderships),
             Recovery(),
+            StableLeadership(self._leaderships),
             self._efficiency,
         ]
         self._by_events = event_checkers if events_expected else []
@@ -126,7 +128,11 @@ class Judge:
         for checker in self._checkers:
             self._route((checker,), checker.handlers())
         self._route(tuple(self._by_events), self._logs.handlers())
-        led = (checker for checker in self._by_events if isinstance(checker, LeaderRecognized | LivenessUnderFault))
+        led = (
+            checker
+            for checker in self._by_events
+            if isinstance(checker, LeaderRecognized | LivenessUnderFault | StableLeadership)
+        )
         self._route(tuple(led), self._leaderships.handlers())
         for by_past in self._by_past:
             self._past.pass_on(by_past.facts(), by_past.claims())
