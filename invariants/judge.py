@@ -34,6 +34,7 @@ from raft_chaos.invariants.checkers.elections import (
     OneVotePerTerm,
 )
 from raft_chaos.invariants.checkers.exits import UnexpectedExit
+from raft_chaos.invariants.checkers.leader_recognized import LeaderRecognized
 from raft_chaos.invariants.checkers.leaderships import Leaderships
 from raft_chaos.invariants.checkers.linearizability import Linearizability
 from raft_chaos.invariants.checkers.liveness_under_fault import LivenessUnderFault
@@ -44,6 +45,7 @@ from raft_chaos.invariants.checkers.queue import TotalQueue
 from raft_chaos.invariants.checkers.quorum_log import QuorumLog
 from raft_chaos.invariants.checkers.recovery import Recovery
 from raft_chaos.invariants.checkers.sessions import RepeatedAnswers
+from raft_chaos.invariants.checkers.stable_leadership import StableLeadership
 from raft_chaos.invariants.events import AnyEvent, Event
 from raft_chaos.invariants.history import QUEUE_FUNCTIONS, Op
 from raft_chaos.invariants.pace import Pace
@@ -89,6 +91,7 @@ class Judge:
             ElectionSafety(),
             OneVotePerTerm(),
             LeaderVotesQuorum(self._past, configuration),
+            LeaderRecognized(self._leaderships),
             LeaderAppendOnly(logs),
             CommittedLogAppendOnly(logs),
             LogMatching(logs),
@@ -100,6 +103,7 @@ class Judge:
             Durability(logs),
             LivenessUnderFault(self._leaderships),
             Recovery(),
+            StableLeadership(self._leaderships),
             self._efficiency,
         ]
         self._by_events = event_checkers if events_expected else []
@@ -124,7 +128,11 @@ class Judge:
         for checker in self._checkers:
             self._route((checker,), checker.handlers())
         self._route(tuple(self._by_events), self._logs.handlers())
-        led = (checker for checker in self._by_events if isinstance(checker, LivenessUnderFault))
+        led = (
+            checker
+            for checker in self._by_events
+            if isinstance(checker, LeaderRecognized | LivenessUnderFault | StableLeadership)
+        )
         self._route(tuple(led), self._leaderships.handlers())
         for by_past in self._by_past:
             self._past.pass_on(by_past.facts(), by_past.claims())
@@ -229,11 +237,8 @@ class Judge:
     def verdicts(self) -> list[Verdict]:
         """One verdict for each invariant that applies, in the paper's order: elections, log, commitment, the rest."""
         self._read()
-        return [
-            self._verdict(checker)
-            for checker in self._checkers
-            if checker.applies or checker.invariant in self._failures
-        ]
+        decided = [(checker, self._verdict(checker)) for checker in self._checkers]
+        return [verdict for checker, verdict in decided if checker.applies or checker.invariant in self._failures]
 
     def _verdict(self, checker: Checker) -> Verdict:
         if checker in self._by_events and not self._logs.of and not checker.violations:

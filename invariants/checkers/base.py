@@ -38,7 +38,8 @@ class Checker:
 
     @property
     def applies(self) -> bool:
-        """Whether there is a verdict at all: False for a source of events that the run does not have."""
+        """Whether there is a verdict at all: False for a source of events that the run does not have, and for a rule by
+        which it owed nothing. Asked after `verdict`."""
         return True
 
     def violate(self, message: str, *witness: Any, rule: str | None = None) -> None:

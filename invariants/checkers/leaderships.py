@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -36,6 +37,12 @@ class Leaderships:
         for place, event in enumerate(roles, 1):
             if isinstance(event, RoleChanged) and event.role == "leader":
                 yield Leadership(event, roles[place].t_us if place < len(roles) else FOREVER_US)
+
+    def role_at(self, node: str, t_us: int) -> RoleChanged | Started | None:
+        """What the node was at that time; None before its first report."""
+        roles = self.roles[node]
+        place = bisect_right(roles, t_us, key=lambda event: event.t_us)
+        return roles[place - 1] if place else None
 
     def own_entry_beyond(self, index: int, leader: RoleChanged) -> EntryAppended | None:
         """The first entry behind `index` that the leader appended in its own term."""

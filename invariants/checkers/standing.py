@@ -20,16 +20,23 @@ from raft_chaos.invariants.events import (
     NodeResumed,
 )
 
+LEAVES_NO_LATE_FRAME = frozenset(("kill", "partition", "pause", "clog", "reset", "slow_sync", "clock"))
+"""The kinds of faults after whose end no frame is late. Only looked up. Of all others it is taken that some are."""
+
 
 @dataclass(frozen=True)
 class Standing:
-    """From `from_us` to `to_us`, of the `nodes` of the cluster those in `up` run, and `faults` are in force."""
+    """From `from_us` to `to_us`, of the `nodes` of the cluster those in `up` run, and `faults` are in force.
+
+    The last fault that may have left late frames behind ended at `late_us`.
+    """
 
     from_us: int
     to_us: int
     nodes: tuple[str, ...]
     up: tuple[str, ...]
     faults: tuple[FaultInjected, ...]
+    late_us: int = 0
 
     @cached_property
     def quorum(self) -> tuple[str, ...]:
@@ -37,10 +44,9 @@ class Standing:
 
         A fault cuts the links that it names. One that names none disturbs its targets, and a quorum has none of these.
         """
-        disturbed = {node for fault in self.faults if not fault.links for node in fault.targets}
         for node in self.up:
             heard = (node, *(other for other in self.up if other != node and self._hears(node, other)))
-            is_whole = disturbed.isdisjoint(heard) and all(self._hears(a, b) for a in heard for b in heard)
+            is_whole = self._disturbed.isdisjoint(heard) and all(self._hears(a, b) for a in heard for b in heard)
             if self._is_majority(len(heard)) and is_whole:
                 return heard
         return ()
@@ -59,6 +65,17 @@ class Standing:
             for node in self.up
             if self._is_majority(sum(self._hears(node, other) and self._hears(other, node) for other in self.up))
         )
+
+    def undisturbed_receivers(self, sender: str) -> tuple[str, ...]:
+        """The other nodes that hear this one, if no fault is on it, on them, or on the links to them."""
+        if sender not in self.up or sender in self._disturbed:
+            return ()
+        others = (node for node in self.up if node != sender and node not in self._disturbed)
+        return tuple(node for node in others if self._hears(node, sender))
+
+    @cached_property
+    def _disturbed(self) -> frozenset[str]:
+        return frozenset(node for fault in self.faults if not fault.links for node in fault.targets)
 
     @cached_property
     def _cut(self) -> frozenset[tuple[str, str]]:
@@ -80,6 +97,7 @@ class StandingStates:
         self._up: dict[str, bool] = {}  # each node of the cluster, and whether it runs
         self._faults: dict[str, FaultInjected] = {}
         self._since_us = 0
+        self._late_us = 0
 
     def handlers(self) -> Handlers:
         """All but the phases, at which the owner calls `changes`."""
@@ -98,7 +116,7 @@ class StandingStates:
         if now_us > self._since_us:
             up = tuple(node for node, runs in self._up.items() if runs)
             faults = tuple(self._faults.values())
-            self.ended.append(Standing(self._since_us, now_us, tuple(self._up), up, faults))
+            self.ended.append(Standing(self._since_us, now_us, tuple(self._up), up, faults, self._late_us))
         self._since_us = now_us
 
     def is_certain(self, state: Standing) -> bool:
@@ -112,6 +130,8 @@ class StandingStates:
     def _on_healed(self, event: FaultHealed) -> None:
         self.changes(event.t_us)
         self._faults.pop(event.fault, None)
+        if event.type not in LEAVES_NO_LATE_FRAME:
+            self._late_us = event.t_us
         if not event.effective:
             self._void.add(event.fault)
 

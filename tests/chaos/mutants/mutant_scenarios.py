@@ -24,6 +24,7 @@ from scenario_steps import (
     under_way,
     win,
 )
+from sim_scenarios import deaf_leader, in_sim, many_elections
 
 from cluster import command, entries
 from raft_chaos.invariants.events import HARNESS, AnsweredAgain
@@ -164,6 +165,27 @@ def timer_not_reset(parts: Parts) -> Observed:
     cluster = cluster_of(parts, 7)
     run_with_latency(cluster, 45_000, until_us=bound_us)
     return judged_recovery(cluster, bound_us)
+
+
+def stale_append_resets_timer(parts: Parts) -> Observed:
+    """The leader hears nobody. n3 does not hear it and lacks its last entries, so only the node that hears it can lead;
+    but that one gets AppendEntries of an earlier term for ever."""
+    return in_sim(parts, deaf_leader(1))
+
+
+def sticky_voter_without_check_quorum(parts: Parts) -> Observed:
+    """The same: n3 stands for election, and needs the vote of the node that hears the leader."""
+    return in_sim(parts, deaf_leader(1))
+
+
+def voter_refuses_elected_leader(parts: Parts) -> Observed:
+    """Leaders are killed and cut off, until two nodes stand for election in one term."""
+    return in_sim(parts, many_elections(1))
+
+
+def candidate_ignores_conflicting_leader(parts: Parts) -> Observed:
+    """The same, until one of the two has entries that the other lacks."""
+    return in_sim(parts, many_elections(14))
 
 
 # ---- replication: the follower's side --------------------------------------------------------------------------------
@@ -498,6 +520,10 @@ SCENARIOS: dict[str, Scenario] = {
         no_up_to_date_check,
         half_is_majority,
         timer_not_reset,
+        stale_append_resets_timer,
+        sticky_voter_without_check_quorum,
+        voter_refuses_elected_leader,
+        candidate_ignores_conflicting_leader,
         ack_before_sync,
         truncate_on_stale_append,
         conflict_cut_too_far,

@@ -11,7 +11,6 @@ from mutant_scenarios import SCENARIOS, Observed
 
 from cluster import TIMING
 from raft_chaos.chaos.mutants import MUTANTS, Mutant
-from raft_chaos.invariants.checkers.sessions import RepeatedAnswers
 from raft_chaos.invariants.events import HARNESS
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.judge import Judge
@@ -93,7 +92,7 @@ def test_a_mutant_overrides_exactly_one_method_of_one_part(mutant: Mutant) -> No
 
 @EVERY_MUTANT
 def test_the_invariants_of_each_mutant_exist(mutant: Mutant) -> None:
-    known = {verdict.invariant for verdict in Judge(pace=PACE).verdicts()} | {RepeatedAnswers.invariant}
+    known = {checker.invariant for checker in Judge(pace=PACE).checkers}
     assert set(mutant.invariants) <= known
 
 
