@@ -81,8 +81,8 @@ def spliced(first: Schedule, second: Schedule, rng: Random) -> Schedule:
 
 
 def in_order(schedule: Schedule) -> Schedule:
-    """The schedule as its file would have it, without the faults that are not valid any more: for example one of which
-    the fault that it follows was left out."""
+    """The schedule as its file would have it, without the faults that are not valid any more: one of which the fault
+    that it follows was left out, or one that damages a node for good when no more may be damaged."""
     faults = sorted(schedule.faults, key=attrgetter("id"))
     operations = sorted(schedule.operations, key=attrgetter("at_us"))
     schedule = Schedule(schedule.header, faults, operations)
@@ -92,7 +92,9 @@ def in_order(schedule: Schedule) -> Schedule:
             return schedule
         except ScheduleError as error:
             wrong = str(error).partition(":")[0]
-            left = [fault for fault in schedule.faults if fault.id != wrong]
+            damaging = [fault.id for fault in schedule.faults if fault.action.ends_nodes]
+            gone = wrong if any(fault.id == wrong for fault in schedule.faults) else "".join(damaging[-1:])
+            left = [fault for fault in schedule.faults if fault.id != gone]
             if len(left) == len(schedule.faults):
                 raise
             schedule = replace(schedule, faults=left)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from builders.campaigns import settings
 from raft_chaos.chaos.exploration.variants import CHANGES, in_order, spliced, varied
+from raft_chaos.chaos.faults.at_rest import BitFlip
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.schedule.data import Fault, Schedule, When
 from raft_chaos.chaos.schedule.file import load, save
@@ -63,6 +64,14 @@ def test_an_episode_comes_again_as_a_whole() -> None:
 def test_a_fault_that_is_no_longer_valid_goes() -> None:
     nobody = kill("f02", "n9", 1_500_000)
     assert in_order(with_faults(nobody, kill("f01", "n1", 1_500_000))) == with_faults(kill("f01", "n1", 1_500_000))
+
+
+def test_no_more_nodes_are_damaged_than_a_quorum_can_bear() -> None:
+    flips = [
+        Fault(id=f"f0{number}", when=When(at_us=1_500_000), action=BitFlip([node], 500, 50_000), duration_us=50_000)
+        for number, node in enumerate(("n1", "n2", "n3"))
+    ]
+    assert in_order(with_faults(*flips)).faults == flips[:1]
 
 
 def test_retargeting_swaps_two_names_wherever_they_stand() -> None:
