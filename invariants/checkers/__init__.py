@@ -4,6 +4,6 @@
 `causal_past` what each node can know, `leaderships` who led when, `standing` the times in which nothing changes, and
 `client_keys` the writes to each key; `configuration` says which sets of nodes are a quorum. The other files judge:
 `elections`, `leader_recognized`, `logs`, `quorum_log`, `commitment`, `monotonicity`, `durability`,
-`liveness_under_fault`, `recovery`, `stable_leadership`, `efficiency` and `exits` from events; `client_history`, `queue`,
-`sessions` and `linearizability` from what clients saw.
+`liveness_under_fault`, `recovery`, `stable_leadership`, `efficiency` and `exits` from events; `client_history`,
+`queue`, `sessions` and `linearizability` from what clients saw.
 """

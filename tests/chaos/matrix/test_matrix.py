@@ -33,7 +33,7 @@ def test_a_hunt_names_all_invariants_of_the_convicting_run() -> None:
 
 
 def test_a_hunt_ends_with_its_budget() -> None:
-    found = hunt(Cell(mutant="vote_not_persisted", world="sim", without="kill"), 1, 0)
+    found = hunt(Cell(mutant="send_before_persist", world="sim"), 1, 0)
     assert (found.seed, found.seeds, found.violated) == (None, 1, [])
 
 

@@ -186,7 +186,7 @@ def test_a_node_that_died_of_an_error_dies_of_it_again(tmp_path: Path) -> None:
     assert done.deaths == [f"incarnation 1: {died[1]}"] and died[1].startswith("ValidationError: ")
     reached = replay_until(run, Reported(Violation("unexpected_exit", "", ""), "n1", 1, None), Parts())
     assert isinstance(reached, Reached), "a node that ended is replayed to its end"
-    assert (reached.turn.number, f"ValidationError: {reached.turn.error}") == (6, died[1])
+    assert reached.turn.number == 6 and died[1].startswith(f"ValidationError: {reached.turn.error}")
 
 
 # ---- other code ------------------------------------------------------------------------------------------------------

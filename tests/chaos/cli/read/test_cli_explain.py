@@ -40,7 +40,7 @@ def lines_of(told: list[str]) -> list[tuple[str, str]]:
     [
         ("vote_not_persisted", 1, "One Vote Per Term", r"n\d#2 +started in term \d+, no vote"),
         ("term_not_persisted", 1, "Monotonicity", r"n\d#2 +started in term 0"),
-        ("commit_past_match", 1, "State Machine Safety", r"n\d#\d +committed up to \d+ in term \d+"),
+        ("commit_past_match", 1, "Quorum Log", r"n\d#\d +committed up to \d+ in term \d+"),
         ("commit_loop_break", 6, "Recovery", r"harness +the run ended: completed"),
     ],
 )
