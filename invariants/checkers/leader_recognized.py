@@ -13,6 +13,7 @@ followed, and the others were in a later term.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers
@@ -64,15 +65,16 @@ class LeaderRecognized(Checker):
     def _undisturbed(self, within_us: int) -> Iterator[tuple[Standing, Leadership]]:
         """The leaderships that last for `within_us`, each with the state that stands meanwhile."""
         settles_us = self._bound_us // SETTLES_SHARE
-        for state in self._states.ended:
-            if state.to_us - state.from_us < within_us or not self._states.is_certain(state):
-                continue
-            for node in state.up:
-                for leadership in self._leaderships.of(node):
-                    from_us, until_us = leadership.began.t_us, leadership.began.t_us + within_us
-                    stands = state.from_us <= from_us and until_us <= min(state.to_us, leadership.until_us)
-                    if stands and (not state.late_us or from_us >= state.late_us + settles_us):
-                        yield state, leadership
+        states = self._states.ended
+        for node in sorted(self._leaderships.roles):
+            for leadership in self._leaderships.of(node):
+                from_us, until_us = leadership.began.t_us, leadership.began.t_us + within_us
+                place = bisect_right(states, from_us, key=lambda state: state.from_us) - 1
+                if place < 0 or until_us > min(states[place].to_us, leadership.until_us):
+                    continue
+                state = states[place]
+                if self._states.is_certain(state) and (not state.late_us or from_us >= state.late_us + settles_us):
+                    yield state, leadership
 
     def _judge(self, node: str, leader: RoleChanged, within_us: int) -> None:
         before = self._leaderships.role_at(node, leader.t_us)
