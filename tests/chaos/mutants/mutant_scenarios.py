@@ -185,7 +185,7 @@ def voter_refuses_elected_leader(parts: Parts) -> Observed:
 
 def candidate_ignores_conflicting_leader(parts: Parts) -> Observed:
     """The same, until one of the two has entries that the other lacks."""
-    return in_sim(parts, many_elections(14))
+    return in_sim(parts, many_elections(9))
 
 
 # ---- replication: the follower's side --------------------------------------------------------------------------------

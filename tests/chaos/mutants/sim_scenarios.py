@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from raft_chaos.chaos.faults.names import LEADER, OTHERS
 from raft_chaos.chaos.faults.partition import Partition
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.reproduction.reproduce import Lines
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.run import VirtualRun
-from raft_chaos.chaos.schedule.config import ScheduleConfig
-from raft_chaos.chaos.schedule.data import Fault, Header, Operation, Schedule, When
-from raft_chaos.chaos.schedule.generate import generate
+from raft_chaos.chaos.schedule.data import Fault, Header, Operation, Schedule, SimModel, When
 from raft_chaos.invariants.events import Event
 from raft_chaos.invariants.history import Op
 from raft_chaos.raft.server.parts import Parts
@@ -50,16 +49,29 @@ def deaf_leader(seed: int) -> Schedule:
 
 
 def many_elections(seed: int) -> Schedule:
-    """Five nodes and four seconds; the leader is killed or cut off again and again."""
-    config = ScheduleConfig(
-        nodes=5,
-        clients=2,
-        warmup_s=1,
-        duration_s=5,
-        liveness_s=0.5,
-        ops_per_second=10,
-        faults=("kill", "partition"),
-        fault_interval_s=0.4,
-        swarm=True,
+    """Five nodes; every 0.7 s the leader is cut off, or killed and started again. Its slow network splits votes."""
+    nodes = [f"n{number}" for number in range(1, 6)]
+    cut = Partition("isolate_leader", {LEADER: [OTHERS], OTHERS: [LEADER]})
+    faults = [
+        Fault(
+            id=f"f{number:02}",
+            when=When(at_us=SECOND_US + number * 700_000),
+            action=cut if number % 2 else Kill([LEADER], [400_000]),
+            duration_us=400_000,
+        )
+        for number in range(12)
+    ]
+    header = Header(
+        seed=seed,
+        nodes=nodes,
+        clients=["c0"],
+        safety_from_us=SECOND_US,
+        safety_until_us=10 * SECOND_US,
+        liveness_for_us=SECOND_US // 2,
+        model=SimModel(latency_min_us=5_000, latency_max_us=10_000, sync_min_us=5_000, sync_max_us=20_000),
     )
-    return generate(seed, config)
+    operations = [
+        Operation(id=f"c0/{number}", client="c0", at_us=number * 20_000, f="put", key="k", value="v")
+        for number in range(25, 475)
+    ]
+    return Schedule(header, faults, operations)
