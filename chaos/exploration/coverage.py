@@ -21,12 +21,13 @@ is passed on as it is: coverage changes no trace.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import Failpoint
-from raft_chaos.chaos.run.nodes.driver import DrivenNode
+from raft_chaos.chaos.run.nodes.driver import DrivenNode, DriverError
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.raft.core import Core
@@ -155,16 +156,16 @@ class _CoveredNode:
     def receive(
         self, sender: str, sender_inc: int, number: int, message: Any, now_us: int, failpoint: Failpoint | None
     ) -> StepReport:
-        return self._took(self._node.receive(sender, sender_inc, number, message, now_us, failpoint), now_us)
+        return self._step(self._node.receive, now_us, failpoint, sender, sender_inc, number, message)
 
     def tick(self, now_us: int, failpoint: Failpoint | None) -> StepReport:
-        return self._took(self._node.tick(now_us, failpoint), now_us)
+        return self._step(self._node.tick, now_us, failpoint)
 
     def persisted(self, lsn: int, now_us: int, failpoint: Failpoint | None) -> StepReport:
-        return self._took(self._node.persisted(lsn, now_us, failpoint), now_us)
+        return self._step(self._node.persisted, now_us, failpoint, lsn)
 
     def submit(self, token: Any, command: bytes, now_us: int, failpoint: Failpoint | None) -> StepReport:
-        return self._took(self._node.submit(token, command, now_us, failpoint), now_us)
+        return self._step(self._node.submit, now_us, failpoint, token, command)
 
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
         return self._node.change_clock(now_us, rate_ppm, jump_us)
@@ -177,6 +178,19 @@ class _CoveredNode:
         self._seen.crashed()
         return ended
 
+    def _step(
+        self, step: Callable[..., StepReport], now_us: int, failpoint: Failpoint | None, *given: Any
+    ) -> StepReport:
+        try:
+            report = step(*given, now_us, failpoint)
+        except Exception:
+            self._seen.crashed()  # it dies of this error, in the middle of the step
+            raise
+        return self._took(report, now_us)
+
     def _took(self, report: StepReport, now_us: int) -> StepReport:
-        self._coverage.took(self._seen, self._core, now_us)
+        try:
+            self._coverage.took(self._seen, self._core, now_us)
+        except Exception as error:  # a mistake of ours, of which no node may be accused
+            raise DriverError(f"coverage failed: {type(error).__name__}: {error}") from error
         return report

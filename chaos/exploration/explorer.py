@@ -38,7 +38,8 @@ DEPTHS = (2, 3, 4, 5)
 WAYS = ("fresh", "varied", "spliced", "branched", "ordered")
 STRATEGIES: dict[str, Sequence[str]] = {"guided": WAYS, "swarm": ("fresh",)}
 LEAST_SHARE = 0.05
-"""Each way is taken at least this often: what leads nowhere today may lead somewhere tomorrow."""
+"""Each way is taken at least this often, for each time that the best one is: what led nowhere today may lead somewhere
+tomorrow."""
 FORGETS = 0.97
 """The part of a way's yield that still counts after its next attempt: about the last 30 count."""
 
@@ -90,7 +91,7 @@ class Explorer:
         """How often to take each way. A way that was never taken counts as the best one."""
         yields = [self._new[way] / self._deliveries[way] if self._deliveries[way] else None for way in self._ways]
         best = max((one for one in yields if one is not None), default=0.0) or 1.0
-        return [max(LEAST_SHARE, (best if one is None else one) / best) ** 2 for one in yields]
+        return [max(LEAST_SHARE, ((best if one is None else one) / best) ** 2) for one in yields]
 
     def _made(self, way: str, kept: Kept, rng: Random) -> tuple[Schedule, str]:
         match way:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
+from types import SimpleNamespace
+
+import pytest
 
 from builders.campaigns import settings
-from raft_chaos.chaos.exploration.coverage import Coverage, CoverageDriver, digest
+from raft_chaos.chaos.exploration.coverage import Coverage, CoverageDriver, _CoveredNode, digest
 from raft_chaos.chaos.mutants import parts_of
-from raft_chaos.chaos.run.nodes.driver import Driver
+from raft_chaos.chaos.run.nodes.driver import Driver, DriverError
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.nodes.stepped_node import StepReport
 from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.state.messages import Entry
@@ -97,6 +101,40 @@ def test_a_node_that_is_down_has_what_its_disk_has() -> None:
     lost.entries("a", 1, durable=False)
     lost.nodes["a"].crashed()
     assert lost.state == cluster.state
+
+
+class Node:
+    """A node that cuts its log in memory and dies of that."""
+
+    def __init__(self, cluster: Cluster, error: Exception | None) -> None:
+        self.name, self.cluster, self.error = "a", cluster, error
+        self.first = StepReport([], [], 0, [], 0)
+        self.replica = SimpleNamespace(core=self)
+        self.log, self.role = cluster.nodes["a"].log, "follower"
+        self.current_term, self.commit_index, self.voted_for = 1, 0, None
+
+    def tick(self, now_us: int, failpoint: None) -> StepReport:
+        self.log.truncate(1)
+        if self.error is not None:
+            raise self.error
+        return self.first
+
+
+def test_a_node_that_dies_in_the_middle_of_a_step_is_down() -> None:
+    cluster = three()
+    node = _CoveredNode(Node(cluster, OSError("no space left")), cluster.coverage, 0)  # type: ignore[arg-type]
+    with pytest.raises(OSError, match="no space left"):
+        node.tick(1, None)
+    assert cluster.nodes["a"].role == "down"
+    assert cluster.state  # the log of the dead node is shorter than it was
+
+
+def test_a_mistake_of_coverage_accuses_no_node() -> None:
+    cluster = three()
+    node = _CoveredNode(Node(cluster, None), cluster.coverage, 0)  # type: ignore[arg-type]
+    node._seen.log = None  # type: ignore[assignment]
+    with pytest.raises(DriverError, match="coverage failed"):
+        node.tick(1, None)
 
 
 def test_a_core_has_what_coverage_looks_at() -> None:
