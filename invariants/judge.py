@@ -64,7 +64,8 @@ class Judge:
 
     `voters` are the names of the nodes, of which a majority elects and commits; without them `leader_votes_quorum` and
     `quorum_log` are unknown. `pace` is that of our own Raft, the only system whose `efficiency` is judged. `can` has
-    the abilities that the system declares; empty for our own Raft.
+    the abilities that the system declares; empty for our own Raft. Without `has_times` no invariant that goes by time
+    is judged.
 
     `events_expected` is False for a system whose nodes report no events. Then only `acknowledged_writes`,
     `monotonic_reads`, `linearizability` and `unexpected_exit` are judged, `election_safety` if the harness reads in the
@@ -79,6 +80,7 @@ class Judge:
         events_expected: bool = True,
         can: Collection[str] = (),
         pace: Pace | None = None,
+        has_times: bool = True,
     ) -> None:
         configuration = Configuration(voters)
         self._logs = NodeLogs()
@@ -106,7 +108,8 @@ class Judge:
             StableLeadership(self._leaderships),
             self._efficiency,
         ]
-        self._by_events = event_checkers if events_expected else []
+        timely = [checker for checker in event_checkers if has_times or not checker.goes_by_time]
+        self._by_events = timely if events_expected else []
         self._by_past = [checker for checker in self._by_events if isinstance(checker, CausalChecker)]
         self._by_history: Sequence[HistoryChecker] = [AcknowledgedWrites(self._keys), MonotonicReads(self._keys)]
         self._linearizability = Linearizability()
@@ -167,7 +170,11 @@ class Judge:
                         handler(event)
                     except Exception as error:
                         self._failed(routes[handler], error)
-        if self._efficiency.applies and self._efficiency.invariant not in self._failures:
+        if (
+            self._efficiency in self._by_events
+            and self._efficiency.applies
+            and self._efficiency.invariant not in self._failures
+        ):
             try:
                 self._efficiency.observe(events)
             except Exception as error:

@@ -140,7 +140,7 @@ class Player:
     ) -> None:
         self.execution = execution
         self.nodes = {name: _Node(name, [peer for peer in execution.nodes if peer != name]) for name in execution.nodes}
-        self.judge = Judge(voters=execution.nodes)
+        self.judge = Judge(voters=execution.nodes, has_times=False)
         self.view = ClusterView(execution.nodes, lambda event, number, reporter: None)
         self.trace = Trace(self.judge, Tally(), self.view, recorder)
         self.now_us = 0

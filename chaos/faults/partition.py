@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 from raft_chaos.chaos.faults import grudge as grudges
 from raft_chaos.chaos.faults.abilities import Ability
@@ -18,7 +18,7 @@ from raft_chaos.chaos.faults.domain import (
     built,
 )
 from raft_chaos.chaos.faults.grudge import SHAPES, Grudge, Shape, cut_links, majority_of, resolve
-from raft_chaos.chaos.faults.links import LINKS, Clogs, Link, Links, LinkState, OnLinks
+from raft_chaos.chaos.faults.links import LINKS, Clogs, Link, LinkCounters, Links, LinkState, OnLinks
 from raft_chaos.chaos.faults.names import LEADER, OTHERS, tally
 from raft_chaos.chaos.faults.strike import Effect, Strike
 
@@ -94,7 +94,7 @@ class Partition(OnLinks, frozen=True, tag="partition"):
         await at.hold(at.duration_us)
         world.set_links(at.lift(LINKS))
         after = world.link_counters()
-        at.healed(_cut(grudge, {link: after[link].cut - before[link].cut for link in links}, world))
+        at.healed(_cut(grudge, {link: _since(before[link], after[link]) for link in links}, world))
 
     def isolated(self, leader: str | None) -> str | None:
         return leader if self.shape == "isolate_leader" else None
@@ -104,25 +104,39 @@ class Partition(OnLinks, frozen=True, tag="partition"):
         yield f"partition: {tally(partition.shape for partition, _ in faults)}"
 
 
-def _cut(grudge: Mapping[str, Sequence[str]], held: Mapping[Link, int], world: Links) -> Effect:
-    """The effect, given the number of frames held back on each link of the grudge. Each direction needs one.
+class _OnLink(NamedTuple):
+    """The frames on a link during a cut: those that the cut held back, and all others that were sent."""
 
-    Without heartbeats a direction may be silent if the opposite one is cut as well, and held something back: who is not
-    heard gets no answer, and there is nothing else to hold back.
+    held: int
+    others: int
+
+
+def _since(before: LinkCounters, after: LinkCounters) -> _OnLink:
+    return _OnLink(
+        after.cut - before.cut,
+        after.forwarded - before.forwarded + after.lost - before.lost + after.clogged - before.clogged,
+    )
+
+
+def _cut(grudge: Mapping[str, Sequence[str]], on: Mapping[Link, _OnLink], world: Links) -> Effect:
+    """The effect, given the frames on each link of the grudge. Each direction must have held one back.
+
+    A direction may be silent if nothing was sent in it: without a leader, followers send nothing until one of them
+    stands for election. And without heartbeats it may be silent if the opposite one is cut as well, and held something
+    back: who is not heard gets no answer, and there is nothing else to hold back.
     """
-    silent = [
-        (senders, receivers)
-        for senders, receivers in _directions(grudge)
-        if not any(held[sender, receiver] for sender in senders for receiver in receivers)
-    ]
-    unexplained = [
-        (senders, receivers)
-        for senders, receivers in silent
-        if world.heartbeats or not any(held.get((receiver, sender)) for sender in senders for receiver in receivers)
-    ]
-    named = "; ".join(f"{' '.join(senders)} > {' '.join(receivers)}" for senders, receivers in silent)
-    told = f"{sum(held.values())} {world.traffic.unit} held back"
-    return Effect(not unexplained, told + (f", none {named}" if silent else ""))
+    silent, unexplained, held = [], False, sum(link.held for link in on.values())
+    for senders, receivers in _directions(grudge):
+        links = [on[sender, receiver] for sender in senders for receiver in receivers]
+        if any(link.held for link in links):
+            continue
+        silent.append(f"{' '.join(senders)} > {' '.join(receivers)}")
+        opposite = [on.get((receiver, sender)) for sender in senders for receiver in receivers]
+        quiet = held > 0 and not any(link.others for link in links)
+        unanswered = not world.heartbeats and any(link is not None and link.held for link in opposite)
+        unexplained = unexplained or not (quiet or unanswered)
+    told = f"{held} {world.traffic.unit} held back"
+    return Effect(not unexplained, told + (f", none {'; '.join(silent)}" if silent else ""))
 
 
 def _directions(grudge: Mapping[str, Sequence[str]]) -> list[tuple[list[str], list[str]]]:

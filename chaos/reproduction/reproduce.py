@@ -24,7 +24,8 @@ from raft_chaos.invariants.verdict import Verdict, Violation
 
 Outcome: TypeAlias = Literal["reproduced", "violated", "holds", "unknown"]
 
-LIVENESS_INVARIANTS = ("recovery", "liveness_under_fault")
+JUDGED_BY_TIME = ("recovery", "liveness_under_fault", "leader_recognized", "stable_leadership", "efficiency")
+"""A schedule breaks them, never the steps of an execution, which have no time. They need that something was seen."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def outcome_of(verdicts: list[Verdict], invariant: str) -> Outcome:
     # An unknown safety verdict counts as "holds": a core that never elects a second leader leaves nothing to judge. But
     # progress must have been observed.
     valid = [verdict.invariant for verdict in verdicts if verdict.outcome == "valid"]
-    if invariant in LIVENESS_INVARIANTS and invariant not in valid:
+    if invariant in JUDGED_BY_TIME and invariant not in valid:
         return "unknown"
     return "holds"
 

@@ -23,7 +23,7 @@ from raft_chaos.chaos.execution.steps import Crash, Execution
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.reproduction.file import Origin, Reproduction, Scenario
 from raft_chaos.chaos.reproduction.make import NotReproducedError, make
-from raft_chaos.chaos.reproduction.reproduce import LIVENESS_INVARIANTS
+from raft_chaos.chaos.reproduction.reproduce import JUDGED_BY_TIME
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.shrink.anchors import Anchored, anchor, failing
@@ -207,7 +207,7 @@ class Shrinker:
 
     def _small_execution(self, execution: Execution, share: float) -> Execution | None:
         failure = self.failure
-        if failure.invariant in LIVENESS_INVARIANTS:
+        if failure.invariant in JUDGED_BY_TIME:
             return None  # judged after the run: no single step violates it, so an execution cannot end at such a step
         shrinker = ExecutionShrinker(
             execution,

@@ -26,6 +26,8 @@ class Checker:
     invariant: ClassVar[str]
     rule: ClassVar[str]
     nothing_judged: ClassVar[str]
+    goes_by_time: ClassVar[bool] = False
+    """Whether it compares times, which mean nothing where a run's steps are played one by one."""
 
     def __init__(self) -> None:
         self.judged = 0

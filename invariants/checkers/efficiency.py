@@ -72,6 +72,7 @@ class Efficiency(Checker):
     messages of another system may mean anything."""
 
     invariant = "efficiency"
+    goes_by_time = True
     rule = "A leader sends heartbeats, each entry once, and again what was lost (§5.2, §5.3)."
     nothing_judged = "no node sent anything"
 

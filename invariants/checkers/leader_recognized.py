@@ -30,6 +30,7 @@ class LeaderRecognized(Checker):
     """Half an election timeout after a leader's election, all that it reaches follow it or are in a later term."""
 
     invariant = "leader_recognized"
+    goes_by_time = True
     rule = "A server that hears from the leader of its term recognizes it, and returns to follower state (§5.2)."
     nothing_judged = "no leader reached anybody undisturbed"
 

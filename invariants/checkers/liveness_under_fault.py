@@ -67,6 +67,7 @@ class LivenessUnderFault(Checker):
     """In each standing state that leaves a majority whole, something is committed within the bound, again and again."""
 
     invariant = "liveness_under_fault"
+    goes_by_time = True
     rule = "The cluster makes progress as long as a majority is up and can communicate with each other (§2, §5.6)."
     nothing_judged = "progress stopped while the harness itself was late"
 

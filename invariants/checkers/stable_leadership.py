@@ -25,6 +25,7 @@ class StableLeadership(Checker):
     """In the liveness phase, once all nodes that are up follow one leader, no node enters a later term."""
 
     invariant = "stable_leadership"
+    goes_by_time = True
     rule = "Servers that receive heartbeats of a leader in time begin no election (§5.2)."
     nothing_judged = "not all nodes came to follow one leader"
 

@@ -12,7 +12,7 @@ from raft_chaos.chaos.execution.narrate import Narrator
 from raft_chaos.chaos.exploration.causality import Causality, causality
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.reproduction.file import DEFAULT_NAME, Reproduction, load
-from raft_chaos.chaos.reproduction.reproduce import LIVENESS_INVARIANTS
+from raft_chaos.chaos.reproduction.reproduce import JUDGED_BY_TIME
 from raft_chaos.reports.html.causality import causality_html
 from raft_chaos.reports.story.causality import CausalityView, ChanceAt, causality_document, causality_page
 
@@ -26,7 +26,7 @@ def explain_causality(
         fail(f"--causality: {path} has no {DEFAULT_NAME}; raft-chaos shrink {path} makes one, whose steps it looks at")
     reproduction = load(file, edited=edited)
     invariant = reproduction.expected.invariant
-    if reproduction.execution is None or invariant in LIVENESS_INVARIANTS:
+    if reproduction.execution is None or invariant in JUDGED_BY_TIME:
         fail(f"--causality: {file} has no steps that break {invariant}, only a schedule; steps have no time")
     measured = causality(reproduction.execution, invariant, parts_of(reproduction.mutant), seed=seed, budget_s=budget_s)
     view = _view(reproduction, measured, f"reproduction {file}")

@@ -51,6 +51,7 @@ from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.invariants.events import HARNESS, PhaseStarted
+from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.raft.storage.disk import MemoryDisk
@@ -60,9 +61,12 @@ SEEDS = (8, 20, 22)
 COMMITTED = execution((*ELECTION, *WRITE))
 
 
+BY_TIME = {checker.invariant for checker in Judge(pace=None).checkers if checker.goes_by_time}
+
+
 def outcomes(verdicts: Sequence[Verdict]) -> list[tuple[str, str, int]]:
-    """All but efficiency, which goes by time: an execution has none that matters."""
-    return [(one.invariant, one.outcome, one.judged) for one in verdicts if one.invariant != "efficiency"]
+    """All but those that go by time: an execution has none that matters."""
+    return [(one.invariant, one.outcome, one.judged) for one in verdicts if one.invariant not in BY_TIME]
 
 
 # ---- a run, and its execution ------------------------------------------------------------------------------------

@@ -227,7 +227,7 @@ def test_candidates_of_every_fault_are_valid() -> None:
             seen[one.action.kind()] = seen.get(one.action.kind(), 0) + len(list(fault_candidates(one)))
     assert set(seen) == set(FAULT_KINDS), seen
     rare = ("reset", *(kind for kind in seen if KINDS[kind].ends_nodes))
-    assert min(seen[kind] for kind in seen if kind not in rare) > 10
+    assert min(seen[kind] for kind in seen if kind not in rare) > 5
 
 
 def test_each_candidate_is_smaller_so_the_search_ends() -> None:
