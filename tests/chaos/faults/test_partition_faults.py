@@ -45,10 +45,20 @@ def test_a_cut_must_hold_back_frames_in_each_direction() -> None:
     """The one direction is from n3 to those that it cannot reach, the other from these to n3."""
     stage = Stage()
     stage.count(50, ("n1", "n3"), "cut", 2)
+    stage.count(60, ("n3", "n2"), "forwarded", 1)
     stage.play(fault("f1", 10, Partition("one", N3_ALONE), 100))
     assert stage.seen() == (False, "2 frames held back, none n3 > n1 n2", "")
     stage = Stage().play(fault("f1", 10, Partition("one", N3_ALONE), 100))
     assert stage.seen() == (False, "0 frames held back, none n3 > n1 n2; n1 n2 > n3", "")
+
+
+def test_a_direction_in_which_nothing_was_sent_may_be_silent() -> None:
+    """Without a leader, followers send nothing; but a cut that held nothing at all back had no effect."""
+    stage = Stage()
+    stage.count(50, ("n1", "n3"), "cut", 2)
+    stage.count(200, ("n3", "n2"), "forwarded", 1)
+    stage.play(fault("f1", 10, Partition("one", N3_ALONE), 100))
+    assert stage.seen() == (True, "2 frames held back, none n3 > n1 n2", "")
 
 
 def test_without_heartbeats_who_is_not_heard_has_nothing_to_answer() -> None:
