@@ -42,7 +42,7 @@ SEEDS = {
     "half_is_majority": (4, 8, 20),
     "leader_counts_unsynced_self": (2, 8, 20),
     "older_serial_gets_latest": (17, 8, 20),
-    "retransmission_storm": (1, 8, 20),
+    "retransmission_storm": (25, 8, 20),
     "old_term_commit": (42, 10, 20),
     "commit_loop_break": (3, 8, 20),
     "commit_past_match": (5, 8, 20),
