@@ -19,9 +19,10 @@ chaos: .venv/ready
 test: check
 	@$(BIN)/python -m pytest -m "not slow"
 
-# Everything: the quick suite, then the tests that are marked slow. `make test test-all` runs no test twice.
+# Everything: the quick suite, then the tests that are marked slow, a file in each of two processes. `make test test-all`
+# runs no test twice.
 test-all: test
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 check: .venv/ready
 	@$(BIN)/ruff format --check --quiet .

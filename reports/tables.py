@@ -23,7 +23,7 @@ from tabulate import tabulate
 
 from raft_chaos.reports.text import NARROW, USUAL, count, markdown, prose, visible
 
-NARROWEST, LONGEST_NAME = 12, 24
+NARROWEST, LONGEST_NAME = 12, 28
 LONGEST = 40
 _GAP = 2
 """The blanks between two columns of tabulate's "plain" format."""

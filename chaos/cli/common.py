@@ -78,11 +78,13 @@ def say_prose(text: str) -> None:
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
-def parse_duration_s(text: str, option: str) -> float:
+def parse_duration_s(text: str, option: str, *, may_be_zero: bool = False) -> float:
     """ "90", "90s", "5m" and "4h" in seconds."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|min|h)?", text.strip())
     if match is None:
         fail(f"{option}: expected a time such as 60s or 5m, got {text!r}")
+    if not float(match[1]) and not may_be_zero:
+        fail(f"{option}: expected more than 0, got {text!r}")
     return float(match[1]) * _SECONDS[match[2] or "s"]
 
 

@@ -23,6 +23,7 @@ from raft_chaos.raft.server.parts import Parts
 
 MOST_POINTS = 60
 ROUNDS = 60
+LEAST_WALKED = 8
 LEAST_STEPS, MOST_STEPS = 40, 400
 """A continuation has twice as many steps as the execution, within these limits."""
 
@@ -56,9 +57,11 @@ class Causality(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def jump(self) -> tuple[Chance, Chance] | None:
         """The two neighbouring points with the largest rise between them, None if there is none that is larger than
-        chance explains: two standard errors."""
+        chance explains: two standard errors. So few continuations show nothing."""
         pairs = list(zip(self.chances, self.chances[1:], strict=False))
         if not pairs:
+            return None
+        if min(chance.walked for chance in self.chances) < LEAST_WALKED:
             return None
         before, after = max(pairs, key=lambda pair: pair[1].probability - pair[0].probability)
         rise = after.probability - before.probability

@@ -13,7 +13,7 @@ from raft_chaos.chaos.targets.command import CommandTarget
 from raft_chaos.chaos.targets.described import DescribedTarget
 from raft_chaos.chaos.targets.description import Description, load
 from raft_chaos.chaos.targets.program import found_beside
-from raft_chaos.chaos.targets.protocol import NetworkName, Target
+from raft_chaos.chaos.targets.protocol import NetworkName, Target, TargetError
 from raft_chaos.chaos.targets.python_class import ClassTarget
 from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.chaos.targets.stdio import StdioTarget
@@ -50,6 +50,11 @@ def _named(name: str, network: str | None) -> Target:
         return StdioTarget(name.removeprefix(STDIO))
     file = Path(name)
     if file.suffix != ".toml":
+        if file.is_dir() or (file.is_file() and file.suffix):
+            what = "a folder" if file.is_dir() else "no target file"
+            raise TargetError(
+                f"{name} is {what}; expected a file that ends in .toml, module:Class, or an installed name"
+            )
         return ClassTarget(name, python_class.load(name), network)
     described = load(file)
     if described.protocol == "maelstrom":

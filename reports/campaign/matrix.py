@@ -111,16 +111,18 @@ def _invariants(view: MatrixView) -> Table:
     for invariant in view.invariants:
         convicts = [mutant for mutant in view.mutants if view.share(mutant, invariant)]
         alone = view.alone(invariant)
-        needed = ", ".join(alone) or ("redundant here" if convicts else "convicts none of these")
-        rows.append([invariant, str(len(convicts)), str(len(alone)), needed])
+        if convicts:
+            rows.append([invariant, str(len(convicts)), str(len(alone)), ", ".join(alone) or "redundant here"])
     columns = [
         Column("invariant"),
         Column("convicts", "right"),
         Column("alone", "right"),
         Column("only it convicts", wraps=True),
     ]
-    note = "Redundant here: each mutant that it convicts is convicted by another invariant too."
-    return Table("What each invariant is needed for", columns, rows if view.hunts else [], note, longest=len(rows))
+    others = [one for one in view.invariants if not any(view.share(mutant, one) for mutant in view.mutants)]
+    notes = ["Redundant here: each mutant that it convicts is convicted by another invariant too."]
+    notes += [f"Not listed, since they convict none of these: {', '.join(others)}."] if others else []
+    return Table("What each invariant is needed for", columns, rows, "\n".join(notes), longest=len(rows))
 
 
 def _faults(view: MatrixView) -> Table:

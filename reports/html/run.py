@@ -123,8 +123,9 @@ def _commands(report: RunReport) -> list[tuple[str, str]]:
     """What to do next, and the command for it."""
     commands = [(reproduces(report).removesuffix(":"), command)] if (command := repro(report)) else []
     if report.verdict == "violated":
-        commands.append(("What led to it", visible(shlex.join(["raft-chaos", "explain", str(report.path)]))))
-        commands.append(("As small as it gets", visible(shlex.join(["raft-chaos", "shrink", str(report.path)]))))
+        program = (shlex.split(command) if command else ["raft-chaos"])[0]
+        commands.append(("What led to it", visible(shlex.join([program, "explain", str(report.path)]))))
+        commands.append(("As small as it gets", visible(shlex.join([program, "shrink", str(report.path)]))))
     return commands
 
 

@@ -103,7 +103,7 @@ def test_a_violation_names_its_run_and_its_reproduction_file(whole: Session) -> 
 def test_other_failures_are_told_in_their_own_words(whole: Session) -> None:
     assert "no invariant is violated, but the run does not show enough" in whole.failure_of("test_unknown[seed1]")
     assert "one_vote_per_term" in whole.failure_of("test_violated_by_hand[seed1]")
-    assert "did you mean world?" in whole.failure_of("test_wrong_option[seed1]")
+    assert "did you mean 'world'?" in whole.failure_of("test_wrong_option[seed1]")
     assert "Traceback" not in whole.failure_of("test_wrong_option[seed1]")
     assert "this says nothing about the system: the disk is full" in whole.failure_of("test_harness[seed1]")
     assert "run directory: " in whole.failure_of("test_own_failure[seed1]")

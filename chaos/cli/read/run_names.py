@@ -21,7 +21,7 @@ from raft_chaos.invariants.rundir import RunDir, RunDirError, RunInfo
 
 LATEST = "latest"
 RUNS = Path("runs")
-SETTLED_S = 60.0
+SETTLED_S = 10.0
 """A run that says that it goes on, and has written nothing for so long, does not: its controller was killed."""
 NAMED_MOST = 3
 

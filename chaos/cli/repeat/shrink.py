@@ -71,7 +71,7 @@ def shrink(
     Exit codes: 0 written, 2 nothing to shrink or not reproducible, 130 interrupted (the best so far is written),
     254 bad arguments, 255 the harness itself failed.
     """
-    budget_s = None if budget is None else parse_duration_s(budget, "--budget")
+    budget_s = None if budget is None else parse_duration_s(budget, "--budget", may_be_zero=True)
     file = out if out is not None else run / DEFAULT_NAME
     try:
         if is_of_another_system(RunDir(run)):

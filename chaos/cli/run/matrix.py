@@ -24,13 +24,14 @@ from raft_chaos.chaos.reproduction.file import INVARIANTS
 from raft_chaos.chaos.run.world import WORLDS, World
 from raft_chaos.reports.campaign.matrix import Hunted, MatrixView, matrix_markdown, matrix_page
 from raft_chaos.reports.html.matrix import matrix_html
+from raft_chaos.reports.text import count
 
 HUNTS, BUDGET, TIME_LIMIT = 10, "60s", "4h"
 
 
 def matrix(
     mutants: Annotated[
-        list[str] | None, typer.Argument(metavar="[MUTANT]...", help="Which mutants.", show_default="all")
+        list[str] | None, typer.Argument(metavar="MUTANT", help="Which mutants.", show_default="all")
     ] = None,
     worlds: Annotated[str, typer.Option(metavar="WORLD,...", help="Some of sim, lockstep, live.")] = "sim",
     hunts: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="How many campaigns each, in sim.")] = HUNTS,
@@ -68,6 +69,9 @@ def matrix(
     for kind in kinds:
         if kind not in VIRTUAL_KINDS:
             no_such("--without", kind, VIRTUAL_KINDS)
+    for file, option in ((markdown, "--markdown"), (html, "--html")):
+        if file is not None and (file.is_dir() or not os.access(file.parent, os.W_OK)):
+            fail(f"{option}: cannot write {file}; expected a file in an existing folder")
     jobs = jobs or os.cpu_count() or 1
     wanted = jobs_of(chosen, _worlds(worlds), kinds, hunts)
     try:
@@ -88,14 +92,16 @@ def matrix(
     _write(markdown, matrix_markdown(view, made), "--markdown")
     _write(html, matrix_html(view, made), "--html")
     left = sum((job.cell, job.start) not in {(one.cell, one.start) for one in whole.done} for job in whole.left)
-    notes = [f"{left} of {len(wanted)} campaigns are left; the same command goes on ({whole.file})"] if left else []
+    notes = (
+        [f"{left} of {count(len(wanted), 'campaign')} left; the same command goes on ({whole.file})"] if left else []
+    )
     interrupted = interrupts.received() is not None
     return Result(2 if left else 0, matrix_page(view, columns()), view, as_json, notes, interrupted=interrupted)
 
 
 def _hunt(whole: Matrix, wanted: int, jobs: int, *, quiet: bool) -> None:
     if not quiet:
-        say_prose(f"{wanted} campaigns, {len(whole.left)} left  {jobs} at once  {whole.file}")
+        say_prose(f"{count(wanted, 'campaign')}, {len(whole.left)} left  {jobs} at once  {whole.file}")
     if not whole.left:
         return
     with interrupts.held():
@@ -111,7 +117,7 @@ def _hunt(whole: Matrix, wanted: int, jobs: int, *, quiet: bool) -> None:
 def _line(ended: Hunt) -> str:
     where = f"{ended.cell.world}{f' without {ended.cell.without}' if ended.cell.without else ''}"
     by = ", ".join(ended.violated) or "not convicted"
-    return f"{ended.cell.mutant}  {where}  {by}  {ended.seeds} seeds  {ended.spent_s:.1f} s"
+    return f"{ended.cell.mutant}  {where}  {by}  {count(ended.seeds, 'seed')}  {ended.spent_s:.1f} s"
 
 
 def _view(hunts: Sequence[Hunt], mutants: Sequence[str]) -> MatrixView:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import webbrowser
 from contextlib import closing, suppress
@@ -83,6 +84,7 @@ async def _serve(
     """Serves until a signal comes."""
     port = listeners[0].getsockname()[1]
     site = Site(folder, Reports(folder, Maker(supervisor)), shown_as, lambda: port)
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # what no server understands is refused, not told
     runner = web.AppRunner(site.application(), access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
