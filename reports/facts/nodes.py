@@ -45,6 +45,7 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     node's last restart if that was later: `behind` is the number of entries up to the commit target that its log
     lacked then, `catch_up_us` the time until its commit index reached the target. Both are None if the phase never
     began; `catch_up_us` is also None if the node did not catch up.
+    `exits` counts those that nothing excused; `excused` is what lets the node be down at the end, or "".
     """
 
     node: str
@@ -58,6 +59,7 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     behind: int | None
     catch_up_us: int | None
     resources: Resources | None
+    excused: str = ""
 
 
 def node_rows(nodes: list[str], streams: list[list[AnyEvent]], harness: list[AnyEvent]) -> list[NodeRow]:
@@ -77,13 +79,25 @@ def _row(name: str, stream: list[AnyEvent], harness: list[AnyEvent], liveness: P
         kills=sum(isinstance(e, NodeKilled) and e.subject == name for e in harness),
         restarts=sum(isinstance(e, NodeLaunched) and e.subject == name and e.subject_inc > 1 for e in harness),
         pauses=sum(isinstance(e, NodePaused) and e.subject == name for e in harness),
-        exits=sum(isinstance(e, NodeExited) and e.subject == name for e in harness),
+        exits=sum(isinstance(e, NodeExited) and e.subject == name and not e.excused for e in harness),
         term=term,
         commit_index=commit_index,
         behind=behind,
         catch_up_us=catch_up_us,
         resources=_resources([e for e in harness if isinstance(e, NodeSampled) and e.subject == name]),
+        excused=_excused(name, harness),
     )
+
+
+def _excused(name: str, harness: list[AnyEvent]) -> str:
+    """Why the node may be down at the end, if it is."""
+    why = ""
+    for event in harness:
+        if isinstance(event, NodeLaunched) and event.subject == name:
+            why = ""
+        elif isinstance(event, NodeExited) and event.subject == name:
+            why = event.excused
+    return why
 
 
 def _roles(stream: list[AnyEvent]) -> list[str]:

@@ -228,7 +228,7 @@ def _nodes(nodes: list[NodeRow]) -> Table:
                 *("" if number is None else str(number) for number in (node.term, node.commit_index)),
                 *(str(number or "") for number in (node.kills, node.restarts, node.pauses, node.exits)),
                 "" if node.behind is None else str(node.behind),
-                "NEVER" if never else milliseconds(node.catch_up_us),
+                ("excused" if node.excused else "NEVER") if never else milliseconds(node.catch_up_us),
                 _roles(node.roles),
             ]
         )
@@ -241,6 +241,7 @@ def _nodes(nodes: list[NodeRow]) -> Table:
     ]
     notes = [
         "behind: entries that its log lacked when the liveness phase (or its last incarnation) began" * _owed(nodes),
+        *dict.fromkeys(f"excused: {node.excused}, by a fault; the node owes nothing" for node in nodes if node.excused),
         "roles: Follower, Candidate, Leader, / restart" * any(node.roles for node in nodes),
     ]
     return Table("Nodes", columns, rows, "\n".join(filter(None, notes)))

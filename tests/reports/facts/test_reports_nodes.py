@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import report_builders as sample
+from raft_chaos.invariants.events import HARNESS, AnyEvent, NodeExited, NodeLaunched
 from raft_chaos.reports.run.model import RunReport, build
+from raft_chaos.reports.run.pages import text_page
 
 
 def test_nodes_keep_their_roles_over_restarts(report: RunReport) -> None:
@@ -42,3 +44,18 @@ def test_resources_are_means_and_maxima(report: RunReport) -> None:
     assert used is not None
     assert (used.samples, used.cpu_mean, used.cpu_max) == (2, 5.75, 8.5)
     assert (used.rss_max_bytes, used.open_files, used.threads) == (34 << 20, 12, 2)
+
+
+def test_a_node_whose_data_a_fault_damaged_is_excused_until_it_runs_again(tmp_path: Path) -> None:
+    def told(*later: AnyEvent) -> str:
+        exited = NodeExited(
+            node=HARNESS, inc=1, t_us=9_000_000, subject="n1", subject_inc=1, exit_code=78, excused="damaged data"
+        )
+        harness = [*sample.HARNESS_EVENTS, exited, *later]
+        run = sample.save(tmp_path / f"run{len(later)}", sample.info(), nodes=sample.NODE_EVENTS, harness=harness)
+        return text_page(build(run))
+
+    down = told()
+    assert "excused: damaged data, by a fault; the node owes nothing" in down
+    launched = NodeLaunched(node=HARNESS, inc=1, t_us=9_500_000, subject="n1", subject_inc=2)
+    assert "excused:" not in told(launched)
