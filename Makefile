@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SEED ?= 1
+SEED ?= 2
 SEEDS ?= 1..200
 SIM_SEEDS ?= 1..2000
 
