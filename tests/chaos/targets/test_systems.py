@@ -113,13 +113,20 @@ def test_reads_of_nats_that_wait_for_a_write_keep_their_promise(
 
 
 def test_conditions_that_do_not_hold_convict_debians_nats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """2.9.10 accepts a write that expects a revision although another write has been accepted before it."""
+    """2.9.10 accepts a write that expects a revision although another write has been accepted before it.
+
+    A run in real time needs some luck for it: that a leader is cut off while somebody writes.
+    """
     needs(program=DEBIANS_NATS, package="nats")
     monkeypatch.setenv("NATS_SERVER", DEBIANS_NATS)
     said = subprocess.run([DEBIANS_NATS, "--version"], capture_output=True, text=True, check=True).stdout
     if "v2.9." not in said:
         pytest.skip(f"{DEBIANS_NATS} is {said.strip()}, not 2.9")
-    assert broken(tmp_path, "examples.nats_target:Bucket", f"{OF_NATS} --fail-fast")["verdict"] == "violated"
+    for seed in (5, 6, 7, 8):
+        options = OF_NATS.replace("--seed 5", f"--seed {seed}")
+        if broken(tmp_path, "examples.nats_target:Bucket", f"{options} --fail-fast")["verdict"] == "violated":
+            return
+    raise AssertionError("none of four runs was violated")
 
 
 def test_rabbitmq_keeps_a_quorum_queue_and_forgets_transient_messages(
