@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import secrets
-import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Unpack
-
-import msgspec
 
 from raft_chaos.api.results import Campaign, Run, SeedResult, saved_run
 from raft_chaos.api.seeds import seeds_of
 from raft_chaos.chaos.campaign.seed import run_seed
 from raft_chaos.chaos.processes import interrupts
-from raft_chaos.chaos.processes.shortage import sentence
 from raft_chaos.chaos.run import needs
+from raft_chaos.chaos.run.directory import keep_what_failed
 from raft_chaos.chaos.run.option import OptionError
 from raft_chaos.chaos.run.options import Options, settings_of
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir
 from raft_chaos.chaos.run.worlds import run_in_world
 from raft_chaos.chaos.schedule.data import Schedule
-from raft_chaos.invariants.rundir import RunDir, RunInfo
 
 
 def run(
@@ -39,7 +35,7 @@ def run(
     settings, saved = settings_of(options)
     if seed is None:
         seed = saved.header.seed if saved is not None else secrets.randbelow(1_000_000)
-    return run_plan(settings, seed, plan_of(settings, seed, saved), Path(out), fail_fast=fail_fast)
+    return run_plan(settings, seed, settings.plan(seed, saved), Path(out), fail_fast=fail_fast)
 
 
 def run_seeds(
@@ -79,13 +75,6 @@ def one_seed(settings: Settings, seed: int, out: Path) -> SeedResult:
     return SeedResult(seed, end.verdict, end.violated, saved_run(Path(end.run)) if end.run is not None else None)
 
 
-def plan_of(settings: Settings, seed: int, saved: Schedule | None) -> Schedule:
-    """The seed's own schedule, or the saved one under this seed."""
-    if saved is None:
-        return settings.make_schedule(seed)
-    return msgspec.structs.replace(saved, header=msgspec.structs.replace(saved.header, seed=seed))
-
-
 def run_plan(settings: Settings, seed: int, plan: Schedule, out: Path, *, fail_fast: bool = False) -> Run:
     """One run of a schedule, in a new directory under `out`."""
     needs.require(settings.world, plan.header)
@@ -95,7 +84,7 @@ def run_plan(settings: Settings, seed: int, plan: Schedule, out: Path, *, fail_f
         try:
             run_in_world(settings, plan, directory, info, fail_fast=fail_fast)
         except Exception as error:
-            _keep_what_failed(directory, info, error)
+            keep_what_failed(directory, info, error)
             raise
     return saved_run(directory.path)
 
@@ -108,14 +97,3 @@ def _interruptible() -> Iterator[None]:
         interrupted = interrupts.received()
     if interrupted:
         raise KeyboardInterrupt
-
-
-def _keep_what_failed(directory: RunDir, info: RunInfo, error: Exception) -> None:
-    """The harness failed: run.json says so, and the traceback is kept beside it."""
-    error.add_note(f"what happened until then is in {directory.path}")
-    info.verdict = info.verdict or "unknown"
-    info.vacuous = info.vacuous or [f"the run was cut short: {sentence(error)}"]
-    with suppress(OSError):
-        directory.save_info(info)
-        text = "".join(traceback.format_exception(error))
-        (directory.path / "traceback.log").write_text(text, encoding="utf-8")

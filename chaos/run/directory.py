@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -37,6 +38,19 @@ def finish(run: RunDir, info: RunInfo, analysis: Analysis, *, trace_sha256: str 
     run.save_info(info)
     run.reserve.unlink(missing_ok=True)
     return info
+
+
+def keep_what_failed(run: RunDir, info: RunInfo, error: Exception) -> None:
+    """The harness failed. run.json says so; and since it may not happen again, the traceback is kept beside it."""
+    info.verdict = info.verdict or "unknown"
+    info.vacuous = info.vacuous or [f"the run was cut short: {sentence(error)}"]
+    file = run.path / "traceback.log"
+    try:
+        run.save_info(info)
+        file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError:
+        return  # not even the reserve is left, or somebody has removed the folder
+    error.add_note(f"its traceback is in {file}")
 
 
 @contextmanager

@@ -26,6 +26,10 @@ class OptionError(ValueError):
         self._option, self._wrong = option, wrong
         super().__init__(f"{option}: {_MENTIONED.sub(_as_keyword, wrong)}")
 
+    def __reduce__(self) -> tuple[type[OptionError], tuple[str, str]]:
+        """It can be sent to another process."""
+        return OptionError, (self._option, self._wrong)
+
     def on_the_command_line(self) -> str:
         """The message with the options as they are on a command line."""
         return f"{word(self._option)}: {_MENTIONED.sub(_as_words, self._wrong)}"

@@ -73,6 +73,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The seed's schedule. This is a pure function; the command line loads a saved schedule instead."""
         return generate(seed, self.schedule)
 
+    def plan(self, seed: int, saved: Schedule | None) -> Schedule:
+        """The seed's own schedule; or the saved one under this seed, from which timers and links are drawn."""
+        if saved is None:
+            return self.make_schedule(seed)
+        return msgspec.structs.replace(saved, header=msgspec.structs.replace(saved.header, seed=seed))
+
 
 def new_run_dir(out: Path, seed: int) -> RunDir:
     """A new, empty directory, named by the time and the seed. No other process gets the same one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,12 @@ def test_a_simulated_network_too_slow_for_an_election_is_refused(tmp_path: Path)
     save(msgspec.structs.replace(plan, header=msgspec.structs.replace(plan.header, model=model)), file)
     with pytest.raises(OptionError, match=r"slow\.jsonl: model: a vote takes up to 150000 µs"):
         settings_of({"world": "sim", "schedule": str(file)})
+
+
+def test_an_error_survives_the_way_from_another_process() -> None:
+    error = OptionError("swarm", "give «world sim» with it")
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.on_the_command_line()) == (
+        "swarm: give world='sim' with it",
+        "--swarm: give --world sim with it",
+    )

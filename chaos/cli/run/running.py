@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import sys
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,9 @@ from raft_chaos.chaos.cli.run.view import View
 from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.judgement.vacuity import INTERRUPTED
 from raft_chaos.chaos.processes import interrupts
-from raft_chaos.chaos.processes.shortage import SetupError, sentence
+from raft_chaos.chaos.processes.shortage import SetupError
 from raft_chaos.chaos.run import needs
+from raft_chaos.chaos.run.directory import keep_what_failed
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir, program, was_scheduled
 from raft_chaos.chaos.run.worlds import run_in_world
 from raft_chaos.chaos.schedule.data import Schedule
@@ -72,7 +72,7 @@ def chosen(context: typer.Context, seed: int | None, seeds: str | None, **given:
 
 
 def dry_run(what: Chosen, shown: Shown) -> Result:
-    plans = ((seed, _plan(what.settings, seed, what.saved)) for seed in what.seeds)
+    plans = ((seed, what.settings.plan(seed, what.saved)) for seed in what.seeds)
     return dry.dry_run(what.settings, plans, as_json=shown.as_json)
 
 
@@ -86,7 +86,7 @@ def campaign(
 
 def runs(what: Chosen, shown: Shown, out: Path, repeat: int, time_limit: float | None) -> Result:
     make_folder(out)
-    plans = [(seed, _plan(what.settings, seed, what.saved)) for seed in what.seeds for _ in range(repeat)]
+    plans = [(seed, what.settings.plan(seed, what.saved)) for seed in what.seeds for _ in range(repeat)]
     for _, plan in plans:
         needs.require(what.settings.world, plan.header)  # all of them, before anything is made or said
     _say_differing(what, shown)
@@ -101,13 +101,6 @@ def runs(what: Chosen, shown: Shown, out: Path, repeat: int, time_limit: float |
 def _say_differing(what: Chosen, shown: Shown) -> None:
     for line in [] if shown.quiet else what.differing:
         say_prose(line)
-
-
-def _plan(settings: Settings, seed: int, saved: Schedule | None) -> Schedule:
-    """The saved schedule under this seed, from which the nodes' timers and the links are drawn, or the seed's own."""
-    if saved is None:
-        return settings.make_schedule(seed)
-    return msgspec.structs.replace(saved, header=msgspec.structs.replace(saved.header, seed=seed))
 
 
 def _run_all(
@@ -128,7 +121,7 @@ def _run_all(
                 error.add_note(f"what its nodes wrote is in {directory.path / 'nodes'}")
                 raise
             except Exception as error:
-                _keep_what_failed(directory, info, error)
+                keep_what_failed(directory, info, error)
                 raise
         if done[-1][1].verdict == "violated":
             ends.violation_known()
@@ -151,19 +144,6 @@ def _run_shown(
     if campaign and not shown.quiet:
         say_prose(one_line(info, directory.path))
     return info
-
-
-def _keep_what_failed(directory: RunDir, info: RunInfo, error: Exception) -> None:
-    """The harness failed. run.json says so; and since it may not happen again, the traceback is kept beside it."""
-    info.verdict = info.verdict or "unknown"
-    info.vacuous = info.vacuous or [f"the run was cut short: {sentence(error)}"]
-    file = directory.path / "traceback.log"
-    try:
-        directory.save_info(info)
-        file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    except OSError:
-        return  # not even the reserve is left, or somebody has removed the folder
-    error.add_note(f"its traceback is in {file}")
 
 
 def _announce(info: RunInfo, plan: Schedule, directory: RunDir) -> None:
