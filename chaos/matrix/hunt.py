@@ -46,8 +46,11 @@ class Hunt(msgspec.Struct, frozen=True, kw_only=True):
     violated: list[str] = []
 
 
-def hunt(cell: Cell, start: int, budget_s: float) -> Hunt:
-    """Runs the seeds from `start` on, until one is violated or `budget_s` is spent (CPU time in sim)."""
+def hunt(cell: Cell, start: int, budget_s: float, stopped: Callable[[], bool] = lambda: False) -> Hunt | None:
+    """Runs the seeds from `start` on, until one is violated or `budget_s` is spent (CPU time in sim).
+
+    None if it was stopped before.
+    """
     settings = settings_of(cell)
     clock: Callable[[], float] = time.process_time if cell.world == "sim" else time.monotonic
     began = clock()
@@ -55,6 +58,8 @@ def hunt(cell: Cell, start: int, budget_s: float) -> Hunt:
     while True:
         violated = _violated(settings, seed)
         spent_s = clock() - began
+        if stopped():
+            return None
         if violated or spent_s >= budget_s:
             return Hunt(
                 cell=cell,

@@ -7,9 +7,11 @@ and once.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from fcntl import LOCK_EX, LOCK_NB, flock
 from itertools import islice
 from pathlib import Path
 
@@ -70,24 +72,30 @@ def done_in(file: Path) -> list[Hunt]:
 
 
 class Matrix:
-    """The hunts that are left to do. `run` does them, at most `window` at once in sim, and yields each as it ends.
+    """The hunts of these jobs: `done`, and those that are `left`. `run` does them, at most `window` at once in sim, and
+    yields each as it ends.
 
-    It begins no hunt after `time_limit_s`, or once `stopped` says so.
+    It begins no hunt after `time_limit_s`, or once `stopped` says so. A hunt that an earlier call gave up after less
+    than `budget_s` is done again.
     """
 
     def __init__(self, file: Path, jobs: Sequence[Job], budget_s: float, time_limit_s: float) -> None:
         self.file = file
-        self.done = done_in(file)
-        known = {(one.cell, one.start) for one in self.done}
-        self.left = [job for job in jobs if (job.cell, job.start) not in known]
+        known = {Job(one.cell, one.start): one for one in done_in(file) if one.violated or one.spent_s >= budget_s}
+        self.done = [known[job] for job in jobs if job in known]
+        self.left = [job for job in jobs if job not in known]
         self._budget_s = budget_s
         self._deadline_s = time.monotonic() + time_limit_s
 
     def run(self, executor: Executor, window: int, stopped: Callable[[], bool]) -> Iterator[Hunt]:
-        self._cut_torn_line()
         alone = [job for job in self.left if job.cell.world != "sim"]
         together = iter([job for job in self.left if job.cell.world == "sim"])
         with self.file.open("ab") as file:
+            try:
+                flock(file, LOCK_EX | LOCK_NB)
+            except BlockingIOError:
+                raise MatrixError(f"{self.file}: this matrix is under way in another process; let it end") from None
+            self._cut_torn_line()
             for ended in self._ended(executor, together, window, stopped, alone):
                 file.write(msgspec.json.encode(ended) + b"\n")
                 file.flush()
@@ -105,7 +113,7 @@ class Matrix:
         def over() -> bool:
             return stopped() or time.monotonic() >= self._deadline_s
 
-        under_way: set[Future[Hunt]] = set()
+        under_way: set[Future[Hunt | None]] = set()
         while True:
             if not over():
                 for job in islice(together, window - len(under_way)):
@@ -115,14 +123,13 @@ class Matrix:
             ended, under_way = wait(under_way, timeout=0.5, return_when=FIRST_COMPLETED)
             if stopped():
                 return
-            yield from (future.result() for future in ended)
+            yield from (one for future in ended if (one := future.result()) is not None)
         for job in alone:
             if over():
                 return
-            yield hunt(job.cell, job.start, self._budget_s)
+            if (one := hunt(job.cell, job.start, self._budget_s, stopped)) is not None:
+                yield one
 
     def _cut_torn_line(self) -> None:
-        if self.file.exists():
-            content = self.file.read_bytes()
-            if not content.endswith(b"\n"):
-                self.file.write_bytes(content[: content.rfind(b"\n") + 1])
+        content = self.file.read_bytes()
+        os.truncate(self.file, content.rfind(b"\n") + 1)

@@ -91,7 +91,7 @@ def matrix(
     made = shlex.join(["raft-chaos", *sys.argv[1:]])
     _write(markdown, matrix_markdown(view, made), "--markdown")
     _write(html, matrix_html(view, made), "--html")
-    left = sum((job.cell, job.start) not in {(one.cell, one.start) for one in whole.done} for job in whole.left)
+    left = len(wanted) - len(whole.done)
     notes = (
         [f"{left} of {count(len(wanted), 'campaign')} left; the same command goes on ({whole.file})"] if left else []
     )
@@ -131,7 +131,6 @@ def _view(hunts: Sequence[Hunt], mutants: Sequence[str]) -> MatrixView:
             violated=one.violated,
         )
         for one in sorted(hunts, key=lambda one: (one.cell.mutant, one.cell.world, one.cell.without, one.start))
-        if one.cell.mutant in mutants
     ]
     should = {mutant: list(MUTANTS[mutant].invariants) for mutant in mutants}
     return MatrixView(hunts=rows, mutants=should, invariants=list(INVARIANTS))

@@ -23,19 +23,20 @@ class Here(Executor):
         return future
 
 
-def convicted(cell: Cell, start: int, budget_s: float) -> Hunt:
+def convicted(cell: Cell, start: int, budget_s: float, stopped: object = None) -> Hunt:
     return Hunt(cell=cell, start=start, seeds=1, spent_s=0.5, seed=start, violated=["recovery"])
 
 
 def test_a_hunt_names_all_invariants_of_the_convicting_run() -> None:
     found = hunt(Cell(mutant="rollback_committed", world="sim"), 1, 60)
-    assert found.seed == 1 and found.seeds == 1
+    assert found is not None and found.seed == 1 and found.seeds == 1
     assert {"leader_completeness", "state_machine_safety"} <= set(found.violated)
 
 
 def test_a_hunt_ends_with_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hunt_module, "_violated", lambda settings, seed: [])
     found = hunt(Cell(mutant="old_term_commit", world="sim"), 1, 0)
+    assert found is not None
     assert (found.seed, found.seeds, found.violated) == (None, 1, [])
 
 
@@ -69,6 +70,32 @@ def test_a_matrix_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.M
     assert len(second.done) == 2 and len(second.left) == len(jobs) - 2
     assert len(list(second.run(Here(), 2, lambda: False))) == len(jobs) - 2
     assert len(done_in(file)) == len(jobs) and Matrix(file, jobs, 1, 60).left == []
+
+
+def test_a_hunt_that_is_stopped_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hunt_module, "_violated", lambda settings, seed: [])
+    assert hunt(Cell(mutant="old_term_commit", world="live"), 1, 60, lambda: True) is None
+
+
+def test_a_hunt_that_gave_up_sooner_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gave_up(cell: Cell, start: int, budget_s: float, stopped: object) -> Hunt:
+        return Hunt(cell=cell, start=start, seeds=9, spent_s=budget_s)
+
+    monkeypatch.setattr(matrix_module, "hunt", gave_up)
+    file, jobs = file_in(tmp_path), jobs_of(["a"], ["lockstep"], [], 1)
+    list(Matrix(file, jobs, 5, 60).run(Here(), 1, lambda: False))
+    assert Matrix(file, jobs, 5, 60).left == [] and Matrix(file, jobs, 4, 60).left == []
+    longer = Matrix(file, jobs, 60, 60)
+    assert longer.left == jobs and longer.done == []
+
+
+def test_a_matrix_under_way_elsewhere_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix_module, "hunt", convicted)
+    file, jobs = file_in(tmp_path), jobs_of(["a", "b"], ["lockstep"], [], 1)
+    first = Matrix(file, jobs, 1, 60).run(Here(), 1, lambda: False)
+    next(first)
+    with pytest.raises(MatrixError, match="under way in another process"):
+        next(Matrix(file, jobs, 1, 60).run(Here(), 1, lambda: False))
 
 
 def test_no_hunt_begins_after_the_time_limit(tmp_path: Path) -> None:
