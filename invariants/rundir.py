@@ -18,6 +18,7 @@
     traceback.log                   if the harness failed: where
     report.html, report.txt, report.md, report.json, junit.xml   the reports
     reproduction.json               what `raft-chaos shrink` made of the run
+    explain.html, explain.svg, causality.html   what `raft-chaos explain` made of it
 
 The directory is written before and during the run, so a run whose controller was killed can still be judged.
 

@@ -12,7 +12,7 @@ Read in this order:
     run/         one run's report
     campaign/    many runs, many seeds
     html/        pages for a browser, and their pictures
-    formats/     for programs: JSON, JUnit XML, GitHub
+    formats/     for programs: JSON, JUnit XML, GitHub, Perfetto
     write        the entry point: `write_reports`, `render`, `render_campaign`
     commands/    the output of the other commands, a file for each kind of result
 """

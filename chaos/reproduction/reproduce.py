@@ -20,11 +20,12 @@ from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.invariants import events, history
 from raft_chaos.invariants.events import AnyEvent
 from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.verdict import Verdict, Violation
 
 Outcome: TypeAlias = Literal["reproduced", "violated", "holds", "unknown"]
 
-JUDGED_BY_TIME = ("recovery", "liveness_under_fault", "leader_recognized", "stable_leadership", "efficiency")
+JUDGED_BY_TIME = ("recovery", *(checker.invariant for checker in Judge().checkers if checker.goes_by_time))
 """A schedule breaks them, never the steps of an execution, which have no time. They need that something was seen."""
 
 

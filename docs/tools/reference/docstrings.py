@@ -37,7 +37,8 @@ def exit_codes() -> str:
         "A known violation is 1, even if the command is interrupted afterwards, or if nobody reads its result. A "
         "command that judges ends with its verdict's code also if the reader of stdout has gone (`| head`). `cluster` "
         "and `node` run until a signal, and then end with 0. A node that cannot use its folder or its files ends with "
-        "78, one whose machine has run out of something with 75, and one with an error of its own with 70."
+        "78, one whose disk fails with 74, one whose machine has run out of something with 75, and one with an error "
+        "of its own with 70."
     )
     purpose = "With which code each command ends. [Verdicts](../verdicts.md#a-command-that-is-interrupted) says more."
     return page("Exit codes", purpose, "chaos/cli/ends.py", table(["code", "meaning"], rows), after)
