@@ -13,17 +13,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from math import sqrt
+from statistics import NormalDist
 
 import msgspec
 
-from raft_chaos.chaos.execution.steps import Execution, keep
+from raft_chaos.chaos.execution.steps import Execution
 from raft_chaos.chaos.exploration.walk import Walk
 from raft_chaos.chaos.schedule.streams import stream
 from raft_chaos.raft.server.parts import Parts
 
 MOST_POINTS = 60
 ROUNDS = 60
-LEAST_WALKED = 8
+LEAST_WALKED, CHANCE = 8, 0.025
 LEAST_STEPS, MOST_STEPS = 40, 400
 """A continuation has twice as many steps as the execution, within these limits."""
 
@@ -57,7 +58,7 @@ class Causality(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def jump(self) -> tuple[Chance, Chance] | None:
         """The two neighbouring points with the largest rise between them, None if there is none that is larger than
-        chance explains: two standard errors. So few continuations show nothing."""
+        chance explains: by chance the largest of so many is larger in one of forty cases. Few continuations show nothing."""
         pairs = list(zip(self.chances, self.chances[1:], strict=False))
         if not pairs:
             return None
@@ -65,7 +66,8 @@ class Causality(msgspec.Struct, frozen=True, kw_only=True):
             return None
         before, after = max(pairs, key=lambda pair: pair[1].probability - pair[0].probability)
         rise = after.probability - before.probability
-        return (before, after) if rise > 2 * sqrt(before.error**2 + after.error**2) else None
+        errors = NormalDist().inv_cdf(1 - CHANCE / len(pairs))
+        return (before, after) if rise > errors * sqrt(before.error**2 + after.error**2) else None
 
 
 def causality(
@@ -90,11 +92,6 @@ def causality(
         walked += 1
     chances = [Chance(after=point, walked=walked, broke=broke[point]) for point in points]
     return Causality(invariant=invariant, chances=chances, steps=steps)
-
-
-def up_to_violation(execution: Execution, last: int) -> Execution:
-    """The execution up to the step of this number."""
-    return keep(execution, range(last + 1))
 
 
 def _points(steps: int) -> list[int]:

@@ -51,9 +51,15 @@ class Corpus:
 
     def add(self, number: int, schedule: Schedule, new_us: list[int], deliveries: int) -> None:
         """Keeps the schedule of an attempt; the least worthy one goes if there are too many."""
-        self._kept[number] = Kept(number, schedule, new_us, deliveries)
-        if self._folder is not None and not (file := self._file(number)).exists():
-            save(schedule, file)
+        if self._folder is not None:
+            # A kill may have left a part of it, or the schedule of the same number that was never journalled.
+            new = self._file(number).with_suffix(".new")
+            save(schedule, new)
+            new.replace(self._file(number))
+        self._keep(Kept(number, schedule, new_us, deliveries))
+
+    def _keep(self, kept: Kept) -> None:
+        self._kept[kept.number] = kept
         if len(self._kept) > self._most:
             self._drop(min(self._kept.values(), key=lambda kept: (kept.worth, kept.number)).number)
 
@@ -61,7 +67,7 @@ class Corpus:
         """The same for a schedule whose file may be there from an earlier call. Raises ScheduleError if it cannot be
         read."""
         if self._folder is not None and self._file(number).exists():
-            self.add(number, load(self._file(number)), new_us, deliveries)
+            self._keep(Kept(number, load(self._file(number)), new_us, deliveries))
 
     def ended(self, number: int, new: int) -> None:
         """An attempt that was made from this schedule reached so many new states."""

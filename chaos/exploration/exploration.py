@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from raft_chaos.chaos.campaign.seed import NotDeterministicError
 from raft_chaos.chaos.exploration.attempt import Attempt, Reached, carry_out
 from raft_chaos.chaos.exploration.corpus import Corpus
 from raft_chaos.chaos.exploration.explorer import AHEAD, STRATEGIES, Explorer
@@ -22,6 +23,7 @@ from raft_chaos.chaos.exploration.journal import AttemptEnded, ExplorationError,
 from raft_chaos.chaos.run.settings import Settings, new_run_dir
 from raft_chaos.chaos.run.settings import describe as describe_run
 from raft_chaos.chaos.run.sim.world import run_sim
+from raft_chaos.chaos.schedule.data import ScheduleError
 
 
 class Exploration:
@@ -68,7 +70,10 @@ class Exploration:
             first_us = ended.first_us
             self.explorer.learnt(ended.way, ended.parent, first_us, ended.deliveries)
             if first_us and not ended.violated:
-                self.explorer.corpus.add_saved(ended.number, list(first_us.values()), ended.deliveries)
+                try:
+                    self.explorer.corpus.add_saved(ended.number, list(first_us.values()), ended.deliveries)
+                except ScheduleError as error:
+                    raise ExplorationError(f"{error}; remove the folder to begin again") from None
             self._kept.add(tuple(ended.violated))
             self._next = ended.number + 1
             yield ended
@@ -145,4 +150,9 @@ class Exploration:
         settings = msgspec.structs.replace(self.settings, schedule_file=str(run.schedule))
         info = describe_run(settings, seed, schedule, run)
         info = run_sim(schedule, settings.timing, settings.mutant, run, info)
+        again = {verdict.invariant for verdict in info.invariants if verdict.outcome == "violated"}
+        if not again.issuperset(violated):
+            raise NotDeterministicError(
+                f"attempt {attempt.number} violated {', '.join(violated)}, and once more it did not, in {run.path}"
+            )
         return str(run.path), info.repro

@@ -121,9 +121,9 @@ class Matrix:
             if not under_way:
                 break
             ended, under_way = wait(under_way, timeout=0.5, return_when=FIRST_COMPLETED)
+            yield from (one for future in ended if (one := future.result()) is not None)
             if stopped():
                 return
-            yield from (one for future in ended if (one := future.result()) is not None)
         for job in alone:
             if over():
                 return

@@ -111,7 +111,7 @@ class ExplorationTotals:
 
     @property
     def verdict(self) -> Outcome:
-        return "violated" if self.failures else "valid" if self.attempts else "unknown"
+        return "violated" if self.failures else "valid" if self.attempts > self.unknown else "unknown"
 
     @property
     def exit_code(self) -> int:
@@ -129,8 +129,9 @@ class ExplorationTotals:
 
 
 def exploration_headline(totals: ExplorationTotals) -> str:
+    unknown = f", {totals.unknown} unknown" if totals.unknown else ""
     return (
-        f"{totals.verdict.upper()} ({count(totals.attempts, 'run')}, {count(totals.states, 'state')}, "
+        f"{totals.verdict.upper()} ({count(totals.attempts, 'run')}{unknown}, {count(totals.states, 'state')}, "
         f"{count(totals.failures, 'failure')})"
     )
 

@@ -6,6 +6,8 @@ A hunt is one campaign after one mutant. A mutant that a hunt did not convict co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 from statistics import median
 
@@ -29,7 +31,8 @@ class Hunted(msgspec.Struct, frozen=True, kw_only=True):
     violated: list[str]
 
 
-class MatrixView(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True)
+class MatrixView:
     """What a matrix is made from: the hunts, the mutants and invariants in the order in which they are shown, and the
     invariants that each mutant should break."""
 
@@ -38,7 +41,14 @@ class MatrixView(msgspec.Struct, frozen=True, kw_only=True):
     invariants: list[str]
 
     def of(self, mutant: str, world: str = "sim", without: str = "") -> list[Hunted]:
-        return [one for one in self.hunts if (one.mutant, one.world, one.without) == (mutant, world, without)]
+        return self._cells.get((mutant, world, without), [])
+
+    @cached_property
+    def _cells(self) -> dict[tuple[str, str, str], list[Hunted]]:
+        cells: dict[tuple[str, str, str], list[Hunted]] = {}
+        for one in self.hunts:
+            cells.setdefault((one.mutant, one.world, one.without), []).append(one)
+        return cells
 
     def share(self, mutant: str, invariant: str) -> float:
         """The share of the mutant's hunts in sim whose convicting run violated the invariant."""
@@ -47,8 +57,15 @@ class MatrixView(msgspec.Struct, frozen=True, kw_only=True):
 
     def convictors(self, mutant: str) -> list[str]:
         """The invariants that convicted it in sim, the most frequent first."""
-        shares = {invariant: self.share(mutant, invariant) for invariant in self.invariants}
-        return sorted((one for one in shares if shares[one]), key=lambda one: -shares[one])
+        return self._convictors[mutant]
+
+    @cached_property
+    def _convictors(self) -> dict[str, list[str]]:
+        found = {}
+        for mutant in self.mutants:
+            shares = {invariant: self.share(mutant, invariant) for invariant in self.invariants}
+            found[mutant] = sorted((one for one in shares if shares[one]), key=lambda one: -shares[one])
+        return found
 
     def alone(self, invariant: str) -> list[str]:
         """The mutants that only this invariant convicted."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from raft_chaos.invariants.exposure import Exposure, added
 from raft_chaos.invariants.rundir import RunInfo
 from raft_chaos.invariants.verdict import Outcome, broken, overall
-from raft_chaos.reports.campaign.exposure import exposure_table
+from raft_chaos.reports.campaign.exposure import exposure_table, inert
 from raft_chaos.reports.campaign.groups import FIRST, Group, groups_table, most_first, shape
 from raft_chaos.reports.run.layout import ENDS, operation_ends, vacuous
 from raft_chaos.reports.run.model import RunReport, Stats, worst_first
@@ -38,6 +38,7 @@ def campaign_stats(reports: Sequence[RunReport]) -> Stats:
 def campaign_text(reports: Sequence[RunReport], width: int = USUAL) -> str:
     """The campaign for a terminal of `width` columns."""
     lines = prose(runs_headline(reports), width, "", "  ")
+    lines += flowing([one for one in [inert(campaign_exposure(reports))] if one], width)
     if reports:
         lines += ["", *text_table(runs_table(reports), width)]
         for table in campaign_tables(reports):
@@ -84,6 +85,8 @@ def brief(info: RunInfo, path: Path) -> list[str]:
 def campaign_markdown(reports: Sequence[RunReport]) -> str:
     """The campaign for GitHub."""
     lines = [f"# {markdown(runs_headline(reports))}", ""]
+    if lacking := inert(campaign_exposure(reports)):
+        lines += [markdown(lacking), ""]
     if reports:
         lines += [*markdown_table(runs_table(reports)), ""]
         for table in campaign_tables(reports):

@@ -16,8 +16,16 @@ import msgspec
 
 from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.invariants.verdict import Outcome
+from raft_chaos.reports.campaign.exposure import inert
 from raft_chaos.reports.campaign.groups import TITLE, shape
-from raft_chaos.reports.campaign.runs import campaign_tables, campaign_verdict, first_failure, runs_headline, runs_table
+from raft_chaos.reports.campaign.runs import (
+    campaign_exposure,
+    campaign_tables,
+    campaign_verdict,
+    first_failure,
+    runs_headline,
+    runs_table,
+)
 from raft_chaos.reports.campaign.seeds import SeedLike, SeedTotals, seeds_caveats, seeds_headline, seeds_tables
 from raft_chaos.reports.html.page import Served, page
 from raft_chaos.reports.run.layout import vacuous
@@ -94,7 +102,7 @@ def campaign_page(reports: Sequence[RunReport]) -> str:
     return _page(
         verdict=campaign_verdict(reports),
         headline=runs_headline(reports),
-        caveats=[],
+        caveats=[visible(one) for one in [inert(campaign_exposure(reports))] if one],
         first=f"First failure: seed {failure.info.seed}" if failure else "",
         command=repro(failure) if failure else "",
         cells=cells,

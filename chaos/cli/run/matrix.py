@@ -138,6 +138,8 @@ def _view(hunts: Sequence[Hunt], mutants: Sequence[str]) -> MatrixView:
 
 def _worlds(text: str) -> list[World]:
     chosen = _listed(text, WORLDS)
+    if not chosen:
+        fail(f"--worlds: expected some of {', '.join(WORLDS)}, got {text!r}")
     for world in chosen:
         if world not in WORLDS:
             no_such("--worlds", world, WORLDS)

@@ -86,10 +86,10 @@ def run(
     shown = running.Shown(fail_fast=fail_fast, quiet=quiet, verbose=verbose and not quiet, as_json=as_json)
     if dry_run:
         return running.dry_run(chosen, shown)
+    if time_limit is not None and not time_limit > 0:
+        fail(f"--time-limit: expected more than 0 seconds, got {time_limit:g}")
     if seeds is not None and world == "sim" and repeat == 1:
         return running.campaign(chosen, shown, out, jobs, max_failures, time_limit)
     if jobs is not None or max_failures is not None:
         fail("--jobs and --max-failures are for campaigns in sim: --world sim --seeds A..B")
-    if time_limit is not None and not time_limit > 0:
-        fail(f"--time-limit: expected more than 0 seconds, got {time_limit:g}")
     return running.runs(chosen, shown, out, repeat, time_limit)

@@ -66,10 +66,17 @@ class Folder:
             raise NotThereError("/".join(parts)) from error
         finally:
             os.close(folder)
-        if _is_private(os.fstat(file)) and not _is_private((self.path / parts[0] / "run.json").lstat()):
+        if self._is_hidden(os.fstat(file), parts[0]):
             os.close(file)
             raise NotThereError("/".join(parts))
         return file
+
+    def _is_hidden(self, status: os.stat_result, run: str) -> bool:
+        """Whether a file of that run is for its owner alone, unless the whole run is."""
+        try:
+            return _is_private(status) and not _is_private((self.path / run / "run.json").lstat())
+        except OSError:
+            return True
 
     def files(self, name: str) -> tuple[list[ListedFile], bool]:
         """The files of a run that are shown, by their paths, and whether these are all."""
@@ -80,7 +87,7 @@ class Folder:
             for one in sorted(names):
                 path = Path(folder, one)
                 status = path.lstat()
-                if not stat.S_ISREG(status.st_mode) or _is_private(status):
+                if not stat.S_ISREG(status.st_mode) or self._is_hidden(status, name):
                     continue
                 if len(found) == MOST_FILES:
                     return found, False

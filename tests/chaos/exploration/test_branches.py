@@ -6,7 +6,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from msgspec.structs import replace
 
 from builders.campaigns import settings
 from raft_chaos.chaos.exploration.attempt import Reached, carry_out
@@ -72,8 +71,3 @@ def test_priorities_order_the_links_until_one_loses_its_own() -> None:
     slow, *others = LINKS
     assert priorities.of[slow].one(1) >= before[slow] + LAG_US[0] / 1_000  # it was the next to send
     assert [priorities.of[link].one(1) for link in others] == [before[link] for link in others]
-
-
-def test_the_header_says_it_all() -> None:
-    changed = replace(WHOLE, header=replace(WHOLE.header, branches=[Branch(AT_US, 77)]))
-    assert changed == branched(WHOLE, Branch(AT_US, 77))

@@ -45,7 +45,6 @@ def test_a_splice_has_early_faults_of_one_and_late_ones_of_the_other() -> None:
     found = {
         tuple((fault.id, *fault.action.nodes) for fault in spliced(with_faults(early), with_faults(late), rng).faults)
         for rng in map(Random, range(20))
-        for _ in range(1)
     }
     assert (("f01", "n1"), ("f01-2", "n2")) in found
 
