@@ -272,11 +272,11 @@ class PhaseStarted(Event, frozen=True, gc=False, kw_only=True, tag="phase_starte
 
 class RunEnded(Event, frozen=True, gc=False, kw_only=True, tag="run_ended"):
     """The run ended as planned. `max_late_us` is the longest delay of the harness's sentinel in the liveness phase,
-    `max_safety_late_us` the longest one in the safety phase."""
+    `max_safety_late_us` the longest one in the safety phase; None if it is not known."""
 
     reason: str
     max_late_us: int = 0
-    max_safety_late_us: int = 0
+    max_safety_late_us: int | None = None
 
 
 NodeEvent: TypeAlias = (

@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from raft_chaos.chaos.faults.damage import Damage
-from raft_chaos.chaos.faults.process import Failpoint
+from raft_chaos.chaos.faults.process import ALL_HOLES, WHOLE_PERMILLE, Failpoint
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, NodeExited, NodeKilled, NodeLaunched
 from raft_chaos.invariants.history import QUEUE_FUNCTIONS, OpFunction, Value, on_key
 from raft_chaos.raft.replica.machine import Command, encode_command
@@ -249,6 +249,10 @@ def check(execution: Execution) -> None:
             wrong = f"call {step.call!r} is unknown"
         elif isinstance(step, Crash) and step.keep_bytes < 0:
             wrong = f"keep_bytes: expected 0 or more, got {step.keep_bytes}"
+        elif isinstance(step, Crash) and not 0 <= step.holes <= ALL_HOLES:
+            wrong = f"holes: expected 0 to {ALL_HOLES}, got {step.holes}"
+        elif isinstance(step, DamageData) and not 0 <= step.damage.at_permille <= WHOLE_PERMILLE:
+            wrong = f"at_permille: expected 0 to {WHOLE_PERMILLE}, got {step.damage.at_permille}"
         elif isinstance(step, Deliver) and not (0 <= step.sent_by < number and step.nth >= 0):
             wrong = f"expected a message of an earlier step, got message {step.nth} of step {step.sent_by}"
         elif isinstance(step, Return) and step.answer is not None and not _submits(execution, number, step):

@@ -57,8 +57,10 @@ class Causality(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def jump(self) -> tuple[Chance, Chance] | None:
-        """The two neighbouring points with the largest rise between them, None if there is none that is larger than
-        chance explains: by chance the largest of so many is larger in one of forty cases. Few continuations show nothing."""
+        """The two neighbouring points with the largest rise between them; None if chance explains it.
+
+        By chance alone the largest of so many rises is named in one of forty cases. Few continuations show nothing.
+        """
         pairs = list(zip(self.chances, self.chances[1:], strict=False))
         if not pairs:
             return None

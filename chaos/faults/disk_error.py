@@ -108,9 +108,9 @@ class DiskError(OnNodes, frozen=True, tag="disk_error", omit_defaults=True):
             hit = await processes.kill(dict.fromkeys(nodes, WHOLE_PERMILLE))
             await at.together([processes.start(node) for node in hit])
         await at.hold(at.duration_us)
-        codes = {node: await world.exit_code(node) for node in nodes}
-        ended = [node for node in nodes if codes[node] is not None]
         failures = [await world.break_disk(node, now) for node, now in at.lift(FAILING).items()]
+        codes = {node: await world.exit_code(node) for node in nodes}  # of those, too, that ended meanwhile
+        ended = [node for node in nodes if codes[node] is not None]
         up = await at.together([processes.start(node) for node in ended])
         back = [node for node, there in zip(ended, up, strict=True) if there]
         ends = ", ".join(f"{node} ended with exit code {codes[node]}" for node in ended) or "no node ended"

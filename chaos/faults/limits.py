@@ -28,6 +28,11 @@ def probability(field: str, value: float) -> Iterator[str]:
         yield f"{field}: expected a probability from 0 to 1, got {value}"
 
 
+def ascending(field: str, values: Sequence[int]) -> Iterator[str]:
+    if list(values) != sorted(values):
+        yield f"{field}: expected them in the order of time, got {', '.join(map(str, values))}"
+
+
 def not_negative(field: str, value: int) -> Iterator[str]:
     if value < 0:
         yield f"{field}: expected 0 or more µs, got {value}"

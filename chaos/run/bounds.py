@@ -1,6 +1,6 @@
 """How much a run may make the harness do: a cluster that sends without end must not keep it at work without end.
 
-The bounds grow with the run, and are about 50 times what a correct cluster needs. A run that meets one ends there: it
+The bounds grow with the run, and are 20 to 50 times what a correct cluster needs. A run that meets one ends there: it
 is unknown, unless something was violated before.
 """
 

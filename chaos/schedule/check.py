@@ -12,6 +12,8 @@ from raft_chaos.chaos.faults.names import PLACEHOLDERS, fault_of, role_of
 from raft_chaos.chaos.schedule.data import Fault, Header, Operation, Schedule, ScheduleError
 from raft_chaos.chaos.schedule.follow import follows
 
+MOST_DEPTH = 100
+
 
 def check_schedule(schedule: Schedule) -> None:
     """Raises ScheduleError for an invalid schedule. For schedules that `load` did not read."""
@@ -60,9 +62,13 @@ def check_header(header: Header) -> None:
     branches = header.branches if isinstance(header.branches, list) else []
     for problem in (
         *chain.from_iterable(
-            (*limits.not_negative("branches.at_us", one.at_us), *limits.not_negative("branches.depth", one.depth))
+            (
+                *limits.not_negative("branches.at_us", one.at_us),
+                *limits.within("branches.depth", one.depth, 0, MOST_DEPTH),
+            )
             for one in branches
         ),
+        *limits.ascending("branches.at_us", [one.at_us for one in branches]),
         *limits.ordered("model.latency_min_us and model.latency_max_us", model.latency_min_us, model.latency_max_us),
         *limits.ordered("model.sync_min_us and model.sync_max_us", model.sync_min_us, model.sync_max_us),
     ):

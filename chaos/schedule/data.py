@@ -54,6 +54,11 @@ class SimModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     entries_per_message: int = 0
 
 
+LAG_US = (1_000, 30_000)
+"""How late the frames of a link are that has lost its priority: drawn on a log scale, once for each link. A round trip
+with both writes stays below the shortest usual election timeout (`chaos.schedule.fitting.too_slow`)."""
+
+
 class Branch(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """From `at_us` on the simulated network and disks draw from another `seed`: what happened until then happens again,
     and what follows is different. With a `depth` frames are delivered by priorities of links until all is healed, with

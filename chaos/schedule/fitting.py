@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from raft_chaos.chaos.faults.abilities import Abilities, Ability, in_order
-from raft_chaos.chaos.schedule.data import AnchorEvent, Fault, Operation, RequiredEvent, Schedule
+from raft_chaos.chaos.schedule.data import LAG_US, AnchorEvent, Fault, Operation, RequiredEvent, Schedule
 from raft_chaos.chaos.schedule.follow import follows, without_orphans
 from raft_chaos.chaos.schedule.streams import stream
 
@@ -57,8 +57,9 @@ def lacking(schedule: Schedule, can: Abilities) -> list[str]:
 def too_slow(schedule: Schedule, election_timeout_us_min: int) -> str:
     """Why a correct cluster may elect no leader on this schedule's simulated network, and would be judged violated;
     "" if it can."""
-    model = schedule.header.model
-    round_us = 2 * (model.latency_max_us + model.sync_max_us)
+    model, branches = schedule.header.model, schedule.header.branches
+    lag_us = LAG_US[1] if branches and any(branch.depth > 1 for branch in branches) else 0
+    round_us = 2 * (model.latency_max_us + lag_us + model.sync_max_us)
     if round_us < election_timeout_us_min:
         return ""
     return (

@@ -2,8 +2,8 @@
 
 While everything changes, no progress is owed (`liveness_under_fault`). So these seeds have their other faults earlier,
 those that wait for an event of the run not at all, and then one partition for longer than the bound of progress. It
-leaves a majority whole, which must elect a leader and commit. Seeds with steered episodes, which last until the end, or
-with a quiet time have none.
+leaves a majority whole, which must elect a leader and commit. Seeds with steered episodes, which last until the end,
+with a quiet time, or without a warmup have none.
 
 Half of these partitions have one of Jepsen's shapes. In the other half the leader hears nobody, and so many others hear
 it that the rest is no majority. There a voter that refuses its vote while it hears a leader stops the whole cluster
@@ -41,7 +41,7 @@ def draw_all_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list
     from_us = round(config.duration_s * 1e6) - lasts_us
     is_judged = config.can is None or {"cut", "events"} <= {*config.can}
     has_room = from_us / 1e6 >= least_duration_s(config.warmup_s, unit)
-    wanted = rng.random() < SHARE and "partition" in config.faults and not (swarm.steered or swarm.quiet)
+    wanted = rng.random() < SHARE and "partition" in config.faults and not (swarm.steered or swarm.quiet or swarm.early)
     if not (wanted and is_judged and has_room):
         return draw_faults(seed, config, swarm, nodes)
     earlier = [

@@ -80,7 +80,7 @@ class RaftTarget:
                 child.wait(ENDING_S)  # it ends; its stderr says why
         ended_by_itself = child.exit_code
         child.kill()
-        if ended_by_itself == EXIT_STARVED and launch.failing is None:
+        if ended_by_itself == EXIT_STARVED and (launch.failing is None or launch.failing.error != "ENOSPC"):
             raise HarnessError(f"{launch.node} had too little of this machine to start: {tail(stderr, lines=1)}")
         if ended_by_itself is not None:
             raise EndedError(launch.node, ended_by_itself, tail(stderr))

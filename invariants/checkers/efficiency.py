@@ -114,8 +114,6 @@ class Efficiency(Checker):
             node.last_index = event.index
 
     def _on_sent(self, event: MessageSent) -> None:
-        if event.type not in REQUESTS:
-            return
         node = self._nodes.get(event.node) or self._new(event)
         if event.t_us >= node.ends_us:
             self._close(node)

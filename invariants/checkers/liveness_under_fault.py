@@ -78,7 +78,7 @@ class LivenessUnderFault(Checker):
         self._owed: list[Standing] = []
         self._bound_us = self._recovery_us = 0
         self._is_virtual = False
-        self._late_us = 0
+        self._late_us: int | None = None
         self._committed: dict[int, CommitAdvanced] = {}  # index -> who reported it first
 
     def handlers(self) -> Handlers:
@@ -123,11 +123,15 @@ class LivenessUnderFault(Checker):
         for state in self._owed:
             self.judged += 1
             for gap in self._gaps(state):
+                if gap.to_us - gap.from_us < self._bound_us:
+                    continue  # whatever is demanded in it
                 demanded_us = gap.to_us - gap.from_us - self._idle_us(state, gap)
                 bound_us = self._recovery_us if self._is_disturbed(state, gap) else self._bound_us
                 if demanded_us < bound_us:
                     continue
-                if not self._is_virtual and self._late_us * LATE_SHARE > bound_us:
+                if not self._is_virtual and self._late_us is None:
+                    undecided = f"{_missed(gap)}, but nobody said how late the harness itself was"
+                elif not self._is_virtual and (self._late_us or 0) * LATE_SHARE > bound_us:
                     undecided = f"{_missed(gap)}, but the harness itself was up to {self._late_us} µs late"
                 else:
                     self._violated(state, gap, demanded_us, bound_us)

@@ -14,7 +14,15 @@ from __future__ import annotations
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers
 from raft_chaos.invariants.checkers.exits import last_words
-from raft_chaos.invariants.events import CommitAdvanced, EntryApplied, NodeExited, PhaseStarted, RunEnded, Started
+from raft_chaos.invariants.events import (
+    CommitAdvanced,
+    EntryApplied,
+    NodeExited,
+    NodeLaunched,
+    PhaseStarted,
+    RunEnded,
+    Started,
+)
 from raft_chaos.invariants.verdict import Verdict
 
 LATE_SHARE = 10
@@ -33,7 +41,7 @@ class Recovery(Checker):
         self._phase: PhaseStarted | None = None
         self._ended: RunEnded | None = None
         self._current_inc: dict[str, int] = {}
-        self._exits: list[NodeExited] = []
+        self._exits: dict[str, NodeExited] = {}  # of the nodes that have not been launched again
         self._committed: dict[tuple[str, int], CommitAdvanced] = {}
         self._applied: dict[tuple[str, int], EntryApplied] = {}
 
@@ -42,7 +50,8 @@ class Recovery(Checker):
             PhaseStarted: self._on_phase,
             RunEnded: self._on_ended,
             Started: self._on_started,
-            NodeExited: self._exits.append,
+            NodeExited: self._on_exited,
+            NodeLaunched: self._on_launched,
             CommitAdvanced: self._on_commit,
             EntryApplied: self._on_applied,
         }
@@ -53,6 +62,12 @@ class Recovery(Checker):
 
     def _on_ended(self, event: RunEnded) -> None:
         self._ended = event
+
+    def _on_exited(self, event: NodeExited) -> None:
+        self._exits[event.subject] = event
+
+    def _on_launched(self, event: NodeLaunched) -> None:
+        self._exits.pop(event.subject, None)
 
     def _on_started(self, event: Started) -> None:
         self._current_inc[event.node] = event.inc
@@ -107,7 +122,7 @@ class Recovery(Checker):
 
     def _ended_before(self, node: str | None = None) -> str:
         """Why no more can come from the node, or from some node: the end of its process."""
-        ends = [end for end in self._exits if node in (None, end.subject)]
+        ends = [end for end in self._exits.values() if node in (None, end.subject)]
         if not ends:
             return ""
         last = ends[-1]

@@ -69,6 +69,8 @@ class StableLeadership(Checker):
         for event in sorted(reports, key=lambda event: event.t_us):
             if kept is None and event.t_us > settled_us:
                 kept = _followed_by_all(now, len(nodes))
+            if kept is not None and kept.leader not in nodes:
+                return  # it ended by itself, and another one is needed
             if kept is not None and event.term > kept.term:
                 self.judged = 1
                 self.violate(

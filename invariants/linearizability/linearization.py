@@ -40,7 +40,7 @@ def linearizations(
             found[key] = proposed[key]
             continue
         decided = decide(own, model)
-        if decided is None:
+        if decided is None and budget > 0:
             decided, steps = _searched(own, model, budget)
             budget -= steps
         if isinstance(decided, list) and first_fault(own, decided, model) is None:
@@ -52,6 +52,6 @@ def _searched(own: list[Operation], model: Model, budget: int) -> tuple[list[Ope
     """The order, if the search found one within the budget, and its steps."""
     problem = Problem(parts(own), model)
     search = InTurns(problem)
-    done = search.run(max(1, budget))
+    done = search.run(budget)
     found = done is not None and done.outcome == "found"
     return [problem.operations[task] for task in done.order] if done and found else None, search.steps

@@ -174,8 +174,10 @@ def test_two_cuts_leave_what_neither_cuts() -> None:
 
 def test_in_real_time_a_late_harness_proves_nothing() -> None:
     faults = [cut(*N1_ALONE), healed()]
-    found = verdict(faults, liveness=IN_REAL_TIME)
+    found = verdict(faults, liveness=IN_REAL_TIME, ended=replace(ENDED, max_safety_late_us=0))
     assert found is not None and found.outcome == "violated"
+    found = verdict(faults, liveness=IN_REAL_TIME, ended=replace(ENDED, max_safety_late_us=None))
+    assert found is not None and found.outcome == "unknown", "nobody knows how late it was"
     found = verdict(faults, liveness=IN_REAL_TIME, ended=replace(ENDED, max_safety_late_us=51))
     assert found is not None
     assert (found.outcome, found.reason) == (

@@ -233,6 +233,16 @@ def test_a_node_that_ended_by_itself_explains_why_it_does_not_catch_up() -> None
     assert violation.message.startswith(f"n2 did not catch up to index 2 ({why}): ")
 
 
+def test_a_node_that_runs_again_has_not_ended() -> None:
+    exited = NodeExited(
+        node=HARNESS, inc=1, t_us=9, subject="n2", subject_inc=1, exit_code=74, excused="a failing disk"
+    )
+    again = NodeLaunched(node=HARNESS, inc=1, t_us=10, subject="n2", subject_inc=2)
+    verdict = recovery(LAUNCHED, exited, again, liveness("n2"), NEW_COMMIT, ended())
+    assert not any("had ended by itself" in one.message for one in verdict.violations)
+    assert any("n2 did not catch up" in one.message for one in verdict.violations)
+
+
 def test_launched_nodes_that_stay_up() -> None:
     assert judged(LAUNCHED)["unexpected_exit"].outcome == "valid"
     assert judged()["unexpected_exit"].outcome == "unknown"

@@ -71,3 +71,15 @@ def test_a_node_that_has_ended_need_not_follow() -> None:
 
 def test_real_time_is_not_judged() -> None:
     assert verdict(*LED, role("n3", 1_500, "candidate", 3), within_us=0) is None
+
+
+def test_a_leader_that_ends_by_itself_is_not_deposed() -> None:
+    """That is an unexpected exit, and the others must elect another leader."""
+    gone = at(1_450, NodeExited, subject="n1", subject_inc=1, exit_code=70)
+    elected = [role("n3", 1_500, "candidate", 3), role("n3", 1_510, "leader", 3, "n3")]
+    reported = [*map(started, NODES), *LED, *elected]
+    told = [at(0, NodeLaunched, subject=node, subject_inc=1) for node in NODES]
+    told += [at(1_000, PhaseStarted, phase="liveness", within_us=4_000), gone, at(3_000, RunEnded, reason="")]
+    for one, other in ((told, reported), (reported, told)):
+        found = judged(one, other).get("stable_leadership")
+        assert found is None or found.outcome != "violated"

@@ -282,6 +282,8 @@ class LiveCluster:
             await self._tell_disk(one)  # while it was paused it could not receive a change
             if one.disk.failing != one.failing:
                 await self._tell_failing(one)
+        if self.state(node) == "down" and one.exit_code is not None and one.failing is None:
+            await self.start(node)  # its disk failed after the pause, and the fault that would start it is over
 
     async def slow_sync(self, node: str, longer: tuple[int, int]) -> None:
         """Syncs of the node take `longer` (least, most: µs) more from now on, also after restarts."""

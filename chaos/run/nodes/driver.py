@@ -127,6 +127,6 @@ def excuse(exit_code: int, failing: Failing | None, *, damaged: bool) -> str:
 
     A node whose disk fails must stop, and says so by its exit code. A node that finds its data damaged must not start.
     """
-    if failing is not None and exit_code in (EXIT_DISK, EXIT_STARVED):
+    if failing is not None and exit_code == (EXIT_STARVED if failing.error == "ENOSPC" else EXIT_DISK):
         return FAILING_DISK
     return DAMAGED_DATA if damaged and exit_code == EXIT_REFUSED else ""

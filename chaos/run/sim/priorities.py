@@ -17,11 +17,8 @@ from typing import Any
 
 from raft_chaos.chaos.faults.links import Link
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
+from raft_chaos.chaos.schedule.data import LAG_US
 from raft_chaos.chaos.schedule.streams import stream
-
-LAG_US = (1_000, 30_000)
-"""How late the frames of a link are that has lost its priority: drawn on a log scale, once for each link. A round trip
-with both writes stays below the shortest usual election timeout (`chaos.schedule.fitting.too_slow`)."""
 
 
 class Priorities:

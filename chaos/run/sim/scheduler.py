@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from itertools import repeat
 from typing import Any, TypeAlias
 
 Action: TypeAlias = Callable[[Any], None]
@@ -26,7 +25,7 @@ END = 1 << 63
 class Scheduler:
     """The heap and the clock. An action may schedule more actions, at its own time or later."""
 
-    __slots__ = ("heap", "look", "now_us", "scheduled", "stopped")
+    __slots__ = ("_unlooked", "heap", "look", "now_us", "scheduled", "stopped")
 
     def __init__(self) -> None:
         self.now_us = 0
@@ -34,6 +33,7 @@ class Scheduler:
         self.stopped = False
         self.scheduled = 0
         """How many actions so far; it numbers them."""
+        self._unlooked = 0
         self.look: Callable[[], None] = lambda: None
         """Called after every `LOOK_EVERY` actions, whether or not the time advances. It may stop."""
 
@@ -58,15 +58,16 @@ class Scheduler:
         heap, pop = self.heap, heapq.heappop
         # The end is an entry of the heap: to look at the time of the first entry before each step costs more.
         ended: list[None] = []
-        self.scheduled += 1
         heapq.heappush(heap, (max(until_us, self.now_us), END + self.scheduled, ended.append, None))
         while not (ended or self.stopped):
-            for _ in repeat(None, LOOK_EVERY):
+            for done in range(self._unlooked, LOOK_EVERY):
                 self.now_us, _, action, argument = pop(heap)
                 action(argument)
                 if ended or self.stopped:
+                    self._unlooked = done + 1
                     break
             else:
+                self._unlooked = 0
                 self.look()
 
     def stop(self) -> None:

@@ -79,7 +79,7 @@ def in_turns(
         lasts_us = episode.timeouts * unit
         if at_us + lasts_us > until_us:
             break
-        plot = Plot(f"s{len(windows) + 1:02}-{name}", When(at_us=at_us), rng, unit, len(nodes) % 2 == 0)
+        plot = Plot(f"s{len(windows) + 1:04}-{name}", When(at_us=at_us), rng, unit, len(nodes) % 2 == 0)
         episode.build(plot)
         windows.append(Window(at_us, lasts_us, plot.faults))
         at_us += lasts_us + GAP_TIMEOUTS * unit

@@ -42,7 +42,7 @@ def _roles() -> list[str]:
 def _episodes() -> list[str]:
     said = (
         "Sequences of faults that are built for one situation. Each step waits for what the step before it has brought "
-        "about. Their faults have ids such as `s02-one_victim-3`: the second episode of the seed, its name, its step."
+        "about. Their faults have ids such as `s0002-one_victim-3`: the second episode of the seed, its name, its step."
     )
     rows = [[code(one.name), one.about, one.source] for one in EPISODES]
     return ["## Steered episodes", said, table(["episode", "brings about", "seen in"], rows)]

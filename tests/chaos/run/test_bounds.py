@@ -39,8 +39,8 @@ class Restless(Core):
         return 0
 
 
-def carried_out(parts: Parts, max_events: int | None) -> tuple[Simulated, VirtualRun]:
-    run = VirtualRun(PLAN, timing=TIMING, driver=MemoryDriver(parts), max_events=max_events)
+def carried_out(parts: Parts, max_events: int | None, *, fail_fast: bool = False) -> tuple[Simulated, VirtualRun]:
+    run = VirtualRun(PLAN, timing=TIMING, driver=MemoryDriver(parts), fail_fast=fail_fast, max_events=max_events)
     return run.go(), run
 
 
@@ -56,6 +56,12 @@ def test_a_run_that_reports_too_much_ends_as_unknown_and_says_so() -> None:
     assert reason(run) == said
     assert simulated.analysis.verdict == "unknown"
     assert simulated.analysis.vacuous[0] == f"the run was cut short: {said}"
+
+
+def test_a_run_that_ends_at_its_first_violation_has_the_same_bounds() -> None:
+    """It is carried out in short slices, each with fewer actions than there are between two looks."""
+    _, run = carried_out(Parts(), 4_000, fail_fast=True)
+    assert reason(run).startswith("ended at a bound of the harness: ")
 
 
 def test_the_same_run_ends_at_the_same_event() -> None:

@@ -86,7 +86,7 @@ def test_the_schedules_of_known_seeds_do_not_change() -> None:
     for seed in (1, 812):
         schedule = generate(seed, msgspec.structs.replace(LONG, faults=FIRST_KINDS))
         digests.append(blake2b(msgspec.json.encode([schedule.faults, schedule.operations]), digest_size=8).hexdigest())
-    assert digests == ["3634367e04fd5ec6", "f896b3f14a9eba4e"]
+    assert digests == ["3634367e04fd5ec6", "2b05b86a8580f196"]
 
 
 def test_another_seed_is_another_schedule() -> None:

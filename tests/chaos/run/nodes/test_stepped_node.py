@@ -268,6 +268,12 @@ def test_a_fault_of_its_disk_excuses_the_end_that_it_may_cause_and_no_other() ->
     assert end_of("n1", corrupt, DiskState(damaged=True)) == (EXIT_REFUSED, "x", "damaged data", False)
 
 
+def test_an_injected_error_does_not_hide_that_the_machine_has_too_little() -> None:
+    no_space = NodeDiedError(EXIT_STARVED, "x")
+    with pytest.raises(DriverError):
+        end_of("n1", no_space, DiskState(Failing("sync", "EIO")))
+
+
 def test_a_disk_that_fails_once_has_failed_when_its_node_has_ended() -> None:
     disk = DiskState(Failing("sync", "EIO", once=True))
     assert end_of("n1", NodeDiedError(EXIT_DISK, "x"), disk).can_start
