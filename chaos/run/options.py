@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
 
@@ -34,6 +33,11 @@ OPTION_OF = {
     "election_timeout_us_max": "election_timeout",
 }
 """The options for the fields of a ScheduleConfig, where the option has another name."""
+
+
+NUMBERS = {
+    "nodes", "clients", "rate", "duration", "warmup", "liveness", "fault_interval", "heartbeat", "max_events"
+}  # fmt: skip
 
 
 class Options(TypedDict, total=False):
@@ -74,6 +78,11 @@ def settings_of(options: Mapping[str, Any]) -> tuple[Settings, Schedule | None]:
         if name not in Options.__annotations__:
             raise OptionError(name, f"there is no such option; {hint(name, Options.__annotations__)}")
     given = {name: value for name, value in options.items() if value is not None}
+    for name in [one for one in given if one in NUMBERS]:
+        if isinstance(given[name], bool) or not isinstance(given[name], int | float):
+            raise OptionError(name, f"expected a number, got {given[name]!r}")
+    if given.get("max_events", 1) < 1:
+        raise OptionError("max_events", f"expected at least 1, got {given['max_events']}")
     world: World = known("world", given.get("world", "live"), WORLDS)
     timing = timing_of(given.get("election_timeout", "150-300"), given.get("heartbeat"))
     system = target_of(given, timing)
@@ -207,9 +216,7 @@ def kinds_of(faults: str | Sequence[str] | None, world: World, can: Abilities) -
         _no_faults(possible, faults)
     for kind in chosen:
         if kind not in there:
-            near = get_close_matches(kind, possible, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"expected some of {', '.join(possible)}"
-            raise OptionError("faults", f"{kind!r} is unknown in the world {world}; {hint}")
+            raise OptionError("faults", f"{kind!r} is unknown in the world {world}; {hint(kind, possible)}")
         if kind not in possible:
             raise OptionError("faults", f"the target cannot do {kind!r}; expected some of {', '.join(possible)}")
     return chosen

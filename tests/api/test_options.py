@@ -87,6 +87,8 @@ def test_the_settings_are_those_of_the_command_line(
         ({"faults": ["kil"]}, "faults: 'kil' is unknown in the world live; did you mean 'kill'?"),
         ({"faults": []}, "faults: expected some of"),
         ({"rate": 0}, "rate: expected more than 0"),
+        ({"rate": "fast"}, "rate: expected a number, got 'fast'"),
+        ({"max_events": 0}, "max_events: expected at least 1, got 0"),
         ({"duration": 1}, "duration: expected at least"),
         ({"election_timeout": "soon"}, "election_timeout: expected two numbers of milliseconds"),
         ({"heartbeat": 1000}, "heartbeat: the heartbeat interval"),

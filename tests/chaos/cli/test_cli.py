@@ -49,11 +49,11 @@ def short_run(folder: Path, *options: str) -> list[str]:
         ),
         (
             ["--faults", "kill,flood"],
-            f"--faults: 'flood' is unknown in the world live; expected some of {', '.join(LIVE_KINDS)}",
+            f"--faults: 'flood' is unknown in the world live; there are {', '.join(LIVE_KINDS)}",
         ),
         (
             ["--faults", "kill,clock"],
-            f"--faults: 'clock' is unknown in the world live; expected some of {', '.join(LIVE_KINDS)}",
+            f"--faults: 'clock' is unknown in the world live; there are {', '.join(LIVE_KINDS)}",
         ),
         (["--world", "flat"], "--world: there is no 'flat'; there are sim, lockstep, live"),
         (
