@@ -158,7 +158,7 @@ class WriteAheadLog:
         except OSError as error:
             if error.errno not in _OF_A_DISK:
                 raise  # the folder is wrong, not its disk; the error says what is
-            raise self._failed("recover the log", error) from error
+            raise self._failed("recover the log", FILE, error) from error
 
     def _recover(self, identity: Identity) -> Recovered:
         disk = self.disk
@@ -232,26 +232,30 @@ class WriteAheadLog:
         try:
             self.disk.append(FILE, data)
         except OSError as error:
-            raise self._failed("append to the log", error) from error
+            raise self._failed("append to the log", FILE, error) from error
 
     def sync(self) -> None:
         """Makes durable what was appended before. The first sync, after recovery, makes the mark durable too.
 
         Raises DiskFailedError, after which the log must not be used any more.
         """
-        end = self._end
+        end, file = self._end, FILE
         try:
-            self.disk.sync(FILE)
+            self.disk.sync(file)
+            file = SYNCED
             size = end.to_bytes(8, "big")
             self.disk.overwrite(SYNCED, size + zlib.crc32(size).to_bytes(4, "big"))
             if self._syncs % MARK_SYNCED_EVERY == 0:
                 self.disk.sync(SYNCED)
         except OSError as error:
-            raise self._failed("sync the log", error) from error
+            raise self._failed("sync the log", file, error) from error
         self._syncs += 1
 
-    def _failed(self, doing: str, error: OSError) -> DiskFailedError:
-        return error if isinstance(error, DiskFailedError) else DiskFailedError(doing, self.disk.describe(FILE), error)
+    def _failed(self, doing: str, file: str, error: OSError) -> DiskFailedError:
+        """The error with the file that it names; if it names none, `file`."""
+        if isinstance(error, DiskFailedError):
+            return error
+        return DiskFailedError(doing, error.filename or self.disk.describe(file), error)
 
     def _read_mark(self) -> int:
         """How much of the log was synced, at least."""
