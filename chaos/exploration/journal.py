@@ -68,6 +68,11 @@ class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     repro: str = ""
 
     @property
+    def new_states(self) -> int:
+        """How many of its states no earlier run reached."""
+        return len(self.new) // _PAIR.size
+
+    @property
     def first_us(self) -> dict[int, int]:
         """The new states, each with the time of its first moment."""
         return dict(_PAIR.iter_unpack(self.new))
@@ -75,7 +80,7 @@ class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 Line: TypeAlias = ExplorationHeader | AttemptEnded
 
-_decode = msgspec.json.Decoder(Line).decode
+decode_line = msgspec.json.Decoder(Line).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -131,7 +136,7 @@ class Journal:
         """The attempts that had ended when it was opened, one at a time."""
         with self.path.open("rb") as file:
             while file.tell() < self._earlier_bytes:
-                line = _decode(file.readline())
+                line = decode_line(file.readline())
                 if isinstance(line, AttemptEnded):
                     yield line
 
@@ -148,7 +153,7 @@ class Journal:
                 if not text.endswith(b"\n"):
                     break
                 try:
-                    line = _decode(text)
+                    line = decode_line(text)
                 except MALFORMED as error:
                     raise ExplorationError(
                         f"{self.path}:{number}: not a line of an exploration ({error}); remove {self.folder} to begin "

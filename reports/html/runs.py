@@ -1,4 +1,4 @@
-"""The page of saved runs, which `serve` shows first: those that go on, campaigns, then all runs, newest first."""
+"""The page of saved runs, which `serve` shows first: those that go on, campaigns, explorations, then all other runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ GOING_ON_MS, CALM_MS = 2_000, 5_000
 
 
 class RunCard(msgspec.Struct, frozen=True, kw_only=True):
-    """A run or a campaign in the list. `state` is a word: a verdict, or why there is none (`reports.commands.runs`).
+    """A run, a campaign or an exploration in the list. `state` is a word: a verdict, or why there is none
+    (`reports.commands.runs`).
 
     `name` is that of its directory or file, `link` where its page is; `facts` are its seed, its world and the like, and
     `found` says what was found.
@@ -54,32 +55,36 @@ class RunsPage(msgspec.Struct, frozen=True, kw_only=True):
     note: str
 
 
-def runs_html(folder: str, runs: Sequence[RunCard], campaigns: Sequence[RunCard], most: int) -> str:
-    """The page; of the runs the first `most` are shown. They and the campaigns come with the newest first."""
+def runs_html(
+    folder: str, runs: Sequence[RunCard], campaigns: Sequence[RunCard], explorations: Sequence[RunCard], most: int
+) -> str:
+    """The page; of each the first `most` are shown. They come with the newest first."""
     shown = [card.shown for card in runs[:most]]
     on = [card for card in shown if card.state == "running"]
     groups = [
         ("going-on", "Going on", on),
         ("campaigns", "Campaigns", [card.shown for card in campaigns[:most]]),
+        ("explorations", "Explorations", [card.shown for card in explorations[:most]]),
         ("saved", "Saved runs", [card for card in shown if card.state != "running"]),
     ]
     hidden = len(runs) - len(shown)
     content = RunsPage(
         folder=visible(folder),
-        summary=_summary(runs, campaigns),
+        summary=_summary(runs, campaigns, explorations),
         groups=[group for group in groups if group[2]],
         note=f"... and {count(hidden, 'older run')}; raft-chaos runs lists all" if hidden else "",
     )
-    busy = on or any(card.state == "running" for card in campaigns)
+    busy = on or any(card.state == "running" for card in (*campaigns, *explorations))
     return page("runs", pictures=False, served=Served(every_ms=GOING_ON_MS if busy else CALM_MS), list=content)
 
 
-def _summary(runs: Sequence[RunCard], campaigns: Sequence[RunCard]) -> str:
+def _summary(runs: Sequence[RunCard], campaigns: Sequence[RunCard], explorations: Sequence[RunCard]) -> str:
     numbers: dict[str, int] = {}
     for card in runs:
         numbers[card.state] = numbers.get(card.state, 0) + 1
     kinds = ", ".join(f"{number} {state}" for state, number in sorted(numbers.items(), key=lambda one: -one[1]))
     parts = [count(len(runs), "run") + (f": {kinds}" if kinds else "")]
-    if campaigns:
-        parts.append(count(len(campaigns), "campaign"))
+    parts += [
+        count(len(cards), what) for cards, what in ((campaigns, "campaign"), (explorations, "exploration")) if cards
+    ]
     return "; ".join(parts)

@@ -128,7 +128,7 @@ def _settings(mutant: str | None) -> Settings:
 def _go(exploration: Exploration, totals: ExplorationTotals, jobs: int, *, quiet: bool) -> None:
     """Explores until the budget ends, or until the user interrupts it."""
     for ended in exploration.earlier():
-        totals.observe(ended, len(ended.first_us))
+        totals.observe(ended, ended.new_states)
     with _Progress(totals, quiet=quiet) as progress:
         if not quiet:
             say_prose(f"exploring {totals.target}, seed {totals.seed}  {jobs} at once  {totals.folder}")
@@ -138,7 +138,7 @@ def _go(exploration: Exploration, totals: ExplorationTotals, jobs: int, *, quiet
                 )
         with closing(exploration.run(partial(WorkerPool, jobs))) as attempts:
             for ended in attempts:
-                totals.observe(ended, len(ended.first_us))
+                totals.observe(ended, ended.new_states)
                 if ended.violated:
                     ends.violation_known()
                 progress.show(ended)

@@ -1,4 +1,4 @@
-"""Campaigns, from their files, which grow by a line for each seed that ends. No byte is read twice."""
+"""Campaigns, from their files."""
 
 from __future__ import annotations
 
@@ -6,63 +6,46 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
-from raft_chaos.chaos.campaign.file import CampaignEnd, CampaignError, CampaignHeader, SeedFailed, decode_line
+from raft_chaos.chaos.campaign.file import CampaignEnd, CampaignHeader, SeedFailed, decode_line
 from raft_chaos.chaos.campaign.seed import SeedResult
-from raft_chaos.chaos.cli.read.run_names import Ongoing
 from raft_chaos.chaos.cli.read.saved import seeds_of, totals_of
-from raft_chaos.chaos.run.live.watcher import Tail
-from raft_chaos.invariants.events import MALFORMED
+from raft_chaos.chaos.cli.serve.growing import Growing
 from raft_chaos.reports.campaign.seeds import SeedTotals
 from raft_chaos.reports.html.campaign import MOST_CELLS, Cell, seed_cell, served_seeds_page
 
 
-class Campaign:
-    """One campaign's file. `refresh` first; it raises CampaignError for a file that is none."""
+class Campaign(Growing[CampaignHeader | SeedResult | SeedFailed | CampaignEnd]):
+    """One campaign's file."""
+
+    what = "a campaign"
 
     def __init__(self, file: Path) -> None:
-        self.file = file
-        self.goes_on = False
-        self._tail = Tail(file, decode_line, follow=False)
+        super().__init__(file, decode_line)
         self._header: CampaignHeader | None = None
         self._results: dict[int, SeedResult] = {}
         self._failed: dict[int, SeedFailed] = {}
         self._cells: dict[int, Cell] = {}
         self._totals: SeedTotals | None = None
         self._ended = False
-        self._seen: tuple[int, int] | None = None
 
     @property
     def totals(self) -> SeedTotals:
-        assert self._totals is not None
-        return self._totals
-
-    @property
-    def is_replaced(self) -> bool:
-        """Whether the file of that name is another one now, or was cut: a campaign that begins anew does that."""
-        status = self.file.lstat()
-        replaced = self._seen is not None and (status.st_ino != self._seen[0] or status.st_size < self._seen[1])
-        self._seen = status.st_ino, status.st_size
-        return replaced
-
-    def refresh(self, ongoing: Ongoing) -> None:
-        """Reads what the file has got since the last call."""
-        try:
-            for line in self._tail.read():
-                self._take(line)
-            self.goes_on = not self._ended and ongoing.writes(self.file)
-        except (OSError, *MALFORMED) as error:
-            raise CampaignError(f"{self.file.name}: cannot be read as a campaign ({error})") from None
-        if self._header is None:
-            raise CampaignError(f"{self.file.name}: expected the header of a campaign in its first line")
         if self._totals is None:
+            assert self._header is not None
             self._totals = self._summed(self._header)
-
-    def close(self) -> None:
-        self._tail.close()
+        return self._totals
 
     def page(self) -> str:
         pending = self._pending() if self.goes_on else None
         return served_seeds_page(self.totals, list(self._cells.values()), pending)
+
+    @property
+    def _has_begun(self) -> bool:
+        return self._header is not None
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._ended
 
     def _take(self, line: CampaignHeader | SeedResult | SeedFailed | CampaignEnd) -> None:
         match line:

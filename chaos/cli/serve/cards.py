@@ -1,4 +1,4 @@
-"""What the first page says of each run and of each campaign."""
+"""What the first page says of each run, campaign and exploration."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from urllib.parse import quote
 from raft_chaos.chaos.cli.read.run_names import Ongoing, SavedRun
 from raft_chaos.chaos.cli.read.runs import state_of
 from raft_chaos.chaos.cli.serve.campaigns import Campaign
+from raft_chaos.chaos.cli.serve.explorations import Exploration
 from raft_chaos.invariants.rundir import RunInfo
 from raft_chaos.reports.commands.runs import State
 from raft_chaos.reports.html.runs import RunCard
@@ -15,7 +16,7 @@ from raft_chaos.reports.text import count
 
 
 def address(kind: str, name: str) -> str:
-    """Where the page of a run or of a campaign is."""
+    """Where the page of a run, a campaign or an exploration is."""
     return f"/{kind}/{quote(name, safe='')}/"
 
 
@@ -59,3 +60,15 @@ def campaign_card(campaign: Campaign) -> RunCard:
 
 def _ends(campaign: Campaign) -> list[str]:
     return [f"{number} {outcome}" for outcome, number in campaign.totals.outcomes.items() if number]
+
+
+def exploration_card(exploration: Exploration) -> RunCard:
+    """An exploration in the list."""
+    totals = exploration.totals
+    return RunCard(
+        name=exploration.name,
+        link=address("explorations", exploration.name),
+        state="running" if exploration.goes_on else totals.verdict,
+        facts=[f"seed {totals.seed}", "sim", totals.target],
+        found=f"{count(totals.attempts, 'run')}, {count(totals.states, 'state')}, {count(totals.failures, 'failure')}",
+    )

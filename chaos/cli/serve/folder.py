@@ -1,4 +1,4 @@
-"""The folder that is shown: its runs and campaigns, and the files of a run.
+"""The folder that is shown: its runs, campaigns and explorations, and the files of a run.
 
 Names come from outside, and what stands in a run directory may be anybody's. So a name is one part of a path, a file is
 opened part by part from the folder's own descriptor, and a symbolic link on the way is refused, wherever it leads.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,8 @@ SECRET = "secrets"
 """The folder of a run that has the secret of its nodes while it goes on."""
 EVIDENCE = ("run.json", "schedule.jsonl", "history.jsonl", "harness.jsonl", "order", "nodes")
 CAMPAIGN = re.compile(r"campaign-[0-9a-z-]+\.jsonl")
+EXPLORATION = re.compile(r"explore-[0-9a-f]{12}")
+JOURNAL = "journal.jsonl"
 
 
 class NotThereError(Exception):
@@ -125,15 +127,11 @@ class Folder:
         self._known = {name: known for name, known in self._known.items() if name in there}
         return sorted(found, key=lambda run: run.started, reverse=True)
 
-    def campaigns(self) -> list[Path]:
-        """The files of campaigns, the one that changed last first."""
-        found: list[tuple[float, Path]] = []
-        for name in filter(CAMPAIGN.fullmatch, self._names()):
-            path = self.path / name
-            with suppress(FileNotFoundError):
-                if stat.S_ISREG((status := path.lstat()).st_mode):
-                    found.append((status.st_mtime, path))
-        return [path for _, path in sorted(found, reverse=True)]
+    # ---- campaigns and explorations -------------------------------------------------------------------------------
+
+    def campaigns(self) -> list[str]:
+        """The names of the files of campaigns, the one that changed last first."""
+        return self._latest_first(CAMPAIGN, self.campaign)
 
     def campaign(self, name: str) -> Path:
         """The file of that campaign. Raises NotThereError."""
@@ -141,6 +139,25 @@ class Folder:
         if not CAMPAIGN.fullmatch(name) or path.is_symlink() or not path.is_file():
             raise NotThereError(name)
         return path
+
+    def explorations(self) -> list[str]:
+        """The names of the folders of explorations, the one that changed last first."""
+        return self._latest_first(EXPLORATION, self.exploration)
+
+    def exploration(self, name: str) -> Path:
+        """The journal of that exploration. Raises NotThereError."""
+        folder = self._child(name)
+        path = folder / JOURNAL
+        if not EXPLORATION.fullmatch(name) or folder.is_symlink() or path.is_symlink() or not path.is_file():
+            raise NotThereError(name)
+        return path
+
+    def _latest_first(self, pattern: re.Pattern[str], find: Callable[[str], Path]) -> list[str]:
+        found: list[tuple[float, str]] = []
+        for name in filter(pattern.fullmatch, self._names()):
+            with suppress(NotThereError, OSError):
+                found.append((find(name).lstat().st_mtime, name))
+        return [name for _, name in sorted(found, reverse=True)]
 
     def _names(self) -> list[str]:
         with os.scandir(self._fd) as entries:

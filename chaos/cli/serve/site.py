@@ -1,11 +1,12 @@
 """The addresses of the server, and what is shown at each.
 
-    /                        the list of runs and campaigns
+    /                        the list of runs, campaigns and explorations
     /runs/NAME/              a run: its report, or while it goes on, how it stands
     /runs/NAME/picture.json  the timeline of a run that goes on, when there is a newer one
     /runs/NAME/files/        its files
     /runs/NAME/files/PATH    one of them, as plain text; large and other files are offered for saving
     /campaigns/NAME/         a campaign
+    /explorations/NAME/      an exploration
 
 With `?fresh` a page that keeps itself up to date asks for its news.
 """
@@ -15,20 +16,23 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 from pathlib import PurePosixPath
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
 
-from raft_chaos.chaos.campaign.file import CampaignError
 from raft_chaos.chaos.cli.read.run_names import Ongoing
 from raft_chaos.chaos.cli.serve import door
 from raft_chaos.chaos.cli.serve.campaigns import Campaign
-from raft_chaos.chaos.cli.serve.cards import address, campaign_card, card
+from raft_chaos.chaos.cli.serve.cards import address, campaign_card, card, exploration_card
+from raft_chaos.chaos.cli.serve.explorations import Exploration
 from raft_chaos.chaos.cli.serve.folder import Folder, NotThereError
 from raft_chaos.chaos.cli.serve.following import Following
+from raft_chaos.chaos.cli.serve.growing import GrowingFiles, UnreadableError
 from raft_chaos.chaos.cli.serve.making import NoReportError
 from raft_chaos.chaos.cli.serve.reports import Reports, with_links
 from raft_chaos.chaos.processes.shortage import sentence
@@ -55,7 +59,8 @@ class Site:
         self._shown_as = shown_as
         self._port = port
         self._following = Following()
-        self._campaigns: dict[str, Campaign] = {}
+        self._campaigns = GrowingFiles(folder.campaign, Campaign)
+        self._explorations = GrowingFiles(folder.exploration, Exploration)
         self._listing = asyncio.Lock()
 
     def application(self) -> web.Application:
@@ -66,7 +71,8 @@ class Site:
         app.router.add_get("/runs/{name}/picture.json", self._picture)
         app.router.add_get("/runs/{name}/files/", self._files)
         app.router.add_get("/runs/{name}/files/{path:.+}", self._file)
-        app.router.add_get("/campaigns/{name}/", self._campaign)
+        app.router.add_get("/campaigns/{name}/", partial(self._growing, self._campaigns))
+        app.router.add_get("/explorations/{name}/", partial(self._growing, self._explorations))
         app.on_response_prepare.append(_add_headers)
         app.cleanup_ctx.append(self._sweep)
         return app
@@ -83,7 +89,7 @@ class Site:
             return await handler(request)
         except (NotThereError, web.HTTPNotFound):
             return _message(HTTPStatus.NOT_FOUND, "Nothing is here", f"There is no {request.path} in {self._shown_as}.")
-        except (NoReportError, CampaignError) as error:
+        except (NoReportError, UnreadableError) as error:
             return _message(HTTPStatus.UNPROCESSABLE_ENTITY, "This cannot be shown", str(error))
         except OSError as error:
             return _message(HTTPStatus.INTERNAL_SERVER_ERROR, "This cannot be read", sentence(error))
@@ -100,8 +106,8 @@ class Site:
         yield
         sweeping.cancel()
         self._following.close()
-        for campaign in self._campaigns.values():
-            campaign.close()
+        self._campaigns.close()
+        self._explorations.close()
 
     # ---- pages ----------------------------------------------------------------------------------------------------
 
@@ -114,38 +120,16 @@ class Site:
         runs = self._folder.runs()
         cards = [card(run, ongoing) for run in runs]
         cards.sort(key=lambda one: one.state != "running")
-        return runs_html(self._shown_as, cards, [*map(campaign_card, self._read_campaigns(ongoing))], MOST_RUNS)
+        campaigns = self._campaigns.all(self._folder.campaigns()[:MOST_RUNS], ongoing)
+        explorations = self._explorations.all(self._folder.explorations()[:MOST_RUNS], ongoing)
+        return runs_html(
+            self._shown_as, cards, [*map(campaign_card, campaigns)], [*map(exploration_card, explorations)], MOST_RUNS
+        )
 
-    def _read_campaigns(self, ongoing: Ongoing) -> list[Campaign]:
-        """Those that can be read."""
-        there = []
-        files = self._folder.campaigns()
-        for name in self._campaigns.keys() - {file.name for file in files}:
-            self._campaigns.pop(name).close()
-        for file in files[:MOST_RUNS]:
-            try:
-                there.append(self._read_campaign(file.name, ongoing))
-            except (CampaignError, NotThereError):
-                continue
-        return there
-
-    def _read_campaign(self, name: str, ongoing: Ongoing) -> Campaign:
-        file = self._folder.campaign(name)
-        campaign = self._campaigns.setdefault(name, Campaign(file))
-        if campaign.is_replaced:
-            campaign.close()
-            campaign = self._campaigns[name] = Campaign(file)
-        try:
-            campaign.refresh(ongoing)
-        except CampaignError:
-            self._campaigns.pop(name).close()
-            raise
-        return campaign
-
-    async def _campaign(self, request: web.Request) -> web.Response:
+    async def _growing(self, files: GrowingFiles[Any], request: web.Request) -> web.Response:
         name = request.match_info["name"]
         async with self._listing:
-            return _page(await asyncio.to_thread(lambda: self._read_campaign(name, Ongoing()).page()))
+            return _page(await asyncio.to_thread(lambda: files.one(name, Ongoing()).page()))
 
     async def _run(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]

@@ -1,4 +1,4 @@
-"""`serve`: the list, the report of a run, a run while it goes on, and a campaign while its seeds end."""
+"""`serve`: the list, the report of a run, a run while it goes on, campaigns and explorations while they grow."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from cli.serve.serving import Server, serving
 from raft_chaos.chaos.campaign.file import CampaignEnd, CampaignHeader
 from raft_chaos.chaos.campaign.seed import SeedResult
 from raft_chaos.chaos.cli.read.run_names import SETTLED_S
+from raft_chaos.chaos.exploration.journal import AttemptEnded, ExplorationHeader, packed
 from raft_chaos.invariants import events
 from raft_chaos.invariants.events import HARNESS, NodeKilled
 from raft_chaos.invariants.verdict import Outcome
@@ -218,3 +220,62 @@ def test_a_file_that_is_no_campaign_is_not_listed(server: Server, runs: Path) ->
     (runs / "campaign-1.jsonl").write_bytes(b"[]\n")
     assert badges(server.get("/").text) == []
     assert server.get("/campaigns/campaign-1.jsonl/").status == 422
+
+
+# ---- an exploration ----------------------------------------------------------------------------------------------
+
+EXPLORATION = ExplorationHeader(key="0" * 12, seed=7, ways=["fresh"], source="", python="", mutant="old_term_commit")
+
+
+def attempt(number: int, states: int, violated: list[str] | None = None) -> AttemptEnded:
+    return AttemptEnded(
+        number=number,
+        way="fresh",
+        seed=7 + number,
+        states=states,
+        new=packed({number * 100 + state: 1 for state in range(states)}),
+        cpu_s=0.5,
+        verdict="violated" if violated else "valid",
+        violated=violated or [],
+    )
+
+
+def test_an_exploration_is_listed_and_its_page_grows(server: Server, runs: Path) -> None:
+    folder = runs / f"explore-{EXPLORATION.key}"
+    folder.mkdir()
+    append(folder / "journal.jsonl", EXPLORATION, attempt(0, 3))
+    listed, address = server.get("/").text, f"/explorations/{folder.name}/"
+    assert f'href="{address}"' in listed and "1 exploration" in listed and "1 run, 3 states, 0 failures" in listed
+
+    page = server.get(address).text
+    assert "our Raft with mutant old_term_commit, seed 7" in page and "States over time" in page
+    append(folder / "journal.jsonl", attempt(1, 2, ["leader_commits_own_term"]))
+    page = server.get(f"{address}?fresh").text
+    assert "2 runs, 5 states, 1 failure" in page and "leader_commits_own_term" in page
+
+
+@pytest.mark.parametrize("name", ["explore-000000000000", "explore-1", "..", "campaign-1.jsonl"])
+def test_a_folder_that_is_no_exploration_is_not_shown(server: Server, runs: Path, name: str) -> None:
+    with suppress(FileExistsError):
+        (runs / name).mkdir()
+    assert server.get(f"/explorations/{name}/").status == 404
+    assert badges(server.get("/").text) == []
+
+
+def test_a_journal_behind_a_link_is_not_shown(server: Server, runs: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    append(elsewhere / "journal.jsonl", EXPLORATION, attempt(0, 3))
+    (runs / "explore-000000000000").symlink_to(elsewhere)
+    (runs / "explore-000000000001").mkdir()
+    (runs / "explore-000000000001" / "journal.jsonl").symlink_to(elsewhere / "journal.jsonl")
+    for number in (0, 1):
+        assert server.get(f"/explorations/explore-{number:012}/").status == 404
+
+
+def test_a_journal_that_is_damaged_says_so(server: Server, runs: Path) -> None:
+    folder = runs / "explore-000000000000"
+    folder.mkdir()
+    (folder / "journal.jsonl").write_bytes(b"[]\n")
+    answer = server.get(f"/explorations/{folder.name}/")
+    assert answer.status == 422 and "cannot be read as an exploration" in answer.text
