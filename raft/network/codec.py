@@ -1,4 +1,15 @@
-"""Frames between nodes: four bytes of length (big-endian), then a msgpack payload.
+"""Frames between nodes: a header under a checksum of its own, then a msgpack payload under another one.
+
+    length              4 bytes: how many bytes follow it, the two checksums and the payload
+    header checksum     4 bytes: the CRC-32 of the length
+    payload checksum    4 bytes: the CRC-32 of the payload
+    payload             at most `MAX_FRAME` bytes; all numbers are big-endian
+
+Nothing is decoded whose checksum is wrong. TCP has a checksum too, of 16 bits; it misses one damaged segment in tens of
+thousands, and all damage by a machine that passes the bytes on (Stone and Partridge, "When the CRC and TCP Checksum
+Disagree", SIGCOMM 2000). The length has a checksum of its own, as in iSCSI's header digest (RFC 7143): a receiver that
+believed a wrong length would wait for megabytes that nobody sends, and take every later frame for a part of them. A CRC
+keeps out accidents, not an attacker, who can compute it too: that is what a secret or TLS is for.
 
 A connection carries messages in one direction. The caller's first frame is its `Hello`; every later one is an
 `Envelope`. With a secret the receiver sends two frames back: a `Challenge`, which the Hello answers, and a `Welcome`
@@ -11,21 +22,27 @@ the numbers of one message contradict each other. `raft.server.claims` lists wha
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import Annotated
+from zlib import crc32
 
 import msgspec
 
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.raft.state.messages import MAX_NUMBER, AppendEntries, AppendEntriesReply, Message, Number, RequestVote
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 MAX_FRAME = 8 * 1024 * 1024
 MAX_HANDSHAKE = 4096
 """The longest payload (bytes) of a frame of the handshake: whoever sends one is not known yet."""
 LENGTH_BYTES = 4
-_TLS_HANDSHAKE = 0x1603
+HEADER_BYTES = 12
+_CHECKSUM_BYTES = HEADER_BYTES - LENGTH_BYTES
+_TLS_HANDSHAKE = b"\x16\x03"
 """The first two bytes of a connection that speaks TLS, which is the likeliest mistake."""
+_WITHOUT_CHECKSUMS = (b"\xa5hello", b"\xa9challe")
+"""What follows the length and one byte more where a node of version 2 says hello, or asks for a proof."""
 
 
 class FrameError(Exception):
@@ -65,6 +82,8 @@ class Envelope(msgspec.Struct, frozen=True, gc=False, array_like=True):
     message: Message
 
 
+_pack_checksums = struct.Struct(">II").pack
+_unpack_header = struct.Struct(">III").unpack_from
 _encoder = msgspec.msgpack.Encoder()
 _hello_decoder = msgspec.msgpack.Decoder(Hello)
 _reply_decoder = msgspec.msgpack.Decoder(Challenge | Welcome)
@@ -76,7 +95,13 @@ def encode_frame(content: Hello | Challenge | Welcome | Envelope) -> bytes:
     payload = _encoder.encode(content)
     if len(payload) > MAX_FRAME:
         raise FrameError(f"a frame of {len(payload)} bytes is larger than the maximum of {MAX_FRAME}")
-    return len(payload).to_bytes(LENGTH_BYTES, "big") + payload
+    return framed(payload)
+
+
+def framed(payload: bytes) -> bytes:
+    """The frame of this payload."""
+    length = (_CHECKSUM_BYTES + len(payload)).to_bytes(LENGTH_BYTES, "big")
+    return length + _pack_checksums(crc32(length), crc32(payload)) + payload
 
 
 def decode_hello(payload: bytes) -> Hello:
@@ -154,23 +179,40 @@ class FrameBuffer:
         self._start = 0
 
     def take(self) -> bytes | None:
-        """The next payload; None if it is not complete. Raises FrameError on a length beyond the maximum."""
-        data, begin = self._data, self._start + LENGTH_BYTES
+        """The next payload; None if it is not complete. Raises FrameError on a wrong checksum, and on a length beyond
+        the maximum."""
+        data, start = self._data, self._start
+        begin = start + HEADER_BYTES
         if begin > len(data):
             return None
-        length = int.from_bytes(data[self._start : begin], "big")
-        if length > self.max_frame:
-            if length >> 16 == _TLS_HANDSHAKE:
-                raise FrameError("the caller speaks TLS, and this node does not; give all nodes of the cluster TLS")
-            raise FrameError(f"a frame of {length} bytes was announced; the maximum is {self.max_frame}")
-        end = begin + length
+        length, of_length, of_payload = _unpack_header(data, start)
+        if crc32(data[start : start + LENGTH_BYTES]) != of_length:
+            raise FrameError(_no_header(bytes(data[start:begin])))
+        end = start + LENGTH_BYTES + length
+        if not 0 <= end - begin <= self.max_frame:
+            raise FrameError(f"a frame of {end - begin} bytes was announced; the maximum is {self.max_frame}")
         if end > len(data):
             return None
         self._start = end
-        return bytes(data[begin:end])
+        payload = bytes(data[begin:end])
+        self._check(payload, of_payload)
+        return payload
+
+    def _check(self, payload: bytes, checksum: int) -> None:
+        if crc32(payload) != checksum:
+            raise FrameError(f"the checksum of a frame of {len(payload)} bytes is wrong: its bytes changed on the way")
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The payloads that `data` completes. Raises FrameError on a length beyond the maximum."""
+        """The payloads that `data` completes. Raises FrameError as `take` does."""
         self.add(data)
         while (payload := self.take()) is not None:
             yield payload
+
+
+def _no_header(found: bytes) -> str:
+    """Why these bytes, whose checksum is wrong, are no header of a frame."""
+    if found.startswith(_TLS_HANDSHAKE):
+        return "the caller speaks TLS, and this node does not; give all nodes of the cluster TLS"
+    if found.startswith(_WITHOUT_CHECKSUMS, LENGTH_BYTES + 1):
+        return f"protocol version 2 or older, whose frames have no checksum; this node speaks {PROTOCOL_VERSION}"
+    return "the checksum of a frame's header is wrong: its bytes changed on the way, or they are no frame"

@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 
 from nodes import HOST, free_ports
 from raft_chaos.raft.network.codec import (
-    LENGTH_BYTES,
     PROTOCOL_VERSION,
     Challenge,
     Envelope,
@@ -185,7 +184,3 @@ class Caller:
         except TimeoutError:
             return False
         return True
-
-
-def framed(payload: bytes) -> bytes:
-    return len(payload).to_bytes(LENGTH_BYTES, "big") + payload

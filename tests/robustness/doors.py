@@ -41,7 +41,6 @@ from raft_chaos.invariants.linearizability.readers.history_file import HistoryEr
 from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.invariants.verdict import EXIT_USAGE, EXIT_VIOLATED
 from raft_chaos.raft.network.codec import (
-    LENGTH_BYTES,
     PROTOCOL_VERSION,
     Envelope,
     FrameBuffer,
@@ -50,6 +49,7 @@ from raft_chaos.raft.network.codec import (
     decode_envelope,
     decode_hello,
     encode_frame,
+    framed,
 )
 from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.replica.replica import Replica
@@ -107,14 +107,18 @@ def _frame_samples() -> list[bytes]:
 
 def _damaged_frame(rng: Random, sample: bytes) -> bytes:
     """Intact frames, one of which holds another tree."""
-    payloads, at = [], 0
-    while at < len(sample):
-        length = int.from_bytes(sample[at : at + LENGTH_BYTES], "big")
-        payloads.append(sample[at + LENGTH_BYTES : at + LENGTH_BYTES + length])
-        at += LENGTH_BYTES + length
+    payloads = list(FrameBuffer().feed(sample))
     place = rng.randrange(len(payloads))
     payloads[place] = _packed(damaged_tree(rng, _unpacked(payloads[place])))
-    return b"".join(len(one).to_bytes(LENGTH_BYTES, "big") + one for one in payloads)
+    return b"".join(framed(one) for one in payloads)
+
+
+def _damaged_payload(rng: Random, sample: bytes) -> bytes:
+    """Intact frames, one of which holds damaged bytes."""
+    payloads = list(FrameBuffer().feed(sample))
+    place = rng.randrange(len(payloads))
+    payloads[place] = damaged_bytes(rng, payloads[place])
+    return b"".join(framed(one) for one in payloads)
 
 
 def _receive(data: bytes) -> None:
@@ -403,7 +407,7 @@ def _understand(data: bytes) -> None:
 
 DOORS: dict[str, Callable[[Path], Door]] = {
     "frames": _function(
-        "frames", _frame_samples, (damaged_bytes, _damaged_frame, _damaged_frame), _receive, FrameError
+        "frames", _frame_samples, (damaged_bytes, _damaged_payload, _damaged_frame), _receive, FrameError
     ),
     "peers": lambda folder: NodeDoor(folder, _frame_samples(), _damaged_frame, "raft"),
     "tls": TlsDoor,

@@ -25,7 +25,7 @@ import msgspec
 from raft_chaos.chaos.run.lockstep import handshakes
 from raft_chaos.chaos.run.nodes.driver import DriverError
 from raft_chaos.invariants.events import MALFORMED
-from raft_chaos.raft.network.codec import LENGTH_BYTES, FrameBuffer, FrameError, Hello, decode_hello, encode_frame
+from raft_chaos.raft.network.codec import FrameBuffer, FrameError, Hello, decode_hello, encode_frame, framed
 from raft_chaos.raft.network.handshake import Secret
 
 PATIENCE_S = 20.0
@@ -112,7 +112,7 @@ class _Wire:
             again = "again, " if number in self._held else ""
             raise DivergenceError(f"{self.name}: frame {number} came, {again}where {expected} was announced")
         self._owed.popleft()
-        self._held[number] = len(payload).to_bytes(LENGTH_BYTES, "big") + payload
+        self._held[number] = framed(payload)
 
     def _greet(self, hello: Hello) -> None:
         if (hello.node, hello.incarnation) != self._who:

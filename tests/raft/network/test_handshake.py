@@ -14,6 +14,7 @@ import pytest
 from ends import HOST, WAIT_S, Ends, is_dropped, listening, run
 from raft_chaos.raft.network import outgoing
 from raft_chaos.raft.network.codec import (
+    HEADER_BYTES,
     LENGTH_BYTES,
     PROTOCOL_VERSION,
     Challenge,
@@ -136,7 +137,7 @@ async def challenged(ends: Ends) -> tuple[Challenge, asyncio.StreamReader, async
 
 async def next_reply(reader: asyncio.StreamReader) -> Challenge | Welcome:
     length = int.from_bytes(await asyncio.wait_for(reader.readexactly(LENGTH_BYTES), WAIT_S), "big")
-    return decode_reply(await reader.readexactly(length))
+    return decode_reply((await reader.readexactly(length))[HEADER_BYTES - LENGTH_BYTES :])
 
 
 ANSWERS = {

@@ -10,7 +10,16 @@ import pytest
 
 from ends import HOST, WAIT_S, Ends, is_dropped, listening, run
 from raft_chaos.raft.network import incoming
-from raft_chaos.raft.network.codec import MAX_FRAME, PROTOCOL_VERSION, Envelope, FrameError, Hello, encode_frame
+from raft_chaos.raft.network.codec import (
+    HEADER_BYTES,
+    MAX_FRAME,
+    PROTOCOL_VERSION,
+    Envelope,
+    FrameError,
+    Hello,
+    encode_frame,
+    framed,
+)
 from raft_chaos.raft.network.transport import Transport
 from raft_chaos.raft.state.messages import AppendEntries, Entry, Message, RequestVote
 
@@ -154,7 +163,7 @@ def test_unfinished_frames_are_bounded_in_total(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(incoming, "MAX_UNFINISHED_BYTES", 1_000_000)
-    begun = MAX_FRAME.to_bytes(4, "big")
+    begun = framed(bytes(MAX_FRAME))[:HEADER_BYTES]
 
     async def main() -> None:
         n1 = await listening("n1", "n2", "n3")

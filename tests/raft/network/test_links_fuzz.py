@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ends import HOST, WAIT_S, Ends, listening, run
 from raft_chaos.raft.network.codec import (
-    LENGTH_BYTES,
+    HEADER_BYTES,
     MAX_HANDSHAKE,
     PROTOCOL_VERSION,
     Challenge,
@@ -23,6 +23,7 @@ from raft_chaos.raft.network.codec import (
     decode_hello,
     decode_reply,
     encode_frame,
+    framed,
 )
 from raft_chaos.raft.network.handshake import Secret
 from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, Entry, RequestVote, RequestVoteReply
@@ -63,6 +64,7 @@ def streams(draw: st.DrawFn) -> bytes:
     frames = [encode_frame(one) for one in draw(st.lists(CONTENTS, max_size=6))]
     if draw(st.integers(0, 3)):
         frames.insert(0, encode_frame(draw(GOOD_HELLO)))
+    frames += [framed(draw(ANY_BYTES)) for _ in range(draw(st.integers(0, 2)))]
     stream = bytearray(b"".join(draw(ANY_BYTES) + one if not draw(st.integers(0, 5)) else one for one in frames))
     for _ in range(draw(st.integers(0, 2)) if stream else 0):
         stream[draw(st.integers(0, len(stream) - 1))] = draw(st.integers(0, 255))
@@ -82,20 +84,20 @@ def test_decoders_raise_nothing_but_frame_error_and_keep_at_most_a_frame(
                         decode(payload)
                     except FrameError:
                         pass
-            assert buffer.waiting < max_frame + LENGTH_BYTES
+            assert buffer.waiting < max_frame + HEADER_BYTES
     except FrameError:
         pass
 
 
 @given(ANY_MESSAGES)
 def test_what_is_decoded_can_be_sent_on_and_is_in_range(message: Any) -> None:
-    payload = encode_frame(Envelope(1, message))[4:]
+    payload = encode_frame(Envelope(1, message))[HEADER_BYTES:]
     try:
         decoded = decode_envelope(payload).message
     except FrameError:
         return
     assert 0 <= decoded.term < 2**63
-    assert decode_envelope(encode_frame(Envelope(2, decoded))[4:]).message == decoded
+    assert decode_envelope(encode_frame(Envelope(2, decoded))[HEADER_BYTES:]).message == decoded
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])

@@ -9,7 +9,15 @@ import socket
 import pytest
 
 from ends import HOST, WAIT_S, Ends, is_dropped, listening, run
-from raft_chaos.raft.network.codec import LENGTH_BYTES, MAX_FRAME, PROTOCOL_VERSION, Envelope, Hello, encode_frame
+from raft_chaos.raft.network.codec import (
+    HEADER_BYTES,
+    MAX_FRAME,
+    PROTOCOL_VERSION,
+    Envelope,
+    Hello,
+    encode_frame,
+    framed,
+)
 from raft_chaos.raft.state.messages import RequestVote
 
 
@@ -86,20 +94,23 @@ UNWELCOME = {
         "unknown caller: node 'n9' is not one of this node's peers, n2, n3",
     ),
     "itself": (encode_frame(Hello(PROTOCOL_VERSION, "c", "n1", 1)), "node 'n1' is not one of"),
-    "another version": (encode_frame(Hello(9, "c", "n3", 1)), "protocol version 9; this node speaks 2"),
+    "another version": (encode_frame(Hello(9, "c", "n3", 1)), "protocol version 9; this node speaks 3"),
     "no handshake": (encode_frame(Envelope(1, RequestVote(1, 0, 0))), "the handshake is malformed"),
-    "HTTP": (b"GET / HTTP/1.1\r\n\r\n", "bytes was announced"),
+    "HTTP": (
+        b"GET / HTTP/1.1\r\n\r\n",
+        "the checksum of a frame's header is wrong: its bytes changed on the way, or they are no",
+    ),
     "oversized frame": (
-        HELLO + (MAX_FRAME + 1).to_bytes(LENGTH_BYTES, "big"),
+        HELLO + framed(bytes(MAX_FRAME + 1))[:HEADER_BYTES],
         f"from n3: a frame of {MAX_FRAME + 1} bytes was announced",
     ),
-    "malformed message": (HELLO + b"\0\0\0\x03abc", "from n3: a message is malformed"),
+    "malformed message": (HELLO + framed(b"abc"), "from n3: a message is malformed"),
     "malformed message, then good ones": (
-        HELLO + b"\0\0\0\x03abc" + encode_frame(Envelope(1, RequestVote(1, 0, 0))),
+        HELLO + framed(b"abc") + encode_frame(Envelope(1, RequestVote(1, 0, 0))),
         "from n3: a message is malformed",
     ),
     "nested without end": (
-        HELLO + (50_010).to_bytes(4, "big") + b"\x92\x01\x95\xa3rvr\x01\xc3\x01" + b"\x91" * 50_000,
+        HELLO + framed(b"\x92\x01\x95\xa3rvr\x01\xc3\x01" + b"\x91" * 50_000),
         "from n3: a message is malformed",
     ),
     "handshake twice": (HELLO + HELLO, "from n3: a message is malformed"),
@@ -141,7 +152,7 @@ def test_a_caller_that_leaves_in_the_middle_of_a_frame_is_no_error(caplog: pytes
     async def main() -> None:
         n1 = await listening("n1", "n2")
         _, writer = await asyncio.open_connection(HOST, n1.transport.port)
-        writer.write(encode_frame(Hello(PROTOCOL_VERSION, "c", "n2", 1)) + b"\0\0\0\x10half")
+        writer.write(encode_frame(Hello(PROTOCOL_VERSION, "c", "n2", 1)) + framed(b"the other half")[:-7])
         await writer.drain()
         writer.close()
         n2 = Ends("n2", {"n1": (HOST, n1.transport.port)})

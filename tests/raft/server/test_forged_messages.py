@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from node_process import Caller, NodeProcess, eventually, framed
-from raft_chaos.raft.network.codec import MAX_FRAME, PROTOCOL_VERSION
+from node_process import Caller, NodeProcess, eventually
+from raft_chaos.raft.network.codec import HEADER_BYTES, MAX_FRAME, PROTOCOL_VERSION, framed
 from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.state.messages import (
     MAX_COMMAND_BYTES,
@@ -129,7 +129,11 @@ HANDSHAKES: dict[str, tuple[bytes, str]] = {
     "a name of the wrong type": (changed(2, 7), "malformed"),
     "a nonce of the wrong size": (changed(4, bytes(100)), "malformed"),
     "more than 4 kB": (changed(1, "x" * 4096), "bytes was announced; the maximum is 4096"),
-    "8 MB announced": (MAX_FRAME.to_bytes(4, "big"), "bytes was announced; the maximum is 4096"),
+    "8 MB announced": (framed(bytes(MAX_FRAME))[:HEADER_BYTES], "bytes was announced; the maximum is 4096"),
+    "no checksum, as in version 2": (
+        b"\0\0\0\x1e\x97\xa5hello\x02\xa7cluster\xa2n2\x01",
+        "protocol version 2 or older, whose frames have no checksum; this node speaks 3",
+    ),
     "nothing": (b"", "no handshake within 1 s"),
     "half": (changed(0, PROTOCOL_VERSION)[:-3], "no handshake within 1 s"),
 }

@@ -12,6 +12,8 @@ from raft_chaos.chaos.run.lockstep import gate as module
 from raft_chaos.chaos.run.lockstep.gate import DivergenceError, Gate
 from raft_chaos.chaos.run.nodes.driver import DriverError
 from raft_chaos.raft.network.codec import (
+    HEADER_BYTES,
+    LENGTH_BYTES,
     PROTOCOL_VERSION,
     Challenge,
     Envelope,
@@ -22,6 +24,7 @@ from raft_chaos.raft.network.codec import (
     decode_hello,
     decode_reply,
     encode_frame,
+    framed,
 )
 from raft_chaos.raft.network.handshake import Secret, fresh_nonce
 from raft_chaos.raft.state.messages import RequestVote
@@ -67,7 +70,7 @@ class Receiver:
     def accepts(self) -> tuple[Hello, socket.socket]:
         connection, _ = self._listener.accept()
         greeting = connection.recv(len(hello("n1", 1)))
-        return decode_hello(greeting[4:]), connection
+        return decode_hello(greeting[HEADER_BYTES:]), connection
 
     def close(self) -> None:
         self._listener.close()
@@ -180,8 +183,8 @@ def test_a_link_that_closes_before_an_expected_frame_is_found(gate: Gate) -> Non
         (hello("n3", 1), "n3/1 greets on this link"),
         (hello("n1", 2), "n1/2 greets on this link"),
         (message(1), "what was sent is no frame: the handshake is malformed"),
-        (b"\xff" * 8, "what was sent is no frame: a frame of 4294967295 bytes was announced"),
-        (hello("n1", 1) + b"\x00\x00\x00\x01\xc0", "what was sent is no frame"),
+        (b"\xfe" * 12, "what was sent is no frame: the checksum of a frame's header is wrong"),
+        (hello("n1", 1) + framed(b"\xc0"), "what was sent is no frame"),
     ],
 )
 def test_an_unexpected_greeting_on_a_link_is_found(gate: Gate, greeting: bytes, complaint: str) -> None:
@@ -232,8 +235,8 @@ class Starting:
 
 def reply(connection: socket.socket) -> Challenge | Welcome:
     """The next frame, read to its last byte and no further."""
-    length = int.from_bytes(connection.recv(4, socket.MSG_WAITALL), "big")
-    return decode_reply(connection.recv(length, socket.MSG_WAITALL))
+    length = int.from_bytes(connection.recv(LENGTH_BYTES, socket.MSG_WAITALL), "big")
+    return decode_reply(connection.recv(length, socket.MSG_WAITALL)[HEADER_BYTES - LENGTH_BYTES :])
 
 
 @pytest.fixture
@@ -255,8 +258,7 @@ def test_with_a_secret_frames_pass_in_the_name_of_their_sender(starting: Startin
         connection, _ = listener.accept()
         nonce, frames = fresh_nonce(), FrameBuffer()
         connection.sendall(encode_frame(Challenge(nonce)))
-        length = int.from_bytes(connection.recv(4, socket.MSG_WAITALL), "big")
-        greeting = decode_hello(connection.recv(length, socket.MSG_WAITALL))
+        greeting = decode_hello(next(frames.feed(connection.recv(1 << 16))))
         SECRET.check_caller(greeting, "n2", nonce)
         connection.sendall(encode_frame(Welcome(SECRET.welcome(greeting, "n2", nonce))))
         with connection:
