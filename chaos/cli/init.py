@@ -31,6 +31,9 @@ peers = "{{node}}=http://{{host}}:{{port.peer}}"   # one node in {{peers}}, at t
 # [ready]                 # by default: the client port accepts connections
 # http = "/health"
 
+# [stop]                  # a node ends by itself, with exit code 0, when it is asked to: then runs do that, too
+# signal = "SIGTERM"
+
 # [status]                # who leads; without it, faults on "the leader" hit a drawn node
 # request = "GET /status"
 # leads = {{ body = {{ role = "leader" }} }}

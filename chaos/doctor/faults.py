@@ -97,6 +97,10 @@ async def faults(bench: Bench) -> AsyncIterator[Finding]:
         elif "cut" in bench.can:
             yield Finding(ability, "missing", f"the network {bench.target.network} does not do that to a link")
     yield await _pause(bench)
+    if "stop" in bench.can:
+        yield await _stop(bench)
+    else:
+        yield Finding("stop", "missing", "not declared: no run asks a node to end")
     if "kill" in bench.can:
         yield await _kill(bench, early)
     else:
@@ -227,6 +231,31 @@ async def _pause(bench: Bench) -> Finding:
     if served is not None:
         raise CannotGoOnError(Finding(what, "wrong", f"{node} stopped and went on, but then {served}"))
     return Finding(what, "ok", f"{node} stopped and went on")
+
+
+async def _stop(bench: Bench) -> Finding:
+    """Each node in turn is asked to end, and must do so by itself, with a clean exit code, and start again."""
+    what = "stop and restart"
+    if (skipped := bench.skipped(what, *READING, ONE_SYSTEM)) is not None:
+        return skipped
+    told = ""
+    for node in bench.nodes:
+        began = time.monotonic()
+        end = await bench.cluster.stop(node)
+        if end is None or not end.in_order:
+            await bench.cluster.kill([node])
+            seen = f"{node} {end.how if end is not None else 'did not run'}"
+            advice = (
+                "say with which signal, how soon, and with which exit codes a node ends: a negative one is a signal"
+            )
+            return Finding(what, "wrong", seen, advice)
+        told = f"{node} ended {time.monotonic() - began:.1f} s after it was asked to"
+        if not await bench.cluster.start(node):
+            return Finding(what, "wrong", f"{node} did not start again", "a node must start with its old data")
+    served = await _serves(bench)
+    if served is not None:
+        raise CannotGoOnError(Finding(what, "wrong", f"all nodes stopped and started, one by one, but then {served}"))
+    return Finding(what, "ok", f"all nodes stopped and started, one by one; {told}")
 
 
 async def _kill(bench: Bench, early: Op) -> Finding:

@@ -17,9 +17,21 @@ from typing import Any
 
 from raft_chaos.chaos.execution.player import Played, Player
 from raft_chaos.chaos.execution.recording import LIFECYCLE_EVENTS, Calls, Recording
-from raft_chaos.chaos.execution.steps import Crash, Deliver, Execution, Note, Persist, Start, Step, Submit, Timeout
+from raft_chaos.chaos.execution.steps import (
+    Crash,
+    Deliver,
+    Execution,
+    Note,
+    Persist,
+    Start,
+    Step,
+    Stop,
+    Submit,
+    Timeout,
+)
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.run.nodes.damage import damage as do_damage
+from raft_chaos.chaos.run.nodes.driver import ASKED
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.invariants.events import AnyEvent, NodeExited, NodeKilled, NodeSampled
@@ -68,11 +80,12 @@ class _Item:
 
 @dataclass
 class _Incarnation:
-    """One incarnation: its start, its turns, and when it was killed, if it was."""
+    """One incarnation: its start, its turns, and when it was killed, or ended as it was asked to, if it did."""
 
     start: journal.Start
     turns: deque[Turn]
     killed_at_us: int | None = None
+    stopped_at_us: int | None = None
 
 
 class Merge:
@@ -142,7 +155,10 @@ class Merge:
                     lambda turn=turn, one=one: self._take(node, one.start.incarnation, turn),  # type: ignore[misc]
                     what,
                 )
-            if place + 1 < len(incarnations):
+            if one.stopped_at_us is not None:
+                at_us = one.stopped_at_us
+                yield _Item(at_us, _always, lambda at_us=at_us: self._do(Stop(node, at_us)), what)  # type: ignore[misc]
+            elif place + 1 < len(incarnations):
                 after = incarnations[place + 1].start
                 at_us = one.killed_at_us if one.killed_at_us is not None else after.now_us
                 yield _Item(at_us, _always, lambda at_us=at_us, after=after: self._crash(node, at_us, after), what)  # type: ignore[misc]
@@ -271,6 +287,8 @@ def _always() -> bool:
 def _incarnations(run: RunDir, node: str, harness: Sequence[AnyEvent]) -> list[_Incarnation]:
     """The incarnations of a node that recorded their start."""
     killed = {e.subject_inc: e.t_us for e in harness if isinstance(e, NodeKilled) and e.subject == node}
+    exits = [e for e in harness if isinstance(e, NodeExited) and e.subject == node]
+    stopped = {e.subject_inc: e.t_us for e in exits if e.excused == ASKED}
     journals = run.journals().get(node, [])
     if not journals:
         raise MergeError(
@@ -289,7 +307,12 @@ def _incarnations(run: RunDir, node: str, harness: Sequence[AnyEvent]) -> list[_
         if start.incarnation != len(incarnations) + 1:
             raise MergeError(f"{file}: incarnation {start.incarnation} follows incarnation {len(incarnations)}")
         incarnations.append(
-            _Incarnation(start, deque(t for t in turns if isinstance(t, Turn)), killed.get(incarnation))
+            _Incarnation(
+                start,
+                deque(t for t in turns if isinstance(t, Turn)),
+                killed.get(incarnation),
+                stopped.get(incarnation),
+            )
         )
     return incarnations
 

@@ -28,6 +28,7 @@ from raft_chaos.chaos.execution.steps import (
     Return,
     Start,
     Step,
+    Stop,
     Submit,
     Timeout,
 )
@@ -111,6 +112,8 @@ class Narrator:
             case Crash():
                 holes = ", with holes" if step.holes else ""
                 return [f"{step.node} crashes, {step.keep_bytes} of its unsynced bytes reach the disk{holes}"]
+            case Stop():
+                return [f"{step.node} is asked to stop, and ends"]
             case BreakDisk(node, failing):
                 if failing is None:
                     return [f"the disk of {node} works again"]

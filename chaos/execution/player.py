@@ -40,12 +40,13 @@ from raft_chaos.chaos.execution.steps import (
     Return,
     Start,
     Step,
+    Stop,
     Submit,
     Timeout,
 )
 from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.run.cluster_view import ClusterView
-from raft_chaos.chaos.run.nodes.driver import DiskState, DrivenNode, Driver, DriverError, end_of
+from raft_chaos.chaos.run.nodes.driver import ASKED, DiskState, DrivenNode, Driver, DriverError, end_of
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.chaos.run.sim.trace import Trace
@@ -163,6 +164,7 @@ class Player:
         self._doing: dict[type[Step], Callable[[int, Any], str]] = {
             Start: self._start,
             Crash: self._crash,
+            Stop: self._stop,
             BreakDisk: self._break_disk,
             DamageData: self._damage,
             Deliver: self._deliver,
@@ -240,6 +242,22 @@ class Player:
         node.driven.crash(0, step.keep_bytes, step.holes)
         self._down(node, "down")
         self.trace.harness(NodeKilled(**self._subject(node)))
+        return ""
+
+    def _stop(self, number: int, step: Stop) -> str:
+        node = self.nodes[step.node]
+        if node.driven is None:
+            return f"{step.node} is not running, and cannot stop"
+        self._advance(step.at_us)
+        try:
+            node.driven.stop()
+        except DriverError:
+            raise
+        except Exception as error:
+            self._died(node, error)
+            return ""
+        self._down(node, "down")
+        self.trace.harness(NodeExited(**self._subject(node), exit_code=0, excused=ASKED))
         return ""
 
     def _break_disk(self, number: int, step: BreakDisk) -> str:

@@ -27,6 +27,7 @@ from raft_chaos.chaos.execution.steps import (
     Return,
     Start,
     Step,
+    Stop,
     Submit,
     Timeout,
 )
@@ -267,6 +268,10 @@ class _RecordedNode:
         kept, lost = self._node.crash(keep_permille, keep_bytes, holes)
         self._recording.add(Crash(self._node.name, kept, holes=holes))
         return kept, lost
+
+    def stop(self) -> None:
+        self._recording.add(Stop(self._node.name))
+        self._node.stop()
 
     def _took(self, number: int, report: StepReport) -> StepReport:
         numbers = ((to, message) for to, message, _ in report.sends)

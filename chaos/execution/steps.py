@@ -78,6 +78,13 @@ class Crash(_Step, frozen=True, tag="crash"):
     holes: int = 0
 
 
+class Stop(_Step, frozen=True, tag="stop"):
+    """The node is asked to stop: it completes its write under way, and ends by itself."""
+
+    node: str
+    at_us: int | None = None
+
+
 class BreakDisk(_Step, frozen=True, tag="break_disk"):
     """The node's disk fails at this from now on, also after restarts; without `failing` it works again."""
 
@@ -169,7 +176,7 @@ class Note(_Step, frozen=True, tag="note"):
     event: HarnessEvent
 
 
-NodeStep: TypeAlias = Start | Crash | BreakDisk | DamageData | Deliver | Timeout | Persist | Submit
+NodeStep: TypeAlias = Start | Crash | Stop | BreakDisk | DamageData | Deliver | Timeout | Persist | Submit
 Input: TypeAlias = Deliver | Timeout | Persist | Submit
 Step: TypeAlias = NodeStep | Invoke | Return | Note
 

@@ -99,6 +99,10 @@ class _Seen:
         self.term = self.last_index = self.commit_index = 0
         self.log = Log()
 
+    def stopped(self) -> None:
+        """All that was written counts, since a node that ends in order syncs it."""
+        self.role, self.commit_index = "down", 0
+
     def crashed(self) -> None:
         """Only what was synced counts now."""
         self.role, self.commit_index = "down", 0
@@ -177,6 +181,14 @@ class _CoveredNode:
         ended = self._node.crash(keep_permille, keep_bytes, holes)
         self._seen.crashed()
         return ended
+
+    def stop(self) -> None:
+        try:
+            self._node.stop()
+        except Exception:
+            self._seen.crashed()  # its disk failed
+            raise
+        self._seen.stopped()
 
     def _step(
         self, step: Callable[..., StepReport], now_us: int, failpoint: Failpoint | None, *given: Any

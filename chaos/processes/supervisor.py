@@ -109,6 +109,10 @@ class Child:
         self._process.join(patience_s)
         return self.exit_code is not None
 
+    def ask(self, number: signal.Signals) -> None:
+        """Sends this signal to the whole group, and does not wait for what it does."""
+        self._signal(number)
+
     def terminate(self, patience_s: float) -> None:
         """SIGTERM, then SIGKILL to what is left after `patience_s`."""
         self._signal(signal.SIGTERM)

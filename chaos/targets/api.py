@@ -8,6 +8,8 @@ A class declares what it can, says how a node is started, and carries out operat
         ports = ("client", "peer")
         network = "tcp"
         ready_within_s = 30       # optional: how long a node may take until it answers
+        stop_signal = "SIGTERM"   # optional, for "stop": what asks a node to end; with it stop_exit_codes = (0,), the
+        stop_within_s = 10        # codes with which it may then end, and how long that may take
 
         def start(self, node: Node) -> Command: ...
         def ready(self, node: Node) -> bool: ...                      # optional: the first port accepts connections

@@ -20,7 +20,7 @@ from raft_chaos.chaos.targets.description import Description, OperationRequest, 
 from raft_chaos.chaos.targets.door import REFUSED, Door, NoAnswer, Outcome, known
 from raft_chaos.chaos.targets.log_lines import LogLine
 from raft_chaos.chaos.targets.our_api import STATUS_TIMEOUT_S, refuse_shortage
-from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, NetworkName, Running, Status
+from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, STOPPING, Launch, NetworkName, Running, Status
 from raft_chaos.chaos.targets.template import MISSING, UNREADABLE, Path
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.invariants.history import Value
@@ -77,7 +77,8 @@ class DescribedTarget:
         within_s = described.ready.within_s if described.ready is not None else START_TIMEOUT_S
         answers = self._ready(launch, url)
         child, is_ready = program.started(supervisor, launch, argv, environment, answers, within_s=within_s)
-        return Running(child, url, is_ready=is_ready, within_s=within_s)
+        stopping = described.stop or STOPPING
+        return Running(child, url, is_ready=is_ready, within_s=within_s, stopping=stopping)
 
     def _argv(self, fields: dict[str, Any]) -> list[str]:
         """The words of the command. {peers} alone becomes several words if a space separates the peers."""

@@ -11,6 +11,7 @@
     wipe                            whether a minority of the nodes may lose its data
     heartbeats                      whether the nodes send to each other all the time
     [ready]                         how to see that a node answers, leader or not
+    [stop]                          that a node ends by itself when it is asked to, and how
     [status]                        how to see who leads, and in which term
     [[events]]                      the same from lines of the nodes' logs
     [get] [put] [append] [cas] [delete]   each operation: the request, and how to read its answer
@@ -36,7 +37,7 @@ from raft_chaos.chaos.faults.abilities import OF_LIN_KV, OF_QUEUES, OPERATIONS, 
 from raft_chaos.chaos.targets import template
 from raft_chaos.chaos.targets.log_lines import LogLine
 from raft_chaos.chaos.targets.program import find_program, found_beside
-from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, NetworkName, TargetError
+from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, NetworkName, Stopping, TargetError
 from raft_chaos.chaos.targets.template import Path, TemplateError, nearest
 from raft_chaos.invariants.regular_file import read_regular
 
@@ -182,6 +183,7 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     peers_separator: str = ","
     peers_with_self: bool = False
     ready: Ready | None = None
+    stop: Stopping | None = None
     status: Status | None = None
     get: OperationRequest | None = None
     put: OperationRequest | None = None
@@ -217,6 +219,8 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             can.add("exactly_once")
         if self.persistent:
             can.add("kill")
+        if self.stop is not None:
+            can.add("stop")
         if self.wipe:
             can.add("wipe")
         if self.heartbeats:
@@ -365,6 +369,7 @@ def _keys(place: str) -> list[str]:
     types: dict[str, type[msgspec.Struct]] = {
         "the file": Description,
         "ready": Ready,
+        "stop": Stopping,
         "status": Status,
         "events": LogLine,
         **dict.fromkeys(ALL_OPERATIONS, OperationRequest),

@@ -13,7 +13,7 @@ from raft_chaos.chaos.targets.command import CommandTarget
 from raft_chaos.chaos.targets.described import DescribedTarget
 from raft_chaos.chaos.targets.description import Description, load
 from raft_chaos.chaos.targets.program import found_beside
-from raft_chaos.chaos.targets.protocol import NetworkName, Target, TargetError
+from raft_chaos.chaos.targets.protocol import STOPPING, NetworkName, Target, TargetError
 from raft_chaos.chaos.targets.python_class import ClassTarget
 from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.chaos.targets.stdio import StdioTarget
@@ -73,4 +73,5 @@ def _stdio(described: Description, file: Path) -> StdioTarget:
         log_lines=described.events,
         described_by=msgspec.json.encode(described),
         rate=described.rate,
+        stopping=described.stop or STOPPING,
     )

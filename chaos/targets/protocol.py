@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import aiohttp
+import msgspec
 
 from raft_chaos.chaos.faults.abilities import OF_NETWORK, Abilities
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
@@ -89,6 +90,22 @@ class Launch:
         return self.hosts.get(self.node, HOST)
 
 
+StopSignal: TypeAlias = Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2"]
+
+
+class Stopping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a node is asked to end by itself: its process group gets the `signal`. It must then end `within_s`, with one
+    of these `exit_codes`; a negative one is the number of the signal that ended it."""
+
+    signal: StopSignal = "SIGTERM"
+    exit_codes: Annotated[tuple[int, ...], msgspec.Meta(min_length=1)] = (0,)
+    within_s: Annotated[float, msgspec.Meta(gt=0, le=600)] = 10.0
+
+
+STOPPING = Stopping()
+"""How a node is asked to end, unless its target says otherwise."""
+
+
 @dataclass
 class Running:
     """A node that has been started. `is_ready` says whether it answered `within_s`; one that did not still runs.
@@ -102,6 +119,7 @@ class Running:
     starved: int | None = None
     is_ready: bool = True
     within_s: float = START_TIMEOUT_S
+    stopping: Stopping = STOPPING
 
     def slow_sync(self, min_us: int, max_us: int) -> int:
         """Slows its syncs from now on; 0, 0 ends that. Returns how many were slowed since the last call."""

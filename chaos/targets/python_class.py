@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import aiohttp
+import msgspec
 
 from raft_chaos.chaos.faults.abilities import ABILITIES, OF_NETWORK, OF_NETWORKS, OF_QUEUES, OPERATIONS, Abilities
 from raft_chaos.chaos.processes.shortage import HarnessError, shortage
@@ -22,7 +23,15 @@ from raft_chaos.chaos.targets.api import Answer, Command, Elsewhere, Fail, Info,
 from raft_chaos.chaos.targets.door import REFUSED, Door, NoAnswer, Outcome
 from raft_chaos.chaos.targets.log_lines import LogLine
 from raft_chaos.chaos.targets.our_api import STATUS_TIMEOUT_S
-from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, Launch, NetworkName, Running, Status, TargetError
+from raft_chaos.chaos.targets.protocol import (
+    START_TIMEOUT_S,
+    Launch,
+    NetworkName,
+    Running,
+    Status,
+    Stopping,
+    TargetError,
+)
 from raft_chaos.chaos.targets.template import TemplateError, nearest
 
 OF_NODES = [ability for ability in ABILITIES if ability not in OF_NETWORKS]
@@ -78,6 +87,17 @@ def _checked_rate(name: str, rate: Any) -> float | None:
     raise TargetError(f"{name}: rate: expected operations a second, more than 0, got {rate!r}")
 
 
+def _checked_stopping(name: str, user: Any) -> Stopping:
+    """How its nodes are asked to end. Raises TargetError."""
+    given = {field: there for field in Stopping.__struct_fields__ if (there := getattr(user, f"stop_{field}", None))}
+    try:
+        return msgspec.convert(given, Stopping)
+    except msgspec.ValidationError as error:
+        message, _, at = str(error).partition(" - at `$.")
+        field = at.rstrip("`").partition("[")[0]
+        raise TargetError(f"{name}: stop_{field}: {message[0].lower()}{message[1:]}") from None
+
+
 class ClassTarget:
     """The target of such a class. A run makes one object of it."""
 
@@ -93,6 +113,7 @@ class ClassTarget:
         self.link_port: str | None = getattr(found, "link_port", self.ports[-1])
         self.log_lines: tuple[LogLine, ...] = self._checked_lines(name)
         self.rate: float | None = _checked_rate(name, getattr(found, "rate", None))
+        self._stopping = _checked_stopping(name, self._user)
         self._nodes: dict[str, Node] = {}
 
     def _checked_lines(self, name: str) -> tuple[LogLine, ...]:
@@ -147,7 +168,7 @@ class ClassTarget:
             supervisor, launch, argv, command.environment, lambda: self._ready(node), within_s=within_s
         )
         host, port = node.address
-        return Running(child, f"http://{host}:{port}", is_ready=is_ready, within_s=within_s)
+        return Running(child, f"http://{host}:{port}", is_ready=is_ready, within_s=within_s, stopping=self._stopping)
 
     def _ready(self, node: Node) -> bool:
         ready = getattr(self._user, "ready", None)

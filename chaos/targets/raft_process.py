@@ -15,10 +15,10 @@ from multiprocessing.connection import Connection
 import msgspec
 
 from raft_chaos.chaos.mutants import parts_of
-from raft_chaos.raft.server.node import Node, NodeConfig, exit_code_at_start, run_event_loop
+from raft_chaos.raft.server.node import Node, NodeConfig, exit_code_at_start, exit_code_of, run_event_loop
 from raft_chaos.raft.storage.disk import FolderInUseError
 from raft_chaos.raft.storage.fault_disk import FaultDisk
-from raft_chaos.raft.storage.wal import CorruptLogError
+from raft_chaos.raft.storage.wal import CorruptLogError, DiskFailedError
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -50,7 +50,11 @@ async def _run(config: NodeConfig, mutant: str | None, control: Connection) -> N
     loop.add_reader(control.fileno(), _obey, control, node)
     control.send(Ready(node.raft_port, node.http_url))
     await stopped.wait()
-    await node.stop()
+    try:
+        await node.stop()
+    except DiskFailedError as error:
+        logging.getLogger("raft.node").critical("%s", error)
+        sys.exit(exit_code_of(error))
 
 
 def _obey(control: Connection, node: Node) -> None:

@@ -26,7 +26,16 @@ from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets import program, template
 from raft_chaos.chaos.targets.door import REFUSED, Door, NoAnswer, Outcome
 from raft_chaos.chaos.targets.log_lines import LogLine
-from raft_chaos.chaos.targets.protocol import Launch, NetworkName, Peer, Running, Status, TargetError
+from raft_chaos.chaos.targets.protocol import (
+    STOPPING,
+    Launch,
+    NetworkName,
+    Peer,
+    Running,
+    Status,
+    Stopping,
+    TargetError,
+)
 from raft_chaos.invariants.history import Value
 
 KEY_MISSING, PRECONDITION_FAILED = 20, 22
@@ -51,7 +60,8 @@ class StdioTarget:
     """Nodes that this command line starts, with {node}, {incarnation} and {data} filled in.
 
     `declared` is what they can beside reads, writes, cas and pauses: "kill" for nodes that have their data again when
-    they start. Raises TargetError for a command without a program.
+    they start, "stop" for nodes that end in order when they are asked to, as `stopping` says. Raises TargetError for a
+    command without a program.
     """
 
     command: str | list[str]
@@ -61,6 +71,7 @@ class StdioTarget:
     log_lines: tuple[LogLine, ...] = ()
     described_by: bytes = b""
     rate: float | None = None
+    stopping: Stopping = STOPPING
 
     network: ClassVar[NetworkName] = "messages"
     ports: ClassVar[tuple[str, ...]] = ()
@@ -97,7 +108,7 @@ class StdioTarget:
                 peer.is_ready,
                 stdin_and_stdout=theirs,
             )
-        return Running(child, launch.node, is_ready=is_ready)
+        return Running(child, launch.node, is_ready=is_ready, stopping=self.stopping)
 
     def door(self, session: aiohttp.ClientSession, urls: Callable[[], Mapping[str, str]]) -> Door:
         return _StdioDoor(self._peers, urls)

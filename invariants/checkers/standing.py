@@ -20,7 +20,7 @@ from raft_chaos.invariants.events import (
     NodeResumed,
 )
 
-LEAVES_NO_LATE_FRAME = frozenset(("kill", "partition", "pause", "clog", "reset", "slow_sync", "clock"))
+LEAVES_NO_LATE_FRAME = frozenset(("kill", "partition", "pause", "clog", "reset", "slow_sync", "clock", "stop"))
 """The kinds of faults after whose end no frame is late. Only looked up. Of all others it is taken that some are."""
 
 

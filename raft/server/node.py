@@ -158,7 +158,10 @@ class Node:
         return tls, tls.check_own(self.config.node)
 
     async def stop(self) -> None:
-        """Stops in order: takes no new requests and no new messages, and completes the write under way."""
+        """Stops in order: takes no new requests and no new messages, and completes the write under way.
+
+        Raises DiskFailedError if the disk fails at that.
+        """
         if self._api is not None:
             await self._api.close()
         if self._transport is not None:

@@ -33,11 +33,12 @@ from raft_chaos.raft.server.node import (
     Node,
     NodeConfig,
     exit_code_at_start,
+    exit_code_of,
     run_event_loop,
 )
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.storage.disk import FolderInUseError
-from raft_chaos.raft.storage.wal import CorruptLogError
+from raft_chaos.raft.storage.wal import CorruptLogError, DiskFailedError
 
 HEARTBEATS_PER_TIMEOUT = 10
 """A plain cluster has no hurry to find out that its leader is gone, and its timeouts are long."""
@@ -361,7 +362,11 @@ async def _run_node(config: NodeConfig) -> None:
     loop = asyncio.get_running_loop()
     with interrupts.held(lambda number: _set_soon(loop, stopped)):
         await stopped.wait()
-        await node.stop()
+        try:
+            await node.stop()
+        except DiskFailedError as error:
+            print(f"{config.node}: {error}", file=sys.stderr)
+            sys.exit(exit_code_of(error))
 
 
 def _set_soon(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

@@ -9,6 +9,7 @@ from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
 from raft_chaos.chaos.faults.links import TRAFFIC, Broken, Link, LinkCounters, LinkState
 from raft_chaos.chaos.faults.process import NO_HOLES
+from raft_chaos.chaos.faults.stop import Stopped
 from raft_chaos.chaos.faults.strike import Signal
 from raft_chaos.chaos.run.live.cluster import LiveCluster
 from raft_chaos.chaos.run.live.network.backend import Network
@@ -45,6 +46,9 @@ class LiveWorld:
     async def kill(self, keep_permille: Mapping[str, int], holes: Mapping[str, int] = NO_HOLES) -> list[str]:
         """Loses all unsynced bytes: SIGKILL leaves a node no time to keep some of them."""
         return await self.cluster.kill(list(keep_permille))
+
+    async def stop(self, node: str) -> Stopped | None:
+        return await self.cluster.stop(node)
 
     async def wipe(self, node: str) -> int:
         return await self.cluster.wipe(node)

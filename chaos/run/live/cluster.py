@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -18,13 +19,14 @@ from typing import Literal, TypeAlias, TypeVar
 import psutil
 
 from raft_chaos.chaos.faults.damage import Damage
+from raft_chaos.chaos.faults.stop import Stopped, stopped
 from raft_chaos.chaos.processes.shortage import HarnessError, SetupError, oom_kills
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.run.live.log_reader import Claim, LogReader
 from raft_chaos.chaos.run.live.network.backend import Network
 from raft_chaos.chaos.run.live.watcher import Watcher
 from raft_chaos.chaos.run.nodes.damage import damage_node
-from raft_chaos.chaos.run.nodes.driver import FAILING_DISK, DiskState, excuse
+from raft_chaos.chaos.run.nodes.driver import ASKED, FAILING_DISK, DiskState, excuse
 from raft_chaos.chaos.targets.addresses import HOST, Ports
 from raft_chaos.chaos.targets.program import emptied
 from raft_chaos.chaos.targets.protocol import (
@@ -32,6 +34,7 @@ from raft_chaos.chaos.targets.protocol import (
     Launch,
     Peer,
     Running,
+    Stopping,
     Target,
     TargetError,
     Wiper,
@@ -55,6 +58,7 @@ _Subject = TypeVar("_Subject", NodeLaunched, NodeKilled, NodePaused, NodeResumed
 State: TypeAlias = Literal["down", "up", "paused", "exited"]
 
 
+STOP_POLL_S = 0.005
 ENDING_S = 2.0
 """How long a node whose disk has failed may take to end."""
 
@@ -76,6 +80,7 @@ class _Node:
     failing: Failing | None = None  # what its disk is to fail at
     disk: DiskState = field(default_factory=DiskState)  # what was done to it, as far as the node knows
     exit_code: int | None = None  # of its last incarnation, if that ended by itself
+    asked: Stopping | None = None  # how it was asked to end, if it was
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -124,7 +129,7 @@ class LiveCluster:
         return self._nodes[node].incarnation
 
     def exit_code(self, node: str) -> int | None:
-        """The exit code of its last incarnation; None if that did not end by itself."""
+        """The exit code of its last incarnation; None if that did not end by itself, or was asked to."""
         return self._nodes[node].exit_code
 
     def url(self, node: str) -> str | None:
@@ -155,7 +160,7 @@ class LiveCluster:
             if one.state != "down":
                 return one.state == "up"
             one.incarnation += 1
-            one.exit_code, one.disk.failing = None, one.failing
+            one.exit_code, one.asked, one.disk.failing = None, None, one.failing
             launch = self._launch(one)
             self._watcher.follow(node, self._run.node_events(node, one.incarnation))
             if self._logs is not None:
@@ -244,6 +249,25 @@ class LiveCluster:
                 self._network.route(one.name, None)
                 self._report(self._event(NodeKilled, one))
         return [one.name for one in hit]
+
+    async def stop(self, node: str) -> Stopped | None:
+        """Asks the node to end by itself, and waits for that as long as its target says; None if it does not run."""
+        one = self._nodes[node]
+        if one.state not in ("up", "paused") or one.running is None:
+            return None
+        incarnation, stopping = one.incarnation, one.running.stopping
+        one.asked = stopping
+        one.running.child.ask(signal.Signals[stopping.signal])
+        deadline = time.monotonic() + stopping.within_s
+        # Without the lock: another fault may kill the node meanwhile, or resume it.
+        while self._is_running(one, incarnation) and time.monotonic() < deadline:
+            await asyncio.sleep(STOP_POLL_S)
+            self.find_exits()
+        in_time = not self._is_running(one, incarnation)
+        return stopped(in_time, one.exit_code, round(stopping.within_s * 1e6))
+
+    def _is_running(self, one: _Node, incarnation: int) -> bool:
+        return one.incarnation == incarnation and one.state in ("up", "paused")
 
     async def wipe(self, node: str) -> int:
         """Removes all data of a node that is down; returns how many files that were."""
@@ -412,7 +436,10 @@ class LiveCluster:
 
     def _exited(self, one: _Node, exit_code: int, log_tail: str) -> None:
         excused = excuse(exit_code, one.disk.failing, damaged=one.disk.damaged)
-        one.state, one.exit_code = "down" if excused == FAILING_DISK else "exited", exit_code
+        if not excused and one.asked is not None and exit_code in one.asked.exit_codes:
+            excused = ASKED
+        one.state = "down" if excused in (FAILING_DISK, ASKED) else "exited"
+        one.exit_code = exit_code if excused != ASKED else None
         self._watcher.gone(one.name)
         self._report(
             NodeExited(

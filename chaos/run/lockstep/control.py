@@ -91,7 +91,11 @@ class BreakDisk(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="bre
     failing: Failing | None
 
 
-Order: TypeAlias = Receive | Tick | Persisted | Submit | ChangeClock | Crash | BreakDisk
+class Stop(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="stop"):
+    """The node completes its write under way, and ends once its controller closes the connection."""
+
+
+Order: TypeAlias = Receive | Tick | Persisted | Submit | ChangeClock | Crash | BreakDisk | Stop
 
 
 # ---- answers --------------------------------------------------------------------------------------------------------
@@ -135,6 +139,10 @@ class Crashed(msgspec.Struct, frozen=True, array_like=True, tag="crashed"):
     lost: int
 
 
+class Stopped(msgspec.Struct, frozen=True, array_like=True, tag="stopped"):
+    """The node has completed its write, and takes no more orders."""
+
+
 class Died(msgspec.Struct, frozen=True, array_like=True, tag="died"):
     """The process ends by an error of its own, with this exit code."""
 
@@ -148,7 +156,7 @@ class Diverged(msgspec.Struct, frozen=True, array_like=True, tag="diverged"):
     what: str
 
 
-Answer: TypeAlias = Report | Up | ClockChanged | DiskBroken | Crashed | Died | Diverged
+Answer: TypeAlias = Report | Up | ClockChanged | DiskBroken | Crashed | Stopped | Died | Diverged
 
 encode = msgspec.msgpack.Encoder().encode
 decode_order = msgspec.msgpack.Decoder(Order).decode

@@ -34,6 +34,8 @@ from raft_chaos.chaos.run.lockstep.control import (
     Persisted,
     Receive,
     Report,
+    Stop,
+    Stopped,
     Submit,
     Tick,
     Up,
@@ -50,7 +52,7 @@ from raft_chaos.raft.network.handshake import read_secret
 from raft_chaos.raft.server.node import EXIT_CRASHED
 from raft_chaos.raft.storage.fault_disk import Failing
 
-_A = TypeVar("_A", Report, Up, ClockChanged, DiskBroken, Crashed)
+_A = TypeVar("_A", Report, Up, ClockChanged, DiskBroken, Crashed, Stopped)
 
 _decode_lines = msgspec.json.Decoder(AnyEvent).decode_lines
 
@@ -170,6 +172,17 @@ class LockstepNode:
             crashed = self._tell(Crash(keep_permille, keep_bytes, holes), Crashed)
             self.end()
             return crashed.kept, crashed.lost
+
+    def stop(self) -> None:
+        with _no_fault_of(self.name):
+            self._ask(Stop(), Stopped)
+            self._gate.drain(self.name, self.incarnation, self._peers)
+            self._control.close()
+            self._child.wait(PATIENCE_S)
+            self._gate.went_down(self.name, self.incarnation, self._peers)
+            del self._driver.living[self.name]
+            if (code := self._child.exit_code) != 0:
+                raise DivergenceError(f"ended with exit code {code} after it had stopped; expected 0")
 
     def end(self) -> None:
         """Kills the process once all frames that it has announced are at the gate."""

@@ -33,6 +33,8 @@ from raft_chaos.chaos.run.lockstep.control import (
     Persisted,
     Receive,
     Report,
+    Stop,
+    Stopped,
     Submit,
     Tick,
     Up,
@@ -147,6 +149,8 @@ class SteppedHost:
             case Crash(keep_permille, keep_bytes, holes):
                 kept, lost = node.crash(keep_permille, keep_bytes, holes)
                 self._control.send(Crashed(kept, lost))
+            case Stop():
+                self._stop()
 
     def _on_frame(self, source: str, incarnation: int, number: int, message: Message) -> None:
         if self._arrived is not None:
@@ -183,6 +187,14 @@ class SteppedHost:
         self._control.send(self._report(report))
         # The scheduler reads the report meanwhile, and waits at the gate for a frame that it needs.
         self._transport.send(report.sends)
+
+    def _stop(self) -> None:
+        try:
+            self._node.stop()
+        except Exception as error:
+            self._exit_code = _last_words(self._control, error)
+            return
+        self._control.send(Stopped())
 
     def _report(self, report: StepReport) -> Report:
         lines = [encode(event) for event in report.events]

@@ -48,6 +48,10 @@ class DrivenNode(Protocol):
         """
         ...
 
+    def stop(self) -> None:
+        """Ends the incarnation in order, as it does when it is asked to. Raises its error if it dies of that."""
+        ...
+
 
 class Driver(Protocol):
     """Where incarnations run."""
@@ -118,6 +122,7 @@ def end_of(node: str, error: Exception, disk: DiskState) -> End:
     return End(code, said, excused, can_start)
 
 
+ASKED = "asked to stop"
 FAILING_DISK = "a failing disk"
 DAMAGED_DATA = "damaged data"
 

@@ -238,6 +238,10 @@ class SteppedNode:
             self.disk.forget()
         return kept, unsynced - kept
 
+    def stop(self) -> None:
+        """It is asked to stop: it completes its write under way, as the live node does, and takes no more inputs."""
+        self.wal.sync()
+
     def break_disk(self, failing: Failing | None) -> int:
         """From now on its disk fails at this, or at nothing; returns how often it failed so far."""
         self.disk.failing = failing

@@ -8,12 +8,16 @@ from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
 from raft_chaos.chaos.faults.links import FRAMES, Broken, Link, LinkCounters, LinkState
 from raft_chaos.chaos.faults.process import NO_HOLES, Failpoint
+from raft_chaos.chaos.faults.stop import Stopped, stopped
 from raft_chaos.chaos.faults.strike import Signal
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
+from raft_chaos.chaos.run.sim.tasks import VirtualSignal, VirtualTasks
 from raft_chaos.raft.storage.fault_disk import Failing
 
 TRAFFIC_POLL_US = 100
+STOP_PATIENCE_US = 2_000_000
+"""A node that is asked to stop may take so long: it is paused meanwhile."""
 
 
 class VirtualWorld:
@@ -42,6 +46,14 @@ class VirtualWorld:
         return [
             node for node, permille in keep_permille.items() if self.cluster.kill(node, permille, holes.get(node, 0))
         ]
+
+    async def stop(self, node: str) -> Stopped | None:
+        """A node ends at once, or when the pause that holds it up is over."""
+        ended = VirtualSignal()
+        if not self.cluster.stop(node, ended.set):
+            return None
+        await VirtualTasks(self._scheduler).first(ended, within_us=STOP_PATIENCE_US)
+        return stopped(ended.is_set, self.cluster.exit_code(node), STOP_PATIENCE_US)
 
     def arm(self, node: str, failpoint: Failpoint, reached: Signal) -> bool:
         return self.cluster.arm(node, failpoint, reached.set)

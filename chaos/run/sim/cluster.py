@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.cluster_view import ClusterView
-from raft_chaos.chaos.run.nodes.driver import DiskState, DrivenNode, Driver, DriverError, end_of
+from raft_chaos.chaos.run.nodes.driver import ASKED, DiskState, DrivenNode, Driver, DriverError, end_of
 from raft_chaos.chaos.run.nodes.node_clock import NodeClock, Segment
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
 from raft_chaos.chaos.run.sim.draws import Draws
@@ -50,6 +50,7 @@ class _Node:
     writes: int = 0
     waiting: list[Callable[[], None]] = field(default_factory=list)  # inputs that came while it was paused
     armed: tuple[Failpoint, Callable[[], None]] | None = None
+    asked: Callable[[], None] | None = None  # it is to stop when it resumes; called when it has ended by itself
     disk: DiskState = field(default_factory=DiskState)
     exit_code: int | None = None  # of its last incarnation, if that ended by itself
 
@@ -103,7 +104,7 @@ class VirtualCluster:
         return self._nodes[node].writes, self._nodes[node].slowed_syncs
 
     def exit_code(self, node: str) -> int | None:
-        """The exit code of its last incarnation; None if that did not end by itself."""
+        """The exit code of its last incarnation; None if that did not end by itself, or was asked to."""
         return self._nodes[node].exit_code
 
     # ---- inspection: the state of a node, beside what it reports -----------------------------------------------------
@@ -176,6 +177,19 @@ class VirtualCluster:
     def disarm(self, name: str) -> None:
         self._nodes[name].armed = None
 
+    def stop(self, name: str, ended: Callable[[], None]) -> bool:
+        """Asks the node to end by itself; `ended` is called once it has. Returns whether the node was running.
+
+        It ends at once, a paused node when it resumes.
+        """
+        node = self._nodes[name]
+        if node.state not in ("up", "paused"):
+            return False
+        node.asked = ended
+        if node.state == "up":
+            self._stop(node)
+        return True
+
     def pause(self, name: str) -> bool:
         """No input reaches the node from now on; returns whether it was up."""
         node = self._nodes[name]
@@ -192,6 +206,9 @@ class VirtualCluster:
             return
         node.state = "up"
         self._trace.harness(NodeResumed(**self._subject(node)))
+        if node.asked is not None:
+            self._stop(node)  # a signal comes before all else
+            return
         waiting, node.waiting = node.waiting, []
         for give in waiting:
             give()  # it checks again whether the node is up: an earlier input may have ended the node
@@ -349,9 +366,25 @@ class VirtualCluster:
     # ---- ends -----------------------------------------------------------------------------------------------------
 
     def _down(self, node: _Node) -> None:
-        node.state, node.driven, node.armed, node.timer_at_us = "down", None, None, None
+        node.state, node.driven, node.armed, node.asked, node.timer_at_us = "down", None, None, None, None
         node.waiting = []
         self._view.gone(node.name)
+
+    def _stop(self, node: _Node) -> None:
+        """The node does what it was asked for."""
+        assert node.driven is not None and node.asked is not None
+        ended = node.asked
+        try:
+            node.driven.stop()
+        except DriverError:
+            raise
+        except Exception as error:
+            self._died(node, error)
+        else:
+            self._down(node)
+            self._trace.harness(NodeExited(**self._subject(node), exit_code=0, excused=ASKED))
+            self._broke(node.name)
+        ended()
 
     def _died(self, node: _Node, error: Exception) -> None:
         """The node ended by itself. It is not started again, unless only its disk was to blame."""

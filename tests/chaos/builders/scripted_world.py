@@ -19,6 +19,7 @@ from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
 from raft_chaos.chaos.faults.links import FRAMES, Broken, Link, LinkCounters, LinkState
 from raft_chaos.chaos.faults.process import NO_HOLES, Failpoint
+from raft_chaos.chaos.faults.stop import Stopped
 from raft_chaos.chaos.faults.strike import Signal
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.fault_log import FaultLog
@@ -36,7 +37,7 @@ T = TypeVar("T")
 
 
 class ScriptedWorld:
-    """A world with all capabilities. Nodes in `lost` never start again."""
+    """A world with all capabilities. Nodes in `lost` never start again, those in `hanging` do not end when asked to."""
 
     heartbeats = True
     traffic = FRAMES
@@ -46,6 +47,7 @@ class ScriptedWorld:
         self.states = dict.fromkeys(NODES, "up")
         self.incarnations = dict.fromkeys(NODES, 1)
         self.lost: set[str] = set()
+        self.hanging: set[str] = set()
         self.armed: dict[str, Signal] = {}
         self.writes: dict[str, int | None] = dict.fromkeys(NODES, 0)
         self.files = dict.fromkeys(NODES, 3)
@@ -84,6 +86,16 @@ class ScriptedWorld:
         hit = [node for node in keep_permille if self.states[node] != "down"]
         self.states.update(dict.fromkeys(hit, "down"))
         return hit
+
+    async def stop(self, node: str) -> Stopped | None:
+        """It ends by itself, unless it is one of those that hang."""
+        self._ask("stop", node)
+        if self.states[node] == "down":
+            return None
+        if node in self.hanging:
+            return Stopped(False, "did not end within 2 s")
+        self.states[node] = "down"
+        return Stopped(True, "ended by itself")
 
     def arm(self, node: str, failpoint: Failpoint, reached: Signal) -> bool:
         self._ask("arm", node, failpoint)

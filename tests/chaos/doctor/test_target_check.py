@@ -61,8 +61,26 @@ def checked(tmp_path: Path, text: str) -> tuple[int, dict[str, tuple[str, str]],
 def test_a_right_description_passes_and_what_it_leaves_out_is_missing(tmp_path: Path) -> None:
     code, findings, _ = checked(tmp_path, RIGHT)
     assert code == 0, findings
-    assert {what for what, (outcome, _) in findings.items() if outcome == "missing"} == {"append", "delete", "cut"}
+    assert {what for what, (outcome, _) in findings.items() if outcome == "missing"} == {
+        "append",
+        "delete",
+        "cut",
+        "stop",
+    }
     assert findings["kill and restart"][0] == findings["a wrong answer is convicted"][0] == "ok"
+
+
+@pytest.mark.slow
+@pytest.mark.live
+def test_a_node_must_end_as_its_description_says(tmp_path: Path) -> None:
+    """This server lets SIGTERM end it."""
+    code, findings, advised = checked(tmp_path, f"{RIGHT}\n[stop]\n")
+    assert (code, findings["stop and restart"]) == (254, ("wrong", "n1 ended with exit code -15"))
+    assert "with which exit codes" in advised
+    code, findings, _ = checked(tmp_path, f"{RIGHT}\n[stop]\nexit_codes = [-15]\n")
+    assert (code, findings["stop and restart"][0]) == (0, "ok"), findings
+    code, findings, _ = checked(tmp_path, f'{RIGHT}\n[stop]\nsignal = "SIGUSR1"\nwithin_s = 0.2\nexit_codes = [-10]\n')
+    assert (code, findings["stop and restart"][0]) == (0, "ok"), findings
 
 
 @pytest.mark.slow

@@ -71,6 +71,7 @@ def test_a_target_can_what_its_file_says_and_nothing_else(tmp_path: Path) -> Non
     }
     lines = '\n[[events]]\npattern = "leads in (?P<term>[0-9]+)"\n'
     assert described(tmp_path, RIGHT + lines).can == {"get", "put", "kill", "pause", "leader", "term"}
+    assert described(tmp_path, RIGHT + '\n[stop]\nsignal = "SIGINT"\n').can == {"get", "put", "kill", "pause", "stop"}
     assert "kill" not in described(tmp_path, RIGHT.replace("= true", "= false")).can
 
 
