@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from raft_chaos.chaos.faults import at_rest, clock, disk, disk_error, network, partition, process, stop, wipe
+from raft_chaos.chaos.faults import at_rest, clock, disk, disk_error, network, partition, process, starve, stop, wipe
 
-FAMILIES: list[ModuleType] = [process, disk, disk_error, at_rest, partition, network, clock, wipe, stop]
+FAMILIES: list[ModuleType] = [process, disk, disk_error, at_rest, partition, network, clock, wipe, stop, starve]

@@ -128,6 +128,11 @@ class Child:
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the system reports it as stopped by a signal."""
+        return self._status() == psutil.STATUS_STOPPED
+
     def _status(self) -> str | None:
         try:
             return self._info.status()

@@ -9,9 +9,11 @@ from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
 from raft_chaos.chaos.faults.links import TRAFFIC, Broken, Link, LinkCounters, LinkState
 from raft_chaos.chaos.faults.process import NO_HOLES
+from raft_chaos.chaos.faults.starve import CpuShare, Waits
 from raft_chaos.chaos.faults.stop import Stopped
 from raft_chaos.chaos.faults.strike import Signal
 from raft_chaos.chaos.run.live.cluster import LiveCluster
+from raft_chaos.chaos.run.live.cpu import CpuSlices
 from raft_chaos.chaos.run.live.network.backend import Network
 from raft_chaos.chaos.run.live.network.rules import rule_of
 from raft_chaos.raft.storage.fault_disk import Failing
@@ -27,6 +29,7 @@ class LiveWorld:
         self.traffic = TRAFFIC[cluster.target.network]
         self.cluster = cluster
         self._network = network
+        self._cpu = CpuSlices(cluster)
         self.links: Sequence[Link] = network.links
         self.link_states: dict[Link, LinkState] = {}
         """The state of each link that a fault has ever touched."""
@@ -58,6 +61,12 @@ class LiveWorld:
 
     def is_paused(self, node: str) -> bool:
         return self.cluster.state(node) == "paused"
+
+    async def starve(self, node: str, share: CpuShare | None) -> None:
+        await self._cpu.starve(node, share)
+
+    def waits(self, node: str) -> Waits:
+        return self._cpu.waits(node)
 
     # ---- disks ----------------------------------------------------------------------------------------------------
 

@@ -80,6 +80,7 @@ class _Node:
     failing: Failing | None = None  # what its disk is to fail at
     disk: DiskState = field(default_factory=DiskState)  # what was done to it, as far as the node knows
     exit_code: int | None = None  # of its last incarnation, if that ended by itself
+    pausing: bool = False  # it is about to be seen paused
     asked: Stopping | None = None  # how it was asked to end, if it was
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -289,7 +290,11 @@ class LiveCluster:
             if self.state(node) != "up":
                 return
             child = self._child(one)
-            await asyncio.to_thread(child.pause)
+            one.pausing = True  # from now on no slice of time continues it
+            try:
+                await asyncio.to_thread(child.pause)
+            finally:
+                one.pausing = False
             if self.state(node) == "up" and child.is_alive:
                 one.state = "paused"
                 self._report(self._event(NodePaused, one))
@@ -308,6 +313,22 @@ class LiveCluster:
                 await self._tell_failing(one)
         if self.state(node) == "down" and one.exit_code is not None and one.failing is None:
             await self.start(node)  # its disk failed after the pause, and the fault that would start it is over
+
+    def hold_back(self, node: str) -> Child | None:
+        """SIGSTOP for a slice of time, if the node is up: unlike a pause, that does not change its state."""
+        one = self._nodes[node]
+        if one.state != "up" or one.running is None:
+            return None
+        one.running.child.ask(signal.SIGSTOP)
+        return one.running.child
+
+    def let_run(self, node: str, child: Child) -> bool:
+        """SIGCONT after the slice, unless the node is paused, too; returns whether it was seen stopped."""
+        one = self._nodes[node]
+        was_stopped = child.is_stopped
+        if one.state != "paused" and not one.pausing:
+            child.resume()
+        return was_stopped
 
     async def slow_sync(self, node: str, longer: tuple[int, int]) -> None:
         """Syncs of the node take `longer` (least, most: µs) more from now on, also after restarts."""

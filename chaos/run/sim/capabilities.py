@@ -8,6 +8,7 @@ from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
 from raft_chaos.chaos.faults.links import FRAMES, Broken, Link, LinkCounters, LinkState
 from raft_chaos.chaos.faults.process import NO_HOLES, Failpoint
+from raft_chaos.chaos.faults.starve import CpuShare, Waits
 from raft_chaos.chaos.faults.stop import Stopped, stopped
 from raft_chaos.chaos.faults.strike import Signal
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
@@ -69,6 +70,12 @@ class VirtualWorld:
 
     def is_paused(self, node: str) -> bool:
         return self.cluster.state(node) == "paused"
+
+    async def starve(self, node: str, share: CpuShare | None) -> None:
+        self.cluster.starve(node, share)
+
+    def waits(self, node: str) -> Waits:
+        return self.cluster.waits(node)
 
     # ---- disks and clocks -----------------------------------------------------------------------------------------
 

@@ -3,7 +3,8 @@
 A driver starts incarnations and carries out their steps: in this process (`MemoryDriver`), or in a real one
 (`chaos.run.lockstep`). Everything else happens here and is the same for both, so both make the same trace.
 
-A paused node gets no inputs: they wait in their order of arrival, and the node gets them all when it resumes. A frame
+A paused node gets no inputs: they wait in their order of arrival, and the node gets them all when it resumes. So do
+those of a node that waits for the processor. A frame
 to a node that is down is lost. A node that dies of an error of its own is reported, and stays down; one whose disk
 failed may start again.
 """
@@ -17,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import Failpoint
+from raft_chaos.chaos.faults.starve import CpuShare, Waits
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.nodes.driver import ASKED, DiskState, DrivenNode, Driver, DriverError, end_of
 from raft_chaos.chaos.run.nodes.node_clock import NodeClock, Segment
@@ -34,6 +36,9 @@ from raft_chaos.raft.storage.fault_disk import Failing
 State: TypeAlias = Literal["down", "up", "paused", "exited"]
 
 
+NEVER_WAITED = Waits(0, 0, 0)
+
+
 @dataclass
 class _Node:
     name: str
@@ -48,11 +53,21 @@ class _Node:
     slow_sync_us: tuple[int, int] = (0, 0)
     slowed_syncs: int = 0
     writes: int = 0
-    waiting: list[Callable[[], None]] = field(default_factory=list)  # inputs that came while it was paused
+    waiting: list[Callable[[], None]] = field(default_factory=list)  # inputs that came while it was paused, or waited
+    share: CpuShare | None = None  # of the processor; None: all of it
+    shares: int = 0  # how often its share has changed: what was planned for an earlier one is void
+    waits: bool = False  # for the processor
+    waits_since_us: int = 0
+    waited: Waits = NEVER_WAITED
     armed: tuple[Failpoint, Callable[[], None]] | None = None
     asked: Callable[[], None] | None = None  # it is to stop when it resumes; called when it has ended by itself
     disk: DiskState = field(default_factory=DiskState)
     exit_code: int | None = None  # of its last incarnation, if that ended by itself
+
+    @property
+    def acts(self) -> bool:
+        """Whether it takes inputs."""
+        return self.state == "up" and not self.waits
 
 
 class VirtualCluster:
@@ -186,7 +201,7 @@ class VirtualCluster:
         if node.state not in ("up", "paused"):
             return False
         node.asked = ended
-        if node.state == "up":
+        if node.acts:
             self._stop(node)
         return True
 
@@ -206,14 +221,54 @@ class VirtualCluster:
             return
         node.state = "up"
         self._trace.harness(NodeResumed(**self._subject(node)))
+        self._catch_up(node)
+
+    def _catch_up(self, node: _Node) -> None:
+        """Gives a node that acts again what has waited for it."""
+        if not node.acts:
+            return
         if node.asked is not None:
             self._stop(node)  # a signal comes before all else
             return
         waiting, node.waiting = node.waiting, []
         for give in waiting:
             give()  # it checks again whether the node is up: an earlier input may have ended the node
-        if self.state(name) == "up":
+        if node.acts:
             self._set_timer(node)
+
+    def starve(self, name: str, share: CpuShare | None) -> None:
+        """The node has this share of the processor from now on, and first waits; all of it with None."""
+        node = self._nodes[name]
+        node.share, node.shares = share, node.shares + 1
+        if share is not None:
+            self._lose_cpu((node, node.shares))
+        else:
+            self._get_cpu((node, node.shares))
+
+    def waits(self, name: str) -> Waits:
+        return self._nodes[name].waited
+
+    def _lose_cpu(self, due: tuple[_Node, int]) -> None:
+        node, shares = due
+        if node.shares != shares or node.share is None:
+            return
+        if not node.waits:
+            node.waits, node.waits_since_us = True, self._scheduler.now_us
+        self._scheduler.after(node.share.wait_us, self._get_cpu, due)
+
+    def _get_cpu(self, due: tuple[_Node, int]) -> None:
+        node, shares = due
+        if node.shares != shares:
+            return
+        if node.waits:
+            node.waits = False
+            if node.state == "up":
+                times, waited_us, delayed = node.waited
+                lasted_us = self._scheduler.now_us - node.waits_since_us
+                node.waited = Waits(times + 1, waited_us + lasted_us, (delayed or 0) + len(node.waiting))
+            self._catch_up(node)
+        if node.share is not None:
+            self._scheduler.after(node.share.run_us, self._lose_cpu, due)
 
     def slow_sync(self, name: str, min_us: int, max_us: int) -> None:
         """Syncs that begin from now on take `min_us` to `max_us` longer; 0, 0 ends that."""
@@ -261,7 +316,7 @@ class VirtualCluster:
 
     def _deliver(self, frame: Frame) -> None:
         node = self._nodes[frame.to]
-        if node.state == "up":
+        if node.acts:
             failpoint = node.armed[0] if node.armed is not None else None
             try:
                 report = node.driven.receive(  # type: ignore[union-attr]
@@ -275,7 +330,7 @@ class VirtualCluster:
             if report.stale:
                 self.stale += 1
             self._took(node, report)
-        elif node.state == "paused":
+        elif node.state in ("up", "paused"):
             node.waiting.append(partial(self._deliver, frame))
         else:
             self.lost_to_the_dead += 1
@@ -285,8 +340,8 @@ class VirtualCluster:
         if node.incarnation != incarnation or node.timer_at_us != self._scheduler.now_us:
             return  # the timer of an earlier incarnation, or one that an earlier deadline replaced
         node.timer_at_us = None
-        if node.state != "up":
-            return  # a paused node looks at its timer when it resumes
+        if not node.acts:
+            return  # a node that is paused or waits looks at its timer when it resumes
         if node.deadline_us > self._scheduler.now_us:
             self._set_timer(node)
             return
@@ -296,18 +351,18 @@ class VirtualCluster:
         node, incarnation, lsn = due
         if node.incarnation != incarnation:
             return
-        if node.state == "paused":
-            node.waiting.append(partial(self._on_synced, due))
-        elif node.state == "up":
+        if node.acts:
             self._step(node, "persisted", lsn)
+        elif node.state in ("up", "paused"):
+            node.waiting.append(partial(self._on_synced, due))
 
     def _submit(self, node: _Node, token: Any, command: bytes, refused: Callable[[str | None], None]) -> None:
-        if node.state == "paused":
-            node.waiting.append(lambda: self._submit(node, token, command, refused))
-        elif node.state == "up":  # otherwise the clients that wait for an answer have been informed
+        if node.acts:
             report = self._step(node, "submit", token, command)
             if report is not None and not report.accepted:
                 refused(report.leader)
+        elif node.state in ("up", "paused"):  # otherwise the clients that wait for an answer have been informed
+            node.waiting.append(lambda: self._submit(node, token, command, refused))
 
     def _step(self, node: _Node, what: str, *given: Any) -> StepReport | None:
         """Takes one step; None if the node died of it."""

@@ -19,6 +19,7 @@ from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
 from raft_chaos.chaos.faults.links import FRAMES, Broken, Link, LinkCounters, LinkState
 from raft_chaos.chaos.faults.process import NO_HOLES, Failpoint
+from raft_chaos.chaos.faults.starve import CpuShare, Waits
 from raft_chaos.chaos.faults.stop import Stopped
 from raft_chaos.chaos.faults.strike import Signal
 from raft_chaos.chaos.run.cluster_view import ClusterView
@@ -48,6 +49,7 @@ class ScriptedWorld:
         self.incarnations = dict.fromkeys(NODES, 1)
         self.lost: set[str] = set()
         self.hanging: set[str] = set()
+        self.waited = dict.fromkeys(NODES, Waits(0, 0))
         self.armed: dict[str, Signal] = {}
         self.writes: dict[str, int | None] = dict.fromkeys(NODES, 0)
         self.files = dict.fromkeys(NODES, 3)
@@ -116,6 +118,12 @@ class ScriptedWorld:
 
     def is_paused(self, node: str) -> bool:
         return self.states[node] == "paused"
+
+    async def starve(self, node: str, share: CpuShare | None) -> None:
+        self._ask("starve", node, share)
+
+    def waits(self, node: str) -> Waits:
+        return self.waited[node]
 
     # ---- disks and clocks ----
 

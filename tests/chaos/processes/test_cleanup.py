@@ -13,8 +13,9 @@ from builders.processes import accepts, listening
 from builders.schedules import saved, schedule
 from builders.waiting import eventually
 from raft_chaos.chaos.faults.process import Pause
+from raft_chaos.chaos.faults.starve import Starve
 from raft_chaos.chaos.schedule.data import Fault, When
-from raft_chaos.invariants.events import AnyEvent, NodePaused, RunEnded, decode
+from raft_chaos.invariants.events import AnyEvent, FaultInjected, NodePaused, RunEnded, decode
 from raft_chaos.invariants.rundir import RunDir
 
 pytestmark = pytest.mark.live
@@ -103,6 +104,20 @@ def test_a_killed_controller_leaves_nothing_but_evidence(tmp_path: Path) -> None
     assert "the run was cut short: its end was never recorded" in str(judged["vacuous"])
     report = raft_chaos("report", str(run.path))
     assert report.returncode == 0 and "interrupted" in report.stdout.lower()
+
+
+@pytest.mark.slow
+def test_a_controller_that_is_killed_while_a_node_waits_for_the_processor_leaves_nothing(tmp_path: Path) -> None:
+    """The slice of the node never ends, since nobody is left to continue it: the reaper ends the node."""
+    starve = Fault(id="f1", when=When(at_us=800_000), action=Starve(["n2"], 1, 10_000_000), duration_us=LONG_US)
+    with background(*long_run(tmp_path, [starve])) as command:
+        eventually("n2 is starved", lambda: reported(tmp_path, FaultInjected))
+        record(command)
+        stopped = [process for process in command.family() if process.status() == psutil.STATUS_STOPPED]
+        assert len(stopped) == 1
+        command.sigkill()
+        eventually("every process is gone", command.all_gone)
+        assert not list(command.temp.iterdir())
 
 
 @pytest.mark.slow
