@@ -7,17 +7,13 @@
 
 The key is a hash of everything that decides the results: the settings, the seeds and the source code. The commit is
 information only, since an edited tree has the same commit. Opening the same campaign again finds the same file and
-continues there. A torn last line, which a kill leaves, is cut off; any other damage is an error. The file of a complete
-campaign is kept under another name, and the campaign starts again.
+continues there. The file of a complete campaign is kept under another name, and the campaign starts again.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import platform
-import stat
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -25,6 +21,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from raft_chaos.chaos.campaign.line_file import LineFile, whole_lines
 from raft_chaos.chaos.campaign.seed import SeedResult
 from raft_chaos.chaos.run.settings import Settings, commit
 from raft_chaos.invariants.events import MALFORMED
@@ -128,8 +125,7 @@ def read_campaign(path: Path) -> tuple[CampaignHeader, list[SeedResult], list[Se
     """A campaign's file as it is now, maybe of a campaign that still goes on: the last result of each seed, and the
     failures of seeds that have none. A torn last line is left out. Raises CampaignError if it cannot be read."""
     try:
-        texts = path.read_bytes().splitlines(keepends=True)
-        lines = [_decode(text) for text in texts if text.endswith(b"\n")]
+        lines = whole_lines(path, _decode)
     except (OSError, *MALFORMED) as error:
         raise CampaignError(f"{path}: cannot be read as a campaign ({error})") from None
     if not lines or not isinstance(lines[0], CampaignHeader):
@@ -152,14 +148,14 @@ class CampaignFile:
         self.done: set[int] = set()
         self.violated = 0
         self.kept: Path | None = None
+        self._complete = False
         out.mkdir(parents=True, exist_ok=True)
-        self._fd = self._locked()
+        self._lines = self._opened()
         try:
-            if self._read() is not None:
+            if self._complete:
                 self._begin_anew()
-            if not os.fstat(self._fd).st_size:
+            if self._lines.is_new:
                 self.append(header)
-            self._earlier_bytes = os.fstat(self._fd).st_size
         except BaseException:
             self.close()
             raise
@@ -171,68 +167,34 @@ class CampaignFile:
         self.close()
 
     def close(self) -> None:
-        os.close(self._fd)
+        self._lines.close()
 
     def append(self, line: CampaignLine) -> None:
-        """Appends a line in one unbuffered write: if the controller is killed, only the last line can be torn."""
-        text = _encode(line) + b"\n"
-        if os.write(self._fd, text) != len(text):
-            raise CampaignError(f"{self.path}: a line was written in part only; is the disk full?")
+        self._lines.append(line)
 
     def earlier(self) -> Iterator[SeedResult]:
         """The results that the file had when it was opened, in order, one at a time: there may be millions."""
-        with self.path.open("rb") as file:
-            while file.tell() < self._earlier_bytes:
-                line = _decode(file.readline())
-                if isinstance(line, SeedResult):
-                    yield line
+        return (line for line in self._lines.earlier() if isinstance(line, SeedResult))
 
-    def _locked(self) -> int:
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK, 0o644)
-        if not stat.S_ISREG(os.fstat(fd).st_mode):  # a pipe or a device would never end
-            os.close(fd)
-            raise CampaignError(f"{self.path}: expected a regular file, got a pipe or a device")
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            raise CampaignError(f"{self.path}: this campaign is under way in another process; let it end") from None
-        return fd
+    def _opened(self) -> LineFile[CampaignLine]:
+        return LineFile(self.path, _decode, "campaign", CampaignError, self._observe)
 
-    def _read(self) -> CampaignEnd | None:
-        """Reads which seeds are done, and cuts off a torn last line. Returns the end of a complete campaign."""
-        whole, line = 0, None
-        with self.path.open("rb") as file:
-            for number, text in enumerate(file, 1):
-                if not text.endswith(b"\n"):
-                    break
-                line = self._line(number, text)
-                whole += len(text)
-                if isinstance(line, SeedResult):
-                    self.done.add(line.seed)
-                    self.violated += line.verdict == "violated"
-        os.ftruncate(self._fd, whole)
-        return line if isinstance(line, CampaignEnd) else None
-
-    def _line(self, number: int, text: bytes) -> CampaignLine:
-        try:
-            line: CampaignLine = _decode(text)
-        except MALFORMED as error:
-            raise CampaignError(
-                f"{self.path}:{number}: not a line of a campaign ({error}); remove the file to begin anew"
-            ) from None
+    def _observe(self, number: int, line: CampaignLine) -> None:
         if (number == 1) != isinstance(line, CampaignHeader):
             raise CampaignError(
                 f"{self.path}:{number}: expected {'the header' if number == 1 else 'a result'} here, got "
-                f"{text[:40]!r}; remove the file to begin anew"
+                f"{_encode(line)[:40]!r}; remove the file to begin anew"
             )
-        return line
+        if isinstance(line, SeedResult):
+            self.done.add(line.seed)
+            self.violated += line.verdict == "violated"
+        self._complete = isinstance(line, CampaignEnd)
 
     def _begin_anew(self) -> None:
         number = 1
         while (self.path.with_stem(f"{self.path.stem}-{number}")).exists():
             number += 1
         self.kept = self.path.rename(self.path.with_stem(f"{self.path.stem}-{number}"))
-        fresh = self._locked()
-        os.close(self._fd)
-        self._fd, self.done, self.violated = fresh, set(), 0
+        complete, self.done, self.violated = self._lines, set(), 0
+        self._lines = self._opened()
+        complete.close()

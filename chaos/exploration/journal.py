@@ -3,15 +3,12 @@
     journal.jsonl   a header, then a line for each attempt as it ends, with the states that it was the first to reach
     corpus/         the schedules from which further ones are made
 
-The key is a hash of everything that decides the choices: the settings, the seed, the ways and the source code. A torn
-last line, which a kill leaves, is cut off; any other damage is an error.
+The key is a hash of everything that decides the choices: the settings, the seed, the ways and the source code.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import platform
 import struct
 from collections.abc import Iterator, Sequence
@@ -21,8 +18,8 @@ from typing import TypeAlias
 import msgspec
 
 from raft_chaos.chaos.campaign.file import source_digest
+from raft_chaos.chaos.campaign.line_file import LineFile
 from raft_chaos.chaos.run.settings import Settings
-from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.invariants.verdict import Outcome
 
 SCHEMA = 1
@@ -106,61 +103,23 @@ class Journal:
         self.path = self.folder / "journal.jsonl"
         self.corpus = self.folder / "corpus"
         self.corpus.mkdir(parents=True, exist_ok=True)
-        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.resumed = self._checked()
-            if not os.fstat(self._fd).st_size:
-                self._write(header)
-            self._earlier_bytes = os.fstat(self._fd).st_size
-        except BlockingIOError:
-            os.close(self._fd)
-            raise ExplorationError(
-                f"{self.path}: this exploration is under way in another process; let it end"
-            ) from None
-        except BaseException:
-            os.close(self._fd)
-            raise
+        self.resumed = 0
+        self._lines: LineFile[Line] = LineFile(self.path, decode_line, "exploration", ExplorationError, self._observe)
+        if self._lines.is_new:
+            self._lines.append(header)
 
     def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+        self._lines.close()
 
     def append(self, line: AttemptEnded) -> None:
-        """Appends a line in one unbuffered write: if the process is killed, only the last line can be torn."""
-        self._write(line)
+        self._lines.append(line)
 
     def earlier(self) -> Iterator[AttemptEnded]:
         """The attempts that had ended when it was opened, one at a time."""
-        with self.path.open("rb") as file:
-            while file.tell() < self._earlier_bytes:
-                line = decode_line(file.readline())
-                if isinstance(line, AttemptEnded):
-                    yield line
+        return (line for line in self._lines.earlier() if isinstance(line, AttemptEnded))
 
-    def _write(self, line: Line) -> None:
-        text = _encode(line) + b"\n"
-        if os.write(self._fd, text) != len(text):
-            raise ExplorationError(f"{self.path}: a line was written in part only; is the disk full?")
-
-    def _checked(self) -> int:
-        """Checks every line, and cuts off a torn last one. Returns the number of attempts."""
-        whole = attempts = 0
-        with self.path.open("rb") as file:
-            for number, text in enumerate(file, 1):
-                if not text.endswith(b"\n"):
-                    break
-                try:
-                    line = decode_line(text)
-                except MALFORMED as error:
-                    raise ExplorationError(
-                        f"{self.path}:{number}: not a line of an exploration ({error}); remove {self.folder} to begin "
-                        "anew"
-                    ) from None
-                if isinstance(line, AttemptEnded):
-                    attempts += 1
-                whole += len(text)
-        os.ftruncate(self._fd, whole)
-        return attempts
+    def _observe(self, number: int, line: Line) -> None:
+        self.resumed += isinstance(line, AttemptEnded)

@@ -1,23 +1,33 @@
 """One campaign after one mutant: seed after seed, until a run is violated or the budget is spent.
 
 In sim a run goes on after its first violation, so that all invariants which convict the mutant in it are seen.
+
+A hunt may leave out a part of every schedule: a kind of fault, or an episode (`chaos.schedule.left_out`). Such a hunt
+tries the seed that convicted with the part first. If it still convicts, then the hunt over all seeds takes no more of
+them than the one with the part, and is over after one run. Otherwise it begins with the first seed.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
 
-from raft_chaos.chaos.campaign.seed import run_seed
 from raft_chaos.chaos.faults.catalogue import KINDS, VIRTUAL_KINDS
+from raft_chaos.chaos.mutants import parts_of
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir
+from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.run.world import World
 from raft_chaos.chaos.run.worlds import run_in_world
 from raft_chaos.chaos.schedule.config import ScheduleConfig
+from raft_chaos.chaos.schedule.generate import episodes_of
+from raft_chaos.chaos.schedule.left_out import left_out, parts_in
+from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.raft.state.timing import Timing
 
 TIMING = Timing(150_000, 300_000, 50_000)
@@ -26,17 +36,30 @@ RATE = 30.0
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """What is hunted, and where. `without` is a kind of fault that the schedules leave out, "" for none."""
+    """What is hunted, and where. `without` is the part that the schedules leave out, "" for none."""
 
     mutant: str
     world: World
     without: str = ""
 
 
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One hunt that is to be done: from the seed `start` on, but first the seed `first`, if there is one. It gives up
+    after `most` seeds (0: only its budget limits it)."""
+
+    cell: Cell
+    start: int
+    first: int | None = None
+    most: int = 0
+
+
 class Hunt(msgspec.Struct, frozen=True, kw_only=True):
-    """How one campaign ended. `start` is its first seed. `seed` convicted the mutant after `seeds` seeds; None: the
-    budget was spent. `violated` are all invariants that this seed's run violated. `cpu_s` is the CPU time in sim, and
-    the time that passed where nodes have processes of their own."""
+    """How one campaign ended. `start` is its first seed.
+
+    `seed` convicted the mutant, which is the seed number `seeds` from the start; None: it gave up after `seeds` runs.
+    `violated` are all invariants that this seed's run violated, `parts` the kinds of faults and the episodes in its
+    schedule. `spent_s` is the CPU time in sim, and the time that passed where nodes have processes of their own.
+    """
 
     cell: Cell
     start: int
@@ -44,42 +67,46 @@ class Hunt(msgspec.Struct, frozen=True, kw_only=True):
     spent_s: float
     seed: int | None = None
     violated: list[str] = []
+    parts: list[str] = []
+
+    def settles(self, job: Job, budget_s: float) -> bool:
+        """Whether this job need not be done again: one with less to spend may have given up too soon."""
+        return bool(self.violated) or self.spent_s >= budget_s or 0 < job.most <= self.seeds
 
 
-def hunt(cell: Cell, start: int, budget_s: float, stopped: Callable[[], bool] = lambda: False) -> Hunt | None:
-    """Runs the seeds from `start` on, until one is violated or `budget_s` is spent (CPU time in sim).
+def hunt(job: Job, budget_s: float, stopped: Callable[[], bool] = lambda: False) -> Hunt | None:
+    """Runs seeds until one is violated, `job.most` have been run, or `budget_s` is spent (CPU time in sim).
 
     None if it was stopped before.
     """
-    settings = settings_of(cell)
-    clock: Callable[[], float] = time.process_time if cell.world == "sim" else time.monotonic
+    settings = settings_of(job.cell)
+    clock: Callable[[], float] = time.process_time if job.cell.world == "sim" else time.monotonic
     began = clock()
-    seed = start
-    while True:
-        violated = _violated(settings, seed)
+    for runs, seed in enumerate(_seeds(job), 1):
+        violated, parts = _violated(settings, seed, job.cell.without)
         spent_s = clock() - began
         if stopped():
             return None
-        if violated or spent_s >= budget_s:
-            return Hunt(
-                cell=cell,
-                start=start,
-                seeds=seed - start + 1,
-                spent_s=round(spent_s, 3),
-                seed=seed if violated else None,
-                violated=violated,
-            )
-        seed += 1
+        if violated or spent_s >= budget_s or runs == job.most:
+            break
+    return Hunt(
+        cell=job.cell,
+        start=job.start,
+        seeds=seed - job.start + 1 if violated else runs,
+        spent_s=round(spent_s, 3),
+        seed=seed if violated else None,
+        violated=violated,
+        parts=parts if violated else [],
+    )
 
 
 def settings_of(cell: Cell) -> Settings:
     """The swarm in virtual time, the moderate range in real time, at the usual timeouts."""
     live = cell.world == "live"
-    there = [kind for kind in VIRTUAL_KINDS if KINDS[kind].in_live] if live else list(VIRTUAL_KINDS)
     config = ScheduleConfig(
         nodes=5 if live else 0,
         swarm=not live,
-        faults=tuple(kind for kind in there if kind != cell.without),
+        faults=tuple(kind for kind in VIRTUAL_KINDS if KINDS[kind].in_live or not live),
         warmup_s=1.5,
         duration_s=15,
         ops_per_second=100 if live else RATE,
@@ -87,13 +114,25 @@ def settings_of(cell: Cell) -> Settings:
     return Settings(world=cell.world, schedule=config, timing=TIMING, mutant=cell.mutant)
 
 
-def _violated(settings: Settings, seed: int) -> list[str]:
-    """The invariants that are violated in the run of this seed."""
+def _seeds(job: Job) -> Iterator[int]:
+    if job.first is not None:
+        yield job.first
+    yield from (seed for seed in count(job.start) if seed != job.first)
+
+
+def _violated(settings: Settings, seed: int, without: str) -> tuple[list[str], list[str]]:
+    """The invariants that are violated in the run of this seed, and the parts of its schedule."""
+    plan, episodes = settings.make_schedule(seed), episodes_of(seed, settings.schedule)
+    if without:
+        plan = left_out(plan, episodes, without)
+    verdicts: list[Verdict]
     if settings.world == "sim":
-        return run_seed(settings, seed, None).violated
-    plan = settings.make_schedule(seed)
-    with TemporaryDirectory(prefix="raft-chaos-matrix-") as folder:
-        directory = new_run_dir(Path(folder), seed)
-        info = describe(settings, seed, plan, directory)
-        info = run_in_world(settings, plan, directory, info, fail_fast=True)
-    return [verdict.invariant for verdict in info.invariants if verdict.outcome == "violated"]
+        driver = MemoryDriver(parts_of(settings.mutant))
+        verdicts = VirtualRun(plan, timing=settings.timing, driver=driver).go().analysis.invariants
+    else:
+        with TemporaryDirectory(prefix="raft-chaos-matrix-") as folder:
+            directory = new_run_dir(Path(folder), seed)
+            info = describe(settings, seed, plan, directory)
+            verdicts = run_in_world(settings, plan, directory, info, fail_fast=True).invariants
+    violated = [verdict.invariant for verdict in verdicts if verdict.outcome == "violated"]
+    return violated, parts_in(plan, episodes)

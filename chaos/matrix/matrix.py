@@ -1,57 +1,43 @@
 """All hunts of a matrix, on a pool of processes, each written to a file as it ends: a matrix that was stopped goes on.
 
-The file's name has a hash of the code, since other code gives another matrix. In sim a cell has several hunts, from
-first seeds that lie far apart; a run with real processes uses all cores, so such cells are hunted one after the other,
-and once.
+The file's name has a hash of the code, since other code gives another matrix. A run with real processes uses all cores,
+so hunts in such a world are done one after the other, in this process. The hunts without a part come last, since they
+depend on how the others ended.
 """
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from fcntl import LOCK_EX, LOCK_NB, flock
 from itertools import islice
 from pathlib import Path
 
 import msgspec
 
 from raft_chaos.chaos.campaign.file import source_digest
-from raft_chaos.chaos.matrix.hunt import Cell, Hunt, hunt
+from raft_chaos.chaos.campaign.line_file import LineFile, whole_lines
+from raft_chaos.chaos.matrix.hunt import Cell, Hunt, Job, hunt
+from raft_chaos.chaos.matrix.plan import left_out_jobs, plain_jobs
 from raft_chaos.chaos.run.world import World
 from raft_chaos.invariants.events import MALFORMED
 
-STARTS_APART = 100_000
+_decode = msgspec.json.Decoder(Hunt).decode
 
 
 class MatrixError(Exception):
     """The file of a matrix cannot be used. The message says which file, what is wrong, and what to do."""
 
 
-class Job(msgspec.Struct, frozen=True):
-    """One hunt that is to be done."""
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for: so many `hunts` of each mutant in sim, one in each other world, and in sim also `without` each
+    of these parts. A hunt gives up after `budget_s`."""
 
-    cell: Cell
-    start: int
-
-
-def jobs_of(mutants: Sequence[str], worlds: Sequence[World], without: Sequence[str], hunts: int) -> list[Job]:
-    """What each matrix needs first comes first: every mutant in sim, then in the other worlds, then without each kind.
-
-    Only the first half of the hunts, rounded up, leaves out kinds of faults: these are many, and a tendency is enough.
-    """
-    starts = [1 + STARTS_APART * n for n in range(hunts)]
-    jobs = [Job(Cell(mutant=mutant, world="sim"), start) for start in starts for mutant in mutants if "sim" in worlds]
-    jobs += [Job(Cell(mutant=m, world=world), 1) for world in worlds if world != "sim" for m in mutants]
-    few = starts[: (hunts + 1) // 2] if "sim" in worlds else []
-    jobs += [
-        Job(Cell(mutant=mutant, world="sim", without=kind), start)
-        for start in few
-        for kind in without
-        for mutant in mutants
-    ]
-    return jobs
+    mutants: Sequence[str]
+    worlds: Collection[World]
+    without: Collection[str]
+    hunts: int
+    budget_s: float
 
 
 def file_in(folder: Path) -> Path:
@@ -60,76 +46,103 @@ def file_in(folder: Path) -> Path:
 
 
 def done_in(file: Path) -> list[Hunt]:
-    """The hunts in the file, which may be absent. A torn last line, which a kill leaves, is left out.
-
-    Raises MatrixError.
-    """
+    """The hunts in the file of any matrix. Raises MatrixError, also if it is absent."""
     try:
-        lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
-        return [msgspec.json.decode(line, type=Hunt) for line in lines if line.endswith(b"\n")]
+        return whole_lines(file, _decode)
     except (OSError, *MALFORMED) as error:
-        raise MatrixError(f"{file}: cannot be read as a matrix ({error}); remove it to begin again") from None
+        raise MatrixError(
+            f"{file}: cannot be read as a matrix ({error}); expected a file of `raft-chaos matrix`"
+        ) from None
 
 
 class Matrix:
-    """The hunts of these jobs: `done`, and those that are `left`. `run` does them, at most `window` at once in sim, and
-    yields each as it ends.
+    """A matrix, its file open; use it as a context manager. `done` are the hunts that this order asks for and that have
+    ended, in earlier calls too."""
 
-    It begins no hunt after `time_limit_s`, or once `stopped` says so. A hunt that an earlier call gave up after less
-    than `budget_s` is done again.
-    """
+    def __init__(self, folder: Path, order: Order) -> None:
+        """Raises MatrixError if its file is damaged or another process has it open, OSError if it cannot be made."""
+        self.order = order
+        self._known: dict[tuple[Cell, int], Hunt] = {}
+        self._file: LineFile[Hunt] = LineFile(
+            file_in(folder), _decode, "matrix", MatrixError, lambda number, one: self._learn(one)
+        )
+        self.path = self._file.path
 
-    def __init__(self, file: Path, jobs: Sequence[Job], budget_s: float, time_limit_s: float) -> None:
-        self.file = file
-        known = {Job(one.cell, one.start): one for one in done_in(file) if one.violated or one.spent_s >= budget_s}
-        self.done = [known[job] for job in jobs if job in known]
-        self.left = [job for job in jobs if job not in known]
-        self._budget_s = budget_s
-        self._deadline_s = time.monotonic() + time_limit_s
+    def __enter__(self) -> Matrix:
+        return self
 
-    def run(self, executor: Executor, window: int, stopped: Callable[[], bool]) -> Iterator[Hunt]:
-        alone = [job for job in self.left if job.cell.world != "sim"]
-        together = iter([job for job in self.left if job.cell.world == "sim"])
-        with self.file.open("ab") as file:
-            try:
-                flock(file, LOCK_EX | LOCK_NB)
-            except BlockingIOError:
-                raise MatrixError(f"{self.file}: this matrix is under way in another process; let it end") from None
-            self._cut_torn_line()
-            for ended in self._ended(executor, together, window, stopped, alone):
-                file.write(msgspec.json.encode(ended) + b"\n")
-                file.flush()
-                self.done.append(ended)
-                yield ended
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
-    def _ended(
+    @property
+    def jobs(self) -> list[Job]:
+        """All hunts that are known to be asked for. Those without a part come in once the hunt with it has ended."""
+        order = self.order
+        plain = plain_jobs(order.mutants, order.worlds, order.hunts)
+        return plain + left_out_jobs(self._ended(plain), order.without, order.hunts)
+
+    @property
+    def done(self) -> list[Hunt]:
+        return self._ended(self.jobs)
+
+    @property
+    def left(self) -> list[Job]:
+        return [job for job in self.jobs if not self._is_done(job)]
+
+    def run(self, executor: Executor, window: int, time_limit_s: float, stopped: Callable[[], bool]) -> Iterator[Hunt]:
+        """Does the hunts that are left, at most `window` at once in sim, and yields each as it ends. It begins none
+        after `time_limit_s`, or once `stopped` says so."""
+        deadline_s = time.monotonic() + time_limit_s
+
+        def over() -> bool:
+            return stopped() or time.monotonic() >= deadline_s
+
+        for in_pool, without in ((True, False), (False, False), (True, True)):
+            jobs = [
+                job for job in self.left if (job.cell.world == "sim") == in_pool and bool(job.cell.without) == without
+            ]
+            ended = (
+                self._together(executor, jobs, window, over, stopped) if in_pool else self._alone(jobs, over, stopped)
+            )
+            for one in ended:
+                self._file.append(one)
+                self._learn(one)
+                yield one
+
+    def _together(
         self,
         executor: Executor,
-        together: Iterator[Job],
+        jobs: Sequence[Job],
         window: int,
+        over: Callable[[], bool],
         stopped: Callable[[], bool],
-        alone: Iterable[Job],
     ) -> Iterator[Hunt]:
-        def over() -> bool:
-            return stopped() or time.monotonic() >= self._deadline_s
-
+        waiting = iter(jobs)
         under_way: set[Future[Hunt | None]] = set()
         while True:
             if not over():
-                for job in islice(together, window - len(under_way)):
-                    under_way.add(executor.submit(hunt, job.cell, job.start, self._budget_s))
+                for job in islice(waiting, window - len(under_way)):
+                    under_way.add(executor.submit(hunt, job, self.order.budget_s))
             if not under_way:
-                break
+                return
             ended, under_way = wait(under_way, timeout=0.5, return_when=FIRST_COMPLETED)
             yield from (one for future in ended if (one := future.result()) is not None)
             if stopped():
                 return
-        for job in alone:
+
+    def _alone(self, jobs: Sequence[Job], over: Callable[[], bool], stopped: Callable[[], bool]) -> Iterator[Hunt]:
+        for job in jobs:
             if over():
                 return
-            if (one := hunt(job.cell, job.start, self._budget_s, stopped)) is not None:
+            if (one := hunt(job, self.order.budget_s, stopped)) is not None:
                 yield one
 
-    def _cut_torn_line(self) -> None:
-        content = self.file.read_bytes()
-        os.truncate(self.file, content.rfind(b"\n") + 1)
+    def _learn(self, one: Hunt) -> None:
+        self._known[one.cell, one.start] = one
+
+    def _is_done(self, job: Job) -> bool:
+        one = self._known.get((job.cell, job.start))
+        return one is not None and one.settles(job, self.order.budget_s)
+
+    def _ended(self, jobs: Sequence[Job]) -> list[Hunt]:
+        return [self._known[job.cell, job.start] for job in jobs if self._is_done(job)]

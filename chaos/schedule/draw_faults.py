@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from random import Random
+from typing import NamedTuple
 
 import msgspec
 
@@ -35,7 +36,7 @@ from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.chaos.schedule.episodes import Draft, anchored, at_times, churn, divided
-from raft_chaos.chaos.schedule.steered.catalogue import FIRST_ELECTION, QUIET, Window, in_turns
+from raft_chaos.chaos.schedule.steered.catalogue import FIRST_ELECTION, QUIET, Window, episode_of, in_turns
 from raft_chaos.chaos.schedule.steered.plot import Plot
 from raft_chaos.chaos.schedule.steered.quiet import window
 from raft_chaos.chaos.schedule.streams import stream
@@ -56,7 +57,14 @@ STEERED_AFTER_TIMEOUTS = 16
 """Steered episodes begin so many election timeouts after the first fault: room for the required faults."""
 
 
-def draw_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str]) -> list[Fault]:
+class Drawn(NamedTuple):
+    """A fault, and the episode to which it belongs, "" for none."""
+
+    fault: Fault
+    episode: str
+
+
+def draw_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str]) -> list[Drawn]:
     """All faults for `nodes`: those at fixed times first, by time, then the anchored ones. Ids: "f01", "f02", ..."""
     from_us, until_us = round(config.warmup_s * 1e6), round(config.duration_s * 1e6)
     unit = config.election_timeout_us_max
@@ -90,8 +98,11 @@ def draw_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str
     planned = [(When(at_us=draft.after_us), draft) for draft in timed]
     planned += [(when, draft) for (when, _), draft in zip(at_events, anchored_drafts, strict=True)]
     digits = max(2, len(str(len(planned))))
-    faults = [
-        Fault(id=f"f{number:0{digits}}", when=when, action=draft.action, duration_us=draft.duration_us)
+    drawn = [
+        Drawn(
+            Fault(id=f"f{number:0{digits}}", when=when, action=draft.action, duration_us=draft.duration_us),
+            draft.episode,
+        )
         for number, (when, draft) in enumerate(planned, 1)
     ]
     for there, episode, at_us in (
@@ -101,8 +112,9 @@ def draw_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str
         if there:
             plot = Plot(f"s00-{episode.name}", When(at_us=at_us), stream(seed, f"faults/{episode.name}"), unit, False)
             episode.build(plot)
-            faults += plot.faults
-    return [*faults, *chain.from_iterable(window.faults for window in steered)]
+            drawn += [Drawn(fault, episode.name) for fault in plot.faults]
+    in_windows = chain.from_iterable(window.faults for window in steered)
+    return [*drawn, *(Drawn(fault, episode_of(fault.id)) for fault in in_windows)]
 
 
 # ---- steered episodes --------------------------------------------------------------------------------------------

@@ -30,16 +30,27 @@ FIRST_STRUCK = 4
 SOONEST_US = 200
 FIRST_DIVIDED = 4
 
+POWER_LOSS, STALE_LOG, CHURN, DIVIDED, STANDING = CHANCE = (
+    "power_loss",
+    "stale_log",
+    "churn",
+    "divided",
+    "standing",
+)
+"""The names of the episodes of chance: those below, and the partition that stands (`standing`)."""
+
 
 class Draft(NamedTuple):
     """A fault without id and anchor: what it does, how long (µs), and how many µs after the beginning.
 
-    The beginning is that of its episode, or of the run once the episode has a time.
+    The beginning is that of its episode, or of the run once the episode has a time. `episode` names its episode, of
+    `CHANCE`; "" for a single fault and for a required one.
     """
 
     after_us: int
     action: Action
     duration_us: int
+    episode: str = ""
 
     @property
     def end_us(self) -> int:
@@ -110,8 +121,8 @@ def _power_loss(rng: Random, nodes: list[str], unit: int) -> Episode:
     together = nodes if rng.random() < 0.6 else some(rng, nodes, grudge.majority_of(len(nodes)))
     kill = _kill([LEADER, *together], [rng.randint(3 * unit, 6 * unit), *(0 for _ in together)])
     return [
-        Draft(0, SlowSync(slow, rng.randint(20_000, 30_000), rng.randint(35_000, 50_000)), 3 * unit),
-        kill._replace(after_us=rng.randint(unit, 2 * unit)),
+        Draft(0, SlowSync(slow, rng.randint(20_000, 30_000), rng.randint(35_000, 50_000)), 3 * unit, POWER_LOSS),
+        kill._replace(after_us=rng.randint(unit, 2 * unit), episode=POWER_LOSS),
     ]
 
 
@@ -125,8 +136,8 @@ def _stale_log(rng: Random, nodes: list[str], unit: int) -> Episode:
     away_us = rng.randint(3 * unit, 8 * unit)
     kill = _kill([LEADER], [rng.randint(2 * unit, 4 * unit)])
     return [
-        Draft(0, Partition(shape, grudge.make(shape, nodes, rng)), away_us),
-        kill._replace(after_us=away_us + rng.randint(0, unit)),
+        Draft(0, Partition(shape, grudge.make(shape, nodes, rng)), away_us, STALE_LOG),
+        kill._replace(after_us=away_us + rng.randint(0, unit), episode=STALE_LOG),
     ]
 
 
@@ -184,7 +195,7 @@ def churn(rng: Random, config: ScheduleConfig, swarm: Swarm) -> list[tuple[When,
             draft = _kill([LEADER], [away_us])
         else:
             draft = Draft(0, Partition("isolate_leader", grudge.isolate_leader([], rng)), away_us)
-        planned.append((When(on=event, nth=nth, after_us=soon_us), draft))
+        planned.append((When(on=event, nth=nth, after_us=soon_us), draft._replace(episode=CHURN)))
     return planned
 
 
@@ -210,7 +221,7 @@ def divided(rng: Random, config: ScheduleConfig, swarm: Swarm, nodes: list[str])
             (When(on="leader_elected", nth=nth + 1, after_us=rng.randint(0, trip_us)), second),
             (When(on="leader_committed", nth=nth + 2, after_us=rng.randint(0, trip_us)), third),
         ]
-    return planned
+    return [(when, draft._replace(episode=DIVIDED)) for when, draft in planned]
 
 
 def _kill(nodes: list[str], restart_after_us: list[int]) -> Draft:

@@ -19,14 +19,14 @@ from raft_chaos.chaos.schedule.draw_faults import quiet_us
 from raft_chaos.chaos.schedule.fitting import fitted
 from raft_chaos.chaos.schedule.queue_workload import draw_queue
 from raft_chaos.chaos.schedule.standing import draw_all_faults
-from raft_chaos.chaos.schedule.swarm import draw
+from raft_chaos.chaos.schedule.swarm import Swarm, draw
 from raft_chaos.chaos.schedule.workload import draw_final_reads, draw_operations, draw_reads, reader, with_repeats
 
 
 def generate(seed: int, config: ScheduleConfig) -> Schedule:
     """The schedule of this seed: the same bits in every process and on every machine."""
     swarm = draw(seed, config)
-    nodes = [f"n{number}" for number in range(1, swarm.nodes + 1)]
+    nodes = _nodes(swarm)
     clients = [f"c{number}" for number in range(config.clients)]
     required: list[RequiredEvent] = []
     if "kill" in config.faults:
@@ -55,13 +55,26 @@ def generate(seed: int, config: ScheduleConfig) -> Schedule:
         reads = draw_reads(seed, nodes, clients, config.ops_per_second / len(clients), until_us)
         operations = sorted([*operations, *reads], key=attrgetter("at_us"))
         header = replace(header, clients=[*clients, *map(reader, nodes)])
-    schedule = Schedule(header=header, faults=draw_all_faults(seed, config, swarm, nodes), operations=operations)
+    faults = [drawn.fault for drawn in draw_all_faults(seed, config, swarm, nodes)]
+    schedule = Schedule(header=header, faults=faults, operations=operations)
     if config.can is not None:
         schedule = fitted(schedule, frozenset(config.can))
     if config.readers:
         finals = draw_final_reads(schedule.operations, nodes, until_us)
         schedule = replace(schedule, operations=[*schedule.operations, *finals])
     return schedule
+
+
+def episodes_of(seed: int, config: ScheduleConfig) -> dict[str, str]:
+    """The faults of this seed's schedule that belong to an episode, by their ids, with its name."""
+    swarm = draw(seed, config)
+    return {
+        drawn.fault.id: drawn.episode for drawn in draw_all_faults(seed, config, swarm, _nodes(swarm)) if drawn.episode
+    }
+
+
+def _nodes(swarm: Swarm) -> list[str]:
+    return [f"n{number}" for number in range(1, swarm.nodes + 1)]
 
 
 def _operations(seed: int, clients: list[str], config: ScheduleConfig, until_us: int) -> list[Operation]:

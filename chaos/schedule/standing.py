@@ -21,7 +21,8 @@ from raft_chaos.chaos.faults.names import LEADER, OTHERS
 from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.schedule.config import ScheduleConfig, least_duration_s
 from raft_chaos.chaos.schedule.data import Fault, When
-from raft_chaos.chaos.schedule.draw_faults import draw_faults
+from raft_chaos.chaos.schedule.draw_faults import Drawn, draw_faults
+from raft_chaos.chaos.schedule.episodes import STANDING
 from raft_chaos.chaos.schedule.streams import stream
 from raft_chaos.chaos.schedule.swarm import Swarm
 
@@ -34,7 +35,7 @@ WHOLE: tuple[Shape, ...] = ("halves", "majority", "bridge", "isolate_leader")
 """The shapes that leave a majority whole, with nothing or little coming in."""
 
 
-def draw_all_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str]) -> list[Fault]:
+def draw_all_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str]) -> list[Drawn]:
     """All faults for `nodes`, as `draw_faults` gives them, or fewer, and a standing partition."""
     rng, unit = stream(seed, "faults/standing"), config.election_timeout_us_max
     lasts_us = VIRTUAL_TIMEOUTS * unit if config.swarm else round(REAL_S * 1e6) + ROOM_TIMEOUTS * unit
@@ -45,15 +46,14 @@ def draw_all_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list
     if not (wanted and is_judged and has_room):
         return draw_faults(seed, config, swarm, nodes)
     earlier = [
-        fault
-        for fault in draw_faults(seed, replace(config, duration_s=from_us / 1e6), swarm, nodes)
-        if fault.when.on is None or fault.when.since
+        drawn
+        for drawn in draw_faults(seed, replace(config, duration_s=from_us / 1e6), swarm, nodes)
+        if drawn.fault.when.on is None or drawn.fault.when.since
     ]
     partition = _deaf_leader(rng, nodes) if rng.random() < 0.5 else _whole(rng, nodes)
-    return [
-        *earlier,
-        Fault(id=f"f{len(earlier) + 1:02}", when=When(at_us=from_us), action=partition, duration_us=lasts_us),
-    ]
+    name = f"f{len(earlier) + 1:02}"
+    stands = Fault(id=name, when=When(at_us=from_us), action=partition, duration_us=lasts_us)
+    return [*earlier, Drawn(stands, STANDING)]
 
 
 def _whole(rng: Random, nodes: list[str]) -> Partition:

@@ -179,7 +179,10 @@ def test_damage_that_a_kill_cannot_cause_is_an_error(tmp_path: Path) -> None:
         whole(campaign)
     header, *results = campaign.path.read_bytes().splitlines(keepends=True)
     for damaged, said in [
-        ([header, b"{}\n", *results], r"jsonl:2: not a line of a campaign \(.*kind.*\); remove the file to begin anew"),
+        (
+            [header, b"{}\n", *results],
+            r"jsonl:2: not a line of this campaign \(.*kind.*\); remove the file to begin anew",
+        ),
         ([*results], "jsonl:1: expected the header here, got"),
         ([header, header, *results], "jsonl:2: expected a result here, got"),
     ]:
