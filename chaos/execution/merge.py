@@ -80,9 +80,13 @@ class _Item:
 
 @dataclass
 class _Incarnation:
-    """One incarnation: its start, its turns, and when it was killed, or ended as it was asked to, if it did."""
+    """One incarnation: its start, its turns, and when it was killed, or ended as it was asked to, if it did.
 
-    start: journal.Start
+    One without turns was killed before it did anything, and perhaps before it recorded its `start`.
+    """
+
+    number: int
+    start: journal.Start | None
     turns: deque[Turn]
     killed_at_us: int | None = None
     stopped_at_us: int | None = None
@@ -142,28 +146,29 @@ class Merge:
 
     def _node(self, node: str, incarnations: Sequence[_Incarnation]) -> Iterator[_Item]:
         for place, one in enumerate(incarnations):
-            start = one.start
-            what = f"{node}, incarnation {start.incarnation}"
-            if not one.turns:
-                continue  # killed before it did anything
+            start, what = one.start, f"{node}, incarnation {one.number}"
+            if start is None or not one.turns:
+                at_us = one.killed_at_us or 0
+                yield _Item(at_us, _always, lambda at_us=at_us: self._do(Start(node, at_us, dies_after=0)), what)  # type: ignore[misc]
+                continue
             yield _Item(start.now_us, _always, lambda one=one: self._start(node, one), what)  # type: ignore[misc]
             while one.turns:
                 turn = one.turns.popleft()
                 yield _Item(
                     turn.at_us,
                     lambda turn=turn: self._is_ready(turn),  # type: ignore[misc]
-                    lambda turn=turn, one=one: self._take(node, one.start.incarnation, turn),  # type: ignore[misc]
+                    lambda turn=turn, one=one: self._take(node, one.number, turn),  # type: ignore[misc]
                     what,
                 )
             if one.stopped_at_us is not None:
                 at_us = one.stopped_at_us
                 yield _Item(at_us, _always, lambda at_us=at_us: self._do(Stop(node, at_us)), what)  # type: ignore[misc]
-            elif place + 1 < len(incarnations):
-                after = incarnations[place + 1].start
+            elif (after := _recovered_next(incarnations[place + 1 :])) is not None:
                 at_us = one.killed_at_us if one.killed_at_us is not None else after.now_us
                 yield _Item(at_us, _always, lambda at_us=at_us, after=after: self._crash(node, at_us, after), what)  # type: ignore[misc]
 
     def _start(self, node: str, one: _Incarnation) -> None:
+        assert one.start is not None
         self._turn = one.turns.popleft()
         self._do(Start(node, one.start.now_us))
 
@@ -300,14 +305,20 @@ def _incarnations(run: RunDir, node: str, harness: Sequence[AnyEvent]) -> list[_
             records = list(read_journal(file))
         except JournalError as error:
             raise MergeError(str(error)) from None
+        # One that was killed in its start left a number, and perhaps a journal without records.
+        missing = range(len(incarnations) + 1, incarnation + (not records))
+        if unkilled := [number for number in missing if number not in killed]:
+            raise MergeError(f"{file}: incarnation {incarnation} follows incarnation {unkilled[0] - 1}")
+        incarnations += [_Incarnation(number, None, deque(), killed[number]) for number in missing]
         if not records:
             continue
         start, *turns = records
         assert isinstance(start, journal.Start)
-        if start.incarnation != len(incarnations) + 1:
-            raise MergeError(f"{file}: incarnation {start.incarnation} follows incarnation {len(incarnations)}")
+        if start.incarnation != incarnation:
+            raise MergeError(f"{file}: this is the journal of incarnation {start.incarnation}")
         incarnations.append(
             _Incarnation(
+                incarnation,
                 start,
                 deque(t for t in turns if isinstance(t, Turn)),
                 killed.get(incarnation),
@@ -315,6 +326,11 @@ def _incarnations(run: RunDir, node: str, harness: Sequence[AnyEvent]) -> list[_
             )
         )
     return incarnations
+
+
+def _recovered_next(later: Sequence[_Incarnation]) -> journal.Start | None:
+    """The start of the next incarnation that recovered its log; None if none did."""
+    return next((one.start for one in later if one.start is not None), None)
 
 
 # ---- nodes whose outputs are observed --------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ from raft_chaos.chaos.execution.steps import (
 from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.nodes.driver import ASKED, DiskState, DrivenNode, Driver, DriverError, end_of
+from raft_chaos.chaos.run.nodes.interrupted_start import StartInterruptedError
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.chaos.run.sim.trace import Trace
@@ -221,11 +222,15 @@ class Player:
             seed=execution.seed,
             timing=execution.timing,
             failing=node.disk.failing,
+            dies_after=step.dies_after,
         )
         try:
             node.driven = self._driver.start(config, self.now_us)
         except DriverError:
             raise
+        except StartInterruptedError:
+            self.trace.harness(NodeKilled(**self._subject(node)))
+            return ""
         except Exception as error:
             self._died(node, error)
             return ""

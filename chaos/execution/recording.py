@@ -217,7 +217,8 @@ class _RecordingDriver:
 
     def start(self, config: StepConfig, now_us: int) -> DrivenNode:
         self._recording.disk_fails(config.node, config.failing)
-        number = self._recording.add(Start(config.node, NodeClock(list(config.clock)).local(now_us)))
+        at_us = NodeClock(list(config.clock)).local(now_us)
+        number = self._recording.add(Start(config.node, at_us, config.dies_after))
         return _RecordedNode(self._driver.start(config, now_us), self._recording, number)
 
     def damage(self, node: str, damage: Damage) -> str:

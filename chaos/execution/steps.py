@@ -62,10 +62,12 @@ class _Step(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
 
 
 class Start(_Step, frozen=True, tag="start"):
-    """The next incarnation of a node that is down starts."""
+    """The next incarnation of a node that is down starts. With `dies_after` it is killed after so many operations of
+    its recovery on the disk, if it has more."""
 
     node: str
     at_us: int | None = None
+    dies_after: int | None = None
 
 
 class Crash(_Step, frozen=True, tag="crash"):
@@ -254,6 +256,8 @@ def check(execution: Execution) -> None:
             wrong = f"node {step.node!r} is unknown; expected one of {', '.join(execution.nodes)}"
         elif isinstance(step, Submit | Invoke | Return) and step.call not in calls:
             wrong = f"call {step.call!r} is unknown"
+        elif isinstance(step, Start) and (step.dies_after or 0) < 0:
+            wrong = f"dies_after: expected 0 or more, got {step.dies_after}"
         elif isinstance(step, Crash) and step.keep_bytes < 0:
             wrong = f"keep_bytes: expected 0 or more, got {step.keep_bytes}"
         elif isinstance(step, Crash) and not 0 <= step.holes <= ALL_HOLES:

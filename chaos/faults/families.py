@@ -4,6 +4,22 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from raft_chaos.chaos.faults import at_rest, clock, disk, disk_error, network, partition, process, starve, stop, wipe
+from raft_chaos.chaos.faults import (
+    at_rest,
+    clock,
+    crash_loop,
+    disk,
+    disk_error,
+    network,
+    partition,
+    process,
+    rolling_restart,
+    starve,
+    stop,
+    wipe,
+)
 
-FAMILIES: list[ModuleType] = [process, disk, disk_error, at_rest, partition, network, clock, wipe, stop, starve]
+FAMILIES: list[ModuleType] = [
+    *(process, disk, disk_error, at_rest, partition, network, clock, wipe),
+    *(stop, starve, rolling_restart, crash_loop),
+]

@@ -226,6 +226,11 @@ class Supervisor:
             gate.close()
             return child
 
+    def child(self, name: str) -> Child | None:
+        """The child of this name that was started last, if it may still run; also one that is being started."""
+        named = [child for child in list(self._children.values()) if child.name == name]
+        return named[-1] if named else None
+
     def close(self) -> None:
         """Kills whatever still runs, all at once, and waits for it. Raises the first error, after it has tried all."""
         with self._lock:

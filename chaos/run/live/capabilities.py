@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from raft_chaos.chaos.faults.crash_loop import Struck
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
 from raft_chaos.chaos.faults.links import TRAFFIC, Broken, Link, LinkCounters, LinkState
@@ -19,6 +20,8 @@ from raft_chaos.chaos.run.live.network.rules import rule_of
 from raft_chaos.raft.storage.fault_disk import Failing
 
 RESET_POLL_US = 5_000
+STEP_US = 4_000
+"""The length of a step of a node's start: with a few of them a node of our own is just about to answer."""
 
 
 class LiveWorld:
@@ -49,6 +52,10 @@ class LiveWorld:
     async def kill(self, keep_permille: Mapping[str, int], holes: Mapping[str, int] = NO_HOLES) -> list[str]:
         """Loses all unsynced bytes: SIGKILL leaves a node no time to keep some of them."""
         return await self.cluster.kill(list(keep_permille))
+
+    async def start_and_kill(self, node: str, step: int) -> Struck | None:
+        """A step lasts as long as many operations: nobody counts those of a real process."""
+        return await self.cluster.start_and_kill(node, step * STEP_US / 1e6)
 
     async def stop(self, node: str) -> Stopped | None:
         return await self.cluster.stop(node)

@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 import psutil
 
+from raft_chaos.chaos.faults.crash_loop import Struck
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.stop import Stopped, stopped
 from raft_chaos.chaos.processes.shortage import HarnessError, SetupError, oom_kills
@@ -58,6 +59,7 @@ _Subject = TypeVar("_Subject", NodeLaunched, NodeKilled, NodePaused, NodeResumed
 State: TypeAlias = Literal["down", "up", "paused", "exited"]
 
 
+START_POLL_S = 0.001
 STOP_POLL_S = 0.005
 ENDING_S = 2.0
 """How long a node whose disk has failed may take to end."""
@@ -160,12 +162,7 @@ class LiveCluster:
         async with one.lock:
             if one.state != "down":
                 return one.state == "up"
-            one.incarnation += 1
-            one.exit_code, one.asked, one.disk.failing = None, None, one.failing
-            launch = self._launch(one)
-            self._watcher.follow(node, self._run.node_events(node, one.incarnation))
-            if self._logs is not None:
-                self._logs.follow(node, one.incarnation)
+            launch = self._next(one)
             try:
                 one.running = await asyncio.to_thread(self.target.start, self._supervisor, launch)
             except TargetError as error:
@@ -186,6 +183,56 @@ class LiveCluster:
             self._report(self._event(NodeLaunched, one))
             await self._tell_disk(one)
             return self.state(node) == "up"
+
+    def _next(self, one: _Node) -> Launch:
+        """Begins the next incarnation of the node, which is yet to be started."""
+        one.incarnation += 1
+        one.exit_code, one.asked, one.disk.failing = None, None, one.failing
+        launch = self._launch(one)
+        self._watcher.follow(one.name, self._run.node_events(one.name, one.incarnation))
+        if self._logs is not None:
+            self._logs.follow(one.name, one.incarnation)
+        return launch
+
+    async def start_and_kill(self, node: str, after_s: float) -> Struck | None:
+        """Starts a node that is down, and kills it when its process has lasted this long, whether it is up or not."""
+        one = self._nodes[node]
+        async with one.lock:
+            if one.state != "down":
+                return None
+            launch = self._next(one)
+            starting = asyncio.ensure_future(asyncio.to_thread(self.target.start, self._supervisor, launch))
+            struck = await self._strike_start(node, starting, after_s)
+            try:
+                one.running = await starting
+            except (TargetError, OSError) as error:
+                if self._supervisor.is_closed:
+                    return None  # the end of the run killed it
+                code = error.exit_code if isinstance(error, EndedError) else -signal.SIGKILL
+                if not struck or code != -signal.SIGKILL:
+                    self._exited(one, code, str(error))
+                    return None
+                if (left := self._supervisor.child(node)) is not None:
+                    await asyncio.to_thread(left.kill)  # it was struck before its target had it
+                hit: Struck = "in its start"
+            else:
+                self._report(self._event(NodeLaunched, one))
+                hit = "once up"
+                await asyncio.to_thread(one.running.child.kill)
+            self._watcher.gone(node)
+            self._network.route(node, None)
+            self._report(self._event(NodeKilled, one))
+            return hit
+
+    async def _strike_start(self, node: str, starting: asyncio.Future[Running], after_s: float) -> bool:
+        """SIGKILL to a node that is starting, `after_s` after its process is there; whether it was sent."""
+        while (child := self._supervisor.child(node)) is None and not starting.done():
+            await asyncio.sleep(START_POLL_S)
+        await asyncio.wait({starting}, timeout=after_s)
+        if child is None or starting.done():
+            return False
+        child.strike()
+        return True
 
     def began(self) -> None:
         """All nodes have been started once. One that does not come up from now on is to blame for it."""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from raft_chaos.chaos.faults.crash_loop import MOST_KILLS
 from raft_chaos.chaos.run.client_records import History
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.live.progress import NodeLine, RunStatus
@@ -151,10 +152,13 @@ class Follower:
         if folder.is_symlink() or folder.parent.is_symlink():
             raise OSError(0, f"{folder.name} is a symbolic link")
         while node.incarnation < MOST_INCARNATIONS:
-            following = self.run.node_events(name, node.incarnation + 1)
-            if not os.path.lexists(following):
+            # One that was killed in its start left no file.
+            numbers = range(node.incarnation + 1, node.incarnation + 2 + MOST_KILLS)
+            files = ((number, self.run.node_events(name, number)) for number in numbers)
+            there = next(((number, file) for number, file in files if os.path.lexists(file)), None)
+            if there is None:
                 break
-            node.incarnation += 1
+            node.incarnation, following = there
             node.tails.append(Tail(following, events.decode, follow=False))
         while node.tails:
             taken = node.tails[0].read(BATCH_BYTES)

@@ -143,6 +143,10 @@ class Stopped(msgspec.Struct, frozen=True, array_like=True, tag="stopped"):
     """The node has completed its write, and takes no more orders."""
 
 
+class Interrupted(msgspec.Struct, frozen=True, array_like=True, tag="interrupted"):
+    """The start of the node is interrupted as it was to be; the process waits to be killed."""
+
+
 class Died(msgspec.Struct, frozen=True, array_like=True, tag="died"):
     """The process ends by an error of its own, with this exit code."""
 
@@ -156,7 +160,7 @@ class Diverged(msgspec.Struct, frozen=True, array_like=True, tag="diverged"):
     what: str
 
 
-Answer: TypeAlias = Report | Up | ClockChanged | DiskBroken | Crashed | Stopped | Died | Diverged
+Answer: TypeAlias = Report | Up | ClockChanged | DiskBroken | Crashed | Stopped | Interrupted | Died | Diverged
 
 encode = msgspec.msgpack.Encoder().encode
 decode_order = msgspec.msgpack.Decoder(Order).decode

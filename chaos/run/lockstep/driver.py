@@ -29,6 +29,7 @@ from raft_chaos.chaos.run.lockstep.control import (
     Died,
     DiskBroken,
     Diverged,
+    Interrupted,
     NodeSetup,
     Order,
     Persisted,
@@ -45,6 +46,7 @@ from raft_chaos.chaos.run.lockstep.gate import PATIENCE_S, DivergenceError, Gate
 from raft_chaos.chaos.run.lockstep.node_process import node_main
 from raft_chaos.chaos.run.nodes.damage import damage_node
 from raft_chaos.chaos.run.nodes.driver import DriverError, NodeDiedError
+from raft_chaos.chaos.run.nodes.interrupted_start import StartInterruptedError
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
 from raft_chaos.invariants.events import AnyEvent
 from raft_chaos.invariants.rundir import RunDir
@@ -87,7 +89,8 @@ class LockstepDriver:
             self.gate.close()
 
     def start(self, config: StepConfig, now_us: int) -> LockstepNode:
-        """Raises NodeDiedError if the node dies before it is up, otherwise DriverError."""
+        """Raises NodeDiedError if the node dies before it is up, StartInterruptedError if it was to, otherwise
+        DriverError."""
         folder = self._run.node(config.node)
         with _no_fault_of(config.node):
             setup = NodeSetup(
@@ -244,6 +247,11 @@ class LockstepNode:
             return answer
         if isinstance(answer, Died):
             raise self._ended_by_itself(answer)
+        if isinstance(answer, Interrupted):
+            self._control.close()
+            self._child.kill()
+            del self._driver.living[self.name]
+            raise StartInterruptedError
         if isinstance(answer, Diverged):
             raise DivergenceError(answer.what)
         raise DriverError(f"expected {kind.__name__} as an answer, got {answer}")
@@ -270,7 +278,7 @@ def _no_fault_of(node: str) -> Iterator[None]:
     """Turns any other error into one of the harness, which must not count as the node's death; it names the node."""
     try:
         yield
-    except NodeDiedError:
+    except (NodeDiedError, StartInterruptedError):
         raise
     except DriverError as error:
         raise type(error)(f"{node}: {error}") from error

@@ -29,6 +29,7 @@ from raft_chaos.chaos.run.lockstep.control import (
     Died,
     DiskBroken,
     Diverged,
+    Interrupted,
     NodeSetup,
     Persisted,
     Receive,
@@ -41,6 +42,7 @@ from raft_chaos.chaos.run.lockstep.control import (
     decode_order,
 )
 from raft_chaos.chaos.run.nodes.driver import exit_status
+from raft_chaos.chaos.run.nodes.interrupted_start import StartInterruptedError
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
 from raft_chaos.invariants.events import encode
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
@@ -78,6 +80,10 @@ async def _run(setup: NodeSetup, control: Channel) -> None:
     journal = Journal(Path(setup.journal_file))
     try:
         node = SteppedNode(setup.config, parts, _Folder(folder), setup.now_us, journal)
+    except StartInterruptedError:
+        control.send(Interrupted())
+        control.receive()
+        os._exit(0)  # the controller kills this process, or is gone
     except Exception as error:
         journal.died(setup.now_us)
         exit_code = _last_words(control, error)

@@ -19,13 +19,14 @@ import msgspec
 from msgspec.structs import replace
 
 from raft_chaos.chaos.faults.process import Failpoint
+from raft_chaos.chaos.run.nodes.interrupted_start import InterruptedDisk, StartInterruptedError
 from raft_chaos.chaos.run.nodes.node_clock import NodeClock
 from raft_chaos.chaos.schedule.streams import stream_seed
 from raft_chaos.invariants.events import EntryApplied, Event, MessageReceived, MessageSent
 from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked, apply
 from raft_chaos.raft.replica.replica import Output, Reply
 from raft_chaos.raft.server.parts import Parts, make_replica
-from raft_chaos.raft.state.messages import Message
+from raft_chaos.raft.state.messages import Message, Recovered
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import Disk
 from raft_chaos.raft.storage.fault_disk import Failing
@@ -56,7 +57,8 @@ class StepReport(msgspec.Struct):
 
 class StepConfig(msgspec.Struct, frozen=True):
     """The parameters of an incarnation. `seed` feeds its election timer; `clock` are the segments of its clock, and
-    `failing` is what its disk fails at."""
+    `failing` is what its disk fails at. It is to die after so many operations of its recovery on the disk, if
+    `dies_after` is given."""
 
     cluster: str
     node: str
@@ -66,6 +68,7 @@ class StepConfig(msgspec.Struct, frozen=True):
     seed: int
     clock: list[tuple[int, int, int]]
     failing: Failing | None = None
+    dies_after: int | None = None
 
     @classmethod
     def of(
@@ -79,6 +82,7 @@ class StepConfig(msgspec.Struct, frozen=True):
         clock: list[tuple[int, int, int]] | None = None,
         cluster: str = "",
         failing: Failing | None = None,
+        dies_after: int | None = None,
     ) -> Self:
         """The configuration of this incarnation of a node, in a run with `seed` and all `nodes`. Its timer draws from a
         stream of its own; its clock is right unless `clock` says otherwise."""
@@ -91,6 +95,7 @@ class StepConfig(msgspec.Struct, frozen=True):
             seed=stream_seed(seed, f"timer/{node}/{incarnation}"),
             clock=[(0, 0, 0)] if clock is None else clock,
             failing=failing,
+            dies_after=dies_after,
         )
 
 
@@ -122,7 +127,7 @@ class SteppedNode:
         self.wal = parts.wal(self.disk)
         self._number = 0
         self._observer = observer
-        recovered = self.wal.recover(Identity(config.cluster, config.node))
+        recovered = self._recover(config)
         if observer is not None:
             observer.start(self._start(config, now_us))
         self.replica = make_replica(
@@ -136,6 +141,20 @@ class SteppedNode:
             now_us=self._local(now_us),
         )
         self.first = self._advance([], now_us, None)
+
+    def _recover(self, config: StepConfig) -> Recovered:
+        """Raises StartInterruptedError if the node is to die before it has recovered: what it did not sync is lost."""
+        identity = Identity(config.cluster, config.node)
+        if config.dies_after is None:
+            return self.wal.recover(identity)
+        self.wal.disk = InterruptedDisk(self.disk, config.dies_after)
+        try:
+            return self.wal.recover(identity)
+        except StartInterruptedError:
+            self.disk.forget()
+            raise
+        finally:
+            self.wal.disk = self.disk
 
     # ---- inputs ---------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from raft_chaos.chaos.faults.crash_loop import Struck
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
 from raft_chaos.chaos.faults.links import FRAMES, Broken, Link, LinkCounters, LinkState
@@ -47,6 +48,15 @@ class VirtualWorld:
         return [
             node for node, permille in keep_permille.items() if self.cluster.kill(node, permille, holes.get(node, 0))
         ]
+
+    async def start_and_kill(self, node: str, step: int) -> Struck | None:
+        """A step is an operation of the node's recovery on its disk."""
+        if self.cluster.state(node) != "down":
+            return None
+        if self.cluster.start(node, dies_after=step):
+            self.cluster.kill(node, 0)
+            return "once up"
+        return "in its start" if self.cluster.state(node) == "down" and self.cluster.exit_code(node) is None else None
 
     async def stop(self, node: str) -> Stopped | None:
         """A node ends at once, or when the pause that holds it up is over."""

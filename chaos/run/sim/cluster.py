@@ -21,6 +21,7 @@ from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.faults.starve import CpuShare, Waits
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.nodes.driver import ASKED, DiskState, DrivenNode, Driver, DriverError, end_of
+from raft_chaos.chaos.run.nodes.interrupted_start import StartInterruptedError
 from raft_chaos.chaos.run.nodes.node_clock import NodeClock, Segment
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
 from raft_chaos.chaos.run.sim.draws import Draws
@@ -138,8 +139,9 @@ class VirtualCluster:
 
     # ---- actions --------------------------------------------------------------------------------------------------
 
-    def start(self, name: str) -> bool:
-        """Starts the next incarnation of a node that is down; returns whether it is up now."""
+    def start(self, name: str, dies_after: int | None = None) -> bool:
+        """Starts the next incarnation of a node that is down; returns whether it is up now. It is killed after so many
+        operations of its recovery, if `dies_after` is given and it has more."""
         node = self._nodes[name]
         if node.state != "down":
             return node.state == "up"
@@ -153,12 +155,17 @@ class VirtualCluster:
             timing=self._timing,
             clock=node.clock,
             failing=node.disk.failing,
+            dies_after=dies_after,
         )
         self._view.up(name)
         try:
             node.driven = self._driver.start(config, self._scheduler.now_us)
         except DriverError:
             raise
+        except StartInterruptedError:
+            self._down(node)
+            self._trace.harness(NodeKilled(**self._subject(node)))
+            return False
         except Exception as error:
             self._died(node, error)
             return False

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from raft_chaos.chaos.faults.crash_loop import Struck
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
 from raft_chaos.chaos.faults.links import FRAMES, Broken, Link, LinkCounters, LinkState
@@ -88,6 +89,14 @@ class ScriptedWorld:
         hit = [node for node in keep_permille if self.states[node] != "down"]
         self.states.update(dict.fromkeys(hit, "down"))
         return hit
+
+    async def start_and_kill(self, node: str, step: int) -> Struck | None:
+        """It has three steps."""
+        self._ask("start_and_kill", node, step)
+        if self.states[node] != "down":
+            return None
+        self.incarnations[node] += 1
+        return "in its start" if step < 3 else "once up"
 
     async def stop(self, node: str) -> Stopped | None:
         """It ends by itself, unless it is one of those that hang."""
