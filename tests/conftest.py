@@ -1,8 +1,9 @@
-"""What holds for all tests: Ctrl-C reaches them, and the processes that they start. And the certificates of tests with
-TLS, which are made once."""
+"""What holds for all tests: Ctrl-C reaches them, and the processes that they start; pages are as wide as in a file. And
+the certificates of tests with TLS, which are made once."""
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -13,6 +14,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it puts into the background with Ctrl-C ignored, and every child would inherit that: tests
     # that interrupt a command would wait for its end for ever.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+os.environ.pop("COLUMNS", None)  # pytest-xdist gives its workers the width of a terminal that they do not have
 
 
 @pytest.fixture(scope="session")
