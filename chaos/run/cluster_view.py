@@ -35,7 +35,8 @@ class NodeView:
     applied_index: int = 0
     applied_at_us: int = 0
     last: tuple[int, int] = (0, 0)
-    """Term and index of its last entry. After a truncation the term is unknown, 0, until it appends the next."""
+    """Term and index of its last entry. After a truncation, or a restart that lost entries, the term is unknown, 0,
+    until it appends the next."""
     vote: tuple[int, str] = (0, "")
     """The term in which it voted last, and for whom."""
 
@@ -151,7 +152,15 @@ class ClusterView:
         self._anchor("vote_granted", len(self.seen["vote_granted"]) + 1, event.node)
 
     def _started(self, event: Started) -> None:
-        self.nodes[event.node] = NodeView("follower", event.term)
+        """A node comes back with what it had synced: its log may have become shorter."""
+        before = self.nodes[event.node]
+        is_same = before.last[1] == event.last_index
+        self.nodes[event.node] = NodeView(
+            "follower",
+            event.term,
+            last=before.last if is_same else (0, event.last_index),
+            vote=(event.term, event.voted_for) if event.voted_for is not None else (0, ""),
+        )
 
     def _anchor(self, event: AnchorEvent, number: int, reporter: str) -> None:
         self.seen[event][number] = reporter

@@ -175,10 +175,11 @@ def _at_random(
     drafts: list[Draft] = []
     while kinds and (at_us := at_us + round(rng.expovariate(1 / gap_s) * 1e6)) < until_us - unit:
         duration_us = min(rng.randint(3 * unit, 10 * unit), until_us - at_us)
+        # What a fault damaged stays down until the end, however long ago the fault itself was over.
         others = [
             draft
             for draft in planned + drafts
-            if draft.after_us < at_us + duration_us + unit and at_us < draft.end_us + unit
+            if draft.after_us < at_us + duration_us + unit and (at_us < draft.end_us + unit or draft.action.ends_nodes)
         ]
         kind = rng.choice(kinds)
         damageable = _damageable(seed, nodes, planned + drafts) if at_us > damage_from_us else []

@@ -7,11 +7,14 @@ import pytest
 from builders.runs import of, virtual
 from builders.schedules import TWO_LEADERS, fault, short
 from builders.scripted_world import NODES, Stage
+from raft_chaos.chaos.faults.action import nodes_of
 from raft_chaos.chaos.faults.at_rest import BitFlip, LostFile, LostWrite, MisdirectedWrite, Truncation
 from raft_chaos.chaos.faults.damage import AtRest, Damage
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.schedule.check import check_schedule
+from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import ScheduleError
+from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.invariants.events import FaultHealed, NodeExited, PhaseStarted
 from raft_chaos.raft.server.node import EXIT_REFUSED
 
@@ -79,3 +82,20 @@ def test_a_schedule_says_which_nodes_it_damages() -> None:
         "action.at_permille: expected 0 to 1000, got 1001",
         "action.restart_after_us: expected 0 or more µs, got -1",
     ]
+
+
+def test_what_is_damaged_counts_as_down_until_the_end() -> None:
+    """However long ago the fault was over that damaged a node: later ones leave a majority of all nodes."""
+    kinds = ("bit_flip", "stop", "starve")
+    config = ScheduleConfig(faults=kinds, nodes=7, duration_s=120, swarm=True, fault_interval_s=10, ops_per_second=0)
+    seen = 0
+    for seed in range(200):
+        faults = generate(seed, config).faults
+        damages = [one for one in faults if one.action.ends_nodes]
+        for later in (one for one in faults if not one.action.ends_nodes):
+            before = [one for one in damages if (one.when.at_us or 0) < (later.when.at_us or 0)]
+            damaged = {node for one in before for node in nodes_of(one.action)}
+            seen += bool(damaged)
+            assert not damaged or len(damaged) + later.action.disturbed(7) <= 3, (seed, later)
+            assert damaged.isdisjoint(nodes_of(later.action)), (seed, later)
+    assert seen > 3

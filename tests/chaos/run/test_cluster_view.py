@@ -1,0 +1,43 @@
+"""The view of a cluster keeps what it knows of a node over a restart, as far as the node still has it."""
+
+from __future__ import annotations
+
+import pytest
+
+from builders.schedules import NODES
+from raft_chaos.chaos.run.cluster_view import ClusterView
+from raft_chaos.invariants.events import EntryAppended, Started, VoteGranted
+
+
+def view_of_a_leader() -> ClusterView:
+    """n1 leads in term 2. All nodes have its first entry; n3 voted for itself in that term."""
+    view = ClusterView(NODES, lambda event, number, reporter: None)
+    view.observe(VoteGranted(node="n3", inc=1, t_us=1, term=2, candidate="n3"))
+    for node in NODES:
+        view.status(node, "leader" if node == "n1" else "follower", 2)
+        view.observe(EntryAppended(node=node, inc=1, t_us=2, index=1, term=2, digest="a"))
+    return view
+
+
+def restarted(view: ClusterView, last_index: int, voted_for: str | None) -> dict[str, list[str]]:
+    """The roles after a restart of n2 and n3, with so much of their logs."""
+    for node in ("n2", "n3"):
+        view.gone(node)
+        view.up(node)
+        view.observe(Started(node=node, inc=2, t_us=3, term=2, voted_for=voted_for, last_index=last_index, digest="a"))
+    return view.roles("n1")
+
+
+def test_a_node_that_restarts_with_its_whole_log_holds_what_it_held() -> None:
+    roles = restarted(view_of_a_leader(), 1, None)
+    assert roles["holder"] == ["n2"] and "lacker" not in roles
+
+
+def test_a_node_that_lost_what_it_had_not_synced_lacks_it() -> None:
+    roles = restarted(view_of_a_leader(), 0, None)
+    assert roles["lacker"] == ["n2"] and "holder" not in roles
+
+
+@pytest.mark.parametrize(("voted_for", "dissenters"), [("n3", ["n2"]), ("n1", None), (None, None)])
+def test_a_vote_outlives_a_restart(voted_for: str | None, dissenters: list[str] | None) -> None:
+    assert restarted(view_of_a_leader(), 1, voted_for).get("dissenter") == dissenters
