@@ -34,7 +34,7 @@ TARGETS = (
 
 FAULTS = {
     "cut: each node in turn": "cut",
-    **{name: name for name in ("delay", "loss", "duplicate", "reorder", "clog", "throttle", "reset")},
+    **{name: name for name in ("delay", "loss", "duplicate", "reorder", "clog", "throttle", "reset", "corrupt")},
     "pause (SIGSTOP)": "pause",
     "kill and restart": "kill",
 }

@@ -27,6 +27,7 @@ network = "tcp"           # or frames, netns, none: how the links between the no
 #                           few operations were served: each client waits for its last one, so a slow server does few
 peers = "{{node}}=http://{{host}}:{{port.peer}}"   # one node in {{peers}}, at the address where this node reaches it
 # heartbeats = true       # the nodes send to each other all the time
+# checksum = true         # the nodes find flipped bits in what they send to each other, by a checksum of their own
 
 # [ready]                 # by default: the client port accepts connections
 # http = "/health"

@@ -92,7 +92,9 @@ async def faults(bench: Bench) -> AsyncIterator[Finding]:
     else:
         yield Finding("cut", "missing", f"the network {bench.target.network} breaks no links")
     for ability in OF_NETWORKS[1:]:
-        if ability in bench.can:
+        if ability == "corrupt" and ability in bench.can and "checksum" not in bench.can:
+            yield Finding(ability, "missing", "not declared (`checksum`): no run flips bits of what its nodes send")
+        elif ability in bench.can:
             yield await _of_links(bench, ability)
         elif "cut" in bench.can:
             yield Finding(ability, "missing", f"the network {bench.target.network} does not do that to a link")
@@ -156,6 +158,7 @@ OF_LINKS: dict[Ability, tuple[LinkRule, str]] = {
     "reorder": (LinkRule(reorder=0.5), "reordered"),
     "clog": (LinkRule(clogged=True), "clogged"),
     "throttle": (LinkRule(bytes_per_s=2_000), "throttled"),
+    "corrupt": (LinkRule(corrupt=0.2), "refused"),
 }
 """What is done to all links for an ability, and the counter that shows it."""
 

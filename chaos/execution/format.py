@@ -49,7 +49,8 @@ def step(done: StepResult) -> list[str]:
     if done.received is None:
         lines = [f"{done.node} {done.input}"]
     else:
-        lines = [f"{done.node} receives from {done.received.sender}: {message(done.received.message)}"]
+        how = "receives with flipped bits" if done.is_corrupted else "receives"
+        lines = [f"{done.node} {how} from {done.received.sender}: {message(done.received.message)}"]
     if done.end:
         return [f"{lines[0]}; {done.end}"]
     assert done.report is not None

@@ -306,14 +306,14 @@ class Player:
                 )
             self._substituted[number] = step = nearby
             there = self.sent_to(step)
+        if step.flips and (step.more or self.nodes[step.node].gathered):
+            return "a frame whose bits have flipped is a turn of its own"
         sent = there[step.nth]
         impossible = self._input(
             number,
             step,
             lambda now_us: Received(sent.sender, sent.sender_inc, sent.number, sent.message, now_us),
-            lambda driven, now_us: driven.receive(
-                sent.sender, sent.sender_inc, sent.number, sent.message, now_us, step.stop
-            ),
+            lambda driven, now_us: _received(driven, sent, now_us, step),
         )
         if not impossible:
             self._delivered.add((step.sent_by, step.node, step.nth))
@@ -375,7 +375,7 @@ class Player:
         number: int,
         step: Input,
         given: Callable[[int], NodeInput],
-        give: Callable[[DrivenNode, int], StepReport],
+        give: Callable[[DrivenNode, int], StepReport | None],
     ) -> str:
         """Gives the node one input. The node acts on it, unless more inputs belong to the same turn."""
         node = self.nodes[step.node]
@@ -395,7 +395,10 @@ class Player:
                 inputs, node.gathered = node.gathered, []
                 report = node.driven.turn(inputs, self.now_us, step.stop)
             else:
-                report = give(node.driven, self.now_us)
+                taken = give(node.driven, self.now_us)
+                if taken is None:
+                    return f"{step.node} refuses the frame, whose bits have flipped"
+                report = taken
         except (DriverError, NotPlayableError):
             raise
         except Exception as error:
@@ -502,3 +505,11 @@ class Player:
             "subject": node.name,
             "subject_inc": node.incarnation,
         }
+
+
+def _received(driven: DrivenNode, sent: Frame, now_us: int, step: Deliver) -> StepReport | None:
+    """The node gets the frame, perhaps with flipped bits; None if it refuses it."""
+    what = (sent.sender, sent.sender_inc, sent.number, sent.message)
+    if step.flips:
+        return driven.receive_corrupted(*what, step.flips, now_us, step.stop)
+    return driven.receive(*what, now_us, step.stop)

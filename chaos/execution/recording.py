@@ -6,7 +6,7 @@ clients and the harness in between. Together they form the execution.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -243,6 +243,26 @@ class _RecordedNode:
         sent_by, nth = self._recording.message(sender, sender_inc, number)
         step = self._recording.add(Deliver(sent_by, self._node.name, nth, self._local(now_us), stop=failpoint))
         return self._took(step, self._node.receive(sender, sender_inc, number, message, now_us, failpoint))
+
+    def receive_corrupted(
+        self,
+        sender: str,
+        sender_inc: int,
+        number: int,
+        message: Any,
+        flips: Sequence[float],
+        now_us: int,
+        failpoint: Failpoint | None,
+    ) -> StepReport | None:
+        """A frame that was refused is no step of its node, like one that was lost."""
+        sent_by, nth = self._recording.message(sender, sender_inc, number)
+        delivery = Deliver(sent_by, self._node.name, nth, self._local(now_us), stop=failpoint, flips=list(flips))
+        try:
+            report = self._node.receive_corrupted(sender, sender_inc, number, message, flips, now_us, failpoint)
+        except Exception:
+            self._recording.add(delivery)  # it took the frame, and died of it
+            raise
+        return None if report is None else self._took(self._recording.add(delivery), report)
 
     def tick(self, now_us: int, failpoint: Failpoint | None) -> StepReport:
         step = self._recording.add(Timeout(self._node.name, self._local(now_us), stop=failpoint))

@@ -20,7 +20,8 @@ from raft_chaos.raft.storage.wal import FILE, decode_records
 class StepResult(msgspec.Struct):
     """One input to one node, and its result. `at_us` is the time of the step.
 
-    The input is the frame `received`, or is described by `input`. `written` are the records of the write that began.
+    The input is the frame `received`, as it was sent, whether or not it `is_corrupted`; or it is described by `input`.
+    `written` are the records of the write that began.
     `lost` are frames that the node sent into a cut, or that arrived while it was down. `report` is None if the node did
     nothing, and `end` says why.
     """
@@ -34,6 +35,7 @@ class StepResult(msgspec.Struct):
     lost: list[Frame] = []
     written: list[Record] = []
     end: str = ""
+    is_corrupted: bool = False
 
 
 def result_of(player: Player, number: int, step: NodeStep, given: str, cut: Collection[Link] = ()) -> StepResult:
@@ -42,6 +44,7 @@ def result_of(player: Player, number: int, step: NodeStep, given: str, cut: Coll
     result = StepResult(step.node, player.now_us, given, report=player.report)
     if isinstance(step, Deliver):
         result.received = player.sent_to(step)[step.nth]
+        result.is_corrupted = bool(step.flips)
     if player.report is None:
         result.end = _end(player, step.node)
         return result

@@ -106,7 +106,8 @@ class DamageData(_Step, frozen=True, tag="damage"):
 class Deliver(_Step, frozen=True, tag="deliver"):
     """The `nth` message (from 0) that step `sent_by` sent to the node arrives. It may arrive again in another step.
 
-    `more`: the node acts only after its next input. `stop`: the step ends at that failpoint.
+    `more`: the node acts only after its next input. `stop`: the step ends at that failpoint. `flips` are the places of
+    bits that flipped on the way (`chaos.faults.corrupt`), in a frame that the node took all the same.
     """
 
     sent_by: int
@@ -115,6 +116,7 @@ class Deliver(_Step, frozen=True, tag="deliver"):
     at_us: int | None = None
     more: bool = False
     stop: Failpoint | None = None
+    flips: list[float] = []
 
 
 class Timeout(_Step, frozen=True, tag="timeout"):
@@ -266,6 +268,8 @@ def check(execution: Execution) -> None:
             wrong = f"at_permille: expected 0 to {WHOLE_PERMILLE}, got {step.damage.at_permille}"
         elif isinstance(step, Deliver) and not (0 <= step.sent_by < number and step.nth >= 0):
             wrong = f"expected a message of an earlier step, got message {step.nth} of step {step.sent_by}"
+        elif isinstance(step, Deliver) and not all(0 <= place < 1 for place in step.flips):
+            wrong = f"flips: expected shares of the frame's length, from 0 to less than 1, got {step.flips}"
         elif isinstance(step, Return) and step.answer is not None and not _submits(execution, number, step):
             wrong = f"expected the answer to an earlier step that submits {step.call!r}, got that to step {step.answer}"
         elif isinstance(step, Return) and step.type not in ("info", "fail"):

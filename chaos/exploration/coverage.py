@@ -21,7 +21,7 @@ is passed on as it is: coverage changes no trace.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -161,6 +161,23 @@ class _CoveredNode:
         self, sender: str, sender_inc: int, number: int, message: Any, now_us: int, failpoint: Failpoint | None
     ) -> StepReport:
         return self._step(self._node.receive, now_us, failpoint, sender, sender_inc, number, message)
+
+    def receive_corrupted(
+        self,
+        sender: str,
+        sender_inc: int,
+        number: int,
+        message: Any,
+        flips: Sequence[float],
+        now_us: int,
+        failpoint: Failpoint | None,
+    ) -> StepReport | None:
+        try:
+            report = self._node.receive_corrupted(sender, sender_inc, number, message, flips, now_us, failpoint)
+        except Exception:
+            self._seen.crashed()  # as in `_step`
+            raise
+        return None if report is None else self._took(report, now_us)
 
     def tick(self, now_us: int, failpoint: Failpoint | None) -> StepReport:
         return self._step(self._node.tick, now_us, failpoint)

@@ -33,6 +33,8 @@ Ability: TypeAlias = Literal[
     "clog",
     "throttle",
     "reset",
+    "corrupt",
+    "checksum",
     "heartbeats",
     "leader",
     "term",
@@ -64,6 +66,9 @@ ABILITIES: dict[Ability, str] = {
     "clog": "links between its nodes can hold all messages for a while, and then let go of them at once",
     "throttle": "links between its nodes can be slow: so many bytes per second",
     "reset": "connections between its nodes can be broken",
+    "corrupt": "single bits of what its nodes send to each other can flip",
+    "checksum": "its nodes have a checksum of their own for what they send to each other, and close a connection that "
+    "brings a wrong one",
     "heartbeats": "its nodes send to each other all the time, so a cut that held nothing back did not work",
     "leader": "its nodes say which of them leads",
     "term": "its nodes say in which term",
@@ -81,21 +86,32 @@ OF_QUEUES: tuple[Ability, ...] = ("enqueue", "dequeue")
 """The operations on queues; the others are on keys. A workload of queues needs both."""
 ALL: Abilities = frozenset(get_args(Ability)) - {*OF_QUEUES, "exactly_once"}
 """All abilities but those of queues."""
-OF_NETWORKS: tuple[Ability, ...] = ("cut", "delay", "loss", "duplicate", "reorder", "clog", "throttle", "reset")
+OF_NETWORKS: tuple[Ability, ...] = (
+    "cut",
+    "delay",
+    "loss",
+    "duplicate",
+    "reorder",
+    "clog",
+    "throttle",
+    "reset",
+    "corrupt",
+)
 """The abilities of the network between the nodes; all others are those of the nodes themselves."""
 
 OURS: Abilities = ALL.difference(OF_NETWORKS, ("wipe",))
 """What the nodes of our own Raft can do: all but to lose their disks, which is outside of Raft's promise."""
 
 OF_NETWORK: dict[str, Abilities] = {
-    "frames": frozenset(("cut", "delay", "loss", "duplicate", "reorder")),
-    "tcp": frozenset(("cut", "delay", "clog", "throttle", "reset")),
-    "netns": frozenset(OF_NETWORKS),
+    "frames": frozenset(("cut", "delay", "loss", "duplicate", "reorder", "corrupt")),
+    "tcp": frozenset(("cut", "delay", "clog", "throttle", "reset", "corrupt")),
+    "netns": frozenset(OF_NETWORKS) - {"corrupt"},
     "messages": frozenset(("cut", "delay", "loss", "duplicate", "reorder")),
     "none": frozenset(),
 }
 """What each network between real processes can do to a link. A stream of bytes that loses some is no stream any more,
-so `tcp` neither loses nor reorders."""
+so `tcp` neither loses nor reorders. The kernel would discard a corrupted packet, since its TCP checksum is wrong: with
+`netns` that would be a loss, which is there already."""
 
 OF_VIRTUAL_NETWORK: Abilities = frozenset(OF_NETWORKS).difference(("throttle",))
 """What the network in virtual time can do to a link."""

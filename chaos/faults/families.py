@@ -7,6 +7,7 @@ from types import ModuleType
 from raft_chaos.chaos.faults import (
     at_rest,
     clock,
+    corrupt,
     crash_loop,
     disk,
     disk_error,
@@ -20,6 +21,6 @@ from raft_chaos.chaos.faults import (
 )
 
 FAMILIES: list[ModuleType] = [
-    *(process, disk, disk_error, at_rest, partition, network, clock, wipe),
+    *(process, disk, disk_error, at_rest, partition, network, corrupt, clock, wipe),
     *(stop, starve, rolling_restart, crash_loop),
 ]

@@ -36,12 +36,13 @@ class Degraded(msgspec.Struct, frozen=True):
 class LinkState(msgspec.Struct, frozen=True):
     """The faults in force on one directed link. `cut` drops frames, `clogged` holds them, `degraded` are all its
     degradations: delays add up, and the largest of the probabilities counts. `bytes_per_s` is the most that it carries;
-    0: no limit."""
+    0: no limit. `corrupt` is the probability that bits of a frame flip."""
 
     cut: bool = False
     clogged: bool = False
     degraded: tuple[Degraded, ...] = ()
     bytes_per_s: int = 0
+    corrupt: float = 0.0
 
 
 def _merged(states: Sequence[LinkState]) -> LinkState:
@@ -50,6 +51,7 @@ def _merged(states: Sequence[LinkState]) -> LinkState:
         clogged=any(state.clogged for state in states),
         degraded=tuple(one for state in states for one in state.degraded),
         bytes_per_s=min((state.bytes_per_s for state in states if state.bytes_per_s), default=0),
+        corrupt=max((state.corrupt for state in states), default=0.0),
     )
 
 
@@ -80,7 +82,8 @@ class LinkCounters(msgspec.Struct):
 
     `forwarded` frames reached the receiver (copies included), a cut held `cut` back, a draw or the end of a connection
     lost `lost`, a clog held `clogged`, a limit of the speed made `throttled` wait; `delayed`, `duplicated` and
-    `reordered` count the draws.
+    `reordered` count the draws. Bits of `corrupted` ones had flipped when they reached the receiver, which closed the
+    connection because of `refused` ones.
     """
 
     forwarded: int = 0
@@ -91,6 +94,8 @@ class LinkCounters(msgspec.Struct):
     reordered: int = 0
     clogged: int = 0
     throttled: int = 0
+    corrupted: int = 0
+    refused: int = 0
 
 
 @runtime_checkable

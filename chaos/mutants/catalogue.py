@@ -8,5 +8,8 @@ from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.chaos.mutants.reads import READS
 from raft_chaos.chaos.mutants.replication import REPLICATION
 from raft_chaos.chaos.mutants.storage import STORAGE
+from raft_chaos.chaos.mutants.transfer import TRANSFER
 
-MUTANTS: dict[str, Mutant] = {mutant.id: mutant for mutant in (*ELECTIONS, *REPLICATION, *COMMITMENT, *READS, *STORAGE)}
+MUTANTS: dict[str, Mutant] = {
+    mutant.id: mutant for mutant in (*ELECTIONS, *REPLICATION, *COMMITMENT, *READS, *STORAGE, *TRANSFER)
+}

@@ -10,6 +10,7 @@
     persistent                      whether a killed node has its data again when it starts
     wipe                            whether a minority of the nodes may lose its data
     heartbeats                      whether the nodes send to each other all the time
+    checksum                        whether the nodes notice bits that flip in what they send to each other
     [ready]                         how to see that a node answers, leader or not
     [stop]                          that a node ends by itself when it is asked to, and how
     [status]                        how to see who leads, and in which term
@@ -173,6 +174,7 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: str | list[str] = ""
     wipe: bool = False
     heartbeats: bool = False
+    checksum: bool = False
     environment: dict[str, str] = {}
     rate: Annotated[float, msgspec.Meta(gt=0, le=MOST_RATE)] | None = None
     ports: tuple[str, ...] = ("client", "peer")
@@ -225,6 +227,8 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             can.add("wipe")
         if self.heartbeats:
             can.add("heartbeats")
+        if self.checksum:
+            can.add("checksum")
         if self.status is not None:
             can.add("leader")
             if self.status.term is not None:

@@ -61,7 +61,8 @@ class Receiver(Protocol):
 
 
 class Arrivals:
-    """All connections from peers. `greeted` is called with the name of a peer that has said hello."""
+    """All connections from peers. `greeted` is called with the name of a peer that has said hello, `refused` with that
+    of one whose connection was closed for what came over it. `frames` cuts the bytes of each connection into frames."""
 
     def __init__(
         self,
@@ -71,11 +72,16 @@ class Arrivals:
         receive: Receiver,
         greeted: Callable[[str], None],
         tls: Tls | None = None,
+        *,
+        frames: type[FrameBuffer] = FrameBuffer,
+        refused: Callable[[str], None] = lambda peer: None,
     ) -> None:
         self.ours = ours
         self.secret = secret
         self.tls = tls
         self.receive = receive
+        self.frames = frames
+        self.refused = refused
         self._greeted = greeted
         self._unknown: dict[Incoming, None] = {}  # the oldest first
         self._known: dict[str, list[Incoming]] = {peer: [] for peer in peers}  # of each peer, the oldest first
@@ -140,7 +146,7 @@ class Incoming(asyncio.Protocol):
         self._owner = owner
         self._receive = owner.receive
         self._loop = asyncio.get_running_loop()
-        self._frames = FrameBuffer(MAX_HANDSHAKE)
+        self._frames = owner.frames(MAX_HANDSHAKE)
         self._challenge = b""
         self._peer: Hello | None = None
         self._connection: Any = None
@@ -226,6 +232,8 @@ class Incoming(asyncio.Protocol):
         if not self._closed:
             self._owner.complain(self._peer.node if self._peer else "an unknown caller", reason)
             self.abort()
+            if self._peer is not None:
+                self._owner.refused(self._peer.node)
 
     def connection_lost(self, error: Exception | None) -> None:
         if isinstance(error, ssl.SSLError):

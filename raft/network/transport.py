@@ -7,9 +7,10 @@ connections that this node opens, `incoming` those that it accepts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar
 
-from raft_chaos.raft.network.codec import Envelope, Hello, encode_frame
+from raft_chaos.raft.network.codec import Envelope, FrameBuffer, Hello, encode_frame
 from raft_chaos.raft.network.handshake import Secret
 from raft_chaos.raft.network.incoming import Arrivals, Receiver
 from raft_chaos.raft.network.outgoing import Address, Link
@@ -22,7 +23,11 @@ Numbered = tuple[str, int, Message]
 
 class Transport:
     """All links of one node. With a secret, both ends of each link prove that they know it; with TLS, both ends show
-    certificates, and links are encrypted."""
+    certificates, and links are encrypted. `refused` is called with the name of a peer whose connection was closed for
+    what came over it."""
+
+    frames: ClassVar[type[FrameBuffer]] = FrameBuffer
+    """What cuts the bytes of a connection into frames, and checks them."""
 
     def __init__(
         self,
@@ -31,10 +36,20 @@ class Transport:
         receive: Receiver,
         secret: Secret | None = None,
         tls: Tls | None = None,
+        refused: Callable[[str], None] = lambda peer: None,
     ) -> None:
         self.port = 0
         self._links = {peer: Link(peer, address, hello, secret, tls) for peer, address in peers.items()}
-        self._arrivals = Arrivals(hello, peers, secret, receive, lambda peer: self._links[peer].try_now(), tls)
+        self._arrivals = Arrivals(
+            hello,
+            peers,
+            secret,
+            receive,
+            lambda peer: self._links[peer].try_now(),
+            tls,
+            frames=self.frames,
+            refused=refused,
+        )
         self._server: asyncio.Server | None = None
         self._number = 0
 

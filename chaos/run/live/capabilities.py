@@ -110,6 +110,9 @@ class LiveWorld:
     def throttle_counters(self) -> Mapping[Link, LinkCounters]:
         return self._network.counters()
 
+    def corrupt_counters(self) -> Mapping[Link, LinkCounters]:
+        return self._network.counters()
+
     # ---- connections ----------------------------------------------------------------------------------------------
 
     def watch_traffic(self, nodes: Sequence[str], for_us: int, seen: Signal) -> None:

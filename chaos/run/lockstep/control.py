@@ -42,13 +42,15 @@ class NodeSetup(msgspec.Struct, frozen=True):
 
 
 class Receive(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="receive"):
-    """The frame (sender, sender_inc, number) is delivered on its link; the message itself comes over the wire."""
+    """The frame (sender, sender_inc, number) is delivered on its link; the message itself comes over the wire. Bits of
+    a `corrupted` frame have flipped, so the node is expected to refuse it."""
 
     sender: str
     sender_inc: int
     number: int
     now_us: int
     failpoint: Failpoint | None
+    corrupted: bool
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="tick"):
@@ -115,6 +117,10 @@ class Report(msgspec.Struct, frozen=True, array_like=True, tag="report"):
     stale: bool
 
 
+class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
+    """It has refused a corrupted frame, and closed the connection."""
+
+
 class Up(msgspec.Struct, frozen=True, array_like=True, tag="up"):
     """It has recovered, listens on `raft_port`, and all its links are up."""
 
@@ -160,7 +166,9 @@ class Diverged(msgspec.Struct, frozen=True, array_like=True, tag="diverged"):
     what: str
 
 
-Answer: TypeAlias = Report | Up | ClockChanged | DiskBroken | Crashed | Stopped | Interrupted | Died | Diverged
+Answer: TypeAlias = (
+    Report | Refused | Up | ClockChanged | DiskBroken | Crashed | Stopped | Interrupted | Died | Diverged
+)
 
 encode = msgspec.msgpack.Encoder().encode
 decode_order = msgspec.msgpack.Decoder(Order).decode

@@ -9,7 +9,7 @@ An error here is a DriverError, which says nothing about the node; only a node's
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.run.lockstep.control import (
+    Answer,
     BreakDisk,
     ChangeClock,
     Channel,
@@ -34,6 +35,7 @@ from raft_chaos.chaos.run.lockstep.control import (
     Order,
     Persisted,
     Receive,
+    Refused,
     Report,
     Stop,
     Stopped,
@@ -54,7 +56,7 @@ from raft_chaos.raft.network.handshake import read_secret
 from raft_chaos.raft.server.node import EXIT_CRASHED
 from raft_chaos.raft.storage.fault_disk import Failing
 
-_A = TypeVar("_A", Report, Up, ClockChanged, DiskBroken, Crashed, Stopped)
+_A = TypeVar("_A", bound=Answer)
 
 _decode_lines = msgspec.json.Decoder(AnyEvent).decode_lines
 
@@ -151,7 +153,32 @@ class LockstepNode:
                 self._gate.deliver(sender, sender_inc, number, self.name)
             except ConnectionError:
                 pass  # it has ended by itself; the answer will say so
-            return self._took(self._ask(Receive(sender, sender_inc, number, now_us, failpoint), Report))
+            return self._took(
+                self._ask(Receive(sender, sender_inc, number, now_us, failpoint, corrupted=False), Report)
+            )
+
+    def receive_corrupted(
+        self,
+        sender: str,
+        sender_inc: int,
+        number: int,
+        message: Any,
+        flips: Sequence[float],
+        now_us: int,
+        failpoint: Failpoint | None,
+    ) -> StepReport | None:
+        """The frame goes over the wire with flipped bits, and the real node refuses it, or does not."""
+        with _no_fault_of(self.name):
+            try:
+                self._gate.deliver(sender, sender_inc, number, self.name, flips)
+            except ConnectionError:
+                pass  # as above
+            order = Receive(sender, sender_inc, number, now_us, failpoint, corrupted=True)
+            answer = self._ask(order, Report, Refused)
+            if isinstance(answer, Report):
+                return self._took(answer)
+            self._gate.refused(sender, self.name)
+            return None
 
     def tick(self, now_us: int, failpoint: Failpoint | None) -> StepReport:
         return self._step(Tick(now_us, failpoint))
@@ -220,12 +247,12 @@ class LockstepNode:
             report.stale,
         )
 
-    def _ask(self, order: Order, kind: type[_A]) -> _A:
+    def _ask(self, order: Order, *kinds: type[_A]) -> _A:
         try:
             self._control.send(order)
         except ConnectionError:
             pass  # it has ended by itself; the answer will say so
-        return self._answer(kind)
+        return self._answer(*kinds)
 
     def _tell(self, order: Order, kind: type[_A]) -> _A:
         """Sends an order of which no simulated node can die."""
@@ -234,8 +261,8 @@ class LockstepNode:
         except NodeDiedError as error:
             raise DivergenceError(f"{error}, with exit code {error.exit_code}") from error
 
-    def _answer(self, kind: type[_A]) -> _A:
-        """The next answer, which must be of this kind. Raises NodeDiedError if the node died instead."""
+    def _answer(self, *kinds: type[_A]) -> _A:
+        """The next answer, which must be of one of these kinds. Raises NodeDiedError if the node died instead."""
         try:
             payload = self._control.receive()
         except TimeoutError:
@@ -243,8 +270,9 @@ class LockstepNode:
         if payload is None:
             raise self._ended_by_itself(None)
         answer = decode_answer(payload)
-        if isinstance(answer, kind):
-            return answer
+        for kind in kinds:
+            if isinstance(answer, kind):
+                return answer
         if isinstance(answer, Died):
             raise self._ended_by_itself(answer)
         if isinstance(answer, Interrupted):
@@ -254,7 +282,7 @@ class LockstepNode:
             raise StartInterruptedError
         if isinstance(answer, Diverged):
             raise DivergenceError(answer.what)
-        raise DriverError(f"expected {kind.__name__} as an answer, got {answer}")
+        raise DriverError(f"expected {' or '.join(kind.__name__ for kind in kinds)} as an answer, got {answer}")
 
     def _ended_by_itself(self, died: Died | None) -> NodeDiedError:
         """Waits until the process is gone. Closing the control lets a process that has reported its error end."""

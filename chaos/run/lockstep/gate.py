@@ -2,9 +2,10 @@
 
 Each directed link has a listening socket, which accepts one connection of each incarnation of the sender, whether the
 receiver is up or not. The gate keeps each frame under the sender's incarnation and the frame's number. To deliver a
-frame, it writes the frame's bytes unchanged on a connection to the receiver, opened with the handshake of the sending
+frame, it writes the frame's bytes on a connection to the receiver, opened with the handshake of the sending
 incarnation. For a frame of another incarnation it opens a new one, since a node limits the connections of each peer. It
-writes a duplicated frame twice, and never writes a lost one.
+writes a duplicated frame twice, and never writes a lost one. It changes no byte, unless a fault flips bits: then the
+receiver refuses the frame and closes the connection, which the gate waits to see.
 
 The handshake of nodes without a secret is one frame, the Hello, which the gate sends again. With a secret, the gate
 knows it and proves it to both nodes (`handshakes`); so it is no different from a network that carries the frames.
@@ -19,9 +20,11 @@ from __future__ import annotations
 
 import socket
 from collections import deque
+from collections.abc import Sequence
 
 import msgspec
 
+from raft_chaos.chaos.faults.corrupt import flipped
 from raft_chaos.chaos.run.lockstep import handshakes
 from raft_chaos.chaos.run.nodes.driver import DriverError
 from raft_chaos.invariants.events import MALFORMED
@@ -169,8 +172,9 @@ class Gate:
         """A step's report says that this frame has been sent."""
         self._wires[sender, sender_inc, to].announce(number)
 
-    def deliver(self, sender: str, sender_inc: int, number: int, to: str) -> None:
-        """Writes the frame to the receiver, which is up; waits for the frame if it is not here yet."""
+    def deliver(self, sender: str, sender_inc: int, number: int, to: str, flips: Sequence[float] = ()) -> None:
+        """Writes the frame to the receiver, which is up, with flipped bits at these places; waits for the frame if it
+        is not here yet."""
         wire = self._wires[sender, sender_inc, to]
         frame = wire.frame(number)
         incarnation, route = self._routes.get((sender, to), (None, None))
@@ -179,7 +183,20 @@ class Gate:
                 route.close()
             assert wire.hello is not None, "it is the first frame of the sender"
             self._routes[sender, to] = (sender_inc, route := self._open(wire.hello, to))
-        route.sendall(frame)
+        route.sendall(flipped(frame, flips) if flips else frame)
+
+    def refused(self, sender: str, to: str) -> None:
+        """The receiver says that it has refused a frame, so it must have closed the connection."""
+        _, route = self._routes.pop((sender, to))
+        with route:
+            try:
+                is_closed = not route.recv(1)
+            except ConnectionError:
+                is_closed = True
+            except TimeoutError:
+                is_closed = False
+        if not is_closed:
+            raise DivergenceError(f"{to} refused a frame of {sender}, and kept the connection")
 
     def drain(self, node: str, incarnation: int, peers: list[str]) -> None:
         """Waits for all frames that the node has announced; after that it may be killed."""

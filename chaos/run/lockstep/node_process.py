@@ -33,6 +33,7 @@ from raft_chaos.chaos.run.lockstep.control import (
     NodeSetup,
     Persisted,
     Receive,
+    Refused,
     Report,
     Stop,
     Stopped,
@@ -112,10 +113,11 @@ class SteppedHost:
         self._events = EventFile(Path(setup.events_file))
         hello = Hello(PROTOCOL_VERSION, config.cluster, config.node, config.incarnation)
         secret = read_secret(Path(setup.secret_file)) if setup.secret_file is not None else None
-        self._transport = parts.transport(hello, setup.links, self._on_frame, secret)
+        self._transport = parts.transport(hello, setup.links, self._on_frame, secret, refused=self._on_refused)
         self._exit_code = 0
         self._ordered: Receive | None = None
         self._arrived: tuple[str, int, int, Message] | None = None
+        self._refused = False
         self._diverged = ""
 
     async def start(self) -> None:
@@ -166,14 +168,25 @@ class SteppedHost:
         self._arrived = (source, incarnation, number, message)
         self._receive_if_complete()
 
+    def _on_refused(self, peer: str) -> None:
+        """The transport has refused a frame, and closed the connection."""
+        self._refused = True
+        self._receive_if_complete()
+
     def _receive_if_complete(self) -> None:
         order, arrived = self._ordered, self._arrived
-        if order is None or arrived is None:
+        if order is None or (arrived is None and not self._refused):
             return
+        expected = f"frame {order.number} of {order.sender}/{order.sender_inc}"
         self._ordered = self._arrived = None
+        if arrived is None:
+            self._refused = False
+            self._control.send(Refused() if order.corrupted else Diverged(f"{expected} was refused"))
+            return
         sender, sender_inc, number, message = arrived
+        if order.corrupted:
+            number = order.number  # whatever its bits say now
         if (sender, sender_inc, number) != (order.sender, order.sender_inc, order.number):
-            expected = f"frame {order.number} of {order.sender}/{order.sender_inc}"
             self._control.send(Diverged(f"frame {number} of {sender}/{sender_inc} came instead of {expected}"))
             return
         now_us, failpoint = order.now_us, order.failpoint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -35,6 +36,19 @@ class DrivenNode(Protocol):
     def receive(
         self, sender: str, sender_inc: int, number: int, message: Any, now_us: int, failpoint: Failpoint | None
     ) -> StepReport: ...
+    def receive_corrupted(
+        self,
+        sender: str,
+        sender_inc: int,
+        number: int,
+        message: Any,
+        flips: Sequence[float],
+        now_us: int,
+        failpoint: Failpoint | None,
+    ) -> StepReport | None:
+        """The frame arrives with flipped bits at these places (`chaos.faults.corrupt`); None if the node refuses it."""
+        ...
+
     def tick(self, now_us: int, failpoint: Failpoint | None) -> StepReport: ...
     def persisted(self, lsn: int, now_us: int, failpoint: Failpoint | None) -> StepReport: ...
     def submit(self, token: Any, command: bytes, now_us: int, failpoint: Failpoint | None) -> StepReport: ...

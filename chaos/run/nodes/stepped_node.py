@@ -18,11 +18,13 @@ from typing import Any, Protocol, Self
 import msgspec
 from msgspec.structs import replace
 
+from raft_chaos.chaos.faults.corrupt import flipped
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.nodes.interrupted_start import InterruptedDisk, StartInterruptedError
 from raft_chaos.chaos.run.nodes.node_clock import NodeClock
 from raft_chaos.chaos.schedule.streams import stream_seed
 from raft_chaos.invariants.events import EntryApplied, Event, MessageReceived, MessageSent
+from raft_chaos.raft.network.codec import Envelope, FrameError, decode_envelope, encode_frame
 from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked, apply
 from raft_chaos.raft.replica.replica import Output, Reply
 from raft_chaos.raft.server.parts import Parts, make_replica
@@ -125,6 +127,7 @@ class SteppedNode:
         self.clock = NodeClock(list(config.clock))
         self.disk = parts.disk(disk, config.failing)
         self.wal = parts.wal(self.disk)
+        self._frames = parts.transport.frames
         self._number = 0
         self._observer = observer
         recovered = self._recover(config)
@@ -172,6 +175,30 @@ class SteppedNode:
         if stale:
             report.stale = True
         return report
+
+    def receive_corrupted(
+        self,
+        sender: str,
+        sender_inc: int,
+        number: int,
+        message: Message,
+        flips: Sequence[float],
+        now_us: int,
+        failpoint: Failpoint | None,
+    ) -> StepReport | None:
+        """A frame arrived with flipped bits at these places: the real bytes go through the real codec.
+
+        None if it was refused. Whatever its bits say now, the message is still reported under its own number.
+        """
+        buffer = self._frames()
+        buffer.add(flipped(encode_frame(Envelope(number, message)), flips))
+        try:
+            payload = buffer.take()
+            assert payload is not None, "its length has a checksum"
+            arrived = decode_envelope(payload).message
+        except FrameError:
+            return None
+        return self.receive(sender, sender_inc, number, arrived, now_us, failpoint)
 
     def tick(self, now_us: int, failpoint: Failpoint | None) -> StepReport:
         """Its timer is due."""

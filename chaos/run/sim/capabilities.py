@@ -123,6 +123,9 @@ class VirtualWorld:
     def clog_counters(self) -> Mapping[Link, LinkCounters]:
         return self._network.counters()
 
+    def corrupt_counters(self) -> Mapping[Link, LinkCounters]:
+        return self._network.counters()
+
     def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> Broken:
         arrived, lost = self._network.reset(fault, nodes, delivered)
         return Broken(arrived + lost > 0, f"frames in flight: {arrived} delivered, {lost} lost")

@@ -326,21 +326,37 @@ class VirtualCluster:
         if node.acts:
             failpoint = node.armed[0] if node.armed is not None else None
             try:
-                report = node.driven.receive(  # type: ignore[union-attr]
-                    frame.sender, frame.sender_inc, frame.number, frame.payload, self._scheduler.now_us, failpoint
-                )
+                report = self._received(node, frame, failpoint)
             except DriverError:
                 raise
             except Exception as error:
                 self._died(node, error)
                 return
+            if report is None:
+                self.network.refused(frame)
+                return
             if report.stale:
                 self.stale += 1
             self._took(node, report)
         elif node.state in ("up", "paused"):
-            node.waiting.append(partial(self._deliver, frame))
+            node.waiting.append(partial(self._read, frame))
         else:
             self.lost_to_the_dead += 1
+
+    def _received(self, node: _Node, frame: Frame, failpoint: Failpoint | None) -> StepReport | None:
+        """Gives the node the frame; None if it refuses it."""
+        driven, now_us = node.driven, self._scheduler.now_us
+        assert driven is not None
+        if frame.flips:
+            return driven.receive_corrupted(
+                frame.sender, frame.sender_inc, frame.number, frame.payload, frame.flips, now_us, failpoint
+            )
+        return driven.receive(frame.sender, frame.sender_inc, frame.number, frame.payload, now_us, failpoint)
+
+    def _read(self, frame: Frame) -> None:
+        """The node reads a frame that came while it was paused, unless it has closed the connection since."""
+        if not self.network.is_lost(frame):
+            self._deliver(frame)
 
     def _on_timer(self, due: tuple[_Node, int]) -> None:
         node, incarnation = due

@@ -2,7 +2,8 @@
 
 Without a fault a frame takes its base latency. A cut drops frames, also those that come due during the cut, as in the
 live proxy. A clog holds frames and later releases all at once. A network fault delays, loses, duplicates and reorders
-frames. A reset loses the frames in flight or delivers them at once. Several faults may hit one link: any cut cuts it,
+frames. A reset loses the frames in flight or delivers them at once. Bits of a frame flip as it arrives; if its receiver
+refuses it, what is in flight on the link is lost with the connection. Several faults may hit one link: any cut cuts it,
 any clog holds it, delays add up, and the largest of the probabilities counts.
 
 Frames keep their order unless a draw says otherwise. Copies and reordered frames are mostly a little late and seldom
@@ -17,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from raft_chaos.chaos.faults.corrupt import FLIP_DRAWS, places
 from raft_chaos.chaos.faults.links import Degraded, LinkCounters, LinkState
 from raft_chaos.chaos.faults.links import Link as LinkName
 from raft_chaos.chaos.run.sim.draws import Draws
@@ -31,7 +33,10 @@ VERY_LATE_SHARE = 0.15
 
 
 class Frame(msgspec.Struct, gc=False):
-    """One message on its way. `payload` is the message itself, or None if a real socket holds it."""
+    """One message on its way. `payload` is the message itself, or None if a real socket holds it.
+
+    It is on the link's nth `connection`, and lost if that breaks. `flips` are the places of bits that flipped.
+    """
 
     sender: str
     sender_inc: int
@@ -40,17 +45,22 @@ class Frame(msgspec.Struct, gc=False):
     payload: Any
     link: Link
     void: bool = False
+    connection: int = 0
+    flips: tuple[float, ...] = ()
 
 
 class Link:
     """One directed link: the faults in force on it, and the number of its frames.
 
     Draws are numbered by frame: one of `latencies`, uniform in [0, 1), and seven of `fates`: loss, delay, mean delay,
-    copy, its lateness, reorder, its lateness.
+    copy, its lateness, reorder, its lateness. Those of `bits` are numbered by arrival.
     """
 
     __slots__ = (
+        "bits",
         "clog",
+        "connection",
+        "corrupt",
         "counters",
         "cut",
         "duplicate",
@@ -72,6 +82,8 @@ class Link:
         self.clog = False
         self.rules: tuple[Degraded, ...] = ()
         self.loss = self.duplicate = self.reorder = 0.0  # the largest of the rules'
+        self.corrupt = 0.0
+        self.connection = 0
         self.held: list[Frame] = []
         self.counters = LinkCounters()
         self.in_order_until_us = 0
@@ -82,10 +94,11 @@ class Link:
         sender, receiver = self.name
         self.latencies: Draws | Priority = Draws(seed, f"network/{sender}>{receiver}/latency", 1)
         self.fates = Draws(seed, f"network/{sender}>{receiver}/fate", 7)
+        self.bits = Draws(seed, f"network/{sender}>{receiver}/bits", FLIP_DRAWS)
 
     def put_in_force(self, state: LinkState) -> None:
         """Merges several faults: delays add up, and the largest of the probabilities counts."""
-        self.cut, self.clog = state.cut, state.clogged
+        self.cut, self.clog, self.corrupt = state.cut, state.clogged, state.corrupt
         rules = self.rules = state.degraded
         self.loss = max((rule.loss for rule in rules), default=0.0)
         self.duplicate = max((rule.duplicate for rule in rules), default=0.0)
@@ -119,7 +132,7 @@ class SimNetwork:
         if link.cut:
             link.counters.cut += 1
             return
-        frame = Frame(sender, sender_inc, number, to, payload, link)
+        frame = Frame(sender, sender_inc, number, to, payload, link, connection=link.connection)
         latency_us = self._latency_us + int(self._latency_spread_us * link.latencies.one(link.frames))
         due_us = self._scheduler.now_us + latency_us
         if link.rules:
@@ -152,12 +165,12 @@ class SimNetwork:
         self._scheduler.at(due_us, self._arrive, frame)
         if copy < link.duplicate:
             counters.duplicated += 1
-            again = Frame(frame.sender, frame.sender_inc, frame.number, frame.to, frame.payload, link)
+            again = msgspec.structs.replace(frame)
             self._scheduler.at(due_us + _late_us(copy_late), self._arrive, again)
 
     def _arrive(self, frame: Frame) -> None:
         link = frame.link
-        if frame.void:
+        if frame.void or (frame.connection != link.connection and self.is_lost(frame)):
             return
         if link.cut:
             link.counters.cut += 1
@@ -166,7 +179,26 @@ class SimNetwork:
             link.held.append(frame)
         else:
             link.counters.forwarded += 1
+            if link.corrupt:
+                frame.flips = places(link.bits.of(link.counters.forwarded), link.corrupt)
+                link.counters.corrupted += bool(frame.flips)
             self._deliver(frame)
+
+    # ---- connections ----------------------------------------------------------------------------------------------
+
+    def refused(self, frame: Frame) -> None:
+        """The receiver refused the frame: it closes the connection, and the sender opens the next one."""
+        link = frame.link
+        link.counters.refused += 1
+        link.connection += 1
+        link.in_order_until_us = self._scheduler.now_us
+
+    def is_lost(self, frame: Frame) -> bool:
+        """Whether the frame is lost because its connection has been closed; counts it."""
+        if frame.connection == frame.link.connection:
+            return False
+        frame.link.counters.lost += 1
+        return True
 
     # ---- where draws come from ------------------------------------------------------------------------------------
 
@@ -205,7 +237,7 @@ class SimNetwork:
             frame.void = True
             if draws.one(place) < delivered:
                 arrived += 1
-                again = Frame(frame.sender, frame.sender_inc, frame.number, frame.to, frame.payload, frame.link)
+                again = msgspec.structs.replace(frame, void=False)
                 self._scheduler.at(self._scheduler.now_us, self._arrive, again)
             else:
                 frame.link.counters.lost += 1
@@ -229,7 +261,8 @@ class SimNetwork:
 
 
 def _touches(frame: Frame, nodes: Sequence[str]) -> bool:
-    return not frame.void and (frame.sender in nodes or frame.to in nodes)
+    is_in_flight = not frame.void and frame.connection == frame.link.connection
+    return is_in_flight and (frame.sender in nodes or frame.to in nodes)
 
 
 def _late_us(draw: float) -> int:

@@ -174,6 +174,9 @@ class ScriptedWorld:
     def throttle_counters(self) -> Mapping[Link, LinkCounters]:
         return self.link_counters()
 
+    def corrupt_counters(self) -> Mapping[Link, LinkCounters]:
+        return self.link_counters()
+
     def reset(self, fault: str, nodes: Sequence[str], delivered: float) -> Broken:
         self._ask("reset", fault, tuple(nodes), delivered)
         arrived, lost = self.in_flight

@@ -1,4 +1,5 @@
-"""The scenarios of the mutants that use a disk wrongly: short runs in `sim`, since only they have disks that fail."""
+"""The scenarios of the mutants that use a disk or the wire wrongly: short runs in `sim`, which have disks that fail and
+bits that flip."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from scenario_steps import Observed
 from builders.runs import TIMING
 from builders.schedules import fault, short
 from raft_chaos.chaos.faults.at_rest import BitFlip, LostFile, Truncation
+from raft_chaos.chaos.faults.corrupt import Corrupt
 from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.disk_error import DiskError
 from raft_chaos.chaos.faults.process import Kill
@@ -71,6 +73,11 @@ def torn_tail_kept(parts: Parts) -> Observed:
     return _run(parts, slow, torn, fault("f3", 600_000, Kill(["n3"], [0])))
 
 
+def frame_checksum_ignored(parts: Parts) -> Observed:
+    """A third of the frames to and from n3 have flipped bits for a while."""
+    return _run(parts, fault("f1", 400_000, Corrupt(["n3"], 0.3), 400_000))
+
+
 SCENARIOS = (
     sync_error_ignored,
     sync_retried,
@@ -81,6 +88,7 @@ SCENARIOS = (
     empty_after_lost_log,
     unreadable_log_discarded,
     torn_tail_kept,
+    frame_checksum_ignored,
 )
 
 

@@ -4,7 +4,8 @@ A frame is four bytes of length (big-endian), then the payload. What the sender 
 the link sender>receiver; what the receiver answers is of the link receiver>sender. The first frame of the sender, and
 all that comes back before its second, are the handshake, and always pass; every later one is a message, numbered on its
 link since the proxy began. When one side ends, the link closes the other one, and delayed frames are lost with the
-connection; the sender then reconnects, as it does after any reset.
+connection; the sender then reconnects, as it does after any reset. So it goes where bits of a frame flip: they do so
+last, as the frame leaves the proxy, and the receiver that notices closes the connection.
 
 Frames keep their order unless a draw says otherwise (`wire`). A cut drops every message, also delayed ones that come
 due during the cut. Without a rule the link parses only lengths, and forwards a buffer whole.
@@ -68,6 +69,7 @@ class _Flow:
         self._timer: asyncio.TimerHandle | None = None
         self._full = False
         self._paused = False
+        self._has_corrupted = False  # a frame with flipped bits has gone to the sink
 
     def comes_from(self, source: asyncio.Transport) -> None:
         self._source = source
@@ -84,6 +86,10 @@ class _Flow:
             self._timer.cancel()
         self.wire.counters.lost += len(self._delayed)
         self._delayed.clear()
+
+    def sink_ended(self) -> None:
+        """The sink has closed the connection: it refuses what it got."""
+        self.wire.counters.refused += self._has_corrupted
 
     # ---- frames ----
 
@@ -196,7 +202,9 @@ class _Flow:
                 wire.counters.cut += 1
             else:
                 wire.counters.forwarded += 1
-                self._write(frame)
+                crossed = wire.crossed(frame)
+                self._has_corrupted |= crossed is not frame
+                self._write(crossed)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -242,6 +250,7 @@ class Downstream(asyncio.Protocol):
         self._back = _Flow(back, max_frame, answers=self._there)
         self._transport: asyncio.Transport
         self._upstream: asyncio.Transport | None = None
+        self._is_over = False
 
     # ---- beginning and end ----
 
@@ -275,16 +284,22 @@ class Downstream(asyncio.Protocol):
         self._pass(self._back, self._back.open, self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.ended(exc)
+        self.ended(self._back, exc)
 
-    def ended(self, error: Exception | None) -> None:
-        """One of the two connections is gone."""
+    def upstream_lost(self, exc: Exception | None) -> None:
+        self.ended(self._there, exc)
+
+    def ended(self, flow: _Flow, error: Exception | None) -> None:
+        """One of the two connections is gone: the one into which this direction flows."""
+        if not self._is_over:
+            flow.sink_ended()
         if error is not None and shortage(error):
             self._failed(error)
         self.end()
 
     def end(self) -> None:
         """Either side has ended. Written bytes still go out; delayed frames are lost."""
+        self._is_over = True
         self._there.close()
         self._back.close()
         if self._upstream is not None:
@@ -343,7 +358,7 @@ class _Upstream(asyncio.Protocol):
         self._downstream.backwards(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._downstream.ended(exc)
+        self._downstream.upstream_lost(exc)
 
     def pause_writing(self) -> None:
         self._downstream.fill(True)

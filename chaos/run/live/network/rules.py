@@ -10,6 +10,7 @@ from raft_chaos.chaos.faults.links import Degraded, LinkState
 class LinkRule(Degraded, frozen=True):
     """What happens on one directed link. While it is `cut`, nothing crosses it; a clogged link holds everything, and
     lets go of it at the end. `bytes_per_s` is how fast it is at most; 0: as fast as the machine.
+    With the probability `corrupt` bits of what crosses it flip.
 
     Each network says what it cuts: frames and packets are dropped, a stream of bytes waits.
     """
@@ -17,6 +18,7 @@ class LinkRule(Degraded, frozen=True):
     cut: bool = False
     clogged: bool = False
     bytes_per_s: int = 0
+    corrupt: float = 0.0
 
     @property
     def holds(self) -> bool:
@@ -37,4 +39,5 @@ def rule_of(state: LinkState) -> LinkRule:
         reorder=max((one.reorder for one in degraded), default=0.0),
         delay_mean_us=sum(one.delay_mean_us for one in degraded),
         bytes_per_s=state.bytes_per_s,
+        corrupt=state.corrupt,
     )

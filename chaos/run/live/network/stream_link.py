@@ -74,12 +74,13 @@ class StreamWire(Wire):
 class _Piece:
     """What waits to go on: bytes, or how the stream ends."""
 
-    __slots__ = ("content", "counted", "due")
+    __slots__ = ("content", "counted", "due", "is_out")
 
     def __init__(self, content: bytes | Ending, due: float) -> None:
         self.content = content
         self.due = due
         self.counted = False  # as held back
+        self.is_out = False  # some of it has been sent, or tried to
 
     @property
     def size(self) -> int:
@@ -101,6 +102,7 @@ class _Flow:
         self._queued_bytes = 0
         self._last_due = 0.0
         self._reading = self._writing = False
+        self._has_corrupted = False  # a piece with flipped bits has gone to the sink
         self._timer: asyncio.TimerHandle | None = None
         self._read_on()
 
@@ -138,6 +140,7 @@ class _Flow:
             return
         if not isinstance(content, bytes):
             self.ended = content
+            self._connection.source_ended(self)
             if self._connection.is_waiting:
                 self._connection.abort()  # the opener gave up before its SYN has crossed
                 return
@@ -202,6 +205,11 @@ class _Flow:
 
     def _send(self, sink: socket.socket, piece: _Piece, content: bytes) -> bool:
         """Sends as much of the piece as the sink takes; returns whether that was all."""
+        if not piece.is_out:
+            piece.is_out = True
+            crossed = self.wire.crossed(content)
+            self._has_corrupted |= crossed is not content
+            piece.content = content = crossed
         try:
             sent = sink.send(content)
         except (BlockingIOError, InterruptedError):
@@ -229,6 +237,11 @@ class _Flow:
             pass  # the sink is gone, which reading from it will show
         self.is_through = True
         self._connection.ended()
+
+    def sink_ended(self) -> None:
+        """The sink has ended the connection: it refuses what it got."""
+        self.wire.counters.refused += self._has_corrupted
+        self._has_corrupted = False
 
     def drop(self) -> None:
         """The sink takes nothing any more: neither does this direction, and what waits is lost."""
@@ -318,8 +331,15 @@ class StreamConnection:
         if shortage(error):
             self._failed(error)
 
+    def source_ended(self, flow: _Flow) -> None:
+        """The node from which this direction comes has ended; the other direction flows into that node."""
+        for other in self._flows:
+            if other is not flow:
+                other.sink_ended()
+
     def broken(self, flow: _Flow) -> None:
         """The sink of this direction has broken the connection: the news take the other direction."""
+        flow.sink_ended()
         flow.drop()
         other = next((one for one in self._flows if one is not flow), None)
         if other is not None:

@@ -1,8 +1,8 @@
 """One directed link in the process of a network: its rule, its counters, and the draws for each message on it.
 
 A message is a frame, a packet, or a piece of a stream. Its draws come from a stream of random numbers that is named by
-link and number ("network/n1>n3/812"). So a rule that starts earlier or later does not change the draws of the messages
-that it applies to.
+link and number ("network/n1>n3/812"), those for flipped bits by how many messages came through before. So a rule that
+starts earlier or later does not change the draws of the messages that it applies to.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from math import log
 from typing import NamedTuple
 
+from raft_chaos.chaos.faults.corrupt import FLIP_DRAWS, flipped, places
 from raft_chaos.chaos.faults.links import LinkCounters
 from raft_chaos.chaos.run.live.network.rules import LinkRule
 from raft_chaos.chaos.schedule.streams import stream
@@ -67,6 +68,15 @@ class Wire:
 
     def rule_changed(self) -> None:
         """The link has another rule now: lets go of what the last one held, if this one does not."""
+
+    def crossed(self, sent: bytes) -> bytes:
+        """What reaches the receiver of the latest message that was forwarded: perhaps some of its bits have flipped."""
+        if self.rule is None or not self.rule.corrupt:
+            return sent
+        rng = stream(self._seed, f"network/{self.name}/bits/{self.counters.forwarded}")
+        at = places([rng.random() for _ in range(FLIP_DRAWS)], self.rule.corrupt)
+        self.counters.corrupted += bool(at)
+        return flipped(sent, at) if at else sent
 
     def fate(self, rule: LinkRule) -> Fate:
         """Draws for the latest message. It always makes all draws, in one order: no probability shifts another draw."""

@@ -18,6 +18,7 @@ from raft_chaos.raft.network.codec import (
     Challenge,
     Envelope,
     FrameBuffer,
+    FrameError,
     Hello,
     Welcome,
     decode_envelope,
@@ -107,6 +108,40 @@ def test_frames_pass_in_the_order_in_which_they_are_delivered(gate: Gate, receiv
     greeting, connection = receiver.accepts()
     assert (greeting.node, greeting.incarnation) == ("n1", 1)
     assert numbers(connection, 3) == [3, 1, 3]
+    connection.close()
+    sender.dies()
+
+
+def test_a_frame_with_flipped_bits_ends_its_connection_and_the_next_one_takes_another(
+    gate: Gate, receiver: Receiver
+) -> None:
+    sender = Sender(gate)
+    sender.announces(1, 2)
+    sender.sends(1, 2)
+    gate.deliver("n1", 1, 1, "n2", flips=[0.9])
+    _, first = receiver.accepts()
+    with pytest.raises(FrameError, match="the checksum of a frame"):
+        numbers(first, 1)
+    first.close()
+    gate.refused("n1", "n2")
+    gate.deliver("n1", 1, 2, "n2")
+    _, second = receiver.accepts()
+    assert numbers(second, 1) == [2]
+    second.close()
+    sender.dies()
+
+
+def test_a_receiver_that_keeps_the_connection_of_a_refused_frame_is_found(
+    gate: Gate, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE_S", 0.1)
+    sender = Sender(gate)
+    sender.announces(1)
+    sender.sends(1)
+    gate.deliver("n1", 1, 1, "n2", flips=[0.9])
+    _, connection = receiver.accepts()
+    with pytest.raises(DivergenceError, match="n2 refused a frame of n1, and kept the connection"):
+        gate.refused("n1", "n2")
     connection.close()
     sender.dies()
 

@@ -20,6 +20,7 @@ from multiprocessing.process import BaseProcess
 
 import pytest
 
+from raft_chaos.chaos.faults.corrupt import MOST_BITS
 from raft_chaos.chaos.faults.links import LinkCounters
 from raft_chaos.chaos.run.live.network.control import ProxyError, Trouble
 from raft_chaos.chaos.run.live.network.proxy import ProxyClient, proxy_main
@@ -220,6 +221,39 @@ def test_a_cut_passes_handshakes_and_drops_messages(proxy: Proxy, sender: socket
         proxy.client.set_rules({})
         send(second, [b"after the cut"])
         assert receiver.read(1) == [b"after the cut"]
+
+
+def test_flipped_bits_reach_the_receiver_and_its_refusal_is_counted(
+    proxy: Proxy, sender: socket.socket, receiver: Receiver
+) -> None:
+    before = proxy.client.counters()["a", "b"]
+    proxy.client.set_rules({("a", "b"): LinkRule(corrupt=1.0)})
+    sent = frame(b"message")
+    sender.sendall(sent)
+    assert receiver.connection is not None
+    arrived = exactly(receiver.connection, len(sent))
+    changed = (int.from_bytes(sent, "big") ^ int.from_bytes(arrived, "big")).bit_count()
+    assert 1 <= changed <= MOST_BITS
+    assert counted(proxy, before, "corrupted", 1).refused == before.refused
+    receiver.close_connection()
+    assert counted(proxy, before, "refused", 1).corrupted == before.corrupted + 1
+    assert not sender.recv(1), "the sender hears that its connection has been closed"
+
+
+def test_a_sender_that_leaves_refuses_nothing(proxy: Proxy, sender: socket.socket, receiver: Receiver) -> None:
+    before = proxy.client.counters()["a", "b"]
+    proxy.client.set_rules({("a", "b"): LinkRule(corrupt=1.0)})
+    sent = frame(b"message")
+    sender.sendall(sent)
+    assert receiver.connection is not None
+    exactly(receiver.connection, len(sent))
+    sender.close()
+    assert not receiver.connection.recv(1)
+    receiver.close_connection()
+    proxy.client.set_rules({})
+    with connect(proxy) as second:  # what happened before has been counted by now
+        greet(second, receiver)
+    assert proxy.client.counters()["a", "b"].refused == before.refused
 
 
 def test_a_one_way_cut_does_not_affect_other_links(proxy: Proxy, receiver: Receiver) -> None:

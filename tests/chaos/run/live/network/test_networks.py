@@ -12,6 +12,7 @@ import pytest
 from network_ends import Ends, open_ends
 
 from raft_chaos.chaos.faults.links import Link
+from raft_chaos.chaos.run.live.network.proxied import Proxied
 from raft_chaos.chaos.run.live.network.rules import LinkRule
 
 BOTH_WAYS = pytest.mark.parametrize("link", [("a", "b"), ("b", "a")], ids=["there", "back"])
@@ -268,6 +269,21 @@ def test_a_reset_breaks_established_connections_and_no_others(ends: Ends) -> Non
                 one.recv(1)
         others[0].sendall(b"unharmed")
         assert exactly(others[1], 8) == b"unharmed"
+
+
+@BOTH_WAYS
+def test_bits_of_a_stream_flip_and_who_then_ends_it_has_refused_them(ends: Ends, link: Link) -> None:
+    if not isinstance(ends.network, Proxied):
+        pytest.skip("the kernel discards a packet with flipped bits")
+    sender, receiver = of(link, ends.pair("a", "b"))
+    with sender, receiver:
+        before = ends.counters(link)
+        ends.rule(link, corrupt=1.0)
+        sender.sendall(bytes(1_000))
+        assert int.from_bytes(exactly(receiver, 1_000), "big").bit_count() >= 1
+        assert ends.grown(link, before, "corrupted").refused == before.refused
+        receiver.close()
+        ends.grown(link, before, "refused")
 
 
 @pytest.mark.parametrize("rule", [{}, {"cut": True}], ids=["unread", "cut"])
