@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from raft_chaos.chaos.mutants.mutant import LOST_COMMIT, Mutant
 from raft_chaos.raft.network.codec import FrameBuffer
-from raft_chaos.raft.network.transport import Transport
 from raft_chaos.raft.server.parts import Parts
 
 
-class PayloadNotChecked(FrameBuffer):
+class FrameChecksumIgnored(FrameBuffer):
     def _check(self, payload: bytes, checksum: int) -> None:
         pass
-
-
-class FrameChecksumIgnored(Transport):
-    frames: ClassVar[type[FrameBuffer]] = PayloadNotChecked
 
 
 TRANSFER = (
@@ -38,6 +31,6 @@ TRANSFER = (
             "monotonic_reads",
             *LOST_COMMIT,
         ),
-        Parts(transport=FrameChecksumIgnored),
+        Parts(frames=FrameChecksumIgnored),
     ),
 )

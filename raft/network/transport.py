@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from typing import ClassVar
 
 from raft_chaos.raft.network.codec import Envelope, FrameBuffer, Hello, encode_frame
 from raft_chaos.raft.network.handshake import Secret
@@ -23,11 +22,11 @@ Numbered = tuple[str, int, Message]
 
 class Transport:
     """All links of one node. With a secret, both ends of each link prove that they know it; with TLS, both ends show
-    certificates, and links are encrypted. `refused` is called with the name of a peer whose connection was closed for
-    what came over it."""
+    certificates, and links are encrypted.
 
-    frames: ClassVar[type[FrameBuffer]] = FrameBuffer
-    """What cuts the bytes of a connection into frames, and checks them."""
+    `frames` cuts what comes into frames, and checks them. `refused` is called with the name of a peer whose connection
+    was closed for what came over it.
+    """
 
     def __init__(
         self,
@@ -36,6 +35,8 @@ class Transport:
         receive: Receiver,
         secret: Secret | None = None,
         tls: Tls | None = None,
+        *,
+        frames: type[FrameBuffer] = FrameBuffer,
         refused: Callable[[str], None] = lambda peer: None,
     ) -> None:
         self.port = 0
@@ -47,7 +48,7 @@ class Transport:
             receive,
             lambda peer: self._links[peer].try_now(),
             tls,
-            frames=self.frames,
+            frames=frames,
             refused=refused,
         )
         self._server: asyncio.Server | None = None

@@ -133,7 +133,7 @@ class Node:
             journal=journal,
         )
         hello = Hello(PROTOCOL_VERSION, config.cluster, config.node, config.incarnation)
-        self._transport = parts.transport(hello, config.peers, host.on_message, secret, tls)
+        self._transport = parts.transport(hello, config.peers, host.on_message, secret, tls, frames=parts.frames)
         await self._transport.listen(config.host, config.raft_port)
         self.raft_port = self._transport.port
         self._api = HttpApi(

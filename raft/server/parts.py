@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from random import Random
 
 from raft_chaos.raft.core import Core
+from raft_chaos.raft.network.codec import FrameBuffer
 from raft_chaos.raft.network.transport import Transport
 from raft_chaos.raft.replica.machine import Machine
 from raft_chaos.raft.replica.replica import Replica
@@ -29,6 +30,7 @@ class Parts:
     replica: type[Replica] = Replica
     disk: type[FaultDisk] = FaultDisk
     transport: type[Transport] = Transport
+    frames: type[FrameBuffer] = FrameBuffer
 
 
 def make_replica(

@@ -113,7 +113,9 @@ class SteppedHost:
         self._events = EventFile(Path(setup.events_file))
         hello = Hello(PROTOCOL_VERSION, config.cluster, config.node, config.incarnation)
         secret = read_secret(Path(setup.secret_file)) if setup.secret_file is not None else None
-        self._transport = parts.transport(hello, setup.links, self._on_frame, secret, refused=self._on_refused)
+        self._transport = parts.transport(
+            hello, setup.links, self._on_frame, secret, frames=parts.frames, refused=self._on_refused
+        )
         self._exit_code = 0
         self._ordered: Receive | None = None
         self._arrived: tuple[str, int, int, Message] | None = None

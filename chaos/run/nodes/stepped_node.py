@@ -127,7 +127,7 @@ class SteppedNode:
         self.clock = NodeClock(list(config.clock))
         self.disk = parts.disk(disk, config.failing)
         self.wal = parts.wal(self.disk)
-        self._frames = parts.transport.frames
+        self._frames = parts.frames
         self._number = 0
         self._observer = observer
         recovered = self._recover(config)
