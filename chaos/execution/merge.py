@@ -80,7 +80,8 @@ class _Item:
 
 @dataclass
 class _Incarnation:
-    """One incarnation: its start, its turns, and when it was killed, or ended as it was asked to, if it did.
+    """One incarnation: its start, its turns, and when it was killed, or ended as it was asked to, if it did. All times
+    but that of the start itself are the run's.
 
     One without turns was killed before it did anything, and perhaps before it recorded its `start`.
     """
@@ -90,6 +91,9 @@ class _Incarnation:
     turns: deque[Turn]
     killed_at_us: int | None = None
     stopped_at_us: int | None = None
+
+    def __post_init__(self) -> None:
+        self.began_us = self.turns[0].at_us if self.turns else self.killed_at_us or 0
 
 
 class Merge:
@@ -151,7 +155,7 @@ class Merge:
                 at_us = one.killed_at_us or 0
                 yield _Item(at_us, _always, lambda at_us=at_us: self._do(Start(node, at_us, dies_after=0)), what)  # type: ignore[misc]
                 continue
-            yield _Item(start.now_us, _always, lambda one=one: self._start(node, one), what)  # type: ignore[misc]
+            yield _Item(one.began_us, _always, lambda one=one: self._start(node, one), what)  # type: ignore[misc]
             while one.turns:
                 turn = one.turns.popleft()
                 yield _Item(
@@ -164,7 +168,7 @@ class Merge:
                 at_us = one.stopped_at_us
                 yield _Item(at_us, _always, lambda at_us=at_us: self._do(Stop(node, at_us)), what)  # type: ignore[misc]
             elif (after := _recovered_next(incarnations[place + 1 :])) is not None:
-                at_us = one.killed_at_us if one.killed_at_us is not None else after.now_us
+                at_us = one.killed_at_us if one.killed_at_us is not None else after.began_us
                 yield _Item(at_us, _always, lambda at_us=at_us, after=after: self._crash(node, at_us, after), what)  # type: ignore[misc]
 
     def _start(self, node: str, one: _Incarnation) -> None:
@@ -172,9 +176,10 @@ class Merge:
         self._turn = one.turns.popleft()
         self._do(Start(node, one.start.now_us))
 
-    def _crash(self, node: str, at_us: int, after: journal.Start) -> None:
+    def _crash(self, node: str, at_us: int, after: _Incarnation) -> None:
+        assert after.start is not None, "it recovered its log"
         synced = self._driver.synced_bytes(node)
-        self._do(Crash(node, max(0, after.log_size - synced), at_us))
+        self._do(Crash(node, max(0, after.start.log_size - synced), at_us))
 
     def _is_ready(self, turn: Turn) -> bool:
         return all(map(self._is_there, turn.inputs))
@@ -328,9 +333,9 @@ def _incarnations(run: RunDir, node: str, harness: Sequence[AnyEvent]) -> list[_
     return incarnations
 
 
-def _recovered_next(later: Sequence[_Incarnation]) -> journal.Start | None:
-    """The start of the next incarnation that recovered its log; None if none did."""
-    return next((one.start for one in later if one.start is not None), None)
+def _recovered_next(later: Sequence[_Incarnation]) -> _Incarnation | None:
+    """The next incarnation that recovered its log; None if none did."""
+    return next((one for one in later if one.start is not None), None)
 
 
 # ---- nodes whose outputs are observed --------------------------------------------------------------------------------
@@ -352,7 +357,7 @@ class _LastDigest:
         self.digest = digest_of(output)
 
     def clock_changed(self, now_us: int, rate_ppm: int, jump_us: int) -> None:
-        """Not needed: clocks of a live run do not change."""
+        """Not needed: the inputs have the times of the node's own clock."""
 
 
 @dataclass

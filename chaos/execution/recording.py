@@ -35,7 +35,6 @@ from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.nodes.driver import DrivenNode
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
-from raft_chaos.chaos.run.nodes.node_clock import NodeClock
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.chaos.run.sim.recorder import HARNESS_STREAM, HISTORY_STREAM, Stream
 from raft_chaos.chaos.run.sim.run import Simulated, VirtualRun
@@ -45,6 +44,7 @@ from raft_chaos.invariants.events import NodeExited, NodeKilled, NodeLaunched
 from raft_chaos.invariants.history import Op
 from raft_chaos.raft.replica.machine import decode_command
 from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.server.node_clock import NodeClock
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.fault_disk import Failing
@@ -217,7 +217,7 @@ class _RecordingDriver:
 
     def start(self, config: StepConfig, now_us: int) -> DrivenNode:
         self._recording.disk_fails(config.node, config.failing)
-        at_us = NodeClock(list(config.clock)).local(now_us)
+        at_us = NodeClock(config.clock).local(now_us)
         number = self._recording.add(Start(config.node, at_us, config.dies_after))
         return _RecordedNode(self._driver.start(config, now_us), self._recording, number)
 

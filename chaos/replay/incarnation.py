@@ -191,7 +191,7 @@ class Incarnation:
         disk.append(IDENTITY, msgspec.json.encode(Identity(start.cluster, start.node)))
         disk.append(FILE, self.recorded.log_bytes[: start.log_size])
         config = StepConfig(
-            start.cluster, start.node, start.peers, start.incarnation, start.timing, start.seed, start.clock
+            start.cluster, start.node, start.peers, start.incarnation, start.timing, start.seed, start.clock[-1]
         )
         self.node = SteppedNode(config, self._parts, disk, recorded.at_us, self._observer)
         return self.node.first

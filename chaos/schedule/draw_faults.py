@@ -40,7 +40,7 @@ from raft_chaos.chaos.schedule.steered.catalogue import FIRST_ELECTION, QUIET, W
 from raft_chaos.chaos.schedule.steered.plot import Plot
 from raft_chaos.chaos.schedule.steered.quiet import window
 from raft_chaos.chaos.schedule.streams import stream
-from raft_chaos.chaos.schedule.swarm import LATER, SHARED, Swarm
+from raft_chaos.chaos.schedule.swarm import Swarm, shared
 
 ROUND_TIMEOUTS = 60
 """A round of episodes takes about this many election timeouts: 18 s for 300 ms."""
@@ -146,11 +146,12 @@ def _singles(
     The first kinds share a stream. Faults of each later kind go around those of earlier kinds, and are about as
     frequent as those of one earlier kind.
     """
-    shared = [kind for kind in swarm.kinds if kind in SHARED]
-    layers = {"singles": _at_random(seed, "singles", config, swarm, shared, swarm.fault_interval_s, nodes, timed)}
-    for kind in LATER:
-        if times := swarm.kinds.count(kind):
-            gap_s = swarm.fault_interval_s * max(1, len(shared)) / times
+    first = shared(config)
+    together = [kind for kind in swarm.kinds if kind in first]
+    layers = {"singles": _at_random(seed, "singles", config, swarm, together, swarm.fault_interval_s, nodes, timed)}
+    for kind in KINDS:
+        if kind not in first and (times := swarm.kinds.count(kind)):
+            gap_s = swarm.fault_interval_s * max(1, len(together)) / times
             others = [*timed, *chain.from_iterable(layers.values())]
             layer = f"singles/{kind}"
             layers[layer] = _at_random(seed, layer, config, swarm, [kind], gap_s, nodes, others)

@@ -45,6 +45,13 @@ LATER: tuple[FaultKind, ...] = tuple(kind for kind in KINDS if kind not in SHARE
 """The kinds that are newer than the first saved seeds."""
 
 
+def shared(config: ScheduleConfig) -> tuple[FaultKind, ...]:
+    """The kinds whose single faults come from the shared stream. Plain schedules without clogs are those of our own
+    Raft in real time: there `clock` is newer than the first saved seeds."""
+    of_real_time = not config.swarm and "clog" not in config.faults
+    return tuple(kind for kind in SHARED if not (of_real_time and kind == "clock"))
+
+
 class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     """The options of one seed. Zero, or empty, is off.
 

@@ -19,11 +19,13 @@ import aiohttp
 import msgspec
 
 from raft_chaos.chaos.faults.abilities import OF_NETWORK, Abilities
+from raft_chaos.chaos.faults.clock import Ahead
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.targets.addresses import HOST, Ports
 from raft_chaos.chaos.targets.door import Door
 from raft_chaos.invariants.events import Role
 from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft.server.node_clock import RIGHT, Segment
 from raft_chaos.raft.storage.fault_disk import Failing
 
 USUAL_RATE = 100.0
@@ -63,7 +65,8 @@ class Launch:
     them. `enter` is called in the node's process before its program begins, to move it into its network. `doors` says
     where the harness reaches a port of a node, if that is not where the node listens. `attach` gives the network the
     other end of the node's stdin and stdout, if it is the network of such nodes. `secret_file` has the secret by which
-    the nodes know each other, in a run with one. `failing` is what the node's disk fails at from its start on.
+    the nodes know each other, in a run with one. `failing` is what the node's disk fails at from its start on, and
+    `clock` what its clock shows.
     """
 
     run: RunDir
@@ -80,6 +83,7 @@ class Launch:
     doors: Callable[[str, int], tuple[str, int]] | None = None
     secret_file: Path | None = None
     failing: Failing | None = None
+    clock: Segment = RIGHT
 
     def reach(self, port: int) -> tuple[str, int]:
         """Where the harness reaches this port of the node."""
@@ -120,23 +124,35 @@ class Running:
     is_ready: bool = True
     within_s: float = START_TIMEOUT_S
     stopping: Stopping = STOPPING
+    unread: int = 0
+    """How many answers of `control` came too late to be read so far."""
 
     def slow_sync(self, min_us: int, max_us: int) -> int:
         """Slows its syncs from now on; 0, 0 ends that. Returns how many were slowed since the last call."""
-        return self._tell("slow_sync", (min_us, max_us)) or 0
+        slowed: int | None = self._tell("slow_sync", (min_us, max_us))
+        return slowed or 0
 
     def break_disk(self, failing: Failing | None) -> int | None:
         """Its disk fails at this from now on; at nothing with None. Returns how often it has failed, if it says so."""
-        return self._tell("failing", failing)
+        failed: int | None = self._tell("failing", failing)
+        return failed
 
-    def _tell(self, what: str, value: object) -> int | None:
+    def set_clock(self, clock: Segment) -> Ahead | None:
+        """Its clock shows this from now on. Returns what that changed, if the node says so."""
+        ahead = self._tell("clock", clock)
+        return Ahead(*ahead) if ahead is not None else None
+
+    def _tell(self, what: str, value: object) -> Any:
         """Sends it to the node, and returns its answer; None if there is none."""
         if self.control is None:
             return None
         try:
             self.control.send((what, value))
-            answer: int | None = self.control.recv() if self.control.poll(1.0) else None
-            return answer
+            self.unread += 1
+            answer = None
+            while self.unread and self.control.poll(1.0):
+                answer, self.unread = self.control.recv(), self.unread - 1
+            return None if self.unread else answer
         except (EOFError, OSError):
             return None  # the node ended meanwhile
 

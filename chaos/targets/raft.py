@@ -59,6 +59,7 @@ class RaftTarget:
             seed=stream_seed(launch.seed, f"timer/{launch.node}/{launch.incarnation}"),
             incarnation=launch.incarnation,
             epoch_us=launch.epoch_us,
+            clock=launch.clock,
             events_file=str(launch.run.node_events(launch.node, launch.incarnation)),
             journal_file=str(launch.run.node_journal(launch.node, launch.incarnation)),
             fault_disk=True,

@@ -1,6 +1,7 @@
 """The program of one of our own nodes' processes: the node, and a pipe to the controller.
 
-The node sends its addresses over the pipe, and receives the faults of its disk. It ends when the pipe closes.
+The node sends its addresses over the pipe, and receives the faults of its disk and its clock. It ends when the pipe
+closes.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ async def _run(config: NodeConfig, mutant: str | None, control: Connection) -> N
 
 def _obey(control: Connection, node: Node) -> None:
     """Handles ("slow_sync", (min_us, max_us)), and answers with how many syncs were slowed since the last one; handles
-    ("failing", what its disk fails at), and answers with how often it failed in all."""
+    ("failing", what its disk fails at), and answers with how often it failed in all; handles ("clock", what its clock
+    shows), and answers with how far that was ahead of the machine's before and is now."""
     try:
         what, value = control.recv()
     except (EOFError, OSError):
@@ -71,3 +73,5 @@ def _obey(control: Connection, node: Node) -> None:
     elif what == "failing" and isinstance(node.disk, FaultDisk):
         node.disk.failing = value
         control.send(node.disk.failed)
+    elif what == "clock":
+        control.send(node.set_clock(value))

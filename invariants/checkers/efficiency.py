@@ -12,7 +12,8 @@ nodes counts, since each pair has its own bound; the rate, by the clients; resta
 Answers need no rule, since each answers a request.
 
 Why no correct node is convicted:
-- Heartbeats and elections are one message in a window, also on a clock that runs fast.
+- Heartbeats and elections are one message in a window, also on a clock that runs fast. A clock that goes forward and
+  back adds one each time that it goes forward: 5 in a window at most.
 - A client has one operation under way, and each takes two hops and a sync at least: 0.5 ms, so at most `PER_CLIENT`
   new entries in a window. It also holds for entries that the leader sends before its own disk has them.
 - A leader streams its log to a peer that lags, at most w messages. The network reorders one, the peer refuses those

@@ -23,7 +23,7 @@ from raft_chaos.invariants.events import (
 LEAVES_NO_LATE_FRAME = frozenset(
     (
         *("kill", "stop", "rolling_restart", "crash_loop", "pause", "starve"),
-        *("partition", "clog", "reset", "corrupt", "slow_sync", "clock"),
+        *("partition", "clog", "reset", "corrupt", "slow_sync", "clock", "strobe"),
     )
 )
 """The kinds of faults after whose end no frame is late. Only looked up. Of all others it is taken that some are."""

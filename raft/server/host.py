@@ -9,6 +9,9 @@ follows for all inputs of the same turn of the event loop. This batches entries 
     4. report    what was received, what the replica reports, what is sent: in one write
     5. carry out send, start writing, answer, set the timer
 
+The replica lives by the node's own clock (`node_clock`); reports and the journal's turns have the machine's time. While
+the clock is wrong each input is a turn of its own, so that a turn has one time.
+
 An error in the replica ends the node: it journals and reports the inputs up to the error, and nothing else.
 """
 
@@ -29,6 +32,7 @@ from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted
 from raft_chaos.raft.replica.machine import Command, Result, encode_command
 from raft_chaos.raft.replica.replica import Output, Replica
 from raft_chaos.raft.server.claims import check_message
+from raft_chaos.raft.server.node_clock import NodeClock, RunTimes, Segment
 from raft_chaos.raft.state.messages import MAX_COMMAND_BYTES, Message
 from raft_chaos.raft.state.pending import Write
 from raft_chaos.raft.storage.fault_disk import FaultDisk
@@ -69,9 +73,11 @@ class EventFile:
 
 
 class LiveHost:
-    """Runs one replica. `epoch_us` is the moment of the monotonic clock that counts as time 0.
+    """Runs one replica. `epoch_us` is the moment of the monotonic clock that counts as time 0, and `clock` the node's
+    own, in times since then.
 
-    The caller's `make_replica` writes the start of the `journal` before it makes the replica.
+    The caller's `make_replica` gets the time of the node's clock, and writes the start of the `journal` before it makes
+    the replica.
     """
 
     def __init__(
@@ -80,13 +86,16 @@ class LiveHost:
         make_replica: Callable[[int], Replica],
         wal: WriteAheadLog,
         epoch_us: int,
+        clock: Segment,
         random: Random,
         events: EventFile | None,
         journal: Journal | None = None,
     ) -> None:
         self.epoch_us = epoch_us
+        self.clock = NodeClock(clock)
+        self._times = RunTimes(self.clock)
         now_us = self.now_us()
-        self.replica = make_replica(now_us)
+        self.replica = make_replica(self.clock.local(now_us))
         self.wal = wal
         self.transport: Transport | None = None
         self._random = random
@@ -103,12 +112,29 @@ class LiveHost:
         self._advance(now_us)  # the first turn is its start alone, with no inputs
 
     def now_us(self) -> int:
+        """The machine's time, which no fault changes."""
         return monotonic_us() - self.epoch_us
+
+    def set_clock(self, clock: Segment) -> tuple[int, int]:
+        """From now on the node lives by this clock. Returns how far its clock was ahead before and is now (µs)."""
+        self._advance_if_due()  # the inputs of this turn came by the clock before
+        now_us = self.now_us()
+        before_us, after_us = self.clock.ahead_us(now_us), NodeClock(clock).ahead_us(now_us)
+        rate_ppm, jump_us = clock[2], after_us - before_us
+        if self._closed or (jump_us == 0 and rate_ppm == self.clock.segment[2]):
+            return before_us, after_us
+        if self._journal is not None:
+            self._journal.clock_changed(now_us, rate_ppm, jump_us)
+        self._times.before_change(self.replica.core)
+        self.clock.change(now_us, rate_ppm, jump_us)
+        if self.transport is not None:
+            self._set_timer(self.clock.due(self.replica.core.deadline_us))
+        return before_us, after_us
 
     def start(self, transport: Transport) -> None:
         """Begins to act. Before this the host sends nothing and runs no timer."""
         self.transport = transport
-        self._set_timer(self.replica.core.deadline_us)
+        self._set_timer(self.clock.due(self.replica.core.deadline_us))
 
     async def close(self) -> None:
         """Stops acting, and completes the write under way. Raises DiskFailedError."""
@@ -143,8 +169,8 @@ class LiveHost:
                     type=type(message).__name__,
                 )
             )
-        self._take(Received(source, incarnation, number, message, now_us))
-        self._advance_soon()
+        self._take(Received(source, incarnation, number, message, self.clock.local(now_us)))
+        self._advance_soon(now_us)
 
     def submit(self, command: Command) -> asyncio.Future[tuple[int, int, Result]]:
         """A client's command. The future gives (index, term, result), or raises LeadershipLostError.
@@ -155,22 +181,23 @@ class LiveHost:
         if len(encoded) > MAX_COMMAND_BYTES:
             raise ValueError(f"the command has {len(encoded)} bytes; the maximum is {MAX_COMMAND_BYTES}")
         future: asyncio.Future[tuple[int, int, Result]] = self._loop.create_future()
-        if self._closed or not self._take(Submitted(encoded, self.now_us()), future):
+        now_us = self.now_us()
+        if self._closed or not self._take(Submitted(encoded, self.clock.local(now_us)), future):
             raise NotLeaderError
-        self._advance_soon()
+        self._advance_soon(now_us)
         return future
 
     def _on_timer(self) -> None:
         self._timer = None
         if not self._closed:
             now_us = self.now_us()
-            self._take(Ticked(now_us))
+            self._take(Ticked(self.clock.local(now_us)))
             self._advance(now_us)
 
     def _on_synced(self, lsn: int) -> None:
         if not self._closed:
             now_us = self.now_us()
-            self._take(Persisted(lsn, now_us))
+            self._take(Persisted(lsn, self.clock.local(now_us)))
             self._advance(now_us)
 
     def _on_synced_by_thread(self, lsn: int, done: asyncio.Future[None]) -> None:
@@ -201,8 +228,10 @@ class LiveHost:
 
     # ---- outputs --------------------------------------------------------------------------------------------------
 
-    def _advance_soon(self) -> None:
-        if not self._advance_is_due:
+    def _advance_soon(self, now_us: int) -> None:
+        if not self.clock.is_right:
+            self._advance(now_us)
+        elif not self._advance_is_due:
             self._advance_is_due = True
             self._loop.call_soon(self._advance_if_due)
 
@@ -223,6 +252,7 @@ class LiveHost:
         numbered = transport.number(output.messages) if transport is not None and output.messages else []
         if self._journal is not None:
             self._journal.acted(output, now_us, _unsent(output, numbered))
+        self._times.convert(output, self.replica.core, now_us)
         if self._events is not None:
             self._report(output, numbered, now_us)
         if transport is not None:
@@ -289,7 +319,7 @@ class LiveHost:
                 future.set_result((reply.index, reply.term, reply.result))
 
     def _set_timer(self, deadline_us: int) -> None:
-        # A timer that fires early is harmless, so replace it only if it would fire too late.
+        # Times are the machine's. A timer that fires early is harmless, so replace it only if it would fire too late.
         if self._timer is not None and self._timer_us <= deadline_us:
             return
         if self._timer is not None:

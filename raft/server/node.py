@@ -23,6 +23,7 @@ from raft_chaos.raft.network.transport import Transport
 from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.server.host import EventFile, LiveHost
 from raft_chaos.raft.server.http_api import HttpApi
+from raft_chaos.raft.server.node_clock import RIGHT, Segment
 from raft_chaos.raft.server.parts import Parts, make_replica
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import Disk, OsDisk
@@ -42,7 +43,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The configuration of a node. Port 0 takes a free one. Without `events_file` it reports no events, without
     `journal_file` it keeps no journal.
 
-    `seed` feeds the election timer's stream and the disk's; `epoch_us` is time 0 on the monotonic clock.
+    `seed` feeds the election timer's stream and the disk's; `epoch_us` is time 0 on the monotonic clock,
+    and `clock` is what the node's own clock shows.
     `fault_disk` wraps the real disk in the layer that loses unsynced writes, of which an operation may be `failing`.
     `client_urls` is where clients reach each
     peer, for redirects; `allowed_hosts` are names by which clients may call this node, besides its address.
@@ -59,6 +61,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     incarnation: int = 1
     epoch_us: int = 0
+    clock: Segment = RIGHT
     events_file: str | None = None
     journal_file: str | None = None
     fault_disk: bool = False
@@ -109,7 +112,7 @@ class Node:
                         timing=config.timing,
                         seed=config.seed,
                         log_size=wal.size(),
-                        clock=[(0, 0, 0)],
+                        clock=[config.clock],
                         now_us=now_us,
                     )
                 )
@@ -128,6 +131,7 @@ class Node:
             make_replica=make,
             wal=wal,
             epoch_us=config.epoch_us,
+            clock=config.clock,
             random=Random(f"{config.seed}/disk"),
             events=EventFile(Path(config.events_file)) if config.events_file else None,
             journal=journal,
@@ -147,6 +151,11 @@ class Node:
         self.http_url = await self._api.listen(config.host, config.http_port)
         self._transport.connect()
         host.start(self._transport)
+
+    def set_clock(self, clock: Segment) -> tuple[int, int]:
+        """From now on the node lives by this clock. Returns how far its clock was ahead before and is now (µs)."""
+        assert self._host is not None, "it has started"
+        return self._host.set_clock(clock)
 
     def _tls(self) -> tuple[Tls | None, list[str]]:
         """TLS, and the names in this node's certificate. Raises TlsError."""

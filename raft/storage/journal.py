@@ -40,8 +40,8 @@ class Start(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="start")
     """The incarnation recovered, and made its replica at `now_us` of its own clock.
 
     `log_size` is the size of the log after recovery, in bytes. Later writes only append, so these bytes are the
-    recovered log. `seed` is that of the election timer's stream, `clock` are the segments of the node's clock: one,
-    (0, 0, 0), for a correct clock.
+    recovered log. `seed` is that of the election timer's stream, The last of `clock` is what the node's clock
+    shows (`raft.server.node_clock`); (0, 0, 0) is a correct one. Earlier versions wrote its whole past there.
     """
 
     cluster: str
@@ -71,7 +71,7 @@ class Turn(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="turn"):
 
 
 class ClockChanged(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="clock"):
-    """At `now_us` of the run the node's clock jumps by `jump_us`; from then on it gains `rate_ppm`."""
+    """At `now_us` of the run the node's clock jumps by `jump_us` (negative: back); from then on it gains `rate_ppm`."""
 
     now_us: int
     rate_ppm: int

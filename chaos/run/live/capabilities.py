@@ -1,10 +1,11 @@
-"""What faults can do in real time: kill, pause, slow syncs, and break links as the network can (`chaos.faults`)."""
+"""What faults can do in real time: to processes, disks and clocks, and to links as the network can (`chaos.faults`)."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from raft_chaos.chaos.faults.clock import Ahead
 from raft_chaos.chaos.faults.crash_loop import Struck
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
@@ -75,7 +76,7 @@ class LiveWorld:
     def waits(self, node: str) -> Waits:
         return self._cpu.waits(node)
 
-    # ---- disks ----------------------------------------------------------------------------------------------------
+    # ---- disks and clocks -----------------------------------------------------------------------------------------
 
     async def slow_sync(self, node: str, longer: RangeUs) -> None:
         await self.cluster.slow_sync(node, longer)
@@ -93,6 +94,9 @@ class LiveWorld:
         """An end may just have happened, so it looks."""
         self.cluster.find_exits()
         return self.cluster.exit_code(node)
+
+    async def skew(self, node: str, rate_ppm: int, jump_us: int) -> Ahead | None:
+        return await self.cluster.change_clock(node, rate_ppm, jump_us)
 
     # ---- links ----------------------------------------------------------------------------------------------------
 

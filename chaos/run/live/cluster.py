@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 import psutil
 
+from raft_chaos.chaos.faults.clock import Ahead
 from raft_chaos.chaos.faults.crash_loop import Struck
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.stop import Stopped, stopped
@@ -53,6 +54,7 @@ from raft_chaos.invariants.events import (
     NodeSampled,
 )
 from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.raft.server.node_clock import NodeClock
 from raft_chaos.raft.storage.fault_disk import Failing
 
 _Subject = TypeVar("_Subject", NodeLaunched, NodeKilled, NodePaused, NodeResumed)
@@ -81,6 +83,7 @@ class _Node:
     slowed_syncs: int = 0
     failing: Failing | None = None  # what its disk is to fail at
     disk: DiskState = field(default_factory=DiskState)  # what was done to it, as far as the node knows
+    clock: NodeClock = field(default_factory=NodeClock)  # of its machine: it outlives restarts
     exit_code: int | None = None  # of its last incarnation, if that ended by itself
     pausing: bool = False  # it is about to be seen paused
     asked: Stopping | None = None  # how it was asked to end, if it was
@@ -264,6 +267,7 @@ class LiveCluster:
             doors=self._network.door,
             secret_file=self._secret_file,
             failing=one.failing,
+            clock=one.clock.segment,
         )
 
     async def _attach(self, node: str, sock: socket.socket) -> Peer:
@@ -358,6 +362,7 @@ class LiveCluster:
             await self._tell_disk(one)  # while it was paused it could not receive a change
             if one.disk.failing != one.failing:
                 await self._tell_failing(one)
+            await self._tell_clock(one)
         if self.state(node) == "down" and one.exit_code is not None and one.failing is None:
             await self.start(node)  # its disk failed after the pause, and the fault that would start it is over
 
@@ -399,6 +404,14 @@ class LiveCluster:
         async with one.lock:
             return await self._tell_failing(one)
 
+    async def change_clock(self, node: str, rate_ppm: int, jump_us: int) -> Ahead | None:
+        """The node's clock jumps, and gains `rate_ppm` from now on, also after restarts. Returns what that changed, if
+        the node runs and says so."""
+        one = self._nodes[node]
+        one.clock.change(self._now_us(), rate_ppm, jump_us)
+        async with one.lock:
+            return await self._tell_clock(one)
+
     async def damage(self, node: str, damage: Damage) -> str:
         """Damages the data of a node that is down; returns what that did, "" if it did nothing."""
         one = self._nodes[node]
@@ -423,6 +436,12 @@ class LiveCluster:
         self.find_exits()
         one.disk.failing = one.failing
         return failed
+
+    async def _tell_clock(self, one: _Node) -> Ahead | None:
+        """Tells a node that is up what its clock shows."""
+        if one.state != "up" or one.running is None:
+            return None
+        return await asyncio.to_thread(one.running.set_clock, one.clock.segment)
 
     async def _tell_disk(self, one: _Node) -> None:
         """Sets the slowdown of the disk of a node that is up, and reads how many syncs it has slowed."""

@@ -1,5 +1,4 @@
 """Nodes that take one step for each input, for every world of virtual time.
 
-Read in this order: `node_clock` (a clock that faults can bend), `stepped_node` (one node), `driver` (where nodes run),
-`memory_driver` (in this process).
+Read in this order: `stepped_node` (one node), `driver` (where nodes run), `memory_driver` (in this process).
 """

@@ -16,17 +16,16 @@ from collections.abc import Collection, Sequence
 from typing import Any, Protocol, Self
 
 import msgspec
-from msgspec.structs import replace
 
 from raft_chaos.chaos.faults.corrupt import flipped
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.nodes.interrupted_start import InterruptedDisk, StartInterruptedError
-from raft_chaos.chaos.run.nodes.node_clock import NodeClock
 from raft_chaos.chaos.schedule.streams import stream_seed
 from raft_chaos.invariants.events import EntryApplied, Event, MessageReceived, MessageSent
 from raft_chaos.raft.network.codec import Envelope, FrameError, decode_envelope, encode_frame
 from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked, apply
 from raft_chaos.raft.replica.replica import Output, Reply
+from raft_chaos.raft.server.node_clock import RIGHT, NodeClock, RunTimes, Segment
 from raft_chaos.raft.server.parts import Parts, make_replica
 from raft_chaos.raft.state.messages import Message, Recovered
 from raft_chaos.raft.state.timing import Timing
@@ -58,7 +57,7 @@ class StepReport(msgspec.Struct):
 
 
 class StepConfig(msgspec.Struct, frozen=True):
-    """The parameters of an incarnation. `seed` feeds its election timer; `clock` are the segments of its clock, and
+    """The parameters of an incarnation. `seed` feeds its election timer; `clock` is what its clock shows, and
     `failing` is what its disk fails at. It is to die after so many operations of its recovery on the disk, if
     `dies_after` is given."""
 
@@ -68,7 +67,7 @@ class StepConfig(msgspec.Struct, frozen=True):
     incarnation: int
     timing: Timing
     seed: int
-    clock: list[tuple[int, int, int]]
+    clock: Segment = RIGHT
     failing: Failing | None = None
     dies_after: int | None = None
 
@@ -81,7 +80,7 @@ class StepConfig(msgspec.Struct, frozen=True):
         *,
         seed: int,
         timing: Timing,
-        clock: list[tuple[int, int, int]] | None = None,
+        clock: Segment = RIGHT,
         cluster: str = "",
         failing: Failing | None = None,
         dies_after: int | None = None,
@@ -95,7 +94,7 @@ class StepConfig(msgspec.Struct, frozen=True):
             incarnation=incarnation,
             timing=timing,
             seed=stream_seed(seed, f"timer/{node}/{incarnation}"),
-            clock=[(0, 0, 0)] if clock is None else clock,
+            clock=clock,
             failing=failing,
             dies_after=dies_after,
         )
@@ -124,7 +123,8 @@ class SteppedNode:
     ) -> None:
         self.name = config.node
         self.incarnation = config.incarnation
-        self.clock = NodeClock(list(config.clock))
+        self.clock = NodeClock(config.clock)
+        self._times = RunTimes(self.clock)
         self.disk = parts.disk(disk, config.failing)
         self.wal = parts.wal(self.disk)
         self._frames = parts.frames
@@ -266,8 +266,9 @@ class SteppedNode:
         """Changes its clock from now on; returns when its timer is now due."""
         if self._observer is not None:
             self._observer.clock_changed(now_us, rate_ppm, jump_us)
+        self._times.before_change(self.replica.core)
         self.clock.change(now_us, rate_ppm, jump_us)
-        return self.clock.run(self.replica.core.deadline_us)
+        return self.clock.due(self.replica.core.deadline_us)
 
     def crash(self, keep_permille: int, keep_bytes: int | None = None, holes: int = 0) -> tuple[int, int]:
         """The power fails: `keep_permille` of the unsynced bytes reach the disk, or `keep_bytes` of them if given.
@@ -315,7 +316,7 @@ class SteppedNode:
             timing=config.timing,
             seed=config.seed,
             log_size=self.wal.size(),
-            clock=config.clock,
+            clock=[config.clock],
             now_us=self._local(now_us),
         )
 
@@ -326,8 +327,7 @@ class SteppedNode:
         stops = failpoint is not None and self._reached(failpoint, output)
         if self._observer is not None:
             self._observer.acted(output, now_us, sorted(unsent), failpoint if stops else None)
-        if not self.clock.is_right:
-            self._to_run_time(output, now_us)
+        self._times.convert(output, self.replica.core, now_us)
         if failpoint is not None and stops:
             return self._stop_at(failpoint, output, events, now_us)
         events += output.events
@@ -393,13 +393,3 @@ class SteppedNode:
 
     def _local(self, run_us: int) -> int:
         return run_us if self.clock.is_right else self.clock.local(run_us)
-
-    def _to_run_time(self, output: Output, now_us: int) -> None:
-        """Converts the times of events, and the deadline, from the node's clock to the run's time."""
-        run, local_us = self.clock.run, self.replica.core.now_us
-        output.deadline_us = run(output.deadline_us)
-        if output.events:
-            # Nearly all events are of this moment; some waited until a write was durable.
-            output.events = [
-                replace(event, t_us=now_us if event.t_us == local_us else run(event.t_us)) for event in output.events
-            ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from raft_chaos.chaos.faults.clock import Ahead
 from raft_chaos.chaos.faults.crash_loop import Struck
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
@@ -105,8 +106,8 @@ class VirtualWorld:
     async def exit_code(self, node: str) -> int | None:
         return self.cluster.exit_code(node)
 
-    def skew(self, node: str, rate_ppm: int, jump_us: int) -> None:
-        self.cluster.change_clock(node, rate_ppm, jump_us)
+    async def skew(self, node: str, rate_ppm: int, jump_us: int) -> Ahead:
+        return self.cluster.change_clock(node, rate_ppm, jump_us)
 
     # ---- links ----------------------------------------------------------------------------------------------------
 

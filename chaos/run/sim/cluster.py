@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
+from raft_chaos.chaos.faults.clock import Ahead
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.faults.starve import CpuShare, Waits
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.nodes.driver import ASKED, DiskState, DrivenNode, Driver, DriverError, end_of
 from raft_chaos.chaos.run.nodes.interrupted_start import StartInterruptedError
-from raft_chaos.chaos.run.nodes.node_clock import NodeClock, Segment
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
 from raft_chaos.chaos.run.sim.draws import Draws
 from raft_chaos.chaos.run.sim.network import Frame, SimNetwork
@@ -31,6 +31,7 @@ from raft_chaos.chaos.run.sim.trace import Trace
 from raft_chaos.chaos.schedule.data import SimModel
 from raft_chaos.invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
 from raft_chaos.raft.replica.replica import Reply
+from raft_chaos.raft.server.node_clock import NodeClock
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.fault_disk import Failing
 
@@ -48,7 +49,7 @@ class _Node:
     state: State = "down"
     incarnation: int = 0
     driven: DrivenNode | None = None
-    clock: list[Segment] = field(default_factory=lambda: list(NodeClock().segments))
+    clock: NodeClock = field(default_factory=NodeClock)
     deadline_us: int = 0
     timer_at_us: int | None = None
     slow_sync_us: tuple[int, int] = (0, 0)
@@ -135,7 +136,7 @@ class VirtualCluster:
 
     def rate_ppm(self, node: str) -> int:
         """By how many millionths its clock runs fast; negative: slow."""
-        return self._nodes[node].clock[-1][2]
+        return self._nodes[node].clock.segment[2]
 
     # ---- actions --------------------------------------------------------------------------------------------------
 
@@ -153,7 +154,7 @@ class VirtualCluster:
             node.incarnation,
             seed=self._seed,
             timing=self._timing,
-            clock=node.clock,
+            clock=node.clock.segment,
             failing=node.disk.failing,
             dies_after=dies_after,
         )
@@ -295,14 +296,15 @@ class VirtualCluster:
         node.disk.damaged |= bool(did)
         return did
 
-    def change_clock(self, name: str, rate_ppm: int, jump_us: int) -> None:
+    def change_clock(self, name: str, rate_ppm: int, jump_us: int) -> Ahead:
         """Changes the clock of the node's machine, which outlives restarts."""
         node, now_us = self._nodes[name], self._scheduler.now_us
-        clock = NodeClock(node.clock)
-        clock.change(now_us, rate_ppm, jump_us)
+        before_us = node.clock.ahead_us(now_us)
+        node.clock.change(now_us, rate_ppm, jump_us)
         if node.driven is not None:
             node.deadline_us = node.driven.change_clock(now_us, rate_ppm, jump_us)
             self._set_timer(node)
+        return Ahead(before_us, node.clock.ahead_us(now_us))
 
     def submit(self, name: str, token: Any, command: bytes, refused: Callable[[str | None], None]) -> bool:
         """A client's command arrives at the node; False if it is down. A node that does not lead calls

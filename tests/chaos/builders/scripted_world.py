@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from raft_chaos.chaos.faults.clock import Ahead
 from raft_chaos.chaos.faults.crash_loop import Struck
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
@@ -30,6 +31,7 @@ from raft_chaos.chaos.run.sim.scheduler import Scheduler
 from raft_chaos.chaos.run.sim.tasks import VirtualTasks
 from raft_chaos.chaos.schedule.data import Fault
 from raft_chaos.invariants.events import FaultHealed, FaultInjected, HarnessEvent
+from raft_chaos.raft.server.node_clock import NodeClock
 from raft_chaos.raft.storage.fault_disk import Failing
 
 NODES = ["n1", "n2", "n3"]
@@ -59,6 +61,9 @@ class ScriptedWorld:
         self.damages = "damaged"
         """What a damage does, in words."""
         self.slowed = dict.fromkeys(NODES, 0)
+        self.clocks = {node: NodeClock() for node in NODES}
+        self.silent: set[str] = set()
+        """The nodes that do not say what their clocks show."""
         self.counters = {link: LinkCounters() for link in LINKS}
         self.in_flight = (0, 0)
         """What a reset finds: frames that arrive, and frames that are lost."""
@@ -153,8 +158,12 @@ class ScriptedWorld:
     async def exit_code(self, node: str) -> int | None:
         return self.exit_codes.get(node)
 
-    def skew(self, node: str, rate_ppm: int, jump_us: int) -> None:
+    async def skew(self, node: str, rate_ppm: int, jump_us: int) -> Ahead | None:
         self._ask("skew", node, rate_ppm, jump_us)
+        clock, now_us = self.clocks[node], self._now_us()
+        before_us = clock.ahead_us(now_us)
+        clock.change(now_us, rate_ppm, jump_us)
+        return Ahead(before_us, clock.ahead_us(now_us)) if node not in self.silent else None
 
     # ---- links ----
 

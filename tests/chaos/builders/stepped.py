@@ -17,7 +17,6 @@ def config(node: str = "n1", peers: tuple[str, ...] = (), incarnation: int = 1) 
         incarnation=incarnation,
         timing=TIMING,
         seed=incarnation,
-        clock=[(0, 0, 0)],
     )
 
 

@@ -52,8 +52,8 @@ def short_run(folder: Path, *options: str) -> list[str]:
             f"--faults: 'flood' is unknown in the world live; there are {', '.join(LIVE_KINDS)}",
         ),
         (
-            ["--faults", "kill,clock"],
-            f"--faults: 'clock' is unknown in the world live; there are {', '.join(LIVE_KINDS)}",
+            ["--target-command", "true", "--faults", "kill,clock"],
+            "--faults: the target cannot do 'clock'; expected some of kill, pause, partition, network",
         ),
         (["--world", "flat"], "--world: there is no 'flat'; there are sim, lockstep, live"),
         (

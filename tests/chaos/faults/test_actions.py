@@ -9,7 +9,7 @@ import pytest
 from builders.schedules import ISOLATED, fault
 from builders.scripted_world import NODES, Stage
 from raft_chaos.chaos.faults.action import Action
-from raft_chaos.chaos.faults.clock import Clock
+from raft_chaos.chaos.faults.clock import Clock, Strobe
 from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.names import around, group_of, named, tally
 from raft_chaos.chaos.faults.network import Network, Reset
@@ -77,6 +77,7 @@ def test_a_tally_lists_the_most_frequent_first() -> None:
         (Network(["n1", "leader"], loss=0.1), True),
         (Reset(["leader"], 0.5), True),
         (Clock(["leader"], 0, 1), True),
+        (Strobe(["leader"], 1, 5_000), True),
         (Clog({"n1": ["leader"]}), True),
         (Clog({"n1": ["n2"]}), False),
         (Partition("isolate_leader", ISOLATED), True),
@@ -113,6 +114,7 @@ def test_a_fault_waits_until_somebody_has_the_role_that_it_names() -> None:
         Network(["leader"], loss=0.1),
         Reset(["leader"], 0.5),
         Clock(["leader"], 0, 1),
+        Strobe(["leader"], 1, 5_000),
         Clog({"others": ["leader"]}),
         Partition("isolate_leader", ISOLATED),
     ],
@@ -138,6 +140,7 @@ def test_a_fault_on_the_leader_hits_the_leader_of_that_moment(action: Action) ->
         Network(["n1"], loss=0.1),
         Reset(["n1"], 0.5),
         Clock(["n1"], 0, 1),
+        Strobe(["n1"], 1, 5_000),
         Clog({"n1": ["n2"]}),
         Partition("one_way", {"n1": ["n2"]}),
     ],

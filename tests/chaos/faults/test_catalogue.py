@@ -24,7 +24,7 @@ VIRTUAL_WORLD._network = type("Network", (), {"links": {}})()  # type: ignore[as
 def test_the_kinds_are_those_that_saved_schedules_name() -> None:
     assert set(SHARED) == {"kill", "pause", "slow_sync", "partition", "clog", "network", "reset", "clock"}
     assert set(FAULT_KINDS) == {*SHARED, *LATER}
-    assert set(SHARED) & set(LIVE_KINDS) == {"kill", "pause", "slow_sync", "partition", "network"}
+    assert set(SHARED) & set(LIVE_KINDS) == {"kill", "pause", "slow_sync", "partition", "network", "clock"}
 
 
 def test_the_kinds_of_live_are_those_that_its_world_offers() -> None:

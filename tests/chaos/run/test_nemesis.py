@@ -245,7 +245,7 @@ def test_a_fault_whose_event_does_not_come_never_fires(played: Played, name: str
 
 def test_the_end_of_the_safety_phase_heals_everything(played: Played) -> None:
     lasting = [fault.id for fault in played.plan.faults if fault.id.startswith("end/") and fault.id != "end/too late"]
-    assert len(lasting) == (5 if played.world == "live" else 7)
+    assert len(lasting) == (6 if played.world == "live" else 7)
     until_us = played.zero_us + played.plan.header.safety_until_us
     liveness_us = played.phase("liveness").t_us
     for name in lasting:

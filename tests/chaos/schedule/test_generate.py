@@ -329,6 +329,7 @@ def test_drawn_describes_the_schedule() -> None:
         "truncation",
         "partition",
         "network",
+        "clock",
         "faults",
         "operations",
     ]

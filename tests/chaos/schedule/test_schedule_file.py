@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from raft_chaos.chaos.faults.action import Action
-from raft_chaos.chaos.faults.clock import Clock
+from raft_chaos.chaos.faults.clock import Clock, Strobe
 from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.network import Network, Reset
 from raft_chaos.chaos.faults.partition import Clog, Partition
@@ -50,9 +50,13 @@ def test_every_kind_of_entry_survives_being_saved_and_loaded(tmp_path: Path) -> 
         Clog({"n1": ["leader"], "others": ["n2"]}),
         Reset(["others"], 0.5),
         Clock(["leader", "n1"], rate_ppm=-500_000, jump_us=60_000_000),
+        Clock(["others"], rate_ppm=0, jump_us=-60_000_000),
+        Strobe(["n1"], offset_us=1, period_us=5_000),
     ]
     faults = [
-        Fault(id=f"f{place}", when=When(at_us=place), action=action, duration_us=0 if isinstance(action, Reset) else 9)
+        Fault(
+            id=f"f{place:02}", when=When(at_us=place), action=action, duration_us=0 if isinstance(action, Reset) else 9
+        )
         for place, action in enumerate(actions)
     ]
     when = When(on="vote_granted", nth=3, after_us=4)
@@ -97,6 +101,7 @@ def test_lines_may_be_in_any_order_and_fields_may_be_left_out(tmp_path: Path) ->
 
 RESET = '{"type":"reset","nodes":["n1"],"delivered":%s}'
 CLOCK = '{"type":"clock","nodes":["n1"],"rate_ppm":%d,"jump_us":%d}'
+STROBE = '{"type":"strobe","nodes":["n1"],"offset_us":%d,"period_us":%d}'
 PARTITION = '{"type":"partition","shape":"one","grudge":%s}'
 REFUSED = {
     "an empty file": ([], 1, "no header"),
@@ -175,8 +180,14 @@ REFUSED = {
         "action.rate_ppm: expected -500000 to 1000000, got -1000000",
     ),
     "a clock too fast": ([HEADER, fault(CLOCK % (1_000_001, 0))], 2, "action.rate_ppm: expected .* got 1000001"),
-    "a clock that jumps back": ([HEADER, fault(CLOCK % (0, -1))], 2, "action.jump_us: expected 0 to 60000000, got -1"),
+    "a clock that jumps back too far": (
+        [HEADER, fault(CLOCK % (0, -60_000_001))],
+        2,
+        "action.jump_us: .*got -60000001",
+    ),
     "a clock that jumps too far": ([HEADER, fault(CLOCK % (0, 60_000_001))], 2, "action.jump_us: .*got 60000001"),
+    "a strobe that stands": ([HEADER, fault(STROBE % (0, 5_000))], 2, "action.offset_us: expected 1 to .*, got 0"),
+    "a strobe too fast": ([HEADER, fault(STROBE % (1, 4_999))], 2, "action.period_us: expected 5000 to .*, got 4999"),
     "a clock of a voter": ([HEADER, fault((CLOCK % (1, 0)).replace("n1", "voter"))], 2, "'voter' is unknown"),
     "a model backwards": (
         [HEADER[:-1] + ',"model":{"latency_min_us":2000}}'],

@@ -14,7 +14,7 @@ import pytest
 
 from raft_chaos.chaos.faults.action import Action, some
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, KINDS, LIVE_KINDS, FaultKind
-from raft_chaos.chaos.faults.clock import Clock
+from raft_chaos.chaos.faults.clock import Clock, Strobe
 from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.network import Network, Reset
 from raft_chaos.chaos.faults.partition import Clog, Partition
@@ -90,6 +90,7 @@ def test_cluster_sizes_are_drawn_unless_they_are_given() -> None:
         ("clog", "clog_us", 5_000_000),
         ("clock", "clock_ppm", 500_000),
         ("clock", "clock_jump_us", 3_000_000),
+        ("strobe", "strobe_offset_us", 3_000_000),
         ("kill", "keep_all", 0.5),
         ("kill", "torn", 0.5),
         ("kill", "failpoint", 0.8),
@@ -141,9 +142,8 @@ def test_network_and_disk_are_plain_in_half_of_the_seeds_and_slow_in_others() ->
 def test_kinds_that_are_not_requested_do_not_change_the_options_of_others() -> None:
     for seed in range(50):
         all_kinds, live = draw(seed, WIDE), draw(seed, msgspec.structs.replace(WIDE, faults=LIVE_KINDS))
-        assert not set(live.kinds) & {"clog", "reset", "clock"}
+        assert not set(live.kinds) & {"clog", "reset"}
         assert live.of("clog").clog_us == 0
-        assert (live.of("clock").clock_ppm, live.of("clock").clock_jump_us) == (0, 0)
         assert [live.of(kind) for kind in LIVE_KINDS] == [all_kinds.of(kind) for kind in LIVE_KINDS]
         assert live.model == all_kinds.model
     nothing = draw(1, msgspec.structs.replace(WIDE, faults=()))
@@ -231,6 +231,9 @@ def test_single_faults_are_of_the_kinds_and_strengths_of_their_seed() -> None:
                     assert "clock" in swarm.kinds and (rate_ppm or jump_us)
                     most = swarm.of("clock")
                     assert abs(rate_ppm) <= most.clock_ppm and 0 <= jump_us <= most.clock_jump_us
+                case Strobe(_, offset_us, period_us):
+                    assert "strobe" in swarm.kinds and 0 < offset_us <= swarm.of("strobe").strobe_offset_us
+                    assert 2 * period_us < fault.duration_us, "its clocks go back at least once"
                 case Pause():
                     assert "pause" in swarm.kinds
                 case Kill(_, _, keep_permille, failpoint):
@@ -242,6 +245,8 @@ def test_single_faults_are_of_the_kinds_and_strengths_of_their_seed() -> None:
 def test_single_faults_of_every_kind_occur_over_all_seeds() -> None:
     clocks = [fault.action for fault in every(Clock) if isinstance(fault.action, Clock)]
     assert min(clock.rate_ppm for clock in clocks) < -300_000 and max(clock.rate_ppm for clock in clocks) > 300_000
+    periods_us = [fault.action.period_us for fault in every(Strobe) if isinstance(fault.action, Strobe)]
+    assert min(periods_us) < UNIT // 16 and max(periods_us) > UNIT
     assert {fault.action.delivered for fault in every(Reset) if isinstance(fault.action, Reset)} == {0.0, 0.5, 1.0}
     links = [list(fault.action.grudge.items()) for fault in every(Clog) if isinstance(fault.action, Clog)]
     assert {len(grudge) for grudge in links} >= {1, 2, 3, 5, 7}
@@ -274,6 +279,21 @@ def test_only_the_requested_kinds_are_drawn(kind: FaultKind) -> None:
         for action in (fault.action for fault in generate(seed, msgspec.structs.replace(WIDE, faults=(kind,))).faults)
     }
     assert tags == {kind}
+
+
+def test_clock_faults_of_real_time_move_no_other_fault() -> None:
+    """They are newer there than the first saved seeds."""
+    config = ScheduleConfig(ops_per_second=0)
+    without = msgspec.structs.replace(
+        config, faults=tuple(kind for kind in LIVE_KINDS if kind not in ("clock", "strobe"))
+    )
+
+    def drawn_faults(seed: int, config: ScheduleConfig) -> list[tuple[int | None, Action, int]]:
+        found = [(fault.when.at_us, fault.action, fault.duration_us) for fault in generate(seed, config).faults]
+        return [fault for fault in found if not isinstance(fault[1], Clock | Strobe)]
+
+    for seed in range(20):
+        assert drawn_faults(seed, config) == drawn_faults(seed, without)
 
 
 @pytest.mark.parametrize("kind", ["clog", "reset", "clock"])

@@ -32,6 +32,9 @@ class UnknownAbility(Right):
 class OfTheNetwork(Right):
     can = ("get", "cut")
 
+class OfOurRaft(Right):
+    can = ("get", "clock")
+
 class NoStatus(Right):
     can = ("get", "leader")
 
@@ -84,6 +87,7 @@ def test_a_class_of_the_current_folder_is_found(module: str) -> None:
         ("NoInvoke", "has no method 'invoke'"),
         ("UnknownAbility", "can: 'putt': did you mean 'put'?"),
         ("OfTheNetwork", "can: 'cut': "),
+        ("OfOurRaft", "can: 'clock': the harness can skew the clocks of our own Raft's nodes only"),
         ("NoStatus", "it declares 'leader', and has no method 'status' or 'events'"),
         ("NoOperation", "expected operations"),
         ("HalfAQueue", "enqueue and dequeue need each other"),
