@@ -177,7 +177,7 @@ class Strobe(OnNodes, frozen=True, tag="strobe"):
     about: ClassVar[str] = (
         "The clocks of `nodes` go forward by `offset_us` and back again, one or the other every `period_us`"
     )
-    seen: ClassVar[str] = "The nodes say that their clocks went back"
+    seen: ClassVar[str] = "The nodes say that their clocks went there and back"
     odds: ClassVar[float] = 0.3
 
     def check(self, nodes: Sequence[str]) -> Iterator[str]:
@@ -236,12 +236,13 @@ class Strobe(OnNodes, frozen=True, tag="strobe"):
         return [(node, ahead) for node, ahead in zip(nodes, said, strict=True) if ahead is not None]
 
     def _effect(self, backs: int, seen: Sequence[tuple[str, Ahead]]) -> Effect:
-        said = {node for node, _ in seen}  # used only for comparing
-        went_back = {node for node, ahead in seen if ahead.after_us < ahead.before_us}
+        said = {node for node, _ in seen}  # used only for comparing; a node may have been down at some of the times
+        changed = {node for node, ahead in seen if ahead.after_us != ahead.before_us}
+        went_back = any(ahead.after_us < ahead.before_us for _, ahead in seen)
         excuse = "" if said else "no node was up to say what its clock shows"
         if not backs:
             excuse = "it was over before they went back"
-        return Effect(bool(said) and went_back == said, f"went back {backs} times", excuse)
+        return Effect(went_back and changed == said, f"went back {backs} times", excuse)
 
     @classmethod
     def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:
