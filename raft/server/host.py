@@ -32,7 +32,7 @@ from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted
 from raft_chaos.raft.replica.machine import Command, Result, encode_command
 from raft_chaos.raft.replica.replica import Output, Replica
 from raft_chaos.raft.server.claims import check_message
-from raft_chaos.raft.server.node_clock import NodeClock, RunTimes, Segment
+from raft_chaos.raft.server.node_clock import RIGHT, NodeClock, RunTimes, Segment
 from raft_chaos.raft.state.messages import MAX_COMMAND_BYTES, Message
 from raft_chaos.raft.state.pending import Write
 from raft_chaos.raft.storage.fault_disk import FaultDisk
@@ -86,7 +86,7 @@ class LiveHost:
         make_replica: Callable[[int], Replica],
         wal: WriteAheadLog,
         epoch_us: int,
-        clock: Segment,
+        clock: Segment = RIGHT,
         random: Random,
         events: EventFile | None,
         journal: Journal | None = None,
