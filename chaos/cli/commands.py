@@ -32,6 +32,7 @@ COMMANDS = (
     Listed("selfcheck", BREAK, "run.selfcheck:command", "Runs each seed in several processes and compares the traces"),
     Listed("explore", BREAK, "run.explore:explore", "Looks for states that no run has reached, and for failures"),
     Listed("matrix", BREAK, "run.matrix:matrix", "Hunts each mutant: who convicts it, and what that needs"),
+    Listed("effects", BREAK, "run.effects:effects", "Shows that each kind of fault has an effect, in each world"),
     Listed("runs", READ, "read.runs:app", "Lists saved runs, newest first"),
     Listed("serve", READ, "serve.command:serve", "Shows saved runs in a browser, and those that go on"),
     Listed("check", READ, "read.check:check", "Judges a saved run again, from its events and history"),

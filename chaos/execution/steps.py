@@ -220,10 +220,10 @@ def keep(execution: Execution, kept: Sequence[int], *, redirect: bool = False) -
 
 
 def _stand_ins(execution: Execution, kept: Sequence[int]) -> dict[int, int]:
-    """For each removed step, the last kept step of the same node before it."""
+    """For each removed step, the last kept step of the same node before it. Damage to its disk sends nothing."""
     staying, last, stand_in = set(kept), dict[str, int](), dict[int, int]()
     for number, step in enumerate(execution.steps):
-        if isinstance(step, NodeStep):
+        if isinstance(step, NodeStep) and not isinstance(step, BreakDisk | DamageData):
             if number in staying:
                 last[step.node] = number
             elif step.node in last:

@@ -18,7 +18,7 @@ import msgspec
 from raft_chaos.chaos.campaign.seed import NotDeterministicError
 from raft_chaos.chaos.exploration.attempt import Attempt, Reached, carry_out
 from raft_chaos.chaos.exploration.corpus import Corpus
-from raft_chaos.chaos.exploration.explorer import AHEAD, STRATEGIES, Explorer
+from raft_chaos.chaos.exploration.explorer import STRATEGIES, Explorer, ahead_of
 from raft_chaos.chaos.exploration.journal import AttemptEnded, ExplorationError, Journal, describe, packed
 from raft_chaos.chaos.run.settings import Settings, new_run_dir
 from raft_chaos.chaos.run.settings import describe as describe_run
@@ -29,8 +29,8 @@ from raft_chaos.chaos.schedule.data import ScheduleError
 class Exploration:
     """One exploration, its folder open. Use as a context manager; `earlier` comes first, then one call of `run`.
 
-    It begins no attempt after `budget_s`, and ends after `max_failures` failures in this call. Raises ExplorationError
-    if its folder cannot be used.
+    `jobs` processes are to be kept at work. It begins no attempt after `budget_s`, and ends after `max_failures`
+    failures in this call. Raises ExplorationError if its folder cannot be used.
     """
 
     def __init__(
@@ -41,12 +41,14 @@ class Exploration:
         *,
         budget_s: float,
         strategy: str = "guided",
+        jobs: int = 1,
         max_failures: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         ways = STRATEGIES[strategy]
         self.settings = settings
-        self.journal = Journal(out, describe(settings, seed, ways))
+        self._ahead = ahead_of(jobs)
+        self.journal = Journal(out, describe(settings, seed, ways, self._ahead))
         self.explorer = Explorer(settings, seed, ways, Corpus(self.journal.corpus))
         self.stopped = ""
         """Why it stopped before its budget ended, or ""."""
@@ -86,7 +88,7 @@ class Exploration:
         executor = open_executor()
         try:
             while True:
-                while len(under_way) < AHEAD and self._clock() <= ends_s:
+                while len(under_way) < self._ahead and self._clock() <= ends_s:
                     attempt = self.explorer.next(self._next)
                     self._next += 1
                     future = executor.submit(carry_out, attempt.schedule, self.settings.timing, self.settings.mutant)

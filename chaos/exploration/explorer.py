@@ -10,8 +10,9 @@
 A way is taken the more often, the more new states it led to lately, for the length of its runs. So an exploration is
 about as good as the best way, whichever that is for a system and at a time.
 
-Attempt n is drawn from a stream of its own, and depends only on what attempts up to n - `AHEAD` reached. So as long as
-results come back in their order, the number of processes changes nothing.
+Attempt n is drawn from a stream of its own, and depends only on what the attempts reached that were over when it was
+made: up to n - `ahead_of(jobs)`. So as long as results come back in their order, a few processes more or less change
+nothing.
 """
 
 from __future__ import annotations
@@ -29,8 +30,7 @@ from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.schedule.data import Branch, Schedule
 from raft_chaos.chaos.schedule.streams import stream
 
-AHEAD = 16
-"""So many attempts are under way at once."""
+AHEAD, AHEAD_PER_JOB = 16, 2
 FEWEST_KEPT = 8
 """With fewer schedules to begin with, all attempts are fresh."""
 DEPTHS = (2, 3, 4, 5)
@@ -42,6 +42,11 @@ LEAST_SHARE = 0.05
 tomorrow."""
 FORGETS = 0.97
 """The part of a way's yield that still counts after its next attempt: about the last 30 count."""
+
+
+def ahead_of(jobs: int) -> int:
+    """How many attempts are under way at once: the same for a few processes, and enough for many."""
+    return max(AHEAD, AHEAD_PER_JOB * jobs)
 
 
 class Explorer:

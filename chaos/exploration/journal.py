@@ -3,7 +3,8 @@
     journal.jsonl   a header, then a line for each attempt as it ends, with the states that it was the first to reach
     corpus/         the schedules from which further ones are made
 
-The key is a hash of everything that decides the choices: the settings, the seed, the ways and the source code.
+The key is a hash of everything that decides the choices: the settings, the seed, the ways, how many attempts are under
+way at once, and the source code.
 """
 
 from __future__ import annotations
@@ -86,11 +87,11 @@ def packed(first_us: dict[int, int]) -> bytes:
     return b"".join(_PAIR.pack(state, at_us) for state, at_us in first_us.items())
 
 
-def describe(settings: Settings, seed: int, ways: Sequence[str]) -> ExplorationHeader:
-    """The header of this exploration, with its key."""
+def describe(settings: Settings, seed: int, ways: Sequence[str], ahead: int) -> ExplorationHeader:
+    """The header of this exploration, with its key. `ahead` attempts are under way at once."""
     decides = msgspec.to_builtins(msgspec.structs.replace(settings, options=[]))
     source, python = source_digest(), platform.python_version()
-    key = hashlib.sha256(_encode([SCHEMA, decides, seed, list(ways), source, python])).hexdigest()[:12]
+    key = hashlib.sha256(_encode([SCHEMA, decides, seed, list(ways), ahead, source, python])).hexdigest()[:12]
     return ExplorationHeader(key=key, seed=seed, ways=list(ways), source=source, python=python, mutant=settings.mutant)
 
 

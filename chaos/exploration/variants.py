@@ -91,10 +91,7 @@ def in_order(schedule: Schedule) -> Schedule:
             check_schedule(schedule)
             return schedule
         except ScheduleError as error:
-            wrong = str(error).partition(":")[0]
-            damaging = [fault.id for fault in schedule.faults if fault.action.ends_nodes]
-            gone = wrong if any(fault.id == wrong for fault in schedule.faults) else "".join(damaging[-1:])
-            left = [fault for fault in schedule.faults if fault.id != gone]
+            left = [fault for fault in schedule.faults if fault.id != error.entry]
             if len(left) == len(schedule.faults):
                 raise
             schedule = replace(schedule, faults=left)

@@ -30,17 +30,19 @@ def check_schedule(schedule: Schedule) -> None:
                 check_operation(entry, schedule.header)
             taken[entry.id] = None
         except ScheduleError as error:
-            raise ScheduleError(f"{entry.id}: {error}") from None
+            raise ScheduleError(f"{entry.id}: {error}", entry.id) from None
     check_damaged(schedule.faults, schedule.header.nodes)
 
 
 def check_damaged(faults: Iterable[Fault], nodes: Sequence[str]) -> None:
     """Raises ScheduleError if the faults damage so many nodes for good that no quorum is left."""
-    hit = {name for fault in faults if fault.action.ends_nodes for name in nodes_of(fault.action)}
+    damaging = [fault for fault in faults if fault.action.ends_nodes]
+    hit = {name for fault in damaging for name in nodes_of(fault.action)}
     if 2 * (len(nodes) - len(hit)) <= len(nodes):
         raise ScheduleError(
             f"faults damage {' '.join(sorted(hit))} for good, and no quorum of {len(nodes)} nodes is left; expected at "
-            f"most {(len(nodes) - 1) // 2} damaged nodes in a schedule"
+            f"most {(len(nodes) - 1) // 2} damaged nodes in a schedule",
+            damaging[-1].id,
         )
 
 

@@ -140,4 +140,9 @@ class Schedule(msgspec.Struct, frozen=True):
 
 
 class ScheduleError(Exception):
-    """A saved schedule cannot be used. The message says the file and line, what is wrong, and what was expected."""
+    """A schedule cannot be used. The message says the file and line, what is wrong, and what was expected. `entry` is
+    the id of the fault or operation that is to be changed or left out, "" if none is."""
+
+    def __init__(self, message: str, entry: str = "") -> None:
+        super().__init__(message)
+        self.entry = entry

@@ -10,12 +10,13 @@ import re
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from raft_chaos.reports.tables import Column, Table
 from raft_chaos.reports.text import visible
 
 FIRST = 5
-"""A group names at most this many seeds."""
+"""A list of seeds names at most this many."""
 LONGEST = 160
 TITLE = "Failures by cause"
 
@@ -43,14 +44,33 @@ def shape(sentence: str) -> str:
     return _DIFFERS.sub("#", sentence)
 
 
-def most_first(groups: Sequence[Group]) -> list[Group]:
-    return sorted(groups, key=lambda group: (-group.seeds, group.example))
+class Groups:
+    """Failures by cause, as they come. Which one is the example does not depend on their order."""
+
+    def __init__(self) -> None:
+        self._causes: dict[tuple[str, str], Group] = {}
+
+    def add(self, invariant: str, sentence: str, seed: int, run: str | None, repro: str) -> None:
+        """A seed that violated this invariant first, as the sentence says. `run` is its run directory, if it has one,
+        `repro` the command that repeats it."""
+        cause = invariant, shape(sentence)
+        alone = Group(invariant=invariant, sentence=sentence, seeds=1, first=[seed], run=run, repro=repro)
+        known = self._causes.setdefault(cause, alone)
+        if known is alone:
+            return
+        example = alone if seed < known.example else known
+        first = sorted([*known.first, seed])[:FIRST]
+        self._causes[cause] = replace(example, seeds=known.seeds + 1, first=first)
+
+    @property
+    def all(self) -> list[Group]:
+        """The most frequent cause first."""
+        return sorted(self._causes.values(), key=lambda group: (-group.seeds, group.example))
 
 
 def groups_table(groups: Sequence[Group]) -> Table:
     rows = [
-        [group.invariant, str(group.seeds), str(group.example), visible(_short(group.sentence))]
-        for group in most_first(groups)
+        [group.invariant, str(group.seeds), str(group.example), visible(_short(group.sentence))] for group in groups
     ]
     columns = [Column("violated first", wraps=True), Column("seeds", "right"), Column("example", "right")]
     return Table(TITLE, [*columns, Column("what the example shows", wraps=True)], rows)

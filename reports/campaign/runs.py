@@ -10,7 +10,7 @@ from raft_chaos.invariants.exposure import Exposure, added
 from raft_chaos.invariants.rundir import RunInfo
 from raft_chaos.invariants.verdict import Outcome, broken, overall
 from raft_chaos.reports.campaign.exposure import exposure_table, inert
-from raft_chaos.reports.campaign.groups import FIRST, Group, groups_table, most_first, shape
+from raft_chaos.reports.campaign.groups import Group, Groups, groups_table
 from raft_chaos.reports.run.layout import ENDS, operation_ends, vacuous
 from raft_chaos.reports.run.model import RunReport, Stats, worst_first
 from raft_chaos.reports.run.pages import repro, reproduces
@@ -126,24 +126,12 @@ def campaign_exposure(reports: Sequence[RunReport]) -> list[Exposure]:
 
 def campaign_groups(reports: Sequence[RunReport]) -> list[Group]:
     """The violated runs by cause, the most frequent cause first."""
-    alike: dict[tuple[str, str], list[RunReport]] = {}
-    for report in sorted(reports, key=lambda report: report.info.seed):
+    groups = Groups()
+    for report in reports:
         if report.violations:
             first = report.violations[0]
-            alike.setdefault((first.invariant, shape(first.message)), []).append(report)
-    return most_first(
-        [
-            Group(
-                invariant=invariant,
-                sentence=same[0].violations[0].message,
-                seeds=len(same),
-                first=[report.info.seed for report in same[:FIRST]],
-                run=str(same[0].path),
-                repro=repro(same[0]),
-            )
-            for (invariant, _), same in alike.items()
-        ]
-    )
+            groups.add(first.invariant, first.message, report.info.seed, str(report.path), repro(report))
+    return groups.all
 
 
 def runs_table(reports: Sequence[RunReport]) -> Table:

@@ -7,7 +7,6 @@ of the order in which its seeds end.
 
 from __future__ import annotations
 
-import re
 from bisect import insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,12 +17,9 @@ import msgspec
 from raft_chaos.invariants.exposure import Exposure, added
 from raft_chaos.invariants.verdict import EXIT_CODE, EXIT_HARNESS, Outcome
 from raft_chaos.reports.campaign.exposure import exposure_table, inert
-from raft_chaos.reports.campaign.groups import Group, groups_table, most_first, shape
+from raft_chaos.reports.campaign.groups import FIRST, Group, Groups, groups_table, shape
 from raft_chaos.reports.tables import Column, Table, flowing, markdown_table, titled
 from raft_chaos.reports.text import USUAL, count, fenced, markdown, visible
-
-FIRST = 5
-"""A list of seeds names at most this many."""
 
 HIGHEST = frozenset({"max_term"})
 """The statistics whose sum has no meaning."""
@@ -132,8 +128,7 @@ class SeedTotals:
         self.amounts: dict[str, Amount] = {}
         self.violated: dict[str, Seen] = {}
         self.reasons: dict[str, Seen] = {}
-        self.alike: dict[tuple[str, str], tuple[Seen, SeedLike]] = {}
-        """The violated seeds by the first invariant and the shape of what was found, each with its lowest seed."""
+        self._groups = Groups()
         self.exposure: list[Exposure] = []
         """What the faults of all seeds met, by kind."""
         self.worst: SeedLike | None = None
@@ -167,7 +162,7 @@ class SeedTotals:
                 self.amounts.setdefault(name, Amount()).add(value)
         self.exposure = added(self.exposure, result.exposure)
         if result.violated and result.found:  # a file of an earlier version does not say what was found
-            self._group(result)
+            self._groups.add(result.violated[0], result.found, result.seed, result.run, result.repro)
         for invariant in result.violated:
             self.violated.setdefault(invariant, Seen()).add(result.seed)
         if result.verdict == "unknown":
@@ -176,29 +171,10 @@ class SeedTotals:
         if result.verdict != "valid" and (self.worst is None or _rank(result) < _rank(self.worst)):
             self.worst = result
 
-    def _group(self, result: SeedLike) -> None:
-        cause = result.violated[0], shape(result.found)
-        seen, example = self.alike.setdefault(cause, (Seen(), result))
-        seen.add(result.seed)
-        if result.seed < example.seed:
-            self.alike[cause] = seen, result
-
     @property
     def groups(self) -> list[Group]:
         """The violated seeds by cause, the most frequent cause first."""
-        return most_first(
-            [
-                Group(
-                    invariant=invariant,
-                    sentence=example.found,
-                    seeds=seen.seeds,
-                    first=seen.first,
-                    run=example.run,
-                    repro=example.repro,
-                )
-                for (invariant, _), (seen, example) in self.alike.items()
-            ]
-        )
+        return self._groups.all
 
     def observe_failure(self, seed: int, error: str, repro: str) -> None:
         """Adds a seed on which the harness itself failed, and the command that repeats it."""
@@ -364,7 +340,7 @@ def _rank(result: SeedLike) -> tuple[bool, int]:
 def _reasons(result: SeedLike) -> list[str]:
     """Why the seed is unknown, without the numbers that differ between seeds: "only # of # operations ..."."""
     unsure = [f"{invariant} could not be judged" for invariant in result.unknown]
-    return [re.sub(r"\d+(\.\d+)?", "#", reason) for reason in (*result.vacuous, *unsure)]
+    return [shape(reason) for reason in (*result.vacuous, *unsure)]
 
 
 def _number(value: float) -> str:

@@ -89,7 +89,7 @@ def explore(
     try:
         out.mkdir(parents=True, exist_ok=True)
         exploration = Exploration(
-            _settings(mutant), seed, out, budget_s=budget_s, strategy=strategy, max_failures=max_failures
+            _settings(mutant), seed, out, budget_s=budget_s, strategy=strategy, jobs=jobs, max_failures=max_failures
         )
     except ExplorationError as error:
         fail(f"--out: {error}")

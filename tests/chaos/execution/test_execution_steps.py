@@ -14,6 +14,7 @@ from builders.executions import ELECTION, GET, PUT, WRITE, execution
 from builders.schedules import NODES
 from raft_chaos.chaos.execution.steps import (
     MOST_US,
+    BreakDisk,
     Call,
     Crash,
     Deliver,
@@ -73,6 +74,15 @@ def test_redirected_deliveries_refer_to_the_step_before_of_the_same_node() -> No
     assert kept.steps[4] == Deliver(3, "n2"), "n1's step before that one"
     nothing_before = keep(WHOLE, left(WHOLE, 0, 3, 4), redirect=True)
     assert nothing_before.steps[2] == Persist("n2"), "n1 did nothing before it"
+
+
+def test_no_delivery_refers_to_damage_instead() -> None:
+    steps = [*WHOLE.steps[:4], BreakDisk("n1"), *WHOLE.steps[4:]]
+    damaged = replace(
+        WHOLE, steps=[replace(s, sent_by=5) if isinstance(s, Deliver) and s.sent_by == 4 else s for s in steps]
+    )
+    kept = keep(damaged, left(damaged, 5), redirect=True)
+    assert kept.steps[5] == Deliver(3, "n2"), "n1's step before its disk failed"
 
 
 def test_calls_that_no_step_names_are_removed() -> None:

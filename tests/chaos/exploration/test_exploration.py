@@ -10,7 +10,7 @@ import pytest
 
 from builders.campaigns import ALWAYS_CONVICTED, settings
 from raft_chaos.chaos.exploration import exploration as loop
-from raft_chaos.chaos.exploration.attempt import carry_out
+from raft_chaos.chaos.exploration.attempt import Reached, carry_out
 from raft_chaos.chaos.exploration.corpus import Corpus
 from raft_chaos.chaos.exploration.explorer import FEWEST_KEPT, STRATEGIES, Explorer
 from raft_chaos.chaos.exploration.journal import AttemptEnded, ExplorationError
@@ -73,6 +73,28 @@ def test_it_continues_where_it_was_stopped(tmp_path: Path) -> None:
     journal = next(tmp_path.glob("explore-*/journal.jsonl"))
     journal.write_bytes(journal.read_bytes()[:-5])  # killed in the middle of a line
     assert [one.number for one in explored(tmp_path, 1)[0]] == list(range(5))
+
+
+class Counts(Here):
+    """Counts what is submitted."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.calls += 1
+        return super().submit(fn, *args, **kwargs)
+
+
+@pytest.mark.parametrize(("jobs", "under_way"), [(1, 16), (8, 16), (20, 40)])
+def test_many_processes_have_work_and_few_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int, under_way: int
+) -> None:
+    monkeypatch.setattr(loop, "carry_out", lambda schedule, timing, mutant: Reached({}, "valid", [], 1, 0.0))
+    small, executor = settings(duration_s=2.2, liveness_s=0.2), Counts()
+    with loop.Exploration(small, 1, tmp_path, budget_s=60, jobs=jobs, clock=Attempts()) as one:
+        next(one.run(lambda: executor))
+    assert executor.calls == under_way
 
 
 def test_no_state_is_new_twice(tmp_path: Path) -> None:

@@ -65,6 +65,11 @@ def test_a_fault_that_is_no_longer_valid_goes() -> None:
     assert in_order(with_faults(nobody, kill("f01", "n1", 1_500_000))) == with_faults(kill("f01", "n1", 1_500_000))
 
 
+def test_the_fault_that_goes_may_have_any_name() -> None:
+    odd = kill("f01: n1", "n9", 1_500_000)
+    assert in_order(with_faults(odd, kill("f02", "n1", 1_500_000))) == with_faults(kill("f02", "n1", 1_500_000))
+
+
 def test_no_more_nodes_are_damaged_than_a_quorum_can_bear() -> None:
     flips = [
         Fault(id=f"f0{number}", when=When(at_us=1_500_000), action=BitFlip([node], 500, 50_000), duration_us=50_000)
