@@ -27,6 +27,7 @@ from raft_chaos.invariants.checkers.commitment import LeaderCommitsOwnTerm, Lead
 from raft_chaos.invariants.checkers.configuration import Configuration
 from raft_chaos.invariants.checkers.durability import Durability
 from raft_chaos.invariants.checkers.efficiency import Efficiency
+from raft_chaos.invariants.checkers.election_timer import ElectionTimer
 from raft_chaos.invariants.checkers.elections import (
     ElectionSafety,
     ElectionsInLogs,
@@ -63,7 +64,8 @@ class Judge:
     """Owns the checkers of a run. Never raises, whatever it observes.
 
     `voters` are the names of the nodes, of which a majority elects and commits; without them `leader_votes_quorum` and
-    `quorum_log` are unknown. `pace` is that of our own Raft, the only system whose `efficiency` is judged. `can` has
+    `quorum_log` are unknown. `pace` is that of our own Raft, the only system whose `efficiency` and
+    `election_timer` are judged. `can` has
     the abilities that the system declares; empty for our own Raft. Without `has_times` no invariant that goes by time
     is judged.
 
@@ -93,6 +95,7 @@ class Judge:
             ElectionSafety(),
             OneVotePerTerm(),
             LeaderVotesQuorum(self._past, configuration),
+            ElectionTimer(pace),
             LeaderRecognized(self._leaderships),
             LeaderAppendOnly(logs),
             CommittedLogAppendOnly(logs),

@@ -1,4 +1,4 @@
-"""How much our own Raft has to send: what `efficiency` must know beside the events."""
+"""How our own Raft acts in time: what `efficiency` and `election_timer` must know beside the events."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import msgspec
 
 class Pace(msgspec.Struct, frozen=True):
     """A leader sends a heartbeat every `heartbeat_us`, and at most `entries_per_message` entries in one message.
-    `clients` give it new ones, each one at a time."""
+    `clients` give it new ones, each one at a time. Election timeouts are drawn from `election_timeout_us`: the shortest
+    and the longest; (0, 0) if they are not known."""
 
     heartbeat_us: int
     entries_per_message: int
     clients: int
+    election_timeout_us: tuple[int, int] = (0, 0)

@@ -85,6 +85,33 @@ class DeniedVoteResetsTimer(Core):
         self._reset_election_timer()
 
 
+class HeartbeatKeepsTimer(Core):
+    def _on_append_entries(self, source: str, m: AppendEntries) -> None:
+        due_us, follows = self._election_deadline_us, self.role == "follower" and self.leader == source
+        super()._on_append_entries(source, m)
+        if follows and not m.entries:
+            self._election_deadline_us = due_us
+
+
+class QuorumCheckIgnoresHeartbeats(Core):
+    idle: tuple[int, int, int] = (0, 0, 0)  # a term, a commit index, and how many heartbeats it has not moved for
+
+    def _broadcast_heartbeat(self) -> None:
+        super()._broadcast_heartbeat()
+        term, index, heartbeats = self.idle
+        stands = (term, index) == (self.current_term, self.commit_index)
+        self.idle = (self.current_term, self.commit_index, heartbeats + 1 if stands else 0)
+        if self.idle[2] * self.timing.heartbeat_us >= self.timing.election_timeout_min_us:
+            self._become_follower(self.current_term, leader=None)
+
+
+class ElectionStorm(Core):
+    def tick(self, now_us: int) -> None:
+        super().tick(now_us)
+        if self.role == "candidate":
+            self._election_deadline_us = now_us + self.timing.heartbeat_us
+
+
 class StickyVoterWithoutCheckQuorum(Core):
     def receive(self, source: str, message: Message, now_us: int) -> None:
         self.now_us = now_us
@@ -173,24 +200,43 @@ ELECTIONS = (
         "timer_not_reset",
         "granting a vote does not reset the election timer: voters stand against the leader they just elected",
         "braft #465",
-        ("recovery",),
+        ("election_timer", "recovery"),
         Parts(core=TimerNotReset),
-        survives="it only causes more elections, unless links are so slow that nobody ever wins one",
     ),
     Mutant(
         "stale_append_resets_timer",
         "an AppendEntries of an earlier term resets the election timer: a deposed leader delays the next election",
         "miniraft-cpp #28",
-        ("liveness_under_fault",),
+        ("election_timer", "liveness_under_fault"),
         Parts(core=StaleAppendResetsTimer),
     ),
     Mutant(
         "denied_vote_resets_timer",
         "a vote request that is denied resets the election timer: a node that cannot win delays those that can",
         "nats-server #5315, raft-rs #14",
-        (),
+        ("election_timer",),
         Parts(core=DeniedVoteResetsTimer),
-        survives="it delays elections by less than liveness_under_fault and recovery allow",
+    ),
+    Mutant(
+        "heartbeat_keeps_timer",
+        "AppendEntries without entries do not reset the election timer: a leader with nothing to send is deposed",
+        "a classic omission of §5.2",
+        ("election_timer", "stable_leadership"),
+        Parts(core=HeartbeatKeepsTimer),
+    ),
+    Mutant(
+        "quorum_check_ignores_heartbeats",
+        "a leader steps down if it has committed nothing for an election timeout: answers to heartbeats do not count",
+        "nats-server #6512",
+        ("stable_leadership",),
+        Parts(core=QuorumCheckIgnoresHeartbeats),
+    ),
+    Mutant(
+        "election_storm",
+        "a candidate begins the next election after a heartbeat interval instead of an election timeout",
+        "NuRaft #33",
+        ("election_timer", "recovery"),
+        Parts(core=ElectionStorm),
     ),
     Mutant(
         "sticky_voter_without_check_quorum",

@@ -1,4 +1,4 @@
-"""How much our own nodes have to send in a run: what the judge must know beside the events."""
+"""When our own nodes act in a run, and how much they have to send: what the judge must know beside the events."""
 
 from __future__ import annotations
 
@@ -17,4 +17,9 @@ def virtual(timing: Timing, model: SimModel) -> Timing:
 
 
 def pace_of(timing: Timing, header: Header) -> Pace:
-    return Pace(timing.heartbeat_us, timing.max_entries_per_message, len(header.clients))
+    return Pace(
+        timing.heartbeat_us,
+        timing.max_entries_per_message,
+        len(header.clients),
+        (timing.election_timeout_min_us, timing.election_timeout_max_us),
+    )

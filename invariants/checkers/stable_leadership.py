@@ -6,6 +6,9 @@ timeouts after healing on: before, a timer may be about to run out at a node tha
 and late messages may be on their way. In plain Raft a node that rejoins with a later term deposes a healthy leader, but
 such a node does not follow that leader, so not all do.
 
+A node that stands too soon is convicted by `election_timer` as well. Only this invariant convicts a leader that gives
+up without a reason: then all timers run out as they must (`quorum_check_ignores_heartbeats`).
+
 Judged in virtual time alone. In 300 seeds of the right core (swarm, 3 to 7 nodes) all nodes followed one leader 1.2
 timeouts and 3 new terms after healing at the latest, and none changed its term from the four timeouts on.
 """

@@ -24,7 +24,7 @@ from scenario_steps import (
     under_way,
     win,
 )
-from sim_scenarios import deaf_leader, in_sim, many_elections
+from sim_scenarios import deaf_leader, in_sim, many_elections, quiet_cluster
 
 from cluster import command, entries
 from raft_chaos.invariants.events import HARNESS, AnsweredAgain
@@ -171,6 +171,26 @@ def stale_append_resets_timer(parts: Parts) -> Observed:
     """The leader hears nobody. n3 does not hear it and lacks its last entries, so only the node that hears it can lead;
     but that one gets AppendEntries of an earlier term for ever."""
     return in_sim(parts, deaf_leader(1))
+
+
+def denied_vote_resets_timer(parts: Parts) -> Observed:
+    """Leaders are killed and cut off, so nodes that lack entries stand for election, and wake up those that do not."""
+    return in_sim(parts, many_elections(1))
+
+
+def heartbeat_keeps_timer(parts: Parts) -> Observed:
+    """Clients have pauses, so a timer runs out while the leader has nothing but heartbeats to send."""
+    return in_sim(parts, quiet_cluster(1))
+
+
+def quorum_check_ignores_heartbeats(parts: Parts) -> Observed:
+    """The same: in a pause of the clients nothing is committed."""
+    return in_sim(parts, quiet_cluster(1))
+
+
+def election_storm(parts: Parts) -> Observed:
+    """The same links as those of many elections: no vote is back within a heartbeat interval."""
+    return in_sim(parts, many_elections(1))
 
 
 def sticky_voter_without_check_quorum(parts: Parts) -> Observed:
@@ -521,6 +541,10 @@ SCENARIOS: dict[str, Scenario] = {
         half_is_majority,
         timer_not_reset,
         stale_append_resets_timer,
+        denied_vote_resets_timer,
+        heartbeat_keeps_timer,
+        quorum_check_ignores_heartbeats,
+        election_storm,
         sticky_voter_without_check_quorum,
         voter_refuses_elected_leader,
         candidate_ignores_conflicting_leader,

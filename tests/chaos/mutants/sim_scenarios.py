@@ -75,3 +75,20 @@ def many_elections(seed: int) -> Schedule:
         for number in range(25, 475)
     ]
     return Schedule(header, faults, operations)
+
+
+def quiet_cluster(seed: int) -> Schedule:
+    """Three nodes without faults. One client writes every 0.5 s, which is longer than any election timeout."""
+    header = Header(
+        seed=seed,
+        nodes=["n1", "n2", "n3"],
+        clients=["c0"],
+        safety_from_us=SECOND_US,
+        safety_until_us=2 * SECOND_US,
+        liveness_for_us=4 * SECOND_US,
+    )
+    operations = [
+        Operation(id=f"c0/{number}", client="c0", at_us=number * SECOND_US // 2, f="put", key="k", value="v")
+        for number in range(2, 12)
+    ]
+    return Schedule(header, [], operations)

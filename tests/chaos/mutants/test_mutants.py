@@ -7,6 +7,8 @@ from inspect import isfunction
 from typing import Any
 
 import pytest
+import storage_scenarios
+from msgspec.structs import replace
 from mutant_scenarios import SCENARIOS, Observed
 
 from cluster import TIMING
@@ -20,16 +22,19 @@ from raft_chaos.raft.core import Core
 from raft_chaos.raft.server.parts import Parts
 from random_schedule import RandomSchedule, Safety
 
-PACE = Pace(TIMING.heartbeat_us, TIMING.max_entries_per_message, clients=1)
+PACE = Pace(TIMING.heartbeat_us, TIMING.max_entries_per_message, clients=1, election_timeout_us=(100_000, 300_000))
+"""With the shortest and the longest election timeout of the scenarios of cores."""
+OF_STORAGE = {scenario.__name__ for scenario in storage_scenarios.SCENARIOS}
+PACE_OF_STORAGE = replace(PACE, election_timeout_us=(30_000, 60_000))
 
 EVERY_MUTANT = pytest.mark.parametrize("mutant", MUTANTS.values(), ids=list(MUTANTS))
 CONVICTABLE = [mutant for mutant in MUTANTS.values() if mutant.invariants]
 EVERY_CONVICTABLE_MUTANT = pytest.mark.parametrize("mutant", CONVICTABLE, ids=[mutant.id for mutant in CONVICTABLE])
 
 
-def outcomes(observed: Observed) -> dict[str, Outcome]:
+def outcomes(observed: Observed, pace: Pace) -> dict[str, Outcome]:
     """The verdicts on a run, by invariant."""
-    judge = Judge(voters=sorted({one.node for one in observed if not isinstance(one, Op)} - {HARNESS}), pace=PACE)
+    judge = Judge(voters=sorted({one.node for one in observed if not isinstance(one, Op)} - {HARNESS}), pace=pace)
     for one in observed:
         if isinstance(one, Op):
             judge.observe_op(one)
@@ -38,8 +43,9 @@ def outcomes(observed: Observed) -> dict[str, Outcome]:
     return {verdict.invariant: verdict.outcome for verdict in judge.verdicts()}
 
 
-def violated(observed: Observed) -> set[str]:
-    return {invariant for invariant, outcome in outcomes(observed).items() if outcome == "violated"}
+def violated(observed: Observed, mutant: Mutant) -> set[str]:
+    pace = PACE_OF_STORAGE if mutant.id in OF_STORAGE else PACE
+    return {invariant for invariant, outcome in outcomes(observed, pace).items() if outcome == "violated"}
 
 
 def replaced(mutant: Mutant) -> list[tuple[type[Any], type[Any]]]:
@@ -56,8 +62,8 @@ def replaced(mutant: Mutant) -> list[tuple[type[Any], type[Any]]]:
 def test_its_scenario_convicts_the_mutant_and_not_the_unmodified_core(mutant: Mutant) -> None:
     """The same steps for both. A mutant without a scenario fails here."""
     scenario = SCENARIOS[mutant.id]
-    assert violated(scenario(Parts())) == set()
-    broken = violated(scenario(mutant.parts))
+    assert violated(scenario(Parts()), mutant) == set()
+    broken = violated(scenario(mutant.parts), mutant)
     assert mutant.invariants[0] in broken
     assert broken <= set(mutant.invariants)
 

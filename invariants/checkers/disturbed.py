@@ -1,0 +1,70 @@
+"""When a node did not act in time: it was paused or starved, or its clock was wrong, as the harness reported."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from raft_chaos.invariants.checkers.base import Handlers
+from raft_chaos.invariants.events import FaultHealed, FaultInjected, NodeExited, NodeKilled, NodePaused, NodeResumed
+
+FOREVER_US = 1 << 62
+
+
+class Times:
+    """For each node, the times from the beginning of something to its end; one without an end goes on for ever."""
+
+    def __init__(self) -> None:
+        self._times: defaultdict[str, list[list[int]]] = defaultdict(list)
+        self._open: dict[str, list[list[int]]] = {}
+
+    def begin(self, what: str, nodes: tuple[str, ...], t_us: int) -> None:
+        for node in nodes:
+            time = [t_us, FOREVER_US]
+            self._times[node].append(time)
+            self._open.setdefault(what, []).append(time)
+
+    def end(self, what: str, t_us: int) -> None:
+        for time in self._open.pop(what, ()):
+            time[1] = t_us
+
+    def meet(self, node: str, from_us: int, to_us: int) -> bool:
+        """Whether one of them touches the time from `from_us` to `to_us`, both included."""
+        return any(began_us <= to_us and from_us <= ended_us for began_us, ended_us in self._times.get(node, ()))
+
+
+class Disturbed:
+    """The times in which a node was paused or starved, and those in which its clock jumped or ran at a wrong speed."""
+
+    def __init__(self) -> None:
+        self.held = Times()
+        self.clock = Times()
+
+    def handlers(self) -> Handlers:
+        return {
+            FaultInjected: self._on_injected,
+            FaultHealed: self._on_healed,
+            NodePaused: self._on_paused,
+            NodeResumed: self._on_pause_ended,
+            NodeKilled: self._on_pause_ended,
+            NodeExited: self._on_pause_ended,
+        }
+
+    def _on_injected(self, event: FaultInjected) -> None:
+        if event.type == "clock":
+            self.clock.begin(event.fault, event.targets, event.t_us)
+        elif event.type == "starve":
+            self.held.begin(event.fault, event.targets, event.t_us)
+
+    def _on_healed(self, event: FaultHealed) -> None:
+        self.clock.end(event.fault, event.t_us)
+        self.held.end(event.fault, event.t_us)
+
+    def _on_paused(self, event: NodePaused) -> None:
+        self.held.begin(_pause_of(event), (event.subject,), event.t_us)
+
+    def _on_pause_ended(self, event: NodeResumed | NodeKilled | NodeExited) -> None:
+        self.held.end(_pause_of(event), event.t_us)
+
+
+def _pause_of(event: NodePaused | NodeResumed | NodeKilled | NodeExited) -> str:
+    return f"the pause of {event.subject}"

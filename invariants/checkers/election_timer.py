@@ -1,0 +1,165 @@
+"""election_timer: a node begins an election when its election timer has run out, neither sooner nor later.
+
+Each wait is a draw between the shortest and the longest election timeout, from the last reset on (`timer_resets` says
+what resets the timer, and what the reports show of it).
+
+- Too soon: the node began an election less than the shortest timeout after a reset.
+- Too late: nothing reset its timer for more than the longest timeout, and it began none. Something did, then, that must
+  not: a vote that it denied, or AppendEntries of an earlier term.
+
+Why no correct node is convicted:
+- Reports have the time at which the core did what they say, by the node's own clock, which never goes back. A vote and
+  the end of a timer are inputs like any others, one after the other, so too soon is exact in every world: a node that
+  is starved, stopped or slow to sync acts later, never sooner.
+- Too late is judged in virtual time alone, where a timer fires when it is due, also while a write is under way. In real
+  time a busy machine makes any node late.
+- A node that is paused or starved looks at its timer when it may act again: a wait that such a time touches is not
+  judged as too late.
+- A wait that a fault of the clock touches is not judged at all. Before and after it the clock runs at true speed, so a
+  wait has its length whatever the clock shows; that an instant is rounded to whole µs is less than `TOLERANCE_US`.
+- A node that died may have begun an election that no report tells, since it was not durable yet. Reports keep their
+  order, so nothing after the incarnation's last report of a term, role or vote is judged as too late.
+- Whether AppendEntries are of the current term is no guess: see `timer_resets`.
+
+In 500 seeds of the right core (swarm, 3 to 7 nodes) no wait was too short or too long. `timer_not_reset` is convicted
+by 12 of 12 seeds, `denied_vote_resets_timer` by 11, `stale_append_resets_timer` by 7.
+
+How many terms a cluster can reach follows from it: a node begins at most one election in the shortest timeout of its
+clock, and each election is one term. So n nodes reach at most n * (t / shortest + 1) new terms within a time t.
+"""
+
+from __future__ import annotations
+
+from raft_chaos.invariants.checkers.base import Checker, Handlers, who
+from raft_chaos.invariants.checkers.disturbed import Disturbed
+from raft_chaos.invariants.checkers.timer_resets import Candidacy, Quiet, Reset, TimerResets
+from raft_chaos.invariants.events import MessageReceived, PhaseStarted, RoleChanged, Started, VoteGranted
+from raft_chaos.invariants.pace import Pace
+from raft_chaos.invariants.verdict import Verdict
+
+TOLERANCE_US = 1_000
+
+
+class ElectionTimer(Checker):
+    """An election begins between the shortest and the longest election timeout after the last reset of the timer; the
+    latter only in virtual time. Judged for our own Raft alone, whose timeouts are known."""
+
+    invariant = "election_timer"
+    goes_by_time = True
+    rule = (
+        "If the election timeout elapses without AppendEntries from the current leader or granting a vote, begin an "
+        "election (Figure 2, §5.2)."
+    )
+    nothing_judged = "no node began an election"
+
+    def __init__(self, pace: Pace | None) -> None:
+        super().__init__()
+        self._shortest_us, self._longest_us = pace.election_timeout_us if pace is not None else (0, 0)
+        self._disturbed = Disturbed()
+        self._incarnations: list[TimerResets] = []
+        self._now: dict[str, TimerResets] = {}  # the current incarnation of each node
+        self._first_led: dict[str, int] = {}  # the first term in which each node led
+        self._is_virtual = False
+
+    @property
+    def applies(self) -> bool:
+        return self._longest_us > 0
+
+    def handlers(self) -> Handlers:
+        return {
+            **self._disturbed.handlers(),
+            PhaseStarted: self._on_phase,
+            Started: self._on_started,
+            RoleChanged: self._on_role,
+            VoteGranted: self._on_vote,
+            MessageReceived: self._on_received,
+        }
+
+    def _on_phase(self, event: PhaseStarted) -> None:
+        self._is_virtual |= event.within_us > 0
+
+    def _on_started(self, event: Started) -> None:
+        if self.applies:
+            self._now[event.node] = TimerResets(event, self._longest_us)
+            self._incarnations.append(self._now[event.node])
+
+    def _on_role(self, event: RoleChanged) -> None:
+        if (timer := self._now.get(event.node)) is not None:
+            timer.change_role(event)
+        if event.role == "leader":
+            self._first_led[event.node] = min(event.term, self._first_led.get(event.node, event.term))
+
+    def _on_vote(self, event: VoteGranted) -> None:
+        if (timer := self._now.get(event.node)) is not None:
+            timer.vote(event)
+
+    def _on_received(self, event: MessageReceived) -> None:
+        if (timer := self._now.get(event.node)) is None:
+            return
+        if event.type == "AppendEntries":
+            timer.hear(event)
+        elif event.type == "RequestVote":
+            timer.be_asked(event)
+
+    # ---- the verdict ------------------------------------------------------------------------------------------------
+
+    def verdict(self) -> Verdict:
+        """Judges from the start each time: the harness's events may have come before the nodes' or after them."""
+        self.judged, self.violations, self.violation_count = 0, [], 0
+        for timer in self._incarnations:
+            self.judged += len(timer.candidacies)
+            for candidacy in timer.candidacies:
+                self._judge_soon(candidacy)
+            for quiet in timer.quiet() if self._is_virtual else ():
+                self._judge_late(quiet)
+        return super().verdict()
+
+    def _judge_soon(self, candidacy: Candidacy) -> None:
+        began, reset = candidacy.began, self._last_reset(candidacy)
+        waited_us = began.t_us - reset.t_us
+        if waited_us >= self._shortest_us - TOLERANCE_US:
+            return
+        if not self._disturbed.clock.meet(began.node, reset.t_us, began.t_us):
+            self.violate(
+                f"{who(began)} began the election of term {began.term} {waited_us} µs after {_said(reset)} at "
+                f"{reset.t_us} µs; its shortest election timeout is {self._shortest_us} µs",
+                reset,
+                began,
+            )
+
+    def _last_reset(self, candidacy: Candidacy) -> Reset:
+        heard = candidacy.heard
+        # Otherwise the message may be of an earlier term.
+        if heard is not None and self._first_led.get(heard.sender) == candidacy.term:
+            return heard
+        return candidacy.reset
+
+    def _judge_late(self, quiet: Quiet) -> None:
+        node, due_us = quiet.last.node, quiet.from_us + self._longest_us + TOLERANCE_US
+        if quiet.to_us <= due_us:
+            return
+        if any(times.meet(node, quiet.from_us, due_us) for times in (self._disturbed.clock, self._disturbed.held)):
+            return
+        self.violate(
+            f"{who(quiet.last)} began no election for {quiet.to_us - quiet.from_us} µs after {_said(quiet.last)} at "
+            f"{quiet.from_us} µs; its longest election timeout is {self._longest_us} µs",
+            quiet.last,
+            quiet.ended,
+        )
+
+
+def _said(reset: Reset) -> str:
+    """What reset the timer."""
+    match reset:
+        case Started():
+            return "it started"
+        case VoteGranted():
+            return f"it voted for {reset.candidate} in term {reset.term}"
+        case MessageReceived():
+            return f"{reset.type} of {reset.sender} arrived"
+        case RoleChanged(role="candidate"):
+            return f"it began the election of term {reset.term}"
+        case RoleChanged(leader=None):
+            return f"it led no longer, in term {reset.term}"
+        case RoleChanged():
+            return f"it followed {reset.leader} in term {reset.term}"

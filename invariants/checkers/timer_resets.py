@@ -1,0 +1,197 @@
+"""What resets the election timer of one incarnation, as it reported: each reset starts its wait anew.
+
+Figure 2 names two: AppendEntries from the current leader, and a vote that is granted. The timer also starts when the
+node does, when it begins an election of its own (§5.2), and when it leads no longer; a leader has none running. What
+the node reports shows all of them:
+
+    its start, its elections, its votes     reported as such
+    the first AppendEntries of a leader     the node reports that it follows this leader
+    each further one                        it arrives from the leader that the node follows at that time
+    a repeated request of a candidate       it arrives from the node that has this node's vote of this term
+
+A report of a term, role or vote has the time at which that changed, but waits until it is durable; messages may arrive
+meanwhile. Such reports keep their order among each other. So all that lies before the last of them is complete, and who
+was followed at a moment is told by their times, not by their places among the messages.
+
+Two questions are asked, and each doubt is resolved in the node's favour. The doubt: a message may be of an earlier term
+than the one in which its sender leads now, and then it resets nothing.
+
+    `candidacies`   which reset has certainly been the last one before an election? A further AppendEntries counts only
+                    if its sender led in no earlier term, so that it can be of none.
+    `quiet`         when was the timer certainly not reset? All that comes from the leader that it follows counts.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias, TypeVar
+
+from raft_chaos.invariants.events import Event, MessageReceived, RoleChanged, Started, VoteGranted
+
+Reset: TypeAlias = Started | RoleChanged | VoteGranted | MessageReceived
+
+KEPT_HEARD = 32
+"""How many messages of the leader are kept: more than arrive while a write becomes durable."""
+FOREVER_US = 1 << 62
+
+_E = TypeVar("_E", bound=Event)
+
+
+class Candidacy(NamedTuple):
+    """The node began an election. `reset` is the last of its own reports that certainly reset its timer; `heard` is a
+    later AppendEntries of the leader that it followed in term `term`, if there is one."""
+
+    began: RoleChanged
+    reset: Reset
+    heard: MessageReceived | None
+    term: int
+
+
+@dataclass(slots=True)
+class Span:
+    """From `from_us` to `to_us` the timer could not run out: it was reset again and again, or did not run. `last` is
+    what the node reported at the end."""
+
+    from_us: int
+    to_us: int
+    last: Reset
+
+
+class Quiet(NamedTuple):
+    """Nothing reset the timer after `last`, at `from_us`, until `to_us`; `ended` is what the node reported then."""
+
+    from_us: int
+    to_us: int
+    last: Reset
+    ended: Reset
+
+
+class TimerResets:
+    """One incarnation, from its start on. Messages are told by `hear` and `be_asked`, and all else by the others.
+
+    `longest_us` is the longest election timeout.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_heard",
+        "_leader",
+        "_longest_us",
+        "_others",
+        "_recent",
+        "_reset",
+        "_resets",
+        "_roles",
+        "_votes",
+        "candidacies",
+    )
+
+    def __init__(self, started: Started, longest_us: int) -> None:
+        self.candidacies: list[Candidacy] = []
+        self._longest_us = longest_us
+        self._leader: str | None = None  # as reported so far
+        self._reset: Reset = started
+        self._resets = [Span(started.t_us, started.t_us, started)]  # by its own reports
+        self._heard: list[Span] = []  # by AppendEntries of its leader, never more than `longest_us` apart
+        self._recent: deque[MessageReceived] = deque(maxlen=KEPT_HEARD)
+        self._others: list[MessageReceived] = []  # AppendEntries of nodes that it did not report to follow
+        self._asked: list[MessageReceived] = []
+        self._roles: list[Started | RoleChanged] = [started]
+        self._votes: list[Started | VoteGranted] = [started]
+
+    # ---- what it reports --------------------------------------------------------------------------------------------
+
+    def hear(self, event: MessageReceived) -> None:
+        """An AppendEntries arrived."""
+        if event.sender != self._leader:
+            self._others.append(event)
+            return
+        self._recent.append(event)
+        t_us = event.t_us
+        if self._heard and t_us - self._heard[-1].to_us <= self._longest_us:
+            span = self._heard[-1]
+            span.to_us, span.last = t_us, event
+        else:
+            self._heard.append(Span(t_us, t_us, event))
+
+    def be_asked(self, event: MessageReceived) -> None:
+        """A RequestVote arrived."""
+        self._asked.append(event)
+
+    def vote(self, event: VoteGranted) -> None:
+        self._votes.append(event)
+        self._was_reset(event)
+
+    def change_role(self, event: RoleChanged) -> None:
+        before = self._roles[-1]
+        self._roles.append(event)
+        self._leader = event.leader
+        if isinstance(before, RoleChanged) and before.role == "leader":
+            self._was_reset(event, since_us=before.t_us)
+        elif event.role == "candidate":
+            self.candidacies.append(Candidacy(event, self._reset, self._last_heard(before, event.t_us), before.term))
+            self._was_reset(event)
+        elif event.role == "follower" and event.leader is not None:
+            self._was_reset(event)
+
+    def _was_reset(self, event: Reset, since_us: int | None = None) -> None:
+        self._reset = event
+        self._resets.append(Span(event.t_us if since_us is None else since_us, event.t_us, event))
+
+    def _last_heard(self, role: Started | RoleChanged, until_us: int) -> MessageReceived | None:
+        """The last AppendEntries before `until_us` of the leader that it follows in this role."""
+        if not isinstance(role, RoleChanged) or role.role != "follower":
+            return None
+        heard = (event for event in reversed(self._recent) if event.t_us <= until_us)
+        last = next(heard, None)
+        is_later = last is not None and last.sender == role.leader and last.t_us > max(role.t_us, self._reset.t_us)
+        return last if is_later else None
+
+    # ---- when nothing reset its timer -------------------------------------------------------------------------------
+
+    def quiet(self) -> Iterator[Quiet]:
+        """The times of more than `longest_us` in which nothing reset the timer, as far as the reports are complete."""
+        spans = [*self._resets, *self._heard, *self._by_others(), *self._by_repeated_requests(), *self._at_the_end()]
+        spans.sort(key=lambda span: (span.from_us, span.to_us))
+        complete_us = max(self._roles[-1].t_us, self._votes[-1].t_us)
+        before = spans[0]
+        for span in spans[1:]:
+            ends_us = min(span.from_us, complete_us)
+            if ends_us - before.to_us > self._longest_us:
+                yield Quiet(before.to_us, ends_us, before.last, span.last)
+            if span.to_us > before.to_us:
+                before = span
+
+    def _by_others(self) -> Iterator[Span]:
+        """AppendEntries of a node that it follows, but had not reported to follow yet."""
+        for event in self._others:
+            if any(isinstance(role, RoleChanged) and role.leader == event.sender for role in _at(self._roles, event)):
+                yield Span(event.t_us, event.t_us, event)
+
+    def _by_repeated_requests(self) -> Iterator[Span]:
+        """Requests of a node that had its vote already. It gets it again, if the request is of the same term."""
+        for event in self._asked:
+            terms = {role.term for role in _at(self._roles, event)}  # used only for membership tests
+            if any(_for(vote) == event.sender and vote.term in terms for vote in _at(self._votes, event)):
+                yield Span(event.t_us, event.t_us, event)
+
+    def _at_the_end(self) -> Iterator[Span]:
+        """The last thing that is complete; or, if it leads by then, all time from there on."""
+        last = self._roles[-1]
+        leads = isinstance(last, RoleChanged) and last.role == "leader"
+        yield Span(last.t_us, FOREVER_US if leads else last.t_us, last)
+
+
+def _for(vote: Started | VoteGranted) -> str | None:
+    return vote.candidate if isinstance(vote, VoteGranted) else vote.voted_for
+
+
+def _at(reports: Sequence[_E], event: Event) -> Sequence[_E]:
+    """What the node was by these reports when the event happened, and by others of the very same time."""
+    first, last = (
+        bisect(reports, event.t_us, key=lambda report: report.t_us) for bisect in (bisect_left, bisect_right)
+    )
+    return reports[max(0, first - 1) : last]

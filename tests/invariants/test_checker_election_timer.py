@@ -1,0 +1,192 @@
+"""election_timer: election timeouts of 100 to 200 ms. All times of this file are in ms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from raft_chaos.invariants.events import (
+    HARNESS,
+    Event,
+    FaultHealed,
+    FaultInjected,
+    MessageReceived,
+    NodePaused,
+    NodeResumed,
+    PhaseStarted,
+    Role,
+    RoleChanged,
+    Started,
+    VoteGranted,
+)
+from raft_chaos.invariants.judge import Judge
+from raft_chaos.invariants.pace import Pace
+from raft_chaos.invariants.verdict import Verdict
+
+MS = 1_000
+PACE = Pace(20 * MS, 10, 1, (100 * MS, 200 * MS))
+VIRTUAL = PhaseStarted(node=HARNESS, inc=1, t_us=900 * MS, phase="liveness", within_us=1)
+
+
+def at(ms: int, kind: type[Event], node: str = "n2", inc: int = 1, **fields: Any) -> Event:
+    return kind(node=node, inc=inc, t_us=ms * MS, **fields)
+
+
+def role(ms: int, role: Role, term: int, leader: str | None = None, node: str = "n2") -> Event:
+    return at(ms, RoleChanged, node, role=role, term=term, leader=leader)
+
+
+def told(ms: int, kind: type[Event], **fields: Any) -> Event:
+    return at(ms, kind, HARNESS, **fields)
+
+
+def received(ms: int, sender: str, type: str = "AppendEntries") -> Event:
+    return at(ms, MessageReceived, sender=sender, sender_inc=1, number=1, type=type)
+
+
+def voted(ms: int, candidate: str, term: int) -> Event:
+    return at(ms, VoteGranted, candidate=candidate, term=term)
+
+
+START = at(0, Started, term=0, voted_for=None, last_index=0, digest="")
+LEADS = role(90, "leader", 1, "n1", node="n1")
+FOLLOWS = role(100, "follower", 1, "n1")
+
+
+def verdict(*reported: Event, harness: Iterable[Event] = (VIRTUAL,), pace: Pace | None = PACE) -> Verdict | None:
+    """The verdict on what n2 reported after its start; the other streams are observed before it or after it."""
+    n1 = [at(0, Started, "n1", term=0, voted_for=None, last_index=0, digest=""), LEADS]
+    streams = [list(harness), n1, [START, *reported]]
+    found = []
+    for order in (streams, streams[::-1]):
+        judge = Judge(voters=("n1", "n2", "n3"), pace=pace)
+        for stream in order:
+            judge.observe_all(stream)
+        found.append({one.invariant: one for one in judge.verdicts()}.get("election_timer"))
+    assert found[0] == found[1]
+    return found[0]
+
+
+def said(*reported: Event, harness: Iterable[Event] = (VIRTUAL,)) -> list[str]:
+    found = verdict(*reported, harness=harness)
+    assert found is not None
+    return [violation.message for violation in found.violations]
+
+
+# ---- too soon -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "what"),
+    [
+        ((voted(50, "n1", 1),), "it voted for n1 in term 1 at 50000"),
+        ((FOLLOWS, received(130, "n1"),), "AppendEntries of n1 arrived at 130000"),
+        ((FOLLOWS,), "it followed n1 in term 1 at 100000"),
+        ((role(110, "candidate", 1),), "it began the election of term 1 at 110000"),
+        ((role(110, "candidate", 1), role(120, "leader", 1, "n2"), role(130, "follower", 2)), "it led no longer, in"),
+        ((), "it started at 0"),
+    ],
+)  # fmt: skip
+def test_an_election_too_soon_after_each_kind_of_reset(before: tuple[Event, ...], what: str) -> None:
+    last_us = max((event.t_us for event in before), default=0)
+    (message,) = said(*before, role(last_us // MS + 90, "candidate", 3))
+    assert message.startswith("n2 (incarnation 1) began the election of term 3 90000 µs after ") and what in message
+    assert not said(*before, role(last_us // MS + 100, "candidate", 3))
+
+
+def test_too_soon_is_judged_in_real_time_too() -> None:
+    assert said(voted(50, "n1", 1), role(140, "candidate", 2), harness=())
+    assert not said(voted(50, "n1", 1), role(999, "candidate", 2), harness=())
+
+
+def test_a_message_that_may_be_of_an_earlier_term_is_no_certain_reset() -> None:
+    """n1 led in term 1 already; the message of 330 ms may be one of those, and late."""
+    again = role(310, "follower", 2, "n1")
+    assert not said(FOLLOWS, received(250, "n1"), again, received(400, "n1"), role(410, "candidate", 3))
+    assert not said(FOLLOWS, role(150, "follower", 2), received(160, "n1"), role(250, "candidate", 3))
+
+
+def test_what_arrives_while_the_report_of_an_election_waits_comes_after_it() -> None:
+    """The report is written behind the message, and bears the time of the election."""
+    assert not said(FOLLOWS, received(150, "n1"), received(255, "n1"), role(250, "candidate", 2))
+
+
+# ---- too late -------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_resets_the_timer_and_no_election_begins() -> None:
+    (message,) = said(FOLLOWS, received(150, "n1"), received(200, "n3"), role(400, "candidate", 2))
+    assert message == (
+        "n2 (incarnation 1) began no election for 250000 µs after AppendEntries of n1 arrived at 150000 µs; its "
+        "longest election timeout is 200000 µs"
+    )
+    assert not said(FOLLOWS, received(150, "n1"), received(200, "n3"), role(350, "candidate", 2))
+
+
+def test_a_denied_vote_resets_nothing_and_a_repeated_one_does() -> None:
+    entered, asked = role(50, "follower", 1), received(150, "n1", "RequestVote")
+    assert said(entered, voted(50, "n3", 1), asked, role(300, "candidate", 2))
+    assert not said(entered, voted(50, "n1", 1), asked, role(300, "candidate", 2))
+    assert said(entered, voted(50, "n1", 1), role(120, "follower", 2), asked, role(300, "candidate", 3))
+
+
+def test_a_later_term_alone_resets_nothing() -> None:
+    assert said(FOLLOWS, role(200, "follower", 2), role(350, "candidate", 3))
+
+
+def test_a_leader_has_no_timer() -> None:
+    stood = role(150, "candidate", 1), role(160, "leader", 1, "n2")
+    assert not said(*stood, role(800, "follower", 2), role(950, "candidate", 3))
+    assert not said(*stood)
+    assert said(*stood, role(800, "follower", 2), role(1_050, "candidate", 3))
+
+
+def test_messages_of_a_leader_before_the_report_that_it_is_followed() -> None:
+    """It waits until the new term is durable; the third message is of another node."""
+    assert not said(received(150, "n1"), received(250, "n1"), role(100, "follower", 1, "n1"), role(440, "candidate", 2))
+    assert said(received(150, "n1"), received(250, "n3"), role(100, "follower", 1, "n1"), role(440, "candidate", 2))
+
+
+def test_a_heartbeat_in_time_keeps_it_a_follower_for_ever() -> None:
+    beats = [received(ms, "n1") for ms in range(150, 5_000, 50)]
+    assert not said(FOLLOWS, *beats, role(5_100, "candidate", 2))
+
+
+def test_after_its_last_report_nothing_is_complete() -> None:
+    """It may have begun an election, and died before that was durable."""
+    assert not said(FOLLOWS, received(150, "n1"), received(800, "n1"))
+    assert said(FOLLOWS, received(150, "n1"), received(800, "n1"), role(990, "candidate", 2))
+
+
+def test_a_pause_excuses_lateness_only() -> None:
+    pause = [told(200, NodePaused, subject="n2", subject_inc=1), told(390, NodeResumed, subject="n2", subject_inc=1)]
+    assert not said(FOLLOWS, role(400, "candidate", 2), harness=[VIRTUAL, *pause])
+    assert said(FOLLOWS, role(180, "candidate", 2), harness=[VIRTUAL, *pause])
+    other = [told(200, NodePaused, subject="n3", subject_inc=1)]
+    assert said(FOLLOWS, role(400, "candidate", 2), harness=[VIRTUAL, *other])
+
+
+def test_starvation_excuses_lateness_only() -> None:
+    starved = [told(200, FaultInjected, fault="f1", type="starve", targets=("n2",))]
+    assert not said(FOLLOWS, role(400, "candidate", 2), harness=[VIRTUAL, *starved])
+    assert said(FOLLOWS, role(180, "candidate", 2), harness=[VIRTUAL, *starved])
+    before = [told(50, FaultInjected, fault="f1", type="starve", targets=("n2",))]
+    before += [told(90, FaultHealed, fault="f1", type="starve", effective=True)]
+    assert said(FOLLOWS, role(400, "candidate", 2), harness=[VIRTUAL, *before])
+
+
+def test_a_wrong_clock_excuses_both() -> None:
+    clock = [
+        told(160, FaultInjected, fault="f1", type="clock", targets=("n2",)),
+        told(170, FaultHealed, fault="f1", type="clock", effective=True),
+    ]
+    assert not said(FOLLOWS, role(400, "candidate", 2), harness=[VIRTUAL, *clock])
+    assert not said(FOLLOWS, role(180, "candidate", 2), harness=[VIRTUAL, *clock])
+    assert said(FOLLOWS, role(250, "candidate", 2), role(300, "candidate", 3), harness=[VIRTUAL, *clock])
+
+
+def test_unknown_timeouts_are_not_judged() -> None:
+    assert verdict(FOLLOWS, role(110, "candidate", 2), pace=None) is None
+    assert verdict(FOLLOWS, role(110, "candidate", 2), pace=Pace(20 * MS, 10, 1)) is None
