@@ -1,8 +1,9 @@
-"""A replicated store in plain HTTP: `shelf.py NAME HOST PORT PEER_PORT PEERS DATA [--forget]`. All its calls are HTTP.
+"""A replicated store in plain HTTP: `shelf.py NAME HOST PORT PEER_PORT PEERS DATA [--forget] [--hasty]`.
 
-The first node holds the data, in a file that it syncs before it answers; the others pass on what they are asked. So it
-is linearizable whatever the network does. With --forget it is wrong on purpose: a node that cannot reach the first one
-answers from what it saw last.
+The first node holds the data, in a file that it syncs, with its folder, before it answers; the others pass on what they
+are asked. So it is linearizable whatever the network does. It can be wrong on purpose. With --forget a node that cannot
+reach the first one answers from what it saw last. With --hasty it syncs nothing: what it acknowledged survives a crash
+of its process, and is gone after a power failure.
 """
 
 import json
@@ -15,7 +16,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 name, host, port, peer_port, peers, folder = sys.argv[1:7]
 first = dict(peer.split("=") for peer in peers.split(",") if peer).get("n1")  # None: it is this node
-forget, file, lock, seen = "--forget" in sys.argv, os.path.join(folder, "data.json"), threading.Lock(), {}
+forget, hasty, lock, seen = "--forget" in sys.argv, "--hasty" in sys.argv, threading.Lock(), {}
+file, sync = os.path.join(folder, "data.json"), (lambda descriptor: None) if hasty else os.fsync
+directory = os.open(folder, os.O_RDONLY)
 data = json.load(open(file)) if os.path.exists(file) else {}
 
 
@@ -27,8 +30,9 @@ def kept(path, value=None, expected=None):
         with open(file + ".new", "w") as new:
             json.dump({**data, path: value}, new)
             new.flush()
-            os.fsync(new.fileno())
+            sync(new.fileno())
         os.replace(file + ".new", file)
+        sync(directory)
         data[path] = value
         return 200, value
 

@@ -130,10 +130,16 @@ class NodeLaunched(Event, frozen=True, gc=False, kw_only=True, tag="node_launche
 
 
 class NodeKilled(Event, frozen=True, gc=False, kw_only=True, tag="node_killed"):
-    """The harness killed that incarnation (SIGKILL to its process group) and saw it gone."""
+    """The harness killed that incarnation (SIGKILL to its process group) and saw it gone.
+
+    A disk that the harness serves then lost so many unsynced bytes, and so many unsynced changes of names (files that
+    were created, renamed or removed); None if the node has no such disk.
+    """
 
     subject: str
     subject_inc: int
+    lost_bytes: int | None = None
+    lost_names: int | None = None
 
 
 class NodePaused(Event, frozen=True, gc=False, kw_only=True, tag="node_paused"):

@@ -103,7 +103,8 @@ def what(event: AnyEvent | Op) -> str:
         case NodeLaunched():
             return f"launched {event.subject}#{event.subject_inc}"
         case NodeKilled():
-            return f"killed {event.subject}#{event.subject_inc}"
+            took = f", which lost {event.lost_bytes} unsynced bytes and {event.lost_names} unsynced names"
+            return f"killed {event.subject}#{event.subject_inc}" + took * (event.lost_bytes is not None)
         case NodePaused():
             return f"paused {event.subject}#{event.subject_inc}"
         case NodeResumed():

@@ -17,7 +17,7 @@ from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.doctor.examine import examine
 from raft_chaos.chaos.doctor.finding import Finding
 from raft_chaos.chaos.doctor.log_lines import WHAT
-from raft_chaos.chaos.faults.abilities import ABILITIES, OF_NETWORK, in_order
+from raft_chaos.chaos.faults.abilities import ABILITIES, DISKS, OF_NETWORK, in_order
 from raft_chaos.chaos.run import needs
 from raft_chaos.chaos.run.option import OptionError, timing_of
 from raft_chaos.chaos.run.options import target_of
@@ -39,13 +39,21 @@ def check(
         str | None,
         typer.Option(metavar="|".join(OF_NETWORK), help="How its links are broken.", show_default="the target's own"),
     ] = None,
+    disk: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(DISKS),
+            help="Whether kills take what a node has not synced.",
+            show_default="the target's own",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON list on stdout.")] = False,
 ) -> Result:
     """Starts a target and tries all that it declares, before the system itself is blamed.
 
     Exit codes: 0 nothing is wrong, 254 something is, 255 the harness itself failed.
     """
-    chosen = _target(target, network)
+    chosen = _target(target, network, disk)
     needs.require_for_live(nodes, 1)
     findings: list[Finding] = []
 
@@ -58,7 +66,7 @@ def check(
     asyncio.run(examine(chosen, nodes, found))
     stamped = _stamped(chosen, findings)
     wrong = any(finding.outcome == "wrong" for finding in findings)
-    page = [*stamped, "", checked_line(findings, _run_it(target))]
+    page = [*stamped, "", checked_line(findings, _run_it(target, network, disk))]
     return Result(EXIT_USAGE if wrong else EXIT_VALID, page, findings, as_json)
 
 
@@ -102,9 +110,9 @@ def _row(name: str, target: Target) -> TargetRow:
     return TargetRow(name, target.name, target.network, list(in_order(abilities_of(target))), "")
 
 
-def _target(text: str, network: str | None) -> Target:
+def _target(text: str, network: str | None, disk: str | None) -> Target:
     option = "target_command" if _is_command(text) else "target"
-    given = {option: text} if network is None else {option: text, "network": network}
+    given = {option: text, **{name: value for name, value in (("network", network), ("disk", disk)) if value}}
     try:
         return target_of(given, timing_of())
     except OptionError as error:
@@ -117,5 +125,7 @@ def _is_command(text: str) -> bool:
     return not Path(text).is_file() and not text.startswith(STDIO) and ("{" in text or " " in text.strip())
 
 
-def _run_it(text: str) -> str:
-    return f"raft-chaos run --target-command '{text}'" if _is_command(text) else f"raft-chaos run --target {text}"
+def _run_it(text: str, network: str | None, disk: str | None) -> str:
+    named = f"--target-command '{text}'" if _is_command(text) else f"--target {text}"
+    given = [f"--{option} {value}" for option, value in (("network", network), ("disk", disk)) if value]
+    return " ".join(["raft-chaos run", named, *given])

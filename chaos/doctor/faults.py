@@ -35,6 +35,9 @@ KEPT = {
     "if it does not, say persistent = false",
 }
 """What to do if a key is lost."""
+NOT_SYNCED = (
+    "with this disk only what was synced (fsync) survives: does it hold with --disk kept? then it syncs too late"
+)
 
 
 async def leadership(bench: Bench) -> Finding:
@@ -277,7 +280,7 @@ async def _kill(bench: Bench, early: Op) -> Finding:
     for op in (early, await _keep(bench, "new")):
         if op.type != "ok":
             return Finding(what, "wrong", f"a {op.f} before it ended as {op.type}: {op.error}")
-    await bench.cluster.kill(bench.nodes)
+    killed = await bench.cluster.kill(bench.nodes)
     up = await asyncio.gather(*(bench.cluster.start(node) for node in bench.nodes))
     if not all(up):
         down = [node for node, there in zip(bench.nodes, up, strict=True) if not there]
@@ -291,9 +294,17 @@ async def _kill(bench: Bench, early: Op) -> Finding:
             return Finding(what, "wrong", f"no answer in {PATIENCE_S:.0f} s after all nodes were killed: {error}")
         expected = age if early.f == "put" else [age]
         if found != expected:
-            seen = f"after all nodes were killed the {age} key was {found!r}, not {expected!r}"
-            return Finding(what, "wrong", seen, advice)
-    return Finding(what, "ok", "all nodes were killed at once, and written keys were there again, old and new")
+            seen = f"after all nodes were killed{_lost(bench, killed)} the {age} key was {found!r}, not {expected!r}"
+            return Finding(what, "wrong", seen, advice if "lossy_disk" not in bench.can else NOT_SYNCED)
+    told = f"all nodes were killed at once{_lost(bench, killed)}, and written keys were there again, old and new"
+    return Finding(what, "ok", told)
+
+
+def _lost(bench: Bench, killed: list[str]) -> str:
+    losses = [lost for node in killed if (lost := bench.cluster.lost(node)) is not None]
+    if not losses:
+        return ""
+    return f" and lost {sum(lost.written for lost in losses)} unsynced bytes"
 
 
 async def _keep(bench: Bench, age: str) -> Op:

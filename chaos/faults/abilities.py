@@ -21,6 +21,7 @@ Ability: TypeAlias = Literal[
     "kill",
     "stop",
     "wipe",
+    "lossy_disk",
     "pause",
     "slow_sync",
     "disk_error",
@@ -55,6 +56,7 @@ ABILITIES: dict[Ability, str] = {
     "kill": "keeps what it acknowledged when its nodes are killed (SIGKILL) and start again",
     "stop": "its nodes end by themselves, with a clean exit code, when they are asked to (SIGTERM), and lose nothing",
     "wipe": "a minority of its nodes may lose their data folders, and come back as new, empty nodes",
+    "lossy_disk": "keeps what it acknowledged also if a kill takes what a node has not synced, as a power failure does",
     "pause": "its nodes may be stopped for a while (SIGSTOP)",
     "slow_sync": "its nodes can make their own syncs slow",
     "disk_error": "its nodes can make their own disks fail; they then end, and lose nothing that was synced",
@@ -101,8 +103,9 @@ OF_NETWORKS: tuple[Ability, ...] = (
 )
 """The abilities of the network between the nodes; all others are those of the nodes themselves."""
 
-OURS: Abilities = ALL.difference(OF_NETWORKS, ("wipe",))
-"""What the nodes of our own Raft can do: all but to lose their disks, which is outside of Raft's promise."""
+OURS: Abilities = ALL.difference(OF_NETWORKS, ("wipe", "lossy_disk"))
+"""What the nodes of our own Raft can do: all but to lose their disks, which is outside of Raft's promise. What is not
+synced they lose by themselves (`raft.storage.fault_disk`)."""
 
 OF_NETWORK: dict[str, Abilities] = {
     "frames": frozenset(("cut", "delay", "loss", "duplicate", "reorder", "corrupt")),
@@ -115,8 +118,18 @@ OF_NETWORK: dict[str, Abilities] = {
 so `tcp` neither loses nor reorders. The kernel would discard a corrupted packet, since its TCP checksum is wrong: with
 `netns` that would be a loss, which is there already."""
 
+DISKS = ("kept", "lossy")
+"""What a kill does to the data that a node has not synced: it stays, or is lost as at a power failure."""
+
 OF_VIRTUAL_NETWORK: Abilities = frozenset(OF_NETWORKS).difference(("throttle",))
 """What the network in virtual time can do to a link."""
+
+
+def with_disk(abilities: Abilities, disk: str | None) -> Abilities:
+    """These abilities, but a kill takes what is not synced ("lossy") or leaves it ("kept"); None changes nothing."""
+    if disk is None:
+        return abilities
+    return abilities | {"lossy_disk"} if disk == "lossy" else abilities - {"lossy_disk"}
 
 
 def in_order(abilities: Iterable[Ability]) -> list[Ability]:

@@ -50,6 +50,15 @@ class Processes(Protocol):
 
 
 @runtime_checkable
+class LosesUnsynced(Protocol):
+    """A world that says what a kill has taken from the disks of its nodes."""
+
+    def unsynced_lost(self, nodes: Sequence[str]) -> str:
+        """What the last kill of each of these nodes took, in words; "" for disks that lose nothing."""
+        ...
+
+
+@runtime_checkable
 class Failpoints(Protocol):
     """A world whose nodes can be stopped at a point within a step."""
 
@@ -91,9 +100,10 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
 
     needs: ClassVar[type] = Processes
     about: ClassVar[str] = (
-        "SIGKILL to all of `nodes` at once; each starts again `restart_after_us` later. In virtual time also: "
-        "`keep_permille` of its unsynced bytes reach the disk, without the blocks in `holes`, and it dies at a "
-        f"`failpoint` within a step: {', '.join(FAILPOINTS)}. With all nodes named, the power of all fails at once"
+        "SIGKILL to all of `nodes` at once; each starts again `restart_after_us` later. In virtual time, and on lossy "
+        "disks of other systems, `keep_permille` of its unsynced bytes reach the disk. In virtual time also: without "
+        f"the blocks in `holes`, and it dies at a `failpoint` within a step: {', '.join(FAILPOINTS)}. With all nodes "
+        "named, the power of all fails at once"
     )
     seen: ClassVar[str] = "The processes are gone, and new incarnations run"
     then: ClassVar[str] = "It has what it synced, and any part of what it had only written; it cuts off a torn tail"
@@ -233,7 +243,10 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
             hit = [node for node, end in zip(waiting, ends, strict=True) if end is not None]
             came = [end for end in ends if end is not None]
         back = [node for node, up in zip(hit, came, strict=True) if up]
-        effect = f"killed {' '.join(hit) or 'nothing'}, new incarnation of {' '.join(back) or 'none'}"
+        disks = at.offered(LosesUnsynced)
+        lost = disks.unsynced_lost(hit) if disks is not None else ""
+        took = f", which {lost}" if lost else ""
+        effect = f"killed {' '.join(hit) or 'nothing'}{took}, new incarnation of {' '.join(back) or 'none'}"
         at.healed(Effect(bool(hit) and back == hit, effect))
 
     async def _at_failpoint(

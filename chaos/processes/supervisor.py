@@ -49,6 +49,7 @@ PRELOAD = (
     "raft_chaos.chaos.targets.raft_process",
     "raft_chaos.chaos.run.live.network.proxy",
     "raft_chaos.chaos.run.live.network.netns.switch",
+    "raft_chaos.chaos.run.live.disk.server",
     "raft_chaos.chaos.run.lockstep.node_process",
     "uvloop",
 )

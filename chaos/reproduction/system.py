@@ -44,7 +44,7 @@ class SystemFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The system, with the options of `run` that choose it: `target` or `command`, and `network`.
+    """The system, with the options of `run` that choose it: `target` or `command`, `network` and `disk`.
 
     `name` is what reports call it, `version` its own or that of the package that offers it, if it has one. `text` is
     that of the target's file, "" for another kind of target. `before` is the rate of the whole schedule, `rate` that of
@@ -61,10 +61,16 @@ class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     files: list[SystemFile] = []
     before: Rate | None = None
     rate: Rate | None = None
+    disk: str | msgspec.UnsetType = msgspec.UNSET  # files from before it existed keep their checksum
 
     def settings(self, timing: Timing, header: Header) -> Settings:
         """The settings with which `raft-chaos run` would run a schedule with that header, which is saved."""
-        given = {"--target": self.target, "--target-command": self.command, "--network": self.network}
+        given = {
+            "--target": self.target,
+            "--target-command": self.command,
+            "--network": self.network,
+            "--disk": self.disk or None,
+        }
         range_ms = f"{timing.election_timeout_min_us // 1000}-{timing.election_timeout_max_us // 1000}"
         options = ["--election-timeout", range_ms, "--heartbeat", str(timing.heartbeat_us // 1000)]
         options += [word for option, value in given.items() if value is not None for word in (option, value)]
@@ -76,6 +82,7 @@ class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             command=self.command,
             foreign=self.target,
             network=self.network,
+            disk=self.disk or None,
             schedule_file="schedule.jsonl",
             options=options,
         )
@@ -94,6 +101,7 @@ def system_of(settings: Settings) -> System:
         target=name,
         command=settings.command,
         network=settings.network,
+        disk=settings.disk or msgspec.UNSET,
         version=version_of(name),
         can=list(settings.schedule.can or ()),
         text=text,
@@ -113,7 +121,7 @@ def on_this_machine(system: System, folder: Path) -> tuple[System, list[str]]:
         file.write_text(system.text, encoding="utf-8")
         told.append(f"{system.target} is not there; its text in the reproduction is used")
         here = msgspec.structs.replace(system, target=str(file))
-    find(Timing(), command=here.command, name=here.target, network=here.network)
+    find(Timing(), command=here.command, name=here.target, network=here.network, disk=here.disk or None)
     return here, [*told, *_changes(system if here is system else _without_its_file(system))]
 
 

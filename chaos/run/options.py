@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
 
-from raft_chaos.chaos.faults.abilities import OF_NETWORK, OF_VIRTUAL_NETWORK, OURS, Abilities, in_order
+from raft_chaos.chaos.faults.abilities import DISKS, OF_NETWORK, OF_VIRTUAL_NETWORK, OURS, Abilities, in_order
 from raft_chaos.chaos.faults.catalogue import KINDS, VIRTUAL_KINDS
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.run.option import OptionError, hint, known, timing_of, word
@@ -63,6 +63,7 @@ class Options(TypedDict, total=False):
     target: str
     target_command: str
     network: str
+    disk: str
     tls: bool
     peer_auth: bool
     max_events: int
@@ -97,6 +98,7 @@ def settings_of(options: Mapping[str, Any]) -> tuple[Settings, Schedule | None]:
         command=given.get("target_command"),
         foreign=given.get("target"),
         network=given.get("network"),
+        disk=given.get("disk"),
         tls=given.get("tls", False),
         schedule_file=str(given["schedule"]) if saved is not None else None,
         peer_auth=given.get("peer_auth", False),
@@ -122,16 +124,24 @@ def target_of(given: Mapping[str, Any], timing: Timing) -> Target:
         raise OptionError("network", "only the target of somebody else has a choice; our own Raft speaks frames")
     if "network" in given:
         known("network", given["network"], OF_NETWORK)
+    if "disk" in given and not foreign:
+        raise OptionError("disk", "only the target of somebody else has a choice; our own Raft's always loses")
+    if "disk" in given:
+        known("disk", given["disk"], DISKS)
     try:
-        return find(
+        found = find(
             timing,
             mutant=given.get("mutant"),
             command=given.get("target_command"),
             name=given.get("target"),
             network=given.get("network"),
+            disk=given.get("disk"),
         )
     except TargetError as error:
         raise OptionError(foreign[0] if foreign else "mutant", str(error)) from None
+    if given.get("disk") == "lossy" and "kill" not in found.can:
+        raise OptionError("disk", "a disk loses something only when its node is killed, which the target cannot bear")
+    return found
 
 
 def _check_world(world: World, system: Target, given: Mapping[str, Any]) -> None:

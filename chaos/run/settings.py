@@ -45,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     command: str | None = None
     foreign: str | None = None
     network: str | None = None
+    disk: str | None = None
     tls: bool = False
     schedule_file: str | None = None
     peer_auth: bool = False
@@ -61,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             command=self.command,
             name=self.foreign,
             network=self.network,
+            disk=self.disk,
             certificates=certificates,
         )
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import aiohttp
 
-from raft_chaos.chaos.faults.abilities import OPERATIONS, Abilities
+from raft_chaos.chaos.faults.abilities import OPERATIONS, Abilities, with_disk
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.targets import our_api
 from raft_chaos.chaos.targets.door import Door
@@ -29,9 +29,9 @@ class CommandTarget:
 
     command: str
     network: NetworkName = "frames"
+    disk: str | None = None
 
     name: ClassVar[str] = "command"
-    can: ClassVar[Abilities] = frozenset((*OPERATIONS, "kill", "pause", "leader", "term"))
     ports: ClassVar[tuple[str, ...]] = ("http", "raft")
     link_port: ClassVar[str | None] = "raft"
 
@@ -45,6 +45,10 @@ class CommandTarget:
         if not argv:
             raise TargetError("expected a command line, got nothing")
         find_program(argv[0])
+
+    @property
+    def can(self) -> Abilities:
+        return with_disk(frozenset((*OPERATIONS, "kill", "pause", "leader", "term")), self.disk)
 
     def _argv(self, fields: Mapping[str, object]) -> list[str]:
         return [word.format_map(fields) for word in shlex.split(self.command)]

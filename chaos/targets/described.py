@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from raft_chaos.chaos.faults.abilities import Abilities
+from raft_chaos.chaos.faults.abilities import Abilities, with_disk
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets import program, template
@@ -32,13 +32,14 @@ SHOWN = 200
 
 @dataclass(frozen=True)
 class DescribedTarget:
-    """The target of a description, which stands in a file in `folder`. `network` may differ from the one that the file
-    names."""
+    """The target of a description, which stands in a file in `folder`. `network` and `disk` may differ from those that
+    the file names."""
 
     described: Description
     name: str
     network: NetworkName
     folder: FilePath = FilePath()
+    disk: str | None = None
 
     @property
     def rate(self) -> float | None:
@@ -46,7 +47,7 @@ class DescribedTarget:
 
     @property
     def can(self) -> Abilities:
-        return self.described.can
+        return with_disk(self.described.can, self.disk)
 
     @property
     def log_lines(self) -> tuple[LogLine, ...]:

@@ -9,6 +9,7 @@
     network                         how the links between the nodes are broken
     persistent                      whether a killed node has its data again when it starts
     wipe                            whether a minority of the nodes may lose its data
+    disk                            whether a kill takes what a node has not synced
     heartbeats                      whether the nodes send to each other all the time
     checksum                        whether the nodes notice bits that flip in what they send to each other
     [ready]                         how to see that a node answers, leader or not
@@ -38,7 +39,7 @@ from raft_chaos.chaos.faults.abilities import OF_LIN_KV, OF_QUEUES, OPERATIONS, 
 from raft_chaos.chaos.targets import template
 from raft_chaos.chaos.targets.log_lines import LogLine
 from raft_chaos.chaos.targets.program import find_program, found_beside
-from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, NetworkName, Stopping, TargetError
+from raft_chaos.chaos.targets.protocol import START_TIMEOUT_S, DiskName, NetworkName, Stopping, TargetError
 from raft_chaos.chaos.targets.template import Path, TemplateError, nearest
 from raft_chaos.invariants.regular_file import read_regular
 
@@ -173,6 +174,7 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = ""
     version: str | list[str] = ""
     wipe: bool = False
+    disk: DiskName = "kept"
     heartbeats: bool = False
     checksum: bool = False
     environment: dict[str, str] = {}
@@ -225,6 +227,8 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             can.add("stop")
         if self.wipe:
             can.add("wipe")
+        if self.disk == "lossy":
+            can.add("lossy_disk")
         if self.heartbeats:
             can.add("heartbeats")
         if self.checksum:
@@ -275,6 +279,8 @@ def _mistakes(described: Description) -> Iterator[tuple[str, str]]:
     """(place, what is wrong) of what types alone do not show."""
     if not described.words:
         yield "command", "expected a command line, got nothing"
+    if described.disk == "lossy" and not described.persistent:
+        yield "disk", "a disk loses something only when its node is killed; expected persistent = true"
     yield from _of_messages(described) if described.protocol == "maelstrom" else _of_http(described)
 
 

@@ -7,6 +7,7 @@ from typing import cast
 
 import msgspec
 
+from raft_chaos.chaos.faults.abilities import with_disk
 from raft_chaos.chaos.targets import python_class
 from raft_chaos.chaos.targets.certificates import Certificates
 from raft_chaos.chaos.targets.command import CommandTarget
@@ -30,24 +31,25 @@ def find(
     command: str | None = None,
     name: str | None = None,
     network: str | None = None,
+    disk: str | None = None,
     certificates: Certificates | None = None,
 ) -> Target:
     """The target: a `command` line, what `name` says, or our own Raft with these times, or its `mutant`.
 
-    `network` replaces the target's own choice; `certificates` are for our own Raft with TLS. Raises TargetError if
-    there is no such target.
+    `network` and `disk` replace the target's own choices; `certificates` are for our own Raft with TLS. Raises
+    TargetError if there is no such target.
     """
     if command is not None:
-        return CommandTarget(command, cast(NetworkName, network or "frames"))
+        return CommandTarget(command, cast(NetworkName, network or "frames"), disk)
     if name is not None:
-        return _named(name, network)
+        return _named(name, network, disk)
     return RaftTarget(timing, mutant, certificates)
 
 
-def _named(name: str, network: str | None) -> Target:
+def _named(name: str, network: str | None, disk: str | None) -> Target:
     """A target's file, a class, or what an installed package offers by this name."""
     if name.startswith(STDIO):
-        return StdioTarget(name.removeprefix(STDIO))
+        return StdioTarget(name.removeprefix(STDIO), declared=with_disk(frozenset(), disk))
     file = Path(name)
     if file.suffix != ".toml":
         if file.is_dir() or (file.is_file() and file.suffix):
@@ -55,19 +57,19 @@ def _named(name: str, network: str | None) -> Target:
             raise TargetError(
                 f"{name} is {what}; expected a file that ends in .toml, module:Class, or an installed name"
             )
-        return ClassTarget(name, python_class.load(name), network)
+        return ClassTarget(name, python_class.load(name), network, disk)
     described = load(file)
     if described.protocol == "maelstrom":
-        return _stdio(described, file)
+        return _stdio(described, file, disk)
     chosen = cast(NetworkName, network or described.network)
-    return DescribedTarget(described, described.name or file.stem, chosen, file.parent)
+    return DescribedTarget(described, described.name or file.stem, chosen, file.parent, disk)
 
 
-def _stdio(described: Description, file: Path) -> StdioTarget:
+def _stdio(described: Description, file: Path, disk: str | None) -> StdioTarget:
     """The nodes on stdin and stdout that a file describes."""
     return StdioTarget(
         found_beside(described.words, file.parent),
-        declared=described.can,
+        declared=with_disk(described.can, disk),
         name=described.name or file.stem,
         environment=described.environment,
         log_lines=described.events,

@@ -36,6 +36,10 @@ NetworkName: TypeAlias = Literal["frames", "tcp", "netns", "messages", "none"]
 """How the links between the nodes are broken: `chaos.run.live.network`."""
 
 
+DiskName: TypeAlias = Literal["kept", "lossy"]
+"""See `chaos.faults.abilities.DISKS`."""
+
+
 class TargetError(Exception):
     """A node of the system under test did not come up. The message has its name and its last output."""
 

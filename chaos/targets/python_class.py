@@ -14,7 +14,15 @@ from typing import Any, cast
 import aiohttp
 import msgspec
 
-from raft_chaos.chaos.faults.abilities import ABILITIES, OF_NETWORK, OF_NETWORKS, OF_QUEUES, OPERATIONS, Abilities
+from raft_chaos.chaos.faults.abilities import (
+    ABILITIES,
+    OF_NETWORK,
+    OF_NETWORKS,
+    OF_QUEUES,
+    OPERATIONS,
+    Abilities,
+    with_disk,
+)
 from raft_chaos.chaos.processes.shortage import HarnessError, shortage
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.schedule.data import Operation
@@ -80,6 +88,8 @@ def _checked(name: str, found: Any) -> type[Any]:
         raise TargetError(f"{name}: can: enqueue and dequeue need each other; else nobody sees what is in the queue")
     if (network := getattr(found, "network", "tcp")) not in OF_NETWORK:
         raise TargetError(f"{name}: network: {network!r}: {nearest(network, OF_NETWORK)}")
+    if "lossy_disk" in can and "kill" not in can:
+        raise TargetError(f"{name}: can: 'lossy_disk' needs 'kill': a disk only loses something at a kill")
     return found
 
 
@@ -103,13 +113,13 @@ def _checked_stopping(name: str, user: Any) -> Stopping:
 class ClassTarget:
     """The target of such a class. A run makes one object of it."""
 
-    def __init__(self, name: str, found: type[Any], network: str | None) -> None:
+    def __init__(self, name: str, found: type[Any], network: str | None, disk: str | None = None) -> None:
         try:
             self._user = found()
         except Exception as error:
             raise TargetError(f"{name}: {type(error).__name__}: {error}") from None
         self.name: str = getattr(found, "name", name)
-        self.can: Abilities = frozenset(found.can)
+        self.can: Abilities = with_disk(frozenset(found.can), disk)
         self.network = cast(NetworkName, network or getattr(found, "network", "tcp"))
         self.ports: tuple[str, ...] = tuple(getattr(found, "ports", ("client", "peer")))
         self.link_port: str | None = getattr(found, "link_port", self.ports[-1])

@@ -45,7 +45,8 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     node's last restart if that was later: `behind` is the number of entries up to the commit target that its log
     lacked then, `catch_up_us` the time until its commit index reached the target. Both are None if the phase never
     began; `catch_up_us` is also None if the node did not catch up.
-    `exits` counts those that nothing excused; `excused` is what lets the node be down at the end, or "".
+    `exits` counts those that nothing excused; `excused` is what lets the node be down at the end, or "". `lost_bytes`
+    and `lost_names` are what kills took from its disk that was not synced; None if its disk loses nothing.
     """
 
     node: str
@@ -60,6 +61,8 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     catch_up_us: int | None
     resources: Resources | None
     excused: str = ""
+    lost_bytes: int | None = None
+    lost_names: int | None = None
 
 
 def node_rows(nodes: list[str], streams: list[list[AnyEvent]], harness: list[AnyEvent]) -> list[NodeRow]:
@@ -72,6 +75,7 @@ def node_rows(nodes: list[str], streams: list[list[AnyEvent]], harness: list[Any
 
 def _row(name: str, stream: list[AnyEvent], harness: list[AnyEvent], liveness: PhaseStarted | None) -> NodeRow:
     term, commit_index = _last_reported(stream)
+    losses = [e for e in harness if isinstance(e, NodeKilled) and e.subject == name and e.lost_bytes is not None]
     behind, catch_up_us = _catch_up(stream, liveness) if liveness and stream else (None, None)
     return NodeRow(
         node=name,
@@ -86,6 +90,8 @@ def _row(name: str, stream: list[AnyEvent], harness: list[AnyEvent], liveness: P
         catch_up_us=catch_up_us,
         resources=_resources([e for e in harness if isinstance(e, NodeSampled) and e.subject == name]),
         excused=_excused(name, harness),
+        lost_bytes=sum(e.lost_bytes or 0 for e in losses) if losses else None,
+        lost_names=sum(e.lost_names or 0 for e in losses) if losses else None,
     )
 
 

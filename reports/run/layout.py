@@ -125,6 +125,7 @@ def _run(report: RunReport) -> Table:
         "started": info.started_at.replace("T", " ").replace("+00:00", " UTC"),
         "duration": duration(report),
         "nodes": " ".join(row.node for row in report.nodes),
+        "lossy disks": _lost(report),
         "client ops": ops,
         "without faults": _clean_operations(report),
         "faults": faults,
@@ -135,6 +136,16 @@ def _run(report: RunReport) -> Table:
         "directory": str(report.path),
     }
     return Table("Run", [Column("what"), Column("value", wraps=True)], [[k, v] for k, v in facts.items() if v])
+
+
+def _lost(report: RunReport) -> str:
+    """What kills took from disks that lose what is not synced; "" if the nodes have none."""
+    if "lossy_disk" not in report.info.can:
+        return ""
+    written = sum(row.lost_bytes or 0 for row in report.nodes)
+    names = sum(row.lost_names or 0 for row in report.nodes)
+    kills = sum(row.kills for row in report.nodes)
+    return f"{kills} kills took {written} unsynced bytes and {names} unsynced names (created, renamed, removed)"
 
 
 NO_KEYS = "linearizability and the like: the target has queues, and no key to read"

@@ -9,7 +9,7 @@ import typer
 
 from raft_chaos.chaos.cli import complete
 from raft_chaos.chaos.cli.run.configuration import NONE, OWN_FILE, PYPROJECT, SECTION, SHIPPED
-from raft_chaos.chaos.faults.abilities import OF_NETWORK
+from raft_chaos.chaos.faults.abilities import DISKS, OF_NETWORK
 from raft_chaos.chaos.faults.catalogue import KINDS
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.run.world import WORLDS
@@ -109,6 +109,16 @@ Network = Annotated[
         help="How the links of another system are broken.",
         show_default="the target's own",
         autocompletion=complete.among(lambda: OF_NETWORK),
+    ),
+]
+Disk = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(DISKS),
+        rich_help_panel=SYSTEM,
+        help="Whether a kill of a node of another system takes what it has not synced. lossy needs Linux with FUSE.",
+        show_default="the target's own",
+        autocompletion=complete.among(lambda: DISKS),
     ),
 ]
 Tls = Annotated[

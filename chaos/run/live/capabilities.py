@@ -51,8 +51,16 @@ class LiveWorld:
         return await self.cluster.start(node)
 
     async def kill(self, keep_permille: Mapping[str, int], holes: Mapping[str, int] = NO_HOLES) -> list[str]:
-        """Loses all unsynced bytes: SIGKILL leaves a node no time to keep some of them."""
-        return await self.cluster.kill(list(keep_permille))
+        """Our own nodes lose all unsynced bytes, since SIGKILL leaves them no time to keep some. A lossy disk keeps the
+        first ones; `holes` are of virtual time."""
+        return await self.cluster.kill(list(keep_permille), keep_permille)
+
+    def unsynced_lost(self, nodes: Sequence[str]) -> str:
+        losses = [lost for node in nodes if (lost := self.cluster.lost(node)) is not None]
+        if not losses:
+            return ""
+        written, names = (sum(part) for part in zip(*losses, strict=True))
+        return f"lost {written} unsynced bytes and {names} unsynced names"
 
     async def start_and_kill(self, node: str, step: int) -> Struck | None:
         """A step lasts as long as many operations: nobody counts those of a real process."""

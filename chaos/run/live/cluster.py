@@ -10,12 +10,13 @@ import asyncio
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
+import msgspec
 import psutil
 
 from raft_chaos.chaos.faults.clock import Ahead
@@ -24,6 +25,10 @@ from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.stop import Stopped, stopped
 from raft_chaos.chaos.processes.shortage import HarnessError, SetupError, oom_kills
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
+from raft_chaos.chaos.run.live.disk import disk as lossy_disk
+from raft_chaos.chaos.run.live.disk.disk import Disk
+from raft_chaos.chaos.run.live.disk.unsynced import Lost
+from raft_chaos.chaos.run.live.enter import in_turn
 from raft_chaos.chaos.run.live.log_reader import Claim, LogReader
 from raft_chaos.chaos.run.live.network.backend import Network
 from raft_chaos.chaos.run.live.watcher import Watcher
@@ -79,6 +84,8 @@ class _Node:
     state: State = "down"
     incarnation: int = 0
     running: Running | None = None
+    lossy: Disk | None = None  # of this incarnation, if the harness serves its data
+    lost: Lost | None = None  # at its last kill
     slow_sync_us: tuple[int, int] = (0, 0)
     slowed_syncs: int = 0
     failing: Failing | None = None  # what its disk is to fail at
@@ -165,7 +172,7 @@ class LiveCluster:
         async with one.lock:
             if one.state != "down":
                 return one.state == "up"
-            launch = self._next(one)
+            launch = await self._next(one)
             try:
                 one.running = await asyncio.to_thread(self.target.start, self._supervisor, launch)
             except TargetError as error:
@@ -187,10 +194,12 @@ class LiveCluster:
             await self._tell_disk(one)
             return self.state(node) == "up"
 
-    def _next(self, one: _Node) -> Launch:
+    async def _next(self, one: _Node) -> Launch:
         """Begins the next incarnation of the node, which is yet to be started."""
         one.incarnation += 1
         one.exit_code, one.asked, one.disk.failing = None, None, one.failing
+        if "lossy_disk" in self.target.can:
+            one.lossy = await asyncio.to_thread(self._new_disk, one.name)
         launch = self._launch(one)
         self._watcher.follow(one.name, self._run.node_events(one.name, one.incarnation))
         if self._logs is not None:
@@ -203,7 +212,7 @@ class LiveCluster:
         async with one.lock:
             if one.state != "down":
                 return None
-            launch = self._next(one)
+            launch = await self._next(one)
             starting = asyncio.ensure_future(asyncio.to_thread(self.target.start, self._supervisor, launch))
             struck = await self._strike_start(node, starting, after_s)
             try:
@@ -224,7 +233,8 @@ class LiveCluster:
                 await asyncio.to_thread(one.running.child.kill)
             self._watcher.gone(node)
             self._network.route(node, None)
-            self._report(self._event(NodeKilled, one))
+            await self._lose_unsynced(one, 0)
+            self._report(self._killed(one))
             return hit
 
     async def _strike_start(self, node: str, starting: asyncio.Future[Running], after_s: float) -> bool:
@@ -262,13 +272,17 @@ class LiveCluster:
             ports=self._ports,
             hosts=self._network.hosts,
             route=route,
-            enter=self._network.enter(node),
+            enter=in_turn(self._network.enter(node), one.lossy.enter if one.lossy is not None else None),
             attach=attach,
             doors=self._network.door,
             secret_file=self._secret_file,
             failing=one.failing,
             clock=one.clock.segment,
         )
+
+    def _new_disk(self, node: str) -> Disk:
+        log = self._run.path / "disks.log"
+        return lossy_disk.start(self._supervisor, node, self._run.node(node), self._network.enter(node), log)
 
     async def _attach(self, node: str, sock: socket.socket) -> Peer:
         return self._network.attach(node, sock)
@@ -281,10 +295,11 @@ class LiveCluster:
         port = self.target.link_port
         return {peer: (HOST, ports[port]) for peer, ports in self._ports.items() if peer != node and port is not None}
 
-    async def kill(self, nodes: Sequence[str]) -> list[str]:
+    async def kill(self, nodes: Sequence[str], keep_permille: Mapping[str, int] | None = None) -> list[str]:
         """SIGKILL to all of them at once; returns those that were running, once they are gone.
 
-        A node that is still starting is not hit: it does not run yet.
+        What a lossy disk had not synced is lost, but for the first `keep_permille` thousandths of it. A node that is
+        still starting is not hit: it does not run yet.
         """
         running = sorted(node for node in nodes if self.state(node) in ("up", "paused"))
         async with AsyncExitStack() as locks:
@@ -299,8 +314,27 @@ class LiveCluster:
             for one in hit:
                 await asyncio.to_thread(self._child(one).kill)
                 self._network.route(one.name, None)
-                self._report(self._event(NodeKilled, one))
+            keep = keep_permille or {}
+            await asyncio.gather(*(self._lose_unsynced(one, keep.get(one.name, 0)) for one in hit))
+            for one in hit:
+                self._report(self._killed(one))
         return [one.name for one in hit]
+
+    async def _lose_unsynced(self, one: _Node, keep_permille: int) -> None:
+        """The node is gone, and so is now what a lossy disk has not synced."""
+        lossy, one.lossy, one.lost = one.lossy, None, None
+        if lossy is not None:
+            one.lost = await asyncio.to_thread(lossy.lose, keep_permille)
+
+    def _killed(self, one: _Node) -> NodeKilled:
+        killed = self._event(NodeKilled, one)
+        if one.lost is None:
+            return killed
+        return msgspec.structs.replace(killed, lost_bytes=one.lost.written, lost_names=one.lost.names)
+
+    def lost(self, node: str) -> Lost | None:
+        """What the node's disk lost at its last kill; None if it has no such disk."""
+        return self._nodes[node].lost
 
     async def stop(self, node: str) -> Stopped | None:
         """Asks the node to end by itself, and waits for that as long as its target says; None if it does not run."""
@@ -462,8 +496,15 @@ class LiveCluster:
 
     # ---- observations ---------------------------------------------------------------------------------------------
 
+    def check_disks(self) -> None:
+        """Raises HarnessError if the data of a node is out of its reach."""
+        for one in self._nodes.values():
+            if one.lossy is not None and one.state in ("up", "paused") and not self._supervisor.is_closed:
+                one.lossy.check()
+
     def find_exits(self) -> None:
         """Reports nodes that ended by themselves. Raises HarnessError for an end that is no mistake of the node."""
+        self.check_disks()
         for one in self._nodes.values():
             if one.state in ("up", "paused") and (code := self._child(one).exit_code) is not None:
                 self._child(one).kill()  # its group may still have processes
@@ -527,6 +568,7 @@ class LiveCluster:
             excused = ASKED
         one.state = "down" if excused in (FAILING_DISK, ASKED) else "exited"
         one.exit_code = exit_code if excused != ASKED else None
+        self._end_disk(one)
         self._watcher.gone(one.name)
         self._report(
             NodeExited(
@@ -540,6 +582,17 @@ class LiveCluster:
                 excused=excused,
             )
         )
+
+    def _end_disk(self, one: _Node) -> None:
+        """A process that ends by itself loses nothing: the power is still there."""
+        if one.lossy is not None:
+            one.lossy.end()
+            one.lossy = None
+
+    def close(self) -> None:
+        """All processes have been ended: nothing that disks needed is left."""
+        for one in self._nodes.values():
+            self._end_disk(one)
 
     def _child(self, one: _Node) -> Child:
         assert one.running is not None

@@ -258,6 +258,7 @@ class LiveRun:
             )
         )
         self.supervisor.close()
+        self.cluster.close()
         self.watcher.read()
 
     # ---- the phases -----------------------------------------------------------------------------------------------

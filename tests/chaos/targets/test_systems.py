@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from builders.commands import RAFT_CHAOS, raft_chaos
+from raft_chaos.chaos.run.live.disk import disk as lossy_disk
 from raft_chaos.chaos.run.live.network.netns.network import missing
 
 ROOT = Path(__file__).parents[3]
@@ -21,6 +22,7 @@ SHORT = "--seed 5 --nodes 3 --rate 60 --election-timeout 300-600 --duration 8 --
 STALE = "--seed 1 --election-timeout 300-600 --fail-fast"
 OF_NATS = "--seed 5 --nodes 3 --rate 60 --duration 16 --warmup 6 --liveness 6 --fault-interval 3"
 DEBIANS_NATS, CURRENT_NATS = "/usr/sbin/nats-server", str(Path(sys.executable).with_name("nats-server"))
+POWER_FAILURE = "--schedule examples/power_failure.jsonl --election-timeout 300-600 --disk lossy"
 RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 
 pytestmark = [pytest.mark.slow, pytest.mark.live]
@@ -33,14 +35,15 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 
 
-def needs(*, program: str | None = None, package: str | None = None) -> None:
-    """Skips the test without this program or package, or without network namespaces."""
+def needs(*, program: str | None = None, package: str | None = None, disk: bool = False) -> None:
+    """Skips the test without this program or package, without network namespaces, or without lossy disks."""
     if program is not None and shutil.which(program) is None:
         pytest.skip(f"the program {program} is not installed")
     if package is not None and importlib.util.find_spec(package) is None:
         pytest.skip(f"the package {package} is not installed: pip install 'raft-chaos[systems]'")
-    if (why := missing()) is not None:
-        pytest.skip(why)
+    for why in (missing(), lossy_disk.missing() if disk else None):
+        if why is not None:
+            pytest.skip(why)
 
 
 def broken(tmp_path: Path, target: str, options: str) -> dict[str, object]:
@@ -60,6 +63,12 @@ def is_kept(document: dict[str, object]) -> bool:
 def test_etcd_keeps_its_promise(tmp_path: Path) -> None:
     needs(program="etcd")
     document = broken(tmp_path, "examples/etcd.toml", SHORT)
+    assert is_kept(document), document
+
+
+def test_etcd_keeps_its_promise_when_the_power_of_all_nodes_fails(tmp_path: Path) -> None:
+    needs(program="etcd", disk=True)
+    document = broken(tmp_path, "examples/etcd.toml", POWER_FAILURE)
     assert is_kept(document), document
 
 
@@ -98,6 +107,23 @@ def test_a_kill_of_all_nodes_convicts_a_dump_alone(tmp_path: Path) -> None:
     done = raft_chaos("run", *target, "--out", str(tmp_path / "out"), "--json")
     assert done.returncode == 1, done.stderr
     assert json.loads(done.stdout)["invariants"]["acknowledged_writes"] == "violated"
+
+
+def test_a_power_failure_convicts_a_journal_that_is_not_synced(tmp_path: Path) -> None:
+    """PySyncObj writes its journal through a mapping, and never syncs it."""
+    needs(package="pysyncobj", disk=True)
+    document = broken(tmp_path, "examples/pysyncobj.toml", POWER_FAILURE)
+    assert document["invariants"]["acknowledged_writes"] == "violated", document  # type: ignore[index]
+
+
+def test_a_power_failure_convicts_nats_that_syncs_every_five_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs(program=CURRENT_NATS, package="nats", disk=True)
+    monkeypatch.setenv("NATS_SERVER", CURRENT_NATS)
+    monkeypatch.setenv("NATS_SYNC", "5s")
+    document = broken(tmp_path, "examples.nats_target:Bucket", POWER_FAILURE)
+    assert document["invariants"]["acknowledged_writes"] == "violated", document  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

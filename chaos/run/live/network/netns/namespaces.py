@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import errno
 import importlib.util
-import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from raft_chaos.chaos.run.live.network.netns import kernel
+from raft_chaos.chaos.run.live import kernel
+from raft_chaos.chaos.run.live.enter import own_namespace, unshare_as_user
 
 NODES_MAX = 250
 PREFIX = 24
@@ -75,12 +75,12 @@ def build(nodes: Sequence[str]) -> Namespaces:
     if importlib.util.find_spec("pyroute2") is None:
         raise ImpossibleError("the package pyroute2 is not installed (pip install 'raft-chaos[netns]')")
     user = _unshare()
-    hub = _own_namespace()
+    hub = own_namespace("net")
     places = []
     with _step("network namespaces"):
         for number, node in enumerate(nodes, 1):
             kernel.unshare(kernel.NEWNET)
-            places.append(Place(node, number, _own_namespace()))
+            places.append(Place(node, number, own_namespace("net")))
         kernel.setns(hub, kernel.NEWNET)
     with _step("veth devices"):
         _connect(places)
@@ -117,17 +117,9 @@ def _unshare() -> int | None:
     except OSError as error:
         if error.errno != errno.EPERM:
             raise ImpossibleError(f"the system refuses network namespaces: {error.strerror}") from None
-    uid, gid = os.getuid(), os.getgid()
     with _step("user namespaces to this user"):
-        kernel.unshare(kernel.NEWUSER | kernel.NEWNET)
-        Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
-        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1", encoding="ascii")
-        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1", encoding="ascii")
-        return os.open("/proc/self/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _own_namespace() -> int:
-    return os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        unshare_as_user(kernel.NEWNET)
+        return own_namespace("user")
 
 
 def _connect(places: Sequence[Place]) -> None:

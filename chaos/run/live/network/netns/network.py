@@ -14,9 +14,9 @@ from typing import NamedTuple
 from raft_chaos.chaos.faults.links import Link, LinkCounters
 from raft_chaos.chaos.processes.shortage import SetupError
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
+from raft_chaos.chaos.run.live.enter import Enter, Namespace
 from raft_chaos.chaos.run.live.network.control import ControlClient, ProxyError
 from raft_chaos.chaos.run.live.network.direct import Direct
-from raft_chaos.chaos.run.live.network.netns.enter import Enter, Namespace
 from raft_chaos.chaos.run.live.network.netns.switch import switch_main
 from raft_chaos.chaos.run.live.network.rules import LinkRule
 from raft_chaos.chaos.targets.addresses import HOST
@@ -114,7 +114,7 @@ class Separate(Direct):
             self._client.down(node)
 
     def enter(self, node: str) -> Callable[[], None] | None:
-        return Enter(node, self._description.switch, self._description.namespaces[node])
+        return Enter(node, "its network namespace", self._description.switch, self._description.namespaces[node])
 
     def door(self, node: str, port: int) -> tuple[str, int]:
         if (node, port) not in self._doors:

@@ -22,11 +22,11 @@ from typing import Any
 
 from raft_chaos.chaos.faults.links import Link
 from raft_chaos.chaos.processes.shortage import shortage
+from raft_chaos.chaos.run.live import kernel
+from raft_chaos.chaos.run.live.enter import Namespace, namespace
 from raft_chaos.chaos.run.live.network.control import Control
-from raft_chaos.chaos.run.live.network.netns import kernel
 from raft_chaos.chaos.run.live.network.netns.connections import Connections
 from raft_chaos.chaos.run.live.network.netns.doors import Doors
-from raft_chaos.chaos.run.live.network.netns.enter import Namespace
 from raft_chaos.chaos.run.live.network.netns.namespaces import (
     ImpossibleError,
     Namespaces,
@@ -116,10 +116,10 @@ class _Switch:
 
     def _describe(self) -> tuple[int, dict[str, str], dict[str, tuple[Namespace, ...]]]:
         """The number of this process, and for each node its address and the namespaces to enter."""
-        user = () if self._spaces.user is None else (_namespace(self._spaces.user, kernel.NEWUSER),)
+        user = () if self._spaces.user is None else (namespace(self._spaces.user, kernel.NEWUSER),)
 
         def of(place: Place) -> tuple[Namespace, ...]:
-            return (*user, _namespace(place.namespace, kernel.NEWNET))
+            return (*user, namespace(place.namespace, kernel.NEWNET))
 
         places = self._spaces.places
         return os.getpid(), {one.node: address(one.number) for one in places}, {one.node: of(one) for one in places}
@@ -172,7 +172,3 @@ def _sent(socket_: socket.socket, packet: bytes) -> bool:
             print(f"a packet was not sent: {error}", file=sys.stderr)  # noqa: T201
         return False
     return True
-
-
-def _namespace(descriptor: int, kind: int) -> Namespace:
-    return Namespace(descriptor, os.fstat(descriptor).st_ino, kind)

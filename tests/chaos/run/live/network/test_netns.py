@@ -23,9 +23,10 @@ from network_ends import PATIENCE_S, Ends, make_sockets, open_ends
 
 from raft_chaos.chaos.processes.shortage import SetupError
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
+from raft_chaos.chaos.run.live import kernel
+from raft_chaos.chaos.run.live.enter import Enter, Namespace
 from raft_chaos.chaos.run.live.network.control import ProxyError
-from raft_chaos.chaos.run.live.network.netns import kernel, namespaces
-from raft_chaos.chaos.run.live.network.netns.enter import Enter, Namespace
+from raft_chaos.chaos.run.live.network.netns import namespaces
 from raft_chaos.chaos.run.live.network.netns.network import missing, start
 from raft_chaos.chaos.run.live.network.rules import LinkRule
 from raft_chaos.chaos.targets.program import execute
@@ -314,5 +315,5 @@ def test_a_process_does_not_enter_the_namespaces_of_another_switch() -> None:
     """The number of a switch that is gone may be another process's by now."""
     with open(os.devnull) as any_file:
         wrong = Namespace(any_file.fileno(), 1, kernel.NEWNET)
-        with pytest.raises(SystemExit, match="n1 cannot enter its network namespace: the switch is gone"):
-            Enter("n1", os.getpid(), (wrong,))()
+        with pytest.raises(SystemExit, match="n1 cannot enter its network namespace: its holder is gone"):
+            Enter("n1", "its network namespace", os.getpid(), (wrong,))()

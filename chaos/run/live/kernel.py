@@ -1,4 +1,4 @@
-"""System calls that Python 3.11 does not have: namespaces, and the offloads of a network device."""
+"""System calls that Python 3.11 does not have: namespaces, mounts, space for a file, and the offloads of a device."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import os
 import socket
 import struct
 
+NEWNS = 0x00020000
 NEWUSER = 0x10000000
 NEWNET = 0x40000000
+
+MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x4000, 0x40000
 
 SIOCETHTOOL = 0x8946
 CHECKSUMS, SCATTER_GATHER, TSO, GSO, GRO = 0x17, 0x19, 0x1F, 0x24, 0x2C
@@ -29,6 +32,18 @@ def setns(namespace: int, kind: int) -> None:
     """Moves this thread into the namespace that the open file stands for."""
     if _libc.setns(namespace, kind):
         raise _error("setns")
+
+
+def mount(source: str, target: bytes, kind: str, flags: int, options: str) -> None:
+    """Mounts a file system of this kind at the folder `target`."""
+    if _libc.mount(source.encode(), target, kind.encode(), ctypes.c_ulong(flags), options.encode()):
+        raise _error("mount")
+
+
+def fallocate(descriptor: int, mode: int, offset: int, length: int) -> None:
+    """Gives the file room for these bytes, or takes it away, as the mode says (fallocate(2))."""
+    if _libc.fallocate(descriptor, mode, ctypes.c_int64(offset), ctypes.c_int64(length)):
+        raise _error("fallocate")
 
 
 def without_offloads(device: str) -> None:
