@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from raft_chaos.chaos.faults import limits
 from raft_chaos.chaos.faults.abilities import Ability
-from raft_chaos.chaos.faults.action import OnNodes, Room, Strength, some, strong, sums
+from raft_chaos.chaos.faults.action import OnNodes, Room, Strength, some, sums
 from raft_chaos.chaos.faults.domain import Domain, Whole, built, some_of
 from raft_chaos.chaos.faults.links import LINKS, Link, LinkCounters, LinkState, Traffic
 from raft_chaos.chaos.faults.names import LEADER, OTHERS
@@ -101,7 +101,8 @@ class Corrupt(OnNodes, frozen=True, tag="corrupt"):
 
     @classmethod
     def wide(cls, rng: Random, timeout_us: int) -> CorruptStrength:
-        return CorruptStrength(strong(rng, 0.5))
+        """Whether there is any says the frequency; a weak one has no visible effect."""
+        return CorruptStrength(round(rng.uniform(0.08, 0.5), 3))
 
     @classmethod
     def draw(cls, room: Room) -> Self | None:

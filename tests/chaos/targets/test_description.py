@@ -124,6 +124,7 @@ def test_nodes_on_stdin_and_stdout_have_the_operations_of_their_workload(tmp_pat
     text = f'protocol = "maelstrom"\ncommand = "{sys.executable} node.py {{data}}"\npersistent = true\n'
     assert described(tmp_path, text).can == {"get", "put", "cas", "pause", "kill"}
     assert described(tmp_path, text.replace("true", "false\nwipe = true")).can == {"get", "put", "cas", "pause", "wipe"}
+    assert "checksum" in described(tmp_path, f"{text}checksum = true\n").can
     for more, said in (
         ('network = "none"', "network: not with protocol"),
         ('[get]\nrequest = "GET /"', "get: not with protocol"),

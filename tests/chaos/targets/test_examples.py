@@ -119,13 +119,13 @@ def test_every_example_is_named_in_the_list() -> None:
 @pytest.mark.parametrize(
     ("target", "lacks"),
     [
-        ("examples/shelf.toml", {"append", "cas", "delete", "loss", "duplicate", "reorder", "stop"}),
+        ("examples/shelf.toml", {"append", "cas", "delete", "loss", "duplicate", "reorder", "corrupt", "stop"}),
         (
             f"stdio:{sys.executable} examples/stdio_primary.py",
             {"append", "delete", "cas that expects an absent key", "status: who leads"}
-            | {"clog", "throttle", "reset", "kill", "stop"},
+            | {"clog", "throttle", "reset", "corrupt", "kill", "stop"},
         ),
-        ("examples/etcd.toml", {"append", "stop"}),
+        ("examples/etcd.toml", {"append", "corrupt", "stop"}),
     ],
 )
 def test_each_fault_that_a_target_declares_has_its_effect(

@@ -12,6 +12,7 @@ import pytest
 
 from builders.runs import unsealed
 from builders.schedules import ISOLATED, fault, schedule
+from raft_chaos.chaos.faults.corrupt import Corrupt
 from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.faults.process import Kill, Pause
 from raft_chaos.chaos.judgement.analysis import analyse
@@ -216,3 +217,19 @@ def test_the_events_of_another_node_in_a_file_are_refused(run_dir: RunDir, tmp_p
     assert analyse(copy).vacuous == ["nodes/n2/events-0099.jsonl: was added after the run had ended"]
     (reason,) = analyse(unsealed(copy)).vacuous
     assert "events-0099.jsonl:1: an event of n1, incarnation 1" in reason
+
+
+@pytest.mark.slow
+def test_flipped_bits_are_refused_by_real_nodes_which_go_on(tmp_path: Path) -> None:
+    faults = [
+        fault("f1", 800_000, Corrupt(["leader"], 0.2), 1_000_000),
+        fault("f2", 2_200_000, Kill(["leader"], [0]), 200_000),
+        fault("f3", 3_000_000, Corrupt(["n1", "n2", "n3"], 0.1), 1_000_000),
+    ]
+    run = RunDir(tmp_path / "run")
+    plan = schedule(faults, safety_us=(700_000, 4_200_000), liveness_us=1_000_000)
+    info = run_live(plan, RaftTarget(TIMING), run, RunInfo(seed=1, nodes=plan.header.nodes))
+    assert info.verdict == "valid", render(run, "text")
+    assert info.stats["faults_effective"] == 3
+    logs = "".join(file.read_text() for file in run.path.glob("nodes/*/stderr.log"))
+    assert "the checksum of a frame" in logs
