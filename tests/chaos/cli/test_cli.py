@@ -15,13 +15,19 @@ from msgspec.structs import replace
 from builders.commands import RAFT_CHAOS, Command, only_run, raft_chaos
 from builders.schedules import saved, schedule
 from builders.waiting import PATIENCE_S
+from raft_chaos.chaos.faults.abilities import OF_NETWORK
 from raft_chaos.chaos.faults.catalogue import LIVE_KINDS
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import MUTANTS
+from raft_chaos.chaos.run.options import kinds_of
 from raft_chaos.chaos.schedule.data import Fault, SimModel, When
 from raft_chaos.chaos.schedule.file import save
+from raft_chaos.chaos.targets.command import CommandTarget
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
+
+OF_COMMANDS = kinds_of(None, "live", CommandTarget.can | OF_NETWORK["frames"])
+"""The kinds of faults that a target of `--target-command` suffers."""
 
 KILL_THE_LEADER = Fault(id="f1", when=When(at_us=700_000), action=Kill(["leader"], [500_000]), duration_us=0)
 
@@ -53,7 +59,7 @@ def short_run(folder: Path, *options: str) -> list[str]:
         ),
         (
             ["--target-command", "true", "--faults", "kill,clock"],
-            "--faults: the target cannot do 'clock'; expected some of kill, pause, partition, network",
+            f"--faults: the target cannot do 'clock'; expected some of {', '.join(OF_COMMANDS)}",
         ),
         (["--world", "flat"], "--world: there is no 'flat'; there are sim, lockstep, live"),
         (
