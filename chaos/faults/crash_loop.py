@@ -46,7 +46,7 @@ class InterruptedStarts(Protocol):
 class LoopStrength(Strength, frozen=True):
     """The most kills in a row, and how probable it is that a killed node keeps a part of its unsynced bytes."""
 
-    loop_kills: int = 4
+    loop_kills: int = 0
     loop_torn: float = 0.0
 
 
@@ -99,11 +99,11 @@ class CrashLoop(OnNodes, frozen=True, tag="crash_loop", omit_defaults=True):
 
     @classmethod
     def plain(cls, rng: Random, timeout_us: int) -> LoopStrength:
-        return LoopStrength()
+        return LoopStrength(4)
 
     @classmethod
     def often(cls, rng: Random, strength: LoopStrength) -> int:
-        return rng.choice((0, 0, 1, 1))
+        return rng.choice((0, 0, 2, 4))
 
     @classmethod
     def draw(cls, room: Room) -> Self | None:

@@ -58,11 +58,12 @@ class RollingRestart(OnNodes, frozen=True, tag="rolling_restart", omit_defaults=
 
     # ---- drawn ----
 
-    odds: ClassVar[float] = 0.3
+    odds: ClassVar[float] = 0.4
+    plain_times: ClassVar[int] = 2  # most find no room beside other faults
 
     @classmethod
     def often(cls, rng: Random, strength: Strength) -> int:
-        return rng.choice((0, 0, 0, 1))
+        return rng.choice((0, 0, 2, 4))
 
     @classmethod
     def draw(cls, room: Room) -> Self | None:

@@ -115,7 +115,7 @@ class Starve(OnNodes, frozen=True, tag="starve"):
 
     @classmethod
     def often(cls, rng: Random, strength: StarveStrength) -> int:
-        return rng.choice((0, 0, 1, 2))
+        return rng.choice((0, 0, 2, 4))
 
     @classmethod
     def draw(cls, room: Room) -> Self | None:

@@ -89,7 +89,7 @@ class Stop(OnNodes, frozen=True, tag="stop"):
 
     @classmethod
     def often(cls, rng: Random, strength: Strength) -> int:
-        return rng.choice((0, 0, 1, 2))
+        return rng.choice((0, 0, 2, 4))
 
     @classmethod
     def draw(cls, room: Room) -> Self | None:
