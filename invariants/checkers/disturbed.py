@@ -8,6 +8,7 @@ from raft_chaos.invariants.checkers.base import Handlers
 from raft_chaos.invariants.events import FaultHealed, FaultInjected, NodeExited, NodeKilled, NodePaused, NodeResumed
 
 FOREVER_US = 1 << 62
+CLOCK_FAULTS = ("clock", "strobe")
 
 
 class Times:
@@ -50,7 +51,7 @@ class Disturbed:
         }
 
     def _on_injected(self, event: FaultInjected) -> None:
-        if event.type == "clock":
+        if event.type in CLOCK_FAULTS:
             self.clock.begin(event.fault, event.targets, event.t_us)
         elif event.type == "starve":
             self.held.begin(event.fault, event.targets, event.t_us)

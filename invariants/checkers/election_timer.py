@@ -8,11 +8,9 @@ what resets the timer, and what the reports show of it).
   not: a vote that it denied, or AppendEntries of an earlier term.
 
 Why no correct node is convicted:
-- Reports have the time at which the core did what they say, by the node's own clock, which never goes back. A vote and
-  the end of a timer are inputs like any others, one after the other, so too soon is exact in every world: a node that
-  is starved, stopped or slow to sync acts later, never sooner.
-- Too late is judged in virtual time alone, where a timer fires when it is due, also while a write is under way. In real
-  time a busy machine makes any node late.
+- Virtual time alone is judged. There reports have the time at which the core did what they say, a timer fires when it
+  is due, also while a write is under way, and a fault of a clock begins when the harness reports it. In real time a
+  busy machine makes any node late, and a clock has jumped at some time before the harness reports that.
 - A node that is paused or starved looks at its timer when it may act again: a wait that such a time touches is not
   judged as too late.
 - A wait that a fault of the clock touches is not judged at all. Before and after it the clock runs at true speed, so a
@@ -41,8 +39,8 @@ TOLERANCE_US = 1_000
 
 
 class ElectionTimer(Checker):
-    """An election begins between the shortest and the longest election timeout after the last reset of the timer; the
-    latter only in virtual time. Judged for our own Raft alone, whose timeouts are known."""
+    """An election begins between the shortest and the longest election timeout after the last reset of the timer.
+    Judged in virtual time, for our own Raft alone, whose timeouts are known."""
 
     invariant = "election_timer"
     goes_by_time = True
@@ -63,7 +61,8 @@ class ElectionTimer(Checker):
 
     @property
     def applies(self) -> bool:
-        return self._longest_us > 0
+        """Not in real time, and only if the verdict rests on something."""
+        return self.judged > 0
 
     def handlers(self) -> Handlers:
         return {
@@ -79,7 +78,7 @@ class ElectionTimer(Checker):
         self._is_virtual |= event.within_us > 0
 
     def _on_started(self, event: Started) -> None:
-        if self.applies:
+        if self._longest_us:
             self._now[event.node] = TimerResets(event, self._longest_us)
             self._incarnations.append(self._now[event.node])
 
@@ -106,11 +105,11 @@ class ElectionTimer(Checker):
     def verdict(self) -> Verdict:
         """Judges from the start each time: the harness's events may have come before the nodes' or after them."""
         self.judged, self.violations, self.violation_count = 0, [], 0
-        for timer in self._incarnations:
+        for timer in self._incarnations if self._is_virtual else ():
             self.judged += len(timer.candidacies)
             for candidacy in timer.candidacies:
                 self._judge_soon(candidacy)
-            for quiet in timer.quiet() if self._is_virtual else ():
+            for quiet in timer.quiet():
                 self._judge_late(quiet)
         return super().verdict()
 

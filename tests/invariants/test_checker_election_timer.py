@@ -71,8 +71,7 @@ def verdict(*reported: Event, harness: Iterable[Event] = (VIRTUAL,), pace: Pace 
 
 def said(*reported: Event, harness: Iterable[Event] = (VIRTUAL,)) -> list[str]:
     found = verdict(*reported, harness=harness)
-    assert found is not None
-    return [violation.message for violation in found.violations]
+    return [] if found is None else [violation.message for violation in found.violations]
 
 
 # ---- too soon -------------------------------------------------------------------------------------------------------
@@ -96,9 +95,10 @@ def test_an_election_too_soon_after_each_kind_of_reset(before: tuple[Event, ...]
     assert not said(*before, role(last_us // MS + 100, "candidate", 3))
 
 
-def test_too_soon_is_judged_in_real_time_too() -> None:
-    assert said(voted(50, "n1", 1), role(140, "candidate", 2), harness=())
-    assert not said(voted(50, "n1", 1), role(999, "candidate", 2), harness=())
+def test_real_time_is_not_judged() -> None:
+    """There a clock jumps before the harness reports it, and a busy machine makes any node late."""
+    assert verdict(voted(50, "n1", 1), role(140, "candidate", 2), harness=()) is None
+    assert verdict(voted(50, "n1", 1), role(999, "candidate", 2), harness=()) is None
 
 
 def test_a_message_that_may_be_of_an_earlier_term_is_no_certain_reset() -> None:
