@@ -18,7 +18,6 @@ from scenario_steps import (
     die,
     exchange,
     judged_recovery,
-    run_with_latency,
     seen,
     stand,
     under_way,

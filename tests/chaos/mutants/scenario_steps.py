@@ -9,7 +9,6 @@ They assert nothing: where a core behaves differently, the same steps just have 
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TypeAlias
 
 from cluster import TIMING, Cluster
@@ -80,21 +79,6 @@ def die(cluster: Cluster, *names: str) -> None:
     for name in names:
         cluster.crash(name)
     cluster.drop()
-
-
-def run_with_latency(cluster: Cluster, latency_us: int, until_us: int) -> None:
-    """All links take the same time, and all disks none."""
-    arrivals: deque[int] = deque()  # one for each packet of the network, which is in the order of sending
-    while cluster.now_us < until_us:
-        for name in cluster.servers:
-            cluster.persist_all(name)
-        arrivals.extend([cluster.now_us + latency_us] * (len(cluster.network) - len(arrivals)))
-        server = min(cluster.live(), key=lambda server: (server.core.deadline_us, server.name))
-        if arrivals and arrivals[0] <= server.core.deadline_us:
-            cluster.now_us = arrivals.popleft()
-            cluster.deliver(cluster.network.pop(0))
-        else:
-            cluster.tick(server.name)
 
 
 def judged_recovery(cluster: Cluster, bound_us: int) -> Observed:
