@@ -74,11 +74,15 @@ class VoteGranted(Event, frozen=True, gc=False, kw_only=True, tag="vote_granted"
 
 
 class EntryAppended(Event, frozen=True, gc=False, kw_only=True, tag="entry_appended"):
-    """The entry (index, term) is durable in this node's log; `digest` covers entries 1 to `index`."""
+    """The entry (index, term) is durable in this node's log; `digest` covers entries 1 to `index`.
+
+    `size` is the length of its command in bytes; not every system reports it.
+    """
 
     index: int
     term: int
     digest: str
+    size: int = 0
 
 
 class LogTruncated(Event, frozen=True, gc=False, kw_only=True, tag="log_truncated"):
@@ -103,20 +107,31 @@ class EntryApplied(Event, frozen=True, gc=False, kw_only=True, tag="entry_applie
 
 
 class MessageSent(Event, frozen=True, gc=False, kw_only=True, tag="message_sent"):
-    """A message left for `to`. Its id is (node, inc, number); `type` is the message's name."""
+    """A message left for `to`. Its id is (node, inc, number); `type` is the message's name.
+
+    Our own nodes also say, of an AppendEntries, after which entry its entries come, and how many bytes their commands
+    have together.
+    """
 
     to: str
     number: int
     type: str
+    prev_log_index: int = 0
+    size: int = 0
 
 
 class MessageReceived(Event, frozen=True, gc=False, kw_only=True, tag="message_received"):
-    """The message (sender, sender_inc, number) arrived. Reported before any of its effects."""
+    """The message (sender, sender_inc, number) arrived. Reported before any of its effects.
+
+    Our own nodes also say the term of an AppendEntriesReply that acknowledges entries, and up to which one it does.
+    """
 
     sender: str
     sender_inc: int
     number: int
     type: str
+    term: int = 0
+    match_index: int = 0
 
 
 # ---- reported by the harness (node is HARNESS; `subject` names the node meant) ------------------------------------

@@ -7,10 +7,12 @@ import msgspec
 
 class Pace(msgspec.Struct, frozen=True):
     """A leader sends a heartbeat every `heartbeat_us`, and at most `entries_per_message` entries in one message.
-    `clients` give it new ones, each one at a time. Election timeouts are drawn from `election_timeout_us`: the shortest
-    and the longest; (0, 0) if they are not known."""
+    `clients` give it new ones, each one at a time, of at most `entry_bytes` bytes (0 in a file of an earlier version).
+    Election timeouts are drawn from `election_timeout_us`: the shortest and the longest; (0, 0) if they are not known.
+    """
 
     heartbeat_us: int
     entries_per_message: int
     clients: int
     election_timeout_us: tuple[int, int] = (0, 0)
+    entry_bytes: int = 0

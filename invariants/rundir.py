@@ -75,8 +75,9 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
     of the network between its nodes; empty for our own Raft. `pace` is that of our own Raft, None for another system
     and in a file of an earlier version.
 
-    `config` is the full configuration of the run as plain JSON, `stats` its numbers, `vacuous` the reasons why the run
-    proves nothing, `repro` the command that repeats it. `verdict` is None while the run is in progress.
+    `algorithm` is that of our own nodes (`raft.core.ALGORITHM`), 1 in a file that does not say. `config` is the full
+    configuration of the run as plain JSON, `stats` its numbers, `vacuous` the reasons why the run proves nothing,
+    `repro` the command that repeats it. `verdict` is None while the run is in progress.
     `trace_sha256` is the SHA-256 of the trace's lines (hexadecimal) in sim and lockstep, otherwise "".
     `evidence` is the seal: the evidence files by their path in the directory. It is None before the end of the run.
     `sha256` is the digest of everything else in run.json, whenever it was written; "" in one of an earlier version.
@@ -89,6 +90,7 @@ class RunInfo(msgspec.Struct, kw_only=True, omit_defaults=False):
     reports_events: bool = True
     can: list[str] = []
     pace: Pace | None = None
+    algorithm: int = 1
     mutant: str | None = None
     state: str = "running"
     started_at: str = ""

@@ -166,8 +166,8 @@ def _up_to(index: int) -> str:
 def _sends(frames: Sequence[Frame], fate: str) -> list[str]:
     """One line for all receivers of the same message."""
     lines = []
-    for said, group in groupby(frames, key=lambda frame: frame.message):
-        lines.append(f"to {' '.join(frame.to for frame in group)}: {message(said)}{fate}")
+    for said, group in groupby(frames, key=lambda frame: message(frame.message)):
+        lines.append(f"to {' '.join(frame.to for frame in group)}: {said}{fate}")
     return lines
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from raft_chaos.chaos.mutants.mutant import LOST_COMMIT, Mutant
 from raft_chaos.raft.core import Core, Progress
 from raft_chaos.raft.server.parts import Parts
-from raft_chaos.raft.state.messages import AppendEntriesReply, Entry
+from raft_chaos.raft.state.messages import MAX_ENTRIES, AppendEntries, AppendEntriesReply, Entry
 
 # ---- the follower's side --------------------------------------------------------------------------------------------
 
@@ -26,17 +26,17 @@ class TruncateOnStaleAppend(Core):
 
 
 class ConflictCutTooFar(Core):
-    def _rejection(self, prev_log_index: int) -> AppendEntriesReply:
-        conflict = prev_log_index <= self.log.last_index
+    def _rejection(self, m: AppendEntries) -> AppendEntriesReply:
+        conflict = m.prev_log_index <= self.log.last_index
         if conflict and self.commit_index < self.log.last_index:
             self._truncate(self.commit_index + 1)
-        return super()._rejection(prev_log_index)
+        return super()._rejection(m)
 
 
 class ConflictCutCommitted(Core):
-    def _rejection(self, prev_log_index: int) -> AppendEntriesReply:
-        rejection = super()._rejection(prev_log_index)
-        if prev_log_index <= self.log.last_index:
+    def _rejection(self, m: AppendEntries) -> AppendEntriesReply:
+        rejection = super()._rejection(m)
+        if m.prev_log_index <= self.log.last_index:
             self._truncate(rejection.conflict_index)
         return rejection
 
@@ -70,9 +70,7 @@ class HintAsMatch(Core):
 
 class NextIndexBelowMatch(Core):
     def _on_rejection(self, progress: Progress, m: AppendEntriesReply) -> bool:
-        progress.next_index = max(1, min(m.conflict_index, m.rejected_index))
-        progress.probing = True
-        progress.probe_sent = False
+        progress.move_back(max(1, min(m.conflict_index, m.rejected_index)))
         return True
 
 
@@ -98,6 +96,11 @@ class RetransmissionStorm(Core):
         super()._on_ack(progress, match_index)
         if brings_nothing_new:
             progress.next_index = progress.match_index + 1
+
+
+class WholeLogEachTime(Core):
+    def _send_append(self, peer: str, next_index: int, entries: list[Entry]) -> None:
+        super()._send_append(peer, 1, self.log.slice(1, MAX_ENTRIES, self.timing.max_bytes_per_message))
 
 
 REPLICATION = (
@@ -154,9 +157,8 @@ REPLICATION = (
         "next_index_below_match",
         "a late rejection moves next_index back below match_index, and acknowledged entries are sent again",
         "etcd-io/raft #148, raft-rs #555",
-        (),
+        ("efficiency",),
         Parts(core=NextIndexBelowMatch),
-        survives="it wastes messages, by far fewer than efficiency allows",
     ),
     Mutant(
         "match_starts_valid",
@@ -178,5 +180,12 @@ REPLICATION = (
         "yugabyte-db #32876, KUDU-1469",
         ("efficiency",),
         Parts(core=RetransmissionStorm),
+    ),
+    Mutant(
+        "whole_log_each_time",
+        "each new entry and each heartbeat brings the whole log again, from the first entry on",
+        "Truxify #10681",
+        ("efficiency",),
+        Parts(core=WholeLogEachTime),
     ),
 )

@@ -3,9 +3,8 @@
 A live run as a whole does not repeat, but each node of `live` or `lockstep` repeats bit for bit. With other code the
 replay stops at the first turn in which that code behaves differently.
 
-Read in this order: `result` (the result of a replay), `incarnation` (one incarnation, turn by turn, compared with the
-recording), `node` (one node, all nodes), `format` (a turn and a node's state as text), `violation` (a replay up to the
-turn that reported a violation), `simulated` (a run of `sim`, which is run again instead), `earlier_words` (the trace
-of a run that an earlier version recorded), `as_sim` (a whole run as one execution), `confirm` (whether a violation
-without a seal is real).
+Read in this order: `algorithm` (which runs can be replayed), `result` (the result of a replay), `incarnation` (one
+incarnation, turn by turn, compared with the recording), `node` (one node, all nodes), `format` (a turn and a node's
+state as text), `violation` (a replay up to the turn that reported a violation), `simulated` (a run of `sim`, which is
+run again instead), `as_sim` (a whole run as one execution), `confirm` (whether a violation without a seal is real).
 """

@@ -12,7 +12,7 @@ from raft_chaos.chaos.execution.merge import Merge
 from raft_chaos.chaos.execution.recording import record
 from raft_chaos.chaos.execution.steps import Execution
 from raft_chaos.chaos.mutants import parts_of
-from raft_chaos.chaos.replay.earlier_words import in_present_words
+from raft_chaos.chaos.replay.algorithm import refuse_other_algorithm
 from raft_chaos.chaos.replay.node import replay_run
 from raft_chaos.chaos.replay.result import ReplayError
 from raft_chaos.chaos.replay.simulated import failed_fast
@@ -42,6 +42,7 @@ def as_sim(run: RunDir, sink: LineSink | None = None) -> AsSim:
     RunDirError or ScheduleError if a file cannot be used.
     """
     info = run.load_info()
+    refuse_other_algorithm(run, info)
     settings = settings_of(run, info)
     parts = parts_of(info.mutant)
     if info.world == "live":
@@ -58,7 +59,7 @@ def as_sim(run: RunDir, sink: LineSink | None = None) -> AsSim:
     simulated, execution = record(
         load(run.schedule), settings.timing, parts, fail_fast=failed_fast(run), max_events=settings.max_events
     )
-    if info.trace_sha256 != simulated.trace_sha256 != digest(in_present_words(run.trace()))[0]:
+    if info.trace_sha256 != simulated.trace_sha256 != digest(run.trace())[0]:
         raise ReplayError(
             f"{run.path}: its trace was {info.trace_sha256}, but is {simulated.trace_sha256} now; "
             "raft-chaos replay shows the first difference"

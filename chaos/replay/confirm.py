@@ -14,6 +14,7 @@ from pathlib import Path
 
 from raft_chaos.chaos.execution.merge import MergeError
 from raft_chaos.chaos.judgement.analysis import Analysis, analyse, undecided
+from raft_chaos.chaos.replay.algorithm import refuse_other_algorithm
 from raft_chaos.chaos.replay.as_sim import as_sim
 from raft_chaos.chaos.replay.result import ReplayError
 from raft_chaos.chaos.replay.simulated import run_again
@@ -52,6 +53,10 @@ def _doubt(run: RunDir, violated: set[str]) -> str:
         settings_of(run, info)
     except RunDirError:
         return ""  # another system, or the play of an execution
+    try:
+        refuse_other_algorithm(run, info)
+    except RunDirError as error:
+        return str(error)
     if info.world != "live":
         return "" if info.trace_sha256 else _other_lines(run)
     if not run.journals():

@@ -44,8 +44,8 @@ def _command(encoded: bytes) -> str:
 def did(output: Output) -> list[str]:
     """The output of a turn, in the order in which a host carries it out."""
     lines = format.events(output.events)
-    for message, group in groupby(output.messages, key=lambda sent: sent[1]):
-        lines.append(f"to {' '.join(to for to, _ in group)}: {format.message(message)}")
+    for message, group in groupby(output.messages, key=lambda sent: format.message(sent[1])):
+        lines.append(f"to {' '.join(to for to, _ in group)}: {message}")
     if output.write is not None:
         lines.append(f"writes up to record {output.write.lsn}: {format.records(output.write.records)}")
     for reply in output.replies:

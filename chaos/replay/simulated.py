@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from raft_chaos.chaos.judgement.vacuity import FAILED_FAST
-from raft_chaos.chaos.replay.earlier_words import in_present_words
+from raft_chaos.chaos.replay.algorithm import refuse_other_algorithm
 from raft_chaos.chaos.run.settings import refuse_execution
 from raft_chaos.chaos.run.sim.world import run_sim
 from raft_chaos.chaos.schedule.file import load
@@ -31,7 +31,7 @@ def replay_sim(run: RunDir, mutant: str | None) -> SimReplay:
     with tempfile.TemporaryDirectory(prefix="raft-chaos-replay-") as folder:
         again = RunDir(Path(folder) / "run")
         run_again(run, mutant, again)
-        difference = first_difference(in_present_words(run.trace()), again.trace())
+        difference = first_difference(run.trace(), again.trace())
     sha256, events = digest(run.trace())
     return SimReplay(events, sha256, difference)
 
@@ -39,6 +39,7 @@ def replay_sim(run: RunDir, mutant: str | None) -> SimReplay:
 def run_again(run: RunDir, mutant: str | None, again: RunDir) -> None:
     """Runs the schedule of `run` in `sim`, and records that in `again`. Raises RunDirError, ScheduleError."""
     info = run.load_info()
+    refuse_other_algorithm(run, info)
     begun = RunInfo(seed=info.seed, world="sim")
     run_sim(
         load(run.schedule),

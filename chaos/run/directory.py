@@ -14,6 +14,7 @@ from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.chaos.schedule.file import save
 from raft_chaos.invariants.rundir import RunDir, RunInfo
 from raft_chaos.invariants.seal import seal
+from raft_chaos.raft.core import ALGORITHM
 
 
 def begin(schedule: Schedule, run: RunDir, info: RunInfo) -> None:
@@ -24,6 +25,7 @@ def begin(schedule: Schedule, run: RunDir, info: RunInfo) -> None:
     for node in schedule.header.nodes:
         run.node(node).mkdir(parents=True)
     run.make_reserve()
+    info.algorithm = ALGORITHM
     save(schedule, run.schedule)
     run.save_info(info)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from raft_chaos.chaos.schedule.data import Header, SimModel
+from raft_chaos.chaos.schedule.data import Operation, Schedule, SimModel
 from raft_chaos.invariants.pace import Pace
 from raft_chaos.raft.state.timing import Timing
+
+BESIDE_BYTES = 100
+"""What a command holds beside its key and values: its operation, its client's session and number, and the encoding."""
 
 
 def virtual(timing: Timing, model: SimModel) -> Timing:
@@ -16,10 +19,17 @@ def virtual(timing: Timing, model: SimModel) -> Timing:
     return msgspec.structs.replace(timing, max_entries_per_message=model.entries_per_message)
 
 
-def pace_of(timing: Timing, header: Header) -> Pace:
+def pace_of(timing: Timing, schedule: Schedule) -> Pace:
+    longest = max(map(_text_bytes, schedule.operations), default=0)
     return Pace(
         timing.heartbeat_us,
         timing.max_entries_per_message,
-        len(header.clients),
+        len(schedule.header.clients),
         (timing.election_timeout_min_us, timing.election_timeout_max_us),
+        BESIDE_BYTES + longest,
     )
+
+
+def _text_bytes(operation: Operation) -> int:
+    texts = (operation.key, operation.value, operation.expected)
+    return sum(len(text.encode()) for text in texts if isinstance(text, str))

@@ -152,7 +152,7 @@ def describe(settings: Settings, seed: int, schedule: Schedule, run: RunDir) -> 
         target=target.name,
         reports_events="events" in target.can,
         can=list(settings.schedule.can or ()),
-        pace=pace_of(settings.timing, schedule.header) if target.can == OURS else None,
+        pace=pace_of(settings.timing, schedule) if target.can == OURS else None,
         mutant=settings.mutant,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=commit(),

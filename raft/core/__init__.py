@@ -16,4 +16,8 @@ from raft_chaos.raft.core.core import Core, Ready
 from raft_chaos.raft.core.leader import NO_OP
 from raft_chaos.raft.state.progress import Progress
 
-__all__ = ["Core", "Ready", "Progress", "Random", "NO_OP"]
+ALGORITHM = 2
+"""Grows when the core gives another output for the same inputs, since no earlier run can then be replayed. 1 had no
+streams (`state.progress`)."""
+
+__all__ = ["ALGORITHM", "Core", "Ready", "Progress", "Random", "NO_OP"]

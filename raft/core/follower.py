@@ -22,7 +22,7 @@ class Follower(Commitment):
         self._reset_election_timer()
 
         if not self._matches(m.prev_log_index, m.prev_log_term):
-            self._send(source, self._rejection(m.prev_log_index))
+            self._send(source, self._rejection(m))
             return
         last_new_index = self._store_entries(m.prev_log_index, m.entries)
         self._follow_commit(m.leader_commit, last_new_index)
@@ -33,12 +33,12 @@ class Follower(Commitment):
         """The consistency check: our log holds the entry that precedes the new ones."""
         return prev_log_index <= self.log.last_index and self.log.term_at(prev_log_index) == prev_log_term
 
-    def _rejection(self, prev_log_index: int) -> AppendEntriesReply:
-        log = self.log
-        if prev_log_index > log.last_index:
-            return AppendEntriesReply(self.current_term, False, 0, prev_log_index, log.last_index + 1, 0)
-        first = log.first_index_of_term_at(prev_log_index)
-        return AppendEntriesReply(self.current_term, False, 0, prev_log_index, first, log.term_at(prev_log_index))
+    def _rejection(self, m: AppendEntries) -> AppendEntriesReply:
+        log, prev = self.log, m.prev_log_index
+        conflict_index, conflict_term = log.last_index + 1, 0
+        if prev <= log.last_index:
+            conflict_index, conflict_term = log.first_index_of_term_at(prev), log.term_at(prev)
+        return AppendEntriesReply(self.current_term, False, 0, prev, conflict_index, conflict_term, m.stream)
 
     def _store_entries(self, prev_log_index: int, entries: Sequence[Entry]) -> int:
         """Stores the new entries; returns the index of the last entry that the message covers.

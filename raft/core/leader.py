@@ -45,8 +45,8 @@ class Leader(Follower):
                 progress.next_index += len(entries)
 
     def _send_append(self, peer: str, next_index: int, entries: list[Entry]) -> None:
-        prev = next_index - 1
-        message = AppendEntries(self.current_term, prev, self.log.term_at(prev), self.commit_index, entries)
+        prev, stream = next_index - 1, self.progress[peer].stream
+        message = AppendEntries(self.current_term, prev, self.log.term_at(prev), self.commit_index, entries, stream)
         self._send(peer, message)
 
     def _on_append_entries_reply(self, source: str, m: AppendEntriesReply) -> None:
@@ -60,25 +60,18 @@ class Leader(Follower):
         self._send_entries(source)
 
     def _on_ack(self, progress: Progress, match_index: int) -> None:
-        # Replies may overtake each other, but match_index never decreases.
-        if match_index > progress.match_index:
-            progress.match_index = match_index
-        if progress.next_index <= progress.match_index:
-            progress.next_index = progress.match_index + 1
-        progress.probing = False
+        progress.matches_up_to(match_index)
         if progress.match_index > self.commit_index:  # otherwise it cannot commit anything new
             self._advance_commit()
 
     def _on_rejection(self, progress: Progress, m: AppendEntriesReply) -> bool:
         """Moves next_index back to where the logs may match (§5.3). Returns False for an outdated rejection."""
-        stale = m.rejected_index <= progress.match_index or m.rejected_index >= progress.next_index
-        if stale or (progress.probing and m.rejected_index != progress.next_index - 1):
+        possible = progress.match_index < m.rejected_index < progress.next_index
+        if m.stream != progress.stream or not possible:
             return False
         hint = m.conflict_index
         if m.conflict_term and (same := self.log.last_index_of_term(m.conflict_term, m.rejected_index)):
             hint = same + 1
         # The hint is an index to try, not an index that matches; next_index decreases in any case.
-        progress.next_index = max(progress.match_index + 1, min(hint, m.rejected_index))
-        progress.probing = True
-        progress.probe_sent = False
+        progress.move_back(max(progress.match_index + 1, min(hint, m.rejected_index)))
         return True

@@ -26,10 +26,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from raft_chaos.invariants.events import Event, MessageReceived, MessageSent, encode
+from raft_chaos.invariants.events import Event, encode
 from raft_chaos.raft.network.transport import Numbered, Transport
 from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked, apply
 from raft_chaos.raft.replica.machine import Command, Result, encode_command
+from raft_chaos.raft.replica.message_events import message_received, message_sent
 from raft_chaos.raft.replica.replica import Output, Replica
 from raft_chaos.raft.server.claims import check_message
 from raft_chaos.raft.server.node_clock import RIGHT, NodeClock, RunTimes, Segment
@@ -159,15 +160,7 @@ class LiveHost:
         if self._events is not None:
             core = self.replica.core
             self._received.append(
-                MessageReceived(
-                    node=core.node,
-                    inc=core.incarnation,
-                    t_us=now_us,
-                    sender=source,
-                    sender_inc=incarnation,
-                    number=number,
-                    type=type(message).__name__,
-                )
+                message_received(core.node, core.incarnation, now_us, source, incarnation, number, message)
             )
         self._take(Received(source, incarnation, number, message, self.clock.local(now_us)))
         self._advance_soon(now_us)
@@ -267,10 +260,7 @@ class LiveHost:
         assert self._events is not None
         node, inc = self.replica.core.node, self.replica.core.incarnation
         lines = [encode(event) for event in (*self._received, *output.events)]
-        lines += [
-            encode(MessageSent(node=node, inc=inc, t_us=now_us, to=to, number=number, type=type(message).__name__))
-            for to, number, message in numbered
-        ]
+        lines += [encode(message_sent(node, inc, now_us, *message)) for message in numbered]
         self._received.clear()
         if lines:
             self._events.write(lines)

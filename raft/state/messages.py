@@ -47,13 +47,17 @@ class RequestVoteReply(msgspec.Struct, frozen=True, gc=False, array_like=True, t
 
 
 class AppendEntries(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ae"):
-    """The leader's entries that follow (prev_log_index, prev_log_term); without entries it is a heartbeat (§5.3)."""
+    """The leader's entries that follow (prev_log_index, prev_log_term); without entries it is a heartbeat (§5.3).
+
+    `stream` counts how often the leader has moved this follower's next_index back (`state.progress`).
+    """
 
     term: Number
     prev_log_index: Number
     prev_log_term: Number
     leader_commit: Number
     entries: Annotated[list[Entry], msgspec.Meta(max_length=MAX_ENTRIES)]
+    stream: Number = 0
 
 
 class AppendEntriesReply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="aer"):
@@ -61,7 +65,7 @@ class AppendEntriesReply(msgspec.Struct, frozen=True, gc=False, array_like=True,
 
     Otherwise `rejected_index` repeats the prev_log_index that did not match, and `conflict_index` and `conflict_term`
     say where to continue (§5.3, accelerated backtracking): the term of the conflicting entry and the first index of
-    that term in this log, or term 0 and the first missing index.
+    that term in this log, or term 0 and the first missing index. `stream` repeats that of the rejected request.
     """
 
     term: Number
@@ -70,6 +74,7 @@ class AppendEntriesReply(msgspec.Struct, frozen=True, gc=False, array_like=True,
     rejected_index: Number = 0
     conflict_index: Number = 0
     conflict_term: Number = 0
+    stream: Number = 0
 
 
 Message: TypeAlias = RequestVote | RequestVoteReply | AppendEntries | AppendEntriesReply

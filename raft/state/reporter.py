@@ -42,8 +42,16 @@ class Reporter:
         return VoteGranted(node=self._node, inc=self._inc, t_us=t_us, term=term, candidate=candidate)
 
     def entry_appended(self, t_us: int, index: int, log: Log) -> EntryAppended:
-        term, digest = log.term_at(index), log.digest(index)
-        return EntryAppended(node=self._node, inc=self._inc, t_us=t_us, index=index, term=term, digest=digest)
+        entry, digest = log.entry(index), log.digest(index)
+        return EntryAppended(
+            node=self._node,
+            inc=self._inc,
+            t_us=t_us,
+            index=index,
+            term=entry.term,
+            digest=digest,
+            size=len(entry.command),
+        )
 
     def log_truncated(self, t_us: int, from_index: int) -> LogTruncated:
         return LogTruncated(node=self._node, inc=self._inc, t_us=t_us, from_index=from_index)

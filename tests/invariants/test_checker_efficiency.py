@@ -6,15 +6,15 @@ from collections.abc import Iterable
 
 import pytest
 
-from event_scripts import started
+from event_scripts import follows, leads, started
 from raft_chaos.invariants.checkers.efficiency import MOST_TIMES, PER_CLIENT, Efficiency
-from raft_chaos.invariants.events import EntryAppended, Event, MessageSent
+from raft_chaos.invariants.events import EntryAppended, Event, MessageReceived, MessageSent
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.pace import Pace
 from raft_chaos.invariants.verdict import Verdict
 
 WINDOW_US = 20_000
-PACE = Pace(heartbeat_us=WINDOW_US, entries_per_message=10, clients=2)
+PACE = Pace(heartbeat_us=WINDOW_US, entries_per_message=10, clients=2, entry_bytes=7)
 NO_LOG = MOST_TIMES + 2 * PER_CLIENT
 """The most in a window for a node without entries."""
 
@@ -26,11 +26,32 @@ def sends(number: int, *, from_us: int = 0, to: str = "n2", kind: str = "AppendE
     ]
 
 
-def appends(number: int, inc: int = 1) -> list[Event]:
+def appends(number: int, inc: int = 1, size: int = 0) -> list[Event]:
     return [
-        EntryAppended(node="n1", inc=inc, t_us=0, index=index, term=1, digest=str(index))
+        EntryAppended(node="n1", inc=inc, t_us=0, index=index, term=1, digest=str(index), size=size)
         for index in range(1, number + 1)
     ]
+
+
+def brings(size: int, *, at_us: int = 0, to: str = "n2", prev: int = 0) -> Event:
+    """An AppendEntries with that many bytes of commands, after entry `prev`."""
+    return MessageSent(
+        node="n1", inc=1, t_us=at_us, to=to, number=1, type="AppendEntries", prev_log_index=prev, size=size
+    )
+
+
+def acknowledges(match_index: int, *, term: int = 1, sender: str = "n2") -> Event:
+    return MessageReceived(
+        node="n1",
+        inc=1,
+        t_us=0,
+        sender=sender,
+        sender_inc=1,
+        number=1,
+        type="AppendEntriesReply",
+        term=term,
+        match_index=match_index,
+    )
 
 
 def verdict(events: Iterable[Event], pace: Pace | None = PACE) -> Verdict:
@@ -54,10 +75,71 @@ def test_one_message_more_than_is_plausible_is_a_violation(kind: str) -> None:
 
 
 def test_a_long_log_may_be_sent_again_and_again() -> None:
-    """81 entries are 9 messages: 81 for one burst that the network reorders, and 50 times 10."""
-    most = 9 * 9 + MOST_TIMES * (1 + 9) + 2 * PER_CLIENT
+    """81 entries are 9 messages, and a heartbeat is one."""
+    most = MOST_TIMES * (1 + 9) + 2 * PER_CLIENT
     assert verdict([started("n1"), *appends(81), *sends(most)]).outcome == "valid"
     assert verdict([started("n1"), *appends(81), *sends(most + 1)]).outcome == "violated"
+
+
+def test_one_byte_more_than_is_plausible_is_a_violation_however_long_it_takes() -> None:
+    """A log of 30 bytes, and 2 clients with commands of 7."""
+    most = MOST_TIMES * 30 + 2 * PER_CLIENT * 7
+    begin = [started("n1"), leads("n1", 1), *appends(10, size=3)]
+    slowly = [brings(30, at_us=number * WINDOW_US) for number in range(most // 30)]
+    rest = most - 30 * len(slowly)
+    assert verdict([*begin, *slowly, brings(rest, at_us=WINDOW_US * 999)]).outcome == "valid"
+    found = verdict([*begin, *slowly, brings(rest + 1, at_us=WINDOW_US * 999)])
+    assert found.outcome == "violated"
+    assert found.violations[0].message == (
+        f"n1 (incarnation 1) has sent n2 {most + 1} bytes of commands since it leads; "
+        f"its whole log has 30, and at most {most} are plausible"
+    )
+
+
+def test_the_bytes_of_each_peer_and_each_leadership_count_alone() -> None:
+    most = MOST_TIMES * 30 + 2 * PER_CLIENT * 7
+    much = [brings(most), brings(most, to="n3")]
+    assert (
+        verdict([started("n1"), *appends(10, size=3), leads("n1", 1), *much, leads("n1", 2), *much]).outcome == "valid"
+    )
+
+
+def test_an_append_of_what_was_acknowledged_is_a_violation() -> None:
+    taken = [started("n1"), leads("n1", 1), acknowledges(5), brings(0, prev=5), acknowledges(6)]
+    assert verdict([*taken, brings(0, prev=5), acknowledges(6), brings(0, prev=6)]).outcome == "valid"
+    found = verdict([*taken, brings(0, prev=4)])
+    assert found.outcome == "violated"
+    (violation,) = found.violations
+    assert violation.message == (
+        "n1 (incarnation 1) sent n2 what follows entry 4, although n2 had acknowledged all up to 5 in this term (1)"
+    )
+    assert [type(event) for event in violation.witness] == [MessageReceived, MessageSent]
+
+
+def test_an_acknowledgement_counts_once_the_turn_in_which_it_arrived_is_over() -> None:
+    """A live node takes several inputs in a turn; what the first one makes it send is reported behind the second."""
+    one_turn = [acknowledges(5), brings(0, prev=2), brings(0, prev=5)]
+    assert verdict([started("n1"), leads("n1", 1), *one_turn]).outcome == "valid"
+    assert verdict([started("n1"), leads("n1", 1), *one_turn, acknowledges(1), brings(0, prev=2)]).outcome == "violated"
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        [leads("n1", 2)],
+        [follows("n1", 2)],
+        [started("n1", inc=2)],
+    ],
+)
+def test_acknowledgements_of_an_earlier_leadership_count_no_more(between: list[Event]) -> None:
+    taken = [started("n1"), leads("n1", 1), acknowledges(5), brings(0, prev=5), acknowledges(6)]
+    late = [*between, acknowledges(7), brings(0, prev=1), acknowledges(7), brings(0, prev=1)]
+    assert verdict([*taken, *late]).outcome == "valid"
+
+
+def test_acknowledgements_of_another_peer_do_not_count() -> None:
+    taken = [started("n1"), leads("n1", 1), acknowledges(5, sender="n3"), brings(0, prev=2), acknowledges(1)]
+    assert verdict([*taken, brings(0, prev=2)]).outcome == "valid"
 
 
 def test_each_peer_each_window_and_each_incarnation_counts_alone() -> None:

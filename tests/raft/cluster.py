@@ -22,6 +22,7 @@ from typing import NamedTuple, TypeVar
 from raft_chaos.invariants.events import Event, MessageReceived, MessageSent
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.replica.machine import Command, Machine, encode_command
+from raft_chaos.raft.replica.message_events import message_received, message_sent
 from raft_chaos.raft.replica.replica import Output, Replica, Reply
 from raft_chaos.raft.state.messages import Append, Entry, HardState, Message, Record, Recovered
 from raft_chaos.raft.state.pending import Write
@@ -267,21 +268,11 @@ class Cluster:
             self.step(server, lambda: server.receive(packet.source, packet.message))
 
     def _sending(self, packet: Packet) -> MessageSent:
-        kind = type(packet.message).__name__
-        return MessageSent(
-            node=packet.source, inc=packet.inc, t_us=self.now_us, to=packet.to, number=packet.number, type=kind
-        )
+        return message_sent(packet.source, packet.inc, self.now_us, packet.to, packet.number, packet.message)
 
     def _arrival(self, packet: Packet, inc: int) -> MessageReceived:
-        return MessageReceived(
-            node=packet.to,
-            inc=inc,
-            t_us=self.now_us,
-            sender=packet.source,
-            sender_inc=packet.inc,
-            number=packet.number,
-            type=type(packet.message).__name__,
-        )
+        source, number, message = packet.source, packet.number, packet.message
+        return message_received(packet.to, inc, self.now_us, source, packet.inc, number, message)
 
     def deliver_from(self, source: str, *to: str) -> None:
         """All that `source` has sent to these servers by now arrives, in order."""

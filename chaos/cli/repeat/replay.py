@@ -18,6 +18,7 @@ from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
 from raft_chaos.chaos.replay import format
+from raft_chaos.chaos.replay.algorithm import refuse_other_algorithm
 from raft_chaos.chaos.replay.node import replay_run
 from raft_chaos.chaos.replay.result import Difference, ReplayError
 from raft_chaos.chaos.replay.simulated import replay_sim
@@ -88,6 +89,7 @@ def replay(
     try:
         refuse_changed(run)
         info = run.load_info()
+        refuse_other_algorithm(run, info)
         parts_id = _parts_id(info, mutant)
         if info.world == "sim":
             if node or until is not None:

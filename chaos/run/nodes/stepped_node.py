@@ -21,9 +21,10 @@ from raft_chaos.chaos.faults.corrupt import flipped
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.nodes.interrupted_start import InterruptedDisk, StartInterruptedError
 from raft_chaos.chaos.schedule.streams import stream_seed
-from raft_chaos.invariants.events import EntryApplied, Event, MessageReceived, MessageSent
+from raft_chaos.invariants.events import EntryApplied, Event, MessageReceived
 from raft_chaos.raft.network.codec import Envelope, FrameError, decode_envelope, encode_frame
 from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked, apply
+from raft_chaos.raft.replica.message_events import message_received, message_sent
 from raft_chaos.raft.replica.replica import Output, Reply
 from raft_chaos.raft.server.node_clock import RIGHT, NodeClock, RunTimes, Segment
 from raft_chaos.raft.server.parts import Parts, make_replica
@@ -297,15 +298,7 @@ class SteppedNode:
     # ---- the step -------------------------------------------------------------------------------------------------
 
     def _received(self, sender: str, sender_inc: int, number: int, message: Message, now_us: int) -> MessageReceived:
-        return MessageReceived(
-            node=self.name,
-            inc=self.incarnation,
-            t_us=now_us,
-            sender=sender,
-            sender_inc=sender_inc,
-            number=number,
-            type=message.__class__.__name__,
-        )
+        return message_received(self.name, self.incarnation, now_us, sender, sender_inc, number, message)
 
     def _start(self, config: StepConfig, now_us: int) -> Start:
         return Start(
@@ -350,8 +343,7 @@ class SteppedNode:
         for to, message in messages:
             number += 1
             sends.append((to, number, message))
-            kind = message.__class__.__name__
-            events.append(MessageSent(node=name, inc=incarnation, t_us=now_us, to=to, number=number, type=kind))
+            events.append(message_sent(name, incarnation, now_us, to, number, message))
         self._number = number
         return sends
 

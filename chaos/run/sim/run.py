@@ -75,7 +75,7 @@ class VirtualRun:
         self.timing = timing
         """The nodes' timing; the schedule may override the caller's."""
         self.scheduler = Scheduler()
-        self.judge = Judge(voters=header.nodes, pace=pace_of(timing, header))
+        self.judge = Judge(voters=header.nodes, pace=pace_of(timing, schedule))
         self.tally = Tally()
         self.view = ClusterView(header.nodes, self._happened)
         self.trace = Trace(self.judge, self.tally, self.view, recorder)

@@ -20,7 +20,6 @@ from scenario_steps import (
     judged_recovery,
     seen,
     stand,
-    under_way,
     win,
 )
 from sim_scenarios import deaf_leader, in_sim, many_elections, quiet_cluster
@@ -375,7 +374,35 @@ def retransmission_storm(parts: Parts) -> Observed:
     cluster.submit("n1", B)
     for _ in range(300):
         cluster.deliver(answer)
-    return [*seen(cluster), *under_way(cluster)]
+    return seen(cluster)
+
+
+def next_index_below_match(parts: Parts) -> Observed:
+    """The network reorders two entries on their way to n2; that n2 rejected the later one, n1 hears long afterwards."""
+    cluster = cluster_of(parts)
+    cluster.elect("n1")
+    cluster.submit("n1", A)
+    cluster.submit("n1", B)
+    first, second = (packet for packet in cluster.network if packet.to == "n2")
+    cluster.drop()
+    cluster.deliver(second)
+    (rejection,) = cluster.network
+    cluster.drop()
+    cluster.deliver(first)
+    cluster.deliver(second)
+    cluster.settle()
+    cluster.heartbeat("n1")
+    cluster.deliver(rejection)
+    return seen(cluster)
+
+
+def whole_log_each_time(parts: Parts) -> Observed:
+    """n2 lacks the last entry alone, and the log fits into one message: three heartbeats are enough."""
+    cluster = cluster_of(parts, logs={"n1": entries(*[1] * 100), "n2": entries(*[1] * 99)}, term=1)
+    win(cluster, "n1", "n2", "n3")
+    for _ in range(3):
+        cluster.heartbeat("n1")
+    return seen(cluster)
 
 
 # ---- commitment ------------------------------------------------------------------------------------------------------
@@ -554,6 +581,8 @@ SCENARIOS: dict[str, Scenario] = {
         match_starts_valid,
         stale_progress_kept,
         retransmission_storm,
+        next_index_below_match,
+        whole_log_each_time,
         old_term_commit,
         leader_counts_unsynced_self,
         commit_loop_break,

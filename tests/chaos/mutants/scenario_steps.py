@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from cluster import TIMING, Cluster
-from raft_chaos.invariants.events import HARNESS, Event, MessageSent, PhaseStarted, RunEnded
+from raft_chaos.invariants.events import HARNESS, Event, PhaseStarted, RunEnded
 from raft_chaos.invariants.history import Op
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import Entry
@@ -31,21 +31,6 @@ def cluster_of(
 
 def seen(cluster: Cluster) -> Observed:
     return list(cluster.all_events())
-
-
-def under_way(cluster: Cluster) -> Observed:
-    """What the senders of all messages that are on their way reported of them, as the host of a core does."""
-    return [
-        MessageSent(
-            node=packet.source,
-            inc=1,
-            t_us=cluster.now_us,
-            to=packet.to,
-            number=number,
-            type=type(packet.message).__name__,
-        )
-        for number, packet in enumerate(cluster.network, start=1)
-    ]
 
 
 def exchange(cluster: Cluster, one: str, other: str) -> None:

@@ -22,7 +22,7 @@ from raft_chaos.raft.core import Core
 from raft_chaos.raft.server.parts import Parts
 from random_schedule import RandomSchedule, Safety
 
-PACE = Pace(TIMING.heartbeat_us, TIMING.max_entries_per_message, clients=1, election_timeout_us=(100_000, 300_000))
+PACE = Pace(TIMING.heartbeat_us, TIMING.max_entries_per_message, 1, (100_000, 300_000), entry_bytes=200)
 """With the shortest and the longest election timeout of the scenarios of cores."""
 OF_STORAGE = {scenario.__name__ for scenario in storage_scenarios.SCENARIOS}
 PACE_OF_STORAGE = replace(PACE, election_timeout_us=(30_000, 60_000))

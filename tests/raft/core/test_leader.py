@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from cluster import Cluster, Server, command, entries
-from raft_chaos.raft.state.messages import (
-    AppendEntries,
-    AppendEntriesReply,
-    Entry,
-    RequestVoteReply,
-)
+from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, Entry, Message, RequestVoteReply
 from raft_chaos.raft.state.timing import Timing
 from roles import Terms, leader, to
 
@@ -136,8 +133,20 @@ def test_a_rejection_says_where_the_logs_may_match(conflict_index: int, conflict
 
 def test_a_probing_leader_uses_only_the_answer_to_its_last_probe() -> None:
     server = leader((1, 1, 1, 1, 1))
-    server.receive("n2", AppendEntriesReply(2, False, 0, 3, 1, 0))
-    assert server.core.progress["n2"].next_index == 6
+    server.receive("n2", AppendEntriesReply(2, False, 0, 5, 4, 0))
+    server.receive("n2", AppendEntriesReply(2, False, 0, 5, 4, 0))  # once more, and late
+    assert [(m.prev_log_index, m.stream) for m in to(server, "n2")] == [(3, 1)]
+    server.receive("n2", AppendEntriesReply(2, False, 0, 3, 1, 0, stream=1))
+    assert [(m.prev_log_index, m.stream) for m in to(server, "n2")] == [(0, 2)]
+
+
+def test_a_late_acknowledgement_does_not_answer_a_probe() -> None:
+    server = leader((1, 1, 1, 1, 1))
+    server.receive("n2", AppendEntriesReply(2, True, 2))
+    progress = server.core.progress["n2"]
+    assert (progress.match_index, progress.next_index, progress.probing) == (2, 6, True)
+    server.receive("n2", AppendEntriesReply(2, True, 5))
+    assert (progress.match_index, progress.probing) == (5, False)
 
 
 @pytest.mark.parametrize(
@@ -170,6 +179,66 @@ def test_the_second_rejection_of_the_same_flight_is_ignored() -> None:
     server.receive("n2", AppendEntriesReply(2, False, 0, 3, 3, 0))
     server.receive("n2", AppendEntriesReply(2, False, 0, 4, 3, 0))
     assert [(m.prev_log_index, len(m.entries)) for m in to(server, "n2")] == [(2, 3)]
+
+
+def broken_pipeline() -> Server:
+    """A leader that had entries 2 to 9 in flight to n2; the network reordered them, and n2 has rejected entry 6."""
+    server = leader(timing=Timing(100_000, 200_000, 20_000, max_entries_per_message=1))
+    server.receive("n2", AppendEntriesReply(1, True, 1))
+    server.submit(*[A] * 8)
+    assert [m.prev_log_index for m in to(server, "n2")] == [*range(1, 9)]
+    server.receive("n2", AppendEntriesReply(1, False, 0, 5, 2, 0))
+    assert [(m.prev_log_index, m.stream) for m in to(server, "n2")] == [(1, 1)]
+    return server
+
+
+def test_rejections_of_an_earlier_stream_do_not_break_the_new_one() -> None:
+    """The network reordered the stream, so all of it is rejected, one by one; that takes the leader back once."""
+    server = broken_pipeline()
+    server.receive("n2", AppendEntriesReply(1, True, 2))  # the probe was the one that was missing
+    server.take_outbox()
+    next_index = server.core.progress["n2"].next_index
+    for rejected in range(3, 9):
+        server.receive("n2", AppendEntriesReply(1, False, 0, rejected, 3, 0))
+    assert server.take_outbox() == []
+    assert server.core.progress["n2"].next_index == next_index
+    server.receive("n2", AppendEntriesReply(1, False, 0, 4, 3, 0, stream=1))
+    assert [(m.prev_log_index, m.stream) for m in to(server, "n2")] == [(2, 2)]
+
+
+def test_after_a_break_half_as_many_entries_are_in_flight_and_one_more_for_each_acknowledged() -> None:
+    server = broken_pipeline()
+    server.receive("n2", AppendEntriesReply(1, True, 2))
+    assert [m.prev_log_index for m in to(server, "n2")] == [2, 3, 4, 5, 6]  # 8 // 2, and 1
+    server.submit(A)
+    assert to(server, "n2") == []
+    server.receive("n2", AppendEntriesReply(1, True, 3))
+    assert [m.prev_log_index for m in to(server, "n2")] == [7, 8]  # 6 may be in flight now
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_network_that_reorders_everything_makes_a_leader_send_little_in_vain(seed: int) -> None:
+    """n2 lacks 200 entries, and whatever is under way arrives in any order. Counts the messages to n2."""
+    rng, lacking = Random(seed), 200
+    timing = Timing(100_000, 200_000, 20_000, max_entries_per_message=1)
+    server = leader((1,) * lacking, timing=timing)
+    follower = Server("n2", ["n1", "n3"], term=2)
+    server.tick()
+    under_way: list[tuple[Server, Message]] = [(follower, message) for message in to(server, "n2")]
+    sent = len(under_way)
+    while under_way:
+        receiver, message = under_way.pop(rng.randrange(len(under_way)))
+        receiver.receive("n1" if receiver is follower else "n2", message)
+        receiver.persist_all()
+        under_way += [(server, reply) for _, reply in follower.take_outbox()]
+        requests = to(server, "n2")
+        sent += len(requests)
+        under_way += [(follower, request) for request in requests]
+        if not under_way and follower.core.log.last_index <= lacking:  # the last one was rejected: a heartbeat tells
+            server.tick()
+            under_way += [(follower, request) for request in to(server, "n2")]
+    assert follower.core.log.last_index == lacking + 1
+    assert sent < 5 * lacking
 
 
 def test_reordered_acknowledgements_never_decrease_match_index() -> None:

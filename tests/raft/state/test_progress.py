@@ -19,3 +19,22 @@ def test_a_pipeline_pauses_at_the_limit_of_entries_in_flight(next_index: int, pa
     # Entries 5 to next_index - 1 are in flight. An earlier probe says nothing about a pipeline.
     pipeline = Progress(next_index=next_index, match_index=4, probing=False, probe_sent=True)
     assert pipeline.is_paused(max_entries_in_flight=2) is paused
+
+
+def test_a_broken_pipeline_pauses_at_half_of_what_was_in_flight_and_grows_with_acknowledgements() -> None:
+    progress = Progress(next_index=21, match_index=10, probing=False)
+    progress.move_back(11)
+    assert (progress.stream, progress.probing, progress.most_in_flight) == (1, True, 5)
+    progress.move_back(11)  # a rejected probe breaks no pipeline
+    assert (progress.stream, progress.most_in_flight) == (2, 5)
+    progress.matches_up_to(13)
+    assert (progress.next_index, progress.probing, progress.most_in_flight) == (14, False, 8)
+    progress.matches_up_to(12)
+    assert (progress.match_index, progress.next_index, progress.most_in_flight) == (13, 14, 8)
+
+
+def test_one_message_may_always_be_in_flight() -> None:
+    progress = Progress(next_index=12, match_index=11, probing=False)
+    progress.move_back(12)
+    progress.probing = False
+    assert not progress.is_paused(max_entries_in_flight=100)

@@ -1,0 +1,39 @@
+"""Makes the events about a node's messages; a host reports them, since the core knows no numbers of messages."""
+
+from __future__ import annotations
+
+from raft_chaos.invariants.events import MessageReceived, MessageSent
+from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, Message
+
+
+def message_sent(node: str, inc: int, t_us: int, to: str, number: int, message: Message) -> MessageSent:
+    """The message is about to leave."""
+    if type(message) is not AppendEntries:
+        return MessageSent(node=node, inc=inc, t_us=t_us, to=to, number=number, type=type(message).__name__)
+    size = 0
+    for entry in message.entries:  # a heartbeat has none, and most others have one
+        size += len(entry.command)
+    prev = message.prev_log_index
+    return MessageSent(
+        node=node, inc=inc, t_us=t_us, to=to, number=number, type="AppendEntries", prev_log_index=prev, size=size
+    )
+
+
+def message_received(
+    node: str, inc: int, t_us: int, sender: str, sender_inc: int, number: int, message: Message
+) -> MessageReceived:
+    """The message arrived, and has had no effect yet."""
+    term = match_index = 0
+    if type(message) is AppendEntriesReply and message.success:
+        term, match_index = message.term, message.match_index
+    return MessageReceived(
+        node=node,
+        inc=inc,
+        t_us=t_us,
+        sender=sender,
+        sender_inc=sender_inc,
+        number=number,
+        type=type(message).__name__,
+        term=term,
+        match_index=match_index,
+    )
