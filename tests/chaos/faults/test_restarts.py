@@ -167,7 +167,7 @@ def test_real_nodes_restart_one_by_one_and_survive_a_crash_loop(tmp_path: Path) 
         fault("f3", 5_000_000, RollingRestart(["n3", "n1"], 0, 500_000, "kill"), 600_000),
     ]
     run = RunDir(tmp_path / "run")
-    plan = schedule(faults, safety_us=(700_000, 7_500_000), liveness_us=800_000)
+    plan = schedule(faults, safety_us=(700_000, 7_500_000), liveness_us=800_000, every_us=80_000)
     info = run_live(plan, RaftTarget(TIMING), run, RunInfo(seed=1, nodes=plan.header.nodes))
     assert info.verdict == "valid", (info.invariants, info.vacuous)
     harness = run.harness_events()

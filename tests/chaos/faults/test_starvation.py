@@ -106,7 +106,7 @@ def test_real_nodes_run_in_slices_also_when_they_are_paused_killed_or_asked_to_s
         fault("f6", 4_500_000, Kill(["leader"], [100_000]), 100_000),
     ]
     run = RunDir(tmp_path / "run")
-    plan = schedule(faults, safety_us=(700_000, 5_000_000), liveness_us=800_000)
+    plan = schedule(faults, safety_us=(700_000, 5_000_000), liveness_us=800_000, every_us=80_000)
     info = run_live(plan, RaftTarget(TIMING), run, RunInfo(seed=1, nodes=plan.header.nodes))
     assert info.verdict == "valid", (info.invariants, info.vacuous)
     healed = {event.fault: event for event in of(FaultHealed, run.harness_events())}

@@ -120,7 +120,7 @@ def test_real_nodes_end_in_order_and_their_run_merges_into_an_execution(tmp_path
         fault("f3", 3_000_000, Stop(["n1", "n2", "n3"], 50_000)),
     ]
     run = RunDir(tmp_path / "run")
-    plan = schedule(faults, safety_us=(700_000, 4_500_000), liveness_us=800_000)
+    plan = schedule(faults, safety_us=(700_000, 4_500_000), liveness_us=800_000, every_us=80_000)
     info = run_live(plan, RaftTarget(TIMING), run, RunInfo(seed=1, nodes=plan.header.nodes))
     assert info.verdict == "valid", (info.invariants, info.vacuous)
     exits = of(NodeExited, run.harness_events())
