@@ -13,6 +13,7 @@ from raft_chaos.chaos.faults import (
     disk_error,
     network,
     partition,
+    pause,
     process,
     rolling_restart,
     starve,
@@ -21,6 +22,6 @@ from raft_chaos.chaos.faults import (
 )
 
 FAMILIES: list[ModuleType] = [
-    *(process, disk, disk_error, at_rest, partition, network, corrupt, clock, wipe),
+    *(process, pause, disk, disk_error, at_rest, partition, network, corrupt, clock, wipe),
     *(stop, starve, rolling_restart, crash_loop),
 ]

@@ -1,4 +1,4 @@
-"""Faults of processes: they are killed and start again, or pause for a while."""
+"""Crashes: nodes are killed, lose what they had not synced, and start again."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from raft_chaos.chaos.faults import limits
 from raft_chaos.chaos.faults.abilities import Ability
 from raft_chaos.chaos.faults.action import OnNodes, Room, Strength, some, strong
-from raft_chaos.chaos.faults.domain import MS, Domain, OneOf, Several, Whole, built, some_of
+from raft_chaos.chaos.faults.domain import MS, Domain, OneOf, Several, Whole, built
 from raft_chaos.chaos.faults.grudge import majority_of
-from raft_chaos.chaos.faults.names import LEADER, OTHERS, SINGLE, around, group_of, tally
+from raft_chaos.chaos.faults.names import LEADER, SINGLE, around, group_of, tally
 from raft_chaos.chaos.faults.strike import Effect, Layer, Signal, Strike
 from raft_chaos.raft.storage.fault_disk import HOLES
 
@@ -29,9 +29,6 @@ FAILPOINT_PATIENCE_US = 500_000
 WHOLE_PERMILLE = 1000
 ALL_HOLES = (1 << HOLES) - 1
 NO_HOLES: Mapping[str, int] = {}
-
-
-# ---- kill --------------------------------------------------------------------------------------------------------
 
 
 @runtime_checkable
@@ -350,63 +347,3 @@ def _halved(us: int) -> int:
     """Half of it, in whole milliseconds unless that gives 0."""
     half = us // 2
     return half - half % MS if half >= MS else half
-
-
-# ---- pause -------------------------------------------------------------------------------------------------------
-
-PAUSED: Layer[bool] = Layer("paused", any)
-
-
-@runtime_checkable
-class Pauses(Protocol):
-    """A world whose nodes can be paused."""
-
-    async def pause(self, node: str, on: bool) -> None:
-        """Pauses a node that runs, or resumes a paused one. A new incarnation is not paused."""
-        ...
-
-    def is_paused(self, node: str) -> bool: ...
-
-
-class Pause(OnNodes, frozen=True, tag="pause"):
-    """SIGSTOP to `nodes`, SIGCONT when the last fault that pauses them ends."""
-
-    needs: ClassVar[type] = Pauses
-    about: ClassVar[str] = "SIGSTOP to some nodes, SIGCONT when the fault ends"
-    seen: ClassVar[str] = "The system reports the processes as stopped"
-    asks: ClassVar[tuple[Ability, ...]] = ("pause",)
-    stops_nodes: ClassVar[bool] = True
-    disturbs: ClassVar[bool] = True
-    leaves_behind: ClassVar[bool] = True
-
-    @classmethod
-    def often(cls, rng: Random, strength: Strength) -> int:
-        return rng.choice((0, 1, 2))
-
-    @classmethod
-    def draw(cls, room: Room) -> Self | None:
-        return cls([LEADER if room.rng.random() < 0.5 else room.rng.choice(room.up)])
-
-    def disturbed(self, count: int) -> int:
-        return len(self.nodes)
-
-    @classmethod
-    def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
-        return built(cls, some_of([*nodes, LEADER, OTHERS], len(nodes)))
-
-    async def strike(self, at: Strike) -> None:
-        world, nodes = at.can(Pauses), self.hit(at)
-        at.begin(nodes)
-        at.lay(PAUSED, dict.fromkeys(nodes, True))
-        for node in nodes:  # also a node that another fault paused: it may have restarted since
-            await world.pause(node, True)
-        stopped = [node for node in nodes if world.is_paused(node)]
-        at.injected(f"pause {' '.join(nodes)}")
-        await at.hold(at.duration_us)
-        for node, on in at.lift(PAUSED).items():
-            await world.pause(node, on)
-        at.healed(Effect(stopped == nodes, f"seen stopped: {' '.join(stopped) or 'none'}"))
-
-    @classmethod
-    def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:
-        yield f"pause: {tally(group_of(pause.nodes, nodes) for pause, _ in faults)}"

@@ -20,7 +20,8 @@ from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.grudge import Shape
 from raft_chaos.chaos.faults.names import LEADER, OTHERS, VOTER
 from raft_chaos.chaos.faults.partition import Partition
-from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.faults.pause import Pause
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import AnchorEvent, When
 from raft_chaos.chaos.schedule.swarm import Swarm

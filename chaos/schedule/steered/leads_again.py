@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.names import FAR, LEADER, NEAR, OTHERS, PIVOT
-from raft_chaos.chaos.faults.process import Pause
+from raft_chaos.chaos.faults.pause import Pause
 from raft_chaos.chaos.schedule.steered.one_victim import meet_in_victim
 from raft_chaos.chaos.schedule.steered.plot import Plot, Steered, after, at_next, then
 

@@ -15,7 +15,8 @@ from raft_chaos.chaos.faults.catalogue import KINDS
 from raft_chaos.chaos.faults.grudge import Grudge, apart
 from raft_chaos.chaos.faults.names import LEADER, OTHERS
 from raft_chaos.chaos.faults.partition import Partition
-from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.faults.pause import Pause
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.run.nemesis import Nemesis
 from raft_chaos.chaos.schedule.data import Fault, Operation, When
 from raft_chaos.chaos.targets.door import Outcome

@@ -43,7 +43,8 @@ from raft_chaos.chaos.execution.steps import (
 )
 from raft_chaos.chaos.faults.clock import Clock
 from raft_chaos.chaos.faults.partition import Partition
-from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.faults.pause import Pause
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run.lockstep.driver import LockstepDriver

@@ -14,7 +14,8 @@ from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.names import around, group_of, named, tally
 from raft_chaos.chaos.faults.network import Network, Reset
 from raft_chaos.chaos.faults.partition import Clog, Partition
-from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.faults.pause import Pause
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.faults.strike import NotPossibleError
 from raft_chaos.chaos.run.nemesis import LEADER_POLL_US
 

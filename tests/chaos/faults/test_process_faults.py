@@ -6,7 +6,8 @@ import pytest
 
 from builders.schedules import fault
 from builders.scripted_world import Stage
-from raft_chaos.chaos.faults.process import FAILPOINT_PATIENCE_US, Kill, Pause
+from raft_chaos.chaos.faults.pause import Pause
+from raft_chaos.chaos.faults.process import FAILPOINT_PATIENCE_US, Kill
 from raft_chaos.chaos.schedule.data import When
 from raft_chaos.invariants.events import VoteGranted
 

@@ -9,7 +9,8 @@ import pytest
 from builders.runs import in_lockstep, in_sim, of, virtual
 from builders.schedules import TWO_LEADERS, fault, schedule, short
 from builders.scripted_world import Stage
-from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.faults.pause import Pause
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.faults.starve import CpuShare, Starve, Waits
 from raft_chaos.chaos.faults.stop import Stop
 from raft_chaos.chaos.replay.node import replay_run

@@ -14,7 +14,8 @@ from raft_chaos.chaos.execution.player import Player
 from raft_chaos.chaos.execution.recording import record
 from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.disk_error import DiskError
-from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.faults.pause import Pause
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.faults.stop import Stop
 from raft_chaos.chaos.replay.node import replay_run
 from raft_chaos.chaos.run.live.run import run_live

@@ -12,7 +12,7 @@ from builders.commands import RAFT_CHAOS, Background, background, only_run, raft
 from builders.processes import accepts, listening
 from builders.schedules import saved, schedule
 from builders.waiting import eventually
-from raft_chaos.chaos.faults.process import Pause
+from raft_chaos.chaos.faults.pause import Pause
 from raft_chaos.chaos.faults.starve import Starve
 from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.invariants.events import AnyEvent, FaultInjected, NodePaused, RunEnded, decode

@@ -17,7 +17,8 @@ from builders.stepped import config, last_words
 from builders.storms import stormy
 from nodes import Nodes
 from raft_chaos.chaos.faults.network import Network
-from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.faults.pause import Pause
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.replay.as_sim import as_sim

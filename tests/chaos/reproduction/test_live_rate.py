@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from builders.schedules import TIMING, fault, schedule
 from raft_chaos.chaos.faults.action import Action
 from raft_chaos.chaos.faults.network import Throttle
-from raft_chaos.chaos.faults.process import Pause
+from raft_chaos.chaos.faults.pause import Pause
 from raft_chaos.chaos.reproduction.file import Expected, Origin, Reproduction, Scenario
 from raft_chaos.chaos.reproduction.live_rate import not_applicable
 from raft_chaos.chaos.reproduction.system import System

@@ -26,7 +26,8 @@ from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.links import Degraded, Link
 from raft_chaos.chaos.faults.network import Network, Reset
 from raft_chaos.chaos.faults.partition import Clog, Partition
-from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.faults.pause import Pause
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.run.fault_log import FaultLog, Span
 from raft_chaos.chaos.run.live.capabilities import LiveWorld
 from raft_chaos.chaos.run.live.cluster import LiveCluster

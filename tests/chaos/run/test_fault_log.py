@@ -10,7 +10,8 @@ from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.grudge import Grudge
 from raft_chaos.chaos.faults.network import Network, Reset
 from raft_chaos.chaos.faults.partition import Clog, Partition
-from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.faults.pause import Pause
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.faults.strike import Effect
 from raft_chaos.chaos.run.fault_log import FaultLog, Span
 from raft_chaos.chaos.schedule.data import Fault, When

@@ -7,7 +7,8 @@ import pytest
 from builders.schedules import fault
 from builders.scripted_world import NODES, Stage
 from raft_chaos.chaos.faults.partition import Partition
-from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.faults.pause import Pause
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.schedule.check import check_schedule
 from raft_chaos.chaos.schedule.data import Fault, Header, Schedule, ScheduleError, When

@@ -16,7 +16,8 @@ from raft_chaos.chaos.faults.catalogue import KINDS, LIVE_KINDS, FaultKind
 from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.network import Network
 from raft_chaos.chaos.faults.partition import Partition
-from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.faults.pause import Pause
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Fault, Operation, Schedule, ScheduleError
 from raft_chaos.chaos.schedule.describe import drawn

@@ -11,7 +11,8 @@ from raft_chaos.chaos.faults.clock import Clock, Strobe
 from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.network import Network, Reset
 from raft_chaos.chaos.faults.partition import Clog, Partition
-from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.faults.pause import Pause
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.schedule.data import Fault, Header, Operation, Schedule, ScheduleError, SimModel, When
 from raft_chaos.chaos.schedule.file import load, save
 

@@ -18,7 +18,8 @@ from raft_chaos.chaos.faults.clock import Clock, Strobe
 from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.network import Network, Reset
 from raft_chaos.chaos.faults.partition import Clog, Partition
-from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.faults.pause import Pause
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Fault, Schedule, ScheduleError, SimModel
 from raft_chaos.chaos.schedule.describe import drawn

@@ -14,7 +14,8 @@ import pytest
 
 from builders.schedules import TIMING, fault, schedule
 from raft_chaos.chaos.faults.partition import Partition
-from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.faults.pause import Pause
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.reproduction.make import NotReproducedError
 from raft_chaos.chaos.reproduction.system import Rate
 from raft_chaos.chaos.run.settings import Settings

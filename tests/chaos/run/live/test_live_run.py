@@ -14,7 +14,8 @@ from builders.runs import unsealed
 from builders.schedules import ISOLATED, fault, schedule
 from raft_chaos.chaos.faults.corrupt import Corrupt
 from raft_chaos.chaos.faults.partition import Partition
-from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.faults.pause import Pause
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.run.live.run import RunStatus, Watch, run_live

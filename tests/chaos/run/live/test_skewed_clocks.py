@@ -10,7 +10,8 @@ from live_nodes import Cluster
 
 from builders.schedules import TIMING, fault, schedule
 from raft_chaos.chaos.faults.clock import Ahead, Clock, Strobe
-from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.faults.pause import Pause
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.replay.node import replay_run
 from raft_chaos.chaos.run.live.run import run_live

@@ -9,7 +9,8 @@ import pytest
 from builders.runs import in_lockstep, in_sim
 from builders.schedules import fault, short
 from raft_chaos.chaos.faults.corrupt import Corrupt
-from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.faults.pause import Pause
+from raft_chaos.chaos.faults.process import Kill
 
 pytestmark = [pytest.mark.slow, pytest.mark.live]
 

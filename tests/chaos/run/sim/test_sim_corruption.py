@@ -13,7 +13,7 @@ from raft_chaos.chaos.execution.recording import record
 from raft_chaos.chaos.execution.steps import Deliver, Execution, ExecutionError
 from raft_chaos.chaos.faults.corrupt import Corrupt
 from raft_chaos.chaos.faults.links import LinkState
-from raft_chaos.chaos.faults.process import Pause
+from raft_chaos.chaos.faults.pause import Pause
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode
 from raft_chaos.chaos.schedule.data import SimModel

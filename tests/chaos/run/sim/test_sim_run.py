@@ -14,7 +14,8 @@ from builders.schedules import LIVENESS_US, LONGEST_US, SAFETY_US, TIMING, TWO_L
 from builders.storms import stormy
 from raft_chaos.chaos.faults.clock import Clock
 from raft_chaos.chaos.faults.partition import Partition
-from raft_chaos.chaos.faults.process import Kill, Pause
+from raft_chaos.chaos.faults.pause import Pause
+from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.judgement.vacuity import COMPLETED
 from raft_chaos.chaos.mutants import parts_of
