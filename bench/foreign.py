@@ -29,6 +29,9 @@ SLOW = "--election-timeout 1000-2000 --warmup 6 --duration 30 --liveness 8 --fau
 """For NATS, whose elections take 4 to 9 s."""
 RABBITMQ = "--election-timeout 500-1000 --warmup 3 --duration 45 --liveness 15 --fault-interval 5 --nodes 3 --rate 60"
 """A node of RabbitMQ takes several seconds to start; a leader is cut off only where one is there."""
+KILLS = "kill,pause,partition,crash_loop"
+POWER = "--schedule examples/power_failure.jsonl --election-timeout 300-600 --disk lossy"
+"""The power of all three nodes fails once, in the middle of the run."""
 DEBIANS, CURRENT = "NATS_SERVER=/usr/sbin/nats-server", f"NATS_SERVER={Path(sys.executable).with_name('nats-server')}"
 
 TARGETS = (
@@ -47,6 +50,9 @@ TARGETS = (
     ),
     f"{CURRENT} NATS_SYNC=always examples.nats_target:Bucket:{SLOW}",
     *(f"examples.rabbitmq_target:{name}:{RABBITMQ}" for name in ("Quorum", "ClassicTransient", "Unconfirmed")),
+    f"examples/etcd.toml:--election-timeout 300-600 --nodes 3 --rate 25 --duration 12 --faults {KILLS} --disk lossy",
+    *(f"examples/{name}.toml:{POWER}" for name in ("etcd", "pysyncobj")),
+    *(f"{CURRENT} {sync}examples.nats_target:Bucket:{POWER}" for sync in ("NATS_SYNC=5s ", "NATS_SYNC=always ", "")),
     "examples/basket.toml",
     f"stdio:{sys.executable} examples/stdio_primary.py",
     f"stdio:{sys.executable} examples/stdio_primary.py --stale",

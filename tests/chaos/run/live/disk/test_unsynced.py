@@ -169,6 +169,17 @@ def test_an_fdatasync_of_bytes_in_place_says_nothing_about_names(disk: Disk) -> 
     assert disk.tree() == {"d": None, "log": b"y"}
 
 
+def test_the_first_unsynced_bytes_can_stay_and_the_last_write_be_torn(disk: Disk) -> None:
+    disk.create("a")
+    disk.write("a", 0, b"0123456789")
+    disk.sync("a")
+    disk.write("a", 0, b"abcdefgh")
+    disk.write("a", 8, b"ijkl")
+    disk.rename("a", "b")
+    assert disk.folder.lose(500) == Lost(6, 1)  # a rename counts as one byte: 6 of 13 stay
+    assert disk.tree() == {"d": None, "a": b"abcdef6789"}
+
+
 def test_folders_come_back_and_go_with_what_is_in_them(disk: Disk) -> None:
     disk.create("d/a")
     disk.sync("d/a")
