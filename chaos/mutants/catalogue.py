@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from raft_chaos.chaos.mutants.clocks import CLOCKS
 from raft_chaos.chaos.mutants.commitment import COMMITMENT
 from raft_chaos.chaos.mutants.elections import ELECTIONS
 from raft_chaos.chaos.mutants.mutant import Mutant
@@ -11,5 +12,5 @@ from raft_chaos.chaos.mutants.storage import STORAGE
 from raft_chaos.chaos.mutants.transfer import TRANSFER
 
 MUTANTS: dict[str, Mutant] = {
-    mutant.id: mutant for mutant in (*ELECTIONS, *REPLICATION, *COMMITMENT, *READS, *STORAGE, *TRANSFER)
+    mutant.id: mutant for mutant in (*ELECTIONS, *REPLICATION, *COMMITMENT, *READS, *STORAGE, *TRANSFER, *CLOCKS)
 }

@@ -75,7 +75,7 @@ def test_in_sim_the_node_ends_and_continues_from_what_was_synced(
     assert run.go().analysis.verdict == "valid"
     (exited,) = of(NodeExited, run.trace.harness_events)
     assert (exited.subject, exited.exit_code, exited.excused) == ("n2", exit_code, "a failing disk")
-    assert "raft.wal: cannot " in exited.log_tail
+    assert f"{'identity.json' if operation == 'read' else 'raft.wal'}: cannot " in exited.log_tail
     (healed,) = [healed for healed in of(FaultHealed, run.trace.harness_events) if healed.fault == "f3"]
     assert healed.effective, healed.effect
     assert run.cluster.state("n2") == "up"

@@ -1,5 +1,5 @@
-"""The scenarios of the mutants that use a disk or the wire wrongly: short runs in `sim`, which have disks that fail and
-bits that flip."""
+"""The scenarios of the mutants that use a disk, the wire or the clock wrongly: short runs in `sim`, whose disks fail,
+whose bits flip and whose clocks go back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from scenario_steps import Observed
 from builders.runs import TIMING
 from builders.schedules import fault, short
 from raft_chaos.chaos.faults.at_rest import BitFlip, LostFile, Truncation
+from raft_chaos.chaos.faults.clock import Clock
 from raft_chaos.chaos.faults.corrupt import Corrupt
 from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.disk_error import DiskError
@@ -78,6 +79,11 @@ def frame_checksum_ignored(parts: Parts) -> Observed:
     return _run(parts, fault("f1", 400_000, Corrupt(["n3"], 0.3), 400_000))
 
 
+def clock_going_back_panics(parts: Parts) -> Observed:
+    """The clock of n3 goes back for a while."""
+    return _run(parts, fault("f1", 400_000, Clock(["n3"], 0, -50_000), 100_000))
+
+
 SCENARIOS = (
     sync_error_ignored,
     sync_retried,
@@ -89,6 +95,7 @@ SCENARIOS = (
     unreadable_log_discarded,
     torn_tail_kept,
     frame_checksum_ignored,
+    clock_going_back_panics,
 )
 
 
