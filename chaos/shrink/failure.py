@@ -56,7 +56,8 @@ class Counts(msgspec.Struct, frozen=True):
 
 @dataclass
 class Failure:
-    """The failure to shrink: a run's schedule, and for a live run also the execution from its journals."""
+    """The failure to shrink: a run's schedule, and for a live run also the execution from its journals. Each run of a
+    candidate has the run's own bound of events, if that had one (`max_events`)."""
 
     invariant: str
     mutant: str | None
@@ -64,6 +65,7 @@ class Failure:
     schedule: Schedule
     origin: Origin
     execution: Execution | None = None
+    max_events: int | None = None
 
 
 @dataclass
@@ -139,6 +141,7 @@ class Shrinker:
             failure.invariant,
             lasting=lasting,
             budget_s=self._left_s() * SHARE_OF_SCHEDULE,
+            max_events=failure.max_events,
             jobs=self.jobs,
             progress=lambda search: self._report("schedule", search, _size_of_schedule(search.state)),
         )
@@ -184,7 +187,9 @@ class Shrinker:
 
     def _once(self, schedule: Schedule) -> ScheduleCandidate:
         failure = self.failure
-        return ScheduleCandidate(schedule, failure.timing, failure.mutant, failure.invariant, 1)
+        return ScheduleCandidate(
+            schedule, failure.timing, failure.mutant, failure.invariant, 1, max_events=failure.max_events
+        )
 
     def _anchored(self, schedule: Schedule) -> tuple[Schedule, Anchored | None]:
         search, candidate = self._search_of_anchors(schedule), self._once(schedule)
@@ -198,10 +203,22 @@ class Shrinker:
         if anchored is None:
             return schedule, None
         # It must fail under its own seed, however often it fails under others.
-        kept = attempt_schedule(replace(candidate, schedule=anchored.schedule, seeds=SEEDS_TO_KEEP))
+        kept = self._kept(replace(candidate, schedule=anchored.schedule, seeds=SEEDS_TO_KEEP))
         if kept is not None:
             return kept, anchored
         return schedule, Anchored(schedule, schedule, anchored.before, anchored.before)
+
+    def _kept(self, candidate: ScheduleCandidate) -> Schedule | None:
+        """The candidate with a seed under which it fails; None if there is none, or none within the budget."""
+        with self._search_of_anchors(candidate.schedule) as search:
+            try:
+                with self._interruptible():
+                    return search.state if search.first([candidate]) is not None else None
+            except BudgetEndedError:
+                return None
+            except KeyboardInterrupt:
+                self._stop()
+                return None
 
     # ---- the execution --------------------------------------------------------------------------------------------
 
@@ -248,7 +265,8 @@ class Shrinker:
 
     def _recorded(self, schedule: Schedule) -> Execution:
         failure = self.failure
-        _, execution = record(schedule, failure.timing, parts_of(failure.mutant), until=failure.invariant)
+        parts, most = parts_of(failure.mutant), failure.max_events
+        _, execution = record(schedule, failure.timing, parts, until=failure.invariant, max_events=most)
         return execution
 
     # ---- the result -----------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ def failure_in(run: RunDir, invariant: str | None) -> Failure:
         schedule=load(run.schedule),
         origin=Origin(world=info.world, seed=info.seed, commit=info.commit, versions=info.versions),
         execution=again.execution if info.world == "live" else None,
+        max_events=settings.max_events,
     )
 
 

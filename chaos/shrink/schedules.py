@@ -60,7 +60,8 @@ NOTICED_US = (2_000, 12_000)
 class ScheduleCandidate(msgspec.Struct, frozen=True):
     """A schedule that may still violate the invariant, with the unmodified core (`mutant` None) or a mutant.
 
-    It must do so under one of `seeds` seeds, and then in `needed` of `TRIALS` runs with the delays of live.
+    It must do so under one of `seeds` seeds, and then in `needed` of `TRIALS` runs with the delays of live. A run that
+    ends at its bound of events before the violation, which `max_events` replaces, does not fail.
     """
 
     schedule: Schedule
@@ -69,6 +70,7 @@ class ScheduleCandidate(msgspec.Struct, frozen=True):
     invariant: str
     seeds: int
     needed: int = 0
+    max_events: int | None = None
 
 
 def attempt(candidate: ScheduleCandidate) -> Schedule | None:
@@ -88,7 +90,11 @@ def attempt(candidate: ScheduleCandidate) -> Schedule | None:
 def _run(candidate: ScheduleCandidate, schedule: Schedule) -> VirtualRun | None:
     """The run if it violated the invariant, otherwise None."""
     run = VirtualRun(
-        schedule, timing=candidate.timing, driver=MemoryDriver(parts_of(candidate.mutant)), until=candidate.invariant
+        schedule,
+        timing=candidate.timing,
+        driver=MemoryDriver(parts_of(candidate.mutant)),
+        until=candidate.invariant,
+        max_events=candidate.max_events,
     )
     verdicts = run.go().analysis.invariants
     return run if any(v.invariant == candidate.invariant and v.outcome == "violated" for v in verdicts) else None
@@ -164,12 +170,14 @@ class ScheduleShrinker:
         *,
         lasting: bool,
         budget_s: float,
+        max_events: int | None = None,
         jobs: int,
         progress: Callable[[Search[ScheduleCandidate, Schedule]], None] = lambda search: None,
     ) -> None:
         self._timing = timing
         self._mutant = mutant
         self._invariant = invariant
+        self._max_events = max_events
         self._lasting = lasting
         self._seeds = SEEDS[0]
         self._needed = 0
@@ -264,7 +272,13 @@ class ScheduleShrinker:
         """The schedule without faults that follow a removed one, to be judged as strictly as those kept so far."""
         schedule = replace(schedule, faults=without_orphans(schedule.faults))
         return ScheduleCandidate(
-            schedule, self._timing, self._mutant, self._invariant, seeds or self._seeds, self._needed
+            schedule,
+            self._timing,
+            self._mutant,
+            self._invariant,
+            seeds or self._seeds,
+            self._needed,
+            self._max_events,
         )
 
 

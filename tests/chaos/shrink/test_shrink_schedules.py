@@ -22,6 +22,7 @@ from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.reproduction.make import NotReproducedError
 from raft_chaos.chaos.reproduction.reproduce import reproduce
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.sim import scheduler
 from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.schedule.check import check_schedule
 from raft_chaos.chaos.schedule.config import ScheduleConfig
@@ -143,6 +144,17 @@ def test_what_happens_after_the_violation_is_removed() -> None:
     assert len(left.faults) < len(stormy(1).faults) and len(left.operations) < len(stormy(1).operations)
     assert [f.id for f in left.faults] == [f.id for f in stormy(1).faults if f in left.faults]
     assert run(left, mutant, invariant) == run(stormy(1), mutant, invariant), "it is the same run"
+
+
+def test_a_run_that_ends_at_its_bound_of_events_does_not_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "LOOK_EVERY", 10)
+    mutant, invariant = "vote_not_persisted", "one_vote_per_term"
+    for most, fails in ((50, False), (5_000, True)):
+        shrinker = ScheduleShrinker(
+            stormy(1), TIMING, mutant, invariant, lasting=False, budget_s=FOR_EVER_S, jobs=1, max_events=most
+        )
+        candidate = shrinker.candidate(stormy(1), seeds=1)
+        assert (attempt(candidate) is not None) is fails
 
 
 def test_a_violation_before_the_faults_leaves_a_valid_schedule() -> None:
