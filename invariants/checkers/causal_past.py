@@ -26,7 +26,8 @@ end, and the verdict is unknown.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from raft_chaos.invariants.checkers.base import Checker, who
@@ -36,6 +37,9 @@ from raft_chaos.invariants.verdict import Verdict
 
 Clock: TypeAlias = Sequence[int]
 """For each voter, in the order of the configuration, the number of the last fact that is known of it; 0 for none."""
+
+MOST_SILENT = 1_000_000
+"""How many events may wait for the first message, about 0.2 GB."""
 
 OnFact: TypeAlias = Callable[[Any, int, int], None]
 """Gets the event, the place of its node in the configuration, and the number of the fact."""
@@ -52,6 +56,7 @@ class CausalPast:
         self._facts: dict[type[Event], list[OnFact]] = {}
         self._claims: dict[type[Event], list[OnClaim]] = {}
         self._silent = True  # no message has been reported yet, so all nodes wait
+        self._kept = 0
         self._waiting = list(self._nodes.values())
 
     def pass_on(self, facts: Mapping[type[Event], OnFact], claims: Mapping[type[Event], OnClaim]) -> None:
@@ -84,6 +89,8 @@ class CausalPast:
         if self._silent:
             events = list(events)
             self._listen(events)
+            if self._silent:
+                events = self._kept_in_silence(events)
         facts, claims, waiting = self._facts, self._claims, self._waiting
         name, node = "", _Node(0, 0)
         for event in events:
@@ -143,21 +150,38 @@ class CausalPast:
 
     def _listen(self, events: Sequence[Event]) -> None:
         """Ends the wait of all nodes with the first message: a system that reports one reports all."""
+        if self._kept > MOST_SILENT:
+            return
         if any(isinstance(event, MessageSent | MessageReceived) for event in events):
             self._silent = False
             self._resume()
+
+    def _kept_in_silence(self, events: Sequence[Event]) -> list[Event]:
+        """Those that may matter once there are messages, at most `MOST_SILENT` in all: a correct node sends some before
+        it reports so much. Whatever is dropped, the nodes wait for ever, and the verdict is unknown."""
+        kept = [event for event in events if type(event) in self._facts or type(event) in self._claims]
+        self._kept += len(kept)
+        return kept if self._kept <= MOST_SILENT else []
 
     def _resume(self) -> None:
         """Takes up the events of each node that need not wait any more. They may be what another node waits for."""
         while (node := next((node for node in self._waiting if not self._is_early(node)), None)) is not None:
             self._waiting.remove(node)
-            events, node.unread, node.waits = node.unread, [], False
-            self.observe(events)
+            backlog, node.unread, node.waits = node.unread, deque(), False
+            self.observe(_until_it_waits(node, backlog))
+            # Only the event for which it waits again was put back: to copy the rest each time would be quadratic.
+            backlog.extendleft(reversed(node.unread))
+            node.unread = backlog
 
     def _is_early(self, node: _Node) -> bool:
         """Whether the node still has to wait."""
         event = node.unread[0] if node.unread else None
         return isinstance(event, MessageReceived) and self._clock_of(event) is None
+
+
+def _until_it_waits(node: _Node, backlog: deque[Event]) -> Iterator[Event]:
+    while backlog and not node.waits:
+        yield backlog.popleft()
 
 
 class _Node:
@@ -172,7 +196,7 @@ class _Node:
         self.heard: dict[str, Clock] = {}  # the clock that came with the last message of each other voter
         self.sent = _Sent(1)
         self.sent_by = {1: self.sent}  # the messages of each incarnation; those of the current one are `sent`
-        self.unread: list[Event] = []
+        self.unread: deque[Event] = deque()
         self.waits = True
 
     def begin(self, inc: int) -> None:
