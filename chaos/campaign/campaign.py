@@ -23,7 +23,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from raft_chaos.chaos.campaign.file import CampaignEnd, CampaignFile, SeedFailed, describe_campaign
-from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
+from raft_chaos.chaos.campaign.seed import SeedResult, run_seed, run_seed_compared
 from raft_chaos.chaos.run.settings import Settings, repro
 from raft_chaos.invariants.rundir import RunDir
 
@@ -41,9 +41,10 @@ MOST_FAILED = 20
 class Campaign:
     """One campaign, its file open. Use as a context manager; `earlier` comes first, then one call of `run`.
 
+    `compared`: each seed also runs without the mistake of the settings' mutant, for `SeedResult.baseline`.
     `max_failures` ends it after this many violated seeds, including those of earlier calls. After `time_limit_s` it
-    stops, and gives up the seeds that are under way. Raises CampaignError if its file cannot be used, ValueError for no
-    seeds.
+    stops, and gives up the seeds that are under way. `run_one` replaces the function that runs a seed. Raises
+    CampaignError if its file cannot be used, ValueError for no seeds.
     """
 
     def __init__(
@@ -52,7 +53,8 @@ class Campaign:
         seeds: Sequence[int],
         out: Path,
         *,
-        run_one: RunSeed = run_seed,
+        run_one: RunSeed | None = None,
+        compared: bool = False,
         max_failures: int | None = None,
         time_limit_s: float | None = None,
     ) -> None:
@@ -62,7 +64,7 @@ class Campaign:
         self.seeds = list(dict.fromkeys(seeds))
         """Each seed once: a repeated seed would give the same result."""
         self.out = out
-        self.header = describe_campaign(settings, self.seeds)
+        self.header = describe_campaign(settings, self.seeds, compared=compared)
         self._file = CampaignFile(out, self.header)
         self.path, self.kept = self._file.path, self._file.kept
         """Its file, and the place of the earlier file if the same campaign was complete."""
@@ -75,7 +77,7 @@ class Campaign:
         """Why it stopped, or "". A campaign that stopped with its last result is still complete."""
         self._violated = self._file.violated
         self._failed = 0
-        self._run_one = run_one
+        self._run_one = run_one or (run_seed_compared if compared else run_seed)
         self._max_failures = max_failures
         self._time_limit_s = time_limit_s
         self._deadline_s: float | None = None

@@ -5,9 +5,10 @@
     {"kind":"failed",...}     the harness failed on this seed: there is no result, and the next call runs it again
     {"kind":"end",...}        the last line, once every seed has a result
 
-The key is a hash of everything that decides the results: the settings, the seeds and the source code. The commit is
-information only, since an edited tree has the same commit. Opening the same campaign again finds the same file and
-continues there. The file of a complete campaign is kept under another name, and the campaign starts again.
+The key is a hash of everything that decides the results: the settings, the seeds, the source code, and whether each
+seed is compared with our Raft without the mistake. The commit is information only, since an edited tree has the same
+commit. Opening the same campaign again finds the same file and continues there. The file of a complete campaign is kept
+under another name, and the campaign starts again.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ class CampaignError(Exception):
 
 
 class CampaignHeader(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="campaign"):
-    """The first line. `source` is the hash of the code that judges and is judged, `seeds` as in "1..200,300"."""
+    """The first line. `source` is the hash of the code that judges and is judged, `seeds` as in "1..200,300".
+
+    `compared` says whether each seed has the numbers without the mistake as well (`seed.run_seed_compared`).
+    """
 
     schema: int = SCHEMA
     key: str
@@ -45,6 +49,7 @@ class CampaignHeader(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
     commit: str | None
     python: str
     settings: dict[str, Any]
+    compared: bool = False
 
 
 class SeedFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="failed"):
@@ -68,12 +73,12 @@ _decode = decode_line = msgspec.json.Decoder(CampaignLine).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def describe_campaign(settings: Settings, seeds: Sequence[int]) -> CampaignHeader:
+def describe_campaign(settings: Settings, seeds: Sequence[int], *, compared: bool = False) -> CampaignHeader:
     """The header of this campaign, with its key."""
     # The options repeat the settings, as words for the command that repeats a run.
     decides = msgspec.to_builtins(msgspec.structs.replace(settings, options=[]))
     ranges, source, python = seed_ranges(seeds), source_digest(), platform.python_version()
-    key = hashlib.sha256(_encode([SCHEMA, decides, ranges, source, python])).hexdigest()[:12]
+    key = hashlib.sha256(_encode([SCHEMA, decides, ranges, source, python, compared])).hexdigest()[:12]
     return CampaignHeader(
         key=key,
         world=settings.world,
@@ -82,6 +87,7 @@ def describe_campaign(settings: Settings, seeds: Sequence[int]) -> CampaignHeade
         commit=commit(),
         python=python,
         settings=msgspec.to_builtins(settings),
+        compared=compared,
     )
 
 

@@ -28,7 +28,7 @@ def by_other_code(out: Path, header: CampaignHeader) -> tuple[Path, CampaignHead
         for file in sorted(out.glob("campaign-*.jsonl"))
         if (other := _header_of(file)) is not None
         and (other.source, other.python) != (header.source, header.python)
-        and (other.world, other.seeds) == (header.world, header.seeds)
+        and (other.world, other.seeds, other.compared) == (header.world, header.seeds, header.compared)
         and _agree(_decisive(other), _decisive(header))
     ]
     return max(found, key=lambda one: one[0])[1:] if found else None

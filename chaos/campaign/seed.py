@@ -1,4 +1,8 @@
-"""The result of one seed: a line of statistics, and for a failure the place of its run directory."""
+"""The result of one seed: a line of statistics, and for a failure the place of its run directory.
+
+run_seed            one seed
+run_seed_compared   the same, and beside it the same schedule with our Raft without the mistake
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,14 @@ import msgspec
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.settings import Settings, describe, new_run_dir
-from raft_chaos.chaos.run.sim.run import VirtualRun
+from raft_chaos.chaos.run.sim.run import Simulated, VirtualRun
 from raft_chaos.chaos.run.sim.world import run_sim
+from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.invariants.exposure import Exposure
 from raft_chaos.invariants.verdict import Outcome, broken
+
+COMPARED = ("elections", "max_term")
+"""The statistics that a comparison keeps of the run without the mistake."""
 
 
 class SeedResult(msgspec.Struct, kw_only=True, tag_field="kind", tag="seed"):
@@ -20,7 +28,7 @@ class SeedResult(msgspec.Struct, kw_only=True, tag_field="kind", tag="seed"):
 
     `run` is the run directory, which only a seed that was not valid leaves; `repro` is the command that repeats it.
     `found` is the message of the first violation, `exposure` what the faults met; a file of an earlier version has
-    neither.
+    neither. `baseline` has the statistics of `COMPARED` without the mistake, if the seed was compared.
     """
 
     seed: int
@@ -34,6 +42,7 @@ class SeedResult(msgspec.Struct, kw_only=True, tag_field="kind", tag="seed"):
     repro: str
     found: str = ""
     exposure: list[Exposure] = []
+    baseline: dict[str, int] = {}
 
 
 class NotDeterministicError(Exception):
@@ -46,9 +55,7 @@ def run_seed(settings: Settings, seed: int, out: Path | None) -> SeedResult:
     Raises NotDeterministicError if the second run is different.
     """
     schedule = settings.make_schedule(seed)
-    driver = MemoryDriver(parts_of(settings.mutant))
-    most = settings.max_events
-    simulated = VirtualRun(schedule, timing=settings.timing, driver=driver, max_events=most).go()
+    simulated = _simulated(settings, schedule, settings.mutant)
     analysis = simulated.analysis
     found = broken(analysis.invariants)
     result = SeedResult(
@@ -67,7 +74,7 @@ def run_seed(settings: Settings, seed: int, out: Path | None) -> SeedResult:
     if analysis.verdict != "valid" and out is not None:
         run = new_run_dir(out, seed)
         info = describe(settings, seed, schedule, run)
-        info = run_sim(schedule, settings.timing, settings.mutant, run, info, max_events=most)
+        info = run_sim(schedule, settings.timing, settings.mutant, run, info, max_events=settings.max_events)
         if info.trace_sha256 != simulated.trace_sha256:
             raise NotDeterministicError(
                 f"seed {seed} had the trace {simulated.trace_sha256} and then {info.trace_sha256}, "
@@ -75,3 +82,20 @@ def run_seed(settings: Settings, seed: int, out: Path | None) -> SeedResult:
             )
         result.run, result.repro = str(run.path), info.repro
     return result
+
+
+def run_seed_compared(settings: Settings, seed: int, out: Path | None) -> SeedResult:
+    """Runs one seed as `run_seed` does, and its schedule once more with our Raft without the mistake.
+
+    The second run has no verdict that counts, and leaves no directory.
+    """
+    result = run_seed(settings, seed, out)
+    stats = _simulated(settings, settings.make_schedule(seed), None).analysis.stats
+    result.baseline = {name: int(stats[name]) for name in COMPARED}
+    return result
+
+
+def _simulated(settings: Settings, schedule: Schedule, mutant: str | None) -> Simulated:
+    """The run of the schedule in this process, not recorded."""
+    driver = MemoryDriver(parts_of(mutant))
+    return VirtualRun(schedule, timing=settings.timing, driver=driver, max_events=settings.max_events).go()

@@ -17,6 +17,7 @@ from raft_chaos.chaos.schedule.data import Schedule
 DECIDES_NOTHING = ("--jobs", "--max-failures", "--time-limit")
 GIVEN_IN_REPRO = (
     *DECIDES_NOTHING,
+    "--compare-leaderships",
     "--json",
     "--quiet",
     "--fail-fast",

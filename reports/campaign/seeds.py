@@ -18,6 +18,7 @@ from raft_chaos.invariants.exposure import Exposure, added
 from raft_chaos.invariants.verdict import EXIT_CODE, EXIT_HARNESS, Outcome
 from raft_chaos.reports.campaign.exposure import exposure_table, inert
 from raft_chaos.reports.campaign.groups import FIRST, Group, Groups, groups_table, shape
+from raft_chaos.reports.campaign.paired import Paired, paired_table
 from raft_chaos.reports.tables import Column, Table, flowing, markdown_table, titled
 from raft_chaos.reports.text import USUAL, count, fenced, markdown, visible
 
@@ -63,6 +64,8 @@ class SeedLike(Protocol):
     def vacuous(self) -> Sequence[str]: ...
     @property
     def stats(self) -> Mapping[str, float | int | str]: ...
+    @property
+    def baseline(self) -> Mapping[str, int]: ...
     @property
     def found(self) -> str: ...
     @property
@@ -129,6 +132,7 @@ class SeedTotals:
         self.violated: dict[str, Seen] = {}
         self.reasons: dict[str, Seen] = {}
         self._groups = Groups()
+        self.paired = Paired()
         self.exposure: list[Exposure] = []
         """What the faults of all seeds met, by kind."""
         self.worst: SeedLike | None = None
@@ -160,6 +164,7 @@ class SeedTotals:
         for name, value in result.stats.items():
             if not isinstance(value, str):
                 self.amounts.setdefault(name, Amount()).add(value)
+        self.paired.add(result.stats, result.baseline)
         self.exposure = added(self.exposure, result.exposure)
         if result.violated and result.found:  # a file of an earlier version does not say what was found
             self._groups.add(result.violated[0], result.found, result.seed, result.run, result.repro)
@@ -230,6 +235,7 @@ def seeds_document(totals: SeedTotals) -> dict[str, Any]:
             name: {"total": None if name in HIGHEST else amount.total, "most": amount.most, "seeds": amount.seeds}
             for name, amount in totals.amounts.items()
         },
+        "compared": totals.paired.document(),
         "violations": _listed(totals.violated),
         "groups": msgspec.to_builtins(totals.groups),
         "faults": msgspec.to_builtins(totals.exposure),
@@ -275,6 +281,7 @@ def seeds_tables(totals: SeedTotals) -> list[Table]:
         groups_table(totals.groups),
         _seen("Unknown", "reason", totals.reasons),
         Table("Harness failures", [Column("seed", "right"), Column("error", wraps=True)], failed),
+        paired_table(totals.paired),
         exposure_table(totals.exposure),
         _happened(totals),
     ]

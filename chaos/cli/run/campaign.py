@@ -22,10 +22,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from raft_chaos.chaos.campaign.campaign import WINDOW_PER_JOB, Campaign, RunSeed, SeedEnd
+from raft_chaos.chaos.campaign.campaign import WINDOW_PER_JOB, Campaign, SeedEnd
 from raft_chaos.chaos.campaign.file import CampaignError, SeedFailed, seed_ranges
 from raft_chaos.chaos.campaign.other_code import by_other_code
-from raft_chaos.chaos.campaign.seed import SeedResult, run_seed
+from raft_chaos.chaos.campaign.seed import SeedResult
 from raft_chaos.chaos.cli import ends
 from raft_chaos.chaos.cli.common import fail, say_prose
 from raft_chaos.chaos.cli.result import Result
@@ -34,13 +34,14 @@ from raft_chaos.chaos.processes.worker_pool import WorkerPool
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.run.world import World
 from raft_chaos.invariants.rundir import RunDir
+from raft_chaos.reports.campaign.paired import FEWEST
 from raft_chaos.reports.campaign.seeds import SeedTotals, seeds_document, seeds_markdown, seeds_text
 from raft_chaos.reports.formats.github import on_github, publish
 from raft_chaos.reports.run.model import build
 from raft_chaos.reports.write import write_reports
 
-RUN_ONE: dict[World, RunSeed] = {"sim": run_seed}
-"""The worlds in which many seeds can run at once, and the function that runs one seed in each."""
+PARALLEL: tuple[World, ...] = ("sim",)
+"""The worlds in which many seeds can run at once."""
 
 INTERRUPTED = "interrupted"
 """How `stopped` begins if a signal ended the campaign."""
@@ -66,20 +67,24 @@ def run_campaign(
     quiet: bool,
     as_json: bool,
     open_executor: Callable[[], Executor] | None = None,
+    *,
+    compared: bool = False,
 ) -> Result:
     """Runs the seeds, `jobs` at once (None: one per CPU).
 
-    `open_executor` can replace the processes on this machine by another executor. Raises typer.Exit for bad arguments,
-    and for a file in `out` that cannot be used.
+    `open_executor` can replace the processes on this machine by another executor. `compared` is the option
+    `--compare-leaderships`. Raises typer.Exit for bad arguments, and for a file in `out` that cannot be used.
     """
     jobs = (os.cpu_count() or 1) if jobs is None else jobs
     _check(settings, jobs, max_failures, time_limit_s)
+    if compared:
+        _check_compared(settings, seeds)
     try:
         campaign = Campaign(
             settings,
             seeds,
             out,
-            run_one=RUN_ONE[settings.world],
+            compared=compared,
             max_failures=max_failures,
             time_limit_s=time_limit_s,
         )
@@ -98,8 +103,8 @@ def run_campaign(
 
 
 def _check(settings: Settings, jobs: int, max_failures: int | None, time_limit_s: float | None) -> None:
-    if settings.world not in RUN_ONE:
-        fail(f"--world: a parallel campaign needs one of {', '.join(RUN_ONE)}, got {settings.world}")
+    if settings.world not in PARALLEL:
+        fail(f"--world: a parallel campaign needs one of {', '.join(PARALLEL)}, got {settings.world}")
     if settings.schedule_file is not None:
         fail("--schedule: a campaign draws its schedules from its seeds")
     if jobs < 1:
@@ -108,6 +113,13 @@ def _check(settings: Settings, jobs: int, max_failures: int | None, time_limit_s
         fail(f"--max-failures: expected at least 1, got {max_failures}")
     if time_limit_s is not None and not time_limit_s > 0:
         fail(f"--time-limit: expected more than 0 seconds, got {time_limit_s:g}")
+
+
+def _check_compared(settings: Settings, seeds: Sequence[int]) -> None:
+    if settings.mutant is None:
+        fail("--compare-leaderships: it compares a mutant with our Raft without the mistake; name one with --mutant")
+    if len(set(seeds)) < FEWEST:
+        fail(f"--compare-leaderships: an interval needs at least {FEWEST} seeds; give more with --seeds A..B")
 
 
 def _announce(campaign: Campaign, totals: SeedTotals, jobs: int) -> None:

@@ -204,6 +204,14 @@ MaxEvents = Annotated[
         show_default="about 50 times what a correct cluster needs",
     ),
 ]
+CompareLeaderships = Annotated[
+    bool,
+    typer.Option(
+        "--compare-leaderships",
+        rich_help_panel=CAMPAIGN,
+        help="Run each seed without the mutant's mistake as well, and compare leader changes and terms.",
+    ),
+]
 Out = Annotated[Path, typer.Option(metavar="DIR", rich_help_panel=OUTPUT, help="Where run directories are made.")]
 FailFast = Annotated[bool, typer.Option("--fail-fast", rich_help_panel=OUTPUT, help="End at the first violation.")]
 Verbose = Annotated[

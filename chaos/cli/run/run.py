@@ -46,6 +46,7 @@ def run(
     time_limit: options.TimeLimit = None,
     out: options.Out = Path("runs"),
     max_events: options.MaxEvents = None,
+    compare_leaderships: options.CompareLeaderships = False,
     fail_fast: options.FailFast = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
@@ -57,6 +58,9 @@ def run(
     """
     if seeds is not None and (seed is not None or schedule is not None):
         fail("--seeds cannot be combined with --seed or --schedule")
+    is_campaign = seeds is not None and world == "sim" and repeat == 1
+    if compare_leaderships and not is_campaign:
+        fail("--compare-leaderships is for campaigns in sim: --world sim --seeds A..B, without --repeat")
     from raft_chaos.chaos.cli.run import running
 
     chosen = running.chosen(
@@ -90,8 +94,8 @@ def run(
         return running.dry_run(chosen, shown)
     if time_limit is not None and not time_limit > 0:
         fail(f"--time-limit: expected more than 0 seconds, got {time_limit:g}")
-    if seeds is not None and world == "sim" and repeat == 1:
-        return running.campaign(chosen, shown, out, jobs, max_failures, time_limit)
+    if is_campaign:
+        return running.campaign(chosen, shown, out, jobs, max_failures, time_limit, compared=compare_leaderships)
     if jobs is not None or max_failures is not None:
         fail("--jobs and --max-failures are for campaigns in sim: --world sim --seeds A..B")
     return running.runs(chosen, shown, out, repeat, time_limit)

@@ -77,11 +77,19 @@ def dry_run(what: Chosen, shown: Shown) -> Result:
 
 
 def campaign(
-    what: Chosen, shown: Shown, out: Path, jobs: int | None, max_failures: int | None, time_limit: float | None
+    what: Chosen,
+    shown: Shown,
+    out: Path,
+    jobs: int | None,
+    max_failures: int | None,
+    time_limit: float | None,
+    *,
+    compared: bool,
 ) -> Result:
     make_folder(out)
     _say_differing(what, shown)
-    return run_campaign(what.settings, what.seeds, jobs, out, max_failures, time_limit, shown.quiet, shown.as_json)
+    given = (what.settings, what.seeds, jobs, out, max_failures, time_limit, shown.quiet, shown.as_json)
+    return run_campaign(*given, compared=compared)
 
 
 def runs(what: Chosen, shown: Shown, out: Path, repeat: int, time_limit: float | None) -> Result:

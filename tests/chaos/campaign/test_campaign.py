@@ -113,8 +113,9 @@ def test_the_key_depends_on_everything_that_decides_the_results() -> None:
         describe_campaign(settings(), [1, 2, 3]).key,
         describe_campaign(settings(mutant=ALWAYS_CONVICTED), [1, 2]).key,
         describe_campaign(settings(ops_per_second=21), [1, 2]).key,
+        describe_campaign(settings(), [1, 2], compared=True).key,
     ]
-    assert len({base, *others}) == 4
+    assert len({base, *others}) == 5
 
 
 # ---- going on ----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 from builders.campaigns import ALWAYS_CONVICTED, settings
 from builders.commands import only_run
-from raft_chaos.chaos.campaign.seed import NotDeterministicError, run_seed
+from raft_chaos.chaos.campaign.seed import COMPARED, NotDeterministicError, run_seed, run_seed_compared
 from raft_chaos.chaos.mutants import SABOTAGES
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.schedule.file import load
@@ -56,6 +56,15 @@ def test_a_violated_seed_leaves_a_run_directory_with_the_same_trace(tmp_path: Pa
     assert result.repro == info.repro
     program, *words = shlex.split(result.repro)
     assert Path(program).name == "raft-chaos" and words[:3] == ["run", "--seed", "1"]
+
+
+def test_a_compared_seed_has_the_numbers_of_the_right_core_as_well() -> None:
+    mutant = settings("election_storm")
+    alone, right = run_seed(mutant, 2, None), run_seed(settings(), 2, None)
+    compared = run_seed_compared(mutant, 2, None)
+    assert compared.baseline == {name: right.stats[name] for name in COMPARED}
+    assert alone.baseline == {} and compared.stats["max_term"] == alone.stats["max_term"]
+    assert (compared.verdict, compared.trace_sha256) == (alone.verdict, alone.trace_sha256)
 
 
 def test_a_vacuous_seed_is_unknown_and_leaves_a_run_directory(tmp_path: Path) -> None:

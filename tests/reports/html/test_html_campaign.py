@@ -29,6 +29,7 @@ class Result:
     repro: str = ""
     found: str = ""
     exposure: list[Exposure] = field(default_factory=list)
+    baseline: dict[str, int] = field(default_factory=dict)
 
 
 def of_seeds(results: list[Result], folder: Path) -> str:
@@ -64,6 +65,13 @@ def test_seeds_that_failed_alike_share_a_group(tmp_path: Path) -> None:
     assert heads == ["log_matching, 1 seed", "unknown, 39 seeds"]
     assert "only 1 of 10 operations were served" in page and f"and {39 - MOST_OF_A_GROUP} more" in page
     assert "raft-chaos run --seed 50" in page
+
+
+def test_the_comparison_with_our_raft_is_a_table(tmp_path: Path) -> None:
+    compared = [Result(n, stats={"elections": n + 1}, baseline={"elections": n}) for n in (1, 2)]
+    page = of_seeds(compared, tmp_path)
+    assert "Leader changes, against our Raft without the mistake" in page and "+1.00 to +1.00" in page
+    assert "Leader changes" not in of_seeds([Result(1, stats={"elections": 3})], tmp_path)
 
 
 def test_a_run_that_moved_with_its_campaign_is_found(violated: RunDir) -> None:

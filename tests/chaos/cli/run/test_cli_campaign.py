@@ -16,19 +16,24 @@ import typer
 from rich.console import Console
 
 from builders.campaigns import ALWAYS_CONVICTED, settings
-from builders.commands import SCRIPTS, Background, background
+from builders.commands import SCRIPTS, Background, Command, background
 from builders.waiting import eventually
 from raft_chaos.chaos.campaign import file as campaign_file
 from raft_chaos.chaos.campaign.campaign import Campaign
 from raft_chaos.chaos.campaign.seed import SeedResult
+from raft_chaos.chaos.cli.read.saved import render_saved
 from raft_chaos.chaos.cli.result import show
 from raft_chaos.chaos.cli.run.campaign import MOST_SHOWN, CampaignView, Progress, run_campaign
+from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.reports.campaign.seeds import SeedTotals
+from raft_chaos.reports.write import Format
 
 MANY = 1_000_000
 """No test waits for so many seeds."""
+
+FORMATS: tuple[Format, ...] = ("text", "markdown", "html")
 
 
 def called(
@@ -42,10 +47,12 @@ def called(
     time_limit_s: float | None = None,
     quiet: bool = False,
     as_json: bool = False,
+    compared: bool = False,
 ) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a campaign whose seeds are run in threads, which start at once."""
     threads = partial(ThreadPoolExecutor, 2)
-    result = run_campaign(of or settings(), seeds, jobs, out, max_failures, time_limit_s, quiet, as_json, threads)
+    given = (of or settings(), seeds, jobs, out, max_failures, time_limit_s, quiet, as_json, threads)
+    result = run_campaign(*given, compared=compared)
     with pytest.raises(typer.Exit) as ended:
         show(result)
     return ended.value.exit_code, *capsys.readouterr()
@@ -87,6 +94,52 @@ def test_a_campaign_of_other_code_is_named_and_not_continued(
     assert second.startswith(f"{old} has this campaign by another version of the code or of Python (")
     assert second.endswith("this one starts over; to continue that one, give the same command with that version")
     assert len(called(capsys, tmp_path, range(5, 6))[2].splitlines()) == 1
+
+
+# ---- compared with our Raft without the mistake --------------------------------------------------------------------
+
+
+def test_a_compared_campaign_says_how_leader_changes_differ_also_when_it_goes_on_and_when_it_is_reported(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    mutant, seeds = settings(mutant="term_then_vote"), range(1, 4)
+    code, stdout, _ = called(capsys, tmp_path, seeds, of=mutant, compared=True)
+    (file,) = tmp_path.glob("campaign-*.jsonl")
+    told = stdout[stdout.index("Leader changes, against our Raft without the mistake") : stdout.index("What happened")]
+    assert "on the same 3 seeds" in told and re.search(r"highest term .* [+-]\d+\.\d\d to [+-]\d+\.\d\d", told)
+
+    header, first, second, *_ = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(header + first + second)
+    again, resumed, stderr = called(capsys, tmp_path, seeds, of=mutant, compared=True)
+    assert "2 seeds already have a result" in stderr and told in resumed
+    assert code == again == 0, "it changes no verdict"
+
+    assert told in render_saved([file], "text", columns())
+    assert all("Leader changes" in render_saved([file], shape, columns()) for shape in FORMATS)
+    document = json.loads(render_saved([file], "json", columns()))["compared"]
+    assert document["elections"]["seeds"] == document["max_term"]["seeds"] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["--seeds", "1..3", "--world", "sim"],
+            "it compares a mutant with our Raft without the mistake; name one",
+        ),
+        (["--seeds", "4..4", "--world", "sim", "--mutant", "half_is_majority"], "an interval needs at least 2 seeds"),
+        (["--seed", "4", "--world", "sim", "--mutant", "half_is_majority"], "is for campaigns in sim: --world sim"),
+        (["--seeds", "1..3", "--world", "lockstep", "--mutant", "half_is_majority"], "is for campaigns in sim"),
+        (["--seeds", "1..3", "--mutant", "half_is_majority"], "is for campaigns in sim"),
+    ],
+)
+def test_a_comparison_that_is_none_is_refused(command: Command, words: list[str], said: str, tmp_path: Path) -> None:
+    code, _, stderr = command("run", *words, "--compare-leaderships", "--out", str(tmp_path))
+    assert code == 254 and said in " ".join(stderr.split())
+    assert not list(tmp_path.iterdir())
+
+
+# ---- violations and progress ---------------------------------------------------------------------------------------
 
 
 def test_violations_are_shown_as_they_are_found_and_end_the_campaign(
