@@ -32,6 +32,10 @@ class Times:
         """Whether one of them touches the time from `from_us` to `to_us`, both included."""
         return any(began_us <= to_us and from_us <= ended_us for began_us, ended_us in self._times.get(node, ()))
 
+    def ever(self, node: str) -> bool:
+        """Whether there is one at all."""
+        return node in self._times
+
 
 class Disturbed:
     """The times in which a node was paused or starved, and those in which its clock jumped or ran at a wrong speed."""

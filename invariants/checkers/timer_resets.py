@@ -87,9 +87,11 @@ class TimerResets:
         "_roles",
         "_votes",
         "candidacies",
+        "node",
     )
 
     def __init__(self, started: Started, longest_us: int) -> None:
+        self.node = started.node
         self.candidacies: list[Candidacy] = []
         self._longest_us = longest_us
         self._leader: str | None = None  # as reported so far
@@ -142,10 +144,11 @@ class TimerResets:
         self._resets.append(Span(event.t_us if since_us is None else since_us, event.t_us, event))
 
     def _last_heard(self, role: Started | RoleChanged, until_us: int) -> MessageReceived | None:
-        """The last AppendEntries before `until_us` of the leader that it follows in this role."""
+        """The last AppendEntries of the leader that it follows in this role before `until_us`: one of that very time
+        may have come later."""
         if not isinstance(role, RoleChanged) or role.role != "follower":
             return None
-        heard = (event for event in reversed(self._recent) if event.t_us <= until_us)
+        heard = (event for event in reversed(self._recent) if event.t_us < until_us)
         last = next(heard, None)
         is_later = last is not None and last.sender == role.leader and last.t_us > max(role.t_us, self._reset.t_us)
         return last if is_later else None

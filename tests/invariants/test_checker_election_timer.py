@@ -28,6 +28,7 @@ from raft_chaos.invariants.verdict import Verdict
 MS = 1_000
 PACE = Pace(20 * MS, 10, 1, (100 * MS, 200 * MS))
 VIRTUAL = PhaseStarted(node=HARNESS, inc=1, t_us=900 * MS, phase="liveness", within_us=1)
+REAL = PhaseStarted(node=HARNESS, inc=1, t_us=900 * MS, phase="liveness", within_us=0)
 
 
 def at(ms: int, kind: type[Event], node: str = "n2", inc: int = 1, **fields: Any) -> Event:
@@ -95,10 +96,32 @@ def test_an_election_too_soon_after_each_kind_of_reset(before: tuple[Event, ...]
     assert not said(*before, role(last_us // MS + 100, "candidate", 3))
 
 
-def test_real_time_is_not_judged() -> None:
-    """There a clock jumps before the harness reports it, and a busy machine makes any node late."""
+@pytest.mark.parametrize("soon", [voted(110, "n1", 1), role(110, "candidate", 1)])
+def test_in_real_time_an_election_may_be_late_and_not_soon(soon: Event) -> None:
+    assert said(soon, role(200, "candidate", 2), harness=[REAL])
+    assert not said(soon, role(210, "candidate", 2), harness=[REAL])
+    assert not said(soon, role(999, "candidate", 2), harness=[REAL]), "a busy machine makes any node late"
+
+
+def test_in_real_time_a_node_whose_clock_was_ever_wrong_is_not_judged() -> None:
+    """Its clock jumps at some time before the harness reports it."""
+    soon = voted(50, "n1", 1), role(140, "candidate", 2)
+    clock = [
+        told(500, FaultInjected, fault="f1", type="clock", targets=("n2",)),
+        told(600, FaultHealed, fault="f1", type="clock", effective=True),
+    ]
+    other = told(500, FaultInjected, fault="f1", type="clock", targets=("n3",))
+    assert verdict(*soon, harness=[*clock, REAL]) is None
+    assert said(*soon, harness=[other, REAL])
+    assert said(*soon, harness=[*clock, VIRTUAL]), "in virtual time it jumps when that is reported"
+
+
+def test_a_run_that_ended_before_its_liveness_phase_may_have_faults_that_are_not_reported() -> None:
     assert verdict(voted(50, "n1", 1), role(140, "candidate", 2), harness=()) is None
-    assert verdict(voted(50, "n1", 1), role(999, "candidate", 2), harness=()) is None
+
+
+def test_a_message_of_the_very_time_of_the_election_may_have_come_after_it() -> None:
+    assert not said(FOLLOWS, received(250, "n1"), role(250, "candidate", 2))
 
 
 def test_a_message_that_may_be_of_an_earlier_term_is_no_certain_reset() -> None:

@@ -116,6 +116,19 @@ def test_a_leader_that_lacks_committed_entries_is_convicted(tmp_path: Path) -> N
     assert document["invariants"]["one_vote_per_term"] == "valid"
 
 
+# ---- election_storm: a candidate does not wait for its election timeout ----------------------------------------------
+
+
+@pytest.mark.slow
+def test_elections_that_begin_too_soon_are_convicted_in_real_time(tmp_path: Path) -> None:
+    """A follower that is cut off stands again and again; two nodes in turn, since one of them may lead."""
+    faults = [fault(f"cut{turn}", 700_000 + turn * 1_000_000, Partition("one", apart(node)), 900_000)
+              for turn, node in enumerate(NODES[:2])]  # fmt: skip
+    document = convicted(tmp_path, "election_storm", faults, until_us=3_000_000)
+    assert document["invariants"]["election_timer"] == "violated"
+    assert any("its shortest election timeout is" in one["message"] for one in document["violations"])
+
+
 # ---- ack_before_sync: what a majority acknowledged is on one disk only --------------------------------------------
 
 
