@@ -26,7 +26,7 @@ from raft_chaos.chaos.targets.command import CommandTarget
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
-OF_COMMANDS = kinds_of(None, "live", CommandTarget.can | OF_NETWORK["frames"])
+OF_COMMANDS = kinds_of(None, "live", CommandTarget("true").can | OF_NETWORK["frames"])
 """The kinds of faults that a target of `--target-command` suffers."""
 
 KILL_THE_LEADER = Fault(id="f1", when=When(at_us=700_000), action=Kill(["leader"], [500_000]), duration_us=0)

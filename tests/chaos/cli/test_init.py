@@ -29,7 +29,7 @@ def test_its_comments_are_right_too(tmp_path: Path, command: Command) -> None:
     file.write_text(
         "\n".join(line.removeprefix("# ") if " = " in line or line.startswith("# [") else line for line in lines)
     )
-    assert load(file).can == {"get", "put", "cas", "kill", "pause", "stop", "heartbeats", "leader", "term"}
+    assert load(file).can == {"get", "put", "cas", "kill", "pause", "stop", "heartbeats", "leader", "term", "checksum"}
 
 
 def test_it_changes_no_file_that_exists(tmp_path: Path, command: Command) -> None:

@@ -222,7 +222,7 @@ def network_with_a_node(supervisor: Supervisor) -> tuple[Any, Child, Connection,
     inodes = {one.inode for one in (*enter.namespaces, *other.namespaces)}
     ours.send(True)  # the node has entered once it answers
     assert ours.poll(PATIENCE_S)
-    return network, node, ours, Traces([enter.switch, node.pid], sorted(inodes))
+    return network, node, ours, Traces([enter.holder, node.pid], sorted(inodes))
 
 
 def controller(report: Connection) -> None:
