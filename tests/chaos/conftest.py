@@ -12,6 +12,7 @@ import pytest
 
 from builders.commands import Command
 from raft_chaos.chaos.cli.app import main
+from raft_chaos.chaos.processes import interrupts
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,6 +22,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
     """`raft-chaos` with these words, as its console script calls it: exit code, stdout, stderr."""
+
+    # An interrupt ends the process of a command; here the next one must not take it for its own.
+    monkeypatch.setattr(interrupts, "_received", None)
 
     def call(*words: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["raft-chaos", *map(str, words)])
