@@ -60,6 +60,17 @@ class RollbackCommitted(Core):
 # ---- the leader's side ----------------------------------------------------------------------------------------------
 
 
+class WithdrawBeforeStepDown(Core):
+    def _become_follower(self, term: int, leader: str | None) -> None:
+        if self.role == "leader":
+            # Not those of earlier terms, which others may have committed; an own one needs acknowledgements for that.
+            known = max(self.commit_index, *(progress.match_index for progress in self.progress.values()))
+            own = self.log.first_index_of_term_at(self.log.last_index)
+            if known < self.log.last_index:
+                self._truncate(max(known + 1, own))
+        super()._become_follower(term, leader)
+
+
 class HintAsMatch(Core):
     def _on_rejection(self, progress: Progress, m: AppendEntriesReply) -> bool:
         if not super()._on_rejection(progress, m):
@@ -145,6 +156,14 @@ REPLICATION = (
         "CCF #5674",
         LOST_COMMIT,
         Parts(core=RollbackCommitted),
+    ),
+    Mutant(
+        "withdraw_before_step_down",
+        "a leader that hears of a later term first deletes its entries that nobody has acknowledged, although some may "
+        "hold them",
+        "CCF #5674, in a milder form",
+        ("leader_append_only",),
+        Parts(core=WithdrawBeforeStepDown),
     ),
     Mutant(
         "hint_as_match",

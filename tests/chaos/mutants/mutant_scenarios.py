@@ -311,6 +311,20 @@ def rollback_committed(parts: Parts) -> Observed:
     return seen(cluster)
 
 
+def withdraw_before_step_down(parts: Parts) -> Observed:
+    """n1 leads alone with an entry that nobody has, when it hears of n2's later term."""
+    cluster = cluster_of(parts)
+    cluster.elect("n1")
+    cluster.cut_off = frozenset({"n1"})
+    cluster.submit("n1", A)
+    cluster.persist_all("n1")
+    cluster.drop()
+    stand(cluster, "n2")
+    cluster.cut_off = frozenset()
+    stand(cluster, "n2")
+    return seen(cluster)
+
+
 # ---- replication: the leader's side ----------------------------------------------------------------------------------
 
 
@@ -577,6 +591,7 @@ SCENARIOS: dict[str, Scenario] = {
         conflict_cut_committed,
         durable_cursor_survives_truncation,
         rollback_committed,
+        withdraw_before_step_down,
         hint_as_match,
         match_starts_valid,
         stale_progress_kept,

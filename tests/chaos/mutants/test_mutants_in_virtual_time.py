@@ -41,6 +41,7 @@ SEEDS = {
     "conflict_cut_too_far": (157, 8, 20),
     "conflict_cut_committed": (2, 8, 20),
     "rollback_committed": (11, 8, 20),
+    "withdraw_before_step_down": (1, 8, 20),
     "hint_as_match": (6, 12, 40),
     "match_starts_valid": (3, 8, 20),
     "half_is_majority": (4, 8, 20),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
 from raft_chaos.reports.campaign.matrix import matrix_markdown, matrix_page, matrix_summary, matrix_tables
@@ -71,6 +72,12 @@ def test_what_each_invariant_is_needed_for() -> None:
         ["0", "0", "convicts nobody here"],
         ["0", "0", "convicts nobody here"],
     ]
+
+
+def test_an_invariant_of_queues_is_not_said_to_convict_nobody() -> None:
+    view = replace(VIEW, invariants=["election_safety", "total_queue"])
+    assert matrix_tables(view)[1].rows[-1][1:] == ["0", "0", "for systems with queues"]
+    assert matrix_summary(view)[-1] == "For systems with queues, which our Raft has not: total_queue."
 
 
 def test_what_each_kind_and_each_episode_is_needed_for() -> None:
