@@ -38,9 +38,9 @@ def unshare_as_user(kinds: int) -> None:
     user that runs this process is its only one. Raises OSError where the system refuses that."""
     uid, gid = os.getuid(), os.getgid()
     kernel.unshare(kernel.NEWUSER | kinds)
-    Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
-    Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1", encoding="ascii")
-    Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1", encoding="ascii")
+    Path("/proc/self/setgroups").write_bytes(b"deny")
+    Path("/proc/self/uid_map").write_bytes(b"%d %d 1" % (uid, uid))
+    Path("/proc/self/gid_map").write_bytes(b"%d %d 1" % (gid, gid))
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,7 @@ def _prompt() -> None:
     silent for three more, in a phase in which all is healed.
     """
     try:
-        Path("/proc/sys/net/ipv4/tcp_rto_max_ms").write_text(str(RETRANSMITTED_MS), encoding="ascii")
+        Path("/proc/sys/net/ipv4/tcp_rto_max_ms").write_bytes(b"%d" % RETRANSMITTED_MS)
     except OSError:
         pass
 
@@ -168,7 +168,7 @@ def _prompt() -> None:
 def _quiet(device: str) -> None:
     """Without IPv6 the kernel says nothing of its own accord. Where it keeps IPv6, the switch forwards none of it."""
     try:
-        Path(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6").write_text("1", encoding="ascii")
+        Path(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6").write_bytes(b"1")
     except OSError:
         pass
 
