@@ -208,16 +208,19 @@ class LiveHost:
             raise
 
     def _die(self, error: Exception) -> None:
-        """Ends the node, since the replica is in the middle of a step. The journal and the events keep the inputs.
-
-        It reports the error to the event loop, since not every caller raises it: the HTTP server answers 500.
-        """
+        """Ends the node, since the replica is in the middle of a step. The journal and the events keep the inputs."""
         self._closed = True
         if self._journal is not None:
             self._journal.died(self.now_us())
         if self._events is not None:
             self._events.write([encode(event) for event in self._received])
-        self._loop.call_exception_handler({"message": "the replica failed", "exception": error})
+        self._end("the replica failed", error)
+
+    def _end(self, why: str, error: Exception) -> None:
+        """Reports the error to the event loop, which ends the node, since not every caller raises it: the HTTP server
+        answers 500, and the node would go on."""
+        self._closed = True
+        self._loop.call_exception_handler({"message": why, "exception": error})
 
     # ---- outputs --------------------------------------------------------------------------------------------------
 
@@ -266,7 +269,11 @@ class LiveHost:
             self._events.write(lines)
 
     def _persist(self, write: Write) -> None:
-        self.wal.append(write.records)
+        try:
+            self.wal.append(write.records)
+        except Exception as error:
+            self._end("the log cannot be written", error)
+            raise
         # The sync starts in the next turn of the loop at the earliest, even without a delay: the messages of this turn
         # leave at its end, and the followers write while this node does (thesis, §10.2.1).
         self._loop.call_later(self._sync_delay_us() / 1e6, self._sync, write)

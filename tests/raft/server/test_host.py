@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 
@@ -19,11 +21,12 @@ from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.server import host as host_module
 from raft_chaos.raft.server.host import EventFile, LiveHost, NotLeaderError
 from raft_chaos.raft.server.node import run_event_loop
+from raft_chaos.raft.server.node_clock import RIGHT, Segment
 from raft_chaos.raft.state.messages import RequestVote
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import Disk, MemoryDisk, OsDisk
 from raft_chaos.raft.storage.journal import Journal, JournalRecord, Start, Turn, read_journal
-from raft_chaos.raft.storage.wal import Identity, WriteAheadLog
+from raft_chaos.raft.storage.wal import DiskFailedError, Identity, WriteAheadLog
 
 WAIT_S = 20.0
 
@@ -169,5 +172,41 @@ def test_a_node_whose_replica_fails_keeps_its_inputs_and_does_nothing_else(tmp_p
         assert (len(first.digest), last.digest) == (8, b"")
         reported = [decode(line) for line in (tmp_path / "events").read_bytes().splitlines()]
         assert [type(event) for event in reported] == [Started, MessageReceived, MessageReceived]
+
+    run_event_loop(main())
+
+
+class FullDisk(MemoryDisk):
+    """Fails each append once it is told to."""
+
+    fails = False
+
+    def append(self, name: str, data: bytes) -> None:
+        if self.fails:
+            raise OSError(errno.EIO, "Input/output error")
+        super().append(name, data)
+
+
+@pytest.mark.parametrize("clock", [RIGHT, (0, 5_000_000, 0)], ids=["right", "wrong"])
+def test_a_disk_that_fails_ends_the_node_whoever_gave_the_input(clock: Segment) -> None:
+    """With a wrong clock the write is made in the call of the client's handler, which answers 500 and goes on."""
+
+    async def main() -> None:
+        failures: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
+        disk = FullDisk()
+        host = host_on(disk, peers=("n2", "n3"))
+        host.set_clock(clock)
+        disk.fails = True
+        with nullcontext() if clock == RIGHT else pytest.raises(DiskFailedError):
+            host.on_message("n2", 1, 1, VOTE)
+        async with asyncio.timeout(WAIT_S):
+            while not failures:
+                await asyncio.sleep(0)
+        assert isinstance(failures[0], DiskFailedError)
+        with pytest.raises(NotLeaderError):
+            host.submit(Command("put", "x", "1"))
+        host.on_message("n3", 1, 1, VOTE)
+        assert host.replica.core.voted_for == "n2", "it takes nothing more"
 
     run_event_loop(main())
