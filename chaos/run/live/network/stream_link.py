@@ -123,16 +123,23 @@ class _Flow:
 
     # ---- in ----
 
-    def _readable(self) -> None:
+    def look(self) -> None:
+        """Takes all that has come by now, also what the event loop has not told yet."""
+        while self._reading and self.ended is None and self._readable():
+            pass
+
+    def _readable(self) -> bool:
+        """Takes what has come; returns whether something has."""
         try:
             data = self._source.recv(PIECE_BYTES)
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         except OSError as error:
             self._connection.complain(error)
             self.take("reset")
-            return
+            return True
         self.take(data or "end")
+        return True
 
     def take(self, content: bytes | Ending) -> None:
         """Something came from the source."""
@@ -297,7 +304,9 @@ class StreamConnection:
 
     def rule_changed(self) -> None:
         if self._receiver is None and self._dialling is None:
-            self._open()
+            self._flows[0].look()  # an opener that has given up since must not reach the receiver
+            if not self.is_closed:
+                self._open()
         for flow in self._flows:
             if not self.is_closed:
                 flow.rule_changed()
