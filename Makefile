@@ -15,12 +15,12 @@ TIMES ?= 100
 chaos: .venv/ready
 	@$(BIN)/raft-chaos run --seed $(SEED)
 
-# The quick suite: every check, and all tests but those that are marked slow. Less than 5 minutes on two cores.
+# The quick suite: every check, and all tests but those that are marked slow, a file in each of two processes. Less than
+# 5 minutes on two cores.
 test: check
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
-# Everything: the quick suite, then the tests that are marked slow, a file in each of two processes. `make test test-all`
-# runs no test twice.
+# Everything: the quick suite, then the tests that are marked slow. `make test test-all` runs no test twice.
 test-all: test
 	@$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
