@@ -99,6 +99,9 @@ class LossyFolder:
         moved, grave = self._found(folder, name), None
         with suppress(FileNotFoundError):
             there = self._found(new_folder, new_name)
+            if there is moved or not replace:
+                self._settle(moved)
+                self._settle(there)
             if not replace:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
             if there is moved:

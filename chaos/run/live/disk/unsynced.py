@@ -224,6 +224,8 @@ class Unsynced:
             self._is_durable(self._names.popleft())
         for name_change in self._names:
             self._unpin(name_change.concerned)
+            if isinstance(name_change, Renamed) and name_change.grave is not None:
+                self._settle(name_change.grave.file)
         self._names.clear()
         for file in list(self._content):
             self._forget_content(file)
