@@ -63,10 +63,10 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Effects(msgspec.Struct, frozen=True, kw_only=True):
-    """What a kind met at a place: `drawn` in so many of the `tried` seeds, `runs` of which were run.
+    """What a kind met at a place: so many of the `tried` seeds had it `drawn`, and were run.
 
     `violated` are the seeds that broke an invariant, which the unmodified core must not. `lacking` says why nothing
-    could be run there, "" if it could.
+    more could be run there, "" if it could.
     """
 
     kind: str
@@ -94,7 +94,7 @@ def measure(kind: str, place: Place, seeds: int, stopped: Callable[[], bool] = l
     settings = place.settings(list(dict.fromkeys([*([COMPANION] if COMPANION in exists else []), kind])))
     enough = seeds if place.world == "sim" else ceil(seeds / FEWER)
     tried = drawn = 0
-    met, violated = Exposure(kind=kind), list[int]()
+    met, violated, lacking = Exposure(kind=kind), list[int](), ""
     for seed in count(1):
         if drawn >= (enough if met.effective else seeds) or (not drawn and tried >= MOST_TRIED) or stopped():
             break
@@ -102,14 +102,17 @@ def measure(kind: str, place: Place, seeds: int, stopped: Callable[[], bool] = l
         plan = settings.make_schedule(seed)
         if all(fault.action.kind() != kind for fault in plan.faults):
             continue
-        drawn += 1
         try:
             analysis = _run(settings, seed, plan)
         except SetupError as error:
-            return Effects(kind=kind, place=place.name, exposure=met, lacking=str(error))
+            lacking = str(error)
+            break
+        drawn += 1
         met = added([met], (one for one in analysis.exposure if one.kind == kind))[0]
         violated += [seed] if analysis.verdict == "violated" else []
-    return Effects(kind=kind, place=place.name, tried=tried, drawn=drawn, exposure=met, violated=violated)
+    return Effects(
+        kind=kind, place=place.name, tried=tried, drawn=drawn, exposure=met, violated=violated, lacking=lacking
+    )
 
 
 def measure_all(

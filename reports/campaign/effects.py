@@ -77,6 +77,8 @@ def effects_markdown(found: Sequence[EffectsLike], command: str) -> str:
 
 
 def _all_well(found: Sequence[EffectsLike]) -> str:
+    if not found:
+        return "Nothing was measured: none of these kinds exists there."
     kinds, places = ({getattr(one, what) for one in found} for what in ("kind", "place"))
     return f"{count(len(kinds), 'kind')} in {count(len(places), 'place')}: each had an effect wherever it exists."
 

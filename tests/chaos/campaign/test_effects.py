@@ -102,6 +102,20 @@ def test_a_wrong_verdict_and_an_absent_place_are_named(monkeypatch: pytest.Monke
     assert absent.lacking == "no namespaces here" and not absent.is_inert
 
 
+def test_a_place_that_is_lost_later_keeps_what_was_found_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = faked(monkeypatch, 0, "violated")
+    run = effects_module._run
+
+    def once(settings: Any, seed: int, plan: Any) -> Analysis:
+        if ran:
+            raise SetupError("no ports are left")
+        return run(settings, seed, plan)
+
+    monkeypatch.setattr(effects_module, "_run", once)
+    found = measure("pause", LIVE, 10)
+    assert (found.violated, found.drawn, found.lacking) == (ran, 1, "no ports are left") and len(ran) == 1
+
+
 def test_all_kinds_of_all_places_are_measured(monkeypatch: pytest.MonkeyPatch, tcp: Place) -> None:
     def measured(kind: str, place: Place, seeds: int, stopped: object = None) -> Effects:
         return Effects(kind=kind, place=place.name, exposure=Exposure(kind=kind))

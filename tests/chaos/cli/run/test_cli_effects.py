@@ -24,6 +24,11 @@ def test_bad_arguments_say_what_was_expected(command: Command, words: list[str],
     assert (code, said in stderr) == (254, True), stderr
 
 
+def test_a_kind_that_exists_nowhere_there_is_not_called_effective(command: Command) -> None:
+    code, stdout, _ = command("effects", "wipe", "--worlds", "sim")
+    assert code == 2 and "Nothing was measured" in stdout and "had an effect" not in stdout.splitlines()[-1]
+
+
 @pytest.mark.slow
 def test_the_tables_and_the_page_have_each_kind(command: Command, tmp_path: Path) -> None:
     page = tmp_path / "effects.md"
