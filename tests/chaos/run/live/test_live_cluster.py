@@ -98,7 +98,7 @@ def test_a_node_that_the_system_killed_for_want_of_memory_is_not_to_blame(
         assert child is not None
         os.kill(child.pid, signal.SIGKILL)
         eventually("n1 has ended", lambda: not child.is_alive)
-        monkeypatch.setattr("raft_chaos.chaos.run.live.cluster.oom_kills", lambda: oom_kills() + 1)
+        monkeypatch.setattr("raft_chaos.chaos.run.live.cluster.exits.oom_kills", lambda: oom_kills() + 1)
         with pytest.raises(HarnessError, match="this machine ran out of memory, and its system killed n1"):
             cluster.find_exits()
 
