@@ -16,6 +16,7 @@ seed keeps the faults that it had before.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from random import Random
 from typing import Any
 
@@ -80,10 +81,11 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
         return self.strengths[kind]
 
     def flat(self) -> dict[str, float | int | str]:
-        """The options by name, for the header of a schedule; a list of names becomes one text."""
+        """The options by name, for the header of a schedule; a list of names becomes one text, "kill 3x pause"."""
+        often = Counter(self.kinds)
         options: dict[str, float | int | str] = {
             "nodes": self.nodes,
-            "kinds": " ".join(self.kinds),
+            "kinds": " ".join(f"{kind} {times}x" if times > 1 else kind for kind, times in often.items()),
             "fault_interval_s": self.fault_interval_s,
         }
         for part in (*self.strengths.values(), self.model):

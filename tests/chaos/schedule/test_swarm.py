@@ -330,6 +330,8 @@ def test_drawn_names_the_options_that_are_on_and_off() -> None:
         left_out = set(off.removeprefix("swarm, off: ").split(", "))
         assert named | left_out == set(swarm.flat()) and not named & left_out
         assert ("loss" in named) == (swarm.of("network").loss > 0)
+        kinds = str(swarm.flat()["kinds"]).split()
+        assert [kind for kind in kinds if not kind.endswith("x")] == list(dict.fromkeys(swarm.kinds)), "each once"
 
 
 def test_drawn_counts_the_virtual_kinds() -> None:
