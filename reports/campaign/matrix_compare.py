@@ -2,7 +2,8 @@
 more than chance.
 
 Chance is judged by ranks (Mann and Whitney 1947): all hunts of a mutant, before and after, are put in order of their
-CPU time. If nothing changed, each order is as probable as any other one. A hunt without a conviction ranks last.
+CPU time. If nothing changed, each order is as probable as any other one. A hunt without a conviction ranks last, and with
+it every hunt that took at least as long as the first one that gave up: the two matrices may have had other budgets.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def comparison(before: MatrixView, after: MatrixView) -> Table:
             continue
         times = [median_of(hunts, _seconds) for hunts in (old, new)]
         ratios[mutant] = _ratio(*times)
-        moved = deviations([_time(one) for one in old], [_time(one) for one in new])
+        gave_up_s = min((one.seconds for one in (*old, *new) if not one.violated), default=inf)
+        moved = deviations([_time(one, gave_up_s) for one in old], [_time(one, gave_up_s) for one in new])
         mark = ("slower" if moved > 0 else "faster") if abs(moved) > BEYOND else ""
         seeds = [median_of(hunts, lambda one: one.seeds) for hunts in (old, new)]
         rows[mutant] = [mutant, *map(_cell, (*seeds, *times)), _cell(ratios[mutant], "x"), mark]
@@ -68,8 +70,8 @@ def _seconds(one: Hunted) -> float:
     return one.seconds
 
 
-def _time(one: Hunted) -> float:
-    return one.seconds if one.violated else inf
+def _time(one: Hunted, gave_up_s: float) -> float:
+    return one.seconds if one.seconds < gave_up_s else inf
 
 
 def _ratio(before: float, after: float) -> float:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import inf
+from math import inf, sqrt
+
+import pytest
 
 from raft_chaos.reports.campaign.matrix import matrix_markdown, matrix_page, matrix_summary, matrix_tables
 from raft_chaos.reports.campaign.matrix_compare import comparison, deviations
@@ -144,6 +146,26 @@ def test_before_and_after_are_told_apart_from_chance() -> None:
     }
     assert [row[0] for row in table.rows] == ["lost", "worse", "same", "better"]
     assert "1.00x the CPU time" in table.note and "2 slower, 1 faster" in table.note
+
+
+def test_a_smaller_budget_makes_nothing_slower() -> None:
+    long = [12, 96, 90, 92, 94, 98, 91, 93, 95, 97]
+    before = _zoo(hard=long)
+    given_up = [_hunt("hard", 12, "recovery"), *(_hunt("hard", 20, start=start) for start in range(1, 10))]
+    table = comparison(before, replace(before, hunts=given_up))
+    assert [row[-1] for row in table.rows] == [""], "who gave up after 10 s might have been convicted after 45 s too"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([1, 2, 3, 4], [5, 6, 7, 8], 8 / sqrt(12)),
+        ([5, 6, 7, 8], [1, 2, 3, 4], -8 / sqrt(12)),
+        ([1, 1, 2], [2, 3, 3], 4 / sqrt(9 / 12 * (7 - 18 / 30))),
+    ],
+)
+def test_the_deviations_are_those_of_mann_and_whitney(before: list[int], after: list[int], expected: float) -> None:
+    assert deviations(before, after) == pytest.approx(expected)
 
 
 def test_few_or_equal_values_are_chance() -> None:
