@@ -5,8 +5,9 @@
     left out      for some of those in sim that convicted: one without each part that the convicting schedule had. A
                   part that it did not have cannot be needed, so no run is spent on it.
 
-A hunt without a part gives up after `NEEDED_AFTER` times the seeds that the mutant takes with it: then the part is
-needed. All first hunts come before all second ones, so a matrix that is stopped knows a little of each mutant.
+A hunt without a part gives up after `NEEDED_AFTER` times the seeds that the mutant takes with it, from the same first
+seeds: then the part is needed. All first hunts come before all second ones, so a matrix that is stopped knows a little
+of each mutant.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ def left_out_hunts(hunts: int) -> int:
 
 def left_out_jobs(done: Iterable[Hunt], without: Collection[str], hunts: int) -> list[Job]:
     """The hunts without each of these parts, given the plain ones that are done."""
-    plain = [one for one in done if one.cell.world == "sim" and not one.cell.without]
+    last = STARTS_APART * left_out_hunts(hunts)
+    plain = [one for one in done if one.cell.world == "sim" and not one.cell.without and one.start <= last]
     took: dict[str, list[int]] = {}
     for one in plain:
         took.setdefault(one.cell.mutant, []).append(one.seeds)
     most = {mutant: max(LEAST_SEEDS, ceil(NEEDED_AFTER * median(seeds))) for mutant, seeds in took.items()}
-    last = STARTS_APART * left_out_hunts(hunts)
     return [
         Job(
             cell=Cell(mutant=one.cell.mutant, world="sim", without=part),
@@ -60,7 +61,7 @@ def left_out_jobs(done: Iterable[Hunt], without: Collection[str], hunts: int) ->
             most=most[one.cell.mutant],
         )
         for one in sorted(plain, key=lambda one: one.start)
-        if one.seed is not None and one.start <= last
+        if one.seed is not None
         for part in without
         if part in one.parts
     ]

@@ -2,8 +2,8 @@
 more than chance.
 
 Chance is judged by ranks (Mann and Whitney 1947): all hunts of a mutant, before and after, are put in order of their
-CPU time. If nothing changed, each order is as probable as any other one. A hunt without a conviction ranks last, and with
-it every hunt that took at least as long as the first one that gave up: the two matrices may have had other budgets.
+CPU time. If nothing changed, each order is as probable as any other one. A hunt without a conviction ranks last, and so
+does one that took at least as long as one that gave up, since the two matrices may have had different budgets.
 """
 
 from __future__ import annotations

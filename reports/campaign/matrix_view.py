@@ -116,18 +116,16 @@ class MatrixView:
     def slower(self, mutant: str, part: str) -> Slower | None:
         """How the mutant's hunts fare without the part; None if none was done without any part.
 
-        A hunt whose convicting schedule does not have the part goes the same without it.
+        A hunt whose convicting schedule does not have the part goes the same without it. Hunts are compared with those
+        from the same first seeds, since others may have been luckier.
         """
         plain, without = self.of(mutant), {one.start: one for one in self.of(mutant, without=part)}
         others = self._left_out_at.get(mutant, set())
-        hunts = [
-            without.get(one.start, one)
-            for one in plain
-            if one.start in without or (one.start in others and part not in one.parts)
-        ]
-        usual = seeds_of(plain)
-        if not hunts or usual == inf:
+        compared = [one for one in plain if one.start in without or (one.start in others and part not in one.parts)]
+        if not compared or seeds_of(plain) == inf:
             return None
+        hunts = [without.get(one.start, one) for one in compared]
+        usual = seeds_of(compared)
         seeds = seeds_of(hunts)
         if seeds < inf:
             return Slower(mutant, part, seeds / usual, True)

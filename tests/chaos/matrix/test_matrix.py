@@ -70,6 +70,12 @@ def test_a_hard_mutant_gets_more_seeds_without_a_part() -> None:
     assert [job.most for job in left_out_jobs(hard, ["kill"], 1)] == [300]
 
 
+def test_it_gets_many_times_the_seeds_of_the_hunts_that_it_is_compared_with() -> None:
+    plain = [convicted(job, 1) for job in plain_jobs(["a"], ["sim"], 3)]
+    plain[0] = msgspec.structs.replace(plain[0], seeds=80)
+    assert [job.most for job in left_out_jobs(plain, ["kill"], 3)] == [800]
+
+
 def test_a_matrix_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matrix_module, "hunt", convicted)
     with Matrix(tmp_path, order()) as first:

@@ -61,7 +61,7 @@ VIEW = MatrixView(
 def test_who_convicts_whom_and_after_how_many_seeds() -> None:
     rows = {row[0]: row[1:] for row in matrix_tables(VIEW)[0].rows}
     assert rows["early"][:5] == ["2/2", "2/2", "2", "1.0", "election_safety 100%, recovery* 50%"]
-    assert rows["early"][5] == "kill > 10x, churn 4x"
+    assert rows["early"][5] == "kill > 21x, churn 9x"
     assert rows["late"] == ["1/3", "1/3", "> 62", "> 31", "recovery 33%", ""]
     assert rows["odd"][:5] == ["1/1", "0/1", "2", "1.0", "recovery* 100%"], "not by an invariant that fits"
     assert "never hunted" not in rows
@@ -85,13 +85,23 @@ def test_an_invariant_of_queues_is_not_said_to_convict_nobody() -> None:
 def test_what_each_kind_and_each_episode_is_needed_for() -> None:
     parts = matrix_tables(VIEW)[2]
     assert parts.rows == [
-        ["kill", "fault", "3", "early (> 10x)", "", "odd (> 2x)"],
-        ["churn", "episode", "2", "", "early (4x)", ""],
+        ["kill", "fault", "3", "early (> 21x)", "", "odd (> 2x)"],
+        ["churn", "episode", "2", "", "early (9x)", ""],
     ]
     assert parts.note.endswith("In no convicting seed, so needed by none: pause.")
     absent = VIEW.slower("odd", "churn")
     assert absent is not None and absent.times == 1, "its schedule has no churn, so the hunt goes the same without"
     assert VIEW.slower("late", "kill") is None, "most of its hunts do not end with all parts either"
+
+
+def test_a_part_is_not_needed_because_other_hunts_were_luckier() -> None:
+    hunts = [
+        _hunt("hard", 80, "recovery"),
+        *(_hunt("hard", 5, "recovery", start=start) for start in (2, 3)),
+        _hunt("hard", 50, without="kill"),
+    ]
+    found = MatrixView(hunts, {"hard": ["recovery"]}, ["recovery"], {"kill": "fault"}).slower("hard", "kill")
+    assert found is not None and not found.needed, "from this first seed it takes 80 seeds with the part"
 
 
 def test_what_real_processes_show() -> None:
