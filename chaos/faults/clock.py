@@ -1,8 +1,8 @@
 """Faults of clocks: a node's clock runs fast or slow, jumps forward or back, or flips between two times.
 
 It is the clock by which the node lives (`raft.server.node_clock`), not the machine's. A timer that is set when the
-clock goes back is due later by as much, so both kinds see to it that none is when they are over: afterwards each timer
-is due within the time for which it was set.
+clock goes back is due later by as much. So both kinds end with the clock forward by all that they took it back: then
+each timer is due within the time for which it was set, whatever other faults of clocks did to it meanwhile.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Clock(OnNodes, frozen=True, tag="clock"):
     """The clocks of `nodes` jump by `jump_us` (negative: back), then run `rate_ppm` millionths too fast (negative: too
     slow).
 
-    When the fault ends they run at true speed again, and keep the offset that they have by then. A clock that jumped
-    back further than the time since is set forward by the difference.
+    When the fault ends they run at true speed again. A clock that jumped back is set forward by as much; any other
+    offset stays.
     """
 
     rate_ppm: int
@@ -118,9 +118,10 @@ class Clock(OnNodes, frozen=True, tag="clock"):
         await at.hold(at.duration_us)
         at.lift(RATE)
         lasted_us = at.now_us - began_us
-        forward_us = max(0, -self.jump_us - lasted_us)
+        # The time since makes up for none of it: the clock may have been slow, or gone back more than once.
+        forward_us = max(0, -self.jump_us)
         late = await at.together([world.skew(node, at.merged(RATE, node), forward_us) for node in nodes])
-        gained_us = self.jump_us + lasted_us * self.rate_ppm // 1_000_000 + forward_us
+        gained_us = self.jump_us + lasted_us * self.rate_ppm // 1_000_000
         at.healed(_gained(gained_us, early, late))
 
     def _text(self, nodes: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from builders.runs import in_sim, of, recorded_run, virtual
-from builders.schedules import LIVENESS_US, LONGEST_US, SAFETY_US, TIMING, TWO_LEADERS, fault, short
+from builders.schedules import LIVENESS_US, LONGEST_US, NODES, SAFETY_US, TIMING, TWO_LEADERS, fault, schedule, short
 from builders.storms import stormy
 from raft_chaos.chaos.faults.clock import Clock
 from raft_chaos.chaos.faults.partition import Partition
@@ -207,6 +207,16 @@ def test_clocks_do_not_change_the_bound() -> None:
     run, recovery = ran(short(jump, *TWO_LEADERS), Parts(core=parts_of("commit_loop_break").core))
     if recovery.outcome == "violated":
         assert ended(run).t_us == UNTIL_US + BOUND_US
+
+
+def test_clocks_that_went_back_together_hold_nobody_up_afterwards() -> None:
+    """All election timers run, nobody leads, and two faults take all clocks back, each by as much as it lasts."""
+    back = Clock(NODES, 0, -2 * BOUND_US)
+    faults = [fault("f1", 400_000, Kill(["leader"], [10_000]), 10_000)]
+    faults += [fault(name, at_us, back, 2 * BOUND_US) for name, at_us in (("f2", 415_000), ("f3", 415_001))]
+    plan = schedule(faults, safety_us=(FROM_US, 500_000 + 2 * BOUND_US), liveness_us=LIVENESS_US, every_us=200_000)
+    _, recovery = ran(plan)
+    assert recovery.outcome == "valid"
 
 
 # ---- the first violation -----------------------------------------------------------------------------------------
