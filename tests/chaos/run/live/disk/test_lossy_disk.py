@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from builders.commands import raft_chaos
+from builders.waiting import eventually
 from raft_chaos.chaos.processes.shortage import SetupError
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.run.live import kernel
@@ -28,7 +28,6 @@ from raft_chaos.chaos.run.live.enter import Enter
 from raft_chaos.chaos.targets.program import execute
 from raft_chaos.invariants.rundir import RunDir
 
-PATIENCE_S = 20.0
 WRITER = Path(__file__).with_name("writer.py")
 EXAMPLES = Path(__file__).parents[5] / "examples"
 SPAWN, FORK = multiprocessing.get_context("spawn"), multiprocessing.get_context("fork")
@@ -40,13 +39,6 @@ PR_SET_DUMPABLE = 4
 def supervisor() -> Iterator[Supervisor]:
     with Supervisor() as running:
         yield running
-
-
-def eventually(condition: Callable[[], bool], complaint: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, complaint
-        time.sleep(0.01)
 
 
 def disk_in(supervisor: Supervisor, folder: Path) -> Disk:
@@ -62,7 +54,7 @@ def writer_on(supervisor: Supervisor, folder: Path, disk: Disk) -> Child:
     log = folder / "node.log"
     command = [sys.executable, str(WRITER), str(folder / "data")]
     child = supervisor.start("n1", execute, command, {}, 1024, disk.enter, None, stderr=log)
-    eventually(lambda: not child.is_alive or "done" in log.read_text(), "the node is slow")
+    eventually("the node has written", lambda: not child.is_alive or "done" in log.read_text())
     assert child.is_alive, log.read_text()
     return child
 
@@ -99,7 +91,7 @@ def test_a_node_that_ends_by_itself_loses_nothing(supervisor: Supervisor, tmp_pa
 def test_a_disk_that_is_killed_is_noticed(supervisor: Supervisor, tmp_path: Path) -> None:
     disk = disk_in(supervisor, tmp_path)
     os.kill(disk._process.pid, signal.SIGKILL)
-    eventually(lambda: not disk._process.is_alive, "the disk survives")
+    eventually("the disk has ended", lambda: not disk._process.is_alive)
     with pytest.raises(DiskError, match="the disk of n1 is gone"):
         disk.check()
     with pytest.raises(DiskError, match="the disk of n1 is gone"):
@@ -160,8 +152,8 @@ def test_nothing_is_left_when_the_controller_is_killed(tmp_path: Path) -> None:
     assert "fuse.lossy" not in Path("/proc/self/mounts").read_text()
     process.kill()
     process.join()
-    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "a process is left")
-    eventually(lambda: not (tmp_path / "removed").exists(), "a folder is left")
+    eventually("its processes are gone", lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+    eventually("the folder is gone", lambda: not (tmp_path / "removed").exists())
 
 
 # ---- machines that cannot ----------------------------------------------------------------------------------------

@@ -10,9 +10,8 @@ import signal
 import socket
 import sys
 import threading
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple
 import pytest
 from network_ends import PATIENCE_S, Ends, make_sockets, open_ends
 
+from builders.waiting import eventually
 from raft_chaos.chaos.processes.shortage import SetupError
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.run.live import kernel
@@ -44,13 +44,6 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ends]:
 def supervisor() -> Iterator[Supervisor]:
     with Supervisor() as running:
         yield running
-
-
-def eventually(condition: Callable[[], bool], complaint: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, complaint
-        time.sleep(0.01)
 
 
 # ---- packets ------------------------------------------------------------------------------------------------------
@@ -98,7 +91,7 @@ def test_a_connection_goes_on_soon_after_a_cut(ends: Ends, supervisor: Superviso
         pytest.skip("this kernel has no tcp_rto_max_ms")
     said, command = tmp_path / "a.log", ["sh", "-c", f"cat {limit} >&2"]
     supervisor.start("a", execute, command, {}, 1024, ends.network.enter("a"), stderr=said)
-    eventually(lambda: said.exists() and said.read_text().endswith("\n"), "the process in the namespace says nothing")
+    eventually("the process in the namespace says something", lambda: said.exists() and said.read_text().endswith("\n"))
     assert said.read_text().strip() == str(namespaces.RETRANSMITTED_MS)
     assert limit.read_text().strip() != str(namespaces.RETRANSMITTED_MS), "that is for the namespaces alone"
 
@@ -148,7 +141,7 @@ def test_the_controller_reaches_a_real_server_also_while_it_is_cut_off(
             answers.append(urllib.request.urlopen(f"http://{host}:{port}/here.txt", timeout=PATIENCE_S).read())
         return bool(answers)
 
-    eventually(answered, "the server does not answer")
+    eventually("the server answers", answered)
     assert answers == [b"reached"]
     with pytest.raises(ProxyError, match="node 'z' is unknown"):
         network.door("z", 1)
@@ -166,11 +159,11 @@ def test_a_door_refuses_connections_while_nothing_listens_behind_it(ends: Ends) 
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind((network.hosts["c"], 7_100))
             listening.listen()
-            eventually(lambda: accepts(door), "the door does not open")
+            eventually("the door opens", lambda: accepts(door))
         if known_to_be_down:
             network.route("c", None)
         else:
-            eventually(lambda: not accepts(door), "the door does not close")
+            eventually("the door closes", lambda: not accepts(door))
     assert not accepts(door)
 
 
@@ -248,7 +241,7 @@ def test_nothing_is_left_when_the_controller_is_killed() -> None:
     assert len(traces.left()) > 2, "the test must be able to see them"
     process.kill()
     process.join()
-    eventually(lambda: not traces.left(), "something is left")
+    eventually("nothing is left", lambda: not traces.left())
 
 
 def test_a_switch_that_is_killed_is_noticed_and_nothing_is_left(supervisor: Supervisor) -> None:
@@ -258,14 +251,14 @@ def test_a_switch_that_is_killed_is_noticed_and_nothing_is_left(supervisor: Supe
         pytest.skip(str(error))
     network.check()
     os.kill(traces.processes[0], signal.SIGKILL)
-    eventually(lambda: not network._process.is_alive, "the switch survives")
+    eventually("the switch has ended", lambda: not network._process.is_alive)
     with pytest.raises(ProxyError, match="the switch ended by itself with exit code -9"):
         network.check()
     with pytest.raises(ProxyError, match="the switch process is gone"):
         network.counters()
     node.kill()
     sockets.close()
-    eventually(lambda: not traces.left(), "something is left")
+    eventually("nothing is left", lambda: not traces.left())
     with pytest.raises(SystemExit, match="a cannot enter its network namespace"):
         network.enter("a")()
 
