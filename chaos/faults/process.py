@@ -46,6 +46,14 @@ class Processes(Protocol):
         ...
 
 
+async def back(at: Strike, node: str, after_us: int) -> bool:
+    """Starts a node that has just ended, `after_us` later; returns whether a new incarnation runs."""
+    processes = at.can(Processes)
+    before = processes.incarnation(node)
+    await at.hold(after_us)
+    return await processes.start(node) and processes.incarnation(node) > before
+
+
 @runtime_checkable
 class LosesUnsynced(Protocol):
     """A world that says what a kill has taken from the disks of its nodes."""
@@ -225,9 +233,8 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
         failpoints = at.offered(Failpoints)  # real time has none: such a kill then comes at once
         if self.failpoint is None or failpoints is None:
             hit = await processes.kill(keep, holes)
-            before = {node: processes.incarnation(node) for node in hit}
             at.injected(self._text(nodes), hit)
-            came = await at.together([self._back(at, node, after_us[node], before[node]) for node in hit])
+            came = await at.together([back(at, node, after_us[node]) for node in hit])
         else:
             reached = {node: at.signal() for node in nodes}
             waiting = [node for node in nodes if failpoints.arm(node, self.failpoint, reached[node])]
@@ -239,12 +246,12 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
             )
             hit = [node for node, end in zip(waiting, ends, strict=True) if end is not None]
             came = [end for end in ends if end is not None]
-        back = [node for node, up in zip(hit, came, strict=True) if up]
+        up = [node for node, is_up in zip(hit, came, strict=True) if is_up]
         disks = at.offered(LosesUnsynced)
         lost = disks.unsynced_lost(hit) if disks is not None else ""
         took = f", which {lost}" if lost else ""
-        effect = f"killed {' '.join(hit) or 'nothing'}{took}, new incarnation of {' '.join(back) or 'none'}"
-        at.healed(Effect(bool(hit) and back == hit, effect))
+        effect = f"killed {' '.join(hit) or 'nothing'}{took}, new incarnation of {' '.join(up) or 'none'}"
+        at.healed(Effect(bool(hit) and up == hit, effect))
 
     async def _at_failpoint(
         self,
@@ -260,19 +267,10 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
         running any more."""
         await at.until(reached, FAILPOINT_PATIENCE_US)
         at.can(Failpoints).disarm(node)
-        processes = at.can(Processes)
-        killed = await processes.kill({node: keep_permille[node]}, holes)
+        killed = await at.can(Processes).kill({node: keep_permille[node]}, holes)
         del armed[node]
         at.lay(ARMED, armed)
-        if not killed:
-            return None
-        return await self._back(at, node, after_us, processes.incarnation(node))
-
-    async def _back(self, at: Strike, node: str, after_us: int, before: int) -> bool:
-        """Starts a killed node after `after_us`; returns whether a new incarnation runs."""
-        await at.hold(after_us)
-        processes = at.can(Processes)
-        return await processes.start(node) and processes.incarnation(node) > before
+        return await back(at, node, after_us) if killed else None
 
     def _for_each(self, values: Sequence[int], at: Strike) -> dict[str, int]:
         """node -> value, for the nodes that it hits, in this order. The first mention of a node counts."""

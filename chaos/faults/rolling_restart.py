@@ -17,8 +17,8 @@ from raft_chaos.chaos.faults.abilities import Abilities, Ability
 from raft_chaos.chaos.faults.action import OnNodes, Room, Strength
 from raft_chaos.chaos.faults.domain import MS, Domain, OneOf, Whole, built, some_of
 from raft_chaos.chaos.faults.names import LEADER, OTHERS, tally
-from raft_chaos.chaos.faults.process import WHOLE_PERMILLE, Processes
-from raft_chaos.chaos.faults.stop import ended_in_order
+from raft_chaos.chaos.faults.process import WHOLE_PERMILLE, Processes, back
+from raft_chaos.chaos.faults.stop import Stopped, ended_in_order
 from raft_chaos.chaos.faults.strike import Effect, Strike
 
 How: TypeAlias = Literal["stop", "kill"]
@@ -97,33 +97,33 @@ class RollingRestart(OnNodes, frozen=True, tag="rolling_restart", omit_defaults=
     # ---- in a run ----
 
     async def strike(self, at: Strike) -> None:
-        processes, nodes = at.can(Processes), self.hit(at)
+        nodes = self.hit(at)
         at.begin(nodes)
         at.injected(f"restart {' '.join(nodes)} one after the other ({self.how})")
         told: list[str] = []
-        done: list[str] = []
+        up: list[str] = []
+        is_whole = True
         for node in nodes:
-            if done:
+            if up:
                 await at.hold(self.gap_us)
             if at.is_over:
                 break
-            ended, how = await self._end(at, node)
-            told.append(f"{node} {how}")
-            await at.hold(self.down_us)
-            # A node that did not run is left to the fault that ended it; no other node ends while it may be down.
-            if not ended or not await processes.start(node):
+            end = await self._end(at, node)
+            told.append(f"{node} {end.how if end is not None else 'did not run'}")
+            # A node that did not run is left to the fault that ended it; no other node ends while one may be down.
+            if end is None or not await back(at, node, self.down_us):
                 break
-            done.append(node)
-        effect = f"{', '.join(told) or 'no node ended'}; running again: {' '.join(done) or 'none'}"
-        at.healed(Effect(done == nodes, effect))
+            is_whole &= end.in_order
+            up.append(node)
+        effect = f"{', '.join(told) or 'no node ended'}; running again: {' '.join(up) or 'none'}"
+        at.healed(Effect(is_whole and up == nodes, effect))
 
-    async def _end(self, at: Strike, node: str) -> tuple[bool, str]:
-        """Whether it ended as it was to, and how."""
+    async def _end(self, at: Strike, node: str) -> Stopped | None:
+        """How it ended, and whether as it was to; None if it did not run."""
         if self.how == "stop":
-            end = await ended_in_order(at, node)
-            return (end.in_order, end.how) if end is not None else (False, "did not run")
+            return await ended_in_order(at, node)
         killed = await at.can(Processes).kill({node: WHOLE_PERMILLE})
-        return (True, "was killed") if killed else (False, "did not run")
+        return Stopped(True, "was killed") if killed else None
 
     @classmethod
     def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:

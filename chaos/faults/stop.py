@@ -18,7 +18,7 @@ from raft_chaos.chaos.faults.abilities import Ability
 from raft_chaos.chaos.faults.action import OnNodes, Room, Strength, some
 from raft_chaos.chaos.faults.domain import MS, Domain, Whole, built, some_of
 from raft_chaos.chaos.faults.names import LEADER, OTHERS, group_of, tally
-from raft_chaos.chaos.faults.process import WHOLE_PERMILLE, Processes
+from raft_chaos.chaos.faults.process import WHOLE_PERMILLE, Processes, back
 from raft_chaos.chaos.faults.strike import Effect, Strike
 
 
@@ -119,18 +119,15 @@ class Stop(OnNodes, frozen=True, tag="stop"):
         at.injected(f"stop {' '.join(nodes)}")
         came = await at.together([self._stop_one(at, node) for node in nodes])
         ends = [(node, end) for node, (end, _) in zip(nodes, came, strict=True) if end is not None]
-        back = [node for node, (end, is_up) in zip(nodes, came, strict=True) if end is not None and is_up]
+        up = [node for node, (_, is_up) in zip(nodes, came, strict=True) if is_up]
         how = ", ".join(f"{node} {end.how}" for node, end in ends) or "no node ran"
-        is_whole = back == nodes and all(end.in_order for _, end in ends)
-        at.healed(Effect(is_whole, f"{how}; running again: {' '.join(back) or 'none'}"))
+        is_whole = up == nodes and all(end.in_order for _, end in ends)
+        at.healed(Effect(is_whole, f"{how}; running again: {' '.join(up) or 'none'}"))
 
     async def _stop_one(self, at: Strike, node: str) -> tuple[Stopped | None, bool]:
-        """How it ended, and whether it is up again."""
+        """How it ended, and whether it is up again. One that did not run is left to the fault that ended it."""
         end = await ended_in_order(at, node)
-        if end is None:
-            return None, False
-        await at.hold(self.restart_after_us)
-        return end, await at.can(Processes).start(node)
+        return end, end is not None and await back(at, node, self.restart_after_us)
 
     @classmethod
     def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:

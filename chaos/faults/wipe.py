@@ -19,7 +19,7 @@ from raft_chaos.chaos.faults.action import OnNodes, Room, Strength
 from raft_chaos.chaos.faults.domain import MS, Domain, Whole, built, some_of
 from raft_chaos.chaos.faults.grudge import majority_of
 from raft_chaos.chaos.faults.names import LEADER, group_of, tally
-from raft_chaos.chaos.faults.process import Processes
+from raft_chaos.chaos.faults.process import Processes, back
 from raft_chaos.chaos.faults.strike import Effect, Strike
 
 
@@ -100,17 +100,13 @@ class Wipe(OnNodes, frozen=True, tag="wipe"):
         world, processes, nodes = at.can(Wipes), at.can(Processes), self.hit(at)
         at.begin(nodes)
         hit = await processes.kill(dict.fromkeys(nodes, 0))
-        before = {node: processes.incarnation(node) for node in hit}
         files = {node: await world.wipe(node) for node in hit}
         at.injected(f"wipe {' '.join(nodes)}", hit)
-        await at.hold(self.restart_after_us)
-        up = await at.together([processes.start(node) for node in hit])
-        back = [
-            node for node, there in zip(hit, up, strict=True) if there and processes.incarnation(node) > before[node]
-        ]
+        came = await at.together([back(at, node, self.restart_after_us) for node in hit])
+        up = [node for node, is_up in zip(hit, came, strict=True) if is_up]
         wiped = [f"{node} ({count} files)" for node, count in files.items() if count]
-        effect = f"wiped {' '.join(wiped) or 'nothing'}, new incarnation of {' '.join(back) or 'none'}"
-        at.healed(Effect(bool(hit) and len(wiped) == len(hit) and back == hit, effect))
+        effect = f"wiped {' '.join(wiped) or 'nothing'}, new incarnation of {' '.join(up) or 'none'}"
+        at.healed(Effect(bool(hit) and len(wiped) == len(hit) and up == hit, effect))
 
     @classmethod
     def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:

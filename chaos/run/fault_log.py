@@ -95,8 +95,9 @@ class FaultLog:
         for node in nodes:
             self._ended.setdefault(node, span.fault.id)
 
-    def healed(self, span: Span, seen: Effect) -> None:
-        """The fault is over. Another fault, or the end of the safety phase, excuses one without effect."""
+    def healed(self, span: Span, seen: Effect, *, is_over: bool) -> None:
+        """The fault is over. Another fault, or the end of the safety phase (it `is_over`), excuses one without
+        effect."""
         fault = span.fault
         span.to_us = self._now_us()
         self._isolated.pop(fault.id, None)
@@ -110,7 +111,9 @@ class FaultLog:
                 type=fault.action.kind(),
                 effective=seen.effective,
                 effect=seen.effect,
-                moot="" if seen.effective else seen.excuse or self._others(span) or _cut_short(span),
+                moot=""
+                if seen.effective
+                else seen.excuse or self._others(span) or (_cut_short(span) if is_over else ""),
             )
         )
 

@@ -206,7 +206,7 @@ class _Strike:
 
     def healed(self, effect: Effect) -> None:
         assert self._span is not None
-        self._nemesis.log.healed(self._span, effect)
+        self._nemesis.log.healed(self._span, effect, is_over=self.is_over)
 
     async def hold(self, for_us: int) -> None:
         await self._nemesis.tasks.first(self._nemesis.ending, within_us=for_us)

@@ -14,6 +14,7 @@ from raft_chaos.chaos.execution.player import Player
 from raft_chaos.chaos.execution.recording import record
 from raft_chaos.chaos.faults.abilities import OF_NETWORK, OURS
 from raft_chaos.chaos.faults.crash_loop import CrashLoop
+from raft_chaos.chaos.faults.pause import Pause
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.faults.rolling_restart import RollingRestart
 from raft_chaos.chaos.replay.node import replay_run
@@ -58,9 +59,30 @@ def test_the_next_node_ends_once_the_one_before_is_up() -> None:
 def test_no_other_node_ends_while_one_may_be_down() -> None:
     stage = Stage()
     stage.world.lost.add("n1")
-    stage.play(fault("f1", 10, RollingRestart(["n3", "n1", "n2"], 5, 0, "kill"), 10))
+    stage.play(fault("f1", 10, RollingRestart(["n3", "n1", "n2"], 5, 0, "kill"), 15))
     assert [what[1:] for what in stage.asked("kill")] == [("kill", {"n3": 1000}), ("kill", {"n1": 1000})]
     assert stage.seen() == (False, "n3 was killed, n1 was killed; running again: n3", "")
+
+
+def test_a_node_that_is_killed_because_it_did_not_end_in_time_starts_again() -> None:
+    """It owes catching up, and nobody else would start it."""
+    stage = Stage()
+    stage.world.hanging.add("n1")
+    stage.play(fault("f1", 10, RollingRestart(["n1", "n2"], 5, 0), 10))
+    asked = [what[1:] for what in stage.world.asked]
+    assert asked == [("stop", "n1"), ("kill", {"n1": 1000}), ("start", "n1"), ("stop", "n2"), ("start", "n2")]
+    ends = "n1 did not end within 2 s, and was killed, n2 ended by itself"
+    assert stage.seen() == (False, f"{ends}; running again: n1 n2", "")
+
+
+def test_in_sim_a_long_pause_does_not_leave_a_restarted_node_behind() -> None:
+    long = fault("f3", 350_000, Pause(["n1"]), 2_600_000)
+    roll = fault("f4", 400_000, RollingRestart(["n1"], 5_000, 0), 5_000)
+    plan = schedule([*TWO_LEADERS, long, roll], safety_us=(200_000, 3_000_000), liveness_us=500_000, every_us=80_000)
+    run = virtual(plan)
+    assert run.go().analysis.verdict == "valid"
+    (healed,) = [event for event in of(FaultHealed, run.trace.harness_events) if event.fault == "f4"]
+    assert healed.effect == "n1 did not end within 2 s, and was killed; running again: n1"
 
 
 def test_the_end_of_the_safety_phase_ends_the_roll() -> None:

@@ -264,8 +264,8 @@ def _watched(played: Played) -> Iterator[None]:
         start(nemesis, faults)
 
     def looking(mark: str, report: Callable[..., None]) -> Callable[..., None]:
-        def reporting(log: FaultLog, span: Span, *said: Any) -> None:
-            report(log, span, *said)
+        def reporting(log: FaultLog, span: Span, *said: Any, **more: Any) -> None:
+            report(log, span, *said, **more)
             played.moments[mark + span.fault.id] = look(worlds[0])
 
         return reporting

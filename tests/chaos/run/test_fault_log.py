@@ -12,6 +12,7 @@ from raft_chaos.chaos.faults.network import Network, Reset
 from raft_chaos.chaos.faults.partition import Clog, Partition
 from raft_chaos.chaos.faults.pause import Pause
 from raft_chaos.chaos.faults.process import Kill
+from raft_chaos.chaos.faults.rolling_restart import RollingRestart
 from raft_chaos.chaos.faults.strike import Effect
 from raft_chaos.chaos.run.fault_log import FaultLog, Span
 from raft_chaos.chaos.schedule.data import Fault, When
@@ -38,9 +39,9 @@ class World:
         self.log.injected(span, f"what {name} does")
         return span
 
-    def heal(self, span: Span, at_us: int, seen: Effect = IDLE) -> FaultHealed:
+    def heal(self, span: Span, at_us: int, seen: Effect = IDLE, *, is_over: bool = False) -> FaultHealed:
         self.now_us = at_us
-        self.log.healed(span, seen)
+        self.log.healed(span, seen, is_over=is_over)
         told = self.events[-1]
         assert isinstance(told, FaultHealed)
         return told
@@ -192,6 +193,10 @@ def test_all_faults_that_excuse_it_are_named_in_the_order_in_which_they_began(wo
 
 def test_a_fault_that_was_cut_short_is_excused_by_the_end_of_the_phase(world: World) -> None:
     span = world.begin("f1", 0, Pause(["n1"]), "n1")
-    assert world.heal(span, 99).moot == "end of the safety phase"
+    assert world.heal(span, 99, is_over=True).moot == "end of the safety phase"
     world.begin("f2", 200, Kill(["n1"], [0]), "n1")
-    assert world.heal(world.begin("f3", 210, Pause(["n1"]), "n1"), 220).moot == "f2"
+    assert world.heal(world.begin("f3", 210, Pause(["n1"]), "n1"), 220, is_over=True).moot == "f2"
+
+
+def test_a_fault_that_gave_up_before_the_end_of_the_phase_has_no_excuse(world: World) -> None:
+    assert world.heal(world.begin("f1", 0, RollingRestart(["n1", "n2"], 0, 90), "n1", "n2"), 5).moot == ""
