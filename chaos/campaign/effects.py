@@ -8,7 +8,7 @@ nothing had an effect there are more, up to `seeds` in every world.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, wait
 from itertools import count
 from math import ceil
 from pathlib import Path
@@ -125,6 +125,8 @@ def measure_all(
     cells = [(kind, place) for place in places for kind in kinds_at(place) if kind in kinds]
     in_sim = [(kind, place) for kind, place in cells if place.world == "sim"]
     for future in [executor.submit(measure, kind, place, seeds) for kind, place in in_sim]:
+        while not stopped() and not future.done():
+            wait([future], timeout=0.5)
         if stopped():
             return
         yield future.result()

@@ -78,7 +78,7 @@ def effects_markdown(found: Sequence[EffectsLike], command: str) -> str:
 
 def _all_well(found: Sequence[EffectsLike]) -> str:
     if not found:
-        return "Nothing was measured: none of these kinds exists there."
+        return "Nothing was measured."
     kinds, places = ({getattr(one, what) for one in found} for what in ("kind", "place"))
     return f"{count(len(kinds), 'kind')} in {count(len(places), 'place')}: each had an effect wherever it exists."
 

@@ -62,6 +62,8 @@ def effects(
     if markdown is not None and (markdown.is_dir() or not os.access(markdown.parent, os.W_OK)):
         fail(f"--markdown: cannot write {markdown}; expected a file in an existing folder")
     places = _places(worlds, target, networks)
+    if not any(kind in kinds_at(place) for place in places for kind in chosen):
+        fail(f"KIND: none of these exists in {', '.join(place.name for place in places)}: {', '.join(chosen)}")
     jobs = jobs or os.cpu_count() or 1
     found = _measured(places, chosen, seeds, jobs, quiet=quiet)
     interrupted = interrupts.received() is not None
@@ -72,7 +74,7 @@ def effects(
         except OSError as error:
             fail(f"--markdown: cannot write {markdown} ({error.strerror})")
     wrong = any(one.is_inert or one.violated for one in found)
-    code = 1 if wrong else 2 if not found or any(one.lacking for one in found) else 0
+    code = 1 if wrong else 2 if any(one.lacking for one in found) else 0
     return Result(code, effects_page(found, columns()), found, as_json, interrupted=interrupted)
 
 

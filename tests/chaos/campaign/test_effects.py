@@ -131,6 +131,15 @@ def test_all_kinds_of_all_places_are_measured(monkeypatch: pytest.MonkeyPatch, t
     assert list(measure_all([SIM, LIVE], ["pause"], 1, Here(), lambda: True)) == []
 
 
+def test_a_stop_does_not_wait_for_what_is_under_way() -> None:
+    class Never(Executor):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            return Future()
+
+    asked = iter([False, True, True])
+    assert list(measure_all([SIM], ["pause"], 1, Never(), lambda: next(asked))) == []
+
+
 def test_a_place_that_is_absent_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
 

@@ -14,6 +14,7 @@ from builders.commands import Command
     ("words", "said"),
     [
         (["kil"], "KIND: there is no 'kil'; did you mean 'kill'?"),
+        (["wipe", "--worlds", "sim"], "KIND: none of these exists in sim: wipe"),
         (["--worlds", "mars"], "--worlds: there is no 'mars'"),
         (["--target", "absent.toml"], "--target: absent.toml: there is no such file"),
         (["--target", "examples/raft_node.toml", "--networks", "string"], "--networks: there is no 'string'"),
@@ -22,11 +23,6 @@ from builders.commands import Command
 def test_bad_arguments_say_what_was_expected(command: Command, words: list[str], said: str) -> None:
     code, _, stderr = command("effects", *words)
     assert (code, said in stderr) == (254, True), stderr
-
-
-def test_a_kind_that_exists_nowhere_there_is_not_called_effective(command: Command) -> None:
-    code, stdout, _ = command("effects", "wipe", "--worlds", "sim")
-    assert code == 2 and "Nothing was measured" in stdout and "had an effect" not in stdout.splitlines()[-1]
 
 
 @pytest.mark.slow
