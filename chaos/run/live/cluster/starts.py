@@ -117,6 +117,8 @@ class Starts(Orders):
     async def _next(self, one: LiveNode) -> Launch:
         """Begins the next incarnation of the node, which is yet to be started."""
         one.incarnation += 1
+        if one.exit_code is not None and one.failing is not None and one.failing.once:
+            one.failing = None  # it has failed once: only a failing disk ends a node by itself that may start again
         one.exit_code, one.asked, one.disk.failing = None, None, one.failing
         if "lossy_disk" in self.target.can:
             one.lossy = await asyncio.to_thread(self._new_disk, one.name)

@@ -19,6 +19,7 @@ from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.invariants.events import NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
 from raft_chaos.raft.state.timing import Timing
+from raft_chaos.raft.storage.fault_disk import Failing
 
 pytestmark = pytest.mark.live
 
@@ -87,6 +88,21 @@ def test_slow_syncs_that_end_during_a_pause_have_ended_on_resume(tmp_path: Path)
     with Supervisor() as supervisor:
         cluster = Cluster(supervisor, tmp_path, 1, RaftTarget(Timing(150_000, 300_000, 50_000)))
         assert asyncio.run(scenario(cluster)) == 0
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_a_disk_that_fails_once_has_failed_also_for_the_next_start(tmp_path: Path, once: bool) -> None:
+    async def scenario(cluster: Cluster) -> list[bool]:
+        await cluster.start("n1")
+        await cluster.kill(["n1"])
+        await cluster.break_disk("n1", Failing("read", "EIO", once))
+        return [await cluster.start("n1"), await cluster.start("n1")]
+
+    (tmp_path / "nodes" / "n1").mkdir(parents=True)
+    with Supervisor() as supervisor:
+        cluster = Cluster(supervisor, tmp_path, 1, RaftTarget(Timing(150_000, 300_000, 50_000)))
+        cluster.began()
+        assert asyncio.run(scenario(cluster)) == [False, once]
 
 
 def test_a_node_that_the_system_killed_for_want_of_memory_is_not_to_blame(
