@@ -245,20 +245,22 @@ class LiveRun:
 
     def _end(self, reason: str) -> None:
         """Kills all nodes, and reads what they wrote last."""
-        if self.logs is not None:
-            self.logs.finish()
-        self.report(
-            RunEnded(
-                node=HARNESS,
-                inc=1,
-                t_us=self.now_us(),
-                reason=reason,
-                max_late_us=self.max_late_us,
-                max_safety_late_us=self.max_safety_late_us,
+        try:
+            if self.logs is not None:
+                self.logs.finish()
+            self.report(
+                RunEnded(
+                    node=HARNESS,
+                    inc=1,
+                    t_us=self.now_us(),
+                    reason=reason,
+                    max_late_us=self.max_late_us,
+                    max_safety_late_us=self.max_safety_late_us,
+                )
             )
-        )
-        self.supervisor.close()
-        self.cluster.close()
+        finally:
+            self.supervisor.close()
+            self.cluster.close()
         self.watcher.read()
 
     # ---- the phases -----------------------------------------------------------------------------------------------
@@ -287,6 +289,7 @@ class LiveRun:
         watching.add_done_callback(lambda w: None if w.cancelled() or not w.exception() else stop("the watcher failed"))
         try:
             await task
+            self._check()
             return COMPLETED
         except asyncio.CancelledError:
             if not self._stop_reason:
@@ -389,13 +392,17 @@ class LiveRun:
             self.cluster.sample()
             await asyncio.sleep(SAMPLE_S)
 
+    def _check(self) -> None:
+        """Finds dead nodes. Raises HarnessError for trouble of any part of the harness."""
+        self.supervisor.check()
+        self.network.check()
+        self.cluster.find_exits()
+
     async def _watch(self) -> None:
         """Finds dead nodes and new violations, and informs the observer."""
         told = 0.0
         while True:
-            self.supervisor.check()
-            self.network.check()
-            self.cluster.find_exits()
+            self._check()
             for violation in self.judge.new_violations():
                 self.violations.append(violation)
                 self.watch.violation(violation)

@@ -14,22 +14,24 @@ from raft_chaos.invariants.events import HARNESS, NodeExited
 class Exits(Nodes):
     """Finds the ends that no fault is about."""
 
-    def check_disks(self) -> None:
-        """Raises HarnessError if the data of a node is out of its reach."""
-        for one in self._nodes.values():
-            if one.lossy is not None and one.state in ("up", "paused") and not self._supervisor.is_closed:
-                one.lossy.check()
-
     def find_exits(self) -> None:
-        """Reports nodes that ended by themselves. Raises HarnessError for an end that is no mistake of the node."""
-        self.check_disks()
+        """Reports nodes that ended by themselves. Raises HarnessError for an end that is no mistake of the node, and if
+        the data of a node is out of its reach."""
         for one in self._nodes.values():
-            if one.state in ("up", "paused") and (code := self._child(one).exit_code) is not None:
-                self._child(one).kill()  # its group may still have processes
-                self._exited(one, code, tail(self._run.node(one.name) / "stderr.log"))
-                self._refuse_starved(one, code)
+            if one.state in ("up", "paused"):
+                self._check_disk(one)
+                if (code := self._child(one).exit_code) is not None:
+                    self._child(one).kill()  # its group may still have processes
+                    self._exited(one, code, tail(self._run.node(one.name) / "stderr.log"))
+
+    def _check_disk(self, one: LiveNode) -> None:
+        """Raises HarnessError if the node cannot reach its data: it is not to blame for what it does then."""
+        if one.lossy is not None and not self._supervisor.is_closed:
+            one.lossy.check()
 
     def _exited(self, one: LiveNode, exit_code: int, log_tail: str) -> None:
+        """Reports the end of a node that is seen to be gone. Raises HarnessError if that is no mistake of the node."""
+        self._check_disk(one)  # it may have failed since it was last looked at
         excused = excuse(exit_code, one.disk.failing, damaged=one.disk.damaged)
         if not excused and one.asked is not None and exit_code in one.asked.exit_codes:
             excused = ASKED
@@ -49,6 +51,7 @@ class Exits(Nodes):
                 excused=excused,
             )
         )
+        self._refuse_starved(one, exit_code)
 
     def _refuse_starved(self, one: LiveNode, exit_code: int) -> None:
         """Raises HarnessError if this machine, and not the node, is to blame for its end."""

@@ -45,6 +45,7 @@ class Starts(Orders):
             except TargetError as error:
                 if self._supervisor.is_closed:
                     return False  # the end of the run killed it, which says nothing about the node
+                self._check_disk(one)
                 if not self._begun:
                     raise NeverCameUpError(f"the target did not start: {error}") from None
                 code, said = (error.exit_code, error.said) if isinstance(error, EndedError) else (1, str(error))

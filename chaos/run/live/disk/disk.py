@@ -45,24 +45,21 @@ class Disk:
 
     def lose(self, keep_permille: int) -> Lost:
         """The node is gone: undoes what it has not synced, but for the first `keep_permille` thousandths of the bytes.
-        Then the disk is gone too. Raises DiskError."""
+        Then the disk is gone too, also after an error. Raises DiskError."""
         try:
             self._control.send(keep_permille)
-            lost = self._received()
+            return self._received()
         except OSError:
             raise DiskError(f"the disk of {self._node} is gone") from None
-        self._process.wait(REPLY_TIMEOUT_S)
-        self._close()
-        return lost
+        finally:
+            self._process.kill()  # it has done its part, or it never will
+            self._control.close()
+            shutil.rmtree(self._graves, ignore_errors=True)
 
     def end(self) -> None:
         """The node ended by itself, so nothing is lost; or the run is over."""
-        if self._process.is_alive:
-            with suppress(DiskError):
-                self.lose(WHOLE_PERMILLE)
-                return
-        self._process.kill()
-        self._close()
+        with suppress(DiskError):
+            self.lose(WHOLE_PERMILLE)
 
     def _received(self) -> Lost:
         if not self._control.poll(REPLY_TIMEOUT_S):
@@ -74,10 +71,6 @@ class Disk:
         if isinstance(received, str):
             raise DiskError(f"the disk of {self._node} failed: {received}")
         return received
-
-    def _close(self) -> None:
-        self._control.close()
-        shutil.rmtree(self._graves, ignore_errors=True)
 
 
 def start(supervisor: Supervisor, node: str, folder: Path, enter: Callable[[], None] | None, log: Path) -> Disk:

@@ -3,6 +3,8 @@
 The kernel keeps what it has read, and what it has written, in its own pages; every write comes here before it returns,
 and what is written through a mapping (mmap) when the kernel writes its pages back, at the latest with msync, fsync, or
 the end of the process. Locks are the kernel's own. There are no extended attributes.
+
+An error goes to the node, as any disk would answer, unless the disk itself is in trouble: that ends the run.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import errno
 import os
 from collections.abc import Callable, Mapping
 
+from raft_chaos.chaos.processes.shortage import HarnessError, sentence
 from raft_chaos.chaos.run.live.disk import protocol
 from raft_chaos.chaos.run.live.disk.file import File
 from raft_chaos.chaos.run.live.disk.folder import LossyFolder
@@ -18,6 +21,13 @@ from raft_chaos.chaos.run.live.disk.protocol import Header, Opcode, SetAttr
 
 Answer = bytes | None
 """None: the kernel expects no answer."""
+TROUBLE = frozenset(
+    (
+        *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EIO),  # of this machine
+        *(errno.EBADF, errno.ESTALE),  # of this program: the kernel asks only for files that it was told of
+    )
+)
+"""What no request is to blame for. A node that got it as an answer would be convicted for the end that it may make."""
 
 
 class Requests:
@@ -60,7 +70,7 @@ class Requests:
         }
 
     def answer(self, request: memoryview) -> bytes | None:
-        """The answer to a request as the kernel sent it; None if it expects none."""
+        """The answer to a request as the kernel sent it; None if it expects none. Raises HarnessError for `TROUBLE`."""
         header = Header(*protocol.HEADER.unpack_from(request))
         body = request[protocol.HEADER.size : header.length]
         method = self._methods.get(header.opcode)
@@ -70,7 +80,9 @@ class Requests:
             if (payload := method(header, body)) is None:
                 return None
         except OSError as error:
-            return protocol.ANSWER.pack(protocol.ANSWER.size, -(error.errno or errno.EIO), header.unique)
+            if error.errno is None or error.errno in TROUBLE:
+                raise HarnessError(sentence(error)) from error
+            return protocol.ANSWER.pack(protocol.ANSWER.size, -error.errno, header.unique)
         return protocol.ANSWER.pack(protocol.ANSWER.size + len(payload), 0, header.unique) + payload
 
     # ---- the connection -------------------------------------------------------------------------------------------

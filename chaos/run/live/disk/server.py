@@ -1,8 +1,8 @@
 """The process of a lossy disk: serves one incarnation of one node, until the controller says that its node is gone.
 
 It answers one request at a time, so the changes have one order. It syncs nothing itself. It leads a session of its own:
-what kills the node does not reach it. It ends when its connection to the controller closes, or when that asks for the
-loss.
+what kills the node does not reach it. It ends when its connection to the controller closes, when that asks for the
+loss, or when it is in trouble itself, of which it first tells the controller.
 """
 
 from __future__ import annotations

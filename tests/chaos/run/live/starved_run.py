@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
+
+import psutil
 
 from raft_chaos.chaos.run.live.network.proxy import proxy_main
 
@@ -50,6 +54,25 @@ def starve_history() -> None:
 def starve_controller() -> None:
     """It has as many files open as it may have."""
     _after_the_beginning(lambda size: _take_all_descriptors())
+
+
+def starve_disks() -> None:
+    """The lossy disks may open no more files."""
+    _after_the_beginning(lambda size: _to_each_disk(lambda pid: resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, 3))))
+
+
+def starve_dead_disks() -> None:
+    """The processes of the lossy disks are killed, as the system does for want of memory."""
+    _after_the_beginning(lambda size: _to_each_disk(lambda pid: os.kill(pid, signal.SIGKILL)))
+
+
+def _to_each_disk(act: Callable[[int], object]) -> None:
+    """Calls `act` with the number of each process, of those that this one has started, that serves a lossy disk."""
+    for process in psutil.Process().children(recursive=True):
+        with suppress(OSError, psutil.Error):
+            files = Path(f"/proc/{process.pid}/fd")
+            if any(os.readlink(file) == "/dev/fuse" for file in files.iterdir()):
+                act(process.pid)
 
 
 def _take_all_descriptors() -> None:

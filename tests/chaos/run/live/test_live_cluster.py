@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import urllib.error
 import urllib.request
@@ -11,11 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live_nodes import Cluster
+from live_nodes import SERVER, Cluster
 
 from builders.waiting import eventually
 from raft_chaos.chaos.processes.shortage import HarnessError, oom_kills
 from raft_chaos.chaos.processes.supervisor import Supervisor
+from raft_chaos.chaos.run.live.disk.disk import missing
+from raft_chaos.chaos.targets.command import CommandTarget
+from raft_chaos.chaos.targets.protocol import Launch, Running
 from raft_chaos.chaos.targets.raft import RaftTarget
 from raft_chaos.invariants.events import NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
 from raft_chaos.raft.state.timing import Timing
@@ -120,3 +124,29 @@ def test_a_node_that_the_system_killed_for_want_of_memory_is_not_to_blame(
 
     asyncio.run(scenario())
     assert cluster.kinds() == [NodeLaunched, NodeExited], "what happened is evidence all the same"
+
+
+def test_a_node_whose_disk_ends_while_it_starts_is_not_to_blame(tmp_path: Path) -> None:
+    if (why := missing()) is not None:
+        pytest.skip(why)
+
+    class Unlucky(CommandTarget):
+        def start(self, supervisor: Supervisor, launch: Launch) -> Running:
+            disk = supervisor.child("disk of n1")
+            assert disk is not None
+            disk.strike()
+            eventually("the disk is gone", lambda: not disk.is_alive)
+            return super().start(supervisor, launch)
+
+    async def scenario() -> None:
+        cluster.began()
+        with pytest.raises(HarnessError, match="the disk of n1 is gone"):
+            await cluster.start("n1")
+        cluster.close()
+
+    with Supervisor() as supervisor:
+        command = shlex.join([*SERVER, "--mode", "memory", "--data", "{data}"])
+        cluster = Cluster(supervisor, tmp_path, 1, Unlucky(command, disk="lossy"))
+        asyncio.run(scenario())
+    assert cluster.reported == []
+    assert not (tmp_path / "nodes" / "n1" / "removed").exists()

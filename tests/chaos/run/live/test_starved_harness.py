@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -20,11 +21,13 @@ from builders.schedules import fault, saved, schedule
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.chaos.judgement.analysis import analyse
 from raft_chaos.chaos.processes.shortage import HarnessError
+from raft_chaos.chaos.run.live.disk.disk import missing
 from raft_chaos.chaos.run.live.line_file import LineFile
 from raft_chaos.chaos.targets.door import NoAnswer
 from raft_chaos.chaos.targets.our_api import HttpDoor
 
 SCRIPT = Path(__file__).with_name("starved_run.py")
+SHELF = Path(__file__).parents[4] / "examples" / "shelf.toml"
 FAILED = "raft-chaos itself failed; this says nothing about the system under test: "
 
 
@@ -34,18 +37,37 @@ FAILED = "raft-chaos itself failed; this says nothing about the system under tes
     [
         ("proxy", "the proxy between the nodes failed: it ran out of open files"),
         ("history", "history.jsonl cannot be written: the harness ran out of room in a file"),
-        pytest.param("nodes", "CRITICAL the node has too little of something: OSError(27, ", marks=pytest.mark.slow),
+        pytest.param("nodes", r"CRITICAL the node has too little of something: OSError\(27, ", marks=pytest.mark.slow),
         pytest.param("controller", "ran out of open files: this process may have no more", marks=pytest.mark.slow),
     ],
 )
 def test_a_part_that_runs_out_of_something_ends_the_run_without_a_verdict(tmp_path: Path, part: str, said: str) -> None:
     kill = fault("f1", 900_000, Kill(["leader"], [0]), 100_000)
     plan = saved(tmp_path, schedule([kill], safety_us=(700_000, 12_000_000)))
-    words = ["run", "--schedule", plan, "--out", str(tmp_path / "out"), "--quiet"]
+    fails_without_a_verdict(tmp_path, part, said, "--schedule", str(plan))
+
+
+@pytest.mark.slow
+@pytest.mark.live
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [("disks", r"the disk of n\d failed: it ran out of open files"), ("dead_disks", r"the disk of n\d is gone")],
+)
+def test_a_lossy_disk_in_trouble_ends_the_run_without_a_verdict(tmp_path: Path, part: str, said: str) -> None:
+    """The nodes cannot reach their data, end, and answer their clients whatever they like: they are not to blame."""
+    if (why := missing()) is not None:
+        pytest.skip(why)
+    plan = ["--target", str(SHELF), "--disk", "lossy", "--seed", "2", "--faults", "kill", "--duration", "20"]
+    fails_without_a_verdict(tmp_path, part, said, *plan)
+    assert not list((tmp_path / "out").glob("*/nodes/*/removed"))
+
+
+def fails_without_a_verdict(tmp_path: Path, part: str, said: str, *plan: str) -> None:
+    words = ["run", *plan, "--out", str(tmp_path / "out"), "--quiet"]
     done = subprocess.run([sys.executable, SCRIPT, part, *words], capture_output=True, text=True, timeout=60)
     assert done.returncode == 255, done.stderr
     (line,) = done.stderr.splitlines()
-    assert line.startswith(FAILED) and said in line
+    assert line.startswith(FAILED) and re.search(said, line)
     run = only_run(tmp_path / "out")
     info = run.load_info()
     assert (info.state, info.verdict, info.invariants) == ("failed", "unknown", [])

@@ -7,6 +7,7 @@ import ctypes
 import errno
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -18,11 +19,14 @@ import pytest
 
 from builders.commands import raft_chaos
 from builders.waiting import eventually
-from raft_chaos.chaos.processes.shortage import SetupError
+from raft_chaos.chaos.processes.shortage import HarnessError, SetupError
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.run.live import kernel
 from raft_chaos.chaos.run.live.disk import mount as mounts
+from raft_chaos.chaos.run.live.disk import protocol
 from raft_chaos.chaos.run.live.disk.disk import Disk, DiskError, start
+from raft_chaos.chaos.run.live.disk.folder import LossyFolder
+from raft_chaos.chaos.run.live.disk.requests import Requests
 from raft_chaos.chaos.run.live.disk.server import disk_main
 from raft_chaos.chaos.run.live.enter import Enter
 from raft_chaos.chaos.targets.program import execute
@@ -98,6 +102,28 @@ def test_a_disk_that_is_killed_is_noticed(supervisor: Supervisor, tmp_path: Path
         disk.lose(0)
     with pytest.raises(SystemExit, match="n1 cannot enter the namespace of its disk"):
         disk.enter()
+
+
+def test_a_disk_that_runs_out_of_something_tells_its_controller(supervisor: Supervisor, tmp_path: Path) -> None:
+    """And not the node, which would be convicted for what it makes of the error."""
+    disk = disk_in(supervisor, tmp_path)
+    resource.prlimit(disk._process.pid, resource.RLIMIT_NOFILE, (3, 3))
+    log = tmp_path / "node.log"
+    command = [sys.executable, str(WRITER), str(tmp_path / "data")]
+    child = supervisor.start("n1", execute, command, {}, 1024, disk.enter, None, stderr=log)
+    eventually("the node has ended", lambda: not child.is_alive)
+    assert "Too many open files" not in log.read_text()
+    with pytest.raises(DiskError, match="the disk of n1 failed: it ran out of open files"):
+        disk.check()
+    disk.end()
+    assert not (tmp_path / "removed").exists()
+
+
+def test_a_file_that_the_kernel_was_never_told_of_is_no_error_of_the_node(tmp_path: Path) -> None:
+    requests = Requests(LossyFolder(os.open(tmp_path, os.O_PATH), os.open(tmp_path, os.O_PATH)))
+    asked = protocol.HEADER.pack(protocol.HEADER.size, protocol.Opcode.GETATTR, 1, 999, 0, 0, 0)
+    with pytest.raises(HarnessError, match="Stale file handle"):
+        requests.answer(memoryview(asked))
 
 
 # ---- whole runs --------------------------------------------------------------------------------------------------
