@@ -13,7 +13,6 @@ from raft_chaos.chaos.processes.shortage import SetupError
 from raft_chaos.chaos.run.live.cluster.nodes import LiveNode
 from raft_chaos.chaos.run.live.cluster.orders import Orders
 from raft_chaos.chaos.run.live.disk import disk as lossy_disk
-from raft_chaos.chaos.run.live.disk.disk import Disk
 from raft_chaos.chaos.run.live.enter import in_turn
 from raft_chaos.chaos.targets.addresses import HOST
 from raft_chaos.chaos.targets.protocol import EndedError, Launch, Peer, Running, TargetError, tail
@@ -122,7 +121,7 @@ class Starts(Orders):
             one.failing = None  # it has failed once: only a failing disk ends a node by itself that may start again
         one.exit_code, one.asked, one.disk.failing = None, None, one.failing
         if "lossy_disk" in self.target.can:
-            one.lossy = await asyncio.to_thread(self._new_disk, one.name)
+            await asyncio.to_thread(self._new_disk, one)
         launch = self._launch(one)
         self._watcher.follow(one.name, self._run.node_events(one.name, one.incarnation))
         if self._logs is not None:
@@ -158,9 +157,10 @@ class Starts(Orders):
             clock=one.clock.segment,
         )
 
-    def _new_disk(self, node: str) -> Disk:
-        log = self._run.path / "disks.log"
-        return lossy_disk.start(self._supervisor, node, self._run.node(node), self._network.enter(node), log)
+    def _new_disk(self, one: LiveNode) -> None:
+        """Called in a thread. Nobody may wait for that any more once the run is interrupted, so it notes the disk."""
+        folder, log = self._run.node(one.name), self._run.path / "disks.log"
+        one.lossy = lossy_disk.start(self._supervisor, one.name, folder, self._network.enter(one.name), log)
 
     async def _attach(self, node: str, sock: socket.socket) -> Peer:
         return self._network.attach(node, sock)

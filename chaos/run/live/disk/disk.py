@@ -14,7 +14,7 @@ from raft_chaos.chaos.processes.shortage import HarnessError, SetupError
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.run.live.disk.server import disk_main
 from raft_chaos.chaos.run.live.disk.unsynced import WHOLE_PERMILLE, Lost
-from raft_chaos.chaos.run.live.enter import Enter
+from raft_chaos.chaos.run.live.enter import Enter, Namespace
 
 REPLY_TIMEOUT_S = 30.0
 GRAVES = "removed"
@@ -81,19 +81,28 @@ def start(supervisor: Supervisor, node: str, folder: Path, enter: Callable[[], N
     for one in (data, graves):
         one.mkdir(parents=True, exist_ok=True)
     ours, theirs = supervisor.pipe()
-    process = supervisor.start(f"disk of {node}", disk_main, theirs, data, graves, enter, stderr=log)
-    theirs.close()
     try:
-        described = ours.recv() if ours.poll(REPLY_TIMEOUT_S) else "it does not answer"
+        process = supervisor.start(f"disk of {node}", disk_main, theirs, data, graves, enter, stderr=log)
+        theirs.close()
+        holder, namespaces = _described(process, ours, log)
+    except Exception:
+        ours.close()
+        shutil.rmtree(graves, ignore_errors=True)
+        raise
+    return Disk(node, process, ours, graves, Enter(node, "the namespace of its disk", holder, namespaces))
+
+
+def _described(process: Child, control: Connection, log: Path) -> tuple[int, tuple[Namespace, ...]]:
+    """How to enter the namespaces of the process, which has just been started. Raises SetupError, and ends it then."""
+    try:
+        described = control.recv() if control.poll(REPLY_TIMEOUT_S) else "it does not answer"
     except EOFError:
         described = f"its process ended; see {log}"
     if isinstance(described, str):
         process.kill()
-        ours.close()
-        shutil.rmtree(graves, ignore_errors=True)
         raise SetupError(f"a disk that loses unsynced bytes is not possible on this machine: {described}")
     holder, namespaces = described
-    return Disk(node, process, ours, graves, Enter(node, "the namespace of its disk", holder, namespaces))
+    return holder, namespaces
 
 
 def missing() -> str | None:

@@ -20,7 +20,7 @@ import pytest
 from builders.commands import raft_chaos
 from builders.waiting import eventually
 from raft_chaos.chaos.processes.shortage import HarnessError, SetupError
-from raft_chaos.chaos.processes.supervisor import Child, Supervisor
+from raft_chaos.chaos.processes.supervisor import Child, ProcessError, Supervisor
 from raft_chaos.chaos.run.live import kernel
 from raft_chaos.chaos.run.live.disk import mount as mounts
 from raft_chaos.chaos.run.live.disk import protocol
@@ -151,6 +151,15 @@ def test_a_server_that_acknowledges_before_it_syncs_is_convicted(
 
 
 # ---- nothing is left ---------------------------------------------------------------------------------------------
+
+
+def test_a_disk_that_comes_too_late_leaves_nothing(tmp_path: Path) -> None:
+    """Nodes start in threads, which go on while a run is interrupted."""
+    with Supervisor() as supervisor:
+        pass
+    with pytest.raises(ProcessError, match="disk of n1: not started, since the run is ending"):
+        start(supervisor, "n1", tmp_path, None, tmp_path / "disk.log")
+    assert os.listdir(tmp_path) == ["data"]
 
 
 def controller(report: Connection, folder: Path) -> None:
