@@ -66,6 +66,7 @@ class Base:
         # What the next Ready will hold.
         self._reporter = Reporter(node, incarnation)
         self._events: list[Event] = []
+        self._made: list[Event] = []  # events that wait for their records
         self._messages: list[tuple[str, Message]] = []
         self._apply_limit = 0
         self._replicate = False
@@ -135,3 +136,4 @@ class Base:
             self._events.append(event)
         else:
             self._pending.hold(after_lsn, ReportEvent(event))
+            self._made.append(event)

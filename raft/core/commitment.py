@@ -36,6 +36,7 @@ class Commitment(Terms):
             self._release_commit(event)
         else:
             self._pending.hold(lsn, ReleaseCommit(event))
+            self._made.append(event)
 
     def _release_commit(self, event: CommitAdvanced) -> None:
         self._events.append(event)

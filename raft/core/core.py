@@ -36,13 +36,15 @@ from raft_chaos.raft.state.pending import Write
 
 
 class Ready(msgspec.Struct, gc=False):
-    """What the host must do now; see the module's header. `committed` are (index, entry) in order."""
+    """What the host must do now; see the module's header. `committed` are (index, entry) in order. `made` are events of
+    now that wait for a write: a later Ready reports them."""
 
     events: list[Event]
     messages: list[tuple[str, Message]]
     write: Write | None
     committed: list[tuple[int, Entry]]
     deadline_us: int
+    made: list[Event]
 
 
 class Core(Election):
@@ -116,8 +118,8 @@ class Core(Election):
         # Most steps have nothing to write and nothing to apply; checking that here is cheaper.
         write = self._pending.next_write() if self._pending.unwritten else None
         committed = self._take_committed() if self._apply_limit > self.last_applied else []
-        ready = Ready(self._events, self._messages, write, committed, self.deadline_us)
-        self._events, self._messages = [], []
+        ready = Ready(self._events, self._messages, write, committed, self.deadline_us, self._made)
+        self._events, self._messages, self._made = [], [], []
         return ready
 
     @property

@@ -32,7 +32,8 @@ class Reply(msgspec.Struct, frozen=True):
 class Output(msgspec.Struct, gc=False):
     """What the host must do, in this order: report, send, start writing, answer clients, wait until the deadline.
 
-    It is the core's `Ready`, after the committed entries were applied: `events` report that too.
+    It is the core's `Ready`, after the committed entries were applied: `events` report that too. `made` are events of
+    now that wait for a write: a later output reports them.
     """
 
     events: list[Event]
@@ -40,6 +41,7 @@ class Output(msgspec.Struct, gc=False):
     write: Write | None
     deadline_us: int
     replies: list[Reply]
+    made: list[Event] = []
 
 
 class Replica:
@@ -80,7 +82,7 @@ class Replica:
         replies: list[Reply] = []
         if self._replies:
             replies, self._replies = self._replies, replies
-        return Output(ready.events, ready.messages, ready.write, ready.deadline_us, replies)
+        return Output(ready.events, ready.messages, ready.write, ready.deadline_us, replies, ready.made)
 
     def _apply(self, index: int, entry: Entry, events: list[Event]) -> None:
         result = self.machine.apply(entry.command, (index, entry.term))

@@ -248,7 +248,7 @@ class LiveHost:
         numbered = transport.number(output.messages) if transport is not None and output.messages else []
         if self._journal is not None:
             self._journal.acted(output, now_us, _unsent(output, numbered))
-        self._times.convert(output, self.replica.core, now_us)
+        self._times.convert(output, now_us)
         if self._events is not None:
             self._report(output, numbered, now_us)
         if transport is not None:

@@ -71,32 +71,28 @@ class RunTimes:
 
     def __init__(self, clock: NodeClock) -> None:
         self._clock = clock
-        self._made: dict[int, tuple[Event, int]] = {}  # by the event's identity: waiting, and made at this time
+        self._made: dict[int, int] = {}  # by the identity of an event that waits: when it was made
 
     def before_change(self, core: Core) -> None:
         """The clock is about to change."""
         if self._clock.is_right:
-            for event in _waiting(core):
-                self._made.setdefault(id(event), (event, event.t_us))
+            for _, held in core.held:
+                if isinstance(held, ReportEvent | ReleaseCommit):
+                    self._made.setdefault(id(held.event), held.event.t_us)
 
-    def convert(self, output: Output, core: Core, now_us: int) -> None:
+    def convert(self, output: Output, now_us: int) -> None:
         """Converts the times of events, and the deadline, in place. All inputs of this output came at `now_us`."""
         clock, made = self._clock, self._made
         if clock.is_right and not made:
             return
         output.deadline_us = clock.due(output.deadline_us)
-        output.events = [self._of_run(event, made, now_us) for event in output.events]
-        waiting = {id(event): event for event in _waiting(core)}
-        self._made = {key: (event, made[key][1]) for key, event in waiting.items() if key in made}
         if not clock.is_right:
-            self._made |= {key: (event, now_us) for key, event in waiting.items() if key not in made}
+            for event in output.made:
+                made.setdefault(id(event), now_us)
+        output.events = [self._of_run(event, now_us) for event in output.events]
 
-    def _of_run(self, event: Event, made: dict[int, tuple[Event, int]], now_us: int) -> Event:
-        if id(event) in made:
-            return replace(event, t_us=made[id(event)][1])
-        return event if self._clock.is_right else replace(event, t_us=now_us)
-
-
-def _waiting(core: Core) -> list[Event]:
-    """The events that the core reports once a write is durable."""
-    return [held.event for _, held in core.held if isinstance(held, ReportEvent | ReleaseCommit)]
+    def _of_run(self, event: Event, now_us: int) -> Event:
+        made_us = self._made.pop(id(event), None)
+        if made_us is None:
+            made_us = event.t_us if self._clock.is_right else now_us
+        return event if event.t_us == made_us else replace(event, t_us=made_us)

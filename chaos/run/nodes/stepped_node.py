@@ -320,7 +320,7 @@ class SteppedNode:
         stops = failpoint is not None and self._reached(failpoint, output)
         if self._observer is not None:
             self._observer.acted(output, now_us, sorted(unsent), failpoint if stops else None)
-        self._times.convert(output, self.replica.core, now_us)
+        self._times.convert(output, now_us)
         if failpoint is not None and stops:
             return self._stop_at(failpoint, output, events, now_us)
         events += output.events
