@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from raft_chaos.chaos.cli.start import importing
@@ -18,4 +19,5 @@ def main() -> None:
         from raft_chaos.chaos.cli import app
     code = app.main()
     interrupts.over()
+    gc.freeze()  # the end of the process frees all: a search of a big run's objects would take seconds
     sys.exit(code)

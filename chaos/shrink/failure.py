@@ -30,7 +30,7 @@ from raft_chaos.chaos.shrink.anchors import Anchored, anchor, failing
 from raft_chaos.chaos.shrink.executions import ExecutionShrinker
 from raft_chaos.chaos.shrink.schedules import ScheduleCandidate, ScheduleShrinker
 from raft_chaos.chaos.shrink.schedules import attempt as attempt_schedule
-from raft_chaos.chaos.shrink.search import BudgetEndedError, Search
+from raft_chaos.chaos.shrink.search import BudgetEndedError, Search, within
 from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.raft.state.timing import Timing
 
@@ -83,7 +83,10 @@ class Shrunk:
 
 @dataclass
 class Shrinker:
-    """Shrinks one failure within `budget_s` seconds. Calls `progress(what, replays, size)` after each replay."""
+    """Shrinks one failure within `budget_s` seconds. Calls `progress(what, replays, size)` after each replay.
+
+    The searches end early enough for one more run of the whole failure: the result is run again to write its file.
+    """
 
     failure: Failure
     budget_s: float
@@ -98,8 +101,9 @@ class Shrinker:
             raise KeyboardInterrupt
 
     def run(self) -> Shrunk:
-        """Shrinks the failure. Raises NotReproducedError if no run in `sim` violates the invariant."""
-        self._began_s = monotonic()
+        """Shrinks the failure. Raises NotReproducedError if no run in `sim` violates the invariant, or if the user or
+        the budget ended before one did."""
+        self._began_s, self._kept_s = monotonic(), 0.0
         self._replays, self._minimal = 0, True
         self._searching = self._stopped = False
         self._remarks: list[str] = []
@@ -108,7 +112,7 @@ class Shrinker:
         execution = self._small_execution(failure.execution, SHARE_OF_FIRST) if failure.execution else None
         schedule, anchored = self._small_schedule()
         if failure.execution is None and schedule is not None:
-            execution = self._small_execution(self._recorded(schedule), 1.0)
+            execution = self._small_recorded(schedule)
         if schedule is None and execution is None:
             raise NotReproducedError("; ".join(self._remarks))
         reproduction = self._reproduction(schedule, execution)
@@ -246,6 +250,20 @@ class Shrinker:
             self._replays += shrinker.search.replays
         return shrinker.execution
 
+    def _small_recorded(self, schedule: Schedule) -> Execution | None:
+        """The small execution of a schedule, if there is time for it."""
+        try:
+            with self._interruptible(), within(self._left_s()):
+                execution = self._recorded(schedule)
+        except BudgetEndedError:
+            self._remarks.append("the budget ended before the execution of the schedule was recorded")
+        except KeyboardInterrupt:
+            self._stop()
+        else:
+            return self._small_execution(execution, 1.0)
+        self._minimal = False
+        return None
+
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
         """A search, which raises KeyboardInterrupt if the user stops it, or has stopped an earlier one."""
@@ -285,9 +303,17 @@ class Shrinker:
 
     def _before(self) -> Counts:
         schedule, execution = self.failure.schedule, self.failure.execution
-        if execution is None:
-            execution = self._recorded(schedule)
-        return self._after(schedule, execution)
+        try:
+            with self._interruptible(), within(self._left_s()):
+                if execution is None:
+                    execution = self._recorded(schedule)
+                before = self._after(schedule, execution)
+        except BudgetEndedError:
+            raise NotReproducedError("the budget ended before the failure was run again") from None
+        except KeyboardInterrupt:
+            raise NotReproducedError(f"{INTERRUPTED} before the failure was run again") from None
+        self._kept_s = monotonic() - self._began_s
+        return before
 
     def _after(self, schedule: Schedule | None, execution: Execution | None) -> Counts:
         """Faults, operations and clients are those of the schedule; nodes, terms and steps those of the execution."""
@@ -308,7 +334,8 @@ class Shrinker:
         self.progress(what, self._replays + search.replays, left)
 
     def _left_s(self) -> float:
-        return max(0.0, self.budget_s - (monotonic() - self._began_s))
+        """For searches."""
+        return max(0.0, self.budget_s - self._kept_s - (monotonic() - self._began_s))
 
 
 def _play(execution: Execution, mutant: str | None) -> tuple[list[Verdict], str, int]:

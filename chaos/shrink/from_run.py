@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from raft_chaos.chaos.replay.as_sim import as_sim
 from raft_chaos.chaos.replay.confirm import undamaged
@@ -22,16 +22,19 @@ class UnknownInvariantError(Exception):
     """No invariant has this name. The message lists the names."""
 
 
-def failure_in(run: RunDir, invariant: str | None) -> Failure:
-    """The first violation of the run, or that of the invariant.
+def failure_in(run: RunDir, invariant: str | None, progress: Callable[[str], None] = lambda stage: None) -> Failure:
+    """The first violation of the run, or that of the invariant. Calls `progress(stage)` before each of the two steps,
+    which take about as long as the run did: "judged again" and "executed again".
 
     Raises DamagedError, NothingToShrinkError, UnknownInvariantError, MergeError, ReplayError, RunDirError,
     ScheduleError.
     """
+    progress("judged again")
     verdicts = undamaged(run)
     info = run.load_info()
     settings = settings_of(run, info)
     chosen = chosen_invariant(run, verdicts, invariant)
+    progress("executed again")
     again = as_sim(run)  # for a run in virtual time, this checks that its schedule still gives the same trace
     return Failure(
         invariant=chosen,

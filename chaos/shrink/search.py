@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
@@ -39,12 +39,22 @@ class WorkerDiedError(Exception):
     """A worker process of the search was killed from outside. This says nothing about the candidates."""
 
 
-class _BudgetEndedInAttempt(BaseException):
-    """The same, in the middle of an attempt. It is no Exception, since an attempt counts those as ends of nodes."""
+class _BudgetEndedInside(BaseException):
+    """The same, in the middle of a run. It is no Exception, since a run counts those as ends of nodes."""
 
 
-def _end_attempt() -> None:
-    raise _BudgetEndedInAttempt
+def _end_inside() -> None:
+    raise _BudgetEndedInside
+
+
+@contextmanager
+def within(budget_s: float) -> Iterator[None]:
+    """A block that raises BudgetEndedError if it lasts longer, in the main thread."""
+    try:
+        with alarm(budget_s, _end_inside):
+            yield
+    except _BudgetEndedInside:
+        raise BudgetEndedError from None
 
 
 @dataclass
@@ -134,11 +144,8 @@ class Search(Generic[C, S]):
         return self.jobs == 1 or time.monotonic() - self._began_s < self.alone_s
 
     def _attempted_here(self, candidate: C) -> S | None:
-        try:
-            with alarm(self._left_s(), _end_attempt):
-                return self.attempt(candidate)
-        except _BudgetEndedInAttempt:
-            raise BudgetEndedError from None
+        with within(self._left_s()):
+            return self.attempt(candidate)
 
     def _left_s(self) -> float:
         return max(0.0, self.budget_s - (time.monotonic() - self._began_s))

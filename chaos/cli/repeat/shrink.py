@@ -6,6 +6,7 @@ import os
 from itertools import count
 from math import inf
 from pathlib import Path
+from time import monotonic
 from typing import Annotated
 
 import msgspec
@@ -29,7 +30,7 @@ from raft_chaos.chaos.shrink.anchors import SEEDS
 from raft_chaos.chaos.shrink.failure import INTERRUPTED, Shrinker, Shrunk
 from raft_chaos.chaos.shrink.from_live_run import is_of_another_system
 from raft_chaos.chaos.shrink.from_run import NothingToShrinkError, UnknownInvariantError, failure_in
-from raft_chaos.chaos.shrink.search import WorkerDiedError
+from raft_chaos.chaos.shrink.search import BudgetEndedError, WorkerDiedError, within
 from raft_chaos.invariants.rundir import RunDir, RunDirError
 from raft_chaos.invariants.seal import DamagedError
 from raft_chaos.invariants.verdict import EXIT_HARNESS, EXIT_UNKNOWN
@@ -71,25 +72,29 @@ def shrink(
     Exit codes: 0 written, 2 nothing to shrink or not reproducible, 130 interrupted (the best so far is written),
     254 bad arguments, 255 the harness itself failed.
     """
+    until_s = monotonic()
     budget_s = None if budget is None else parse_duration_s(budget, "--budget", may_be_zero=True)
     file = out if out is not None else run / DEFAULT_NAME
-    try:
-        if is_of_another_system(RunDir(run)):
-            _check_writable(file)
-            budget_s = LIVE_BUDGET_S if budget_s is None else budget_s
-            with _Progress(quiet=quiet) as live:
-                return shrink_live(RunDir(run), file, invariant, budget_s, jobs, live.show, as_json)
-        failure = failure_in(RunDir(run), invariant)
-    except (MergeError, ReplayError, RunDirError, ScheduleError) as error:
-        fail(str(error))
-    except UnknownInvariantError as error:
-        fail(f"--invariant: {error}")
-    except (DamagedError, NothingToShrinkError) as error:
-        return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: {error}"])
-    _check_writable(file)
     with _Progress(quiet=quiet) as progress:
-        budget_s = BUDGET_S if budget_s is None else budget_s
-        shrinker = Shrinker(failure, budget_s, jobs or os.cpu_count() or 1, anchors=anchors, progress=progress.tell)
+        try:
+            foreign = is_of_another_system(RunDir(run))
+            _check_writable(file)
+            if foreign:
+                budget_s = LIVE_BUDGET_S if budget_s is None else budget_s
+                return shrink_live(RunDir(run), file, invariant, budget_s, jobs, progress.show, as_json)
+            until_s += BUDGET_S if budget_s is None else budget_s
+            with within(until_s - monotonic()):
+                failure = failure_in(RunDir(run), invariant, progress.stage)
+        except (MergeError, ReplayError, RunDirError, ScheduleError) as error:
+            fail(str(error))
+        except UnknownInvariantError as error:
+            fail(f"--invariant: {error}")
+        except (DamagedError, NothingToShrinkError) as error:
+            return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: {error}"])
+        except BudgetEndedError:
+            return _nothing_done(run, f"the budget ended while it was {progress.last_stage}")
+        cores = jobs or os.cpu_count() or 1
+        shrinker = Shrinker(failure, until_s - monotonic(), cores, anchors=anchors, progress=progress.tell)
         try:
             with interrupts.held(lambda _: shrinker.interrupt()):
                 shrunk = shrinker.run()
@@ -98,10 +103,18 @@ def shrink(
         except WorkerDiedError as error:
             return Result(EXIT_HARNESS, notes=[f"raft-chaos: {error}; --jobs 1 needs none"])
         except NotReproducedError as error:
-            interrupted = interrupts.received() is not None
-            return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: {run}: not reproduced: {error}"], interrupted=interrupted)
+            return _nothing_done(run, f"not reproduced: {error}")
         except OSError as error:
             fail(f"--out: cannot write {file} ({error.strerror})")
+    return _done(shrunk, file, as_json=as_json)
+
+
+def _nothing_done(run: Path, why: str) -> Result:
+    notes = [f"raft-chaos: {run}: {why}; no file was written, and the run is as it was"]
+    return Result(EXIT_UNKNOWN, notes=notes, interrupted=interrupts.received() is not None)
+
+
+def _done(shrunk: Shrunk, file: Path, *, as_json: bool) -> Result:
     done = _plain(shrunk, file)
     message = shrunk.reproduction.expected.violation.message
     page = shrunk_page(done, message, f"{program()} repro {file}", INTERRUPTED, columns())
@@ -154,9 +167,11 @@ def _check_writable(file: Path) -> None:
 
 
 class _Progress:
-    """On a terminal one line that changes; elsewhere nothing, since the budget limits the time."""
+    """On a terminal one line that changes; elsewhere nothing, since the budget limits the time. `last_stage` is what
+    was done with the whole run last."""
 
     def __init__(self, *, quiet: bool) -> None:
+        self.last_stage = ""
         console = Console(stderr=True)
         self._status = None if quiet or not console.is_terminal else Status("shrinking", console=console)
 
@@ -168,6 +183,10 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         if self._status is not None:
             self._status.stop()
+
+    def stage(self, stage: str) -> None:
+        self.last_stage = stage
+        self.show(f"the run is {stage}")
 
     def tell(self, what: str, replays: int, left: str) -> None:
         self.show(f"shrinking the {what}: {left} left, {replays} replays")

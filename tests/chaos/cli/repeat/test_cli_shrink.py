@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from builders.commands import Command, only_run, raft_chaos
 from builders.schedules import short
+from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.reproduction.file import load
 from raft_chaos.chaos.schedule.file import save
 
@@ -91,7 +95,58 @@ def test_a_run_without_the_violation_cannot_be_shrunk(wrong: Path, tmp_path: Pat
 def test_without_a_budget_nothing_is_reproduced(wrong: Path, tmp_path: Path, command: Command) -> None:
     code, stdout, stderr = command("shrink", wrong, "--budget", "0", "--out", tmp_path / "x.json")
     assert (code, stdout) == (2, "")
-    assert "not reproduced: the budget ended before a run in sim violated one_vote_per_term" in stderr
+    assert stderr.startswith(f"raft-chaos: {wrong}: the budget ended while it was judged again; no file was written")
+    assert not (tmp_path / "x.json").exists()
+
+
+# ---- the steps before the search -----------------------------------------------------------------------------------
+
+LONG_S = 60.0
+FIRST_STEPS = {
+    "raft_chaos.chaos.shrink.from_run.undamaged": "the budget ended while it was judged again",
+    "raft_chaos.chaos.shrink.from_run.as_sim": "the budget ended while it was executed again",
+    "raft_chaos.chaos.shrink.failure.record": "not reproduced: the budget ended before the failure was run again",
+}
+"""Each step before the search, and how `shrink` says that the budget ended in it."""
+
+
+def lasts_long(*_: object, **__: object) -> NoReturn:
+    """A step that takes long, and takes every Exception for a node's own."""
+    until_s = time.monotonic() + LONG_S
+    while time.monotonic() < until_s:
+        try:
+            time.sleep(0.01)
+        except Exception:
+            continue
+    raise AssertionError("nothing ended it")
+
+
+@pytest.mark.parametrize("step", FIRST_STEPS)
+def test_the_budget_bounds_the_steps_before_the_search(
+    step: str, wrong: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step, lasts_long)
+    files = {file: file.read_bytes() for file in sorted(wrong.rglob("*")) if file.is_file()}
+    code, stdout, stderr = command("shrink", wrong, "--budget", "5s", "--jobs", "1", "--out", tmp_path / "x.json")
+    assert (code, stdout) == (2, "")
+    assert stderr == f"raft-chaos: {wrong}: {FIRST_STEPS[step]}; no file was written, and the run is as it was\n"
+    assert files == {file: file.read_bytes() for file in sorted(wrong.rglob("*")) if file.is_file()}
+
+
+@pytest.mark.parametrize("step", FIRST_STEPS)
+def test_ctrl_c_ends_the_steps_before_the_search(
+    step: str, wrong: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> NoReturn:
+        signal.raise_signal(signal.SIGINT)
+        lasts_long()
+
+    monkeypatch.setattr(step, interrupted)
+    monkeypatch.setattr(interrupts, "_received", None)
+    began_s = time.monotonic()
+    code, stdout, _ = command("shrink", wrong, "--budget", "30s", "--jobs", "1", "--out", tmp_path / "x.json")
+    assert (code, stdout) == (130, "")
+    assert time.monotonic() - began_s < LONG_S / 4
     assert not (tmp_path / "x.json").exists()
 
 
