@@ -11,7 +11,9 @@ the node reports shows all of them:
 
 A report of a term, role or vote has the time at which that changed, but waits until it is durable; messages may arrive
 meanwhile. Such reports keep their order among each other. So all that lies before the last of them is complete, and who
-was followed at a moment is told by their times, not by their places among the messages.
+was followed at a moment is told by their times, not by their places among the messages. A message that may have reset
+the timer waits for the first report of a later time, which decides it: until then alone, it and the reports of its time
+are kept.
 
 Two questions are asked, and each doubt is resolved in the node's favour. The doubt: a message may be of an earlier term
 than the one in which its sender leads now, and then it resets nothing.
@@ -35,6 +37,9 @@ Reset: TypeAlias = Started | RoleChanged | VoteGranted | MessageReceived
 
 KEPT_HEARD = 32
 """How many messages of the leader are kept: more than arrive while a write becomes durable."""
+KEPT_UNDECIDED = 4096
+"""How many messages wait for a report: more than arrive while a write becomes durable on a disk that stalls. A node
+reports nothing while a node that was taken out of the cluster asks it for its vote again and again (§6)."""
 FOREVER_US = 1 << 62
 
 _E = TypeVar("_E", bound=Event)
@@ -76,7 +81,6 @@ class TimerResets:
     """
 
     __slots__ = (
-        "_asked",
         "_heard",
         "_leader",
         "_longest_us",
@@ -85,6 +89,7 @@ class TimerResets:
         "_reset",
         "_resets",
         "_roles",
+        "_undecided",
         "_votes",
         "candidacies",
         "node",
@@ -99,8 +104,10 @@ class TimerResets:
         self._resets = [Span(started.t_us, started.t_us, started)]  # by its own reports
         self._heard: list[Span] = []  # by AppendEntries of its leader, never more than `longest_us` apart
         self._recent: deque[MessageReceived] = deque(maxlen=KEPT_HEARD)
-        self._others: list[MessageReceived] = []  # AppendEntries of nodes that it did not report to follow
-        self._asked: list[MessageReceived] = []
+        self._undecided: deque[MessageReceived] = (
+            deque()
+        )  # requests, and AppendEntries of whom it is not known to follow
+        self._others: list[Span] = []  # by those that were decided, never more than `longest_us` apart
         self._roles: list[Started | RoleChanged] = [started]
         self._votes: list[Started | VoteGranted] = [started]
 
@@ -109,25 +116,22 @@ class TimerResets:
     def hear(self, event: MessageReceived) -> None:
         """An AppendEntries arrived."""
         if event.sender != self._leader:
-            self._others.append(event)
+            self._wait(event)
             return
         self._recent.append(event)
-        t_us = event.t_us
-        if self._heard and t_us - self._heard[-1].to_us <= self._longest_us:
-            span = self._heard[-1]
-            span.to_us, span.last = t_us, event
-        else:
-            self._heard.append(Span(t_us, t_us, event))
+        self._prolong(self._heard, event)
 
     def be_asked(self, event: MessageReceived) -> None:
         """A RequestVote arrived."""
-        self._asked.append(event)
+        self._wait(event)
 
     def vote(self, event: VoteGranted) -> None:
+        self._complete_until(event.t_us)
         self._votes.append(event)
         self._was_reset(event)
 
     def change_role(self, event: RoleChanged) -> None:
+        self._complete_until(event.t_us)
         before = self._roles[-1]
         self._roles.append(event)
         self._leader = event.leader
@@ -143,6 +147,30 @@ class TimerResets:
         self._reset = event
         self._resets.append(Span(event.t_us if since_us is None else since_us, event.t_us, event))
 
+    def _prolong(self, spans: list[Span], event: MessageReceived) -> None:
+        """The event reset the timer: in the last span, if that is no longer ago than the timer may run."""
+        if spans and event.t_us - spans[-1].to_us <= self._longest_us:
+            spans[-1].to_us, spans[-1].last = event.t_us, event
+        else:
+            spans.append(Span(event.t_us, event.t_us, event))
+
+    def _wait(self, event: MessageReceived) -> None:
+        self._undecided.append(event)
+        if len(self._undecided) > KEPT_UNDECIDED:
+            self._decide()
+
+    def _complete_until(self, t_us: int) -> None:
+        """All reports of a time before `t_us` are known, and no message of such a time will come."""
+        while self._undecided and self._undecided[0].t_us < t_us:
+            self._decide()
+        for reports in (self._roles, self._votes):
+            del reports[: max(0, bisect_left(reports, t_us, key=_t_us) - 1)]
+
+    def _decide(self) -> None:
+        event = self._undecided.popleft()
+        if self._is_reset_by(event):
+            self._prolong(self._others, event)
+
     def _last_heard(self, role: Started | RoleChanged, until_us: int) -> MessageReceived | None:
         """The last AppendEntries of the leader that it follows in this role before `until_us`: one of that very time
         may have come later."""
@@ -157,7 +185,8 @@ class TimerResets:
 
     def quiet(self) -> Iterator[Quiet]:
         """The times of more than `longest_us` in which nothing reset the timer, as far as the reports are complete."""
-        spans = [*self._resets, *self._heard, *self._by_others(), *self._by_repeated_requests(), *self._at_the_end()]
+        undecided = [Span(event.t_us, event.t_us, event) for event in self._undecided if self._is_reset_by(event)]
+        spans = [*self._resets, *self._heard, *self._others, *undecided, self._at_the_end()]
         spans.sort(key=lambda span: (span.from_us, span.to_us))
         complete_us = max(self._roles[-1].t_us, self._votes[-1].t_us)
         before = spans[0]
@@ -165,27 +194,32 @@ class TimerResets:
             ends_us = min(span.from_us, complete_us)
             if ends_us - before.to_us > self._longest_us:
                 yield Quiet(before.to_us, ends_us, before.last, span.last)
-            if span.to_us > before.to_us:
+            if _ends(span) > _ends(before):
                 before = span
 
-    def _by_others(self) -> Iterator[Span]:
-        """AppendEntries of a node that it follows, but had not reported to follow yet."""
-        for event in self._others:
-            if any(isinstance(role, RoleChanged) and role.leader == event.sender for role in _at(self._roles, event)):
-                yield Span(event.t_us, event.t_us, event)
+    def _is_reset_by(self, event: MessageReceived) -> bool:
+        """Whether the message may have reset the timer: AppendEntries of a node that it follows, but had not reported
+        to follow yet; or the request of a node that has its vote, and gets it again if its term is the same."""
+        roles = _at(self._roles, event)
+        if event.type == "AppendEntries":
+            return any(isinstance(role, RoleChanged) and role.leader == event.sender for role in roles)
+        terms = {role.term for role in roles}  # used only for membership tests
+        return any(_for(vote) == event.sender and vote.term in terms for vote in _at(self._votes, event))
 
-    def _by_repeated_requests(self) -> Iterator[Span]:
-        """Requests of a node that had its vote already. It gets it again, if the request is of the same term."""
-        for event in self._asked:
-            terms = {role.term for role in _at(self._roles, event)}  # used only for membership tests
-            if any(_for(vote) == event.sender and vote.term in terms for vote in _at(self._votes, event)):
-                yield Span(event.t_us, event.t_us, event)
-
-    def _at_the_end(self) -> Iterator[Span]:
+    def _at_the_end(self) -> Span:
         """The last thing that is complete; or, if it leads by then, all time from there on."""
         last = self._roles[-1]
         leads = isinstance(last, RoleChanged) and last.role == "leader"
-        yield Span(last.t_us, FOREVER_US if leads else last.t_us, last)
+        return Span(last.t_us, FOREVER_US if leads else last.t_us, last)
+
+
+def _ends(span: Span) -> tuple[int, bool]:
+    """When it ends. Of two that end at the same time, one by a report of the node's own tells more."""
+    return span.to_us, not isinstance(span.last, MessageReceived)
+
+
+def _t_us(report: Event) -> int:
+    return report.t_us
 
 
 def _for(vote: Started | VoteGranted) -> str | None:
@@ -194,7 +228,5 @@ def _for(vote: Started | VoteGranted) -> str | None:
 
 def _at(reports: Sequence[_E], event: Event) -> Sequence[_E]:
     """What the node was by these reports when the event happened, and by others of the very same time."""
-    first, last = (
-        bisect(reports, event.t_us, key=lambda report: report.t_us) for bisect in (bisect_left, bisect_right)
-    )
+    first, last = (bisect(reports, event.t_us, key=_t_us) for bisect in (bisect_left, bisect_right))
     return reports[max(0, first - 1) : last]

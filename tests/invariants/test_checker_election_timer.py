@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import tracemalloc
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
+from raft_chaos.invariants.checkers.election_timer import ElectionTimer
 from raft_chaos.invariants.events import (
     HARNESS,
     Event,
@@ -213,3 +215,47 @@ def test_a_wrong_clock_excuses_both() -> None:
 def test_unknown_timeouts_are_not_judged() -> None:
     assert verdict(FOLLOWS, role(110, "candidate", 2), pace=None) is None
     assert verdict(FOLLOWS, role(110, "candidate", 2), pace=Pace(20 * MS, 10, 1)) is None
+
+
+# ---- a long run -----------------------------------------------------------------------------------------------------
+
+
+def kept_bytes(events: Iterable[Event]) -> int:
+    """How much memory the state after so many events takes, with the events that it keeps."""
+    tracemalloc.start()
+    try:
+        judge = ElectionTimer(PACE)
+        observe = judge.handlers()
+        for event in events:
+            observe[type(event)](event)
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_has_been_decided_is_not_kept() -> None:
+    """Ten times as many messages between the same reports take no more memory."""
+
+    def run(messages: int) -> Iterator[Event]:
+        yield START
+        for term in range(1, 6):
+            yield role(term * 100_000, "follower", term, "n1")
+            yield voted(term * 100_000, "n3", term)
+            for number in range(messages):
+                ms = term * 100_000 + number
+                yield received(ms, "n3", "RequestVote" if number % 2 else "AppendEntries")
+        yield role(600_000, "candidate", 6)
+
+    assert kept_bytes(run(10_000)) < kept_bytes(run(1_000)) + 10_000
+
+
+def test_requests_that_no_report_ever_follows_are_not_kept_for_ever() -> None:
+    """A node that was taken out of the cluster asks again and again, and nobody heeds it (§6)."""
+
+    def run(requests: int) -> Iterator[Event]:
+        yield START
+        yield FOLLOWS
+        for number in range(requests):
+            yield received(200 + number, "n9", "RequestVote")
+
+    assert kept_bytes(run(40_000)) < kept_bytes(run(10_000)) + 10_000
