@@ -2,6 +2,7 @@
 
     seal(run)                  made at the end of a run
     changed(run, info)         what differs from the seal now, a sentence for each file
+    stamp(run, info)           the same again means that nothing was written since
 
 Evidence is what a verdict rests on: the schedule, the history, the events, their order, and what a replay reads. A
 report that is written later is no evidence, and may be written again. A run whose controller was killed has no seal.
@@ -21,7 +22,8 @@ from __future__ import annotations
 import hashlib
 import stat
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 from raft_chaos.invariants.rundir import RunDir, RunInfo, SealedFile, content_sha256
 
@@ -36,6 +38,10 @@ EVIDENCE = (
     "nodes/*/undamaged.wal",
 )
 """The evidence files, as patterns of paths in the run directory. The last two are read only by replays."""
+
+
+Stamp: TypeAlias = tuple[tuple[int, int, int] | None, ...]
+"""Of each file and folder its inode, time of the last change in ns and size; None if it is not there."""
 
 
 class DamagedError(Exception):
@@ -59,6 +65,21 @@ def changed(run: RunDir, info: RunInfo) -> list[str]:
     differences = [_difference(name, sealed, present.get(name)) for name, sealed in sorted(info.evidence.items())]
     added = [f"{name}: was added after the run had ended" for name in present if name not in info.evidence]
     return [difference for difference in differences if difference] + added
+
+
+def stamp(run: RunDir, info: RunInfo) -> Stamp:
+    """Of run.json and the sealed files, and of their folders, which change when a file is added. Reads no content."""
+    names = sorted(info.evidence or ())
+    folders = {str(folder) for name in ("nodes", *names) for folder in PurePosixPath(name).parents}
+    return tuple(_stamp(run.path / name) for name in ("run.json", "nodes", *sorted(folders), *names))
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def refuse_changed(run: RunDir) -> None:

@@ -9,6 +9,7 @@ making       makes a report, in a process of its own
 reports      the page of a run: its report.html, or one that is made
 following    runs that go on
 campaigns    campaigns, also while they go on
+seals        which runs are damaged
 cards        what the first page says of each
 site         the addresses, and what is shown at each
 command      the command

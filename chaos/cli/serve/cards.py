@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from raft_chaos.chaos.cli.read.run_names import Ongoing, SavedRun
@@ -20,19 +21,25 @@ def address(kind: str, name: str) -> str:
     return f"/{kind}/{quote(name, safe='')}/"
 
 
-def card(run: SavedRun, ongoing: Ongoing) -> RunCard:
-    """A run in the list."""
-    state = state_of(run, ongoing)
+def card(run: SavedRun, ongoing: Ongoing, damage: Sequence[str] | None) -> RunCard:
+    """A run in the list. `damage` says what is damaged, and is None if nobody has looked yet."""
+    state = "unknown" if damage else state_of(run, ongoing)
     info = run.info
     facts = [] if info is None else [f"seed {info.seed}", info.world, under_test(info), count(len(info.nodes), "node")]
+    facts += [] if damage is not None else ["not yet checked for damage"]
     return RunCard(
         name=run.path.name,
         link=address("runs", run.path.name),
         state=state,
         facts=facts,
         started_at=info.started_at if info is not None else "",
-        found=run.trouble if info is None else _found(info, state),
+        found=run.trouble if info is None else _damaged(damage) if damage else _found(info, state),
     )
+
+
+def _damaged(damage: Sequence[str]) -> str:
+    more = f", and {len(damage) - 1} more" if len(damage) > 1 else ""
+    return f"its files are damaged: {damage[0]}{more}"
 
 
 def _found(info: RunInfo, state: State) -> str:

@@ -35,6 +35,7 @@ from raft_chaos.chaos.cli.serve.following import Following
 from raft_chaos.chaos.cli.serve.growing import GrowingFiles, UnreadableError
 from raft_chaos.chaos.cli.serve.making import NoReportError
 from raft_chaos.chaos.cli.serve.reports import Reports, with_links
+from raft_chaos.chaos.cli.serve.seals import Seals
 from raft_chaos.chaos.processes.shortage import sentence
 from raft_chaos.reports.html.files import files_html
 from raft_chaos.reports.html.message import message_html
@@ -59,6 +60,7 @@ class Site:
         self._shown_as = shown_as
         self._port = port
         self._following = Following()
+        self._seals = Seals()
         self._campaigns = GrowingFiles(folder.campaign, Campaign)
         self._explorations = GrowingFiles(folder.exploration, Exploration)
         self._listing = asyncio.Lock()
@@ -118,7 +120,8 @@ class Site:
     def _listed(self) -> str:
         ongoing = Ongoing()
         runs = self._folder.runs()
-        cards = [card(run, ongoing) for run in runs]
+        damage = self._seals.damage(runs)
+        cards = [card(run, ongoing, damage[run.path]) for run in runs]
         cards.sort(key=lambda one: one.state != "running")
         campaigns = self._campaigns.all(self._folder.campaigns()[:MOST_RUNS], ongoing)
         explorations = self._explorations.all(self._folder.explorations()[:MOST_RUNS], ongoing)

@@ -11,15 +11,19 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 import report_builders as sample
 from cli.serve.serving import Server, serving
 from raft_chaos.chaos.campaign.file import CampaignEnd, CampaignHeader
 from raft_chaos.chaos.campaign.seed import SeedResult
 from raft_chaos.chaos.cli.read.run_names import SETTLED_S
+from raft_chaos.chaos.cli.serve import seals
 from raft_chaos.chaos.exploration.journal import AttemptEnded, ExplorationHeader, packed
 from raft_chaos.invariants import events
 from raft_chaos.invariants.events import HARNESS, NodeKilled
+from raft_chaos.invariants.rundir import RunDir, RunInfo
+from raft_chaos.invariants.seal import seal
 from raft_chaos.invariants.verdict import Outcome
 
 
@@ -71,6 +75,53 @@ def test_the_list_follows_what_changes(server: Server, runs: Path) -> None:
     assert badges(server.get("/").text) == [("violated", "one")]
     shutil.rmtree(run.path)
     assert badges(server.get("/").text) == []
+
+
+def sealed(path: Path, info: RunInfo) -> RunDir:
+    run = sample.five_nodes(path, info)
+    run.save_info(replace(info, evidence=seal(run)))
+    return run
+
+
+def states(server: Server) -> dict[str, str]:
+    return {name: state for state, name in badges(server.get("/").text)}
+
+
+def test_a_damaged_run_is_unknown_and_is_what_it_was_once_that_is_undone(server: Server, runs: Path) -> None:
+    file = sealed(runs / "one", sample.violated_info()).history
+    sealed(runs / "two", sample.info())
+    assert states(server) == {"one": "violated", "two": "valid"}
+    good = file.read_bytes()
+    file.write_bytes(good.replace(b"n1", b"n2", 1) if b"n1" in good else good[::-1])
+    text = server.get("/").text
+    assert states(server) == {"one": "unknown", "two": "valid"}
+    assert "its files are damaged: history.jsonl: has other content than when the run ended" in text
+    assert "both led term 2" not in text
+    file.write_bytes(good)
+    assert states(server) == {"one": "violated", "two": "valid"}
+    (runs / "two" / "nodes" / "n1" / "events-9.jsonl").write_text("{}")
+    text = server.get("/").text
+    assert states(server) == {"one": "violated", "two": "unknown"} and "was added after the run had ended" in text
+
+
+def test_a_run_json_that_was_edited_is_damaged(server: Server, runs: Path) -> None:
+    file = sealed(runs / "one", sample.violated_info()).run_json
+    file.write_text(file.read_text().replace('"violated"', '"valid"'))
+    assert badges(server.get("/").text) == [("unknown", "one")]
+
+
+def test_a_seal_is_checked_once_and_by_no_more_than_the_time_allows(
+    server: Server, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        sealed(runs / name, sample.info())
+    monkeypatch.setattr(seals, "CHECKING_S", 0)
+    text = server.get("/").text
+    assert text.count("not yet checked for damage") == 2
+    monkeypatch.setattr(seals, "CHECKING_S", 600)
+    assert "not yet checked for damage" not in server.get("/").text
+    monkeypatch.setattr(seals, "changed", lambda run, info: pytest.fail("checked again"))
+    assert states(server) == {"one": "valid", "two": "valid"}
 
 
 def test_no_text_of_a_run_becomes_html(server: Server, runs: Path) -> None:
