@@ -81,6 +81,9 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
     """Whether it disturbs nodes, of which single faults must leave a majority undisturbed."""
     ends_nodes: ClassVar[bool] = False
     """Whether its nodes stay down for the rest of the run, and owe nothing."""
+    late_frames: ClassVar[bool] = True
+    """Whether frames may still be late once it is over. A kind after which none is says so here, and in the list that
+    the checkers have of them (`invariants.checkers.standing`)."""
     leaves_behind: ClassVar[bool] = False
     """Whether a node may miss entries as long as it lasts, and so owes catching up."""
 

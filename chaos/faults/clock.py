@@ -71,6 +71,7 @@ class Clock(OnNodes, frozen=True, tag="clock"):
     jump_us: int
 
     needs: ClassVar[type] = Clocks
+    late_frames: ClassVar[bool] = False
     asks: ClassVar[tuple[Ability, ...]] = ("clock",)
     about: ClassVar[str] = (
         "The clocks of `nodes` jump by `jump_us` (negative: back), then run `rate_ppm` millionths too fast or too slow"
@@ -174,6 +175,7 @@ class Strobe(OnNodes, frozen=True, tag="strobe"):
     period_us: int
 
     needs: ClassVar[type] = Clocks
+    late_frames: ClassVar[bool] = False
     asks: ClassVar[tuple[Ability, ...]] = ("clock",)
     about: ClassVar[str] = (
         "The clocks of `nodes` go forward by `offset_us` and back again, one or the other every `period_us`"

@@ -83,6 +83,7 @@ class Corrupt(OnNodes, frozen=True, tag="corrupt"):
     probability: float
 
     needs: ClassVar[type] = Corrupts
+    late_frames: ClassVar[bool] = False
     asks: ClassVar[tuple[Ability, ...]] = ("corrupt", "checksum")
     about: ClassVar[str] = "One to three bits of a frame to or from `nodes` flip on the wire, with this `probability`"
     seen: ClassVar[str] = "The network counts frames that it corrupted, and connections that receivers closed for it"

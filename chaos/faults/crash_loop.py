@@ -63,6 +63,7 @@ class CrashLoop(OnNodes, frozen=True, tag="crash_loop", omit_defaults=True):
     keep_permille: int = 0
 
     needs: ClassVar[type] = InterruptedStarts
+    late_frames: ClassVar[bool] = False
     asks: ClassVar[tuple[Ability, ...]] = ("kill",)
     about: ClassVar[str] = (
         "`nodes` are killed, and then killed again each time they start: first after so many steps of the start "

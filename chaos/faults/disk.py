@@ -47,6 +47,7 @@ class SlowSync(OnNodes, frozen=True, tag="slow_sync"):
     max_us: int
 
     needs: ClassVar[type] = SlowSyncs
+    late_frames: ClassVar[bool] = False
     about: ClassVar[str] = "Each sync takes `min_us` to `max_us` longer; a kill then loses what was not synced"
     seen: ClassVar[str] = "The nodes count the syncs that took longer"
     asks: ClassVar[tuple[Ability, ...]] = ("slow_sync",)

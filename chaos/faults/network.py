@@ -268,6 +268,7 @@ class Reset(OnNodes, frozen=True, tag="reset"):
     delivered: float
 
     needs: ClassVar[type] = Resets
+    late_frames: ClassVar[bool] = False
     about: ClassVar[str] = (
         "All connections of `nodes` break; a frame in flight arrives at once with probability `delivered`, or never"
     )

@@ -38,6 +38,7 @@ class Partition(OnLinks, frozen=True, tag="partition"):
     grudge: Grudge
 
     needs: ClassVar[type] = Links
+    late_frames: ClassVar[bool] = False
     about: ClassVar[str] = (
         f"Frames from the senders of `grudge` to its receivers are dropped. Drawn as {', '.join(SHAPES)}"
     )
@@ -162,6 +163,7 @@ class Clog(OnLinks, frozen=True, tag="clog"):
     grudge: Grudge
 
     needs: ClassVar[type] = Clogs
+    late_frames: ClassVar[bool] = False
     about: ClassVar[str] = (
         "Frames from the senders of `grudge` to its receivers are held, and all released when the fault ends"
     )

@@ -30,6 +30,7 @@ class Pause(OnNodes, frozen=True, tag="pause"):
     """SIGSTOP to `nodes`, SIGCONT when the last fault that pauses them ends."""
 
     needs: ClassVar[type] = Pauses
+    late_frames: ClassVar[bool] = False
     about: ClassVar[str] = "SIGSTOP to some nodes, SIGCONT when the fault ends"
     seen: ClassVar[str] = "The system reports the processes as stopped"
     asks: ClassVar[tuple[Ability, ...]] = ("pause",)

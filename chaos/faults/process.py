@@ -104,6 +104,7 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
     holes: list[int] = msgspec.field(default_factory=list)
 
     needs: ClassVar[type] = Processes
+    late_frames: ClassVar[bool] = False
     about: ClassVar[str] = (
         "SIGKILL to all of `nodes` at once; each starts again `restart_after_us` later. In virtual time, and on lossy "
         "disks of other systems, `keep_permille` of its unsynced bytes reach the disk. In virtual time also: without "

@@ -33,6 +33,7 @@ class RollingRestart(OnNodes, frozen=True, tag="rolling_restart", omit_defaults=
     how: How = "stop"
 
     needs: ClassVar[type] = Processes
+    late_frames: ClassVar[bool] = False
     asks: ClassVar[tuple[Ability, ...]] = ("kill",)
     about: ClassVar[str] = (
         "`nodes` end and start again, one after the other: each is asked to stop, or killed, is down for `down_us`, "

@@ -82,6 +82,7 @@ class Starve(OnNodes, frozen=True, tag="starve"):
     period_us: int
 
     needs: ClassVar[type] = CpuShares
+    late_frames: ClassVar[bool] = False
     asks: ClassVar[tuple[Ability, ...]] = ("pause",)
     about: ClassVar[str] = (
         "`nodes` get only `share_permille` thousandths of the processor: in each `period_us` they first wait, and then "

@@ -65,6 +65,7 @@ class Stop(OnNodes, frozen=True, tag="stop"):
     restart_after_us: int
 
     needs: ClassVar[type] = Stops
+    late_frames: ClassVar[bool] = False
     asks: ClassVar[tuple[Ability, ...]] = ("stop", "kill")
     about: ClassVar[str] = (
         "`nodes` are asked to end, with SIGTERM or as the target says; each starts again `restart_after_us` after its "

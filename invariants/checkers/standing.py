@@ -26,7 +26,8 @@ LEAVES_NO_LATE_FRAME = frozenset(
         *("partition", "clog", "reset", "corrupt", "slow_sync", "clock", "strobe"),
     )
 )
-"""The kinds of faults after whose end no frame is late. Only looked up. Of all others it is taken that some are."""
+"""The kinds of faults after whose end no frame is late, as each of ours says itself (`Action.late_frames`; a test
+compares the two). Only looked up. Of all others, such as those of a later version, it is taken that some are."""
 
 
 @dataclass(frozen=True)

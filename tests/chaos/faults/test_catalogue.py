@@ -13,6 +13,7 @@ from raft_chaos.chaos.faults.links import FRAMES
 from raft_chaos.chaos.run.live.capabilities import LiveWorld
 from raft_chaos.chaos.run.sim.capabilities import VirtualWorld
 from raft_chaos.chaos.schedule.swarm import LATER, SHARED
+from raft_chaos.invariants.checkers.standing import LEAVES_NO_LATE_FRAME
 
 LIVE_WORLD = LiveWorld.__new__(LiveWorld)
 # They are there as soon as the world is made:
@@ -45,6 +46,10 @@ def test_each_kind_describes_itself(kind: type[Action]) -> None:
     for method in ("draw", "domain", "strike", "summary", "without"):
         assert getattr(kind, method) != getattr(Action, method), f"{method} is not there"
     assert inspect.getdoc(kind)
+
+
+def test_the_checkers_know_after_which_kinds_no_frame_is_late() -> None:
+    assert {name for name, kind in KINDS.items() if not kind.late_frames} == LEAVES_NO_LATE_FRAME
 
 
 def test_a_saved_action_is_recognised_by_its_type() -> None:
