@@ -36,6 +36,8 @@ class LiveCluster(Starts):
             self.find_exits()  # a node that has just ended by itself must not count as killed
             hit = [self._nodes[node] for node in nodes if node in running and self.state(node) in ("up", "paused")]
             for one in hit:
+                self._network.leaving(one.name)  # for all of them before the first ends
+            for one in hit:
                 one.state = "down"
                 self._watcher.gone(one.name)  # at once: nobody may take it for the leader while it dies
                 self._child(one).strike()
@@ -54,6 +56,7 @@ class LiveCluster(Starts):
         if one.state not in ("up", "paused") or one.running is None:
             return None
         incarnation, stopping = one.incarnation, one.running.stopping
+        self._network.leaving(node)
         one.asked = stopping
         one.running.child.ask(signal.Signals[stopping.signal])
         deadline = time.monotonic() + stopping.within_s

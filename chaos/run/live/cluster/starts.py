@@ -85,6 +85,7 @@ class Starts(Orders):
             else:
                 self._report(self._event(NodeLaunched, one))
                 hit = "once up"
+                self._network.leaving(node)
                 await asyncio.to_thread(one.running.child.kill)
             self._watcher.gone(node)
             self._network.route(node, None)
@@ -99,6 +100,7 @@ class Starts(Orders):
         await asyncio.wait({starting}, timeout=after_s)
         if child is None or starting.done():
             return False
+        self._network.leaving(node)
         child.strike()
         return True
 

@@ -35,6 +35,11 @@ class Network(Protocol):
         """From now on what the others send to the node goes to this port; with None it is lost."""
         ...
 
+    def leaving(self, node: str) -> None:
+        """The node is about to be ended: until its next start, no end of its connections says that it refuses what it
+        got."""
+        ...
+
     def attach(self, node: str, sock: socket) -> Peer:
         """A new incarnation of the node is about to speak over this socket, as its stdin and stdout."""
         ...

@@ -25,6 +25,9 @@ class Direct:
     def route(self, node: str, port: int | None) -> None:
         pass
 
+    def leaving(self, node: str) -> None:
+        pass
+
     def attach(self, node: str, sock: socket) -> Peer:
         raise SetupError(
             "the nodes of this target speak over stdin and stdout, which only the network `messages` takes"

@@ -88,8 +88,8 @@ class _Flow:
         self._delayed.clear()
 
     def sink_ended(self) -> None:
-        """The sink has closed the connection: it refuses what it got."""
-        self.wire.counters.refused += self._has_corrupted
+        """The sink has closed the connection."""
+        self.wire.ended_by_receiver(corrupted=self._has_corrupted)
 
     # ---- frames ----
 

@@ -31,6 +31,10 @@ class Proxied(Direct):
         if any(to == node for _, to in self.links):
             self._proxy.set_target(node, port)
 
+    def leaving(self, node: str) -> None:
+        if any(to == node for _, to in self.links):
+            self._proxy.leaving(node)
+
     def set_rules(self, rules: Mapping[Link, LinkRule]) -> None:
         self._proxy.set_rules(dict(rules))
 

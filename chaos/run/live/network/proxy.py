@@ -42,6 +42,10 @@ class ProxyClient(ControlClient):
         """From now on connections to `node` go to `port` on 127.0.0.1; with None they are closed at once."""
         self._ask("set_target", node, port)
 
+    def leaving(self, node: str) -> None:
+        """From now on, until `node` has a port again, no end of its connections counts as a refusal."""
+        self._ask("leaving", node)
+
     def reset(self, links: list[Link]) -> int:
         """Breaks all connections that carry bytes on these links (`tcp` alone); returns how many there were."""
         broken: int = self._ask("reset", links)
@@ -108,6 +112,7 @@ class _Proxy:
             {
                 "addresses": lambda: self._ports,
                 "set_target": self._set_target,
+                "leaving": self._leaving,
                 "set_rules": self._set_rules,
                 "counters": lambda: {link: wire.counters for link, wire in self._wires.items()},
                 "reset": self._reset,
@@ -162,11 +167,19 @@ class _Proxy:
                 asyncio.get_running_loop().remove_reader(listening)
 
     def _set_target(self, node: str, port: int | None) -> None:
+        for wire in self._into(node):
+            wire.target = port
+            wire.is_leaving &= port is None
+
+    def _leaving(self, node: str) -> None:
+        for wire in self._into(node):
+            wire.is_leaving = True
+
+    def _into(self, node: str) -> list[Wire]:
         into = [wire for (_, receiver), wire in self._wires.items() if receiver == node]
         if not into:
             raise ValueError(f"node {node!r} is unknown")
-        for wire in into:
-            wire.target = port
+        return into
 
     def _set_rules(self, rules: dict[Link, LinkRule]) -> None:
         self._known(rules)

@@ -246,8 +246,8 @@ class _Flow:
         self._connection.ended()
 
     def sink_ended(self) -> None:
-        """The sink has ended the connection: it refuses what it got."""
-        self.wire.counters.refused += self._has_corrupted
+        """The sink has ended the connection."""
+        self.wire.ended_by_receiver(corrupted=self._has_corrupted)
         self._has_corrupted = False
 
     def drop(self) -> None:

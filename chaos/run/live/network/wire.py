@@ -56,18 +56,25 @@ class ByteCounters(LinkCounters):
 
 
 class Wire:
-    """The state of one directed link, across its connections. `target` is the receiver's port, where one is needed."""
+    """The state of one directed link, across its connections. `target` is the receiver's port, where one is needed;
+    `is_leaving` says that the receiver is being ended, and its connections with it."""
 
     def __init__(self, sender: str, receiver: str, seed: int) -> None:
         self.name = f"{sender}>{receiver}"
         self._seed = seed
         self.target: int | None = None
+        self.is_leaving = False
         self.rule: LinkRule | None = None
         self.messages = 0
         self.counters: LinkCounters = LinkCounters()
 
     def rule_changed(self) -> None:
         """The link has another rule now: lets go of what the last one held, if this one does not."""
+
+    def ended_by_receiver(self, *, corrupted: bool) -> None:
+        """The receiver has ended a connection; `corrupted`: what it got had flipped bits. Then it refuses that, unless
+        it has not ended the connection itself: the end of a process looks the same."""
+        self.counters.refused += corrupted and not self.is_leaving
 
     def crossed(self, sent: bytes) -> bytes:
         """What reaches the receiver of the latest message that was forwarded: perhaps some of its bits have flipped."""

@@ -150,3 +150,24 @@ def test_a_node_whose_disk_ends_while_it_starts_is_not_to_blame(tmp_path: Path) 
         asyncio.run(scenario())
     assert cluster.reported == []
     assert not (tmp_path / "nodes" / "n1" / "removed").exists()
+
+
+def test_the_network_hears_of_an_end_before_it_comes(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the end of a process looks as if the node refused what came last."""
+    heard: list[tuple[str, bool]] = []
+
+    def leaving(node: str) -> None:
+        child = cluster._supervisor.child(node)
+        heard.append((node, child is not None and child.is_alive))
+
+    monkeypatch.setattr(cluster.network, "leaving", leaving)
+
+    async def scenario() -> None:
+        await cluster.start("n1")
+        assert await cluster.kill(["n1", "n2"]) == ["n1"]
+        assert await cluster.start_and_kill("n1", 0) == "in its start"
+        await cluster.start("n1")
+        assert await cluster.stop("n1") is not None
+
+    asyncio.run(scenario())
+    assert heard == [("n1", True)] * 3

@@ -256,6 +256,28 @@ def test_a_sender_that_leaves_refuses_nothing(proxy: Proxy, sender: socket.socke
     assert proxy.client.counters()["a", "b"].refused == before.refused
 
 
+def test_a_receiver_that_is_killed_refuses_nothing(proxy: Proxy, sender: socket.socket, receiver: Receiver) -> None:
+    """The end of its process closes the connection, too."""
+    before = proxy.client.counters()["a", "b"]
+    proxy.client.set_rules({("a", "b"): LinkRule(corrupt=1.0)})
+    sent = frame(b"message")
+    sender.sendall(sent)
+    assert receiver.connection is not None
+    exactly(receiver.connection, len(sent))
+    proxy.client.leaving("b")
+    receiver.close_connection()
+    assert not sender.recv(1)
+    assert proxy.client.counters()["a", "b"].refused == before.refused
+    proxy.client.set_target("b", None)
+    proxy.client.set_target("b", receiver.port)  # its next incarnation
+    with connect(proxy) as second:
+        greet(second, receiver)
+        second.sendall(sent)
+        exactly(receiver.connection, len(sent))
+        receiver.close_connection()
+        counted(proxy, before, "refused", 1)
+
+
 def test_a_one_way_cut_does_not_affect_other_links(proxy: Proxy, receiver: Receiver) -> None:
     proxy.client.set_target("b", receiver.port)
     proxy.client.set_rules({("b", "a"): LinkRule(cut=True), ("a", "c"): LinkRule(cut=True)})

@@ -286,6 +286,22 @@ def test_bits_of_a_stream_flip_and_who_then_ends_it_has_refused_them(ends: Ends,
         ends.grown(link, before, "refused")
 
 
+@BOTH_WAYS
+def test_who_is_being_ended_has_not_refused_what_it_got(ends: Ends, link: Link) -> None:
+    if not isinstance(ends.network, Proxied):
+        pytest.skip("the kernel discards a packet with flipped bits")
+    sender, receiver = of(link, ends.pair("a", "b"))
+    with sender, receiver:
+        before = ends.counters(link)
+        ends.rule(link, corrupt=1.0)
+        sender.sendall(bytes(1_000))
+        exactly(receiver, 1_000)
+        ends.network.leaving(link[1])
+        receiver.close()
+        assert not sender.recv(1)
+        assert ends.counters(link).refused == before.refused
+
+
 @pytest.mark.parametrize("rule", [{}, {"cut": True}], ids=["unread", "cut"])
 def test_a_sender_gets_backpressure_instead_of_an_unbounded_queue(ends: Ends, rule: dict[str, bool]) -> None:
     ours, theirs = ends.pair("a", "b")
