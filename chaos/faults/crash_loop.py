@@ -18,8 +18,9 @@ from msgspec.structs import replace
 
 from raft_chaos.chaos.faults import limits
 from raft_chaos.chaos.faults.abilities import Ability
-from raft_chaos.chaos.faults.action import OnNodes, Room, Strength, strong
+from raft_chaos.chaos.faults.action import Room, Strength, strong
 from raft_chaos.chaos.faults.domain import MS, Domain, Several, Whole, built, some_of
+from raft_chaos.chaos.faults.downtime import Restart, wait_us
 from raft_chaos.chaos.faults.names import LEADER, OTHERS, group_of, tally
 from raft_chaos.chaos.faults.process import WHOLE_PERMILLE, Processes
 from raft_chaos.chaos.faults.strike import Effect, Strike
@@ -50,14 +51,13 @@ class LoopStrength(Strength, frozen=True):
     loop_torn: float = 0.0
 
 
-class CrashLoop(OnNodes, frozen=True, tag="crash_loop", omit_defaults=True):
+class CrashLoop(Restart, frozen=True, tag="crash_loop", omit_defaults=True):
     """`nodes` are killed at once. Then each is started and killed, again and again, `restart_after_us` after its last
     end: first after these steps of its start, then so long (µs) after it is up. In the end it starts for good.
 
     At each kill the first `keep_permille` thousandths of its unsynced bytes reach the disk, where the world can do it.
     """
 
-    restart_after_us: int
     in_start: list[int] = msgspec.field(default_factory=list)
     once_up_us: list[int] = msgspec.field(default_factory=list)
     keep_permille: int = 0
@@ -72,13 +72,9 @@ class CrashLoop(OnNodes, frozen=True, tag="crash_loop", omit_defaults=True):
     )
     seen: ClassVar[str] = "Each of the kills hit a node that started or ran, and a new incarnation runs in the end"
     then: ClassVar[str] = "It recovers what it had synced, however often and wherever its recovery was interrupted"
-    stops_nodes: ClassVar[bool] = True
-    disturbs: ClassVar[bool] = True
-    leaves_behind: ClassVar[bool] = True
 
     def check(self, nodes: Sequence[str]) -> Iterator[str]:
         yield from super().check(nodes)
-        yield from limits.not_negative("action.restart_after_us", self.restart_after_us)
         yield from limits.within("action.keep_permille", self.keep_permille, 0, WHOLE_PERMILLE)
         yield from limits.within("number of kills", len(self.in_start) + len(self.once_up_us), 0, MOST_KILLS)
         for step in self.in_start:
@@ -117,16 +113,10 @@ class CrashLoop(OnNodes, frozen=True, tag="crash_loop", omit_defaults=True):
                 in_start.append(rng.randint(0, STEPS))
             else:
                 once_up_us.append(rng.randint(*SOON_US) if rng.random() < 0.7 else rng.randint(0, room.timeout_us))
-        restart_after_us = 0 if rng.random() < 0.5 else rng.randint(0, room.timeout_us // 4)
+        restart_after_us = wait_us(rng, room.timeout_us // 4)
         keep = rng.randint(1, WHOLE_PERMILLE) if rng.random() < most.loop_torn else 0
         drawn = cls([node], restart_after_us, in_start, once_up_us, keep)
         return drawn if drawn.lasts_us(0) <= room.most_us else None
-
-    def drawn_us(self, room: Room) -> int:
-        return self.lasts_us(0)
-
-    def disturbed(self, count: int) -> int:
-        return len(self.nodes)
 
     @classmethod
     def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
@@ -179,8 +169,6 @@ class CrashLoop(OnNodes, frozen=True, tag="crash_loop", omit_defaults=True):
             yield replace(self, once_up_us=[*self.once_up_us[:place], *self.once_up_us[place + 1 :]])
         if self.keep_permille:
             yield replace(self, keep_permille=0)
-        if self.restart_after_us:
-            yield replace(self, restart_after_us=0)
         if any(self.once_up_us):
             yield replace(self, once_up_us=[0 for _ in self.once_up_us])
 

@@ -15,12 +15,12 @@ from random import Random
 from typing import ClassVar, Literal, Protocol, Self, TypeAlias, runtime_checkable
 
 import msgspec
-from msgspec.structs import replace
 
 from raft_chaos.chaos.faults import limits
 from raft_chaos.chaos.faults.abilities import Ability
-from raft_chaos.chaos.faults.action import OnNodes, Room, Strength
+from raft_chaos.chaos.faults.action import Room, Strength
 from raft_chaos.chaos.faults.domain import MS, Domain, Whole, built, some_of
+from raft_chaos.chaos.faults.downtime import Restart
 from raft_chaos.chaos.faults.grudge import majority_of
 from raft_chaos.chaos.faults.names import group_of, tally
 from raft_chaos.chaos.faults.process import WHOLE_PERMILLE, Processes
@@ -49,19 +49,15 @@ class Damages(Protocol):
         ...
 
 
-class AtRest(OnNodes, frozen=True):
+class AtRest(Restart, frozen=True):
     """SIGKILL to all of `nodes` at once. Their data is damaged, and they start again `restart_after_us` later."""
 
     at_permille: int
-    restart_after_us: int
 
     needs: ClassVar[type] = Damages
     asks: ClassVar[tuple[Ability, ...]] = ("damage",)
     seen: ClassVar[str] = "The bytes on the disk differ, and the node ended with exit code 78"
     then: ClassVar[str] = "It refuses to start, and says what is damaged and where; it owes nothing any more"
-    stops_nodes: ClassVar[bool] = True
-    disturbs: ClassVar[bool] = True
-    leaves_behind: ClassVar[bool] = True
     ends_nodes: ClassVar[bool] = True
 
     @classmethod
@@ -72,10 +68,6 @@ class AtRest(OnNodes, frozen=True):
     def check(self, nodes: Sequence[str]) -> Iterator[str]:
         yield from super().check(nodes)
         yield from limits.within("action.at_permille", self.at_permille, 0, WHOLE_PERMILLE)
-        yield from limits.not_negative("action.restart_after_us", self.restart_after_us)
-
-    def lasts_us(self, duration_us: int) -> int:
-        return self.restart_after_us
 
     # ---- drawn ----
 
@@ -93,19 +85,14 @@ class AtRest(OnNodes, frozen=True):
         if not room.damageable:
             return None
         node = room.rng.choice(room.damageable)
-        return cls([node], room.rng.randint(0, WHOLE_PERMILLE), room.rng.randint(0, room.most_us))
-
-    def drawn_us(self, room: Room) -> int:
-        return self.restart_after_us
-
-    def disturbed(self, count: int) -> int:
-        return len(self.nodes)
+        at_permille = room.rng.randint(0, WHOLE_PERMILLE)
+        return cls([node], room.rng.randint(0, room.most_us), at_permille)
 
     @classmethod
     def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
         """Only the last nodes: all faults of a schedule must damage the same minority."""
         most = max(1, len(nodes) - majority_of(len(nodes)))
-        return built(cls, some_of(nodes[-most:], most), Whole(0, WHOLE_PERMILLE), Whole(0, longest_us, MS))
+        return built(cls, some_of(nodes[-most:], most), Whole(0, longest_us, MS), Whole(0, WHOLE_PERMILLE))
 
     # ---- in a run ----
 
@@ -129,11 +116,6 @@ class AtRest(OnNodes, frozen=True):
     @classmethod
     def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:
         yield f"{cls.kind()}: {tally(group_of(fault.nodes, nodes) for fault, _ in faults)}"
-
-    def smaller(self) -> Iterator[Self]:
-        yield from super().smaller()
-        if self.restart_after_us:
-            yield replace(self, restart_after_us=0)
 
 
 def _ended(exit_code: int | None) -> str:

@@ -9,14 +9,16 @@ it had synced before.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from random import Random
 from typing import ClassVar, Protocol, Self, get_args, runtime_checkable
 
 from msgspec.structs import replace
 
 from raft_chaos.chaos.faults.abilities import Ability
-from raft_chaos.chaos.faults.action import OnNodes, Room, Strength
+from raft_chaos.chaos.faults.action import Room, Strength
 from raft_chaos.chaos.faults.domain import Domain, OneOf, built, some_of
+from raft_chaos.chaos.faults.downtime import Downtime
 from raft_chaos.chaos.faults.names import LEADER, OTHERS, group_of, tally
 from raft_chaos.chaos.faults.process import WHOLE_PERMILLE, Processes
 from raft_chaos.chaos.faults.strike import Effect, Layer, Strike
@@ -43,7 +45,7 @@ class FailingDisks(Protocol):
         ...
 
 
-class DiskError(OnNodes, frozen=True, tag="disk_error", omit_defaults=True):
+class DiskError(Downtime, frozen=True, tag="disk_error", omit_defaults=True):
     """`operation` fails with `error` on the disks of `nodes`, always, or only `once`.
 
     For an operation that a node does only while it starts, it is killed and starts again with the failing disk.
@@ -64,9 +66,6 @@ class DiskError(OnNodes, frozen=True, tag="disk_error", omit_defaults=True):
     then: ClassVar[str] = (
         "It ends at once, tries nothing again, and answers nobody; later it starts from what was synced"
     )
-    stops_nodes: ClassVar[bool] = True
-    disturbs: ClassVar[bool] = True
-    leaves_behind: ClassVar[bool] = True
 
     # ---- drawn ----
 
@@ -85,9 +84,6 @@ class DiskError(OnNodes, frozen=True, tag="disk_error", omit_defaults=True):
         operation = rng.choices(get_args(DiskOperation), weights=(3, 5, 0, 2))[0]
         error: DiskErrorName = "EIO" if operation == "read" or rng.random() < 0.6 else "ENOSPC"
         return cls([node], operation, error, once=rng.random() < 0.5)
-
-    def disturbed(self, count: int) -> int:
-        return len(self.nodes)
 
     @classmethod
     def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
@@ -112,7 +108,7 @@ class DiskError(OnNodes, frozen=True, tag="disk_error", omit_defaults=True):
         codes = {node: await world.exit_code(node) for node in nodes}  # of those, too, that ended meanwhile
         ended = [node for node in nodes if codes[node] is not None]
         up = await at.together([processes.start(node) for node in ended])
-        back = [node for node, there in zip(ended, up, strict=True) if there]
+        back = list(compress(ended, up))
         ends = ", ".join(f"{node} ended with exit code {codes[node]}" for node in ended) or "no node ended"
         unused = not ended and not any(failures)
         effect = f"{ends}; running again: {' '.join(back) or 'none'}"

@@ -7,8 +7,9 @@ from random import Random
 from typing import ClassVar, Protocol, Self, runtime_checkable
 
 from raft_chaos.chaos.faults.abilities import Ability
-from raft_chaos.chaos.faults.action import OnNodes, Room, Strength
+from raft_chaos.chaos.faults.action import Room, Strength
 from raft_chaos.chaos.faults.domain import Domain, built, some_of
+from raft_chaos.chaos.faults.downtime import Downtime
 from raft_chaos.chaos.faults.names import LEADER, OTHERS, group_of, tally
 from raft_chaos.chaos.faults.strike import Effect, Layer, Strike
 
@@ -26,7 +27,7 @@ class Pauses(Protocol):
     def is_paused(self, node: str) -> bool: ...
 
 
-class Pause(OnNodes, frozen=True, tag="pause"):
+class Pause(Downtime, frozen=True, tag="pause"):
     """SIGSTOP to `nodes`, SIGCONT when the last fault that pauses them ends."""
 
     needs: ClassVar[type] = Pauses
@@ -34,9 +35,6 @@ class Pause(OnNodes, frozen=True, tag="pause"):
     about: ClassVar[str] = "SIGSTOP to some nodes, SIGCONT when the fault ends"
     seen: ClassVar[str] = "The system reports the processes as stopped"
     asks: ClassVar[tuple[Ability, ...]] = ("pause",)
-    stops_nodes: ClassVar[bool] = True
-    disturbs: ClassVar[bool] = True
-    leaves_behind: ClassVar[bool] = True
 
     @classmethod
     def often(cls, rng: Random, strength: Strength) -> int:
@@ -45,9 +43,6 @@ class Pause(OnNodes, frozen=True, tag="pause"):
     @classmethod
     def draw(cls, room: Room) -> Self | None:
         return cls([LEADER if room.rng.random() < 0.5 else room.rng.choice(room.up)])
-
-    def disturbed(self, count: int) -> int:
-        return len(self.nodes)
 
     @classmethod
     def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress
 from random import Random
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, get_args, runtime_checkable
 
@@ -11,8 +12,9 @@ from msgspec.structs import replace
 
 from raft_chaos.chaos.faults import limits
 from raft_chaos.chaos.faults.abilities import Ability
-from raft_chaos.chaos.faults.action import OnNodes, Room, Strength, some, strong
+from raft_chaos.chaos.faults.action import Room, Strength, some, strong
 from raft_chaos.chaos.faults.domain import MS, Domain, OneOf, Several, Whole, built
+from raft_chaos.chaos.faults.downtime import Downtime, wait_us
 from raft_chaos.chaos.faults.grudge import majority_of
 from raft_chaos.chaos.faults.names import LEADER, SINGLE, around, group_of, tally
 from raft_chaos.chaos.faults.strike import Effect, Layer, Signal, Strike
@@ -89,7 +91,7 @@ class CrashStrength(Strength, frozen=True):
     failpoints: tuple[Failpoint, ...] = ()
 
 
-class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
+class Kill(Downtime, frozen=True, tag="kill", omit_defaults=True):
     """SIGKILL to all of `nodes` at once; node i of them starts again `restart_after_us[i]` later.
 
     The first `keep_permille[i]` thousandths of node i's unsynced bytes reach its disk (rounded down: a record may be
@@ -114,9 +116,6 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
     seen: ClassVar[str] = "The processes are gone, and new incarnations run"
     then: ClassVar[str] = "It has what it synced, and any part of what it had only written; it cuts off a torn tail"
     asks: ClassVar[tuple[Ability, ...]] = ("kill",)
-    stops_nodes: ClassVar[bool] = True
-    disturbs: ClassVar[bool] = True
-    leaves_behind: ClassVar[bool] = True
 
     @classmethod
     def placeholders(cls, *, at_vote: bool) -> list[str]:
@@ -185,7 +184,7 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
         else:
             count = rng.randint(1, room.spare) if style == "minority" else 1
             killed = some(rng, room.up, min(len(room.up), count))
-        return cls(killed, [0 if rng.random() < 0.5 else rng.randint(0, room.most_us) for _ in killed])
+        return cls(killed, [wait_us(rng, room.most_us) for _ in killed])
 
     def drawn_us(self, room: Room) -> int:
         return self.lasts_us(0)
@@ -203,9 +202,6 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
             holes=holes if any(holes) else [],
             failpoint=points[int(point * len(points))] if waits and len(self.nodes) == 1 else None,
         )
-
-    def disturbed(self, count: int) -> int:
-        return len(self.nodes)
 
     @classmethod
     def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
@@ -247,7 +243,7 @@ class Kill(OnNodes, frozen=True, tag="kill", omit_defaults=True):
             )
             hit = [node for node, end in zip(waiting, ends, strict=True) if end is not None]
             came = [end for end in ends if end is not None]
-        up = [node for node, is_up in zip(hit, came, strict=True) if is_up]
+        up = list(compress(hit, came))
         disks = at.offered(LosesUnsynced)
         lost = disks.unsynced_lost(hit) if disks is not None else ""
         took = f", which {lost}" if lost else ""

@@ -16,6 +16,7 @@ from raft_chaos.chaos.faults import limits
 from raft_chaos.chaos.faults.abilities import Abilities, Ability
 from raft_chaos.chaos.faults.action import OnNodes, Room, Strength
 from raft_chaos.chaos.faults.domain import MS, Domain, OneOf, Whole, built, some_of
+from raft_chaos.chaos.faults.downtime import wait_us
 from raft_chaos.chaos.faults.names import LEADER, OTHERS, tally
 from raft_chaos.chaos.faults.process import WHOLE_PERMILLE, Processes, back
 from raft_chaos.chaos.faults.stop import Stopped, ended_in_order
@@ -77,7 +78,7 @@ class RollingRestart(OnNodes, frozen=True, tag="rolling_restart", omit_defaults=
         if len(drawn) == len(room.nodes) and order != "any":
             drawn = [OTHERS, LEADER] if order == "leader last" else [LEADER, OTHERS]
         each_us = room.most_us // len(room.nodes)
-        down_us = 0 if rng.random() < 0.5 else rng.randint(0, each_us // 2)
+        down_us = wait_us(rng, each_us // 2)
         gap_us = 0 if rng.random() < 0.3 else rng.randint(0, each_us - down_us)
         return cls(drawn, down_us, gap_us, "stop" if rng.random() < 0.7 else "kill")
 

@@ -11,12 +11,10 @@ from collections.abc import Iterator, Sequence
 from random import Random
 from typing import ClassVar, NamedTuple, Protocol, Self, runtime_checkable
 
-from msgspec.structs import replace
-
-from raft_chaos.chaos.faults import limits
 from raft_chaos.chaos.faults.abilities import Ability
-from raft_chaos.chaos.faults.action import OnNodes, Room, Strength, some
+from raft_chaos.chaos.faults.action import Room, Strength, some
 from raft_chaos.chaos.faults.domain import MS, Domain, Whole, built, some_of
+from raft_chaos.chaos.faults.downtime import Restart, wait_us
 from raft_chaos.chaos.faults.names import LEADER, OTHERS, group_of, tally
 from raft_chaos.chaos.faults.process import WHOLE_PERMILLE, Processes, back
 from raft_chaos.chaos.faults.strike import Effect, Strike
@@ -59,10 +57,8 @@ async def ended_in_order(at: Strike, node: str) -> Stopped | None:
     return end
 
 
-class Stop(OnNodes, frozen=True, tag="stop"):
+class Stop(Restart, frozen=True, tag="stop"):
     """`nodes` are asked to end (SIGTERM), all at once; each starts again `restart_after_us` after its end."""
-
-    restart_after_us: int
 
     needs: ClassVar[type] = Stops
     late_frames: ClassVar[bool] = False
@@ -73,16 +69,6 @@ class Stop(OnNodes, frozen=True, tag="stop"):
     )
     seen: ClassVar[str] = "The processes ended by themselves, with a clean exit code, and new incarnations run"
     then: ClassVar[str] = "It completes its write under way, ends with exit code 0, and starts with all that it wrote"
-    stops_nodes: ClassVar[bool] = True
-    disturbs: ClassVar[bool] = True
-    leaves_behind: ClassVar[bool] = True
-
-    def check(self, nodes: Sequence[str]) -> Iterator[str]:
-        yield from super().check(nodes)
-        yield from limits.not_negative("action.restart_after_us", self.restart_after_us)
-
-    def lasts_us(self, duration_us: int) -> int:
-        return self.restart_after_us
 
     # ---- drawn ----
 
@@ -96,17 +82,11 @@ class Stop(OnNodes, frozen=True, tag="stop"):
     def draw(cls, room: Room) -> Self | None:
         """The leader, one node, or a minority."""
         rng = room.rng
-        restart_after_us = 0 if rng.random() < 0.5 else rng.randint(0, room.most_us)
+        restart_after_us = wait_us(rng, room.most_us)
         if rng.random() < 0.5 or room.up == [LEADER]:
             return cls([LEADER], restart_after_us)
         count = min(len(room.up), rng.randint(1, room.spare))
         return cls(some(rng, room.up, count), restart_after_us) if count else None
-
-    def drawn_us(self, room: Room) -> int:
-        return self.restart_after_us
-
-    def disturbed(self, count: int) -> int:
-        return len(self.nodes)
 
     @classmethod
     def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
@@ -133,8 +113,3 @@ class Stop(OnNodes, frozen=True, tag="stop"):
     @classmethod
     def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:
         yield f"stop: {tally(group_of(stop.nodes, nodes) for stop, _ in faults)}"
-
-    def smaller(self) -> Iterator[Self]:
-        yield from super().smaller()
-        if self.restart_after_us:
-            yield replace(self, restart_after_us=0)

@@ -8,15 +8,14 @@ wipes is the same minority.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from random import Random
 from typing import ClassVar, Protocol, Self, runtime_checkable
 
-from msgspec.structs import replace
-
-from raft_chaos.chaos.faults import limits
 from raft_chaos.chaos.faults.abilities import Ability
-from raft_chaos.chaos.faults.action import OnNodes, Room, Strength
+from raft_chaos.chaos.faults.action import Room, Strength
 from raft_chaos.chaos.faults.domain import MS, Domain, Whole, built, some_of
+from raft_chaos.chaos.faults.downtime import Restart
 from raft_chaos.chaos.faults.grudge import majority_of
 from raft_chaos.chaos.faults.names import LEADER, group_of, tally
 from raft_chaos.chaos.faults.process import Processes, back
@@ -38,10 +37,8 @@ class WipeStrength(Strength, frozen=True):
     wiped_from: float = 0.0
 
 
-class Wipe(OnNodes, frozen=True, tag="wipe"):
+class Wipe(Restart, frozen=True, tag="wipe"):
     """SIGKILL to all of `nodes` at once; their data is removed, and they start again `restart_after_us` later."""
-
-    restart_after_us: int
 
     needs: ClassVar[type] = Wipes
     asks: ClassVar[tuple[Ability, ...]] = ("wipe",)
@@ -50,16 +47,6 @@ class Wipe(OnNodes, frozen=True, tag="wipe"):
         "later. Only for a target that declares that its nodes may lose their disks"
     )
     seen: ClassVar[str] = "There were files, and new incarnations run without them"
-    stops_nodes: ClassVar[bool] = True
-    disturbs: ClassVar[bool] = True
-    leaves_behind: ClassVar[bool] = True
-
-    def check(self, nodes: Sequence[str]) -> Iterator[str]:
-        yield from super().check(nodes)
-        yield from limits.not_negative("action.restart_after_us", self.restart_after_us)
-
-    def lasts_us(self, duration_us: int) -> int:
-        return self.restart_after_us
 
     # ---- drawn ----
 
@@ -83,12 +70,6 @@ class Wipe(OnNodes, frozen=True, tag="wipe"):
         up = [node for node in minority if node in room.up]
         return cls([room.rng.choice(up)], room.rng.randint(0, room.most_us)) if up else None
 
-    def drawn_us(self, room: Room) -> int:
-        return self.restart_after_us
-
-    def disturbed(self, count: int) -> int:
-        return len(self.nodes)
-
     @classmethod
     def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
         most = max(1, len(nodes) - majority_of(len(nodes)))
@@ -103,7 +84,7 @@ class Wipe(OnNodes, frozen=True, tag="wipe"):
         files = {node: await world.wipe(node) for node in hit}
         at.injected(f"wipe {' '.join(nodes)}", hit)
         came = await at.together([back(at, node, self.restart_after_us) for node in hit])
-        up = [node for node, is_up in zip(hit, came, strict=True) if is_up]
+        up = list(compress(hit, came))
         wiped = [f"{node} ({count} files)" for node, count in files.items() if count]
         effect = f"wiped {' '.join(wiped) or 'nothing'}, new incarnation of {' '.join(up) or 'none'}"
         at.healed(Effect(bool(hit) and len(wiped) == len(hit) and up == hit, effect))
@@ -111,8 +92,3 @@ class Wipe(OnNodes, frozen=True, tag="wipe"):
     @classmethod
     def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:
         yield f"wipe: {tally(group_of(wipe.nodes, nodes) for wipe, _ in faults)}"
-
-    def smaller(self) -> Iterator[Self]:
-        yield from super().smaller()
-        if self.restart_after_us:
-            yield replace(self, restart_after_us=0)
