@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from raft_chaos.chaos.execution.player import Played, Player
 from raft_chaos.chaos.execution.recording import LIFECYCLE_EVENTS, Calls, Recording
@@ -29,10 +28,9 @@ from raft_chaos.chaos.execution.steps import (
     Submit,
     Timeout,
 )
-from raft_chaos.chaos.faults.damage import Damage
-from raft_chaos.chaos.run.nodes.damage import damage as do_damage
 from raft_chaos.chaos.run.nodes.driver import ASKED
-from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
+from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
+from raft_chaos.chaos.run.nodes.stepped_node import StepObserver, StepReport
 from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.invariants.events import AnyEvent, NodeExited, NodeKilled, NodeSampled
 from raft_chaos.invariants.history import Op
@@ -43,7 +41,6 @@ from raft_chaos.raft.replica.replica import Output
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage import journal
-from raft_chaos.raft.storage.disk import MemoryDisk
 from raft_chaos.raft.storage.journal import JournalError, Turn, digest_of, read_journal
 from raft_chaos.raft.storage.wal import FILE
 
@@ -360,23 +357,17 @@ class _LastDigest:
         """Not needed: the inputs have the times of the node's own clock."""
 
 
-@dataclass
-class _ObservedDriver:
-    """Runs nodes in this process, each with an observer, over disks in memory that survive crashes."""
+class _ObservedDriver(MemoryDriver):
+    """Keeps the digest of each node's last output."""
 
-    parts: Parts
-    observers: dict[str, _LastDigest] = field(default_factory=dict)
-    _disks: dict[str, MemoryDisk] = field(default_factory=dict)
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self.observers: dict[str, _LastDigest] = {}
 
-    def start(self, config: StepConfig, now_us: int) -> Any:
-        disk = self._disks.setdefault(config.node, MemoryDisk())
-        observer = self.observers[config.node] = _LastDigest()
-        return SteppedNode(config, self.parts, disk, now_us, observer)
-
-    def damage(self, node: str, damage: Damage) -> str:
-        """Never asked: a node of a live run whose data was damaged starts no more."""
-        return do_damage(self._disks[node], damage)
+    def _observer(self, node: str) -> StepObserver:
+        observer = self.observers[node] = _LastDigest()
+        return observer
 
     def synced_bytes(self, node: str) -> int:
         """The size of the node's synced log, which a power cut would leave."""
-        return len(self._disks[node].files[FILE])
+        return len(self.disk(node).files[FILE])

@@ -44,10 +44,6 @@ class Damages(Protocol):
         """Damages the data of a node that is down; returns what that did, "" if there was nothing to damage."""
         ...
 
-    async def exit_code(self, node: str) -> int | None:
-        """The exit code of the node's last incarnation; None if that runs or did not end by itself."""
-        ...
-
 
 class AtRest(Restart, frozen=True):
     """SIGKILL to all of `nodes` at once. Their data is damaged, and they start again `restart_after_us` later."""
@@ -108,7 +104,7 @@ class AtRest(Restart, frozen=True):
         at.injected("; ".join(f"{node}: {did[node]}" for node in damaged) or f"kill {' '.join(nodes)}", hit)
         await at.hold(self.restart_after_us)
         await at.together([processes.start(node) for node in hit])
-        codes = {node: await world.exit_code(node) for node in damaged}
+        codes = {node: await processes.exit_code(node) for node in damaged}
         effect = ", ".join(f"{node} {_ended(code)}" for node, code in codes.items()) or "nothing was damaged"
         excuse = "" if damaged else "no data that a node would miss"
         at.healed(Effect(bool(damaged) and None not in codes.values(), effect, excuse))

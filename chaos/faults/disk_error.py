@@ -40,10 +40,6 @@ class FailingDisks(Protocol):
         has failed in this incarnation, None if the node is down."""
         ...
 
-    async def exit_code(self, node: str) -> int | None:
-        """The exit code of the node's last incarnation; None if that runs or did not end by itself."""
-        ...
-
 
 class DiskError(Downtime, frozen=True, tag="disk_error", omit_defaults=True):
     """`operation` fails with `error` on the disks of `nodes`, always, or only `once`.
@@ -105,7 +101,7 @@ class DiskError(Downtime, frozen=True, tag="disk_error", omit_defaults=True):
             await at.together([processes.start(node) for node in hit])
         await at.hold(at.duration_us)
         failures = [await world.break_disk(node, now) for node, now in at.lift(FAILING).items()]
-        codes = {node: await world.exit_code(node) for node in nodes}  # of those, too, that ended meanwhile
+        codes = {node: await processes.exit_code(node) for node in nodes}  # of those, too, that ended meanwhile
         ended = [node for node in nodes if codes[node] is not None]
         up = await at.together([processes.start(node) for node in ended])
         back = list(compress(ended, up))

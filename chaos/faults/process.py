@@ -47,6 +47,10 @@ class Processes(Protocol):
         `holes`, if the world supports that. Returns the nodes that were running, once they are gone."""
         ...
 
+    async def exit_code(self, node: str) -> int | None:
+        """The exit code of the node's last incarnation; None if that runs or did not end by itself."""
+        ...
+
 
 async def back(at: Strike, node: str, after_us: int) -> bool:
     """Starts a node that has just ended, `after_us` later; returns whether a new incarnation runs."""

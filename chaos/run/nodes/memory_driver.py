@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.run.nodes.damage import damage as do_damage
-from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode
+from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepObserver, SteppedNode
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.storage.disk import MemoryDisk
 
@@ -33,9 +33,13 @@ class MemoryDriver:
         # would hide the output of a test that fails.
         before = _silent.set(True)
         try:
-            return SteppedNode(config, self._parts, disk, now_us)
+            return SteppedNode(config, self._parts, disk, now_us, self._observer(config.node))
         finally:
             _silent.reset(before)
+
+    def _observer(self, node: str) -> StepObserver | None:
+        """Who observes the incarnation of this node that starts now, if anybody does."""
+        return None
 
     def damage(self, node: str, damage: Damage) -> str:
         return do_damage(self.disk(node), damage)

@@ -212,6 +212,7 @@ class PoorWorld:
 
     def __init__(self, rich: ScriptedWorld) -> None:
         self.is_up, self.incarnation, self.start, self.kill = rich.is_up, rich.incarnation, rich.start, rich.kill
+        self.exit_code = rich.exit_code
 
 
 class Stage:
