@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 from msgspec.structs import replace
@@ -37,6 +37,7 @@ from raft_chaos.reports.story.mermaid import mermaid
 from raft_chaos.reports.text import fenced, visible
 
 WIDEST = 100
+Form: TypeAlias = Literal["page", "json", "mermaid", "html", "svg"]
 
 
 def explain(
@@ -82,35 +83,45 @@ def explain(
         fail("--out: only --html and --svg write a file")
     if causality and (as_mermaid or steps or as_svg or invariant):
         fail("--causality: expected only --html or --json with it, not --mermaid, --steps, --svg or --invariant")
+    form: Form = "mermaid" if as_mermaid else "html" if as_html else "svg" if as_svg else "json" if as_json else "page"
     try:
         if causality:
             budget_s = parse_duration_s(budget, "--budget")
             return explain_causality(path, edited, seed, budget_s, out, as_html=as_html, as_json=as_json)
-        if (as_html or as_svg) and path.is_file():
-            rows = of_steps.PRINTED_ROWS if as_svg else of_steps.MOST_ROWS
-            if (drawn := drawn_file(path, edited, invariant, rows)) is not None:
-                return write_drawn(drawn, path, out, as_svg=as_svg)
         if steps:
             return Result(page=_steps(path, edited))
-        items, verdicts = _again(path, edited) if path.is_file() else _saved(RunDir(path))
+        return _explained(path, edited, invariant, form, out)
     except DamagedError as error:
         return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: {error}"])
     except (RunDirError, ReproductionError, ScheduleError) as error:
         fail(str(error))
     except NotPlayableError as error:
         fail(f"{path}: {error}; run it with {shlex.join([program(), 'repro', str(path)])}, and explain that run")
+
+
+def _explained(path: Path, edited: bool, invariant: str | None, form: Form, out: Path | None) -> Result:
+    """The explanation in this form, of the steps where a file has them, otherwise of the events.
+
+    Raises DamagedError, RunDirError, ReproductionError, ScheduleError, NotPlayableError.
+    """
+    is_drawn, as_svg = form in ("html", "svg"), form == "svg"
+    if is_drawn and path.is_file():
+        rows = of_steps.PRINTED_ROWS if as_svg else of_steps.MOST_ROWS
+        if (drawn := drawn_file(path, edited, invariant, rows)) is not None:
+            return write_drawn(drawn, path, out, as_svg=as_svg)
+    items, verdicts = _again(path, edited) if path.is_file() else _saved(RunDir(path))
     explained = explanation(items, verdicts, invariant)
     if explained is None:
         return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: nothing to explain: {nothing_violated(verdicts, invariant)}"])
     if path.is_dir():
         explained = replace(explained, around=around_in(RunDir(path), explained.story.violation))
-    if as_html or as_svg:
+    if is_drawn:
         drawn = drawn_run(path, items, explained, of_run.PRINTED_ROWS if as_svg else of_run.MOST_ROWS)
         return write_drawn(drawn, path, out, as_svg=as_svg)
-    if as_mermaid:
+    if form == "mermaid":
         return Result(page=fenced(mermaid(explained.story), "mermaid"))
     page = explanation_page(explained, columns(), [program(), "explain", str(path)])
-    return Result(page=page, document=explanation_document(explained), as_json=as_json)
+    return Result(page=page, document=explanation_document(explained), as_json=form == "json")
 
 
 def _saved(run: RunDir) -> tuple[list[Item], list[Verdict]]:

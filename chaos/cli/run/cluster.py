@@ -312,16 +312,7 @@ def node(
     with refusing():
         timing = timing_of(election_timeout, heartbeat, HEARTBEATS_PER_TIMEOUT)
     tls = given_files(tls_cert, tls_key, tls_ca)
-    peers: dict[str, tuple[str, int]] = {}
-    client_urls: dict[str, str] = {}
-    for text in peer:
-        other, equals, address = text.partition("=")
-        if not equals or not other or other == name or other in peers:
-            fail(f"--peer: expected NAME=HOST:PORT[/HTTP_PORT] with a different name each time, got {text!r}")
-        address, slash, http = address.partition("/")
-        peers[other] = parse_address(address, "--peer")
-        if slash:
-            client_urls[other] = _url(*parse_address(f"{peers[other][0]}:{http}", "--peer"), tls is not None)
+    peers, client_urls = _peers(name, peer, has_tls=tls is not None)
     host, port = parse_address(listen, "--listen")
     if tls is None:
         has_secret = secret_file is not None
@@ -348,6 +339,21 @@ def node(
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(message)s")
     run_event_loop(_run_node(config))
     return Result()
+
+
+def _peers(name: str, given: list[str], *, has_tls: bool) -> tuple[dict[str, tuple[str, int]], dict[str, str]]:
+    """The address of each other node, and the URL of each whose HTTP port is given."""
+    peers: dict[str, tuple[str, int]] = {}
+    client_urls: dict[str, str] = {}
+    for text in given:
+        other, equals, address = text.partition("=")
+        if not equals or not other or other == name or other in peers:
+            fail(f"--peer: expected NAME=HOST:PORT[/HTTP_PORT] with a different name each time, got {text!r}")
+        address, slash, http = address.partition("/")
+        peers[other] = parse_address(address, "--peer")
+        if slash:
+            client_urls[other] = _url(*parse_address(f"{peers[other][0]}:{http}", "--peer"), has_tls)
+    return peers, client_urls
 
 
 async def _run_node(config: NodeConfig) -> None:

@@ -105,17 +105,23 @@ def explore(
             totals.stopped, interrupted = "interrupted", True
         except ExplorationError as error:
             return Result(EXIT_HARNESS, notes=[f"raft-chaos: {error}"])
-        with interrupts.held():
-            for run in (alike.first.run for alike in totals.alike.values()):
-                if run is not None and RunDir(Path(run)).run_json.exists():
-                    write_reports(RunDir(Path(run)))
-            file = exploration.journal.folder / PAGE
-            file.write_text(exploration_html(totals), encoding="utf-8")
+        file = _reported(exploration, totals)
     page = [*exploration_text(totals, columns())]
     notes = [] if quiet else [f"As a picture: {file}", *([totals.repro] if as_json and totals.repro else [])]
     return Result(
         totals.exit_code, page, exploration_document(totals), as_json, notes, judged=True, interrupted=interrupted
     )
+
+
+def _reported(exploration: Exploration, totals: ExplorationTotals) -> Path:
+    """Writes the reports of the failures, and the page, which it returns. No signal interrupts that."""
+    with interrupts.held():
+        for run in (alike.first.run for alike in totals.alike.values()):
+            if run is not None and RunDir(Path(run)).run_json.exists():
+                write_reports(RunDir(Path(run)))
+        file = exploration.journal.folder / PAGE
+        file.write_text(exploration_html(totals), encoding="utf-8")
+    return file
 
 
 def _settings(mutant: str | None) -> Settings:

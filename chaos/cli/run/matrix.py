@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +31,7 @@ from raft_chaos.reports.campaign.matrix import matrix_markdown, matrix_page
 from raft_chaos.reports.campaign.matrix_compare import comparison
 from raft_chaos.reports.campaign.matrix_view import Hunted, MatrixView
 from raft_chaos.reports.html.matrix import matrix_html
+from raft_chaos.reports.tables import Table
 from raft_chaos.reports.text import count
 
 HUNTS, BUDGET, TIME_LIMIT = 10, "60s", "4h"
@@ -85,9 +86,8 @@ def matrix(
     )
     if not order.worlds:
         fail(f"--worlds: expected some of {', '.join(WORLDS)}, got {worlds!r}")
-    for file, option in ((markdown, "--markdown"), (html, "--html")):
-        if file is not None and (file.is_dir() or not os.access(file.parent, os.W_OK)):
-            fail(f"{option}: cannot write {file}; expected a file in an existing folder")
+    files = {"--markdown": markdown, "--html": html}
+    _check_writable(files)
     jobs, limit_s = jobs or os.cpu_count() or 1, parse_duration_s(time_limit, "--time-limit")
     earlier = _earlier(compare)
     try:
@@ -108,14 +108,26 @@ def matrix(
         fail(f"--out: {error}")
     except OSError as error:
         fail(f"--out: cannot keep a matrix in {out} ({error.strerror})")
-    view, made = _view(done, order.mutants), shlex.join(["raft-chaos", *sys.argv[1:]])
+    view = _view(done, order.mutants)
     tables = [comparison(_view(earlier, order.mutants), view)] if earlier else []
-    _write(markdown, matrix_markdown(view, made, tables), "--markdown")
-    _write(html, matrix_html(view, made, tables), "--html")
+    _write_files(files, view, tables)
     notes = [f"{count(left, 'campaign')} left; the same command goes on ({whole.path})"] if left else []
     interrupted = interrupts.received() is not None
     page = matrix_page(view, columns(), tables)
     return Result(2 if left else 0, page, view, as_json, notes, interrupted=interrupted)
+
+
+def _check_writable(files: Mapping[str, Path | None]) -> None:
+    """Checks before the work that the files can be written, which come by their options."""
+    for option, file in files.items():
+        if file is not None and (file.is_dir() or not os.access(file.parent, os.W_OK)):
+            fail(f"{option}: cannot write {file}; expected a file in an existing folder")
+
+
+def _write_files(files: Mapping[str, Path | None], view: MatrixView, tables: Sequence[Table]) -> None:
+    made = shlex.join(["raft-chaos", *sys.argv[1:]])
+    _write(files["--markdown"], matrix_markdown(view, made, tables), "--markdown")
+    _write(files["--html"], matrix_html(view, made, tables), "--html")
 
 
 def _hunt(whole: Matrix, jobs: int, limit_s: float, *, quiet: bool) -> None:

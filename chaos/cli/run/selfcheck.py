@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -102,10 +103,23 @@ def command(
     if not quiet:
         how = "twice in sim and once in lockstep" if lockstep else "twice in sim"
         say(f"seeds {seeds}: each {how}; {jobs} at once, in {sides * jobs} processes")
-    interrupted = False
+    selfcheck, view = Selfcheck(lockstep=lockstep, jobs=jobs), View(totals, quiet=quiet)
+    interrupted = _compare(selfcheck, settings, chosen, out, totals, view)
+    if as_json:
+        notes = [totals.repro] if totals.repro else []
+        page, document = [], selfcheck_document(totals)
+    else:
+        notes, page, document = [], list(selfcheck_page(totals, columns())), None
+    return Result(totals.exit_code, page, document, as_json, notes, judged=True, interrupted=interrupted)
+
+
+def _compare(
+    selfcheck: Selfcheck, settings: Settings, seeds: Sequence[int], out: Path, totals: SelfcheckTotals, view: View
+) -> bool:
+    """Compares the seeds, and says in the totals what stopped it. Returns whether that was the user."""
     try:
-        with Selfcheck(lockstep=lockstep, jobs=jobs) as selfcheck, View(totals, quiet=quiet) as view:
-            for checked in selfcheck.check(settings, chosen, out):
+        with selfcheck, view:
+            for checked in selfcheck.check(settings, seeds, out):
                 totals.observe(checked)
                 if checked.outcome == "different":
                     ends.violation_known()
@@ -115,13 +129,9 @@ def command(
     except SelfcheckError as error:
         totals.stopped, totals.broken = str(error), True
     except KeyboardInterrupt:
-        totals.stopped, interrupted = "interrupted", True
-    if as_json:
-        notes = [totals.repro] if totals.repro else []
-        page, document = [], selfcheck_document(totals)
-    else:
-        notes, page, document = [], list(selfcheck_page(totals, columns())), None
-    return Result(totals.exit_code, page, document, as_json, notes, judged=True, interrupted=interrupted)
+        totals.stopped = "interrupted"
+        return True
+    return False
 
 
 def _check_folder(out: Path) -> None:
