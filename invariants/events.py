@@ -7,7 +7,8 @@ Any system in any language may write these lines. The rules that a reporter must
    line is the event's number, so an event's id is (node, inc, line number).
 2. A node reports terms, votes and appended entries once they are durable, and before any message that depends on
    them leaves the node. It reports a truncation before doing it.
-3. An incarnation starts with `started`, followed by one `entry_appended` for each recovered entry, from index 1 on.
+3. An incarnation starts with `started`, followed by one `entry_appended` for each recovered entry, from index 1 on, or
+   from the one after the base if a snapshot replaces those before.
    After a crash the disk may be ahead of the reported events, never behind them.
 4. All events of an incarnation are in its one file. Only the last line may be torn.
 5. Either all nodes report all messages between them or none does. A node reports a message before it sends it, and the
@@ -50,12 +51,19 @@ class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
 
 
 class Started(Event, frozen=True, gc=False, kw_only=True, tag="started"):
-    """The node recovered from its disk: its hard state, and the index and digest of its last entry ("" if none)."""
+    """The node recovered from its disk: its hard state, and the index and digest of its last entry ("" if none).
+
+    Its log begins after the base, the last entry that its snapshot replaces (§7): `base_digest` covers entries 1 to
+    `base_index`. Without a snapshot it begins at index 1, and the base is (0, 0, "").
+    """
 
     term: int
     voted_for: str | None
     last_index: int
     digest: str
+    base_index: int = 0
+    base_term: int = 0
+    base_digest: str = ""
 
 
 class RoleChanged(Event, frozen=True, gc=False, kw_only=True, tag="role_changed"):
@@ -91,6 +99,40 @@ class LogTruncated(Event, frozen=True, gc=False, kw_only=True, tag="log_truncate
     from_index: int
 
 
+class SnapshotTaken(Event, frozen=True, gc=False, kw_only=True, tag="snapshot_taken"):
+    """A snapshot of the node's own state machine is durable in place of the entries up to `index` (§7).
+
+    `digest` covers these entries, of which the last is of `term`; `state` covers the state machine's state.
+    """
+
+    index: int
+    term: int
+    digest: str
+    state: str
+
+
+class SnapshotInstalled(Event, frozen=True, gc=False, kw_only=True, tag="snapshot_installed"):
+    """A snapshot that another node sent is durable in place of the entries up to `index` (§7). The log then holds that
+    prefix, which `digest` covers, and is committed up to there. Entries behind it stay only if the log held it before.
+
+    `via` is the type of the message that brought its last part.
+    """
+
+    index: int
+    term: int
+    digest: str
+    via: str
+
+
+class SnapshotRestored(Event, frozen=True, gc=False, kw_only=True, tag="snapshot_restored"):
+    """The state machine has the state of the snapshot that replaces the entries up to `index`, the last one of `term`:
+    the node starts, or has installed it. `digest` covers the state, made anew from the data."""
+
+    index: int
+    term: int
+    digest: str
+
+
 class CommitAdvanced(Event, frozen=True, gc=False, kw_only=True, tag="commit_advanced"):
     """commit_index became `index`. `term` is the node's current term, not the entry's."""
 
@@ -110,7 +152,7 @@ class MessageSent(Event, frozen=True, gc=False, kw_only=True, tag="message_sent"
     """A message left for `to`. Its id is (node, inc, number); `type` is the message's name.
 
     Our own nodes also say, of an AppendEntries, after which entry its entries come, and how many bytes their commands
-    have together.
+    have together; of an InstallSnapshot, the last entry that the snapshot replaces, and the bytes of the part.
     """
 
     to: str
@@ -123,7 +165,8 @@ class MessageSent(Event, frozen=True, gc=False, kw_only=True, tag="message_sent"
 class MessageReceived(Event, frozen=True, gc=False, kw_only=True, tag="message_received"):
     """The message (sender, sender_inc, number) arrived. Reported before any of its effects.
 
-    Our own nodes also say the term of an AppendEntriesReply that acknowledges entries, and up to which one it does.
+    Our own nodes also say the term of an AppendEntriesReply that acknowledges entries, and up to which one it does;
+    likewise of an InstallSnapshotReply that says that the snapshot is durable.
     """
 
     sender: str
@@ -308,6 +351,9 @@ NodeEvent: TypeAlias = (
     | LogTruncated
     | CommitAdvanced
     | EntryApplied
+    | SnapshotTaken
+    | SnapshotInstalled
+    | SnapshotRestored
     | MessageSent
     | MessageReceived
 )

@@ -41,6 +41,9 @@ from raft_chaos.invariants.events import (
     PhaseStarted,
     RoleChanged,
     RunEnded,
+    SnapshotInstalled,
+    SnapshotRestored,
+    SnapshotTaken,
     Started,
     VoteGranted,
 )
@@ -98,6 +101,18 @@ def what(event: AnyEvent | Op) -> str:
             return f"committed up to {event.index} in term {event.term}"
         case EntryApplied():
             return f"applied {event.index} (term {event.term}), state {_digits(event.digest)}"
+        case SnapshotTaken():
+            return (
+                f"took a snapshot up to {event.index} (term {event.term}) {_digits(event.digest)}, "
+                f"state {_digits(event.state)}"
+            )
+        case SnapshotInstalled():
+            return f"installed a snapshot up to {event.index} (term {event.term}) {_digits(event.digest)}"
+        case SnapshotRestored():
+            return (
+                f"restored the state of the snapshot up to {event.index} (term {event.term}), "
+                f"state {_digits(event.digest)}"
+            )
         case MessageSent() | MessageReceived():
             return f"{event.type} #{event.number}"
         case NodeLaunched():
@@ -152,7 +167,8 @@ def _answered_again(event: AnsweredAgain) -> str:
 def _started(event: Started) -> str:
     vote = f"voted for {event.voted_for}" if event.voted_for is not None else "no vote"
     log = f"log up to {event.last_index} {_digits(event.digest)}".rstrip() if event.last_index else "log empty"
-    return f"started in term {event.term}, {vote}, {log}"
+    behind = f", from a snapshot up to {event.base_index} on" if event.base_index else ""
+    return f"started in term {event.term}, {vote}, {log}{behind}"
 
 
 def _role_changed(event: RoleChanged) -> str:

@@ -24,6 +24,9 @@ from raft_chaos.invariants.events import (
     Event,
     LogTruncated,
     RoleChanged,
+    SnapshotInstalled,
+    SnapshotRestored,
+    SnapshotTaken,
     Started,
     VoteGranted,
 )
@@ -32,11 +35,16 @@ from raft_chaos.raft.state.messages import (
     Append,
     AppendEntries,
     AppendEntriesReply,
+    Base,
+    FileRecord,
     HardState,
+    InstallSnapshot,
+    InstallSnapshotReply,
     Message,
     Record,
     RequestVote,
     RequestVoteReply,
+    SaveSnapshot,
     Truncate,
 )
 
@@ -78,6 +86,12 @@ def message(said: Message) -> str:
             return start + f"{what} after {prev}, commit {said.leader_commit}"
         case AppendEntriesReply():
             return start + _append_reply(said)
+        case InstallSnapshot():
+            last = _entry(said.last_included_index, said.last_included_term)
+            return start + f"up to {last}, bytes {said.offset}-{said.offset + len(said.data)} of {said.size}"
+        case InstallSnapshotReply():
+            has = "done" if said.done else f"has {said.offset} bytes"
+            return start + f"up to {said.last_included_index}, {has}"
 
 
 def _append_reply(said: AppendEntriesReply) -> str:
@@ -108,7 +122,9 @@ def _event(event: Event) -> str:
     match event:
         case Started():
             vote = f"voted for {event.voted_for}" if event.voted_for is not None else "no vote"
-            return f"started in term {event.term}, {vote}, log {_up_to(event.last_index)}"
+            return f"started in term {event.term}, {vote}, log {_up_to(event.last_index)}" + (
+                f", a snapshot up to {event.base_index}" if event.base_index else ""
+            )
         case RoleChanged():
             leader = f", leader {event.leader or 'unknown'}" if event.role == "follower" else ""
             return f"became {event.role} in term {event.term}{leader}"
@@ -118,11 +134,17 @@ def _event(event: Event) -> str:
             return f"truncates its log from {event.from_index} on"
         case CommitAdvanced():
             return f"committed up to {event.index}"
+        case SnapshotTaken():
+            return f"took a snapshot up to {_entry(event.index, event.term)}"
+        case SnapshotInstalled():
+            return f"installed a snapshot up to {_entry(event.index, event.term)}"
+        case SnapshotRestored():
+            return f"restored the state of the snapshot up to {_entry(event.index, event.term)}"
         case _:
             return ""
 
 
-def records(written: Sequence[Record]) -> str:
+def records(written: Sequence[Record | FileRecord]) -> str:
     """The records of one write. Consecutive entries are shown together."""
     parts: list[str] = []
     for kind, group in groupby(written, key=type):
@@ -134,7 +156,7 @@ def records(written: Sequence[Record]) -> str:
     return "; ".join(parts)
 
 
-def _record(record: Record) -> str:
+def _record(record: Record | FileRecord) -> str:
     match record:
         case HardState():
             return f"term {record.term}, {f'vote {record.voted_for}' if record.voted_for is not None else 'no vote'}"
@@ -142,6 +164,12 @@ def _record(record: Record) -> str:
             return f"truncation from {record.from_index} on"
         case Append():
             return entries(record.index, [record.entry.term])
+        case Base():
+            return f"a log behind {_entry(record.index, record.term)}"
+        case SaveSnapshot(snapshot=snapshot):
+            terms = [entry.term for entry in record.entries]
+            behind = f", {entries(snapshot.index + 1, terms)} behind it" if terms else ""
+            return f"snapshot up to {_entry(snapshot.index, snapshot.term)}, {len(snapshot.data)} bytes{behind}"
 
 
 def entries(first_index: int, terms: Sequence[int]) -> str:

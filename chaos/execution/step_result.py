@@ -5,7 +5,7 @@ It is what the text shows (`chaos.execution.format`), whether a file's execution
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -13,7 +13,7 @@ from raft_chaos.chaos.execution.player import Frame, Link, Player
 from raft_chaos.chaos.execution.steps import Deliver, NodeStep
 from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
 from raft_chaos.invariants.events import NodeExited
-from raft_chaos.raft.state.messages import Record
+from raft_chaos.raft.state.messages import FileRecord, Record
 from raft_chaos.raft.storage.wal import FILE, decode_records
 
 
@@ -33,7 +33,7 @@ class StepResult(msgspec.Struct):
     report: StepReport | None = None
     sent: list[Frame] = []
     lost: list[Frame] = []
-    written: list[Record] = []
+    written: Sequence[Record | FileRecord] = []
     end: str = ""
     is_corrupted: bool = False
 
@@ -51,8 +51,9 @@ def result_of(player: Player, number: int, step: NodeStep, given: str, cut: Coll
     for frame in player.sent.get(number, ()):
         (result.lost if frame.link in cut else result.sent).append(frame)
     if player.report.write_lsn and isinstance(node.driven, SteppedNode):
-        # One write is under way at a time, so it is the last batch of the file.
-        result.written = decode_records(node.driven.disk.read(FILE))[0][-1]
+        wal = node.driven.wal
+        # One write is under way at a time, so it is a snapshot, or the last batch of the file.
+        result.written = [wal.staged] if wal.staged is not None else decode_records(wal.disk.read(FILE))[0][-1]
     return result
 
 

@@ -106,7 +106,8 @@ class _Seen:
     def crashed(self) -> None:
         """Only what was synced counts now."""
         self.role, self.commit_index = "down", 0
-        self.last_index = min(self.log.durable_index, self.log.last_index)
+        # A snapshot that is not durable yet replaces at least what was: it is of committed entries.
+        self.last_index = max(min(self.log.durable_index, self.log.last_index), self.log.base_index)
 
 
 def _part(node: _Seen, best: _Seen, top: _Seen, term: int) -> int:
@@ -121,8 +122,13 @@ def _part(node: _Seen, best: _Seen, top: _Seen, term: int) -> int:
 
 
 def _same(one: _Seen, other: _Seen, index: int) -> bool:
-    """Whether both logs have the same entries up to this index, beyond which neither ends."""
-    return one is other or one.log.digest(index) == other.log.digest(index)
+    """Whether both logs have the same entries up to this index, beyond which neither ends. What a snapshot replaces is
+    committed, so there are no two of that."""
+    return (
+        one is other
+        or index < max(one.log.base_index, other.log.base_index)
+        or one.log.digest(index) == other.log.digest(index)
+    )
 
 
 def digest(state: tuple[int, ...]) -> int:

@@ -13,7 +13,7 @@ import msgspec
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.raft.server.parts import Parts
-from raft_chaos.raft.state.messages import Record, Recovered
+from raft_chaos.raft.state.messages import FileRecord, Record, Recovered
 from raft_chaos.raft.storage.wal import (
     FILE,
     IDENTITY,
@@ -51,23 +51,23 @@ class AppendErrorIgnored(WriteAheadLog):
 
 
 class DamageTakenForTornTail(WriteAheadLog):
-    def _decode(self, data: bytes, name: str, synced: int) -> tuple[list[list[Record]], int]:
+    def _decode(self, data: bytes, name: str, synced: int) -> tuple[list[list[FileRecord]], int]:
         ends = [end for _, end in intact_records(data)]
         return decode_records(data[: ends[-1] if ends else len(MAGIC)], name)
 
 
 class MarkIgnored(WriteAheadLog):
-    def _decode(self, data: bytes, name: str, synced: int) -> tuple[list[list[Record]], int]:
+    def _decode(self, data: bytes, name: str, synced: int) -> tuple[list[list[FileRecord]], int]:
         return decode_records(data, name)
 
 
 class ChecksumNotChecked(WriteAheadLog):
-    def _decode(self, data: bytes, name: str, synced: int) -> tuple[list[list[Record]], int]:
-        batches, end = list[list[Record]](), len(MAGIC)
+    def _decode(self, data: bytes, name: str, synced: int) -> tuple[list[list[FileRecord]], int]:
+        batches, end = list[list[FileRecord]](), len(MAGIC)
         while end + 8 < len(data):
             length = int.from_bytes(data[end : end + 4], "big")
             try:
-                batches.append(msgspec.msgpack.decode(data[end + 8 : end + 8 + length], type=list[Record]))
+                batches.append(msgspec.msgpack.decode(data[end + 8 : end + 8 + length], type=list[FileRecord]))
             except MALFORMED:
                 return decode_records(data, name, synced)
             end += 8 + length

@@ -25,13 +25,13 @@ from raft_chaos.invariants.trace import differing
 from raft_chaos.raft.replica.inputs import Input, Received
 from raft_chaos.raft.replica.replica import Output
 from raft_chaos.raft.server.parts import Parts
-from raft_chaos.raft.state.messages import Record
+from raft_chaos.raft.state.messages import FileRecord
 from raft_chaos.raft.storage.disk import MemoryDisk
 from raft_chaos.raft.storage.framing import DamagedRecordError, unframe
 from raft_chaos.raft.storage.journal import ClockChanged, JournalError, Start, Turn, digest_of, read_journal
 from raft_chaos.raft.storage.wal import FILE, IDENTITY, MAGIC, Identity
 
-_decode_records = msgspec.msgpack.Decoder(list[Record]).decode
+_decode_records = msgspec.msgpack.Decoder(list[FileRecord]).decode
 
 
 @dataclass(frozen=True)

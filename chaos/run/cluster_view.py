@@ -20,6 +20,8 @@ from raft_chaos.invariants.events import (
     LogTruncated,
     Role,
     RoleChanged,
+    SnapshotInstalled,
+    SnapshotRestored,
     Started,
     VoteGranted,
 )
@@ -62,6 +64,8 @@ class ClusterView:
             LogTruncated: self._truncated,
             EntryApplied: self._applied,
             CommitAdvanced: self._committed,
+            SnapshotInstalled: self._installed,
+            SnapshotRestored: self._applied,
             RoleChanged: self._role_changed,
             VoteGranted: self._vote_granted,
             Started: self._started,
@@ -133,7 +137,13 @@ class ClusterView:
         self.nodes[event.node].last = (0, event.from_index - 1)
         self._anchor("log_truncated", len(self.seen["log_truncated"]) + 1, event.node)
 
-    def _applied(self, event: EntryApplied) -> None:
+    def _installed(self, event: SnapshotInstalled) -> None:
+        view = self.nodes[event.node]
+        view.commit_index = event.index
+        if view.last[1] < event.index:
+            view.last = (event.term, event.index)
+
+    def _applied(self, event: EntryApplied | SnapshotRestored) -> None:
         view = self.nodes[event.node]
         view.applied_index, view.applied_at_us = event.index, event.t_us
 
@@ -158,6 +168,7 @@ class ClusterView:
         self.nodes[event.node] = NodeView(
             "follower",
             event.term,
+            event.base_index,
             last=before.last if is_same else (0, event.last_index),
             vote=(event.term, event.voted_for) if event.voted_for is not None else (0, ""),
         )

@@ -45,10 +45,12 @@ class Checker:
         return True
 
     def violate(self, message: str, *witness: Any, rule: str | None = None) -> None:
-        """Counts a violation, and keeps it if it is one of the first `KEPT_VIOLATIONS`."""
+        """Counts a violation, and keeps it if it is one of the first `KEPT_VIOLATIONS`. What the `witness` has of None
+        is not known."""
         self.violation_count += 1
+        shown = tuple(event for event in witness if event is not None)
         if len(self.violations) < KEPT_VIOLATIONS:
-            self.violations.append(Violation(self.invariant, message, rule or self.rule, witness))
+            self.violations.append(Violation(self.invariant, message, rule or self.rule, shown))
 
     def note(self) -> str:
         """A remark to add to the verdict's reason, or ""."""

@@ -10,16 +10,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
-from raft_chaos.invariants.checkers.node_logs import ReportedLog, first_difference
-from raft_chaos.invariants.events import CommitAdvanced, EntryAppended, EntryApplied, RoleChanged, Started
+from raft_chaos.invariants.checkers.node_logs import Held, ReportedLog, first_difference
+from raft_chaos.invariants.events import (
+    CommitAdvanced,
+    EntryApplied,
+    RoleChanged,
+    SnapshotRestored,
+    SnapshotTaken,
+    Started,
+)
 
 
 class CommittedLog:
-    """The log that all nodes commit, up to the highest commit so far, and the event that committed each entry first."""
+    """The log that all nodes commit, up to the highest commit so far, and the event that committed each entry first.
+
+    A node that begins with another one's snapshot does not say what was before it. So there may be gaps, which the log
+    of another node fills later; `_ends` are the last indexes of the parts that are known.
+    """
 
     def __init__(self) -> None:
         self.entries: ReportedLog = []
         self.commits: list[CommitAdvanced] = []
+        self._ends: list[int] = []  # of all parts that a gap follows, in ascending order
 
     def add(self, commit: CommitAdvanced, log: ReportedLog) -> int:
         """Records that `log`, which must hold `commit.index`, is committed up to there.
@@ -29,12 +41,34 @@ class CommittedLog:
         """
         known = len(self.entries)
         common = min(known, commit.index)
-        if common > 0 and log[common - 1].digest != self.entries[common - 1].digest:
-            return first_difference(log, self.entries, common)
+        # Digests are chained, so one comparison at the end of each known part is enough.
+        for end in (*self._ends, common) if self._ends else (common,):
+            if 0 < end <= common and _differ(log[end - 1], self.entries[end - 1]):
+                return first_difference(log, self.entries, end)
         if commit.index > known:
             self.entries.extend(log[known : commit.index])
             self.commits.extend([commit] * (commit.index - known))
+            if log[known] is None:
+                self._ends.append(known)
+        if self._ends:
+            self._fill(log, common)
         return 0
+
+    def _fill(self, log: ReportedLog, common: int) -> None:
+        """Fills what gaps the log can, up to `common`, and finds those that are left."""
+        entries, first = self.entries, self._ends[0]
+        for place in range(first, common):
+            if entries[place] is None:
+                entries[place] = log[place]
+        self._ends = [
+            place
+            for place in range(first, len(entries))
+            if entries[place] is None and (place == first or entries[place - 1] is not None)
+        ]
+
+
+def _differ(one: Held | None, other: Held | None) -> bool:
+    return one is not None and other is not None and one.digest != other.digest
 
 
 @dataclass(slots=True)
@@ -42,7 +76,7 @@ class Commit:
     """A commit, and the entry at its index in the committing node's log."""
 
     event: CommitAdvanced
-    entry: EntryAppended
+    entry: Held
 
 
 @dataclass(slots=True)
@@ -90,7 +124,7 @@ class LeaderCommitsOwnTerm(Checker):
             return
         self.judged += 1
         entry = log[event.index - 1]
-        if entry.term != event.term:
+        if entry is not None and entry.term != event.term:
             self.violate(
                 f"{who(event)}, leader of term {event.term}, committed up to entry {event.index}, which is of term "
                 f"{entry.term}",
@@ -129,11 +163,14 @@ class LeaderCompleteness(Checker):
         log = self._logs[event.node]
         if not 1 <= event.index <= len(log):
             return
+        entry = log[event.index - 1]
+        if entry is None:
+            return  # a snapshot replaces it, and was committed before
         contradicts = self._committed.add(event, log)
         highest = self._highest_commit.get(event.term)
         if not contradicts and highest is not None and highest.event.index >= event.index:
             return  # the usual case: another node has reported this commit or a higher one
-        commit = Commit(event, log[event.index - 1])
+        commit = Commit(event, entry)
         if contradicts:
             self._contradicting.append(commit)
         else:
@@ -159,7 +196,10 @@ class LeaderCompleteness(Checker):
         if commit.event.term >= leader.event.term:
             return
         self.judged += 1
-        held = log[committed.index - 1] if committed.index <= len(log) else None
+        lacks = committed.index > len(log)
+        held = log[committed.index - 1] if not lacks else None
+        if held is None and not lacks:
+            return  # behind a snapshot, which holds its whole prefix: `log_matching` judges which one that is
         if leader.convicted or (held is not None and held.digest == committed.digest):
             return
         leader.convicted = True
@@ -179,6 +219,7 @@ class StateMachineSafety(Checker):
     rule = "If a server applied an entry at an index, no other server applies a different one there (Figure 3, §5.4.3)."
     committed_once = "A committed entry is never replaced: all servers commit the same log (§5.3, §5.4)."
     deterministic = "Servers that applied the same entries are in the same state (§2)."
+    same_state = "A snapshot holds the state behind all entries that it replaces (§7)."
     nothing_judged = "nothing was committed or applied"
 
     def __init__(self, logs: Mapping[str, ReportedLog]) -> None:
@@ -186,9 +227,15 @@ class StateMachineSafety(Checker):
         self._logs = logs
         self._committed = CommittedLog()
         self._applied: dict[int, EntryApplied] = {}
+        self._snapshots: dict[int, SnapshotTaken | SnapshotRestored] = {}  # the first at each index
 
     def handlers(self) -> Handlers:
-        return {CommitAdvanced: self._on_commit, EntryApplied: self._on_applied}
+        return {
+            CommitAdvanced: self._on_commit,
+            EntryApplied: self._on_applied,
+            SnapshotTaken: self._on_snapshot,
+            SnapshotRestored: self._on_snapshot,
+        }
 
     def _on_commit(self, event: CommitAdvanced) -> None:
         log = self._logs[event.node]
@@ -198,12 +245,14 @@ class StateMachineSafety(Checker):
         index = self._committed.add(event, log)
         if index:
             known, first = self._committed.entries[index - 1], self._committed.commits[index - 1]
+            own = log[index - 1]
+            assert known is not None and own is not None, "they differ"
             self.violate(
                 f"{who(first)} and {who(event)} committed different logs from entry {index} on "
-                f"(terms {known.term} and {log[index - 1].term})",
+                f"(terms {known.term} and {own.term})",
                 known,
                 first,
-                log[index - 1],
+                own,
                 event,
                 rule=self.committed_once,
             )
@@ -226,3 +275,31 @@ class StateMachineSafety(Checker):
                 event,
                 rule=self.deterministic,
             )
+        if self._snapshots and (snapshot := self._snapshots.get(event.index)) is not None:
+            self._compare(snapshot, event)
+
+    def _on_snapshot(self, event: SnapshotTaken | SnapshotRestored) -> None:
+        self.judged += 1
+        first = self._snapshots.setdefault(event.index, event)
+        if first is not event:
+            self._compare(first, event)
+        if (applied := self._applied.get(event.index)) is not None:
+            self._compare(event, applied)
+
+    def _compare(
+        self, snapshot: SnapshotTaken | SnapshotRestored, other: EntryApplied | SnapshotTaken | SnapshotRestored
+    ) -> None:
+        """The state of a snapshot is the one behind all entries that it replaces, on every node."""
+        if snapshot.term != other.term or _state(snapshot) != _state(other):
+            behind = "an entry" if isinstance(other, EntryApplied) else "a snapshot"
+            self.violate(
+                f"the snapshot of {who(snapshot)} up to entry {snapshot.index} (term {snapshot.term}) has another "
+                f"state than {who(other)} after {behind} {other.index} (term {other.term})",
+                snapshot,
+                other,
+                rule=self.same_state,
+            )
+
+
+def _state(event: EntryApplied | SnapshotTaken | SnapshotRestored) -> str:
+    return event.state if isinstance(event, SnapshotTaken) else event.digest

@@ -4,6 +4,8 @@ At `started` the node owes the log that it reported last, without the entries wh
 may be ahead of the events, so the node may recover more than that, never less. The recovered entries follow one by one
 and are compared with what is owed. If an incarnation dies before it has reported all of them, the rest cannot be judged
 in it, but is still owed: the next incarnation owes the entries that were reported again, then the rest of the old log.
+Entries that a snapshot replaces are not reported again; its digest stands for them. It may also replace more than was
+reported, if the node died after a leader's snapshot had become durable.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
-from raft_chaos.invariants.checkers.node_logs import ReportedLog
+from raft_chaos.invariants.checkers.node_logs import Held, ReportedLog
 from raft_chaos.invariants.events import EntryAppended, Started
 
 
@@ -38,14 +40,20 @@ class Durability(Checker):
             return
         self.judged += 1
         if event.last_index < len(owed):
+            last = owed[-1]
+            assert last is not None, "a log ends with what is known"
             self.violate(
                 f"{who(event)} recovered {event.last_index} entries; entry {len(owed)}, reported durable in "
-                f"incarnation {owed[-1].inc}, is gone",
-                owed[-1],
+                f"incarnation {last.inc}, is gone",
+                last,
                 event,
             )
             owed = owed[: max(event.last_index, 0)]
-        if owed:
+        base = owed[event.base_index - 1] if 1 <= event.base_index <= len(owed) else None
+        if base is not None and base.digest != event.base_digest:
+            self._differs(event.base_index, event.base_term, base, event, event)
+            return
+        if len(owed) > event.base_index:
             self._started[event.node] = event
             self._owed[event.node] = owed
 
@@ -54,14 +62,18 @@ class Durability(Checker):
         if owed is None:
             return
         position = event.index - 1
-        differs = 0 <= position < len(owed) and owed[position].digest != event.digest
-        if differs:
-            self.violate(
-                f"{who(event)} recovered another entry {event.index} than was reported durable in "
-                f"incarnation {owed[position].inc} (terms {event.term} and {owed[position].term})",
-                owed[position],
-                self._started[event.node],
-                event,
-            )
+        held = owed[position] if 0 <= position < len(owed) else None
+        differs = held is not None and held.digest != event.digest
+        if held is not None and differs:
+            self._differs(event.index, event.term, held, self._started[event.node], event)
         if differs or event.index >= len(owed):
             del self._owed[event.node]  # digests are chained: all later entries differ too, or are not owed
+
+    def _differs(self, index: int, term: int, held: Held, started: Started, event: Started | EntryAppended) -> None:
+        self.violate(
+            f"{who(event)} recovered another entry {index} than was reported durable in "
+            f"incarnation {held.inc} (terms {term} and {held.term})",
+            held,
+            started,
+            *([event] if event is not started else []),
+        )

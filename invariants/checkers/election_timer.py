@@ -39,7 +39,7 @@ from __future__ import annotations
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
 from raft_chaos.invariants.checkers.disturbed import Disturbed
-from raft_chaos.invariants.checkers.timer_resets import Candidacy, Quiet, Reset, TimerResets
+from raft_chaos.invariants.checkers.timer_resets import FROM_LEADERS, Candidacy, Quiet, Reset, TimerResets
 from raft_chaos.invariants.events import MessageReceived, PhaseStarted, RoleChanged, Started, VoteGranted
 from raft_chaos.invariants.pace import Pace
 from raft_chaos.invariants.verdict import Verdict
@@ -105,7 +105,7 @@ class ElectionTimer(Checker):
     def _on_received(self, event: MessageReceived) -> None:
         if (timer := self._now.get(event.node)) is None:
             return
-        if event.type == "AppendEntries":
+        if event.type in FROM_LEADERS:
             timer.hear(event)
         elif event.type == "RequestVote":
             timer.be_asked(event)

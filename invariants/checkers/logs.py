@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
-from raft_chaos.invariants.checkers.node_logs import ReportedLog
-from raft_chaos.invariants.events import CommitAdvanced, EntryAppended, LogTruncated, RoleChanged, Started
+from raft_chaos.invariants.checkers.node_logs import Held, ReportedLog, base_of
+from raft_chaos.invariants.events import (
+    CommitAdvanced,
+    EntryAppended,
+    LogTruncated,
+    RoleChanged,
+    SnapshotInstalled,
+    SnapshotTaken,
+    Started,
+)
 
 
 class LeaderAppendOnly(Checker):
@@ -27,7 +35,18 @@ class LeaderAppendOnly(Checker):
             Started: self._on_started,
             EntryAppended: self._on_appended,
             LogTruncated: self._on_truncated,
+            SnapshotInstalled: self._on_installed,
         }
+
+    def _on_installed(self, event: SnapshotInstalled) -> None:
+        if (elected := self._leading.get(event.node)) is not None:
+            self.judged += 1
+            self.violate(
+                f"{who(event)}, leader of term {elected.term}, replaced its log up to entry {event.index} by another "
+                "node's snapshot",
+                elected,
+                event,
+            )
 
     def _on_role(self, event: RoleChanged) -> None:
         if event.role == "leader":
@@ -127,15 +146,50 @@ class LogMatching(Checker):
     )
     ascending = "Terms never decrease along a log: a leader adds entries of its own term to what it has (§5.3)."
     contiguous = "A log grows at its end: entries are appended after the last one, or replace what was deleted (§5.3)."
+    compacted = "A snapshot replaces the entries up to its last index, and is of the same log (§7)."
     nothing_judged = "no entry was appended"
 
     def __init__(self, logs: Mapping[str, ReportedLog]) -> None:
         super().__init__()
         self._logs = logs
-        self._first: dict[tuple[int, int], EntryAppended] = {}
+        self._first: dict[tuple[int, int], Held | SnapshotTaken] = {}
 
     def handlers(self) -> Handlers:
-        return {EntryAppended: self._on_appended}
+        return {
+            EntryAppended: self._on_appended,
+            SnapshotTaken: self._on_taken,
+            SnapshotInstalled: self._on_snapshot,
+            Started: self._on_started,
+        }
+
+    def _on_started(self, event: Started) -> None:
+        base = base_of(event)
+        if base is not None:
+            self._on_snapshot(base)
+
+    def _on_taken(self, event: SnapshotTaken) -> None:
+        self._on_snapshot(event)
+        log = self._logs[event.node]
+        own = log[event.index - 1] if 1 <= event.index <= len(log) else None
+        if event.index > len(log) or (own is not None and own.digest != event.digest):
+            self.violate(
+                f"{who(event)} took a snapshot in place of entries 1 to {event.index}, which is not of its own log",
+                own,
+                event,
+                rule=self.compacted,
+            )
+
+    def _on_snapshot(self, event: SnapshotInstalled | SnapshotTaken) -> None:
+        self.judged += 1
+        first = self._first.setdefault((event.index, event.term), event)
+        if first.digest != event.digest:
+            self.violate(
+                f"the snapshot of {who(event)} replaces entries 1 to {event.index}, the last one of term {event.term}, "
+                f"but {who(first)} holds another log up to that entry",
+                first,
+                event,
+                rule=self.compacted,
+            )
 
     def _on_appended(self, event: EntryAppended) -> None:
         self.judged += 1
@@ -155,10 +209,10 @@ class LogMatching(Checker):
                 event,
                 rule=self.contiguous,
             )
-        elif log and event.term < log[-1].term:
+        elif log and (last := log[-1]) is not None and event.term < last.term:
             self.violate(
-                f"{who(event)} appended entry {event.index} of term {event.term} after one of term {log[-1].term}",
-                log[-1],
+                f"{who(event)} appended entry {event.index} of term {event.term} after one of term {last.term}",
+                last,
                 event,
                 rule=self.ascending,
             )

@@ -2,7 +2,8 @@
 
 A node holds an entry from its report that the entry is durable, until its report that it deletes the entry. A crash
 ends nothing: the node had the entry durable, and if its disk has lost the entry since, `durability` convicts that node,
-not those that relied on it. (A snapshot will hold all entries that it replaces.)
+not those that relied on it. A snapshot holds all entries that it replaces; `log_matching` and `state_machine_safety`
+judge whether it is of the log, and of the state, that everybody has there.
 
 Each commit is judged, a follower's too. A leader reports its own commit only once its own copy is durable, so it can
 look right by then although it has counted too early; its followers hear of the commit at once.
@@ -21,7 +22,8 @@ from math import inf
 from raft_chaos.invariants.checkers.base import who
 from raft_chaos.invariants.checkers.causal_past import CausalChecker, CausalPast, Clock, OnClaim, OnFact
 from raft_chaos.invariants.checkers.configuration import Configuration
-from raft_chaos.invariants.events import CommitAdvanced, EntryAppended, Event, LogTruncated, Started
+from raft_chaos.invariants.checkers.node_logs import Held, ReportedLog, base_of, holds, up_to
+from raft_chaos.invariants.events import CommitAdvanced, EntryAppended, Event, LogTruncated, SnapshotInstalled, Started
 
 
 class QuorumLog(CausalChecker):
@@ -35,12 +37,17 @@ class QuorumLog(CausalChecker):
         super().__init__(past, configuration)
         # By the node's place: the log that it holds, each entry with the number of the fact that made it durable, and
         # entries that left that log, with the numbers of the facts since and until which the node held them.
-        self._held: list[list[EntryAppended]] = [[] for _ in configuration.voters]
+        self._held: list[ReportedLog] = [[] for _ in configuration.voters]
         self._since: list[list[int]] = [[] for _ in configuration.voters]
-        self._left: list[list[tuple[EntryAppended, int, float]]] = [[] for _ in configuration.voters]
+        self._left: list[list[tuple[Held, int, float]]] = [[] for _ in configuration.voters]
 
     def facts(self) -> dict[type[Event], OnFact]:
-        return {EntryAppended: self._on_appended, LogTruncated: self._on_truncated, Started: self._on_started}
+        return {
+            EntryAppended: self._on_appended,
+            LogTruncated: self._on_truncated,
+            SnapshotInstalled: self._on_installed,
+            Started: self._on_started,
+        }
 
     def claims(self) -> dict[type[Event], OnClaim]:
         return {CommitAdvanced: self._on_commit}
@@ -50,7 +57,8 @@ class QuorumLog(CausalChecker):
     def _on_appended(self, event: EntryAppended, place: int, number: int) -> None:
         held, before = self._held[place], event.index - 1
         if 0 <= before < len(held):
-            if held[before].digest == event.digest:
+            known = held[before]
+            if known is not None and known.digest == event.digest:
                 return  # recovered, and reported once more
             self._shorten(place, before, until=inf)  # overwritten: `log_matching` or `durability` judges it
         if before == len(held):
@@ -61,11 +69,20 @@ class QuorumLog(CausalChecker):
         self._shorten(place, event.from_index - 1, until=number)
 
     def _on_started(self, event: Started, place: int, number: int) -> None:
+        if (base := base_of(event)) is not None:
+            self._on_installed(base, place, number)
         self._shorten(place, event.last_index, until=inf)  # what is lost, `durability` judges
+
+    def _on_installed(self, event: SnapshotInstalled, place: int, number: int) -> None:
+        if not holds(self._held[place], event):
+            self._shorten(place, 0, until=inf)
+            self._held[place] = up_to(event, [])
+            self._since[place] = [number] * event.index
 
     def _shorten(self, place: int, length: int, until: float) -> None:
         held, numbers, kept = self._held[place], self._since[place], max(length, 0)
-        self._left[place] += [(entry, since, until) for entry, since in zip(held[kept:], numbers[kept:], strict=True)]
+        left = zip(held[kept:], numbers[kept:], strict=True)
+        self._left[place] += [(entry, since, until) for entry, since in left if entry is not None]
         del held[kept:], numbers[kept:]
 
     # ---- what is committed ------------------------------------------------------------------------------------------
@@ -75,16 +92,20 @@ class QuorumLog(CausalChecker):
         if not 0 <= before < len(own):
             return  # `monotonicity` judges it
         self.judged += 1
-        digest = own[before].digest
+        entry = own[before]
+        digest = entry.digest if entry is not None else ""
         holders = [
-            held[before]
+            held
             for held, since, last in zip(self._held, self._since, known, strict=True)
-            if before < len(held) and since[before] <= last and held[before].digest == digest
+            if before < len(held)
+            and since[before] <= last
+            and ((entry := held[before]) is None or not digest or entry.digest == digest)
         ]
         if not self._configuration.is_quorum(holders):
-            self._doubt(event, {entry.node: entry for entry in holders}, digest, known)
+            shown = [_shown(held, before) for held in holders]
+            self._doubt(event, {entry.node: entry for entry in shown}, digest, known)
 
-    def _doubt(self, event: CommitAdvanced, holders: dict[str, EntryAppended], digest: str, known: Clock) -> None:
+    def _doubt(self, event: CommitAdvanced, holders: dict[str, Held], digest: str, known: Clock) -> None:
         """Too few hold the entry now. But a node that held it when it was last heard of counts, too."""
         for left, last in zip(self._left, known, strict=True):
             for entry, since, until in left:
@@ -97,3 +118,8 @@ class QuorumLog(CausalChecker):
                 *holders.values(),
                 event,
             )
+
+
+def _shown(held: ReportedLog, before: int) -> Held:
+    """The entry at this place, or the snapshot that replaces it."""
+    return next(entry for entry in held[before:] if entry is not None)

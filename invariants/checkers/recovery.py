@@ -21,6 +21,7 @@ from raft_chaos.invariants.events import (
     NodeLaunched,
     PhaseStarted,
     RunEnded,
+    SnapshotRestored,
     Started,
 )
 from raft_chaos.invariants.verdict import Verdict
@@ -43,7 +44,7 @@ class Recovery(Checker):
         self._current_inc: dict[str, int] = {}
         self._exits: dict[str, NodeExited] = {}  # of the nodes that have not been launched again
         self._committed: dict[tuple[str, int], CommitAdvanced] = {}
-        self._applied: dict[tuple[str, int], EntryApplied] = {}
+        self._applied: dict[tuple[str, int], EntryApplied | SnapshotRestored] = {}
 
     def handlers(self) -> Handlers:
         return {
@@ -54,6 +55,7 @@ class Recovery(Checker):
             NodeLaunched: self._on_launched,
             CommitAdvanced: self._on_commit,
             EntryApplied: self._on_applied,
+            SnapshotRestored: self._on_applied,
         }
 
     def _on_phase(self, event: PhaseStarted) -> None:
@@ -75,7 +77,7 @@ class Recovery(Checker):
     def _on_commit(self, event: CommitAdvanced) -> None:
         self._committed[event.node, event.inc] = event
 
-    def _on_applied(self, event: EntryApplied) -> None:
+    def _on_applied(self, event: EntryApplied | SnapshotRestored) -> None:
         self._applied[event.node, event.inc] = event
 
     def verdict(self) -> Verdict:
@@ -132,7 +134,7 @@ class Recovery(Checker):
     def _judge_shortfall(
         self,
         missed: str,
-        last: CommitAdvanced | EntryApplied | None,
+        last: CommitAdvanced | EntryApplied | SnapshotRestored | None,
         phase: PhaseStarted,
         ended: RunEnded,
         undecided: list[str],
@@ -146,7 +148,9 @@ class Recovery(Checker):
             self.violate(f"{missed}: {proof}", phase, *([last] if last is not None else []), ended)
 
 
-def _by_standstill(last: CommitAdvanced | EntryApplied | None, phase: PhaseStarted, ended: RunEnded) -> tuple[str, str]:
+def _by_standstill(
+    last: CommitAdvanced | EntryApplied | SnapshotRestored | None, phase: PhaseStarted, ended: RunEnded
+) -> tuple[str, str]:
     """(excuse, proof), one of them empty. Proof: progress stopped for the whole bound, and the harness was on time."""
     since_us = max(last.t_us, phase.t_us) if last is not None else phase.t_us
     stopped_us = ended.t_us - since_us
@@ -158,7 +162,9 @@ def _by_standstill(last: CommitAdvanced | EntryApplied | None, phase: PhaseStart
     return "", f"{reached}, and made no progress for {stopped_us} µs (bound {phase.bound_us} µs)"
 
 
-def _by_deadline(last: CommitAdvanced | EntryApplied | None, phase: PhaseStarted, ended: RunEnded) -> tuple[str, str]:
+def _by_deadline(
+    last: CommitAdvanced | EntryApplied | SnapshotRestored | None, phase: PhaseStarted, ended: RunEnded
+) -> tuple[str, str]:
     """(excuse, proof), one of them empty. Proof: in virtual time, the time given was over."""
     lasted_us = ended.t_us - phase.t_us
     if lasted_us < phase.within_us:

@@ -35,6 +35,8 @@ from raft_chaos.invariants.events import Event, MessageReceived, RoleChanged, St
 
 Reset: TypeAlias = Started | RoleChanged | VoteGranted | MessageReceived
 
+FROM_LEADERS = ("AppendEntries", "InstallSnapshot")
+"""The types of a leader's requests. A part of a snapshot (§7) counts here like any AppendEntries."""
 KEPT_HEARD = 32
 """How many messages of the leader are kept: more than arrive while a write becomes durable."""
 KEPT_UNDECIDED = 4096

@@ -6,7 +6,8 @@ Each class extends the one before, and uses only those before it. Read in this o
     terms       §5.1: the largest term wins
     commitment  §5.3, §5.4.2: what is committed, and what may be applied
     follower    §5.3: the consistency check, and the entries that are stored
-    leader      §5.3: heartbeats, entries for each follower, and their replies
+    snapshot    §7: the state of the state machine in place of the entries that led to it
+    leader      §5.3: heartbeats, entries or a snapshot for each follower, and their replies
     election    §5.2, §5.4.1: votes, and who may be elected
     core        inputs and output: the contract with the host
 """

@@ -8,7 +8,7 @@ from typing import Protocol
 from raft_chaos.invariants.events import Event, Role
 from raft_chaos.raft.state.held import ReportEvent, SendMessage
 from raft_chaos.raft.state.log import Log
-from raft_chaos.raft.state.messages import Append, Entry, HardState, Message, Recovered, Truncate
+from raft_chaos.raft.state.messages import Append, Entry, HardState, Message, Recovered, Snapshot, Truncate
 from raft_chaos.raft.state.pending import Pending
 from raft_chaos.raft.state.progress import Progress
 from raft_chaos.raft.state.reporter import Reporter
@@ -46,6 +46,8 @@ class Base:
         self.current_term = recovered.hard_state.term
         self.voted_for = recovered.hard_state.voted_for
         self.log = Log()
+        self.snapshot: Snapshot | None = None
+        """What replaces the entries up to the log's base (§7); None while nothing does."""
 
         # Volatile state.
         self.role: Role = "follower"
@@ -115,13 +117,19 @@ class Base:
 
     def _recover(self, recovered: Recovered) -> None:
         """Takes over the state from disk, and reports all of it."""
+        snapshot = self.snapshot = recovered.snapshot
+        if snapshot is not None:
+            self.log = Log(snapshot.index, snapshot.term, snapshot.digest)
+            # It is of committed entries. The state machine is empty yet: the first Ready gives it the snapshot.
+            self.commit_index = self._apply_limit = snapshot.index
         for entry in recovered.entries:
             self.log.append(entry, 0)
         self.log.mark_durable(0)
         self._events.append(self._reporter.started(self.now_us, self.current_term, self.voted_for, self.log))
         # Report at once: the state from disk is durable.
         appended = self._reporter.entry_appended
-        self._events += [appended(self.now_us, index, self.log) for index in range(1, self.log.last_index + 1)]
+        first = self.log.base_index + 1
+        self._events += [appended(self.now_us, index, self.log) for index in range(first, self.log.last_index + 1)]
 
     def _report_role(self) -> None:
         event = self._reporter.role_changed(self.now_us, self.role, self.current_term, self.leader)

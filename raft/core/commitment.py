@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from raft_chaos.invariants.events import CommitAdvanced
+from raft_chaos.invariants.events import CommitAdvanced, SnapshotInstalled
 from raft_chaos.raft.core.terms import Terms
 from raft_chaos.raft.state.held import ReleaseCommit
-from raft_chaos.raft.state.messages import Entry
+from raft_chaos.raft.state.messages import Entry, Snapshot
 
 
 class Commitment(Terms):
@@ -38,12 +38,18 @@ class Commitment(Terms):
             self._pending.hold(lsn, ReleaseCommit(event))
             self._made.append(event)
 
-    def _release_commit(self, event: CommitAdvanced) -> None:
+    def _release_commit(self, event: CommitAdvanced | SnapshotInstalled) -> None:
         self._events.append(event)
         self._apply_limit = max(self._apply_limit, event.index)
 
-    def _take_committed(self) -> list[tuple[int, Entry]]:
-        limit = min(self._apply_limit, self.log.durable_index)
-        committed = [(index, self.log.entry(index)) for index in range(self.last_applied + 1, limit + 1)]
+    def _take_committed(self) -> list[tuple[int, Entry | Snapshot]]:
+        """What to apply, in order: entries, and first the snapshot if it replaces entries that were not applied."""
+        limit, base_index = min(self._apply_limit, self.log.durable_index), self.log.base_index
+        committed: list[tuple[int, Entry | Snapshot]] = []
+        if self.last_applied < base_index <= limit:
+            assert self.snapshot is not None and self.snapshot.index == base_index
+            committed.append((base_index, self.snapshot))
+            self.last_applied = base_index
+        committed += [(index, self.log.entry(index)) for index in range(self.last_applied + 1, limit + 1)]
         self.last_applied = max(self.last_applied, limit)
         return committed

@@ -28,21 +28,24 @@ from raft_chaos.raft.state.messages import (
     AppendEntries,
     AppendEntriesReply,
     Entry,
+    InstallSnapshot,
+    InstallSnapshotReply,
     Message,
     RequestVote,
     RequestVoteReply,
+    Snapshot,
 )
 from raft_chaos.raft.state.pending import Write
 
 
 class Ready(msgspec.Struct, gc=False):
-    """What the host must do now; see the module's header. `committed` are (index, entry) in order. `made` are events of
-    now that wait for a write: a later Ready reports them."""
+    """What the host must do now; see the module's header. `committed` are (index, entry) in order; a snapshot stands
+    for all entries up to its index. `made` are events of now that wait for a write: a later Ready reports them."""
 
     events: list[Event]
     messages: list[tuple[str, Message]]
     write: Write | None
-    committed: list[tuple[int, Entry]]
+    committed: list[tuple[int, Entry | Snapshot]]
     deadline_us: int
     made: list[Event]
 
@@ -67,6 +70,10 @@ class Core(Election):
             self._on_request_vote(source, message)
         elif type(message) is RequestVoteReply:
             self._on_request_vote_reply(source, message)
+        elif type(message) is InstallSnapshot:
+            self._on_install_snapshot(source, message)
+        elif type(message) is InstallSnapshotReply:
+            self._on_install_snapshot_reply(source, message)
 
     def tick(self, now_us: int) -> None:
         """Time passed. An early call has no effect."""
@@ -121,6 +128,10 @@ class Core(Election):
         ready = Ready(self._events, self._messages, write, committed, self.deadline_us, self._made)
         self._events, self._messages, self._made = [], [], []
         return ready
+
+    def next_write(self) -> Write | None:
+        """The write of what was recorded since `take_ready`, if none is under way: a snapshot that was just taken."""
+        return self._pending.next_write()
 
     @property
     def deadline_us(self) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from raft_chaos.raft.core.commitment import Commitment
 from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, Entry
 
@@ -20,6 +22,8 @@ class Follower(Commitment):
         if self.leader != source:  # true of every candidate
             self._become_follower(m.term, leader=source)
         self._reset_election_timer()
+        if m.prev_log_index < self.log.base_index:
+            m = self._behind_base(m)
 
         if not self._matches(m.prev_log_index, m.prev_log_term):
             self._send(source, self._rejection(m))
@@ -32,6 +36,12 @@ class Follower(Commitment):
     def _matches(self, prev_log_index: int, prev_log_term: int) -> bool:
         """The consistency check: our log holds the entry that precedes the new ones."""
         return prev_log_index <= self.log.last_index and self.log.term_at(prev_log_index) == prev_log_term
+
+    def _behind_base(self, m: AppendEntries) -> AppendEntries:
+        """The same, without the entries that our snapshot replaces (§7): these are committed, so the leader has the
+        same ones (§5.4.3), and nothing is left to compare with."""
+        base, known = self.log.base_index, self.log.base_index - m.prev_log_index
+        return replace(m, prev_log_index=base, prev_log_term=self.log.base_term, entries=m.entries[known:])
 
     def _rejection(self, m: AppendEntries) -> AppendEntriesReply:
         log, prev = self.log, m.prev_log_index

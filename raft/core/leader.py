@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from raft_chaos.raft.core.follower import Follower
-from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, Entry
+from raft_chaos.raft.core.snapshot import Compaction
+from raft_chaos.raft.state.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Entry,
+    InstallSnapshot,
+    InstallSnapshotReply,
+)
 from raft_chaos.raft.state.progress import Progress
 
 NO_OP = b""
 
 
-class Leader(Follower):
+class Leader(Compaction):
     """What a node does while it leads."""
 
     def _become_leader(self) -> None:
@@ -29,6 +35,9 @@ class Leader(Follower):
     def _broadcast_heartbeat(self) -> None:
         self._heartbeat_deadline_us = self.now_us + self.timing.heartbeat_us
         for peer, progress in self.progress.items():
+            if self._is_behind(progress):
+                self._send_snapshot(peer, progress)
+                continue
             # A probe without an answer by now is lost: the heartbeat replaces it.
             progress.probe_sent = True
             self._send_append(peer, progress.next_index, [])
@@ -36,6 +45,10 @@ class Leader(Follower):
     def _send_entries(self, peer: str) -> None:
         """Sends the entries that the follower lacks, up to the limit of entries in flight."""
         progress, log, timing = self.progress[peer], self.log, self.timing
+        if self._is_behind(progress):
+            if progress.may_begin_transfer:
+                self._send_snapshot(peer, progress)
+            return
         while progress.next_index <= log.last_index and not progress.is_paused(timing.max_entries_in_flight):
             entries = log.slice(progress.next_index, timing.max_entries_per_message, timing.max_bytes_per_message)
             self._send_append(peer, progress.next_index, entries)
@@ -48,6 +61,51 @@ class Leader(Follower):
         prev, stream = next_index - 1, self.progress[peer].stream
         message = AppendEntries(self.current_term, prev, self.log.term_at(prev), self.commit_index, entries, stream)
         self._send(peer, message)
+
+    # ---- snapshots (§7) ---------------------------------------------------------------------------------------------
+
+    def _is_behind(self, progress: Progress) -> bool:
+        """Whether the follower needs an entry that a snapshot has replaced here."""
+        return progress.next_index <= self.log.base_index
+
+    def _send_snapshot(self, peer: str, progress: Progress) -> None:
+        """Sends the next part of a snapshot; the same again if no reply to it has come."""
+        if progress.may_begin_transfer:
+            assert self.snapshot is not None
+            progress.begin_transfer(self.snapshot)
+        snapshot, offset = progress.snapshot, progress.offset
+        assert snapshot is not None
+        message = InstallSnapshot(
+            self.current_term,
+            snapshot.index,
+            snapshot.term,
+            snapshot.digest,
+            len(snapshot.data),
+            progress.checksum,
+            offset,
+            snapshot.data[offset : offset + self.timing.chunk_bytes],
+        )
+        self._send(peer, message)
+
+    def _on_install_snapshot_reply(self, source: str, m: InstallSnapshotReply) -> None:
+        if self.role != "leader" or m.term < self.current_term:
+            return
+        progress = self.progress[source]
+        if m.done:
+            self._on_ack(progress, m.last_included_index)
+            self._send_entries(source)
+        elif progress.snapshot is not None and progress.snapshot.index == m.last_included_index:
+            self._on_received(source, progress, m.offset)
+
+    def _on_received(self, peer: str, progress: Progress, offset: int) -> None:
+        """The follower has so much of the snapshot. If that is not more, the reply is late, or the follower restarted:
+        then the next heartbeat sends a part, and the reply to it tells."""
+        brings_more = offset > progress.offset
+        progress.offset = offset
+        if brings_more and self._is_behind(progress):
+            self._send_snapshot(peer, progress)
+
+    # ---- replies ----------------------------------------------------------------------------------------------------
 
     def _on_append_entries_reply(self, source: str, m: AppendEntriesReply) -> None:
         if self.role != "leader" or m.term < self.current_term:

@@ -30,9 +30,18 @@ from zlib import crc32
 import msgspec
 
 from raft_chaos.invariants.events import MALFORMED
-from raft_chaos.raft.state.messages import MAX_NUMBER, AppendEntries, AppendEntriesReply, Message, Number, RequestVote
+from raft_chaos.raft.state.messages import (
+    MAX_NUMBER,
+    AppendEntries,
+    AppendEntriesReply,
+    InstallSnapshot,
+    Message,
+    Number,
+    RequestVote,
+)
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
+"""3 had no snapshots."""
 MAX_FRAME = 8 * 1024 * 1024
 MAX_HANDSHAKE = 4096
 """The longest payload (bytes) of a frame of the handshake: whoever sends one is not known yet."""
@@ -147,6 +156,11 @@ def _contradiction(message: Message) -> str:
             return _later(message.conflict_term, message.term)
     elif type(message) is RequestVote and message.last_log_term > message.term:
         return _later(message.last_log_term, message.term)
+    elif type(message) is InstallSnapshot:
+        if message.last_included_term > message.term:
+            return _later(message.last_included_term, message.term)
+        if message.offset + len(message.data) > message.size:
+            return f"{len(message.data)} bytes from {message.offset} on, of a snapshot of {message.size}"
     return ""
 
 

@@ -14,6 +14,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from raft_chaos.invariants.events import MALFORMED
+
 Operation: TypeAlias = Literal["get", "put", "append", "cas", "delete"]
 OPERATIONS: tuple[Operation, ...] = ("get", "put", "append", "cas", "delete")
 
@@ -77,6 +79,39 @@ class Session(NamedTuple):
     share: int
 
 
+class _Saved(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The whole state: the items in the order of their last change, and the sessions, least recently used first.
+
+    The digests follow from these, so they are made anew and not believed.
+    """
+
+    version: int
+    items: list[tuple[str, str | list[str]]]
+    sessions: list[tuple[str, int, Result, Place]]
+
+
+_decode_saved = msgspec.msgpack.Decoder(_Saved).decode
+
+
+class SnapshotError(Exception):
+    """The bytes are no snapshot of a state machine that this version can read. The message says why."""
+
+
+def check_snapshot(data: bytes) -> None:
+    """Raises SnapshotError."""
+    _read_saved(data)
+
+
+def _read_saved(data: bytes) -> _Saved:
+    try:
+        saved = _decode_saved(data)
+    except MALFORMED as error:
+        raise SnapshotError(f"the snapshot cannot be decoded: {error}") from None
+    if saved.version != 1:
+        raise SnapshotError(f"the snapshot has version {saved.version} of its format; this version reads 1")
+    return saved
+
+
 class Machine:
     """The key-value store. `apply` is deterministic: equal logs give equal states, answers and digests."""
 
@@ -107,6 +142,26 @@ class Machine:
         result = self._execute(asked)
         self._remember(asked.client, asked.serial, result)
         return result
+
+    # ---- snapshots (§7) -------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> bytes:
+        """The whole state, sessions included. Equal logs give equal bytes, on every node."""
+        sessions = [(client, one.serial, one.answer, one.place) for client, one in self._sessions.items()]
+        return _encoder.encode(_Saved(1, [(key, item.value) for key, item in self._items.items()], sessions))
+
+    def restore(self, data: bytes) -> None:
+        """Takes over a snapshot's state in place of its own, and makes the digest anew. Raises SnapshotError."""
+        saved = _read_saved(data)
+        self._clear()
+        for key, value in saved.items:
+            self._set(key, value, value.encode() if isinstance(value, str) else _chain_of(value))
+        for client, serial, answer, place in saved.sessions:
+            self.decided = place
+            self._remember(client, serial, answer)
+
+    def _clear(self) -> None:
+        self._items, self._sessions, self._sum = {}, {}, 0
 
     # ---- sessions (§8) --------------------------------------------------------------------------------------------
 
@@ -156,7 +211,7 @@ class Machine:
         tokens, chain = (item.value, item.chain) if item is not None else ([], b"")
         assert isinstance(tokens, list)
         tokens.append(token)
-        self._set(key, tokens, blake2b(chain + token.encode(), digest_size=8).digest())
+        self._set(key, tokens, _chained(chain, token))
         return Result(True)
 
     def _set(self, key: str, value: str | list[str], content: bytes) -> None:
@@ -165,6 +220,17 @@ class Machine:
         share = _share(b"v" if isinstance(value, str) else b"l", key, content)
         self._sum = (self._sum + share - (old.share if old is not None else 0)) % _MODULUS
         self._items[key] = _Item(value, content, share)
+
+
+def _chain_of(tokens: list[str]) -> bytes:
+    chain = b""
+    for token in tokens:
+        chain = _chained(chain, token)
+    return chain
+
+
+def _chained(chain: bytes, token: str) -> bytes:
+    return blake2b(chain + token.encode(), digest_size=8).digest()
 
 
 def _share(kind: bytes, name: str, content: bytes) -> int:

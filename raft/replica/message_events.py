@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from raft_chaos.invariants.events import MessageReceived, MessageSent
-from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, Message
+from raft_chaos.raft.state.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    InstallSnapshot,
+    InstallSnapshotReply,
+    Message,
+)
 
 
 def message_sent(node: str, inc: int, t_us: int, to: str, number: int, message: Message) -> MessageSent:
     """The message is about to leave."""
     if type(message) is not AppendEntries:
-        return MessageSent(node=node, inc=inc, t_us=t_us, to=to, number=number, type=type(message).__name__)
+        prev, size = 0, 0
+        if type(message) is InstallSnapshot:
+            prev, size = message.last_included_index, len(message.data)
+        return MessageSent(
+            node=node,
+            inc=inc,
+            t_us=t_us,
+            to=to,
+            number=number,
+            type=type(message).__name__,
+            prev_log_index=prev,
+            size=size,
+        )
     size = 0
     for entry in message.entries:  # a heartbeat has none, and most others have one
         size += len(entry.command)
@@ -26,6 +44,8 @@ def message_received(
     term = match_index = 0
     if type(message) is AppendEntriesReply and message.success:
         term, match_index = message.term, message.match_index
+    elif type(message) is InstallSnapshotReply and message.done:
+        term, match_index = message.term, message.last_included_index
     return MessageReceived(
         node=node,
         inc=inc,

@@ -10,11 +10,12 @@ from typing import Any
 
 import msgspec
 
-from raft_chaos.invariants.events import EntryApplied, Event
-from raft_chaos.raft.core import Core
+from raft_chaos.invariants.events import EntryApplied, Event, SnapshotRestored
+from raft_chaos.raft.core import Core, Ready
 from raft_chaos.raft.replica.machine import Machine, Result
-from raft_chaos.raft.state.messages import Entry, Message
+from raft_chaos.raft.state.messages import MAX_SNAPSHOT_BYTES, Entry, Message, Snapshot
 from raft_chaos.raft.state.pending import Write
+from raft_chaos.raft.state.progress import UNLIMITED
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -52,6 +53,7 @@ class Replica:
         self.machine = machine
         self._waiting: dict[int, tuple[int, Any]] = {}  # log index -> (term, token)
         self._replies: list[Reply] = []  # the answers in the next output
+        self._snapshot_after = core.timing.features.snapshot_every or UNLIMITED  # so many entries
         # These inputs are the core's own methods: a wrapper would cost time with every message.
         self.receive = core.receive
         self.tick = core.tick
@@ -74,8 +76,14 @@ class Replica:
     def advance(self) -> Output:
         """Everything that has become due since the last call."""
         ready = self.core.take_ready()
-        for index, entry in ready.committed:
-            self._apply(index, entry, ready.events)
+        if ready.committed:
+            for index, entry in ready.committed:
+                if isinstance(entry, Snapshot):
+                    self._restore(entry, ready.events)
+                else:
+                    self._apply(index, entry, ready.events)
+            if self.core.last_applied - self.core.log.base_index >= self._snapshot_after:
+                self._take_snapshot(ready)
         if self._waiting and self.core.role != "leader":
             self._replies += [Reply(token, index, term, None) for index, (term, token) in self._waiting.items()]
             self._waiting = {}
@@ -83,6 +91,31 @@ class Replica:
         if self._replies:
             replies, self._replies = self._replies, replies
         return Output(ready.events, ready.messages, ready.write, ready.deadline_us, replies, ready.made)
+
+    def _restore(self, snapshot: Snapshot, events: list[Event]) -> None:
+        """The state machine takes over the snapshot in place of all that it has (§7)."""
+        self.machine.restore(snapshot.data)
+        core = self.core
+        events.append(
+            SnapshotRestored(
+                node=core.node,
+                inc=core.incarnation,
+                t_us=core.now_us,
+                index=snapshot.index,
+                term=snapshot.term,
+                digest=self.machine.digest,
+            )
+        )
+
+    def _take_snapshot(self, ready: Ready) -> None:
+        """Compacts the log up to what was applied. The write of it begins at once, if none is under way."""
+        if self.core.saves_snapshot:
+            return
+        data = self.machine.snapshot()
+        if len(data) <= MAX_SNAPSHOT_BYTES:
+            self.core.compact(data, self.machine.digest)
+            if ready.write is None:
+                ready.write = self.core.next_write()
 
     def _apply(self, index: int, entry: Entry, events: list[Event]) -> None:
         result = self.machine.apply(entry.command, (index, entry.term))

@@ -18,8 +18,14 @@ from __future__ import annotations
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.network.codec import FrameError
-from raft_chaos.raft.replica.machine import decode_command
-from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, Message
+from raft_chaos.raft.replica.machine import SnapshotError, check_snapshot, decode_command
+from raft_chaos.raft.state.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    InstallSnapshot,
+    InstallSnapshotReply,
+    Message,
+)
 
 MAX_TERM_STEP = 1 << 32
 """A term ends with an election timeout, so a correct peer is never this far ahead. Without this limit, a single message
@@ -40,12 +46,21 @@ def check_message(message: Message, core: Core, *, judged: bool) -> None:
         if not judged:
             _check_committed(message, core)
         _check_commands(message)
-    elif type(message) is AppendEntriesReply and message.term == core.current_term and core.role == "leader":
-        last_index = core.log.last_index  # this leader sent all that a follower can acknowledge in its term
-        if message.success and message.match_index > last_index:
-            raise FrameError(
-                f"an acknowledgement of entry {message.match_index}; this leader's last entry is {last_index}"
-            )
+    elif type(message) is AppendEntriesReply and message.success:
+        _check_acknowledged(message.term, message.match_index, core)
+    elif type(message) is InstallSnapshotReply and message.done:
+        _check_acknowledged(message.term, message.last_included_index, core)
+    elif type(message) is InstallSnapshot and (data := core.completed_by(message)) is not None:
+        try:
+            check_snapshot(data)
+        except SnapshotError as error:
+            raise FrameError(f"entry {message.last_included_index}: {error}") from None
+
+
+def _check_acknowledged(term: int, index: int, core: Core) -> None:
+    """A leader sent all that a follower can acknowledge in its term."""
+    if term == core.current_term and core.role == "leader" and index > core.log.last_index:
+        raise FrameError(f"an acknowledgement of entry {index}; this leader's last entry is {core.log.last_index}")
 
 
 def _check_committed(message: AppendEntries, core: Core) -> None:
@@ -53,6 +68,8 @@ def _check_committed(message: AppendEntries, core: Core) -> None:
     first = message.prev_log_index + 1
     committed = message.entries[: core.commit_index + 1 - first] if first <= core.commit_index else ()
     for index, entry in enumerate(committed, first):
+        if index < core.log.base_index:
+            continue  # a snapshot replaces it, and the node will not look at it
         if entry.term != core.log.term_at(index):
             raise FrameError(
                 f"entry {index} of term {entry.term}; this node has committed one of term {core.log.term_at(index)}"

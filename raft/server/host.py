@@ -34,7 +34,7 @@ from raft_chaos.raft.replica.message_events import message_received, message_sen
 from raft_chaos.raft.replica.replica import Output, Replica
 from raft_chaos.raft.server.claims import check_message
 from raft_chaos.raft.server.node_clock import RIGHT, NodeClock, RunTimes, Segment
-from raft_chaos.raft.state.messages import MAX_COMMAND_BYTES, Message
+from raft_chaos.raft.state.messages import MAX_COMMAND_BYTES, Message, SaveSnapshot
 from raft_chaos.raft.state.pending import Write
 from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.journal import Journal
@@ -288,12 +288,13 @@ class LiveHost:
     def _sync(self, write: Write) -> None:
         """Syncs in a thread, so that other work continues meanwhile; in the event loop if there is little other work.
 
-        A write of a single record means little work; with a thread, a single client would lose a fifth of its speed. A
-        slow disk needs the thread, since heartbeats must go out.
+        A write of a single record means little work, unless it is a snapshot; with a thread, a single client would lose
+        a fifth of its speed. A slow disk needs the thread, since heartbeats must go out.
         """
         if self._closed:
             return
-        if len(write.records) == 1 and self._last_sync_us <= IN_PLACE_SYNC_US:
+        is_small = len(write.records) == 1 and type(write.records[0]) is not SaveSnapshot
+        if is_small and self._last_sync_us <= IN_PLACE_SYNC_US:
             self._timed_sync()
             self._on_synced(write.lsn)
         else:

@@ -20,6 +20,7 @@ from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
 from raft_chaos.raft.network.handshake import read_secret
 from raft_chaos.raft.network.tls import Tls, TlsFiles, check_node_name
 from raft_chaos.raft.network.transport import Transport
+from raft_chaos.raft.replica.machine import SnapshotError
 from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.server.host import EventFile, LiveHost
 from raft_chaos.raft.server.http_api import HttpApi
@@ -226,7 +227,7 @@ def exit_code_of(error: BaseException) -> int:
         return EXIT_STARVED
     if isinstance(error, DiskFailedError):
         return EXIT_DISK
-    return EXIT_REFUSED if isinstance(error, CorruptLogError) else EXIT_CRASHED
+    return EXIT_REFUSED if isinstance(error, CorruptLogError | SnapshotError) else EXIT_CRASHED
 
 
 def exit_code_at_start(error: BaseException) -> int:

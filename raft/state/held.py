@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from raft_chaos.invariants.events import CommitAdvanced, Event
+from raft_chaos.invariants.events import CommitAdvanced, Event, SnapshotInstalled
 from raft_chaos.raft.state.messages import Message
 
 
@@ -28,9 +28,12 @@ class ReportEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReleaseCommit(msgspec.Struct, frozen=True, gc=False):
-    """A new commit index: the node reports the event, and may apply entries up to `event.index`."""
+    """A new commit index: the node reports the event, and may apply entries up to `event.index`.
 
-    event: CommitAdvanced
+    An installed snapshot is one, too (§7): its state takes the place of the entries that it replaces.
+    """
+
+    event: CommitAdvanced | SnapshotInstalled
 
 
 class CountOwnVote(msgspec.Struct, frozen=True, gc=False):

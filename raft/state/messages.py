@@ -16,6 +16,8 @@ Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
 
 MAX_ENTRIES = 20_000
 MAX_COMMAND_BYTES = 2 * 1024 * 1024
+MAX_CHUNK_BYTES = 4 * 1024 * 1024
+MAX_SNAPSHOT_BYTES = 1 << 29
 """What one message may hold: a few bytes on the wire become an object of a hundred, and whatever a node accepts it must
 be able to send on in one frame."""
 
@@ -77,7 +79,37 @@ class AppendEntriesReply(msgspec.Struct, frozen=True, gc=False, array_like=True,
     stream: Number = 0
 
 
-Message: TypeAlias = RequestVote | RequestVoteReply | AppendEntries | AppendEntriesReply
+class InstallSnapshot(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="is"):
+    """A part of the leader's snapshot, for a follower that needs entries which the leader has no more (§7, Figure 13).
+
+    The snapshot replaces the entries up to `last_included_index`, whose prefix has this `digest`. Its data has `size`
+    bytes and the CRC-32 `checksum`; `data` are those from `offset` on. One with all the same numbers is the same
+    snapshot, whoever sends it, so a follower can go on with the parts of an earlier leader.
+    """
+
+    term: Number
+    last_included_index: Number
+    last_included_term: Number
+    digest: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+    size: Annotated[int, msgspec.Meta(ge=0, le=MAX_SNAPSHOT_BYTES)]
+    checksum: Number
+    offset: Number
+    data: Annotated[bytes, msgspec.Meta(max_length=MAX_CHUNK_BYTES)]
+
+
+class InstallSnapshotReply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="isr"):
+    """`done`: all up to `last_included_index` is durable here and equals the leader's. Otherwise the follower has the
+    first `offset` bytes of that snapshot, and the leader continues there."""
+
+    term: Number
+    last_included_index: Number
+    offset: Number
+    done: bool
+
+
+Message: TypeAlias = (
+    RequestVote | RequestVoteReply | AppendEntries | AppendEntriesReply | InstallSnapshot | InstallSnapshotReply
+)
 
 
 # ---- what must become durable; the write-ahead log holds these in order -------------------------------------------
@@ -103,11 +135,45 @@ class Truncate(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="t"):
     from_index: int
 
 
-Record: TypeAlias = HardState | Append | Truncate
+class Snapshot(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="s"):
+    """The state machine's state after the entry (index, term), as `data`, in place of the entries up to it (§7).
+
+    `digest` is the log's at `index`, so that the digests of later entries still cover the whole log.
+    """
+
+    index: int
+    term: int
+    digest: str
+    data: bytes
+
+
+class SaveSnapshot(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ss"):
+    """The snapshot, and all else of the persistent state: together they replace the whole log, at once (§7)."""
+
+    snapshot: Snapshot
+    hard_state: HardState
+    entries: list[Entry]
+
+
+Record: TypeAlias = HardState | Append | Truncate | SaveSnapshot
+
+
+class Base(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="b"):
+    """The log file begins after the entry (index, term), to which `digest` belongs: a snapshot replaces what was
+    before. Only the first record of a file is one."""
+
+    index: int
+    term: int
+    digest: str
+
+
+FileRecord: TypeAlias = HardState | Append | Truncate | Base
+"""A record as the log file holds it: in place of `SaveSnapshot`, a new file begins with a `Base`."""
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """The state that a node finds on its disk when it starts."""
+    """The state that a node finds on its disk when it starts; `entries` are those behind the snapshot, if any."""
 
     hard_state: HardState = HardState(0, None)
     entries: list[Entry] = []
+    snapshot: Snapshot | None = None

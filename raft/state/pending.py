@@ -10,7 +10,9 @@ from __future__ import annotations
 import msgspec
 
 from raft_chaos.raft.state.held import Held
-from raft_chaos.raft.state.messages import Record, Truncate
+from raft_chaos.raft.state.messages import Record, SaveSnapshot, Truncate
+
+_BEGINS_A_WRITE = (Truncate, SaveSnapshot)
 
 
 class Write(msgspec.Struct, frozen=True):
@@ -55,16 +57,18 @@ class Pending:
             self._held[lsn] = [held]
 
     def next_write(self) -> Write | None:
-        """All waiting records, up to the next truncation; None while a write is under way.
+        """All waiting records, up to the next truncation or snapshot; None while a write is under way.
 
         A truncation begins a write of its own: before it is written, the node has reported the entries that it undoes
-        as durable, and has reported the truncation itself.
+        as durable, and has reported the truncation itself. A snapshot is a write of its own, since it replaces the log:
+        what was recorded before it is durable by then, and what was recorded after it follows in the new log.
         """
         if self._write_under_way or not self.unwritten:
             return None
         end = 1
-        while end < len(self.unwritten) and type(self.unwritten[end][1]) is not Truncate:
-            end += 1
+        if type(self.unwritten[0][1]) is not SaveSnapshot:
+            while end < len(self.unwritten) and type(self.unwritten[end][1]) not in _BEGINS_A_WRITE:
+                end += 1
         batch, self.unwritten = self.unwritten[:end], self.unwritten[end:]
         self._write_under_way = True
         return Write(batch[-1][0], [record for _, record in batch])

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 import msgspec
+
+from raft_chaos.raft.state.messages import Snapshot
 
 UNLIMITED = 1 << 62
 
@@ -20,6 +24,10 @@ class Progress(msgspec.Struct):
     sent in vain. From then on at most half as many entries are in flight, and one more for each that the follower
     acknowledges (like TCP: RFC 5681). So however bad the network is, the entries sent in vain are at most twice those
     of the first flight and those acknowledged.
+
+    A follower whose next_index is not in the leader's log any more gets a `snapshot` instead (§7), in parts, one in
+    flight at a time; `offset` is where the next part begins. The transfer goes on although the leader may take newer
+    snapshots meanwhile: what lies between is then in its log, or in the next transfer.
     """
 
     next_index: int
@@ -28,6 +36,19 @@ class Progress(msgspec.Struct):
     probe_sent: bool = False
     stream: int = 0
     most_in_flight: int = UNLIMITED
+    snapshot: Snapshot | None = None
+    offset: int = 0
+    checksum: int = 0
+
+    @property
+    def may_begin_transfer(self) -> bool:
+        """Whether no transfer is under way that still brings something."""
+        return self.snapshot is None or self.snapshot.index <= self.match_index
+
+    def begin_transfer(self, snapshot: Snapshot) -> None:
+        """Begins to send this snapshot. What was in flight before is lost, or is covered by it."""
+        self.snapshot, self.offset, self.checksum = snapshot, 0, crc32(snapshot.data)
+        self.probing = self.probe_sent = True
 
     def is_paused(self, max_entries_in_flight: int) -> bool:
         """Whether entries must wait: for the reply to a probe, or, in a pipeline, until fewer are in flight.

@@ -8,10 +8,13 @@ from raft_chaos.invariants.events import (
     LogTruncated,
     Role,
     RoleChanged,
+    SnapshotInstalled,
+    SnapshotTaken,
     Started,
     VoteGranted,
 )
 from raft_chaos.raft.state.log import Log
+from raft_chaos.raft.state.messages import Snapshot
 
 
 class Reporter:
@@ -33,6 +36,9 @@ class Reporter:
             voted_for=voted_for,
             last_index=last_index,
             digest=digest,
+            base_index=log.base_index,
+            base_term=log.base_term,
+            base_digest=log.base_digest,
         )
 
     def role_changed(self, t_us: int, role: Role, term: int, leader: str | None) -> RoleChanged:
@@ -58,3 +64,25 @@ class Reporter:
 
     def commit_advanced(self, t_us: int, index: int, term: int) -> CommitAdvanced:
         return CommitAdvanced(node=self._node, inc=self._inc, t_us=t_us, index=index, term=term)
+
+    def snapshot_taken(self, t_us: int, snapshot: Snapshot, state: str) -> SnapshotTaken:
+        return SnapshotTaken(
+            node=self._node,
+            inc=self._inc,
+            t_us=t_us,
+            index=snapshot.index,
+            term=snapshot.term,
+            digest=snapshot.digest,
+            state=state,
+        )
+
+    def snapshot_installed(self, t_us: int, snapshot: Snapshot, via: str) -> SnapshotInstalled:
+        return SnapshotInstalled(
+            node=self._node,
+            inc=self._inc,
+            t_us=t_us,
+            index=snapshot.index,
+            term=snapshot.term,
+            digest=snapshot.digest,
+            via=via,
+        )

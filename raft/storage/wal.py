@@ -1,7 +1,7 @@
-"""The write-ahead log: term, vote, entries and truncations in one file, in order of time.
+"""The write-ahead log: term, vote, entries and truncations in one file, in order of time, behind a snapshot in another.
 
-    file    = magic (8 bytes), then records as in `raft.storage.framing`
-    body    = a msgpack array of everything that one write made durable together (`raft.state.messages.Record`)
+    file    = magic (8 bytes, the last one a version), then records as in `raft.storage.framing`
+    body    = a msgpack array of everything that one write made durable together (`raft.state.messages.FileRecord`)
 
 A write that never completed leaves a torn tail: no other node has heard of it, and recovery cuts it off. All that was
 synced may have been acknowledged: if that is damaged, the node must not start, since it may have forgotten a vote or an
@@ -17,6 +17,13 @@ it back, since the operating system has it. A power failure can set it back by t
 mark that are no record are a torn tail, or records that were acknowledged and damaged later. Nothing on the disk can
 tell which, and the log line about the cut says so.
 
+A snapshot (§7, `raft.storage.snapshot_file`) gives the log's space back. It is written to a file of its own, and then
+what is left of the log to a new one, which begins with a `Base` (version 2 of the format; version 1 has none). Each
+gets its name only once it is synced, so both are always whole. A crash between the two leaves a snapshot that is newer
+than the log: recovery takes it, and finishes the work. The mark of a log with a base says the base too, so that the
+mark of an earlier file means nothing to a newer one. The first record of such a file was synced before the file got its
+name, so it is never a torn tail.
+
 A disk that fails ends the node (`DiskFailedError`). After a failed write nobody knows what is on the disk, and after a
 failed sync the next one may succeed without the lost bytes: to try again would acknowledge what is not there.
 """
@@ -28,18 +35,34 @@ import logging
 import zlib
 from collections.abc import Sequence
 from itertools import chain
+from typing import cast
 
 import msgspec
 
 from raft_chaos.invariants.events import MALFORMED
-from raft_chaos.raft.state.messages import Entry, HardState, Record, Recovered, Truncate
+from raft_chaos.raft.state.messages import (
+    Append,
+    Base,
+    Entry,
+    FileRecord,
+    HardState,
+    Record,
+    Recovered,
+    SaveSnapshot,
+    Snapshot,
+    Truncate,
+)
 from raft_chaos.raft.storage.disk import Disk
 from raft_chaos.raft.storage.framing import DamagedRecordError, frame, unframe
+from raft_chaos.raft.storage.snapshot_file import SNAPSHOT, STAGED, SnapshotFileError, read_snapshot, write_staged
 
 MAGIC = b"RCWAL\x00\x00\x01"
+MAGIC_WITH_BASE = b"RCWAL\x00\x00\x02"
 FILE = "raft.wal"
+NEW_FILE = "raft.wal.new"
 SYNCED = "raft.wal.synced"
-"""The mark: a size of the log in bytes (8 bytes, big-endian), and the CRC-32 of these 8 bytes."""
+"""The mark: a size of the log in bytes (8 bytes, big-endian), the index of its base if it has one (8 bytes), and the
+CRC-32 of these bytes."""
 IDENTITY = "identity.json"
 MARK_SYNCED_EVERY = 256
 
@@ -48,7 +71,7 @@ _OF_A_DISK = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 log = logging.getLogger("raft.wal")
 
 _encoder = msgspec.msgpack.Encoder()
-_decode = msgspec.msgpack.Decoder(list[Record]).decode
+_decode = msgspec.msgpack.Decoder(list[FileRecord]).decode
 
 
 class CorruptLogError(Exception):
@@ -77,21 +100,21 @@ class Identity(msgspec.Struct, frozen=True):
     node: str
 
 
-def encode_record(records: Sequence[Record]) -> bytes:
+def encode_record(records: Sequence[FileRecord]) -> bytes:
     """One write's worth of records, framed."""
     return frame(_encoder.encode(records))
 
 
-def decode_records(data: bytes, name: str = FILE, synced: int = 0) -> tuple[list[list[Record]], int]:
+def decode_records(data: bytes, name: str = FILE, synced: int = 0) -> tuple[list[list[FileRecord]], int]:
     """All records of a log file's content, and the offset at which a torn tail begins (its length if there is none).
 
     The first `synced` bytes are known to have been synced. Raises CorruptLogError.
     """
-    if data[: len(MAGIC)] != MAGIC:
+    if data[: len(MAGIC)] not in (MAGIC, MAGIC_WITH_BASE):
         raise CorruptLogError(
             f"{name}, offset 0: not a write-ahead log of this version (expected {MAGIC!r}). {_ADVICE}"
         )
-    batches: list[list[Record]] = []
+    batches: list[list[FileRecord]] = []
     good = len(MAGIC)
     try:
         for batch, end in unframe(data, good, _decode):
@@ -99,6 +122,11 @@ def decode_records(data: bytes, name: str = FILE, synced: int = 0) -> tuple[list
             good = end
     except DamagedRecordError as error:
         raise CorruptLogError(f"{name}, offset {error.offset}: {error}. {_ADVICE}") from None
+    if (data[: len(MAGIC)] == MAGIC_WITH_BASE) is not (bool(batches) and type(batches[0][0]) is Base):
+        raise CorruptLogError(
+            f"{name}, offset {len(MAGIC)}: the first record is damaged; it was synced before the file got its name. "
+            f"{_ADVICE}"
+        )
     if good < synced:
         found = "the file ends here" if good == len(data) else "here is no intact record"
         raise CorruptLogError(
@@ -127,20 +155,56 @@ def intact_records(data: bytes) -> list[tuple[int, int]]:
     return spans
 
 
-def fold(batches: Sequence[Sequence[Record]], name: str = FILE) -> Recovered:
-    """The state after all records: the last hard state, and the entries that no later truncation deleted."""
-    hard_state = HardState(0, None)
+def base_of(data: bytes) -> int:
+    """The index of the base of a log file with this content; 0 if it has none, or if its first record is damaged."""
+    if data[: len(MAGIC)] == MAGIC_WITH_BASE:
+        try:
+            for batch, _ in unframe(data, len(MAGIC), _decode):
+                return batch[0].index if isinstance(batch[0], Base) else 0
+        except DamagedRecordError:
+            pass
+    return 0
+
+
+def fold(
+    batches: Sequence[Sequence[FileRecord | SaveSnapshot]], name: str = FILE, snapshot: Snapshot | None = None
+) -> Recovered:
+    """The state after all records, with the newest `snapshot`: the last hard state, and the entries behind the snapshot
+    that no later truncation deleted. Raises CorruptLogError."""
+    hard_state, base = HardState(0, None), Base(0, 0, "")
     entries: list[Entry] = []
     for record in chain.from_iterable(batches):
-        if isinstance(record, HardState):
-            hard_state = record
-        elif isinstance(record, Truncate):
-            del entries[record.from_index - 1 :]
-        elif record.index == len(entries) + 1:
-            entries.append(record.entry)
-        else:
-            raise CorruptLogError(f"{name}: entry {record.index} follows entry {len(entries)}. {_ADVICE}")
-    return Recovered(hard_state, entries)
+        match record:
+            case HardState():
+                hard_state = record
+            case Truncate():
+                del entries[max(record.from_index - base.index - 1, 0) :]
+            case Base():
+                base = record
+            case SaveSnapshot():
+                snapshot, hard_state, entries = record.snapshot, record.hard_state, record.entries.copy()
+                base = Base(snapshot.index, snapshot.term, snapshot.digest)
+            case Append():
+                if record.index != base.index + len(entries) + 1:
+                    last = base.index + len(entries)
+                    raise CorruptLogError(f"{name}: entry {record.index} follows entry {last}. {_ADVICE}")
+                entries.append(record.entry)
+    if snapshot is None or snapshot.index < base.index:
+        if base.index:
+            found = f"the snapshot ends at {snapshot.index}" if snapshot is not None else "there is no snapshot"
+            raise CorruptLogError(f"{name}: the log begins after entry {base.index}, but {found}. {_ADVICE}")
+        return Recovered(hard_state, entries)
+    return Recovered(hard_state, _behind(snapshot, base.index, entries), snapshot)
+
+
+def _behind(snapshot: Snapshot, base_index: int, entries: list[Entry]) -> list[Entry]:
+    """The entries that follow the snapshot. If a crash came before the log was replaced, the log begins earlier, and
+    ends or goes on in another way if the snapshot is a leader's (§7)."""
+    replaced = snapshot.index - base_index
+    if replaced == 0:
+        return entries
+    matches = replaced <= len(entries) and entries[replaced - 1].term == snapshot.term
+    return entries[replaced:] if matches else []
 
 
 class WriteAheadLog:
@@ -149,7 +213,10 @@ class WriteAheadLog:
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
         self._end = 0
+        self._base_index = 0
         self._syncs = 0
+        self.staged: SaveSnapshot | None = None
+        """The snapshot that the next sync makes durable."""
 
     def recover(self, identity: Identity) -> Recovered:
         """Opens the log, creating it in an unused folder. Raises CorruptLogError or DiskFailedError."""
@@ -171,12 +238,18 @@ class WriteAheadLog:
         if FILE not in files:
             raise CorruptLogError(f"{name}: the log is missing from a data folder that was in use. {_ADVICE}")
         data = disk.read(FILE)
+        self._base_index = base_of(data)
         synced = self._read_mark() if SYNCED in files else 0
         batches, self._end = self._decode(data, name, synced)
-        recovered = fold(batches, name)
+        recovered = fold(batches, name, self._read_snapshot(files))
         if self._end < len(data):
             log.warning("%s", _cut(name, self._end, len(data) - self._end, marked=SYNCED in files))
             self._cut_tail()
+        for staged in (STAGED, NEW_FILE):
+            if staged in files:
+                disk.remove(staged)  # the crash came before it got its name
+        if recovered.snapshot is not None and recovered.snapshot.index > self._base_index:
+            self._replace_log(SaveSnapshot(recovered.snapshot, recovered.hard_state, recovered.entries))
         # A kill between append and sync leaves records only in the page cache. Sync them, since this node now
         # reports them and counts them as durable.
         self.sync()
@@ -184,7 +257,7 @@ class WriteAheadLog:
             disk.sync_folder()
         return recovered
 
-    def _decode(self, data: bytes, name: str, synced: int) -> tuple[list[list[Record]], int]:
+    def _decode(self, data: bytes, name: str, synced: int) -> tuple[list[list[FileRecord]], int]:
         return decode_records(data, name, synced)
 
     def _cut_tail(self) -> None:
@@ -225,9 +298,18 @@ class WriteAheadLog:
         """The size of the log in bytes, including unsynced ones."""
         return len(self.disk.read(FILE))
 
+    def files(self) -> dict[str, bytes]:
+        """The content of the files that a restart would read, by name, including unsynced bytes."""
+        names = self.disk.list()
+        return {name: self.disk.read(name) for name in (FILE, SNAPSHOT) if name in names}
+
     def append(self, records: Sequence[Record]) -> None:
-        """Raises DiskFailedError, after which the log must not be used any more."""
-        data = encode_record(records)
+        """A snapshot is the only record of its write. Raises DiskFailedError, after which the log must not be used any
+        more."""
+        if isinstance(records[0], SaveSnapshot):
+            self._stage(records[0])
+            return
+        data = encode_record(cast(Sequence[FileRecord], records))
         self._end += len(data)
         try:
             self.disk.append(FILE, data)
@@ -239,17 +321,63 @@ class WriteAheadLog:
 
         Raises DiskFailedError, after which the log must not be used any more.
         """
-        end, file = self._end, FILE
+        file = FILE
         try:
+            if self.staged is not None:
+                self._compact(self.staged)
+            end = self._end
             self.disk.sync(file)
             file = SYNCED
             size = end.to_bytes(8, "big")
+            if self._base_index:
+                size += self._base_index.to_bytes(8, "big")
             self.disk.overwrite(SYNCED, size + zlib.crc32(size).to_bytes(4, "big"))
             if self._syncs % MARK_SYNCED_EVERY == 0:
                 self.disk.sync(SYNCED)
         except OSError as error:
             raise self._failed("sync the log", file, error) from error
         self._syncs += 1
+
+    # ---- snapshots (§7) -------------------------------------------------------------------------------------------
+
+    def _stage(self, record: SaveSnapshot) -> None:
+        """Writes the snapshot to a file that has not its name yet; the next sync does the rest."""
+        try:
+            write_staged(self.disk, record.snapshot)
+        except OSError as error:
+            raise self._failed("write a snapshot", STAGED, error) from error
+        self.staged = record
+
+    def _compact(self, record: SaveSnapshot) -> None:
+        """The snapshot first: a crash behind it leaves a log that holds more than is needed, and never less."""
+        disk = self.disk
+        disk.sync(STAGED)
+        disk.rename(STAGED, SNAPSHOT)
+        disk.sync_folder()
+        self._replace_log(record)
+        self.staged = None
+
+    def _replace_log(self, record: SaveSnapshot) -> None:
+        """A new log file takes the place of the old one, whose space the file system gets back."""
+        disk, snapshot = self.disk, record.snapshot
+        behind = [Append(index, entry) for index, entry in enumerate(record.entries, snapshot.index + 1)]
+        first: list[FileRecord] = [Base(snapshot.index, snapshot.term, snapshot.digest), record.hard_state, *behind]
+        data = MAGIC_WITH_BASE + encode_record(first)
+        if NEW_FILE in disk.list():
+            disk.remove(NEW_FILE)
+        disk.append(NEW_FILE, data)
+        disk.sync(NEW_FILE)
+        disk.rename(NEW_FILE, FILE)
+        disk.sync_folder()
+        self._end, self._base_index, self._syncs = len(data), snapshot.index, 0
+
+    def _read_snapshot(self, files: list[str]) -> Snapshot | None:
+        if SNAPSHOT not in files:
+            return None
+        try:
+            return read_snapshot(self.disk)
+        except SnapshotFileError as error:
+            raise CorruptLogError(f"{error}. {_ADVICE}") from None
 
     def _failed(self, doing: str, file: str, error: OSError) -> DiskFailedError:
         """The error with the file that it names; if it names none, `file`."""
@@ -258,20 +386,27 @@ class WriteAheadLog:
         return DiskFailedError(doing, error.filename or self.disk.describe(file), error)
 
     def _read_mark(self) -> int:
-        """How much of the log was synced, at least."""
-        synced = mark_in(self.disk.read(SYNCED))
-        if synced is None:
+        """How much of the log was synced, at least; 0 if the mark is that of an earlier file."""
+        mark = mark_in(self.disk.read(SYNCED))
+        if mark is None:
             raise CorruptLogError(
                 f"{self.disk.describe(SYNCED)}: damaged; it says how much of the log was synced. {_ADVICE}"
             )
-        return synced
+        size, base_index = mark
+        if base_index > self._base_index:
+            raise CorruptLogError(
+                f"{self.disk.describe(FILE)}, offset 0: its first record is damaged, or it is an earlier log: "
+                f"{self.disk.describe(SYNCED)} speaks of one that begins after entry {base_index}. {_ADVICE}"
+            )
+        return size if base_index == self._base_index else 0
 
 
-def mark_in(data: bytes) -> int | None:
-    """The size of the log that the content of the mark says; None if it is damaged."""
-    if len(data) != 12 or zlib.crc32(data[:8]) != int.from_bytes(data[8:], "big"):
+def mark_in(data: bytes) -> tuple[int, int] | None:
+    """The size of the log that the content of the mark says, and the index of its base; None if it is damaged."""
+    body = data[:-4]
+    if len(data) not in (12, 20) or zlib.crc32(body) != int.from_bytes(data[-4:], "big"):
         return None
-    return int.from_bytes(data[:8], "big")
+    return int.from_bytes(body[:8], "big"), int.from_bytes(body[8:], "big")
 
 
 def _cut(name: str, offset: int, lost: int, *, marked: bool) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from raft_chaos.invariants.events import AnyEvent, EntryAppended, LogTruncated, Started
+from raft_chaos.invariants.events import AnyEvent, EntryAppended, LogTruncated, SnapshotInstalled, Started
 
 MOST_STATES = 200
 """About the most states of one node."""
@@ -38,7 +38,7 @@ def _states(stream: Sequence[AnyEvent], step_us: int, exact_us: Sequence[int]) -
     stretch = (-1, -1)
     changed = False
     for event in stream:
-        if not isinstance(event, EntryAppended | LogTruncated | Started):
+        if not isinstance(event, EntryAppended | LogTruncated | SnapshotInstalled | Started):
             continue
         now = (event.t_us // step_us, bisect_left(exact_us, event.t_us))
         if changed and now != stretch:
@@ -47,7 +47,11 @@ def _states(stream: Sequence[AnyEvent], step_us: int, exact_us: Sequence[int]) -
         stretch = now
         if isinstance(event, Started):
             # It reports its recovered entries again; until then its log is as long as it says.
-            terms, last, recovered = [], 0, event.last_index
+            terms = [(event.base_index, event.base_term)] if event.base_index else []
+            last, recovered = event.base_index, event.last_index
+        elif isinstance(event, SnapshotInstalled):
+            if event.index > last:
+                terms, last = [(event.index, event.term)], event.index
         elif isinstance(event, LogTruncated):
             terms, last = [run for run in terms if run[0] < event.from_index], event.from_index - 1
         else:

@@ -16,6 +16,7 @@ from raft_chaos.invariants.events import (
     NodeSampled,
     PhaseStarted,
     RoleChanged,
+    SnapshotInstalled,
     Started,
     VoteGranted,
 )
@@ -118,15 +119,16 @@ def _roles(stream: list[AnyEvent]) -> list[str]:
 
 
 def _last_reported(stream: list[AnyEvent]) -> tuple[int | None, int | None]:
-    """The last term and commit index. The commit index is volatile (Fig. 2), so a restart takes it back to 0."""
+    """The last term and commit index. The commit index is volatile (Fig. 2), so a restart takes it back to 0, or to
+    what the snapshot replaces."""
     term: int | None = None
     commit_index: int | None = None
     for event in stream:
         if isinstance(event, Started | RoleChanged | VoteGranted | CommitAdvanced):
             term = event.term
         if isinstance(event, Started):
-            commit_index = 0
-        elif isinstance(event, CommitAdvanced):
+            commit_index = event.base_index
+        elif isinstance(event, CommitAdvanced | SnapshotInstalled):
             commit_index = event.index
     return term, commit_index
 
@@ -139,7 +141,7 @@ def _catch_up(stream: list[AnyEvent], liveness: PhaseStarted) -> tuple[int, int 
     reached_us: int | None = None
     for event in stream:
         if isinstance(event, Started):
-            last_index, commit_index, reached_us = event.last_index, 0, None
+            last_index, commit_index, reached_us = event.last_index, event.base_index, None
         elif isinstance(event, EntryAppended):
             # Recovered entries are reported again from index 1 on; meanwhile the log is as long as `started` said.
             last_index = max(last_index, event.index)
@@ -147,6 +149,8 @@ def _catch_up(stream: list[AnyEvent], liveness: PhaseStarted) -> tuple[int, int 
             last_index = event.from_index - 1
         elif isinstance(event, CommitAdvanced):
             commit_index = event.index
+        elif isinstance(event, SnapshotInstalled):
+            last_index, commit_index = max(last_index, event.index), event.index
         if event.t_us <= since_us:
             behind_at_since = max(0, liveness.commit_target - last_index)
         if reached_us is None and commit_index >= liveness.commit_target:

@@ -16,6 +16,7 @@ from raft_chaos.invariants.events import (
     NodePaused,
     NodeResumed,
     RoleChanged,
+    SnapshotInstalled,
     Started,
     VoteGranted,
 )
@@ -46,6 +47,13 @@ class _Node:
             self.runs[-1] = (term, last[1] + 1)
         else:
             self.runs.append((term, 1))
+
+    def begin_at(self, index: int, term: int, digest: str) -> None:
+        """A snapshot replaces the entries up to this one, of which only this one is known (term 0: unknown)."""
+        if index <= len(self.entries) and self.entries[index - 1] == (term, digest):
+            return
+        self.entries = [*[(0, "")] * (index - 1), (term, digest)]
+        self.runs = [(0, index - 1), (term, 1)] if index > 1 else [(term, 1)]
 
     def truncate(self, index: int) -> None:
         """Removes the entries from `index` on."""
@@ -86,7 +94,15 @@ class States:
                 if item.subject in self._nodes:
                     self._changed[item.subject] = True
                     self._fate(self._nodes[item.subject], item)
-            case Started() | RoleChanged() | VoteGranted() | EntryAppended() | LogTruncated() | CommitAdvanced():
+            case (
+                Started()
+                | RoleChanged()
+                | VoteGranted()
+                | EntryAppended()
+                | LogTruncated()
+                | CommitAdvanced()
+                | SnapshotInstalled()
+            ):
                 if item.node in self._nodes:
                     self._changed[item.node] = True
                     self._report(self._nodes[item.node], item)
@@ -105,13 +121,15 @@ class States:
     def _report(
         self,
         node: _Node,
-        item: Started | RoleChanged | VoteGranted | EntryAppended | LogTruncated | CommitAdvanced,
+        item: Started | RoleChanged | VoteGranted | EntryAppended | LogTruncated | CommitAdvanced | SnapshotInstalled,
     ) -> None:
         match item:
             case Started():
                 node.life, node.role = "up", "follower"
-                node.term, node.vote, node.commit = item.term, item.voted_for, 0
-                node.runs, node.entries = [], []
+                node.term, node.vote, node.commit = item.term, item.voted_for, item.base_index
+                node.truncate(item.base_index + 1)
+                if item.base_index:
+                    node.begin_at(item.base_index, item.base_term, item.base_digest)
             case RoleChanged():
                 node.role = item.role
                 node.enter(item.term)
@@ -124,6 +142,9 @@ class States:
                 node.truncate(item.from_index)
             case CommitAdvanced():
                 node.commit = item.index
+            case SnapshotInstalled():
+                node.commit = item.index
+                node.begin_at(item.index, item.term, item.digest)
 
     def unlike(self) -> tuple[int, ...]:
         """The indexes, near the ends of the logs, where entries of the same term differ."""

@@ -19,6 +19,7 @@ from raft_chaos.invariants.events import (
     NodePaused,
     NodeResumed,
     RoleChanged,
+    SnapshotInstalled,
     Started,
     VoteGranted,
 )
@@ -112,6 +113,7 @@ _CHANGES: tuple[tuple[type, Mark], ...] = (
     (NodePaused, "pause"),
     (NodeResumed, "resume"),
     (Started, "start"),
+    (SnapshotInstalled, "entry"),
     (LogTruncated, "cut"),
     (CommitAdvanced, "commit"),
     (VoteGranted, "vote"),

@@ -32,6 +32,7 @@ from raft_chaos.invariants.events import (
     PhaseStarted,
     RoleChanged,
     RunEnded,
+    SnapshotInstalled,
     Started,
 )
 from raft_chaos.invariants.history import Op
@@ -158,8 +159,11 @@ class HappensBefore:
         ends: list[tuple[int, int]] = []
         for place in self.own(node):
             match self.items[place]:
-                case Started():
-                    terms = []
+                case Started() as event:
+                    terms = [event.base_term] * event.base_index  # of the entries before it none is asked for
+                case SnapshotInstalled() as event:
+                    if event.index > len(terms) or terms[event.index - 1] != event.term:
+                        terms = [event.term] * event.index
                 case EntryAppended() as event if 1 <= event.index <= len(terms) + 1:
                     del terms[event.index - 1 :]
                     terms.append(event.term)

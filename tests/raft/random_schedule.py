@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from random import Random
 
+from msgspec.structs import replace
+
 from cluster import Cluster, Packet, Server, command
-from raft_chaos.invariants.events import EntryApplied, Event
+from raft_chaos.invariants.events import EntryApplied, Event, SnapshotRestored, SnapshotTaken
 from raft_chaos.raft.core import Core
+from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.timing import Timing
 
 
@@ -21,8 +24,9 @@ class Safety:
         self.cluster = cluster
         self._leader_of: dict[int, str] = {}
         self._digest_of: dict[tuple[int, int], str] = {}
-        self._committed: list[tuple[str, int]] = []  # digest of each committed index, and the least term that said so
-        self._applied: list[tuple[int, str]] = []  # term and state digest of each applied index
+        # The digest of each committed index that a log was seen to have, and the least term that said so.
+        self._committed: dict[int, tuple[str, int]] = {}
+        self._applied: dict[int, tuple[int, str]] = {}  # term and state digest of each applied index
         self._seen_events = dict.fromkeys(cluster.servers, 0)
 
     def check(self, server: Server) -> None:
@@ -42,7 +46,7 @@ class Safety:
 
     def _log_matching(self, server: Server) -> None:
         log = server.core.log
-        for index in range(1, log.last_index + 1):
+        for index in range(max(log.base_index, 1), log.last_index + 1):
             digest = log.digest(index)
             other = self._digest_of.setdefault((index, log.term_at(index)), digest)
             assert other == digest, f"two logs hold ({index}, term {log.term_at(index)}) with different prefixes"
@@ -50,35 +54,34 @@ class Safety:
     def _committed_entries_stay(self, server: Server) -> None:
         core = server.core
         assert core.last_applied <= core.commit_index <= core.log.last_index
-        for index in range(1, core.commit_index + 1):
+        for index in range(max(core.log.base_index, 1), core.commit_index + 1):
             digest = core.log.digest(index)
-            if index > len(self._committed):
-                self._committed.append((digest, core.current_term))
-            known, term = self._committed[index - 1]
+            known, term = self._committed.get(index, (digest, core.current_term))
             assert known == digest, f"{server.name} committed another entry {index}"
-            self._committed[index - 1] = known, min(term, core.current_term)
+            self._committed[index] = known, min(term, core.current_term)
 
     def _leader_completeness(self, server: Server) -> None:
         log = server.core.log
-        for index, (digest, term) in enumerate(self._committed, 1):
+        for index, (digest, term) in self._committed.items():
             if term < server.core.current_term:
+                if index < log.base_index:
+                    continue
                 assert index <= log.last_index, f"leader {server.name} lacks the committed entry {index}"
                 assert log.digest(index) == digest, f"leader {server.name} has another entry {index} than was committed"
 
     def _state_machine_safety(self, server: Server) -> None:
         for event in server.events[self._seen_events[server.name] :]:
-            if isinstance(event, EntryApplied):
-                if event.index > len(self._applied):
-                    self._applied.append((event.term, event.digest))
-                known = self._applied[event.index - 1]
-                assert known == (event.term, event.digest), f"{server.name} applied another entry {event.index}"
+            if isinstance(event, EntryApplied | SnapshotTaken | SnapshotRestored):
+                state = event.state if isinstance(event, SnapshotTaken) else event.digest
+                known = self._applied.setdefault(event.index, (event.term, state))
+                assert known == (event.term, state), f"{server.name} has another state after entry {event.index}"
         self._seen_events[server.name] = len(server.events)
 
 
 class RandomSchedule:
     """A run drawn from `seed`: its size, the weight of each kind of step, and the steps themselves."""
 
-    def __init__(self, seed: int, *, core: type[Core] = Core) -> None:
+    def __init__(self, seed: int, *, core: type[Core] = Core, snapshots: bool = False) -> None:
         self.random = random = Random(seed)
         size = random.choice([3, 3, 3, 4, 5])
         timing = Timing(
@@ -88,6 +91,9 @@ class RandomSchedule:
             max_entries_per_message=random.choice([1, 2, 2_000]),
             max_entries_in_flight=random.choice([2, 20_000]),
         )
+        if snapshots:
+            every, chunk_bytes = random.choice([1, 3, 10]), random.choice([1, 20, 1_000])
+            timing = replace(timing, features=Features(snapshot_every=every), chunk_bytes=chunk_bytes)
         self.cluster = Cluster(size, seed=seed, timing=timing, core=core)
         self.safety = Safety(self.cluster)
         self.commands = 0

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from raft_chaos.chaos.faults.damage import Damage, How
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.storage.disk import Disk, OsDisk
-from raft_chaos.raft.storage.wal import FILE, IDENTITY, MAGIC, SYNCED, intact_records, mark_in
+from raft_chaos.raft.storage.wal import FILE, IDENTITY, MAGIC, SYNCED, base_of, intact_records, mark_in
 
 Span: TypeAlias = tuple[int, int]
 """(begin, end) of some bytes of a file."""
@@ -25,7 +25,10 @@ def damage(disk: Disk, wanted: Damage) -> str:
     if FILE not in (files := disk.list()):
         return ""
     mark = mark_in(disk.read(SYNCED)) if SYNCED in files else None
-    return _DOING[wanted.how](_Log(disk, disk.read(FILE), mark or 0), wanted.at_permille)
+    data = disk.read(FILE)
+    # The mark of an earlier log file says nothing about this one.
+    of_this = mark[0] if mark is not None and mark[1] == base_of(data) else 0
+    return _DOING[wanted.how](_Log(disk, data, of_this), wanted.at_permille)
 
 
 def damage_node(run: RunDir, node: str, wanted: Damage) -> str:

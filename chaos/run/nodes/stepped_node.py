@@ -21,7 +21,7 @@ from raft_chaos.chaos.faults.corrupt import flipped
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.nodes.interrupted_start import InterruptedDisk, StartInterruptedError
 from raft_chaos.chaos.schedule.streams import stream_seed
-from raft_chaos.invariants.events import EntryApplied, Event, MessageReceived
+from raft_chaos.invariants.events import EntryApplied, Event, MessageReceived, SnapshotRestored
 from raft_chaos.raft.network.codec import Envelope, FrameError, decode_envelope, encode_frame
 from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked, apply
 from raft_chaos.raft.replica.message_events import message_received, message_sent
@@ -33,7 +33,10 @@ from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import Disk
 from raft_chaos.raft.storage.fault_disk import Failing
 from raft_chaos.raft.storage.journal import Start
+from raft_chaos.raft.storage.snapshot_file import STAGED
 from raft_chaos.raft.storage.wal import FILE, Identity
+
+_APPLYING = (EntryApplied, SnapshotRestored)
 
 
 class StepReport(msgspec.Struct):
@@ -277,12 +280,14 @@ class SteppedNode:
         Of these, the blocks that `holes` names do not reach it (`FaultDisk.let_through`). If nothing is lost, only the
         process died, and all else that it wrote is there too. Returns (kept, lost), in bytes.
         """
-        unsynced = self.disk.unsynced_bytes(FILE)
+        # One write is under way at a time: a snapshot, or a part of the log.
+        file = STAGED if self.disk.unsynced_bytes(STAGED) else FILE
+        unsynced = self.disk.unsynced_bytes(file)
         kept = unsynced * keep_permille // 1000 if keep_bytes is None else min(keep_bytes, unsynced)
         if kept == unsynced and not holes:
             self.disk.let_all_through()
         else:
-            self.disk.let_through(FILE, kept, holes)
+            self.disk.let_through(file, kept, holes)
             self.disk.forget()
         return kept, unsynced - kept
 
@@ -361,7 +366,7 @@ class SteppedNode:
             case "before_write":
                 return output.write is not None
             case "before_apply":
-                return any(type(event) is EntryApplied for event in output.events)
+                return any(type(event) in _APPLYING for event in output.events)
             case "before_answer":
                 return bool(output.replies)
             case "after_sync":
@@ -373,7 +378,7 @@ class SteppedNode:
         if failpoint != "before_report":
             # Applying changes only memory, so a node that did not report it did not apply.
             applying = failpoint == "before_answer"
-            events += [event for event in output.events if applying or type(event) is not EntryApplied]
+            events += [event for event in output.events if applying or type(event) not in _APPLYING]
             if failpoint != "before_send":
                 messages = output.messages[: len(output.messages) // 2] if failpoint == "mid_send" else output.messages
                 sends = self._send(messages, events, now_us)

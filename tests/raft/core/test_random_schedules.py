@@ -31,6 +31,16 @@ def test_a_correct_core_keeps_all_properties_and_recovers(seed: int) -> None:
     assert judged(schedule) == []
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 2**32))
+def test_a_correct_core_keeps_all_properties_with_snapshots(seed: int) -> None:
+    """§7: nothing acknowledged is lost by compaction, and a follower that lags far behind catches up."""
+    schedule = RandomSchedule(seed, snapshots=True)
+    schedule.run(STEPS)
+    schedule.recover()
+    assert judged(schedule) == []
+
+
 def test_the_same_seed_gives_the_same_events() -> None:
     one, again = RandomSchedule(7), RandomSchedule(7)
     for schedule in (one, again):
