@@ -42,7 +42,7 @@ from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage import journal
 from raft_chaos.raft.storage.journal import JournalError, Turn, digest_of, read_journal
-from raft_chaos.raft.storage.wal import FILE
+from raft_chaos.raft.storage.wal import FILE, base_of
 
 _NOT_NOTED = (*LIFECYCLE_EVENTS, NodeSampled)
 """Events of the harness that are not noted: they follow from the steps, or say nothing about Raft."""
@@ -175,6 +175,12 @@ class Merge:
 
     def _crash(self, node: str, at_us: int, after: _Incarnation) -> None:
         assert after.start is not None, "it recovered its log"
+        log = after.start.files.get(FILE)
+        if log is not None and base_of(log) > base_of(self._driver.disk(node).read(FILE)):
+            # The snapshot was saved, and the node died before it said so.
+            saved = Persist(node, at_us, stop="after_sync")
+            if why := self._player.do(self._recording.add(saved), saved):
+                raise MergeError(f"{node}: recovered a snapshot that it had not taken: {why}")
         synced = self._driver.synced_bytes(node)
         self._do(Crash(node, max(0, after.start.log_size - synced), at_us))
 

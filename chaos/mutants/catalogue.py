@@ -8,9 +8,11 @@ from raft_chaos.chaos.mutants.elections import ELECTIONS
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.chaos.mutants.reads import READS
 from raft_chaos.chaos.mutants.replication import REPLICATION
+from raft_chaos.chaos.mutants.snapshots import SNAPSHOTS
 from raft_chaos.chaos.mutants.storage import STORAGE
 from raft_chaos.chaos.mutants.transfer import TRANSFER
 
 MUTANTS: dict[str, Mutant] = {
-    mutant.id: mutant for mutant in (*ELECTIONS, *REPLICATION, *COMMITMENT, *READS, *STORAGE, *TRANSFER, *CLOCKS)
+    mutant.id: mutant
+    for mutant in (*ELECTIONS, *REPLICATION, *COMMITMENT, *READS, *SNAPSHOTS, *STORAGE, *TRANSFER, *CLOCKS)
 }

@@ -29,7 +29,7 @@ from raft_chaos.raft.state.messages import FileRecord
 from raft_chaos.raft.storage.disk import MemoryDisk
 from raft_chaos.raft.storage.framing import DamagedRecordError, unframe
 from raft_chaos.raft.storage.journal import ClockChanged, JournalError, Start, Turn, digest_of, read_journal
-from raft_chaos.raft.storage.wal import FILE, IDENTITY, MAGIC, Identity
+from raft_chaos.raft.storage.wal import FILE, IDENTITY, MAGIC, MAGIC_WITH_BASE, Identity, base_of
 
 _decode_records = msgspec.msgpack.Decoder(list[FileRecord]).decode
 
@@ -126,9 +126,14 @@ class Incarnation:
         """The number of events that were equal."""
         return self._file.count(b"\n", 0, self._compared)
 
-    def written(self) -> bytes:
-        """The log that the replayed node wrote, synced or not."""
-        return self.node.disk.read(FILE) if self.node is not None else b""
+    def written(self, base_index: int) -> bytes:
+        """The log that the replayed node wrote, synced or not. If the log that was found begins after `base_index`, and
+        its snapshot was under way, the recorded node had saved it and did not live to say so."""
+        if self.node is None:
+            return b""
+        if self.node.wal.staged is not None and base_index > base_of(self.node.disk.read(FILE)):
+            self.node.wal.sync()
+        return self.node.disk.read(FILE)
 
     # ---- replaying ------------------------------------------------------------------------------------------------
 
@@ -155,9 +160,9 @@ class Incarnation:
             raise ReplayError(
                 f"{recorded.journal}: this is the journal of {start.node}, incarnation {start.incarnation}"
             )
-        log = recorded.log_bytes[: start.log_size]
+        log = start.files.get(FILE, recorded.log_bytes[: start.log_size])
         intact = len(MAGIC)
-        if log[:intact] != MAGIC:
+        if log[:intact] not in (MAGIC, MAGIC_WITH_BASE):
             raise ReplayError(f"{recorded.log}, offset 0: not a write-ahead log; expected {MAGIC!r}")
         try:
             for _, end in unframe(log, intact, _decode_records):
@@ -189,7 +194,8 @@ class Incarnation:
         assert start is not None, "read_journal gives it first"
         disk = MemoryDisk()
         disk.append(IDENTITY, msgspec.json.encode(Identity(start.cluster, start.node)))
-        disk.append(FILE, self.recorded.log_bytes[: start.log_size])
+        for name, content in (start.files or {FILE: self.recorded.log_bytes[: start.log_size]}).items():
+            disk.append(name, content)
         config = StepConfig(
             start.cluster, start.node, start.peers, start.incarnation, start.timing, start.seed, start.clock[-1]
         )

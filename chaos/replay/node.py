@@ -16,7 +16,7 @@ from raft_chaos.invariants.regular_file import read_regular
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.storage.journal import MAGIC, JournalError, Start, read_journal
-from raft_chaos.raft.storage.wal import FILE
+from raft_chaos.raft.storage.wal import FILE, base_of
 
 
 def replay_run(run: RunDir, parts: Parts, nodes: Sequence[str] | None = None) -> RunReplay:
@@ -30,8 +30,7 @@ def replay_node(run: RunDir, node: str, parts: Parts) -> NodeReplay:
     deaths: list[str] = []
     differences: list[Difference] = []
     incarnations = recorded_incarnations(run, node)
-    ends = _log_ends(incarnations)
-    for recorded, end in zip(incarnations, ends, strict=True):
+    for recorded, there in zip(incarnations, _logs_left(incarnations), strict=True):
         one = Incarnation(recorded, parts)
         last = None
         for turn in one.turns():
@@ -40,7 +39,7 @@ def replay_node(run: RunDir, node: str, parts: Parts) -> NodeReplay:
         events += one.events
         if last is not None and last.error is not None:
             deaths.append(f"incarnation {recorded.incarnation}: {exit_status(last.error)[1]}")
-        difference = one.difference or _compare_log(one, last, end)
+        difference = one.difference or _compare_log(one, last, there)
         if difference is not None:
             differences.append(difference)
     return NodeReplay(
@@ -82,26 +81,26 @@ def _read(file: Path) -> bytes:
         raise ReplayError(f"{file}: cannot be read ({error.strerror})") from None
 
 
-def _log_ends(incarnations: Sequence[Recorded]) -> list[int]:
-    """For each incarnation, where its part of the log file ends: where the next one that recorded its start begins."""
-    ends: list[int] = []
-    end = len(incarnations[0].log_bytes)
+def _logs_left(incarnations: Sequence[Recorded]) -> list[bytes]:
+    """For each incarnation, the log that it left: what the next one that recorded its start recovered."""
+    logs: list[bytes] = []
+    there = incarnations[0].log_bytes
     for recorded in reversed(incarnations):
-        ends.append(end)
+        logs.append(there)
         try:
             start = next(read_journal(recorded.journal), None)
         except JournalError as error:
             raise ReplayError(str(error)) from None
         if isinstance(start, Start):
-            end = start.log_size
-    return ends[::-1]
+            there = start.files.get(FILE, recorded.log_bytes[: start.log_size])
+    return logs[::-1]
 
 
-def _compare_log(one: Incarnation, last: ReplayedTurn | None, end: int) -> Difference | None:
-    """The difference if the incarnation's part of the log file is not a prefix of what it wrote."""
+def _compare_log(one: Incarnation, last: ReplayedTurn | None, there: bytes) -> Difference | None:
+    """The difference if the log that the incarnation left is not a prefix of what it wrote."""
     if last is None:
         return None
-    there, written = one.recorded.log_bytes[:end], one.written()
+    written = one.written(base_of(there))
     if written.startswith(there):
         return None
     offset = next((place for place, (a, b) in enumerate(zip(there, written, strict=False)) if a != b), len(written))

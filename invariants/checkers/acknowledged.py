@@ -42,3 +42,10 @@ class Acknowledged:
         self._has_sent = True
         known = self._known.get(event.to)
         return known if known is not None and event.prev_log_index < known.match_index else None
+
+    def has_all_of(self, event: MessageSent) -> MessageReceived | None:
+        """The acknowledgement that makes this part of a snapshot needless, since all that it replaces was acknowledged
+        (§7)."""
+        self._has_sent = True
+        known = self._known.get(event.to)
+        return known if known is not None and event.prev_log_index <= known.match_index else None

@@ -9,7 +9,8 @@ Three rules, for c clients with commands of at most e bytes, and a log of b byte
    PER_CLIENT * c requests of one type (AppendEntries, RequestVote).
 2. In one leadership it sends each peer at most MOST_TIMES * b + PER_CLIENT * c * e bytes of commands, however long it
    leads: a whole log in each heartbeat is one message, and too much all the same.
-3. In one leadership no AppendEntries begins before what its receiver has acknowledged (`acknowledged`).
+3. In one leadership no AppendEntries begins before what its receiver has acknowledged (`acknowledged`), and no
+   InstallSnapshot ends there.
 
 The number of nodes counts, since each pair has its own bounds; the rate, by the clients; restarts and lagging peers, by
 the log. Answers need no rule, since each answers a request.
@@ -45,6 +46,7 @@ MOST_TIMES = 50
 PER_CLIENT = 100
 LONGEST_WINDOW_US = 50_000
 APPEND = "AppendEntries"
+SNAPSHOT = "InstallSnapshot"
 REQUESTS = (APPEND, "RequestVote")
 
 
@@ -69,7 +71,7 @@ class _Node:
         self.last_index = 0
         """The highest that its log has had."""
         self.size = 0
-        """The bytes of all commands that its log has had."""
+        """The bytes of all commands that its log has had, as far as it reported them."""
         self.acknowledged: Acknowledged | None = None
         self.brought: dict[str, int] = {}
         """By follower, the bytes of commands that this leadership sent it in the windows that are over."""
@@ -104,6 +106,8 @@ class Efficiency(Checker):
             if kind is MessageSent:
                 if event.type in REQUESTS:
                     self._on_sent(event)
+                elif event.type == SNAPSHOT:
+                    self._on_snapshot_sent(event)
             elif kind is MessageReceived:
                 if event.match_index:
                     self._on_acknowledged(event)
@@ -160,6 +164,19 @@ class Efficiency(Checker):
                 node.last_index = event.prev_log_index
             if (known := node.acknowledged.ignored_by(event)) is not None:
                 self._needless(event, known)
+
+    def _on_snapshot_sent(self, event: MessageSent) -> None:
+        """A part of a snapshot (§7), whose last entry must be one that the receiver has not acknowledged."""
+        node = self._of(event)
+        self.judged += 1
+        if node.acknowledged is None or (known := node.acknowledged.has_all_of(event)) is None:
+            return
+        self.violate(
+            f"{who(event)} sent {event.to} a snapshot up to entry {event.prev_log_index}, although {event.to} had "
+            f"acknowledged all up to {known.match_index} in this term ({known.term})",
+            known,
+            event,
+        )
 
     def verdict(self) -> Verdict:
         """Judges the windows that are still open, too."""

@@ -79,6 +79,10 @@ class Session(NamedTuple):
     share: int
 
 
+SavedSession: TypeAlias = tuple[str, int, Result, Place]
+"""A client, the serial of its latest command, the answer, and the entry that decided it."""
+
+
 class _Saved(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The whole state: the items in the order of their last change, and the sessions, least recently used first.
 
@@ -87,7 +91,7 @@ class _Saved(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     version: int
     items: list[tuple[str, str | list[str]]]
-    sessions: list[tuple[str, int, Result, Place]]
+    sessions: list[SavedSession]
 
 
 _decode_saved = msgspec.msgpack.Decoder(_Saved).decode
@@ -147,8 +151,13 @@ class Machine:
 
     def snapshot(self) -> bytes:
         """The whole state, sessions included. Equal logs give equal bytes, on every node."""
-        sessions = [(client, one.serial, one.answer, one.place) for client, one in self._sessions.items()]
-        return _encoder.encode(_Saved(1, [(key, item.value) for key, item in self._items.items()], sessions))
+        return _encoder.encode(
+            _Saved(1, [(key, item.value) for key, item in self._items.items()], self._saved_sessions())
+        )
+
+    def _saved_sessions(self) -> list[SavedSession]:
+        """Without them, a command that a client sends again after a restart would be applied twice (§8)."""
+        return [(client, one.serial, one.answer, one.place) for client, one in self._sessions.items()]
 
     def restore(self, data: bytes) -> None:
         """Takes over a snapshot's state in place of its own, and makes the digest anew. Raises SnapshotError."""

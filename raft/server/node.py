@@ -115,6 +115,7 @@ class Node:
                         log_size=wal.size(),
                         clock=[config.clock],
                         now_us=now_us,
+                        files=wal.files(compacts=config.timing.features.snapshot_every > 0),
                     )
                 )
             return make_replica(

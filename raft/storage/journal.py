@@ -27,7 +27,9 @@ from raft_chaos.raft.replica.replica import Output
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.framing import DamagedRecordError, frame, unframe
 
-VERSION = 2
+VERSION = 3
+"""Version 2 had no `Start.files`."""
+READS = (2, VERSION)
 MAGIC = b"RCJRNL\x00" + bytes([VERSION])
 DIGEST_BYTES = 8
 
@@ -40,8 +42,9 @@ class Start(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="start")
     """The incarnation recovered, and made its replica at `now_us` of its own clock.
 
     `log_size` is the size of the log after recovery, in bytes. Later writes only append, so these bytes are the
-    recovered log. `seed` is that of the election timer's stream, The last of `clock` is what the node's clock
-    shows (`raft.server.node_clock`); (0, 0, 0) is a correct one. Earlier versions wrote its whole past there.
+    recovered log. Where snapshots may replace the log, `files` has what was recovered, by name (`wal.files`). `seed` is
+    that of the election timer's stream. The last of `clock` is what the node's clock shows (`raft.server.node_clock`);
+    (0, 0, 0) is a correct one. Earlier versions wrote its whole past there.
     """
 
     cluster: str
@@ -53,6 +56,7 @@ class Start(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="start")
     log_size: int
     clock: list[tuple[int, int, int]]
     now_us: int
+    files: dict[str, bytes] = {}
 
 
 class Turn(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="turn"):
@@ -156,5 +160,9 @@ def _check_magic(file: Path, found: bytes) -> None:
     if MAGIC.startswith(found):
         return  # or torn in the middle of it
     if found[:-1] == MAGIC[:-1] and len(found) == len(MAGIC):
-        raise JournalError(f"{file}, offset 0: version {found[-1]} of the format; this version reads {VERSION}")
+        if found[-1] in READS:
+            return
+        raise JournalError(
+            f"{file}, offset 0: version {found[-1]} of the format; this version reads {' and '.join(map(str, READS))}"
+        )
     raise JournalError(f"{file}, offset 0: no journal of a node (expected {MAGIC!r}, found {found!r})")

@@ -298,8 +298,11 @@ class WriteAheadLog:
         """The size of the log in bytes, including unsynced ones."""
         return len(self.disk.read(FILE))
 
-    def files(self) -> dict[str, bytes]:
-        """The content of the files that a restart would read, by name, including unsynced bytes."""
+    def files(self, *, compacts: bool) -> dict[str, bytes]:
+        """What was recovered, by the names of the files, if a later snapshot may replace it: if the node `compacts` its
+        log, or has done so. Otherwise the log only grows, and its size says which part was recovered."""
+        if not compacts and not self._base_index:
+            return {}
         names = self.disk.list()
         return {name: self.disk.read(name) for name in (FILE, SNAPSHOT) if name in names}
 

@@ -316,6 +316,7 @@ class SteppedNode:
             log_size=self.wal.size(),
             clock=[config.clock],
             now_us=self._local(now_us),
+            files=self.wal.files(compacts=config.timing.features.snapshot_every > 0),
         )
 
     def _advance(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import msgspec
+import snapshot_scenarios
 import storage_scenarios
 from scenario_steps import (
     Observed,
@@ -606,6 +607,7 @@ SCENARIOS: dict[str, Scenario] = {
         no_client_dedup,
         older_serial_gets_latest,
         deposed_leader_reads,
+        *snapshot_scenarios.SCENARIOS,
         *storage_scenarios.SCENARIOS,
     )
 }

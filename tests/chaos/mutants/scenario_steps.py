@@ -66,7 +66,9 @@ def die(cluster: Cluster, *names: str) -> None:
     cluster.drop()
 
 
-def judged_recovery(cluster: Cluster, bound_us: int) -> Observed:
-    """The whole run counts as its liveness phase."""
-    phase = PhaseStarted(node=HARNESS, inc=1, t_us=0, phase="liveness", bound_us=bound_us)
+def judged_recovery(cluster: Cluster, bound_us: int, target: int = 0, owed: tuple[str, ...] = ()) -> Observed:
+    """The whole run counts as its liveness phase. The `owed` nodes must apply the log up to `target`."""
+    phase = PhaseStarted(
+        node=HARNESS, inc=1, t_us=0, phase="liveness", commit_target=target, owed=owed, bound_us=bound_us
+    )
     return [phase, *cluster.all_events(), RunEnded(node=HARNESS, inc=1, t_us=cluster.now_us, reason="as planned")]

@@ -1,0 +1,118 @@
+"""Mistakes in log compaction (§7). They show in runs whose nodes take snapshots."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from raft_chaos.chaos.mutants.mutant import LOST_COMMIT, Mutant
+from raft_chaos.raft.core import Core, Progress
+from raft_chaos.raft.replica.machine import Machine, SavedSession
+from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, Snapshot
+
+# ---- the follower's side --------------------------------------------------------------------------------------------
+
+
+class PrevZeroReappends(Core):
+    def _behind_base(self, m: AppendEntries) -> AppendEntries:
+        if m.prev_log_index == 0:
+            return replace(m, prev_log_index=self.log.last_index, prev_log_term=self.log.last_term)
+        return super()._behind_base(m)
+
+
+class SnapshotKeepsConflict(Core):
+    def _holds_last_of(self, snapshot: Snapshot) -> bool:
+        return snapshot.index <= self.log.last_index
+
+
+class SnapshotAckBeforeSync(Core):
+    def _install_needs_lsn(self, index: int) -> int:
+        return 0
+
+
+# ---- the leader's side ----------------------------------------------------------------------------------------------
+
+
+class SnapshotOffByOne(Core):
+    def _send_snapshot(self, peer: str, progress: Progress) -> None:
+        if progress.next_index == self.log.base_index:
+            self._send_append(peer, self.log.base_index + 1, [])
+        else:
+            super()._send_snapshot(peer, progress)
+
+
+class NackBelowSnapshot(Core):
+    def _on_rejection(self, progress: Progress, m: AppendEntriesReply) -> bool:
+        next_index, base_index = max(1, min(m.conflict_index, m.rejected_index)), self.log.base_index
+        if next_index > base_index or self._is_behind(progress):
+            return super()._on_rejection(progress, m)
+        progress.move_back(next_index)
+        return True
+
+
+# ---- the state machine ----------------------------------------------------------------------------------------------
+
+
+class ReplayOntoDirtyState(Machine):
+    def _clear(self) -> None:
+        pass
+
+
+class SnapshotDropsSessions(Machine):
+    def _saved_sessions(self) -> list[SavedSession]:
+        return []
+
+
+_MACHINE = ("state_machine_safety", "linearizability", "repeated_answers", "monotonic_reads", "acknowledged_writes")
+
+SNAPSHOTS = (
+    Mutant(
+        "prev_zero_reappends",
+        "after compaction, entries of an AppendEntries with prev_log_index 0 are appended at the end of the log",
+        "WRaft #118",
+        ("log_matching", "leader_append_only", "quorum_log", *LOST_COMMIT),
+        Parts(core=PrevZeroReappends),
+    ),
+    Mutant(
+        "snapshot_keeps_conflict",
+        "InstallSnapshot keeps what follows the snapshot, although the log has another entry at its last index",
+        "hashicorp/raft #697",
+        ("log_matching", "durability", "quorum_log", *LOST_COMMIT),
+        Parts(core=SnapshotKeepsConflict),
+    ),
+    Mutant(
+        "snapshot_ack_before_sync",
+        "an installed snapshot is acknowledged before it is durable: after a crash the leader believes no rejection",
+        "classic",
+        ("recovery", "liveness_under_fault"),
+        Parts(core=SnapshotAckBeforeSync),
+    ),
+    Mutant(
+        "snapshot_off_by_one",
+        "a follower that lacks only the last entry of the snapshot gets an empty AppendEntries behind it instead",
+        "WRaft #118",
+        ("recovery", "liveness_under_fault"),
+        Parts(core=SnapshotOffByOne),
+    ),
+    Mutant(
+        "nack_below_snapshot",
+        "a late rejection moves next_index back below the snapshot, which is then sent again",
+        "NuRaft #105",
+        ("efficiency",),
+        Parts(core=NackBelowSnapshot),
+    ),
+    Mutant(
+        "replay_onto_dirty_state",
+        "a snapshot is restored onto a state machine that was not reset",
+        "braft #121",
+        _MACHINE,
+        Parts(machine=ReplayOntoDirtyState),
+    ),
+    Mutant(
+        "snapshot_drops_sessions",
+        "a snapshot has no client sessions, so a repeated command is applied again",
+        "a classic omission (§8)",
+        _MACHINE,
+        Parts(machine=SnapshotDropsSessions),
+    ),
+)

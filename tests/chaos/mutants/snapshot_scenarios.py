@@ -1,0 +1,154 @@
+"""The handwritten scenarios that convict the mutants of log compaction (§7)."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+from scenario_steps import Observed, cluster_of, exchange, judged_recovery, seen, stand, win
+
+from cluster import TIMING, Cluster, command, entries
+from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.features import Features
+from raft_chaos.raft.state.messages import InstallSnapshot
+
+EVERY_3 = replace(TIMING, features=Features(snapshot_every=3))
+
+
+def behind(parts: Parts, *, logs: bool = False, missed: int = 8) -> Cluster:
+    """n1 leads, n3 was cut off for so many commands, and n1 has compacted them. With `logs` n3 holds entries of an
+    earlier term in their place."""
+    there = {"n1": entries(1), "n2": entries(1), "n3": entries(1, *[2] * 20)} if logs else None
+    cluster = cluster_of(parts, timing=EVERY_3, logs=there, term=2 if logs else 0)
+    cluster.cut_off = frozenset({"n3"})
+    win(cluster, "n1", "n2")
+    for number in range(missed):
+        cluster.submit("n1", command(str(number)))
+        cluster.settle()
+    cluster.cut_off = frozenset()
+    return cluster
+
+
+def prev_zero_reappends(parts: Parts) -> Observed:
+    """The first AppendEntries arrives at n2 once more, after n2 has compacted what it brought."""
+    cluster = cluster_of(parts, timing=EVERY_3)
+    win(cluster, "n1", "n2")
+    first = [one for one in cluster.network if one.to == "n2"]
+    cluster.settle()
+    for number in range(4):
+        cluster.submit("n1", command(str(number)))
+        cluster.settle()
+    for packet in first:
+        cluster.deliver(packet)
+    cluster.settle()
+    cluster.submit("n1", command("x"))
+    cluster.settle()
+    return seen(cluster)
+
+
+def snapshot_keeps_conflict(parts: Parts) -> Observed:
+    """n3 has entries of an earlier term behind the snapshot; after a restart it reports them on top of it."""
+    cluster = behind(parts, logs=True)
+    for _ in range(3):
+        cluster.tick("n1")
+        exchange(cluster, "n1", "n3")
+        exchange(cluster, "n1", "n3")
+    cluster.crash("n3")
+    cluster.restart("n3")
+    return seen(cluster)
+
+
+def snapshot_ack_before_sync(parts: Parts) -> Observed:
+    """n3 loses the snapshot in a crash, and comes back while n1 leads."""
+    cluster = behind(parts)
+    cluster.tick("n1")
+    exchange(cluster, "n1", "n3")
+    cluster.deliver_from("n1", "n3")
+    cluster.deliver_from("n3", "n1")
+    cluster.crash("n3")
+    cluster.drop()
+    cluster.restart("n3")
+    return caught_up(cluster, "n3")
+
+
+def snapshot_off_by_one(parts: Parts) -> Observed:
+    """n3 lacks only the entry that is the last one of the snapshot."""
+    cluster = cluster_of(parts, timing=EVERY_3)
+    stand(cluster, "n1")
+    cluster.submit("n1", command("a"))
+    cluster.settle()
+    cluster.cut_off = frozenset({"n3"})
+    cluster.submit("n1", command("b"))
+    cluster.settle()
+    cluster.cut_off = frozenset()
+    return caught_up(cluster, "n3")
+
+
+def caught_up(cluster: Cluster, name: str) -> Observed:
+    """The leader goes on for a long time, and commits one more entry. The node must reach what was committed before."""
+    target = cluster["n1"].core.commit_index
+    for _ in range(100):
+        stand(cluster, "n1")
+    cluster.submit("n1", command("last"))
+    cluster.settle()
+    return judged_recovery(cluster, 1_000_000, target, (name,))
+
+
+def nack_below_snapshot(parts: Parts) -> Observed:
+    """n3 begins with an empty log, and rejects. The same rejection comes again after all have compacted their logs."""
+    there = entries(1, 1)
+    cluster = cluster_of(parts, timing=EVERY_3, logs={"n1": there, "n2": there, "n3": []}, term=1)
+    stand(cluster, "n1")
+    rejections = [one for one in cluster.traffic if getattr(one.message, "rejected_index", 0)]
+    for number in range(6):
+        cluster.submit("n1", command(str(number)))
+        cluster.settle()
+    for _ in range(2):
+        stand(cluster, "n1")
+    for packet in rejections:
+        cluster.deliver(packet)
+    cluster.settle()
+    stand(cluster, "n1")
+    return seen(cluster)
+
+
+def replay_onto_dirty_state(parts: Parts) -> Observed:
+    """n3 has applied a key that is deleted while it is cut off."""
+    cluster = cluster_of(parts, timing=EVERY_3)
+    stand(cluster, "n1")
+    cluster.submit("n1", encode_command(Command("put", "gone", "1")))
+    cluster.settle()
+    stand(cluster, "n1")
+    cluster.cut_off = frozenset({"n3"})
+    cluster.submit("n1", encode_command(Command("delete", "gone")))
+    for number in range(6):
+        cluster.submit("n1", command(str(number)))
+        cluster.settle()
+    cluster.cut_off = frozenset()
+    for _ in range(3):
+        stand(cluster, "n1")
+    assert any(isinstance(one.message, InstallSnapshot) for one in cluster.traffic)
+    return seen(cluster)
+
+
+def snapshot_drops_sessions(parts: Parts) -> Observed:
+    """n2 takes a snapshot after a command of a client with a session, and restarts."""
+    cluster = cluster_of(parts, timing=EVERY_3)
+    stand(cluster, "n1")
+    for serial in range(1, 6):
+        cluster.submit("n1", encode_command(Command("append", "x", "1", client="c0", serial=serial)))
+        cluster.settle()
+    stand(cluster, "n1")
+    cluster.crash("n2")
+    cluster.restart("n2")
+    return seen(cluster)
+
+
+SCENARIOS = (
+    prev_zero_reappends,
+    snapshot_keeps_conflict,
+    snapshot_ack_before_sync,
+    snapshot_off_by_one,
+    nack_below_snapshot,
+    replay_onto_dirty_state,
+    snapshot_drops_sessions,
+)
