@@ -19,7 +19,10 @@ from raft_chaos.chaos.schedule.fitting import lacking, too_slow
 from raft_chaos.chaos.targets.certificates import missing
 from raft_chaos.chaos.targets.find import find
 from raft_chaos.chaos.targets.protocol import Target, TargetError, abilities_of, rate_of
+from raft_chaos.raft.state.features import FEATURES
 from raft_chaos.raft.state.timing import Timing
+
+NO_FEATURE = "none"
 
 LISTED = 8
 """How many of the things that a target lacks one message lists."""
@@ -43,8 +46,9 @@ NUMBERS = {
 class Options(TypedDict, total=False):
     """What decides a run, beside its seed. `raft-chaos run --help` explains each; times are in seconds.
 
-    `election_timeout` (least and longest) and `heartbeat` are in milliseconds. `faults` are names of kinds. `target` is
-    a target file, module:Class, or the name of an installed target; `target_command` a command line.
+    `election_timeout` (least and longest) and `heartbeat` are in milliseconds. `faults` are names of kinds, and
+    `features` of parts of Raft. `target` is a target file, module:Class, or the name of an installed target;
+    `target_command` a command line.
     """
 
     world: World
@@ -59,6 +63,7 @@ class Options(TypedDict, total=False):
     swarm: bool
     election_timeout: str | tuple[int, int]
     heartbeat: int
+    features: str | Sequence[str]
     mutant: str
     target: str
     target_command: str
@@ -195,6 +200,7 @@ def _schedule_config(
         swarm=swarm,
         can=None if system.can == OURS else tuple(in_order(can)),
         readers="get" in can and "events" not in can,
+        features=features_of(given.get("features"), ours=system.can == OURS),
     )
 
 
@@ -229,6 +235,19 @@ def kinds_of(faults: str | Sequence[str] | None, world: World, can: Abilities) -
             raise OptionError("faults", f"{kind!r} is unknown in the world {world}; {hint(kind, possible)}")
         if kind not in possible:
             raise OptionError("faults", f"the target cannot do {kind!r}; expected some of {', '.join(possible)}")
+    return chosen
+
+
+def features_of(features: str | Sequence[str] | None, *, ours: bool = True) -> tuple[str, ...] | None:
+    """The features that the nodes have; None if the seed draws them."""
+    if features is None:
+        return None
+    if not ours:
+        raise OptionError("features", "only our own Raft has any; leave it out for another system")
+    names = features.split(",") if isinstance(features, str) else list(features)
+    chosen = tuple(name for name in map(str.strip, names) if name and name != NO_FEATURE)
+    for name in chosen:
+        known("features", name, (*FEATURES, NO_FEATURE))
     return chosen
 
 
@@ -271,8 +290,8 @@ def _words(given: Mapping[str, Any]) -> list[str]:
             continue  # the repeat command names the run's own copy
         if isinstance(value, bool):
             words += [option] if value else [f"--no-{name}"] if name == "swarm" else []
-        elif name in ("faults", "election_timeout") and not isinstance(value, str):
-            words += [option, ("," if name == "faults" else "-").join(map(str, value))]
+        elif name in ("faults", "features", "election_timeout") and not isinstance(value, str):
+            words += [option, ("-" if name == "election_timeout" else ",").join(map(str, value)) or NO_FEATURE]
         else:
             words += [option, repr(value).removesuffix(".0") if isinstance(value, float) else str(value)]
     return words

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import msgspec
+from msgspec.structs import replace
 
-from raft_chaos.chaos.schedule.data import Operation, Schedule, SimModel
+from raft_chaos.chaos.schedule.data import Header, Operation, Schedule
 from raft_chaos.invariants.pace import Pace
 from raft_chaos.raft.state.timing import Timing
 
@@ -12,11 +12,17 @@ BESIDE_BYTES = 100
 """What a command holds beside its key and values: its operation, its client's session and number, and the encoding."""
 
 
-def virtual(timing: Timing, model: SimModel) -> Timing:
-    """The timing of nodes in virtual time: the model of a schedule may limit the entries of a message."""
-    if not model.entries_per_message:
+def of_schedule(timing: Timing, header: Header) -> Timing:
+    """The timing of the nodes in a run of this schedule, which says their features."""
+    return replace(timing, features=header.features)
+
+
+def virtual(timing: Timing, header: Header) -> Timing:
+    """The same in virtual time: the model of a schedule may limit the entries of a message."""
+    timing = of_schedule(timing, header)
+    if not header.model.entries_per_message:
         return timing
-    return msgspec.structs.replace(timing, max_entries_per_message=model.entries_per_message)
+    return replace(timing, max_entries_per_message=header.model.entries_per_message)
 
 
 def pace_of(timing: Timing, schedule: Schedule) -> Pace:
@@ -27,6 +33,7 @@ def pace_of(timing: Timing, schedule: Schedule) -> Pace:
         len(schedule.header.clients),
         (timing.election_timeout_min_us, timing.election_timeout_max_us),
         BESIDE_BYTES + longest,
+        schedule.header.features.check_quorum,
     )
 
 

@@ -22,13 +22,15 @@ from __future__ import annotations
 import msgspec
 
 from raft_chaos.invariants.events import Event
-from raft_chaos.raft.core.election import Election
+from raft_chaos.raft.core.pre_vote import PreVoting
 from raft_chaos.raft.state.held import CountOwnVote, Held, ReleaseCommit, ReportEvent, SendMessage
 from raft_chaos.raft.state.messages import (
     AppendEntries,
     AppendEntriesReply,
     Entry,
     Message,
+    PreVote,
+    PreVoteReply,
     RequestVote,
     RequestVoteReply,
 )
@@ -47,7 +49,7 @@ class Ready(msgspec.Struct, gc=False):
     made: list[Event]
 
 
-class Core(Election):
+class Core(PreVoting):
     """One Raft node without I/O: its inputs and its output. Roles, terms and indices are the paper's."""
 
     # ---- inputs -----------------------------------------------------------------------------------------------------
@@ -55,9 +57,8 @@ class Core(Election):
     def receive(self, source: str, message: Message, now_us: int) -> None:
         """A message from `source` arrived, perhaps late, perhaps again."""
         self.now_us = now_us
-        if message.term > self.current_term:
-            # §5.1: a larger term always wins, in any message.
-            self._become_follower(message.term, leader=None)
+        if message.term > self.current_term and not self._heed(message):
+            return
         # `is` costs less than isinstance, here and in `_carry_out`.
         if type(message) is AppendEntries:
             self._on_append_entries(source, message)
@@ -67,15 +68,19 @@ class Core(Election):
             self._on_request_vote(source, message)
         elif type(message) is RequestVoteReply:
             self._on_request_vote_reply(source, message)
+        elif type(message) is PreVote:
+            self._on_pre_vote(source, message)
+        elif type(message) is PreVoteReply:
+            self._on_pre_vote_reply(source, message)
 
     def tick(self, now_us: int) -> None:
         """Time passed. An early call has no effect."""
         self.now_us = now_us
         if self.role == "leader":
             if now_us >= self._heartbeat_deadline_us:
-                self._broadcast_heartbeat()
+                self._keep_leading()
         elif now_us >= self._election_deadline_us:
-            self._start_election()
+            self._campaign()
 
     def propose(self, command: bytes, now_us: int) -> tuple[int, int] | None:
         """A client's command. Returns the (index, term) at which it may commit, or None if this is not the leader."""

@@ -20,6 +20,7 @@ class Follower(Commitment):
         if self.leader != source:  # true of every candidate
             self._become_follower(m.term, leader=source)
         self._reset_election_timer()
+        self._heard_us = self.now_us
 
         if not self._matches(m.prev_log_index, m.prev_log_term):
             self._send(source, self._rejection(m))

@@ -30,9 +30,17 @@ from zlib import crc32
 import msgspec
 
 from raft_chaos.invariants.events import MALFORMED
-from raft_chaos.raft.state.messages import MAX_NUMBER, AppendEntries, AppendEntriesReply, Message, Number, RequestVote
+from raft_chaos.raft.state.messages import (
+    MAX_NUMBER,
+    AppendEntries,
+    AppendEntriesReply,
+    Message,
+    Number,
+    PreVote,
+    RequestVote,
+)
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 MAX_FRAME = 8 * 1024 * 1024
 MAX_HANDSHAKE = 4096
 """The longest payload (bytes) of a frame of the handshake: whoever sends one is not known yet."""
@@ -145,8 +153,11 @@ def _contradiction(message: Message) -> str:
     elif type(message) is AppendEntriesReply:
         if message.conflict_term > message.term:
             return _later(message.conflict_term, message.term)
-    elif type(message) is RequestVote and message.last_log_term > message.term:
-        return _later(message.last_log_term, message.term)
+    elif type(message) is RequestVote:
+        if message.last_log_term > message.term:
+            return _later(message.last_log_term, message.term)
+    elif type(message) is PreVote and message.last_log_term >= message.term:
+        return _later(message.last_log_term, message.term - 1)
     return ""
 
 

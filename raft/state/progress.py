@@ -28,6 +28,8 @@ class Progress(msgspec.Struct):
     probe_sent: bool = False
     stream: int = 0
     most_in_flight: int = UNLIMITED
+    contact_us: int = 0
+    """When it last answered in this term."""
 
     def is_paused(self, max_entries_in_flight: int) -> bool:
         """Whether entries must wait: for the reply to a probe, or, in a pipeline, until fewer are in flight.

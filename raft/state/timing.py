@@ -1,14 +1,16 @@
-"""When a node acts, and how much it sends at once."""
+"""When a node acts, how much it sends at once, and which optional parts of Raft it has."""
 
 from __future__ import annotations
 
 import msgspec
 
+from raft_chaos.raft.state.features import NONE, Features
 from raft_chaos.raft.state.messages import MAX_ENTRIES
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """When a node acts, in µs, and how much it sends at once. Each election timeout is a new draw (§5.2)."""
+    """When a node acts, in µs, how much it sends at once, and its features. Each election timeout is a new draw
+    (§5.2)."""
 
     election_timeout_min_us: int = 1_500_000
     election_timeout_max_us: int = 3_000_000
@@ -16,6 +18,7 @@ class Timing(msgspec.Struct, frozen=True):
     max_entries_per_message: int = 2_000
     max_bytes_per_message: int = 1_000_000
     max_entries_in_flight: int = 20_000
+    features: Features = NONE
 
     def __post_init__(self) -> None:
         if not 0 < self.election_timeout_min_us <= self.election_timeout_max_us:
