@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypedDict
 from raft_chaos.chaos.faults.abilities import DISKS, OF_NETWORK, OF_VIRTUAL_NETWORK, OURS, Abilities, in_order
 from raft_chaos.chaos.faults.catalogue import KINDS, VIRTUAL_KINDS
 from raft_chaos.chaos.mutants import MUTANTS
-from raft_chaos.chaos.run.option import OptionError, hint, known, timing_of, word
+from raft_chaos.chaos.run.option import NO_FEATURE, OptionError, features_of, hint, known, timing_of, word
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.run.world import WORLDS, World
 from raft_chaos.chaos.schedule.config import ScheduleConfig, least_duration_s
@@ -19,10 +19,7 @@ from raft_chaos.chaos.schedule.fitting import lacking, too_slow
 from raft_chaos.chaos.targets.certificates import missing
 from raft_chaos.chaos.targets.find import find
 from raft_chaos.chaos.targets.protocol import Target, TargetError, abilities_of, rate_of
-from raft_chaos.raft.state.features import FEATURES
 from raft_chaos.raft.state.timing import Timing
-
-NO_FEATURE = "none"
 
 LISTED = 8
 """How many of the things that a target lacks one message lists."""
@@ -159,6 +156,8 @@ def _check_world(world: World, system: Target, given: Mapping[str, Any]) -> None
         raise OptionError(
             "swarm", "it draws faults that only virtual time has; give «world sim» or «world lockstep» with it"
         )
+    if given.get("features") is not None and not ours:
+        raise OptionError("features", f"only our own Raft has any; leave it out for {system.name}")
     if given.get("peer_auth") and world == "sim":
         raise OptionError(
             "peer_auth",
@@ -200,7 +199,7 @@ def _schedule_config(
         swarm=swarm,
         can=None if system.can == OURS else tuple(in_order(can)),
         readers="get" in can and "events" not in can,
-        features=features_of(given.get("features"), ours=system.can == OURS),
+        features=features_of(given.get("features")),
     )
 
 
@@ -235,19 +234,6 @@ def kinds_of(faults: str | Sequence[str] | None, world: World, can: Abilities) -
             raise OptionError("faults", f"{kind!r} is unknown in the world {world}; {hint(kind, possible)}")
         if kind not in possible:
             raise OptionError("faults", f"the target cannot do {kind!r}; expected some of {', '.join(possible)}")
-    return chosen
-
-
-def features_of(features: str | Sequence[str] | None, *, ours: bool = True) -> tuple[str, ...] | None:
-    """The features that the nodes have; None if the seed draws them."""
-    if features is None:
-        return None
-    if not ours:
-        raise OptionError("features", "only our own Raft has any; leave it out for another system")
-    names = features.split(",") if isinstance(features, str) else list(features)
-    chosen = tuple(name for name in map(str.strip, names) if name and name != NO_FEATURE)
-    for name in chosen:
-        known("features", name, (*FEATURES, NO_FEATURE))
     return chosen
 
 

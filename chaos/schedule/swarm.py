@@ -193,8 +193,8 @@ def _features(seed: int, config: ScheduleConfig) -> Features:
     if config.can is not None:
         return NONE
     if config.features is not None:
-        return Features(**dict.fromkeys(config.features, True))
-    return Features(**{name: stream(seed, f"features/{name}").random() < FEATURE_SHARE for name in FEATURES})
+        return Features.of(config.features)
+    return Features.of(name for name in FEATURES if stream(seed, f"features/{name}").random() < FEATURE_SHARE)
 
 
 def _between(rng: Random, least_us: int, most_us: int, slow_us: int) -> tuple[int, int]:

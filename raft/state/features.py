@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 
@@ -15,6 +17,11 @@ class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
 
     pre_vote: bool = False
     check_quorum: bool = False
+
+    @classmethod
+    def of(cls, names: Iterable[str]) -> Features:
+        """With these, and no other. Raises TypeError for an unknown name."""
+        return cls(**dict.fromkeys(names, True))
 
 
 NONE = Features()

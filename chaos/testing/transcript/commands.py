@@ -103,7 +103,7 @@ class Commands:
             *ELECTION_TIMEOUT_US,
             HEARTBEAT_US,
             max_entries_per_message=_number(options["batch"], 1),
-            features=Features(**dict.fromkeys(features, True)),
+            features=Features.of(features),
         )
         self._made = HandDrivenCluster(
             names,
