@@ -74,6 +74,13 @@ class RoleChanged(Event, frozen=True, gc=False, kw_only=True, tag="role_changed"
     leader: str | None
 
 
+class PreVoteStarted(Event, frozen=True, gc=False, kw_only=True, tag="pre_vote_started"):
+    """The election timer ran out, and the node asks whether it would win the election of `term`, which it has not
+    entered (Ongaro's thesis, §9.6)."""
+
+    term: int
+
+
 class VoteGranted(Event, frozen=True, gc=False, kw_only=True, tag="vote_granted"):
     """The node voted for `candidate` (possibly itself) in `term`, and the vote is durable (§5.2)."""
 
@@ -346,6 +353,7 @@ class RunEnded(Event, frozen=True, gc=False, kw_only=True, tag="run_ended"):
 NodeEvent: TypeAlias = (
     Started
     | RoleChanged
+    | PreVoteStarted
     | VoteGranted
     | EntryAppended
     | LogTruncated

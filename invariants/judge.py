@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers
 from raft_chaos.invariants.checkers.causal_past import CausalChecker, CausalPast
+from raft_chaos.invariants.checkers.check_quorum import CheckQuorum
 from raft_chaos.invariants.checkers.client_history import AcknowledgedWrites, HistoryChecker, MonotonicReads
 from raft_chaos.invariants.checkers.client_keys import ClientKeys
 from raft_chaos.invariants.checkers.commitment import LeaderCommitsOwnTerm, LeaderCompleteness, StateMachineSafety
@@ -33,6 +34,7 @@ from raft_chaos.invariants.checkers.elections import (
     ElectionsInLogs,
     LeaderVotesQuorum,
     OneVotePerTerm,
+    TermHasCandidate,
 )
 from raft_chaos.invariants.checkers.exits import UnexpectedExit
 from raft_chaos.invariants.checkers.leader_recognized import LeaderRecognized
@@ -64,9 +66,9 @@ class Judge:
     """Owns the checkers of a run. Never raises, whatever it observes.
 
     `voters` are the names of the nodes, of which a majority elects and commits; without them `leader_votes_quorum` and
-    `quorum_log` are unknown. `pace` is that of our own Raft, the only system whose `efficiency` and
-    `election_timer` are judged. `can` has
-    the abilities that the system declares; empty for our own Raft. Without `has_times` no invariant that goes by time
+    `quorum_log` are unknown. `pace` is that of our own Raft, the only system whose `efficiency`,
+    `election_timer` and `check_quorum` are judged. `can` has the abilities that the system declares; empty for our own
+    Raft. Without `has_times` no invariant that goes by time
     is judged.
 
     `events_expected` is False for a system whose nodes report no events. Then only `acknowledged_writes`,
@@ -94,8 +96,10 @@ class Judge:
         event_checkers: Sequence[Checker] = [
             ElectionSafety(),
             OneVotePerTerm(),
+            TermHasCandidate(),
             LeaderVotesQuorum(self._past, configuration),
             ElectionTimer(pace),
+            CheckQuorum(pace, len(voters)),
             LeaderRecognized(self._leaderships),
             LeaderAppendOnly(logs),
             CommittedLogAppendOnly(logs),
@@ -106,7 +110,7 @@ class Judge:
             StateMachineSafety(logs),
             Monotonicity(logs),
             Durability(logs),
-            LivenessUnderFault(self._leaderships),
+            LivenessUnderFault(self._leaderships, check_quorum=pace is not None and pace.check_quorum),
             Recovery(),
             StableLeadership(self._leaderships),
             self._efficiency,

@@ -39,6 +39,7 @@ from raft_chaos.invariants.events import (
     NodeResumed,
     NodeSampled,
     PhaseStarted,
+    PreVoteStarted,
     RoleChanged,
     RunEnded,
     SnapshotInstalled,
@@ -91,6 +92,8 @@ def what(event: AnyEvent | Op) -> str:
             return _started(event)
         case RoleChanged():
             return _role_changed(event)
+        case PreVoteStarted():
+            return f"asks whether it would win the election of term {event.term}"
         case VoteGranted():
             return f"voted for {event.candidate} in term {event.term}"
         case EntryAppended():

@@ -23,6 +23,7 @@ from raft_chaos.invariants.events import (
     EntryApplied,
     Event,
     LogTruncated,
+    PreVoteStarted,
     RoleChanged,
     SnapshotInstalled,
     SnapshotRestored,
@@ -41,6 +42,8 @@ from raft_chaos.raft.state.messages import (
     InstallSnapshot,
     InstallSnapshotReply,
     Message,
+    PreVote,
+    PreVoteReply,
     Record,
     RequestVote,
     RequestVoteReply,
@@ -79,6 +82,10 @@ def message(said: Message) -> str:
             return start + f"last {_entry(said.last_log_index, said.last_log_term)}"
         case RequestVoteReply():
             return start + ("granted" if said.vote_granted else "refused")
+        case PreVote():
+            return start + f"would you vote for me, last {_entry(said.last_log_index, said.last_log_term)}"
+        case PreVoteReply():
+            return start + ("I would" if said.granted else "refused")
         case AppendEntries():
             terms = [entry.term for entry in said.entries]
             what = entries(said.prev_log_index + 1, terms) if terms else "no entries"
@@ -128,6 +135,8 @@ def _event(event: Event) -> str:
         case RoleChanged():
             leader = f", leader {event.leader or 'unknown'}" if event.role == "follower" else ""
             return f"became {event.role} in term {event.term}{leader}"
+        case PreVoteStarted():
+            return f"asks for pre-votes of term {event.term}"
         case VoteGranted():
             return f"voted for {event.candidate} in term {event.term}"
         case LogTruncated():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from raft_chaos.chaos.mutants.clocks import CLOCKS
 from raft_chaos.chaos.mutants.commitment import COMMITMENT
 from raft_chaos.chaos.mutants.elections import ELECTIONS
+from raft_chaos.chaos.mutants.features import FEATURES
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.chaos.mutants.reads import READS
 from raft_chaos.chaos.mutants.replication import REPLICATION
@@ -14,5 +15,15 @@ from raft_chaos.chaos.mutants.transfer import TRANSFER
 
 MUTANTS: dict[str, Mutant] = {
     mutant.id: mutant
-    for mutant in (*ELECTIONS, *REPLICATION, *COMMITMENT, *READS, *SNAPSHOTS, *STORAGE, *TRANSFER, *CLOCKS)
+    for mutant in (
+        *ELECTIONS,
+        *FEATURES,
+        *REPLICATION,
+        *COMMITMENT,
+        *READS,
+        *SNAPSHOTS,
+        *STORAGE,
+        *TRANSFER,
+        *CLOCKS,
+    )
 }

@@ -6,7 +6,15 @@ from raft_chaos.chaos.mutants.mutant import LOST_COMMIT, Mutant
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.held import SendMessage
-from raft_chaos.raft.state.messages import AppendEntries, HardState, Message, RequestVote, RequestVoteReply, Truncate
+from raft_chaos.raft.state.messages import (
+    AppendEntries,
+    HardState,
+    Message,
+    PreVote,
+    RequestVote,
+    RequestVoteReply,
+    Truncate,
+)
 
 
 class VoteNotPersisted(Core):
@@ -55,7 +63,7 @@ class VoteCountedTwice(Core):
 
 
 class NoUpToDateCheck(Core):
-    def _is_up_to_date(self, m: RequestVote) -> bool:
+    def _is_up_to_date(self, m: RequestVote | PreVote) -> bool:
         return True
 
 
@@ -228,7 +236,7 @@ ELECTIONS = (
         "quorum_check_ignores_heartbeats",
         "a leader steps down if it has committed nothing for an election timeout: answers to heartbeats do not count",
         "nats-server #6512",
-        ("stable_leadership",),
+        ("check_quorum", "stable_leadership"),
         Parts(core=QuorumCheckIgnoresHeartbeats),
     ),
     Mutant(

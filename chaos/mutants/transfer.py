@@ -24,6 +24,7 @@ TRANSFER = (
             "leader_append_only",
             "leader_votes_quorum",
             "one_vote_per_term",
+            "term_has_candidate",
             "monotonicity",
             "durability",
             "recovery",

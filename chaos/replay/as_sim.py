@@ -16,6 +16,7 @@ from raft_chaos.chaos.replay.algorithm import refuse_other_algorithm
 from raft_chaos.chaos.replay.node import replay_run
 from raft_chaos.chaos.replay.result import ReplayError
 from raft_chaos.chaos.replay.simulated import failed_fast
+from raft_chaos.chaos.run.pace import of_schedule
 from raft_chaos.chaos.run.settings import settings_of
 from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.chaos.schedule.file import load
@@ -53,7 +54,7 @@ def as_sim(run: RunDir, sink: LineSink | None = None) -> AsSim:
                 f"{run.path}: {first.node}, incarnation {first.incarnation}, diverges from the recording; "
                 "raft-chaos replay shows where"
             )
-        merged = Merge(run, settings.timing, parts, sink).go()
+        merged = Merge(run, of_schedule(settings.timing, load(run.schedule).header), parts, sink).go()
         played = merged.played
         return AsSim(merged.execution, played.verdicts, merged.turns, played.trace_sha256, merged.remarks)
     simulated, execution = record(

@@ -11,10 +11,13 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from raft_chaos.raft.state.features import FEATURES, Features
+
 if TYPE_CHECKING:
     from raft_chaos.raft.state.timing import Timing
 
 HEARTBEATS_PER_TIMEOUT = 3
+NO_FEATURE = "none"
 
 _MENTIONED = re.compile(r"«(\w+)(?: ([^»]+))?»")
 
@@ -61,6 +64,22 @@ def hint(name: Any, there: Iterable[Any]) -> str:
     names = [str(one) for one in there]
     near = get_close_matches(str(name), names, 1)
     return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
+
+
+def features_of(features: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """The names of features that somebody chose ("pre_vote,check_quorum", or several names); "none" is none of them.
+    None: nobody chose."""
+    if features is None:
+        return None
+    names = features.split(",") if isinstance(features, str) else features
+    chosen = tuple(name for name in map(str.strip, names) if name and name != NO_FEATURE)
+    for name in chosen:
+        known("features", name.partition("=")[0], (*FEATURES, NO_FEATURE))
+    try:
+        Features.of(chosen)
+    except ValueError as error:
+        raise OptionError("features", str(error)) from None
+    return chosen
 
 
 def timing_of(

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypedDict
 from raft_chaos.chaos.faults.abilities import DISKS, OF_NETWORK, OF_VIRTUAL_NETWORK, OURS, Abilities, in_order
 from raft_chaos.chaos.faults.catalogue import KINDS, VIRTUAL_KINDS
 from raft_chaos.chaos.mutants import MUTANTS
-from raft_chaos.chaos.run.option import OptionError, hint, known, timing_of, word
+from raft_chaos.chaos.run.option import NO_FEATURE, OptionError, features_of, hint, known, timing_of, word
 from raft_chaos.chaos.run.settings import Settings
 from raft_chaos.chaos.run.world import WORLDS, World
 from raft_chaos.chaos.schedule.config import ScheduleConfig, least_duration_s
@@ -43,8 +43,9 @@ NUMBERS = {
 class Options(TypedDict, total=False):
     """What decides a run, beside its seed. `raft-chaos run --help` explains each; times are in seconds.
 
-    `election_timeout` (least and longest) and `heartbeat` are in milliseconds. `faults` are names of kinds. `target` is
-    a target file, module:Class, or the name of an installed target; `target_command` a command line.
+    `election_timeout` (least and longest) and `heartbeat` are in milliseconds. `faults` are names of kinds, and
+    `features` of parts of Raft. `target` is a target file, module:Class, or the name of an installed target;
+    `target_command` a command line.
     """
 
     world: World
@@ -59,6 +60,7 @@ class Options(TypedDict, total=False):
     swarm: bool
     election_timeout: str | tuple[int, int]
     heartbeat: int
+    features: str | Sequence[str]
     mutant: str
     target: str
     target_command: str
@@ -154,6 +156,8 @@ def _check_world(world: World, system: Target, given: Mapping[str, Any]) -> None
         raise OptionError(
             "swarm", "it draws faults that only virtual time has; give «world sim» or «world lockstep» with it"
         )
+    if given.get("features") is not None and not ours:
+        raise OptionError("features", f"only our own Raft has any; leave it out for {system.name}")
     if given.get("peer_auth") and world == "sim":
         raise OptionError(
             "peer_auth",
@@ -195,6 +199,7 @@ def _schedule_config(
         swarm=swarm,
         can=None if system.can == OURS else tuple(in_order(can)),
         readers="get" in can and "events" not in can,
+        features=features_of(given.get("features")),
     )
 
 
@@ -271,8 +276,8 @@ def _words(given: Mapping[str, Any]) -> list[str]:
             continue  # the repeat command names the run's own copy
         if isinstance(value, bool):
             words += [option] if value else [f"--no-{name}"] if name == "swarm" else []
-        elif name in ("faults", "election_timeout") and not isinstance(value, str):
-            words += [option, ("," if name == "faults" else "-").join(map(str, value))]
+        elif name in ("faults", "features", "election_timeout") and not isinstance(value, str):
+            words += [option, ("-" if name == "election_timeout" else ",").join(map(str, value)) or NO_FEATURE]
         else:
             words += [option, repr(value).removesuffix(".0") if isinstance(value, float) else str(value)]
     return words

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-import msgspec
+from msgspec.structs import replace
 
-from raft_chaos.chaos.schedule.data import Operation, Schedule, SimModel
+from raft_chaos.chaos.schedule.data import Header, Operation, Schedule
 from raft_chaos.invariants.pace import Pace
+from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.timing import Timing
 
 BESIDE_BYTES = 100
 """What a command holds beside its key and values: its operation, its client's session and number, and the encoding."""
 
 
-def virtual(timing: Timing, model: SimModel) -> Timing:
-    """The timing of nodes in virtual time: the model of a schedule may limit the entries of a message."""
-    if not model.entries_per_message:
+MOST_TINY, BYTES_PER_ENTRY = 200, 16
+
+
+def of_schedule(timing: Timing, header: Header) -> Timing:
+    """The timing of the nodes in a run of this schedule, which says their features."""
+    return replace(timing, features=header.features, chunk_bytes=chunk_bytes(header.features))
+
+
+def chunk_bytes(features: Features) -> int:
+    """How much of a snapshot one message holds. Tiny thresholds come with tiny parts, so that small states have several
+    too, and some get lost."""
+    every = features.snapshot_every
+    return Timing().chunk_bytes if every == 0 or every > MOST_TINY else every * BYTES_PER_ENTRY
+
+
+def virtual(timing: Timing, header: Header) -> Timing:
+    """The same in virtual time: the model of a schedule may limit the entries of a message."""
+    timing = of_schedule(timing, header)
+    if not header.model.entries_per_message:
         return timing
-    return msgspec.structs.replace(timing, max_entries_per_message=model.entries_per_message)
+    return replace(timing, max_entries_per_message=header.model.entries_per_message)
 
 
 def pace_of(timing: Timing, schedule: Schedule) -> Pace:
@@ -27,6 +44,7 @@ def pace_of(timing: Timing, schedule: Schedule) -> Pace:
         len(schedule.header.clients),
         (timing.election_timeout_min_us, timing.election_timeout_max_us),
         BESIDE_BYTES + longest,
+        schedule.header.features.check_quorum,
     )
 
 

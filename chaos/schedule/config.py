@@ -7,6 +7,7 @@ import msgspec
 from raft_chaos.chaos.faults.abilities import OF_QUEUES, OPERATIONS, Ability
 from raft_chaos.chaos.faults.catalogue import FAULT_KINDS, LIVE_KINDS, FaultKind
 from raft_chaos.chaos.schedule.data import ScheduleError
+from raft_chaos.raft.state.features import Features
 
 LEAST_TIMEOUTS = 8
 """The safety phase lasts at least this many election timeouts: room for a leader kill and a leader isolation."""
@@ -31,6 +32,7 @@ class ScheduleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     `can` are the abilities of the target (`chaos.faults.abilities`); None for our own Raft, which needs no fitting.
     With `readers` each node has a client that only reads, and asks no other node: it finds reads that are out of date,
     and at the end it reads every key there.
+    `features` are those that the nodes have (`raft.state.features`); with None the seed draws them.
     With `swarm` each seed draws from the wide range (see `swarm`), and with 0 `nodes` also the number of nodes.
 
     Raises ScheduleError for values out of range, and for a `duration_s` too short for the required faults.
@@ -48,6 +50,7 @@ class ScheduleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     swarm: bool = False
     can: tuple[Ability, ...] | None = None
     readers: bool = False
+    features: tuple[str, ...] | None = None
 
     @property
     def has_queue(self) -> bool:
@@ -79,6 +82,10 @@ class ScheduleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise ScheduleError(f"nodes: expected at most {MOST_NODES} on one machine, got {self.nodes}")
         if unknown := [kind for kind in self.faults if kind not in FAULT_KINDS]:
             raise ScheduleError(f"faults: {unknown[0]!r} is unknown; expected some of {', '.join(FAULT_KINDS)}")
+        try:
+            Features.of(self.features or ())
+        except ValueError as error:
+            raise ScheduleError(f"features: {error}") from None
         least_s = least_duration_s(self.warmup_s, self.election_timeout_us_max)
         if self.duration_s > MOST:
             raise ScheduleError(f"duration_s: expected at most {MOST}, got {self.duration_s}")

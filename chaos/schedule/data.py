@@ -19,6 +19,7 @@ import msgspec
 
 from raft_chaos.chaos.faults.catalogue import AnyAction
 from raft_chaos.invariants.history import OpFunction, Value
+from raft_chaos.raft.state.features import NONE, Features
 
 SCHEDULE_SCHEMA = 1
 
@@ -85,6 +86,8 @@ class Header(msgspec.Struct, frozen=True, tag="schedule", tag_field="kind", kw_o
     """For worlds with virtual time; in real time the network and the disk are real."""
     swarm: dict[str, float | int | str] = {}
     """The options that the seed drew (`chaos.schedule.swarm`), for the reader; a run ignores them."""
+    features: Features = NONE
+    """The parts of Raft beyond §5 that the nodes have. Only our own Raft has any."""
     branches: list[Branch] | msgspec.UnsetType = msgspec.UNSET
     """In the order of time. Only exploration makes them; a file without them does not mention them."""
 

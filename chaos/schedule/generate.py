@@ -43,6 +43,7 @@ def generate(seed: int, config: ScheduleConfig) -> Schedule:
         required=required,
         model=swarm.model,
         swarm=swarm.flat() if config.swarm else {},
+        features=swarm.features,
     )
     until_us = header.safety_until_us + header.liveness_for_us
     operations = _operations(seed, clients, config, until_us)

@@ -28,6 +28,7 @@ from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import SimModel
 from raft_chaos.chaos.schedule.steered.catalogue import STEERED, chosen
 from raft_chaos.chaos.schedule.streams import stream
+from raft_chaos.raft.state.features import NONE, Features
 
 CLUSTER_SIZES, EVEN_SIZES = (3, 5, 7), (4, 6)
 EVEN_SHARE = 0.25
@@ -40,6 +41,11 @@ QUIET_SHARE = 0.15
 """The share of the seeds of a swarm in which clients are silent for a while."""
 REPEATS_SHARE = 0.3
 """The share of the seeds in which commands of clients arrive again, late."""
+FEATURE_SHARE = 0.4
+"""The share of the seeds whose nodes have a feature."""
+FLAGS = ("pre_vote", "check_quorum")
+SNAPSHOT_EVERY_RANGE = (5, 200)
+"""After how many entries a snapshot is taken (log scale), in a seed that has snapshots: few, so that there are many."""
 
 SHARED: tuple[FaultKind, ...] = ("kill", "partition", "pause", "slow_sync", "network", "clog", "reset", "clock")
 LATER: tuple[FaultKind, ...] = tuple(kind for kind in KINDS if kind not in SHARED)
@@ -61,7 +67,7 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     entry stays on a minority for later leaders to find. `steered` are the episodes that replace these (`steered`).
     With `early` the faults begin before the first election, with `repeats` clients' commands arrive again, late, and
     with `quiet` clients are silent for a while after a leader's death.
-    `model` is the simulated network and disk without faults.
+    `model` is the simulated network and disk without faults, and `features` are those of the nodes.
     """
 
     nodes: int
@@ -75,6 +81,7 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     early: bool = False
     repeats: bool = False
     quiet: bool = False
+    features: Features = NONE
 
     def of(self, kind: FaultKind) -> Any:
         """How strong this kind is: its own `Strength`."""
@@ -99,6 +106,7 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
             "early": int(self.early),
             "repeats": int(self.repeats),
             "quiet": int(self.quiet),
+            "features": " ".join(self.features.names),
         }
 
 
@@ -135,6 +143,7 @@ def _moderate(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
         strengths=strengths,
         steered=chosen(stream(seed, "faults/swarm/steered"), PLAIN_STEERED_SHARE, config.faults),
         repeats=stream(seed, "workload/repeats").random() < REPEATS_SHARE,
+        features=_features(seed, config),
     )
 
 
@@ -178,7 +187,22 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
         repeats=stream(seed, "workload/repeats").random() < REPEATS_SHARE,
         quiet="kill" in config.faults and stream(seed, "swarm/quiet").random() < QUIET_SHARE,
         early="kill" in config.faults and stream(seed, "swarm/first election").random() < EARLY_SHARE,
+        features=_features(seed, config),
     )
+
+
+def _features(seed: int, config: ScheduleConfig) -> Features:
+    """Those that the configuration names; else the seed draws each by itself. Only our own Raft has any."""
+    if config.can is not None:
+        return NONE
+    if config.features is not None:
+        return Features.of(config.features)
+    drawn = Features.of(name for name in FLAGS if stream(seed, f"features/{name}").random() < FEATURE_SHARE)
+    rng = stream(seed, "features/snapshot_every")
+    if rng.random() >= FEATURE_SHARE:
+        return drawn
+    least, most = SNAPSHOT_EVERY_RANGE
+    return msgspec.structs.replace(drawn, snapshot_every=round(least * (most / least) ** rng.random()))
 
 
 def _between(rng: Random, least_us: int, most_us: int, slow_us: int) -> tuple[int, int]:

@@ -26,6 +26,7 @@ from raft_chaos.chaos.targets.door import Door
 from raft_chaos.invariants.events import Role
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.server.node_clock import RIGHT, Segment
+from raft_chaos.raft.state.features import NONE, Features
 from raft_chaos.raft.storage.fault_disk import Failing
 
 USUAL_RATE = 100.0
@@ -69,8 +70,8 @@ class Launch:
     them. `enter` is called in the node's process before its program begins, to move it into its network. `doors` says
     where the harness reaches a port of a node, if that is not where the node listens. `attach` gives the network the
     other end of the node's stdin and stdout, if it is the network of such nodes. `secret_file` has the secret by which
-    the nodes know each other, in a run with one. `failing` is what the node's disk fails at from its start on, and
-    `clock` what its clock shows.
+    the nodes know each other, in a run with one. `failing` is what the node's disk fails at from its start on,
+    `clock` what its clock shows, and `features` are those that nodes of our own Raft have.
     """
 
     run: RunDir
@@ -88,6 +89,7 @@ class Launch:
     secret_file: Path | None = None
     failing: Failing | None = None
     clock: Segment = RIGHT
+    features: Features = NONE
 
     def reach(self, port: int) -> tuple[str, int]:
         """Where the harness reaches this port of the node."""

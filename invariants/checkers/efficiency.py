@@ -6,7 +6,7 @@ same again and again keeps the log right, so no other invariant sees it, even wh
 Three rules, for c clients with commands of at most e bytes, and a log of b bytes of commands that fits into w messages:
 
 1. In one window (a heartbeat interval, at most 50 ms) a node sends each peer at most MOST_TIMES * (1 + w) +
-   PER_CLIENT * c requests of one type (AppendEntries, RequestVote).
+   PER_CLIENT * c requests of one type (AppendEntries, RequestVote, PreVote).
 2. In one leadership it sends each peer at most MOST_TIMES * b + PER_CLIENT * c * e bytes of commands, however long it
    leads: a whole log in each heartbeat is one message, and too much all the same.
 3. In one leadership no AppendEntries begins before what its receiver has acknowledged (`acknowledged`), and no
@@ -25,7 +25,7 @@ Why no correct node is convicted:
   flight and what the peer acknowledges. So both bounds are linear in the log.
 - Measured in 50 seeds of the swarm, 100 commands a second, with one entry in a message, which is the worst: in its
   worst window the right core sent 1.2 * (1 + w) AppendEntries, a 42nd of what is allowed (897 at w = 740), and in its
-  worst leadership it sent one peer 2.1 * b bytes, a 26th. RequestVote: never more than 2 in a window.
+  worst leadership it sent one peer 2.1 * b bytes, a 26th. RequestVote and PreVote: never more than 2 in a window.
 - All of it is what the node itself reports, in its own order. A node that was stopped or starved sends later, and not
   more; a machine that is slow, or a harness that reads late, makes no window fuller. Copies that the network makes are
   no messages of the sender, and an answer that comes twice moves nothing at a correct leader.
@@ -47,7 +47,7 @@ PER_CLIENT = 100
 LONGEST_WINDOW_US = 50_000
 APPEND = "AppendEntries"
 SNAPSHOT = "InstallSnapshot"
-REQUESTS = (APPEND, "RequestVote")
+REQUESTS = (APPEND, "RequestVote", "PreVote")
 
 
 class _Sent:

@@ -40,7 +40,14 @@ from __future__ import annotations
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
 from raft_chaos.invariants.checkers.disturbed import Disturbed
 from raft_chaos.invariants.checkers.timer_resets import FROM_LEADERS, Candidacy, Quiet, Reset, TimerResets
-from raft_chaos.invariants.events import MessageReceived, PhaseStarted, RoleChanged, Started, VoteGranted
+from raft_chaos.invariants.events import (
+    MessageReceived,
+    PhaseStarted,
+    PreVoteStarted,
+    RoleChanged,
+    Started,
+    VoteGranted,
+)
 from raft_chaos.invariants.pace import Pace
 from raft_chaos.invariants.verdict import Verdict
 
@@ -79,6 +86,7 @@ class ElectionTimer(Checker):
             PhaseStarted: self._on_phase,
             Started: self._on_started,
             RoleChanged: self._on_role,
+            PreVoteStarted: self._on_question,
             VoteGranted: self._on_vote,
             MessageReceived: self._on_received,
         }
@@ -97,6 +105,10 @@ class ElectionTimer(Checker):
             timer.change_role(event)
         if event.role == "leader":
             self._first_led[event.node] = min(event.term, self._first_led.get(event.node, event.term))
+
+    def _on_question(self, event: PreVoteStarted) -> None:
+        if (timer := self._now.get(event.node)) is not None:
+            timer.ask(event)
 
     def _on_vote(self, event: VoteGranted) -> None:
         if (timer := self._now.get(event.node)) is not None:
@@ -131,7 +143,7 @@ class ElectionTimer(Checker):
             return
         if not self._disturbed.clock.meet(began.node, reset.t_us, began.t_us):
             self.violate(
-                f"{who(began)} began the election of term {began.term} {waited_us} µs after {_said(reset)} at "
+                f"{who(began)} {_began(began)} {waited_us} µs after {_said(reset)} at "
                 f"{reset.t_us} µs; its shortest election timeout is {self._shortest_us} µs",
                 reset,
                 began,
@@ -158,6 +170,12 @@ class ElectionTimer(Checker):
         )
 
 
+def _began(event: RoleChanged | PreVoteStarted) -> str:
+    if isinstance(event, PreVoteStarted):
+        return f"asked for pre-votes of term {event.term}"
+    return f"began the election of term {event.term}"
+
+
 def _said(reset: Reset) -> str:
     """What reset the timer."""
     match reset:
@@ -167,6 +185,8 @@ def _said(reset: Reset) -> str:
             return f"it voted for {reset.candidate} in term {reset.term}"
         case MessageReceived():
             return f"{reset.type} of {reset.sender} arrived"
+        case PreVoteStarted():
+            return f"it asked for pre-votes of term {reset.term}"
         case RoleChanged(role="candidate"):
             return f"it began the election of term {reset.term}"
         case RoleChanged(leader=None):

@@ -152,6 +152,47 @@ class OneVotePerTerm(Checker):
             )
 
 
+class TermHasCandidate(Checker):
+    """Somebody stood for election in each term that a node has entered.
+
+    A candidate reports that it stands, and its vote for itself, before it asks for others. If it crashes between the
+    write and the report, it reports the vote when it starts again. A node may come into the cluster with a term from
+    before.
+    """
+
+    invariant = "term_has_candidate"
+    rule = "Each term begins with an election, in which one or more candidates attempt to become leader (§5.1)."
+    nothing_judged = "no node entered a term"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._entered: dict[int, RoleChanged] = {}
+        self._stood: set[int] = set()  # only looked up
+
+    def handlers(self) -> Handlers:
+        return {RoleChanged: self._on_role, VoteGranted: self._on_vote, Started: self._on_started}
+
+    def _on_role(self, event: RoleChanged) -> None:
+        self._entered.setdefault(event.term, event)
+        if event.role != "follower":
+            self._stood.add(event.term)
+
+    def _on_vote(self, event: VoteGranted) -> None:
+        self._stood.add(event.term)  # whoever it is for has asked for it
+
+    def _on_started(self, event: Started) -> None:
+        if event.inc == 1 or event.voted_for is not None:
+            self._stood.add(event.term)
+
+    def verdict(self) -> Verdict:
+        """Judges from the start each time: the candidate's own report may come later than those of the others."""
+        self.judged, self.violations, self.violation_count = len(self._entered), [], 0
+        for term, event in sorted(self._entered.items()):
+            if term not in self._stood:
+                self.violate(f"{who(event)} entered term {term}, in which nobody stood for election", event)
+        return super().verdict()
+
+
 class LeaderVotesQuorum(CausalChecker):
     """A node that leads in a term can know of votes for it, in this term, by a majority of the voters.
 

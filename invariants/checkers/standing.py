@@ -6,8 +6,10 @@ own order, so this view is right whatever the nodes report, and whenever.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 
 from raft_chaos.invariants.checkers.base import Handlers
 from raft_chaos.invariants.events import (
@@ -34,7 +36,8 @@ compares the two). Only looked up. Of all others, such as those of a later versi
 class Standing:
     """From `from_us` to `to_us`, of the `nodes` of the cluster those in `up` run, and `faults` are in force.
 
-    The last fault that may have left late frames behind ended at `late_us`.
+    The last fault that may have left late frames behind ended at `late_us`. With `check_quorum` the nodes have that
+    (`Pace.check_quorum`).
     """
 
     from_us: int
@@ -43,19 +46,25 @@ class Standing:
     up: tuple[str, ...]
     faults: tuple[FaultInjected, ...]
     late_us: int = 0
+    check_quorum: bool = False
 
     @cached_property
     def quorum(self) -> tuple[str, ...]:
         """A majority in which all hear each other and one node, the first, hears nobody else; empty if there is none.
+        With CheckQuorum each of them may hear others.
 
         A fault cuts the links that it names. One that names none disturbs its targets, and a quorum has none of these.
         """
         for node in self.up:
             heard = (node, *(other for other in self.up if other != node and self._hears(node, other)))
-            is_whole = self._disturbed.isdisjoint(heard) and all(self._hears(a, b) for a in heard for b in heard)
-            if self._is_majority(len(heard)) and is_whole:
+            if self._is_majority(len(heard)) and self._is_whole(heard):
                 return heard
-        return ()
+        least = len(self.nodes) // 2 + 1
+        chosen = combinations(self.up, least) if self.check_quorum else ()
+        return next(filter(self._is_whole, chosen), ())
+
+    def _is_whole(self, nodes: Sequence[str]) -> bool:
+        return self._disturbed.isdisjoint(nodes) and all(self._hears(a, b) for a in nodes for b in nodes)
 
     @cached_property
     def intruders(self) -> tuple[str, ...]:
@@ -97,7 +106,8 @@ class Standing:
 class StandingStates:
     """All standing states until the liveness phase, in the order of time."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, check_quorum: bool = False) -> None:
+        self._check_quorum = check_quorum
         self.ended: list[Standing] = []
         self._void: set[str] = set()  # the faults without their full effect; used only for membership tests
         self._up: dict[str, bool] = {}  # each node of the cluster, and whether it runs
@@ -122,7 +132,9 @@ class StandingStates:
         if now_us > self._since_us:
             up = tuple(node for node, runs in self._up.items() if runs)
             faults = tuple(self._faults.values())
-            self.ended.append(Standing(self._since_us, now_us, tuple(self._up), up, faults, self._late_us))
+            self.ended.append(
+                Standing(self._since_us, now_us, tuple(self._up), up, faults, self._late_us, self._check_quorum)
+            )
         self._since_us = now_us
 
     def is_certain(self, state: Standing) -> bool:

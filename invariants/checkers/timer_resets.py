@@ -5,6 +5,7 @@ node does, when it begins an election of its own (§5.2), and when it leads no l
 the node reports shows all of them:
 
     its start, its elections, its votes     reported as such
+    a question for pre-votes                the same; the election that follows a majority of them has no timer
     the first AppendEntries of a leader     the node reports that it follows this leader
     each further one                        it arrives from the leader that the node follows at that time
     a repeated request of a candidate       it arrives from the node that has this node's vote of this term
@@ -31,9 +32,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from raft_chaos.invariants.events import Event, MessageReceived, RoleChanged, Started, VoteGranted
+from raft_chaos.invariants.events import Event, MessageReceived, PreVoteStarted, RoleChanged, Started, VoteGranted
 
-Reset: TypeAlias = Started | RoleChanged | VoteGranted | MessageReceived
+Reset: TypeAlias = Started | RoleChanged | PreVoteStarted | VoteGranted | MessageReceived
 
 FROM_LEADERS = ("AppendEntries", "InstallSnapshot")
 """The types of a leader's requests. A part of a snapshot (§7) counts here like any AppendEntries."""
@@ -48,10 +49,11 @@ _E = TypeVar("_E", bound=Event)
 
 
 class Candidacy(NamedTuple):
-    """The node began an election. `reset` is the last of its own reports that certainly reset its timer; `heard` is a
-    later AppendEntries of the leader that it followed in term `term`, if there is one."""
+    """The node began an election, or asked whether it would win one. `reset` is the last of its own reports that
+    certainly reset its timer; `heard` is a later AppendEntries of the leader that it followed in term `term`, if there
+    is one."""
 
-    began: RoleChanged
+    began: RoleChanged | PreVoteStarted
     reset: Reset
     heard: MessageReceived | None
     term: int
@@ -132,6 +134,9 @@ class TimerResets:
         self._votes.append(event)
         self._was_reset(event)
 
+    def ask(self, event: PreVoteStarted) -> None:
+        self._stands(event, self._roles[-1])
+
     def change_role(self, event: RoleChanged) -> None:
         self._complete_until(event.t_us)
         before = self._roles[-1]
@@ -140,10 +145,16 @@ class TimerResets:
         if isinstance(before, RoleChanged) and before.role == "leader":
             self._was_reset(event, since_us=before.t_us)
         elif event.role == "candidate":
-            self.candidacies.append(Candidacy(event, self._reset, self._last_heard(before, event.t_us), before.term))
-            self._was_reset(event)
+            if isinstance(self._reset, PreVoteStarted) and self._reset.term == event.term:
+                self._was_reset(event)  # a majority would vote for it: no timer ran out
+            else:
+                self._stands(event, before)
         elif event.role == "follower" and event.leader is not None:
             self._was_reset(event)
+
+    def _stands(self, event: RoleChanged | PreVoteStarted, before: Started | RoleChanged) -> None:
+        self.candidacies.append(Candidacy(event, self._reset, self._last_heard(before, event.t_us), before.term))
+        self._was_reset(event)
 
     def _was_reset(self, event: Reset, since_us: int | None = None) -> None:
         self._reset = event
@@ -190,7 +201,7 @@ class TimerResets:
         undecided = [Span(event.t_us, event.t_us, event) for event in self._undecided if self._is_reset_by(event)]
         spans = [*self._resets, *self._heard, *self._others, *undecided, self._at_the_end()]
         spans.sort(key=lambda span: (span.from_us, span.to_us))
-        complete_us = max(self._roles[-1].t_us, self._votes[-1].t_us)
+        complete_us = max(self._roles[-1].t_us, self._votes[-1].t_us, self._reset.t_us)
         before = spans[0]
         for span in spans[1:]:
             ends_us = min(span.from_us, complete_us)

@@ -8,7 +8,9 @@ Each class extends the one before, and uses only those before it. Read in this o
     follower    §5.3: the consistency check, and the entries that are stored
     snapshot    §7: the state of the state machine in place of the entries that led to it
     leader      §5.3: heartbeats, entries or a snapshot for each follower, and their replies
+    check_quorum    thesis §6.2: a leader without a majority steps down; who hears a leader heeds no candidate
     election    §5.2, §5.4.1: votes, and who may be elected
+    pre_vote    thesis §9.6: whether an election would be won; what makes a node enter a larger term
     core        inputs and output: the contract with the host
 """
 

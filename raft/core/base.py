@@ -39,6 +39,7 @@ class Base:
         self.peers = tuple(peers)
         self.incarnation = incarnation
         self.timing = timing
+        self.features = timing.features
         self.random = random
         self.now_us = now_us
 
@@ -56,6 +57,9 @@ class Base:
         self.last_applied = 0
         self.progress: dict[str, Progress] = {}  # valid only while this node leads
         self._votes: set[str] = set()  # used only for membership and size, never iterated
+        self._pre_votes: set[str] = set()  # the same; valid only while this node asks for pre-votes
+        self._pre_vote_term = 0  # the term whose election this node might begin; 0: it does not ask
+        self._heard_us = now_us  # when AppendEntries of a leader came last; a start counts, since its lease may last
         self._election_deadline_us = 0
         self._heartbeat_deadline_us = 0
         self._timeouts = timing.election_timeout_max_us - timing.election_timeout_min_us + 1  # to draw from

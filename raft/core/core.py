@@ -22,7 +22,7 @@ from __future__ import annotations
 import msgspec
 
 from raft_chaos.invariants.events import Event
-from raft_chaos.raft.core.election import Election
+from raft_chaos.raft.core.pre_vote import PreVoting
 from raft_chaos.raft.state.held import CountOwnVote, Held, ReleaseCommit, ReportEvent, SendMessage
 from raft_chaos.raft.state.messages import (
     AppendEntries,
@@ -31,6 +31,8 @@ from raft_chaos.raft.state.messages import (
     InstallSnapshot,
     InstallSnapshotReply,
     Message,
+    PreVote,
+    PreVoteReply,
     RequestVote,
     RequestVoteReply,
     Snapshot,
@@ -50,7 +52,7 @@ class Ready(msgspec.Struct, gc=False):
     made: list[Event]
 
 
-class Core(Election):
+class Core(PreVoting):
     """One Raft node without I/O: its inputs and its output. Roles, terms and indices are the paper's."""
 
     # ---- inputs -----------------------------------------------------------------------------------------------------
@@ -58,9 +60,8 @@ class Core(Election):
     def receive(self, source: str, message: Message, now_us: int) -> None:
         """A message from `source` arrived, perhaps late, perhaps again."""
         self.now_us = now_us
-        if message.term > self.current_term:
-            # §5.1: a larger term always wins, in any message.
-            self._become_follower(message.term, leader=None)
+        if message.term > self.current_term and not self._heed(message):
+            return
         # `is` costs less than isinstance, here and in `_carry_out`.
         if type(message) is AppendEntries:
             self._on_append_entries(source, message)
@@ -70,6 +71,10 @@ class Core(Election):
             self._on_request_vote(source, message)
         elif type(message) is RequestVoteReply:
             self._on_request_vote_reply(source, message)
+        elif type(message) is PreVote:
+            self._on_pre_vote(source, message)
+        elif type(message) is PreVoteReply:
+            self._on_pre_vote_reply(source, message)
         elif type(message) is InstallSnapshot:
             self._on_install_snapshot(source, message)
         elif type(message) is InstallSnapshotReply:
@@ -80,9 +85,9 @@ class Core(Election):
         self.now_us = now_us
         if self.role == "leader":
             if now_us >= self._heartbeat_deadline_us:
-                self._broadcast_heartbeat()
+                self._keep_leading()
         elif now_us >= self._election_deadline_us:
-            self._start_election()
+            self._campaign()
 
     def propose(self, command: bytes, now_us: int) -> tuple[int, int] | None:
         """A client's command. Returns the (index, term) at which it may commit, or None if this is not the leader."""

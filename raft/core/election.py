@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from raft_chaos.raft.core.leader import Leader
+from raft_chaos.raft.core.check_quorum import CheckQuorum
 from raft_chaos.raft.state.held import CountOwnVote
-from raft_chaos.raft.state.messages import RequestVote, RequestVoteReply
+from raft_chaos.raft.state.messages import PreVote, RequestVote, RequestVoteReply
 
 
-class Election(Leader):
+class Election(CheckQuorum):
     """How a candidate asks for votes, how a voter answers, and when a majority makes a leader."""
 
     def _start_election(self) -> None:
@@ -35,6 +35,7 @@ class Election(Leader):
             self.voted_for = candidate
             self._persist_hard_state()
             self._report_vote()
+        self._pre_vote_term = 0
         # Without this, a voter would soon start an election against the candidate that it voted for.
         self._reset_election_timer()
 
@@ -42,7 +43,7 @@ class Election(Leader):
         """One vote per term, first come first served; a repeated request gets the same answer."""
         return self.voted_for is None or self.voted_for == candidate
 
-    def _is_up_to_date(self, m: RequestVote) -> bool:
+    def _is_up_to_date(self, m: RequestVote | PreVote) -> bool:
         """§5.4.1: the candidate's log is at least as up to date as ours."""
         return (m.last_log_term, m.last_log_index) >= (self.log.last_term, self.log.last_index)
 

@@ -22,6 +22,7 @@ class Follower(Commitment):
         if self.leader != source:  # true of every candidate
             self._become_follower(m.term, leader=source)
         self._reset_election_timer()
+        self._heard_us = self.now_us
         if m.prev_log_index < self.log.base_index:
             m = self._behind_base(m)
 

@@ -30,7 +30,9 @@ class Leader(Compaction):
 
     def _reset_progress(self) -> None:
         """Reinitialized after election (Figure 2): what this node knew as an earlier leader may be false by now."""
-        self.progress = {peer: Progress(next_index=self.log.last_index + 1) for peer in self.peers}
+        self.progress = {
+            peer: Progress(next_index=self.log.last_index + 1, contact_us=self.now_us) for peer in self.peers
+        }
 
     def _broadcast_heartbeat(self) -> None:
         self._heartbeat_deadline_us = self.now_us + self.timing.heartbeat_us
@@ -91,6 +93,7 @@ class Leader(Compaction):
         if self.role != "leader" or m.term < self.current_term:
             return
         progress = self.progress[source]
+        progress.contact_us = self.now_us
         if m.done:
             self._on_ack(progress, m.last_included_index)
             self._send_entries(source)
@@ -111,6 +114,7 @@ class Leader(Compaction):
         if self.role != "leader" or m.term < self.current_term:
             return
         progress = self.progress[source]
+        progress.contact_us = self.now_us
         if m.success:
             self._on_ack(progress, m.match_index)
         elif not self._on_rejection(progress, m):

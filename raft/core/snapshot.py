@@ -58,6 +58,7 @@ class Compaction(Follower):
         if self.leader != source:
             self._become_follower(m.term, leader=source)
         self._reset_election_timer()
+        self._heard_us = self.now_us
         # A late or repeated snapshot of what is committed here says nothing new: it must not take anything back.
         if index > self.commit_index:
             data = self._assemble(m)

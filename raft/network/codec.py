@@ -37,11 +37,12 @@ from raft_chaos.raft.state.messages import (
     InstallSnapshot,
     Message,
     Number,
+    PreVote,
     RequestVote,
 )
 
 PROTOCOL_VERSION = 4
-"""3 had no snapshots."""
+"""3 had neither snapshots nor PreVote."""
 MAX_FRAME = 8 * 1024 * 1024
 MAX_HANDSHAKE = 4096
 """The longest payload (bytes) of a frame of the handshake: whoever sends one is not known yet."""
@@ -154,8 +155,11 @@ def _contradiction(message: Message) -> str:
     elif type(message) is AppendEntriesReply:
         if message.conflict_term > message.term:
             return _later(message.conflict_term, message.term)
-    elif type(message) is RequestVote and message.last_log_term > message.term:
-        return _later(message.last_log_term, message.term)
+    elif type(message) is RequestVote:
+        if message.last_log_term > message.term:
+            return _later(message.last_log_term, message.term)
+    elif type(message) is PreVote and message.last_log_term >= message.term:
+        return _later(message.last_log_term, message.term - 1)
     elif type(message) is InstallSnapshot:
         if message.last_included_term > message.term:
             return _later(message.last_included_term, message.term)

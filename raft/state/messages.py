@@ -48,6 +48,21 @@ class RequestVoteReply(msgspec.Struct, frozen=True, gc=False, array_like=True, t
     vote_granted: bool
 
 
+class PreVote(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="pv"):
+    """Would the receiver vote for the sender in `term`, which the sender has not entered? (Ongaro's thesis, §9.6)"""
+
+    term: Number
+    last_log_index: Number
+    last_log_term: Number
+
+
+class PreVoteReply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="pvr"):
+    """If granted, `term` is that of the request; otherwise the sender's own."""
+
+    term: Number
+    granted: bool
+
+
 class AppendEntries(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ae"):
     """The leader's entries that follow (prev_log_index, prev_log_term); without entries it is a heartbeat (§5.3).
 
@@ -108,7 +123,14 @@ class InstallSnapshotReply(msgspec.Struct, frozen=True, gc=False, array_like=Tru
 
 
 Message: TypeAlias = (
-    RequestVote | RequestVoteReply | AppendEntries | AppendEntriesReply | InstallSnapshot | InstallSnapshotReply
+    RequestVote
+    | RequestVoteReply
+    | PreVote
+    | PreVoteReply
+    | AppendEntries
+    | AppendEntriesReply
+    | InstallSnapshot
+    | InstallSnapshotReply
 )
 
 

@@ -36,6 +36,8 @@ class Progress(msgspec.Struct):
     probe_sent: bool = False
     stream: int = 0
     most_in_flight: int = UNLIMITED
+    contact_us: int = 0
+    """When it last answered in this term."""
     snapshot: Snapshot | None = None
     offset: int = 0
     checksum: int = 0

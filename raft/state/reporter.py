@@ -6,6 +6,7 @@ from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryAppended,
     LogTruncated,
+    PreVoteStarted,
     Role,
     RoleChanged,
     SnapshotInstalled,
@@ -46,6 +47,9 @@ class Reporter:
 
     def vote_granted(self, t_us: int, term: int, candidate: str) -> VoteGranted:
         return VoteGranted(node=self._node, inc=self._inc, t_us=t_us, term=term, candidate=candidate)
+
+    def pre_vote_started(self, t_us: int, term: int) -> PreVoteStarted:
+        return PreVoteStarted(node=self._node, inc=self._inc, t_us=t_us, term=term)
 
     def entry_appended(self, t_us: int, index: int, log: Log) -> EntryAppended:
         entry, digest = log.entry(index), log.digest(index)

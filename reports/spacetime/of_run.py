@@ -58,8 +58,9 @@ def diagram_in(run: RunDir, verdicts: Sequence[Verdict], *, reports_events: bool
 
 
 def diagram_of_run(items: Sequence[Item], story: Story, most: int = MOST_ROWS) -> Diagram | None:
-    """The diagram of a story that `tell(items, violation)` told; None if the nodes report no events."""
-    if not any(not isinstance(item, Op) and item.node != HARNESS for item in items):
+    """The diagram of a story that `tell(items, violation)` told; None if the nodes report no events, or if it has
+    no line: a cluster that never does anything breaks an invariant without a witness."""
+    if not story.lines or not any(not isinstance(item, Op) and item.node != HARNESS for item in items):
         return None
     lines = {line.place: line for line in story.lines}
     missing = [line.event for place, line in sorted(lines.items()) if place >= len(items)]

@@ -212,9 +212,15 @@ def test_a_term_or_index_went_back(script: list[Event]) -> None:
 
 
 def test_commit_and_applied_start_again_with_each_incarnation() -> None:
-    script = [follows("n1", 1), commits("n1", 2, 1), applies("n1", 1, 1), applies("n1", 2, 1), commits("n1", 3, 1)]
+    script = [leads("n2", 1), follows("n1", 1)]
+    script += [commits("n1", 2, 1), applies("n1", 1, 1), applies("n1", 2, 1), commits("n1", 3, 1)]
     script += [started("n1", 2, 1, None, "1a 1b 1c"), *appends("n1", "1a 1b 1c", inc=2)]
-    script += [follows("n1", 2, inc=2), commits("n1", 1, 2, inc=2), applies("n1", 1, 1, inc=2)]
+    script += [
+        votes("n1", 2, "n2", inc=2),
+        follows("n1", 2, inc=2),
+        commits("n1", 1, 2, inc=2),
+        applies("n1", 1, 1, inc=2),
+    ]
     verdicts = judged(LOG, script)
     assert violated(verdicts) == []
     assert verdicts["monotonicity"].outcome == "valid"

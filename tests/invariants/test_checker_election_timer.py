@@ -18,6 +18,7 @@ from raft_chaos.invariants.events import (
     NodePaused,
     NodeResumed,
     PhaseStarted,
+    PreVoteStarted,
     Role,
     RoleChanged,
     Started,
@@ -259,3 +260,37 @@ def test_requests_that_no_report_ever_follows_are_not_kept_for_ever() -> None:
             yield received(200 + number, "n9", "RequestVote")
 
     assert kept_bytes(run(40_000)) < kept_bytes(run(10_000)) + 10_000
+
+
+# ---- pre-votes ------------------------------------------------------------------------------------------------------
+
+
+def asks(ms: int, term: int) -> Event:
+    return at(ms, PreVoteStarted, term=term)
+
+
+def test_a_question_for_pre_votes_begins_when_the_timer_runs_out() -> None:
+    (message,) = said(FOLLOWS, received(130, "n1"), asks(220, 2))
+    assert "n2 (incarnation 1) asked for pre-votes of term 2 90000 µs after AppendEntries of n1 arrived" in message
+    assert not said(FOLLOWS, received(130, "n1"), asks(230, 2))
+
+
+def test_the_election_after_a_question_has_no_timer() -> None:
+    asked = FOLLOWS, asks(210, 2), role(210, "follower", 1)
+    assert not said(*asked, role(215, "candidate", 2))
+    (message,) = said(*asked, role(215, "candidate", 3))
+    assert "began the election of term 3 5000 µs after it asked for pre-votes of term 2" in message
+
+
+@pytest.mark.parametrize("between", [role(220, "follower", 1, "n1"), voted(220, "n3", 1)])
+def test_what_makes_a_question_void_starts_the_timer_anew(between: Event) -> None:
+    asked = FOLLOWS, asks(210, 2), role(210, "follower", 1), between
+    assert said(*asked, role(225, "candidate", 2))
+    assert not said(*asked, role(320, "candidate", 2))
+
+
+def test_a_node_that_asks_again_and_again_is_not_late() -> None:
+    asking = [asks(ms, 2) for ms in range(210, 900, 150)]
+    assert not said(FOLLOWS, *asking)
+    (message,) = said(FOLLOWS, *asking, asks(1100, 2))
+    assert "began no election for" in message and "after it asked for pre-votes of term 2" in message

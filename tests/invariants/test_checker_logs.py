@@ -22,7 +22,14 @@ def test_a_leader_overwrites_its_own_entry() -> None:
 
 
 def test_a_deposed_leader_may_truncate_and_a_leader_elected_anew_may_append() -> None:
-    script = [started("n1"), leads("n1", 1), *appends("n1", "1a 1b"), follows("n1", 2), truncates("n1", 2)]
+    script = [
+        started("n1"),
+        leads("n1", 1),
+        *appends("n1", "1a 1b"),
+        leads("n2", 2),
+        follows("n1", 2),
+        truncates("n1", 2),
+    ]
     script += [*appends("n1", "2c", after="1a"), leads("n1", 3), *appends("n1", "3d", after="1a 2c")]
     verdicts = judged(script)
     assert violated(verdicts) == []

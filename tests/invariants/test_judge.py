@@ -25,6 +25,7 @@ from tiny_cluster import TinyCluster
 INVARIANTS = [
     "election_safety",
     "one_vote_per_term",
+    "term_has_candidate",
     "leader_votes_quorum",
     "leader_append_only",
     "committed_log_append_only",

@@ -13,13 +13,14 @@ from time import monotonic
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
 from raft_chaos.chaos.cli.common import fail, parse_address, refusing, say
 from raft_chaos.chaos.cli.result import Result
 from raft_chaos.chaos.cli.run.tls_options import certificates_of, given_files
 from raft_chaos.chaos.processes import interrupts
 from raft_chaos.chaos.processes.supervisor import Supervisor, temporary_folder
-from raft_chaos.chaos.run.option import timing_of
+from raft_chaos.chaos.run.option import features_of, timing_of
 from raft_chaos.chaos.targets.certificates import Certificates
 from raft_chaos.chaos.targets.raft_process import node_main
 from raft_chaos.raft.network.handshake import make_secret, read_secret
@@ -37,6 +38,8 @@ from raft_chaos.raft.server.node import (
     run_event_loop,
 )
 from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.features import FEATURES, Features
+from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import FolderInUseError
 from raft_chaos.raft.storage.wal import CorruptLogError, DiskFailedError
 
@@ -55,6 +58,15 @@ ElectionTimeout = Annotated[
         "--election-timeout", metavar="MS-MS", help="Milliseconds: election timeouts are drawn from this range."
     ),
 ]
+FeatureNames = Annotated[
+    str | None,
+    typer.Option(
+        "--features",
+        metavar="NAME,NAME",
+        help=f"Parts of Raft beyond §5, of {', '.join(FEATURES)}; the same at all nodes.",
+        show_default="none",
+    ),
+]
 Token = Annotated[
     str | None,
     typer.Option("--token", metavar="TOKEN", envvar="RAFT_CHAOS_TOKEN", help="Clients must send it as a bearer token."),
@@ -63,6 +75,11 @@ AllowHost = Annotated[
     list[str], typer.Option("--allow-host", metavar="NAME", help="A name by which clients may call a node; repeat.")
 ]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Listen on any address without --token or a secret.")]
+
+
+def _timing(election_timeout: str, heartbeat: int | None, features: str | None) -> Timing:
+    timing = timing_of(election_timeout, heartbeat, HEARTBEATS_PER_TIMEOUT)
+    return replace(timing, features=Features.of(features_of(features) or ()))
 
 
 def cluster(
@@ -84,6 +101,7 @@ def cluster(
             metavar="MS", help="Milliseconds between heartbeats.", show_default="a tenth of the least election timeout"
         ),
     ] = None,
+    features: FeatureNames = None,
     token: Token = None,
     allow_host: AllowHost = [],  # noqa: B006
     peer_auth: Annotated[
@@ -104,7 +122,7 @@ def cluster(
     does not start.
     """
     with refusing():
-        timing = timing_of(election_timeout, heartbeat, HEARTBEATS_PER_TIMEOUT)
+        timing = _timing(election_timeout, heartbeat, features)
     has_tls = tls or tls_dir is not None
     if not has_tls:
         _check_reachability(host, "--host", token, insecure=insecure, has_secret=peer_auth, secret_option="--peer-auth")
@@ -292,6 +310,7 @@ def node(
             metavar="MS", help="Milliseconds between heartbeats.", show_default="a tenth of the least election timeout"
         ),
     ] = None,
+    features: FeatureNames = None,
     token: Token = None,
     allow_host: AllowHost = [],  # noqa: B006
     secret_file: Annotated[
@@ -310,7 +329,7 @@ def node(
 ) -> Result:
     """Runs one node in the foreground. Exit code 0: Ctrl-C, SIGTERM or SIGHUP has shut it down."""
     with refusing():
-        timing = timing_of(election_timeout, heartbeat, HEARTBEATS_PER_TIMEOUT)
+        timing = _timing(election_timeout, heartbeat, features)
     tls = given_files(tls_cert, tls_key, tls_ca)
     peers, client_urls = _peers(name, peer, has_tls=tls is not None)
     host, port = parse_address(listen, "--listen")

@@ -13,6 +13,7 @@ from raft_chaos.chaos.faults.abilities import DISKS, OF_NETWORK
 from raft_chaos.chaos.faults.catalogue import KINDS
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.run.world import WORLDS
+from raft_chaos.raft.state.features import FEATURES
 
 WHICH, SYSTEM, FAULTS, LOAD = "Which runs", "What is broken", "Faults", "Clients and times"
 CAMPAIGN, OUTPUT = "A campaign (--world sim --seeds A..B)", "What comes of it"
@@ -135,6 +136,15 @@ PeerAuth = Annotated[
         "--peer-auth",
         rich_help_panel=SYSTEM,
         help="Nodes prove to each other that they know a secret. Not in sim.",
+    ),
+]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,NAME",
+        rich_help_panel=SYSTEM,
+        help=f"Parts of Raft beyond §5 that the nodes have, of {', '.join(FEATURES)}; or none.",
+        show_default="the seed draws them",
     ),
 ]
 Faults = Annotated[

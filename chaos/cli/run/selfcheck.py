@@ -21,12 +21,13 @@ from raft_chaos.chaos.cli import ends
 from raft_chaos.chaos.cli.arguments import given_options
 from raft_chaos.chaos.cli.common import fail, no_such, parse_seeds, refusing, say
 from raft_chaos.chaos.cli.result import Result
+from raft_chaos.chaos.cli.run import options as run_option
 from raft_chaos.chaos.cli.run.cluster import ElectionTimeout
 from raft_chaos.chaos.cli.width import columns
 from raft_chaos.chaos.faults.catalogue import VIRTUAL_KINDS
 from raft_chaos.chaos.mutants import MUTANTS
 from raft_chaos.chaos.mutants.sabotage import SABOTAGES
-from raft_chaos.chaos.run.option import timing_of
+from raft_chaos.chaos.run.option import features_of, timing_of
 from raft_chaos.chaos.run.options import schedule_config
 from raft_chaos.chaos.run.settings import Settings, program
 from raft_chaos.reports.commands.selfcheck import SelfcheckTotals, selfcheck_document, selfcheck_page
@@ -53,6 +54,7 @@ def command(
     warmup: Annotated[float, typer.Option(metavar="SECONDS", help="Without faults, at the beginning.")] = 1.5,
     liveness: Annotated[float, typer.Option(metavar="SECONDS", help="Client operations after healing.")] = 3.0,
     election_timeout: ElectionTimeout = "150-300",
+    features: run_option.Features = None,
     mutant: Annotated[
         str | None, typer.Option(metavar="ID", help="A mutant, or a sabotage that this command must find.")
     ] = None,
@@ -89,6 +91,7 @@ def command(
             faults=VIRTUAL_KINDS,
             election_timeout_us_max=timing.election_timeout_max_us,
             swarm=True,
+            features=features_of(features),
         )
     options = given_options(context)
     run_options = [word for word in options if word not in ("--lockstep", "--peer-auth")]

@@ -219,6 +219,7 @@ class LiveRun:
             ports=ports,
             secret_file=self.secret_file,
             logs=self.logs,
+            features=header.features,
         )
 
     def _follow_logs(self, ports: Ports) -> LogReader | None:

@@ -38,7 +38,7 @@ def run_lockstep(
     fails. After an error no process is left either, and the directory holds what happened until then.
     """
     needs.require("lockstep", schedule.header)
-    info.pace = pace_of(virtual(timing, schedule.header.model), schedule)
+    info.pace = pace_of(virtual(timing, schedule.header), schedule)
     begin(schedule, run, info)
     with failure_marked(run, info):
         with (

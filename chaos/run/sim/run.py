@@ -70,7 +70,7 @@ class VirtualRun:
         max_events: int | None = None,
     ) -> None:
         header = schedule.header
-        timing = virtual(timing, header.model)
+        timing = virtual(timing, header)
         self.schedule = schedule
         self.timing = timing
         """The nodes' timing; the schedule may override the caller's."""

@@ -30,7 +30,7 @@ def run_sim(
 
     Ctrl-C ends the run early; its verdict is then about what happened until then.
     """
-    info.pace = pace_of(virtual(timing, schedule.header.model), schedule)
+    info.pace = pace_of(virtual(timing, schedule.header), schedule)
     begin(schedule, run, info)
     with failure_marked(run, info):
         with closing(Recorder(run)) as recorder:

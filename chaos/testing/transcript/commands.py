@@ -14,7 +14,9 @@ from raft_chaos.chaos.execution.player import Frame
 from raft_chaos.chaos.execution.step_result import StepResult
 from raft_chaos.chaos.execution.steps import ExecutionError
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
+from raft_chaos.chaos.run.pace import chunk_bytes
 from raft_chaos.chaos.testing.transcript.cluster import HandDrivenCluster
+from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.timing import Timing
 
 ELECTION_TIMEOUT_US = (150_000, 300_000)
@@ -79,21 +81,33 @@ class Commands:
     # ---- the cluster ----------------------------------------------------------------------------------------------
 
     def _cluster(self, given: list[str]) -> list[str]:
-        """cluster NODE ... [log NODE=TERM,TERM... ...] [term=TERM] [batch=ENTRIES] [mutant=ID]"""
+        """cluster NODE ... [log NODE=TERM,TERM... ...] [term=TERM] [batch=ENTRIES] [features=NAME,...] [mutant=ID]"""
         names = [word for word in given if "=" not in word and word != "log"]
-        options, logs = {"term": "0", "batch": "2000", "mutant": ""}, {}
+        options, logs = {"term": "0", "batch": "2000", "features": "", "mutant": ""}, {}
         for name, _, value in (word.partition("=") for word in given if "=" in word):
             if name in options:
                 options[name] = value
             elif name in names:
                 logs[name] = _terms(name, value)
             else:
-                raise CommandError(f"{name}={value}: {name!r} is no node of this cluster, nor term, batch or mutant")
+                raise CommandError(
+                    f"{name}={value}: {name!r} is no node of this cluster, nor term, batch, features or mutant"
+                )
         if not names or len(set(names)) < len(names) or not all(map(_NAME.fullmatch, names)):
             raise CommandError(_usage(self._cluster) + "; every node needs a different name, a single word")
         if options["mutant"] and options["mutant"] not in MUTANTS:
             raise CommandError(f"no mutant {options['mutant']!r}; `raft-chaos mutants` lists them")
-        timing = Timing(*ELECTION_TIMEOUT_US, HEARTBEAT_US, max_entries_per_message=_number(options["batch"], 1))
+        try:
+            features = Features.of(name for name in options["features"].split(",") if name)
+        except ValueError as error:
+            raise CommandError(f"features: {error}") from None
+        timing = Timing(
+            *ELECTION_TIMEOUT_US,
+            HEARTBEAT_US,
+            max_entries_per_message=_number(options["batch"], 1),
+            features=features,
+            chunk_bytes=chunk_bytes(features),
+        )
         self._made = HandDrivenCluster(
             names,
             parts=parts_of(options["mutant"] or None),

@@ -25,15 +25,19 @@ from scenario_steps import (
 )
 from sim_scenarios import deaf_leader, in_sim, many_elections, quiet_cluster
 
-from cluster import command, entries
+from cluster import TIMING, command, entries
 from raft_chaos.invariants.events import HARNESS, AnsweredAgain
 from raft_chaos.invariants.history import Op
 from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.replica.replica import Reply
 from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.timing import Timing
 
 Scenario: TypeAlias = Callable[[Parts], Observed]
+
+PRE_VOTE = msgspec.structs.replace(TIMING, features=Features(pre_vote=True))
+CHECK_QUORUM = msgspec.structs.replace(TIMING, features=Features(check_quorum=True))
 
 A, B, C = command("a"), command("b"), command("c")
 
@@ -202,6 +206,60 @@ def voter_refuses_elected_leader(parts: Parts) -> Observed:
 def candidate_ignores_conflicting_leader(parts: Parts) -> Observed:
     """The same, until one of the two has entries that the other lacks."""
     return in_sim(parts, many_elections(9))
+
+
+# ---- PreVote and CheckQuorum -----------------------------------------------------------------------------------------
+
+
+def prevote_ignores_lower_term(parts: Parts) -> Observed:
+    """n3 stands in term 2 with the shorter log, and n2 dies. n1 must learn the term: only it can be elected."""
+    logs = {"n1": entries(1, 1), "n2": entries(1), "n3": entries(1)}
+    cluster = cluster_of(parts, logs=logs, term=1, timing=PRE_VOTE)
+    cluster.tick("n3")
+    exchange(cluster, "n3", "n2")
+    cluster.persist_all("n3")
+    die(cluster, "n2")
+    for _ in range(60):
+        cluster.tick(min(("n1", "n3"), key=lambda name: cluster[name].core.deadline_us))
+        cluster.settle()
+    return judged_recovery(cluster, 2_000_000)
+
+
+def prevote_enters_term(parts: Parts) -> Observed:
+    """n1 asks n2."""
+    cluster = cluster_of(parts, timing=PRE_VOTE)
+    cluster.tick("n1")
+    exchange(cluster, "n1", "n2")
+    return seen(cluster)
+
+
+def prevote_survives_leader(parts: Parts) -> Observed:
+    """n1 hears the leader again before the answer of n3 comes."""
+    cluster = cluster_of(parts, timing=PRE_VOTE)
+    stand(cluster, "n2")
+    cluster.tick("n1")
+    cluster.deliver_from("n1", "n3")
+    cluster.tick("n2")
+    cluster.deliver_from("n2", "n1")
+    cluster.deliver_from("n3", "n1")
+    cluster.persist_all("n1")
+    return judged_recovery(cluster, 2_000_000)
+
+
+def quorum_check_forgets_itself(parts: Parts) -> Observed:
+    """n3 is dead, and n2 answers each heartbeat."""
+    cluster = cluster_of(parts, timing=CHECK_QUORUM)
+    stand(cluster, "n1")
+    die(cluster, "n3")
+    for _ in range(12):
+        cluster.tick("n1")
+        exchange(cluster, "n1", "n2")
+    return judged_recovery(cluster, 2_000_000)
+
+
+def loses_quorum_and_leads(parts: Parts) -> Observed:
+    """The leader hears nobody, and all others hear it."""
+    return in_sim(parts, deaf_leader(1, heard=True, features=CHECK_QUORUM.features))
 
 
 # ---- replication: the follower's side --------------------------------------------------------------------------------
@@ -586,6 +644,11 @@ SCENARIOS: dict[str, Scenario] = {
         sticky_voter_without_check_quorum,
         voter_refuses_elected_leader,
         candidate_ignores_conflicting_leader,
+        prevote_ignores_lower_term,
+        prevote_enters_term,
+        prevote_survives_leader,
+        quorum_check_forgets_itself,
+        loses_quorum_and_leads,
         ack_before_sync,
         truncate_on_stale_append,
         conflict_cut_too_far,

@@ -12,6 +12,7 @@ from raft_chaos.chaos.schedule.data import Fault, Header, Operation, Schedule, S
 from raft_chaos.invariants.events import Event
 from raft_chaos.invariants.history import Op
 from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.features import NONE, Features
 from raft_chaos.raft.state.timing import Timing
 
 TIMING = Timing(150_000, 300_000, 50_000)
@@ -25,10 +26,10 @@ def in_sim(parts: Parts, schedule: Schedule) -> list[Event | Op]:
     return list(lines.items)
 
 
-def deaf_leader(seed: int) -> Schedule:
-    """Three nodes. For 25 election timeouts the leader, n1 or n2, hears nobody, and n3 does not hear it."""
+def deaf_leader(seed: int, *, heard: bool = False, features: Features = NONE) -> Schedule:
+    """Three nodes. For 25 election timeouts the leader, n1 or n2, hears nobody; n3 does not hear it, or all do."""
     lasts_us = 25 * TIMING.election_timeout_max_us
-    partition = Partition("one_way", {LEADER: [OTHERS], "n3": [LEADER]})
+    partition = Partition("one_way", {LEADER: [OTHERS]} if heard else {LEADER: [OTHERS], "n3": [LEADER]})
     header = Header(
         seed=seed,
         nodes=["n1", "n2", "n3"],
@@ -36,6 +37,7 @@ def deaf_leader(seed: int) -> Schedule:
         safety_from_us=SECOND_US,
         safety_until_us=SECOND_US + lasts_us,
         liveness_for_us=SECOND_US,
+        features=features,
     )
     operations = [
         Operation(

@@ -26,6 +26,13 @@ PACE = Pace(TIMING.heartbeat_us, TIMING.max_entries_per_message, 1, (100_000, 30
 """With the shortest and the longest election timeout of the scenarios of cores."""
 OF_STORAGE = {scenario.__name__ for scenario in storage_scenarios.SCENARIOS}
 PACE_OF_STORAGE = replace(PACE, election_timeout_us=(30_000, 60_000))
+PACES = {
+    "quorum_check_forgets_itself": replace(PACE, check_quorum=True),
+    "loses_quorum_and_leads": replace(
+        PACE, heartbeat_us=50_000, election_timeout_us=(150_000, 300_000), check_quorum=True
+    ),
+} | dict.fromkeys(OF_STORAGE, PACE_OF_STORAGE)
+"""Of scenarios with other times or features."""
 
 EVERY_MUTANT = pytest.mark.parametrize("mutant", MUTANTS.values(), ids=list(MUTANTS))
 CONVICTABLE = [mutant for mutant in MUTANTS.values() if mutant.invariants]
@@ -44,8 +51,8 @@ def outcomes(observed: Observed, pace: Pace) -> dict[str, Outcome]:
 
 
 def violated(observed: Observed, mutant: Mutant) -> set[str]:
-    pace = PACE_OF_STORAGE if mutant.id in OF_STORAGE else PACE
-    return {invariant for invariant, outcome in outcomes(observed, pace).items() if outcome == "violated"}
+    found = outcomes(observed, PACES.get(mutant.id, PACE))
+    return {invariant for invariant, outcome in found.items() if outcome == "violated"}
 
 
 def replaced(mutant: Mutant) -> list[tuple[type[Any], type[Any]]]:

@@ -217,3 +217,11 @@ def test_a_system_that_reports_no_messages_has_rows_without_arrows() -> None:
     diagram = drawn(trace, "election_safety")
     assert diagram.arrows == ()
     assert diagram.rows[-1].before == (1 << len(diagram.rows)) - 1  # all that was reported earlier may have led to it
+
+
+def test_a_violation_without_a_witness_has_no_diagram() -> None:
+    """A cluster that never commits anything, while no fault stands, breaks `liveness_under_fault` with nothing to
+    show."""
+    trace = two_leaders()
+    violation = Violation("liveness_under_fault", "nothing was committed", "the rule", [])
+    assert diagram_of_run(trace.items, tell(trace.items, violation)) is None

@@ -21,6 +21,7 @@ from raft_chaos.chaos.targets.protocol import Running, Stopping, Target
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, NodeKilled, NodeLaunched, NodePaused, NodeResumed
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.server.node_clock import NodeClock
+from raft_chaos.raft.state.features import NONE, Features
 from raft_chaos.raft.storage.fault_disk import Failing
 
 _Subject = TypeVar("_Subject", NodeLaunched, NodeKilled, NodePaused, NodeResumed)
@@ -67,6 +68,7 @@ class Nodes:
         ports: Ports | None = None,
         secret_file: Path | None = None,
         logs: LogReader | None = None,
+        features: Features = NONE,
     ) -> None:
         self.target = target
         self._supervisor = supervisor
@@ -80,6 +82,7 @@ class Nodes:
         self._ports = ports or {}
         self._secret_file = secret_file
         self._logs = logs
+        self._features = features
         self._begun = False
         self._nodes = {name: LiveNode(name) for name in nodes}
         self._oom_kills = oom_kills()

@@ -157,6 +157,7 @@ class Starts(Orders):
             secret_file=self._secret_file,
             failing=one.failing,
             clock=one.clock.segment,
+            features=self._features,
         )
 
     def _new_disk(self, one: LiveNode) -> None:

@@ -1,0 +1,77 @@
+"""Mistakes in PreVote and CheckQuorum (Ongaro's thesis, §9.6, §6.2). They show in runs whose nodes have the feature."""
+
+from __future__ import annotations
+
+from raft_chaos.chaos.mutants.mutant import Mutant
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.messages import Message, PreVote, PreVoteReply
+
+
+class PrevoteIgnoresLowerTerm(Core):
+    def _on_pre_vote(self, source: str, m: PreVote) -> None:
+        if m.term > self.current_term:
+            super()._on_pre_vote(source, m)
+
+
+class PrevoteEntersTerm(Core):
+    def _heed(self, message: Message) -> bool:
+        if type(message) is PreVote and not self._is_settled():
+            self._become_follower(message.term, leader=None)
+        return super()._heed(message)
+
+
+class PrevoteSurvivesLeader(Core):
+    def _on_pre_vote_reply(self, source: str, m: PreVoteReply) -> None:
+        if m.granted and m.term == self.current_term + 1:
+            self._count_pre_vote(source)
+
+
+class QuorumCheckForgetsItself(Core):
+    def _hears_majority(self) -> bool:
+        contacts = sorted(progress.contact_us for progress in self.progress.values())
+        return self.now_us - contacts[-self._majority()] < self.timing.election_timeout_min_us
+
+
+class LosesQuorumAndLeads(Core):
+    def _keep_leading(self) -> None:
+        self._broadcast_heartbeat()
+
+
+FEATURES = (
+    Mutant(
+        "prevote_ignores_lower_term",
+        "a pre-vote is not answered if its term is not larger: a candidate that is behind never learns the term",
+        "etcd #8243",
+        ("recovery", "liveness_under_fault"),
+        Parts(core=PrevoteIgnoresLowerTerm),
+    ),
+    Mutant(
+        "prevote_enters_term",
+        "a pre-vote makes the voter enter the term that it is about, as a vote request would",
+        "a classic omission of PreVote (thesis, §9.6)",
+        ("term_has_candidate",),
+        Parts(core=PrevoteEntersTerm),
+    ),
+    Mutant(
+        "prevote_survives_leader",
+        "pre-votes that come late count, although the node has heard the leader again meanwhile",
+        "a classic omission of PreVote (thesis, §9.6)",
+        ("election_timer", "stable_leadership"),
+        Parts(core=PrevoteSurvivesLeader),
+    ),
+    Mutant(
+        "quorum_check_forgets_itself",
+        "a leader that looks for a majority does not count itself, and steps down with a majority behind it",
+        "a classic omission of CheckQuorum (thesis, §6.2)",
+        ("check_quorum",),
+        Parts(core=QuorumCheckForgetsItself),
+    ),
+    Mutant(
+        "loses_quorum_and_leads",
+        "nodes that hear a leader heed no candidate, but a leader that a majority does not answer leads on",
+        "openraft #2080",
+        ("check_quorum", "liveness_under_fault"),
+        Parts(core=LosesQuorumAndLeads),
+    ),
+)

@@ -1,0 +1,170 @@
+"""check_quorum: a leader that steps down has lost its majority, and one that has lost it steps down.
+
+In plain Raft a leader gives up only for a larger term. With CheckQuorum (Ongaro's thesis, §6.2) it also does so in its
+own term, once no majority, itself included, has answered for the shortest election timeout.
+
+- Too soon: it stepped down in its own term, although a majority had acknowledged entries of this term within that time.
+- Too late, if the cluster has CheckQuorum: it sent AppendEntries although no majority had answered for that time and a
+  heartbeat interval more. It looks whether it still has its majority whenever a heartbeat is due.
+
+Why no correct node is convicted:
+- Reports have the time by which the core acted. What counts as an answer is doubtful: one of an earlier term may come
+  late. So for the first rule only acknowledgements of its own term count, and for the second anything that is an answer
+  to AppendEntries. A restart or a new term begins anew, with all peers heard.
+- A node whose clock is wrong counts time wrongly: what such a time touches is not judged, and in real time, where the
+  harness reports it late, no node whose clock was ever wrong.
+- Too late is judged in virtual time alone. A node that was paused or starved sends entries before it looks at the time:
+  what such a time touches is not judged as too late.
+
+In plain Raft the first rule still holds, and convicts a leader that gives up without a reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from raft_chaos.invariants.checkers.base import Checker, Handlers, who
+from raft_chaos.invariants.checkers.disturbed import Disturbed
+from raft_chaos.invariants.events import Event, MessageReceived, MessageSent, PhaseStarted, RoleChanged, Started
+from raft_chaos.invariants.pace import Pace
+from raft_chaos.invariants.verdict import Verdict
+
+TOLERANCE_US = 1_000
+REPLIES, REQUESTS = ("AppendEntriesReply", "InstallSnapshotReply"), ("AppendEntries", "InstallSnapshot")
+
+
+@dataclass(slots=True)
+class _Leading:
+    """A leadership: by peer, the last acknowledgement of its term, and the time of the last answer of any kind."""
+
+    began: RoleChanged
+    acknowledged: dict[str, MessageReceived] = field(default_factory=dict)
+    answered_us: dict[str, int] = field(default_factory=dict)
+    is_late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """A leader that seems wrong; it is judged when all faults of clocks are known. From `from_us` to `to_us` its time
+    must have been right."""
+
+    message: str
+    node: str
+    from_us: int
+    to_us: int
+    is_late: bool
+    shown: tuple[Event, ...]
+
+
+class CheckQuorum(Checker):
+    """A leader steps down in its own term if, and only if, it has lost its majority. Judged for our own Raft alone,
+    whose timeouts are known."""
+
+    invariant = "check_quorum"
+    goes_by_time = True
+    rule = "A leader steps down if an election timeout elapses without answers of a majority (thesis, §6.2)."
+    nothing_judged = "no leader was heard or stepped down"
+
+    def __init__(self, pace: Pace | None, voters: int) -> None:
+        super().__init__()
+        self._shortest_us = pace.election_timeout_us[0] if pace is not None else 0
+        self._heartbeat_us = pace.heartbeat_us if pace is not None else 0
+        self._is_owed = pace is not None and pace.check_quorum
+        self._others = voters // 2  # how many others make a majority with the leader
+        self._disturbed = Disturbed()
+        self._leading: dict[str, _Leading] = {}
+        self._doubts: list[_Doubt] = []
+        self._seen = 0
+        self._is_virtual = self._is_healed = False
+
+    @property
+    def applies(self) -> bool:
+        """Only if the verdict rests on something."""
+        return self.judged > 0
+
+    def handlers(self) -> Handlers:
+        if not self._shortest_us or not self._others:
+            return {}
+        asked: Handlers = {MessageSent: self._on_sent} if self._is_owed else {}
+        return {
+            **self._disturbed.handlers(),
+            **asked,
+            PhaseStarted: self._on_phase,
+            Started: self._on_started,
+            RoleChanged: self._on_role,
+            MessageReceived: self._on_received,
+        }
+
+    def _on_phase(self, event: PhaseStarted) -> None:
+        self._is_virtual |= event.within_us > 0
+        self._is_healed |= event.phase == "liveness"
+
+    def _on_started(self, event: Started) -> None:
+        self._leading.pop(event.node, None)
+
+    def _on_role(self, event: RoleChanged) -> None:
+        led = self._leading.pop(event.node, None)
+        if event.role == "leader":
+            self._seen += self._is_owed
+            self._leading[event.node] = _Leading(event)
+        elif led is not None and event.term == led.began.term:
+            self._steps_down(led, event)
+
+    def _on_received(self, event: MessageReceived) -> None:
+        led = self._leading.get(event.node)
+        if led is None or event.type not in REPLIES:
+            return
+        led.answered_us[event.sender] = event.t_us
+        if event.term == led.began.term:
+            led.acknowledged[event.sender] = event
+
+    def _steps_down(self, led: _Leading, event: RoleChanged) -> None:
+        self._seen += not self._is_owed
+        recent = [one for one in led.acknowledged.values() if event.t_us - one.t_us < self._shortest_us - TOLERANCE_US]
+        if len(recent) < self._others:
+            return
+        recent.sort(key=lambda one: -one.t_us)
+        counted = recent[: self._others]
+        from_us = counted[-1].t_us
+        message = (
+            f"{who(event)} stepped down in its own term {event.term}, although a majority had acknowledged entries of "
+            f"this term within {event.t_us - from_us} µs; its shortest election timeout is {self._shortest_us} µs"
+        )
+        shown = (led.began, *counted, event)
+        self._doubts.append(_Doubt(message, event.node, from_us, event.t_us, False, shown))
+
+    def _on_sent(self, event: MessageSent) -> None:
+        led = self._leading.get(event.node)
+        if led is None or event.type not in REQUESTS or led.is_late:
+            return
+        answered = sorted(led.answered_us.values(), reverse=True)
+        began_us = led.began.t_us
+        heard_us = max(began_us, answered[self._others - 1]) if len(answered) >= self._others else began_us
+        silent_us = event.t_us - heard_us
+        if silent_us < self._shortest_us + self._heartbeat_us + TOLERANCE_US:
+            return
+        led.is_late = True
+        message = (
+            f"{who(event)} led term {led.began.term} on, although no majority had answered for {silent_us} µs; it has "
+            f"CheckQuorum, and its shortest election timeout is {self._shortest_us} µs"
+        )
+        self._doubts.append(_Doubt(message, event.node, heard_us, event.t_us, True, (led.began, event)))
+
+    # ---- the verdict ------------------------------------------------------------------------------------------------
+
+    def verdict(self) -> Verdict:
+        """Judges from the start each time: the harness's events may have come before the nodes' or after them."""
+        self.judged, self.violations, self.violation_count = self._seen, [], 0
+        for doubt in self._doubts:
+            if self._convicts(doubt):
+                self.judged = max(1, self.judged)
+                self.violate(doubt.message, *doubt.shown)
+        return super().verdict()
+
+    def _convicts(self, doubt: _Doubt) -> bool:
+        clock, held = self._disturbed.clock, self._disturbed.held
+        if not self._is_virtual:
+            return not doubt.is_late and self._is_healed and not clock.ever(doubt.node)
+        if clock.meet(doubt.node, doubt.from_us, doubt.to_us):
+            return False
+        return not doubt.is_late or not held.meet(doubt.node, doubt.from_us, doubt.to_us)
