@@ -58,6 +58,7 @@ class CrashLoop(Restart, frozen=True, tag="crash_loop", omit_defaults=True):
     At each kill the first `keep_permille` thousandths of its unsynced bytes reach the disk, where the world can do it.
     """
 
+    restart_after_us: int
     in_start: list[int] = msgspec.field(default_factory=list)
     once_up_us: list[int] = msgspec.field(default_factory=list)
     keep_permille: int = 0

@@ -49,6 +49,7 @@ class AtRest(Restart, frozen=True):
     """SIGKILL to all of `nodes` at once. Their data is damaged, and they start again `restart_after_us` later."""
 
     at_permille: int
+    restart_after_us: int
 
     needs: ClassVar[type] = Damages
     asks: ClassVar[tuple[Ability, ...]] = ("damage",)
@@ -82,13 +83,13 @@ class AtRest(Restart, frozen=True):
             return None
         node = room.rng.choice(room.damageable)
         at_permille = room.rng.randint(0, WHOLE_PERMILLE)
-        return cls([node], room.rng.randint(0, room.most_us), at_permille)
+        return cls([node], at_permille, room.rng.randint(0, room.most_us))
 
     @classmethod
     def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
         """Only the last nodes: all faults of a schedule must damage the same minority."""
         most = max(1, len(nodes) - majority_of(len(nodes)))
-        return built(cls, some_of(nodes[-most:], most), Whole(0, longest_us, MS), Whole(0, WHOLE_PERMILLE))
+        return built(cls, some_of(nodes[-most:], most), Whole(0, WHOLE_PERMILLE), Whole(0, longest_us, MS))
 
     # ---- in a run ----
 

@@ -60,6 +60,8 @@ async def ended_in_order(at: Strike, node: str) -> Stopped | None:
 class Stop(Restart, frozen=True, tag="stop"):
     """`nodes` are asked to end (SIGTERM), all at once; each starts again `restart_after_us` after its end."""
 
+    restart_after_us: int
+
     needs: ClassVar[type] = Stops
     late_frames: ClassVar[bool] = False
     asks: ClassVar[tuple[Ability, ...]] = ("stop", "kill")

@@ -40,6 +40,8 @@ class WipeStrength(Strength, frozen=True):
 class Wipe(Restart, frozen=True, tag="wipe"):
     """SIGKILL to all of `nodes` at once; their data is removed, and they start again `restart_after_us` later."""
 
+    restart_after_us: int
+
     needs: ClassVar[type] = Wipes
     asks: ClassVar[tuple[Ability, ...]] = ("wipe",)
     about: ClassVar[str] = (

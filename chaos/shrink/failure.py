@@ -309,7 +309,7 @@ class Shrinker:
                     execution = self._recorded(schedule)
                 before = self._after(schedule, execution)
         except BudgetEndedError:
-            raise NotReproducedError("the budget ended before the failure was run again") from None
+            raise NotReproducedError("the budget ended before the failure was run again; give a longer one") from None
         except KeyboardInterrupt:
             raise NotReproducedError(f"{INTERRUPTED} before the failure was run again") from None
         self._kept_s = monotonic() - self._began_s

@@ -92,7 +92,7 @@ def shrink(
         except (DamagedError, NothingToShrinkError) as error:
             return Result(EXIT_UNKNOWN, notes=[f"raft-chaos: {error}"])
         except BudgetEndedError:
-            return _nothing_done(run, f"the budget ended while it was {progress.last_stage}")
+            return _nothing_done(run, f"the budget ended while it was {progress.last_stage}; give a longer one")
         cores = jobs or os.cpu_count() or 1
         shrinker = Shrinker(failure, until_s - monotonic(), cores, anchors=anchors, progress=progress.tell)
         try:

@@ -18,7 +18,7 @@ PLAN = short(
     *TWO_LEADERS,
     fault("f3", 420_000, DiskError(["n2"], "sync", "EIO", once=True), 100_000),
     fault("f4", 560_000, Kill(["n1"], [1_000], [700], holes=[5])),
-    fault("f5", 720_000, BitFlip(["n3"], 1_000, 400)),
+    fault("f5", 720_000, BitFlip(["n3"], 400, 1_000)),
 )
 
 

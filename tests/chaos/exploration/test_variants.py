@@ -72,7 +72,7 @@ def test_the_fault_that_goes_may_have_any_name() -> None:
 
 def test_no_more_nodes_are_damaged_than_a_quorum_can_bear() -> None:
     flips = [
-        Fault(id=f"f0{number}", when=When(at_us=1_500_000), action=BitFlip([node], 50_000, 500), duration_us=50_000)
+        Fault(id=f"f0{number}", when=When(at_us=1_500_000), action=BitFlip([node], 500, 50_000), duration_us=50_000)
         for number, node in enumerate(("n1", "n2", "n3"))
     ]
     assert in_order(with_faults(*flips)).faults == flips[:1]

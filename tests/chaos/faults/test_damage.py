@@ -24,7 +24,7 @@ KINDS: list[type[AtRest]] = [BitFlip, Truncation, LostWrite, MisdirectedWrite, L
 def test_a_node_is_damaged_while_it_is_down() -> None:
     stage = Stage()
     stage.world.exit_codes["n2"] = EXIT_REFUSED
-    stage.play(fault("f1", 10, BitFlip(["n2"], 50, 300)))
+    stage.play(fault("f1", 10, BitFlip(["n2"], 300, 50)))
     assert stage.world.asked == [
         (10, "kill", {"n2": 1000}),
         (10, "damage", "n2", Damage("bit_flip", 300)),
@@ -35,24 +35,24 @@ def test_a_node_is_damaged_while_it_is_down() -> None:
 
 
 def test_a_damaged_node_that_starts_makes_the_fault_ineffective() -> None:
-    assert Stage().play(fault("f1", 10, LostWrite(["n2"], 5, 0))).seen() == (False, "n2 started", "")
+    assert Stage().play(fault("f1", 10, LostWrite(["n2"], 0, 5))).seen() == (False, "n2 started", "")
 
 
 def test_where_nothing_can_be_damaged_the_fault_is_excused_and_the_node_comes_back() -> None:
     stage = Stage()
     stage.world.damages = ""
-    stage.play(fault("f1", 10, Truncation(["n2"], 5, 0)))
+    stage.play(fault("f1", 10, Truncation(["n2"], 0, 5)))
     assert stage.seen() == (False, "nothing was damaged", "no data that a node would miss")
     assert stage.log.touched == ["n2"]
 
 
 def test_a_damaged_node_owes_nothing_and_excuses_every_later_fault_on_it() -> None:
     stage = Stage()
-    stage.play(fault("f1", 10, BitFlip(["n2"], 5, 300)), fault("f2", 50, Kill(["n2"], [5])), end_us=100)
+    stage.play(fault("f1", 10, BitFlip(["n2"], 300, 5)), fault("f2", 50, Kill(["n2"], [5])), end_us=100)
     assert stage.log.touched == []
     stage = Stage()
     stage.world.lost.add("n2")
-    stage.play(fault("f1", 10, BitFlip(["n2"], 5, 300)), fault("f2", 50, Kill(["n2"], [5])), end_us=100)
+    stage.play(fault("f1", 10, BitFlip(["n2"], 300, 5)), fault("f2", 50, Kill(["n2"], [5])), end_us=100)
     assert stage.seen("f2") == (False, "killed nothing, new incarnation of none", "f1")
 
 
@@ -60,7 +60,7 @@ def test_a_damaged_node_owes_nothing_and_excuses_every_later_fault_on_it() -> No
 @pytest.mark.parametrize("at_permille", [0, 400, 999])
 def test_in_sim_the_node_refuses_to_start_and_the_run_is_valid(kind: type[AtRest], at_permille: int) -> None:
     kill = fault("f0", 380_000, Kill(["n3"], [0]))  # its second recovery makes its mark durable
-    run = virtual(short(kill, *TWO_LEADERS, fault("f3", 700_000, kind(["n3"], 1_000, at_permille))))
+    run = virtual(short(kill, *TWO_LEADERS, fault("f3", 700_000, kind(["n3"], at_permille, 1_000))))
     assert run.go().analysis.verdict == "valid"
     (exited,) = of(NodeExited, run.trace.harness_events)
     assert (exited.subject, exited.exit_code, exited.excused) == ("n3", EXIT_REFUSED, "damaged data")
@@ -78,7 +78,7 @@ def test_a_schedule_may_damage_less_than_a_quorum_in_all() -> None:
 def test_a_schedule_says_which_nodes_it_damages() -> None:
     with pytest.raises(ScheduleError, match="'leader' is unknown"):
         check_schedule(short(fault("f1", 1, BitFlip(["leader"], 0, 0))))
-    assert list(BitFlip(["n1"], -1, 1001).check(NODES)) == [
+    assert list(BitFlip(["n1"], 1001, -1).check(NODES)) == [
         "action.restart_after_us: expected 0 or more µs, got -1",
         "action.at_permille: expected 0 to 1000, got 1001",
     ]
@@ -99,3 +99,8 @@ def test_what_is_damaged_counts_as_down_until_the_end() -> None:
             assert not damaged or len(damaged) + later.action.disturbed(7) <= 3, (seed, later)
             assert damaged.isdisjoint(nodes_of(later.action)), (seed, later)
     assert seen > 3
+
+
+def test_its_fields_keep_their_order() -> None:
+    """The checksum of a saved reproduction depends on it."""
+    assert BitFlip.__struct_fields__ == ("nodes", "at_permille", "restart_after_us")

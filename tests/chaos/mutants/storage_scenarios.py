@@ -44,17 +44,17 @@ def append_error_ignored(parts: Parts) -> Observed:
 
 def damage_taken_for_torn_tail(parts: Parts) -> Observed:
     """A bit in the middle of the log of n3 flips."""
-    return _run(parts, RESTARTED, fault("f2", 600_000, BitFlip(["n3"], 0, 500)))
+    return _run(parts, RESTARTED, fault("f2", 600_000, BitFlip(["n3"], 500, 0)))
 
 
 def mark_ignored(parts: Parts) -> Observed:
     """The log of n3 is cut to a half."""
-    return _run(parts, RESTARTED, fault("f2", 600_000, Truncation(["n3"], 0, 500)))
+    return _run(parts, RESTARTED, fault("f2", 600_000, Truncation(["n3"], 500, 0)))
 
 
 def checksum_not_checked(parts: Parts) -> Observed:
     """A bit in the command of an entry of n3 flips."""
-    return _run(parts, RESTARTED, fault("f2", 600_000, BitFlip(["n3"], 0, 404)))
+    return _run(parts, RESTARTED, fault("f2", 600_000, BitFlip(["n3"], 404, 0)))
 
 
 def empty_after_lost_log(parts: Parts) -> Observed:

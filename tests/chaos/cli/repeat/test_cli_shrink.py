@@ -95,17 +95,19 @@ def test_a_run_without_the_violation_cannot_be_shrunk(wrong: Path, tmp_path: Pat
 def test_without_a_budget_nothing_is_reproduced(wrong: Path, tmp_path: Path, command: Command) -> None:
     code, stdout, stderr = command("shrink", wrong, "--budget", "0", "--out", tmp_path / "x.json")
     assert (code, stdout) == (2, "")
-    assert stderr.startswith(f"raft-chaos: {wrong}: the budget ended while it was judged again; no file was written")
+    assert stderr.startswith(f"raft-chaos: {wrong}: the budget ended while it was judged again; give a longer one")
     assert not (tmp_path / "x.json").exists()
 
 
 # ---- the steps before the search -----------------------------------------------------------------------------------
 
 LONG_S = 60.0
+GIVE = "; give a longer one"
 FIRST_STEPS = {
-    "raft_chaos.chaos.shrink.from_run.undamaged": "the budget ended while it was judged again",
-    "raft_chaos.chaos.shrink.from_run.as_sim": "the budget ended while it was executed again",
-    "raft_chaos.chaos.shrink.failure.record": "not reproduced: the budget ended before the failure was run again",
+    "raft_chaos.chaos.shrink.from_run.undamaged": "the budget ended while it was judged again" + GIVE,
+    "raft_chaos.chaos.shrink.from_run.as_sim": "the budget ended while it was executed again" + GIVE,
+    "raft_chaos.chaos.shrink.failure.record": "not reproduced: the budget ended before the failure was run again"
+    + GIVE,
 }
 """Each step before the search, and how `shrink` says that the budget ended in it."""
 

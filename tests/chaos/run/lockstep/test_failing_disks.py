@@ -22,7 +22,7 @@ PLAN = short(
     fault("f3", 420_000, DiskError(["n2"], "sync", "ENOSPC", once=True), 100_000),
     fault("f4", 560_000, Kill(["n1"], [1_000], [700], holes=[5])),
     fault("f5", 600_000, DiskError(["n1"], "read", "EIO"), 50_000),
-    fault("f6", 720_000, BitFlip(["n3"], 1_000, 400)),
+    fault("f6", 720_000, BitFlip(["n3"], 400, 1_000)),
 )
 
 
