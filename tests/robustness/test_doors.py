@@ -14,7 +14,7 @@ from doors import DOORS
 from fuzz import corpus, feed, inputs
 from mutation import damaged_bytes
 
-INPUTS = {"commands": 10, "http": 50, "peers": 50, "run": 150, "tls": 30}
+INPUTS = {"commands": 20, "http": 50, "peers": 50, "run": 150, "tls": 30}
 MOST = 300
 SEED = 20
 

@@ -30,7 +30,7 @@ TARGETS: dict[str, Abilities] = {
 
 
 def of(seed: int, can: Abilities | None = None, *, readers: bool = False) -> Schedule:
-    return generate(seed, ScheduleConfig(can=None if can is None else tuple(can), readers=readers))
+    return generate(seed, ScheduleConfig(can=None if can is None else tuple(can), readers=readers, features=()))
 
 
 @pytest.mark.parametrize("target", TARGETS)

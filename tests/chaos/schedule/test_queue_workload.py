@@ -19,7 +19,8 @@ SEEDS = range(8)
 
 
 def of(seed: int, can: Abilities | None, clients: int = 5) -> Schedule:
-    return generate(seed, ScheduleConfig(can=None if can is None else tuple(sorted(can)), clients=clients))
+    abilities = None if can is None else tuple(sorted(can))
+    return generate(seed, ScheduleConfig(can=abilities, clients=clients, features=()))
 
 
 def test_a_queue_gets_enqueues_and_dequeues_alone() -> None:
