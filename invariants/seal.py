@@ -35,6 +35,7 @@ EVIDENCE = (
     "nodes/*/events-*.jsonl",
     "nodes/*/journal-*",
     "nodes/*/data/raft.wal",
+    "nodes/*/data/raft.snapshot",
     "nodes/*/undamaged.wal",
 )
 """The evidence files, as patterns of paths in the run directory. The last two are read only by replays."""

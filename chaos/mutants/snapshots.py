@@ -15,9 +15,7 @@ from raft_chaos.raft.state.messages import AppendEntries, AppendEntriesReply, Sn
 
 class PrevZeroReappends(Core):
     def _behind_base(self, m: AppendEntries) -> AppendEntries:
-        if m.prev_log_index == 0:
-            return replace(m, prev_log_index=self.log.last_index, prev_log_term=self.log.last_term)
-        return super()._behind_base(m)
+        return replace(m, prev_log_index=self.log.base_index, prev_log_term=self.log.base_term)
 
 
 class SnapshotKeepsConflict(Core):
@@ -34,11 +32,8 @@ class SnapshotAckBeforeSync(Core):
 
 
 class SnapshotOffByOne(Core):
-    def _send_snapshot(self, peer: str, progress: Progress) -> None:
-        if progress.next_index == self.log.base_index:
-            self._send_append(peer, self.log.base_index + 1, [])
-        else:
-            super()._send_snapshot(peer, progress)
+    def _is_behind(self, progress: Progress) -> bool:
+        return progress.next_index < self.log.base_index
 
 
 class NackBelowSnapshot(Core):
@@ -68,7 +63,7 @@ _MACHINE = ("state_machine_safety", "linearizability", "repeated_answers", "mono
 SNAPSHOTS = (
     Mutant(
         "prev_zero_reappends",
-        "after compaction, entries of an AppendEntries with prev_log_index 0 are appended at the end of the log",
+        "late entries from before the snapshot (those after prev_log_index 0, for one) are appended again behind it",
         "WRaft #118",
         ("log_matching", "leader_append_only", "quorum_log", *LOST_COMMIT),
         Parts(core=PrevZeroReappends),
@@ -86,12 +81,14 @@ SNAPSHOTS = (
         "classic",
         ("recovery", "liveness_under_fault"),
         Parts(core=SnapshotAckBeforeSync),
+        survives="only entries that are committed anyway are acknowledged too early, so nothing is lost; the follower "
+        "must crash within that sync, and the same leader must then lead until the end of the run",
     ),
     Mutant(
         "snapshot_off_by_one",
-        "a follower that lacks only the last entry of the snapshot gets an empty AppendEntries behind it instead",
+        "a follower that lacks only the last entry of the snapshot is to get entries, which the log does not have",
         "WRaft #118",
-        ("recovery", "liveness_under_fault"),
+        ("unexpected_exit",),
         Parts(core=SnapshotOffByOne),
     ),
     Mutant(

@@ -73,8 +73,10 @@ def state(core: Core) -> list[str]:
 
 def _tail(core: Core) -> str:
     last = core.log.last_index
-    first = max(1, last - LAST_ENTRIES + 1)
+    base = core.log.base_index
+    first = max(base + 1, last - LAST_ENTRIES + 1)
     terms: Sequence[int] = [core.log.term_at(index) for index in range(first, last + 1)]
+    begins = f"snapshot up to {base} (term {core.log.base_term}), " if base else ""
     if not terms:
-        return "empty"
-    return f"{'... ' if first > 1 else ''}{format.entries(first, terms)}"
+        return begins + "empty" + " behind it" * bool(base)
+    return f"{begins}{'... ' if first > base + 1 else ''}{format.entries(first, terms)}"

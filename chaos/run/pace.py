@@ -6,26 +6,15 @@ from msgspec.structs import replace
 
 from raft_chaos.chaos.schedule.data import Header, Operation, Schedule
 from raft_chaos.invariants.pace import Pace
-from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.timing import Timing
 
 BESIDE_BYTES = 100
 """What a command holds beside its key and values: its operation, its client's session and number, and the encoding."""
 
 
-MOST_TINY, BYTES_PER_ENTRY = 200, 16
-
-
 def of_schedule(timing: Timing, header: Header) -> Timing:
     """The timing of the nodes in a run of this schedule, which says their features."""
-    return replace(timing, features=header.features, chunk_bytes=chunk_bytes(header.features))
-
-
-def chunk_bytes(features: Features) -> int:
-    """How much of a snapshot one message holds. Tiny thresholds come with tiny parts, so that small states have several
-    too, and some get lost."""
-    every = features.snapshot_every
-    return Timing().chunk_bytes if every == 0 or every > MOST_TINY else every * BYTES_PER_ENTRY
+    return timing.with_features(header.features)
 
 
 def virtual(timing: Timing, header: Header) -> Timing:

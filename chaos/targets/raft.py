@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import aiohttp
-import msgspec
 
 from raft_chaos.chaos.faults.abilities import OURS, Abilities
 from raft_chaos.chaos.processes.shortage import HarnessError
@@ -56,7 +55,7 @@ class RaftTarget:
             node=launch.node,
             peers=dict(launch.peers),
             data_dir=str(folder / "data"),
-            timing=msgspec.structs.replace(self.timing, features=launch.features),
+            timing=self.timing.with_features(launch.features),
             seed=stream_seed(launch.seed, f"timer/{launch.node}/{launch.incarnation}"),
             incarnation=launch.incarnation,
             epoch_us=launch.epoch_us,

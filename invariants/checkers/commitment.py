@@ -291,10 +291,9 @@ class StateMachineSafety(Checker):
     ) -> None:
         """The state of a snapshot is the one behind all entries that it replaces, on every node."""
         if snapshot.term != other.term or _state(snapshot) != _state(other):
-            behind = "an entry" if isinstance(other, EntryApplied) else "a snapshot"
             self.violate(
                 f"the snapshot of {who(snapshot)} up to entry {snapshot.index} (term {snapshot.term}) has another "
-                f"state than {who(other)} after {behind} {other.index} (term {other.term})",
+                f"state than {who(other)} has behind entry {other.index} (term {other.term})",
                 snapshot,
                 other,
                 rule=self.same_state,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from raft_chaos.raft.state.features import NONE, Features
 from raft_chaos.raft.state.messages import MAX_CHUNK_BYTES, MAX_ENTRIES
+
+MOST_TINY, BYTES_PER_ENTRY = 200, 16
 
 
 class Timing(msgspec.Struct, frozen=True):
@@ -21,6 +24,13 @@ class Timing(msgspec.Struct, frozen=True):
     features: Features = NONE
     chunk_bytes: int = 1_000_000
     """How much of a snapshot one message holds (§7)."""
+
+    def with_features(self, features: Features) -> Timing:
+        """The same for nodes that have these features. A tiny `snapshot_every` comes with tiny parts of snapshots, so
+        that a small state has several, too."""
+        every = features.snapshot_every
+        chunk_bytes = every * BYTES_PER_ENTRY if 0 < every <= MOST_TINY else self.chunk_bytes
+        return replace(self, features=features, chunk_bytes=chunk_bytes)
 
     def __post_init__(self) -> None:
         if not 0 < self.election_timeout_min_us <= self.election_timeout_max_us:

@@ -14,7 +14,6 @@ from raft_chaos.chaos.execution.player import Frame
 from raft_chaos.chaos.execution.step_result import StepResult
 from raft_chaos.chaos.execution.steps import ExecutionError
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
-from raft_chaos.chaos.run.pace import chunk_bytes
 from raft_chaos.chaos.testing.transcript.cluster import HandDrivenCluster
 from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.timing import Timing
@@ -105,9 +104,7 @@ class Commands:
             *ELECTION_TIMEOUT_US,
             HEARTBEAT_US,
             max_entries_per_message=_number(options["batch"], 1),
-            features=features,
-            chunk_bytes=chunk_bytes(features),
-        )
+        ).with_features(features)
         self._made = HandDrivenCluster(
             names,
             parts=parts_of(options["mutant"] or None),
@@ -257,7 +254,11 @@ class Commands:
                 raise CommandError(f"{name} is down")
             core = node.replica.core
             log = core.log
-            terms = " ".join(str(log.term_at(index)) for index in range(1, log.last_index + 1)) or "empty"
+            terms = (
+                " ".join(str(log.term_at(index)) for index in range(log.base_index + 1, log.last_index + 1)) or "empty"
+            )
+            if log.base_index:
+                terms = f"snapshot up to {log.base_index} (term {log.base_term}), behind it {terms}"
             durable = f", durable {log.durable_index}" if log.durable_index < log.last_index else ""
             lines.append(
                 f"{name:<{width}}  {terms}{durable}, committed {core.commit_index}, applied {core.last_applied}"

@@ -6,9 +6,11 @@ from msgspec.structs import replace
 from scenario_steps import Observed, cluster_of, exchange, judged_recovery, seen, stand, win
 
 from cluster import TIMING, Cluster, command, entries
+from raft_chaos.invariants.events import HARNESS, NodeExited
 from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.features import Features
+from raft_chaos.raft.state.log import CompactedError
 from raft_chaos.raft.state.messages import InstallSnapshot
 
 EVERY_3 = replace(TIMING, features=Features(snapshot_every=3))
@@ -29,14 +31,15 @@ def behind(parts: Parts, *, logs: bool = False, missed: int = 8) -> Cluster:
 
 
 def prev_zero_reappends(parts: Parts) -> Observed:
-    """The first AppendEntries arrives at n2 once more, after n2 has compacted what it brought."""
+    """The first AppendEntries arrives at n2 once more, after n2 has compacted its whole log."""
     cluster = cluster_of(parts, timing=EVERY_3)
     win(cluster, "n1", "n2")
     first = [one for one in cluster.network if one.to == "n2"]
     cluster.settle()
-    for number in range(4):
-        cluster.submit("n1", command(str(number)))
+    while cluster["n2"].core.log.base_index < max(cluster["n2"].core.log.last_index, 3):
+        cluster.submit("n1", command("a"))
         cluster.settle()
+        stand(cluster, "n1")
     for packet in first:
         cluster.deliver(packet)
     cluster.settle()
@@ -71,7 +74,7 @@ def snapshot_ack_before_sync(parts: Parts) -> Observed:
 
 
 def snapshot_off_by_one(parts: Parts) -> Observed:
-    """n3 lacks only the entry that is the last one of the snapshot."""
+    """n3 lacks only the entry that is the last one of the snapshot. A node that fails ends by itself."""
     cluster = cluster_of(parts, timing=EVERY_3)
     stand(cluster, "n1")
     cluster.submit("n1", command("a"))
@@ -80,7 +83,10 @@ def snapshot_off_by_one(parts: Parts) -> Observed:
     cluster.submit("n1", command("b"))
     cluster.settle()
     cluster.cut_off = frozenset()
-    return caught_up(cluster, "n3")
+    try:
+        return caught_up(cluster, "n3")
+    except CompactedError:
+        return [NodeExited(node=HARNESS, inc=1, t_us=cluster.now_us, subject="n1", subject_inc=1, exit_code=70)]
 
 
 def caught_up(cluster: Cluster, name: str) -> Observed:

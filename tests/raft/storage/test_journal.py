@@ -136,7 +136,7 @@ def test_a_flipped_byte_is_refused_with_file_and_offset_unless_it_is_in_the_last
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (MAGIC[:-1] + b"\x01", "offset 0: version 1 of the format; this version reads 2"),
+        (MAGIC[:-1] + b"\x01", "offset 0: version 1 of the format; this version reads 2 and 3"),
         (b"RCWAL\x00\x00\x01", "offset 0: no journal of a node"),
         (b"no", "offset 0: no journal of a node"),
         (MAGIC + frame(b"\x94\xa5clock\x01\x02\x03"), "offset 8: expected Start as the first record, and only there"),
