@@ -58,6 +58,12 @@ SEEDS = {
     "follower_commit_regress": (3, 8, 20),
     "no_client_dedup": (10, 8, 20),
     "deposed_leader_reads": (1, 8, 20),
+    "prev_zero_reappends": (23, 8, 20),
+    "snapshot_keeps_conflict": (259, 8, 20),
+    "snapshot_off_by_one": (13, 8, 20),
+    "nack_below_snapshot": (29, 8, 20),
+    "replay_onto_dirty_state": (17, 8, 20),
+    "snapshot_drops_sessions": (3, 8, 20),
 }
 """For each mutant a seed, and the seconds and the operations a second with which it convicts."""
 
@@ -111,7 +117,9 @@ def test_the_clients_history_alone_convicts(mutant: str, tmp_path: Path) -> None
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("mutant", ["vote_cleared_same_term", "truncate_on_stale_append", "old_term_commit"])
+@pytest.mark.parametrize(
+    "mutant", ["vote_cleared_same_term", "truncate_on_stale_append", "old_term_commit", "prev_zero_reappends"]
+)
 def test_the_seed_that_convicts_makes_the_same_trace_with_real_processes(mutant: str, tmp_path: Path) -> None:
     """One of each group; `python -m bench.convictions --lockstep` does all."""
     simulated = run("sim", mutant, mutant, tmp_path / "sim")
