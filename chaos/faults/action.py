@@ -112,6 +112,11 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
         return unknown(self.names, roles)
 
     @property
+    def cuts_off_leader(self) -> bool:
+        """Whether it is a cut between the leader and all others."""
+        return False
+
+    @property
     def names(self) -> list[str]:
         """All nodes and roles that it names."""
         raise NotImplementedError

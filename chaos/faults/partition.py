@@ -51,6 +51,10 @@ class Partition(OnLinks, frozen=True, tag="partition"):
     def denied(self) -> Grudge:
         return self.grudge
 
+    @property
+    def cuts_off_leader(self) -> bool:
+        return self.shape == "isolate_leader"
+
     @classmethod
     def plain(cls, rng: Random, timeout_us: int) -> ShapesStrength:
         return ShapesStrength(tuple(some(rng, SHAPES, rng.randint(2, len(SHAPES)))))

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.schedule.data import Header, Schedule
 from raft_chaos.chaos.targets.door import REFUSED
-from raft_chaos.invariants.events import AnyEvent, FaultHealed, FaultInjected, NodeLaunched, PhaseStarted, RunEnded
+from raft_chaos.invariants.events import (
+    AnyEvent,
+    FaultHealed,
+    FaultInjected,
+    NodeKilled,
+    NodeLaunched,
+    PhaseStarted,
+    RunEnded,
+)
 from raft_chaos.invariants.history import Op
 
 COMPLETED = "completed"
@@ -103,20 +110,32 @@ def _effects(harness: Sequence[AnyEvent]) -> list[str]:
 
 
 def _required(schedule: Schedule, harness: Sequence[AnyEvent]) -> list[str]:
-    """The required faults on a leader that did not happen."""
-    cuts = {f.id for f in schedule.faults if isinstance(f.action, Partition) and f.action.shape == "isolate_leader"}
+    """The required faults on a leader that did not happen.
+
+    A leader was killed if the harness saw it gone, even if a kill had no effect since the node could not start again:
+    its disk may fail.
+    """
+    cuts = {fault.id for fault in schedule.faults if fault.action.cuts_off_leader}
     effective = {event.fault for event in harness if isinstance(event, FaultHealed) and event.effective}
-    on_leader = [
-        event
-        for event in harness
-        if isinstance(event, FaultInjected) and event.leader in event.targets and event.fault in effective
-    ]
+    on_leader = [event for event in harness if isinstance(event, FaultInjected) and event.leader in event.targets]
     kept = {
-        "leader_killed": any(event.type == "kill" for event in on_leader),
-        "leader_isolated": any(event.fault in cuts for event in on_leader),
+        "leader_killed": any(
+            event.type == "kill" and (event.fault in effective or _is_gone(event, harness)) for event in on_leader
+        ),
+        "leader_isolated": any(event.fault in cuts and event.fault in effective for event in on_leader),
     }
     said = {"leader_killed": "no leader was killed", "leader_isolated": "no leader was cut off"}
     return [f"{said[event]}, which the schedule requires" for event in schedule.header.required if not kept[event]]
+
+
+def _is_gone(kill: FaultInjected, harness: Sequence[AnyEvent]) -> bool:
+    """Whether the harness killed the leader while this fault was in force."""
+    ends_us = (event.t_us for event in harness if isinstance(event, FaultHealed) and event.fault == kill.fault)
+    until_us = next(ends_us, kill.t_us)
+    return any(
+        isinstance(event, NodeKilled) and event.subject == kill.leader and kill.t_us <= event.t_us <= until_us
+        for event in harness
+    )
 
 
 def _unreported(harness: Sequence[AnyEvent], tally: Tally) -> list[str]:

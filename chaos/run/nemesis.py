@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from raft_chaos.chaos.faults.names import ROLES, VOTER, Roles
+from raft_chaos.chaos.faults.names import LEADER, ROLES, VOTER, Roles
 from raft_chaos.chaos.faults.process import ARMED
 from raft_chaos.chaos.faults.strike import Effect, Layer, NotPossibleError
 from raft_chaos.chaos.run.cluster_view import ClusterView
@@ -61,6 +61,7 @@ class Nemesis:
         self._waiting: dict[str, Task] = {}
         self._striking: dict[str, Task] = {}
         self._anchors: dict[tuple[AnchorEvent, int], Signal] = {}
+        self._polling: dict[str, Fault] = {}  # those that are due, and wait for who has their roles
         self._moments: dict[str, Moment] = {}  # fault id -> its own
         self._followed: dict[str, Signal] = {}  # fault id -> for those that fire since it strikes
         self._then: dict[str, Sequence[str]] = {}  # "role@fault" -> who had it when the fault struck
@@ -126,9 +127,18 @@ class Nemesis:
                     await tasks.first(self._anchors.setdefault((when.on, number), tasks.signal()))
                 voter = {VOTER: [reporters[number]]} if when.on == "vote_granted" else {}
             await tasks.sleep_until((since.at_us if when.on is None else tasks.now_us) + when.after_us)
-        while fault.action.must_wait(self.nodes, roles := self._roles(voter)):
+        while fault.action.must_wait(self.nodes, roles := self._roles(voter)) or self._lets_pass(fault):
+            self._polling[fault.id] = fault
             await tasks.sleep_until(tasks.now_us + LEADER_POLL_US)
+        self._polling.pop(fault.id, None)
         return roles
+
+    def _lets_pass(self, fault: Fault) -> bool:
+        """Of faults that wait for a leader, the one that cuts it off goes first: a run must have such a cut, and where
+        elections are rare, the others would take each leader before its turn."""
+        if fault.id not in self._polling or fault.action.cuts_off_leader:
+            return False
+        return LEADER in fault.action.names and any(one.action.cuts_off_leader for one in self._polling.values())
 
     def _roles(self, voter: Roles) -> Roles:
         """Who has which role now, and who had it when an earlier fault struck."""

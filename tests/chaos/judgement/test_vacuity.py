@@ -28,6 +28,7 @@ from raft_chaos.invariants.events import (
     AnyEvent,
     FaultHealed,
     FaultInjected,
+    NodeKilled,
     NodeLaunched,
     PhaseStarted,
     RoleChanged,
@@ -67,6 +68,10 @@ def healed(fault: str, kind: str, *, effective: bool = True, moot: str = "") -> 
     return FaultHealed(
         node=HARNESS, inc=1, t_us=160, fault=fault, type=kind, effective=effective, effect="what was seen", moot=moot
     )
+
+
+def killed(node: str, t_us: int) -> AnyEvent:
+    return NodeKilled(node=HARNESS, inc=1, t_us=t_us, subject=node, subject_inc=1)
 
 
 def leads(node: str, term: int) -> AnyEvent:
@@ -153,6 +158,14 @@ def test_a_fault_that_never_fired_needs_no_effect() -> None:
 )
 def test_a_required_kill_of_a_leader_must_hit_the_leader(kill: list[AnyEvent]) -> None:
     assert missing([PHASE, *kill, *ISOLATED, END]) == ["no leader was killed, which the schedule requires"]
+
+
+def test_a_leader_that_was_seen_gone_was_killed_even_if_it_could_not_start_again() -> None:
+    """Its disk failed at the same time."""
+    kill = [injected("f1", "kill", ("n1",), "n1"), killed("n1", 155), healed("f1", "kill", effective=False, moot="f3")]
+    assert missing([PHASE, *kill, *ISOLATED, END]) == []
+    other = [injected("f1", "kill", ("n1",), "n1"), killed("n1", 161), healed("f1", "kill", effective=False, moot="f3")]
+    assert missing([PHASE, *other, *ISOLATED, END]) == ["no leader was killed, which the schedule requires"]
 
 
 def test_a_required_isolation_must_have_its_shape_and_take_effect() -> None:
