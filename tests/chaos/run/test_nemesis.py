@@ -13,7 +13,8 @@ import pytest
 from nemesis_scenes import ALONE_N1, CROSSED, LOSSY, SLIGHT, Moment, Played, WorldName, play
 
 from builders.runs import harness_of
-from builders.schedules import NODES, fault, short
+from builders.schedules import NODES, short
+from builders.schedules import fault as scheduled
 from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.faults.process import Kill
 from raft_chaos.invariants.events import (
@@ -267,9 +268,9 @@ def test_of_faults_that_wait_for_a_leader_the_one_that_cuts_it_off_goes_first() 
     """Where elections are rare, kills would take each leader, and the required cut would never come."""
     cut = {"leader": ["others"], "others": ["leader"]}
     plan = short(
-        fault("f1", 400_000, Kill(["n1", "n2", "n3"], [100_000] * 3), 100_000),
-        fault("f2", 410_000, Kill(["leader"], [100_000]), 100_000),
-        fault("f3", 420_000, Partition("isolate_leader", cut), 100_000),
+        scheduled("f1", 400_000, Kill(["n1", "n2", "n3"], [100_000] * 3), 100_000),
+        scheduled("f2", 410_000, Kill(["leader"], [100_000]), 100_000),
+        scheduled("f3", 420_000, Partition("isolate_leader", cut), 100_000),
     )
     struck = [event.fault for event in harness_of(plan) if isinstance(event, FaultInjected)]
     assert struck == ["f1", "f3", "f2"]
