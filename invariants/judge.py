@@ -49,6 +49,7 @@ from raft_chaos.invariants.checkers.quorum_log import QuorumLog
 from raft_chaos.invariants.checkers.recovery import Recovery
 from raft_chaos.invariants.checkers.sessions import RepeatedAnswers
 from raft_chaos.invariants.checkers.stable_leadership import StableLeadership
+from raft_chaos.invariants.checkers.stale_reads import StaleReads
 from raft_chaos.invariants.events import AnyEvent, Event
 from raft_chaos.invariants.history import QUEUE_FUNCTIONS, Op
 from raft_chaos.invariants.pace import Pace
@@ -120,12 +121,13 @@ class Judge:
         self._by_past = [checker for checker in self._by_events if isinstance(checker, CausalChecker)]
         self._by_history: Sequence[HistoryChecker] = [AcknowledgedWrites(self._keys), MonotonicReads(self._keys)]
         self._linearizability = Linearizability()
+        self._stale_reads = StaleReads()
         self._queues = TotalQueue(exactly_once="exactly_once" in can)
         has_queues = {*QUEUE_FUNCTIONS} <= {*can}
         has_keys = not has_queues or "get" in can
         self._checkers: Sequence[Checker] = [
             *(self._by_events or [ElectionsInLogs()]),
-            *([*self._by_history, self._linearizability] if has_keys else []),
+            *([*self._by_history, self._linearizability, self._stale_reads] if has_keys else []),
             *([self._queues] if has_queues else []),
             RepeatedAnswers(),
             UnexpectedExit(),
@@ -196,8 +198,11 @@ class Judge:
     def observe_op(self, op: Op) -> None:
         """One line of the clients' history."""
         if op.f in QUEUE_FUNCTIONS:
-            self._observe_queue(op)
+            self._observe(self._queues, op)
             return
+        self._observe(self._stale_reads, op)
+        if op.consistency == "stale":
+            return  # it is no part of the linearizable history
         self._linearizability.observe_op(op)
         try:
             ended = self._keys.observe(op)
@@ -212,13 +217,13 @@ class Judge:
             except Exception as error:
                 self._failed((checker,), error)
 
-    def _observe_queue(self, op: Op) -> None:
-        if self._queues.invariant in self._failures:
+    def _observe(self, checker: TotalQueue | StaleReads, op: Op) -> None:
+        if checker.invariant in self._failures:
             return
         try:
-            self._queues.observe_op(op)
+            checker.observe_op(op)
         except Exception as error:
-            self._failed((self._queues,), error)
+            self._failed((checker,), error)
 
     def _failed(self, concerned: Sequence[Checker], error: Exception) -> None:
         """Like Jepsen's check-safe: a checker that raises has an unknown verdict, and the others continue."""
@@ -237,8 +242,8 @@ class Judge:
     def new_violations(self) -> list[Violation]:
         """The violations found since the last call, in the order of the invariants, at most the first few of each.
 
-        Only `verdicts` finds violations of `liveness_under_fault`, `recovery` and `linearizability`, and lost elements
-        of queues, once the run has ended.
+        Only `verdicts` finds violations of `liveness_under_fault`, `recovery`, `linearizability` and `stale_reads`, and
+        lost elements of queues, once the run has ended.
         """
         self._read()
         found: list[Violation] = []

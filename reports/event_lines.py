@@ -220,19 +220,24 @@ def _phase(event: PhaseStarted) -> str:
 
 def _operation(op: Op) -> str:
     if op.type == "invoke":
-        return f"invoke {op.op} {op.f} {_value(op.key)}{_written(op)}{_final(op)}"
+        return f"invoke {op.op} {op.f} {_value(op.key)}{_written(op)}{_final(op)}{_consistency(op)}"
     # An answered read shows what it read, even if that is nothing.
     answered = op.value is not None or (op.type == "ok" and op.f in ("get", "dequeue"))
     read = f" = {_value(op.value) if op.value is not None or op.f == 'get' else 'empty'}" if answered else ""
     entry = f" at {op.index}" if op.index is not None else ""
     term = f" (term {op.term})" if op.term is not None else ""
-    return f"{op.type} {op.op}{read}{entry}{term}{f': {op.error}' if op.error else ''}"
+    by = f" by {op.node}#{op.inc}" if op.node is not None else ""
+    return f"{op.type} {op.op}{read}{entry}{term}{by}{f': {op.error}' if op.error else ''}"
 
 
 def _final(op: Op) -> str:
     if not op.final:
         return ""
     return " (the queue is emptied)" if op.f == "dequeue" else " (final read)"
+
+
+def _consistency(op: Op) -> str:
+    return f" ({op.consistency})" if op.consistency is not None else ""
 
 
 def _written(op: Op) -> str:

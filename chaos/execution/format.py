@@ -208,7 +208,17 @@ def _sends(frames: Sequence[Frame], fate: str) -> list[str]:
     return lines
 
 
+def read(reply: Reply) -> str:
+    """What an answered read without a log entry says."""
+    assert reply.result is not None
+    value = reply.result.value
+    shown = " ".join(value) if isinstance(value, list) else value
+    return f"{'nothing' if shown is None else shown}, applied up to {reply.index}"
+
+
 def _answer(reply: Reply) -> str:
     if reply.result is None:
-        return f"answers {reply.token}: unknown, it no longer leads"
+        return f"answers {reply.token}: {'refused' if reply.is_read else 'unknown'}, it no longer leads"
+    if reply.is_read:
+        return f"answers {reply.token}: {read(reply)}"
     return f"answers {reply.token}: {'done' if reply.result.ok else reply.result.error}"

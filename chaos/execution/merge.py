@@ -35,8 +35,8 @@ from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.invariants.events import AnyEvent, NodeExited, NodeKilled, NodeSampled
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.rundir import RunDir
-from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked
-from raft_chaos.raft.replica.machine import decode_command
+from raft_chaos.raft.replica.inputs import Input, Persisted, ReadAsked, Received, Submitted, Ticked
+from raft_chaos.raft.replica.machine import Command, Read, decode_command
 from raft_chaos.raft.replica.replica import Output
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.timing import Timing
@@ -188,15 +188,19 @@ class Merge:
         return all(map(self._is_there, turn.inputs))
 
     def _is_there(self, given: Input) -> bool:
-        """Whether the input can happen: its message was sent, or the call of its command was invoked."""
+        """Whether the input can happen: its message was sent, or the call of its command or read was invoked."""
         match given:
             case Received(sender, sender_inc, number):
                 return self._recording.has(sender, sender_inc, number)
             case Submitted(encoded):
-                command = decode_command(encoded)
-                name = (command.client or "", command.serial)
-                return name not in self._invocations or name in self._recording.calls.by_command
+                return self._is_invoked(decode_command(encoded))
+            case ReadAsked(read):
+                return self._is_invoked(read)
         return True
+
+    def _is_invoked(self, asked: Command | Read) -> bool:
+        name = (asked.client or "", asked.serial)
+        return name not in self._invocations or name in self._recording.calls.by_command
 
     def _take(self, node: str, incarnation: int, turn: Turn) -> None:
         """Plays the inputs of a turn. The node acts after the last one."""
@@ -220,6 +224,10 @@ class Merge:
                 return Persist(node, now_us, more)
             case Submitted(command, now_us):
                 call = self._recording.calls.of_command(command)
+                self._player.calls[call.id] = call
+                return Submit(node, call.id, now_us, more)
+            case ReadAsked(read, now_us):
+                call = self._recording.calls.of_read(read)
                 self._player.calls[call.id] = call
                 return Submit(node, call.id, now_us, more)
 

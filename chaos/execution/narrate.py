@@ -34,7 +34,7 @@ from raft_chaos.chaos.execution.steps import (
 )
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.invariants.events import HARNESS, AnyEvent
-from raft_chaos.invariants.history import Op, Value
+from raft_chaos.invariants.history import Consistency, Op, Value
 from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.raft.server.parts import Parts
 
@@ -141,15 +141,19 @@ def _who(step: Step) -> str:
 
 
 def _asked(call: Call) -> str:
-    return f"{call.client}: {call.id} {call.f} {call.key}" + _to(call.value, call.expected)
+    return f"{call.client}: {call.id} {call.f} {call.key}" + _to(call.value, call.expected) + _how(call.consistency)
 
 
 def _client(op: Op) -> str:
     if op.type == "invoke":
-        return f"{op.client} invokes {op.op}: {op.f} {op.key}" + _to(op.value, op.expected)
+        return f"{op.client} invokes {op.op}: {op.f} {op.key}" + _to(op.value, op.expected) + _how(op.consistency)
     read = f", reads {op.value or 'nothing'}" if op.f == "get" and op.type == "ok" else ""
     return f"{op.client} sees {op.op} end: {op.type}{read}{f', {op.error}' if op.error else ''}"
 
 
 def _to(value: Value, expected: Value) -> str:
     return (f" {value}" if value is not None else "") + (f" if {expected}" if expected is not None else "")
+
+
+def _how(consistency: Consistency | None) -> str:
+    return f" ({consistency})" if consistency is not None else ""

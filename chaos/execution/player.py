@@ -53,11 +53,11 @@ from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.chaos.run.sim.trace import Trace
 from raft_chaos.chaos.targets.door import Outcome
 from raft_chaos.invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched
-from raft_chaos.invariants.history import Op
+from raft_chaos.invariants.history import Op, OpType
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.raft.replica.inputs import Input as NodeInput
-from raft_chaos.raft.replica.inputs import Persisted, Received, Submitted, Ticked
+from raft_chaos.raft.replica.inputs import Persisted, ReadAsked, Received, Submitted, Ticked
 from raft_chaos.raft.replica.replica import Reply
 
 Link: TypeAlias = tuple[str, str]
@@ -159,6 +159,7 @@ class Player:
         self._failed: set[str] = set()  # calls that certainly did not happen; likewise
         self._submitted: dict[int, str] = {}  # step -> its call, of those that were not refused
         self._answers: dict[int, Reply] = {}
+        self._answered_by: dict[int, tuple[str, int]] = {}  # the incarnation that gave the answer
         self._delivered: set[tuple[int, str, int]] = set()  # (step, receiver, nth); used only for membership tests
         self._substituted: dict[int, Deliver] = {}
         self._early: set[int] = set()
@@ -362,6 +363,13 @@ class Player:
             return f"{step.call} was not invoked"
         if step.call in self._failed:
             return f"{step.call} has failed, so it cannot happen any more"
+        if (read := self.calls[step.call].read()) is not None:
+            return self._input(
+                number,
+                step,
+                lambda now_us: ReadAsked(read, now_us),
+                lambda driven, now_us: driven.read(number, read, now_us, step.stop),
+            )
         command = self.calls[step.call].command()
         return self._input(
             number,
@@ -423,6 +431,7 @@ class Player:
             self.writing[node.name] = report.write_lsn
         for reply in report.replies:
             self._answers[reply.token] = reply
+            self._answered_by[reply.token] = (node.name, node.incarnation)
         for refused in report.refused if report.accepted else [number]:
             del self._submitted[refused]
         node.deadline_us, node.stopped = report.deadline_us, report.stopped
@@ -452,7 +461,8 @@ class Player:
         if step.call not in self._open:
             return f"{step.call} is not open"
         if step.answer is None:
-            if step.type == "fail" and step.call in self._submitted.values():
+            has_effect = self.calls[step.call].consistency is None
+            if step.type == "fail" and has_effect and step.call in self._submitted.values():
                 return f"{step.call} was submitted, so it may have happened"
             outcome = Outcome("fail" if step.type == "fail" else "info", error=step.error)
         else:
@@ -460,10 +470,12 @@ class Player:
             if reply is None or reply.result is None:
                 return f"step {step.answer} has no answer"
             result = reply.result
-            outcome = Outcome("ok" if result.ok else "fail", result.value, reply.index, reply.term, result.error)
+            node, inc = self._answered_by[step.answer] if reply.is_read else (None, None)
+            how: OpType = "ok" if result.ok else "fail"
+            outcome = Outcome(how, result.value, reply.index, reply.term, result.error, node, inc)
         self._advance(step.at_us)
         self._open.remove(step.call)
-        if outcome.type == "fail" and step.answer is None:
+        if outcome.type == "fail" and step.answer is None and self.calls[step.call].consistency is None:
             self._failed.add(step.call)
         self._operation(self.calls[step.call], outcome)
         return ""
@@ -484,6 +496,9 @@ class Player:
                 term=outcome.term,
                 error=outcome.error,
                 final=call.final,
+                consistency=call.consistency,
+                node=outcome.node,
+                inc=outcome.inc,
             )
         )
 

@@ -42,7 +42,7 @@ from raft_chaos.chaos.schedule.data import Schedule
 from raft_chaos.invariants import events, history
 from raft_chaos.invariants.events import NodeExited, NodeKilled, NodeLaunched
 from raft_chaos.invariants.history import Op
-from raft_chaos.raft.replica.machine import decode_command
+from raft_chaos.raft.replica.machine import Command, Read, decode_command
 from raft_chaos.raft.replica.replica import Reply
 from raft_chaos.raft.server.node_clock import NodeClock
 from raft_chaos.raft.server.parts import Parts
@@ -103,6 +103,7 @@ class Calls:
             value=op.value,
             expected=op.expected,
             final=op.final,
+            consistency=op.consistency,
         )
         self.by_id[call.id] = self.by_command[session, call.serial] = call
         return call
@@ -110,23 +111,42 @@ class Calls:
     def of_command(self, command: bytes) -> Call:
         """The call of a command. A command that no client of the run sent gets a new call of an outside process."""
         decoded = decode_command(command)
-        known = self.by_command.get((decoded.client or "", decoded.serial))
-        if known is not None:
-            return known
-        call = Call(
-            id=f"other/{len(self.by_id)}",
-            client="other",
-            process=OUTSIDE,
-            f=decoded.op,
-            key=decoded.key,
-            session=decoded.client,
-            serial=decoded.serial,
-            value=decoded.value,
-            expected=decoded.expected,
+        return self._known(decoded) or self._added(
+            Call(
+                id=f"other/{len(self.by_id)}",
+                client="other",
+                process=OUTSIDE,
+                f=decoded.op,
+                key=decoded.key,
+                session=decoded.client,
+                serial=decoded.serial,
+                value=decoded.value,
+                expected=decoded.expected,
+            )
         )
+
+    def of_read(self, read: Read) -> Call:
+        """The call of a read without a log entry; likewise."""
+        return self._known(read) or self._added(
+            Call(
+                id=f"other/{len(self.by_id)}",
+                client="other",
+                process=OUTSIDE,
+                f="get",
+                key=read.key,
+                session=read.client,
+                serial=read.serial,
+                consistency=read.consistency,
+            )
+        )
+
+    def _known(self, asked: Command | Read) -> Call | None:
+        return self.by_command.get((asked.client or "", asked.serial))
+
+    def _added(self, call: Call) -> Call:
         self.by_id[call.id] = call
-        if decoded.client is not None:
-            self.by_command[decoded.client, decoded.serial] = call
+        if call.session is not None:
+            self.by_command[call.session, call.serial] = call
         return call
 
 
@@ -140,7 +160,8 @@ class Recording:
             tuple[str, int, int], tuple[int, int]
         ] = {}  # message -> (step, which of those to the receiver)
         self._failing: dict[str, Failing | None] = {}
-        self._answers: dict[tuple[str, int, int], int] = {}  # (call, index, term) of an answer -> who submitted it
+        # (call, index, term) of an answer, for a read without an entry also the node -> the step that submitted it
+        self._answers: dict[tuple[str, int, int, str | None], int] = {}
 
     def execution(self, seed: int, nodes: list[str], timing: Timing) -> Execution:
         return Execution(
@@ -170,7 +191,8 @@ class Recording:
         """Records an answer that a client got, or may get, to the step that the reply's token names."""
         submitted = self.steps[reply.token]
         if reply.result is not None and isinstance(submitted, Submit):
-            self._answers[submitted.call, reply.index, reply.term] = reply.token
+            node = submitted.node if reply.is_read else None
+            self._answers[submitted.call, reply.index, reply.term, node] = reply.token
 
     def has(self, sender: str, sender_inc: int, number: int) -> bool:
         """Whether the step that sent the message was recorded."""
@@ -178,7 +200,7 @@ class Recording:
 
     def can_end(self, op: Op) -> bool:
         """Whether the answer that ended the client's operation was recorded. True if it ended without an answer."""
-        return op.index is None or op.term is None or (op.op, op.index, op.term) in self._answers
+        return op.index is None or op.term is None or (op.op, op.index, op.term, op.node) in self._answers
 
     def message(self, sender: str, sender_inc: int, number: int) -> tuple[int, int]:
         """The step that sent the message, and its position among that step's messages to the receiver. Raises
@@ -203,7 +225,8 @@ class Recording:
             self.calls.invoked(op)
             self.add(Invoke(op.op, op.t_us))
         elif op.index is not None and op.term is not None:
-            self.add(Return(op.op, answer=self._answers[op.op, op.index, op.term], at_us=op.t_us))
+            answer = self._answers[op.op, op.index, op.term, op.node]
+            self.add(Return(op.op, answer=answer, at_us=op.t_us))
         else:
             self.add(Return(op.op, type=op.type, error=op.error, at_us=op.t_us))
 
@@ -277,6 +300,12 @@ class _RecordedNode:
         step = self._recording.add(Submit(self._node.name, call.id, self._local(now_us), stop=failpoint))
         self._submitted[token] = step
         return self._took(step, self._node.submit(token, command, now_us, failpoint))
+
+    def read(self, token: Any, read: Read, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        call = self._recording.calls.of_read(read)
+        step = self._recording.add(Submit(self._node.name, call.id, self._local(now_us), stop=failpoint))
+        self._submitted[token] = step
+        return self._took(step, self._node.read(token, read, now_us, failpoint))
 
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
         return self._node.change_clock(now_us, rate_ppm, jump_us)

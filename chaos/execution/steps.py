@@ -19,8 +19,8 @@ from msgspec.structs import replace
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import ALL_HOLES, WHOLE_PERMILLE, Failpoint
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, NodeExited, NodeKilled, NodeLaunched
-from raft_chaos.invariants.history import QUEUE_FUNCTIONS, OpFunction, Value, on_key
-from raft_chaos.raft.replica.machine import Command, encode_command
+from raft_chaos.invariants.history import QUEUE_FUNCTIONS, Consistency, OpFunction, Value, on_key
+from raft_chaos.raft.replica.machine import Command, Read, encode_command
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.fault_disk import Failing
 
@@ -34,7 +34,7 @@ OUTSIDE = -1
 class Call(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A client operation. `process` is its client's process then. Its command carries `session` and `serial` (§8).
 
-    `session` is None if the client did not name itself.
+    `session` is None if the client did not name itself. A get with a `consistency` needs no log entry.
     """
 
     id: str
@@ -47,6 +47,11 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     value: Value = None
     expected: Value = None
     final: bool = False
+    consistency: Consistency | None = None
+
+    def read(self) -> Read | None:
+        """The read, if it needs no log entry."""
+        return None if self.consistency is None else Read(self.key, self.consistency, self.session, self.serial)
 
     def command(self) -> bytes:
         value = self.value if isinstance(self.value, str) else None
@@ -138,7 +143,7 @@ class Persist(_Step, frozen=True, tag="persist"):
 
 
 class Submit(_Step, frozen=True, tag="submit"):
-    """The command of `call` arrives at the node, for the first time or again."""
+    """The command or the read of `call` arrives at the node, for the first time or again."""
 
     node: str
     call: str
@@ -304,6 +309,8 @@ def _check_calls(calls: Sequence[Call]) -> None:
             raise ExecutionError(f"call {call.id!r}: serial and process: expected {OUTSIDE} or 0 to {MOST_US}")
         if call.f in QUEUE_FUNCTIONS:
             raise ExecutionError(f"call {call.id!r}: f: our Raft has no {call.f}; expected an operation on a key")
+        if call.consistency is not None and call.f != "get":
+            raise ExecutionError(f"call {call.id!r}: consistency: expected none, which only a get can have")
         if isinstance(call.value, str) != (call.f in ("put", "append", "cas")) or isinstance(call.value, list):
             raise ExecutionError(f"call {call.id!r}: value: got {call.value!r}, which {call.f} cannot have")
         if isinstance(call.expected, list) or (call.expected is not None and call.f != "cas"):

@@ -31,6 +31,7 @@ from raft_chaos.chaos.run.nodes.driver import DrivenNode, DriverError
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.raft.core import Core
+from raft_chaos.raft.replica.machine import Read
 from raft_chaos.raft.state.log import Log
 from raft_chaos.raft.storage.fault_disk import Failing
 
@@ -193,6 +194,9 @@ class _CoveredNode:
 
     def submit(self, token: Any, command: bytes, now_us: int, failpoint: Failpoint | None) -> StepReport:
         return self._step(self._node.submit, now_us, failpoint, token, command)
+
+    def read(self, token: Any, read: Read, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        return self._step(self._node.read, now_us, failpoint, token, read)
 
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
         return self._node.change_clock(now_us, rate_ppm, jump_us)

@@ -42,6 +42,7 @@ Ability: TypeAlias = Literal[
     "term",
     "events",
     "repeats",
+    "reads",
 ]
 
 ABILITIES: dict[Ability, str] = {
@@ -78,6 +79,7 @@ ABILITIES: dict[Ability, str] = {
     "term": "its nodes say in which term",
     "events": "its nodes report events, so that every invariant of Raft is judged",
     "repeats": "it recognises a command that it has seen before (§8), so clients may send one again",
+    "reads": "serves reads without a log entry: linearizable ones (read_index), and from any node's own state (stale)",
 }
 """Each ability, and what it means when a target declares it."""
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from raft_chaos.chaos.execution import format
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked
+from raft_chaos.raft.replica.inputs import Input, Persisted, ReadAsked, Received, Submitted, Ticked
 from raft_chaos.raft.replica.machine import decode_command
 from raft_chaos.raft.replica.replica import Output
 
@@ -30,6 +30,8 @@ def _input(given: Input) -> str:
             return f"its write up to record {lsn} is durable"
         case Submitted(command):
             return f"a client's command: {_command(command)}"
+        case ReadAsked(read):
+            return f"a client's read: {read.key} ({read.consistency})"
 
 
 def _command(encoded: bytes) -> str:
@@ -49,6 +51,9 @@ def did(output: Output) -> list[str]:
     if output.write is not None:
         lines.append(f"writes up to record {output.write.lsn}: {format.records(output.write.records)}")
     for reply in output.replies:
+        if reply.is_read:
+            lines.append(f"answers a read: {'refused' if reply.result is None else format.read(reply)}")
+            continue
         how = "unknown, it no longer leads" if reply.result is None else reply.result.error or "done"
         lines.append(f"answers the client of entry {reply.index} (term {reply.term}): {how}")
     return lines

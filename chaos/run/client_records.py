@@ -18,6 +18,9 @@ OPERATION_TIMEOUT_S = 2.0
 PINNED_TIMEOUT_S = 0.5
 """How long it waits if it asks one node alone. A node that is cut off may never answer, and must be asked often: some
 answer may be out of date."""
+PATIENCE_S = 0.5
+"""How long it waits for one node's answer before it asks the next one, if the target recognises repeated commands. An
+isolated leader that had all of its clients for the whole time would leave its successor none, and nothing to miss."""
 RETRY_S = 0.05
 """How long it waits before it asks again."""
 
@@ -88,5 +91,8 @@ class ClientRecord:
                 term=outcome.term,
                 error=outcome.error,
                 final=operation.final,
+                consistency=operation.consistency,
+                node=outcome.node,
+                inc=outcome.inc,
             )
         )

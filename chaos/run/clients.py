@@ -3,13 +3,17 @@
 A client carries out its operations one after the other, each at its time or later. It asks the node that it takes for
 the leader, follows redirects, and asks the next node when a node did not take the command; none of these attempts can
 have had an effect. Once a node may have taken the command, only an answer makes the outcome known. A target that
-recognises repeated commands (client and serial, §8) gets the command again until the operation's time is up. Without
-an answer the outcome is then `info`.
+recognises repeated commands (client and serial, §8) gets the command again until the operation's time is up: a node
+that does not answer soon may be cut off, so the next one is asked. Without an answer the outcome is then `info`.
 
 In some runs a command that was answered arrives again, as a late duplicate by the network (`Operation.again`).
 
 An operation that names its node is asked of this node alone, once and with little patience. It is a read, which has no
 effect: without an answer it has certainly failed.
+
+So has every read that needs no log entry (`consistency`); one that goes through the log is a command like any other. A
+read by ReadIndex that names a node begins there, and follows redirects: so a client also comes to a leader that was cut
+off, and from there to its successor.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from typing import Any, NamedTuple
 
 from raft_chaos.chaos.run.client_records import (
     OPERATION_TIMEOUT_S,
+    PATIENCE_S,
     PINNED_TIMEOUT_S,
     RETRY_S,
     ClientRecord,
@@ -32,6 +37,7 @@ from raft_chaos.invariants.events import HARNESS, AnsweredAgain
 
 OPERATION_TIMEOUT_US = round(OPERATION_TIMEOUT_S * 1e6)
 PINNED_TIMEOUT_US = round(PINNED_TIMEOUT_S * 1e6)
+PATIENCE_US = round(PATIENCE_S * 1e6)
 RETRY_US = round(RETRY_S * 1e6)
 REMEMBERED = 4
 """So many commands a client keeps: a late duplicate is one of the last few."""
@@ -84,7 +90,13 @@ class Client:
         if operation.again and self._door.knows_repeats:
             await self._again(operation.again)
         self._record.invoked(operation)
-        outcome = await (self._outcome(operation) if operation.node is None else self._at(operation.node, operation))
+        if operation.node is not None and operation.consistency == "read_index":
+            self.asks_next(operation.node)
+            outcome = await self._outcome(operation)
+        else:
+            outcome = await (
+                self._outcome(operation) if operation.node is None else self._at(operation.node, operation)
+            )
         self._record.ended(operation, outcome)
         if outcome.type == "info":
             self._answered.clear()  # a new session
@@ -133,18 +145,19 @@ class Client:
         command = self._door.command(operation, self._record.session, self._record.next_serial())
         ends_us = self._tasks.now_us + OPERATION_TIMEOUT_US
         may_have_happened, error = False, "no node took it"
+        patience_us = PATIENCE_US if self._door.knows_repeats else OPERATION_TIMEOUT_US
         while (left_us := ends_us - self._tasks.now_us) > 0:
             self.believed = self.believed or self._after("")
             if not self.believed:
                 await self._wait(ends_us)
                 continue
-            reply = await self._door.ask(self.believed, command, left_us)
+            reply = await self._door.ask(self.believed, command, min(left_us, patience_us))
             if isinstance(reply, Outcome):
-                if reply.type == "ok":
+                if reply.type == "ok" and operation.consistency is None:
                     self._answered.append(_Answered(operation.id, command, reply))
                 return reply
             error = reply.error or error
-            may_have_happened = may_have_happened or reply.may_have_happened
+            may_have_happened = may_have_happened or (reply.may_have_happened and operation.consistency is None)
             if may_have_happened and not self._door.knows_repeats:
                 break
             if self._tasks.now_us >= ends_us:

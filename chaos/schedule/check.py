@@ -114,6 +114,8 @@ def check_operation(operation: Operation, header: Header) -> None:
         raise ScheduleError(f"again: expected 0 or more, got {operation.again}")
     if not operation.key:
         raise ScheduleError("key: expected at least one character")
+    if operation.consistency is not None and operation.f != "get":
+        raise ScheduleError(f"consistency: expected a get, got a {operation.f}")
     if operation.final and operation.f != "get":
         raise ScheduleError(f"final: expected a get, got a {operation.f}")
     writes = operation.f in ("put", "append", "cas", "enqueue")

@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from raft_chaos.chaos.faults.catalogue import AnyAction
-from raft_chaos.invariants.history import OpFunction, Value
+from raft_chaos.invariants.history import Consistency, OpFunction, Value
 from raft_chaos.raft.state.features import NONE, Features
 
 SCHEDULE_SCHEMA = 1
@@ -117,6 +117,10 @@ class Operation(
 
     With a `node` it is asked of this node alone, which has to answer by itself. A `final` read waits until all is
     healed and every other operation is over: whatever a node lost or changed, it shows then.
+
+    A get may have a `consistency`: it is then served without a log entry (dissertation, §6.4). "stale" is answered by
+    the node that it is asked of, "read_index" by a leader that makes sure that it leads: such a read only begins at its
+    `node`. Without a consistency it goes through the log.
     """
 
     id: str
@@ -129,6 +133,7 @@ class Operation(
     node: str | None = None
     final: bool = False
     again: int = 0
+    consistency: Consistency | None = None
 
 
 Entry: TypeAlias = Header | Fault | Operation

@@ -8,6 +8,7 @@ on its own. So what a target lacks moves none of the rest, and a seed means the 
     "leader"             a target that does not say who leads gets one drawn node instead
     other roles          a fault that names one, or follows another fault, is left out with what it asks for
     a late duplicate     stays if the target recognises commands that it has seen before
+    a kind of read       stays if the target serves reads without a log entry; else it is a read like all others
     an operation         becomes the nearest one that the target has: an append a put on a register of its client
 """
 
@@ -42,6 +43,8 @@ def fitted(schedule: Schedule, can: Abilities) -> Schedule:
     operations = [_operation(operation, can) for operation in schedule.operations]
     if "repeats" not in can:
         operations = [one and msgspec.structs.replace(one, again=0) for one in operations]
+    if "reads" not in can:
+        operations = [one and _plain(one) for one in operations]
     return Schedule(
         header=msgspec.structs.replace(header, required=required),
         faults=without_orphans(fault for fault in drawn if fault is not None),
@@ -77,6 +80,8 @@ def _lacking(schedule: Schedule, can: Abilities) -> Iterator[str]:
             yield f"fault {fault.id}, a {fault.action.kind()}, asks for {', '.join(map(repr, missing))}"
     if "repeats" not in can and (again := next((one for one in schedule.operations if one.again), None)):
         yield f"operation {again.id} sends a command again, which asks for 'repeats'"
+    if "reads" not in can and (read := next((one for one in schedule.operations if one.consistency), None)):
+        yield f"operation {read.id} is a {read.consistency} read, which asks for 'reads'"
     for function in sorted({operation.f for operation in schedule.operations}):
         if function not in can:
             first = next(operation.id for operation in schedule.operations if operation.f == function)
@@ -109,6 +114,13 @@ def _operation(operation: Operation, can: Abilities) -> Operation | None:
     if operation.f == "put" and "append" in can:
         return msgspec.structs.replace(operation, f="append", key=f"list/{operation.key}")
     return None
+
+
+def _plain(operation: Operation) -> Operation:
+    """The read as one like all others, which goes to the leader."""
+    if operation.consistency is None:
+        return operation
+    return msgspec.structs.replace(operation, consistency=None, node=None)
 
 
 def _register(operation: Operation) -> str:

@@ -20,7 +20,14 @@ from raft_chaos.chaos.schedule.fitting import fitted
 from raft_chaos.chaos.schedule.queue_workload import draw_queue
 from raft_chaos.chaos.schedule.standing import draw_all_faults
 from raft_chaos.chaos.schedule.swarm import Swarm, draw
-from raft_chaos.chaos.schedule.workload import draw_final_reads, draw_operations, draw_reads, reader, with_repeats
+from raft_chaos.chaos.schedule.workload import (
+    draw_final_reads,
+    draw_operations,
+    draw_reads,
+    reader,
+    with_consistencies,
+    with_repeats,
+)
 
 
 def generate(seed: int, config: ScheduleConfig) -> Schedule:
@@ -52,6 +59,7 @@ def generate(seed: int, config: ScheduleConfig) -> Schedule:
         operations = [one for one in operations if not begins_us <= one.at_us < ends_us]
     if swarm.repeats:
         operations = with_repeats(seed, operations)
+    operations = with_consistencies(seed, operations, nodes)
     if config.readers:
         reads = draw_reads(seed, nodes, clients, config.ops_per_second / len(clients), until_us)
         operations = sorted([*operations, *reads], key=attrgetter("at_us"))

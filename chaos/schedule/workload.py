@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.schedule.streams import stream
-from raft_chaos.invariants.history import QUEUE_FUNCTIONS, OpFunction
+from raft_chaos.invariants.history import QUEUE_FUNCTIONS, Consistency, OpFunction
 
 FIRST_US = 300_000
 """Before this time the cluster has hardly been able to elect a leader."""
@@ -31,6 +31,8 @@ FIRST_US = 300_000
 KEY_LIFE_US = 10_000_000
 AGAIN = 0.1
 """The share of operations before which an earlier command arrives again, in a seed that has such."""
+CONSISTENCIES: tuple[tuple[float, Consistency | None], ...] = ((0.5, None), (0.8, "read_index"), (1.0, "stale"))
+"""How reads are served, each with the cumulative share: through the log, by ReadIndex, or stale."""
 LISTS, MIXED, REGISTERS = 3, 2, 2
 
 Written = dict[str, list[tuple[int, str]]]
@@ -102,6 +104,24 @@ def with_repeats(seed: int, operations: Sequence[Operation]) -> list[Operation]:
         replace(operation, again=ago) if again and operation.f not in QUEUE_FUNCTIONS else operation
         for operation, (again, ago) in zip(operations, drawn, strict=True)
     ]
+
+
+def with_consistencies(seed: int, operations: Sequence[Operation], nodes: Sequence[str]) -> list[Operation]:
+    """The same operations; some reads need no log entry. They are asked of any node: a stale one of this node alone.
+
+    Each client draws from a stream of its own, for each of its operations, so a read keeps its draw whatever the others
+    are.
+    """
+    clients = {operation.client: stream(seed, f"workload/consistency/{operation.client}") for operation in operations}
+    chosen: list[Operation] = []
+    for operation in operations:
+        rng = clients[operation.client]
+        share, node = rng.random(), nodes[_below(rng, len(nodes))]
+        consistency = next(kind for least, kind in CONSISTENCIES if share < least)
+        if operation.f == "get" and operation.node is None and consistency is not None:
+            operation = replace(operation, consistency=consistency, node=node)
+        chosen.append(operation)
+    return chosen
 
 
 def _of_client(

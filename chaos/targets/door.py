@@ -19,13 +19,15 @@ REFUSED = "refused for its value"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an operation ended."""
+    """How an operation ended. An answer to a read without a log entry also says which incarnation gave it."""
 
     type: OpType
     value: Value = None
     index: int | None = None
     term: int | None = None
     error: str | None = None
+    node: str | None = None
+    inc: int | None = None
 
 
 @dataclass(frozen=True)

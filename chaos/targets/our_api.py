@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
@@ -14,6 +15,8 @@ from raft_chaos.chaos.targets.door import REFUSED, NoAnswer, Outcome, known
 from raft_chaos.chaos.targets.protocol import Status
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.invariants.history import Value
+
+COMMANDS = "/executeCommand"
 
 
 class _Answer(msgspec.Struct):
@@ -26,6 +29,13 @@ class _Answer(msgspec.Struct):
     error: str | None = None
 
 
+class _ReadAnswer(_Answer):
+    """Of a read without a log entry, which also says who gave it."""
+
+    node: str | None = None
+    incarnation: int | None = None
+
+
 class _NotNow(msgspec.Struct):
     """The body of a 503. `leader` is the node that leads, if the node that answers cannot say where it is."""
 
@@ -33,6 +43,7 @@ class _NotNow(msgspec.Struct):
 
 
 _answers = msgspec.json.Decoder(_Answer)
+_read_answers = msgspec.json.Decoder(_ReadAnswer)
 _refusals = msgspec.json.Decoder(_NotNow)
 
 
@@ -52,20 +63,27 @@ class HttpDoor:
     def address_of(self, node: str) -> str:
         return self._urls().get(node, "")
 
-    def command(self, operation: Operation, session: str, serial: int) -> bytes:
+    def command(self, operation: Operation, session: str, serial: int) -> bytes | str:
+        """The body of a command, or the path of a read without a log entry."""
+        if operation.consistency is not None:
+            asked = {"key": operation.key, "consistency": operation.consistency, "client": session, "serial": serial}
+            return f"/read?{urlencode(asked)}"
         command = {"op": operation.f, "key": operation.key, "value": operation.value, "expected": operation.expected}
         command = {name: value for name, value in command.items() if value is not None}
         return msgspec.json.encode({"command": command, "client": session, "serial": serial})
 
-    async def ask(self, address: str, command: bytes, within_us: int) -> Outcome | NoAnswer:
+    async def ask(self, address: str, command: bytes | str, within_us: int) -> Outcome | NoAnswer:
+        is_read = isinstance(command, str)
+        method, path, body = ("GET", command, None) if isinstance(command, str) else ("POST", COMMANDS, command)
         try:
-            async with self._session.post(
-                f"{address}/executeCommand",
-                data=command,
+            async with self._session.request(
+                method,
+                address + path,
+                data=body,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=within_us / 1e6),
             ) as response:
-                return self._understood(response.status, response.headers, await response.read())
+                return self._understood(response.status, response.headers, await response.read(), is_read)
         except aiohttp.ClientSSLError:
             return NoAnswer(False, "cannot connect: TLS fails")  # another run's node may have got the port by now
         except aiohttp.ClientConnectorError as error:
@@ -77,20 +95,24 @@ class HttpDoor:
             refuse_shortage(error)
             return NoAnswer(True, f"the connection broke: {type(error).__name__}")
 
-    def _understood(self, status: int, headers: Mapping[str, str], body: bytes) -> Outcome | NoAnswer:
+    def _understood(
+        self, status: int, headers: Mapping[str, str], body: bytes, is_read: bool = False
+    ) -> Outcome | NoAnswer:
         """Reads a response as the API's manual defines it. After any other response the command may have an effect."""
         if status == 200:
             try:
-                answer = _answers.decode(body)
+                answer = (_read_answers if is_read else _answers).decode(body)
             except MALFORMED as error:
                 return NoAnswer(True, f"an answer that cannot be understood: {error}")
             if answer.ok:
-                return Outcome("ok", answer.result, answer.index, answer.term)
+                who = (answer.node, answer.incarnation) if isinstance(answer, _ReadAnswer) else (None, None)
+                return Outcome("ok", answer.result, answer.index, answer.term, None, *who)
             why = answer.error if answer.index is not None else f"{REFUSED}: {answer.error}"
             return Outcome("fail", answer.result, answer.index, answer.term, why)
         if status == 307:
             location = headers.get("Location", "")
-            return NoAnswer(False, "redirected", known(location.removesuffix("/executeCommand"), self._urls()))
+            address = location.partition("/read?")[0].removesuffix(COMMANDS)
+            return NoAnswer(False, "redirected", known(address, self._urls()))
         if status == 503:
             return NoAnswer(False, "no leader known", self._urls().get(_leader(body), ""))
         if status in (400, 401, 413):

@@ -19,7 +19,8 @@ Why no correct node is convicted:
 - Heartbeats and elections are one message in a window, also on a clock that runs fast. A clock that goes forward and
   back adds one each time that it goes forward: 5 in a window at most.
 - A client has one operation under way, and each takes two hops and a sync at least: 0.5 ms, so at most `PER_CLIENT`
-  new entries in a window. It also holds for entries that the leader sends before its own disk has them.
+  new entries in a window. It also holds for entries that the leader sends before its own disk has them, and for the
+  rounds of heartbeats that confirm reads: one runs at a time, takes two hops, and begins only after a client's read.
 - A leader streams its log to a peer that lags, at most w messages. If the network loses or reorders one, the peer
   rejects all behind it, and they are sent again. `raft.state.progress` keeps what is sent in vain below twice the first
   flight and what the peer acknowledges. So both bounds are linear in the log.

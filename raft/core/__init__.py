@@ -11,6 +11,7 @@ Each class extends the one before, and uses only those before it. Read in this o
     check_quorum    thesis §6.2: a leader without a majority steps down; who hears a leader heeds no candidate
     election    §5.2, §5.4.1: votes, and who may be elected
     pre_vote    thesis §9.6: whether an election would be won; what makes a node enter a larger term
+    reads       §8: reads that need no entry (dissertation, §6.4)
     core        inputs and output: the contract with the host
 """
 
@@ -19,8 +20,8 @@ from raft_chaos.raft.core.core import Core, Ready
 from raft_chaos.raft.core.leader import NO_OP
 from raft_chaos.raft.state.progress import Progress
 
-ALGORITHM = 2
+ALGORITHM = 3
 """Grows when the core gives another output for the same inputs, since no earlier run can then be replayed. 1 had no
-streams (`state.progress`)."""
+streams (`state.progress`), 2 no rounds (`core.reads`)."""
 
 __all__ = ["ALGORITHM", "Core", "Ready", "Progress", "Random", "NO_OP"]

@@ -1,13 +1,14 @@
 """The Raft algorithm (Figure 2, §5), and nothing else: no socket, file, clock, thread, or randomness of its own.
 
-Inputs are method calls, each with the time: `receive`, `tick`, `propose`, `persisted`. Afterwards the host takes one
-`Ready` and does what it says, in this order:
+Inputs are method calls, each with the time: `receive`, `tick`, `propose`, `read`, `persisted`. Afterwards the host
+takes one `Ready` and does what it says, in this order:
 
     1. report   write `events` where they are collected
     2. send     give `messages` to the network, which may lose, repeat and reorder them
     3. persist  start writing `write` to the log; when it is durable, call `persisted(write.lsn)`
     4. apply    hand `committed` entries to the state machine
-    5. wait     for the next input, and call `tick` when `deadline_us` comes
+    5. read     answer `reads` from the state machine, or refuse them
+    6. wait     for the next input, and call `tick` when `deadline_us` comes
 
 Durability is an input like any other. The core holds messages and events that must wait until a record is on disk: as
 data (`state.held`), under the number (lsn) of that record (`state.pending`); `held` lists them. A leader sends its
@@ -19,10 +20,12 @@ Time is integer microseconds. A node's name is a string; `peers` are the other v
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from raft_chaos.invariants.events import Event
-from raft_chaos.raft.core.pre_vote import PreVoting
+from raft_chaos.raft.core.reads import Reads
 from raft_chaos.raft.state.held import CountOwnVote, Held, ReleaseCommit, ReportEvent, SendMessage
 from raft_chaos.raft.state.messages import (
     AppendEntries,
@@ -38,6 +41,7 @@ from raft_chaos.raft.state.messages import (
     Snapshot,
 )
 from raft_chaos.raft.state.pending import Write
+from raft_chaos.raft.state.reads import ReadEnd
 
 
 class Ready(msgspec.Struct, gc=False):
@@ -50,9 +54,10 @@ class Ready(msgspec.Struct, gc=False):
     committed: list[tuple[int, Entry | Snapshot]]
     deadline_us: int
     made: list[Event]
+    reads: Sequence[ReadEnd] = ()
 
 
-class Core(PreVoting):
+class Core(Reads):
     """One Raft node without I/O: its inputs and its output. Roles, terms and indices are the paper's."""
 
     # ---- inputs -----------------------------------------------------------------------------------------------------
@@ -130,7 +135,8 @@ class Core(PreVoting):
         # Most steps have nothing to write and nothing to apply; checking that here is cheaper.
         write = self._pending.next_write() if self._pending.unwritten else None
         committed = self._take_committed() if self._apply_limit > self.last_applied else []
-        ready = Ready(self._events, self._messages, write, committed, self.deadline_us, self._made)
+        reads = self._advance_reads() if self._reads else ()
+        ready = Ready(self._events, self._messages, write, committed, self.deadline_us, self._made, reads)
         self._events, self._messages, self._made = [], [], []
         return ready
 

@@ -31,7 +31,7 @@ class Follower(Commitment):
             return
         last_new_index = self._store_entries(m.prev_log_index, m.entries)
         self._follow_commit(m.leader_commit, last_new_index)
-        ack = AppendEntriesReply(self.current_term, True, last_new_index)
+        ack = AppendEntriesReply(self.current_term, True, last_new_index, round=m.round)
         self._send(source, ack, after_lsn=self._ack_needs_lsn(last_new_index))
 
     def _matches(self, prev_log_index: int, prev_log_term: int) -> bool:
@@ -49,7 +49,7 @@ class Follower(Commitment):
         conflict_index, conflict_term = log.last_index + 1, 0
         if prev <= log.last_index:
             conflict_index, conflict_term = log.first_index_of_term_at(prev), log.term_at(prev)
-        return AppendEntriesReply(self.current_term, False, 0, prev, conflict_index, conflict_term, m.stream)
+        return AppendEntriesReply(self.current_term, False, 0, prev, conflict_index, conflict_term, m.stream, m.round)
 
     def _store_entries(self, prev_log_index: int, entries: Sequence[Entry]) -> int:
         """Stores the new entries; returns the index of the last entry that the message covers.

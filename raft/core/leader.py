@@ -61,7 +61,8 @@ class Leader(Compaction):
 
     def _send_append(self, peer: str, next_index: int, entries: list[Entry]) -> None:
         prev, stream = next_index - 1, self.progress[peer].stream
-        message = AppendEntries(self.current_term, prev, self.log.term_at(prev), self.commit_index, entries, stream)
+        prev_term = self.log.term_at(prev)
+        message = AppendEntries(self.current_term, prev, prev_term, self.commit_index, entries, stream, self.round)
         self._send(peer, message)
 
     # ---- snapshots (§7) ---------------------------------------------------------------------------------------------
@@ -86,6 +87,7 @@ class Leader(Compaction):
             progress.checksum,
             offset,
             snapshot.data[offset : offset + self.timing.chunk_bytes],
+            self.round,
         )
         self._send(peer, message)
 
@@ -94,6 +96,8 @@ class Leader(Compaction):
             return
         progress = self.progress[source]
         progress.contact_us = self.now_us
+        if m.round > progress.round:
+            progress.round = m.round
         if m.done:
             self._on_ack(progress, m.last_included_index)
             self._send_entries(source)
@@ -115,6 +119,8 @@ class Leader(Compaction):
             return
         progress = self.progress[source]
         progress.contact_us = self.now_us
+        if m.round > progress.round:
+            progress.round = m.round
         if m.success:
             self._on_ack(progress, m.match_index)
         elif not self._on_rejection(progress, m):

@@ -64,10 +64,11 @@ class Compaction(Follower):
             data = self._assemble(m)
             if data is None:
                 received = 0 if self._incoming is None else self._incoming.received
-                self._send(source, InstallSnapshotReply(self.current_term, index, received, False))
+                self._send(source, InstallSnapshotReply(self.current_term, index, received, False, m.round))
                 return
             self._install(Snapshot(index, m.last_included_term, m.digest, data))
-        self._send(source, InstallSnapshotReply(self.current_term, index, m.size, True), self._install_needs_lsn(index))
+        reply = InstallSnapshotReply(self.current_term, index, m.size, True, m.round)
+        self._send(source, reply, self._install_needs_lsn(index))
 
     def _assemble(self, m: InstallSnapshot) -> bytes | None:
         """Keeps the part, if it is the next one. Returns the data once they are complete."""

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from raft_chaos.raft.replica.machine import Read
 from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.state.messages import Message
 
@@ -44,11 +45,18 @@ class Submitted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="s")
     now_us: int
 
 
-Input: TypeAlias = Received | Ticked | Persisted | Submitted
+class ReadAsked(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="q"):
+    """A client asked for a read without a log entry."""
+
+    read: Read
+    now_us: int
+
+
+Input: TypeAlias = Received | Ticked | Persisted | Submitted | ReadAsked
 
 
 def apply(replica: Replica, given: Input, token: Any = None) -> bool:
-    """Gives the input to the replica; the answer to a command will carry `token`. False: the command was refused."""
+    """Gives the input to the replica; the answer to a client will carry `token`. False: the client was refused."""
     match given:
         case Received(sender, _, _, message, now_us):
             replica.receive(sender, message, now_us)
@@ -58,4 +66,6 @@ def apply(replica: Replica, given: Input, token: Any = None) -> bool:
             replica.persisted(lsn, now_us)
         case Submitted(command, now_us):
             return replica.submit(token, command, now_us)
+        case ReadAsked(read, now_us):
+            return replica.read(token, read, now_us)
     return True

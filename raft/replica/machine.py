@@ -33,6 +33,20 @@ class Command(msgspec.Struct, frozen=True, gc=False, array_like=True):
     serial: int = 0
 
 
+Consistency: TypeAlias = Literal["read_index", "stale"]
+"""How a read is served that needs no log entry: by a leader that makes sure that it leads, or by any node at once."""
+
+
+class Read(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A client's read of a key, without a log entry. `client` and `serial` only name it: whoever reads a journal can
+    tell whose read it was."""
+
+    key: str
+    consistency: Consistency
+    client: str | None = None
+    serial: int = 0
+
+
 Place: TypeAlias = tuple[int, int]
 """The index and the term of a log entry."""
 
@@ -147,6 +161,12 @@ class Machine:
         self._remember(asked.client, asked.serial, result)
         return result
 
+    def read(self, key: str) -> Result:
+        """What the key holds now (None: nothing). Changes nothing."""
+        item = self._items.get(key)
+        current = item.value if item is not None else None
+        return Result(True, value=list(current) if isinstance(current, list) else current)
+
     # ---- snapshots (§7) -------------------------------------------------------------------------------------------
 
     def snapshot(self) -> bytes:
@@ -197,7 +217,7 @@ class Machine:
         current = item.value if item is not None else None
         match asked.op:
             case "get":
-                return Result(True, value=list(current) if isinstance(current, list) else current)
+                return self.read(key)
             case "put":
                 self._set(key, asked.value or "", (asked.value or "").encode())
                 return Result(True)

@@ -12,7 +12,7 @@ import msgspec
 
 from raft_chaos.invariants.events import EntryApplied, Event, SnapshotRestored
 from raft_chaos.raft.core import Core, Ready
-from raft_chaos.raft.replica.machine import Machine, Result
+from raft_chaos.raft.replica.machine import Machine, Read, Result
 from raft_chaos.raft.state.messages import MAX_SNAPSHOT_BYTES, Entry, Message, Snapshot
 from raft_chaos.raft.state.pending import Write
 from raft_chaos.raft.state.progress import UNLIMITED
@@ -21,13 +21,16 @@ from raft_chaos.raft.state.progress import UNLIMITED
 class Reply(msgspec.Struct, frozen=True):
     """The end of one submission. `result` None: leadership was lost first, so the outcome is unknown.
 
-    `index` and `term` name the log entry that decided it: for a repeated command (§8), its first entry.
+    `index` and `term` name the log entry that decided it: for a repeated command (§8), its first entry. A read without
+    an entry of its own (`is_read`) names the last one that the node had applied, and 0, 0 if it is refused: it has no
+    effect, so the client may ask again.
     """
 
     token: Any
     index: int
     term: int
     result: Result | None
+    is_read: bool = False
 
 
 class Output(msgspec.Struct, gc=False):
@@ -52,6 +55,7 @@ class Replica:
         self.core = core
         self.machine = machine
         self._waiting: dict[int, tuple[int, Any]] = {}  # log index -> (term, token)
+        self._applied_term = 0  # of the last applied entry, which the log may not have any more
         self._replies: list[Reply] = []  # the answers in the next output
         self._snapshot_after = core.timing.features.snapshot_every or UNLIMITED  # so many entries
         # These inputs are the core's own methods: a wrapper would cost time with every message.
@@ -61,8 +65,8 @@ class Replica:
 
     @property
     def waiting(self) -> int:
-        """How many submissions have no answer yet."""
-        return len(self._waiting)
+        """How many submissions and reads have no answer yet."""
+        return len(self._waiting) + self.core.waiting_reads
 
     def submit(self, token: Any, command: bytes, now_us: int) -> bool:
         """A client's command; its `Reply` will carry `token`. False: this node is not the leader, and did nothing."""
@@ -72,6 +76,14 @@ class Replica:
         index, term = position
         self._waiting[index] = (term, token)
         return True
+
+    def read(self, token: Any, read: Read, now_us: int) -> bool:
+        """A client's read; its `Reply` will carry `token`. False: this node cannot serve it, since it does not lead."""
+        if read.consistency == "stale":
+            self.core.now_us = now_us
+            self._answer_read(token, read.key)
+            return True
+        return self.core.read((token, read.key), now_us)
 
     def advance(self) -> Output:
         """Everything that has become due since the last call."""
@@ -84,6 +96,11 @@ class Replica:
                     self._apply(index, entry, ready.events)
             if self.core.last_applied - self.core.log.base_index >= self._snapshot_after:
                 self._take_snapshot(ready)
+        for (token, key), is_refused in ready.reads:
+            if is_refused:
+                self._replies.append(Reply(token, 0, 0, None, is_read=True))
+            else:
+                self._answer_read(token, key)
         if self._waiting and self.core.role != "leader":
             self._replies += [Reply(token, index, term, None) for index, (term, token) in self._waiting.items()]
             self._waiting = {}
@@ -92,9 +109,14 @@ class Replica:
             replies, self._replies = self._replies, replies
         return Output(ready.events, ready.messages, ready.write, ready.deadline_us, replies, ready.made)
 
+    def _answer_read(self, token: Any, key: str) -> None:
+        applied = self.core.last_applied
+        self._replies.append(Reply(token, applied, self._applied_term, self.machine.read(key), is_read=True))
+
     def _restore(self, snapshot: Snapshot, events: list[Event]) -> None:
         """The state machine takes over the snapshot in place of all that it has (§7)."""
         self.machine.restore(snapshot.data)
+        self._applied_term = snapshot.term
         core = self.core
         events.append(
             SnapshotRestored(
@@ -119,6 +141,7 @@ class Replica:
 
     def _apply(self, index: int, entry: Entry, events: list[Event]) -> None:
         result = self.machine.apply(entry.command, (index, entry.term))
+        self._applied_term = entry.term
         core = self.core
         events.append(
             EntryApplied(

@@ -46,15 +46,25 @@ def check_message(message: Message, core: Core, *, judged: bool) -> None:
         if not judged:
             _check_committed(message, core)
         _check_commands(message)
-    elif type(message) is AppendEntriesReply and message.success:
-        _check_acknowledged(message.term, message.match_index, core)
-    elif type(message) is InstallSnapshotReply and message.done:
-        _check_acknowledged(message.term, message.last_included_index, core)
+    elif type(message) is AppendEntriesReply:
+        _check_round(message, core)
+        if message.success:
+            _check_acknowledged(message.term, message.match_index, core)
+    elif type(message) is InstallSnapshotReply:
+        _check_round(message, core)
+        if message.done:
+            _check_acknowledged(message.term, message.last_included_index, core)
     elif type(message) is InstallSnapshot and (data := core.completed_by(message)) is not None:
         try:
             check_snapshot(data)
         except SnapshotError as error:
             raise FrameError(f"entry {message.last_included_index}: {error}") from None
+
+
+def _check_round(message: AppendEntriesReply | InstallSnapshotReply, core: Core) -> None:
+    """A leader began all rounds that a follower can answer in its term."""
+    if message.term == core.current_term and core.role == "leader" and message.round > core.round:
+        raise FrameError(f"an answer to round {message.round}; this leader has begun {core.round}")
 
 
 def _check_acknowledged(term: int, index: int, core: Core) -> None:

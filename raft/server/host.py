@@ -28,8 +28,8 @@ from typing import Any
 
 from raft_chaos.invariants.events import Event, encode
 from raft_chaos.raft.network.transport import Numbered, Transport
-from raft_chaos.raft.replica.inputs import Input, Persisted, Received, Submitted, Ticked, apply
-from raft_chaos.raft.replica.machine import Command, Result, encode_command
+from raft_chaos.raft.replica.inputs import Input, Persisted, ReadAsked, Received, Submitted, Ticked, apply
+from raft_chaos.raft.replica.machine import Command, Read, Result, encode_command
 from raft_chaos.raft.replica.message_events import message_received, message_sent
 from raft_chaos.raft.replica.replica import Output, Replica
 from raft_chaos.raft.server.claims import check_message
@@ -50,6 +50,10 @@ class NotLeaderError(Exception):
 
 class LeadershipLostError(Exception):
     """The command was in the log, but its outcome is unknown."""
+
+
+class ReadRefusedError(Exception):
+    """The leadership was lost before the read could be answered. It has no effect."""
 
 
 def monotonic_us() -> int:
@@ -176,6 +180,19 @@ class LiveHost:
         future: asyncio.Future[tuple[int, int, Result]] = self._loop.create_future()
         now_us = self.now_us()
         if self._closed or not self._take(Submitted(encoded, self.clock.local(now_us)), future):
+            raise NotLeaderError
+        self._advance_soon(now_us)
+        return future
+
+    def read(self, read: Read) -> asyncio.Future[tuple[int, int, Result]]:
+        """A client's read. The future gives (index, term, result), of the last applied entry, or raises
+        ReadRefusedError.
+
+        Raises NotLeaderError at once if this node cannot serve it, since it does not lead.
+        """
+        future: asyncio.Future[tuple[int, int, Result]] = self._loop.create_future()
+        now_us = self.now_us()
+        if self._closed or not self._take(ReadAsked(read, self.clock.local(now_us)), future):
             raise NotLeaderError
         self._advance_soon(now_us)
         return future
@@ -312,7 +329,7 @@ class LiveHost:
             if future.done():
                 continue  # the client has gone, or already got an unknown outcome
             if reply.result is None:
-                future.set_exception(LeadershipLostError())
+                future.set_exception(ReadRefusedError() if reply.is_read else LeadershipLostError())
             else:
                 future.set_result((reply.index, reply.term, reply.result))
 

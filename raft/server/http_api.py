@@ -1,6 +1,7 @@
 """The API of a node for clients: HTTP or HTTPS with JSON, for curl, Postman and the chaos workload.
 
 POST /executeCommand   a command; the leader answers after it has committed and applied the command
+GET  /read?key=K       a read: through the log, or as `consistency` says
 GET  /status           role, term, leader, commit index, last index, peers
 GET  /log?from=&limit= log entries, each with `committed`
 
@@ -23,8 +24,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from raft_chaos.raft.network.tls import Tls
-from raft_chaos.raft.replica.machine import Command, decode_command, parse_command
-from raft_chaos.raft.server.host import LeadershipLostError, LiveHost, NotLeaderError
+from raft_chaos.raft.replica.machine import Command, Read, decode_command, parse_command
+from raft_chaos.raft.server.host import LeadershipLostError, LiveHost, NotLeaderError, ReadRefusedError
 from raft_chaos.raft.server.http_door import KEEP_ALIVE_S, REQUEST_TIMEOUT_S, AllowedCallers, Connections
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -71,6 +72,7 @@ class HttpApi:
         """Binds and serves; `port` 0 takes a free one. Returns the base URL. Raises OSError."""
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._errors_as_json])
         app.router.add_post("/executeCommand", self._execute_command)
+        app.router.add_get("/read", self._read)
         app.router.add_get("/status", self._status)
         app.router.add_get("/log", self._log)
         # A node reads no compressed body, and a small one must not become a large one before it is refused.
@@ -116,7 +118,8 @@ class HttpApi:
         except web.HTTPRequestEntityTooLarge:
             return _refusal(413, f"the request body is larger than {MAX_BODY_BYTES} bytes")
         except web.HTTPNotFound:
-            return _refusal(404, f"no such path: {request.path}; there are POST /executeCommand, GET /status, GET /log")
+            paths = "POST /executeCommand, GET /read, GET /status, GET /log"
+            return _refusal(404, f"no such path: {request.path}; there are {paths}")
         except web.HTTPMethodNotAllowed as error:
             allowed = ", ".join(sorted(error.allowed_methods))
             return _refusal(405, f"{request.method} is not allowed here; use {allowed}", {"Allow": allowed})
@@ -137,10 +140,18 @@ class HttpApi:
             return _refusal(408, f"body: not complete within {REQUEST_TIMEOUT_S:g} s", {"Connection": "close"})
         except (web.RequestPayloadError, HttpProcessingError) as error:
             return _refusal(400, f"body: cannot be read as its headers say ({error})")
-        if self._host.replica.waiting >= MAX_WAITING:
-            return _try_again(f"{MAX_WAITING} commands are waiting already")
         try:
-            submitted = self._host.submit(parse_request(body))
+            command = parse_request(body)
+        except ValueError as error:
+            return _refusal(400, str(error))
+        return await self._execute(request, command)
+
+    async def _execute(self, request: web.Request, command: Command) -> web.Response:
+        """Answers a command once it is committed and applied."""
+        if self._host.replica.waiting >= MAX_WAITING:
+            return _try_again(f"{MAX_WAITING} commands and reads are waiting already")
+        try:
+            submitted = self._host.submit(command)
         except ValueError as error:
             return _refusal(400, str(error))
         except NotLeaderError:
@@ -169,6 +180,39 @@ class HttpApi:
         return _json(307, body, {"Location": location})
 
     # ---- GET ------------------------------------------------------------------------------------------------------
+
+    async def _read(self, request: web.Request) -> web.Response:
+        try:
+            read = parse_read(request.query)
+        except ValueError as error:
+            return _refusal(400, str(error))
+        if isinstance(read, Command):
+            return await self._execute(request, read)
+        if self._host.replica.waiting >= MAX_WAITING:
+            return _try_again(f"{MAX_WAITING} commands and reads are waiting already")
+        try:
+            asked = self._host.read(read)
+        except NotLeaderError:
+            return self._redirect(request)
+        try:
+            async with asyncio.timeout(self._commit_timeout_s):
+                index, term, result = await asked
+        except TimeoutError:
+            return _try_again(f"no majority confirmed within {self._commit_timeout_s:g} s that this node leads")
+        except ReadRefusedError:
+            return _try_again("this node lost its leadership before it could answer")
+        core = self._host.replica.core
+        return _json(
+            200,
+            {
+                "ok": True,
+                "index": index,
+                "term": term,
+                "result": result.value,
+                "node": core.node,
+                "incarnation": core.incarnation,
+            },
+        )
 
     async def _status(self, request: web.Request) -> web.Response:
         core = self._host.replica.core
@@ -242,14 +286,41 @@ def parse_request(body: bytes) -> Command:
     if "command" not in raw:
         raise ValueError('command: missing; send an object such as {"command": "put x 1"}')
     command = parse_command(raw["command"])
-    client, serial = raw.get("client"), raw.get("serial")
+    client, serial = _session(raw.get("client"), raw.get("serial"))
+    return command if client is None else msgspec.structs.replace(command, client=client, serial=serial)
+
+
+def _session(client: Any, serial: Any) -> tuple[str | None, int]:
+    """The name and the number that a client may give its request. Raises ValueError."""
     if client is None and serial is None:
-        return command
+        return None, 0
     if not isinstance(client, str) or not client:
         raise ValueError(f"client: expected a string beside serial, got {client!r}")
     if type(serial) is not int or not 0 < serial < 1 << 63:
         raise ValueError(f"serial: expected a number from 1 on beside client, got {serial!r}")
-    return msgspec.structs.replace(command, client=client, serial=serial)
+    return client, serial
+
+
+def parse_read(query: Mapping[str, str]) -> Command | Read:
+    """Parses the query of GET /read: a command for one through the log, which is the default. Raises ValueError."""
+    unknown = sorted(set(query) - {"key", "consistency", "client", "serial"})
+    if unknown:
+        raise ValueError(f"{unknown[0]}: no such parameter; there are key, consistency, client, serial")
+    key = query.get("key", "")
+    if not key:
+        raise ValueError("key: missing; ask for example for /read?key=x")
+    if any("\ud800" <= character <= "\udfff" for character in key + query.get("client", "")):
+        raise ValueError("key and client: expected UTF-8")
+    raw_serial = query.get("serial")
+    is_number = raw_serial is not None and raw_serial.isascii() and raw_serial.isdigit() and len(raw_serial) <= 18
+    client, serial = _session(query.get("client"), int(raw_serial) if is_number and raw_serial else raw_serial)
+    match query.get("consistency", "log"):
+        case "log":
+            return Command("get", key, client=client, serial=serial)
+        case "read_index" | "stale" as consistency:
+            return Read(key, consistency, client, serial)
+        case other:
+            raise ValueError(f"consistency: expected log, read_index or stale, got {other!r}")
 
 
 def _query_int(request: web.Request, name: str, *, default: int, least: int, most: int | None = None) -> int:

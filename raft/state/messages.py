@@ -66,7 +66,8 @@ class PreVoteReply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="
 class AppendEntries(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ae"):
     """The leader's entries that follow (prev_log_index, prev_log_term); without entries it is a heartbeat (§5.3).
 
-    `stream` counts how often the leader has moved this follower's next_index back (`state.progress`).
+    `stream` counts how often the leader has moved this follower's next_index back (`state.progress`), and `round` how
+    many rounds of heartbeats it has sent to confirm reads (`core.reads`).
     """
 
     term: Number
@@ -75,6 +76,7 @@ class AppendEntries(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=
     leader_commit: Number
     entries: Annotated[list[Entry], msgspec.Meta(max_length=MAX_ENTRIES)]
     stream: Number = 0
+    round: Number = 0
 
 
 class AppendEntriesReply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="aer"):
@@ -83,6 +85,7 @@ class AppendEntriesReply(msgspec.Struct, frozen=True, gc=False, array_like=True,
     Otherwise `rejected_index` repeats the prev_log_index that did not match, and `conflict_index` and `conflict_term`
     say where to continue (§5.3, accelerated backtracking): the term of the conflicting entry and the first index of
     that term in this log, or term 0 and the first missing index. `stream` repeats that of the rejected request.
+    `round` repeats that of the request, whether it was rejected or not.
     """
 
     term: Number
@@ -92,6 +95,7 @@ class AppendEntriesReply(msgspec.Struct, frozen=True, gc=False, array_like=True,
     conflict_index: Number = 0
     conflict_term: Number = 0
     stream: Number = 0
+    round: Number = 0
 
 
 class InstallSnapshot(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="is"):
@@ -110,6 +114,7 @@ class InstallSnapshot(msgspec.Struct, frozen=True, gc=False, array_like=True, ta
     checksum: Number
     offset: Number
     data: Annotated[bytes, msgspec.Meta(max_length=MAX_CHUNK_BYTES)]
+    round: Number = 0
 
 
 class InstallSnapshotReply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="isr"):
@@ -120,6 +125,7 @@ class InstallSnapshotReply(msgspec.Struct, frozen=True, gc=False, array_like=Tru
     last_included_index: Number
     offset: Number
     done: bool
+    round: Number = 0
 
 
 Message: TypeAlias = (

@@ -28,6 +28,8 @@ class Progress(msgspec.Struct):
     A follower whose next_index is not in the leader's log any more gets a `snapshot` instead (§7), in parts, one in
     flight at a time; `offset` is where the next part begins. The transfer goes on although the leader may take newer
     snapshots meanwhile: what lies between is then in its log, or in the next transfer.
+
+    `round` is the latest round of heartbeats of which the follower has answered a message (`core.reads`).
     """
 
     next_index: int
@@ -41,6 +43,7 @@ class Progress(msgspec.Struct):
     snapshot: Snapshot | None = None
     offset: int = 0
     checksum: int = 0
+    round: int = 0
 
     @property
     def may_begin_transfer(self) -> bool:

@@ -62,6 +62,7 @@ def history_document(judged: JudgedHistory) -> msgspec.Raw:
         "keys": history.keys,
         "failed": history.failed,
         "skipped": history.skipped,
+        "stale": history.stale,
         "torn": history.torn,
         "key": answer.key,
         "core": [_operation(history, each) for each in answer.core],
@@ -80,6 +81,8 @@ def _amount(history: ReadHistory) -> str:
         left_out.append(count(history.failed, "operation that failed", "operations that failed"))
     if history.skipped:
         left_out.append(count(history.skipped, "line that is not a client's", "lines that are not a client's"))
+    if history.stale:
+        left_out.append(count(history.stale, "stale read", "stale reads"))
     if history.torn:
         left_out.append("the last line, which is torn")
     read = f"{count(len(history.operations), 'operation')} on {count(history.keys, 'key')}"

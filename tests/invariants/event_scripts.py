@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryAppended,
@@ -20,7 +22,7 @@ from raft_chaos.invariants.events import (
     Started,
     VoteGranted,
 )
-from raft_chaos.invariants.history import Op, OpFunction, OpType, Value
+from raft_chaos.invariants.history import Consistency, Op, OpFunction, OpType, Value
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.verdict import Verdict
 
@@ -123,6 +125,17 @@ class History:
 
     def read(self, client: str, value: Value, key: str = "k") -> None:
         self.ok(self.invoke(client, "get", key), value)
+
+    def invoke_stale(self, client: str, consistency: Consistency = "stale", key: str = "k") -> str:
+        """A read without a log entry."""
+        op = self.invoke(client, "get", key)
+        self._invoked[op] = self.ops[-1] = replace(self.ops[-1], consistency=consistency)
+        return op
+
+    def answer_stale(self, op: str, value: Value, index: int, node: str, inc: int) -> None:
+        """Its answer, by this incarnation, which had applied the entries up to `index`."""
+        self.ok(op, value, index, 1)
+        self.ops[-1] = replace(self.ops[-1], consistency=self._invoked[op].consistency, node=node, inc=inc)
 
     def _answer(
         self, type: OpType, op: str, value: Value = None, index: int | None = None, term: int | None = None

@@ -575,3 +575,17 @@ def test_a_model_that_does_not_fit_is_refused_with_the_reason() -> None:
         with pytest.raises(HistoryError) as caught:
             model_for(Path("h"), form, model)  # type: ignore[arg-type]
         assert str(caught.value) == f"h: the format {form} {said}"
+
+
+def test_stale_reads_of_a_run_are_left_out_of_its_history_and_counted() -> None:
+    history = read(
+        "jsonl",
+        line("invoke", 0, "put", 1, value="a")
+        + line("invoke", 1, "get", 2, consistency="stale")
+        + line("ok", 0, "put", 3, index=2, term=1)
+        + line("ok", 1, "get", 4, consistency="stale", node="n2", inc=1, index=1, term=1)
+        + line("invoke", 1, "get", 5, consistency="read_index")
+        + line("ok", 1, "get", 6, consistency="read_index", node="n1", inc=1, index=2, term=1, value="a"),
+    )
+    assert [operation.f for operation in history.operations] == ["write", "read"]
+    assert (history.log_order, history.stale, history.skipped) == ([0, 1], 1, 0)

@@ -21,7 +21,7 @@ from typing import NamedTuple, TypeVar
 
 from raft_chaos.invariants.events import Event, MessageReceived, MessageSent
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.replica.machine import Command, Machine, encode_command
+from raft_chaos.raft.replica.machine import Command, Consistency, Machine, Read, encode_command
 from raft_chaos.raft.replica.message_events import message_received, message_sent
 from raft_chaos.raft.replica.replica import Output, Replica, Reply
 from raft_chaos.raft.state.messages import Append, Entry, HardState, Message, Record, Recovered
@@ -125,6 +125,13 @@ class Server:
         """Clients' commands of one turn; the token of each is the command itself."""
         assert self.replica is not None
         taken = [self.replica.submit(command, command, self.now_us) for command in commands]
+        self._advance()
+        return all(taken)
+
+    def read(self, *keys: str, consistency: Consistency = "read_index") -> bool:
+        """Clients' reads of one turn; the token of each is the key."""
+        assert self.replica is not None
+        taken = [self.replica.read(key, Read(key, consistency), self.now_us) for key in keys]
         self._advance()
         return all(taken)
 
@@ -253,6 +260,9 @@ class Cluster:
         before = server.core.log.last_index
         self.step(server, lambda: server.submit(*commands))
         return server.core.log.last_index == before + len(commands)
+
+    def read(self, name: str, *keys: str) -> None:
+        self.step(self[name], lambda: self[name].read(*keys))
 
     def persist(self, name: str) -> None:
         self.step(self[name], self[name].persist)

@@ -29,12 +29,13 @@ def leader_of_three() -> Server:
     return server
 
 
-def leader(log: Terms = (), *, timing: Timing = TIMING) -> Server:
-    """The leader of three, in the term after its log's last one, nothing acknowledged yet, its outbox empty."""
-    server = Server(log=entries(*log), timing=timing)
+def leader(log: Terms = (), *, timing: Timing = TIMING, peers: Sequence[str] = ("n2", "n3")) -> Server:
+    """The leader, in the term after its log's last one, nothing acknowledged yet, its outbox empty."""
+    server = Server(log=entries(*log), timing=timing, peers=peers)
     server.tick()
     server.persist()
-    server.receive("n2", RequestVoteReply(server.core.current_term, True))
+    for peer in peers:
+        server.receive(peer, RequestVoteReply(server.core.current_term, True))
     server.persist_all()
     server.take_outbox()
     return server

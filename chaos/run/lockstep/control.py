@@ -17,6 +17,7 @@ import msgspec
 
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig
+from raft_chaos.raft.replica.machine import Read
 from raft_chaos.raft.replica.replica import Reply
 from raft_chaos.raft.storage.fault_disk import Failing
 
@@ -73,6 +74,13 @@ class Submit(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="submit
     failpoint: Failpoint | None
 
 
+class AskRead(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="read"):
+    token: int
+    read: Read
+    now_us: int
+    failpoint: Failpoint | None
+
+
 class ChangeClock(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="clock"):
     now_us: int
     rate_ppm: int
@@ -97,7 +105,7 @@ class Stop(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="stop"):
     """The node completes its write under way, and ends once its controller closes the connection."""
 
 
-Order: TypeAlias = Receive | Tick | Persisted | Submit | ChangeClock | Crash | BreakDisk | Stop
+Order: TypeAlias = Receive | Tick | Persisted | Submit | AskRead | ChangeClock | Crash | BreakDisk | Stop
 
 
 # ---- answers --------------------------------------------------------------------------------------------------------

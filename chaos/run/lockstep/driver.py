@@ -21,6 +21,7 @@ from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.run.lockstep.control import (
     Answer,
+    AskRead,
     BreakDisk,
     ChangeClock,
     Channel,
@@ -53,6 +54,7 @@ from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, StepReport
 from raft_chaos.invariants.events import AnyEvent
 from raft_chaos.invariants.rundir import RunDir
 from raft_chaos.raft.network.handshake import read_secret
+from raft_chaos.raft.replica.machine import Read
 from raft_chaos.raft.server.node import EXIT_CRASHED
 from raft_chaos.raft.storage.fault_disk import Failing
 
@@ -188,6 +190,9 @@ class LockstepNode:
 
     def submit(self, token: int, command: bytes, now_us: int, failpoint: Failpoint | None) -> StepReport:
         return self._step(Submit(token, command, now_us, failpoint))
+
+    def read(self, token: int, read: Read, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        return self._step(AskRead(token, read, now_us, failpoint))
 
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
         with _no_fault_of(self.name):

@@ -30,6 +30,7 @@ from raft_chaos.chaos.run.sim.scheduler import Scheduler
 from raft_chaos.chaos.run.sim.trace import Trace
 from raft_chaos.chaos.schedule.data import SimModel
 from raft_chaos.invariants.events import HARNESS, NodeExited, NodeKilled, NodeLaunched, NodePaused, NodeResumed
+from raft_chaos.raft.replica.machine import Read
 from raft_chaos.raft.replica.replica import Reply
 from raft_chaos.raft.server.node_clock import NodeClock
 from raft_chaos.raft.state.timing import Timing
@@ -306,9 +307,9 @@ class VirtualCluster:
             self._set_timer(node)
         return Ahead(before_us, node.clock.ahead_us(now_us))
 
-    def submit(self, name: str, token: Any, command: bytes, refused: Callable[[str | None], None]) -> bool:
-        """A client's command arrives at the node; False if it is down. A node that does not lead calls
-        `refused(leader)`."""
+    def submit(self, name: str, token: Any, command: bytes | Read, refused: Callable[[str | None], None]) -> bool:
+        """A client's command, or its read without a log entry, arrives at the node; False if it is down. A node that
+        cannot serve it, since it does not lead, calls `refused(leader)`."""
         node = self._nodes[name]
         if node.state not in ("up", "paused"):
             return False
@@ -381,9 +382,9 @@ class VirtualCluster:
         elif node.state in ("up", "paused"):
             node.waiting.append(partial(self._on_synced, due))
 
-    def _submit(self, node: _Node, token: Any, command: bytes, refused: Callable[[str | None], None]) -> None:
+    def _submit(self, node: _Node, token: Any, command: bytes | Read, refused: Callable[[str | None], None]) -> None:
         if node.acts:
-            report = self._step(node, "submit", token, command)
+            report = self._step(node, "read" if type(command) is Read else "submit", token, command)
             if report is not None and not report.accepted:
                 refused(report.leader)
         elif node.state in ("up", "paused"):  # otherwise the clients that wait for an answer have been informed

@@ -17,7 +17,7 @@ from raft_chaos.chaos.run.sim.tasks import GoOn, Subscribe
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets.door import NoAnswer, Outcome
 from raft_chaos.invariants.history import on_key
-from raft_chaos.raft.replica.machine import Command, Result, encode_command
+from raft_chaos.raft.replica.machine import Command, Read, Result, encode_command
 from raft_chaos.raft.replica.replica import Reply
 
 LATENCY_US = (100, 500)
@@ -35,7 +35,7 @@ class Requests:
         self._open: dict[int, tuple[str, Callable[[Outcome | NoAnswer], None]]] = {}
         self._number = 0
 
-    def send(self, node: str, command: bytes, reply: Callable[[Outcome | NoAnswer], None]) -> None:
+    def send(self, node: str, command: bytes | Read, reply: Callable[[Outcome | NoAnswer], None]) -> None:
         """The command arrives at the node now; calls `reply` once, when the node answers, refuses or goes down."""
         self._number += 1
         number = self._number
@@ -49,8 +49,13 @@ class Requests:
             self._end(number, NoAnswer(False, "cannot connect: Connection refused"))
 
     def answer(self, node: str, reply: Reply) -> None:
-        """The end of a submission: the node applied the command, or lost the leadership first."""
+        """The end of a submission: the node applied the command, or lost the leadership first. Or that of a read."""
         result = reply.result
+        if reply.is_read:
+            refused = NoAnswer(False, "not taken: it lost its leadership first")
+            incarnation = self._cluster().incarnation(node)
+            self._end(reply.token, refused if result is None else _read(reply, result, node, incarnation))
+            return
         unknown = NoAnswer(True, "outcome unknown (status 504)")
         self._end(reply.token, unknown if result is None else _outcome(reply, result))
 
@@ -82,13 +87,17 @@ class VirtualDoor:
     def address_of(self, node: str) -> str:
         return node
 
-    def command(self, operation: Operation, session: str, serial: int) -> bytes:
+    def command(self, operation: Operation, session: str, serial: int) -> bytes | Read:
+        if operation.consistency is not None:
+            return Read(operation.key, operation.consistency, session, serial)
         value = operation.value if isinstance(operation.value, str) else None
         expected = operation.expected if isinstance(operation.expected, str) else None
         return encode_command(Command(on_key(operation.f), operation.key, value, expected, session, serial))
 
     @coroutine
-    def ask(self, address: str, command: bytes, within_us: int) -> Generator[Subscribe, None, Outcome | NoAnswer]:
+    def ask(
+        self, address: str, command: bytes | Read, within_us: int
+    ) -> Generator[Subscribe, None, Outcome | NoAnswer]:
         asking = _Asking(self, address, command, self.scheduler.now_us + within_us)
         yield asking.begin
         return asking.reply
@@ -105,7 +114,7 @@ class _Asking:
 
     __slots__ = ("_address", "_command", "_door", "_ends_us", "_go_on", "reply")
 
-    def __init__(self, door: VirtualDoor, address: str, command: bytes, ends_us: int) -> None:
+    def __init__(self, door: VirtualDoor, address: str, command: bytes | Read, ends_us: int) -> None:
         self._door = door
         self._address = address
         self._command = command
@@ -146,3 +155,8 @@ class _Asking:
 def _outcome(reply: Reply, result: Result) -> Outcome:
     """The outcome of an applied command, as the HTTP API reports it."""
     return Outcome("ok" if result.ok else "fail", result.value, reply.index, reply.term, result.error)
+
+
+def _read(reply: Reply, result: Result, node: str, incarnation: int) -> Outcome:
+    """The outcome of a read without a log entry."""
+    return Outcome("ok", result.value, reply.index, reply.term, node=node, inc=incarnation)

@@ -48,7 +48,8 @@ class ReadHistory(msgspec.Struct, frozen=True):
     if no answer names one.
 
     `failures` certainly did not happen and say nothing about the state, so they are not among the operations. `skipped`
-    counts the lines that are not a client's. `torn`: the last line was cut short and left out.
+    counts the lines that are not a client's, and `stale` the reads that owe no linearization. `torn`: the last line was
+    cut short and left out.
     """
 
     operations: list[Operation]
@@ -57,6 +58,7 @@ class ReadHistory(msgspec.Struct, frozen=True):
     log_order: list[int] = []
     failures: list[Failure] = []
     skipped: int = 0
+    stale: int = 0
     torn: bool = False
 
     @property

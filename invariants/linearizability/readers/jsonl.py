@@ -6,6 +6,9 @@
 Times are in microseconds; operations with equal times overlap. A cas or an append that a node refused (it has an
 `index`) carries the value that it found in `value`.
 
+Stale reads promise nothing that a linearization could show, so they are left out and counted: a run judges them by
+themselves (`invariants.checkers.stale_reads`).
+
 A last line that was torn by a kill is left out. If it was a completion, its operation stays open; if it was an
 invocation, nothing shows that operation.
 """
@@ -50,10 +53,10 @@ _FUNCTIONS: dict[OpFunction, Function] = {
 def read(file: str, raw: bytes, model: Model) -> ReadHistory:
     """The history in a file's content; `file` is its name in errors."""
     rows = raw.removeprefix(BOM_UTF8).split(b"\n")
-    torn = False
+    torn, stale = False, 0
 
     def ops() -> Iterator[tuple[int, Op]]:
-        nonlocal torn
+        nonlocal torn, stale
         for number, row in enumerate(rows, 1):
             if not row or row.isspace():
                 continue
@@ -68,10 +71,13 @@ def read(file: str, raw: bytes, model: Model) -> ReadHistory:
                 raise HistoryError(file, number, f"{error}; expected {expected}") from None
             if op.f in QUEUE_FUNCTIONS:
                 raise HistoryError(file, number, f"a {op.f}, which no model has; expected {_EXPECTED['f']}")
+            if op.consistency == "stale":
+                stale += op.type == "invoke"
+                continue
             yield number, op
 
     history = history_of(file, ops())
-    return msgspec.structs.replace(history, torn=torn)
+    return msgspec.structs.replace(history, torn=torn, stale=stale)
 
 
 def history_of(file: str, ops: Iterable[tuple[int, Op]]) -> ReadHistory:

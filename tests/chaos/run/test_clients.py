@@ -90,10 +90,12 @@ def test_the_client_gets_a_new_process_and_session_after_an_unknown_outcome() ->
     work = Workload(clients=3)
     work.perform(work.leader, client=1)
     work.until_ended()
-    work.nodes.cluster.pause(work.leader)
+    for node in NODES:
+        work.nodes.cluster.pause(node)
     work.perform(work.leader, client=1)
     assert work.until_ended(2).type == "info"
-    work.nodes.cluster.resume(work.leader)
+    for node in NODES:
+        work.nodes.cluster.resume(node)
     work.nodes.go(LONGEST_US)
     work.perform(work.nodes.leader(), client=1)
     work.until_ended(3)

@@ -99,8 +99,9 @@ def test_readers_ask_one_node_each_and_move_no_other_operation() -> None:
     with_readers, without = of(3, readers=True), of(3)
     check_schedule(with_readers)
     assert with_readers.header.clients[len(without.header.clients) :] == [reader(node) for node in without.header.nodes]
-    reads = [operation for operation in with_readers.operations if operation.node is not None]
-    assert [operation for operation in with_readers.operations if operation.node is None] == without.operations
+    readers = [reader(node) for node in without.header.nodes]
+    reads = [operation for operation in with_readers.operations if operation.client in readers]
+    assert [operation for operation in with_readers.operations if operation.client not in readers] == without.operations
     assert with_readers.faults == without.faults
     for node in without.header.nodes:
         mine = [read for read in reads if read.node == node]

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from raft_chaos.chaos.faults.abilities import ALL
 from raft_chaos.chaos.faults.catalogue import KINDS, LIVE_KINDS, FaultKind
 from raft_chaos.chaos.faults.disk import SlowSync
 from raft_chaos.chaos.faults.network import Network
@@ -22,6 +23,7 @@ from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Fault, Operation, Schedule, ScheduleError
 from raft_chaos.chaos.schedule.describe import drawn
 from raft_chaos.chaos.schedule.file import load, save
+from raft_chaos.chaos.schedule.fitting import fitted
 from raft_chaos.chaos.schedule.generate import generate
 from raft_chaos.chaos.schedule.steered.catalogue import episode_of
 from raft_chaos.chaos.schedule.streams import stream, stream_seed
@@ -83,11 +85,18 @@ def test_streams_differ_by_seed_and_by_name_and_stay_as_they_are() -> None:
 
 def test_the_schedules_of_known_seeds_do_not_change() -> None:
     """Saved commands repeat a run by its seed: a change here makes them all lie. Later kinds come on top."""
-    digests = []
+    first, now = [], []
     for seed in (1, 812):
         schedule = generate(seed, msgspec.structs.replace(LONG, faults=FIRST_KINDS))
-        digests.append(blake2b(msgspec.json.encode([schedule.faults, schedule.operations]), digest_size=8).hexdigest())
-    assert digests == ["3634367e04fd5ec6", "2b05b86a8580f196"]
+        now.append(digest_of(schedule))
+        # The kinds of reads are newer than the first saved seeds, and moved nothing else.
+        first.append(digest_of(fitted(schedule, ALL - {"reads"})))
+    assert first == ["3634367e04fd5ec6", "2b05b86a8580f196"]
+    assert now == ["479414c3a5fb2e76", "4a490c54e73d8443"]
+
+
+def digest_of(schedule: Schedule) -> str:
+    return blake2b(msgspec.json.encode([schedule.faults, schedule.operations]), digest_size=8).hexdigest()
 
 
 def test_another_seed_is_another_schedule() -> None:
@@ -105,6 +114,23 @@ def test_another_client_does_not_change_the_operations_of_the_others() -> None:
 
     kept = [without_register(operation) for operation in six.operations if operation.client != "c5"]
     assert kept == [without_register(operation) for operation in five.operations]
+
+
+@pytest.mark.parametrize("swarm", [False, True])
+def test_some_reads_need_no_log_entry_and_are_asked_of_any_node(swarm: bool) -> None:
+    config = msgspec.structs.replace(LONG, swarm=swarm)
+    counts, asked = Counter[str | None](), Counter[str | None]()
+    for seed in range(5):
+        schedule = generate(seed, config)
+        for operation in schedule.operations:
+            assert operation.f == "get" or operation.consistency is None
+            assert (operation.node is None) == (operation.consistency is None)
+            if operation.f == "get":
+                counts[operation.consistency] += 1
+                asked[operation.node] += 1
+        assert {operation.node for operation in schedule.operations} == {None, *schedule.header.nodes}
+    shares = {kind: count / counts.total() for kind, count in counts.items()}
+    assert shares == pytest.approx({None: 0.5, "read_index": 0.3, "stale": 0.2}, abs=0.03)
 
 
 def test_other_faults_do_not_change_operations() -> None:

@@ -262,7 +262,7 @@ def test_an_unknown_outcome_is_reported_and_a_retry_is_applied_once(
                 patched.setattr(http_api, "MAX_WAITING", 1)
                 status, headers, body = await nodes.request("n1", "POST", "/executeCommand", json=again)
                 assert (status, headers["Retry-After"]) == (503, "1")
-                assert body["error"] == "1 commands are waiting already"
+                assert body["error"] == "1 commands and reads are waiting already"
 
             await nodes.start("n2")
             async with asyncio.timeout(WAIT_S):

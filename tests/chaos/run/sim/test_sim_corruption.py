@@ -116,7 +116,7 @@ def test_a_right_cluster_stays_right_and_refuses_every_frame() -> None:
 
 
 def test_what_the_mutant_takes_is_in_its_execution_and_plays_back() -> None:
-    plan = short(*HURT)
+    plan = short(*HURT, seed=7)
     simulated, execution = record(plan, TIMING, MUTANT)
     assert any(isinstance(step, Deliver) and step.flips for step in execution.steps)
     saved = msgspec.json.decode(msgspec.json.encode(execution), type=Execution)

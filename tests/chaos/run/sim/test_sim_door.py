@@ -50,14 +50,28 @@ def test_a_request_that_times_out_on_its_way_never_arrives() -> None:
     assert work.commands == []
 
 
-def test_a_request_to_a_paused_node_times_out() -> None:
+def test_a_request_to_paused_nodes_times_out() -> None:
+    work = Workload()
+    for node in NODES:
+        work.nodes.cluster.pause(node)
+    began_us = work.now_us
+    work.perform(work.leader)
+    end = work.until_ended()
+    assert (end.type, end.error, end.t_us) == ("info", "no answer in time", began_us + OPERATION_TIMEOUT_US)
+    first = NODES.index(work.leader)
+    assert work.asked() == [NODES[(first + attempt) % len(NODES)] for attempt in range(4)]
+
+
+def test_a_client_of_a_paused_leader_asks_the_next_node_and_comes_to_the_successor() -> None:
     work = Workload()
     work.nodes.cluster.pause(work.leader)
     began_us = work.now_us
     work.perform(work.leader)
     end = work.until_ended()
-    assert (end.type, end.error, end.t_us) == ("info", "no answer in time", began_us + OPERATION_TIMEOUT_US)
-    assert work.asked() == [work.leader]
+    assert end.type == "ok" and end.t_us - began_us < OPERATION_TIMEOUT_US / 2
+    assert work.asked()[0] == work.leader and work.leader not in work.asked()[1:]
+    work.nodes.cluster.resume(work.leader)
+    assert work.list_value() == ["v"], "the paused node has the command too, and no longer leads"
 
 
 def test_a_deposed_leader_answers_with_an_unknown_outcome() -> None:
@@ -95,10 +109,10 @@ def test_a_late_answer_to_an_earlier_request_is_ignored() -> None:
     assert work.until_ended().type == "info"
     work.perform("n1", value="second")
     work.nodes.go(ROUND_TRIP_US)
-    assert len(work.commands) == 2
+    assert [command.value for _, _, command in work.commands] == ["first"] * 4 + ["second"]
     work.nodes.cluster.resume("n1")
     end = work.until_ended(2)
-    assert (end.type, end.index) == ("ok", 3), "the first has index 2"
+    assert (end.type, end.index) == ("ok", 6), "the first has index 2, and its repetitions those up to 5"
     work.nodes.go(3 * OPERATION_TIMEOUT_US)
     assert len(work.ends()) == 2 and work.done == ["c0/0", "c0/1"]
     assert work.list_value() == ["first", "second"]
