@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from raft_chaos.chaos.mutants.mutant import Mutant
+from raft_chaos.raft.core import Core
 from raft_chaos.raft.replica.machine import decode_command
 from raft_chaos.raft.replica.replica import Replica, Reply
 from raft_chaos.raft.server.parts import Parts
@@ -21,6 +22,16 @@ class DeposedLeaderReads(Replica):
         return True
 
 
+class ReadIndexTooEarly(Core):
+    def _knows_commits(self) -> bool:
+        return True
+
+
+class ReadIndexWithoutRound(Core):
+    def _is_confirmed(self, number: int) -> bool:
+        return True
+
+
 READS = (
     Mutant(
         "deposed_leader_reads",
@@ -28,5 +39,19 @@ READS = (
         "Xraft-KV #40",
         ("linearizability", "acknowledged_writes", "monotonic_reads"),
         Parts(replica=DeposedLeaderReads),
+    ),
+    Mutant(
+        "read_index_too_early",
+        "a new leader takes its commit index as a read index before it has committed an entry of its own term",
+        "etcd #7331, TiKV #6340",
+        ("linearizability", "acknowledged_writes", "monotonic_reads"),
+        Parts(core=ReadIndexTooEarly),
+    ),
+    Mutant(
+        "read_index_without_round",
+        "a leader answers a read by ReadIndex at once, and hears only later from a majority that it still leads",
+        "d-engine #381, akka-raft #65",
+        ("linearizability", "acknowledged_writes", "monotonic_reads"),
+        Parts(core=ReadIndexWithoutRound),
     ),
 )

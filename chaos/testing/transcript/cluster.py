@@ -26,6 +26,7 @@ from raft_chaos.chaos.execution.steps import (
     Timeout,
 )
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig
+from raft_chaos.invariants.history import Consistency
 from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.server.parts import Parts
 from raft_chaos.raft.state.messages import Append, Entry, HardState
@@ -81,6 +82,13 @@ class HandDrivenCluster(Session):
         call = f"{key}={value}"
         if call not in self.player.calls:
             self.add_call(Call(call, "", OUTSIDE, "put", key, session=None, serial=0, value=value))
+        return self._step(Submit(name, call, self.now_us), f"is asked for {call}")
+
+    def read(self, name: str, key: str, consistency: Consistency) -> StepResult:
+        """A client reads the key at the node, without a log entry; the answer names the read."""
+        call = f"{consistency} {key}"
+        if call not in self.player.calls:
+            self.add_call(Call(call, "", OUTSIDE, "get", key, session=None, serial=0, consistency=consistency))
         return self._step(Submit(name, call, self.now_us), f"is asked for {call}")
 
     def persist(self, name: str) -> StepResult:

@@ -49,6 +49,7 @@ class Commands:
             "advance": self._advance,
             "run": self._run,
             "propose": self._propose,
+            "read": self._read,
             "persist": self._persist,
             "deliver": self._deliver,
             "drop": self._drop,
@@ -168,6 +169,13 @@ class Commands:
         if not commands or not all(key and value for key, _, value in commands):
             raise CommandError(_usage(self._propose))
         return _say(self._cluster_now.propose(name, key, value) for key, _, value in commands)
+
+    def _read(self, given: list[str]) -> list[str]:
+        """read NODE KEY [stale]"""
+        name = self._node(given[:1], self._read)
+        if len(given) not in (2, 3) or given[2:] not in ([], ["stale"]):
+            raise CommandError(_usage(self._read))
+        return format.step(self._cluster_now.read(name, given[1], "stale" if given[2:] else "read_index"))
 
     def _persist(self, given: list[str]) -> list[str]:
         """persist NODE ..."""

@@ -25,7 +25,7 @@ from scenario_steps import (
 )
 from sim_scenarios import deaf_leader, in_sim, many_elections, quiet_cluster
 
-from cluster import TIMING, command, entries
+from cluster import TIMING, Cluster, command, entries
 from raft_chaos.invariants.events import HARNESS, AnsweredAgain
 from raft_chaos.invariants.history import Op
 from raft_chaos.raft.replica.machine import Command, encode_command
@@ -612,6 +612,51 @@ def deposed_leader_reads(parts: Parts) -> Observed:
     return [*cluster.all_events(), *ops]
 
 
+def read_index_without_round(parts: Parts) -> Observed:
+    """As above, with a read by ReadIndex, which n1 takes in the term that it leads."""
+    cluster = cluster_of(parts)
+    cluster.elect("n1")
+    cluster.cut_off = frozenset(["n1"])
+    candidate(cluster, "n2")
+    exchange(cluster, "n2", "n3")
+    cluster.persist_all("n2")
+    cluster.submit("n2", A)
+    for _ in range(3):
+        cluster.persist_all("n2")
+        exchange(cluster, "n2", "n3")
+    return _written_then_read(cluster, "n2", "n1")
+
+
+def read_index_too_early(parts: Parts) -> Observed:
+    """n1 dies before n2 hears that A is committed. n2 leads, and its first entry is lost on its way to n3."""
+    cluster = cluster_of(parts)
+    cluster.elect("n1")
+    cluster.submit("n1", A)
+    cluster.persist_all("n1")
+    for follower in ("n2", "n3"):
+        exchange(cluster, "n1", follower)
+    die(cluster, "n1")
+    win(cluster, "n2", "n3")
+    cluster.drop()
+    cluster.read("n2", "x")
+    exchange(cluster, "n2", "n3")
+    return _written_then_read(cluster, "n1", "n2")
+
+
+def _written_then_read(cluster: Cluster, writer: str, reader: str) -> Observed:
+    """A was acknowledged by one node; then a client reads x by ReadIndex at another one."""
+    ops = [Op(type="invoke", process=0, client="c0", op="c0/0", f="append", key="x", value="a", t_us=0)]
+    if (written := _answer_to(cluster[writer].replies, A)) is not None:
+        ops.append(ok(Op(type="ok", process=0, client="c0", op="c0/0", f="append", key="x", t_us=1), written))
+    asked = Op(type="invoke", process=1, client="c1", op="c1/0", f="get", key="x", t_us=2, consistency="read_index")
+    ops.append(asked)
+    if not cluster[reader].replies:
+        cluster.read(reader, "x")
+    if (shown := next((reply for reply in cluster[reader].replies if reply.is_read), None)) is not None:
+        ops.append(ok(msgspec.structs.replace(asked, type="ok", t_us=3, node=reader, inc=1), shown))
+    return [*cluster.all_events(), *ops]
+
+
 def _answer_to(replies: list[Reply], command: bytes) -> Reply | None:
     """In the tests' cluster a command is its own token."""
     return next((reply for reply in replies if reply.token == command and reply.result is not None), None)
@@ -671,6 +716,8 @@ SCENARIOS: dict[str, Scenario] = {
         older_serial_gets_latest,
         deposed_leader_reads,
         *snapshot_scenarios.SCENARIOS,
+        read_index_too_early,
+        read_index_without_round,
         *storage_scenarios.SCENARIOS,
     )
 }
