@@ -353,12 +353,15 @@ class WriteAheadLog:
 
     def _compact(self, record: SaveSnapshot) -> None:
         """The snapshot first: a crash behind it leaves a log that holds more than is needed, and never less."""
-        disk = self.disk
-        disk.sync(STAGED)
-        disk.rename(STAGED, SNAPSHOT)
-        disk.sync_folder()
+        self.name_snapshot()
         self._replace_log(record)
         self.staged = None
+
+    def name_snapshot(self) -> None:
+        """The first half of a sync that makes a snapshot durable. A crash behind it is the one that recovery mends."""
+        self.disk.sync(STAGED)
+        self.disk.rename(STAGED, SNAPSHOT)
+        self.disk.sync_folder()
 
     def _replace_log(self, record: SaveSnapshot) -> None:
         """A new log file takes the place of the old one, whose space the file system gets back."""

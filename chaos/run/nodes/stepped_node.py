@@ -290,13 +290,16 @@ class SteppedNode:
         """The power fails: `keep_permille` of the unsynced bytes reach the disk, or `keep_bytes` of them if given.
 
         Of these, the blocks that `holes` names do not reach it (`FaultDisk.let_through`). If nothing is lost, only the
-        process died, and all else that it wrote is there too. Returns (kept, lost), in bytes.
+        process died, and all else that it wrote is there too; a snapshot under way then has its name already, but the
+        log has not been replaced (§7). Returns (kept, lost), in bytes.
         """
         # One write is under way at a time: a snapshot, or a part of the log.
         file = STAGED if self.disk.unsynced_bytes(STAGED) else FILE
         unsynced = self.disk.unsynced_bytes(file)
         kept = unsynced * keep_permille // 1000 if keep_bytes is None else min(keep_bytes, unsynced)
         if kept == unsynced and not holes:
+            if file == STAGED and self.disk.failing is None:
+                self.wal.name_snapshot()
             self.disk.let_all_through()
         else:
             self.disk.let_through(file, kept, holes)

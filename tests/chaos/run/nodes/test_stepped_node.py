@@ -7,13 +7,14 @@ import re
 from collections.abc import Sequence
 from typing import get_args
 
+import msgspec
 import pytest
 
 from builders.stepped import config
 from raft_chaos.chaos.faults.process import Failpoint
 from raft_chaos.chaos.run.nodes.driver import DiskState, DriverError, NodeDiedError, end_of
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
-from raft_chaos.chaos.run.nodes.stepped_node import SteppedNode, StepReport
+from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
 from raft_chaos.invariants.events import (
     CommitAdvanced,
     EntryAppended,
@@ -26,8 +27,12 @@ from raft_chaos.invariants.events import (
 from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.server.node import EXIT_CRASHED, EXIT_DISK, EXIT_REFUSED, EXIT_STARVED
 from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.messages import Append, AppendEntriesReply, HardState, RequestVoteReply
+from raft_chaos.raft.state.timing import Timing
+from raft_chaos.raft.storage.disk import MemoryDisk
 from raft_chaos.raft.storage.fault_disk import Failing
+from raft_chaos.raft.storage.snapshot_file import SNAPSHOT
 from raft_chaos.raft.storage.wal import FILE, decode_records, encode_record
 
 FAILPOINTS: tuple[Failpoint, ...] = get_args(Failpoint)
@@ -288,3 +293,25 @@ def test_the_end_of_a_node_names_the_line_of_its_code() -> None:
     code, said, *_ = end_of("n1", caught.value, DiskState())
     assert code == EXIT_CRASHED
     assert re.fullmatch(r"TypeError: .+ \(raft/[a-z/_]+\.py:\d+, in \w+\)", said), said
+
+
+def test_a_crash_between_the_snapshot_and_the_new_log_leaves_a_snapshot_that_recovery_takes() -> None:
+    """§7: whether the process or the power ends, the next incarnation has the same state."""
+    for keep_permille, base_index in ((0, 0), (500, 0), (1000, 3)):
+        disk = MemoryDisk()
+        timing = Timing(150_000, 300_000, 50_000).with_features(Features(snapshot_every=3))
+        alone = StepConfig.of("n1", ["n1"], 1, seed=0, timing=timing)
+        node = SteppedNode(alone, Parts(), disk, 0)
+        report = node.tick(node.first.deadline_us, None)
+        command = encode_command(Command("put", "x", "1"))
+        while node.wal.staged is None:
+            if report.write_lsn:
+                report = node.persisted(report.write_lsn, report.deadline_us, None)
+            else:
+                report = node.submit(0, command, report.deadline_us, None)
+        assert node.wal.staged is not None and node.wal.staged.snapshot.index == 3
+        node.crash(keep_permille)
+        assert (SNAPSHOT in disk.list()) is (base_index > 0)
+        again = SteppedNode(msgspec.structs.replace(alone, incarnation=2), Parts(), disk, 0)
+        core = again.replica.core
+        assert (core.log.base_index, core.log.last_index) == (base_index, 3)
