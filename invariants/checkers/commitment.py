@@ -24,14 +24,15 @@ from raft_chaos.invariants.events import (
 class CommittedLog:
     """The log that all nodes commit, up to the highest commit so far, and the event that committed each entry first.
 
-    A node that begins with another one's snapshot does not say what was before it. So there may be gaps, which the log
-    of another node fills later; `_ends` are the last indexes of the parts that are known.
+    A node that begins with another one's snapshot does not say what was before it. So there may be gaps, which the logs
+    of other nodes fill later. A seam is an index whose entry and the next one are not both known, or come from logs of
+    which none has both: digests say that they belong together only within one log.
     """
 
     def __init__(self) -> None:
         self.entries: ReportedLog = []
         self.commits: list[CommitAdvanced] = []
-        self._ends: list[int] = []  # of all parts that a gap follows, in ascending order
+        self._seams: list[int] = []  # in ascending order; 0 if the first entry is not known
 
     def add(self, commit: CommitAdvanced, log: ReportedLog) -> int:
         """Records that `log`, which must hold `commit.index`, is committed up to there.
@@ -41,30 +42,30 @@ class CommittedLog:
         """
         known = len(self.entries)
         common = min(known, commit.index)
-        # Digests are chained, so one comparison at the end of each known part is enough.
-        for end in (*self._ends, common) if self._ends else (common,):
+        # Digests are chained, so one comparison at each seam and at the end is enough.
+        for end in (*self._seams, common) if self._seams else (common,):
             if 0 < end <= common and _differ(log[end - 1], self.entries[end - 1]):
                 return first_difference(log, self.entries, end)
+        if self._seams:
+            self._close(log, common)
         if commit.index > known:
             self.entries.extend(log[known : commit.index])
             self.commits.extend([commit] * (commit.index - known))
-            if log[known] is None:
-                self._ends.append(known)
-        if self._ends:
-            self._fill(log, common)
+            if log[known] is None or (known and log[known - 1] is None):
+                self._seams.append(known)
         return 0
 
-    def _fill(self, log: ReportedLog, common: int) -> None:
-        """Fills what gaps the log can, up to `common`, and finds those that are left."""
-        entries, first = self.entries, self._ends[0]
-        for place in range(first, common):
+    def _close(self, log: ReportedLog, common: int) -> None:
+        """Fills what gaps the log can, up to `common`, and closes the seams over which it goes."""
+        entries = self.entries
+        if common < len(entries) and entries[common - 1] is None:
+            self._seams.append(common)  # what is filled ends in the middle of a gap, or just before what is known
+        for place in range(self._seams[0], common):
             if entries[place] is None:
                 entries[place] = log[place]
-        self._ends = [
-            place
-            for place in range(first, len(entries))
-            if entries[place] is None and (place == first or entries[place - 1] is not None)
-        ]
+        self._seams = sorted(
+            seam for seam in self._seams if seam >= common or log[seam] is None or (seam and log[seam - 1] is None)
+        )
 
 
 def _differ(one: Held | None, other: Held | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -188,3 +189,13 @@ def test_the_digest_covers_the_whole_output() -> None:
     digests = [digest_of(one) for one in outputs]
     assert len(set(digests)) == len(outputs) and {len(digest) for digest in digests} == {DIGEST_BYTES}
     assert digest_of(output(replies=[Reply(7, 3, 1, Result(True, "x"))])) == digest_of(output(replies=[reply]))
+
+
+def test_a_journal_of_version_2_is_read(tmp_path: Path) -> None:
+    """Its start says no recovered files, and its nodes no features."""
+    fields = msgspec.msgpack.decode(msgspec.msgpack.encode(START))
+    timing = {name: value for name, value in fields[5].items() if name not in ("features", "chunk_bytes")}
+    older = [*fields[:5], timing, *fields[6:10]]
+    file = tmp_path / "journal"
+    file.write_bytes(MAGIC[:-1] + b"\x02" + frame(msgspec.msgpack.encode(older)))
+    assert list(read_journal(file)) == [START]
