@@ -111,7 +111,7 @@ class Judge:
             StateMachineSafety(logs),
             Monotonicity(logs),
             Durability(logs),
-            LivenessUnderFault(self._leaderships, check_quorum=pace is not None and pace.check_quorum),
+            LivenessUnderFault(self._leaderships, pace),
             Recovery(),
             StableLeadership(self._leaderships),
             self._efficiency,

@@ -9,7 +9,8 @@ class Pace(msgspec.Struct, frozen=True):
     """A leader sends a heartbeat every `heartbeat_us`, and at most `entries_per_message` entries in one message.
     `clients` give it new ones, each one at a time, of at most `entry_bytes` bytes (0 in a file of an earlier version).
     Election timeouts are drawn from `election_timeout_us`: the shortest and the longest; (0, 0) if they are not known.
-    With `check_quorum` a leader without a majority steps down (Ongaro's thesis, §6.2).
+    With `check_quorum` a leader without a majority steps down (Ongaro's thesis, §6.2); with
+    `pre_vote` a node asks before it stands for election (§9.6).
     """
 
     heartbeat_us: int
@@ -18,3 +19,4 @@ class Pace(msgspec.Struct, frozen=True):
     election_timeout_us: tuple[int, int] = (0, 0)
     entry_bytes: int = 0
     check_quorum: bool = False
+    pre_vote: bool = False

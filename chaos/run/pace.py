@@ -34,6 +34,7 @@ def pace_of(timing: Timing, schedule: Schedule) -> Pace:
         (timing.election_timeout_min_us, timing.election_timeout_max_us),
         BESIDE_BYTES + longest,
         schedule.header.features.check_quorum,
+        schedule.header.features.pre_vote,
     )
 
 

@@ -24,6 +24,11 @@ As a leader that one steps down within the shortest timeout and a heartbeat. As 
 nobody of Q leads: each of its candidacies may cost Q an election, but one of Q's timers is as likely to run out first.
 Whoever is elected by votes of Q can exchange messages with a majority, or steps down as well.
 
+With PreVote and without CheckQuorum no member may hear an outsider. Otherwise the member with the best log may follow
+an outsider that hears nobody. It never stands, since its timer is reset, and it refuses the pre-votes of all others,
+since their logs are behind. In plain Raft their candidacies raise its term, and it leaves that leader: PreVote alone
+loses this liveness.
+
 What counts as progress: a commit beyond every earlier one, by any node. None is demanded while a node leads that can
 commit and has nothing of its own term to commit; that time is not counted. All other time is: nobody leads, or only
 nodes that cannot commit, or a leader has an entry of its own term that is not committed.
@@ -53,6 +58,7 @@ from raft_chaos.invariants.checkers.leaderships import Leadership, Leaderships
 from raft_chaos.invariants.checkers.recovery import LATE_SHARE
 from raft_chaos.invariants.checkers.standing import Standing, StandingStates
 from raft_chaos.invariants.events import CommitAdvanced, Event, PhaseStarted, RoleChanged, RunEnded
+from raft_chaos.invariants.pace import Pace
 from raft_chaos.invariants.verdict import Verdict
 
 
@@ -77,10 +83,10 @@ class LivenessUnderFault(Checker):
     rule = "The cluster makes progress as long as a majority is up and can communicate with each other (§2, §5.6)."
     nothing_judged = "progress stopped while the harness itself was late"
 
-    def __init__(self, leaderships: Leaderships, *, check_quorum: bool = False) -> None:
+    def __init__(self, leaderships: Leaderships, pace: Pace | None = None) -> None:
         super().__init__()
         self._leaderships = leaderships
-        self._states = StandingStates(check_quorum=check_quorum)
+        self._states = StandingStates(pace)
         self._owed: list[Standing] = []
         self._bound_us = self._recovery_us = 0
         self._is_virtual = False

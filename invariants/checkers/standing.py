@@ -21,6 +21,7 @@ from raft_chaos.invariants.events import (
     NodePaused,
     NodeResumed,
 )
+from raft_chaos.invariants.pace import Pace
 
 LEAVES_NO_LATE_FRAME = frozenset(
     (
@@ -36,8 +37,8 @@ compares the two). Only looked up. Of all others, such as those of a later versi
 class Standing:
     """From `from_us` to `to_us`, of the `nodes` of the cluster those in `up` run, and `faults` are in force.
 
-    The last fault that may have left late frames behind ended at `late_us`. With `check_quorum` the nodes have that
-    (`Pace.check_quorum`).
+    The last fault that may have left late frames behind ended at `late_us`. `check_quorum` and `pre_vote`: the nodes
+    have these (`Pace`).
     """
 
     from_us: int
@@ -47,21 +48,29 @@ class Standing:
     faults: tuple[FaultInjected, ...]
     late_us: int = 0
     check_quorum: bool = False
+    pre_vote: bool = False
 
     @cached_property
     def quorum(self) -> tuple[str, ...]:
         """A majority in which all hear each other and one node, the first, hears nobody else; empty if there is none.
-        With CheckQuorum each of them may hear others.
+        With CheckQuorum each of them may hear others. With PreVote alone none of them may.
 
         A fault cuts the links that it names. One that names none disturbs its targets, and a quorum has none of these.
         """
         for node in self.up:
             heard = (node, *(other for other in self.up if other != node and self._hears(node, other)))
-            if self._is_majority(len(heard)) and self._is_whole(heard):
+            if self._is_majority(len(heard)) and self._is_whole(heard) and not self._may_stick(heard):
                 return heard
         least = len(self.nodes) // 2 + 1
         chosen = combinations(self.up, least) if self.check_quorum else ()
         return next(filter(self._is_whole, chosen), ())
+
+    def _may_stick(self, quorum: Sequence[str]) -> bool:
+        """Whether a member may follow an outsider for ever, and no other member makes it leave that one."""
+        if self.check_quorum or not self.pre_vote:
+            return False
+        outside = [node for node in self.up if node not in quorum]
+        return any(self._hears(member, node) for member in quorum for node in outside)
 
     def _is_whole(self, nodes: Sequence[str]) -> bool:
         return self._disturbed.isdisjoint(nodes) and all(self._hears(a, b) for a in nodes for b in nodes)
@@ -106,8 +115,8 @@ class Standing:
 class StandingStates:
     """All standing states until the liveness phase, in the order of time."""
 
-    def __init__(self, *, check_quorum: bool = False) -> None:
-        self._check_quorum = check_quorum
+    def __init__(self, pace: Pace | None = None) -> None:
+        self._has = (False, False) if pace is None else (pace.check_quorum, pace.pre_vote)
         self.ended: list[Standing] = []
         self._void: set[str] = set()  # the faults without their full effect; used only for membership tests
         self._up: dict[str, bool] = {}  # each node of the cluster, and whether it runs
@@ -132,9 +141,8 @@ class StandingStates:
         if now_us > self._since_us:
             up = tuple(node for node, runs in self._up.items() if runs)
             faults = tuple(self._faults.values())
-            self.ended.append(
-                Standing(self._since_us, now_us, tuple(self._up), up, faults, self._late_us, self._check_quorum)
-            )
+            nodes = tuple(self._up)
+            self.ended.append(Standing(self._since_us, now_us, nodes, up, faults, self._late_us, *self._has))
         self._since_us = now_us
 
     def is_certain(self, state: Standing) -> bool:

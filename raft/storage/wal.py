@@ -122,7 +122,8 @@ def decode_records(data: bytes, name: str = FILE, synced: int = 0) -> tuple[list
             good = end
     except DamagedRecordError as error:
         raise CorruptLogError(f"{name}, offset {error.offset}: {error}. {_ADVICE}") from None
-    if (data[: len(MAGIC)] == MAGIC_WITH_BASE) is not (bool(batches) and type(batches[0][0]) is Base):
+    has_base = any(type(record) is Base for batch in batches[:1] for record in batch[:1])
+    if (data[: len(MAGIC)] == MAGIC_WITH_BASE) is not has_base:
         raise CorruptLogError(
             f"{name}, offset {len(MAGIC)}: the first record is damaged; it was synced before the file got its name. "
             f"{_ADVICE}"

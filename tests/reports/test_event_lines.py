@@ -31,6 +31,9 @@ from raft_chaos.invariants.events import (
     PreVoteStarted,
     RoleChanged,
     RunEnded,
+    SnapshotInstalled,
+    SnapshotRestored,
+    SnapshotTaken,
     Started,
     VoteGranted,
 )
@@ -74,6 +77,18 @@ EVENTS: list[tuple[AnyEvent, str]] = [
         "n2#1         became follower in term 3, leader unknown",
     ),
     (RoleChanged(**_node(), role="follower", term=3, leader="n1"), "n2#1         became follower in term 3, leader n1"),
+    (
+        SnapshotTaken(**_node(), index=4, term=2, digest=DIGEST, state=DIGEST),
+        "n2#1         took a snapshot up to 4 (term 2) 9f3a01c2, state 9f3a01c2",
+    ),
+    (
+        SnapshotInstalled(**_node(), index=4, term=2, digest=DIGEST, via="InstallSnapshot"),
+        "n2#1         installed a snapshot up to 4 (term 2) 9f3a01c2",
+    ),
+    (
+        SnapshotRestored(**_node(), index=4, term=2, digest=DIGEST),
+        "n2#1         restored the state of the snapshot up to 4 (term 2), state 9f3a01c2",
+    ),
     (PreVoteStarted(**_node(), term=3), "n2#1         asks whether it would win the election of term 3"),
     (VoteGranted(**_node(), term=3, candidate="n1"), "n2#1         voted for n1 in term 3"),
     (EntryAppended(**_node(), index=14, term=3, digest=DIGEST), "n2#1         appended 14 (term 3) 9f3a01c2"),

@@ -295,7 +295,9 @@ def test_a_run_with_too_few_operations_is_unknown_and_says_what_was_missing(tmp_
 
 def test_a_correct_cluster_whose_clients_are_behind_their_plan_is_valid() -> None:
     """Syncs take 10 to 18 ms in this seed, so five clients get through about two thirds of their plan."""
-    config = ScheduleConfig(nodes=0, warmup_s=1.5, duration_s=15, liveness_s=3, swarm=True, faults=VIRTUAL_KINDS)
+    config = ScheduleConfig(
+        nodes=0, warmup_s=1.5, duration_s=15, liveness_s=3, swarm=True, faults=VIRTUAL_KINDS, features=()
+    )
     plan = generate(5004, config)
     simulated = VirtualRun(plan, timing=Timing(), driver=MemoryDriver(parts_of(None))).go()
     assert (simulated.analysis.verdict, simulated.analysis.vacuous) == ("valid", [])

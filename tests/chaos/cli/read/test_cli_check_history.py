@@ -111,6 +111,7 @@ def test_the_document_has_the_whole_answer(in_lines: InLines) -> None:
         "skipped": 0,
         "torn": False,
         "log_order": "",
+        "stale": 0,
         "other_keys": [],
         "key": None,
         "core": [write | {"called_line": 1, "returned_line": 2}, read | {"called_line": 5, "returned_line": 6}],

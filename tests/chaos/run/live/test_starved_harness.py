@@ -149,7 +149,7 @@ class DeadSession:
     def __init__(self, number: int) -> None:
         self._error = OSError(number, os.strerror(number))
 
-    def post(self, *_: object, **__: object) -> NoReturn:
+    def request(self, *_: object, **__: object) -> NoReturn:
         raise aiohttp.ClientConnectorError(
             ConnectionKey("127.0.0.1", 1, False, True, None, None, None),
             self._error,
