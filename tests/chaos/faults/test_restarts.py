@@ -86,8 +86,12 @@ def test_in_sim_a_long_pause_does_not_leave_a_restarted_node_behind() -> None:
 
 
 def test_the_end_of_the_safety_phase_ends_the_roll() -> None:
+    """Two nodes make a roll, and one does not."""
     stage = Stage().play(fault("f1", 10, RollingRestart(NODES, 0, 500), 1_000), end_us=600)
     assert [what[2] for what in stage.asked("stop")] == ["n1", "n2"]
+    assert stage.seen()[0] is True
+    stage = Stage().play(fault("f1", 10, RollingRestart(NODES, 0, 500), 1_000), end_us=400)
+    assert [what[2] for what in stage.asked("stop")] == ["n1"]
     assert stage.seen()[0] is False and stage.seen()[2] == "end of the safety phase"
 
 
