@@ -264,7 +264,7 @@ ELECTIONS = (
         "candidate_ignores_conflicting_leader",
         "a candidate whose log differs from the elected leader's ignores that leader's AppendEntries",
         "d-engine #340",
-        ("leader_recognized",),
+        ("leader_recognized", "recovery"),
         Parts(core=CandidateIgnoresConflictingLeader),
     ),
 )

@@ -37,7 +37,7 @@ READS = (
         "deposed_leader_reads",
         "a leader answers reads from its own state, without asking whether it still leads",
         "Xraft-KV #40",
-        ("linearizability", "acknowledged_writes", "monotonic_reads"),
+        ("linearizability", "acknowledged_writes", "monotonic_reads", "repeated_answers"),
         Parts(replica=DeposedLeaderReads),
     ),
     Mutant(

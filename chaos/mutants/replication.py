@@ -126,7 +126,7 @@ REPLICATION = (
         "truncate_on_stale_append",
         "a delayed, shorter AppendEntries truncates the log to its own length",
         "akka-raft #66, RaftOS #26",
-        LOST_COMMIT,
+        (*LOST_COMMIT, "quorum_log"),
         Parts(core=TruncateOnStaleAppend),
     ),
     Mutant(
@@ -169,7 +169,7 @@ REPLICATION = (
         "hint_as_match",
         "the conflict hint in a rejection, where the logs may match, is taken as the match index",
         "CCF #5325",
-        ("quorum_log", *LOST_COMMIT),
+        ("quorum_log", "recovery", *LOST_COMMIT),
         Parts(core=HintAsMatch),
     ),
     Mutant(

@@ -38,7 +38,7 @@ class PreVoting(Election):
 
     def _on_pre_vote_reply(self, source: str, m: PreVoteReply) -> None:
         # A leader that this node has heard since then makes its question void, and so does a vote, or a larger term.
-        if m.granted and m.term == self._pre_vote_term and self.leader is None:
+        if m.granted and m.term == self._pre_vote_term == self.current_term + 1 and self.leader is None:
             self._count_pre_vote(source)
 
     def _count_pre_vote(self, voter: str) -> None:

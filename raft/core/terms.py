@@ -25,5 +25,4 @@ class Terms(Base):
     def _enter_term(self, term: int, voted_for: str | None) -> None:
         self.current_term = term
         self.voted_for = voted_for
-        self._pre_vote_term = 0
         self._persist_hard_state()

@@ -26,7 +26,7 @@ TIMING = Timing(150_000, 300_000, 50_000)
 SEEDS = {
     "vote_not_persisted": (1, 8, 20),
     "term_not_persisted": (2, 8, 20),
-    "term_then_vote": (8, 8, 20),
+    "term_then_vote": (23, 8, 20),
     "send_before_persist": (200, 8, 20),
     "vote_cleared_same_term": (17, 8, 20),
     "stale_vote_counted": (8, 8, 20),
