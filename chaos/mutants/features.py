@@ -45,8 +45,8 @@ FEATURES = (
         "etcd #8243",
         ("recovery", "liveness_under_fault"),
         Parts(core=PrevoteIgnoresLowerTerm),
-        survives="a majority must need the node with the longest log while only that one is behind in its term, and stay "
-        "so: no schedule builds that",
+        survives="the node with the longest log, and only that one, must be behind in its term while a majority needs "
+        "it: no schedule builds that",
     ),
     Mutant(
         "prevote_enters_term",
