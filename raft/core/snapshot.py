@@ -86,8 +86,11 @@ class Compaction(Follower):
         incoming = self._incoming
         if m.last_included_index <= self.commit_index:
             return None
-        had = incoming.data() if incoming is not None and incoming.is_of(m) else b""
-        return had + m.data if m.offset == len(had) and len(had) + len(m.data) == m.size else None
+        had = incoming if incoming is not None and incoming.is_of(m) else None
+        received = had.received if had is not None else 0
+        if m.offset != received or received + len(m.data) != m.size:
+            return None
+        return had.data() + m.data if had is not None else m.data
 
     def _install(self, snapshot: Snapshot) -> None:
         """Takes over the leader's snapshot; see Figure 13, steps 5 to 8. It is committed beyond what this node knows.

@@ -35,7 +35,7 @@ import logging
 import zlib
 from collections.abc import Sequence
 from itertools import chain
-from typing import cast
+from typing import Annotated, cast
 
 import msgspec
 
@@ -71,7 +71,8 @@ _OF_A_DISK = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 log = logging.getLogger("raft.wal")
 
 _encoder = msgspec.msgpack.Encoder()
-_decode = msgspec.msgpack.Decoder(list[FileRecord]).decode
+_decode = msgspec.msgpack.Decoder(Annotated[list[FileRecord], msgspec.Meta(min_length=1)]).decode
+"""An empty write is none: nobody makes one, so it is damage like any other."""
 
 
 class CorruptLogError(Exception):
@@ -122,8 +123,7 @@ def decode_records(data: bytes, name: str = FILE, synced: int = 0) -> tuple[list
             good = end
     except DamagedRecordError as error:
         raise CorruptLogError(f"{name}, offset {error.offset}: {error}. {_ADVICE}") from None
-    has_base = any(type(record) is Base for batch in batches[:1] for record in batch[:1])
-    if (data[: len(MAGIC)] == MAGIC_WITH_BASE) is not has_base:
+    if (data[: len(MAGIC)] == MAGIC_WITH_BASE) is not (bool(batches) and type(batches[0][0]) is Base):
         raise CorruptLogError(
             f"{name}, offset {len(MAGIC)}: the first record is damaged; it was synced before the file got its name. "
             f"{_ADVICE}"

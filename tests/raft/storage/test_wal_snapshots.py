@@ -13,9 +13,11 @@ from raft_chaos.raft.state.log import Log
 from raft_chaos.raft.state.messages import Append, Entry, HardState, Record, Recovered, SaveSnapshot, Snapshot, Truncate
 from raft_chaos.raft.storage.disk import MemoryDisk
 from raft_chaos.raft.storage.fault_disk import DiskOperation, Failing, FaultDisk
+from raft_chaos.raft.storage.framing import frame
 from raft_chaos.raft.storage.snapshot_file import SNAPSHOT, STAGED
 from raft_chaos.raft.storage.wal import (
     FILE,
+    MAGIC,
     MAGIC_WITH_BASE,
     NEW_FILE,
     SYNCED,
@@ -23,6 +25,9 @@ from raft_chaos.raft.storage.wal import (
     DiskFailedError,
     Identity,
     WriteAheadLog,
+    base_of,
+    decode_records,
+    encode_record,
 )
 
 US = Identity("c", "n1")
@@ -250,3 +255,16 @@ def test_a_log_without_a_snapshot_is_written_as_by_earlier_versions() -> None:
     assert disk.read(FILE).startswith(b"RCWAL\x00\x00\x01")
     mark = disk.read(SYNCED)
     assert len(mark) == 12 and zlib.crc32(mark[:8]) == int.from_bytes(mark[8:], "big")
+
+
+@pytest.mark.parametrize("behind", [b"", encode_record([HardState(3, None)])])
+@pytest.mark.parametrize("magic", [MAGIC, MAGIC_WITH_BASE])
+def test_a_write_of_no_records_is_damage(magic: bytes, behind: bytes) -> None:
+    """Its checksum is right, so only the decoder can tell that nobody made it."""
+    data = magic + frame(b"\x90") + behind
+    assert base_of(data) == 0
+    if behind or magic == MAGIC_WITH_BASE:
+        with pytest.raises(CorruptLogError):
+            decode_records(data)
+    else:
+        assert decode_records(data) == ([], len(magic)), "a tail that was never completed"
