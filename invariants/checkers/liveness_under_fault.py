@@ -201,10 +201,11 @@ class LivenessUnderFault(Checker):
             if (entry := self._leaderships.own_entry_beyond(gap.committed, leader)) is not None:
                 shown.append(entry)
                 why += f", and its entry {entry.index} was not committed"
+        whom = f"{state.quorum[0]} nobody else" if state.is_alone else "a leader without a majority steps down"
         faults = ", ".join(f"{fault.fault} ({fault.type})" for fault in state.faults) or "no fault"
         self.violate(
             f"{_missed(gap)} for {demanded_us} µs (bound {bound_us} µs) while {faults} stood, although "
-            f"{' '.join(state.quorum)} heard each other, and {state.quorum[0]} nobody else: {why}",
+            f"{' '.join(state.quorum)} heard each other, and {whom}: {why}",
             *state.faults,
             *([gap.last] if gap.last is not None else []),
             *shown,

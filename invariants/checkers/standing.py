@@ -61,9 +61,24 @@ class Standing:
             heard = (node, *(other for other in self.up if other != node and self._hears(node, other)))
             if self._is_majority(len(heard)) and self._is_whole(heard) and not self._may_stick(heard):
                 return heard
-        least = len(self.nodes) // 2 + 1
-        chosen = combinations(self.up, least) if self.check_quorum else ()
-        return next(filter(self._is_whole, chosen), ())
+        if not self.check_quorum:
+            return ()
+        return self._whole_among(tuple(node for node in self.up if node not in self._disturbed))
+
+    def _whole_among(self, nodes: tuple[str, ...]) -> tuple[str, ...]:
+        """A majority of these nodes in which all hear each other; empty if there is none.
+
+        Of two that do not hear each other one has to go. At most half of all nodes can, so 25 nodes take at most 2^12
+        tries.
+        """
+        if not self._is_majority(len(nodes)):
+            return ()
+        apart = (two for two in combinations(nodes, 2) if not self._hears(*two) or not self._hears(*two[::-1]))
+        two = next(apart, ())
+        if not two:
+            return nodes
+        rest = (self._whole_among(tuple(node for node in nodes if node != gone)) for gone in two)
+        return next(filter(None, rest), ())
 
     def _may_stick(self, quorum: Sequence[str]) -> bool:
         """Whether a member may follow an outsider for ever, and no other member makes it leave that one."""
@@ -89,6 +104,11 @@ class Standing:
             for node in self.up
             if self._is_majority(sum(self._hears(node, other) and self._hears(other, node) for other in self.up))
         )
+
+    @cached_property
+    def is_alone(self) -> bool:
+        """Whether the first node of the quorum hears nobody outside of it."""
+        return not any(self._hears(self.quorum[0], node) for node in self.up if node not in self.quorum)
 
     def undisturbed_receivers(self, sender: str) -> tuple[str, ...]:
         """The other nodes that hear this one, if no fault is on it, on them, or on the links to them."""
