@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from raft_chaos.chaos.faults.catalogue import LIVE_KINDS
 from raft_chaos.chaos.schedule.check import check_damaged
 from raft_chaos.chaos.schedule.data import Fault, Operation, Schedule, ScheduleError, SimModel, When
+from raft_chaos.raft.state.features import Features
 
 PLAIN_MODEL = SimModel(latency_min_us=1_000, latency_max_us=1_000, sync_min_us=1_000, sync_max_us=1_000)
 FEWEST_NODES = 3
@@ -29,6 +30,14 @@ def header_candidates(schedule: Schedule) -> Iterator[Schedule]:
         yield replace(schedule, header=unbranched)
     yield replace(schedule, header=replace(bare, model=PLAIN_MODEL))
     yield replace(schedule, header=bare)
+
+
+def without_features(schedule: Schedule) -> Iterator[Schedule]:
+    """With nodes of plain Raft, then without one of their features."""
+    names = schedule.header.features.names
+    for kept in dict.fromkeys(((), *(tuple(name for name in names if name != gone) for gone in names))):
+        if len(kept) < len(names):
+            yield replace(schedule, header=replace(schedule.header, features=Features.of(kept)))
 
 
 def unrepeated(schedule: Schedule) -> Iterator[Schedule]:

@@ -36,6 +36,7 @@ from raft_chaos.chaos.shrink.candidates import (
     shifted_earlier,
     unrepeated,
     when_candidates,
+    without_features,
 )
 from raft_chaos.chaos.shrink.search import BudgetEndedError, Search, reduce
 from raft_chaos.invariants.events import FaultInjected
@@ -195,6 +196,8 @@ class ScheduleShrinker:
                 found = self._begin()
                 for self._seeds in SEEDS:
                     self._try_each(header_candidates(self.schedule))
+                    while self._try_each(without_features(self.schedule)):
+                        pass
                     self._try_each(unrepeated(self.schedule))
                     before = None
                     while before is not self.schedule:  # a smaller fault may make another one removable

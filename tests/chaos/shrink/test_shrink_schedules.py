@@ -39,6 +39,7 @@ from raft_chaos.chaos.shrink.candidates import (
     node_candidates,
     shifted_earlier,
     when_candidates,
+    without_features,
 )
 from raft_chaos.chaos.shrink.schedules import (
     ScheduleCandidate,
@@ -48,6 +49,7 @@ from raft_chaos.chaos.shrink.schedules import (
     under_seed,
 )
 from raft_chaos.chaos.shrink.search import BudgetEndedError, Search
+from raft_chaos.raft.state.features import Features
 
 FOR_EVER_S = 1e6
 
@@ -219,6 +221,7 @@ def generated() -> list[Schedule]:
 def one_step(plan: Schedule) -> Iterator[Schedule]:
     """All results of one simplification of the schedule."""
     yield from header_candidates(plan)
+    yield from without_features(plan)
     yield from live_fault_candidates(plan)
     yield from client_candidates(plan)
     yield from node_candidates(plan)
@@ -228,6 +231,25 @@ def one_step(plan: Schedule) -> Iterator[Schedule]:
     for one in plan.faults:
         yield from with_each(plan, one, fault_candidates(one))
         yield from with_each(plan, one, (replace(one, when=when) for when in when_candidates(one.when)))
+
+
+def test_features_go_all_at_once_and_then_one_by_one() -> None:
+    plan = stormy(1)
+    several = replace(plan, header=replace(plan.header, features=Features(pre_vote=True, snapshot_every=9)))
+    left = [one.header.features for one in without_features(several)]
+    assert left == [Features(), Features(snapshot_every=9), Features(pre_vote=True)]
+    assert not list(without_features(replace(plan, header=replace(plan.header, features=Features()))))
+
+
+def test_a_failure_that_needs_one_feature_keeps_that_one() -> None:
+    mutant, invariant = "quorum_check_forgets_itself", "check_quorum"
+    features = Features(pre_vote=True, check_quorum=True, snapshot_every=20)
+    plan = replace(stormy(1), header=replace(stormy(1).header, features=features))
+    one = ScheduleShrinker(
+        plan, TIMING, mutant, invariant, lasting=False, budget_s=FOR_EVER_S, jobs=1, progress=lambda *_: None
+    )
+    assert one.run()
+    assert one.schedule.header.features == Features(check_quorum=True)
 
 
 def test_candidates_of_every_fault_are_valid() -> None:
