@@ -36,11 +36,11 @@ from raft_chaos.raft.state.messages import (
     Append,
     AppendEntries,
     AppendEntriesReply,
-    Base,
     FileRecord,
     HardState,
     InstallSnapshot,
     InstallSnapshotReply,
+    LogBase,
     Message,
     PreVote,
     PreVoteReply,
@@ -173,7 +173,7 @@ def _record(record: Record | FileRecord) -> str:
             return f"truncation from {record.from_index} on"
         case Append():
             return entries(record.index, [record.entry.term])
-        case Base():
+        case LogBase():
             return f"a log behind {_entry(record.index, record.term)}"
         case SaveSnapshot(snapshot=snapshot):
             terms = [entry.term for entry in record.entries]

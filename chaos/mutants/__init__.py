@@ -3,8 +3,8 @@
 Mutants test the checkers: each must be convicted by an invariant that its mistake violates. A sabotage is a mistake
 that violates no invariant, but makes traces differ (`sabotage`).
 
-Read `mutant` (the data), then the mistakes in `elections`, `replication`, `commitment`, `reads`, `snapshots`,
-`storage`, `transfer` and `clocks`; `catalogue` lists all of them.
+Read `mutant` (the data), then the mistakes in `elections`, `pre_vote`, `replication`, `commitment`, `reads`,
+`snapshots`, `storage`, `transfer` and `clocks`; `catalogue` lists all of them.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 from raft_chaos.chaos.mutants.clocks import CLOCKS
 from raft_chaos.chaos.mutants.commitment import COMMITMENT
 from raft_chaos.chaos.mutants.elections import ELECTIONS
-from raft_chaos.chaos.mutants.features import FEATURES
 from raft_chaos.chaos.mutants.mutant import Mutant
+from raft_chaos.chaos.mutants.pre_vote import PRE_VOTE
 from raft_chaos.chaos.mutants.reads import READS
 from raft_chaos.chaos.mutants.replication import REPLICATION
 from raft_chaos.chaos.mutants.snapshots import SNAPSHOTS
@@ -17,7 +17,7 @@ MUTANTS: dict[str, Mutant] = {
     mutant.id: mutant
     for mutant in (
         *ELECTIONS,
-        *FEATURES,
+        *PRE_VOTE,
         *REPLICATION,
         *COMMITMENT,
         *READS,

@@ -118,7 +118,7 @@ class Operation(
     With a `node` it is asked of this node alone, which has to answer by itself. A `final` read waits until all is
     healed and every other operation is over: whatever a node lost or changed, it shows then.
 
-    A get may have a `consistency`: it is then served without a log entry (dissertation, §6.4). "stale" is answered by
+    A get may have a `consistency`: it is then served without a log entry (thesis, §6.4). "stale" is answered by
     the node that it is asked of, "read_index" by a leader that makes sure that it leads: such a read only begins at its
     `node`. Without a consistency it goes through the log.
     """

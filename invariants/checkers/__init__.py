@@ -6,5 +6,5 @@
 `client_keys` the writes to each key; `configuration` says which sets of nodes are a quorum. The other files judge:
 `elections`, `election_timer`, `check_quorum`, `leader_recognized`, `logs`, `quorum_log`, `commitment`, `monotonicity`,
 `durability`, `liveness_under_fault`, `recovery`, `stable_leadership`, `efficiency` and `exits` from events;
-`client_history`, `queue`, `sessions` and `linearizability` from what clients saw.
+`client_history`, `queue`, `sessions`, `stale_reads` and `linearizability` from what clients saw.
 """

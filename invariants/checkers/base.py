@@ -45,8 +45,8 @@ class Checker:
         return True
 
     def violate(self, message: str, *witness: Any, rule: str | None = None) -> None:
-        """Counts a violation, and keeps it if it is one of the first `KEPT_VIOLATIONS`. What the `witness` has of None
-        is not known."""
+        """Counts a violation, and keeps it if it is one of the first `KEPT_VIOLATIONS`. A None among the witnesses is
+        left out: a report that nobody has, of what a snapshot replaced, or of what never ended."""
         self.violation_count += 1
         shown = tuple(event for event in witness if event is not None)
         if len(self.violations) < KEPT_VIOLATIONS:

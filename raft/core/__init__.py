@@ -11,7 +11,7 @@ Each class extends the one before, and uses only those before it. Read in this o
     check_quorum    thesis §6.2: a leader without a majority steps down; who hears a leader heeds no candidate
     election    §5.2, §5.4.1: votes, and who may be elected
     pre_vote    thesis §9.6: whether an election would be won; what makes a node enter a larger term
-    reads       §8: reads that need no entry (dissertation, §6.4)
+    reads       §8: reads that need no entry (thesis, §6.4)
     core        inputs and output: the contract with the host
 """
 

@@ -19,10 +19,7 @@ class Follower(Commitment):
             return
         if self.role == "leader":
             return  # Election Safety excludes another leader in this term; if there is one, the checkers report it
-        if self.leader != source:  # true of every candidate
-            self._become_follower(m.term, leader=source)
-        self._reset_election_timer()
-        self._heard_us = self.now_us
+        self._hear(source, m.term)
         if m.prev_log_index < self.log.base_index:
             m = self._behind_base(m)
 
@@ -33,6 +30,13 @@ class Follower(Commitment):
         self._follow_commit(m.leader_commit, last_new_index)
         ack = AppendEntriesReply(self.current_term, True, last_new_index, round=m.round)
         self._send(source, ack, after_lsn=self._ack_needs_lsn(last_new_index))
+
+    def _hear(self, leader: str, term: int) -> None:
+        """The leader of this term has sent something."""
+        if self.leader != leader:  # true of every candidate
+            self._become_follower(term, leader)
+        self._reset_election_timer()
+        self._heard_us = self.now_us
 
     def _matches(self, prev_log_index: int, prev_log_term: int) -> bool:
         """The consistency check: our log holds the entry that precedes the new ones."""

@@ -92,12 +92,9 @@ class Leader(Compaction):
         self._send(peer, message)
 
     def _on_install_snapshot_reply(self, source: str, m: InstallSnapshotReply) -> None:
-        if self.role != "leader" or m.term < self.current_term:
+        progress = self._answered_by(source, m)
+        if progress is None:
             return
-        progress = self.progress[source]
-        progress.contact_us = self.now_us
-        if m.round > progress.round:
-            progress.round = m.round
         if m.done:
             self._on_ack(progress, m.last_included_index)
             self._send_entries(source)
@@ -114,13 +111,21 @@ class Leader(Compaction):
 
     # ---- replies ----------------------------------------------------------------------------------------------------
 
-    def _on_append_entries_reply(self, source: str, m: AppendEntriesReply) -> None:
+    def _answered_by(self, source: str, m: AppendEntriesReply | InstallSnapshotReply) -> Progress | None:
+        """What this leader knows about a follower that has answered, a rejection included; None for an answer to an
+        earlier leadership."""
         if self.role != "leader" or m.term < self.current_term:
-            return
+            return None
         progress = self.progress[source]
         progress.contact_us = self.now_us
         if m.round > progress.round:
             progress.round = m.round
+        return progress
+
+    def _on_append_entries_reply(self, source: str, m: AppendEntriesReply) -> None:
+        progress = self._answered_by(source, m)
+        if progress is None:
+            return
         if m.success:
             self._on_ack(progress, m.match_index)
         elif not self._on_rejection(progress, m):

@@ -1,4 +1,4 @@
-"""Reads without a log entry (ReadIndex; Ongaro's dissertation, §6.4, and §8 of the paper).
+"""Reads without a log entry (ReadIndex; Ongaro's thesis, §6.4, and §8 of the paper).
 
 A read through the log costs an entry and a write on a majority. A leader can also answer from its own state, if it
 makes sure of two things:

@@ -55,10 +55,7 @@ class Compaction(Follower):
             return
         if self.role == "leader":
             return  # as in `_on_append_entries`
-        if self.leader != source:
-            self._become_follower(m.term, leader=source)
-        self._reset_election_timer()
-        self._heard_us = self.now_us
+        self._hear(source, m.term)
         # A late or repeated snapshot of what is committed here says nothing new: it must not take anything back.
         if index > self.commit_index:
             data = self._assemble(m)

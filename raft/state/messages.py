@@ -186,7 +186,7 @@ class SaveSnapshot(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="
 Record: TypeAlias = HardState | Append | Truncate | SaveSnapshot
 
 
-class Base(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="b"):
+class LogBase(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="b"):
     """The log file begins after the entry (index, term), to which `digest` belongs: a snapshot replaces what was
     before. Only the first record of a file is one."""
 
@@ -195,8 +195,8 @@ class Base(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="b"):
     digest: str
 
 
-FileRecord: TypeAlias = HardState | Append | Truncate | Base
-"""A record as the log file holds it: in place of `SaveSnapshot`, a new file begins with a `Base`."""
+FileRecord: TypeAlias = HardState | Append | Truncate | LogBase
+"""A record as the log file holds it: in place of `SaveSnapshot`, a new file begins with a `LogBase`."""
 
 
 class Recovered(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The reads that wait at a leader (dissertation, §6.4): for the next round, for the answers to one, for the log."""
+"""The reads that wait at a leader (thesis, §6.4): for the next round, for the answers to one, for the log."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ mark that are no record are a torn tail, or records that were acknowledged and d
 tell which, and the log line about the cut says so.
 
 A snapshot (§7, `raft.storage.snapshot_file`) gives the log's space back. It is written to a file of its own, and then
-what is left of the log to a new one, which begins with a `Base` (version 2 of the format; version 1 has none). Each
+what is left of the log to a new one, which begins with a `LogBase` (version 2 of the format; version 1 has none). Each
 gets its name only once it is synced, so both are always whole. A crash between the two leaves a snapshot that is newer
 than the log: recovery takes it, and finishes the work. The mark of a log with a base says the base too, so that the
 mark of an earlier file means nothing to a newer one. The first record of such a file was synced before the file got its
@@ -42,10 +42,10 @@ import msgspec
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.raft.state.messages import (
     Append,
-    Base,
     Entry,
     FileRecord,
     HardState,
+    LogBase,
     Record,
     Recovered,
     SaveSnapshot,
@@ -123,7 +123,7 @@ def decode_records(data: bytes, name: str = FILE, synced: int = 0) -> tuple[list
             good = end
     except DamagedRecordError as error:
         raise CorruptLogError(f"{name}, offset {error.offset}: {error}. {_ADVICE}") from None
-    if (data[: len(MAGIC)] == MAGIC_WITH_BASE) is not (bool(batches) and type(batches[0][0]) is Base):
+    if (data[: len(MAGIC)] == MAGIC_WITH_BASE) is not (bool(batches) and type(batches[0][0]) is LogBase):
         raise CorruptLogError(
             f"{name}, offset {len(MAGIC)}: the first record is damaged; it was synced before the file got its name. "
             f"{_ADVICE}"
@@ -161,7 +161,7 @@ def base_of(data: bytes) -> int:
     if data[: len(MAGIC)] == MAGIC_WITH_BASE:
         try:
             for batch, _ in unframe(data, len(MAGIC), _decode):
-                return batch[0].index if isinstance(batch[0], Base) else 0
+                return batch[0].index if isinstance(batch[0], LogBase) else 0
         except DamagedRecordError:
             pass
     return 0
@@ -172,7 +172,7 @@ def fold(
 ) -> Recovered:
     """The state after all records, with the newest `snapshot`: the last hard state, and the entries behind the snapshot
     that no later truncation deleted. Raises CorruptLogError."""
-    hard_state, base = HardState(0, None), Base(0, 0, "")
+    hard_state, base = HardState(0, None), LogBase(0, 0, "")
     entries: list[Entry] = []
     for record in chain.from_iterable(batches):
         match record:
@@ -180,11 +180,11 @@ def fold(
                 hard_state = record
             case Truncate():
                 del entries[max(record.from_index - base.index - 1, 0) :]
-            case Base():
+            case LogBase():
                 base = record
             case SaveSnapshot():
                 snapshot, hard_state, entries = record.snapshot, record.hard_state, record.entries.copy()
-                base = Base(snapshot.index, snapshot.term, snapshot.digest)
+                base = LogBase(snapshot.index, snapshot.term, snapshot.digest)
             case Append():
                 if record.index != base.index + len(entries) + 1:
                     last = base.index + len(entries)
@@ -368,7 +368,7 @@ class WriteAheadLog:
         """A new log file takes the place of the old one, whose space the file system gets back."""
         disk, snapshot = self.disk, record.snapshot
         behind = [Append(index, entry) for index, entry in enumerate(record.entries, snapshot.index + 1)]
-        first: list[FileRecord] = [Base(snapshot.index, snapshot.term, snapshot.digest), record.hard_state, *behind]
+        first: list[FileRecord] = [LogBase(snapshot.index, snapshot.term, snapshot.digest), record.hard_state, *behind]
         data = MAGIC_WITH_BASE + encode_record(first)
         if NEW_FILE in disk.list():
             disk.remove(NEW_FILE)

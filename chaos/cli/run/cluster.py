@@ -13,7 +13,6 @@ from time import monotonic
 from typing import Annotated
 
 import typer
-from msgspec.structs import replace
 
 from raft_chaos.chaos.cli.common import fail, parse_address, refusing, say
 from raft_chaos.chaos.cli.result import Result
@@ -79,7 +78,7 @@ Insecure = Annotated[bool, typer.Option("--insecure", help="Listen on any addres
 
 def _timing(election_timeout: str, heartbeat: int | None, features: str | None) -> Timing:
     timing = timing_of(election_timeout, heartbeat, HEARTBEATS_PER_TIMEOUT)
-    return replace(timing, features=Features.of(features_of(features) or ()))
+    return timing.with_features(Features.of(features_of(features) or ()))
 
 
 def cluster(

@@ -1,4 +1,4 @@
-"""Reads without a log entry (dissertation, §6.4): the read index, rounds of heartbeats, and reads that end refused."""
+"""Reads without a log entry (thesis, §6.4): the read index, rounds of heartbeats, and reads that end refused."""
 
 from __future__ import annotations
 

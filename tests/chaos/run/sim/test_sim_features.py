@@ -31,7 +31,13 @@ def progress(features: Features, grudge: dict[str, list[str]], seed: int, mutant
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_deaf_leader_that_one_of_three_does_not_hear_costs_plain_raft_and_check_quorum_nothing(seed: int) -> None:
-    assert {progress(features, HEARD_BY_ONE, seed) for features in (PLAIN, CHECK_QUORUM, BOTH)} <= {"valid", None}
+    found = [progress(features, HEARD_BY_ONE, seed) for features in (PLAIN, CHECK_QUORUM, BOTH)]
+    assert found[0] in ("valid", None), "not owed if n3 led, whom all others hear then"
+    assert found[1:] == ["valid", "valid"]
+
+
+def test_plain_raft_is_judged_in_some_of_these_seeds() -> None:
+    assert "valid" in [progress(PLAIN, HEARD_BY_ONE, seed) for seed in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -38,7 +38,7 @@ class LosesQuorumAndLeads(Core):
         self._broadcast_heartbeat()
 
 
-FEATURES = (
+PRE_VOTE = (
     Mutant(
         "prevote_ignores_lower_term",
         "a pre-vote is not answered if its term is not larger: a candidate that is behind never learns the term",
