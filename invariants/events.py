@@ -47,6 +47,23 @@ class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     t_us: int
 
 
+class Members(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """A configuration of the cluster (§6): who votes, who must agree too while old and new are joint, and who only gets
+    the log (learners; Ongaro's thesis, §4.2.1)."""
+
+    voters: tuple[str, ...]
+    old_voters: tuple[str, ...] = ()
+    learners: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        parts = [f"voters {' '.join(self.voters)}"]
+        if self.old_voters:
+            parts.append(f"jointly with {' '.join(self.old_voters)}")
+        if self.learners:
+            parts.append(f"learners {' '.join(self.learners)}")
+        return ", ".join(parts)
+
+
 # ---- reported by a node ------------------------------------------------------------------------------------------
 
 
@@ -91,13 +108,26 @@ class VoteGranted(Event, frozen=True, gc=False, kw_only=True, tag="vote_granted"
 class EntryAppended(Event, frozen=True, gc=False, kw_only=True, tag="entry_appended"):
     """The entry (index, term) is durable in this node's log; `digest` covers entries 1 to `index`.
 
-    `size` is the length of its command in bytes; not every system reports it.
+    `size` is the length of its command in bytes; not every system reports it. `members` is the configuration that the
+    entry is, if it is one (§6).
     """
 
     index: int
     term: int
     digest: str
     size: int = 0
+    members: Members | None = None
+
+
+class ConfigurationUsed(Event, frozen=True, gc=False, kw_only=True, tag="configuration_used"):
+    """From now on the node uses this configuration, of the entry at `index` (0: that with which the cluster began).
+
+    It is reported at once, although the entry may not be durable yet: a node uses the latest configuration in its log
+    (§6). A node that starts reports it only if it is not the first one.
+    """
+
+    index: int
+    members: Members
 
 
 class LogTruncated(Event, frozen=True, gc=False, kw_only=True, tag="log_truncated"):
@@ -356,6 +386,7 @@ NodeEvent: TypeAlias = (
     | PreVoteStarted
     | VoteGranted
     | EntryAppended
+    | ConfigurationUsed
     | LogTruncated
     | CommitAdvanced
     | EntryApplied

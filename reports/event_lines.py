@@ -22,6 +22,7 @@ from raft_chaos.invariants.events import (
     AnsweredAgain,
     AnyEvent,
     CommitAdvanced,
+    ConfigurationUsed,
     EntryAppended,
     EntryApplied,
     FaultHealed,
@@ -97,7 +98,10 @@ def what(event: AnyEvent | Op) -> str:
         case VoteGranted():
             return f"voted for {event.candidate} in term {event.term}"
         case EntryAppended():
-            return f"appended {event.index} (term {event.term}) {_digits(event.digest)}"
+            what = f": {event.members}" if event.members is not None else ""
+            return f"appended {event.index} (term {event.term}) {_digits(event.digest)}{what}"
+        case ConfigurationUsed():
+            return f"uses configuration {event.index}: {event.members}"
         case LogTruncated():
             return f"truncates its log from {event.from_index} on"
         case CommitAdvanced():

@@ -19,6 +19,7 @@ from raft_chaos.chaos.execution.player import Frame
 from raft_chaos.chaos.execution.step_result import StepResult
 from raft_chaos.invariants.events import (
     CommitAdvanced,
+    ConfigurationUsed,
     EntryAppended,
     EntryApplied,
     Event,
@@ -139,6 +140,8 @@ def _event(event: Event) -> str:
             return f"asks for pre-votes of term {event.term}"
         case VoteGranted():
             return f"voted for {event.candidate} in term {event.term}"
+        case ConfigurationUsed():
+            return f"uses configuration {event.index}: {event.members}"
         case LogTruncated():
             return f"truncates its log from {event.from_index} on"
         case CommitAdvanced():

@@ -39,6 +39,7 @@ from raft_chaos.raft.replica.inputs import Input, Persisted, ReadAsked, Received
 from raft_chaos.raft.replica.machine import Command, Read, decode_command
 from raft_chaos.raft.replica.replica import Output
 from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.configuration import decode_change
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage import journal
 from raft_chaos.raft.storage.journal import JournalError, Turn, digest_of, read_journal
@@ -193,7 +194,7 @@ class Merge:
             case Received(sender, sender_inc, number):
                 return self._recording.has(sender, sender_inc, number)
             case Submitted(encoded):
-                return self._is_invoked(decode_command(encoded))
+                return decode_change(encoded) is not None or self._is_invoked(decode_command(encoded))
             case ReadAsked(read):
                 return self._is_invoked(read)
         return True

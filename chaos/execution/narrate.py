@@ -141,6 +141,8 @@ def _who(step: Step) -> str:
 
 
 def _asked(call: Call) -> str:
+    if call.change is not None:
+        return f"the harness: {call.id}, {call.change}"
     return f"{call.client}: {call.id} {call.f} {call.key}" + _to(call.value, call.expected) + _how(call.consistency)
 
 

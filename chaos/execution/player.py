@@ -481,6 +481,8 @@ class Player:
         return ""
 
     def _operation(self, call: Call, outcome: Outcome) -> None:
+        if call.f == "change":
+            return
         self.trace.operation(
             Op(
                 type=outcome.type,

@@ -46,6 +46,7 @@ from raft_chaos.raft.replica.machine import Command, Read, decode_command
 from raft_chaos.raft.replica.replica import Reply
 from raft_chaos.raft.server.node_clock import NodeClock
 from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.configuration import Change, decode_change
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.fault_disk import Failing
 
@@ -110,6 +111,8 @@ class Calls:
 
     def of_command(self, command: bytes) -> Call:
         """The call of a command. A command that no client of the run sent gets a new call of an outside process."""
+        if (change := decode_change(command)) is not None:
+            return self._added(self.of_change(f"change/{len(self.by_id)}", change))
         decoded = decode_command(command)
         return self._known(decoded) or self._added(
             Call(
@@ -124,6 +127,11 @@ class Calls:
                 expected=decoded.expected,
             )
         )
+
+    @staticmethod
+    def of_change(name: str, change: Change) -> Call:
+        """A call of the harness: a change of the members (§6)."""
+        return Call(id=name, client="", process=OUTSIDE, f="change", key="", session=None, serial=0, change=change)
 
     def of_read(self, read: Read) -> Call:
         """The call of a read without a log entry; likewise."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -21,6 +21,7 @@ from raft_chaos.chaos.faults.process import ALL_HOLES, WHOLE_PERMILLE, Failpoint
 from raft_chaos.invariants.events import HARNESS, HarnessEvent, NodeExited, NodeKilled, NodeLaunched
 from raft_chaos.invariants.history import QUEUE_FUNCTIONS, Consistency, OpFunction, Value, on_key
 from raft_chaos.raft.replica.machine import Command, Read, encode_command
+from raft_chaos.raft.state.configuration import Change, encode_change
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.fault_disk import Failing
 
@@ -34,13 +35,14 @@ OUTSIDE = -1
 class Call(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A client operation. `process` is its client's process then. Its command carries `session` and `serial` (§8).
 
-    `session` is None if the client did not name itself. A get with a `consistency` needs no log entry.
+    `session` is None if the client did not name itself. A get with a `consistency` needs no log entry. A "change" asks
+    for other members of the cluster (§6); it is on no key, and in no history.
     """
 
     id: str
     client: str
     process: int
-    f: OpFunction
+    f: OpFunction | Literal["change"]
     key: str
     session: str | None
     serial: int
@@ -48,12 +50,15 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     expected: Value = None
     final: bool = False
     consistency: Consistency | None = None
+    change: Change | None = None
 
     def read(self) -> Read | None:
         """The read, if it needs no log entry."""
         return None if self.consistency is None else Read(self.key, self.consistency, self.session, self.serial)
 
     def command(self) -> bytes:
+        if self.f == "change":
+            return encode_change(self.change or Change())
         value = self.value if isinstance(self.value, str) else None
         expected = self.expected if isinstance(self.expected, str) else None
         return encode_command(Command(on_key(self.f), self.key, value, expected, self.session, self.serial))
@@ -307,6 +312,8 @@ def _check_calls(calls: Sequence[Call]) -> None:
         ids.add(call.id)
         if not 0 <= call.serial <= MOST_US or not OUTSIDE <= call.process <= MOST_US:
             raise ExecutionError(f"call {call.id!r}: serial and process: expected {OUTSIDE} or 0 to {MOST_US}")
+        if (call.f == "change") is not (call.change is not None and call.process == OUTSIDE):
+            raise ExecutionError(f"call {call.id!r}: change: expected one with f change, outside of the history")
         if call.f in QUEUE_FUNCTIONS:
             raise ExecutionError(f"call {call.id!r}: f: our Raft has no {call.f}; expected an operation on a key")
         if call.consistency is not None and call.f != "get":

@@ -59,7 +59,8 @@ class StaleVoteCounted(Core):
 
 class VoteCountedTwice(Core):
     def _count_vote(self, voter: str, term: int) -> None:
-        super()._count_vote(f"{voter}, vote {len(self._votes)}", term)
+        others = [other for other in self.other_voters if other not in self._votes]
+        super()._count_vote(others[0] if voter in self._votes and others else voter, term)
 
 
 class NoUpToDateCheck(Core):
@@ -68,8 +69,8 @@ class NoUpToDateCheck(Core):
 
 
 class HalfIsMajority(Core):
-    def _majority(self) -> int:
-        return (len(self.peers) + 2) // 2
+    def _majority(self, voters: int) -> int:
+        return (voters + 1) // 2
 
 
 class TimerNotReset(Core):

@@ -30,7 +30,7 @@ class PrevoteSurvivesLeader(Core):
 class QuorumCheckForgetsItself(Core):
     def _hears_majority(self) -> bool:
         contacts = sorted(progress.contact_us for progress in self.progress.values())
-        return self.now_us - contacts[-self._majority()] < self.timing.election_timeout_min_us
+        return self.now_us - contacts[-self._majority(len(contacts) + 1)] < self.timing.election_timeout_min_us
 
 
 class LosesQuorumAndLeads(Core):

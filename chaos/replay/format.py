@@ -11,6 +11,7 @@ from raft_chaos.raft.core import Core
 from raft_chaos.raft.replica.inputs import Input, Persisted, ReadAsked, Received, Submitted, Ticked
 from raft_chaos.raft.replica.machine import decode_command
 from raft_chaos.raft.replica.replica import Output
+from raft_chaos.raft.state.configuration import decode_change
 
 LAST_ENTRIES = 5
 
@@ -36,6 +37,8 @@ def _input(given: Input) -> str:
 
 def _command(encoded: bytes) -> str:
     try:
+        if (change := decode_change(encoded)) is not None:
+            return str(change)
         command = decode_command(encoded)
     except MALFORMED:
         return repr(encoded)

@@ -12,6 +12,7 @@ Each class extends the one before, and uses only those before it. Read in this o
     election    §5.2, §5.4.1: votes, and who may be elected
     pre_vote    thesis §9.6: whether an election would be won; what makes a node enter a larger term
     reads       §8: reads that need no entry (thesis, §6.4)
+    membership  §6, thesis chapter 4: members join and leave, by joint consensus or one voter at a time
     core        inputs and output: the contract with the host
 """
 
@@ -20,8 +21,9 @@ from raft_chaos.raft.core.core import Core, Ready
 from raft_chaos.raft.core.leader import NO_OP
 from raft_chaos.raft.state.progress import Progress
 
-ALGORITHM = 3
+ALGORITHM = 4
 """Grows when the core gives another output for the same inputs, since no earlier run can then be replayed. 1 had no
-streams (`state.progress`), 2 no rounds (`core.reads`)."""
+streams (`state.progress`), 2 no rounds (`core.reads`), 3 no
+configurations (`core.membership`)."""
 
 __all__ = ["ALGORITHM", "Core", "Ready", "Progress", "Random", "NO_OP"]

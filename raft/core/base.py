@@ -6,6 +6,13 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from raft_chaos.invariants.events import Event, Role
+from raft_chaos.raft.state.configuration import (
+    Configuration,
+    Configurations,
+    decode_configuration,
+    first_configuration,
+    is_configuration,
+)
 from raft_chaos.raft.state.held import ReportEvent, SendMessage
 from raft_chaos.raft.state.log import Log
 from raft_chaos.raft.state.messages import Append, Entry, HardState, Message, Recovered, Snapshot, Truncate
@@ -37,7 +44,9 @@ class Base:
         now_us: int,
     ) -> None:
         self.node = node
-        self.peers = tuple(peers)
+        self.others = tuple(peers)
+        """All other nodes that are or can be members."""
+        self._configurations = Configurations(first_configuration((node, *peers), timing.features.first_voters))
         self.incarnation = incarnation
         self.timing = timing
         self.features = timing.features
@@ -74,6 +83,7 @@ class Base:
 
         # What the next Ready will hold.
         self._reporter = Reporter(node, incarnation)
+        self._set_configuration(*self._configurations.latest)
         self._events: list[Event] = []
         self._made: list[Event] = []  # events that wait for their records
         self._messages: list[tuple[str, Message]] = []
@@ -97,6 +107,9 @@ class Base:
         lsn = self._pending.record(Append(self.log.last_index + 1, entry))
         index = self.log.append(entry, lsn)
         self._report_appended(index, lsn)
+        if is_configuration(entry.command):
+            self._configurations.append(index, decode_configuration(entry.command))
+            self._use_configuration()
         return index
 
     def _truncate(self, from_index: int) -> None:
@@ -104,6 +117,36 @@ class Base:
         self._report(self._reporter.log_truncated(self.now_us, from_index), self._pending.last_lsn)
         self._pending.record(Truncate(from_index))
         self.log.truncate(from_index)
+        self._forget_configurations(from_index)
+
+    # ---- the members (§6) -------------------------------------------------------------------------------------------
+
+    def _forget_configurations(self, from_index: int) -> None:
+        """A change that is rolled back is rolled back everywhere: the entries from `from_index` on are deleted."""
+        self._configurations.truncate(from_index)
+        self._use_configuration()
+
+    def _use_configuration(self) -> None:
+        """The configurations in the log may have changed: the node uses the latest one, committed or not."""
+        index, configuration = self._effective_configuration()
+        if index != self.configuration_index:
+            self._events.append(self._reporter.configuration_used(self.now_us, index, configuration))
+            self._set_configuration(index, configuration)
+
+    def _effective_configuration(self) -> tuple[int, Configuration]:
+        return self._configurations.latest
+
+    def _set_configuration(self, index: int, configuration: Configuration) -> None:
+        self.configuration_index = index
+        """The index of its entry; 0 for that with which the cluster began."""
+        self.configuration = configuration
+        members = configuration.members
+        self.peers = tuple(node for node in self.others if node in members)
+        """The other members, in the order of `others`."""
+        self.other_voters = tuple(node for node in self.peers if configuration.is_voter(node))
+        self._electorates = configuration.electorates
+
+    # ---- records ----------------------------------------------------------------------------------------------------
 
     def _persist_hard_state(self) -> None:
         self._hard_state_lsn = self._pending.record(self._hard_state())
@@ -129,10 +172,14 @@ class Base:
             self.log = Log(snapshot.index, snapshot.term, snapshot.digest)
             # It is of committed entries. The state machine is empty yet: the first Ready gives it the snapshot.
             self.commit_index = self._apply_limit = snapshot.index
+            self._configurations.replace(snapshot.configuration_index, snapshot.configuration)
         for entry in recovered.entries:
-            self.log.append(entry, 0)
+            index = self.log.append(entry, 0)
+            if is_configuration(entry.command):
+                self._configurations.append(index, decode_configuration(entry.command))
         self.log.mark_durable(0)
         self._events.append(self._reporter.started(self.now_us, self.current_term, self.voted_for, self.log))
+        self._use_configuration()
         # Report at once: the state from disk is durable.
         appended = self._reporter.entry_appended
         first = self.log.base_index + 1

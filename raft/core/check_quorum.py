@@ -7,7 +7,11 @@ others for ever. Both are off without the feature `check_quorum`.
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from raft_chaos.raft.core.leader import Leader
+
+_contact_us = attrgetter("contact_us")
 
 
 class CheckQuorum(Leader):
@@ -24,9 +28,7 @@ class CheckQuorum(Leader):
         """Whether a majority, this node included, answered within the shortest election timeout.
 
         Any answer counts, a rejection too: it shows that the peer hears this leader and follows its term."""
-        contacts = sorted(progress.contact_us for progress in self.progress.values())
-        contacts.append(self.now_us)
-        return self.now_us - contacts[len(contacts) - self._majority()] < self.timing.election_timeout_min_us
+        return self.now_us - self._reached(self.now_us, _contact_us) < self.timing.election_timeout_min_us
 
     def _is_settled(self) -> bool:
         """Whether this node leads, or has heard from a leader within the shortest election timeout: then no correct

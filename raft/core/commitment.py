@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
+
 from raft_chaos.invariants.events import CommitAdvanced, SnapshotInstalled
 from raft_chaos.raft.core.terms import Terms
 from raft_chaos.raft.state.held import ReleaseCommit
 from raft_chaos.raft.state.messages import Entry, Snapshot
+from raft_chaos.raft.state.progress import Progress
+
+_match_index = attrgetter("match_index")
 
 
 class Commitment(Terms):
@@ -13,15 +19,28 @@ class Commitment(Terms):
 
     def _advance_commit(self) -> None:
         """Commits up to the largest index that is durable on a majority, if its entry is of this term."""
-        durable = [progress.match_index for progress in self.progress.values()]
-        durable.append(self.log.durable_index)
-        durable.sort()
-        index = durable[len(durable) - self._majority()]
+        index = self._reached(self.log.durable_index, _match_index)
         if index > self.commit_index and self._may_commit(index):
             self._set_commit_index(index)
 
-    def _majority(self) -> int:
-        return (len(self.peers) + 1) // 2 + 1
+    def _reached(self, own: int, of: Callable[[Progress], int]) -> int:
+        """The largest number that a majority of the voters has reached: `own` is this node's, if it votes, and `of`
+        tells a follower's. In joint consensus a majority of the old ones and one of the new ones (§6)."""
+        node, progress, least = self.node, self.progress, -1
+        for voters in self._electorates:
+            numbers = [own if voter == node else of(progress[voter]) for voter in voters]
+            numbers.sort()
+            reached = numbers[len(numbers) - self._majority(len(numbers))]
+            if least < 0 or reached < least:
+                least = reached
+        return least
+
+    def _is_quorum(self, nodes: set[str]) -> bool:
+        """Whether these nodes decide: a majority of the voters, and in joint consensus of the old ones too (§6)."""
+        return all(len(nodes.intersection(voters)) >= self._majority(len(voters)) for voters in self._electorates)
+
+    def _majority(self, voters: int) -> int:
+        return voters // 2 + 1
 
     def _may_commit(self, index: int) -> bool:
         """§5.4.2, Fig. 8: entries of earlier terms are never committed by counting replicas."""

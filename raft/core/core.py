@@ -1,7 +1,7 @@
 """The Raft algorithm (Figure 2, §5), and nothing else: no socket, file, clock, thread, or randomness of its own.
 
-Inputs are method calls, each with the time: `receive`, `tick`, `propose`, `read`, `persisted`. Afterwards the host
-takes one `Ready` and does what it says, in this order:
+Inputs are method calls, each with the time: `receive`, `tick`, `propose`, `read`, `change_members`, `persisted`.
+Afterwards the host takes one `Ready` and does what it says, in this order:
 
     1. report   write `events` where they are collected
     2. send     give `messages` to the network, which may lose, repeat and reorder them
@@ -15,7 +15,7 @@ data (`state.held`), under the number (lsn) of that record (`state.pending`); `h
 entries without waiting for its own disk: its followers write in parallel, and it counts itself only once its own write
 is durable (Ongaro's thesis, §10.2.1).
 
-Time is integer microseconds. A node's name is a string; `peers` are the other voters.
+Time is integer microseconds. A node's name is a string; `peers` are all other nodes that are or can be members.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from collections.abc import Sequence
 import msgspec
 
 from raft_chaos.invariants.events import Event
-from raft_chaos.raft.core.reads import Reads
+from raft_chaos.raft.core.membership import Membership
 from raft_chaos.raft.state.held import CountOwnVote, Held, ReleaseCommit, ReportEvent, SendMessage
 from raft_chaos.raft.state.messages import (
     AppendEntries,
@@ -57,7 +57,7 @@ class Ready(msgspec.Struct, gc=False):
     reads: Sequence[ReadEnd] = ()
 
 
-class Core(Reads):
+class Core(Membership):
     """One Raft node without I/O: its inputs and its output. Roles, terms and indices are the paper's."""
 
     # ---- inputs -----------------------------------------------------------------------------------------------------

@@ -19,8 +19,8 @@ class Election(CheckQuorum):
         self._report_vote()
         self._reset_election_timer()
         request = RequestVote(self.current_term, self.log.last_index, self.log.last_term)
-        for peer in self.peers:
-            self._send(peer, request)
+        for voter in self.other_voters:
+            self._send(voter, request)
         # Its own vote counts once it is durable, like any other vote.
         self._pending.hold(self._hard_state_lsn, CountOwnVote(self.current_term))
 
@@ -56,7 +56,7 @@ class Election(CheckQuorum):
         if self.role != "candidate" or term != self.current_term:
             return
         self._votes.add(voter)
-        if len(self._votes) >= self._majority():
+        if self._is_quorum(self._votes):
             self._become_leader()
 
     def _report_vote(self) -> None:

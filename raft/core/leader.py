@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from raft_chaos.raft.core.snapshot import Compaction
+from raft_chaos.raft.state.configuration import Configuration
 from raft_chaos.raft.state.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -30,9 +31,25 @@ class Leader(Compaction):
 
     def _reset_progress(self) -> None:
         """Reinitialized after election (Figure 2): what this node knew as an earlier leader may be false by now."""
+        self.progress = {}
+        self._follow_members()
+
+    def _follow_members(self) -> None:
+        """Keeps what this leader knows about each member, and begins with those that have become one (§6)."""
+        known, last, learners = self.progress, self.log.last_index, self.configuration.learners
         self.progress = {
-            peer: Progress(next_index=self.log.last_index + 1, contact_us=self.now_us) for peer in self.peers
+            peer: known[peer]
+            if peer in known
+            else Progress(
+                next_index=last + 1, contact_us=self.now_us, goal=last if peer in learners else 0, since_us=self.now_us
+            )
+            for peer in self.peers
         }
+
+    def _set_configuration(self, index: int, configuration: Configuration) -> None:
+        super()._set_configuration(index, configuration)
+        if self.role == "leader":
+            self._follow_members()
 
     def _broadcast_heartbeat(self) -> None:
         self._heartbeat_deadline_us = self.now_us + self.timing.heartbeat_us
@@ -88,6 +105,8 @@ class Leader(Compaction):
             offset,
             snapshot.data[offset : offset + self.timing.chunk_bytes],
             self.round,
+            snapshot.configuration,
+            snapshot.configuration_index,
         )
         self._send(peer, message)
 
@@ -97,7 +116,8 @@ class Leader(Compaction):
             return
         if m.done:
             self._on_ack(progress, m.last_included_index)
-            self._send_entries(source)
+            if self.role == "leader":
+                self._send_entries(source)
         elif progress.snapshot is not None and progress.snapshot.index == m.last_included_index:
             self._on_received(source, progress, m.offset)
 
@@ -116,7 +136,9 @@ class Leader(Compaction):
         earlier leadership."""
         if self.role != "leader" or m.term < self.current_term:
             return None
-        progress = self.progress[source]
+        progress = self.progress.get(source)
+        if progress is None:
+            return None  # it was a member
         progress.contact_us = self.now_us
         if m.round > progress.round:
             progress.round = m.round
@@ -130,12 +152,22 @@ class Leader(Compaction):
             self._on_ack(progress, m.match_index)
         elif not self._on_rejection(progress, m):
             return
-        self._send_entries(source)
+        if self.role == "leader":  # one that removed itself may have committed that just now (§6)
+            self._send_entries(source)
 
     def _on_ack(self, progress: Progress, match_index: int) -> None:
         progress.matches_up_to(match_index)
+        if progress.goal and progress.match_index >= progress.goal:
+            self._end_catch_up_round(progress)
         if progress.match_index > self.commit_index:  # otherwise it cannot commit anything new
             self._advance_commit()
+
+    def _end_catch_up_round(self, progress: Progress) -> None:
+        """A learner has all entries that this leader had when the round began. It has caught up once a round is shorter
+        than an election timeout: it could fall behind no longer than that (thesis, §4.2.1)."""
+        progress.is_caught_up = self.now_us - progress.since_us < self.timing.election_timeout_min_us
+        progress.goal = 0 if progress.is_caught_up else self.log.last_index
+        progress.since_us = self.now_us
 
     def _on_rejection(self, progress: Progress, m: AppendEntriesReply) -> bool:
         """Moves next_index back to where the logs may match (§5.3). Returns False for an outdated rejection."""

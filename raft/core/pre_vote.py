@@ -24,8 +24,8 @@ class PreVoting(Election):
         self._become_follower(self.current_term, leader=None)  # of nobody, until the question is answered
         self._reset_election_timer()
         request = PreVote(self._pre_vote_term, self.log.last_index, self.log.last_term)
-        for peer in self.peers:
-            self._send(peer, request)
+        for voter in self.other_voters:
+            self._send(voter, request)
         self._count_pre_vote(self.node)
 
     def _on_pre_vote(self, source: str, m: PreVote) -> None:
@@ -43,7 +43,7 @@ class PreVoting(Election):
 
     def _count_pre_vote(self, voter: str) -> None:
         self._pre_votes.add(voter)
-        if len(self._pre_votes) >= self._majority():
+        if self._is_quorum(self._pre_votes):
             self._start_election()
 
     def _heed(self, message: Message) -> bool:

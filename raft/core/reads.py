@@ -19,10 +19,13 @@ a lost heartbeat needs no repetition of its own. All reads that come while a rou
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 from raft_chaos.raft.core.pre_vote import PreVoting
 from raft_chaos.raft.state.reads import ReadEnd
+
+_round = attrgetter("round")
 
 
 class Reads(PreVoting):
@@ -72,7 +75,4 @@ class Reads(PreVoting):
 
     def _is_confirmed(self, number: int) -> bool:
         """Whether a majority, this node included, has answered a message of this round or of a later one."""
-        answered = 1
-        for progress in self.progress.values():
-            answered += progress.round >= number
-        return answered >= self._majority()
+        return self._reached(number, _round) >= number

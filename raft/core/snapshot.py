@@ -33,8 +33,12 @@ class Compaction(Follower):
         The log in memory begins behind that entry from now on. The one on the disk follows, whenever the write comes.
         """
         index = self.last_applied
-        snapshot = Snapshot(index, self.log.term_at(index), self.log.digest(index), data)
+        at, configuration = self._configurations.at(index)
+        snapshot = Snapshot(
+            index, self.log.term_at(index), self.log.digest(index), data, configuration if at else None, at
+        )
         self.log.compact(index)
+        self._configurations.compact(index)
         lsn = self._save(snapshot)
         self._report(self._reporter.snapshot_taken(self.now_us, snapshot, state), lsn)
 
@@ -63,7 +67,8 @@ class Compaction(Follower):
                 received = 0 if self._incoming is None else self._incoming.received
                 self._send(source, InstallSnapshotReply(self.current_term, index, received, False, m.round))
                 return
-            self._install(Snapshot(index, m.last_included_term, m.digest, data))
+            term, configuration = m.last_included_term, m.configuration
+            self._install(Snapshot(index, term, m.digest, data, configuration, m.configuration_index))
         reply = InstallSnapshotReply(self.current_term, index, m.size, True, m.round)
         self._send(source, reply, self._install_needs_lsn(index))
 
@@ -102,8 +107,10 @@ class Compaction(Follower):
             self._truncate(index)
         if keeps_suffix:
             self.log.compact(index)
+            self._configurations.compact(index)
         else:
             self.log.clear(index, snapshot.term, snapshot.digest)
+            self._replace_configurations(snapshot)
         lsn = self._save(snapshot)
         self.log.rests_on(lsn)
         self.commit_index = index
@@ -111,6 +118,12 @@ class Compaction(Follower):
         event = self._reporter.snapshot_installed(self.now_us, snapshot, InstallSnapshot.__name__)
         self._pending.hold(lsn, ReleaseCommit(event))
         self._made.append(event)
+
+    def _replace_configurations(self, snapshot: Snapshot) -> None:
+        """The log is empty behind the snapshot. A later configuration that this node had goes with the entry that it
+        was (openraft #1808)."""
+        self._configurations.replace(snapshot.configuration_index, snapshot.configuration)
+        self._use_configuration()
 
     def _holds_last_of(self, snapshot: Snapshot) -> bool:
         """Whether our log holds the last entry that the snapshot replaces: then what follows it may be the leader's."""

@@ -39,7 +39,8 @@ class Persisted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="p")
 
 
 class Submitted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="s"):
-    """A client submitted a command (`raft.replica.machine.Command`, encoded)."""
+    """A client submitted a command (`raft.replica.machine.Command`, encoded), or a change of the members
+    (`raft.state.configuration.Change`, encoded)."""
 
     command: bytes
     now_us: int

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from raft_chaos.invariants.events import MALFORMED
+from raft_chaos.raft.state.configuration import is_configuration
 
 Operation: TypeAlias = Literal["get", "put", "append", "cas", "delete"]
 OPERATIONS: tuple[Operation, ...] = ("get", "put", "append", "cas", "delete")
@@ -147,9 +148,9 @@ class Machine:
         return f"{self._sum:016x}"
 
     def apply(self, command: bytes, place: Place = NOWHERE) -> Result | None:
-        """Applies the command of the log entry at `place`; None for a no-op."""
+        """Applies the command of the log entry at `place`; None for a no-op, and for a configuration (§6)."""
         self.decided = place
-        if not command:
+        if not command or is_configuration(command):
             return None
         asked = _decode(command)
         if asked.client is None:

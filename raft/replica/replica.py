@@ -13,6 +13,7 @@ import msgspec
 from raft_chaos.invariants.events import EntryApplied, Event, SnapshotRestored
 from raft_chaos.raft.core import Core, Ready
 from raft_chaos.raft.replica.machine import Machine, Read, Result
+from raft_chaos.raft.state.configuration import ChangeError, decode_change, decode_configuration
 from raft_chaos.raft.state.messages import MAX_SNAPSHOT_BYTES, Entry, Message, Snapshot
 from raft_chaos.raft.state.pending import Write
 from raft_chaos.raft.state.progress import UNLIMITED
@@ -69,8 +70,20 @@ class Replica:
         return len(self._waiting) + self.core.waiting_reads
 
     def submit(self, token: Any, command: bytes, now_us: int) -> bool:
-        """A client's command; its `Reply` will carry `token`. False: this node is not the leader, and did nothing."""
-        position = self.core.propose(command, now_us)
+        """A client's command; its `Reply` will carry `token`. False: this node is not the leader, and did nothing.
+
+        For a change of the members (`state.configuration.encode_change`) the reply comes once the last entry of the
+        change is applied, or at once with the reason why it is refused.
+        """
+        try:
+            change = decode_change(command)
+            if change is None:
+                position = self.core.propose(command, now_us)
+            else:
+                position = self.core.change_members(change, now_us)
+        except ChangeError as error:
+            self._replies.append(Reply(token, 0, 0, Result(False, error=str(error))))
+            return True
         if position is None:
             return False
         index, term = position
@@ -156,7 +169,19 @@ class Replica:
         waiting = self._waiting.pop(index, None)
         if waiting is not None:
             term, token = waiting
-            if term == entry.term:
+            if term == entry.term and result is None:
+                self._end_change(index, term, token)
+            elif term == entry.term:
                 self._replies.append(Reply(token, *self.machine.decided, result))
             else:  # an entry of another term at this index means that ours was overwritten
                 self._replies.append(Reply(token, index, term, None))
+
+    def _end_change(self, index: int, term: int, token: Any) -> None:
+        """A configuration that a client asked for is applied. If its voters are joint (§6), the change ends with the
+        next one, which the leader has appended when it committed this one."""
+        if not decode_configuration(self.core.log.entry(index).command).is_joint:
+            self._replies.append(Reply(token, index, term, Result(True)))
+        elif (next_index := self.core.next_configuration_after(index)) is not None:
+            self._waiting[next_index] = (term, token)
+        else:  # this node does not lead any more; whoever does ends the change
+            self._replies.append(Reply(token, index, term, None))

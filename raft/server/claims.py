@@ -5,7 +5,8 @@ Everything that comes from outside is checked once, as early as it can be:
     network.incoming   the handshake: protocol, cluster, name, proof; sizes, times, numbers of connections
     state.messages     types, ranges (0 to 2^63 - 1) and sizes of all fields, when a message is decoded
     network.codec      one message that contradicts itself: terms that decrease, an entry from a later term
-    server.claims      a message that contradicts this node, or brings a command that nobody can apply: `check_message`
+    server.claims      a message that contradicts this node, or brings a command that nobody can apply, or members that
+                       it does not know: `check_message`
     server.http_door   who may send HTTP requests, how many connections, and how long they may take
     server.http_api    each request and each of its fields
 
@@ -15,10 +16,13 @@ peers do not lie. The handshake's proof keeps out everybody else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.network.codec import FrameError
 from raft_chaos.raft.replica.machine import SnapshotError, check_snapshot, decode_command
+from raft_chaos.raft.state.configuration import encode_configuration, is_configuration, unknown_members
 from raft_chaos.raft.state.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -46,6 +50,7 @@ def check_message(message: Message, core: Core, *, judged: bool) -> None:
         if not judged:
             _check_committed(message, core)
         _check_commands(message)
+        _check_members([entry.command for entry in message.entries], core)
     elif type(message) is AppendEntriesReply:
         _check_round(message, core)
         if message.success:
@@ -59,6 +64,8 @@ def check_message(message: Message, core: Core, *, judged: bool) -> None:
             check_snapshot(data)
         except SnapshotError as error:
             raise FrameError(f"entry {message.last_included_index}: {error}") from None
+        if message.configuration is not None:
+            _check_members([encode_configuration(message.configuration)], core)
 
 
 def _check_round(message: AppendEntriesReply | InstallSnapshotReply, core: Core) -> None:
@@ -86,12 +93,22 @@ def _check_committed(message: AppendEntries, core: Core) -> None:
             )
 
 
+def _check_members(commands: Sequence[bytes], core: Core) -> None:
+    """The members of a cluster are nodes that this one was told of, or else it could not send them anything."""
+    try:
+        unknown = unknown_members(commands, (core.node, *core.others))
+    except ValueError as error:
+        raise FrameError(str(error)) from None
+    if unknown:
+        raise FrameError(f"a configuration with {unknown[0]}, of which this node was not told")
+
+
 def _check_commands(message: AppendEntries) -> None:
     """New entries must be commands that can be applied."""
     index = message.prev_log_index + 1
     try:
         for entry in message.entries:
-            if entry.command:
+            if entry.command and not is_configuration(entry.command):
                 decode_command(entry.command)
             index += 1
     except MALFORMED as error:

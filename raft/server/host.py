@@ -34,6 +34,7 @@ from raft_chaos.raft.replica.message_events import message_received, message_sen
 from raft_chaos.raft.replica.replica import Output, Replica
 from raft_chaos.raft.server.claims import check_message
 from raft_chaos.raft.server.node_clock import RIGHT, NodeClock, RunTimes, Segment
+from raft_chaos.raft.state.configuration import Change, encode_change
 from raft_chaos.raft.state.messages import MAX_COMMAND_BYTES, Message, SaveSnapshot
 from raft_chaos.raft.state.pending import Write
 from raft_chaos.raft.storage.fault_disk import FaultDisk
@@ -177,12 +178,20 @@ class LiveHost:
         encoded = encode_command(command)
         if len(encoded) > MAX_COMMAND_BYTES:
             raise ValueError(f"the command has {len(encoded)} bytes; the maximum is {MAX_COMMAND_BYTES}")
+        return self._submit(encoded)
+
+    def _submit(self, encoded: bytes) -> asyncio.Future[tuple[int, int, Result]]:
         future: asyncio.Future[tuple[int, int, Result]] = self._loop.create_future()
         now_us = self.now_us()
         if self._closed or not self._take(Submitted(encoded, self.clock.local(now_us)), future):
             raise NotLeaderError
         self._advance_soon(now_us)
         return future
+
+    def change_members(self, change: Change) -> asyncio.Future[tuple[int, int, Result]]:
+        """A client's change of the members (§6). The future gives (index, term, result) once all of it is committed,
+        with index 0 if it is refused, or raises LeadershipLostError. Raises NotLeaderError at once."""
+        return self._submit(encode_change(change))
 
     def read(self, read: Read) -> asyncio.Future[tuple[int, int, Result]]:
         """A client's read. The future gives (index, term, result), of the last applied entry, or raises

@@ -2,10 +2,12 @@
 
 POST /executeCommand   a command; the leader answers after it has committed and applied the command
 GET  /read?key=K       a read: through the log, or as `consistency` says
+POST /membership       nodes that become learners, voters, or leave: {"add": "n4"}; GET shows who is a member
 GET  /status           role, term, leader, commit index, last index, peers
 GET  /log?from=&limit= log entries, each with `committed`
 
 200  done                     400  malformed: which field, and why      401  the bearer token is missing or wrong
+409  a change of the members that is not possible now: why, and what to do
 307  ask the leader there     403  from a browser's page: `http_door`   408  the body did not come in time
 413  too large                415  a compressed body                    503  cannot be done now: try again
 504  the outcome is unknown: it may be, or become, committed
@@ -27,6 +29,7 @@ from raft_chaos.raft.network.tls import Tls
 from raft_chaos.raft.replica.machine import Command, Read, decode_command, parse_command
 from raft_chaos.raft.server.host import LeadershipLostError, LiveHost, NotLeaderError, ReadRefusedError
 from raft_chaos.raft.server.http_door import KEEP_ALIVE_S, REQUEST_TIMEOUT_S, AllowedCallers, Connections
+from raft_chaos.raft.state.configuration import Change, decode_configuration, is_configuration
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_WAITING = 10_000
@@ -73,6 +76,8 @@ class HttpApi:
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._errors_as_json])
         app.router.add_post("/executeCommand", self._execute_command)
         app.router.add_get("/read", self._read)
+        app.router.add_post("/membership", self._change_members)
+        app.router.add_get("/membership", self._members)
         app.router.add_get("/status", self._status)
         app.router.add_get("/log", self._log)
         # A node reads no compressed body, and a small one must not become a large one before it is refused.
@@ -118,7 +123,7 @@ class HttpApi:
         except web.HTTPRequestEntityTooLarge:
             return _refusal(413, f"the request body is larger than {MAX_BODY_BYTES} bytes")
         except web.HTTPNotFound:
-            paths = "POST /executeCommand, GET /read, GET /status, GET /log"
+            paths = "POST /executeCommand, GET /read, GET and POST /membership, GET /status, GET /log"
             return _refusal(404, f"no such path: {request.path}; there are {paths}")
         except web.HTTPMethodNotAllowed as error:
             allowed = ", ".join(sorted(error.allowed_methods))
@@ -129,17 +134,9 @@ class HttpApi:
     # ---- POST /executeCommand -------------------------------------------------------------------------------------
 
     async def _execute_command(self, request: web.Request) -> web.Response:
-        if "Content-Encoding" in request.headers and request.headers["Content-Encoding"].lower() != "identity":
-            return _refusal(
-                415, "Content-Encoding: send the body as it is, not compressed", {"Accept-Encoding": "identity"}
-            )
-        try:
-            # Most bodies are there already.
-            body = await (request.read() if request.content.is_eof() else _late_body_of(request))
-        except TimeoutError:
-            return _refusal(408, f"body: not complete within {REQUEST_TIMEOUT_S:g} s", {"Connection": "close"})
-        except (web.RequestPayloadError, HttpProcessingError) as error:
-            return _refusal(400, f"body: cannot be read as its headers say ({error})")
+        body = await _body_of(request)
+        if isinstance(body, web.Response):
+            return body
         try:
             command = parse_request(body)
         except ValueError as error:
@@ -178,6 +175,43 @@ class HttpApi:
         location = self._callers.location(url, request.headers) + request.path_qs
         body = {"ok": False, "error": "this node is not the leader", "leader": leader, "location": location}
         return _json(307, body, {"Location": location})
+
+    # ---- /membership ------------------------------------------------------------------------------------------------
+
+    async def _change_members(self, request: web.Request) -> web.Response:
+        """Answers once the change is committed, in joint consensus its second entry too (§6)."""
+        body = await _body_of(request)
+        if isinstance(body, web.Response):
+            return body
+        try:
+            changed = self._host.change_members(parse_change(body))
+        except ValueError as error:
+            return _refusal(400, str(error))
+        except NotLeaderError:
+            return self._redirect(request)
+        try:
+            async with asyncio.timeout(self._commit_timeout_s):
+                index, term, result = await changed
+        except TimeoutError:
+            return _unknown(f"not committed within {self._commit_timeout_s:g} s")
+        except LeadershipLostError:
+            return _unknown("this node lost its leadership before the change was committed")
+        if not result.ok:
+            return _refusal(409, result.error or "refused")
+        return _json(200, {"ok": True, "index": index, "term": term, **self._shown_members()})
+
+    async def _members(self, request: web.Request) -> web.Response:
+        return _json(200, {"node": self._host.replica.core.node, **self._shown_members()})
+
+    def _shown_members(self) -> dict[str, Any]:
+        """The configuration that this node uses, which may not be committed yet."""
+        core = self._host.replica.core
+        members: dict[str, Any] = msgspec.to_builtins(core.configuration.as_members())
+        return members | {
+            "leader": core.leader,
+            "configuration_index": core.configuration_index,
+            "committed": core.configuration_index <= core.commit_index,
+        }
 
     # ---- GET ------------------------------------------------------------------------------------------------------
 
@@ -266,6 +300,21 @@ class HttpApi:
         )
 
 
+async def _body_of(request: web.Request) -> bytes | web.Response:
+    """The body of a request, or why it is refused."""
+    if "Content-Encoding" in request.headers and request.headers["Content-Encoding"].lower() != "identity":
+        return _refusal(
+            415, "Content-Encoding: send the body as it is, not compressed", {"Accept-Encoding": "identity"}
+        )
+    try:
+        # Most bodies are there already.
+        return await (request.read() if request.content.is_eof() else _late_body_of(request))
+    except TimeoutError:
+        return _refusal(408, f"body: not complete within {REQUEST_TIMEOUT_S:g} s", {"Connection": "close"})
+    except (web.RequestPayloadError, HttpProcessingError) as error:
+        return _refusal(400, f"body: cannot be read as its headers say ({error})")
+
+
 async def _late_body_of(request: web.Request) -> bytes:
     """Waits for the body. Raises TimeoutError if it does not come."""
     async with asyncio.timeout(REQUEST_TIMEOUT_S):
@@ -288,6 +337,25 @@ def parse_request(body: bytes) -> Command:
     command = parse_command(raw["command"])
     client, serial = _session(raw.get("client"), raw.get("serial"))
     return command if client is None else msgspec.structs.replace(command, client=client, serial=serial)
+
+
+def parse_change(body: bytes) -> Change:
+    """Parses the body of POST /membership. Raises ValueError, which names the wrong field and says why."""
+    try:
+        raw = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"body: not JSON ({error})") from None
+    if not isinstance(raw, dict):
+        raise ValueError(f'body: expected an object such as {{"add": "n4"}}, got {type(raw).__name__}')
+    if unknown := sorted(set(raw) - {"add", "promote", "remove"}):
+        raise ValueError(f"{unknown[0]}: no such field; there are add, promote, remove")
+    given: dict[str, list[str]] = {}
+    for field, value in raw.items():
+        names = [value] if isinstance(value, str) else value
+        if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+            raise ValueError(f"{field}: expected the name of a node, or a list of names, got {value!r}")
+        given[field] = names
+    return msgspec.convert(["change", *(given.get(field, []) for field in ("add", "promote", "remove"))], Change)
 
 
 def _session(client: Any, serial: Any) -> tuple[str | None, int]:
@@ -338,6 +406,8 @@ def _shown(command: bytes) -> dict[str, Any] | None:
     """A command as shown in JSON; null is the no-op at the start of a term."""
     if not command:
         return None
+    if is_configuration(command):
+        return {"members": msgspec.to_builtins(decode_configuration(command).as_members())}
     shown = msgspec.structs.asdict(decode_command(command))
     return {name: value for name, value in shown.items() if value is not None and (name, value) != ("serial", 0)}
 

@@ -26,6 +26,8 @@ from raft_chaos.raft.server.host import EventFile, LiveHost
 from raft_chaos.raft.server.http_api import HttpApi
 from raft_chaos.raft.server.node_clock import RIGHT, Segment
 from raft_chaos.raft.server.parts import Parts, make_replica
+from raft_chaos.raft.state.configuration import encode_configuration, unknown_members
+from raft_chaos.raft.state.messages import Recovered
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import Disk, OsDisk
 from raft_chaos.raft.storage.fault_disk import Failing
@@ -99,6 +101,7 @@ class Node:
         self.disk = parts.disk(disk, config.failing) if config.fault_disk else disk
         wal = parts.wal(self.disk)
         recovered = wal.recover(Identity(config.cluster, config.node))
+        _check_members(recovered, config)
         journal = Journal(Path(config.journal_file)) if config.journal_file else None
         peers = sorted(config.peers)
 
@@ -220,6 +223,19 @@ def _end_starved(error: BaseException) -> NoReturn:
     """Ends the process with one line: where the machine ran out of something, a traceback helps nobody."""
     logging.getLogger("raft.node").critical("the node has too little of something: %s", " ".join(f"{error!r}".split()))
     os._exit(EXIT_STARVED)
+
+
+def _check_members(recovered: Recovered, config: NodeConfig) -> None:
+    """Raises CorruptLogError if the log names a member of which this node was not told: it could not send it anything,
+    nor count its vote."""
+    commands = [entry.command for entry in recovered.entries]
+    if recovered.snapshot is not None and recovered.snapshot.configuration is not None:
+        commands.append(encode_configuration(recovered.snapshot.configuration))
+    if unknown := unknown_members(commands, (config.node, *config.peers)):
+        raise CorruptLogError(
+            f"{config.data_dir}: the log has {', '.join(unknown)} as a member of the cluster, and this node was not "
+            "told where to find it. Start the node with all members among its peers."
+        )
 
 
 def exit_code_of(error: BaseException) -> int:

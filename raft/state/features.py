@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
 SNAPSHOT_EVERY = 1_000
 """So many entries, unless somebody says how many."""
+MEMBERSHIP = ("joint", "single")
+"""How the members may change; the first, unless somebody says which."""
 
 
 class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -18,34 +21,56 @@ class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     candidates (thesis, §6.2 and §4.2.3).
     `snapshot_every`: a node takes a snapshot of its state machine whenever it has applied so many entries since the
     last one, and drops them from its log (§7); 0: never.
+    `membership`: the members of the cluster may change, "joint" by joint consensus (§6), or "single" by one voter at a
+    time (thesis, §4.1). It needs `check_quorum`, or else removed nodes would disturb the others (§6, thesis §4.2.3).
+    `first_voters`: a new cluster begins with so many of its nodes as voters, and the others are no members yet; 0: with
+    all.
     """
 
     pre_vote: bool = False
     check_quorum: bool = False
     snapshot_every: int = 0
+    membership: Literal["", "joint", "single"] = ""
+    first_voters: int = 0
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Features:
         """With these, and no other: "pre_vote", or "snapshot_every=20". Raises ValueError for what there is not."""
-        chosen: dict[str, bool | int] = {}
+        chosen: dict[str, bool | int | str] = {}
         for one in names:
             name, _, number = one.partition("=")
             if name == "snapshot_every":
                 if number and not (number.isdecimal() and int(number)):
                     raise ValueError(f"{one!r}: expected a number of entries, such as snapshot_every=20")
                 chosen[name] = int(number or SNAPSHOT_EVERY)
-            elif one in FEATURES:
+            elif name == "membership":
+                chosen[name] = number or MEMBERSHIP[0]
+                if chosen[name] not in MEMBERSHIP:
+                    raise ValueError(f"{one!r}: expected membership={' or membership='.join(MEMBERSHIP)}")
+            elif name == "first_voters":
+                if not (number.isdecimal() and int(number)):
+                    raise ValueError(f"{one!r}: expected a number of nodes, such as first_voters=3")
+                chosen[name] = int(number)
+            elif one in FLAGS:
                 chosen[one] = True
             else:
                 raise ValueError(f"{one!r} is unknown; expected some of {', '.join(FEATURES)}")
-        return cls(**chosen)  # type: ignore[arg-type]
+        features = cls(**chosen)  # type: ignore[arg-type]
+        if features.membership and not features.check_quorum:
+            raise ValueError("'membership' needs check_quorum too, or removed nodes would disturb the others")
+        if features.first_voters and not features.membership:
+            raise ValueError("'first_voters' needs membership too, or the other nodes could never become members")
+        return features
 
     @property
     def names(self) -> list[str]:
         """What `of` makes them from."""
-        flags = [name for name in FEATURES if getattr(self, name) is True]
-        return [*flags, *([f"snapshot_every={self.snapshot_every}"] if self.snapshot_every else [])]
+        flags = [name for name in FLAGS if getattr(self, name)]
+        values = {name: getattr(self, name) for name in FEATURES if name not in FLAGS}
+        return [*flags, *(f"{name}={value}" for name, value in values.items() if value)]
 
 
 NONE = Features()
 FEATURES: tuple[str, ...] = Features.__struct_fields__
+FLAGS = ("pre_vote", "check_quorum")
+"""Those that are on or off; the others have a value."""

@@ -10,6 +10,8 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
+from raft_chaos.raft.state.configuration import Configuration
+
 MAX_NUMBER = 2**63 - 1
 Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
 """A term, an index, or what counts messages: a node may add 1 to it and still encode it."""
@@ -25,7 +27,7 @@ be able to send on in one frame."""
 class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A log entry: the term in which a leader received it, and the command for the state machine.
 
-    An empty command is the no-op at the start of a term (§8).
+    An empty command is the no-op at the start of a term (§8). One may also be a configuration (`state.configuration`).
     """
 
     term: Number
@@ -104,6 +106,9 @@ class InstallSnapshot(msgspec.Struct, frozen=True, gc=False, array_like=True, ta
     The snapshot replaces the entries up to `last_included_index`, whose prefix has this `digest`. Its data has `size`
     bytes and the CRC-32 `checksum`; `data` are those from `offset` on. One with all the same numbers is the same
     snapshot, whoever sends it, so a follower can go on with the parts of an earlier leader.
+
+    `configuration` is the latest one that the snapshot replaces, and `configuration_index` the index of its entry; None
+    if it replaces none (§6).
     """
 
     term: Number
@@ -115,6 +120,8 @@ class InstallSnapshot(msgspec.Struct, frozen=True, gc=False, array_like=True, ta
     offset: Number
     data: Annotated[bytes, msgspec.Meta(max_length=MAX_CHUNK_BYTES)]
     round: Number = 0
+    configuration: Configuration | None = None
+    configuration_index: Number = 0
 
 
 class InstallSnapshotReply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="isr"):
@@ -166,13 +173,16 @@ class Truncate(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="t"):
 class Snapshot(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="s"):
     """The state machine's state after the entry (index, term), as `data`, in place of the entries up to it (§7).
 
-    `digest` is the log's at `index`, so that the digests of later entries still cover the whole log.
+    `digest` is the log's at `index`, so that the digests of later entries still cover the whole log. `configuration` is
+    the latest one among these entries, and `configuration_index` its index; None if there is none (§6).
     """
 
     index: int
     term: int
     digest: str
     data: bytes
+    configuration: Configuration | None = None
+    configuration_index: int = 0
 
 
 class SaveSnapshot(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ss"):

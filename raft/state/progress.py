@@ -30,6 +30,9 @@ class Progress(msgspec.Struct):
     snapshots meanwhile: what lies between is then in its log, or in the next transfer.
 
     `round` is the latest round of heartbeats of which the follower has answered a message (`core.reads`).
+
+    A learner catches up in rounds (thesis, §4.2.1): the present one began at `since_us`, and ends when the learner has
+    all up to `goal`; 0 if no round runs.
     """
 
     next_index: int
@@ -44,6 +47,9 @@ class Progress(msgspec.Struct):
     offset: int = 0
     checksum: int = 0
     round: int = 0
+    goal: int = 0
+    since_us: int = 0
+    is_caught_up: bool = False
 
     @property
     def may_begin_transfer(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from raft_chaos.invariants.events import (
     CommitAdvanced,
+    ConfigurationUsed,
     EntryAppended,
     LogTruncated,
     PreVoteStarted,
@@ -14,6 +15,7 @@ from raft_chaos.invariants.events import (
     Started,
     VoteGranted,
 )
+from raft_chaos.raft.state.configuration import Configuration, decode_configuration, is_configuration
 from raft_chaos.raft.state.log import Log
 from raft_chaos.raft.state.messages import Snapshot
 
@@ -61,7 +63,12 @@ class Reporter:
             term=entry.term,
             digest=digest,
             size=len(entry.command),
+            members=decode_configuration(entry.command).as_members() if is_configuration(entry.command) else None,
         )
+
+    def configuration_used(self, t_us: int, index: int, configuration: Configuration) -> ConfigurationUsed:
+        members = configuration.as_members()
+        return ConfigurationUsed(node=self._node, inc=self._inc, t_us=t_us, index=index, members=members)
 
     def log_truncated(self, t_us: int, from_index: int) -> LogTruncated:
         return LogTruncated(node=self._node, inc=self._inc, t_us=t_us, from_index=from_index)

@@ -11,6 +11,7 @@ from raft_chaos.invariants.events import (
     AnsweredAgain,
     AnyEvent,
     CommitAdvanced,
+    ConfigurationUsed,
     EntryAppended,
     EntryApplied,
     FaultHealed,
@@ -19,6 +20,7 @@ from raft_chaos.invariants.events import (
     LogsFollowed,
     LogsLost,
     LogTruncated,
+    Members,
     MessageReceived,
     MessageSent,
     NodeExited,
@@ -92,6 +94,16 @@ EVENTS: list[tuple[AnyEvent, str]] = [
     (PreVoteStarted(**_node(), term=3), "n2#1         asks whether it would win the election of term 3"),
     (VoteGranted(**_node(), term=3, candidate="n1"), "n2#1         voted for n1 in term 3"),
     (EntryAppended(**_node(), index=14, term=3, digest=DIGEST), "n2#1         appended 14 (term 3) 9f3a01c2"),
+    (
+        EntryAppended(**_node(), index=15, term=3, digest=DIGEST, members=Members(voters=("n1", "n2"))),
+        "n2#1         appended 15 (term 3) 9f3a01c2: voters n1 n2",
+    ),
+    (
+        ConfigurationUsed(
+            **_node(), index=15, members=Members(voters=("n1", "n3"), old_voters=("n1", "n2"), learners=("n4",))
+        ),
+        "n2#1         uses configuration 15: voters n1 n3, jointly with n1 n2, learners n4",
+    ),
     (LogTruncated(**_node(), from_index=12), "n2#1         truncates its log from 12 on"),
     (CommitAdvanced(**_node(), index=14, term=3), "n2#1         committed up to 14 in term 3"),
     (EntryApplied(**_node(), index=14, term=3, digest=DIGEST), "n2#1         applied 14 (term 3), state 9f3a01c2"),

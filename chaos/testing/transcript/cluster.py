@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec.structs import replace
 
 from raft_chaos.chaos.execution.player import Frame
+from raft_chaos.chaos.execution.recording import Calls
 from raft_chaos.chaos.execution.session import Session
 from raft_chaos.chaos.execution.step_result import StepResult, result_of
 from raft_chaos.chaos.execution.steps import (
@@ -29,6 +30,7 @@ from raft_chaos.chaos.run.nodes.stepped_node import StepConfig
 from raft_chaos.invariants.history import Consistency
 from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.configuration import Change
 from raft_chaos.raft.state.messages import Append, Entry, HardState
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.disk import MemoryDisk
@@ -90,6 +92,13 @@ class HandDrivenCluster(Session):
         if call not in self.player.calls:
             self.add_call(Call(call, "", OUTSIDE, "get", key, session=None, serial=0, consistency=consistency))
         return self._step(Submit(name, call, self.now_us), f"is asked for {call}")
+
+    def change(self, name: str, change: Change) -> StepResult:
+        """A client asks the node for other members; the answer names the change."""
+        call = str(change)
+        if call not in self.player.calls:
+            self.add_call(Calls.of_change(call, change))
+        return self._step(Submit(name, call, self.now_us), f"is asked to {call}")
 
     def persist(self, name: str) -> StepResult:
         """The write under way is durable."""

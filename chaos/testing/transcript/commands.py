@@ -15,6 +15,7 @@ from raft_chaos.chaos.execution.step_result import StepResult
 from raft_chaos.chaos.execution.steps import ExecutionError
 from raft_chaos.chaos.mutants import MUTANTS, parts_of
 from raft_chaos.chaos.testing.transcript.cluster import HandDrivenCluster
+from raft_chaos.raft.state.configuration import Change
 from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.timing import Timing
 
@@ -50,6 +51,7 @@ class Commands:
             "run": self._run,
             "propose": self._propose,
             "read": self._read,
+            "member": self._member,
             "persist": self._persist,
             "deliver": self._deliver,
             "drop": self._drop,
@@ -176,6 +178,21 @@ class Commands:
         if len(given) not in (2, 3) or given[2:] not in ([], ["stale"]):
             raise CommandError(_usage(self._read))
         return format.step(self._cluster_now.read(name, given[1], "stale" if given[2:] else "read_index"))
+
+    def _member(self, given: list[str]) -> list[str]:
+        """member NODE add|promote|remove NODE ... [add|promote|remove NODE ...]"""
+        name, verb = self._node(given[:1], self._member), ""
+        asked: dict[str, list[str]] = {"add": [], "promote": [], "remove": []}
+        for word in given[1:]:
+            if word in asked:
+                verb = word
+            elif verb:
+                asked[verb] += self._nodes([word], self._member)
+            else:
+                raise CommandError(_usage(self._member))
+        if not any(asked.values()):
+            raise CommandError(_usage(self._member))
+        return format.step(self._cluster_now.change(name, Change(**{verb: (*nodes,) for verb, nodes in asked.items()})))
 
     def _persist(self, given: list[str]) -> list[str]:
         """persist NODE ..."""

@@ -70,8 +70,8 @@ class AppendsWithoutConsistencyCheck(Core):
 
 
 class CommitsWithoutMajority(Core):
-    def _majority(self) -> int:
-        return (len(self.peers) + 1) // 2
+    def _majority(self, voters: int) -> int:
+        return voters // 2
 
 
 class CountsReplicasOfAnyTerm(Core):

@@ -94,7 +94,7 @@ UNWELCOME = {
         "unknown caller: node 'n9' is not one of this node's peers, n2, n3",
     ),
     "itself": (encode_frame(Hello(PROTOCOL_VERSION, "c", "n1", 1)), "node 'n1' is not one of"),
-    "another version": (encode_frame(Hello(9, "c", "n3", 1)), "protocol version 9; this node speaks 4"),
+    "another version": (encode_frame(Hello(9, "c", "n3", 1)), "protocol version 9; this node speaks 5"),
     "no handshake": (encode_frame(Envelope(1, RequestVote(1, 0, 0))), "the handshake is malformed"),
     "HTTP": (
         b"GET / HTTP/1.1\r\n\r\n",

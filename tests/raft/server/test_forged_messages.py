@@ -132,7 +132,7 @@ HANDSHAKES: dict[str, tuple[bytes, str]] = {
     "8 MB announced": (framed(bytes(MAX_FRAME))[:HEADER_BYTES], "bytes was announced; the maximum is 4096"),
     "no checksum, as in version 2": (
         b"\0\0\0\x1e\x97\xa5hello\x02\xa7cluster\xa2n2\x01",
-        "protocol version 2 or older, whose frames have no checksum; this node speaks 4",
+        "protocol version 2 or older, whose frames have no checksum; this node speaks 5",
     ),
     "nothing": (b"", "no handshake within 1 s"),
     "half": (changed(0, PROTOCOL_VERSION)[:-3], "no handshake within 1 s"),
