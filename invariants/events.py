@@ -203,7 +203,8 @@ class MessageReceived(Event, frozen=True, gc=False, kw_only=True, tag="message_r
     """The message (sender, sender_inc, number) arrived. Reported before any of its effects.
 
     Our own nodes also say the term of an AppendEntriesReply that acknowledges entries, and up to which one it does;
-    likewise of an InstallSnapshotReply that says that the snapshot is durable.
+    likewise of an InstallSnapshotReply that says that the snapshot is durable. Of an AppendEntriesReply that rejects
+    entries they say its term, and the prev_log_index that did not match.
     """
 
     sender: str
@@ -212,6 +213,7 @@ class MessageReceived(Event, frozen=True, gc=False, kw_only=True, tag="message_r
     type: str
     term: int = 0
     match_index: int = 0
+    rejected_index: int = 0
 
 
 # ---- reported by the harness (node is HARNESS; `subject` names the node meant) ------------------------------------

@@ -26,6 +26,7 @@ from raft_chaos.invariants.checkers.client_history import AcknowledgedWrites, Hi
 from raft_chaos.invariants.checkers.client_keys import ClientKeys
 from raft_chaos.invariants.checkers.commitment import LeaderCommitsOwnTerm, LeaderCompleteness, StateMachineSafety
 from raft_chaos.invariants.checkers.configuration import Configuration
+from raft_chaos.invariants.checkers.consistency_check import ConsistencyCheck
 from raft_chaos.invariants.checkers.durability import Durability
 from raft_chaos.invariants.checkers.efficiency import Efficiency
 from raft_chaos.invariants.checkers.election_timer import ElectionTimer
@@ -105,6 +106,7 @@ class Judge:
             LeaderAppendOnly(logs),
             CommittedLogAppendOnly(logs),
             LogMatching(logs),
+            ConsistencyCheck(),
             LeaderCommitsOwnTerm(logs),
             QuorumLog(self._past, configuration),
             LeaderCompleteness(logs),

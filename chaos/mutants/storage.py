@@ -111,6 +111,7 @@ _FORGETS = (
     "leader_append_only",
     "committed_log_append_only",
     "quorum_log",
+    "consistency_check",
     "leader_votes_quorum",
     "recovery",
 )

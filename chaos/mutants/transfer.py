@@ -20,6 +20,7 @@ TRANSFER = (
         (
             "log_matching",
             "quorum_log",
+            "consistency_check",
             "election_safety",
             "leader_append_only",
             "leader_votes_quorum",

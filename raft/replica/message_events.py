@@ -41,9 +41,12 @@ def message_received(
     node: str, inc: int, t_us: int, sender: str, sender_inc: int, number: int, message: Message
 ) -> MessageReceived:
     """The message arrived, and has had no effect yet."""
-    term = match_index = 0
-    if type(message) is AppendEntriesReply and message.success:
-        term, match_index = message.term, message.match_index
+    term = match_index = rejected_index = 0
+    if type(message) is AppendEntriesReply:
+        if message.success:
+            term, match_index = message.term, message.match_index
+        elif message.rejected_index:  # otherwise it refuses a message of an earlier term, whatever the logs hold
+            term, rejected_index = message.term, message.rejected_index
     elif type(message) is InstallSnapshotReply and message.done:
         term, match_index = message.term, message.last_included_index
     return MessageReceived(
@@ -56,4 +59,5 @@ def message_received(
         type=type(message).__name__,
         term=term,
         match_index=match_index,
+        rejected_index=rejected_index,
     )
