@@ -17,14 +17,16 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from bench import journal, networks, sim
-from bench.measures import FULL, QUICK, Bench, Row
-from bench.systems import PYSYNCOBJ, PYSYNCOBJ_FLUSHED, RAFT, RAFT_UNSYNCED, BenchError, System
+from bench import journal, networks, restart, sim
+from bench.measures import FULL, QUICK, Bench, Row, Sizes
+from bench.systems import PYSYNCOBJ, PYSYNCOBJ_FLUSHED, RAFT, RAFT_UNSYNCED, BenchError, System, compacting
 from raft_chaos.chaos.processes.supervisor import PRELOAD, Supervisor
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 CLIENTS = (1, 64)
 FSYNCS = 200
+SNAPSHOTS = 10
+"""So many are taken while a node is down."""
 
 
 class Part(NamedTuple):
@@ -53,6 +55,13 @@ def _catch_up(bench: Bench) -> list[Row]:
     return rows
 
 
+def _by_snapshot(bench: Bench) -> list[Row]:
+    """Each entry has a key of its own, so the snapshot is as long as what the node missed; ten are taken meanwhile."""
+    entries = bench.sizes.behind
+    ours, theirs = compacting(max(1, entries // SNAPSHOTS))
+    return bench.rounds(partial(bench.catch_up, entries=entries, keys=entries), ours, theirs)
+
+
 PARTS = {
     "throughput": Part(
         "As shipped: raft-chaos has every answered command on a majority's disks, PySyncObj on none (it never flushes)",
@@ -68,6 +77,12 @@ PARTS = {
     ),
     "failover": Part("SIGKILL to the leader, as shipped", _failover),
     "catch_up": Part("A node that was down comes back, as shipped (neither compacts its log)", _catch_up),
+    "snapshot": Part("The same, and both compact their logs: it gets a snapshot", _by_snapshot),
+    "restart": Part(
+        "A node starts again: from its last snapshot, and from its whole log",
+        restart.measure,
+        ("with snapshots", "whole log"),
+    ),
     "journal": Part(
         "What the journal costs, as in a live run: events are reported by both",
         journal.measure,
@@ -100,7 +115,7 @@ def main() -> None:
         ):
             supervisor.remove_when_orphaned(Path(folder))
             print(machine(Path(folder)), flush=True)
-            bench = Bench(supervisor, Path(folder), QUICK if arguments.quick else FULL)
+            bench = Bench(supervisor, Path(folder), _sizes(arguments))
             for name in arguments.only:
                 failed |= not _run_part(PARTS[name], bench)
     except KeyboardInterrupt:
@@ -113,8 +128,27 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="raft-chaos beside PySyncObj.")
     parser.add_argument("--only", type=_names, default=list(PARTS), metavar="PART,...", help=", ".join(PARTS))
     parser.add_argument("--quick", action="store_true", help="small sizes, one round: whether it works, not how fast")
+    parser.add_argument("--rounds", type=_count, metavar="N", help="how often to measure each part")
+    parser.add_argument(
+        "--commands", type=_count, metavar="N", help="how many a node misses (catch_up, snapshot) or has had (restart)"
+    )
     parser.add_argument("--dir", type=Path, help="where the nodes' data is written; a folder on the disk to measure")
     return parser.parse_args()
+
+
+def _sizes(arguments: argparse.Namespace) -> Sizes:
+    sizes = QUICK if arguments.quick else FULL
+    if arguments.rounds:
+        sizes = sizes._replace(rounds=arguments.rounds)
+    if (commands := arguments.commands) is not None:
+        sizes = sizes._replace(entries=(commands,), behind=commands, restarted=commands)
+    return sizes
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text!r}")
+    return int(text)
 
 
 def _names(text: str) -> list[str]:

@@ -16,13 +16,15 @@ KEYS = 100
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """`clients` connections to one port put keys for `warmup_s + duration_s`, or until `commands` were answered."""
+    """`clients` connections to one port put keys, of which there are `keys`, for `warmup_s + duration_s`, or until
+    `commands` were answered."""
 
     port: int
     clients: int
     warmup_s: float = 0.0
     duration_s: float
     commands: int | None = None
+    keys: int = KEYS
 
 
 class LoadResult(msgspec.Struct, frozen=True):
@@ -90,10 +92,10 @@ class _Generator:
         return connection
 
     def _next(self, client: int, connection: Connection) -> None:
-        number = next(self._numbers)
-        if self._load.commands is not None and number > self._load.commands:
+        load, number = self._load, next(self._numbers)
+        if load.commands is not None and number > load.commands:
             return
-        request = put_request(f"k{number % KEYS}", f"{client}.{number}")
+        request = put_request(f"k{number % load.keys}", f"{client}.{number}")
         self._sent_at[client] = monotonic()
         connection.send(request)
 

@@ -16,7 +16,7 @@ from time import monotonic
 from typing import NamedTuple, TypeAlias
 
 from bench.http import HOST, Connection, put_request
-from bench.load import Load, LoadResult, load_main
+from bench.load import KEYS, Load, LoadResult, load_main
 from bench.systems import NODES, SETTLE_TIMEOUT_S, BenchError, Cluster, System
 from raft_chaos.chaos.processes.supervisor import Supervisor
 
@@ -31,7 +31,10 @@ Figures: TypeAlias = dict[str, float]
 
 
 class Sizes(NamedTuple):
-    """The sizes of the measurements. Times are in seconds; `kills`, `entries` and `simulated_s` are for each round."""
+    """The sizes of the measurements. Times are in seconds; `kills`, `entries` and `simulated_s` are for each round.
+
+    `behind` entries are missed by a node that then gets a snapshot, and a node starts again after `restarted` commands.
+    """
 
     rounds: int
     warmup_s: float
@@ -39,10 +42,23 @@ class Sizes(NamedTuple):
     kills: int
     entries: tuple[int, ...]
     simulated_s: float
+    behind: int
+    restarted: int
 
 
-FULL = Sizes(rounds=5, warmup_s=0.5, duration_s=3.0, kills=4, entries=(10_000, 100_000), simulated_s=60.0)
-QUICK = Sizes(rounds=1, warmup_s=0.3, duration_s=1.0, kills=3, entries=(2_000,), simulated_s=10.0)
+FULL = Sizes(
+    rounds=5,
+    warmup_s=0.5,
+    duration_s=3.0,
+    kills=4,
+    entries=(10_000, 100_000),
+    simulated_s=60.0,
+    behind=100_000,
+    restarted=1_000_000,
+)
+QUICK = Sizes(
+    rounds=1, warmup_s=0.3, duration_s=1.0, kills=3, entries=(2_000,), simulated_s=10.0, behind=2_000, restarted=20_000
+)
 
 
 class Row(NamedTuple):
@@ -68,7 +84,7 @@ class Bench:
 
     def __init__(self, supervisor: Supervisor, folder: Path, sizes: Sizes) -> None:
         self.sizes = sizes
-        self._supervisor = supervisor
+        self.supervisor = supervisor
         self._folder = folder
         self._numbers = count(1)
 
@@ -100,13 +116,17 @@ class Bench:
                 print(f"measured again: {error}", file=sys.stderr, flush=True)
         raise AssertionError("unreachable")
 
+    def new_folder(self) -> Path:
+        """A name for a new folder of this benchmark."""
+        return self._folder / f"{next(self._numbers)}"
+
     def cluster(self, system: System) -> Cluster:
-        return Cluster(system, self._supervisor, self._folder / f"cluster-{next(self._numbers)}")
+        return Cluster(system, self.supervisor, self.new_folder())
 
     def load(self, cluster: Cluster, load: Load) -> LoadResult:
         """Runs the load in a process of its own. Raises BenchError if a command was refused."""
-        answer, theirs = self._supervisor.pipe()
-        child = self._supervisor.start("load", load_main, load, theirs)
+        answer, theirs = self.supervisor.pipe()
+        child = self.supervisor.start("load", load_main, load, theirs)
         theirs.close()
         try:
             result: LoadResult = answer.recv()
@@ -154,14 +174,15 @@ class Bench:
 
     # ---- catching up ----------------------------------------------------------------------------------------------
 
-    def catch_up(self, system: System, entries: int) -> Figures:
-        """The time from the launch of a node that missed `entries` entries until it has applied them all."""
+    def catch_up(self, system: System, entries: int, keys: int = KEYS) -> Figures:
+        """The time from the launch of a node that missed `entries` entries, of so many keys, until it has applied them
+        all."""
         with self.cluster(system) as cluster:
             leader = cluster.leader()
             absent = next(name for name in NODES if name != leader)
             cluster.kill(absent)
             port = cluster.http_port(leader)
-            load = Load(port=port, clients=FILL_CLIENTS, duration_s=FILL_LIMIT_S, commands=entries)
+            load = Load(port=port, clients=FILL_CLIENTS, duration_s=FILL_LIMIT_S, commands=entries, keys=keys)
             committed = self.load(cluster, load).committed
             if committed < entries:
                 raise BenchError(f"{system.name}: took more than {FILL_LIMIT_S:g} s to commit {entries} entries")

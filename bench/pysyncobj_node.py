@@ -31,7 +31,8 @@ socket.inet_ntop = _socket.inet_ntop
 
 
 class PySyncObjConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Addresses are "host:port". `flush` makes the journal durable, which PySyncObj itself does not."""
+    """Addresses are "host:port". `flush` makes the journal durable, which PySyncObj itself does not. It takes a
+    snapshot whenever its log has more than `snapshot_every` entries; 0: never."""
 
     node: str
     address: str
@@ -39,6 +40,7 @@ class PySyncObjConfig(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: str
     http_port: int
     flush: bool
+    snapshot_every: int = 0
 
 
 class FlushedJournal(FileJournal):  # type: ignore[misc]
@@ -64,8 +66,9 @@ class Store(SyncObj):  # type: ignore[misc]
             appendEntriesPeriod=0.049,
             # Its default of 5 s would be most of a restarted node's catch-up; our nodes retry after at most 0.5 s.
             connectionRetryTime=0.1,
-            # Our Raft does not compact, and a journal compacted without a dump file could not be recovered.
-            logCompactionMinEntries=1 << 40,
+            # A journal that is compacted without a dump file could not be recovered.
+            fullDumpFile=str(Path(config.data_dir) / "dump") if config.snapshot_every else None,
+            logCompactionMinEntries=config.snapshot_every or 1 << 40,
             logCompactionMinTime=1 << 30,
         )
         if config.flush:

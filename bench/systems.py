@@ -17,6 +17,7 @@ from bench.pysyncobj_node import PySyncObjConfig, pysyncobj_main
 from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.targets.raft_process import node_main
 from raft_chaos.raft.server.node import NodeConfig
+from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.timing import Timing
 
 NODES = ("n1", "n2", "n3")
@@ -48,7 +49,7 @@ class System(NamedTuple):
     arguments: Callable[[Place], tuple[Any, ...]]
 
 
-def raft_arguments(place: Place) -> tuple[Any, ...]:
+def raft_arguments(place: Place, snapshot_every: int = 0) -> tuple[Any, ...]:
     raft_port = place.raft_ports[place.node]
     config = NodeConfig(
         cluster="bench",
@@ -57,14 +58,14 @@ def raft_arguments(place: Place) -> tuple[Any, ...]:
         data_dir=str(place.folder),
         raft_port=raft_port,
         http_port=place.http_port,
-        timing=TIMING,
+        timing=TIMING.with_features(Features(snapshot_every=snapshot_every)),
         seed=raft_port * 1000 + place.incarnation,  # another election timer for each node of each cluster
         incarnation=place.incarnation,
     )
     return config, None
 
 
-def _pysyncobj_arguments(place: Place, flush: bool = False) -> tuple[Any, ...]:
+def _pysyncobj_arguments(place: Place, flush: bool = False, snapshot_every: int = 0) -> tuple[Any, ...]:
     config = PySyncObjConfig(
         node=place.node,
         address=f"{HOST}:{place.raft_ports[place.node]}",
@@ -72,6 +73,7 @@ def _pysyncobj_arguments(place: Place, flush: bool = False) -> tuple[Any, ...]:
         data_dir=str(place.folder),
         http_port=place.http_port,
         flush=flush,
+        snapshot_every=snapshot_every,
     )
     return (config,)
 
@@ -89,6 +91,14 @@ RAFT = System("raft-chaos", node_main, raft_arguments)
 RAFT_UNSYNCED = System("raft-chaos, not synced", _unsynced_main, raft_arguments)
 PYSYNCOBJ = System("PySyncObj", pysyncobj_main, _pysyncobj_arguments)
 PYSYNCOBJ_FLUSHED = System("PySyncObj, flushed", pysyncobj_main, partial(_pysyncobj_arguments, flush=True))
+
+
+def compacting(snapshot_every: int) -> tuple[System, System]:
+    """Both systems as shipped, each with a snapshot whenever its log has so many entries."""
+    return (
+        RAFT._replace(arguments=partial(raft_arguments, snapshot_every=snapshot_every)),
+        PYSYNCOBJ._replace(arguments=partial(_pysyncobj_arguments, snapshot_every=snapshot_every)),
+    )
 
 
 class _Node:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import sim
+from bench import restart, sim
 from bench.cli import table
 from bench.measures import QUICK
+from raft_chaos.raft.storage.disk import OsDisk
+from raft_chaos.raft.storage.wal import Identity, WriteAheadLog
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,12 +31,52 @@ def test_a_part_prints_a_figure_of_each_system_and_removes_its_data(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
+@pytest.mark.live
+def test_so_few_commands_take_a_snapshot_all_the_same(tmp_path: Path) -> None:
+    options = ["--only", "snapshot,restart", "--commands", "300", "--rounds", "1", "--dir", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *options], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("a node catches up 300 entries, s", "a node starts after 300 commands, s"):
+        row = next(line for line in done.stdout.splitlines() if line.startswith(name))
+        ours, theirs, *_ = row.removeprefix(name).split()
+        assert float(ours) > 0
+        assert float(theirs) > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_restart_reads_a_snapshot_and_a_tail_in_place_of_the_log(tmp_path: Path) -> None:
+    """A no-op and 300 commands, 64 in a write: a snapshot after at least 100 entries comes with entries 129 and 257."""
+    found = []
+    for every in (100, 0):
+        disk = OsDisk(restart.fill(tmp_path / f"{every}", 300, every))
+        found.append(WriteAheadLog(disk).recover(Identity(restart.CLUSTER, restart.NODE)))
+        disk.close()
+    compacted, whole = found
+    assert compacted.snapshot is not None
+    assert compacted.snapshot.index == 257
+    assert whole.snapshot is None
+    assert len(whole.entries) == 301
+    assert compacted.entries == whole.entries[257:]
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "many"])
+def test_a_number_of_commands_is_at_least_one(given: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", f"--commands={given}"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert f"expected a number of at least 1, got '{given}'" in done.stderr
+
+
 def test_an_unknown_part_is_refused_with_the_parts_that_there_are() -> None:
     done = subprocess.run([sys.executable, "-m", "bench", "--only", "speed"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert (
-        "no part 'speed'; there are throughput, durable, unsynced, failover, catch_up, journal, networks, sim"
-        in done.stderr
+        "no part 'speed'; there are throughput, durable, unsynced, failover, catch_up, snapshot, restart, journal, "
+        "networks, sim" in done.stderr
     )
 
 
