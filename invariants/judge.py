@@ -43,6 +43,7 @@ from raft_chaos.invariants.checkers.leaderships import Leaderships
 from raft_chaos.invariants.checkers.linearizability import Linearizability
 from raft_chaos.invariants.checkers.liveness_under_fault import LivenessUnderFault
 from raft_chaos.invariants.checkers.logs import CommittedLogAppendOnly, LeaderAppendOnly, LogMatching
+from raft_chaos.invariants.checkers.membership_changes import MembershipChanges
 from raft_chaos.invariants.checkers.monotonicity import Monotonicity
 from raft_chaos.invariants.checkers.node_logs import NodeLogs
 from raft_chaos.invariants.checkers.queue import TotalQueue
@@ -60,6 +61,8 @@ from raft_chaos.invariants.verdict import Outcome, Verdict, Violation, overall
 _Routes: TypeAlias = dict[Callable[[Any], None], tuple[Checker, ...]]
 """Each handler, and the checkers whose verdict is lost if it raises (its own checker; for a view, all its users)."""
 
+_OF_ALL_NODES = (LeaderRecognized, LivenessUnderFault, StableLeadership)
+
 READ_AT_ONCE = 2_000
 """How many events to judge at once, at most."""
 
@@ -68,10 +71,10 @@ class Judge:
     """Owns the checkers of a run. Never raises, whatever it observes.
 
     `voters` are the names of the nodes, of which a majority elects and commits; without them `leader_votes_quorum` and
-    `quorum_log` are unknown. `pace` is that of our own Raft, the only system whose `efficiency`,
-    `election_timer` and `check_quorum` are judged. `can` has the abilities that the system declares; empty for our own
-    Raft. Without `has_times` no invariant that goes by time
-    is judged.
+    `quorum_log` are unknown. Only the `first_voters` among them vote at first, if there are any (§6). `pace` is that of
+    our own Raft, the only system whose `efficiency`, `election_timer` and `check_quorum` are judged. `can` has the
+    abilities that the system declares; empty for our own Raft. Without `has_times` no invariant that goes by time is
+    judged.
 
     `events_expected` is False for a system whose nodes report no events. Then only `acknowledged_writes`,
     `monotonic_reads`, `linearizability` and `unexpected_exit` are judged, `election_safety` if the harness reads in the
@@ -83,12 +86,13 @@ class Judge:
         self,
         *,
         voters: Sequence[str] = (),
+        first_voters: Sequence[str] = (),
         events_expected: bool = True,
         can: Collection[str] = (),
         pace: Pace | None = None,
         has_times: bool = True,
     ) -> None:
-        configuration = Configuration(voters)
+        configuration = Configuration(voters, first_voters or (pace.first_voters if pace is not None else ()))
         self._logs = NodeLogs()
         self._past = CausalPast(configuration)
         self._keys = ClientKeys()
@@ -100,8 +104,9 @@ class Judge:
             OneVotePerTerm(),
             TermHasCandidate(),
             LeaderVotesQuorum(self._past, configuration),
-            ElectionTimer(pace),
-            CheckQuorum(pace, len(voters)),
+            ElectionTimer(pace, configuration),
+            CheckQuorum(pace, configuration),
+            MembershipChanges(logs, configuration),
             LeaderRecognized(self._leaderships),
             LeaderAppendOnly(logs),
             CommittedLogAppendOnly(logs),
@@ -118,8 +123,10 @@ class Judge:
             StableLeadership(self._leaderships),
             self._efficiency,
         ]
-        timely = [checker for checker in event_checkers if has_times or not checker.goes_by_time]
-        self._by_events = timely if events_expected else []
+        judged = [checker for checker in event_checkers if has_times or not checker.goes_by_time]
+        if not configuration.all_vote:  # what is owed to all nodes is owed to the members alone
+            judged = [checker for checker in judged if not isinstance(checker, _OF_ALL_NODES)]
+        self._by_events = judged if events_expected else []
         self._by_past = [checker for checker in self._by_events if isinstance(checker, CausalChecker)]
         self._by_history: Sequence[HistoryChecker] = [AcknowledgedWrites(self._keys), MonotonicReads(self._keys)]
         self._linearizability = Linearizability()
@@ -142,11 +149,7 @@ class Judge:
         for checker in self._checkers:
             self._route((checker,), checker.handlers())
         self._route(tuple(self._by_events), self._logs.handlers())
-        led = (
-            checker
-            for checker in self._by_events
-            if isinstance(checker, LeaderRecognized | LivenessUnderFault | StableLeadership)
-        )
+        led = (checker for checker in self._by_events if isinstance(checker, _OF_ALL_NODES))
         self._route(tuple(led), self._leaderships.handlers())
         for by_past in self._by_past:
             self._past.pass_on(by_past.facts(), by_past.claims())

@@ -10,7 +10,8 @@ class Pace(msgspec.Struct, frozen=True):
     `clients` give it new ones, each one at a time, of at most `entry_bytes` bytes (0 in a file of an earlier version).
     Election timeouts are drawn from `election_timeout_us`: the shortest and the longest; (0, 0) if they are not known.
     With `check_quorum` a leader without a majority steps down (Ongaro's thesis, §6.2); with
-    `pre_vote` a node asks before it stands for election (§9.6).
+    `pre_vote` a node asks before it stands for election (§9.6). `first_voters` are the nodes that vote at first, if not
+    all do (§6).
     """
 
     heartbeat_us: int
@@ -20,3 +21,4 @@ class Pace(msgspec.Struct, frozen=True):
     entry_bytes: int = 0
     check_quorum: bool = False
     pre_vote: bool = False
+    first_voters: tuple[str, ...] = ()

@@ -49,6 +49,7 @@ from raft_chaos.chaos.run.cluster_view import ClusterView
 from raft_chaos.chaos.run.nodes.driver import ASKED, DiskState, DrivenNode, Driver, DriverError, end_of
 from raft_chaos.chaos.run.nodes.interrupted_start import StartInterruptedError
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig, SteppedNode, StepReport
+from raft_chaos.chaos.run.pace import first_voters
 from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.chaos.run.sim.trace import Trace
 from raft_chaos.chaos.targets.door import Outcome
@@ -142,7 +143,11 @@ class Player:
     ) -> None:
         self.execution = execution
         self.nodes = {name: _Node(name, [peer for peer in execution.nodes if peer != name]) for name in execution.nodes}
-        self.judge = Judge(voters=execution.nodes, has_times=False)
+        self.judge = Judge(
+            voters=execution.nodes,
+            first_voters=first_voters(execution.nodes, execution.timing.features),
+            has_times=False,
+        )
         self.view = ClusterView(execution.nodes, lambda event, number, reporter: None)
         self.trace = Trace(self.judge, Tally(), self.view, recorder)
         self.now_us = 0

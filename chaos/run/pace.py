@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from raft_chaos.chaos.schedule.data import Header, Operation, Schedule
 from raft_chaos.invariants.pace import Pace
+from raft_chaos.raft.state.configuration import first_configuration
+from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.timing import Timing
 
 BESIDE_BYTES = 100
@@ -35,7 +39,13 @@ def pace_of(timing: Timing, schedule: Schedule) -> Pace:
         BESIDE_BYTES + longest,
         schedule.header.features.check_quorum,
         schedule.header.features.pre_vote,
+        first_voters(schedule.header.nodes, schedule.header.features),
     )
+
+
+def first_voters(nodes: Sequence[str], features: Features) -> tuple[str, ...]:
+    """The nodes that vote at first, if not all do."""
+    return first_configuration(nodes, features.first_voters).voters if features.first_voters else ()
 
 
 def _text_bytes(operation: Operation) -> int:

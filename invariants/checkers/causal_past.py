@@ -28,15 +28,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from raft_chaos.invariants.checkers.base import Checker, who
 from raft_chaos.invariants.checkers.configuration import Configuration
-from raft_chaos.invariants.events import Event, MessageReceived, MessageSent, Started
+from raft_chaos.invariants.events import ConfigurationUsed, Event, Members, MessageReceived, MessageSent, Started
 from raft_chaos.invariants.verdict import Verdict
 
 Clock: TypeAlias = Sequence[int]
-"""For each voter, in the order of the configuration, the number of the last fact that is known of it; 0 for none."""
+"""For each node, in the order of the configuration, the number of the last fact that is known of it; 0 for none."""
 
 MOST_SILENT = 1_000_000
 """How many events may wait for the first message, about 0.2 GB."""
@@ -47,13 +47,24 @@ OnClaim: TypeAlias = Callable[[Any, int, Clock], None]
 """Gets the event, the place of its node, and what is known there; the clock is valid only during the call."""
 
 
+class Used(NamedTuple):
+    """The members that a node uses, and those that it used before, if it has used others since it started."""
+
+    members: Members
+    before: Members | None = None
+
+
 class CausalPast:
-    """What each voter can know. `pass_on` says, before the first event, who gets which events."""
+    """What each node can know. `pass_on` says, before the first event, who gets which events."""
 
     def __init__(self, configuration: Configuration) -> None:
-        size = len(configuration.voters)
-        self._nodes = {name: _Node(place, size) for place, name in enumerate(configuration.voters)}
-        self._facts: dict[type[Event], list[OnFact]] = {}
+        size = len(configuration.nodes)
+        self._nodes = {name: _Node(place, size) for place, name in enumerate(configuration.nodes)}
+        self._first = configuration.first
+        self.used = [Used(self._first) for _ in configuration.nodes]
+        """By place: the members that each node uses (§6)."""
+        self._reported: list[tuple[Members, int, int]] = []  # the members, the place of who used them, and the fact
+        self._facts: dict[type[Event], list[OnFact]] = {ConfigurationUsed: [self._on_used], Started: [self._on_started]}
         self._claims: dict[type[Event], list[OnClaim]] = {}
         self._silent = True  # no message has been reported yet, so all nodes wait
         self._kept = 0
@@ -64,6 +75,18 @@ class CausalPast:
             self._facts.setdefault(kind, []).append(on_fact)
         for kind, on_claim in claims.items():
             self._claims.setdefault(kind, []).append(on_claim)
+
+    def known_members(self, known: Clock) -> Iterator[Members]:
+        """All configurations of which a node with this clock can know that somebody used them."""
+        yield self._first
+        yield from (members for members, place, number in self._reported if number <= known[place])
+
+    def _on_used(self, event: ConfigurationUsed, place: int, number: int) -> None:
+        self.used[place] = Used(event.members, self.used[place].members)
+        self._reported.append((event.members, place, number))
+
+    def _on_started(self, event: Started, place: int, number: int) -> None:
+        self.used[place] = Used(self._first)
 
     def why_incomplete(self) -> str:
         """Why some claims were not passed on, or ""."""
@@ -96,7 +119,7 @@ class CausalPast:
         for event in events:
             if event.node is not name:
                 if event.node not in self._nodes:
-                    continue  # the harness, or a node that does not vote
+                    continue  # the harness, or a node of which nobody has said that it is one
                 name = event.node
                 node = self._nodes[name]
                 place, clock = node.place, node.clock
@@ -185,7 +208,7 @@ def _until_it_waits(node: _Node, backlog: deque[Event]) -> Iterator[Event]:
 
 
 class _Node:
-    """One voter: what it knows, and what it knew when it sent each message."""
+    """One node: what it knows, and what it knew when it sent each message."""
 
     __slots__ = ("clock", "has_news", "heard", "place", "sent", "sent_by", "unread", "waits")
 

@@ -16,16 +16,30 @@ Why no correct node is convicted:
 - Too late is judged in virtual time alone. A node that was paused or starved sends entries before it looks at the time:
   what such a time touches is not judged as too late.
 
+- Which voters are a majority, the configuration says that the leader uses (§6). One that does not vote in it has to
+  step down once that is committed, so that it does so is not judged.
+
 In plain Raft the first rule still holds, and convicts a leader that gives up without a reason.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
+from raft_chaos.invariants.checkers.configuration import Configuration, decide
 from raft_chaos.invariants.checkers.disturbed import Disturbed
-from raft_chaos.invariants.events import Event, MessageReceived, MessageSent, PhaseStarted, RoleChanged, Started
+from raft_chaos.invariants.events import (
+    ConfigurationUsed,
+    Event,
+    Members,
+    MessageReceived,
+    MessageSent,
+    PhaseStarted,
+    RoleChanged,
+    Started,
+)
 from raft_chaos.invariants.pace import Pace
 from raft_chaos.invariants.verdict import Verdict
 
@@ -35,9 +49,12 @@ REPLIES, REQUESTS = ("AppendEntriesReply", "InstallSnapshotReply"), ("AppendEntr
 
 @dataclass(slots=True)
 class _Leading:
-    """A leadership: by peer, the last acknowledgement of its term, and the time of the last answer of any kind."""
+    """A leadership: by peer, the last acknowledgement of its term, and the time of the last answer of any kind. It uses
+    its `members` since `members_us`."""
 
     began: RoleChanged
+    members: Members
+    members_us: int
     acknowledged: dict[str, MessageReceived] = field(default_factory=dict)
     answered_us: dict[str, int] = field(default_factory=dict)
     is_late: bool = False
@@ -65,12 +82,14 @@ class CheckQuorum(Checker):
     rule = "A leader steps down if an election timeout elapses without answers of a majority (thesis, §6.2)."
     nothing_judged = "no leader was heard or stepped down"
 
-    def __init__(self, pace: Pace | None, voters: int) -> None:
+    def __init__(self, pace: Pace | None, configuration: Configuration) -> None:
         super().__init__()
         self._shortest_us = pace.election_timeout_us[0] if pace is not None else 0
         self._heartbeat_us = pace.heartbeat_us if pace is not None else 0
         self._is_owed = pace is not None and pace.check_quorum
-        self._others = voters // 2  # how many others make a majority with the leader
+        self._has_others = len(configuration.nodes) > 1
+        self._first = configuration.first
+        self._members: dict[str, Members] = {}  # those that each node uses
         self._disturbed = Disturbed()
         self._leading: dict[str, _Leading] = {}
         self._doubts: list[_Doubt] = []
@@ -83,7 +102,7 @@ class CheckQuorum(Checker):
         return self.judged > 0
 
     def handlers(self) -> Handlers:
-        if not self._shortest_us or not self._others:
+        if not self._shortest_us or not self._has_others:
             return {}
         asked: Handlers = {MessageSent: self._on_sent} if self._is_owed else {}
         return {
@@ -93,6 +112,7 @@ class CheckQuorum(Checker):
             Started: self._on_started,
             RoleChanged: self._on_role,
             MessageReceived: self._on_received,
+            ConfigurationUsed: self._on_used,
         }
 
     def _on_phase(self, event: PhaseStarted) -> None:
@@ -101,12 +121,18 @@ class CheckQuorum(Checker):
 
     def _on_started(self, event: Started) -> None:
         self._leading.pop(event.node, None)
+        self._members.pop(event.node, None)
+
+    def _on_used(self, event: ConfigurationUsed) -> None:
+        self._members[event.node] = event.members
+        if (led := self._leading.get(event.node)) is not None:
+            led.members, led.members_us = event.members, event.t_us
 
     def _on_role(self, event: RoleChanged) -> None:
         led = self._leading.pop(event.node, None)
         if event.role == "leader":
             self._seen += self._is_owed
-            self._leading[event.node] = _Leading(event)
+            self._leading[event.node] = _Leading(event, self._members.get(event.node, self._first), event.t_us)
         elif led is not None and event.term == led.began.term:
             self._steps_down(led, event)
 
@@ -121,11 +147,12 @@ class CheckQuorum(Checker):
     def _steps_down(self, led: _Leading, event: RoleChanged) -> None:
         self._seen += not self._is_owed
         recent = [one for one in led.acknowledged.values() if event.t_us - one.t_us < self._shortest_us - TOLERANCE_US]
-        if len(recent) < self._others:
-            return
         recent.sort(key=lambda one: -one.t_us)
-        counted = recent[: self._others]
-        from_us = counted[-1].t_us
+        needed = self._needed(led, [one.sender for one in recent])
+        if needed is None or not _votes(event.node, led.members):
+            return  # with the configuration without itself committed, it has to (§6)
+        counted = recent[:needed]
+        from_us = counted[-1].t_us if counted else event.t_us
         message = (
             f"{who(event)} stepped down in its own term {event.term}, although a majority had acknowledged entries of "
             f"this term within {event.t_us - from_us} µs; its shortest election timeout is {self._shortest_us} µs"
@@ -137,9 +164,11 @@ class CheckQuorum(Checker):
         led = self._leading.get(event.node)
         if led is None or event.type not in REQUESTS or led.is_late:
             return
-        answered = sorted(led.answered_us.values(), reverse=True)
-        began_us = led.began.t_us
-        heard_us = max(began_us, answered[self._others - 1]) if len(answered) >= self._others else began_us
+        answered = sorted(led.answered_us, key=lambda peer: -led.answered_us[peer])
+        needed = self._needed(led, answered)
+        heard_us = led.members_us  # whoever is a member from then on counts as heard
+        if needed:
+            heard_us = max(heard_us, led.answered_us[answered[needed - 1]])
         silent_us = event.t_us - heard_us
         if silent_us < self._shortest_us + self._heartbeat_us + TOLERANCE_US:
             return
@@ -149,6 +178,15 @@ class CheckQuorum(Checker):
             f"CheckQuorum, and its shortest election timeout is {self._shortest_us} µs"
         )
         self._doubts.append(_Doubt(message, event.node, heard_us, event.t_us, True, (led.began, event)))
+
+    def _needed(self, led: _Leading, peers: Sequence[str]) -> int | None:
+        """How many of these, from the first on, decide together with the leader; None if all are too few."""
+        deciding = {led.began.node}
+        for needed, peer in enumerate((*peers, "")):
+            if decide(led.members, deciding):
+                return needed
+            deciding.add(peer)
+        return None
 
     # ---- the verdict ------------------------------------------------------------------------------------------------
 
@@ -168,3 +206,7 @@ class CheckQuorum(Checker):
         if clock.meet(doubt.node, doubt.from_us, doubt.to_us):
             return False
         return not doubt.is_late or not held.meet(doubt.node, doubt.from_us, doubt.to_us)
+
+
+def _votes(node: str, members: Members) -> bool:
+    return node in members.voters or node in members.old_voters

@@ -22,6 +22,8 @@ Why no correct node is convicted:
 - A node that died may have begun an election that no report tells, since it was not durable yet. Reports keep their
   order, so nothing after the incarnation's last report of a term, role or vote is judged as too late.
 - Whether AppendEntries are of the current term is no guess: see `timer_resets`.
+- A node without a vote (§6) begins no election, and resets its timer unseen. So no wait that such a time touches is
+  judged as too late.
 
 In 500 seeds of the right core (swarm, 3 to 7 nodes) no wait was too short or too long, and none was too short in 32 of
 its runs in live (874 waits, the shortest 0.8 ms above the shortest timeout). `timer_not_reset` is convicted
@@ -38,9 +40,12 @@ to 30 %. The waits themselves convict it in live, too.
 from __future__ import annotations
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
-from raft_chaos.invariants.checkers.disturbed import Disturbed
+from raft_chaos.invariants.checkers.configuration import Configuration
+from raft_chaos.invariants.checkers.disturbed import Disturbed, Times
 from raft_chaos.invariants.checkers.timer_resets import FROM_LEADERS, Candidacy, Quiet, Reset, TimerResets
 from raft_chaos.invariants.events import (
+    ConfigurationUsed,
+    Members,
     MessageReceived,
     PhaseStarted,
     PreVoteStarted,
@@ -66,12 +71,14 @@ class ElectionTimer(Checker):
     )
     nothing_judged = "no node began an election"
 
-    def __init__(self, pace: Pace | None) -> None:
+    def __init__(self, pace: Pace | None, configuration: Configuration) -> None:
         super().__init__()
         self._shortest_us, self._longest_us = pace.election_timeout_us if pace is not None else (0, 0)
         self._disturbed = Disturbed()
         self._incarnations: list[TimerResets] = []
         self._now: dict[str, TimerResets] = {}  # the current incarnation of each node
+        self._first = configuration.first
+        self._without_vote = Times()
         self._first_led: dict[str, int] = {}  # the first term in which each node led
         self._is_virtual = self._is_healed = False
 
@@ -89,6 +96,7 @@ class ElectionTimer(Checker):
             PreVoteStarted: self._on_question,
             VoteGranted: self._on_vote,
             MessageReceived: self._on_received,
+            ConfigurationUsed: self._on_used,
         }
 
     def _on_phase(self, event: PhaseStarted) -> None:
@@ -99,6 +107,15 @@ class ElectionTimer(Checker):
         if self._longest_us:
             self._now[event.node] = TimerResets(event, self._longest_us)
             self._incarnations.append(self._now[event.node])
+        self._uses(event.node, self._first, event.t_us)
+
+    def _on_used(self, event: ConfigurationUsed) -> None:
+        self._uses(event.node, event.members, event.t_us)
+
+    def _uses(self, node: str, members: Members, t_us: int) -> None:
+        self._without_vote.end(node, t_us)
+        if node not in members.voters and node not in members.old_voters:
+            self._without_vote.begin(node, (node,), t_us)
 
     def _on_role(self, event: RoleChanged) -> None:
         if (timer := self._now.get(event.node)) is not None:
@@ -160,7 +177,8 @@ class ElectionTimer(Checker):
         node, due_us = quiet.last.node, quiet.from_us + self._longest_us + TOLERANCE_US
         if quiet.to_us <= due_us:
             return
-        if any(times.meet(node, quiet.from_us, due_us) for times in (self._disturbed.clock, self._disturbed.held)):
+        unjudged = (self._disturbed.clock, self._disturbed.held, self._without_vote)
+        if any(times.meet(node, quiet.from_us, due_us) for times in unjudged):
             return
         self.violate(
             f"{who(quiet.last)} began no election for {quiet.to_us - quiet.from_us} µs after {_said(quiet.last)} at "

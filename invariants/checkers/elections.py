@@ -197,7 +197,8 @@ class LeaderVotesQuorum(CausalChecker):
     """A node that leads in a term can know of votes for it, in this term, by a majority of the voters.
 
     A vote counts from its report on, by the vote itself or by a restart that recovers it: the disk may be ahead of the
-    events. It counts for ever, since a term has one leader at most.
+    events. It counts for ever, since a term has one leader at most. Who has to vote, the configuration says that the
+    node uses then (§6); a vote of somebody else is none.
     """
 
     invariant = "leader_votes_quorum"
@@ -228,10 +229,11 @@ class LeaderVotesQuorum(CausalChecker):
         self.judged += 1
         reported = self._votes.get((event.term, event.node), {})
         votes = [vote for voter, (vote, number) in reported.items() if number <= known[voter]]
-        if not self._configuration.is_quorum(votes):
-            voters = self._configuration.share(sorted(vote.node for vote in votes))
+        members, voters = self._past.used[place].members, [vote.node for vote in votes]
+        if not self._configuration.is_quorum(voters, members):
+            share = self._configuration.share(sorted(voters), members)
             self.violate(
-                f"{who(event)} leads in term {event.term} with the votes of {voters}, as far as it can know",
+                f"{who(event)} leads in term {event.term} with the votes of {share}, as far as it can know",
                 *votes,
                 event,
             )

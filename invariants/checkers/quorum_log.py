@@ -8,6 +8,11 @@ judge whether it is of the log, and of the state, that everybody has there.
 Each commit is judged, a follower's too. A leader reports its own commit only once its own copy is durable, so it can
 look right by then although it has counted too early; its followers hear of the commit at once.
 
+Which voters are a majority, the configuration says that the leader uses (§6). Its report of a commit may wait for its
+disk while it begins to use the next one already, so that one, or the one before, must be satisfied: with its own copy,
+which is durable by then, what satisfied the earlier one satisfies the later one too. A follower may know of other
+configurations than the leader that told it of the commit, so for it any counts of which it can know.
+
 A correct cluster is never convicted. A leader counts an acknowledgement, which left its sender once the entry was
 durable and reported, and itself once its own write is, so what it counts is in its causal past; its followers learn of
 the commit by a message that it sent after that. None of the nodes that it counts deletes the entry later: each of them
@@ -23,7 +28,15 @@ from raft_chaos.invariants.checkers.base import who
 from raft_chaos.invariants.checkers.causal_past import CausalChecker, CausalPast, Clock, OnClaim, OnFact
 from raft_chaos.invariants.checkers.configuration import Configuration
 from raft_chaos.invariants.checkers.node_logs import Held, ReportedLog, base_of, holds, up_to
-from raft_chaos.invariants.events import CommitAdvanced, EntryAppended, Event, LogTruncated, SnapshotInstalled, Started
+from raft_chaos.invariants.events import (
+    CommitAdvanced,
+    EntryAppended,
+    Event,
+    LogTruncated,
+    RoleChanged,
+    SnapshotInstalled,
+    Started,
+)
 
 
 class QuorumLog(CausalChecker):
@@ -37,9 +50,10 @@ class QuorumLog(CausalChecker):
         super().__init__(past, configuration)
         # By the node's place: the log that it holds, each entry with the number of the fact that made it durable, and
         # entries that left that log, with the numbers of the facts since and until which the node held them.
-        self._held: list[ReportedLog] = [[] for _ in configuration.voters]
-        self._since: list[list[int]] = [[] for _ in configuration.voters]
-        self._left: list[list[tuple[Held, int, float]]] = [[] for _ in configuration.voters]
+        self._held: list[ReportedLog] = [[] for _ in configuration.nodes]
+        self._since: list[list[int]] = [[] for _ in configuration.nodes]
+        self._left: list[list[tuple[Held, int, float]]] = [[] for _ in configuration.nodes]
+        self._leads = [False] * len(configuration.nodes)
 
     def facts(self) -> dict[type[Event], OnFact]:
         return {
@@ -50,7 +64,7 @@ class QuorumLog(CausalChecker):
         }
 
     def claims(self) -> dict[type[Event], OnClaim]:
-        return {CommitAdvanced: self._on_commit}
+        return {CommitAdvanced: self._on_commit, RoleChanged: self._on_role}
 
     # ---- what is held -----------------------------------------------------------------------------------------------
 
@@ -68,7 +82,11 @@ class QuorumLog(CausalChecker):
     def _on_truncated(self, event: LogTruncated, place: int, number: int) -> None:
         self._shorten(place, event.from_index - 1, until=number)
 
+    def _on_role(self, event: RoleChanged, place: int, known: Clock) -> None:
+        self._leads[place] = event.role == "leader"
+
     def _on_started(self, event: Started, place: int, number: int) -> None:
+        self._leads[place] = False
         if (base := base_of(event)) is not None:
             self._on_installed(base, place, number)
         self._shorten(place, event.last_index, until=inf)  # what is lost, `durability` judges
@@ -95,26 +113,29 @@ class QuorumLog(CausalChecker):
         entry = own[before]
         digest = entry.digest if entry is not None else ""
         holders = [
-            held
-            for held, since, last in zip(self._held, self._since, known, strict=True)
+            node
+            for node, held, since, last in zip(self._configuration.nodes, self._held, self._since, known, strict=True)
             if before < len(held)
             and since[before] <= last
             and ((entry := held[before]) is None or not digest or entry.digest == digest)
         ]
-        if not self._configuration.is_quorum(holders):
-            shown = [_shown(held, before) for held in holders]
-            self._doubt(event, {entry.node: entry for entry in shown}, digest, known)
+        if not self._configuration.is_quorum(holders, self._past.used[place].members):
+            held_by = dict(zip(self._configuration.nodes, self._held, strict=True))
+            self._doubt(event, {node: _shown(held_by[node], before) for node in holders}, digest, place, known)
 
-    def _doubt(self, event: CommitAdvanced, holders: dict[str, Held], digest: str, known: Clock) -> None:
+    def _doubt(self, event: CommitAdvanced, holders: dict[str, Held], digest: str, place: int, known: Clock) -> None:
         """Too few hold the entry now. But a node that held it when it was last heard of counts, too."""
         for left, last in zip(self._left, known, strict=True):
             for entry, since, until in left:
                 if entry.index == event.index and entry.digest == digest and since <= last < until:
                     holders[entry.node] = entry
-        if not self._configuration.is_quorum(holders):
+        used = self._past.used[place]
+        of_leader = (used.members, *((used.before,) if used.before is not None else ()))
+        allowed = of_leader if self._leads[place] else self._past.known_members(known)
+        if not any(self._configuration.is_quorum(holders, members) for members in allowed):
+            share = self._configuration.share(sorted(holders), used.members)
             self.violate(
-                f"{who(event)} committed entry {event.index}, which is durable on "
-                f"{self._configuration.share(sorted(holders))}, as far as it can know",
+                f"{who(event)} committed entry {event.index}, which is durable on {share}, as far as it can know",
                 *holders.values(),
                 event,
             )

@@ -26,7 +26,7 @@ from raft_chaos.invariants.pace import Pace
 LEAVES_NO_LATE_FRAME = frozenset(
     (
         *("kill", "stop", "rolling_restart", "crash_loop", "pause", "starve"),
-        *("partition", "clog", "reset", "corrupt", "slow_sync", "clock", "strobe"),
+        *("partition", "clog", "reset", "corrupt", "slow_sync", "clock", "strobe", "membership"),
     )
 )
 """The kinds of faults after whose end no frame is late, as each of ours says itself (`Action.late_frames`; a test
@@ -175,6 +175,8 @@ class StandingStates:
 
     def _on_healed(self, event: FaultHealed) -> None:
         self.changes(event.t_us)
+        if event.type == "membership" and not event.effective:
+            return  # nobody knows whether the nodes that it removed are members again
         self._faults.pop(event.fault, None)
         if event.type not in LEAVES_NO_LATE_FRAME:
             self._late_us = event.t_us

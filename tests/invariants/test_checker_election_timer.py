@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from raft_chaos.invariants.checkers.configuration import Configuration
 from raft_chaos.invariants.checkers.election_timer import ElectionTimer
 from raft_chaos.invariants.events import (
     HARNESS,
@@ -225,7 +226,7 @@ def kept_bytes(events: Iterable[Event]) -> int:
     """How much memory the state after so many events takes, with the events that it keeps."""
     tracemalloc.start()
     try:
-        judge = ElectionTimer(PACE)
+        judge = ElectionTimer(PACE, Configuration(("n1", "n2", "n3")))
         observe = judge.handlers()
         for event in events:
             observe[type(event)](event)

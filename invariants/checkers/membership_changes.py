@@ -1,0 +1,210 @@
+"""membership_changes: each change of the members keeps the rules of §6 and of Ongaro's thesis, chapter 4.
+
+A node reports each configuration that it begins to use, at once, and each configuration among its entries, once it is
+durable. Five rules:
+
+1. A node uses the latest configuration in its log, whether it is committed or not: at the latest when the entry is
+   durable, and no longer than the entry is in the log.
+2. A leader begins a change only once the change before it is committed, and an entry of its own term (Ongaro, raft-dev,
+   July 2015).
+3. Voters change by joint consensus, or one at a time: any majority before the change and any after it have a node in
+   common.
+4. Joint consensus ends with the new voters alone.
+5. A leader that removed itself does not lead on once that is committed.
+
+Why no correct node is convicted: what a node uses is reported at the time when it begins. Commits, truncations and
+entries may be reported later, since they wait for the disk, but with the time by which the core acted, and in order. So
+rule 2 is judged when the first commit of a later time is reported: all earlier ones are known then. A configuration
+that a node recovers with its log is used at once if it is the latest, and the others are older than its first report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from raft_chaos.invariants.checkers.base import Checker, Handlers, who
+from raft_chaos.invariants.checkers.configuration import Configuration
+from raft_chaos.invariants.checkers.node_logs import ReportedLog, holds
+from raft_chaos.invariants.events import (
+    CommitAdvanced,
+    ConfigurationUsed,
+    EntryAppended,
+    LogTruncated,
+    Members,
+    RoleChanged,
+    SnapshotInstalled,
+    Started,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A leader began a change in `term`, from the configuration at index `before`."""
+
+    used: ConfigurationUsed
+    term: int
+    before: int
+
+
+@dataclass(slots=True)
+class _Node:
+    """One incarnation: what it uses, since when it used each configuration, its leadership, and its last commit."""
+
+    started: Started
+    members: Members
+    used: ConfigurationUsed | None = None
+    since_us: dict[int, int] = field(default_factory=dict)
+    leads_in: int = 0
+    commit: CommitAdvanced | None = None
+    begun: list[_Begun] = field(default_factory=list)
+
+    @property
+    def index(self) -> int:
+        return self.used.index if self.used is not None else 0
+
+
+class MembershipChanges(Checker):
+    """Each change of the members is begun, used and ended as the paper says. Judged where somebody reports one."""
+
+    invariant = "membership_changes"
+    rule = "A server always uses the latest configuration in its log, and one change is under way at a time (§6)."
+    nothing_judged = "no node used other members than the first"
+
+    def __init__(self, logs: Mapping[str, ReportedLog], configuration: Configuration) -> None:
+        super().__init__()
+        self._logs = logs
+        self._first = configuration.first
+        self._nodes: dict[str, _Node] = {}
+
+    @property
+    def applies(self) -> bool:
+        """Only if the verdict rests on something."""
+        return self.judged > 0
+
+    def handlers(self) -> Handlers:
+        return {
+            Started: self._on_started,
+            RoleChanged: self._on_role,
+            ConfigurationUsed: self._on_used,
+            EntryAppended: self._on_appended,
+            LogTruncated: self._on_truncated,
+            SnapshotInstalled: self._on_installed,
+            CommitAdvanced: self._on_commit,
+        }
+
+    def _on_started(self, event: Started) -> None:
+        self._nodes[event.node] = _Node(event, self._first)
+
+    def _on_role(self, event: RoleChanged) -> None:
+        if (node := self._nodes.get(event.node)) is not None:
+            node.leads_in = event.term if event.role == "leader" else 0
+
+    # ---- what is used -----------------------------------------------------------------------------------------------
+
+    def _on_used(self, event: ConfigurationUsed) -> None:
+        node = self._nodes.get(event.node)
+        if node is None:
+            return
+        self.judged += 1
+        if node.leads_in and event.index > node.index:
+            self._check_step(node, event)
+            node.begun.append(_Begun(event, node.leads_in, node.index))
+        node.used, node.members = event, event.members
+        node.since_us.setdefault(event.index, event.t_us)
+
+    def _check_step(self, node: _Node, event: ConfigurationUsed) -> None:
+        old, new = node.members, event.members
+        changed = set(old.voters) ^ set(new.voters)  # used only for its size
+        if old.old_voters:
+            wrong = "" if new.voters == old.voters and not new.old_voters else "joint consensus ends with the new alone"
+        elif new.old_voters:
+            wrong = "" if new.old_voters == old.voters else "the old voters of joint consensus are those before it"
+        else:
+            wrong = "" if len(changed) <= 1 else "more than one voter changes without joint consensus"
+        if wrong:
+            self.violate(f"{who(event)} went from {old} to {new} (entry {event.index}): {wrong}", event)
+
+    def _on_appended(self, event: EntryAppended) -> None:
+        node = self._nodes.get(event.node)
+        if node is None or event.members is None:
+            return
+        if event.index <= node.started.last_index and event.t_us == node.started.t_us:
+            return  # recovered: only the latest one is used
+        since_us = node.since_us.get(event.index)
+        if since_us is None or since_us > event.t_us:
+            self.violate(
+                f"{who(event)} appended a configuration, entry {event.index} ({event.members}), and still uses that of "
+                f"entry {node.index} ({node.members})",
+                event,
+            )
+
+    def _on_truncated(self, event: LogTruncated) -> None:
+        self._check_deleted(event, event.from_index - 1)
+
+    def _on_installed(self, event: SnapshotInstalled) -> None:
+        # The shared view of the logs gets this event after the checkers.
+        if not holds(self._logs.get(event.node) or [], event):  # otherwise what is behind it stays
+            self._check_deleted(event, event.index)
+
+    def _check_deleted(self, event: LogTruncated | SnapshotInstalled, last_index: int) -> None:
+        """The log of the node ended at `last_index` at the time of the event."""
+        node = self._nodes.get(event.node)
+        if node is None or node.used is None:
+            return
+        if node.used.index > last_index and node.used.t_us < event.t_us:
+            self.violate(
+                f"{who(event)} still uses the configuration of entry {node.used.index} ({node.members}), which it has "
+                f"deleted: its log ends at {last_index}",
+                node.used,
+                event,
+            )
+
+    # ---- what is committed ------------------------------------------------------------------------------------------
+
+    def _on_commit(self, event: CommitAdvanced) -> None:
+        node = self._nodes.get(event.node)
+        if node is None:
+            return
+        if node.begun:
+            later = [begun for begun in node.begun if begun.used.t_us < event.t_us]
+            node.begun = node.begun[len(later) :]
+            for begun in later:
+                self._check_begun(begun, node.commit)
+        if node.used is not None and node.leads_in and node.commit is not None:
+            self._check_leads(node, node.used, node.commit, event)
+        node.commit = event
+
+    def _check_begun(self, begun: _Begun, commit: CommitAdvanced | None) -> None:
+        """`commit` was the leader's last one when it began the change."""
+        used = begun.used
+        committed = commit.index if commit is not None else 0
+        if committed < begun.before:
+            self.violate(
+                f"{who(used)} began a change (entry {used.index}: {used.members}) although that of entry "
+                f"{begun.before} was not committed; it had committed up to {committed}",
+                *([commit] if commit is not None else []),
+                used,
+            )
+            return
+        log = self._logs.get(used.node) or []
+        entry = log[committed - 1] if 0 < committed <= len(log) else None
+        if committed == 0 or (entry is not None and entry.term != begun.term):
+            self.violate(
+                f"{who(used)}, the leader of term {begun.term}, began a change (entry {used.index}: {used.members}) "
+                f"before it had committed an entry of its term; it had committed up to {committed}",
+                *([commit] if commit is not None else []),
+                used,
+            )
+
+    def _check_leads(self, node: _Node, used: ConfigurationUsed, last: CommitAdvanced, event: CommitAdvanced) -> None:
+        """It commits more, although it had committed a configuration without itself."""
+        has_vote = event.node in used.members.voters or event.node in used.members.old_voters
+        if not has_vote and last.index >= used.index and last.term == event.term and last.t_us < event.t_us:
+            self.violate(
+                f"{who(event)} leads on although it has committed a configuration without itself (entry {used.index}: "
+                f"{used.members})",
+                used,
+                last,
+                event,
+            )
