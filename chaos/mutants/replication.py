@@ -190,7 +190,7 @@ REPLICATION = (
         "stale_progress_kept",
         "match_index is kept from an earlier leadership, although followers have lost these entries since",
         "akka-raft #58, copycat #29",
-        ("quorum_log", "consistency_check", *LOST_COMMIT),
+        ("quorum_log", "consistency_check", "recovery", *LOST_COMMIT),
         Parts(core=StaleProgressKept),
     ),
     Mutant(

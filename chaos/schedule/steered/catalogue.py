@@ -22,6 +22,7 @@ from raft_chaos.chaos.schedule.steered import (
     held_over,
     leads_again,
     lost_holder,
+    lost_since,
     old_bridge,
     one_victim,
     quiet,
@@ -34,6 +35,8 @@ FIRST_ELECTION, QUIET = first_election.EPISODE, quiet.EPISODE
 GAP_TIMEOUTS = 2
 """The time between two episodes, for the election that each leaves behind."""
 MOST_AT_ONCE = 3
+LATER_SHARE = 0.2
+"""The share of the steered seeds that have a given later episode besides the others."""
 
 
 class Window(NamedTuple):
@@ -44,27 +47,31 @@ class Window(NamedTuple):
     faults: list[Fault]
 
 
-STEERED: dict[str, Steered] = {
-    module.EPISODE.name: module.EPISODE
-    for module in (
-        one_victim,
-        leads_again,
-        lost_holder,
-        divergent_tail,
-        figure_8,
-        unanswered,
-        split_votes,
-        old_bridge,
-        held_over,
-    )
-}
+FIRST = (
+    one_victim,
+    leads_again,
+    lost_holder,
+    divergent_tail,
+    figure_8,
+    unanswered,
+    split_votes,
+    old_bridge,
+    held_over,
+)
+LATER = (lost_since,)
+"""The episodes that are newer than the first saved seeds: each is drawn by itself, so the other seeds stay as they
+were."""
+
+STEERED: dict[str, Steered] = {module.EPISODE.name: module.EPISODE for module in (*FIRST, *LATER)}
 
 ALL = (*STEERED.values(), FIRST_ELECTION, QUIET)
 
 
 def chosen(rng: Random, share: float, kinds: Collection[FaultKind]) -> tuple[str, ...]:
     """The episodes of a seed, of these kinds of faults; none in all but this share of the seeds."""
-    steered, drawn = rng.random() < share, some(rng, list(STEERED), rng.randint(1, MOST_AT_ONCE))
+    first = [module.EPISODE.name for module in FIRST]
+    steered, drawn = rng.random() < share, some(rng, first, rng.randint(1, MOST_AT_ONCE))
+    drawn = [*drawn, *(module.EPISODE.name for module in LATER if rng.random() < LATER_SHARE)]
     return tuple(name for name in drawn if steered and {*STEERED[name].kinds} <= {*kinds})
 
 
