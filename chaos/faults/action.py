@@ -44,7 +44,8 @@ class Room:
     `timeout_us` is the longest election timeout. At most `spare` more nodes may be disturbed, so that a majority stays
     undisturbed. `up` are the nodes that are certainly up then; "leader" alone if only that is certain. `crowded` says
     that there are other faults at that time. The fault may last `most_us`. `damageable` are the nodes that it may
-    damage for good: of the minority that the seed may, those that no earlier fault has.
+    damage for good: of the minority that the seed may, those that no earlier fault has. `reads_back` says that nodes
+    read from their disks while they run.
     """
 
     rng: Random
@@ -56,6 +57,7 @@ class Room:
     crowded: bool
     most_us: int
     damageable: list[str]
+    reads_back: bool = False
 
 
 class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fields=True):

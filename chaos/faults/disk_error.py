@@ -1,4 +1,4 @@
-"""Disks whose operations fail: EIO and ENOSPC at an append, a sync, a rename or a read.
+"""Disks whose operations fail: EIO and ENOSPC at an append, a sync, a rename, or a read, of all or of one entry.
 
 The node must end at once, and say so by its exit code: after a failed write nobody knows what is on the disk. Linux
 takes a page that it could not write for clean, so the next sync succeeds without it ("fsyncgate", PostgreSQL 2018); a
@@ -26,6 +26,8 @@ from raft_chaos.raft.storage.fault_disk import DiskErrorName, DiskOperation, Fai
 
 AT_START: tuple[DiskOperation, ...] = ("read", "rename")
 """A node does these only while it starts."""
+READ_BACK_SHARE = 0.5
+"""The share of the drawn faults that strike at reading old entries back, where nodes do that at all."""
 
 FAILING: Layer[Failing | None] = Layer("failing", lambda failing: failing[-1] if failing else None)
 """If a node's disk has several faults, the latest counts."""
@@ -56,7 +58,8 @@ class DiskError(Downtime, frozen=True, tag="disk_error", omit_defaults=True):
     about: ClassVar[str] = (
         f"`operation` ({', '.join(get_args(DiskOperation))}) fails with `error` (EIO, ENOSPC) on the disks of `nodes`: "
         "always, or only `once`, so that a second try would succeed. A failed sync loses what was not synced. For "
-        "`read` and `rename` the nodes are killed, and start with the failing disk"
+        "`read` and `rename` the nodes are killed, and start with the failing disk; `read_back` is of an entry that is "
+        "not in memory"
     )
     seen: ClassVar[str] = "The nodes ended with exit code 74 or 75, and run again once their disks work"
     then: ClassVar[str] = (
@@ -77,9 +80,12 @@ class DiskError(Downtime, frozen=True, tag="disk_error", omit_defaults=True):
         """The leader's disk, or that of a node that is up. No rename: a node renames only when it first starts."""
         rng = room.rng
         node = LEADER if rng.random() < 0.5 else rng.choice(room.up)
-        operation = rng.choices(get_args(DiskOperation), weights=(3, 5, 0, 2))[0]
+        operation = rng.choices(get_args(DiskOperation), weights=(3, 5, 0, 2, 0))[0]
         error: DiskErrorName = "EIO" if operation == "read" or rng.random() < 0.6 else "ENOSPC"
-        return cls([node], operation, error, once=rng.random() < 0.5)
+        once = rng.random() < 0.5
+        if room.reads_back and rng.random() < READ_BACK_SHARE:
+            return cls([LEADER], "read_back", "EIO", once)  # followers have hardly a reason to read any
+        return cls([node], operation, error, once)
 
     @classmethod
     def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:

@@ -6,6 +6,7 @@ from raft_chaos.chaos.mutants.clocks import CLOCKS
 from raft_chaos.chaos.mutants.commitment import COMMITMENT
 from raft_chaos.chaos.mutants.elections import ELECTIONS
 from raft_chaos.chaos.mutants.mutant import Mutant
+from raft_chaos.chaos.mutants.old_entries import OLD_ENTRIES
 from raft_chaos.chaos.mutants.pre_vote import PRE_VOTE
 from raft_chaos.chaos.mutants.reads import READS
 from raft_chaos.chaos.mutants.replication import REPLICATION
@@ -23,6 +24,7 @@ MUTANTS: dict[str, Mutant] = {
         *READS,
         *SNAPSHOTS,
         *STORAGE,
+        *OLD_ENTRIES,
         *TRANSFER,
         *CLOCKS,
     )

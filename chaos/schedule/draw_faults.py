@@ -218,6 +218,7 @@ def _single(
         crowded=bool(others),
         most_us=most_us,
         damageable=damageable,
+        reads_back=swarm.features.cache_bytes > 0,
     )
     action = KINDS[kind].draw(room)
     return None if action is None else (action, action.drawn_us(room))

@@ -46,6 +46,8 @@ FEATURE_SHARE = 0.4
 FLAGS = ("pre_vote", "check_quorum")
 SNAPSHOT_EVERY_RANGE = (5, 200)
 """After how many entries a snapshot is taken (log scale), in a seed that has snapshots: few, so that there are many."""
+CACHE_BYTES_RANGE = (300, 10_000)
+"""How much of the log stays in memory (log scale), in a seed with a bound: few entries, so that many are read back."""
 
 SHARED: tuple[FaultKind, ...] = ("kill", "partition", "pause", "slow_sync", "network", "clog", "reset", "clock")
 LATER: tuple[FaultKind, ...] = tuple(kind for kind in KINDS if kind not in SHARED)
@@ -198,11 +200,17 @@ def _features(seed: int, config: ScheduleConfig) -> Features:
     if config.features is not None:
         return Features.of(config.features)
     drawn = Features.of(name for name in FLAGS if stream(seed, f"features/{name}").random() < FEATURE_SHARE)
-    rng = stream(seed, "features/snapshot_every")
-    if rng.random() >= FEATURE_SHARE:
-        return drawn
-    least, most = SNAPSHOT_EVERY_RANGE
-    return msgspec.structs.replace(drawn, snapshot_every=round(least * (most / least) ** rng.random()))
+    return msgspec.structs.replace(
+        drawn,
+        snapshot_every=_number(stream(seed, "features/snapshot_every"), SNAPSHOT_EVERY_RANGE),
+        cache_bytes=_number(stream(seed, "features/cache_bytes"), CACHE_BYTES_RANGE),
+    )
+
+
+def _number(rng: Random, between: tuple[int, int]) -> int:
+    """A number of this range (log scale) in some seeds, and 0 in the others."""
+    least, most = between
+    return round(least * (most / least) ** rng.random()) if rng.random() < FEATURE_SHARE else 0
 
 
 def _between(rng: Random, least_us: int, most_us: int, slow_us: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from raft_chaos.raft.state.configuration import (
     is_configuration,
 )
 from raft_chaos.raft.state.held import ReportEvent, SendMessage
-from raft_chaos.raft.state.log import Log
+from raft_chaos.raft.state.log import CACHE_BYTES, EntrySource, Log
 from raft_chaos.raft.state.messages import Append, Entry, HardState, Message, Recovered, Snapshot, Truncate
 from raft_chaos.raft.state.pending import Pending
 from raft_chaos.raft.state.progress import Progress
@@ -42,7 +42,9 @@ class Base:
         random: Random,
         recovered: Recovered,
         now_us: int,
+        source: EntrySource | None = None,
     ) -> None:
+        """`source` is where old entries can be read back; without one all of them stay in memory."""
         self.node = node
         self.others = tuple(peers)
         """All other nodes that are or can be members."""
@@ -56,7 +58,8 @@ class Base:
         # Persistent state (Figure 2).
         self.current_term = recovered.hard_state.term
         self.voted_for = recovered.hard_state.voted_for
-        self.log = Log()
+        self._source = source
+        self.log = self._log_from(0, 0, "")
         self.snapshot: Snapshot | None = None
         """What replaces the entries up to the log's base (§7); None while nothing does."""
 
@@ -169,21 +172,26 @@ class Base:
         """Takes over the state from disk, and reports all of it."""
         snapshot = self.snapshot = recovered.snapshot
         if snapshot is not None:
-            self.log = Log(snapshot.index, snapshot.term, snapshot.digest)
+            self.log = self._log_from(snapshot.index, snapshot.term, snapshot.digest)
             # It is of committed entries. The state machine is empty yet: the first Ready gives it the snapshot.
             self.commit_index = self._apply_limit = snapshot.index
             self._configurations.replace(snapshot.configuration_index, snapshot.configuration)
+        # Report at once: the state from disk is durable. Only then may entries leave the memory again.
+        log, appended = self.log, self._reporter.entry_appended
+        entries = list[Event]()
         for entry in recovered.entries:
-            index = self.log.append(entry, 0)
+            index = log.append(entry, 0)
+            entries.append(appended(self.now_us, index, log))
             if is_configuration(entry.command):
                 self._configurations.append(index, decode_configuration(entry.command))
-        self.log.mark_durable(0)
-        self._events.append(self._reporter.started(self.now_us, self.current_term, self.voted_for, self.log))
+        log.mark_durable(0)
+        self._events.append(self._reporter.started(self.now_us, self.current_term, self.voted_for, log))
         self._use_configuration()
-        # Report at once: the state from disk is durable.
-        appended = self._reporter.entry_appended
-        first = self.log.base_index + 1
-        self._events += [appended(self.now_us, index, self.log) for index in range(first, self.log.last_index + 1)]
+        self._events += entries
+
+    def _log_from(self, base_index: int, base_term: int, base_digest: str) -> Log:
+        cache_bytes = self.features.cache_bytes or CACHE_BYTES
+        return Log(base_index, base_term, base_digest, source=self._source, cache_bytes=cache_bytes)
 
     def _report_role(self) -> None:
         event = self._reporter.role_changed(self.now_us, self.role, self.current_term, self.leader)

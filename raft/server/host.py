@@ -35,11 +35,11 @@ from raft_chaos.raft.replica.replica import Output, Replica
 from raft_chaos.raft.server.claims import check_message
 from raft_chaos.raft.server.node_clock import RIGHT, NodeClock, RunTimes, Segment
 from raft_chaos.raft.state.configuration import Change, encode_change
-from raft_chaos.raft.state.messages import MAX_COMMAND_BYTES, Message, SaveSnapshot
+from raft_chaos.raft.state.messages import MAX_COMMAND_BYTES, Entry, Message, SaveSnapshot
 from raft_chaos.raft.state.pending import Write
 from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.journal import Journal
-from raft_chaos.raft.storage.wal import WriteAheadLog
+from raft_chaos.raft.storage.wal import DiskFailedError, WriteAheadLog
 
 IN_PLACE_SYNC_US = 10_000
 """A sync may run in the event loop if the one before it took no longer than this."""
@@ -233,8 +233,22 @@ class LiveHost:
             self._die(error)
             raise
 
+    def entry(self, index: int) -> Entry:
+        """The entry of the log, for whoever asks for it. Raises DiskFailedError, and ends the node, if the disk cannot
+        say what it is."""
+        try:
+            return self.replica.core.log.entry(index)
+        except DiskFailedError as error:
+            self._end("an entry cannot be read back", error)
+            raise
+
     def _die(self, error: Exception) -> None:
-        """Ends the node, since the replica is in the middle of a step. The journal and the events keep the inputs."""
+        """Ends the node, since the replica is in the middle of a step. The journal and the events keep the inputs,
+        unless only the disk failed, at reading an entry back: then the replica did nothing wrong, so these inputs would
+        not end it again, and nothing of the turn is visible."""
+        if isinstance(error, DiskFailedError):
+            self._end("an entry cannot be read back", error)
+            return
         self._closed = True
         if self._journal is not None:
             self._journal.died(self.now_us())

@@ -276,8 +276,8 @@ class HttpApi:
             return _refusal(400, str(error))
         entries: list[dict[str, Any]] = []
         size = 0
-        for index in range(first, min(first + limit, core.log.last_index + 1)):
-            entry = core.log.entry(index)
+        for index in range(max(first, core.log.base_index + 1), min(first + limit, core.log.last_index + 1)):
+            entry = self._host.entry(index)
             entries.append(
                 {
                     "index": index,

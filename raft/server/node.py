@@ -130,6 +130,7 @@ class Node:
                 seed=config.seed,
                 recovered=recovered,
                 now_us=now_us,
+                source=wal,
             )
 
         self._host = host = LiveHost(

@@ -14,6 +14,7 @@ from raft_chaos.raft.network.codec import FrameBuffer
 from raft_chaos.raft.network.transport import Transport
 from raft_chaos.raft.replica.machine import Machine
 from raft_chaos.raft.replica.replica import Replica
+from raft_chaos.raft.state.log import EntrySource
 from raft_chaos.raft.state.messages import Recovered
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.fault_disk import FaultDisk
@@ -43,8 +44,10 @@ def make_replica(
     seed: int,
     recovered: Recovered,
     now_us: int,
+    source: EntrySource | None = None,
 ) -> Replica:
-    """One incarnation's replica, the same in every world; `seed` feeds its election timer."""
+    """One incarnation's replica, the same in every world; `seed` feeds its election timer. It reads old entries back
+    from `source`, the log that it was recovered from; without one it keeps all of them in memory."""
     core = parts.core(
         node=node,
         peers=peers,
@@ -53,5 +56,6 @@ def make_replica(
         random=Random(f"{seed}/timer"),
         recovered=recovered,
         now_us=now_us,
+        source=source,
     )
     return parts.replica(core, parts.machine())

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
-SNAPSHOT_EVERY = 1_000
-"""So many entries, unless somebody says how many."""
+
+class _Number(NamedTuple):
+    """A feature that is a number: the number unless somebody says one, and what it counts."""
+
+    otherwise: int
+    of: str
+    example: int
+
+
+NUMBERS: dict[str, _Number] = {
+    "snapshot_every": _Number(1_000, "entries", 20),
+    "cache_bytes": _Number(1_000_000, "bytes", 5_000),
+}
+"""The features that are numbers, and have one if nobody says which."""
 MEMBERSHIP = ("joint", "single")
 """How the members may change; the first, unless somebody says which."""
 
@@ -25,6 +37,8 @@ class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     time (thesis, §4.1). It needs `check_quorum`, or else removed nodes would disturb the others (§6, thesis §4.2.3).
     `first_voters`: a new cluster begins with so many of its nodes as voters, and the others are no members yet; 0: with
     all.
+    `cache_bytes`: a node keeps about so many bytes of entries in memory, and reads older ones back from its disk
+    (`state.log`); 0: `CACHE_BYTES`.
     """
 
     pre_vote: bool = False
@@ -32,6 +46,7 @@ class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     snapshot_every: int = 0
     membership: Literal["", "joint", "single"] = ""
     first_voters: int = 0
+    cache_bytes: int = 0
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Features:
@@ -39,10 +54,11 @@ class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
         chosen: dict[str, bool | int | str] = {}
         for one in names:
             name, _, number = one.partition("=")
-            if name == "snapshot_every":
+            if name in NUMBERS:
+                otherwise, of, example = NUMBERS[name]
                 if number and not (number.isdecimal() and int(number)):
-                    raise ValueError(f"{one!r}: expected a number of entries, such as snapshot_every=20")
-                chosen[name] = int(number or SNAPSHOT_EVERY)
+                    raise ValueError(f"{one!r}: expected a number of {of}, such as {name}={example}")
+                chosen[name] = int(number or otherwise)
             elif name == "membership":
                 chosen[name] = number or MEMBERSHIP[0]
                 if chosen[name] not in MEMBERSHIP:

@@ -21,6 +21,10 @@ class Disk(Protocol):
 
     def list(self) -> list[str]: ...
     def read(self, name: str) -> bytes: ...
+    def read_at(self, name: str, offset: int, size: int) -> bytes:
+        """A part of the file; less than `size` bytes if it ends before."""
+        ...
+
     def append(self, name: str, data: bytes) -> None: ...
     def overwrite(self, name: str, data: bytes) -> None:
         """Writes `data` over the beginning of the file. A file is either appended to or overwritten."""
@@ -54,6 +58,7 @@ class OsDisk:
         self._folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         self._files: dict[str, int] = {}  # open for appending
         self._overwritten: dict[str, int] = {}  # open for writing in place, which O_APPEND does not allow
+        self._read: dict[str, int] = {}  # open for reading parts
         try:
             fcntl.flock(self._folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -67,6 +72,15 @@ class OsDisk:
 
     def read(self, name: str) -> bytes:
         return read_regular(self.folder / name)
+
+    def read_at(self, name: str, offset: int, size: int) -> bytes:
+        if name not in self._read:
+            self._read[name] = os.open(self.folder / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        parts: list[bytes] = []
+        while size > 0 and (part := os.pread(self._read[name], size, offset)):
+            parts.append(part)
+            offset, size = offset + len(part), size - len(part)
+        return b"".join(parts)
 
     def append(self, name: str, data: bytes) -> None:
         view, fd = memoryview(data), self._open(name, os.O_CREAT)
@@ -103,7 +117,7 @@ class OsDisk:
         return str(self.folder / name)
 
     def close(self) -> None:
-        for name in [*self._files, *self._overwritten]:
+        for name in [*self._files, *self._overwritten, *self._read]:
             self._forget(name)
         os.close(self._folder_fd)
 
@@ -114,7 +128,7 @@ class OsDisk:
         return self._files[name]
 
     def _forget(self, name: str) -> None:
-        for files in (self._files, self._overwritten):
+        for files in (self._files, self._overwritten, self._read):
             if name in files:
                 os.close(files.pop(name))
 
@@ -130,6 +144,9 @@ class MemoryDisk:
 
     def read(self, name: str) -> bytes:
         return bytes(self._file(name))
+
+    def read_at(self, name: str, offset: int, size: int) -> bytes:
+        return bytes(self._file(name)[offset : offset + size])
 
     def append(self, name: str, data: bytes) -> None:
         self.files.setdefault(name, bytearray()).extend(data)

@@ -14,7 +14,8 @@ import msgspec
 
 from raft_chaos.raft.storage.disk import Disk
 
-DiskOperation: TypeAlias = Literal["append", "sync", "rename", "read"]
+DiskOperation: TypeAlias = Literal["append", "sync", "rename", "read", "read_back"]
+"""`read` is of a whole file, while a node starts; `read_back` is of an entry that the node has not in memory."""
 DiskErrorName: TypeAlias = Literal["EIO", "ENOSPC"]
 
 BLOCK = 64
@@ -59,6 +60,14 @@ class FaultDisk:
         pending, over = self._unsynced.get(name, []), self._overwritten.get(name, b"")
         below = b"" if (pending or over) and name not in self.disk.list() else self.disk.read(name)
         return over + below[len(over) :] + b"".join(pending)
+
+    def read_at(self, name: str, offset: int, size: int) -> bytes:
+        self._fail_if_due("read_back", name)
+        if name in self._overwritten or name not in self.disk.list():
+            return self.read(name)[offset : offset + size]
+        # Of what is durable nothing is in this process. A sync may move bytes to the disk meanwhile, in its thread.
+        data = self.disk.read_at(name, offset, size)
+        return data if len(data) == size else self.read(name)[offset : offset + size]
 
     def append(self, name: str, data: bytes) -> None:
         pending = self._unsynced.setdefault(name, [])

@@ -20,7 +20,7 @@ MAX_BODY = 1 << 30
 
 T = TypeVar("T")
 
-_HEADER = 8
+HEADER = 8
 _unpack_header = struct.Struct(">II").unpack_from
 
 
@@ -52,9 +52,23 @@ def unframe(data: bytes, offset: int, decode: Callable[[bytes], T]) -> Iterator[
         offset = found[1]
 
 
+def begins(data: bytes, offset: int) -> Iterator[int]:
+    """Where each record begins, from `offset`, by the lengths that they say. Only for records that `unframe` gave."""
+    while offset + HEADER <= len(data):
+        yield offset
+        offset += HEADER + _unpack_header(data, offset)[0]
+
+
+def body_of(header: bytes, body: bytes) -> bytes | None:
+    """The body, if it is the whole one that the header speaks of; None if either is damaged."""
+    if len(header) != HEADER or _unpack_header(header) != (len(body), zlib.crc32(body)):
+        return None
+    return body
+
+
 def _record_at(data: bytes, offset: int, decode: Callable[[bytes], T]) -> tuple[T, int] | None:
     """The record at `offset` and where it ends; None if there is no intact one."""
-    begin = offset + _HEADER
+    begin = offset + HEADER
     if begin > len(data):
         return None
     length, checksum = _unpack_header(data, offset)
@@ -72,9 +86,9 @@ def _record_at(data: bytes, offset: int, decode: Callable[[bytes], T]) -> tuple[
 
 def _next_record(data: bytes, offset: int, decode: Callable[[bytes], T]) -> int | None:
     """Where the next intact record begins. Tries every byte, since the damaged record's length may be wrong."""
-    for candidate in range(offset, len(data) - _HEADER):
+    for candidate in range(offset, len(data) - HEADER):
         # This looks at one byte of what may be a msgpack array before it computes a checksum.
-        first = data[candidate + _HEADER]
+        first = data[candidate + HEADER]
         if (0x91 <= first <= 0x9F or first in (0xDC, 0xDD)) and _record_at(data, candidate, decode) is not None:
             return candidate
     return None

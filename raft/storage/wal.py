@@ -24,6 +24,8 @@ than the log: recovery takes it, and finishes the work. The mark of a log with a
 mark of an earlier file means nothing to a newer one. The first record of such a file was synced before the file got its
 name, so it is never a torn tail.
 
+Entries that the node has not in memory any more are read back from the file (`read_entries`), whose offsets are kept.
+
 A disk that fails ends the node (`DiskFailedError`). After a failed write nobody knows what is on the disk, and after a
 failed sync the next one may succeed without the lost bytes: to try again would acknowledge what is not there.
 """
@@ -33,8 +35,10 @@ from __future__ import annotations
 import errno
 import logging
 import zlib
+from array import array
 from collections.abc import Sequence
 from itertools import chain
+from threading import Lock
 from typing import Annotated, cast
 
 import msgspec
@@ -53,7 +57,7 @@ from raft_chaos.raft.state.messages import (
     Truncate,
 )
 from raft_chaos.raft.storage.disk import Disk
-from raft_chaos.raft.storage.framing import DamagedRecordError, frame, unframe
+from raft_chaos.raft.storage.framing import HEADER, DamagedRecordError, begins, body_of, frame, unframe
 from raft_chaos.raft.storage.snapshot_file import SNAPSHOT, STAGED, SnapshotFileError, read_snapshot, write_staged
 
 MAGIC = b"RCWAL\x00\x00\x01"
@@ -65,6 +69,7 @@ SYNCED = "raft.wal.synced"
 CRC-32 of these bytes."""
 IDENTITY = "identity.json"
 MARK_SYNCED_EVERY = 256
+READ_BACK = "read an entry back"
 
 _OF_A_DISK = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -88,10 +93,15 @@ class DiskFailedError(OSError):
 
     def __str__(self) -> str:
         return (
-            f"{self.filename}: cannot {self.doing}: {self.strerror}. This node ends, since nothing says what the disk "
-            "has of the last write, and to try again would not show it. Repair or free the disk, and start the node "
-            "again: it continues from what was synced."
+            f"{self.filename}: cannot {self.doing}: {self.strerror}. This node ends, since {self._why}. Repair or free "
+            "the disk, and start the node again: it continues from what was synced."
         )
+
+    @property
+    def _why(self) -> str:
+        if self.doing == READ_BACK:
+            return "an entry that it cannot read is not one that is missing, and to go on would send or apply others"
+        return "nothing says what the disk has of the last write, and to try again would not show it"
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -216,6 +226,8 @@ class WriteAheadLog:
         self._end = 0
         self._base_index = 0
         self._syncs = 0
+        self._places = array("Q")  # the offset of the record that holds the entry, for each entry behind the base
+        self._replacing = Lock()
         self.staged: SaveSnapshot | None = None
         """The snapshot that the next sync makes durable."""
 
@@ -243,6 +255,8 @@ class WriteAheadLog:
         synced = self._read_mark() if SYNCED in files else 0
         batches, self._end = self._decode(data, name, synced)
         recovered = fold(batches, name, self._read_snapshot(files))
+        for batch, offset in zip(batches, begins(data, len(MAGIC)), strict=False):
+            self._note(batch, offset)
         if self._end < len(data):
             log.warning("%s", _cut(name, self._end, len(data) - self._end, marked=SYNCED in files))
             self._cut_tail()
@@ -314,6 +328,7 @@ class WriteAheadLog:
             self._stage(records[0])
             return
         data = encode_record(cast(Sequence[FileRecord], records))
+        self._note(records, self._end)
         self._end += len(data)
         try:
             self.disk.append(FILE, data)
@@ -341,6 +356,56 @@ class WriteAheadLog:
         except OSError as error:
             raise self._failed("sync the log", file, error) from error
         self._syncs += 1
+
+    # ---- entries that are not in memory ---------------------------------------------------------------------------
+
+    def _note(self, records: Sequence[Record | FileRecord], offset: int) -> None:
+        """The record of the file at this offset holds these."""
+        for record in records:
+            if type(record) is Append:
+                self._place(record.index - self._base_index - 1, offset)
+
+    def _place(self, place: int, offset: int) -> None:
+        """The entry at this place behind the base is in the record at `offset`, whatever was there before."""
+        if place < len(self._places):
+            del self._places[place:]
+        self._places.append(offset)
+
+    def read_entries(self, first: int, last: int, max_bytes: int) -> list[Entry]:
+        """The synced entries from `first`, at most to `last`, with about `max_bytes` of commands, but at least one.
+
+        Raises DiskFailedError, after which the node must end: what cannot be read is not what is not there.
+        """
+        try:
+            with self._replacing:
+                return self._read_entries(first, last, max_bytes)
+        except OSError as error:
+            raise self._failed(READ_BACK, FILE, error) from error
+
+    def _read_entries(self, first: int, last: int, max_bytes: int) -> list[Entry]:
+        entries: list[Entry] = []
+        held: dict[int, Entry] = {}
+        at, size = -1, 0
+        for index in range(first, last + 1):
+            offset = self._places[index - self._base_index - 1]
+            if offset != at:
+                at, held = offset, self._entries_at(offset)
+            if index not in held:
+                raise _damaged(f"the record at offset {offset} does not hold entry {index}")
+            entries.append(held[index])
+            size += len(held[index].command)
+            if size >= max_bytes:
+                break
+        return entries
+
+    def _entries_at(self, offset: int) -> dict[int, Entry]:
+        """The entries that the record at `offset` holds, by index. Raises OSError if it cannot be read."""
+        header = self.disk.read_at(FILE, offset, HEADER)
+        length = int.from_bytes(header[:4], "big")
+        body = body_of(header, self.disk.read_at(FILE, offset + HEADER, length))
+        if body is None:
+            raise _damaged(f"the record at offset {offset} is damaged")
+        return {record.index: record.entry for record in _decode(body) if type(record) is Append}
 
     # ---- snapshots (§7) -------------------------------------------------------------------------------------------
 
@@ -374,9 +439,11 @@ class WriteAheadLog:
             disk.remove(NEW_FILE)
         disk.append(NEW_FILE, data)
         disk.sync(NEW_FILE)
-        disk.rename(NEW_FILE, FILE)
+        with self._replacing:  # whoever reads entries back has the old file and its places, or the new ones
+            disk.rename(NEW_FILE, FILE)
+            self._end, self._base_index, self._syncs = len(data), snapshot.index, 0
+            self._places = array("Q", [len(MAGIC)]) * len(behind)
         disk.sync_folder()
-        self._end, self._base_index, self._syncs = len(data), snapshot.index, 0
 
     def _read_snapshot(self, files: list[str]) -> Snapshot | None:
         if SNAPSHOT not in files:
@@ -406,6 +473,11 @@ class WriteAheadLog:
                 f"{self.disk.describe(SYNCED)} speaks of one that begins after entry {base_index}. {_ADVICE}"
             )
         return size if base_index == self._base_index else 0
+
+
+def _damaged(what: str) -> OSError:
+    """A disk that gives back other bytes than were written to it has failed."""
+    return OSError(errno.EIO, what)
 
 
 def mark_in(data: bytes) -> tuple[int, int] | None:

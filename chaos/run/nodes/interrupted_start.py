@@ -24,6 +24,7 @@ class InterruptedDisk:
         self.describe = disk.describe
         self.list = self._counted(disk.list)
         self.read = self._counted(disk.read)
+        self.read_at = self._counted(disk.read_at)
         self.append = self._counted(disk.append)
         self.overwrite = self._counted(disk.overwrite)
         self.truncate = self._counted(disk.truncate)

@@ -147,6 +147,7 @@ class SteppedNode:
             seed=config.seed,
             recovered=recovered,
             now_us=self._local(now_us),
+            source=self.wal,
         )
         self.first = self._advance([], now_us, None)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import msgspec
+import old_entries_scenarios
 import snapshot_scenarios
 import storage_scenarios
 from scenario_steps import (
@@ -719,5 +720,6 @@ SCENARIOS: dict[str, Scenario] = {
         read_index_too_early,
         read_index_without_round,
         *storage_scenarios.SCENARIOS,
+        *old_entries_scenarios.SCENARIOS,
     )
 }
