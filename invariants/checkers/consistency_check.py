@@ -23,6 +23,8 @@ Why no correct node is convicted:
   reports a new role: by then that turn is over, and the message that goes back would be reported before.
 - A message to a node whose link is down is not reported as sent. The next one that is begins before it too.
 - While a snapshot is sent, nothing else is. Afterwards the leader sends what follows the entry that was acknowledged.
+- A node that was removed and is added again may get another answer than before (§6), so it is judged no more in that
+  leadership.
 - In a term a follower takes entries from one leader, whose log only grows. So what the follower has acknowledged stays
   as it is until it enters a later term, and its later answers carry that one. It is durable before the follower says
   so, which makes a crash no exception. Which answer is later, the numbers of its messages tell, not their arrival.
@@ -31,7 +33,7 @@ Why no correct node is convicted:
 from __future__ import annotations
 
 from raft_chaos.invariants.checkers.base import Checker, Handlers, who
-from raft_chaos.invariants.events import MessageReceived, MessageSent, RoleChanged, Started
+from raft_chaos.invariants.events import ConfigurationUsed, MessageReceived, MessageSent, RoleChanged, Started
 
 APPEND, SNAPSHOT = "AppendEntries", "InstallSnapshot"
 NOTHING_SENT = 1 << 62
@@ -40,10 +42,11 @@ NOTHING_SENT = 1 << 62
 class _Follower:
     """What the leader has sent to it, and heard from it, in this leadership."""
 
-    __slots__ = ("acknowledged", "again", "lowest", "name", "rejected")
+    __slots__ = ("acknowledged", "again", "has_left", "lowest", "rejected")
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self) -> None:
+        self.has_left = False
+        """Whether it was no member any more at some time."""
         self.lowest = NOTHING_SENT
         """The lowest prev_log_index of an AppendEntries that was sent."""
         self.acknowledged: MessageReceived | None = None  # the one with the highest match_index
@@ -72,7 +75,7 @@ class _Leadership:
         self.suspected: list[_Follower] = []
 
     def follower(self, name: str) -> _Follower:
-        return self.followers.get(name) or self.followers.setdefault(name, _Follower(name))
+        return self.followers.get(name) or self.followers.setdefault(name, _Follower())
 
 
 class ConsistencyCheck(Checker):
@@ -97,6 +100,7 @@ class ConsistencyCheck(Checker):
         return {
             Started: self._on_started,
             RoleChanged: self._on_role_changed,
+            ConfigurationUsed: self._on_configuration,
             MessageSent: self._on_sent,
             MessageReceived: self._on_received,
         }
@@ -109,6 +113,14 @@ class ConsistencyCheck(Checker):
             self._judge_suspected(earlier)
         if event.role == "leader":
             self._leads[event.node] = _Leadership(event.term)
+
+    def _on_configuration(self, event: ConfigurationUsed) -> None:
+        if (leadership := self._leads.get(event.node)) is not None:
+            members = event.members
+            for name, follower in leadership.followers.items():
+                if name not in (*members.voters, *members.old_voters, *members.learners):
+                    follower.has_left = True
+                    follower.settle()
 
     # ---- the leader's side ------------------------------------------------------------------------------------------
 
@@ -166,6 +178,8 @@ class ConsistencyCheck(Checker):
                 follower.settle()
 
     def _on_rejected(self, follower: _Follower, event: MessageReceived) -> None:
+        if follower.has_left:
+            return
         self.judged += 1
         acknowledged = follower.acknowledged
         if acknowledged is None or event.rejected_index > acknowledged.match_index:

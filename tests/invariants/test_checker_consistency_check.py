@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from event_scripts import follows, leads, started
-from raft_chaos.invariants.events import Event, MessageReceived, MessageSent
+from raft_chaos.invariants.events import ConfigurationUsed, Event, Members, MessageReceived, MessageSent
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.verdict import Verdict
 
@@ -165,3 +165,14 @@ def test_a_rejection_that_was_sent_before_the_acknowledgement_is_only_late() -> 
 
 def test_what_another_follower_acknowledged_does_not_count() -> None:
     assert Script().sends(5).acknowledged(7, sender="n3").rejected(5).sends(4).other_input().outcome == "valid"
+
+
+def test_a_node_that_was_removed_is_judged_no_more() -> None:
+    """When it is added again, the leader begins anew, and may ignore what it says about its first time."""
+    removed, added = (
+        ConfigurationUsed(node="n1", inc=1, t_us=0, index=index, members=Members(voters=voters))
+        for index, voters in ((6, ("n1", "n3")), (7, ("n1", "n2", "n3")))
+    )
+    for judged, changes in (("violated", [added]), (None, [removed, added])):
+        script = Script().sends(5).then(*changes)
+        assert script.sends(5).rejected(5).sends(5).other_input().outcome == judged
