@@ -90,7 +90,7 @@ class Leader(Compaction):
 
     def _send_snapshot(self, peer: str, progress: Progress) -> None:
         """Sends the next part of a snapshot; the same again if no reply to it has come."""
-        if progress.may_begin_transfer:
+        if progress.may_begin_transfer or self._may_send_newer(progress):
             assert self.snapshot is not None
             progress.begin_transfer(self.snapshot)
         snapshot, offset = progress.snapshot, progress.offset
@@ -109,6 +109,12 @@ class Leader(Compaction):
             snapshot.configuration_index,
         )
         self._send(peer, message)
+
+    def _may_send_newer(self, progress: Progress) -> bool:
+        """Whether a transfer has not begun to arrive, and the follower is silent: when it is back, a newer snapshot
+        spares it two. While it answers, the transfer goes on, or else one that takes long might never end."""
+        is_silent = self.now_us - progress.contact_us >= self.timing.election_timeout_min_us
+        return is_silent and not progress.offset and progress.snapshot is not self.snapshot
 
     def _on_install_snapshot_reply(self, source: str, m: InstallSnapshotReply) -> None:
         progress = self._answered_by(source, m)

@@ -4,7 +4,8 @@ Values are strings, or lists of strings made by `append`. A client that names it
 growing) may send a command of unknown outcome again: the machine applies it once, and gives the first answer again.
 
 The state digest is the sum of the hashes of all items, so each change costs one subtraction and one addition. It
-depends only on the state, not on the commands that led to it. Sessions are a part of the state.
+depends only on the state, not on the commands that led to it. Sessions are a part of the state. The digest costs
+nothing until somebody asks for it: a node that reports to nobody never does.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Result(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     error: str | None = None
 
 
-class _Item(msgspec.Struct):
+class _Item(msgspec.Struct, gc=False):
     """A value, and its share of the state's digest. A list also has the chained digest of its tokens (`chain`), so that
     an append costs the same at any length."""
 
@@ -140,12 +141,28 @@ class Machine:
         self._sessions: dict[str, Session] = {}  # least recently used first
         self.decided = NOWHERE
         """The entry that decided the latest answer: the entry just applied, or the first one with the same command."""
-        self._sum = 0
+        self._sum: int | None = None  # of all shares; None, and all shares are 0, while nobody has asked for it
 
     @property
     def digest(self) -> str:
         """The digest of the whole state, 16 hexadecimal digits."""
+        if self._sum is None:
+            self._sum = self._begin_sum()
         return f"{self._sum:016x}"
+
+    def _begin_sum(self) -> int:
+        """Gives all items and sessions their shares; returns the sum."""
+        total = 0
+        for key, item in self._items.items():
+            if isinstance(item.value, list):
+                item.chain = _chain_of(item.value)
+            item.share = _share_of_item(key, item.value, item.chain)
+            total += item.share
+        for client, one in self._sessions.items():
+            share = _share_of_session(client, one.serial, one.answer)
+            self._sessions[client] = one._replace(share=share)
+            total += share
+        return total % _MODULUS
 
     def apply(self, command: bytes, place: Place = NOWHERE) -> Result | None:
         """Applies the command of the log entry at `place`; None for a no-op, and for a configuration (§6)."""
@@ -184,14 +201,19 @@ class Machine:
         """Takes over a snapshot's state in place of its own, and makes the digest anew. Raises SnapshotError."""
         saved = _read_saved(data)
         self._clear()
-        for key, value in saved.items:
-            self._set(key, value, value.encode() if isinstance(value, str) else _chain_of(value))
+        if self._sum is None:
+            self._items |= {key: _Item(value, b"", 0) for key, value in saved.items}
+        else:
+            for key, value in saved.items:
+                self._set(key, value, _chain_of(value) if isinstance(value, list) else b"")
         for client, serial, answer, place in saved.sessions:
             self.decided = place
             self._remember(client, serial, answer)
 
     def _clear(self) -> None:
-        self._items, self._sessions, self._sum = {}, {}, 0
+        self._items, self._sessions = {}, {}
+        if self._sum is not None:
+            self._sum = 0
 
     # ---- sessions (§8) --------------------------------------------------------------------------------------------
 
@@ -203,12 +225,16 @@ class Machine:
 
     def _remember(self, client: str, serial: int, answer: Result) -> None:
         old = self._sessions.pop(client, None)
-        share = _share(b"s", client, b"%d:" % serial + _encode_result(answer))
-        self._sum = (self._sum + share - (old.share if old is not None else 0)) % _MODULUS
+        share = 0 if self._sum is None else _share_of_session(client, serial, answer)
+        self._add(share - (old.share if old is not None else 0))
         self._sessions[client] = Session(serial, answer, self.decided, share)
         if len(self._sessions) > self.max_sessions:
             oldest = next(iter(self._sessions))  # the same on every node: it follows from the log's order
-            self._sum = (self._sum - self._sessions.pop(oldest).share) % _MODULUS
+            self._add(-self._sessions.pop(oldest).share)
+
+    def _add(self, change: int) -> None:
+        if self._sum is not None:
+            self._sum = (self._sum + change) % _MODULUS
 
     # ---- operations -----------------------------------------------------------------------------------------------
 
@@ -220,7 +246,7 @@ class Machine:
             case "get":
                 return self.read(key)
             case "put":
-                self._set(key, asked.value or "", (asked.value or "").encode())
+                self._set(key, asked.value or "")
                 return Result(True)
             case "append":
                 return self._append(key, item, asked.value or "")
@@ -228,11 +254,12 @@ class Machine:
                 if isinstance(current, list) or current != asked.expected:
                     value = list(current) if isinstance(current, list) else current
                     return Result(False, value=value, error="cas: the current value is another")
-                self._set(key, asked.value or "", (asked.value or "").encode())
+                self._set(key, asked.value or "")
                 return Result(True)
             case "delete":
                 old = self._items.pop(key, None)
-                self._sum = (self._sum - (old.share if old is not None else 0)) % _MODULUS
+                if old is not None:
+                    self._add(-old.share)
                 return Result(True)
 
     def _append(self, key: str, item: _Item | None, token: str) -> Result:
@@ -241,15 +268,16 @@ class Machine:
         tokens, chain = (item.value, item.chain) if item is not None else ([], b"")
         assert isinstance(tokens, list)
         tokens.append(token)
-        self._set(key, tokens, _chained(chain, token))
+        self._set(key, tokens, _chained(chain, token) if self._sum is not None else b"")
         return Result(True)
 
-    def _set(self, key: str, value: str | list[str], content: bytes) -> None:
-        """`content` stands for the value: a string's own bytes, or the chained digest of a list's tokens."""
-        old = self._items.pop(key, None)
-        share = _share(b"v" if isinstance(value, str) else b"l", key, content)
-        self._sum = (self._sum + share - (old.share if old is not None else 0)) % _MODULUS
-        self._items[key] = _Item(value, content, share)
+    def _set(self, key: str, value: str | list[str], chain: bytes = b"") -> None:
+        """`chain` is the chained digest of a list's tokens, while the digest is kept."""
+        old, share = self._items.pop(key, None), 0
+        if self._sum is not None:
+            share = _share_of_item(key, value, chain)
+            self._sum = (self._sum + share - (old.share if old is not None else 0)) % _MODULUS
+        self._items[key] = _Item(value, chain, share)
 
 
 def _chain_of(tokens: list[str]) -> bytes:
@@ -261,6 +289,15 @@ def _chain_of(tokens: list[str]) -> bytes:
 
 def _chained(chain: bytes, token: str) -> bytes:
     return blake2b(chain + token.encode(), digest_size=8).digest()
+
+
+def _share_of_item(key: str, value: str | list[str], chain: bytes) -> int:
+    """`chain` stands for a list's tokens."""
+    return _share(b"v", key, value.encode()) if isinstance(value, str) else _share(b"l", key, chain)
+
+
+def _share_of_session(client: str, serial: int, answer: Result) -> int:
+    return _share(b"s", client, b"%d:" % serial + _encode_result(answer))
 
 
 def _share(kind: bytes, name: str, content: bytes) -> int:

@@ -50,7 +50,13 @@ class Output(msgspec.Struct, gc=False):
 
 
 class Replica:
-    """A Raft node as a pure object: messages, time, submissions and completed writes go in; `Output` comes out."""
+    """A Raft node as a pure object: messages, time, submissions and completed writes go in; `Output` comes out.
+
+    `reports` is False for a node whose events nobody takes: then there are none of what is applied, and nobody pays for
+    the digests of the state.
+    """
+
+    reports = True
 
     def __init__(self, core: Core, machine: Machine) -> None:
         self.core = core
@@ -130,6 +136,8 @@ class Replica:
         """The state machine takes over the snapshot in place of all that it has (§7)."""
         self.machine.restore(snapshot.data)
         self._applied_term = snapshot.term
+        if not self.reports:
+            return
         core = self.core
         events.append(
             SnapshotRestored(
@@ -148,24 +156,25 @@ class Replica:
             return
         data = self.machine.snapshot()
         if len(data) <= MAX_SNAPSHOT_BYTES:
-            self.core.compact(data, self.machine.digest)
+            self.core.compact(data, self.machine.digest if self.reports else "")
             if ready.write is None:
                 ready.write = self.core.next_write()
 
     def _apply(self, index: int, entry: Entry, events: list[Event]) -> None:
         result = self.machine.apply(entry.command, (index, entry.term))
         self._applied_term = entry.term
-        core = self.core
-        events.append(
-            EntryApplied(
-                node=core.node,
-                inc=core.incarnation,
-                t_us=core.now_us,
-                index=index,
-                term=entry.term,
-                digest=self.machine.digest,
+        if self.reports:
+            core = self.core
+            events.append(
+                EntryApplied(
+                    node=core.node,
+                    inc=core.incarnation,
+                    t_us=core.now_us,
+                    index=index,
+                    term=entry.term,
+                    digest=self.machine.digest,
+                )
             )
-        )
         waiting = self._waiting.pop(index, None)
         if waiting is not None:
             term, token = waiting

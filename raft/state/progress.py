@@ -26,8 +26,8 @@ class Progress(msgspec.Struct):
     of the first flight and those acknowledged.
 
     A follower whose next_index is not in the leader's log any more gets a `snapshot` instead (§7), in parts, one in
-    flight at a time; `offset` is where the next part begins. The transfer goes on although the leader may take newer
-    snapshots meanwhile: what lies between is then in its log, or in the next transfer.
+    flight at a time; `offset` is where the next part begins. Once it has begun to arrive, the transfer goes on although
+    the leader may take newer snapshots meanwhile: what lies between is then in its log, or in the next transfer.
 
     `round` is the latest round of heartbeats of which the follower has answered a message (`core.reads`).
 

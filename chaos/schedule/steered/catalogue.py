@@ -35,8 +35,8 @@ FIRST_ELECTION, QUIET = first_election.EPISODE, quiet.EPISODE
 GAP_TIMEOUTS = 2
 """The time between two episodes, for the election that each leaves behind."""
 MOST_AT_ONCE = 3
-LATER_SHARE = 0.2
-"""The share of the steered seeds that have a given later episode besides the others."""
+LATER_SHARE = 0.3
+"""The share of the steered seeds that have a given later episode, and one of the first with it."""
 
 
 class Window(NamedTuple):
@@ -71,7 +71,9 @@ def chosen(rng: Random, share: float, kinds: Collection[FaultKind]) -> tuple[str
     """The episodes of a seed, of these kinds of faults; none in all but this share of the seeds."""
     first = [module.EPISODE.name for module in FIRST]
     steered, drawn = rng.random() < share, some(rng, first, rng.randint(1, MOST_AT_ONCE))
-    drawn = [*drawn, *(module.EPISODE.name for module in LATER if rng.random() < LATER_SHARE)]
+    later = [module.EPISODE.name for module in LATER if rng.random() < LATER_SHARE]
+    if later:
+        drawn = [drawn[0], *later]  # there is room for two or three
     return tuple(name for name in drawn if steered and {*STEERED[name].kinds} <= {*kinds})
 
 

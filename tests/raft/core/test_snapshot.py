@@ -324,6 +324,35 @@ def test_the_leader_finishes_a_transfer_although_it_takes_newer_snapshots_meanwh
     assert installed == [first.index, leader.core.log.base_index]
 
 
+@pytest.mark.parametrize("is_silent", [True, False])
+def test_a_follower_that_was_silent_gets_the_newest_snapshot_alone(is_silent: bool) -> None:
+    """None of the first one arrived. A follower that answers meanwhile gets that one first, or none might ever end."""
+    cluster, leader = lagging()
+    cluster.tick("n1")
+    cluster.deliver_from("n1", "n3")
+    cluster.deliver_from("n3", "n1")
+    first = leader.core.progress["n3"].snapshot
+    assert first is not None
+    cluster.drop()
+    cluster.cut_off = frozenset({"n3"})
+    for number in range(8):
+        cluster.submit("n1", command(f"more {number}"))
+        cluster.settle()
+    newest = leader.core.snapshot
+    assert newest is not None and newest.index > first.index
+    cluster.cut_off = frozenset()
+    progress = leader.core.progress["n3"]
+    for _ in range(10):
+        if not is_silent:
+            progress.contact_us = leader.core.now_us
+        cluster.tick("n1")
+        cluster.drop()
+    assert is_silent == (leader.core.now_us - progress.contact_us >= leader.core.timing.election_timeout_min_us)
+    cluster.heartbeat("n1")
+    installed = [one.index for one in cluster["n3"].reported(SnapshotInstalled)]
+    assert installed == ([newest.index] if is_silent else [first.index, newest.index])
+
+
 def test_a_late_reply_does_not_make_the_leader_send_twice() -> None:
     cluster, leader = lagging()
     cluster.tick("n1")
