@@ -39,6 +39,7 @@ from raft_chaos.invariants.checkers.elections import (
 )
 from raft_chaos.invariants.checkers.exits import UnexpectedExit
 from raft_chaos.invariants.checkers.leader_recognized import LeaderRecognized
+from raft_chaos.invariants.checkers.leadership_transfer import LeadershipTransfer
 from raft_chaos.invariants.checkers.leaderships import Leaderships
 from raft_chaos.invariants.checkers.linearizability import Linearizability
 from raft_chaos.invariants.checkers.liveness_under_fault import LivenessUnderFault
@@ -108,6 +109,7 @@ class Judge:
             CheckQuorum(pace, configuration),
             MembershipChanges(logs, configuration),
             LeaderRecognized(self._leaderships),
+            LeadershipTransfer(logs),
             LeaderAppendOnly(logs),
             CommittedLogAppendOnly(logs),
             LogMatching(logs),

@@ -49,6 +49,7 @@ from raft_chaos.raft.state.messages import (
     RequestVote,
     RequestVoteReply,
     SaveSnapshot,
+    TimeoutNow,
     Truncate,
 )
 
@@ -80,7 +81,10 @@ def message(said: Message) -> str:
     start = f"{type(said).__name__} term {said.term}, "
     match said:
         case RequestVote():
-            return start + f"last {_entry(said.last_log_index, said.last_log_term)}"
+            why = ", its leader hands over" if said.transfer else ""
+            return start + f"last {_entry(said.last_log_index, said.last_log_term)}{why}"
+        case TimeoutNow():
+            return start + "stand for election"
         case RequestVoteReply():
             return start + ("granted" if said.vote_granted else "refused")
         case PreVote():

@@ -27,6 +27,7 @@ from raft_chaos.chaos.execution.steps import (
     Stop,
     Submit,
     Timeout,
+    Transfer,
 )
 from raft_chaos.chaos.run.nodes.driver import ASKED
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
@@ -35,7 +36,7 @@ from raft_chaos.chaos.run.sim.recorder import LineSink
 from raft_chaos.invariants.events import AnyEvent, NodeExited, NodeKilled, NodeSampled
 from raft_chaos.invariants.history import Op
 from raft_chaos.invariants.rundir import RunDir
-from raft_chaos.raft.replica.inputs import Input, Persisted, ReadAsked, Received, Submitted, Ticked
+from raft_chaos.raft.replica.inputs import Input, Persisted, ReadAsked, Received, Submitted, Ticked, TransferAsked
 from raft_chaos.raft.replica.machine import Command, Read, decode_command
 from raft_chaos.raft.replica.replica import Output
 from raft_chaos.raft.server.parts import Parts
@@ -231,12 +232,14 @@ class Merge:
                 call = self._recording.calls.of_read(read)
                 self._player.calls[call.id] = call
                 return Submit(node, call.id, now_us, more)
+            case TransferAsked(target, now_us):
+                return Transfer(node, target, now_us, more)
 
     def _acted(self, number: int, report: StepReport) -> None:
         """Compares the output of a turn with the journal, and numbers its messages as the live node did."""
         step, turn = self._recording.steps[number], self._turn
         assert turn is not None
-        assert isinstance(step, Start | Deliver | Timeout | Persist | Submit)
+        assert isinstance(step, Start | Deliver | Timeout | Persist | Submit | Transfer)
         node = self._player.nodes[step.node]
         digest = self._driver.observers[node.name].digest
         if digest != turn.digest:

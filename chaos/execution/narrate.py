@@ -31,6 +31,7 @@ from raft_chaos.chaos.execution.steps import (
     Stop,
     Submit,
     Timeout,
+    Transfer,
 )
 from raft_chaos.chaos.run.nodes.memory_driver import MemoryDriver
 from raft_chaos.invariants.events import HARNESS, AnyEvent
@@ -128,6 +129,8 @@ class Narrator:
                 return [f"the harness notes: {type(step.event).__name__}"]
             case Submit():
                 given = f"is asked by {_asked(self._player.calls[step.call])}"
+            case Transfer():
+                given = f"is asked to hand over to {step.to or 'whom it chooses'}"
             case _:
                 given = _INPUT.get(type(step), "")
         return format.step(result_of(self._player, number, step, given))

@@ -43,6 +43,7 @@ from raft_chaos.chaos.execution.steps import (
     Stop,
     Submit,
     Timeout,
+    Transfer,
 )
 from raft_chaos.chaos.judgement.tally import Tally
 from raft_chaos.chaos.run.cluster_view import ClusterView
@@ -58,7 +59,7 @@ from raft_chaos.invariants.history import Op, OpType
 from raft_chaos.invariants.judge import Judge
 from raft_chaos.invariants.verdict import Verdict
 from raft_chaos.raft.replica.inputs import Input as NodeInput
-from raft_chaos.raft.replica.inputs import Persisted, ReadAsked, Received, Submitted, Ticked
+from raft_chaos.raft.replica.inputs import Persisted, ReadAsked, Received, Submitted, Ticked, TransferAsked
 from raft_chaos.raft.replica.replica import Reply
 
 Link: TypeAlias = tuple[str, str]
@@ -178,6 +179,7 @@ class Player:
             Timeout: self._timeout,
             Persist: self._persist,
             Submit: self._submit,
+            Transfer: self._transfer,
             Invoke: self._invoke,
             Return: self._return,
             Note: self._note,
@@ -383,6 +385,14 @@ class Player:
             lambda driven, now_us: driven.submit(number, command, now_us, step.stop),
         )
 
+    def _transfer(self, number: int, step: Transfer) -> str:
+        return self._input(
+            number,
+            step,
+            lambda now_us: TransferAsked(step.to, now_us),
+            lambda driven, now_us: driven.transfer(step.to, now_us, step.stop),
+        )
+
     def _input(
         self,
         number: int,
@@ -438,7 +448,7 @@ class Player:
             self._answers[reply.token] = reply
             self._answered_by[reply.token] = (node.name, node.incarnation)
         for refused in report.refused if report.accepted else [number]:
-            del self._submitted[refused]
+            self._submitted.pop(refused, None)  # a transfer is no submission
         node.deadline_us, node.stopped = report.deadline_us, report.stopped
         self.report = report
 

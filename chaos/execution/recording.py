@@ -30,6 +30,7 @@ from raft_chaos.chaos.execution.steps import (
     Stop,
     Submit,
     Timeout,
+    Transfer,
 )
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.process import Failpoint
@@ -314,6 +315,10 @@ class _RecordedNode:
         step = self._recording.add(Submit(self._node.name, call.id, self._local(now_us), stop=failpoint))
         self._submitted[token] = step
         return self._took(step, self._node.read(token, read, now_us, failpoint))
+
+    def transfer(self, target: str | None, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        step = self._recording.add(Transfer(self._node.name, target, self._local(now_us), stop=failpoint))
+        return self._took(step, self._node.transfer(target, now_us, failpoint))
 
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
         return self._node.change_clock(now_us, rate_ppm, jump_us)

@@ -157,6 +157,16 @@ class Submit(_Step, frozen=True, tag="submit"):
     stop: Failpoint | None = None
 
 
+class Transfer(_Step, frozen=True, tag="transfer"):
+    """Somebody asks the node to hand over the leadership to `to`; None: to whoever is most up to date."""
+
+    node: str
+    to: str | None = None
+    at_us: int | None = None
+    more: bool = False
+    stop: Failpoint | None = None
+
+
 # ---- what a client sees, and what the harness noted ----------------------------------------------------------------
 
 
@@ -190,8 +200,8 @@ class Note(_Step, frozen=True, tag="note"):
     event: HarnessEvent
 
 
-NodeStep: TypeAlias = Start | Crash | Stop | BreakDisk | DamageData | Deliver | Timeout | Persist | Submit
-Input: TypeAlias = Deliver | Timeout | Persist | Submit
+NodeStep: TypeAlias = Start | Crash | Stop | BreakDisk | DamageData | Deliver | Timeout | Persist | Submit | Transfer
+Input: TypeAlias = Deliver | Timeout | Persist | Submit | Transfer
 Step: TypeAlias = NodeStep | Invoke | Return | Note
 
 
@@ -266,6 +276,8 @@ def check(execution: Execution) -> None:
         wrong = ""
         if isinstance(step, NodeStep) and step.node not in nodes:
             wrong = f"node {step.node!r} is unknown; expected one of {', '.join(execution.nodes)}"
+        elif isinstance(step, Transfer) and step.to is not None and step.to not in nodes:
+            wrong = f"to: node {step.to!r} is unknown; expected one of {', '.join(execution.nodes)}"
         elif isinstance(step, Submit | Invoke | Return) and step.call not in calls:
             wrong = f"call {step.call!r} is unknown"
         elif isinstance(step, Start) and (step.dies_after or 0) < 0:

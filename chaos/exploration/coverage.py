@@ -198,6 +198,9 @@ class _CoveredNode:
     def read(self, token: Any, read: Read, now_us: int, failpoint: Failpoint | None) -> StepReport:
         return self._step(self._node.read, now_us, failpoint, token, read)
 
+    def transfer(self, target: str | None, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        return self._step(self._node.transfer, now_us, failpoint, target)
+
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
         return self._node.change_clock(now_us, rate_ppm, jump_us)
 

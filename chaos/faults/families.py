@@ -18,10 +18,11 @@ from raft_chaos.chaos.faults import (
     rolling_restart,
     starve,
     stop,
+    transfer,
     wipe,
 )
 
 FAMILIES: list[ModuleType] = [
     *(process, pause, disk, disk_error, at_rest, partition, network, corrupt, clock, wipe),
-    *(stop, starve, rolling_restart, crash_loop),
+    *(stop, starve, rolling_restart, crash_loop, transfer),
 ]

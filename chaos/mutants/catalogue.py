@@ -5,6 +5,7 @@ from __future__ import annotations
 from raft_chaos.chaos.mutants.clocks import CLOCKS
 from raft_chaos.chaos.mutants.commitment import COMMITMENT
 from raft_chaos.chaos.mutants.elections import ELECTIONS
+from raft_chaos.chaos.mutants.leadership import LEADERSHIP
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.chaos.mutants.old_entries import OLD_ENTRIES
 from raft_chaos.chaos.mutants.pre_vote import PRE_VOTE
@@ -22,6 +23,7 @@ MUTANTS: dict[str, Mutant] = {
         *REPLICATION,
         *COMMITMENT,
         *READS,
+        *LEADERSHIP,
         *SNAPSHOTS,
         *STORAGE,
         *OLD_ENTRIES,

@@ -8,7 +8,7 @@ from itertools import groupby
 from raft_chaos.chaos.execution import format
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.replica.inputs import Input, Persisted, ReadAsked, Received, Submitted, Ticked
+from raft_chaos.raft.replica.inputs import Input, Persisted, ReadAsked, Received, Submitted, Ticked, TransferAsked
 from raft_chaos.raft.replica.machine import decode_command
 from raft_chaos.raft.replica.replica import Output
 from raft_chaos.raft.state.configuration import decode_change
@@ -33,6 +33,8 @@ def _input(given: Input) -> str:
             return f"a client's command: {_command(command)}"
         case ReadAsked(read):
             return f"a client's read: {read.key} ({read.consistency})"
+        case TransferAsked(target):
+            return f"is to hand over to {target or 'whom it chooses'}"
 
 
 def _command(encoded: bytes) -> str:

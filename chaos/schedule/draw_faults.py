@@ -36,7 +36,14 @@ from raft_chaos.chaos.faults.partition import Partition
 from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.chaos.schedule.episodes import Draft, anchored, at_times, churn, divided
-from raft_chaos.chaos.schedule.steered.catalogue import FIRST_ELECTION, QUIET, Window, episode_of, in_turns
+from raft_chaos.chaos.schedule.steered.catalogue import (
+    FIRST_ELECTION,
+    LOST_TRANSFER,
+    QUIET,
+    Window,
+    episode_of,
+    in_turns,
+)
 from raft_chaos.chaos.schedule.steered.plot import Plot
 from raft_chaos.chaos.schedule.steered.quiet import window
 from raft_chaos.chaos.schedule.streams import stream
@@ -107,6 +114,7 @@ def draw_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list[str
     ]
     for there, episode, at_us in (
         (swarm.early, FIRST_ELECTION, 0),
+        (swarm.lost_transfer, LOST_TRANSFER, max(from_us, until_us - LOST_TRANSFER.timeouts * unit)),
         (swarm.quiet, QUIET, quiet_us(seed, config)[0]),
     ):
         if there:

@@ -23,6 +23,7 @@ from raft_chaos.chaos.schedule.config import ScheduleConfig, least_duration_s
 from raft_chaos.chaos.schedule.data import Fault, When
 from raft_chaos.chaos.schedule.draw_faults import Drawn, draw_faults
 from raft_chaos.chaos.schedule.episodes import STANDING
+from raft_chaos.chaos.schedule.steered.catalogue import LOST_TRANSFER
 from raft_chaos.chaos.schedule.streams import stream
 from raft_chaos.chaos.schedule.swarm import Swarm
 
@@ -48,7 +49,7 @@ def draw_all_faults(seed: int, config: ScheduleConfig, swarm: Swarm, nodes: list
     earlier = [
         drawn
         for drawn in draw_faults(seed, replace(config, duration_s=from_us / 1e6), swarm, nodes)
-        if drawn.fault.when.on is None or drawn.fault.when.since
+        if (drawn.fault.when.on is None or drawn.fault.when.since) and drawn.episode != LOST_TRANSFER.name
     ]
     partition = _deaf_leader(rng, nodes) if rng.random() < 0.5 else _whole(rng, nodes)
     name = f"f{len(earlier) + 1:02}"

@@ -39,6 +39,8 @@ EARLY_SHARE = 0.2
 """The share of the seeds of a swarm that have no warmup."""
 QUIET_SHARE = 0.15
 """The share of the seeds of a swarm in which clients are silent for a while."""
+LOST_TRANSFER_SHARE = 0.2
+"""The share of the seeds of a swarm in which a transfer of the leadership is lost at the end."""
 REPEATS_SHARE = 0.3
 """The share of the seeds in which commands of clients arrive again, late."""
 FEATURE_SHARE = 0.4
@@ -68,7 +70,8 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     kind is. `churn` is the number of leaders in a row that fail soon after their election, and `divided` how often an
     entry stays on a minority for later leaders to find. `steered` are the episodes that replace these (`steered`).
     With `early` the faults begin before the first election, with `repeats` clients' commands arrive again, late, and
-    with `quiet` clients are silent for a while after a leader's death.
+    with `quiet` clients are silent for a while after a leader's death. With `lost_transfer` the last thing that happens
+    is a transfer of the leadership whose target does not hear of it.
     `model` is the simulated network and disk without faults, and `features` are those of the nodes.
     """
 
@@ -83,6 +86,7 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
     early: bool = False
     repeats: bool = False
     quiet: bool = False
+    lost_transfer: bool = False
     features: Features = NONE
 
     def of(self, kind: FaultKind) -> Any:
@@ -108,6 +112,7 @@ class Swarm(msgspec.Struct, frozen=True, kw_only=True):
             "early": int(self.early),
             "repeats": int(self.repeats),
             "quiet": int(self.quiet),
+            "lost_transfer": int(self.lost_transfer),
             "features": " ".join(self.features.names),
         }
 
@@ -188,6 +193,8 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
         steered=steered,
         repeats=stream(seed, "workload/repeats").random() < REPEATS_SHARE,
         quiet="kill" in config.faults and stream(seed, "swarm/quiet").random() < QUIET_SHARE,
+        lost_transfer={"partition", "transfer"} <= {*config.faults}
+        and stream(seed, "swarm/lost_transfer").random() < LOST_TRANSFER_SHARE,
         early="kill" in config.faults and stream(seed, "swarm/first election").random() < EARLY_SHARE,
         features=_features(seed, config),
     )

@@ -148,6 +148,11 @@ class Running:
         ahead = self._tell("clock", clock)
         return Ahead(*ahead) if ahead is not None else None
 
+    def transfer(self, to: str) -> bool:
+        """Asks it to hand over the leadership to this node. Returns whether it says that it begins to."""
+        begins: bool | None = self._tell("transfer", to)
+        return begins is True
+
     def _tell(self, what: str, value: object) -> Any:
         """Sends it to the node, and returns its answer; None if there is none."""
         if self.control is None:

@@ -80,6 +80,8 @@ def _checked(name: str, found: Any) -> type[Any]:
             raise TargetError(f"{name}: can: {ability!r}: {nearest(ability, OF_NODES)}")
         if ability == "clock":
             raise TargetError(f"{name}: can: 'clock': the harness can skew the clocks of our own Raft's nodes only")
+        if ability == "transfer":
+            raise TargetError(f"{name}: can: 'transfer': the harness can ask our own Raft's leaders to hand over only")
         if ability in ("leader", "term") and not any(callable(getattr(found, by, None)) for by in ("status", "events")):
             raise TargetError(f"{name}: it declares {ability!r}, and has no method 'status' or 'events'")
     if not set(can) & {*OPERATIONS, *OF_QUEUES}:

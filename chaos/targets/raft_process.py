@@ -61,7 +61,8 @@ async def _run(config: NodeConfig, mutant: str | None, control: Connection) -> N
 def _obey(control: Connection, node: Node) -> None:
     """Handles ("slow_sync", (min_us, max_us)), and answers with how many syncs were slowed since the last one; handles
     ("failing", what its disk fails at), and answers with how often it failed in all; handles ("clock", what its clock
-    shows), and answers with how far that was ahead of the machine's before and is now."""
+    shows), and answers with how far that was ahead of the machine's before and is now; handles ("transfer", to whom it
+    is to hand over), and answers whether it begins to."""
     try:
         what, value = control.recv()
     except (EOFError, OSError):
@@ -75,3 +76,5 @@ def _obey(control: Connection, node: Node) -> None:
         control.send(node.disk.failed)
     elif what == "clock":
         control.send(node.set_clock(value))
+    elif what == "transfer":
+        control.send(node.transfer(value))

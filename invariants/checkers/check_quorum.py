@@ -19,6 +19,9 @@ Why no correct node is convicted:
 - Which voters are a majority, the configuration says that the leader uses (§6). One that does not vote in it has to
   step down once that is committed, so that it does so is not judged.
 
+A leader that hands over (thesis, §3.10) does not step down by itself: it leads until it hears of a later term, and
+sends heartbeats until then, so both rules hold for it as they are.
+
 In plain Raft the first rule still holds, and convicts a leader that gives up without a reason.
 """
 

@@ -153,7 +153,8 @@ class OneVotePerTerm(Checker):
 
 
 class TermHasCandidate(Checker):
-    """Somebody stood for election in each term that a node has entered.
+    """Somebody stood for election in each term that a node has entered. A TimeoutNow (thesis, §3.10) is of its sender's
+    own term: nobody enters a later one until the target has stood.
 
     A candidate reports that it stands, and its vote for itself, before it asks for others. If it crashes between the
     write and the report, it reports the vote when it starts again. A node may come into the cluster with a term from

@@ -33,6 +33,9 @@ What counts as progress: a commit beyond every earlier one, by any node. None is
 commit and has nothing of its own term to commit; that time is not counted. All other time is: nobody leads, or only
 nodes that cannot commit, or a leader has an entry of its own term that is not committed.
 
+A leader that hands over (thesis, §3.10) takes no proposals for the shortest timeout at most, and a transfer is asked
+for three times at most: far less than the bound. While the fault `transfer` stands, no quorum has its leader or target.
+
 In virtual time the bound is half of recovery's, 20 of the longest election timeouts, and the whole of it if an outsider
 that Q hears stood for election meanwhile. Calibrated on the right core, with each shape standing for 45 timeouts, 3 to
 7 nodes, and the slowest network and disk that a schedule can have (8 to 10 ms, 15 to 20 ms), so that many elections are

@@ -9,6 +9,9 @@ such a node does not follow that leader, so not all do.
 A node that stands too soon is convicted by `election_timer` as well. Only this invariant convicts a leader that gives
 up without a reason: then all timers run out as they must (`quorum_check_ignores_heartbeats`).
 
+Nobody asks for a transfer of the leadership (thesis, §3.10) once all is healed, and a TimeoutNow from before, which
+makes a node stand without a timer, has arrived by then like any other late message.
+
 Judged in virtual time alone. In 300 seeds of the right core (swarm, 3 to 7 nodes) all nodes followed one leader 1.2
 timeouts and 3 new terms after healing at the latest, and none changed its term from the four timeouts on.
 """

@@ -5,6 +5,7 @@ node does, when it begins an election of its own (§5.2), and when it leads no l
 the node reports shows all of them:
 
     its start, its elections, its votes     reported as such
+    an election that its leader asked for   TimeoutNow of the term before arrived at that time: no timer ran out
     a question for pre-votes                the same; the election that follows a majority of them has no timer
     the first AppendEntries of a leader     the node reports that it follows this leader
     each further one                        it arrives from the leader that the node follows at that time
@@ -93,6 +94,7 @@ class TimerResets:
         "_reset",
         "_resets",
         "_roles",
+        "_told",
         "_undecided",
         "_votes",
         "candidacies",
@@ -112,6 +114,7 @@ class TimerResets:
             deque()
         )  # requests, and AppendEntries of whom it is not known to follow
         self._others: list[Span] = []  # by those that were decided, never more than `longest_us` apart
+        self._told: dict[int, int] = {}  # the term of a TimeoutNow -> when the last one arrived
         self._roles: list[Started | RoleChanged] = [started]
         self._votes: list[Started | VoteGranted] = [started]
 
@@ -128,6 +131,10 @@ class TimerResets:
     def be_asked(self, event: MessageReceived) -> None:
         """A RequestVote arrived."""
         self._wait(event)
+
+    def be_told(self, event: MessageReceived) -> None:
+        """A TimeoutNow arrived: in its very term, it makes the node stand at once (thesis, §3.10)."""
+        self._told[event.term] = event.t_us
 
     def vote(self, event: VoteGranted) -> None:
         self._complete_until(event.t_us)
@@ -147,6 +154,8 @@ class TimerResets:
         elif event.role == "candidate":
             if isinstance(self._reset, PreVoteStarted) and self._reset.term == event.term:
                 self._was_reset(event)  # a majority would vote for it: no timer ran out
+            elif self._told.get(event.term - 1) == event.t_us:
+                self._was_reset(event)  # its leader told it to: no timer ran out. One of an earlier term is no excuse
             else:
                 self._stands(event, before)
         elif event.role == "follower" and event.leader is not None:

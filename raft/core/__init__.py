@@ -13,6 +13,7 @@ Each class extends the one before, and uses only those before it. Read in this o
     pre_vote    thesis §9.6: whether an election would be won; what makes a node enter a larger term
     reads       §8: reads that need no entry (thesis, §6.4)
     membership  §6, thesis chapter 4: members join and leave, by joint consensus or one voter at a time
+    transfer    thesis §3.10: a leader hands over to a node of its choice
     core        inputs and output: the contract with the host
 """
 
@@ -23,7 +24,7 @@ from raft_chaos.raft.state.progress import Progress
 
 ALGORITHM = 4
 """Grows when the core gives another output for the same inputs, since no earlier run can then be replayed. 1 had no
-streams (`state.progress`), 2 no rounds (`core.reads`), 3 no
-configurations (`core.membership`)."""
+streams (`state.progress`), 2 no rounds (`core.reads`), 3 neither configurations nor transfers (`core.membership`,
+`core.transfer`)."""
 
 __all__ = ["ALGORITHM", "Core", "Ready", "Progress", "Random", "NO_OP"]

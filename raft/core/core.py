@@ -1,7 +1,7 @@
 """The Raft algorithm (Figure 2, §5), and nothing else: no socket, file, clock, thread, or randomness of its own.
 
-Inputs are method calls, each with the time: `receive`, `tick`, `propose`, `read`, `change_members`, `persisted`.
-Afterwards the host takes one `Ready` and does what it says, in this order:
+Inputs are method calls, each with the time: `receive`, `tick`, `propose`, `read`, `change_members`, `transfer`,
+`persisted`. Afterwards the host takes one `Ready` and does what it says, in this order:
 
     1. report   write `events` where they are collected
     2. send     give `messages` to the network, which may lose, repeat and reorder them
@@ -25,7 +25,7 @@ from collections.abc import Sequence
 import msgspec
 
 from raft_chaos.invariants.events import Event
-from raft_chaos.raft.core.membership import Membership
+from raft_chaos.raft.core.transfer import Transfer
 from raft_chaos.raft.state.held import CountOwnVote, Held, ReleaseCommit, ReportEvent, SendMessage
 from raft_chaos.raft.state.messages import (
     AppendEntries,
@@ -39,6 +39,7 @@ from raft_chaos.raft.state.messages import (
     RequestVote,
     RequestVoteReply,
     Snapshot,
+    TimeoutNow,
 )
 from raft_chaos.raft.state.pending import Write
 from raft_chaos.raft.state.reads import ReadEnd
@@ -57,7 +58,7 @@ class Ready(msgspec.Struct, gc=False):
     reads: Sequence[ReadEnd] = ()
 
 
-class Core(Membership):
+class Core(Transfer):
     """One Raft node without I/O: its inputs and its output. Roles, terms and indices are the paper's."""
 
     # ---- inputs -----------------------------------------------------------------------------------------------------
@@ -84,6 +85,8 @@ class Core(Membership):
             self._on_install_snapshot(source, message)
         elif type(message) is InstallSnapshotReply:
             self._on_install_snapshot_reply(source, message)
+        elif type(message) is TimeoutNow:
+            self._on_timeout_now(message)
 
     def tick(self, now_us: int) -> None:
         """Time passed. An early call has no effect."""
@@ -95,9 +98,10 @@ class Core(Membership):
             self._campaign()
 
     def propose(self, command: bytes, now_us: int) -> tuple[int, int] | None:
-        """A client's command. Returns the (index, term) at which it may commit, or None if this is not the leader."""
+        """A client's command. Returns the (index, term) at which it may commit, or None if this node takes none, since
+        it does not lead, or hands over."""
         self.now_us = now_us
-        if self.role != "leader":
+        if self.role != "leader" or not self._takes_proposals():
             return None
         index = self._append(Entry(self.current_term, command))
         self._replicate = True
@@ -132,6 +136,8 @@ class Core(Membership):
             self._replicate = False
             for peer in self.progress:
                 self._send_entries(peer)
+        if self.successor is not None:
+            self._advance_transfer()
         # Most steps have nothing to write and nothing to apply; checking that here is cheaper.
         write = self._pending.next_write() if self._pending.unwritten else None
         committed = self._take_committed() if self._apply_limit > self.last_applied else []

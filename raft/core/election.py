@@ -10,7 +10,8 @@ from raft_chaos.raft.state.messages import PreVote, RequestVote, RequestVoteRepl
 class Election(CheckQuorum):
     """How a candidate asks for votes, how a voter answers, and when a majority makes a leader."""
 
-    def _start_election(self) -> None:
+    def _start_election(self, *, is_transfer: bool = False) -> None:
+        """Stands for election in the next term; `is_transfer`: since its leader has told it to."""
         self.role = "candidate"
         self.leader = None
         self._votes = set()
@@ -18,7 +19,7 @@ class Election(CheckQuorum):
         self._report_role()
         self._report_vote()
         self._reset_election_timer()
-        request = RequestVote(self.current_term, self.log.last_index, self.log.last_term)
+        request = RequestVote(self.current_term, self.log.last_index, self.log.last_term, is_transfer)
         for voter in self.other_voters:
             self._send(voter, request)
         # Its own vote counts once it is durable, like any other vote.

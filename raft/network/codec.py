@@ -42,7 +42,7 @@ from raft_chaos.raft.state.messages import (
 )
 
 PROTOCOL_VERSION = 5
-"""4 had no configurations (§6), 3 neither snapshots nor PreVote."""
+"""4 had neither configurations (§6) nor transfers of the leadership, 3 neither snapshots nor PreVote."""
 MAX_FRAME = 8 * 1024 * 1024
 MAX_HANDSHAKE = 4096
 """The longest payload (bytes) of a frame of the handshake: whoever sends one is not known yet."""

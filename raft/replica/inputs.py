@@ -53,11 +53,18 @@ class ReadAsked(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="q")
     now_us: int
 
 
-Input: TypeAlias = Received | Ticked | Persisted | Submitted | ReadAsked
+class TransferAsked(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="l"):
+    """Somebody asked for a transfer of the leadership to `target`; None: to whoever is most up to date."""
+
+    target: str | None
+    now_us: int
+
+
+Input: TypeAlias = Received | Ticked | Persisted | Submitted | ReadAsked | TransferAsked
 
 
 def apply(replica: Replica, given: Input, token: Any = None) -> bool:
-    """Gives the input to the replica; the answer to a client will carry `token`. False: the client was refused."""
+    """Gives the input to the replica; the answer to a client will carry `token`. False: whoever asked was refused."""
     match given:
         case Received(sender, _, _, message, now_us):
             replica.receive(sender, message, now_us)
@@ -69,4 +76,6 @@ def apply(replica: Replica, given: Input, token: Any = None) -> bool:
             return replica.submit(token, command, now_us)
         case ReadAsked(read, now_us):
             return replica.read(token, read, now_us)
+        case TransferAsked(target, now_us):
+            return replica.transfer(target, now_us)
     return True

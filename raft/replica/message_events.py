@@ -9,6 +9,7 @@ from raft_chaos.raft.state.messages import (
     InstallSnapshot,
     InstallSnapshotReply,
     Message,
+    TimeoutNow,
 )
 
 
@@ -49,6 +50,8 @@ def message_received(
             term, rejected_index = message.term, message.rejected_index
     elif type(message) is InstallSnapshotReply and message.done:
         term, match_index = message.term, message.last_included_index
+    elif type(message) is TimeoutNow:
+        term = message.term
     return MessageReceived(
         node=node,
         inc=inc,

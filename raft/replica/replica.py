@@ -69,6 +69,7 @@ class Replica:
         self.receive = core.receive
         self.tick = core.tick
         self.persisted = core.persisted
+        self.transfer = core.transfer
 
     @property
     def waiting(self) -> int:

@@ -28,7 +28,16 @@ from typing import Any
 
 from raft_chaos.invariants.events import Event, encode
 from raft_chaos.raft.network.transport import Numbered, Transport
-from raft_chaos.raft.replica.inputs import Input, Persisted, ReadAsked, Received, Submitted, Ticked, apply
+from raft_chaos.raft.replica.inputs import (
+    Input,
+    Persisted,
+    ReadAsked,
+    Received,
+    Submitted,
+    Ticked,
+    TransferAsked,
+    apply,
+)
 from raft_chaos.raft.replica.machine import Command, Read, Result, encode_command
 from raft_chaos.raft.replica.message_events import message_received, message_sent
 from raft_chaos.raft.replica.replica import Output, Replica
@@ -207,6 +216,14 @@ class LiveHost:
         self._advance_soon(now_us)
         return future
 
+    def transfer(self, target: str | None) -> bool:
+        """Somebody asks this node to hand over the leadership (`raft.core.transfer`). Returns whether it begins to."""
+        now_us = self.now_us()
+        if self._closed or not self._take(TransferAsked(target, self.clock.local(now_us))):
+            return False
+        self._advance_soon(now_us)
+        return True
+
     def _on_timer(self) -> None:
         self._timer = None
         if not self._closed:
@@ -225,7 +242,7 @@ class LiveHost:
         self._on_synced(lsn)
 
     def _take(self, given: Input, token: Any = None) -> bool:
-        """Gives the replica an input of this turn. Returns False if it refused a command."""
+        """Gives the replica an input of this turn. Returns False if it refused what somebody asked for."""
         if self._journal is not None:
             self._journal.took(given)
         try:

@@ -3,6 +3,7 @@
 POST /executeCommand   a command; the leader answers after it has committed and applied the command
 GET  /read?key=K       a read: through the log, or as `consistency` says
 POST /membership       nodes that become learners, voters, or leave: {"add": "n4"}; GET shows who is a member
+POST /transfer         the leader hands over, to `target` if one is named; it answers once that one is elected
 GET  /status           role, term, leader, commit index, last index, peers
 GET  /log?from=&limit= log entries, each with `committed`
 
@@ -34,6 +35,7 @@ from raft_chaos.raft.state.configuration import Change, decode_configuration, is
 MAX_BODY_BYTES = 1024 * 1024
 MAX_WAITING = 10_000
 RETRY_AFTER_S = 1
+TRANSFER_POLL_S = 0.005
 LOG_LIMIT_MAX = 1_000
 LOG_BYTES_MAX = 4 * 1024 * 1024
 """An answer to GET /log ends with the entry whose command exceeds this."""
@@ -78,6 +80,7 @@ class HttpApi:
         app.router.add_get("/read", self._read)
         app.router.add_post("/membership", self._change_members)
         app.router.add_get("/membership", self._members)
+        app.router.add_post("/transfer", self._transfer)
         app.router.add_get("/status", self._status)
         app.router.add_get("/log", self._log)
         # A node reads no compressed body, and a small one must not become a large one before it is refused.
@@ -123,7 +126,7 @@ class HttpApi:
         except web.HTTPRequestEntityTooLarge:
             return _refusal(413, f"the request body is larger than {MAX_BODY_BYTES} bytes")
         except web.HTTPNotFound:
-            paths = "POST /executeCommand, GET /read, GET and POST /membership, GET /status, GET /log"
+            paths = "POST /executeCommand, GET /read, GET and POST /membership, POST /transfer, GET /status, GET /log"
             return _refusal(404, f"no such path: {request.path}; there are {paths}")
         except web.HTTPMethodNotAllowed as error:
             allowed = ", ".join(sorted(error.allowed_methods))
@@ -166,7 +169,10 @@ class HttpApi:
         return _json(200, answer)
 
     def _redirect(self, request: web.Request) -> web.Response:
-        leader = self._host.replica.core.leader
+        core = self._host.replica.core
+        leader = core.leader
+        if leader == core.node:
+            return _try_again(f"this node hands over the leadership to {core.successor}")
         url = self._peer_urls.get(leader) if leader else None
         if leader is None:
             return _try_again("no leader is known at the moment")
@@ -212,6 +218,34 @@ class HttpApi:
             "configuration_index": core.configuration_index,
             "committed": core.configuration_index <= core.commit_index,
         }
+
+    # ---- POST /transfer -------------------------------------------------------------------------------------------
+
+    async def _transfer(self, request: web.Request) -> web.Response:
+        """Answers once it is known who leads after it; within two of the longest election timeouts in any case."""
+        body = await _body_of(request)
+        if isinstance(body, web.Response):
+            return body
+        core = self._host.replica.core
+        try:
+            target = parse_transfer(body)
+            if core.role == "leader" and (target == core.node or target not in (None, *core.other_voters)):
+                raise ValueError(f"target: {core.why_no_transfer(target)}")
+        except ValueError as error:
+            return _refusal(400, str(error))
+        if core.role != "leader":
+            return self._redirect(request)
+        if why := core.why_no_transfer(target):
+            return _try_again(why)
+        if not self._host.transfer(target):
+            return _try_again("this node is about to end")
+        target, loop = core.successor, asyncio.get_running_loop()
+        ends = loop.time() + 2 * core.timing.election_timeout_max_us / 1e6
+        while (core.successor is not None or core.leader is None) and loop.time() < ends:
+            await asyncio.sleep(TRANSFER_POLL_S)
+        if core.leader != target:
+            return _try_again(f"{target} did not take over; {core.leader or 'no node that this one knows'} leads")
+        return _json(200, {"ok": True, "from": core.node, "to": target, "term": core.current_term})
 
     # ---- GET ------------------------------------------------------------------------------------------------------
 
@@ -356,6 +390,24 @@ def parse_change(body: bytes) -> Change:
             raise ValueError(f"{field}: expected the name of a node, or a list of names, got {value!r}")
         given[field] = names
     return msgspec.convert(["change", *(given.get(field, []) for field in ("add", "promote", "remove"))], Change)
+
+
+def parse_transfer(body: bytes) -> str | None:
+    """Parses the body of POST /transfer, which may be empty: the target, if one is named. Raises ValueError."""
+    if not body.strip():
+        return None
+    try:
+        raw = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"body: not JSON ({error})") from None
+    if not isinstance(raw, dict):
+        raise ValueError(f'body: expected nothing, or an object such as {{"target": "n2"}}, got {type(raw).__name__}')
+    if unknown := sorted(set(raw) - {"target"}):
+        raise ValueError(f"{unknown[0]}: no such field; there is target")
+    target = raw.get("target")
+    if target is not None and not isinstance(target, str):
+        raise ValueError(f"target: expected the name of a node, got {target!r}")
+    return target
 
 
 def _session(client: Any, serial: Any) -> tuple[str | None, int]:

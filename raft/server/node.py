@@ -163,6 +163,11 @@ class Node:
         assert self._host is not None, "it has started"
         return self._host.set_clock(clock)
 
+    def transfer(self, target: str) -> bool:
+        """Asks this node to hand over the leadership to `target`. Returns whether it begins to."""
+        assert self._host is not None, "it has started"
+        return self._host.transfer(target)
+
     def _tls(self) -> tuple[Tls | None, list[str]]:
         """TLS, and the names in this node's certificate. Raises TlsError."""
         if self.config.tls is None:

@@ -38,11 +38,15 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class RequestVote(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="rv"):
-    """A candidate asks for a vote (§5.2); the last entry says how up to date its log is (§5.4.1)."""
+    """A candidate asks for a vote (§5.2); the last entry says how up to date its log is (§5.4.1).
+
+    With `transfer` its leader has told it to stand, so voters heed it although they hear that leader (thesis, §3.10).
+    """
 
     term: Number
     last_log_index: Number
     last_log_term: Number
+    transfer: bool = False
 
 
 class RequestVoteReply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="rvr"):
@@ -63,6 +67,13 @@ class PreVoteReply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="
 
     term: Number
     granted: bool
+
+
+class TimeoutNow(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="tn"):
+    """The leader of `term` hands over: the receiver, which has all of its log, is to stand for election at once
+    (thesis, §3.10)."""
+
+    term: Number
 
 
 class AppendEntries(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ae"):
@@ -140,6 +151,7 @@ Message: TypeAlias = (
     | RequestVoteReply
     | PreVote
     | PreVoteReply
+    | TimeoutNow
     | AppendEntries
     | AppendEntriesReply
     | InstallSnapshot

@@ -27,9 +27,9 @@ from raft_chaos.raft.replica.replica import Output
 from raft_chaos.raft.state.timing import Timing
 from raft_chaos.raft.storage.framing import DamagedRecordError, frame, unframe
 
-VERSION = 3
-"""Version 2 had no `Start.files`."""
-READS = (2, VERSION)
+VERSION = 4
+"""Version 2 had no `Start.files`, 3 no transfers of the leadership among the inputs."""
+READS = (2, 3, VERSION)
 MAGIC = b"RCJRNL\x00" + bytes([VERSION])
 DIGEST_BYTES = 8
 

@@ -100,6 +100,22 @@ def test_an_election_too_soon_after_each_kind_of_reset(before: tuple[Event, ...]
     assert not said(*before, role(last_us // MS + 100, "candidate", 3))
 
 
+def told_to_stand(t_ms: int, term: int) -> Event:
+    return at(t_ms, MessageReceived, sender="n1", sender_inc=1, number=1_000 + t_ms, type="TimeoutNow", term=term)
+
+
+def test_a_node_whose_leader_tells_it_to_stand_waits_for_no_timer() -> None:
+    """Only the election of the next term, and at that very time."""
+    assert not said(FOLLOWS, received(130, "n1"), told_to_stand(140, 1), role(140, "candidate", 2))
+    assert said(FOLLOWS, received(130, "n1"), told_to_stand(140, 0), role(140, "candidate", 2))
+    assert said(FOLLOWS, received(130, "n1"), told_to_stand(140, 1), role(150, "candidate", 2))
+    assert said(FOLLOWS, told_to_stand(140, 1), role(140, "candidate", 2), role(150, "candidate", 3)), (
+        "its own next one"
+    )
+    asks = at(140, PreVoteStarted, term=2)
+    assert said(FOLLOWS, received(130, "n1"), told_to_stand(140, 1), asks), "it has nothing to ask for"
+
+
 @pytest.mark.parametrize("soon", [voted(110, "n1", 1), role(110, "candidate", 1)])
 def test_in_real_time_an_election_may_be_late_and_not_soon(soon: Event) -> None:
     assert said(soon, role(200, "candidate", 2), harness=[REAL])

@@ -84,6 +84,14 @@ class LiveWorld:
     def waits(self, node: str) -> Waits:
         return self._cpu.waits(node)
 
+    # ---- the leadership -------------------------------------------------------------------------------------------
+
+    def current_leader(self) -> str | None:
+        return self.cluster.leader
+
+    async def transfer(self, node: str, to: str) -> bool:
+        return await self.cluster.transfer(node, to)
+
     # ---- disks and clocks -----------------------------------------------------------------------------------------
 
     async def slow_sync(self, node: str, longer: RangeUs) -> None:

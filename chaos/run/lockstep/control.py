@@ -81,6 +81,12 @@ class AskRead(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="read"
     failpoint: Failpoint | None
 
 
+class AskTransfer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="transfer"):
+    target: str | None
+    now_us: int
+    failpoint: Failpoint | None
+
+
 class ChangeClock(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="clock"):
     now_us: int
     rate_ppm: int
@@ -105,7 +111,7 @@ class Stop(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="stop"):
     """The node completes its write under way, and ends once its controller closes the connection."""
 
 
-Order: TypeAlias = Receive | Tick | Persisted | Submit | AskRead | ChangeClock | Crash | BreakDisk | Stop
+Order: TypeAlias = Receive | Tick | Persisted | Submit | AskRead | AskTransfer | ChangeClock | Crash | BreakDisk | Stop
 
 
 # ---- answers --------------------------------------------------------------------------------------------------------

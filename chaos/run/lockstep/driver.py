@@ -22,6 +22,7 @@ from raft_chaos.chaos.processes.supervisor import Child, Supervisor
 from raft_chaos.chaos.run.lockstep.control import (
     Answer,
     AskRead,
+    AskTransfer,
     BreakDisk,
     ChangeClock,
     Channel,
@@ -193,6 +194,9 @@ class LockstepNode:
 
     def read(self, token: int, read: Read, now_us: int, failpoint: Failpoint | None) -> StepReport:
         return self._step(AskRead(token, read, now_us, failpoint))
+
+    def transfer(self, target: str | None, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        return self._step(AskTransfer(target, now_us, failpoint))
 
     def change_clock(self, now_us: int, rate_ppm: int, jump_us: int) -> int:
         with _no_fault_of(self.name):

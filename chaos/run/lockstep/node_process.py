@@ -21,6 +21,7 @@ from pathlib import Path
 from raft_chaos.chaos.mutants import parts_of
 from raft_chaos.chaos.run.lockstep.control import (
     AskRead,
+    AskTransfer,
     BreakDisk,
     ChangeClock,
     Channel,
@@ -155,6 +156,8 @@ class SteppedHost:
                 self._step(now_us, lambda: node.submit(token, command, now_us, failpoint))
             case AskRead(token, read, now_us, failpoint):
                 self._step(now_us, lambda: node.read(token, read, now_us, failpoint))
+            case AskTransfer(target, now_us, failpoint):
+                self._step(now_us, lambda: node.transfer(target, now_us, failpoint))
             case ChangeClock(now_us, rate_ppm, jump_us):
                 self._control.send(ClockChanged(node.change_clock(now_us, rate_ppm, jump_us)))
             case BreakDisk(failing):

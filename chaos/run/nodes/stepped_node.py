@@ -23,7 +23,16 @@ from raft_chaos.chaos.run.nodes.interrupted_start import InterruptedDisk, StartI
 from raft_chaos.chaos.schedule.streams import stream_seed
 from raft_chaos.invariants.events import EntryApplied, Event, MessageReceived, SnapshotRestored
 from raft_chaos.raft.network.codec import Envelope, FrameError, decode_envelope, encode_frame
-from raft_chaos.raft.replica.inputs import Input, Persisted, ReadAsked, Received, Submitted, Ticked, apply
+from raft_chaos.raft.replica.inputs import (
+    Input,
+    Persisted,
+    ReadAsked,
+    Received,
+    Submitted,
+    Ticked,
+    TransferAsked,
+    apply,
+)
 from raft_chaos.raft.replica.machine import Read
 from raft_chaos.raft.replica.message_events import message_received, message_sent
 from raft_chaos.raft.replica.replica import Output, Reply
@@ -231,10 +240,7 @@ class SteppedNode:
         if self._observer is not None:
             self._observer.took(Submitted(command, local_us))
         accepted = self.replica.submit(token, command, local_us)
-        report = self._advance([], now_us, failpoint)
-        if not accepted:
-            report.accepted, report.leader = False, self.replica.core.leader
-        return report
+        return self._answered(accepted, now_us, failpoint)
 
     def read(self, token: Any, read: Read, now_us: int, failpoint: Failpoint | None) -> StepReport:
         """A client's read without a log entry. Its answer will carry `token`, now or in a later step."""
@@ -242,9 +248,23 @@ class SteppedNode:
         if self._observer is not None:
             self._observer.took(ReadAsked(read, local_us))
         accepted = self.replica.read(token, read, local_us)
+        return self._answered(accepted, now_us, failpoint)
+
+    def transfer(self, target: str | None, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        """Somebody asks it to hand over the leadership."""
+        local_us = self._local(now_us)
+        if self._observer is not None:
+            self._observer.took(TransferAsked(target, local_us))
+        accepted = self.replica.transfer(target, local_us)
+        return self._answered(accepted, now_us, failpoint)
+
+    def _answered(self, accepted: bool, now_us: int, failpoint: Failpoint | None) -> StepReport:
+        """The report of a request that was accepted or not. A leader that hands over names nobody: not itself, and its
+        successor does not lead yet."""
         report = self._advance([], now_us, failpoint)
         if not accepted:
-            report.accepted, report.leader = False, self.replica.core.leader
+            leader = self.replica.core.leader
+            report.accepted, report.leader = False, leader if leader != self.name else None
         return report
 
     def turn(

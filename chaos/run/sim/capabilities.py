@@ -88,6 +88,14 @@ class VirtualWorld:
     def waits(self, node: str) -> Waits:
         return self.cluster.waits(node)
 
+    # ---- the leadership -------------------------------------------------------------------------------------------
+
+    def current_leader(self) -> str | None:
+        return self.cluster.leader
+
+    async def transfer(self, node: str, to: str) -> bool:
+        return self.cluster.transfer(node, to)
+
     # ---- disks and clocks -----------------------------------------------------------------------------------------
 
     async def slow_sync(self, node: str, longer: RangeUs) -> None:

@@ -316,6 +316,18 @@ class VirtualCluster:
         self._submit(node, token, command, refused)
         return True
 
+    def transfer(self, name: str, to: str) -> bool:
+        """Asks the node to hand over the leadership; returns whether it begins to. One that is down, paused or waits
+        for the processor does not answer."""
+        node = self._nodes[name]
+        report = self._step(node, "transfer", to) if node.acts else None
+        return report is not None and report.accepted
+
+    @property
+    def leader(self) -> str | None:
+        """The node that leads, as far as the nodes have reported."""
+        return self._view.leader
+
     def draw_from(self, seed: int) -> None:
         """The network and the disks draw from this seed from now on. Nodes do not: each has its timer's stream."""
         self.network.draw_from(seed)

@@ -1,7 +1,8 @@
 """All steered episodes by name. A new one is a file with its `EPISODE`, and a name here.
 
-A seed that is steered has a few of these, one after the other, in place of the episodes of chance (`episodes`). Two
-come on top: that of the first election, in seeds that have no warmup, and the quiet one.
+A seed that is steered has a few of these, one after the other, in place of the episodes of chance (`episodes`). Three
+come on top: that of the first election, in seeds that have no warmup, the quiet one, and a transfer of the leadership
+that is lost, at the end.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from raft_chaos.chaos.schedule.steered import (
     leads_again,
     lost_holder,
     lost_since,
+    lost_transfer,
     old_bridge,
     one_victim,
     quiet,
@@ -31,7 +33,7 @@ from raft_chaos.chaos.schedule.steered import (
 )
 from raft_chaos.chaos.schedule.steered.plot import Plot, Steered
 
-FIRST_ELECTION, QUIET = first_election.EPISODE, quiet.EPISODE
+FIRST_ELECTION, QUIET, LOST_TRANSFER = first_election.EPISODE, quiet.EPISODE, lost_transfer.EPISODE
 GAP_TIMEOUTS = 2
 """The time between two episodes, for the election that each leaves behind."""
 MOST_AT_ONCE = 3
@@ -64,7 +66,7 @@ were."""
 
 STEERED: dict[str, Steered] = {module.EPISODE.name: module.EPISODE for module in (*FIRST, *LATER)}
 
-ALL = (*STEERED.values(), FIRST_ELECTION, QUIET)
+ALL = (*STEERED.values(), FIRST_ELECTION, QUIET, LOST_TRANSFER)
 
 
 def chosen(rng: Random, share: float, kinds: Collection[FaultKind]) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from raft_chaos.chaos.execution.steps import (
     Start,
     Submit,
     Timeout,
+    Transfer,
 )
 from raft_chaos.chaos.run.nodes.stepped_node import StepConfig
 from raft_chaos.invariants.history import Consistency
@@ -99,6 +100,10 @@ class HandDrivenCluster(Session):
         if call not in self.player.calls:
             self.add_call(Calls.of_change(call, change))
         return self._step(Submit(name, call, self.now_us), f"is asked to {call}")
+
+    def transfer(self, name: str, to: str | None) -> StepResult:
+        """Somebody asks the node to hand over the leadership to another one, or to whom it chooses."""
+        return self._step(Transfer(name, to, self.now_us), f"is asked to hand over to {to or 'whom it chooses'}")
 
     def persist(self, name: str) -> StepResult:
         """The write under way is durable."""

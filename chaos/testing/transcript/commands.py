@@ -52,6 +52,7 @@ class Commands:
             "propose": self._propose,
             "read": self._read,
             "member": self._member,
+            "transfer": self._transfer,
             "persist": self._persist,
             "deliver": self._deliver,
             "drop": self._drop,
@@ -193,6 +194,13 @@ class Commands:
         if not any(asked.values()):
             raise CommandError(_usage(self._member))
         return format.step(self._cluster_now.change(name, Change(**{verb: (*nodes,) for verb, nodes in asked.items()})))
+
+    def _transfer(self, given: list[str]) -> list[str]:
+        """transfer NODE [NODE]"""
+        if len(given) not in (1, 2):
+            raise CommandError(_usage(self._transfer))
+        name, *to = self._nodes(given, self._transfer)
+        return format.step(self._cluster_now.transfer(name, to[0] if to else None))
 
     def _persist(self, given: list[str]) -> list[str]:
         """persist NODE ..."""

@@ -52,6 +52,9 @@ class ScriptedWorld:
         self.incarnations = dict.fromkeys(NODES, 1)
         self.lost: set[str] = set()
         self.hanging: set[str] = set()
+        self.leading: str | None = None
+        self.deaf_to_transfers: set[str] = set()
+        """The nodes that never take over."""
         self.waited = dict.fromkeys(NODES, Waits(0, 0))
         self.armed: dict[str, Signal] = {}
         self.writes: dict[str, int | None] = dict.fromkeys(NODES, 0)
@@ -138,6 +141,17 @@ class ScriptedWorld:
 
     def waits(self, node: str) -> Waits:
         return self.waited[node]
+
+    # ---- the leadership ----
+
+    def current_leader(self) -> str | None:
+        return self.leading
+
+    async def transfer(self, node: str, to: str) -> bool:
+        self._ask("transfer", node, to)
+        if to not in self.deaf_to_transfers:
+            self.leading = to
+        return node not in self.hanging
 
     # ---- disks and clocks ----
 
@@ -233,6 +247,7 @@ class Stage:
         self.tasks = VirtualTasks(self.scheduler)
         seen: World = PoorWorld(self.world) if poor else self.world
         self.nemesis = Nemesis(world=seen, view=self.view, log=self.log, nodes=NODES, tasks=self.tasks)
+        self.world.leading = leader
         if leader is not None:
             self.view.status(leader, "leader", 1)
 

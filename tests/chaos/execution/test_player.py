@@ -173,7 +173,8 @@ def test_an_execution_gives_the_same_result_in_another_process() -> None:
 
 
 def test_an_execution_without_times_plays() -> None:
-    whole = recorded(1)
+    """Of a seed without transfers: a leader gives one up by the time, and without times that is another moment."""
+    whole = recorded(2)
     bare = replace(
         whole, steps=[Note(step.event) if isinstance(step, Note) else without_times(step) for step in whole.steps]
     )

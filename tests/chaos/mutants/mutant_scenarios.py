@@ -19,6 +19,7 @@ from scenario_steps import (
     cluster_of,
     die,
     exchange,
+    hand_over,
     judged_recovery,
     seen,
     stand,
@@ -255,6 +256,40 @@ def quorum_check_forgets_itself(parts: Parts) -> Observed:
     for _ in range(12):
         cluster.tick("n1")
         exchange(cluster, "n1", "n2")
+    return judged_recovery(cluster, 2_000_000)
+
+
+def transfer_to_stale_log(parts: Parts) -> Observed:
+    """n2 has not acknowledged the leader's last entry when it is to take over."""
+    cluster = cluster_of(parts)
+    stand(cluster, "n1")
+    cluster.submit("n1", A)
+    cluster.persist("n1")
+    hand_over(cluster, "n1", "n2")
+    cluster.settle()
+    return seen(cluster)
+
+
+def transfer_never_given_up(parts: Parts) -> Observed:
+    """The leader's word to n2 is lost; for ten timeouts all follow this leader, and clients ask it again and again."""
+    cluster = cluster_of(parts)
+    stand(cluster, "n1")
+    cluster.submit("n1", A)
+    cluster.settle()
+    hand_over(cluster, "n1", "n2")
+    cluster.drop()
+    for _ in range(100):
+        cluster.submit("n1", B)
+        stand(cluster, "n1")
+    return judged_recovery(cluster, 1_000_000, 2, ("n1", "n2", "n3"))
+
+
+def transfer_asks_for_pre_votes(parts: Parts) -> Observed:
+    """n1 hands over to n2 while all hear it."""
+    cluster = cluster_of(parts, timing=PRE_VOTE)
+    stand(cluster, "n1")
+    hand_over(cluster, "n1", "n2")
+    cluster.settle()
     return judged_recovery(cluster, 2_000_000)
 
 
@@ -695,6 +730,9 @@ SCENARIOS: dict[str, Scenario] = {
         prevote_survives_leader,
         quorum_check_forgets_itself,
         loses_quorum_and_leads,
+        transfer_to_stale_log,
+        transfer_never_given_up,
+        transfer_asks_for_pre_votes,
         ack_before_sync,
         truncate_on_stale_append,
         conflict_cut_too_far,

@@ -59,6 +59,18 @@ def stand(cluster: Cluster, name: str) -> None:
     cluster.settle()
 
 
+def hand_over(cluster: Cluster, leader: str, to: str) -> None:
+    """Somebody asks the leader to hand over."""
+
+    def asked() -> None:
+        server = cluster[leader]
+        assert server.replica is not None
+        server.replica.transfer(to, server.now_us)
+        server._advance()
+
+    cluster.step(cluster[leader], asked)
+
+
 def die(cluster: Cluster, *names: str) -> None:
     """Power is cut, and all that is on its way is lost."""
     for name in names:

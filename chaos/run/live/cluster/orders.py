@@ -1,6 +1,8 @@
-"""What a running node is told over a pipe: how long its syncs take, what its disk fails at, what its clock shows.
+"""What a running node is told over a pipe: how long its syncs take, what its disk fails at, what its clock shows, and
+that it is to hand over the leadership.
 
-Each is in force from then on, also after restarts: a node that cannot be told now is told when it starts or resumes.
+The first three are in force from then on, also after restarts: a node that cannot be told now is told when it starts or
+resumes.
 """
 
 from __future__ import annotations
@@ -48,6 +50,19 @@ class Orders(Observations):
         one.clock.change(self._now_us(), rate_ppm, jump_us)
         async with one.lock:
             return await self._tell_clock(one)
+
+    @property
+    def leader(self) -> str | None:
+        """The node that leads, as far as the nodes have reported."""
+        return self._watcher.view.leader
+
+    async def transfer(self, node: str, to: str) -> bool:
+        """Asks the node to hand over the leadership; returns whether it begins to."""
+        one = self._nodes[node]
+        async with one.lock:
+            if one.state != "up" or one.running is None:
+                return False
+            return await asyncio.to_thread(one.running.transfer, to)
 
     async def _tell_disk(self, one: LiveNode) -> None:
         """Sets the slowdown of the disk of a node that is up, and reads how many syncs it has slowed."""

@@ -1,0 +1,50 @@
+"""Mistakes in transfers of the leadership (Ongaro's thesis, §3.10)."""
+
+from __future__ import annotations
+
+from raft_chaos.chaos.mutants.mutant import Mutant
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.messages import TimeoutNow
+
+
+class TransferToStaleLog(Core):
+    def _has_all(self, peer: str) -> bool:
+        return True
+
+
+class TransferNeverGivenUp(Core):
+    def _gives_up(self) -> bool:
+        return False
+
+
+class TransferAsksForPreVotes(Core):
+    def _on_timeout_now(self, m: TimeoutNow) -> None:
+        if m.term == self.current_term and self.role == "follower" and self.configuration.is_voter(self.node):
+            self._campaign()
+
+
+LEADERSHIP = (
+    Mutant(
+        "transfer_to_stale_log",
+        "a leader that hands over does not wait until the target has all of its log",
+        "Redpanda #2606",
+        ("leadership_transfer",),
+        Parts(core=TransferToStaleLog),
+    ),
+    Mutant(
+        "transfer_never_given_up",
+        "a leader whose transfer has failed takes no proposals until another node leads",
+        "openraft #2088",
+        ("recovery", "liveness_under_fault"),
+        Parts(core=TransferNeverGivenUp),
+    ),
+    Mutant(
+        "transfer_asks_for_pre_votes",
+        "a node that is told to stand for election first asks whether it would win: nobody would vote for it who hears "
+        "the leader",
+        "RedisLabs/raft #88",
+        ("election_timer",),
+        Parts(core=TransferAsksForPreVotes),
+    ),
+)
