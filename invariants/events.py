@@ -152,13 +152,16 @@ class SnapshotInstalled(Event, frozen=True, gc=False, kw_only=True, tag="snapsho
     """A snapshot that another node sent is durable in place of the entries up to `index` (§7). The log then holds that
     prefix, which `digest` covers, and is committed up to there. Entries behind it stay only if the log held it before.
 
-    `via` is the type of the message that brought its last part.
+    `via` is the type of the message that brought its last part. `members` is the configuration of that prefix, entry
+    `members_index`; None if it is the one with which the cluster began (§6).
     """
 
     index: int
     term: int
     digest: str
     via: str
+    members: Members | None = None
+    members_index: int = 0
 
 
 class SnapshotRestored(Event, frozen=True, gc=False, kw_only=True, tag="snapshot_restored"):

@@ -44,6 +44,7 @@ Ability: TypeAlias = Literal[
     "events",
     "repeats",
     "reads",
+    "members",
 ]
 
 ABILITIES: dict[Ability, str] = {
@@ -82,6 +83,7 @@ ABILITIES: dict[Ability, str] = {
     "events": "its nodes report events, so that every invariant of Raft is judged",
     "repeats": "it recognises a command that it has seen before (§8), so clients may send one again",
     "reads": "serves reads without a log entry: linearizable ones (read_index), and from any node's own state (stale)",
+    "members": "its nodes can leave the cluster and come back while it works (§6)",
 }
 """Each ability, and what it means when a target declares it."""
 

@@ -75,6 +75,8 @@ class Action(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_field
     """Whether it exists in real time at all, given a network that can do it."""
     asks: ClassVar[tuple[Ability, ...]] = ()
     """What the target must be able to do, or the kind does not exist for it."""
+    feature: ClassVar[str] = ""
+    """The feature of our own nodes without which it does not exist (`raft.state.features`)."""
     at_once: ClassVar[bool] = False
     """Whether it ends as soon as it has struck, and so has no duration."""
     stops_nodes: ClassVar[bool] = False

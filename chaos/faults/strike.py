@@ -121,6 +121,10 @@ class Strike(Protocol):
         """Waits `for_us`, or until the safety phase ends."""
         ...
 
+    async def wait(self, for_us: int) -> None:
+        """Waits `for_us`, also when the safety phase has ended."""
+        ...
+
     def signal(self) -> Signal: ...
     async def until(self, signal: Signal, within_us: int) -> None:
         """Waits until the signal is set, at most `within_us`, or until the safety phase ends."""

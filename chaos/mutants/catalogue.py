@@ -6,6 +6,7 @@ from raft_chaos.chaos.mutants.clocks import CLOCKS
 from raft_chaos.chaos.mutants.commitment import COMMITMENT
 from raft_chaos.chaos.mutants.elections import ELECTIONS
 from raft_chaos.chaos.mutants.leadership import LEADERSHIP
+from raft_chaos.chaos.mutants.membership import MEMBERSHIP
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.chaos.mutants.old_entries import OLD_ENTRIES
 from raft_chaos.chaos.mutants.pre_vote import PRE_VOTE
@@ -24,6 +25,7 @@ MUTANTS: dict[str, Mutant] = {
         *COMMITMENT,
         *READS,
         *LEADERSHIP,
+        *MEMBERSHIP,
         *SNAPSHOTS,
         *STORAGE,
         *OLD_ENTRIES,

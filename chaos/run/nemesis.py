@@ -221,6 +221,9 @@ class _Strike:
     async def hold(self, for_us: int) -> None:
         await self._nemesis.tasks.first(self._nemesis.ending, within_us=for_us)
 
+    async def wait(self, for_us: int) -> None:
+        await self._nemesis.tasks.sleep_until(self.now_us + for_us)
+
     def signal(self) -> Signal:
         return self._nemesis.tasks.signal()
 

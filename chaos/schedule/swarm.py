@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -28,7 +28,7 @@ from raft_chaos.chaos.schedule.config import ScheduleConfig
 from raft_chaos.chaos.schedule.data import SimModel
 from raft_chaos.chaos.schedule.steered.catalogue import STEERED, chosen
 from raft_chaos.chaos.schedule.streams import stream
-from raft_chaos.raft.state.features import NONE, Features
+from raft_chaos.raft.state.features import FLAGS, NONE, Features
 
 CLUSTER_SIZES, EVEN_SIZES = (3, 5, 7), (4, 6)
 EVEN_SHARE = 0.25
@@ -45,7 +45,8 @@ REPEATS_SHARE = 0.3
 """The share of the seeds in which commands of clients arrive again, late."""
 FEATURE_SHARE = 0.4
 """The share of the seeds whose nodes have a feature."""
-FLAGS = ("pre_vote", "check_quorum")
+JOINT_SHARE = 0.6
+"""The share of the seeds whose members change by joint consensus, of those whose members may change."""
 SNAPSHOT_EVERY_RANGE = (5, 200)
 """After how many entries a snapshot is taken (log scale), in a seed that has snapshots: few, so that there are many."""
 CACHE_BYTES_RANGE = (300, 10_000)
@@ -138,19 +139,20 @@ def _moderate(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
     for kind in LATER:
         rng = stream(seed, f"faults/swarm/{kind}")
         present[kind], strengths[kind] = rng.random() < KINDS[kind].odds, KINDS[kind].plain(rng, timeout_us)
+    features = _features(seed, config)
     return Swarm(
         nodes=config.nodes,
         kinds=tuple(
             kind
             for kind, there in present.items()
             for _ in range(KINDS[kind].plain_times)
-            if there and kind in config.faults
+            if there and kind in config.faults and _has(features, kind)
         ),
         fault_interval_s=config.fault_interval_s,
         strengths=strengths,
         steered=chosen(stream(seed, "faults/swarm/steered"), PLAIN_STEERED_SHARE, config.faults),
         repeats=stream(seed, "workload/repeats").random() < REPEATS_SHARE,
-        features=_features(seed, config),
+        features=features,
     )
 
 
@@ -181,10 +183,16 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
     steered = chosen(stream(seed, "swarm/episodes"), STEERED_SHARE, config.faults)
     if any(STEERED[name].one_entry_a_message for name in steered):
         entries_per_message = 1
+    features = _features(seed, config)
     leaders_fall = "kill" in config.faults and "partition" in config.faults and not steered
     return Swarm(
         nodes=config.nodes or nodes,
-        kinds=tuple(kind for kind, times in often.items() for _ in range(times) if kind in config.faults),
+        kinds=tuple(
+            kind
+            for kind, times in often.items()
+            for _ in range(times)
+            if kind in config.faults and _has(features, kind)
+        ),
         fault_interval_s=interval_s,
         strengths={kind: strengths[kind] if kind in config.faults else type(strengths[kind])() for kind in KINDS},
         model=SimModel(*latency_us, *sync_us, entries_per_message),
@@ -196,7 +204,7 @@ def _wide(seed: int, shared: Random, config: ScheduleConfig) -> Swarm:
         lost_transfer={"partition", "transfer"} <= {*config.faults}
         and stream(seed, "swarm/lost_transfer").random() < LOST_TRANSFER_SHARE,
         early="kill" in config.faults and stream(seed, "swarm/first election").random() < EARLY_SHARE,
-        features=_features(seed, config),
+        features=features,
     )
 
 
@@ -207,6 +215,10 @@ def _features(seed: int, config: ScheduleConfig) -> Features:
     if config.features is not None:
         return Features.of(config.features)
     drawn = Features.of(name for name in FLAGS if stream(seed, f"features/{name}").random() < FEATURE_SHARE)
+    rng = stream(seed, "features/membership")
+    if (rng.random() < FEATURE_SHARE and "membership" in config.faults) or config.faults == ("membership",):
+        mode: Literal["joint", "single"] = "joint" if rng.random() < JOINT_SHARE else "single"
+        drawn = msgspec.structs.replace(drawn, check_quorum=True, membership=mode)
     return msgspec.structs.replace(
         drawn,
         snapshot_every=_number(stream(seed, "features/snapshot_every"), SNAPSHOT_EVERY_RANGE),
@@ -218,6 +230,11 @@ def _number(rng: Random, between: tuple[int, int]) -> int:
     """A number of this range (log scale) in some seeds, and 0 in the others."""
     least, most = between
     return round(least * (most / least) ** rng.random()) if rng.random() < FEATURE_SHARE else 0
+
+
+def _has(features: Features, kind: FaultKind) -> bool:
+    """Whether nodes with these features can suffer the kind."""
+    return not KINDS[kind].feature or bool(getattr(features, KINDS[kind].feature))
 
 
 def _between(rng: Random, least_us: int, most_us: int, slow_us: int) -> tuple[int, int]:

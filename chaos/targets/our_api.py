@@ -9,12 +9,14 @@ from urllib.parse import urlencode
 import aiohttp
 import msgspec
 
+from raft_chaos.chaos.faults.membership import Asked
 from raft_chaos.chaos.processes.shortage import HarnessError, shortage
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.chaos.targets.door import REFUSED, NoAnswer, Outcome, known
 from raft_chaos.chaos.targets.protocol import Status
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.invariants.history import Value
+from raft_chaos.raft.state.configuration import Change
 
 COMMANDS = "/executeCommand"
 
@@ -42,6 +44,13 @@ class _NotNow(msgspec.Struct):
     leader: str = ""
 
 
+class _Reason(msgspec.Struct):
+    """The body of a 409: why the change is not possible."""
+
+    error: str
+
+
+_reasons = msgspec.json.Decoder(_Reason)
 _answers = msgspec.json.Decoder(_Answer)
 _read_answers = msgspec.json.Decoder(_ReadAnswer)
 _refusals = msgspec.json.Decoder(_NotNow)
@@ -126,6 +135,30 @@ def _leader(body: bytes) -> str:
         return _refusals.decode(body).leader
     except MALFORMED:
         return ""
+
+
+MEMBERSHIP = "/membership"
+
+
+async def change_members(session: aiohttp.ClientSession, url: str, change: Change, within_us: int) -> Asked:
+    """POST /membership. The leader of the answer is its URL, "" if the node named none."""
+    body = {verb: nodes for verb in ("add", "promote", "remove") if (nodes := getattr(change, verb))}
+    timeout = aiohttp.ClientTimeout(total=within_us / 1e6)
+    try:
+        async with session.post(
+            url + MEMBERSHIP, data=msgspec.json.encode(body), allow_redirects=False, timeout=timeout
+        ) as response:
+            status, headers, said = response.status, response.headers, await response.read()
+    except (aiohttp.ClientError, TimeoutError) as error:
+        if isinstance(error, aiohttp.ClientError):
+            refuse_shortage(error)
+        return Asked(False)
+    if status == 409:
+        try:
+            return Asked(False, _reasons.decode(said).error)
+        except MALFORMED:
+            return Asked(False)
+    return Asked(status == 200, leader=headers.get("Location", "").removesuffix(MEMBERSHIP) if status == 307 else "")
 
 
 STATUS_TIMEOUT_S = 0.5

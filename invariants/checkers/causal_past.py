@@ -48,9 +48,11 @@ OnClaim: TypeAlias = Callable[[Any, int, Clock], None]
 
 
 class Used(NamedTuple):
-    """The members that a node uses, and those that it used before, if it has used others since it started."""
+    """The members that a node uses since `since_us`, and those that it used before, if it has used others since it
+    started."""
 
     members: Members
+    since_us: int = 0
     before: Members | None = None
 
 
@@ -82,7 +84,7 @@ class CausalPast:
         yield from (members for members, place, number in self._reported if number <= known[place])
 
     def _on_used(self, event: ConfigurationUsed, place: int, number: int) -> None:
-        self.used[place] = Used(event.members, self.used[place].members)
+        self.used[place] = Used(event.members, event.t_us, self.used[place].members)
         self._reported.append((event.members, place, number))
 
     def _on_started(self, event: Started, place: int, number: int) -> None:

@@ -131,6 +131,7 @@ class MembershipChanges(Checker):
             return
         if event.index <= node.started.last_index and event.t_us == node.started.t_us:
             return  # recovered: only the latest one is used
+        self.judged += 1
         since_us = node.since_us.get(event.index)
         if since_us is None or since_us > event.t_us:
             self.violate(
@@ -140,22 +141,27 @@ class MembershipChanges(Checker):
             )
 
     def _on_truncated(self, event: LogTruncated) -> None:
-        self._check_deleted(event, event.from_index - 1)
-
-    def _on_installed(self, event: SnapshotInstalled) -> None:
-        # The shared view of the logs gets this event after the checkers.
-        if not holds(self._logs.get(event.node) or [], event):  # otherwise what is behind it stays
-            self._check_deleted(event, event.index)
-
-    def _check_deleted(self, event: LogTruncated | SnapshotInstalled, last_index: int) -> None:
-        """The log of the node ended at `last_index` at the time of the event."""
         node = self._nodes.get(event.node)
         if node is None or node.used is None:
             return
-        if node.used.index > last_index and node.used.t_us < event.t_us:
+        if node.used.index >= event.from_index and node.used.t_us < event.t_us:
             self.violate(
-                f"{who(event)} still uses the configuration of entry {node.used.index} ({node.members}), which it has "
-                f"deleted: its log ends at {last_index}",
+                f"{who(event)} still uses the configuration of entry {node.used.index} ({node.members}), which it "
+                f"deletes: its log ends at {event.from_index - 1}",
+                node.used,
+                event,
+            )
+
+    def _on_installed(self, event: SnapshotInstalled) -> None:
+        # The shared view of the logs gets this event after the checkers.
+        node = self._nodes.get(event.node)
+        if node is None or node.used is None or holds(self._logs.get(event.node) or [], event):
+            return  # all that is behind the snapshot stays
+        right = event.members or self._first
+        if node.used.t_us < event.t_us and (node.used.index, node.members) != (event.members_index, right):
+            self.violate(
+                f"{who(event)} still uses the configuration of entry {node.used.index} ({node.members}), and not that "
+                f"of the snapshot in place of its log, entry {event.members_index} ({right})",
                 node.used,
                 event,
             )

@@ -8,9 +8,9 @@ judge whether it is of the log, and of the state, that everybody has there.
 Each commit is judged, a follower's too. A leader reports its own commit only once its own copy is durable, so it can
 look right by then although it has counted too early; its followers hear of the commit at once.
 
-Which voters are a majority, the configuration says that the leader uses (§6). Its report of a commit may wait for its
-disk while it begins to use the next one already, so that one, or the one before, must be satisfied: with its own copy,
-which is durable by then, what satisfied the earlier one satisfies the later one too. A follower may know of other
+Which voters are a majority, the configuration says that the leader used at the time of the commit (§6). Its report may
+wait for its disk while it begins to use the next one; where that was at the same time, either must be satisfied. A
+follower may know of other
 configurations than the leader that told it of the commit, so for it any counts of which it can know.
 
 A correct cluster is never convicted. A leader counts an acknowledgement, which left its sender once the entry was
@@ -130,7 +130,8 @@ class QuorumLog(CausalChecker):
                 if entry.index == event.index and entry.digest == digest and since <= last < until:
                     holders[entry.node] = entry
         used = self._past.used[place]
-        of_leader = (used.members, *((used.before,) if used.before is not None else ()))
+        may_be_before = used.before is not None and event.t_us <= used.since_us
+        of_leader = (used.members, used.before) if may_be_before else (used.members,)
         allowed = of_leader if self._leads[place] else self._past.known_members(known)
         if not any(self._configuration.is_quorum(holders, members) for members in allowed):
             share = self._configuration.share(sorted(holders), used.members)

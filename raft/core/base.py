@@ -116,11 +116,11 @@ class Base:
         return index
 
     def _truncate(self, from_index: int) -> None:
+        self._forget_configurations(from_index)
         # The node reports it before it writes it, and after the appends that it undoes: see `Pending.next_write`.
         self._report(self._reporter.log_truncated(self.now_us, from_index), self._pending.last_lsn)
         self._pending.record(Truncate(from_index))
         self.log.truncate(from_index)
-        self._forget_configurations(from_index)
 
     # ---- the members (§6) -------------------------------------------------------------------------------------------
 
@@ -132,7 +132,7 @@ class Base:
     def _use_configuration(self) -> None:
         """The configurations in the log may have changed: the node uses the latest one, committed or not."""
         index, configuration = self._effective_configuration()
-        if index != self.configuration_index:
+        if index != self.configuration_index or configuration != self.configuration:
             self._events.append(self._reporter.configuration_used(self.now_us, index, configuration))
             self._set_configuration(index, configuration)
 

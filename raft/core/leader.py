@@ -122,8 +122,7 @@ class Leader(Compaction):
             return
         if m.done:
             self._on_ack(progress, m.last_included_index)
-            if self.role == "leader":
-                self._send_entries(source)
+            self._go_on_sending(source)
         elif progress.snapshot is not None and progress.snapshot.index == m.last_included_index:
             self._on_received(source, progress, m.offset)
 
@@ -158,8 +157,12 @@ class Leader(Compaction):
             self._on_ack(progress, m.match_index)
         elif not self._on_rejection(progress, m):
             return
-        if self.role == "leader":  # one that removed itself may have committed that just now (§6)
-            self._send_entries(source)
+        self._go_on_sending(source)
+
+    def _go_on_sending(self, peer: str) -> None:
+        """What the peer acknowledged may just have ended a change (§6), without this leader or without the peer."""
+        if self.role == "leader" and peer in self.progress:
+            self._send_entries(peer)
 
     def _on_ack(self, progress: Progress, match_index: int) -> None:
         progress.matches_up_to(match_index)

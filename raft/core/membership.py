@@ -19,7 +19,7 @@ New nodes first become learners, which get the log and have no vote, so that nob
 from __future__ import annotations
 
 from raft_chaos.raft.core.reads import Reads
-from raft_chaos.raft.state.configuration import Change, ChangeError, Configuration, encode_configuration
+from raft_chaos.raft.state.configuration import TRY_AGAIN, Change, ChangeError, Configuration, encode_configuration
 from raft_chaos.raft.state.messages import Entry
 
 
@@ -49,15 +49,18 @@ class Membership(Reads):
         if not self.features.membership:
             raise ChangeError("the members of this cluster are fixed; start its nodes with the feature membership")
         if not self._may_change():
-            raise ChangeError("this leader has not committed an entry of its term yet; try again")
-        if self.configuration_index > self.commit_index or self.configuration.is_joint:
-            raise ChangeError("another change is under way; try again")
+            raise ChangeError(f"this leader has not committed an entry of its term yet; {TRY_AGAIN}")
+        if self._is_changing():
+            raise ChangeError(f"another change is under way; {TRY_AGAIN}")
         for node in change.promote:
             if node in self.configuration.learners and not self._has_caught_up(node):
-                raise ChangeError(f"promote {node}: it has not caught up yet; try again")
+                raise ChangeError(f"promote {node}: it has not caught up yet; {TRY_AGAIN}")
 
     def _may_change(self) -> bool:
         return self._knows_commits()
+
+    def _is_changing(self) -> bool:
+        return self.configuration_index > self.commit_index or self.configuration.is_joint
 
     def _has_caught_up(self, node: str) -> bool:
         progress = self.progress[node]

@@ -14,7 +14,7 @@ that is one more election. One of an earlier term does nothing.
 from __future__ import annotations
 
 from raft_chaos.raft.core.membership import Membership
-from raft_chaos.raft.state.configuration import Change, ChangeError
+from raft_chaos.raft.state.configuration import TRY_AGAIN, Change, ChangeError
 from raft_chaos.raft.state.messages import Message, RequestVote, TimeoutNow
 
 
@@ -67,7 +67,7 @@ class Transfer(Membership):
     def change_members(self, change: Change, now_us: int) -> tuple[int, int] | None:
         """A change of the members is a proposal like any other."""
         if self.role == "leader" and not self._takes_proposals():
-            raise ChangeError(f"this leader hands over to {self.successor}; try again")
+            raise ChangeError(f"this leader hands over to {self.successor}; {TRY_AGAIN}")
         return super().change_members(change, now_us)
 
     def _advance_transfer(self) -> None:

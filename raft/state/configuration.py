@@ -25,6 +25,11 @@ _Voters = Annotated[tuple[_Name, ...], msgspec.Meta(min_length=1, max_length=1_0
 
 Index: TypeAlias = int
 
+TRY_AGAIN = "try again"
+"""How the reason of a refusal ends that may not last."""
+NO_MEMBER, IS_MEMBER, IS_VOTER = "it is no member", "it is a member already", "it votes already"
+"""How the reason of a refusal ends if all is as it was asked for."""
+
 
 class Configuration(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """`voters` elect and commit. In joint consensus (§6) `old_voters` must agree, too: a majority of each of the two.
@@ -88,16 +93,18 @@ class Change(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="change
                 raise ChangeError(f"{node} is unknown; there are {', '.join(in_order(known))}")
         for node in self.add:
             if node in configuration.members:
-                raise ChangeError(f"add {node}: it is a member already")
+                raise ChangeError(f"add {node}: {IS_MEMBER}")
             learners.append(node)
         for node in self.promote:
+            if node in voters:
+                raise ChangeError(f"promote {node}: {IS_VOTER}")
             if node not in learners:
-                raise ChangeError(f"promote {node}: it is no learner; add it first")
+                raise ChangeError(f"promote {node}: it is no member yet; add it first")
             learners.remove(node)
             voters.append(node)
         for node in self.remove:
             if node not in configuration.members:
-                raise ChangeError(f"remove {node}: it is no member")
+                raise ChangeError(f"remove {node}: {NO_MEMBER}")
             (learners if node in learners else voters).remove(node)
         if not voters:
             raise ChangeError("the cluster would have no voters left")
@@ -106,6 +113,11 @@ class Change(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="change
 
 class ChangeError(Exception):
     """A change of the configuration is refused. The message says why, and what to do instead."""
+
+
+def is_satisfied(refusal: str) -> bool:
+    """Whether a change of one node is refused since it is done already."""
+    return refusal.endswith((NO_MEMBER, IS_MEMBER, IS_VOTER))
 
 
 class Configurations:

@@ -96,4 +96,6 @@ class Reporter:
             term=snapshot.term,
             digest=snapshot.digest,
             via=via,
+            members=snapshot.configuration.as_members() if snapshot.configuration is not None else None,
+            members_index=snapshot.configuration_index,
         )

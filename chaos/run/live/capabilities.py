@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+import aiohttp
+
 from raft_chaos.chaos.faults.clock import Ahead
 from raft_chaos.chaos.faults.crash_loop import Struck
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
 from raft_chaos.chaos.faults.links import TRAFFIC, Broken, Link, LinkCounters, LinkState
+from raft_chaos.chaos.faults.membership import Asked
 from raft_chaos.chaos.faults.process import NO_HOLES
 from raft_chaos.chaos.faults.starve import CpuShare, Waits
 from raft_chaos.chaos.faults.stop import Stopped
@@ -18,6 +21,8 @@ from raft_chaos.chaos.run.live.cluster import LiveCluster
 from raft_chaos.chaos.run.live.cpu import CpuSlices
 from raft_chaos.chaos.run.live.network.backend import Network
 from raft_chaos.chaos.run.live.network.rules import rule_of
+from raft_chaos.chaos.targets import our_api
+from raft_chaos.raft.state.configuration import Change
 from raft_chaos.raft.storage.fault_disk import Failing
 
 RESET_POLL_US = 5_000
@@ -28,11 +33,12 @@ STEP_US = 4_000
 class LiveWorld:
     """Real processes and the network between them, as faults see them."""
 
-    def __init__(self, cluster: LiveCluster, network: Network) -> None:
+    def __init__(self, cluster: LiveCluster, network: Network, session: aiohttp.ClientSession) -> None:
         self.heartbeats = "heartbeats" in cluster.target.can
         self.traffic = TRAFFIC[cluster.target.network]
         self.cluster = cluster
         self._network = network
+        self._session = session
         self._cpu = CpuSlices(cluster)
         self.links: Sequence[Link] = network.links
         self.link_states: dict[Link, LinkState] = {}
@@ -91,6 +97,17 @@ class LiveWorld:
 
     async def transfer(self, node: str, to: str) -> bool:
         return await self.cluster.transfer(node, to)
+
+    # ---- members --------------------------------------------------------------------------------------------------
+
+    async def change_members(self, node: str, change: Change, within_us: int) -> Asked:
+        cluster = self.cluster
+        urls = {one: url for one in cluster.names if (url := cluster.url(one))}
+        if node not in urls:
+            return Asked(False)
+        said = await our_api.change_members(self._session, urls[node], change, within_us)
+        leader = next((one for one, url in urls.items() if url == said.leader), "")
+        return said._replace(leader=leader)
 
     # ---- disks and clocks -----------------------------------------------------------------------------------------
 

@@ -309,7 +309,7 @@ class LiveRun:
             self.session = session
             self.tasks = LiveTasks(group, lambda: self.now_us() - self.zero_us)
             self.nemesis = Nemesis(
-                world=LiveWorld(self.cluster, self.network),
+                world=LiveWorld(self.cluster, self.network, session),
                 view=self.watcher.view,
                 log=FaultLog(header.nodes, self.now_us, self.report),
                 nodes=header.nodes,

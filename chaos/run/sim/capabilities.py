@@ -9,13 +9,17 @@ from raft_chaos.chaos.faults.crash_loop import Struck
 from raft_chaos.chaos.faults.damage import Damage
 from raft_chaos.chaos.faults.disk import RangeUs, Syncs
 from raft_chaos.chaos.faults.links import FRAMES, Broken, Link, LinkCounters, LinkState
+from raft_chaos.chaos.faults.membership import Asked
 from raft_chaos.chaos.faults.process import NO_HOLES, Failpoint
 from raft_chaos.chaos.faults.starve import CpuShare, Waits
 from raft_chaos.chaos.faults.stop import Stopped, stopped
 from raft_chaos.chaos.faults.strike import Signal
 from raft_chaos.chaos.run.sim.cluster import VirtualCluster
+from raft_chaos.chaos.run.sim.door import Requests
 from raft_chaos.chaos.run.sim.scheduler import Scheduler
 from raft_chaos.chaos.run.sim.tasks import VirtualSignal, VirtualTasks
+from raft_chaos.chaos.targets.door import NoAnswer, Outcome
+from raft_chaos.raft.state.configuration import Change, encode_change
 from raft_chaos.raft.storage.fault_disk import Failing
 
 TRAFFIC_POLL_US = 100
@@ -29,8 +33,9 @@ class VirtualWorld:
     heartbeats = True
     traffic = FRAMES
 
-    def __init__(self, cluster: VirtualCluster, scheduler: Scheduler) -> None:
+    def __init__(self, cluster: VirtualCluster, scheduler: Scheduler, requests: Requests) -> None:
         self.cluster = cluster
+        self._requests = requests
         self._scheduler = scheduler
         self._network = cluster.network
 
@@ -95,6 +100,24 @@ class VirtualWorld:
 
     async def transfer(self, node: str, to: str) -> bool:
         return self.cluster.transfer(node, to)
+
+    # ---- members --------------------------------------------------------------------------------------------------
+
+    async def change_members(self, node: str, change: Change, within_us: int) -> Asked:
+        answered, answers = VirtualSignal(), list[Outcome | NoAnswer]()
+
+        def came(answer: Outcome | NoAnswer) -> None:
+            answers.append(answer)
+            answered.set()
+
+        self._requests.send(node, encode_change(change), came)
+        await VirtualTasks(self._scheduler).first(answered, within_us=within_us)
+        match answers:
+            case [Outcome(type=how, error=error)]:
+                return Asked(how == "ok", error or "")
+            case [NoAnswer(ask_next=leader)]:
+                return Asked(False, leader=leader)
+        return Asked(False)
 
     # ---- disks and clocks -----------------------------------------------------------------------------------------
 

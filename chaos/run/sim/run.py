@@ -96,7 +96,7 @@ class VirtualRun:
         self.log = FaultLog(header.nodes, lambda: self.scheduler.now_us, self.trace.harness)
         self.tasks = VirtualTasks(self.scheduler)
         self.nemesis = Nemesis(
-            world=VirtualWorld(self.cluster, self.scheduler),
+            world=VirtualWorld(self.cluster, self.scheduler, self.requests),
             view=self.view,
             log=self.log,
             nodes=header.nodes,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+import membership_scenarios
 import msgspec
 import old_entries_scenarios
 import snapshot_scenarios
@@ -754,6 +755,7 @@ SCENARIOS: dict[str, Scenario] = {
         no_client_dedup,
         older_serial_gets_latest,
         deposed_leader_reads,
+        *membership_scenarios.SCENARIOS,
         *snapshot_scenarios.SCENARIOS,
         read_index_too_early,
         read_index_without_round,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
@@ -86,6 +86,11 @@ class Nodes:
         self._begun = False
         self._nodes = {name: LiveNode(name) for name in nodes}
         self._oom_kills = oom_kills()
+
+    @property
+    def names(self) -> Sequence[str]:
+        """All nodes, in the order of the run."""
+        return list(self._nodes)
 
     def state(self, node: str) -> State:
         return self._nodes[node].state

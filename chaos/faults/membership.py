@@ -1,0 +1,146 @@
+"""Changes of the members: nodes leave the cluster while it works, and come back (§6; Ongaro's thesis, chapter 4).
+
+It is no damage, and so it is owed that everything goes on: the nodes that stay elect and commit by themselves. A node
+that comes back first gets the log, as a learner, and then its vote. All that happens beside whatever else is broken, so
+changes stand while the cluster is cut in two, and are rolled back when their leader falls.
+
+The harness asks as an administrator would: the node that it takes for the leader, then whoever that names, and again
+until it has the answer. It needs nodes with the feature `membership`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import ClassVar, NamedTuple, Protocol, Self, runtime_checkable
+
+from raft_chaos.chaos.faults.abilities import Ability
+from raft_chaos.chaos.faults.action import OnNodes, Room, Strength, some
+from raft_chaos.chaos.faults.domain import Domain, built, some_of
+from raft_chaos.chaos.faults.names import LEADER, OTHERS, group_of, tally
+from raft_chaos.chaos.faults.strike import Effect, Strike
+from raft_chaos.raft.state.configuration import TRY_AGAIN, Change, is_satisfied
+
+ASK_US, RETRY_US = 1_000_000, 20_000
+"""How long one answer may take, and how long to wait before asking again."""
+RESTORE_US = 10_000_000
+"""How long it may take until all are members again: many elections."""
+
+
+class Asked(NamedTuple):
+    """What came of a change: it is `done`, or refused, with the reason as `error`, or neither is known. `leader` is the
+    node that leads, if the one that was asked named it."""
+
+    done: bool
+    error: str = ""
+    leader: str = ""
+
+
+@runtime_checkable
+class MemberChanges(Protocol):
+    """A world whose nodes can be asked for other members."""
+
+    async def change_members(self, node: str, change: Change, within_us: int) -> Asked:
+        """Asks this node, and waits at most `within_us` for its answer."""
+        ...
+
+
+class Membership(OnNodes, frozen=True, tag="membership"):
+    """`nodes` leave the cluster, all at once where it changes by joint consensus, and one after the other elsewhere.
+    When the fault ends they come back."""
+
+    needs: ClassVar[type] = MemberChanges
+    late_frames: ClassVar[bool] = False
+    asks: ClassVar[tuple[Ability, ...]] = ("members",)
+    feature: ClassVar[str] = "membership"
+    about: ClassVar[str] = (
+        "`nodes` are removed from the cluster, while they run on; when the fault ends they are added as learners, and "
+        "promoted to voters once they have caught up"
+    )
+    seen: ClassVar[str] = "The leader answered that the nodes were removed, and later that they vote again"
+    then: ClassVar[str] = "It gets nothing any more, and asks for no vote; a leader that is removed steps down"
+    disturbs: ClassVar[bool] = True
+    leaves_behind: ClassVar[bool] = True
+
+    def disturbed(self, count: int) -> int:
+        return len(self.nodes)
+
+    # ---- drawn ----
+
+    odds: ClassVar[float] = 0.8
+
+    @classmethod
+    def often(cls, rng: Random, strength: Strength) -> int:
+        return rng.choice((1, 2, 4))
+
+    @classmethod
+    def draw(cls, room: Room) -> Self | None:
+        """The leader, one node, or a minority."""
+        rng = room.rng
+        if rng.random() < 0.3 or room.up == [LEADER]:
+            return cls([LEADER])
+        count = min(len(room.up), rng.randint(1, room.spare))
+        return cls(some(rng, room.up, count)) if count else None
+
+    @classmethod
+    def domain(cls, nodes: Sequence[str], *, longest_us: int, at_vote: bool) -> Domain:
+        return built(cls, some_of([*nodes, LEADER, OTHERS], len(nodes)))
+
+    # ---- in a run ----
+
+    async def strike(self, at: Strike) -> None:
+        nodes, ends_us = self.hit(at), at.now_us + at.duration_us
+        administrator = _Administrator(at)
+        at.begin(nodes)
+        at.injected(f"remove {' '.join(nodes)} from the cluster")
+        gone = await administrator.sees_to("remove", nodes, ends_us)
+        await at.hold(max(0, ends_us - at.now_us))
+        ends_us = at.now_us + RESTORE_US
+        administrator.insists = True
+        back = await administrator.sees_to("add", nodes, ends_us) and await administrator.sees_to(
+            "promote", nodes, ends_us
+        )
+        told = f"{' '.join(nodes)} {'left' if gone else 'did not leave'}, and {'vote again' if back else 'do not vote'}"
+        # Where no leader commits a change in all this time, there is nothing that it could act on.
+        at.healed(Effect(gone and back, told, "" if gone else "no leader removed anybody"))
+
+    @classmethod
+    def summary(cls, faults: Sequence[tuple[Self, int]], nodes: Sequence[str]) -> Iterator[str]:
+        yield f"membership: {tally(group_of(fault.nodes, nodes) for fault, _ in faults)}"
+
+
+class _Administrator:
+    """Asks the cluster for other members, again and again. It gives up when the safety phase ends, unless it
+    `insists`."""
+
+    def __init__(self, at: Strike) -> None:
+        self._at = at
+        self._world = at.can(MemberChanges)
+        self._node = at.leader or at.nodes[0]
+        self.insists = False
+
+    async def sees_to(self, verb: str, nodes: Sequence[str], ends_us: int) -> bool:
+        """Whether all of them are added, promoted or removed by then: together, or if that is refused one by one."""
+        if len(nodes) > 1 and await self._ask(Change(**{verb: tuple(nodes)}), ends_us) == "":
+            return True
+        for node in nodes:
+            refused = await self._ask(Change(**{verb: (node,)}), ends_us)
+            if refused and not is_satisfied(refused):
+                return False
+        return True
+
+    async def _ask(self, change: Change, ends_us: int) -> str:
+        """Why the change is not possible; "" if it is done."""
+        at, why = self._at, "nobody did it in time"
+        while at.now_us < ends_us and (self.insists or not at.is_over):
+            asked = await self._world.change_members(self._node, change, min(ASK_US, ends_us - at.now_us))
+            if asked.done:
+                return ""
+            if asked.error and not asked.error.endswith(TRY_AGAIN):
+                return asked.error
+            if asked.leader:
+                self._node = asked.leader
+            elif not asked.error:
+                self._node = at.nodes[(at.nodes.index(self._node) + 1) % len(at.nodes)]
+            await at.wait(RETRY_US)
+        return why

@@ -1,0 +1,130 @@
+"""Mistakes in changes of the members (§6; thesis, chapter 4): two sets of voters decide without each other."""
+
+from __future__ import annotations
+
+from raft_chaos.chaos.mutants.mutant import LOST_COMMIT, Mutant
+from raft_chaos.raft.core import Core
+from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.configuration import Configuration
+from raft_chaos.raft.state.messages import Snapshot
+
+
+class MembershipBeforeNoop(Core):
+    def _may_change(self) -> bool:
+        return True
+
+
+class ChangesOverlap(Core):
+    def _is_changing(self) -> bool:
+        return self.configuration.is_joint
+
+
+class ApplyTimeJoint(Core):
+    def _effective_configuration(self) -> tuple[int, Configuration]:
+        return self._configurations.at(self.commit_index)
+
+
+class RollbackKeepsMembership(Core):
+    def _forget_configurations(self, from_index: int) -> None:
+        pass
+
+
+class SnapshotKeepsNewerMembership(Core):
+    def _replace_configurations(self, snapshot: Snapshot) -> None:
+        if snapshot.configuration_index > self.configuration_index:
+            super()._replace_configurations(snapshot)
+
+
+class LearnerRefusesVote(Core):
+    def _may_vote_for(self, candidate: str) -> bool:
+        return self.configuration.is_voter(self.node) and super()._may_vote_for(candidate)
+
+
+class LearnerCounts(Core):
+    def _set_configuration(self, index: int, configuration: Configuration) -> None:
+        super()._set_configuration(index, configuration)
+        self._electorates = tuple((*voters, *configuration.learners) for voters in self._electorates)
+
+
+class SelfRemovalCountsItself(Core):
+    def _set_configuration(self, index: int, configuration: Configuration) -> None:
+        super()._set_configuration(index, configuration)
+        if self.role == "leader":
+            self._electorates = tuple(tuple({*voters, self.node}) for voters in self._electorates)
+
+
+class RemovedLeaderLeadsOn(Core):
+    def _end_transition(self) -> None:
+        if self.configuration.is_joint:
+            super()._end_transition()
+
+
+QUORUMS = ("quorum_log", "leader_votes_quorum", "election_safety", *LOST_COMMIT)
+RULES = ("membership_changes", *QUORUMS)
+"""What a wrong change breaks: a rule of changes, then the quorums, then what these protect."""
+
+MEMBERSHIP = (
+    Mutant(
+        "membership_before_noop",
+        "a new leader changes the members before it has committed an entry of its own term",
+        "the thesis itself, until 2015 (Ongaro, raft-dev)",
+        RULES,
+        Parts(core=MembershipBeforeNoop),
+    ),
+    Mutant(
+        "changes_overlap",
+        "a leader begins a change although the one before it is not committed yet",
+        "a classic omission of single-server changes (thesis, §4.1)",
+        RULES,
+        Parts(core=ChangesOverlap),
+    ),
+    Mutant(
+        "apply_time_joint",
+        "a node uses the latest configuration that is committed, and not the latest in its log",
+        "etcd #12359",
+        RULES,
+        Parts(core=ApplyTimeJoint),
+    ),
+    Mutant(
+        "rollback_keeps_membership",
+        "a node still uses a configuration whose entry it has deleted",
+        "a classic omission of §6",
+        RULES,
+        Parts(core=RollbackKeepsMembership),
+    ),
+    Mutant(
+        "snapshot_keeps_newer_membership",
+        "a snapshot replaces a log, and the uncommitted configuration that was in it stays in force",
+        "openraft #1808",
+        RULES,
+        Parts(core=SnapshotKeepsNewerMembership),
+    ),
+    Mutant(
+        "learner_refuses_vote",
+        "a node that does not know yet that it may vote refuses its vote",
+        "etcd #10998",
+        ("recovery", "liveness_under_fault"),
+        Parts(core=LearnerRefusesVote),
+    ),
+    Mutant(
+        "learner_counts",
+        "learners count as voters: a majority with them may be none",
+        "a classic omission of learners (thesis, §4.2.1)",
+        QUORUMS,
+        Parts(core=LearnerCounts),
+    ),
+    Mutant(
+        "self_removal_counts_itself",
+        "a leader that removes itself counts itself in the majority",
+        "a classic omission of §6 (thesis, §4.2.2)",
+        QUORUMS,
+        Parts(core=SelfRemovalCountsItself),
+    ),
+    Mutant(
+        "removed_leader_leads_on",
+        "a leader that has removed itself leads on",
+        "a classic omission of §6 (thesis, §4.2.2)",
+        RULES,
+        Parts(core=RemovedLeaderLeadsOn),
+    ),
+)

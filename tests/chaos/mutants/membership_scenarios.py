@@ -1,0 +1,158 @@
+"""The handwritten scenarios that convict the mutants of changes of the members (§6)."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+from scenario_steps import Observed, cluster_of, die, exchange, judged_recovery, seen, stand, win
+
+from cluster import TIMING, Cluster, command
+from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.configuration import Change, encode_change
+from raft_chaos.raft.state.features import Features
+
+JOINT = replace(TIMING, features=Features(check_quorum=True, membership="joint"))
+SINGLE = replace(TIMING, features=Features(check_quorum=True, membership="single"))
+COMPACTING = replace(TIMING, features=Features(check_quorum=True, membership="joint", snapshot_every=3))
+
+
+def ask(cluster: Cluster, leader: str, **change: tuple[str, ...]) -> None:
+    """A client asks the leader for other members."""
+    cluster.step(cluster[leader], lambda: cluster[leader].submit(encode_change(Change(**change))))
+
+
+def led_by_n1(parts: Parts, size: int = 3, *, timing: object = JOINT) -> Cluster:
+    cluster = cluster_of(parts, size, timing=timing)  # type: ignore[arg-type]
+    stand(cluster, "n1")
+    stand(cluster, "n1")
+    return cluster
+
+
+def membership_before_noop(parts: Parts) -> Observed:
+    """n2 is elected, and asked for a change before its first entry is on any other disk."""
+    cluster = led_by_n1(parts, 4, timing=SINGLE)
+    die(cluster, "n1")
+    cluster.now_us += 400_000  # the others have not heard a leader for so long
+    win(cluster, "n2", "n3", "n4")
+    ask(cluster, "n2", remove=("n1",))
+    cluster.now_us += 1_000
+    cluster.settle()
+    stand(cluster, "n2")
+    return seen(cluster)
+
+
+def changes_overlap(parts: Parts) -> Observed:
+    """n1 is asked for a second change before the first one is on any other disk."""
+    cluster = led_by_n1(parts, 5, timing=SINGLE)
+    ask(cluster, "n1", remove=("n5",))
+    ask(cluster, "n1", remove=("n4",))
+    cluster.now_us += 1_000
+    cluster.settle()
+    return seen(cluster)
+
+
+def apply_time_joint(parts: Parts) -> Observed:
+    """n1 removes n3."""
+    cluster = led_by_n1(parts)
+    ask(cluster, "n1", remove=("n3",))
+    cluster.settle()
+    return seen(cluster)
+
+
+def rollback_keeps_membership(parts: Parts) -> Observed:
+    """n1 removes n2, which nobody hears of; n2 leads then, and n1 follows it."""
+    cluster = led_by_n1(parts)
+    cluster.cut_off = frozenset({"n1"})
+    ask(cluster, "n1", remove=("n2",))
+    cluster.settle()
+    return _n2_takes_over(cluster)
+
+
+def _n2_takes_over(cluster: Cluster, commands: int = 1) -> Observed:
+    """n2 leads, and n1, which was cut off, comes back."""
+    cluster.now_us += 400_000
+    win(cluster, "n2", "n3")
+    for number in range(commands):
+        cluster.submit("n2", command(str(number)))
+        cluster.settle()
+    cluster.cut_off = frozenset()
+    for _ in range(4):
+        stand(cluster, "n2")
+    return seen(cluster)
+
+
+def snapshot_keeps_newer_membership(parts: Parts) -> Observed:
+    """The same, but n2 has compacted its log by then, so n1 gets a snapshot."""
+    cluster = led_by_n1(parts, timing=COMPACTING)
+    cluster.cut_off = frozenset({"n1"})
+    ask(cluster, "n1", remove=("n2",))
+    cluster.settle()
+    return _n2_takes_over(cluster, 8)
+
+
+def learner_refuses_vote(parts: Parts) -> Observed:
+    """n3 may vote again, and does not know it yet. n1 dies, so n2 needs n3's vote."""
+    cluster = led_by_n1(parts, timing=SINGLE)
+    ask(cluster, "n1", remove=("n3",))
+    cluster.settle()
+    ask(cluster, "n1", add=("n3",))
+    cluster.settle()
+    stand(cluster, "n1")
+    stand(cluster, "n1")
+    ask(cluster, "n1", promote=("n3",))
+    cluster.persist_all("n1")
+    exchange(cluster, "n1", "n2")
+    promoted = cluster["n2"].core.log.last_index
+    die(cluster, "n1")
+    cluster.now_us += 400_000
+    for _ in range(60):
+        cluster.tick(min(("n2", "n3"), key=lambda name: cluster[name].core.deadline_us))
+        cluster.settle()
+    return judged_recovery(cluster, 2_000_000, promoted)
+
+
+def learner_counts(parts: Parts) -> Observed:
+    """n3 is a learner of n1 and n2. A command reaches n3, and not n2."""
+    cluster = led_by_n1(parts)
+    ask(cluster, "n1", remove=("n3",))
+    cluster.settle()
+    ask(cluster, "n1", add=("n3",))
+    cluster.settle()
+    stand(cluster, "n1")
+    cluster.submit("n1", command("a"))
+    cluster.persist_all("n1")
+    exchange(cluster, "n1", "n3")
+    return seen(cluster)
+
+
+def self_removal_counts_itself(parts: Parts) -> Observed:
+    """n1 removes itself, and of the two others only n2 hears of it."""
+    cluster = led_by_n1(parts, timing=SINGLE)
+    ask(cluster, "n1", remove=("n1",))
+    cluster.now_us += 1_000
+    cluster.persist_all("n1")
+    exchange(cluster, "n1", "n2")
+    return seen(cluster)
+
+
+def removed_leader_leads_on(parts: Parts) -> Observed:
+    """n1 removes itself, and commits a command after that."""
+    cluster = led_by_n1(parts, timing=SINGLE)
+    ask(cluster, "n1", remove=("n1",))
+    cluster.settle()
+    cluster.now_us += 1_000
+    cluster.submit("n1", command("a"))
+    cluster.settle()
+    return seen(cluster)
+
+
+SCENARIOS = (
+    membership_before_noop,
+    changes_overlap,
+    apply_time_joint,
+    rollback_keeps_membership,
+    snapshot_keeps_newer_membership,
+    learner_refuses_vote,
+    learner_counts,
+    self_removal_counts_itself,
+    removed_leader_leads_on,
+)
