@@ -50,6 +50,7 @@ COMMANDS = (
     Listed("mutants", LISTS, "mutants:mutants", "Lists the mutants: our Raft with exactly one mistake"),
     Listed("cluster", PLAIN, "run.cluster:cluster", "Starts a plain cluster in the foreground"),
     Listed("node", PLAIN, "run.cluster:node", "Runs one node in the foreground"),
+    Listed("member", PLAIN, "member:member", "Shows and changes the members of a plain cluster"),
     Listed("certs", PLAIN, "run.certs:certs", "Makes a CA, and certificates for the nodes of a cluster"),
     Listed("completion", SHELL, "completion:completion", "Prints the script that completes commands and options"),
 )
