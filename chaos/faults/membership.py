@@ -71,7 +71,7 @@ class Membership(OnNodes, frozen=True, tag="membership"):
 
     @classmethod
     def often(cls, rng: Random, strength: Strength) -> int:
-        return rng.choice((1, 2, 4))
+        return rng.choice((0, 1, 2, 4))
 
     @classmethod
     def draw(cls, room: Room) -> Self | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from raft_chaos.chaos.mutants import MUTANTS
+from raft_chaos.chaos.mutants.membership import MEMBERSHIP
 from raft_chaos.chaos.run.lockstep.run import run_lockstep
 from raft_chaos.chaos.run.settings import Settings, describe
 from raft_chaos.chaos.run.sim.world import run_sim
@@ -64,8 +65,19 @@ SEEDS = {
     "nack_below_snapshot": (29, 8, 20),
     "replay_onto_dirty_state": (17, 8, 20),
     "snapshot_drops_sessions": (3, 8, 20),
+    "membership_before_noop": (1, 8, 20),
+    "changes_overlap": (1, 8, 20),
+    "apply_time_joint": (1, 8, 20),
+    "rollback_keeps_membership": (282, 8, 20),
+    "learner_counts": (7, 8, 20),
+    "self_removal_counts_itself": (7, 8, 20),
+    "removed_leader_leads_on": (7, 8, 20),
 }
 """For each mutant a seed, and the seconds and the operations a second with which it convicts."""
+
+
+OF_MEMBERS = {mutant.id for mutant in MEMBERSHIP}
+"""Their seeds have changes of the members beside the other kinds."""
 
 
 def run(world: str, mutant: str | None, of: str, path: Path, *, fail_fast: bool = True) -> RunInfo:
@@ -74,7 +86,7 @@ def run(world: str, mutant: str | None, of: str, path: Path, *, fail_fast: bool 
         nodes=0,
         clients=3,
         swarm=True,
-        faults=SHARED,
+        faults=(*SHARED, "membership") if of in OF_MEMBERS else SHARED,
         warmup_s=1,
         duration_s=duration_s,
         liveness_s=1,
