@@ -56,11 +56,12 @@ RUN_JSON_MOST = 64 << 20
 RESERVE_BYTES = 1 << 18
 """More than run.json ever needs."""
 
-RUN_SCHEMA = 2
+RUN_SCHEMA = 3
 """The version of run.json, events, history and order in a run directory; a schedule and a journal carry their own.
 
 In version 1 the log of every node began at index 1; a reader of that version would take one that begins behind a
-snapshot (§7) for a violation."""
+snapshot (§7) for a violation. In version 2 all nodes voted, always; a reader of that version would count the wrong
+majority where members change (§6)."""
 
 
 class SealedFile(msgspec.Struct, frozen=True):

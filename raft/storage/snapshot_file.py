@@ -16,7 +16,9 @@ from raft_chaos.raft.storage.framing import DamagedRecordError, frame, unframe
 
 SNAPSHOT = "raft.snapshot"
 STAGED = "raft.snapshot.new"
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
+"""Version 1 had no configuration (§6); a program of that version would go on with the members of the beginning."""
+READS = (1, SNAPSHOT_VERSION)
 SNAPSHOT_MAGIC = b"RCSNAP\x00" + bytes([SNAPSHOT_VERSION])
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -38,7 +40,7 @@ def read_snapshot(disk: Disk) -> Snapshot:
     """Raises SnapshotFileError, and OSError if the file cannot be read."""
     data, name = disk.read(SNAPSHOT), disk.describe(SNAPSHOT)
     found = data[: len(SNAPSHOT_MAGIC)]
-    if found != SNAPSHOT_MAGIC:
+    if found[:-1] != SNAPSHOT_MAGIC[:-1] or found[-1] not in READS:
         raise SnapshotFileError(
             f"{name}, offset 0: not a snapshot of this version (expected {SNAPSHOT_MAGIC!r}, found {found!r})"
         )

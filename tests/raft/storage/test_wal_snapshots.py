@@ -6,15 +6,24 @@ import zlib
 from collections.abc import Callable
 from itertools import count
 
+import msgspec
 import pytest
 
 from raft_chaos.chaos.run.nodes.interrupted_start import InterruptedDisk, StartInterruptedError
+from raft_chaos.raft.state.configuration import Configuration
 from raft_chaos.raft.state.log import Log
 from raft_chaos.raft.state.messages import Append, Entry, HardState, Record, Recovered, SaveSnapshot, Snapshot, Truncate
 from raft_chaos.raft.storage.disk import MemoryDisk
 from raft_chaos.raft.storage.fault_disk import DiskOperation, Failing, FaultDisk
 from raft_chaos.raft.storage.framing import frame
-from raft_chaos.raft.storage.snapshot_file import SNAPSHOT, STAGED
+from raft_chaos.raft.storage.snapshot_file import (
+    SNAPSHOT,
+    SNAPSHOT_MAGIC,
+    STAGED,
+    SnapshotFileError,
+    read_snapshot,
+    write_staged,
+)
 from raft_chaos.raft.storage.wal import (
     FILE,
     MAGIC,
@@ -268,3 +277,29 @@ def test_a_write_of_no_records_is_damage(magic: bytes, behind: bytes) -> None:
             decode_records(data)
     else:
         assert decode_records(data) == ([], len(magic)), "a tail that was never completed"
+
+
+# ---- versions of the snapshot's file ---------------------------------------------------------------------------------
+
+
+def stored(version: int, *fields: object) -> MemoryDisk:
+    disk = MemoryDisk()
+    disk.append(SNAPSHOT, SNAPSHOT_MAGIC[:-1] + bytes([version]) + frame(msgspec.msgpack.encode(["s", *fields])))
+    return disk
+
+
+def test_a_snapshot_of_the_version_without_members_is_read() -> None:
+    assert read_snapshot(stored(1, 4, 1, "00", b"state")) == Snapshot(4, 1, "00", b"state")
+
+
+def test_a_snapshot_keeps_the_configuration_of_the_entries_that_it_replaces() -> None:
+    snapshot = Snapshot(4, 1, "00", b"state", Configuration(("n1", "n2"), learners=("n3",)), 3)
+    disk = MemoryDisk()
+    write_staged(disk, snapshot)
+    disk.rename(STAGED, SNAPSHOT)
+    assert read_snapshot(disk) == snapshot
+
+
+def test_a_snapshot_of_a_newer_version_is_refused() -> None:
+    with pytest.raises(SnapshotFileError, match="not a snapshot of this version"):
+        read_snapshot(stored(3, 4, 1, "00", b"state"))
