@@ -81,8 +81,6 @@ SNAPSHOTS = (
         "classic",
         ("consistency_check", "recovery", "liveness_under_fault"),
         Parts(core=SnapshotAckBeforeSync),
-        survives="only entries that are committed anyway are acknowledged too early, so nothing is lost; the follower "
-        "must crash within that sync, and the same leader must then lead until the end of the run",
     ),
     Mutant(
         "snapshot_off_by_one",

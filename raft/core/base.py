@@ -30,7 +30,12 @@ class Random(Protocol):
 
 
 class Base:
-    """One node's state, and the ways to change its log, to send and to report. Names are the paper's."""
+    """One node's state, and the ways to change its log, to send and to report. Names are the paper's.
+
+    `reports_entries` is False for a node whose events nobody takes: most of them are of entries.
+    """
+
+    reports_entries = True
 
     def __init__(
         self,
@@ -198,7 +203,8 @@ class Base:
         self._report(event, self._hard_state_lsn)
 
     def _report_appended(self, index: int, lsn: int) -> None:
-        self._report(self._reporter.entry_appended(self.now_us, index, self.log), lsn)
+        if self.reports_entries:
+            self._report(self._reporter.entry_appended(self.now_us, index, self.log), lsn)
 
     def _report(self, event: Event, after_lsn: int) -> None:
         """Events claim that something is durable, so they wait like messages."""

@@ -10,6 +10,7 @@ nothing until somebody asks for it: a node that reports to nobody never does.
 
 from __future__ import annotations
 
+import gc
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -63,13 +64,15 @@ class Result(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     error: str | None = None
 
 
-class _Item(msgspec.Struct, gc=False):
-    """A value, and its share of the state's digest. A list also has the chained digest of its tokens (`chain`), so that
-    an append costs the same at any length."""
+class _Mark(msgspec.Struct, frozen=True, gc=False):
+    """An item's share of the state's digest. A list also has the chained digest of its tokens (`chain`), so that an
+    append costs the same at any length."""
 
-    value: str | list[str]
     chain: bytes
     share: int
+
+
+_UNMARKED = _Mark(b"", 0)
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -117,16 +120,29 @@ class SnapshotError(Exception):
     """The bytes are no snapshot of a state machine that this version can read. The message says why."""
 
 
+_checked: list[tuple[bytes, _Saved]] = []
+"""The snapshot that was checked last, if no machine has taken it over since: so that it is decoded only once."""
+
+
 def check_snapshot(data: bytes) -> None:
     """Raises SnapshotError."""
-    _read_saved(data)
+    saved = _read_saved(data)
+    _checked[:] = [(data, saved)]
 
 
 def _read_saved(data: bytes) -> _Saved:
+    known, _checked[:] = [saved for checked, saved in _checked if checked == data], []  # a machine changes its lists
+    if known:
+        return known[0]
+    collects = gc.isenabled()
+    gc.disable()  # so many new objects, none of them garbage, would have it look through all that there are
     try:
         saved = _decode_saved(data)
     except MALFORMED as error:
         raise SnapshotError(f"the snapshot cannot be decoded: {error}") from None
+    finally:
+        if collects:
+            gc.enable()
     if saved.version != 1:
         raise SnapshotError(f"the snapshot has version {saved.version} of its format; this version reads 1")
     return saved
@@ -137,7 +153,8 @@ class Machine:
 
     def __init__(self, max_sessions: int = 100_000) -> None:
         self.max_sessions = max_sessions
-        self._items: dict[str, _Item] = {}
+        self._items: dict[str, str | list[str]] = {}
+        self._marks: dict[str, _Mark] = {}  # of all items; empty while nobody has asked for the digest
         self._sessions: dict[str, Session] = {}  # least recently used first
         self.decided = NOWHERE
         """The entry that decided the latest answer: the entry just applied, or the first one with the same command."""
@@ -153,11 +170,10 @@ class Machine:
     def _begin_sum(self) -> int:
         """Gives all items and sessions their shares; returns the sum."""
         total = 0
-        for key, item in self._items.items():
-            if isinstance(item.value, list):
-                item.chain = _chain_of(item.value)
-            item.share = _share_of_item(key, item.value, item.chain)
-            total += item.share
+        for key, value in self._items.items():
+            chain = _chain_of(value) if isinstance(value, list) else b""
+            mark = self._marks[key] = _Mark(chain, _share_of_item(key, value, chain))
+            total += mark.share
         for client, one in self._sessions.items():
             share = _share_of_session(client, one.serial, one.answer)
             self._sessions[client] = one._replace(share=share)
@@ -181,17 +197,14 @@ class Machine:
 
     def read(self, key: str) -> Result:
         """What the key holds now (None: nothing). Changes nothing."""
-        item = self._items.get(key)
-        current = item.value if item is not None else None
+        current = self._items.get(key)
         return Result(True, value=list(current) if isinstance(current, list) else current)
 
     # ---- snapshots (§7) -------------------------------------------------------------------------------------------
 
     def snapshot(self) -> bytes:
         """The whole state, sessions included. Equal logs give equal bytes, on every node."""
-        return _encoder.encode(
-            _Saved(1, [(key, item.value) for key, item in self._items.items()], self._saved_sessions())
-        )
+        return _encoder.encode(_Saved(1, list(self._items.items()), self._saved_sessions()))
 
     def _saved_sessions(self) -> list[SavedSession]:
         """Without them, a command that a client sends again after a restart would be applied twice (§8)."""
@@ -202,7 +215,7 @@ class Machine:
         saved = _read_saved(data)
         self._clear()
         if self._sum is None:
-            self._items |= {key: _Item(value, b"", 0) for key, value in saved.items}
+            self._items |= saved.items
         else:
             for key, value in saved.items:
                 self._set(key, value, _chain_of(value) if isinstance(value, list) else b"")
@@ -211,7 +224,7 @@ class Machine:
             self._remember(client, serial, answer)
 
     def _clear(self) -> None:
-        self._items, self._sessions = {}, {}
+        self._items, self._marks, self._sessions = {}, {}, {}
         if self._sum is not None:
             self._sum = 0
 
@@ -240,8 +253,7 @@ class Machine:
 
     def _execute(self, asked: Command) -> Result:
         key = asked.key
-        item = self._items.get(key)
-        current = item.value if item is not None else None
+        current = self._items.get(key)
         match asked.op:
             case "get":
                 return self.read(key)
@@ -249,7 +261,7 @@ class Machine:
                 self._set(key, asked.value or "")
                 return Result(True)
             case "append":
-                return self._append(key, item, asked.value or "")
+                return self._append(key, current, asked.value or "")
             case "cas":
                 if isinstance(current, list) or current != asked.expected:
                     value = list(current) if isinstance(current, list) else current
@@ -257,27 +269,27 @@ class Machine:
                 self._set(key, asked.value or "")
                 return Result(True)
             case "delete":
-                old = self._items.pop(key, None)
-                if old is not None:
-                    self._add(-old.share)
+                self._items.pop(key, None)
+                self._add(-self._marks.pop(key, _UNMARKED).share)
                 return Result(True)
 
-    def _append(self, key: str, item: _Item | None, token: str) -> Result:
-        if item is not None and isinstance(item.value, str):
-            return Result(False, value=item.value, error="append: the value is a string, not a list")
-        tokens, chain = (item.value, item.chain) if item is not None else ([], b"")
-        assert isinstance(tokens, list)
+    def _append(self, key: str, current: str | list[str] | None, token: str) -> Result:
+        if isinstance(current, str):
+            return Result(False, value=current, error="append: the value is a string, not a list")
+        tokens = current if current is not None else []
         tokens.append(token)
-        self._set(key, tokens, _chained(chain, token) if self._sum is not None else b"")
+        is_kept = self._sum is not None
+        self._set(key, tokens, _chained(self._marks.get(key, _UNMARKED).chain, token) if is_kept else b"")
         return Result(True)
 
     def _set(self, key: str, value: str | list[str], chain: bytes = b"") -> None:
         """`chain` is the chained digest of a list's tokens, while the digest is kept."""
-        old, share = self._items.pop(key, None), 0
+        self._items.pop(key, None)
+        self._items[key] = value
         if self._sum is not None:
             share = _share_of_item(key, value, chain)
-            self._sum = (self._sum + share - (old.share if old is not None else 0)) % _MODULUS
-        self._items[key] = _Item(value, chain, share)
+            self._sum = (self._sum + share - self._marks.get(key, _UNMARKED).share) % _MODULUS
+            self._marks[key] = _Mark(chain, share)
 
 
 def _chain_of(tokens: list[str]) -> bytes:

@@ -116,7 +116,8 @@ class LiveHost:
         self._random = random
         self._events = events
         self._journal = journal
-        self.replica.reports = events is not None or journal is not None  # a journal has a digest of all events
+        if events is None and journal is None:  # a journal has a digest of all events
+            self.replica.reports = self.replica.core.reports_entries = False
         self._received: list[Event] = []  # in this turn, and not reported yet
         self._loop = asyncio.get_running_loop()
         self._syncer = ThreadPoolExecutor(1, thread_name_prefix="sync")

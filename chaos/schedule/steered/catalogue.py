@@ -28,6 +28,7 @@ from raft_chaos.chaos.schedule.steered import (
     old_bridge,
     one_victim,
     quiet,
+    snapshot_lost,
     split_votes,
     unanswered,
 )
@@ -37,7 +38,7 @@ FIRST_ELECTION, QUIET, LOST_TRANSFER = first_election.EPISODE, quiet.EPISODE, lo
 GAP_TIMEOUTS = 2
 """The time between two episodes, for the election that each leaves behind."""
 MOST_AT_ONCE = 3
-LATER_SHARE = 0.3
+LATER_SHARE = 0.25
 """The share of the steered seeds that have a given later episode, and one of the first with it."""
 
 
@@ -60,7 +61,7 @@ FIRST = (
     old_bridge,
     held_over,
 )
-LATER = (lost_since,)
+LATER = (lost_since, snapshot_lost)
 """The episodes that are newer than the first saved seeds: each is drawn by itself, so the other seeds stay as they
 were."""
 

@@ -25,6 +25,7 @@ from raft_chaos.chaos.schedule.steered.plot import Plot, Steered
 from raft_chaos.chaos.schedule.swarm import EARLY_SHARE, PLAIN_STEERED_SHARE, STEERED_SHARE, draw
 from raft_chaos.chaos.schedule.workload import draw_operations
 from raft_chaos.invariants.events import Event, FaultInjected, Started
+from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.timing import Timing
 
 TIMING = Timing(150_000, 300_000, 50_000)
@@ -54,6 +55,10 @@ def alone(episode: Steered, seed: int, nodes: int = 3) -> Schedule:
         model=SimModel(entries_per_message=int(episode.one_entry_a_message)),
     )
     return Schedule(header, plot.faults, draw_operations(seed, header.clients, 30, until_us))
+
+
+def with_snapshots(schedule: Schedule, every: int) -> Schedule:
+    return replace(schedule, header=replace(schedule.header, features=Features(snapshot_every=every)))
 
 
 def played(schedule: Schedule, mutant: str | None = None, *, until: str | None = None) -> tuple[VirtualRun, set[str]]:
@@ -171,6 +176,12 @@ def test_every_step_comes_and_the_right_core_stands_it(episode: Steered) -> None
 def test_an_episode_convicts_what_it_was_built_for(name: str, nodes: int, mutant: str, invariant: str) -> None:
     """Within a few seeds: the chance of a seed is from one in three to certain."""
     assert any(invariant in played(alone(STEERED[name], seed, nodes), mutant, until=invariant)[1] for seed in range(12))
+
+
+def test_a_snapshot_that_was_acknowledged_too_early_is_lost() -> None:
+    episode, mutant = STEERED["snapshot_lost"], "snapshot_ack_before_sync"
+    runs = (with_snapshots(alone(episode, seed, 5), 20) for seed in range(12))
+    assert any("consistency_check" in played(run, mutant, until="consistency_check")[1] for run in runs)
 
 
 def test_in_the_first_election_nodes_restart_with_a_term_and_an_empty_log(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cluster import Server
-from raft_chaos.invariants.events import EntryApplied
+from raft_chaos.invariants.events import EntryAppended, EntryApplied
 from raft_chaos.raft.replica.machine import Command, encode_command
 from raft_chaos.raft.replica.replica import Reply
 
@@ -49,7 +49,7 @@ def test_a_client_whose_entry_was_replaced_gets_an_unknown_outcome() -> None:
 def test_a_node_that_reports_to_nobody_answers_as_before_and_reports_nothing_of_what_it_applies() -> None:
     told, untold = leading(Server(peers=())), leading(Server(peers=()))
     assert told.replica is not None and untold.replica is not None
-    untold.replica.reports = False
+    untold.replica.reports = untold.core.reports_entries = False
     for server in (told, untold):
         for command in (Command("append", "x", "a", None, "c", 1), Command("put", "y", "b"), Command("get", "x")):
             server.submit(encode_command(command))
@@ -57,5 +57,6 @@ def test_a_node_that_reports_to_nobody_answers_as_before_and_reports_nothing_of_
     assert untold.replies == told.replies
     assert untold.replica.machine.snapshot() == told.replica.machine.snapshot()
     assert untold.replica.machine.digest == told.replica.machine.digest
-    applied = [[event.index for event in one.events if isinstance(event, EntryApplied)] for one in (told, untold)]
-    assert applied == [[1, 2, 3, 4], [1]]  # the no-op was applied before
+    for kind in (EntryAppended, EntryApplied):
+        assert [event.index for event in told.reported(kind)] == [1, 2, 3, 4]
+        assert [event.index for event in untold.reported(kind)] == [1]  # the no-op, before
