@@ -27,7 +27,7 @@ TIMING = Timing(150_000, 300_000, 50_000)
 SEEDS = {
     "vote_not_persisted": (1, 8, 20),
     "term_not_persisted": (2, 8, 20),
-    "term_then_vote": (23, 8, 20),
+    "term_then_vote": (31, 8, 20),
     "send_before_persist": (200, 8, 20),
     "vote_cleared_same_term": (17, 8, 20),
     "stale_vote_counted": (8, 8, 20),
@@ -62,16 +62,16 @@ SEEDS = {
     "prev_zero_reappends": (174, 8, 20),
     "snapshot_keeps_conflict": (94, 8, 20),
     "snapshot_off_by_one": (13, 8, 20),
-    "nack_below_snapshot": (29, 8, 20),
-    "replay_onto_dirty_state": (17, 8, 20),
+    "nack_below_snapshot": (23, 8, 20),
+    "replay_onto_dirty_state": (23, 8, 20),
     "snapshot_drops_sessions": (3, 8, 20),
     "membership_before_noop": (1, 8, 20),
-    "changes_overlap": (1, 8, 20),
+    "changes_overlap": (315, 8, 20),
     "apply_time_joint": (1, 8, 20),
     "rollback_keeps_membership": (282, 8, 20),
-    "learner_counts": (7, 8, 20),
-    "self_removal_counts_itself": (7, 8, 20),
-    "removed_leader_leads_on": (7, 8, 20),
+    "learner_counts": (24, 8, 20),
+    "self_removal_counts_itself": (74, 8, 20),
+    "removed_leader_leads_on": (41, 8, 20),
 }
 """For each mutant a seed, and the seconds and the operations a second with which it convicts."""
 
