@@ -127,6 +127,21 @@ class Base:
         self._pending.record(Truncate(from_index))
         self.log.truncate(from_index)
 
+    def _persist_hard_state(self) -> None:
+        self._hard_state_lsn = self._pending.record(self._hard_state())
+
+    def _hard_state(self) -> HardState:
+        """Writes term and vote together: with only one of them on disk, a restarted node might vote twice in a term."""
+        return HardState(self.current_term, self.voted_for)
+
+    def _send(self, to: str, message: Message, after_lsn: int = 0) -> None:
+        """Sends once the term and vote on which the message depends are durable (Figure 2: before responding)."""
+        lsn = after_lsn if after_lsn > self._hard_state_lsn else self._hard_state_lsn
+        if lsn <= self._pending.durable_lsn:
+            self._messages.append((to, message))
+        else:
+            self._pending.hold(lsn, SendMessage(to, message))
+
     # ---- the members (§6) -------------------------------------------------------------------------------------------
 
     def _forget_configurations(self, from_index: int) -> None:
@@ -153,23 +168,6 @@ class Base:
         """The other members, in the order of `others`."""
         self.other_voters = tuple(node for node in self.peers if configuration.is_voter(node))
         self._electorates = configuration.electorates
-
-    # ---- records ----------------------------------------------------------------------------------------------------
-
-    def _persist_hard_state(self) -> None:
-        self._hard_state_lsn = self._pending.record(self._hard_state())
-
-    def _hard_state(self) -> HardState:
-        """Writes term and vote together: with only one of them on disk, a restarted node might vote twice in a term."""
-        return HardState(self.current_term, self.voted_for)
-
-    def _send(self, to: str, message: Message, after_lsn: int = 0) -> None:
-        """Sends once the term and vote on which the message depends are durable (Figure 2: before responding)."""
-        lsn = after_lsn if after_lsn > self._hard_state_lsn else self._hard_state_lsn
-        if lsn <= self._pending.durable_lsn:
-            self._messages.append((to, message))
-        else:
-            self._pending.hold(lsn, SendMessage(to, message))
 
     # ---- reports ----------------------------------------------------------------------------------------------------
 
