@@ -49,7 +49,7 @@ class System(NamedTuple):
     arguments: Callable[[Place], tuple[Any, ...]]
 
 
-def raft_arguments(place: Place, snapshot_every: int = 0) -> tuple[Any, ...]:
+def raft_arguments(place: Place, snapshot_every: int = 0, features: Features | None = None) -> tuple[Any, ...]:
     raft_port = place.raft_ports[place.node]
     config = NodeConfig(
         cluster="bench",
@@ -58,7 +58,7 @@ def raft_arguments(place: Place, snapshot_every: int = 0) -> tuple[Any, ...]:
         data_dir=str(place.folder),
         raft_port=raft_port,
         http_port=place.http_port,
-        timing=TIMING.with_features(Features(snapshot_every=snapshot_every)),
+        timing=TIMING.with_features(features or Features(snapshot_every=snapshot_every)),
         seed=raft_port * 1000 + place.incarnation,  # another election timer for each node of each cluster
         incarnation=place.incarnation,
     )
@@ -138,6 +138,12 @@ class Cluster:
 
     def http_port(self, name: str) -> int:
         return self._nodes[name].http_port
+
+    def pid(self, name: str) -> int:
+        """The process of the node, which runs."""
+        child = self._nodes[name].child
+        assert child is not None
+        return child.pid
 
     def start(self, name: str) -> None:
         """Starts the node; returns once it listens."""

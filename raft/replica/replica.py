@@ -61,7 +61,8 @@ class Replica:
     def __init__(self, core: Core, machine: Machine) -> None:
         self.core = core
         self.machine = machine
-        self._waiting: dict[int, tuple[int, Any]] = {}  # log index -> (term, token)
+        self._waiting: dict[int, tuple[int, Any, int]] = {}  # log index -> (term, token, bytes of the command)
+        self._waiting_bytes = 0
         self._applied_term = 0  # of the last applied entry, which the log may not have any more
         self._replies: list[Reply] = []  # the answers in the next output
         self._snapshot_after = core.timing.features.snapshot_every or UNLIMITED  # so many entries
@@ -76,12 +77,28 @@ class Replica:
         """How many submissions and reads have no answer yet."""
         return len(self._waiting) + self.core.waiting_reads
 
+    def busy(self, size: int = 0) -> str:
+        """Why this node takes no more commands and reads now, or none of this `size` in bytes; "" if it does.
+
+        Whatever a leader takes stays in its memory until it is applied. If the leader cannot commit, that may be never,
+        and its clients go on asking.
+        """
+        timing = self.core.timing
+        if self.waiting >= timing.max_waiting:
+            return f"{timing.max_waiting} commands and reads are waiting already"
+        if self._waiting and self._waiting_bytes + size > timing.max_waiting_bytes:
+            return f"{self._waiting_bytes} bytes of commands are waiting already, of at most {timing.max_waiting_bytes}"
+        return ""
+
     def submit(self, token: Any, command: bytes, now_us: int) -> bool:
-        """A client's command; its `Reply` will carry `token`. False: this node is not the leader, and did nothing.
+        """A client's command; its `Reply` will carry `token`. False: this node is not the leader, or is busy, and did
+        nothing.
 
         For a change of the members (`state.configuration.encode_change`) the reply comes once the last entry of the
         change is applied, or at once with the reason why it is refused.
         """
+        if self.busy(len(command)):
+            return False
         try:
             change = decode_change(command)
             if change is None:
@@ -94,16 +111,18 @@ class Replica:
         if position is None:
             return False
         index, term = position
-        self._waiting[index] = (term, token)
+        self._waiting[index] = (term, token, len(command))
+        self._waiting_bytes += len(command)
         return True
 
     def read(self, token: Any, read: Read, now_us: int) -> bool:
-        """A client's read; its `Reply` will carry `token`. False: this node cannot serve it, since it does not lead."""
+        """A client's read; its `Reply` will carry `token`. False: this node cannot serve it, since it does not lead, or
+        is busy."""
         if read.consistency == "stale":
             self.core.now_us = now_us
             self._answer_read(token, read.key)
             return True
-        return self.core.read((token, read.key), now_us)
+        return not self.busy() and self.core.read((token, read.key), now_us)
 
     def advance(self) -> Output:
         """Everything that has become due since the last call."""
@@ -122,8 +141,8 @@ class Replica:
             else:
                 self._answer_read(token, key)
         if self._waiting and self.core.role != "leader":
-            self._replies += [Reply(token, index, term, None) for index, (term, token) in self._waiting.items()]
-            self._waiting = {}
+            self._replies += [Reply(token, index, term, None) for index, (term, token, _) in self._waiting.items()]
+            self._waiting, self._waiting_bytes = {}, 0
         replies: list[Reply] = []
         if self._replies:
             replies, self._replies = self._replies, replies
@@ -178,7 +197,8 @@ class Replica:
             )
         waiting = self._waiting.pop(index, None)
         if waiting is not None:
-            term, token = waiting
+            term, token, size = waiting
+            self._waiting_bytes -= size
             if term == entry.term and result is None:
                 self._end_change(index, term, token)
             elif term == entry.term:
@@ -192,6 +212,6 @@ class Replica:
         if not decode_configuration(self.core.log.entry(index).command).is_joint:
             self._replies.append(Reply(token, index, term, Result(True)))
         elif (next_index := self.core.next_configuration_after(index)) is not None:
-            self._waiting[next_index] = (term, token)
+            self._waiting[next_index] = (term, token, 0)
         else:  # this node does not lead any more; whoever does ends the change
             self._replies.append(Reply(token, index, term, None))

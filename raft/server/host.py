@@ -58,6 +58,10 @@ class NotLeaderError(Exception):
     """This node cannot take commands."""
 
 
+class BusyError(Exception):
+    """Too much waits at this node already. The message says what."""
+
+
 class LeadershipLostError(Exception):
     """The command was in the log, but its outcome is unknown."""
 
@@ -184,7 +188,8 @@ class LiveHost:
     def submit(self, command: Command) -> asyncio.Future[tuple[int, int, Result]]:
         """A client's command. The future gives (index, term, result), or raises LeadershipLostError.
 
-        Raises NotLeaderError at once if this node does not lead, and ValueError if no frame could hold the command.
+        Raises NotLeaderError at once if this node does not lead, BusyError if too much waits already, and ValueError if
+        no frame could hold the command.
         """
         encoded = encode_command(command)
         if len(encoded) > MAX_COMMAND_BYTES:
@@ -192,6 +197,8 @@ class LiveHost:
         return self._submit(encoded)
 
     def _submit(self, encoded: bytes) -> asyncio.Future[tuple[int, int, Result]]:
+        if busy := self.replica.busy(len(encoded)):
+            raise BusyError(busy)
         future: asyncio.Future[tuple[int, int, Result]] = self._loop.create_future()
         now_us = self.now_us()
         if self._closed or not self._take(Submitted(encoded, self.clock.local(now_us)), future):
@@ -201,15 +208,18 @@ class LiveHost:
 
     def change_members(self, change: Change) -> asyncio.Future[tuple[int, int, Result]]:
         """A client's change of the members (§6). The future gives (index, term, result) once all of it is committed,
-        with index 0 if it is refused, or raises LeadershipLostError. Raises NotLeaderError at once."""
+        with index 0 if it is refused, or raises LeadershipLostError. Raises NotLeaderError or BusyError at once."""
         return self._submit(encode_change(change))
 
     def read(self, read: Read) -> asyncio.Future[tuple[int, int, Result]]:
         """A client's read. The future gives (index, term, result), of the last applied entry, or raises
         ReadRefusedError.
 
-        Raises NotLeaderError at once if this node cannot serve it, since it does not lead.
+        Raises NotLeaderError at once if this node cannot serve it, since it does not lead, and BusyError if too much
+        waits already.
         """
+        if read.consistency != "stale" and (busy := self.replica.busy()):
+            raise BusyError(busy)
         future: asyncio.Future[tuple[int, int, Result]] = self._loop.create_future()
         now_us = self.now_us()
         if self._closed or not self._take(ReadAsked(read, self.clock.local(now_us)), future):

@@ -28,12 +28,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from raft_chaos.raft.network.tls import Tls
 from raft_chaos.raft.replica.machine import Command, Read, decode_command, parse_command
-from raft_chaos.raft.server.host import LeadershipLostError, LiveHost, NotLeaderError, ReadRefusedError
+from raft_chaos.raft.server.host import BusyError, LeadershipLostError, LiveHost, NotLeaderError, ReadRefusedError
 from raft_chaos.raft.server.http_door import KEEP_ALIVE_S, REQUEST_TIMEOUT_S, AllowedCallers, Connections
 from raft_chaos.raft.state.configuration import Change, decode_configuration, is_configuration
 
 MAX_BODY_BYTES = 1024 * 1024
-MAX_WAITING = 10_000
 RETRY_AFTER_S = 1
 TRANSFER_POLL_S = 0.005
 LOG_LIMIT_MAX = 1_000
@@ -148,12 +147,12 @@ class HttpApi:
 
     async def _execute(self, request: web.Request, command: Command) -> web.Response:
         """Answers a command once it is committed and applied."""
-        if self._host.replica.waiting >= MAX_WAITING:
-            return _try_again(f"{MAX_WAITING} commands and reads are waiting already")
         try:
             submitted = self._host.submit(command)
         except ValueError as error:
             return _refusal(400, str(error))
+        except BusyError as error:
+            return _try_again(str(error))
         except NotLeaderError:
             return self._redirect(request)
         try:
@@ -193,6 +192,8 @@ class HttpApi:
             changed = self._host.change_members(parse_change(body))
         except ValueError as error:
             return _refusal(400, str(error))
+        except BusyError as error:
+            return _try_again(str(error))
         except NotLeaderError:
             return self._redirect(request)
         try:
@@ -256,10 +257,10 @@ class HttpApi:
             return _refusal(400, str(error))
         if isinstance(read, Command):
             return await self._execute(request, read)
-        if self._host.replica.waiting >= MAX_WAITING:
-            return _try_again(f"{MAX_WAITING} commands and reads are waiting already")
         try:
             asked = self._host.read(read)
+        except BusyError as error:
+            return _try_again(str(error))
         except NotLeaderError:
             return self._redirect(request)
         try:

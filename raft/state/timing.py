@@ -24,6 +24,10 @@ class Timing(msgspec.Struct, frozen=True):
     features: Features = NONE
     chunk_bytes: int = 1_000_000
     """How much of a snapshot one message holds (§7)."""
+    max_waiting: int = 10_000
+    max_waiting_bytes: int = 64 * 1024 * 1024
+    """How many submissions and reads may wait at a leader, and how many bytes of commands: a leader that cannot commit
+    refuses what is more at once, and does not grow."""
 
     def with_features(self, features: Features) -> Timing:
         """The same for nodes that have these features. A tiny `snapshot_every` comes with tiny parts of snapshots, so
@@ -46,6 +50,9 @@ class Timing(msgspec.Struct, frozen=True):
         for limit in ("max_entries_per_message", "max_bytes_per_message", "max_entries_in_flight", "chunk_bytes"):
             if getattr(self, limit) < 1:
                 raise ValueError(f"{limit} must be at least 1, or nothing is ever sent: got {getattr(self, limit)}")
+        for limit in ("max_waiting", "max_waiting_bytes"):
+            if getattr(self, limit) < 1:
+                raise ValueError(f"{limit} must be at least 1, or no client is ever served: got {getattr(self, limit)}")
         if self.chunk_bytes > MAX_CHUNK_BYTES:
             raise ValueError(
                 f"chunk_bytes must be at most {MAX_CHUNK_BYTES}, or the receiver refuses the message: "

@@ -41,7 +41,7 @@ def test_a_client_whose_entry_was_replaced_gets_an_unknown_outcome() -> None:
     mine = encode_command(Command("put", "x", "1"))
     server.submit(mine)
     index = server.core.log.last_index
-    replica._waiting[index] = (server.core.current_term - 1, b"asked in an earlier term")
+    replica._waiting[index] = (server.core.current_term - 1, b"asked in an earlier term", 0)
     server.persist_all()
     assert server.replies == [Reply(b"asked in an earlier term", index, server.core.current_term - 1, None)]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from nodes import HOST, TIMING, WAIT_S, Nodes
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
@@ -241,13 +243,40 @@ def test_followers_redirect_to_the_leader_and_the_redirect_can_be_followed(tmp_p
     run(main)
 
 
-def test_an_unknown_outcome_is_reported_and_a_retry_is_applied_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_leader_that_cannot_commit_refuses_more_bytes_of_commands_at_once(tmp_path: Path) -> None:
+    """One command is taken in any case; then the bytes of all that wait count."""
+
     async def main() -> None:
         async with Nodes(tmp_path, 3, timing=NEVER, commit_timeout_s=0.1) as nodes:
             await nodes.start("n2")
-            nodes.override("n1", timing=TIMING)
+            nodes.override("n1", timing=replace(TIMING, max_waiting_bytes=1_000))
+            await nodes.start("n1")
+            assert await nodes.leader() == "n1"
+            await nodes.stop("n2")
+            last_index = (await nodes.get("n1", "/status"))["last_index"]
+            for _ in range(2):
+                assert (await nodes.execute("n1", "put x " + "v" * 450))[0] == 504
+            status, headers, body = await nodes.request(
+                "n1", "POST", "/executeCommand", json={"command": "put x " + "v" * 450}
+            )
+            assert (status, headers["Retry-After"]) == (503, "1")
+            assert re.fullmatch(r"9\d\d bytes of commands are waiting already, of at most 1000", body["error"])
+            assert (await nodes.get("n1", "/status"))["last_index"] == last_index + 2, "it had no effect"
+            assert (await nodes.execute("n1", "put x 1"))[0] == 504, "a small one still has room"
+
+            await nodes.start("n2")
+            async with asyncio.timeout(WAIT_S):
+                while (await nodes.execute("n1", "put x " + "v" * 450))[0] != 200:
+                    pass
+
+    run(main)
+
+
+def test_an_unknown_outcome_is_reported_and_a_retry_is_applied_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Nodes(tmp_path, 3, timing=NEVER, commit_timeout_s=0.1) as nodes:
+            await nodes.start("n2")
+            nodes.override("n1", timing=replace(TIMING, max_waiting=1))
             await nodes.start("n1")
             assert await nodes.leader() == "n1"
             await nodes.stop("n2")
@@ -258,11 +287,9 @@ def test_an_unknown_outcome_is_reported_and_a_retry_is_applied_once(
             log = await nodes.get("n1", "/log")
             assert [entry["committed"] for entry in log["entries"]][-2:] == [True, False]
 
-            with monkeypatch.context() as patched:
-                patched.setattr(http_api, "MAX_WAITING", 1)
-                status, headers, body = await nodes.request("n1", "POST", "/executeCommand", json=again)
-                assert (status, headers["Retry-After"]) == (503, "1")
-                assert body["error"] == "1 commands and reads are waiting already"
+            status, headers, body = await nodes.request("n1", "POST", "/executeCommand", json=again)
+            assert (status, headers["Retry-After"]) == (503, "1")
+            assert body["error"] == "1 commands and reads are waiting already"
 
             await nodes.start("n2")
             async with asyncio.timeout(WAIT_S):

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from nodes import HOST, TIMING, WAIT_S, Nodes
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.network.codec import PROTOCOL_VERSION, Hello
 from raft_chaos.raft.network.transport import Transport
 from raft_chaos.raft.replica.machine import Command, Read
-from raft_chaos.raft.server import http_api
 from raft_chaos.raft.server.http_api import parse_read
 from raft_chaos.raft.server.node import run_event_loop
 from raft_chaos.raft.state.messages import RequestVote
@@ -29,9 +29,9 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
     run_event_loop(main())
 
 
-async def n1_leads(nodes: Nodes, *followers: str) -> None:
+async def n1_leads(nodes: Nodes, *followers: str, max_waiting: int = 10) -> None:
     await nodes.start(*followers)
-    nodes.override("n1", timing=TIMING)
+    nodes.override("n1", timing=replace(TIMING, max_waiting=max_waiting))
     await nodes.start("n1")
     assert await nodes.leader() == "n1"
 
@@ -69,17 +69,16 @@ def test_each_kind_of_read_at_the_leader_and_at_a_follower(tmp_path: Path) -> No
     run(main)
 
 
-def test_a_leader_without_a_majority_answers_only_stale_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_leader_without_a_majority_answers_only_stale_reads(tmp_path: Path) -> None:
     async def main() -> None:
         async with Nodes(tmp_path, 3, timing=NEVER, commit_timeout_s=0.1) as nodes:
-            await n1_leads(nodes, "n2")
+            await n1_leads(nodes, "n2", max_waiting=1)
             await nodes.execute("n1", "put x 1")
             await nodes.stop("n2")
             status, headers, body = await nodes.request("n1", "GET", "/read?key=x&consistency=read_index")
             assert (status, headers["Retry-After"]) == (503, "1")
             assert body["error"] == "no majority confirmed within 0.1 s that this node leads"
             assert (await nodes.get("n1", "/read?key=x&consistency=stale"))["result"] == "1"
-            monkeypatch.setattr(http_api, "MAX_WAITING", 1)
             status, _, body = await nodes.request("n1", "GET", "/read?key=x&consistency=read_index")
             assert (status, body["error"]) == (503, "1 commands and reads are waiting already")
 
