@@ -26,6 +26,7 @@ from bench.measures import QUICK, Bench
 from bench.systems import NODES, RAFT, Cluster, raft_arguments
 from raft_chaos.chaos.processes.supervisor import Supervisor
 from raft_chaos.raft.state.features import Features
+from raft_chaos.raft.state.timing import Timing
 
 KINDS = {
     "whole": Features(cache_bytes=1 << 40),
@@ -38,7 +39,8 @@ STEP_LIMIT_S = 600.0
 
 def measure(bench: Bench, features: Features, commands: int, steps: int, *, dead: bool) -> list[int]:
     """The leader's resident set, in MB, after each step."""
-    system = RAFT._replace(arguments=partial(raft_arguments, features=features))
+    # Patient nodes: with a load for minutes, some heartbeat comes late.
+    system = RAFT._replace(arguments=partial(raft_arguments, timing=Timing().with_features(features)))
     with bench.cluster(system) as cluster:
         leader = cluster.leader()
         if dead:

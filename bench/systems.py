@@ -49,7 +49,7 @@ class System(NamedTuple):
     arguments: Callable[[Place], tuple[Any, ...]]
 
 
-def raft_arguments(place: Place, snapshot_every: int = 0, features: Features | None = None) -> tuple[Any, ...]:
+def raft_arguments(place: Place, snapshot_every: int = 0, timing: Timing | None = None) -> tuple[Any, ...]:
     raft_port = place.raft_ports[place.node]
     config = NodeConfig(
         cluster="bench",
@@ -58,7 +58,7 @@ def raft_arguments(place: Place, snapshot_every: int = 0, features: Features | N
         data_dir=str(place.folder),
         raft_port=raft_port,
         http_port=place.http_port,
-        timing=TIMING.with_features(features or Features(snapshot_every=snapshot_every)),
+        timing=timing or TIMING.with_features(Features(snapshot_every=snapshot_every)),
         seed=raft_port * 1000 + place.incarnation,  # another election timer for each node of each cluster
         incarnation=place.incarnation,
     )

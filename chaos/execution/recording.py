@@ -115,7 +115,10 @@ class Calls:
         if (change := decode_change(command)) is not None:
             return self._added(self.of_change(f"change/{len(self.by_id)}", change))
         decoded = decode_command(command)
-        return self._known(decoded) or self._added(
+        known = self._known(decoded)
+        if known is not None and decoded.since != known.since:  # the history does not say it
+            return self._added(replace(known, since=decoded.since))
+        return known or self._added(
             Call(
                 id=f"other/{len(self.by_id)}",
                 client="other",
@@ -124,6 +127,7 @@ class Calls:
                 key=decoded.key,
                 session=decoded.client,
                 serial=decoded.serial,
+                since=decoded.since,
                 value=decoded.value,
                 expected=decoded.expected,
             )

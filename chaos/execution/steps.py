@@ -33,7 +33,8 @@ OUTSIDE = -1
 
 
 class Call(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A client operation. `process` is its client's process then. Its command carries `session` and `serial` (§8).
+    """A client operation. `process` is its client's process then. Its command carries `session`, `serial` and `since`
+    (§8; `raft.replica.machine`).
 
     `session` is None if the client did not name itself. A get with a `consistency` needs no log entry. A "change" asks
     for other members of the cluster (§6); it is on no key, and in no history.
@@ -51,6 +52,7 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     final: bool = False
     consistency: Consistency | None = None
     change: Change | None = None
+    since: int = 0
 
     def read(self) -> Read | None:
         """The read, if it needs no log entry."""
@@ -61,7 +63,7 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
             return encode_change(self.change or Change())
         value = self.value if isinstance(self.value, str) else None
         expected = self.expected if isinstance(self.expected, str) else None
-        return encode_command(Command(on_key(self.f), self.key, value, expected, self.session, self.serial))
+        return encode_command(Command(on_key(self.f), self.key, value, expected, self.session, self.serial, self.since))
 
 
 # ---- what happens to a node ----------------------------------------------------------------------------------------

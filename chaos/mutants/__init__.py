@@ -4,7 +4,7 @@ Mutants test the checkers: each must be convicted by an invariant that its mista
 that violates no invariant, but makes traces differ (`sabotage`).
 
 Read `mutant` (the data), then the mistakes in `elections`, `pre_vote`, `replication`, `commitment`, `reads`,
-`snapshots`, `storage`, `old_entries`, `transfer` and `clocks`; `catalogue` lists all of them.
+`snapshots`, `storage`, `old_entries`, `sessions`, `transfer` and `clocks`; `catalogue` lists all of them.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from raft_chaos.chaos.mutants.old_entries import OLD_ENTRIES
 from raft_chaos.chaos.mutants.pre_vote import PRE_VOTE
 from raft_chaos.chaos.mutants.reads import READS
 from raft_chaos.chaos.mutants.replication import REPLICATION
+from raft_chaos.chaos.mutants.sessions import SESSIONS
 from raft_chaos.chaos.mutants.snapshots import SNAPSHOTS
 from raft_chaos.chaos.mutants.storage import STORAGE
 from raft_chaos.chaos.mutants.transfer import TRANSFER
@@ -29,6 +30,7 @@ MUTANTS: dict[str, Mutant] = {
         *SNAPSHOTS,
         *STORAGE,
         *OLD_ENTRIES,
+        *SESSIONS,
         *TRANSFER,
         *CLOCKS,
     )

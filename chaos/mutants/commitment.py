@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from raft_chaos.chaos.mutants.mutant import LOST_COMMIT, Mutant
 from raft_chaos.raft.core import Core
-from raft_chaos.raft.replica.machine import Machine, Result, Session
+from raft_chaos.raft.replica.machine import Machine, Result, Session, SessionName
 from raft_chaos.raft.server.parts import Parts
 
 
@@ -46,7 +46,7 @@ class OlderSerialGetsLatest(Machine):
 
 
 class NoClientDedup(Machine):
-    def _remember(self, client: str, serial: int, result: Result) -> None:
+    def _remember(self, name: SessionName, serial: int, answer: Result) -> None:
         pass
 
 

@@ -1,7 +1,8 @@
 """The clients' records, in every world: their operations under process numbers, and the history of all clients.
 
 Each world carries out operations in its own way; all worlds record them alike. A process has at most one operation
-open. An operation of unknown outcome never ends, so its client continues as a new process, in a new session.
+open. An operation of unknown outcome never ends, so its client continues as a new process, in a new session. So does a
+client whose session has expired.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ class ClientRecord:
         self._history = history
         self._now_us = now_us
         self._serials = count(1)
+        self._expired_at = 0
+        self.since = 0
+        """The index of a log entry before the session: of the one that told the client that its session had expired."""
 
     @property
     def session(self) -> str:
@@ -68,10 +72,15 @@ class ClientRecord:
         """The operation begins now."""
         self._write(operation, Outcome("invoke", operation.value))
 
+    def expired(self, index: int) -> None:
+        """The log entry at this index says that the session has expired; it goes on until the operation ends."""
+        self._expired_at = index
+
     def ended(self, operation: Operation, outcome: Outcome) -> None:
-        """The operation ends now; after `info` the client continues as a new process."""
+        """The operation ends now; after `info`, and in an expired session, the client continues as a new process."""
         self._write(operation, outcome)
-        if outcome.type == "info":
+        if outcome.type == "info" or self._expired_at:
+            self.since, self._expired_at = self._expired_at or self.since, 0
             self.process += self._clients
             self._serials = count(1)
 

@@ -6,6 +6,9 @@ have had an effect. Once a node may have taken the command, only an answer makes
 recognises repeated commands (client and serial, §8) gets the command again until the operation's time is up: a node
 that does not answer soon may be cut off, so the next one is asked. Without an answer the outcome is then `info`.
 
+Where the target has forgotten the client's session, the operation fails, and the client begins a new one. Commands of
+the earlier one may still arrive again.
+
 In some runs a command that was answered arrives again, as a late duplicate by the network (`Operation.again`).
 
 An operation that names its node is asked of this node alone, once and with little patience. It is a read, which has no
@@ -32,7 +35,7 @@ from raft_chaos.chaos.run.client_records import (
 )
 from raft_chaos.chaos.run.tasks import Tasks
 from raft_chaos.chaos.schedule.data import Operation
-from raft_chaos.chaos.targets.door import Door, Outcome
+from raft_chaos.chaos.targets.door import Door, Outcome, is_expired
 from raft_chaos.invariants.events import HARNESS, AnsweredAgain
 
 OPERATION_TIMEOUT_US = round(OPERATION_TIMEOUT_S * 1e6)
@@ -142,7 +145,7 @@ class Client:
             )
 
     async def _outcome(self, operation: Operation) -> Outcome:
-        command = self._door.command(operation, self._record.session, self._record.next_serial())
+        command = self._door.command(operation, self._record.session, self._record.next_serial(), self._record.since)
         ends_us = self._tasks.now_us + OPERATION_TIMEOUT_US
         may_have_happened, error = False, "no node took it"
         patience_us = PATIENCE_US if self._door.knows_repeats else OPERATION_TIMEOUT_US
@@ -153,6 +156,8 @@ class Client:
                 continue
             reply = await self._door.ask(self.believed, command, min(left_us, patience_us))
             if isinstance(reply, Outcome):
+                if is_expired(reply):
+                    return self._expired(reply, may_have_happened)
                 if reply.type == "ok" and operation.consistency is None:
                     self._answered.append(_Answered(operation.id, command, reply))
                 return reply
@@ -166,6 +171,13 @@ class Client:
             if not reply.ask_next:
                 await self._wait(ends_us)
         return Outcome("info" if may_have_happened else "fail", error=error)
+
+    def _expired(self, reply: Outcome, may_have_happened: bool) -> Outcome:
+        """The outcome of an operation whose session has expired. This copy of its command was not applied, and no later
+        one will be. But an earlier copy may have been, before the session was forgotten."""
+        assert reply.index is not None
+        self._record.expired(reply.index)
+        return Outcome("info" if may_have_happened else "fail", error=reply.error)
 
     async def _wait(self, ends_us: int) -> None:
         """Waits a little before the next attempt."""

@@ -223,6 +223,7 @@ def _features(seed: int, config: ScheduleConfig) -> Features:
         drawn,
         snapshot_every=_number(stream(seed, "features/snapshot_every"), SNAPSHOT_EVERY_RANGE),
         cache_bytes=_number(stream(seed, "features/cache_bytes"), CACHE_BYTES_RANGE),
+        max_sessions=_number(stream(seed, "features/max_sessions"), (max(1, config.clients - 1), 2 * config.clients)),
     )
 
 

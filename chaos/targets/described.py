@@ -169,7 +169,9 @@ class DescribedDoor:
     def address_of(self, node: str) -> str:
         return self._urls().get(node, "")
 
-    def command(self, operation: Operation, session: str, serial: int) -> tuple[Operation, dict[str, Any]]:
+    def command(
+        self, operation: Operation, session: str, serial: int, since: int = 0
+    ) -> tuple[Operation, dict[str, Any]]:
         fields = {"key": operation.key, "value": operation.value, "expected": operation.expected}
         return operation, {**fields, "session": session, "serial": serial, "node": operation.node}
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from raft_chaos.chaos.schedule.data import Operation
 from raft_chaos.invariants.history import OpType, Value
+from raft_chaos.raft.replica.machine import EXPIRED
 
 REFUSED = "refused for its value"
 """How the error of an operation begins that the target carried out, and refused for the value that it found."""
@@ -28,6 +29,12 @@ class Outcome:
     error: str | None = None
     node: str | None = None
     inc: int | None = None
+
+
+def is_expired(outcome: Outcome) -> bool:
+    """Whether the command was not applied, since the target may have forgotten its session (§8): what is sent in this
+    session from now on is refused, too."""
+    return outcome.type == "fail" and outcome.index is not None and (outcome.error or "").startswith(EXPIRED)
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,9 @@ class Door(Protocol):
         """The address of this node; "" if it has never been up."""
         ...
 
-    def command(self, operation: Operation, session: str, serial: int) -> Any:
-        """The operation as it is sent."""
+    def command(self, operation: Operation, session: str, serial: int, since: int = 0) -> Any:
+        """The operation as it is sent. `since` is the index of a log entry before the session, if its client knows one:
+        a door that has no such sessions leaves it out."""
         ...
 
     def ask(self, address: str, command: Any, within_us: int) -> Awaitable[Outcome | NoAnswer]:

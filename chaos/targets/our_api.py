@@ -72,14 +72,15 @@ class HttpDoor:
     def address_of(self, node: str) -> str:
         return self._urls().get(node, "")
 
-    def command(self, operation: Operation, session: str, serial: int) -> bytes | str:
+    def command(self, operation: Operation, session: str, serial: int, since: int = 0) -> bytes | str:
         """The body of a command, or the path of a read without a log entry."""
         if operation.consistency is not None:
             asked = {"key": operation.key, "consistency": operation.consistency, "client": session, "serial": serial}
             return f"/read?{urlencode(asked)}"
         command = {"op": operation.f, "key": operation.key, "value": operation.value, "expected": operation.expected}
         command = {name: value for name, value in command.items() if value is not None}
-        return msgspec.json.encode({"command": command, "client": session, "serial": serial})
+        body: dict[str, Any] = {"command": command, "client": session, "serial": serial}
+        return msgspec.json.encode(body | {"since": since} if since else body)
 
     async def ask(self, address: str, command: bytes | str, within_us: int) -> Outcome | NoAnswer:
         is_read = isinstance(command, str)

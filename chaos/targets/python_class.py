@@ -247,7 +247,7 @@ class _ClassDoor:
     def address_of(self, node: str) -> str:
         return node if node in self._urls() else ""
 
-    def command(self, operation: Operation, session: str, serial: int) -> Operation:
+    def command(self, operation: Operation, session: str, serial: int, since: int = 0) -> Operation:
         return operation
 
     async def ask(self, address: str, command: Operation, within_us: int) -> Outcome | NoAnswer:

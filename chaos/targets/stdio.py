@@ -135,7 +135,7 @@ class _StdioDoor:
     def address_of(self, node: str) -> str:
         return node if node in self._urls() else ""
 
-    def command(self, operation: Operation, session: str, serial: int) -> tuple[Operation, str]:
+    def command(self, operation: Operation, session: str, serial: int, since: int = 0) -> tuple[Operation, str]:
         return operation, operation.client
 
     async def ask(self, address: str, command: tuple[Operation, str], within_us: int) -> Outcome | NoAnswer:

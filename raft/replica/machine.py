@@ -3,6 +3,22 @@
 Values are strings, or lists of strings made by `append`. A client that names itself and numbers its commands (`serial`,
 growing) may send a command of unknown outcome again: the machine applies it once, and gives the first answer again.
 
+A session is (`client`, `since`). The machine remembers `max_sessions` of them, and then forgets the one whose latest
+command is the oldest in the log: a function of the log alone, never of a clock, so all nodes forget the same ones
+(thesis, §6.3). A command of a session that it may have forgotten must not be applied, since it may have been applied
+already. The thesis lets each client register first, and names its session by the index of that entry. Here a client
+needs no registration: `since` is the index of any entry that the client knew of before the session began, 0 without
+one. The machine keeps the `horizon`: the index of the latest command of all sessions that it has forgotten. A command
+of an unknown session is refused as expired if its `since` is below the horizon, and opens the session otherwise.
+
+Why no command is applied twice: let a command of the session (c, s) be applied at index a. Then s < a, since the client
+knew entry s before it sent the command, and the machine refuses any other. A later copy finds the session, and gets the
+first answer or is refused for its serial; or the session was forgotten, and then the horizon is at least a, so s is
+below it, and the copy is refused. The horizon never goes back.
+
+Why a client is not refused for ever: the refusal is an entry, too. Its index is above the horizon, so a new session
+with that index as its `since` begins, unless more than `max_sessions` other sessions were used in between.
+
 The state digest is the sum of the hashes of all items, so each change costs one subtraction and one addition. It
 depends only on the state, not on the commands that led to it. Sessions are a part of the state. The digest costs
 nothing until somebody asks for it: a node that reports to nobody never does.
@@ -22,11 +38,15 @@ from raft_chaos.raft.state.configuration import is_configuration
 Operation: TypeAlias = Literal["get", "put", "append", "cas", "delete"]
 OPERATIONS: tuple[Operation, ...] = ("get", "put", "append", "cas", "delete")
 
+MAX_SESSIONS = 100_000
+"""How many sessions a machine remembers, unless somebody says how many."""
+
 _MODULUS = 1 << 64
 
 
 class Command(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """A client's command. `value` is written, appended, or set by a `cas` that finds `expected`."""
+    """A client's command. `value` is written, appended, or set by a `cas` that finds `expected`. Those of one session
+    have the same `client` and `since`, and growing serials."""
 
     op: Operation
     key: str
@@ -34,6 +54,7 @@ class Command(msgspec.Struct, frozen=True, gc=False, array_like=True):
     expected: str | None = None
     client: str | None = None
     serial: int = 0
+    since: int = 0
 
 
 Consistency: TypeAlias = Literal["read_index", "stale"]
@@ -81,8 +102,14 @@ _encode_result = msgspec.msgpack.Encoder().encode
 _from_bytes = int.from_bytes
 
 
+EXPIRED = "session expired"
+"""How the error begins of a command that was not applied since its session may be forgotten."""
+
+
 def encode_command(command: Command) -> bytes:
-    return _encoder.encode(command)
+    if command.since:
+        return _encoder.encode(command)
+    return _encoder.encode((command.op, command.key, command.value, command.expected, command.client, command.serial))
 
 
 def decode_command(data: bytes) -> Command:
@@ -98,6 +125,9 @@ class Session(NamedTuple):
     share: int
 
 
+SessionName: TypeAlias = tuple[str, int]
+"""The client, and the index of an entry that it knew of before the session began."""
+
 SavedSession: TypeAlias = tuple[str, int, Result, Place]
 """A client, the serial of its latest command, the answer, and the entry that decided it."""
 
@@ -105,12 +135,15 @@ SavedSession: TypeAlias = tuple[str, int, Result, Place]
 class _Saved(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The whole state: the items in the order of their last change, and the sessions, least recently used first.
 
-    The digests follow from these, so they are made anew and not believed.
+    The digests follow from these, so they are made anew and not believed. Version 1 ends with the sessions: none of
+    them has a `since` (beside 0), and no session was ever forgotten.
     """
 
     version: int
     items: list[tuple[str, str | list[str]]]
     sessions: list[SavedSession]
+    horizon: int = 0
+    sinces: list[int] = []
 
 
 _decode_saved = msgspec.msgpack.Decoder(_Saved).decode
@@ -143,19 +176,25 @@ def _read_saved(data: bytes) -> _Saved:
     finally:
         if collects:
             gc.enable()
-    if saved.version != 1:
-        raise SnapshotError(f"the snapshot has version {saved.version} of its format; this version reads 1")
+    if saved.version not in (1, 2):
+        raise SnapshotError(f"the snapshot has version {saved.version} of its format; this version reads 1 and 2")
+    if saved.version == 2 and len(saved.sinces) != len(saved.sessions):
+        raise SnapshotError(
+            f"the snapshot has {len(saved.sessions)} sessions, and says of {len(saved.sinces)} when they began"
+        )
     return saved
 
 
 class Machine:
     """The key-value store. `apply` is deterministic: equal logs give equal states, answers and digests."""
 
-    def __init__(self, max_sessions: int = 100_000) -> None:
+    def __init__(self, max_sessions: int = MAX_SESSIONS) -> None:
         self.max_sessions = max_sessions
         self._items: dict[str, str | list[str]] = {}
         self._marks: dict[str, _Mark] = {}  # of all items; empty while nobody has asked for the digest
-        self._sessions: dict[str, Session] = {}  # least recently used first
+        self._sessions: dict[SessionName, Session] = {}  # least recently used first
+        self.horizon = 0
+        """The index of the latest command of all sessions that were forgotten; 0: none was."""
         self.decided = NOWHERE
         """The entry that decided the latest answer: the entry just applied, or the first one with the same command."""
         self._sum: int | None = None  # of all shares; None, and all shares are 0, while nobody has asked for it
@@ -174,10 +213,11 @@ class Machine:
             chain = _chain_of(value) if isinstance(value, list) else b""
             mark = self._marks[key] = _Mark(chain, _share_of_item(key, value, chain))
             total += mark.share
-        for client, one in self._sessions.items():
-            share = _share_of_session(client, one.serial, one.answer)
-            self._sessions[client] = one._replace(share=share)
+        for name, one in self._sessions.items():
+            share = _share_of_session(name, one.serial, one.answer)
+            self._sessions[name] = one._replace(share=share)
             total += share
+        total += _share_of_horizon(self.horizon)
         return total % _MODULUS
 
     def apply(self, command: bytes, place: Place = NOWHERE) -> Result | None:
@@ -188,11 +228,15 @@ class Machine:
         asked = _decode(command)
         if asked.client is None:
             return self._execute(asked)
-        session = self._sessions.get(asked.client)
-        if session is not None and asked.serial <= session.serial:
+        name = (asked.client, asked.since)
+        session = self._sessions.get(name)
+        if session is None:
+            if asked.since < self.horizon or 0 < place[0] <= asked.since:
+                return self._refuse(asked.since)
+        elif asked.serial <= session.serial:
             return self._answer_again(asked.serial, session)
         result = self._execute(asked)
-        self._remember(asked.client, asked.serial, result)
+        self._remember(name, asked.serial, result)
         return result
 
     def read(self, key: str) -> Result:
@@ -204,11 +248,15 @@ class Machine:
 
     def snapshot(self) -> bytes:
         """The whole state, sessions included. Equal logs give equal bytes, on every node."""
-        return _encoder.encode(_Saved(1, list(self._items.items()), self._saved_sessions()))
+        items, sessions = list(self._items.items()), self._saved_sessions()
+        sinces = [since for _, since in self._sessions]
+        if not self.horizon and not any(sinces):
+            return _encoder.encode((1, items, sessions))
+        return _encoder.encode(_Saved(2, items, sessions, self.horizon, sinces[: len(sessions)]))
 
     def _saved_sessions(self) -> list[SavedSession]:
         """Without them, a command that a client sends again after a restart would be applied twice (§8)."""
-        return [(client, one.serial, one.answer, one.place) for client, one in self._sessions.items()]
+        return [(client, one.serial, one.answer, one.place) for (client, _), one in self._sessions.items()]
 
     def restore(self, data: bytes) -> None:
         """Takes over a snapshot's state in place of its own, and makes the digest anew. Raises SnapshotError."""
@@ -219,16 +267,28 @@ class Machine:
         else:
             for key, value in saved.items:
                 self._set(key, value, _chain_of(value) if isinstance(value, list) else b"")
-        for client, serial, answer, place in saved.sessions:
+        self._move_horizon(saved.horizon)
+        sinces = saved.sinces or [0] * len(saved.sessions)
+        for (client, serial, answer, place), since in zip(saved.sessions, sinces, strict=True):
             self.decided = place
-            self._remember(client, serial, answer)
+            self._remember((client, since), serial, answer)
 
     def _clear(self) -> None:
-        self._items, self._marks, self._sessions = {}, {}, {}
+        self._items, self._marks, self._sessions, self.horizon = {}, {}, {}, 0
         if self._sum is not None:
             self._sum = 0
 
     # ---- sessions (§8) --------------------------------------------------------------------------------------------
+
+    def _refuse(self, since: int) -> Result:
+        """The command of a session that is unknown, and may have been forgotten."""
+        if since >= self.horizon:
+            return Result(False, error=f"since {since}: expected the index of an entry before this one")
+        return Result(
+            False,
+            error=f"{EXPIRED}, or it began too long ago: the latest command of a session that was forgotten is entry "
+            f"{self.horizon}, and this one began at {since}; begin a new one with the index of this answer",
+        )
 
     def _answer_again(self, serial: int, session: Session) -> Result:
         if serial < session.serial:
@@ -236,14 +296,24 @@ class Machine:
         self.decided = session.place
         return session.answer
 
-    def _remember(self, client: str, serial: int, answer: Result) -> None:
-        old = self._sessions.pop(client, None)
-        share = 0 if self._sum is None else _share_of_session(client, serial, answer)
+    def _remember(self, name: SessionName, serial: int, answer: Result) -> None:
+        old = self._sessions.pop(name, None)
+        share = 0 if self._sum is None else _share_of_session(name, serial, answer)
         self._add(share - (old.share if old is not None else 0))
-        self._sessions[client] = Session(serial, answer, self.decided, share)
+        self._sessions[name] = Session(serial, answer, self.decided, share)
         if len(self._sessions) > self.max_sessions:
-            oldest = next(iter(self._sessions))  # the same on every node: it follows from the log's order
-            self._add(-self._sessions.pop(oldest).share)
+            self._forget(next(iter(self._sessions)))  # the same on every node: it follows from the log's order
+
+    def _forget(self, name: SessionName) -> None:
+        """The session expires: what may be of it is refused from now on."""
+        old = self._sessions.pop(name)
+        self._add(-old.share)
+        self._move_horizon(max(self.horizon, old.place[0]))
+
+    def _move_horizon(self, index: int) -> None:
+        if self._sum is not None:
+            self._add(_share_of_horizon(index) - _share_of_horizon(self.horizon))
+        self.horizon = index
 
     def _add(self, change: int) -> None:
         if self._sum is not None:
@@ -308,8 +378,13 @@ def _share_of_item(key: str, value: str | list[str], chain: bytes) -> int:
     return _share(b"v", key, value.encode()) if isinstance(value, str) else _share(b"l", key, chain)
 
 
-def _share_of_session(client: str, serial: int, answer: Result) -> int:
-    return _share(b"s", client, b"%d:" % serial + _encode_result(answer))
+def _share_of_session(name: SessionName, serial: int, answer: Result) -> int:
+    client, since = name
+    return _share(b"n%d:" % since if since else b"s", client, b"%d:" % serial + _encode_result(answer))
+
+
+def _share_of_horizon(index: int) -> int:
+    return _share(b"h", "", b"%d" % index) if index else 0
 
 
 def _share(kind: bytes, name: str, content: bytes) -> int:

@@ -364,14 +364,14 @@ def parse_request(body: bytes) -> Command:
         raise ValueError(f"body: not JSON ({error})") from None
     if not isinstance(raw, dict):
         raise ValueError(f'body: expected an object such as {{"command": "put x 1"}}, got {type(raw).__name__}')
-    unknown = sorted(set(raw) - {"command", "client", "serial"})
+    unknown = sorted(set(raw) - {"command", "client", "serial", "since"})
     if unknown:
-        raise ValueError(f"{unknown[0]}: no such field; there are command, client, serial")
+        raise ValueError(f"{unknown[0]}: no such field; there are command, client, serial, since")
     if "command" not in raw:
         raise ValueError('command: missing; send an object such as {"command": "put x 1"}')
     command = parse_command(raw["command"])
-    client, serial = _session(raw.get("client"), raw.get("serial"))
-    return command if client is None else msgspec.structs.replace(command, client=client, serial=serial)
+    client, serial, since = _session(raw.get("client"), raw.get("serial"), raw.get("since"))
+    return command if client is None else msgspec.structs.replace(command, client=client, serial=serial, since=since)
 
 
 def parse_change(body: bytes) -> Change:
@@ -411,37 +411,43 @@ def parse_transfer(body: bytes) -> str | None:
     return target
 
 
-def _session(client: Any, serial: Any) -> tuple[str | None, int]:
-    """The name and the number that a client may give its request. Raises ValueError."""
-    if client is None and serial is None:
-        return None, 0
+def _session(client: Any, serial: Any, since: Any) -> tuple[str | None, int, int]:
+    """The name and the number that a client may give its request, and the index after which its session began (0: it
+    does not say). Raises ValueError."""
+    if client is None and serial is None and since is None:
+        return None, 0, 0
     if not isinstance(client, str) or not client:
         raise ValueError(f"client: expected a string beside serial, got {client!r}")
     if type(serial) is not int or not 0 < serial < 1 << 63:
         raise ValueError(f"serial: expected a number from 1 on beside client, got {serial!r}")
-    return client, serial
+    if since is not None and (type(since) is not int or not 0 <= since < 1 << 63):
+        raise ValueError(f"since: expected the index of a log entry, got {since!r}")
+    return client, serial, since or 0
 
 
 def parse_read(query: Mapping[str, str]) -> Command | Read:
     """Parses the query of GET /read: a command for one through the log, which is the default. Raises ValueError."""
-    unknown = sorted(set(query) - {"key", "consistency", "client", "serial"})
+    unknown = sorted(set(query) - {"key", "consistency", "client", "serial", "since"})
     if unknown:
-        raise ValueError(f"{unknown[0]}: no such parameter; there are key, consistency, client, serial")
+        raise ValueError(f"{unknown[0]}: no such parameter; there are key, consistency, client, serial, since")
     key = query.get("key", "")
     if not key:
         raise ValueError("key: missing; ask for example for /read?key=x")
     if any("\ud800" <= character <= "\udfff" for character in key + query.get("client", "")):
         raise ValueError("key and client: expected UTF-8")
-    raw_serial = query.get("serial")
-    is_number = raw_serial is not None and raw_serial.isascii() and raw_serial.isdigit() and len(raw_serial) <= 18
-    client, serial = _session(query.get("client"), int(raw_serial) if is_number and raw_serial else raw_serial)
+    client, serial, since = _session(query.get("client"), _number(query.get("serial")), _number(query.get("since")))
     match query.get("consistency", "log"):
         case "log":
-            return Command("get", key, client=client, serial=serial)
+            return Command("get", key, client=client, serial=serial, since=since)
         case "read_index" | "stale" as consistency:
             return Read(key, consistency, client, serial)
         case other:
             raise ValueError(f"consistency: expected log, read_index or stale, got {other!r}")
+
+
+def _number(raw: str | None) -> int | str | None:
+    """The number, if it is one."""
+    return int(raw) if raw is not None and raw.isascii() and raw.isdigit() and len(raw) <= 18 else raw
 
 
 def _query_int(request: web.Request, name: str, *, default: int, least: int, most: int | None = None) -> int:
@@ -462,7 +468,8 @@ def _shown(command: bytes) -> dict[str, Any] | None:
     if is_configuration(command):
         return {"members": msgspec.to_builtins(decode_configuration(command).as_members())}
     shown = msgspec.structs.asdict(decode_command(command))
-    return {name: value for name, value in shown.items() if value is not None and (name, value) != ("serial", 0)}
+    unsaid = (("serial", 0), ("since", 0))
+    return {name: value for name, value in shown.items() if value is not None and (name, value) not in unsaid}
 
 
 def _json(status: int, body: Any, headers: Mapping[str, str] | None = None) -> web.Response:

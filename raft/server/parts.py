@@ -12,7 +12,7 @@ from random import Random
 from raft_chaos.raft.core import Core
 from raft_chaos.raft.network.codec import FrameBuffer
 from raft_chaos.raft.network.transport import Transport
-from raft_chaos.raft.replica.machine import Machine
+from raft_chaos.raft.replica.machine import MAX_SESSIONS, Machine
 from raft_chaos.raft.replica.replica import Replica
 from raft_chaos.raft.state.log import EntrySource
 from raft_chaos.raft.state.messages import Recovered
@@ -58,4 +58,4 @@ def make_replica(
         now_us=now_us,
         source=source,
     )
-    return parts.replica(core, parts.machine())
+    return parts.replica(core, parts.machine(timing.features.max_sessions or MAX_SESSIONS))

@@ -19,6 +19,7 @@ class _Number(NamedTuple):
 NUMBERS: dict[str, _Number] = {
     "snapshot_every": _Number(1_000, "entries", 20),
     "cache_bytes": _Number(1_000_000, "bytes", 5_000),
+    "max_sessions": _Number(1_000, "sessions", 10),
 }
 """The features that are numbers, and have one if nobody says which."""
 MEMBERSHIP = ("joint", "single")
@@ -39,6 +40,8 @@ class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     all.
     `cache_bytes`: a node keeps about so many bytes of entries in memory, and reads older ones back from its disk
     (`state.log`); 0: `CACHE_BYTES`.
+    `max_sessions`: the state machine remembers so many sessions of clients (§8; thesis, §6.3), and refuses commands of
+    those that it has forgotten (`replica.machine`); 0: `MAX_SESSIONS`.
     """
 
     pre_vote: bool = False
@@ -47,6 +50,7 @@ class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     membership: Literal["", "joint", "single"] = ""
     first_voters: int = 0
     cache_bytes: int = 0
+    max_sessions: int = 0
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Features:

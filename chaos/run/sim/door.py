@@ -87,12 +87,12 @@ class VirtualDoor:
     def address_of(self, node: str) -> str:
         return node
 
-    def command(self, operation: Operation, session: str, serial: int) -> bytes | Read:
+    def command(self, operation: Operation, session: str, serial: int, since: int = 0) -> bytes | Read:
         if operation.consistency is not None:
             return Read(operation.key, operation.consistency, session, serial)
         value = operation.value if isinstance(operation.value, str) else None
         expected = operation.expected if isinstance(operation.expected, str) else None
-        return encode_command(Command(on_key(operation.f), operation.key, value, expected, session, serial))
+        return encode_command(Command(on_key(operation.f), operation.key, value, expected, session, serial, since))
 
     @coroutine
     def ask(

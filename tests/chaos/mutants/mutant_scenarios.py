@@ -12,6 +12,7 @@ from typing import TypeAlias
 import membership_scenarios
 import msgspec
 import old_entries_scenarios
+import session_scenarios
 import snapshot_scenarios
 import storage_scenarios
 from scenario_steps import (
@@ -761,5 +762,6 @@ SCENARIOS: dict[str, Scenario] = {
         read_index_without_round,
         *storage_scenarios.SCENARIOS,
         *old_entries_scenarios.SCENARIOS,
+        *session_scenarios.SCENARIOS,
     )
 }

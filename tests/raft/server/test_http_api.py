@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -18,6 +19,7 @@ from raft_chaos.raft.network.transport import Transport
 from raft_chaos.raft.server import http_api
 from raft_chaos.raft.server.http_api import parse_request
 from raft_chaos.raft.server.node import run_event_loop
+from raft_chaos.raft.state.features import Features
 from raft_chaos.raft.state.messages import RequestVote
 from raft_chaos.raft.state.timing import Timing
 
@@ -241,6 +243,41 @@ def test_followers_redirect_to_the_leader_and_the_redirect_can_be_followed(tmp_p
             assert all(peer["next_index"] > peer["match_index"] for peer in peers.values())
 
     run(main)
+
+
+def test_a_forgotten_session_is_told_so_and_a_new_one_begins_with_that_answer(tmp_path: Path) -> None:
+    async def main() -> None:
+        timing = TIMING.with_features(Features(max_sessions=1))
+        async with Nodes(tmp_path, 1, timing=timing) as nodes:
+            await nodes.start("n1")
+            assert await nodes.leader() == "n1"
+            first = {"command": "append x a", "client": "c", "serial": 1}
+            assert (await nodes.execute("n1", **first))[1]["ok"] is True
+            assert (await nodes.execute("n1", "append x b", client="d", serial=1))[1]["ok"] is True
+            status, refused = await nodes.execute("n1", **first)
+            assert (status, refused["ok"]) == (200, False)
+            assert refused["error"].startswith("session expired, or it began too long ago")
+            again = {"command": "append x c", "client": "c", "serial": 1, "since": refused["index"]}
+            for _ in range(2):
+                assert (await nodes.execute("n1", **again))[1]["ok"] is True
+            read = await nodes.get("n1", f"/read?key=x&client=c&serial=2&since={refused['index']}")
+            assert read["result"] == ["a", "b", "c"]
+            shown = (await nodes.get("n1", f"/log?from={read['index']}"))["entries"][0]["command"]
+            assert (shown["client"], shown["serial"], shown["since"]) == ("c", 2, refused["index"])
+
+    run(main)
+
+
+@pytest.mark.parametrize("since", [-1, 1 << 63, "7", True, 1.5])
+def test_since_is_the_index_of_an_entry(since: object) -> None:
+    body = msgspec.json.encode({"command": "get x", "client": "c", "serial": 1, "since": since})
+    with pytest.raises(ValueError, match="since: expected the index of a log entry"):
+        parse_request(body)
+
+
+def test_since_needs_a_client() -> None:
+    with pytest.raises(ValueError, match="client: expected a string beside serial"):
+        parse_request(b'{"command": "get x", "since": 3}')
 
 
 def test_a_leader_that_cannot_commit_refuses_more_bytes_of_commands_at_once(tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""Mistakes in what a cluster remembers of its clients' sessions (§8; thesis, §6.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from raft_chaos.chaos.mutants.mutant import Mutant
+from raft_chaos.invariants.events import Event
+from raft_chaos.raft.replica.machine import SessionName, decode_command, encode_command
+from raft_chaos.raft.replica.replica import Replica, Reply
+from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.configuration import decode_change
+from raft_chaos.raft.state.messages import Entry
+
+LIFETIME_US = 500_000
+
+
+class SessionExpiryByClock(Replica):
+    def _apply(self, index: int, entry: Entry, events: list[Event]) -> None:
+        now_us, sessions = self.core.now_us, self.machine._sessions
+        used: dict[SessionName, int] = self.__dict__.setdefault("used", {})
+        for name in [name for name in sessions if now_us - used.get(name, now_us) > LIFETIME_US]:
+            self.machine._forget(name)
+        super()._apply(index, entry, events)
+        if sessions:
+            used[next(reversed(sessions))] = now_us
+
+
+class DedupInLeaderMemory(Replica):
+    def submit(self, token: Any, command: bytes, now_us: int) -> bool:
+        if decode_change(command) is not None:
+            return super().submit(token, command, now_us)
+        asked = decode_command(command)
+        name = asked.client, asked.serial
+        taken: set[tuple[str | None, int]] = self.__dict__.setdefault("taken", set())
+        if name in taken:
+            self._replies.append(Reply(token, 0, 0, None))  # its outcome is that of the first copy
+            return True
+        accepted = super().submit(token, encode_command(replace(asked, client=None, serial=0, since=0)), now_us)
+        if accepted and asked.client is not None:
+            taken.add(name)
+        return accepted
+
+
+SESSIONS = (
+    Mutant(
+        "session_expiry_by_clock",
+        "a node forgets a session that was not used for a while by its own clock, when it applies an entry",
+        "classic; thesis, §6.3",
+        ("state_machine_safety",),
+        Parts(replica=SessionExpiryByClock),
+    ),
+    Mutant(
+        "dedup_in_leader_memory",
+        "only the leader that took a command remembers it, so a retry at the next leader is applied again",
+        "classic",
+        ("acknowledged_writes", "linearizability"),
+        Parts(replica=DedupInLeaderMemory),
+    ),
+)
