@@ -37,6 +37,7 @@ from raft_chaos.raft.state.messages import (
     Append,
     AppendEntries,
     AppendEntriesReply,
+    Committed,
     FileRecord,
     HardState,
     InstallSnapshot,
@@ -180,6 +181,8 @@ def _record(record: Record | FileRecord) -> str:
             return f"truncation from {record.from_index} on"
         case Append():
             return entries(record.index, [record.entry.term])
+        case Committed():
+            return f"committed up to {record.index}"
         case LogBase():
             return f"a log behind {_entry(record.index, record.term)}"
         case SaveSnapshot(snapshot=snapshot):

@@ -56,7 +56,7 @@ SESSIONS = (
         "dedup_in_leader_memory",
         "only the leader that took a command remembers it, so a retry at the next leader is applied again",
         "classic",
-        ("acknowledged_writes", "linearizability"),
+        ("acknowledged_writes", "linearizability", "stale_reads"),
         Parts(replica=DedupInLeaderMemory),
     ),
 )

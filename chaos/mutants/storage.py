@@ -13,7 +13,7 @@ import msgspec
 from raft_chaos.chaos.mutants.mutant import Mutant
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.raft.server.parts import Parts
-from raft_chaos.raft.state.messages import FileRecord, Record, Recovered
+from raft_chaos.raft.state.messages import Committed, FileRecord, Record, Recovered
 from raft_chaos.raft.storage.wal import (
     FILE,
     IDENTITY,
@@ -95,6 +95,15 @@ class UnreadableLogDiscarded(WriteAheadLog):
 class TornTailKept(WriteAheadLog):
     def _cut_tail(self) -> None:
         pass
+
+
+class CommitMetaFirst(WriteAheadLog):
+    def append(self, records: Sequence[Record]) -> None:
+        if isinstance(records[-1], Committed):
+            super().append(records[-1:])
+            self.sync()
+            records = records[:-1]
+        super().append(records)
 
 
 _FORGETS = (
@@ -182,5 +191,12 @@ STORAGE = (
         "classic",
         _REFUSES,
         Parts(wal=TornTailKept),
+    ),
+    Mutant(
+        "commit_meta_first",
+        "the commit index is written before the entries that it speaks of: a crash in between leaves it without them",
+        "PySyncObj #197",
+        ("unexpected_exit", "recovery"),
+        Parts(wal=CommitMetaFirst),
     ),
 )

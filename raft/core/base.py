@@ -96,6 +96,7 @@ class Base:
         self._made: list[Event] = []  # events that wait for their records
         self._messages: list[tuple[str, Message]] = []
         self._apply_limit = 0
+        self._commit_written = 0  # the commit index that the log on the disk says, at least
         self._replicate = False
 
         self._recover(recovered)
@@ -191,6 +192,9 @@ class Base:
         self._events.append(self._reporter.started(self.now_us, self.current_term, self.voted_for, log))
         self._use_configuration()
         self._events += entries
+        if recovered.commit_index > self.commit_index:
+            self.commit_index = self._apply_limit = recovered.commit_index
+            self._events.append(self._reporter.commit_advanced(self.now_us, self.commit_index, self.current_term))
 
     def _log_from(self, base_index: int, base_term: int, base_digest: str) -> Log:
         cache_bytes = self.features.cache_bytes or CACHE_BYTES

@@ -8,7 +8,8 @@ from operator import attrgetter
 from raft_chaos.invariants.events import CommitAdvanced, SnapshotInstalled
 from raft_chaos.raft.core.terms import Terms
 from raft_chaos.raft.state.held import ReleaseCommit
-from raft_chaos.raft.state.messages import Entry, Snapshot
+from raft_chaos.raft.state.messages import Committed, Entry, SaveSnapshot, Snapshot
+from raft_chaos.raft.state.pending import Write
 from raft_chaos.raft.state.progress import Progress
 
 _match_index = attrgetter("match_index")
@@ -60,6 +61,30 @@ class Commitment(Terms):
     def _release_commit(self, event: CommitAdvanced | SnapshotInstalled) -> None:
         self._events.append(event)
         self._apply_limit = max(self._apply_limit, event.index)
+
+    def _next_write(self) -> Write | None:
+        """The next write, if none is under way. It says the commit index too, if that is new to the disk: a write for
+        that alone would cost a sync, and would bring nothing that the leader does not tell."""
+        write = self._pending.next_write()
+        if write is None or not self.features.persist_commit:
+            return write
+        if isinstance(write.records[0], SaveSnapshot):
+            self._commit_written = write.records[0].snapshot.index  # the new log says no more than that
+            return write
+        index = self._written_commit(write.lsn)
+        if index <= self._commit_written:
+            return write
+        self._commit_written = index
+        return Write(write.lsn, [*write.records, Committed(index)])
+
+    def _written_commit(self, lsn: int) -> int:
+        """The commit index as far as the records up to `lsn` have its entries; 0 if they have none of the log.
+
+        A commit index without its entries would be false on the disk: the node would start as if it had them."""
+        index, log = self.commit_index, self.log
+        while index > log.base_index and log.lsn(index) > lsn:
+            index -= 1
+        return index if log.lsn(index) <= lsn else 0
 
     def _take_committed(self) -> list[tuple[int, Entry | Snapshot]]:
         """What to apply, in order: entries, and first the snapshot if it replaces entries that were not applied."""

@@ -139,7 +139,7 @@ class Core(Transfer):
         if self.successor is not None:
             self._advance_transfer()
         # Most steps have nothing to write and nothing to apply; checking that here is cheaper.
-        write = self._pending.next_write() if self._pending.unwritten else None
+        write = self._next_write() if self._pending.unwritten else None
         committed = self._take_committed() if self._apply_limit > self.last_applied else []
         reads = self._advance_reads() if self._reads else ()
         ready = Ready(self._events, self._messages, write, committed, self.deadline_us, self._made, reads)
@@ -148,7 +148,7 @@ class Core(Transfer):
 
     def next_write(self) -> Write | None:
         """The write of what was recorded since `take_ready`, if none is under way: a snapshot that was just taken."""
-        return self._pending.next_write()
+        return self._next_write()
 
     @property
     def deadline_us(self) -> int:

@@ -44,7 +44,7 @@ from raft_chaos.raft.replica.replica import Output, Replica
 from raft_chaos.raft.server.claims import check_message
 from raft_chaos.raft.server.node_clock import RIGHT, NodeClock, RunTimes, Segment
 from raft_chaos.raft.state.configuration import Change, encode_change
-from raft_chaos.raft.state.messages import MAX_COMMAND_BYTES, Entry, Message, SaveSnapshot
+from raft_chaos.raft.state.messages import MAX_COMMAND_BYTES, Committed, Entry, Message, SaveSnapshot
 from raft_chaos.raft.state.pending import Write
 from raft_chaos.raft.storage.fault_disk import FaultDisk
 from raft_chaos.raft.storage.journal import Journal
@@ -362,7 +362,8 @@ class LiveHost:
         """
         if self._closed:
             return
-        is_small = len(write.records) == 1 and type(write.records[0]) is not SaveSnapshot
+        records = len(write.records) - (type(write.records[-1]) is Committed)
+        is_small = records == 1 and type(write.records[0]) is not SaveSnapshot
         if is_small and self._last_sync_us <= IN_PLACE_SYNC_US:
             self._timed_sync()
             self._on_synced(write.lsn)

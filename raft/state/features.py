@@ -42,6 +42,8 @@ class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     (`state.log`); 0: `CACHE_BYTES`.
     `max_sessions`: the state machine remembers so many sessions of clients (§8; thesis, §6.3), and refuses commands of
     those that it has forgotten (`replica.machine`); 0: `MAX_SESSIONS`.
+    `persist_commit`: a node writes its commit index to its log, along with the next entries, and applies what was
+    committed as soon as it starts again.
     """
 
     pre_vote: bool = False
@@ -51,6 +53,7 @@ class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     first_voters: int = 0
     cache_bytes: int = 0
     max_sessions: int = 0
+    persist_commit: bool = False
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Features:
@@ -92,5 +95,5 @@ class Features(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
 
 NONE = Features()
 FEATURES: tuple[str, ...] = Features.__struct_fields__
-FLAGS = ("pre_vote", "check_quorum")
+FLAGS = ("pre_vote", "check_quorum", "persist_commit")
 """Those that are on or off; the others have a value."""

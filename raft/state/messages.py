@@ -205,7 +205,14 @@ class SaveSnapshot(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="
     entries: list[Entry]
 
 
-Record: TypeAlias = HardState | Append | Truncate | SaveSnapshot
+class Committed(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="c"):
+    """Entries up to `index` are committed. Only a hint: a node that starts may apply these at once, and without it
+    learns the same from its leader."""
+
+    index: int
+
+
+Record: TypeAlias = HardState | Append | Truncate | SaveSnapshot | Committed
 
 
 class LogBase(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="b"):
@@ -217,13 +224,15 @@ class LogBase(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="b"):
     digest: str
 
 
-FileRecord: TypeAlias = HardState | Append | Truncate | LogBase
+FileRecord: TypeAlias = HardState | Append | Truncate | LogBase | Committed
 """A record as the log file holds it: in place of `SaveSnapshot`, a new file begins with a `LogBase`."""
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """The state that a node finds on its disk when it starts; `entries` are those behind the snapshot, if any."""
+    """The state that a node finds on its disk when it starts; `entries` are those behind the snapshot, if any. Those up
+    to `commit_index` are committed, if it is not 0; it never lies beyond the last."""
 
     hard_state: HardState = HardState(0, None)
     entries: list[Entry] = []
     snapshot: Snapshot | None = None
+    commit_index: int = 0

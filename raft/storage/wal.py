@@ -46,6 +46,7 @@ import msgspec
 from raft_chaos.invariants.events import MALFORMED
 from raft_chaos.raft.state.messages import (
     Append,
+    Committed,
     Entry,
     FileRecord,
     HardState,
@@ -182,7 +183,7 @@ def fold(
 ) -> Recovered:
     """The state after all records, with the newest `snapshot`: the last hard state, and the entries behind the snapshot
     that no later truncation deleted. Raises CorruptLogError."""
-    hard_state, base = HardState(0, None), LogBase(0, 0, "")
+    hard_state, base, commit_index = HardState(0, None), LogBase(0, 0, ""), 0
     entries: list[Entry] = []
     for record in chain.from_iterable(batches):
         match record:
@@ -192,20 +193,28 @@ def fold(
                 del entries[max(record.from_index - base.index - 1, 0) :]
             case LogBase():
                 base = record
+            case Committed():
+                commit_index = record.index
             case SaveSnapshot():
                 snapshot, hard_state, entries = record.snapshot, record.hard_state, record.entries.copy()
-                base = LogBase(snapshot.index, snapshot.term, snapshot.digest)
+                base, commit_index = LogBase(snapshot.index, snapshot.term, snapshot.digest), 0
             case Append():
                 if record.index != base.index + len(entries) + 1:
                     last = base.index + len(entries)
                     raise CorruptLogError(f"{name}: entry {record.index} follows entry {last}. {_ADVICE}")
                 entries.append(record.entry)
+    if commit_index > base.index + len(entries):
+        raise CorruptLogError(
+            f"{name}: entries up to {commit_index} were committed, but the log ends with entry "
+            f"{base.index + len(entries)}. {_ADVICE}"
+        )
     if snapshot is None or snapshot.index < base.index:
         if base.index:
             found = f"the snapshot ends at {snapshot.index}" if snapshot is not None else "there is no snapshot"
             raise CorruptLogError(f"{name}: the log begins after entry {base.index}, but {found}. {_ADVICE}")
-        return Recovered(hard_state, entries)
-    return Recovered(hard_state, _behind(snapshot, base.index, entries), snapshot)
+        return Recovered(hard_state, entries, commit_index=commit_index)
+    behind = _behind(snapshot, base.index, entries)
+    return Recovered(hard_state, behind, snapshot, commit_index if commit_index > snapshot.index else 0)
 
 
 def _behind(snapshot: Snapshot, base_index: int, entries: list[Entry]) -> list[Entry]:

@@ -259,8 +259,8 @@ class SteppedNode:
         return self._answered(accepted, now_us, failpoint)
 
     def _answered(self, accepted: bool, now_us: int, failpoint: Failpoint | None) -> StepReport:
-        """The report of a request that was accepted or not. A leader that is busy or hands over names nobody: not itself,
-        and its successor does not lead yet."""
+        """The report of a request that was accepted or not. A leader that is busy or hands over names nobody: to ask it
+        again at once is no use, and its successor does not lead yet."""
         report = self._advance([], now_us, failpoint)
         if not accepted:
             leader = self.replica.core.leader

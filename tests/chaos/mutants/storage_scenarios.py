@@ -3,6 +3,7 @@ whose bits flip and whose clocks go back."""
 
 from __future__ import annotations
 
+from msgspec.structs import replace
 from scenario_steps import Observed
 
 from builders.runs import TIMING
@@ -19,6 +20,7 @@ from raft_chaos.chaos.run.sim.run import VirtualRun
 from raft_chaos.chaos.schedule.data import Fault
 from raft_chaos.invariants import events, history
 from raft_chaos.raft.server.parts import Parts
+from raft_chaos.raft.state.features import NONE, Features
 
 RESTARTED = fault("f1", 400_000, Kill(["n3"], [0]))
 """After its second recovery the mark of n3 is durable."""
@@ -74,6 +76,13 @@ def torn_tail_kept(parts: Parts) -> Observed:
     return _run(parts, slow, torn, fault("f3", 600_000, Kill(["n3"], [0])))
 
 
+def commit_meta_first(parts: Parts) -> Observed:
+    """The disk of n3 is slow, so a write has several entries and their commit index; a part of it reaches the disk."""
+    slow = fault("f1", 400_000, SlowSync(["n3"], 20_000, 30_000), 350_000)
+    torn = [fault(f"f{turn}", 430_000 + turn * 37_000, Kill(["n3"], [1_000], [400])) for turn in (2, 3, 4)]
+    return _run(parts, slow, *torn, features=Features(persist_commit=True))
+
+
 def frame_checksum_ignored(parts: Parts) -> Observed:
     """A third of the frames to and from n3 have flipped bits for a while."""
     return _run(parts, fault("f1", 400_000, Corrupt(["n3"], 0.3), 400_000), seed=7)
@@ -94,14 +103,17 @@ SCENARIOS = (
     empty_after_lost_log,
     unreadable_log_discarded,
     torn_tail_kept,
+    commit_meta_first,
     frame_checksum_ignored,
     clock_going_back_panics,
 )
 
 
-def _run(parts: Parts, *faults: Fault, seed: int = 1) -> Observed:
+def _run(parts: Parts, *faults: Fault, seed: int = 1, features: Features = NONE) -> Observed:
     observed = _Observing()
-    VirtualRun(short(*faults, seed=seed), timing=TIMING, driver=MemoryDriver(parts), recorder=observed).go()
+    plan = short(*faults, seed=seed)
+    plan = replace(plan, header=replace(plan.header, features=features))
+    VirtualRun(plan, timing=TIMING, driver=MemoryDriver(parts), recorder=observed).go()
     return observed.all
 
 

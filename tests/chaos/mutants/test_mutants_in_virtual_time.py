@@ -44,7 +44,7 @@ SEEDS = {
     "ack_before_sync": (6, 8, 20),
     "truncate_on_stale_append": (2, 8, 20),
     "conflict_cut_too_far": (157, 8, 20),
-    "conflict_cut_committed": (2, 8, 20),
+    "conflict_cut_committed": (3, 8, 20),
     "rollback_committed": (11, 8, 20),
     "withdraw_before_step_down": (1, 8, 20),
     "hint_as_match": (7, 12, 40),
@@ -55,7 +55,7 @@ SEEDS = {
     "retransmission_storm": (1, 8, 20),
     "old_term_commit": (42, 10, 20),
     "commit_loop_break": (3, 8, 20),
-    "commit_past_match": (2, 8, 20),
+    "commit_past_match": (5, 8, 20),
     "follower_commit_regress": (3, 8, 20),
     "no_client_dedup": (10, 8, 20),
     "deposed_leader_reads": (1, 8, 20),
@@ -72,6 +72,9 @@ SEEDS = {
     "learner_counts": (24, 8, 20),
     "self_removal_counts_itself": (74, 8, 20),
     "removed_leader_leads_on": (41, 8, 20),
+    "session_expiry_by_clock": (1, 8, 20),
+    "dedup_in_leader_memory": (1, 8, 20),
+    "deleted_entry_read_back": (5, 8, 20),
 }
 """For each mutant a seed, and the seconds and the operations a second with which it convicts."""
 
