@@ -18,13 +18,13 @@ from raft_chaos.chaos.faults.abilities import Ability
 from raft_chaos.chaos.faults.action import OnNodes, Room, Strength, some
 from raft_chaos.chaos.faults.domain import Domain, built, some_of
 from raft_chaos.chaos.faults.names import LEADER, OTHERS, group_of, tally
-from raft_chaos.chaos.faults.strike import Effect, Strike
+from raft_chaos.chaos.faults.strike import Capability, Effect, Strike
 from raft_chaos.raft.state.configuration import TRY_AGAIN, Change, is_satisfied
 
 ASK_US, RETRY_US = 1_000_000, 20_000
 """How long one answer may take, and how long to wait before asking again."""
 RESTORE_US = 10_000_000
-"""How long it may take until all are members again: many elections."""
+"""How long after the safety phase it may take until all are members again: many elections."""
 
 
 class Asked(NamedTuple):
@@ -43,6 +43,21 @@ class MemberChanges(Protocol):
     async def change_members(self, node: str, change: Change, within_us: int) -> Asked:
         """Asks this node, and waits at most `within_us` for its answer."""
         ...
+
+
+class Administered(Protocol):
+    """The part of a `Strike` that changes of the members need."""
+
+    @property
+    def nodes(self) -> list[str]: ...
+    @property
+    def leader(self) -> str | None: ...
+    @property
+    def now_us(self) -> int: ...
+    @property
+    def is_over(self) -> bool: ...
+    def can(self, capability: type[Capability]) -> Capability: ...
+    async def wait(self, for_us: int) -> None: ...
 
 
 class Membership(OnNodes, frozen=True, tag="membership"):
@@ -95,11 +110,7 @@ class Membership(OnNodes, frozen=True, tag="membership"):
         at.injected(f"remove {' '.join(nodes)} from the cluster")
         gone = await administrator.sees_to("remove", nodes, ends_us)
         await at.hold(max(0, ends_us - at.now_us))
-        ends_us = at.now_us + RESTORE_US
-        administrator.insists = True
-        back = await administrator.sees_to("add", nodes, ends_us) and await administrator.sees_to(
-            "promote", nodes, ends_us
-        )
+        back = await administrator.brings_back(nodes)
         told = f"{' '.join(nodes)} {'left' if gone else 'did not leave'}, and {'vote again' if back else 'do not vote'}"
         # Where no leader commits a change in all this time, there is nothing that it could act on.
         at.healed(Effect(gone and back, told, "" if gone else "no leader removed anybody"))
@@ -109,17 +120,26 @@ class Membership(OnNodes, frozen=True, tag="membership"):
         yield f"membership: {tally(group_of(fault.nodes, nodes) for fault, _ in faults)}"
 
 
-class _Administrator:
-    """Asks the cluster for other members, again and again. It gives up when the safety phase ends, unless it
-    `insists`."""
+async def restore(at: Administered) -> bool:
+    """All nodes vote, whatever changes of the members are still under way: what a fault asked for in vain may have been
+    done since. To be called when all faults are healed. Returns whether it is so in time."""
+    return await _Administrator(at).brings_back(at.nodes)
 
-    def __init__(self, at: Strike) -> None:
+
+class _Administrator:
+    """Asks the cluster for other members, again and again."""
+
+    def __init__(self, at: Administered) -> None:
         self._at = at
         self._world = at.can(MemberChanges)
         self._node = at.leader or at.nodes[0]
-        self.insists = False
+        self._over_us: int | None = None  # when it noticed that the safety phase had ended
 
-    async def sees_to(self, verb: str, nodes: Sequence[str], ends_us: int) -> bool:
+    async def brings_back(self, nodes: Sequence[str]) -> bool:
+        """Whether all of them vote again, at the latest so long after the safety phase."""
+        return await self.sees_to("add", nodes) and await self.sees_to("promote", nodes)
+
+    async def sees_to(self, verb: str, nodes: Sequence[str], ends_us: int | None = None) -> bool:
         """Whether all of them are added, promoted or removed by then: together, or if that is refused one by one."""
         if len(nodes) > 1 and await self._ask(Change(**{verb: tuple(nodes)}), ends_us) == "":
             return True
@@ -129,11 +149,11 @@ class _Administrator:
                 return False
         return True
 
-    async def _ask(self, change: Change, ends_us: int) -> str:
+    async def _ask(self, change: Change, ends_us: int | None) -> str:
         """Why the change is not possible; "" if it is done."""
         at, why = self._at, "nobody did it in time"
-        while at.now_us < ends_us and (self.insists or not at.is_over):
-            asked = await self._world.change_members(self._node, change, min(ASK_US, ends_us - at.now_us))
+        while not self._is_too_late(ends_us):
+            asked = await self._world.change_members(self._node, change, ASK_US)
             if asked.done:
                 return ""
             if asked.error and not asked.error.endswith(TRY_AGAIN):
@@ -144,3 +164,11 @@ class _Administrator:
                 self._node = at.nodes[(at.nodes.index(self._node) + 1) % len(at.nodes)]
             await at.wait(RETRY_US)
         return why
+
+    def _is_too_late(self, ends_us: int | None) -> bool:
+        at = self._at
+        if ends_us is not None:
+            return at.is_over or at.now_us >= ends_us
+        if at.is_over and self._over_us is None:
+            self._over_us = at.now_us
+        return self._over_us is not None and at.now_us >= self._over_us + RESTORE_US

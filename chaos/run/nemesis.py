@@ -15,6 +15,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from raft_chaos.chaos.faults.membership import restore
 from raft_chaos.chaos.faults.names import LEADER, ROLES, VOTER, Roles
 from raft_chaos.chaos.faults.process import ARMED
 from raft_chaos.chaos.faults.strike import Effect, Layer, NotPossibleError
@@ -84,6 +85,10 @@ class Nemesis:
         self.ending.set()
         for task in list(self._striking.values()):
             await task.ended()
+
+    async def restore_members(self) -> None:
+        """Once all is healed: all nodes vote again, if their members change at all."""
+        await restore(_Afterwards(self))
 
     def leader(self) -> str | None:
         """The leader, if there is one that runs and reaches others.
@@ -232,6 +237,30 @@ class _Strike:
 
     async def together(self, coroutines: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
         return await self._nemesis.tasks.together(coroutines)
+
+
+class _Afterwards:
+    """When all faults are healed: see `chaos.faults.membership.Administered`."""
+
+    is_over = True
+
+    def __init__(self, nemesis: Nemesis) -> None:
+        self.nodes = nemesis.nodes
+        self.leader = nemesis.leader()
+        self._nemesis = nemesis
+
+    @property
+    def now_us(self) -> int:
+        return self._nemesis.tasks.now_us
+
+    def can(self, capability: type[Capability]) -> Capability:
+        world: object = self._nemesis.world
+        if not isinstance(world, capability):
+            raise NotPossibleError("this world's nodes cannot be asked for other members")
+        return world
+
+    async def wait(self, for_us: int) -> None:
+        await self._nemesis.tasks.sleep_until(self.now_us + for_us)
 
 
 class InForce:

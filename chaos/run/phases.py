@@ -101,6 +101,8 @@ class Phases:
         self._nemesis.start(self._schedule.faults)
         await self._tasks.pass_until(header.safety_until_us)
         await self._nemesis.end()
+        if header.features.membership:
+            await self._nemesis.restore_members()
         if await self._liveness(until_us, final):
             await self._final_reads(final)
             for name, client in clients.items():
